@@ -1,0 +1,100 @@
+//! A message that cannot be empty.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Text for a person that says something: never empty, never blank.
+///
+/// The old system logged `AI call failed: ` and nothing else, because the text of some errors was empty (catalogue A1). There
+/// is no way to make a `Message` out of such a text: [`message!`](crate::message!) wants a literal that begins with words,
+/// and [`Message::new`] refuses blanks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Message(String);
+
+impl Message {
+    /// The text without surrounding blanks, or nothing when nothing would be left.
+    pub fn new(text: impl AsRef<str>) -> Option<Self> {
+        let text = text.as_ref().trim();
+        (!text.is_empty()).then(|| Message(text.to_owned()))
+    }
+
+    /// The text, or `instead` when it is blank. Use [`message!`](crate::message!) for `instead`.
+    pub fn or(text: impl AsRef<str>, instead: Message) -> Self {
+        Message::new(text).unwrap_or(instead)
+    }
+
+    /// What `message!` expands to.
+    #[doc(hidden)]
+    pub fn formatted(arguments: fmt::Arguments<'_>) -> Self {
+        Message(arguments.to_string().trim_end().to_owned())
+    }
+
+    /// What `message!` checks while compiling.
+    #[doc(hidden)]
+    pub const fn begins_with_words(format: &str) -> bool {
+        let bytes = format.as_bytes();
+        !bytes.is_empty() && bytes[0] != b'{' && bytes[0] != b' '
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Formats a [`Message`]. The literal must begin with text of its own, so that no argument can make the message empty:
+///
+/// ```
+/// # let reason = "";
+/// let message = sitewright::message!("the route `copywriting` failed: {reason}");
+/// assert_eq!(message.as_str(), "the route `copywriting` failed:");
+/// ```
+///
+/// ```compile_fail
+/// # let reason = "";
+/// let message = sitewright::message!("{reason}");
+/// ```
+#[macro_export]
+macro_rules! message {
+    ($format:literal $($arguments:tt)*) => {{
+        const _: () = assert!($crate::message::Message::begins_with_words($format), "a message begins with words of its own");
+        $crate::message::Message::formatted(::core::format_args!($format $($arguments)*))
+    }};
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for Message {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Message::new(&text).ok_or_else(|| serde::de::Error::custom("a message is never empty"))
+    }
+}
+
+/// The texts of an error's sources, outermost first, without repeating a text its parent already ends with.
+pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
+    let mut causes = Vec::new();
+    let mut parent = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if let Some(message) = Message::new(&text).filter(|message| !parent.ends_with(message.as_str())) {
+            causes.push(message);
+        }
+        parent = text;
+        next = cause.source();
+    }
+    causes
+}
