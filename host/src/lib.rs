@@ -2,3 +2,4 @@
 //! copy, and whatever goes wrong leaves one complete record.
 
 pub mod message;
+pub mod site;
