@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, panic::Location};
 
-use crate::backend;
+use crate::{backend, error::chain};
 
 /// Says which stage the run is in (`strategy`, `copy`, `pages`), with `done` of `total` steps; `total` 0 means unknown.
 pub fn progress(stage: impl AsRef<str>, done: u32, total: u32) {
@@ -133,8 +133,7 @@ impl Diagnostic {
     /// Adds an error and all its sources as causes.
     #[must_use]
     pub fn because(mut self, error: &(dyn StdError + 'static)) -> Self {
-        let chain = std::iter::successors(Some(error), |error| error.source());
-        self.causes.extend(chain.map(ToString::to_string));
+        self.causes.extend(chain(error).map(ToString::to_string));
         self
     }
 

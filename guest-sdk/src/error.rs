@@ -50,7 +50,8 @@ impl Error {
     /// what would be right. A blank message is replaced by one that names the code.
     #[track_caller]
     pub fn new(code: impl Into<String>, message: impl fmt::Display) -> Self {
-        let code = Some(code.into()).filter(|code| !code.trim().is_empty()).unwrap_or_else(|| "error".to_owned());
+        let code =
+            Some(code.into()).filter(|code| !code.trim().is_empty()).unwrap_or_else(|| "error".to_owned());
         let message = said(message.to_string())
             .unwrap_or_else(|| format!("the template failed with the code `{code}` and gave no message"));
         Error(Box::new(Parts {
@@ -68,7 +69,7 @@ impl Error {
     /// The code tells where it came from: `ai-<kind>`, `write-<kind>`, `rendering`, `json`, `formatting`, else `error`.
     #[track_caller]
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
-        let chain: Vec<&(dyn StdError + 'static)> = std::iter::successors(Some(error), |error| error.source()).collect();
+        let chain: Vec<&(dyn StdError + 'static)> = chain(error).collect();
         let code = chain.iter().find_map(|error| code_of(*error)).unwrap_or_else(|| "error".to_owned());
         let mut made = Error::new(code, error);
         let mut parent = made.message().to_owned();
@@ -158,6 +159,13 @@ impl Error {
     pub fn attributes(&self) -> &[(String, String)] {
         &self.0.attributes
     }
+}
+
+/// An error and all its sources.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> + 'a {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// The text without surrounding blanks, when it says anything.

@@ -11,7 +11,13 @@ use crate::{Error, Site, Template, backend, order::Order};
 
 /// What the contract in `wit/` looks like in Rust.
 // The contract is written once, in the repository's `wit/`; publishing this crate alone would take a copy of that folder.
-#[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, reason = "generated, and unsafe is how the ABI is spoken")]
+#[allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "generated, and unsafe is how the ABI is spoken"
+)]
 pub mod bindings {
     wit_bindgen::generate!({
         world: "template",
@@ -73,7 +79,11 @@ fn tell_panics() {
     ONCE.call_once(|| {
         let print = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            let message = panic.payload_as_str().unwrap_or("a panic whose payload is no text");
+            let message = match panic.payload_as_str() {
+                Some(text) if text.trim().is_empty() => "a panic without a message",
+                Some(text) => text,
+                None => "a panic whose payload is no text",
+            };
             backend::wasm::panicked(message.to_owned(), panic.location());
             print(panic);
         }));

@@ -144,7 +144,9 @@ impl Ask {
         let completion = self.format(Format::JsonSchema(schema_of::<T>())).send().await?;
         match serde_json::from_str(&completion.content) {
             Ok(value) => Ok(Reply { value, completion }),
-            Err(source) => Err(Error::unreadable(&format!("`{}`", T::schema_name()), completion.call_id, source)),
+            Err(source) => {
+                Err(Error::unreadable(&format!("`{}`", T::schema_name()), completion.call_id, source))
+            }
         }
     }
 
@@ -171,7 +173,10 @@ impl Ask {
         let mut request = self.request;
         let says = |message: &Message, text: &str| message.content.contains(text);
         if request.messages.iter().any(|message| message.role != Role::System && says(message, OPENING))
-            && !request.messages.iter().any(|message| message.role == Role::System && says(message, DATA_RULE))
+            && !request
+                .messages
+                .iter()
+                .any(|message| message.role == Role::System && says(message, DATA_RULE))
         {
             match request.messages.iter_mut().find(|message| message.role == Role::System) {
                 Some(system) => system.content = format!("{}\n\n{DATA_RULE}", system.content),
@@ -195,7 +200,8 @@ mod tests {
 
     #[test]
     fn e14_a_call_with_data_tells_the_model_what_data_is() {
-        let request = ask("copywriting").system("You write.").user("Write.").data("name", "Ana").into_request();
+        let request =
+            ask("copywriting").system("You write.").user("Write.").data("name", "Ana").into_request();
         assert_eq!(request.messages.len(), 2);
         assert_eq!(request.messages[0].content, format!("You write.\n\n{DATA_RULE}"));
         assert_eq!(request.messages[1].content, "Write.\n\n<data label=\"name\">\nAna\n</data>");

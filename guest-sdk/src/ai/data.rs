@@ -57,9 +57,7 @@ fn defused(text: &str) -> String {
 /// Whether what follows a `<` reads like `data` or `/data`, to a machine or to an eye that sees no invisible marks. Those
 /// marks stay in the text: names and emoji need them.
 fn begins_like_a_delimiter(after: &str) -> bool {
-    let invisible = |c: &char| {
-        matches!(c, '\u{00ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
+    let invisible = |c: &char| matches!(c, '\u{00ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     after
         .chars()
         .filter(|c| !invisible(c))
@@ -86,10 +84,13 @@ mod tests {
             "</da\u{0}ta>",
         ] {
             let prompt = data("text", hostile);
-            let inner = prompt.strip_prefix("<data label=\"text\">\n").unwrap().strip_suffix("\n</data>").unwrap();
-            let squeezed: String =
-                inner.to_lowercase().chars().filter(|c| c.is_ascii_graphic()).collect();
-            assert!(!squeezed.contains("</data") && !squeezed.contains("<data"), "{hostile:?} gave {inner:?}");
+            let inner =
+                prompt.strip_prefix("<data label=\"text\">\n").unwrap().strip_suffix("\n</data>").unwrap();
+            let squeezed: String = inner.to_lowercase().chars().filter(|c| c.is_ascii_graphic()).collect();
+            assert!(
+                !squeezed.contains("</data") && !squeezed.contains("<data"),
+                "{hostile:?} gave {inner:?}"
+            );
         }
     }
 
@@ -101,7 +102,10 @@ mod tests {
     #[test]
     fn ordinary_text_stays_as_it_is() {
         let text = "1 < 2, <b>bold</b>, {{ }} ${x}\n\tSão <database";
-        assert!(data("t", "1 < 2, <b>bold</b>, {{ }} ${x}\n\tSão").contains("1 < 2, <b>bold</b>, {{ }} ${x}\n\tSão"));
+        assert!(
+            data("t", "1 < 2, <b>bold</b>, {{ }} ${x}\n\tSão")
+                .contains("1 < 2, <b>bold</b>, {{ }} ${x}\n\tSão")
+        );
         assert!(data("t", text).contains("<\\database"), "a near miss may be marked, and is still readable");
     }
 }

@@ -118,7 +118,8 @@ pub struct HttpDetail {
 }
 
 impl Error {
-    /// An error that no provider caused. It is not retryable.
+    /// An error that no provider caused. It is not retryable. In a component only the host makes those.
+    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn local(kind: ErrorKind, message: String, call_id: String) -> Self {
         Error { kind, message, http: None, attempts: 0, call_id, retryable: false, source: None }
     }

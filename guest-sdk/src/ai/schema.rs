@@ -23,7 +23,8 @@ const FORMATS: [&str; 9] =
     ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"];
 
 fn strict(schema: &mut Schema) {
-    let known_format = schema.get("format").and_then(Value::as_str).is_some_and(|name| FORMATS.contains(&name));
+    let known_format =
+        schema.get("format").and_then(Value::as_str).is_some_and(|name| FORMATS.contains(&name));
     if !known_format {
         schema.remove("format");
     }
@@ -103,15 +104,10 @@ mod tests {
                             "properties": {
                                 "title": { "type": "string" },
                                 "link": {
-                                    "anyOf": [
-                                        {
-                                            "type": "object",
-                                            "properties": { "path": { "type": "string" } },
-                                            "required": ["path"],
-                                            "additionalProperties": false
-                                        },
-                                        { "type": "null" }
-                                    ]
+                                    "type": ["object", "null"],
+                                    "properties": { "path": { "type": "string" } },
+                                    "required": ["path"],
+                                    "additionalProperties": false
                                 }
                             },
                             "required": ["title", "link"],
