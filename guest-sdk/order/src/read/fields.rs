@@ -122,7 +122,8 @@ impl<'a> Fields<'a> {
     /// A phone number that must be there; some forms send it as a number.
     pub(super) fn phone(&mut self, name: &'static str) -> Option<Phone> {
         if let (at, Some(Value::Number(number))) = self.get(name) {
-            return self.keep(at, number.to_string().parse());
+            let digits = number.as_u64().map(|digits| digits.to_string());
+            return self.keep(at, digits.unwrap_or_else(|| number.to_string() + " (not digits)").parse());
         }
         let (at, text) = self.required(name, "a phone number like `+55 19 95550-1011`", usize::MAX)?;
         self.keep(at, text.parse())
