@@ -1,6 +1,8 @@
 //! JSON Schemas written by others (templates, AI requests), compiled once, whose complaints are written for people.
 
 mod explain;
+#[cfg(test)]
+mod tests;
 
 use jsonschema::{PatternOptions, ReferencingError, ValidationError, Validator};
 use serde_json::Value;

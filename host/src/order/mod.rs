@@ -8,6 +8,8 @@ mod input;
 mod invalid;
 mod json;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub use id::OrderId;
 pub use input::{INPUT_SCHEMA, NORMALISED_SCHEMA, load};

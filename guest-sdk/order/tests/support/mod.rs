@@ -1,5 +1,6 @@
 //! What the tests of this crate share.
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot get its data has failed")]
 
 use serde_json::{Value, json};
 use sitewright_order::{Locale, Order, Problem};
