@@ -18,6 +18,9 @@ pub(super) struct Args {
     offline: bool,
 }
 
+/// How long one route may take to answer a probe.
+const PROBE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+
 #[derive(Debug, Serialize)]
 struct Check {
     what: String,
@@ -87,7 +90,7 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
         Err(error) => return checks.push(Check::new("AI providers", Err(whole(&error)))),
     };
     for (template, purpose) in purposes {
-        if !gateway.serves(&purpose) {
+        if !gateway.purposes_without_route([purpose.as_str()]).is_empty() {
             let advice = format!("no route serves it; add [ai.routes.{purpose}] or [ai.routes.default]");
             checks.push(Check::new(format!("purpose {purpose} of {template}"), Err(advice)));
         }
@@ -95,8 +98,17 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
     if args.offline {
         return;
     }
-    for probe in gateway.probe_all().await {
-        checks.push(Check::new(format!("route {} → {} {}", probe.route, probe.provider, probe.model), probe.result()));
+    for route in gateway.routes() {
+        let deadline = tokio::time::Instant::now() + PROBE_DEADLINE;
+        for probe in gateway.probe(&route.name, deadline).await.unwrap_or_default() {
+            let attempt = &probe.attempt;
+            let message = attempt.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            let says = format!("{} in {} ms{message}", attempt.outcome, attempt.duration_ms);
+            checks.push(Check::new(
+                format!("route {} → {} {}", route.name, attempt.provider, attempt.model),
+                if probe.usable { Ok(says) } else { Err(says) },
+            ));
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Setup {
 
     /// The AI gateway.
     pub(super) fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
-        Ok(Arc::new(Gateway::new(&config.ai, &config.base, http::client()?, |name| std::env::var_os(name))?))
+        Ok(Arc::new(Gateway::new(&config.ai, &config.base, http::client()?, &|name| std::env::var_os(name))?))
     }
 
     /// Everything an attempt needs.

@@ -75,7 +75,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                 output::print_json(&describe(&template));
             } else {
                 let routes = Setup::gateway(&config)?;
-                output::print(&inspected(&template, |purpose| routes.serves(purpose)));
+                output::print(&inspected(&template, |purpose| routes.purposes_without_route([purpose]).is_empty()));
             }
             Ok(Exit::Done)
         }

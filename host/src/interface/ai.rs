@@ -8,7 +8,7 @@ use super::diagnostics::cut;
 use super::run_log::{AiCall, RunLog};
 use super::state::{AiContext, GuestState};
 use crate::ai::{
-    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, HttpDetail, Purpose, Request, Role,
+    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, HttpDetail, Purpose, ReplySchema, Request, Role,
     Usage,
 };
 use crate::failure::{AiFailure, TrailOutcome, millis};
@@ -42,33 +42,33 @@ async fn complete(
 ) -> Result<ai_types::Completion, ai_types::Error> {
     let max_calls = context.as_ref().map_or(0, |context| context.max_calls);
     let counted = log.count_ai_call(max_calls);
-    let call_id = CallId::new(counted.unwrap_or_else(|over| over));
+    let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
     let purpose = cut(request.purpose.clone(), 64);
     let entry = log.begin("ai.complete", digest(&request), Some(call_id.to_string()));
     let began = log.elapsed();
 
     let outcome = match (context, counted) {
-        (None, _) => Err(refused(&call_id, AiErrorKind::NoRoute, message!("`describe` must not make AI calls"))),
+        (None, _) => Err(refused(call_id, AiErrorKind::NoRoute, message!("`describe` must not make AI calls"))),
         (Some(_), Err(_)) => Err(refused(
-            &call_id,
+            call_id,
             AiErrorKind::BudgetExceeded,
             message!("the run has made its {max_calls} AI calls; `limits.ai_calls` allows no more"),
         )),
         (Some(context), Ok(_)) if !context.purposes.contains(&request.purpose) => Err(refused(
-            &call_id,
+            call_id,
             AiErrorKind::InvalidRequest,
             message!("the purpose {purpose:?} is not declared in the template's manifest; add it to `ai-purposes`"),
         )),
         (Some(context), Ok(_)) => match into_request(request) {
             Ok(request) => {
-                context.gateway.complete(CallContext { call_id: call_id.clone(), deadline: context.deadline }, request).await
+                context.gateway.complete(CallContext { call_id, deadline: context.deadline }, request).await
             }
-            Err(message) => Err(refused(&call_id, AiErrorKind::InvalidRequest, message)),
+            Err(message) => Err(refused(call_id, AiErrorKind::InvalidRequest, message)),
         },
     };
 
     match outcome {
-        Ok(Completed { completion, attempts }) => {
+        Ok(Completed { completion, attempts, raw_reply: _ }) => {
             log.end(entry, TrailOutcome::Ok);
             log.ai_answered(AiCall {
                 call_id: completion.call_id.to_string(),
@@ -133,8 +133,8 @@ fn digest(request: &ai_types::Request) -> String {
 }
 
 /// An error of the host's own, before any attempt.
-fn refused(call_id: &CallId, kind: AiErrorKind, message: Message) -> AiError {
-    AiError::before_any_attempt(call_id.clone(), kind, message)
+fn refused(call_id: CallId, kind: AiErrorKind, message: Message) -> AiError {
+    AiError::before_any_attempt(call_id, kind, message)
 }
 
 fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
@@ -155,7 +155,9 @@ fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
     let format = match raw.format {
         ai_types::Format::Text => Format::Text,
         ai_types::Format::Json => Format::Json,
-        ai_types::Format::JsonSchema(schema) => Format::json_schema(&schema)?,
+        ai_types::Format::JsonSchema(schema) => Format::JsonSchema(
+            ReplySchema::compile(&schema).map_err(|error| message!("the request is refused: {error}"))?,
+        ),
         ai_types::Format::Other(name) => {
             return Err(message!("this host knows no reply format {:?}; ask for text, json or json-schema", cut(name, 64)));
         }

@@ -75,7 +75,7 @@ struct Inner {
     diagnostics_total: u64,
     log: Tail,
     panic: Option<Panic>,
-    ai_calls: u64,
+    ai_calls: u32,
     ai_answered: Vec<AiCall>,
     ai_failed: BTreeMap<String, AiFailure>,
     output_limit: Option<OutputLimit>,
@@ -160,11 +160,11 @@ impl RunLog {
         self.inner().panic.get_or_insert(panic);
     }
 
-    /// Counts an AI call and returns its number, or nothing when there were `max` already.
-    pub fn count_ai_call(&self, max: u64) -> Result<u64, u64> {
+    /// Counts an AI call and returns its number, as an error when there were `max` already.
+    pub fn count_ai_call(&self, max: u64) -> Result<u32, u32> {
         let mut inner = self.inner();
-        inner.ai_calls += 1;
-        if inner.ai_calls > max { Err(inner.ai_calls) } else { Ok(inner.ai_calls) }
+        inner.ai_calls = inner.ai_calls.saturating_add(1);
+        if u64::from(inner.ai_calls) > max { Err(inner.ai_calls) } else { Ok(inner.ai_calls) }
     }
 
     /// Keeps an answered AI call.
@@ -204,7 +204,7 @@ impl RunLog {
 
     /// AI calls asked for.
     pub fn ai_call_count(&self) -> u64 {
-        self.inner().ai_calls
+        u64::from(self.inner().ai_calls)
     }
 
     /// Diagnostics kept, oldest first, and how many there were.

@@ -130,8 +130,8 @@ fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> 
 
 /// Writes an entry under a name of its own and renames it, so that a reader sees a whole entry or none.
 fn write(path: &Path, engine: &Engine, digest: &[u8; 32], component: &Component) -> anyhow::Result<()> {
-    let artifact = component.serialize().map_err(anyhow::Error::from)?;
-    let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::new()));
+    let artifact = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::generate()));
     let written = (|| {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(MAGIC)?;
@@ -152,7 +152,7 @@ fn write(path: &Path, engine: &Engine, digest: &[u8; 32], component: &Component)
 }
 
 /// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -24,7 +24,7 @@ pub enum CatalogueError {
         source: std::io::Error,
     },
     /// No template has this name.
-    #[error("there is no template `{name}` in {}; there {}", .folder.display(), known(.known))]
+    #[error("there is no template `{name}` in {}; there {}", .folder.display(), names(.known))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -38,11 +38,11 @@ pub enum CatalogueError {
     Unusable(#[from] TemplateError),
 }
 
-fn known(names: &[String]) -> String {
-    if names.is_empty() {
+fn names(known: &[String]) -> String {
+    if known.is_empty() {
         "are no templates; `cargo xtask build` makes those of this repository".to_owned()
     } else {
-        format!("are: {}", names.join(", "))
+        format!("are: {}", known.join(", "))
     }
 }
 

@@ -167,7 +167,7 @@ impl Loader {
             DESCRIBE_DEADLINE,
             meter.metered(async {
                 let template = pre.instantiate_async(&mut store).await?;
-                store.run_concurrent(async |accessor| template.sitewright_template_generator().call_describe(accessor).await).await?
+                template.sitewright_template_generator().call_describe(&mut store).await
             }),
         )
         .await;

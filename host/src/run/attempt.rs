@@ -33,8 +33,7 @@ use crate::message::{Message, causes_of};
 use crate::order::{self, OrderSnapshot};
 use crate::plugin::{Catalogue, Determinism, Limits, Measure, Template};
 use crate::site::{
-    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, StagedSite, Staging, VerifyOptions, publish_async,
-    verify_async,
+    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, StagedSite, Staging, VerifyOptions, VerifyError, publish_async,
 };
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
@@ -65,7 +64,7 @@ impl AttemptId {
     /// A new one.
     #[allow(clippy::new_without_default, reason = "each is different")]
     pub fn new() -> Self {
-        AttemptId(Ulid::new())
+        AttemptId(Ulid::generate())
     }
 
     /// Seeds the guest's randomness and clock: the same attempt, replayed, sees the same.
@@ -252,11 +251,11 @@ async fn try_attempt(
     };
 
     stage(known, "order");
-    let snapshot = order::load(&request.document, host.limits.order_bytes, &host.default_locale).map_err(|error| {
-        if let Some(id) = &error.order {
+    let snapshot = order::load(&request.document, order_limits(&host.limits), &host.default_locale).map_err(|error| {
+        if let Some(id) = error.id() {
             known.order = id.to_string();
         }
-        let problems = error.problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
+        let problems = error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
         Box::new(Ended { problems, ..Ended::new(FailureKind::InvalidOrder, message!("the order is not valid: {error}"), causes_of(&error)) })
     })?;
     known.order = snapshot.id().to_string();
@@ -267,7 +266,10 @@ async fn try_attempt(
     })?;
     known.template = template.reference();
     known.loaded = Some(template.clone());
-    let problems = template.manifest.order_schema.check(&snapshot.value());
+    let value: serde_json::Value = serde_json::from_str(snapshot.document()).map_err(|error| {
+        Ended::new(FailureKind::Host, message!("the normalised order cannot be read back: {error}"), Vec::new())
+    })?;
+    let problems = template.manifest.order_schema.check(&value);
     if !problems.is_empty() {
         let problems: Vec<Problem> = problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
         let message = message!(
@@ -285,7 +287,7 @@ async fn try_attempt(
     known.staging = Some(staging.clone());
     let (result, end) = run(RunRequest {
         template: template.clone(),
-        document: snapshot.document(),
+        document: snapshot.document().clone(),
         limits: host.limits.clone(),
         determinism: request.id.determinism(),
         gateway: host.gateway.clone(),
@@ -310,7 +312,7 @@ async fn try_attempt(
     let staged = staging.seal_async().await.map_err(|error| {
         Ended::new(FailureKind::Host, message!("the site could not be read back: {error}"), causes_of(&error))
     })?;
-    let verified = check(staged, &snapshot, &template).await?;
+    let verified = check(staged, &snapshot, &value, &template).await?;
 
     stage(known, "release");
     let release = publish_async(verified, release_info(request, log, &snapshot, &template), host.keep_releases).await;
@@ -322,20 +324,49 @@ async fn try_attempt(
 async fn check(
     staged: StagedSite,
     snapshot: &OrderSnapshot,
+    document: &serde_json::Value,
     template: &Template,
 ) -> Result<crate::site::VerifiedSite, Box<Ended>> {
     let wanted = &snapshot.order().locale;
     // A template that does not write the order's language decides itself which of its own it takes.
     let speaks = template.manifest.locales.iter().any(|locale| locale.language() == wanted.language());
-    let options = VerifyOptions { language: speaks.then(|| wanted.language().to_owned()), literal_texts: snapshot.texts() };
-    verify_async(staged, options).await.map_err(|rejected| {
-        let problems: Vec<Problem> = rejected
-            .problems
-            .iter()
-            .map(|problem| Problem { at: problem.place(), rule: Some(problem.rule.to_string()), message: problem.message.clone() })
-            .collect();
-        Box::new(Ended { problems, ..Ended::new(FailureKind::OutputRejected, message!("the site was rejected: {rejected}"), Vec::new()) })
+    let languages = if speaks { vec![wanted.clone()] } else { template.manifest.locales.clone() };
+    let mut literal_texts = Vec::new();
+    texts(document, &mut literal_texts);
+    staged.verify_async(VerifyOptions { languages, literal_texts }).await.map_err(|error| match error {
+        VerifyError::Rejected(verdict) => {
+            let message = message!("the site was rejected: {verdict}");
+            let problems = verdict
+                .problems
+                .into_iter()
+                .map(|problem| Problem {
+                    at: match problem.line {
+                        Some(line) => format!("{}:{line}", problem.file),
+                        None => problem.file.to_string(),
+                    },
+                    rule: Some(problem.rule.to_string()),
+                    message: match problem.excerpt {
+                        Some(excerpt) => format!("{}: {excerpt}", problem.message),
+                        None => problem.message.to_string(),
+                    },
+                })
+                .collect();
+            Box::new(Ended { problems, ..Ended::new(FailureKind::OutputRejected, message, Vec::new()) })
+        }
+        VerifyError::Storage(error) => {
+            Box::new(Ended::new(FailureKind::Host, message!("the site could not be read back: {error}"), causes_of(&error)))
+        }
     })
+}
+
+/// All strings of a document: the customer's own words, which a site shows as they are.
+fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(text) => found.push(text.clone()),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        serde_json::Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
+        _ => {}
+    }
 }
 
 fn release_info(request: &AttemptRequest, log: &RunLog, snapshot: &OrderSnapshot, template: &Template) -> ReleaseInfo {
@@ -375,12 +406,16 @@ fn order_dir(name: &str) -> Result<OrderDir, Box<Ended>> {
         .map_err(|error| Box::new(Ended::new(FailureKind::InvalidOrder, message!("the order's id cannot name a folder: {error}"), Vec::new())))
 }
 
+fn order_limits(limits: &Limits) -> order::Limits {
+    order::Limits { max_bytes: usize::try_from(limits.order_bytes).unwrap_or(usize::MAX) }
+}
+
 fn site_limits(limits: &Limits) -> SiteLimits {
     SiteLimits {
         files: limits.files,
         file_bytes: limits.file_bytes,
         total_bytes: limits.total_bytes,
-        path_bytes: usize::try_from(limits.path_bytes).unwrap_or(usize::MAX),
+        path_bytes: limits.path_bytes,
     }
 }
 
@@ -437,7 +472,7 @@ async fn record(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Kno
     let running = known.stage == "run";
     FailureRecord {
         version: RECORD_VERSION,
-        id: Ulid::new().to_string(),
+        id: Ulid::generate().to_string(),
         time: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned()),
         order: known.order.clone(),
         job: request.job.clone(),

@@ -32,7 +32,7 @@ pub use release::{
     DEFAULT_KEEP, ListedRelease, PublishError, ReadError, Release, list_releases, publish, publish_async,
     read_current,
 };
-pub use root::{OrderDir, OrderDirError, RootError, SitesRoot};
+pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
 pub use staging::{Conflict, Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
 pub use storage::StorageError;
 pub use verify::{Rule, SiteFiles, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify};

@@ -16,7 +16,8 @@ use super::storage::{
 
 pub(super) const STAGING: &str = "staging";
 pub(super) const RELEASES: &str = "releases";
-pub(super) const CURRENT: &str = "current";
+/// The link in an order's folder that leads to its current release.
+pub const CURRENT: &str = "current";
 
 /// The name of a folder the host makes: of an order, or of an attempt in its staging area. Letters, digits, `.`, `_` and
 /// `-`, at most 64, not beginning with a dot; so it is one part of a path and nothing else (catalogue F1).
