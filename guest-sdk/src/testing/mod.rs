@@ -47,6 +47,7 @@ use sitewright_script::Script;
 use crate::{
     Diagnostic, Error, Level, Manifest, Result, Site, Template, ai, backend,
     order::{Locale, Order},
+    stall,
 };
 use recorder::Recorder;
 
@@ -129,8 +130,10 @@ impl Harness {
     pub fn run<T: Template>(&self, order: impl Serialize) -> Run {
         match self.prepared::<T>(order) {
             Ok((order, recorder)) => {
-                let result =
-                    backend::during(recorder.clone(), || executor::run(T::generate(order, Site::new())));
+                let result = backend::during(recorder.clone(), || {
+                    let waits = || recorder.in_flight() > 0;
+                    executor::run(stall::watched(waits, T::generate(order, Site::new())))
+                });
                 recorder.finish(result)
             }
             Err(error) => Recorder::new(None, Vec::new()).finish(Err(error)),
