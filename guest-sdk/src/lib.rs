@@ -115,6 +115,7 @@ mod backend;
 mod diagnostics;
 mod error;
 mod site;
+mod stall;
 mod template;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
