@@ -109,7 +109,9 @@ fn from_env(name: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<String
     let text = text.trim();
     if text.len() > ApiKey::MAX_BYTES {
         let max = ApiKey::MAX_BYTES;
-        return Err(message!("the environment variable {name} is over {max} bytes; put only the provider's key there"));
+        return Err(message!(
+            "the environment variable {name} is over {max} bytes; put only the provider's key there"
+        ));
     }
     if text.is_empty() {
         return Err(message!("the environment variable {name} is empty; put the provider's key there"));
