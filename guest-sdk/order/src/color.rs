@@ -6,7 +6,10 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An opaque sRGB colour; written `#rrggbb`, read from any CSS colour.
+use crate::problem::cut;
+
+/// An opaque sRGB colour; written `#rrggbb`, read from any CSS colour (`#abc`, `blue`, `rgb(0, 0, 0)`, `hsl(…)`, `oklch(…)`).
+/// What lets something shine through is read without its transparency: a brand colour is opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^#[0-9a-f]{6}$"))]
@@ -21,15 +24,41 @@ pub struct Color {
 
 /// Why a text is no colour.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a CSS colour; write it like `#1b4332`, `rgb(27, 67, 50)` or `darkgreen`")]
-pub struct ColorError(pub String);
+pub enum ColorError {
+    /// It is nothing that CSS knows.
+    #[error("`{}` is not a CSS colour; write it like `#1b4332`, `rgb(27, 67, 50)` or `darkgreen`", cut(.0))]
+    Unknown(String),
+    /// Six (or three) digits without the `#`.
+    #[error("`{0}` is not a CSS colour; with `#` it is one: `#{0}`")]
+    MissingHash(String),
+    /// One cannot see it.
+    #[error("`{}` is fully transparent, so there is no colour to see; write an opaque one like `#1b4332`", cut(.0))]
+    Transparent(String),
+}
 
 impl FromStr for Color {
     type Err = ColorError;
 
     fn from_str(text: &str) -> Result<Self, ColorError> {
-        let [r, g, b, _] = csscolorparser::parse(text.trim()).map_err(|_| ColorError(text.to_owned()))?.to_rgba8();
-        Ok(Color { r, g, b })
+        let given = text.trim();
+        // The library also reads what CSS does not: digits without `#`, and `hsv()`.
+        let hash_missing =
+            matches!(given.len(), 3 | 4 | 6 | 8) && given.bytes().all(|b| b.is_ascii_hexdigit());
+        if hash_missing {
+            return Err(ColorError::MissingHash(given.to_owned()));
+        }
+        let hsv = given.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("hsv"));
+        // Colours nest (`rgb(from …)`): what is longer than any that a person writes is not even tried.
+        let plausible = given.is_ascii() && given.len() <= 200 && !hsv;
+        let unknown = || ColorError::Unknown(given.to_owned());
+        let color = plausible.then(|| csscolorparser::parse(given).ok()).flatten().ok_or_else(unknown)?;
+        let finite = [color.r, color.g, color.b, color.a].iter().all(|part| part.is_finite());
+        let [r, g, b, alpha] = color.to_rgba8();
+        match alpha {
+            _ if !finite => Err(unknown()),
+            0 => Err(ColorError::Transparent(given.to_owned())),
+            _ => Ok(Color { r, g, b }),
+        }
     }
 }
 

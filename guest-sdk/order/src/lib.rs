@@ -6,14 +6,24 @@
 //! order document, and parsing it gives the same [`Order`] again.
 
 mod color;
+mod email;
 mod hours;
+mod id;
+mod link;
 mod locale;
 mod phone;
+mod problem;
+mod read;
 
 pub use color::{Color, ColorError};
-pub use hours::{Day, DayHours, Hours, HoursError, Range};
+pub use email::{EmailError, email_address};
+pub use hours::{Day, DayHours, Hours, HoursError, Range, read_ranges};
+pub use id::{IdError, check_id};
+pub use link::{LinkError, MAX_LINK, web_address};
 pub use locale::{Locale, LocaleError};
 pub use phone::{Phone, PhoneError};
+pub use problem::{Problem, child, excerpt};
+pub use read::{MAX_ENTRIES, MAX_NAME, MAX_TEXT, MAX_YEARS, read, read_id};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,7 +32,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// The CRM's id of the order, as text: 1 to 64 letters, digits, `-`, `_` or `.`, not beginning with `.`.
+    /// The CRM's id of the order, as text: see [`check_id`].
+    #[schemars(extend("pattern" = "^[A-Za-z0-9_-]([A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?$"))]
     pub id: String,
     /// The language the site is written in.
     pub locale: Locale,
@@ -40,7 +51,7 @@ pub struct Order {
     pub business_address: Option<String>,
     /// The trade.
     pub niche: Niche,
-    /// The trade in the customer's words; set when `niche` is `other`.
+    /// The trade in the customer's words. Expected when `niche` is `other`, but customers leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_niche: Option<String>,
     /// The city the business works from.
@@ -82,7 +93,7 @@ pub struct Order {
     /// Colour for highlights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accent_color: Option<Color>,
-    /// Sites the customer likes.
+    /// Sites the customer likes, as typed: not checked, so never make a link of one.
     #[serde(default)]
     pub reference_sites: Vec<String>,
     /// Wishes about the looks, in the customer's words.
@@ -91,7 +102,7 @@ pub struct Order {
     /// Opening hours; no days means unknown.
     #[serde(default)]
     pub business_hours: Hours,
-    /// `https://` address of the page, as are the next three.
+    /// Address of the page, `https://…` or `http://…`, as are the next three.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub social_facebook: Option<String>,
     /// See `social_facebook`.
@@ -106,14 +117,15 @@ pub struct Order {
     /// What customers said; entries without a text are dropped when the order is read.
     #[serde(default)]
     pub testimonials: Vec<Testimonial>,
-    /// Address of the reviews page.
+    /// Address of the reviews page, `https://…` or `http://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub google_reviews_link: Option<String>,
     /// The owner's story, in the customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about_owner: Option<String>,
-    /// Full years; missing when unknown or 0.
+    /// Full years, 1 to 1,500; missing when unknown or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_500))]
     pub years_in_business: Option<u32>,
     /// Business data of the CRM that this version does not know, as it came. Never payment data or passwords.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
@@ -171,6 +183,7 @@ pub struct Testimonial {
     /// What; never blank.
     pub text: String,
     /// Stars, 0 to 5.
+    #[schemars(range(min = 0.0, max = 5.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<f64>,
     /// Who they are: `Cliente`, `Homeowner`.

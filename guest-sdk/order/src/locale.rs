@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 /// A BCP 47 language tag in its usual spelling: `pt-BR`, `en`, `zh-Hant-TW`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("pattern" = "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"))]
+#[schemars(with = "String", extend("pattern" = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", "maxLength" = 35))]
 pub struct Locale(String);
 
 /// Why a text is no language tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a language tag; write it like `pt-BR` or `en`")]
+#[error("`{}` is not a language tag; write it like `pt-BR` or `en`", crate::problem::cut(.0))]
 pub struct LocaleError(pub String);
 
 impl Locale {
@@ -34,6 +34,10 @@ impl FromStr for Locale {
 
     fn from_str(text: &str) -> Result<Self, LocaleError> {
         let wrong = || LocaleError(text.to_owned());
+        // RFC 5646 asks for room for 35 characters; no tag in use is longer.
+        if text.trim().len() > 35 {
+            return Err(wrong());
+        }
         let mut parts = text.trim().split(['-', '_']);
         let language = parts.next().unwrap_or_default();
         if !(2..=3).contains(&language.len()) || !language.bytes().all(|b| b.is_ascii_alphabetic()) {

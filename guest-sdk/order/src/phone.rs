@@ -6,15 +6,19 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A phone number as the customer typed it, known to hold 6 to 15 digits and nothing that is not part of a number.
+/// A phone number as the customer typed it, known to hold 6 to 15 digits and nothing that is not part of a number
+/// (at most 60 bytes).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String")]
+#[schemars(with = "String", extend("pattern" = "^[+0-9(][0-9 ()./\u{a0}\u{2010}-\u{2015}-]*$"))]
 pub struct Phone(String);
 
 /// Why a text is no phone number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a phone number; write it like `+55 19 95550-1011` or `(555) 010-2200`, with 6 to 15 digits")]
+#[error(
+    "`{}` is not a phone number; write it like `+55 19 95550-1011` or `(555) 010-2200`, with 6 to 15 digits and no words",
+    crate::problem::cut(.0)
+)]
 pub struct PhoneError(pub String);
 
 impl Phone {
@@ -25,7 +29,7 @@ impl Phone {
 
     /// For `tel:` links: a leading `+` when the number is international, then digits only.
     pub fn dial(&self) -> String {
-        let plus = if self.0.trim_start().starts_with('+') { "+" } else { "" };
+        let plus = if self.is_international() { "+" } else { "" };
         format!("{plus}{}", self.digits())
     }
 
@@ -47,11 +51,17 @@ impl FromStr for Phone {
         let text = text.trim();
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         let clean = text.char_indices().all(|(at, c)| match c {
-            '0'..='9' | ' ' | '(' | ')' | '-' | '.' | '/' => true,
+            '0'..='9' | '(' => true,
+            // What office programs make of blanks and hyphens is as good as those.
+            ' ' | ')' | '-' | '.' | '/' | '\u{a0}' | '\u{2010}'..='\u{2015}' => at > 0,
             '+' => at == 0,
             _ => false,
         });
-        if clean && (6..=15).contains(&digits) { Ok(Phone(text.to_owned())) } else { Err(PhoneError(text.to_owned())) }
+        if clean && (6..=15).contains(&digits) && text.len() <= 60 {
+            Ok(Phone(text.to_owned()))
+        } else {
+            Err(PhoneError(text.to_owned()))
+        }
     }
 }
 

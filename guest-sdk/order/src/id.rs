@@ -1,0 +1,48 @@
+//! An order's id, which also names a folder.
+
+/// Why a text is no order id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` is not an order id: {reason}; it names a folder, so it must be 1 to 64 letters (A-Z, a-z), digits, `-`, `_` or \
+     `.`, must not begin or end with `.` and must not be a Windows device name such as `nul` or `com1`",
+    crate::problem::cut(.id)
+)]
+pub struct IdError {
+    /// What was given.
+    pub id: String,
+    /// Which rule it breaks.
+    pub reason: &'static str,
+}
+
+/// Names that are devices on Windows, with any extension.
+const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
+
+/// Checks that `id` is an order id: 1 to 64 of `A-Z a-z 0-9 - _ .`, not beginning or ending with `.`, no device name of Windows.
+///
+/// # Errors
+/// [`IdError`] says which rule is broken.
+pub fn check_id(id: &str) -> Result<(), IdError> {
+    let wrong = |reason| Err(IdError { id: id.to_owned(), reason });
+    if id.is_empty() {
+        return wrong("it is empty");
+    }
+    if !id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
+        return wrong("it holds other characters");
+    }
+    if id.len() > 64 {
+        return wrong("it is longer than 64 characters");
+    }
+    if id.starts_with('.') {
+        return wrong("it begins with `.`");
+    }
+    if id.ends_with('.') {
+        return wrong("it ends with `.`");
+    }
+    let stem = id.split('.').next().unwrap_or(id).to_ascii_lowercase();
+    let numbered =
+        |name: &str| stem.strip_prefix(name).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
+    if DEVICES.contains(&stem.as_str()) || numbered("com") || numbered("lpt") {
+        return wrong("it is the name of a Windows device");
+    }
+    Ok(())
+}
