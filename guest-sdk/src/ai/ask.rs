@@ -1,0 +1,226 @@
+//! The builder of one call.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Completion, DATA_RULE, Error, Format, Message, Request, Role, data, data::OPENING, schema_of};
+use crate::backend;
+
+/// Begins a call for a purpose, one of those in the template's [`Manifest`](crate::Manifest).
+///
+/// ```
+/// use sitewright_sdk::prelude::*;
+///
+/// /// What the copywriter gives back.
+/// #[derive(Deserialize, JsonSchema)]
+/// struct Copy {
+///     /// At most eight words.
+///     headline: String,
+/// }
+///
+/// # async fn example(order: &Order) -> Result<()> {
+/// let copy: Copy = ai::ask("copywriting")
+///     .system("You write for small businesses.")
+///     .user("Write a headline for this business.")
+///     .data("name", &order.business_name)
+///     .temperature(0.7)
+///     .json()
+///     .await?;
+/// # let _ = copy.headline;
+/// # Ok(()) }
+/// ```
+pub fn ask(purpose: impl Into<String>) -> Ask {
+    Ask {
+        request: Request {
+            purpose: purpose.into(),
+            messages: Vec::new(),
+            format: Format::Text,
+            max_output_tokens: None,
+            temperature: None,
+            seed: None,
+            stop: Vec::new(),
+        },
+    }
+}
+
+/// One call in the making; see [`ask`]. Nothing is sent before `text`, `json` or another of the last group is awaited.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "a call is sent when `text()`, `json()`, `reply()`, `json_value()` or `send()` is awaited"]
+pub struct Ask {
+    request: Request,
+}
+
+/// A reply read as `T`, with what is known about the call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply<T> {
+    /// What the reply says.
+    pub value: T,
+    /// The reply as it came. Its `call_id` is what [`Error::blame`](crate::Error::blame) wants when the value turns out to
+    /// be unusable.
+    pub completion: Completion,
+}
+
+impl Ask {
+    /// Adds instructions. They are the template's own words: order data goes into [`Ask::data`].
+    pub fn system(self, text: impl Into<String>) -> Self {
+        self.message(Role::System, text.into())
+    }
+
+    /// Adds a message with the request.
+    pub fn user(self, text: impl Into<String>) -> Self {
+        self.message(Role::User, text.into())
+    }
+
+    /// Adds an earlier reply of the model.
+    pub fn assistant(self, text: impl Into<String>) -> Self {
+        self.message(Role::Assistant, text.into())
+    }
+
+    /// Adds order data to the request, marked as [`data`](super::data()).
+    pub fn data(mut self, label: &str, text: &str) -> Self {
+        let piece = data(label, text);
+        match self.request.messages.last_mut() {
+            Some(Message { role: Role::User, content }) => {
+                content.push_str("\n\n");
+                content.push_str(&piece);
+                self
+            }
+            _ => self.message(Role::User, piece),
+        }
+    }
+
+    /// Most tokens the reply may have. A reply that is cut there is an error, not a reply.
+    pub fn max_output_tokens(mut self, tokens: u32) -> Self {
+        self.request.max_output_tokens = Some(tokens);
+        self
+    }
+
+    /// 0.0 (steady) to 2.0 (wild).
+    pub fn temperature(mut self, temperature: f32) -> Self {
+        self.request.temperature = Some(temperature);
+        self
+    }
+
+    /// For providers that can repeat themselves.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.request.seed = Some(seed);
+        self
+    }
+
+    /// Adds a text that ends the reply; at most 4.
+    pub fn stop(mut self, text: impl Into<String>) -> Self {
+        self.request.stop.push(text.into());
+        self
+    }
+
+    /// What the reply must be, for [`Ask::send`]. The other ends set it themselves.
+    pub fn format(mut self, format: Format) -> Self {
+        self.request.format = format;
+        self
+    }
+
+    /// Asks for text.
+    ///
+    /// # Errors
+    /// The call failed; see [`ErrorKind`](super::ErrorKind).
+    pub async fn text(self) -> Result<String, Error> {
+        Ok(self.format(Format::Text).send().await?.content)
+    }
+
+    /// Asks for a `T`, with the schema of [`schema_of`].
+    ///
+    /// # Errors
+    /// The call failed, or its reply cannot be read as a `T`. The error blames the call.
+    pub async fn json<T: DeserializeOwned + JsonSchema>(self) -> Result<T, Error> {
+        Ok(self.reply().await?.value)
+    }
+
+    /// As [`Ask::json`], with the completion beside the value.
+    ///
+    /// # Errors
+    /// As [`Ask::json`].
+    pub async fn reply<T: DeserializeOwned + JsonSchema>(self) -> Result<Reply<T>, Error> {
+        let completion = self.format(Format::JsonSchema(schema_of::<T>())).send().await?;
+        match serde_json::from_str(&completion.content) {
+            Ok(value) => Ok(Reply { value, completion }),
+            Err(source) => {
+                Err(Error::unreadable(&format!("`{}`", T::schema_name()), completion.call_id, source))
+            }
+        }
+    }
+
+    /// Asks for JSON that a schema made at run time accepts.
+    ///
+    /// # Errors
+    /// The call failed, or its reply is not JSON. The error blames the call.
+    pub async fn json_value(self, schema: Value) -> Result<Value, Error> {
+        let completion = self.format(Format::JsonSchema(schema)).send().await?;
+        serde_json::from_str(&completion.content)
+            .map_err(|source| Error::unreadable("JSON", completion.call_id, source))
+    }
+
+    /// Sends the call as it is and gives everything that came back.
+    ///
+    /// # Errors
+    /// The call failed; see [`ErrorKind`](super::ErrorKind).
+    pub async fn send(self) -> Result<Completion, Error> {
+        backend::complete(self.into_request()).await
+    }
+
+    /// The call as the host gets it: as it was built, and with [`DATA_RULE`] among the instructions when it carries data.
+    pub fn into_request(self) -> Request {
+        let mut request = self.request;
+        let says = |message: &Message, text: &str| message.content.contains(text);
+        if request.messages.iter().any(|message| message.role != Role::System && says(message, OPENING))
+            && !request
+                .messages
+                .iter()
+                .any(|message| message.role == Role::System && says(message, DATA_RULE))
+        {
+            match request.messages.iter_mut().find(|message| message.role == Role::System) {
+                Some(system) => system.content = format!("{}\n\n{DATA_RULE}", system.content),
+                None => {
+                    request.messages.insert(0, Message { role: Role::System, content: DATA_RULE.to_owned() });
+                }
+            }
+        }
+        request
+    }
+
+    fn message(mut self, role: Role, content: String) -> Self {
+        self.request.messages.push(Message { role, content });
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e14_a_call_with_data_tells_the_model_what_data_is() {
+        let request =
+            ask("copywriting").system("You write.").user("Write.").data("name", "Ana").into_request();
+        assert_eq!(request.messages.len(), 2);
+        assert_eq!(request.messages[0].content, format!("You write.\n\n{DATA_RULE}"));
+        assert_eq!(request.messages[1].content, "Write.\n\n<data label=\"name\">\nAna\n</data>");
+
+        let formatted = ask("copywriting").user(format!("Write. {}", data("name", "Ana"))).into_request();
+        assert_eq!(formatted.messages[0], Message { role: Role::System, content: DATA_RULE.to_owned() });
+    }
+
+    #[test]
+    fn e14_order_data_cannot_pretend_that_the_rule_was_given() {
+        let request = ask("copywriting").system("You write.").data("name", DATA_RULE).into_request();
+        assert!(request.messages[0].content.contains(DATA_RULE));
+    }
+
+    #[test]
+    fn a_call_without_data_is_sent_as_it_was_built() {
+        let request = ask("code").system("Be brief.").user("Hello").stop("END").seed(7).into_request();
+        let texts: Vec<_> = request.messages.iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(texts, ["Be brief.", "Hello"]);
+        assert_eq!((request.seed, request.stop.as_slice()), (Some(7), ["END".to_owned()].as_slice()));
+    }
+}

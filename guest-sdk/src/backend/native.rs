@@ -1,0 +1,74 @@
+//! Natively, whoever runs the template answers: the test harness.
+
+use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
+
+use crate::{
+    Diagnostic, Level,
+    ai::{Completion, Error, ErrorKind, Request},
+    site::{WriteError, WriteErrorKind},
+};
+
+/// What answers a template natively.
+pub(crate) trait Backend {
+    fn complete(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Completion, Error>>>>;
+    fn report(&self, diagnostic: Diagnostic);
+    fn log(&self, level: Level, message: &str);
+    fn progress(&self, stage: &str, done: u32, total: u32);
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError>;
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<dyn Backend>>> = const { RefCell::new(None) };
+}
+
+/// Does `work` with `backend` answering on this thread, and puts back what answered before, also after a panic.
+pub(crate) fn during<T>(backend: Rc<dyn Backend>, work: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Rc<dyn Backend>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CURRENT.set(self.0.take());
+        }
+    }
+    let _restore = Restore(CURRENT.replace(Some(backend)));
+    work()
+}
+
+fn current() -> Option<Rc<dyn Backend>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+const NOBODY: &str = "no run is going on here: use sitewright_sdk::testing::Harness";
+
+pub(crate) async fn complete(request: Request) -> Result<Completion, Error> {
+    match current() {
+        Some(backend) => backend.complete(request).await,
+        None => Err(Error::local(ErrorKind::NoRoute, NOBODY.to_owned(), String::new())),
+    }
+}
+
+pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<(), WriteError> {
+    match current() {
+        Some(backend) => backend.write(path, bytes),
+        None => Err(WriteError { kind: WriteErrorKind::Storage, message: format!("`{path}`: {NOBODY}") }),
+    }
+}
+
+// Diagnostics never fail: without a run there is no report they could go to.
+
+pub(crate) fn report(diagnostic: Diagnostic) {
+    if let Some(backend) = current() {
+        backend.report(diagnostic);
+    }
+}
+
+pub(crate) fn log(level: Level, message: &str) {
+    if let Some(backend) = current() {
+        backend.log(level, message);
+    }
+}
+
+pub(crate) fn progress(stage: &str, done: u32, total: u32) {
+    if let Some(backend) = current() {
+        backend.progress(stage, done, total);
+    }
+}

@@ -1,0 +1,151 @@
+//! In a component the host answers, through the contract's imports. Types are turned one into the other here and in
+//! `guest.rs`, nowhere else.
+
+use crate::{
+    Diagnostic, Level, Severity,
+    ai::{Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Request, Role, Usage},
+    guest::{
+        attributes,
+        bindings::sitewright::template::{ai as host_ai, ai_types as wit, diagnostics, site, types},
+    },
+    site::{WriteError, WriteErrorKind},
+};
+
+pub(crate) async fn complete(request: Request) -> Result<Completion, Error> {
+    host_ai::complete(wit_request(request)).await.map(completion).map_err(error)
+}
+
+pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<(), WriteError> {
+    site::write(path, bytes).map_err(|error| WriteError {
+        kind: match error.kind {
+            site::WriteErrorKind::InvalidPath => WriteErrorKind::InvalidPath,
+            site::WriteErrorKind::Conflict => WriteErrorKind::Conflict,
+            site::WriteErrorKind::Limit => WriteErrorKind::Limit,
+            site::WriteErrorKind::Storage => WriteErrorKind::Storage,
+            site::WriteErrorKind::Other => WriteErrorKind::Other,
+        },
+        message: error.message,
+    })
+}
+
+pub(crate) fn report(diagnostic: Diagnostic) {
+    diagnostics::report(&diagnostics::Diagnostic {
+        severity: match diagnostic.severity {
+            Severity::Info => diagnostics::Severity::Info,
+            Severity::Warning => diagnostics::Severity::Warning,
+            Severity::Error => diagnostics::Severity::Error,
+        },
+        code: diagnostic.code,
+        message: diagnostic.message,
+        causes: diagnostic.causes,
+        location: Some(location(diagnostic.location)),
+        attributes: attributes(diagnostic.attributes),
+    });
+}
+
+pub(crate) fn log(level: Level, message: &str) {
+    let level = match level {
+        Level::Trace => diagnostics::Level::Trace,
+        Level::Debug => diagnostics::Level::Debug,
+        Level::Info => diagnostics::Level::Info,
+        Level::Warn => diagnostics::Level::Warn,
+        Level::Error => diagnostics::Level::Error,
+    };
+    diagnostics::log(level, message);
+}
+
+pub(crate) fn progress(stage: &str, done: u32, total: u32) {
+    diagnostics::progress(stage, done, total);
+}
+
+/// Tells why the trap that comes next happens.
+pub(crate) fn panicked(message: String, at: Option<&std::panic::Location<'_>>) {
+    diagnostics::panicked(&diagnostics::Panic { message, location: at.map(location), backtrace: None });
+}
+
+pub(crate) fn location(at: &std::panic::Location<'_>) -> types::SourceLocation {
+    types::SourceLocation { file: at.file().to_owned(), line: at.line(), column: Some(at.column()) }
+}
+
+fn wit_request(request: Request) -> wit::Request {
+    wit::Request {
+        purpose: request.purpose,
+        messages: request
+            .messages
+            .into_iter()
+            .map(|message| wit::Message {
+                role: match message.role {
+                    Role::System => wit::Role::System,
+                    Role::User => wit::Role::User,
+                    Role::Assistant => wit::Role::Assistant,
+                },
+                content: message.content,
+            })
+            .collect(),
+        format: match request.format {
+            Format::Text => wit::Format::Text,
+            Format::Json => wit::Format::Json,
+            Format::JsonSchema(schema) => wit::Format::JsonSchema(schema.to_string()),
+        },
+        max_output_tokens: request.max_output_tokens,
+        temperature: request.temperature,
+        seed: request.seed,
+        stop: request.stop,
+    }
+}
+
+fn completion(reply: wit::Completion) -> Completion {
+    Completion {
+        content: reply.content,
+        finish_reason: match reply.finish_reason {
+            wit::FinishReason::Stop => FinishReason::Stop,
+            wit::FinishReason::Other => FinishReason::Other,
+        },
+        usage: Usage { input_tokens: reply.usage.input_tokens, output_tokens: reply.usage.output_tokens },
+        provider: reply.provider,
+        model: reply.model,
+        call_id: reply.call_id,
+    }
+}
+
+fn error(error: wit::Error) -> Error {
+    Error {
+        kind: kind(error.kind),
+        message: error.message,
+        http: error.http.map(|http| HttpDetail {
+            status: http.status,
+            request_id: http.request_id,
+            retry_after_ms: http.retry_after_ms,
+            body_excerpt: http.body_excerpt,
+        }),
+        attempts: error.attempts,
+        call_id: error.call_id,
+        retryable: error.retryable,
+        source: None,
+    }
+}
+
+fn kind(kind: wit::ErrorKind) -> ErrorKind {
+    match kind {
+        wit::ErrorKind::Auth => ErrorKind::Auth,
+        wit::ErrorKind::Permission => ErrorKind::Permission,
+        wit::ErrorKind::NotFound => ErrorKind::NotFound,
+        wit::ErrorKind::InvalidRequest => ErrorKind::InvalidRequest,
+        wit::ErrorKind::ContextTooLong => ErrorKind::ContextTooLong,
+        wit::ErrorKind::RateLimited => ErrorKind::RateLimited,
+        wit::ErrorKind::QuotaExhausted => ErrorKind::QuotaExhausted,
+        wit::ErrorKind::Overloaded => ErrorKind::Overloaded,
+        wit::ErrorKind::Timeout => ErrorKind::Timeout,
+        wit::ErrorKind::Connection => ErrorKind::Connection,
+        wit::ErrorKind::Protocol => ErrorKind::Protocol,
+        wit::ErrorKind::Truncated => ErrorKind::Truncated,
+        wit::ErrorKind::Empty => ErrorKind::Empty,
+        wit::ErrorKind::Malformed => ErrorKind::Malformed,
+        wit::ErrorKind::SchemaMismatch => ErrorKind::SchemaMismatch,
+        wit::ErrorKind::ContentFiltered => ErrorKind::ContentFiltered,
+        wit::ErrorKind::BudgetExceeded => ErrorKind::BudgetExceeded,
+        wit::ErrorKind::NoRoute => ErrorKind::NoRoute,
+        wit::ErrorKind::Cancelled => ErrorKind::Cancelled,
+        wit::ErrorKind::Other => ErrorKind::Other,
+    }
+}

@@ -1,0 +1,314 @@
+//! Why a template could not make its site: an error that arrives at the host whole.
+
+use std::{error::Error as StdError, fmt, panic::Location};
+
+use crate::{ai, site};
+
+/// What a template's functions return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why no site was made: a code, a message, every cause, the place, and the AI calls it came from.
+///
+/// Any error becomes one with `?`, with all its sources as causes. [`Context`] says what was being done:
+///
+/// ```
+/// use sitewright_sdk::prelude::*;
+///
+/// fn years(text: &str) -> Result<u32> {
+///     text.parse().with_context(|| format!("while reading `{text}` as years in business"))
+/// }
+///
+/// let error = years("many").unwrap_err();
+/// assert_eq!(error.message(), "while reading `many` as years in business");
+/// assert_eq!(error.causes(), ["invalid digit found in string"]);
+/// ```
+///
+/// An error with a code of its own, for what only the template can know:
+///
+/// ```
+/// # use sitewright_sdk::prelude::*;
+/// let error = Error::new("missing-service", "the order names no service, and a services page was asked for")
+///     .attribute("page", "services");
+/// assert_eq!(error.code(), "missing-service");
+/// ```
+//
+// It does not implement `std::error::Error`, so that every type that does can become one with `?`.
+pub struct Error(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Parts {
+    code: String,
+    message: String,
+    causes: Vec<String>,
+    location: &'static Location<'static>,
+    ai_calls: Vec<String>,
+    attributes: Vec<(String, String)>,
+}
+
+impl Error {
+    /// An error with a short, stable code for machines (`missing-service`) and a message for the operator: what happened and
+    /// what would be right. A blank message is replaced by one that names the code.
+    #[track_caller]
+    pub fn new(code: impl Into<String>, message: impl fmt::Display) -> Self {
+        let code =
+            Some(code.into()).filter(|code| !code.trim().is_empty()).unwrap_or_else(|| "error".to_owned());
+        let message = said(message.to_string())
+            .unwrap_or_else(|| format!("the template failed with the code `{code}` and gave no message"));
+        Error(Box::new(Parts {
+            code,
+            message,
+            causes: Vec::new(),
+            location: Location::caller(),
+            ai_calls: Vec::new(),
+            attributes: Vec::new(),
+        }))
+    }
+
+    /// An error made of any other one, as `?` makes it: all sources become causes, and failed AI calls among them are blamed.
+    ///
+    /// The code tells where it came from: `ai-<kind>`, `write-<kind>`, `rendering`, `json`, `formatting`, else `error`.
+    #[track_caller]
+    pub fn of(error: &(dyn StdError + 'static)) -> Self {
+        let chain: Vec<&(dyn StdError + 'static)> = chain(error).collect();
+        let code = chain.iter().find_map(|error| code_of(*error)).unwrap_or_else(|| "error".to_owned());
+        let mut made = Error::new(code, error);
+        let mut parent = made.message().to_owned();
+        for cause in &chain[1..] {
+            // Many types print their source as well; once is enough.
+            if let Some(text) = said(cause.to_string()) {
+                if !parent.ends_with(&text) {
+                    made.0.causes.push(text.clone());
+                }
+                parent = text;
+            }
+        }
+        chain
+            .iter()
+            .filter_map(|error| error.downcast_ref::<ai::Error>())
+            .fold(made, |made, failed| made.blame(&failed.call_id))
+    }
+
+    /// Replaces the code.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.0.code = code.into();
+        self
+    }
+
+    /// Adds what led to this error, below the causes it already has.
+    #[must_use]
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.0.causes.extend(said(cause.to_string()));
+        self
+    }
+
+    /// Adds a name with a text, for whoever reads the failure record.
+    #[must_use]
+    pub fn attribute(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
+        self.0.attributes.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// Names an AI call whose reply was unusable, by [`Completion::call_id`](ai::Completion::call_id). A retry of the order
+    /// asks that call again and replays the others. Calls that failed are named by themselves.
+    #[must_use]
+    pub fn blame(mut self, call_id: impl Into<String>) -> Self {
+        let call_id = call_id.into();
+        if !call_id.is_empty() && !self.0.ai_calls.contains(&call_id) {
+            self.0.ai_calls.push(call_id);
+        }
+        self
+    }
+
+    /// Says what was being done: `message` goes on top, the old message becomes the first cause. A blank one changes nothing.
+    #[must_use]
+    pub fn context(mut self, message: impl fmt::Display) -> Self {
+        if let Some(message) = said(message.to_string()) {
+            let inner = std::mem::replace(&mut self.0.message, message);
+            self.0.causes.insert(0, inner);
+        }
+        self
+    }
+
+    /// Short, stable, for machines.
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// What happened. Never empty.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// From the outermost cause to the root.
+    pub fn causes(&self) -> &[String] {
+        &self.0.causes
+    }
+
+    /// Where the error was made, or where another error became one.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.0.location
+    }
+
+    /// Ids of the AI calls it comes from.
+    pub fn ai_calls(&self) -> &[String] {
+        &self.0.ai_calls
+    }
+
+    /// Names with texts.
+    pub fn attributes(&self) -> &[(String, String)] {
+        &self.0.attributes
+    }
+}
+
+/// An error and all its sources.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> + 'a {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// The text without surrounding blanks, when it says anything.
+fn said(text: String) -> Option<String> {
+    let trimmed = text.trim();
+    match trimmed.len() {
+        0 => None,
+        length if length == text.len() => Some(text),
+        _ => Some(trimmed.to_owned()),
+    }
+}
+
+fn code_of(error: &(dyn StdError + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<ai::Error>() {
+        Some(format!("ai-{}", error.kind))
+    } else if let Some(error) = error.downcast_ref::<site::WriteError>() {
+        Some(format!("write-{}", error.kind))
+    } else if error.is::<askama::Error>() {
+        Some("rendering".to_owned())
+    } else if error.is::<serde_json::Error>() {
+        Some("json".to_owned())
+    } else if error.is::<fmt::Error>() {
+        Some("formatting".to_owned())
+    } else {
+        None
+    }
+}
+
+impl<E: StdError + 'static> From<E> for Error {
+    #[track_caller]
+    fn from(error: E) -> Self {
+        Error::of(&error)
+    }
+}
+
+/// The message, and with `{:#}` the causes after it.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())?;
+        if f.alternate() {
+            for cause in self.causes() {
+                write!(f, ": {cause}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything, on several lines, as a test's `unwrap` shows it.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}] at {}", self.message(), self.code(), self.location())?;
+        for cause in self.causes() {
+            write!(f, "\n  because: {cause}")?;
+        }
+        for call in self.ai_calls() {
+            write!(f, "\n  AI call: {call}")?;
+        }
+        for (name, value) in self.attributes() {
+            write!(f, "\n  {name}: {value}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Says what was being done when something failed or was missing.
+pub trait Context<T>: private::Sealed {
+    /// Puts `message` on top of the error; the old message becomes the first cause.
+    ///
+    /// # Errors
+    /// When there was an error, or nothing, before.
+    #[track_caller]
+    fn context(self, message: impl fmt::Display) -> Result<T>;
+
+    /// As [`Context::context`], with a message that is only made when it is needed.
+    ///
+    /// # Errors
+    /// When there was an error, or nothing, before.
+    #[track_caller]
+    fn with_context<M: fmt::Display>(self, message: impl FnOnce() -> M) -> Result<T>;
+}
+
+impl<T, E: private::IntoError> Context<T> for std::result::Result<T, E> {
+    #[track_caller]
+    fn context(self, message: impl fmt::Display) -> Result<T> {
+        // A closure would not pass the caller's place on.
+        match self {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.into_error().context(message)),
+        }
+    }
+
+    #[track_caller]
+    fn with_context<M: fmt::Display>(self, message: impl FnOnce() -> M) -> Result<T> {
+        match self {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.into_error().context(message())),
+        }
+    }
+}
+
+/// Nothing where something was needed is an error with the code `missing`.
+impl<T> Context<T> for Option<T> {
+    #[track_caller]
+    fn context(self, message: impl fmt::Display) -> Result<T> {
+        match self {
+            Some(value) => Ok(value),
+            None => Err(Error::new("missing", message)),
+        }
+    }
+
+    #[track_caller]
+    fn with_context<M: fmt::Display>(self, message: impl FnOnce() -> M) -> Result<T> {
+        match self {
+            Some(value) => Ok(value),
+            None => Err(Error::new("missing", message())),
+        }
+    }
+}
+
+mod private {
+    use super::{Error, StdError};
+
+    pub trait Sealed {}
+    impl<T, E: IntoError> Sealed for std::result::Result<T, E> {}
+    impl<T> Sealed for Option<T> {}
+
+    /// What can stand in a result that [`Context`](super::Context) extends: any error, and our own.
+    pub trait IntoError {
+        #[track_caller]
+        fn into_error(self) -> Error;
+    }
+
+    impl IntoError for Error {
+        fn into_error(self) -> Error {
+            self
+        }
+    }
+
+    impl<E: StdError + 'static> IntoError for E {
+        #[track_caller]
+        fn into_error(self) -> Error {
+            Error::of(&self)
+        }
+    }
+}

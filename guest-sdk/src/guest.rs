@@ -1,0 +1,91 @@
+//! The component's side of the contract: what [`export!`](crate::export!) exports.
+
+use std::{marker::PhantomData, panic, sync::Once};
+
+use bindings::{
+    exports::sitewright::template::generator::{AiPurpose, Failure, Guest, Manifest},
+    sitewright::template::types::Attribute,
+};
+
+use crate::{Error, Site, Template, backend, order::Order};
+
+/// What the contract in `wit/` looks like in Rust.
+// The contract is written once, in the repository's `wit/`; publishing this crate alone would take a copy of that folder.
+#[allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "generated, and unsafe is how the ABI is spoken"
+)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        world: "template",
+        path: "../wit",
+        pub_export_macro: true,
+        export_macro_name: "export_component",
+        default_bindings_module: "sitewright_sdk::__guest::bindings",
+    });
+}
+
+/// A template as the contract wants it.
+pub struct Component<T>(PhantomData<T>);
+
+impl<T: Template> Guest for Component<T> {
+    fn describe() -> Manifest {
+        tell_panics();
+        let manifest = T::manifest();
+        Manifest {
+            name: manifest.name,
+            version: manifest.version,
+            summary: manifest.summary,
+            order_schema: manifest.order_schema.to_string(),
+            ai_purposes: manifest
+                .ai_purposes
+                .into_iter()
+                .map(|purpose| AiPurpose { name: purpose.name, description: purpose.description })
+                .collect(),
+            locales: manifest.locales,
+        }
+    }
+
+    async fn generate(order: String) -> Result<(), Failure> {
+        tell_panics();
+        let order: Order = serde_json::from_str(&order).map_err(|error| {
+            failure(Error::from(error).context("the order could not be read").with_code("order-unreadable"))
+        })?;
+        T::generate(order, Site::new()).await.map_err(failure)
+    }
+}
+
+fn failure(error: Error) -> Failure {
+    Failure {
+        code: error.code().to_owned(),
+        message: error.message().to_owned(),
+        causes: error.causes().to_vec(),
+        location: Some(backend::wasm::location(error.location())),
+        ai_calls: error.ai_calls().to_vec(),
+        attributes: attributes(error.attributes().to_vec()),
+    }
+}
+
+pub(crate) fn attributes(attributes: Vec<(String, String)>) -> Vec<Attribute> {
+    attributes.into_iter().map(|(name, value)| Attribute { name, value }).collect()
+}
+
+/// Has each panic told to the host before the trap that follows, and to stderr as ever.
+fn tell_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            let message = match panic.payload_as_str() {
+                Some(text) if text.trim().is_empty() => "a panic without a message",
+                Some(text) => text,
+                None => "a panic whose payload is no text",
+            };
+            backend::wasm::panicked(message.to_owned(), panic.location());
+            print(panic);
+        }));
+    });
+}

@@ -1,0 +1,109 @@
+//! Answers a run and writes down what it did.
+
+use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
+
+use sitewright_script::Script;
+
+use super::{Call, Progress, Run, executor, files::Files, scripted};
+use crate::{
+    Diagnostic, Level, Result,
+    ai::{Completion, Error, ErrorKind, Request},
+    backend::Backend,
+    site::WriteError,
+};
+
+/// AI calls of a run at most: the host's default.
+const CALLS: usize = 64;
+
+/// The backend of one run. Borrows never cross an await.
+pub(super) struct Recorder {
+    script: Option<Script>,
+    purposes: Vec<String>,
+    /// Itself, for the futures of calls in flight.
+    me: std::rc::Weak<Recorder>,
+    seen: RefCell<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    files: Files,
+    progress: Vec<Progress>,
+    logs: Vec<(Level, String)>,
+    reports: Vec<Diagnostic>,
+    calls: Vec<Call>,
+    in_flight: usize,
+    most_in_flight: usize,
+}
+
+impl Recorder {
+    pub(super) fn new(script: Option<Script>, purposes: Vec<String>) -> Rc<Self> {
+        Rc::new_cyclic(|me| Recorder { script, purposes, me: me.clone(), seen: RefCell::default() })
+    }
+
+    /// What was seen, with the run's result.
+    pub(super) fn finish(&self, result: Result<()>) -> Run {
+        let seen = self.seen.take();
+        Run {
+            result,
+            files: seen.files.into_map(),
+            progress: seen.progress,
+            logs: seen.logs,
+            reports: seen.reports,
+            ai_calls: seen.calls,
+            most_calls_at_once: seen.most_in_flight,
+        }
+    }
+
+    /// Answers a call at once and enters it; that it comes later is the caller's part.
+    fn call(&self, request: Request) -> Result<Completion, Error> {
+        let mut seen = self.seen.borrow_mut();
+        let call_id = format!("call-{}", seen.calls.len() + 1);
+        let reply = if seen.calls.len() < CALLS {
+            scripted::answer(self.script.as_ref(), &self.purposes, &request, call_id)
+        } else {
+            let message = format!("the run has made {CALLS} AI calls, which is the limit");
+            Err(Error::local(ErrorKind::BudgetExceeded, message, call_id))
+        };
+        seen.calls.push(Call { request, reply: reply.clone() });
+        seen.in_flight += 1;
+        seen.most_in_flight = seen.most_in_flight.max(seen.in_flight);
+        reply
+    }
+}
+
+/// A call that is in flight until this is dropped.
+struct InFlight(Rc<Recorder>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.seen.borrow_mut().in_flight -= 1;
+    }
+}
+
+impl Backend for Recorder {
+    fn complete(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Completion, Error>>>> {
+        let reply = self.call(request);
+        let in_flight = self.me.upgrade().map(InFlight);
+        Box::pin(async move {
+            executor::once_later().await;
+            drop(in_flight);
+            reply
+        })
+    }
+
+    fn report(&self, diagnostic: Diagnostic) {
+        self.seen.borrow_mut().reports.push(diagnostic);
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        self.seen.borrow_mut().logs.push((level, message.to_owned()));
+    }
+
+    fn progress(&self, stage: &str, done: u32, total: u32) {
+        self.seen.borrow_mut().progress.push(Progress { stage: stage.to_owned(), done, total });
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        self.seen.borrow_mut().files.write(path, bytes)
+    }
+}

@@ -1,0 +1,156 @@
+//! What the host's gateway makes of a scripted answer, without attempts, limits and money.
+
+use serde_json::Value;
+use sitewright_script::{ConnectionFault, Fault, Question, Script, What};
+
+use crate::{
+    Manifest,
+    ai::{Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Request, Usage},
+};
+
+/// Answers one call, by the script.
+pub(super) fn answer(
+    script: Option<&Script>,
+    purposes: &[String],
+    request: &Request,
+    call_id: String,
+) -> Result<Completion, Error> {
+    let refuse = |kind, message: String| Err(Error::local(kind, message, call_id.clone()));
+    if !purposes.contains(&request.purpose) {
+        return refuse(
+            ErrorKind::InvalidRequest,
+            format!(
+                "the purpose `{}` does not stand in the manifest, which has {purposes:?}",
+                request.purpose
+            ),
+        );
+    }
+    if request.messages.iter().all(|message| message.content.trim().is_empty()) {
+        return refuse(
+            ErrorKind::InvalidRequest,
+            "the request has no message: add one with `user`".to_owned(),
+        );
+    }
+    let Some(script) = script else {
+        return refuse(
+            ErrorKind::NoRoute,
+            "the harness has no script: make it with Harness::scripted".to_owned(),
+        );
+    };
+    let texts: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
+    let schema = match &request.format {
+        Format::JsonSchema(schema) => Some(schema),
+        Format::Text | Format::Json => None,
+    };
+    let question = Question { purpose: &request.purpose, messages: &texts, schema };
+    let content = match script.answer(&question).map(|reply| reply.what) {
+        Some(What::Text(content)) => content,
+        Some(What::Fault(fault)) => return Err(failed(fault, call_id)),
+        None => return refuse(ErrorKind::NoRoute, question.unanswered("of the harness")),
+    };
+    check(&request.format, &content).map_err(|(kind, message)| Error {
+        attempts: 1,
+        retryable: true,
+        ..Error::local(kind, message, call_id.clone())
+    })?;
+    Ok(Completion {
+        content,
+        finish_reason: FinishReason::Stop,
+        usage: Usage::default(),
+        provider: "script".to_owned(),
+        model: "script".to_owned(),
+        call_id,
+    })
+}
+
+/// Checks a whole reply against the format, as the host does.
+fn check(format: &Format, content: &str) -> Result<(), (ErrorKind, String)> {
+    if content.trim().is_empty() {
+        return Err((ErrorKind::Empty, "the reply has no content".to_owned()));
+    }
+    let parsed = || {
+        serde_json::from_str::<Value>(content)
+            .map_err(|error| (ErrorKind::Malformed, format!("the reply is not JSON: {error}")))
+    };
+    match format {
+        Format::Text => Ok(()),
+        Format::Json => parsed().map(drop),
+        Format::JsonSchema(schema) => match problems(schema, &parsed()?) {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err((
+                ErrorKind::SchemaMismatch,
+                format!("the reply does not fit its schema: {}", problems.join("; ")),
+            )),
+        },
+    }
+}
+
+/// What a schema has against a value, each with the place; a schema that is none is a problem too.
+pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
+    match jsonschema::draft202012::new(schema) {
+        Ok(validator) => validator
+            .iter_errors(value)
+            .map(|error| format!("at `{}`: {error}", error.instance_path()))
+            .collect(),
+        Err(error) => vec![format!("the schema itself is wrong: {error}")],
+    }
+}
+
+/// The purposes a manifest names.
+pub(super) fn purposes(manifest: &Manifest) -> Vec<String> {
+    manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect()
+}
+
+fn failed(fault: Fault, call_id: String) -> Error {
+    let (kind, message, http) = match fault {
+        Fault::Status { status, body, headers } => {
+            let seconds = headers.get("retry-after").and_then(|value| value.parse::<u64>().ok());
+            let http = HttpDetail {
+                status,
+                request_id: headers.get("x-request-id").cloned(),
+                retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
+                body_excerpt: (!body.is_empty()).then_some(body),
+            };
+            (kind_of(status), format!("the scripted provider answered HTTP {status}"), Some(http))
+        }
+        Fault::Cut(_) => (ErrorKind::Truncated, "the reply was cut at a token limit".to_owned(), None),
+        Fault::Garbage(_) => {
+            (ErrorKind::Protocol, "the answer was no reply of the protocol".to_owned(), None)
+        }
+        Fault::Empty => (ErrorKind::Empty, "the reply has no content".to_owned(), None),
+        Fault::Refused => (ErrorKind::ContentFiltered, "the provider refused the content".to_owned(), None),
+        Fault::Hang => (ErrorKind::Timeout, "the provider never answered".to_owned(), None),
+        Fault::Connection(ConnectionFault::Refused) => {
+            (ErrorKind::Connection, "the connection was refused".to_owned(), None)
+        }
+        Fault::Connection(ConnectionFault::Reset) => {
+            (ErrorKind::Connection, "the connection was closed before the answer".to_owned(), None)
+        }
+    };
+    let retryable = !matches!(
+        kind,
+        ErrorKind::Auth
+            | ErrorKind::Permission
+            | ErrorKind::NotFound
+            | ErrorKind::InvalidRequest
+            | ErrorKind::ContextTooLong
+            | ErrorKind::QuotaExhausted
+            | ErrorKind::ContentFiltered
+    );
+    Error { http, attempts: 1, retryable, ..Error::local(kind, message, call_id) }
+}
+
+fn kind_of(status: u16) -> ErrorKind {
+    match status {
+        401 => ErrorKind::Auth,
+        402 => ErrorKind::QuotaExhausted,
+        403 => ErrorKind::Permission,
+        404 => ErrorKind::NotFound,
+        408 | 504 => ErrorKind::Timeout,
+        413 => ErrorKind::ContextTooLong,
+        429 => ErrorKind::RateLimited,
+        400..=499 => ErrorKind::InvalidRequest,
+        500..=599 => ErrorKind::Overloaded,
+        _ => ErrorKind::Protocol,
+    }
+}
