@@ -124,7 +124,7 @@ impl Contact {
             .map(|line| line.trim().to_owned())
             .filter(|line| !line.is_empty())
             .collect();
-        let place = [&[order.business_name.clone()], address.as_slice(), &[order.primary_city.clone(), order.state.clone()]];
+        let place = [std::slice::from_ref(&order.business_name), address.as_slice(), &[order.primary_city.clone(), order.state.clone()]];
         let map = (!address.is_empty()).then(|| {
             format!("https://www.google.com/maps/search/?api=1&query={}", encode(&place.concat().join(", ")))
         });

@@ -18,7 +18,7 @@ impl Language {
     }
 
     /// The tag for `<html lang>`: the order's own where it is this language, else the one written in instead.
-    pub fn tag<'a>(self, locale: &'a Locale) -> &'a str {
+    pub fn tag(self, locale: &Locale) -> &str {
         match (self, locale.language()) {
             (Language::Portuguese, _) | (Language::English, "en") => locale.as_str(),
             (Language::English, _) => "en",

@@ -12,33 +12,33 @@ use crate::language::Words;
 use crate::trade::Fact;
 
 /// What all pages share.
-pub struct Frame<'a> {
-    pub lang: &'a str,
-    pub og_locale: String,
-    pub title: String,
-    pub description: &'a str,
-    pub keywords: String,
-    pub theme: String,
-    pub url: Option<String>,
-    pub structured: Vec<String>,
-    pub kind: &'static str,
-    pub label: &'a str,
-    pub root: &'static str,
-    pub menu: Vec<Item<'a>>,
-    pub w: &'static Words,
-    pub order: &'a Order,
-    pub phone: &'a str,
-    pub trade: &'a str,
-    pub initials: &'a str,
-    pub contact: &'a Contact,
-    pub first_href: String,
-    pub second_href: String,
-    pub about_href: Option<String>,
-    pub services_href: Option<String>,
-    pub testimonials_href: Option<String>,
-    pub contact_href: String,
-    pub hours: &'a [Row],
-    pub hours_partial: bool,
+pub(crate) struct Frame<'a> {
+    pub(crate) lang: &'a str,
+    pub(crate) og_locale: String,
+    pub(crate) title: String,
+    pub(crate) description: &'a str,
+    pub(crate) keywords: String,
+    pub(crate) theme: String,
+    pub(crate) url: Option<String>,
+    pub(crate) structured: Vec<String>,
+    pub(crate) kind: &'static str,
+    pub(crate) label: &'a str,
+    pub(crate) root: &'static str,
+    pub(crate) menu: Vec<Item<'a>>,
+    pub(crate) w: &'static Words,
+    pub(crate) order: &'a Order,
+    pub(crate) phone: &'a str,
+    pub(crate) trade: &'a str,
+    pub(crate) initials: &'a str,
+    pub(crate) contact: &'a Contact,
+    pub(crate) first_href: String,
+    pub(crate) second_href: String,
+    pub(crate) about_href: Option<String>,
+    pub(crate) services_href: Option<String>,
+    pub(crate) testimonials_href: Option<String>,
+    pub(crate) contact_href: String,
+    pub(crate) hours: &'a [Row],
+    pub(crate) hours_partial: bool,
 }
 
 impl Frame<'_> {
@@ -61,138 +61,138 @@ fn sign(means: Means) -> &'static str {
 }
 
 /// A line of the menu.
-pub struct Item<'a> {
-    pub label: &'a str,
-    pub href: String,
-    pub current: bool,
+pub(crate) struct Item<'a> {
+    pub(crate) label: &'a str,
+    pub(crate) href: String,
+    pub(crate) current: bool,
 }
 
 /// Something offered, with its drawing.
-pub struct Card<'a> {
-    pub name: &'a str,
-    pub text: &'a str,
-    pub art: String,
-    pub featured: bool,
+pub(crate) struct Card<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) art: String,
+    pub(crate) featured: bool,
 }
 
 /// What one customer said.
-pub struct Quote<'a> {
-    pub name: &'a str,
-    pub text: &'a str,
-    pub role: Option<&'a str>,
-    pub stars: Option<Stars>,
+pub(crate) struct Quote<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) role: Option<&'a str>,
+    pub(crate) stars: Option<Stars>,
 }
 
 /// A rating: as signs, and as words for those who cannot see them.
-pub struct Stars {
-    pub signs: String,
-    pub words: String,
+pub(crate) struct Stars {
+    pub(crate) signs: String,
+    pub(crate) words: String,
 }
 
 #[derive(Template)]
 #[template(path = "home.html")]
-pub struct HomePage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::Home,
-    pub art: String,
-    pub facts: &'a [Fact],
-    pub about_heading: &'a str,
-    pub about_text: &'a str,
-    pub services_id: &'static str,
-    pub services_heading: &'a str,
-    pub see_services: &'static str,
-    pub cards: Vec<Card<'a>>,
-    pub quotes: Vec<Quote<'a>>,
-    pub closing_heading: &'a str,
-    pub closing_text: &'a str,
+pub(crate) struct HomePage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Home,
+    pub(crate) art: String,
+    pub(crate) facts: &'a [Fact],
+    pub(crate) about_heading: &'a str,
+    pub(crate) about_text: &'a str,
+    pub(crate) services_id: &'static str,
+    pub(crate) services_heading: &'a str,
+    pub(crate) see_services: &'static str,
+    pub(crate) cards: Vec<Card<'a>>,
+    pub(crate) quotes: Vec<Quote<'a>>,
+    pub(crate) closing_heading: &'a str,
+    pub(crate) closing_text: &'a str,
 }
 
 #[derive(Template)]
 #[template(path = "about.html")]
-pub struct AboutPage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::About,
-    pub art: String,
-    pub portrait: String,
-    pub facts: &'a [Fact],
+pub(crate) struct AboutPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::About,
+    pub(crate) art: String,
+    pub(crate) portrait: String,
+    pub(crate) facts: &'a [Fact],
 }
 
 #[derive(Template)]
 #[template(path = "services.html")]
-pub struct ServicesPage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::Services,
-    pub art: String,
-    pub cards: Vec<Card<'a>>,
-    pub others: Vec<&'a str>,
+pub(crate) struct ServicesPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Services,
+    pub(crate) art: String,
+    pub(crate) cards: Vec<Card<'a>>,
+    pub(crate) others: Vec<&'a str>,
 }
 
 #[derive(Template)]
 #[template(path = "gallery.html")]
-pub struct GalleryPage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::Gallery,
-    pub art: String,
-    pub cards: Vec<Card<'a>>,
+pub(crate) struct GalleryPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Gallery,
+    pub(crate) art: String,
+    pub(crate) cards: Vec<Card<'a>>,
 }
 
 #[derive(Template)]
 #[template(path = "testimonials.html")]
-pub struct TestimonialsPage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::Testimonials,
-    pub art: String,
-    pub quotes: Vec<Quote<'a>>,
+pub(crate) struct TestimonialsPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Testimonials,
+    pub(crate) art: String,
+    pub(crate) quotes: Vec<Quote<'a>>,
 }
 
 #[derive(Template)]
 #[template(path = "faq.html")]
-pub struct FaqPage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::Faq,
-    pub art: String,
+pub(crate) struct FaqPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Faq,
+    pub(crate) art: String,
 }
 
 #[derive(Template)]
 #[template(path = "pricing.html")]
-pub struct PricingPage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::Pricing,
-    pub art: String,
-    pub offers: Vec<&'a str>,
+pub(crate) struct PricingPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Pricing,
+    pub(crate) art: String,
+    pub(crate) offers: Vec<&'a str>,
 }
 
 #[derive(Template)]
 #[template(path = "contact.html")]
-pub struct ContactPage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::Contact,
-    pub art: String,
-    pub booking: bool,
-    pub offers: Vec<&'a str>,
+pub(crate) struct ContactPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Contact,
+    pub(crate) art: String,
+    pub(crate) booking: bool,
+    pub(crate) offers: Vec<&'a str>,
 }
 
 #[derive(Template)]
 #[template(path = "custom.html")]
-pub struct CustomPage<'a> {
-    pub f: Frame<'a>,
-    pub copy: &'a copy::Custom,
-    pub art: String,
+pub(crate) struct CustomPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Custom,
+    pub(crate) art: String,
 }
 
 #[derive(Template)]
 #[template(path = "404.html")]
-pub struct LostPage<'a> {
-    pub f: Frame<'a>,
-    pub style: String,
-    pub art: String,
+pub(crate) struct LostPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) style: String,
+    pub(crate) art: String,
 }
 
 #[derive(Template)]
 #[template(path = "favicon.svg")]
-pub struct Favicon<'a> {
-    pub ground: String,
-    pub ink: String,
-    pub initials: &'a str,
-    pub size: u8,
+pub(crate) struct Favicon<'a> {
+    pub(crate) ground: String,
+    pub(crate) ink: String,
+    pub(crate) initials: &'a str,
+    pub(crate) size: u8,
 }
