@@ -91,16 +91,17 @@ const PAIRS: [(&str, &str); 9] = [
 ];
 
 fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32, size: u32) {
+    // The ground reaches a little over its tile: on some screens the page would shine through the seams.
     let (ground, shape) = PAIRS[dice.below(PAIRS.len())];
     let turn = dice.below(4) * 90;
     push(
         svg,
         format_args!(
-            "<g transform=\"translate({x} {y}) rotate({turn} {half} {half})\"><rect class=\"f-{ground}\" width=\"{size}\" height=\"{size}\"/>",
-            half = size / 2
+            "<g transform=\"translate({x} {y}) rotate({turn} {half} {half})\"><rect class=\"f-{ground}\" x=\"-.4\" y=\"-.4\" width=\"{over}\" height=\"{over}\"/>",
+            half = size / 2,
+            over = f64::from(size) + 0.8
         ),
     );
-    // Half a pixel of bleed would show between tiles on some screens; the shapes below stay inside.
     let shapes = match dice.below(9) {
         0 => format!("<path class=\"f-{shape}\" d=\"M0 0h80a80 80 0 0 1-80 80z\"/>"),
         1 => format!("<path class=\"f-{shape}\" d=\"M0 40a40 40 0 0 1 80 0z\"/><path class=\"f-{shape}\" d=\"M0 80a40 40 0 0 1 80 0z\"/>"),

@@ -163,6 +163,22 @@ impl Contact {
     }
 }
 
+/// The number as people of its country write it, where it was typed as bare digits; otherwise as typed.
+pub fn readable_phone(typed: &str) -> String {
+    let bare = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
+    match typed.trim().strip_prefix('+') {
+        Some(digits) if bare(digits) && digits.starts_with("55") && (12..=13).contains(&digits.len()) => {
+            let (area, local) = digits[2..].split_at(2);
+            let (first, last) = local.split_at(local.len() - 4);
+            format!("+55 {area} {first}-{last}")
+        }
+        Some(digits) if bare(digits) && digits.starts_with('1') && digits.len() == 11 => {
+            format!("+1 ({}) {}-{}", &digits[1..4], &digits[4..7], &digits[7..])
+        }
+        _ => typed.trim().to_owned(),
+    }
+}
+
 /// `mailto:` with everything encoded that could begin a header or another address.
 pub fn mailto(address: &str) -> String {
     match address.trim().rsplit_once('@') {
@@ -199,6 +215,19 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bare_digits_are_grouped_as_their_country_does() {
+        for (typed, shown) in [
+            ("+5519955501011", "+55 19 95550-1011"),
+            ("+551938501011", "+55 19 3850-1011"),
+            ("+15550103301", "+1 (555) 010-3301"),
+            ("(555) 010-2200", "(555) 010-2200"),
+            ("+44 20 7946 0000", "+44 20 7946 0000"),
+        ] {
+            assert_eq!(readable_phone(typed), shown);
+        }
+    }
 
     #[test]
     fn f6_no_link_leaves_its_scheme() {

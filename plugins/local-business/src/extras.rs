@@ -32,7 +32,7 @@ fn properties(palette: &Palette) -> String {
 fn display_font(order: &Order) -> &'static str {
     let serif = matches!(order.niche, Niche::Restaurant | Niche::Lawyer | Niche::RealEstate) || order.tone == Tone::Premium;
     if serif {
-        "\"Iowan Old Style\", \"Palatino Linotype\", Palatino, \"URW Palladio L\", P052, \"Book Antiqua\", Georgia, serif"
+        "\"Iowan Old Style\", P052, \"Palatino Linotype\", Palatino, \"URW Palladio L\", \"Book Antiqua\", Georgia, serif"
     } else {
         "\"Avenir Next\", Avenir, \"Segoe UI Variable Display\", \"Segoe UI\", Inter, Roboto, \"Helvetica Neue\", Arial, sans-serif"
     }

@@ -11,7 +11,7 @@ use crate::pages::{Kind, Note, Page, Plan};
 use crate::palette::Palette;
 use crate::trade::{self, Fact};
 use crate::views::{self, Card, Frame, Item, Quote, Stars};
-use crate::{art, escape, extras, structured};
+use crate::{art, contact, escape, extras, structured};
 
 /// The most services that get a description each; the others are listed by name.
 pub const MOST_DESCRIBED: usize = 24;
@@ -78,6 +78,7 @@ pub struct Site<'a> {
     facts: Vec<Fact>,
     trade: String,
     initials: String,
+    phone: String,
     /// The site's address with a slash at the end, when the order knows it.
     address: Option<String>,
     notes: Vec<Note>,
@@ -118,6 +119,7 @@ impl<'a> Site<'a> {
             facts: trade::facts(order, language),
             trade: trade::name(order, language),
             initials: trade::initials(&order.business_name),
+            phone: contact::readable_phone(order.business_phone.as_str()),
             address,
             notes,
         }
@@ -278,7 +280,7 @@ impl<'a> Site<'a> {
                 .collect(),
             w: self.words,
             order: self.order,
-            phone: self.order.business_phone.as_str(),
+            phone: &self.phone,
             trade: &self.trade,
             initials: &self.initials,
             contact: &self.contact,

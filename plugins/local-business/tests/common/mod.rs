@@ -8,7 +8,7 @@ use sitewright_sdk::order::{Locale, Order, read};
 use sitewright_sdk::testing::{Harness, Run};
 
 /// The five orders and the language each is written in.
-pub const ORDERS: [(&str, &str); 5] = [
+pub(crate) const ORDERS: [(&str, &str); 5] = [
     ("01-restaurant-ptbr-full", "pt-BR"),
     ("02-dentist-us-minimal", "en"),
     ("03-plumber-us-premium", "en"),
@@ -16,24 +16,24 @@ pub const ORDERS: [(&str, &str); 5] = [
     ("05-lawyer-bad-colours", "pt-BR"),
 ];
 
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// An order of `tests/orders`, in a language.
-pub fn order(name: &str, locale: &str) -> Order {
+pub(crate) fn order(name: &str, locale: &str) -> Order {
     let text = std::fs::read_to_string(repository().join(format!("tests/orders/{name}.json"))).unwrap();
     let document = serde_json::from_str(&text).unwrap();
     read(&document, &locale.parse::<Locale>().unwrap()).unwrap()
 }
 
 /// The demo's rules.
-pub fn script() -> String {
+pub(crate) fn script() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/ai.toml")).unwrap()
 }
 
 /// One run that must succeed.
-pub fn site_of(order: &Order) -> Run {
+pub(crate) fn site_of(order: &Order) -> Run {
     let run = Harness::scripted(&script()).run::<LocalBusiness>(order);
     run.result.as_ref().unwrap();
     run
