@@ -1,0 +1,146 @@
+//! Illustrations instead of photos: drawings of the trade inside a mosaic of shapes, all in the brand's colours.
+//!
+//! The SVG here is made of our own constants and numbers only; no text of an order or a model ever enters it. Colours are
+//! classes of the stylesheet, so a drawing needs no palette.
+
+use std::fmt::Write;
+
+use sitewright_order::Niche;
+
+/// The drawing of a trade, 320 by 320.
+fn scene(niche: Niche) -> &'static str {
+    match niche {
+        Niche::Restaurant => include_str!("../art/restaurant.svg"),
+        Niche::Lawyer => include_str!("../art/lawyer.svg"),
+        Niche::Dentist => include_str!("../art/dentist.svg"),
+        Niche::RealEstate => include_str!("../art/real-estate.svg"),
+        Niche::Plumber => include_str!("../art/plumber.svg"),
+        Niche::Electrician => include_str!("../art/electrician.svg"),
+        Niche::Landscaping => include_str!("../art/landscaping.svg"),
+        Niche::Cleaning => include_str!("../art/cleaning.svg"),
+        Niche::General | Niche::Other => include_str!("../art/general.svg"),
+    }
+}
+
+/// The picture of the home page: the trade's drawing, framed by a mosaic that is the business's own.
+pub fn hero(niche: Niche, seed: &str) -> String {
+    let mut dice = Dice::new(seed);
+    let mut svg = open(480, 560, "art art-hero");
+    for row in 0..7 {
+        for column in 0..6 {
+            let inside = (1..5).contains(&column) && (1..5).contains(&row);
+            if !inside {
+                tile(&mut svg, &mut dice, column * 80, row * 80, 80);
+            }
+        }
+    }
+    push(&mut svg, format_args!("<g transform=\"translate(80 80)\">{}</g></svg>", scene(niche).trim()));
+    svg
+}
+
+/// The trade's drawing alone.
+pub fn portrait(niche: Niche) -> String {
+    format!("{}{}</svg>", open(320, 320, "art art-portrait"), scene(niche).trim())
+}
+
+/// A band of shapes for the head of a page.
+pub fn band(seed: &str) -> String {
+    mosaic(seed, 6, 3, "art art-band")
+}
+
+/// A picture of shapes, 4 by 3.
+pub fn picture(seed: &str) -> String {
+    mosaic(seed, 4, 3, "art art-picture")
+}
+
+/// A small sign, 2 by 2.
+pub fn sign(seed: &str) -> String {
+    mosaic(seed, 2, 2, "art art-sign")
+}
+
+fn mosaic(seed: &str, columns: u32, rows: u32, class: &str) -> String {
+    let mut dice = Dice::new(seed);
+    let mut svg = open(columns * 80, rows * 80, class);
+    for row in 0..rows {
+        for column in 0..columns {
+            tile(&mut svg, &mut dice, column * 80, row * 80, 80);
+        }
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+fn open(width: u32, height: u32, class: &str) -> String {
+    format!(
+        "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" aria-hidden=\"true\" focusable=\"false\" \
+         preserveAspectRatio=\"xMidYMid slice\">"
+    )
+}
+
+/// Grounds with shapes that stand out from them.
+const PAIRS: [(&str, &str); 9] = [
+    ("brand", "accent"),
+    ("brand", "brand-soft"),
+    ("second", "accent"),
+    ("second", "brand-soft"),
+    ("accent", "brand"),
+    ("accent-soft", "brand"),
+    ("brand-soft", "second"),
+    ("brand-soft", "brand"),
+    ("accent-soft", "second"),
+];
+
+fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32, size: u32) {
+    // The ground reaches a little over its tile: on some screens the page would shine through the seams.
+    let (ground, shape) = PAIRS[dice.below(PAIRS.len())];
+    let turn = dice.below(4) * 90;
+    push(
+        svg,
+        format_args!(
+            "<g transform=\"translate({x} {y}) rotate({turn} {half} {half})\"><rect class=\"f-{ground}\" x=\"-.4\" y=\"-.4\" width=\"{over}\" height=\"{over}\"/>",
+            half = size / 2,
+            over = f64::from(size) + 0.8
+        ),
+    );
+    let shapes = match dice.below(9) {
+        0 => format!("<path class=\"f-{shape}\" d=\"M0 0h80a80 80 0 0 1-80 80z\"/>"),
+        1 => format!("<path class=\"f-{shape}\" d=\"M0 40a40 40 0 0 1 80 0z\"/><path class=\"f-{shape}\" d=\"M0 80a40 40 0 0 1 80 0z\"/>"),
+        2 => format!("<path class=\"f-{shape}\" d=\"M0 0a80 80 0 0 1 80 80A80 80 0 0 1 0 0z\"/>"),
+        3 => format!("<circle class=\"f-{shape}\" cx=\"40\" cy=\"40\" r=\"27\"/>"),
+        4 => format!(
+            "<g class=\"s-{shape}\" fill=\"none\" stroke-width=\"9\"><path d=\"M0 58a22 22 0 0 1 22 22\"/><path d=\"M0 36a44 44 0 0 1 44 44\"/><path d=\"M0 14a66 66 0 0 1 66 66\"/></g>"
+        ),
+        5 => format!("<path class=\"f-{shape}\" d=\"M0 0h80L0 80z\"/>"),
+        6 => format!("<path class=\"f-{shape}\" d=\"M10 0h14v80H10zM34 0h14v80H34zM58 0h14v80H58z\"/>"),
+        7 => format!(
+            "<g class=\"f-{shape}\"><circle cx=\"20\" cy=\"20\" r=\"8\"/><circle cx=\"60\" cy=\"20\" r=\"8\"/><circle cx=\"20\" cy=\"60\" r=\"8\"/><circle cx=\"60\" cy=\"60\" r=\"8\"/></g>"
+        ),
+        _ => format!("<path class=\"f-{shape}\" d=\"M40 0a40 40 0 0 1-40 40V0zM80 40a40 40 0 0 0-40 40h40z\"/>"),
+    };
+    svg.push_str(&shapes);
+    svg.push_str("</g>");
+}
+
+fn push(into: &mut String, text: std::fmt::Arguments<'_>) {
+    // A String takes everything.
+    let _written = into.write_fmt(text);
+}
+
+/// Numbers that look random and are the same for the same text: the site of an order does not change by itself.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: &str) -> Dice {
+        // FNV-1a.
+        Dice(seed.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+    }
+
+    /// SplitMix64.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % end.max(1) as u64).unwrap_or_default()
+    }
+}

@@ -1,0 +1,240 @@
+//! Ways to reach the business, as links.
+
+use askama::filters::urlencode;
+use sitewright_order::{Cta, Order};
+
+use crate::language::Words;
+use crate::pages::{Kind, Note, Plan};
+
+/// What a link does; decides its icon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Means {
+    Phone,
+    Whatsapp,
+    Form,
+    Booking,
+}
+
+/// Where a link goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An address outside the site: `tel:`, `https:`.
+    Outside(String),
+    /// The form of the contact page.
+    Form,
+}
+
+/// A button.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// What it does.
+    pub means: Means,
+    /// Where it goes.
+    pub target: Target,
+    /// Its words.
+    pub label: String,
+}
+
+impl Action {
+    /// The link, on a page at `root`, where the contact page has the folder `contact`.
+    pub fn href(&self, root: &str, contact: &str) -> String {
+        match &self.target {
+            Target::Outside(href) => href.clone(),
+            Target::Form => format!("{root}{contact}/index.html#form"),
+        }
+    }
+}
+
+/// A link to another site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// `https:` or `http:`, percent-encoded where HTML wants it.
+    pub href: String,
+    /// Its words.
+    pub label: String,
+}
+
+/// Everything a visitor can use to get in touch.
+#[derive(Debug, Clone)]
+pub struct Contact {
+    /// What the customer wants visitors to do.
+    pub first: Action,
+    /// The next best way, of another kind.
+    pub second: Action,
+    /// `tel:` of the phone number.
+    pub tel: String,
+    /// `https://wa.me/…`, where the number answers there.
+    pub whatsapp: Option<String>,
+    /// `mailto:` of the address.
+    pub mailto: String,
+    /// A search on a map.
+    pub map: Option<String>,
+    /// Lines of the street address.
+    pub address: Vec<String>,
+    /// Social networks by name.
+    pub social: Vec<Link>,
+    /// The reviews page.
+    pub reviews: Option<String>,
+    /// The folder of the contact page.
+    pub page: String,
+}
+
+impl Contact {
+    /// From the order; what cannot be linked is told in `notes`.
+    pub fn of(order: &Order, plan: &Plan, words: &Words, notes: &mut Vec<Note>) -> Contact {
+        let tel = format!("tel:{}", order.business_phone.dial());
+        let wants_whatsapp = order.has_whatsapp || order.primary_cta == Cta::Whatsapp;
+        let whatsapp = (wants_whatsapp && order.business_phone.is_international())
+            .then(|| format!("https://wa.me/{}", order.business_phone.digits()));
+        if wants_whatsapp && whatsapp.is_none() {
+            notes.push(Note {
+                code: "whatsapp-number",
+                message: format!(
+                    "WhatsApp needs an international number and `business_phone` is `{}`; the site offers a phone call \
+                     instead; write the number with `+` and the country code",
+                    order.business_phone
+                ),
+            });
+        }
+        let phone = Action { means: Means::Phone, target: Target::Outside(tel.clone()), label: words.call.to_owned() };
+        let form = Action { means: Means::Form, target: Target::Form, label: words.write_us.to_owned() };
+        let chat = whatsapp.as_ref().map(|href| Action {
+            means: Means::Whatsapp,
+            target: Target::Outside(href.clone()),
+            label: words.whatsapp.to_owned(),
+        });
+        let mut first = match order.primary_cta {
+            Cta::Call => phone.clone(),
+            Cta::Whatsapp => chat.clone().unwrap_or_else(|| phone.clone()),
+            Cta::Form => form.clone(),
+            Cta::BookOnline => Action { means: Means::Booking, target: Target::Form, label: words.book.to_owned() },
+        };
+        if let Some(text) = order.cta_text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+            first.label = crate::copy::cut(text, 40);
+        }
+        let second = match first.means {
+            Means::Phone => chat.unwrap_or(form),
+            Means::Whatsapp | Means::Form | Means::Booking => phone,
+        };
+        let address: Vec<String> = order
+            .business_address
+            .iter()
+            .flat_map(|address| address.lines())
+            .map(|line| line.trim().to_owned())
+            .filter(|line| !line.is_empty())
+            .collect();
+        let place = [std::slice::from_ref(&order.business_name), address.as_slice(), &[order.primary_city.clone(), order.state.clone()]];
+        let map = (!address.is_empty()).then(|| {
+            format!("https://www.google.com/maps/search/?api=1&query={}", encode(&place.concat().join(", ")))
+        });
+        let mut web = |href: &Option<String>, field: &str| {
+            let href = href.as_deref()?;
+            let safe = web_address(href);
+            if safe.is_none() {
+                notes.push(Note {
+                    code: "link-refused",
+                    message: format!("`{field}` is left out: `{href}` is no address that begins with `https://`"),
+                });
+            }
+            safe
+        };
+        let social = [
+            ("Instagram", &order.social_instagram, "social_instagram"),
+            ("Facebook", &order.social_facebook, "social_facebook"),
+            ("LinkedIn", &order.social_linkedin, "social_linkedin"),
+            ("YouTube", &order.social_youtube, "social_youtube"),
+        ]
+        .into_iter()
+        .filter_map(|(label, href, field)| Some(Link { href: web(href, field)?, label: label.to_owned() }))
+        .collect();
+        Contact {
+            first,
+            second,
+            tel,
+            whatsapp,
+            mailto: mailto(&order.business_email),
+            map,
+            address,
+            social,
+            reviews: web(&order.google_reviews_link, "google_reviews_link"),
+            page: plan.page(Kind::Contact).map(|page| page.slug.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The number as people of its country write it, where it was typed as bare digits; otherwise as typed.
+pub fn readable_phone(typed: &str) -> String {
+    let bare = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
+    match typed.trim().strip_prefix('+') {
+        Some(digits) if bare(digits) && digits.starts_with("55") && (12..=13).contains(&digits.len()) => {
+            let (area, local) = digits[2..].split_at(2);
+            let (first, last) = local.split_at(local.len() - 4);
+            format!("+55 {area} {first}-{last}")
+        }
+        Some(digits) if bare(digits) && digits.starts_with('1') && digits.len() == 11 => {
+            format!("+1 ({}) {}-{}", &digits[1..4], &digits[4..7], &digits[7..])
+        }
+        _ => typed.trim().to_owned(),
+    }
+}
+
+/// `mailto:` with everything encoded that could begin a header or another address.
+pub fn mailto(address: &str) -> String {
+    match address.trim().rsplit_once('@') {
+        Some((name, domain)) => format!("mailto:{}@{}", encode(name).replace('/', "%2F"), encode(domain)),
+        None => format!("mailto:{}", encode(address.trim())),
+    }
+}
+
+/// The address if it is one of the web; blanks and what HTML forbids in addresses are encoded.
+fn web_address(text: &str) -> Option<String> {
+    let text = text.trim();
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    if host.is_empty() || host.starts_with(['/', '.', '?', '#']) || text.len() > 2000 {
+        return None;
+    }
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() || "-._~:/?#@!$&()*+,;=%".contains(c) {
+            safe.push(c);
+        } else {
+            safe.push_str(&encode(&c.to_string()));
+        }
+    }
+    Some(safe)
+}
+
+/// Percent-encoding of everything but unreserved characters and `/`.
+fn encode(text: &str) -> String {
+    match urlencode(text) {
+        Ok(encoded) => encoded.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_digits_are_grouped_as_their_country_does() {
+        for (typed, shown) in [
+            ("+5519955501011", "+55 19 95550-1011"),
+            ("+551938501011", "+55 19 3850-1011"),
+            ("+15550103301", "+1 (555) 010-3301"),
+            ("(555) 010-2200", "(555) 010-2200"),
+            ("+44 20 7946 0000", "+44 20 7946 0000"),
+        ] {
+            assert_eq!(readable_phone(typed), shown);
+        }
+    }
+
+    #[test]
+    fn f6_no_link_leaves_its_scheme() {
+        for bad in ["javascript:alert(1)", "data:text/html,x", "//evil.example", "https://", "https:///x", "ftp://x.example"] {
+            assert_eq!(web_address(bad), None, "{bad}");
+        }
+        assert_eq!(web_address(" https://x.example/a b\"'<> ").unwrap(), "https://x.example/a%20b%22%27%3C%3E");
+        assert_eq!(mailto("a?bcc=b@x.example"), "mailto:a%3Fbcc%3Db@x.example");
+    }
+}

@@ -1,0 +1,364 @@
+//! What the model writes: the shapes it must answer in, and what is done to its text before a page may show it.
+//!
+//! A reply has the right shape when it arrives (the host checks the schema), but its text is a stranger's: it is trimmed,
+//! cut to a length the design holds, and later escaped like everything else. A blank text falls back to words of our
+//! own where those say the same; where nothing can stand in, the reply is an error (catalogue E7).
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::pages::Kind;
+
+/// The first reply: what all pages agree on.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Strategy {
+    /// One or two sentences: what the business is for whom, and what sets it apart, using only facts from the order.
+    pub positioning: String,
+    /// Who the site speaks to.
+    pub audience: String,
+    /// The one idea the home page's headline carries.
+    pub headline_angle: String,
+    /// 3 to 8 words people search for.
+    pub keywords: Vec<String>,
+    /// How the copy sounds, in two or three short instructions.
+    pub tone_guide: String,
+}
+
+/// What every page begins with.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Intro {
+    /// For the browser's tab and search results, 20 to 60 characters, without the business's name.
+    pub title: String,
+    /// For search results, 70 to 155 characters, one or two sentences.
+    pub description: String,
+    /// The page's headline, at most 60 characters, no full stop.
+    pub headline: String,
+    /// One or two sentences below the headline, at most 220 characters.
+    pub lead: String,
+}
+
+/// A short heading with a text.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Point {
+    /// 2 to 6 words.
+    pub title: String,
+    /// One to three sentences, at most 320 characters.
+    pub text: String,
+}
+
+/// A question a customer asks.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// As the customer would ask it.
+    pub question: String,
+    /// Two to four sentences, using only facts from the order.
+    pub answer: String,
+}
+
+/// The home page.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Home {
+    /// What it begins with.
+    pub intro: Intro,
+    /// Heading of the part about the business.
+    pub about_heading: String,
+    /// Two to four sentences about the business.
+    pub about_text: String,
+    /// Heading above the services.
+    pub services_heading: String,
+    /// One sentence above the services.
+    pub services_lead: String,
+    /// One line for each service the prompt lists, in its order, at most 120 characters each.
+    pub services: Vec<String>,
+    /// Three reasons to choose this business, each grounded in a fact from the order.
+    pub reasons: Vec<Point>,
+    /// Heading of the last part, which asks the visitor to act.
+    pub closing_heading: String,
+    /// One sentence below it.
+    pub closing_text: String,
+}
+
+/// The page about the business.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// What it begins with.
+    pub intro: Intro,
+    /// The story in 2 to 4 paragraphs, using only facts from the order.
+    pub paragraphs: Vec<String>,
+    /// Three things the business stands for.
+    pub values: Vec<Point>,
+}
+
+/// The services or the menu.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Services {
+    /// What it begins with.
+    pub intro: Intro,
+    /// A description of one or two sentences for each service the prompt lists, in its order.
+    pub descriptions: Vec<String>,
+}
+
+/// The gallery.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gallery {
+    /// What it begins with.
+    pub intro: Intro,
+    /// A caption of at most 80 characters for each service the prompt lists, in its order.
+    pub captions: Vec<String>,
+}
+
+/// The page with what customers said.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Testimonials {
+    /// What it begins with.
+    pub intro: Intro,
+}
+
+/// Questions and answers.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Faq {
+    /// What it begins with.
+    pub intro: Intro,
+    /// 4 to 8 questions.
+    pub questions: Vec<Question>,
+}
+
+/// How prices come about; never prices.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pricing {
+    /// What it begins with.
+    pub intro: Intro,
+    /// Three steps from the first contact to a quote.
+    pub steps: Vec<Point>,
+}
+
+/// How to get in touch.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// What it begins with.
+    pub intro: Intro,
+}
+
+/// A page of which only the name is known.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Custom {
+    /// What it begins with.
+    pub intro: Intro,
+    /// 2 to 5 parts.
+    pub sections: Vec<Point>,
+}
+
+/// The copy of one page.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Copy {
+    Home(Home),
+    About(About),
+    Services(Services),
+    Gallery(Gallery),
+    Testimonials(Testimonials),
+    Faq(Faq),
+    Pricing(Pricing),
+    Contact(Contact),
+    Custom(Custom),
+}
+
+/// A reply that cannot become a page.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the copy of the page `{page}` has nothing in `{field}`; a retry asks the model again")]
+pub struct Nothing {
+    /// The page's name in menus.
+    pub page: String,
+    /// The empty field of the reply.
+    pub field: &'static str,
+}
+
+impl Copy {
+    /// The copy as a page may show it. `label` is the page's name in menus.
+    ///
+    /// # Errors
+    /// [`Nothing`] when a part the page is made of is empty.
+    pub fn tidy(mut self, label: &str, business: &str) -> Result<Copy, Nothing> {
+        let nothing = |field| Nothing { page: label.to_owned(), field };
+        match &mut self {
+            Copy::Home(copy) => {
+                copy.intro.tidy(business, business);
+                for (text, most) in [
+                    (&mut copy.about_heading, 80),
+                    (&mut copy.about_text, 700),
+                    (&mut copy.services_heading, 80),
+                    (&mut copy.services_lead, 240),
+                    (&mut copy.closing_heading, 80),
+                    (&mut copy.closing_text, 240),
+                ] {
+                    *text = cut(text, most);
+                }
+                cut_all(&mut copy.services, 160);
+                points(&mut copy.reasons, 4);
+            }
+            Copy::About(copy) => {
+                copy.intro.tidy(label, business);
+                copy.paragraphs.retain(|text| !text.trim().is_empty());
+                copy.paragraphs.truncate(6);
+                cut_all(&mut copy.paragraphs, 900);
+                points(&mut copy.values, 4);
+                if copy.paragraphs.is_empty() {
+                    return Err(nothing("paragraphs"));
+                }
+            }
+            Copy::Services(copy) => {
+                copy.intro.tidy(label, business);
+                cut_all(&mut copy.descriptions, 360);
+            }
+            Copy::Gallery(copy) => {
+                copy.intro.tidy(label, business);
+                cut_all(&mut copy.captions, 120);
+            }
+            Copy::Testimonials(copy) => copy.intro.tidy(label, business),
+            Copy::Faq(copy) => {
+                copy.intro.tidy(label, business);
+                copy.questions.retain(|q| !q.question.trim().is_empty() && !q.answer.trim().is_empty());
+                copy.questions.truncate(12);
+                for q in &mut copy.questions {
+                    q.question = cut(&q.question, 160);
+                    q.answer = cut(&q.answer, 800);
+                }
+                if copy.questions.is_empty() {
+                    return Err(nothing("questions"));
+                }
+            }
+            Copy::Pricing(copy) => {
+                copy.intro.tidy(label, business);
+                points(&mut copy.steps, 5);
+                if copy.steps.is_empty() {
+                    return Err(nothing("steps"));
+                }
+            }
+            Copy::Contact(copy) => copy.intro.tidy(label, business),
+            Copy::Custom(copy) => {
+                copy.intro.tidy(label, business);
+                points(&mut copy.sections, 8);
+                if copy.sections.is_empty() {
+                    return Err(nothing("sections"));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// What the page begins with.
+    pub fn intro(&self) -> &Intro {
+        match self {
+            Copy::Home(copy) => &copy.intro,
+            Copy::About(copy) => &copy.intro,
+            Copy::Services(copy) => &copy.intro,
+            Copy::Gallery(copy) => &copy.intro,
+            Copy::Testimonials(copy) => &copy.intro,
+            Copy::Faq(copy) => &copy.intro,
+            Copy::Pricing(copy) => &copy.intro,
+            Copy::Contact(copy) => &copy.intro,
+            Copy::Custom(copy) => &copy.intro,
+        }
+    }
+
+    /// Which page it is for.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Copy::Home(_) => Kind::Home,
+            Copy::About(_) => Kind::About,
+            Copy::Services(_) => Kind::Services,
+            Copy::Gallery(_) => Kind::Gallery,
+            Copy::Testimonials(_) => Kind::Testimonials,
+            Copy::Faq(_) => Kind::Faq,
+            Copy::Pricing(_) => Kind::Pricing,
+            Copy::Contact(_) => Kind::Contact,
+            Copy::Custom(_) => Kind::Custom,
+        }
+    }
+}
+
+impl Intro {
+    fn tidy(&mut self, label: &str, business: &str) {
+        self.headline = cut(&self.headline, 90);
+        if self.headline.is_empty() {
+            self.headline = label.to_owned();
+        }
+        self.title = cut(&self.title, 70);
+        if self.title.is_empty() {
+            self.title = self.headline.clone();
+        }
+        self.lead = cut(&self.lead, 320);
+        self.description = cut(&self.description, 180);
+        if self.description.is_empty() {
+            self.description = if self.lead.is_empty() { format!("{label} · {business}") } else { cut(&self.lead, 180) };
+        }
+    }
+}
+
+/// The text in one line without surrounding blanks and control characters, cut at a word where it is too long.
+pub fn cut(text: &str, most: usize) -> String {
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    let Some((end, _)) = line.char_indices().nth(most) else { return line };
+    let short = &line[..end];
+    let at = short.rfind(' ').filter(|at| *at > end / 2).unwrap_or(end);
+    format!("{}…", short[..at].trim_end_matches([' ', ',', ';', ':', '.']))
+}
+
+fn cut_all(texts: &mut [String], most: usize) {
+    for text in texts {
+        *text = cut(text, most);
+    }
+}
+
+fn points(points: &mut Vec<Point>, most: usize) {
+    for point in points.iter_mut() {
+        point.title = cut(&point.title, 80);
+        point.text = cut(&point.text, 600);
+    }
+    points.retain(|point| !point.title.is_empty() && !point.text.is_empty());
+    points.truncate(most);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut_at_a_word() {
+        assert_eq!(cut("  one\n two\u{7}three  ", 40), "one two three");
+        assert_eq!(cut("açaí na tigela, com banana", 16), "açaí na tigela…");
+        assert_eq!(cut(&"x".repeat(50), 10), format!("{}…", "x".repeat(10)));
+    }
+
+    #[test]
+    fn e7_a_page_of_blanks_is_an_error_that_names_the_field() {
+        let copy = Copy::Faq(Faq {
+            intro: Intro::default(),
+            questions: vec![Question { question: " ".to_owned(), answer: "yes".to_owned() }],
+        });
+        let error = copy.tidy("FAQ", "Joe's").unwrap_err();
+        assert_eq!(error, Nothing { page: "FAQ".to_owned(), field: "questions" });
+    }
+
+    #[test]
+    fn blank_words_of_an_intro_fall_back_to_the_page() {
+        let copy = Copy::Contact(Contact { intro: Intro::default() }).tidy("Contact", "Joe's").unwrap();
+        let intro = copy.intro();
+        assert_eq!((intro.headline.as_str(), intro.title.as_str()), ("Contact", "Contact"));
+        assert_eq!(intro.description, "Contact · Joe's");
+    }
+}

@@ -1,0 +1,102 @@
+//! A complete multi-page site for a local business.
+//!
+//! ```text
+//! order ──> plan of pages ──> strategy (one AI call) ──> copy (one call per page, all at once) ──> files
+//! ```
+//!
+//! - [`pages`]: which pages there are. [`prompt`]: what the model is asked. [`copy`]: what it may answer.
+//! - [`site`]: from order and copy to files, pure. [`views`] and `templates/`: the HTML. [`extras`]: everything else.
+//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`language`]: one question each.
+
+pub mod art;
+pub mod contact;
+pub mod copy;
+pub mod escape;
+pub mod extras;
+pub mod hours;
+pub mod icons;
+pub mod language;
+pub mod pages;
+pub mod palette;
+pub mod prompt;
+pub mod site;
+pub mod structured;
+pub mod trade;
+mod views;
+
+use sitewright_sdk::ai::Ask;
+use sitewright_sdk::prelude::*;
+
+use copy::{Copy, Strategy};
+use pages::{Kind, Note, Page, Plan};
+use site::Site as Files;
+
+/// The template.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalBusiness;
+
+impl Template for LocalBusiness {
+    fn manifest() -> Manifest {
+        Manifest::new(
+            "local-business",
+            env!("CARGO_PKG_VERSION"),
+            "A complete multi-page site for a local business, in Portuguese or English, in its own colours.",
+        )
+        .purpose(prompt::STRATEGY, "positioning, audience and tone of the whole site; one call, before all others")
+        .purpose(prompt::COPYWRITING, "the text of one page; a call for each page, all at once")
+        .locale("pt-BR")
+        .locale("en")
+    }
+
+    async fn generate(order: Order, site: Site) -> Result<()> {
+        let plan = Plan::of(&order);
+        let pages = u32::try_from(plan.pages.len()).unwrap_or(u32::MAX);
+        progress("strategy", 0, pages + 1);
+        let strategy: Strategy = prompt::strategy(&order).json().await.context("while deciding the strategy")?;
+
+        progress("copy", 1, pages + 1);
+        let copies = try_join_all(plan.pages.iter().map(|page| written(&order, &strategy, page))).await?;
+
+        progress("pages", pages + 1, pages + 1);
+        let files = Files::new(&order, &plan, &strategy);
+        for Note { code, message } in files.notes() {
+            report(Diagnostic::warning(*code, message));
+        }
+        for (page, copy) in plan.pages.iter().zip(&copies) {
+            let file = files.page(page, copy)?;
+            site.write(&file.path, file.text)?;
+        }
+        for file in files.rest()? {
+            site.write(&file.path, file.text)?;
+        }
+        Ok(())
+    }
+}
+
+sitewright_sdk::export!(LocalBusiness);
+
+/// The copy of one page, fit to be shown.
+async fn written(order: &Order, strategy: &Strategy, page: &Page) -> Result<Copy> {
+    let ask = prompt::page(order, strategy, page);
+    match page.kind {
+        Kind::Home => tidy(ask, Copy::Home, order, page).await,
+        Kind::About => tidy(ask, Copy::About, order, page).await,
+        Kind::Services => tidy(ask, Copy::Services, order, page).await,
+        Kind::Gallery => tidy(ask, Copy::Gallery, order, page).await,
+        Kind::Testimonials => tidy(ask, Copy::Testimonials, order, page).await,
+        Kind::Faq => tidy(ask, Copy::Faq, order, page).await,
+        Kind::Pricing => tidy(ask, Copy::Pricing, order, page).await,
+        Kind::Contact => tidy(ask, Copy::Contact, order, page).await,
+        Kind::Custom => tidy(ask, Copy::Custom, order, page).await,
+    }
+}
+
+async fn tidy<T>(ask: Ask, wrap: fn(T) -> Copy, order: &Order, page: &Page) -> Result<Copy>
+where
+    T: serde::de::DeserializeOwned + JsonSchema,
+{
+    let reply = ask.reply().await.with_context(|| format!("while writing the page `{}`", page.label))?;
+    wrap(reply.value)
+        .tidy(&page.label, &order.business_name)
+        .map_err(|nothing| Error::of(&nothing).with_code("empty-copy").blame(reply.completion.call_id))
+}

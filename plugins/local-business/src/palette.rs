@@ -1,0 +1,258 @@
+//! The brand's colours, made readable.
+//!
+//! A customer chooses colours for their looks; whether text can be read on them is arithmetic. Every pair of text and
+//! background the stylesheet uses is in [`Palette::pairs`], and every one of them reaches [`READABLE`].
+
+use csscolorparser::Color as Css;
+use sitewright_order::{Color, Niche, Order};
+
+/// The contrast ratio of WCAG 2.x, level AA, for text of any size.
+pub const READABLE: f64 = 4.5;
+
+/// Contrast wanted of lines that mark a control, WCAG 2.x 1.4.11.
+pub const VISIBLE: f64 = 3.0;
+
+/// Every colour of the site. `on_x` is text on `x`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Palette {
+    /// The page.
+    pub paper: Color,
+    /// A quiet band on the page.
+    pub tint: Color,
+    /// Cards, fields.
+    pub card: Color,
+    /// Text on the three above.
+    pub ink: Color,
+    /// Less important text on them.
+    pub muted: Color,
+    /// Hairlines; decoration only.
+    pub line: Color,
+    /// Outlines of fields.
+    pub outline: Color,
+    /// The primary colour as given: buttons, large areas.
+    pub brand: Color,
+    /// Text on `brand`.
+    pub on_brand: Color,
+    /// The button under the pointer.
+    pub brand_hover: Color,
+    /// Text on `brand_hover`.
+    pub on_brand_hover: Color,
+    /// The primary colour as text: links, small headings.
+    pub brand_text: Color,
+    /// A pale primary: badges, icons' ground.
+    pub brand_soft: Color,
+    /// The dark ground of footer and bands, from the secondary colour.
+    pub deep: Color,
+    /// Text on `deep`.
+    pub on_deep: Color,
+    /// Less important text on `deep`.
+    pub on_deep_muted: Color,
+    /// A slightly lighter `deep`, for cards on it.
+    pub deep_raised: Color,
+    /// The accent as given.
+    pub accent: Color,
+    /// Text on `accent`.
+    pub on_accent: Color,
+    /// The accent as text on `deep`.
+    pub accent_on_deep: Color,
+    /// A pale accent, for illustrations.
+    pub accent_soft: Color,
+    /// The secondary colour as given, for illustrations.
+    pub second: Color,
+}
+
+impl Palette {
+    /// From what the order gives; what is missing is derived from what is there, or from the trade.
+    pub fn of(order: &Order) -> Palette {
+        Palette::from_colors(
+            order.primary_color.unwrap_or_else(|| usual(order.niche)),
+            order.secondary_color,
+            order.accent_color,
+        )
+    }
+
+    /// From a primary colour and perhaps two more.
+    pub fn from_colors(brand: Color, secondary: Option<Color>, accent: Option<Color>) -> Palette {
+        let [_, chroma, hue] = lch(brand);
+        let grey = chroma < 0.02;
+        let quiet = |amount: f32| if grey { 0.0 } else { amount };
+        let second = secondary.unwrap_or_else(|| from_lch(0.30, quiet(0.06), hue));
+        let accent = accent.unwrap_or_else(|| from_lch(0.80, 0.14, if grey { 80.0 } else { warm_partner(hue) }));
+
+        let paper = from_lch(0.987, quiet(0.006), hue);
+        let tint = from_lch(0.958, quiet(0.018), hue);
+        let card = Color { r: 255, g: 255, b: 255 };
+        let light = [paper, tint, card, from_lch(0.93, quiet(0.035), hue)];
+        let [second_light, second_chroma, second_hue] = lch(second);
+        let ink = readable(from_lch(0.24, second_chroma.min(0.04), second_hue), &light, 10.0);
+        let muted = readable(from_lch(0.45, second_chroma.min(0.03), second_hue), &light, 5.5);
+
+        // A secondary colour that is light cannot carry a footer; its dark sister can.
+        let deep = if second_light <= 0.42 { second } else { from_lch(0.30, second_chroma.min(0.09), second_hue) };
+        let [deep_light, deep_chroma, deep_hue] = lch(deep);
+        let deep_raised = from_lch((deep_light + 0.055).min(0.46), deep_chroma, deep_hue);
+        let dark = [deep, deep_raised];
+        let on_deep = readable(from_lch(0.975, second_chroma.min(0.012), second_hue), &dark, 7.0);
+        let on_deep_muted = readable(from_lch(0.86, second_chroma.min(0.03), second_hue), &dark, 5.0);
+
+        let [light_brand, ..] = lch(brand);
+        let brand_hover = from_lch(if light_brand > 0.5 { light_brand - 0.07 } else { light_brand + 0.07 }, chroma, hue);
+        Palette {
+            paper,
+            tint,
+            card,
+            ink,
+            muted,
+            line: from_lch(0.89, quiet(0.02), hue),
+            outline: readable(from_lch(0.62, quiet(0.03), hue), &light, VISIBLE + 0.3),
+            brand,
+            on_brand: on(brand),
+            brand_hover,
+            on_brand_hover: on(brand_hover),
+            brand_text: readable(brand, &light, 4.8),
+            brand_soft: light[3],
+            deep,
+            on_deep,
+            on_deep_muted,
+            deep_raised,
+            accent,
+            on_accent: on(accent),
+            accent_on_deep: readable(accent, &dark, 4.8),
+            accent_soft: {
+                let [light, chroma, hue] = lch(accent);
+                from_lch(light.max(0.92), chroma.min(0.05), hue)
+            },
+            second,
+        }
+    }
+
+    /// Every pair of text and background that the pages use, with a name for messages.
+    pub fn pairs(&self) -> Vec<(&'static str, Color, Color)> {
+        let mut pairs = Vec::new();
+        for (name, ground) in
+            [("paper", self.paper), ("tint", self.tint), ("card", self.card), ("brand-soft", self.brand_soft)]
+        {
+            pairs.extend([(name, self.ink, ground), (name, self.muted, ground), (name, self.brand_text, ground)]);
+        }
+        for (name, ground) in [("deep", self.deep), ("deep-raised", self.deep_raised)] {
+            pairs.extend([(name, self.on_deep, ground), (name, self.on_deep_muted, ground)]);
+            pairs.push((name, self.accent_on_deep, ground));
+        }
+        pairs.push(("brand", self.on_brand, self.brand));
+        pairs.push(("brand-hover", self.on_brand_hover, self.brand_hover));
+        pairs.push(("accent", self.on_accent, self.accent));
+        pairs
+    }
+
+    /// Name and colour of every custom property of the stylesheet.
+    pub fn properties(&self) -> [(&'static str, Color); 22] {
+        [
+            ("paper", self.paper),
+            ("tint", self.tint),
+            ("card", self.card),
+            ("ink", self.ink),
+            ("muted", self.muted),
+            ("line", self.line),
+            ("outline", self.outline),
+            ("brand", self.brand),
+            ("on-brand", self.on_brand),
+            ("brand-hover", self.brand_hover),
+            ("on-brand-hover", self.on_brand_hover),
+            ("brand-text", self.brand_text),
+            ("brand-soft", self.brand_soft),
+            ("deep", self.deep),
+            ("on-deep", self.on_deep),
+            ("on-deep-muted", self.on_deep_muted),
+            ("deep-raised", self.deep_raised),
+            ("accent", self.accent),
+            ("on-accent", self.on_accent),
+            ("accent-on-deep", self.accent_on_deep),
+            ("accent-soft", self.accent_soft),
+            ("second", self.second),
+        ]
+    }
+}
+
+/// What a customer without wishes gets.
+fn usual(niche: Niche) -> Color {
+    let (r, g, b) = match niche {
+        Niche::Restaurant => (0xa6, 0x3a, 0x24),
+        Niche::Lawyer => (0x1f, 0x3a, 0x5f),
+        Niche::Dentist => (0x0f, 0x76, 0x6e),
+        Niche::RealEstate => (0x2b, 0x4c, 0x7e),
+        Niche::Plumber => (0x0b, 0x5f, 0xa5),
+        Niche::Electrician => (0xb4, 0x53, 0x09),
+        Niche::Landscaping => (0x3f, 0x6b, 0x2c),
+        Niche::Cleaning => (0x0e, 0x74, 0x90),
+        Niche::General | Niche::Other => (0x4b, 0x3f, 0x8f),
+    };
+    Color { r, g, b }
+}
+
+/// A hue between orange and yellow that is not the brand's own.
+fn warm_partner(hue: f32) -> f32 {
+    if (40.0..=100.0).contains(&hue) { hue + 140.0 } else { 75.0 }
+}
+
+/// The contrast ratio of WCAG 2.x, 1 to 21.
+pub fn contrast(a: Color, b: Color) -> f64 {
+    let (a, b) = (luminance(a), luminance(b));
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
+fn luminance(color: Color) -> f64 {
+    let channel = |value: u8| {
+        let value = f64::from(value) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * channel(color.r) + 0.7152 * channel(color.g) + 0.0722 * channel(color.b)
+}
+
+/// Text on a colour: near white where that reads, else a dark shade of the colour itself, else black. White and black
+/// cannot both fail: the product of their ratios is 21.
+fn on(ground: Color) -> Color {
+    let white = Color { r: 255, g: 255, b: 255 };
+    let black = Color { r: 0, g: 0, b: 0 };
+    let [_, chroma, hue] = lch(ground);
+    let dark = from_lch(0.22, chroma.min(0.05), hue);
+    [white, dark, black].into_iter().find(|text| contrast(*text, ground) >= READABLE).unwrap_or(black)
+}
+
+/// The colour, moved away from the grounds in steps of lightness until it reaches the ratio on all of them. The grounds
+/// are all light or all dark.
+fn readable(color: Color, grounds: &[Color], ratio: f64) -> Color {
+    let enough = |color: Color| grounds.iter().all(|ground| contrast(color, *ground) >= ratio);
+    let dark_grounds = grounds.iter().map(|ground| luminance(*ground)).sum::<f64>() < 0.18 * grounds.len() as f64;
+    let [mut light, mut chroma, hue] = lch(color);
+    let mut shade = color;
+    while !enough(shade) {
+        light += if dark_grounds { 0.01 } else { -0.01 };
+        if !(0.0..=1.0).contains(&light) {
+            return if dark_grounds { Color { r: 255, g: 255, b: 255 } } else { Color { r: 0, g: 0, b: 0 } };
+        }
+        // Towards the ends there is less room for colour.
+        chroma *= 0.995;
+        shade = from_lch(light, chroma, hue);
+    }
+    shade
+}
+
+/// Lightness 0 to 1, chroma, hue in degrees, in OKLCH: the space in which equal steps look equal.
+fn lch(color: Color) -> [f32; 3] {
+    let [light, chroma, hue, _] = Css::from_rgba8(color.r, color.g, color.b, 255).to_oklcha();
+    [light, chroma, if hue.is_finite() { hue.to_degrees().rem_euclid(360.0) } else { 0.0 }]
+}
+
+/// The colour of that lightness and hue, with as much of the chroma as sRGB has.
+fn from_lch(light: f32, chroma: f32, hue: f32) -> Color {
+    let mut chroma = chroma;
+    loop {
+        let color = Css::from_oklcha(light, chroma, hue.to_radians(), 1.0);
+        let inside = [color.r, color.g, color.b].iter().all(|value| (-0.002..=1.002).contains(value));
+        if inside || chroma < 0.004 {
+            let [r, g, b, _] = color.to_rgba8();
+            return Color { r, g, b };
+        }
+        chroma *= 0.92;
+    }
+}

@@ -1,0 +1,346 @@
+//! From an order and its copy to the files of a site. Pure: the same input gives the same bytes.
+
+use askama::Template;
+use sitewright_order::{Cta, Niche, Order};
+
+use crate::contact::Contact;
+use crate::copy::{Copy, Strategy, cut};
+use crate::hours::{self, Row};
+use crate::language::{Language, Words};
+use crate::pages::{Kind, Note, Page, Plan};
+use crate::palette::Palette;
+use crate::trade::{self, Fact};
+use crate::views::{self, Card, Frame, Item, Quote, Stars};
+use crate::{art, contact, escape, extras, structured};
+
+/// The most services that get a description each; the others are listed by name.
+pub const MOST_DESCRIBED: usize = 24;
+
+/// The most services on the home page.
+pub const MOST_ON_HOME: usize = 6;
+
+/// One file of the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its path in the site.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Why a page could not be written. Both mean a mistake in this template.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The HTML template failed.
+    #[error("the page `{path}` could not be rendered")]
+    Html {
+        /// The file.
+        path: String,
+        /// What the template engine said.
+        source: askama::Error,
+    },
+    /// The structured data could not be written.
+    #[error("the structured data of `{path}` could not be written as JSON")]
+    Json {
+        /// The file.
+        path: String,
+        /// What serde said.
+        source: serde_json::Error,
+    },
+}
+
+/// What is offered, as the site lists it: what matters most comes first when the list does not have it.
+pub fn offers(order: &Order) -> Vec<&str> {
+    let primary = order.primary_service.trim();
+    let services = order.services.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let mut offers: Vec<&str> = Vec::new();
+    if !primary.is_empty() && !order.services.iter().any(|name| name.trim() == primary) {
+        offers.push(primary);
+    }
+    for name in services {
+        if !offers.contains(&name) {
+            offers.push(name);
+        }
+    }
+    offers
+}
+
+/// Everything about an order that its pages need.
+pub struct Site<'a> {
+    order: &'a Order,
+    strategy: &'a Strategy,
+    language: Language,
+    words: &'static Words,
+    plan: &'a Plan,
+    contact: Contact,
+    palette: Palette,
+    hours: Vec<Row>,
+    facts: Vec<Fact>,
+    trade: String,
+    initials: String,
+    phone: String,
+    /// The site's address with a slash at the end, when the order knows it.
+    address: Option<String>,
+    notes: Vec<Note>,
+}
+
+impl<'a> Site<'a> {
+    /// Prepares the site of an order.
+    pub fn new(order: &'a Order, plan: &'a Plan, strategy: &'a Strategy) -> Site<'a> {
+        let language = Language::of(&order.locale);
+        let words = language.words();
+        let mut notes = plan.notes.clone();
+        let contact = Contact::of(order, plan, words, &mut notes);
+        let rows = hours::rows(&order.business_hours, language);
+        if rows.is_empty() {
+            notes.push(Note {
+                code: "no-opening-hours",
+                message: "the site shows no opening hours: `business_hours` is empty".to_owned(),
+            });
+        }
+        let address = extras::site_address(order);
+        if address.is_none() {
+            notes.push(Note {
+                code: "no-site-address",
+                message: "`sitemap.xml` and `robots.txt` name a placeholder address: give the order a `site_url`, or \
+                          replace it before going live"
+                    .to_owned(),
+            });
+        }
+        Site {
+            order,
+            strategy,
+            language,
+            words,
+            plan,
+            contact,
+            palette: Palette::of(order),
+            hours: rows,
+            facts: trade::facts(order, language),
+            trade: trade::name(order, language),
+            initials: trade::initials(&order.business_name),
+            phone: contact::readable_phone(order.business_phone.as_str()),
+            address,
+            notes,
+        }
+    }
+
+    /// What the order's report should say.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// One page.
+    ///
+    /// # Errors
+    /// [`RenderError`], which is a mistake in this template.
+    pub fn page(&self, page: &Page, copy: &Copy) -> Result<File, RenderError> {
+        let f = self.frame(page, copy)?;
+        let order = self.order;
+        let w = self.words;
+        let band = art::band(&format!("{} {}", order.business_name, page.slug));
+        let html = match copy {
+            Copy::Home(copy) => views::HomePage {
+                f,
+                copy,
+                art: art::hero(order.niche, &order.business_name),
+                facts: &self.facts,
+                about_heading: or(&copy.about_heading, w.about),
+                about_text: or(&copy.about_text, &self.strategy.positioning),
+                services_id: if order.niche == Niche::Restaurant { "menu-preview" } else { "services" },
+                services_heading: or(&copy.services_heading, self.services_word()),
+                see_services: if order.niche == Niche::Restaurant { w.see_menu } else { w.see_services },
+                cards: self.cards(&copy.services, MOST_ON_HOME, art::sign),
+                quotes: self.quotes(3),
+                closing_heading: or(&copy.closing_heading, w.closing),
+                closing_text: or(&copy.closing_text, w.closing_lead),
+            }
+            .render(),
+            Copy::About(copy) => {
+                let portrait = art::portrait(order.niche);
+                views::AboutPage { f, copy, art: band, portrait, facts: &self.facts }.render()
+            }
+            Copy::Services(copy) => views::ServicesPage {
+                f,
+                copy,
+                art: band,
+                cards: self.cards(&copy.descriptions, MOST_DESCRIBED, art::sign),
+                others: offers(order).into_iter().skip(MOST_DESCRIBED).collect(),
+            }
+            .render(),
+            Copy::Gallery(copy) => {
+                let cards = self.cards(&copy.captions, MOST_DESCRIBED, art::picture);
+                views::GalleryPage { f, copy, art: band, cards }.render()
+            }
+            Copy::Testimonials(copy) => {
+                views::TestimonialsPage { f, copy, art: band, quotes: self.quotes(usize::MAX) }.render()
+            }
+            Copy::Faq(copy) => views::FaqPage { f, copy, art: band }.render(),
+            Copy::Pricing(copy) => {
+                views::PricingPage { f, copy, art: band, offers: offers(order) }.render()
+            }
+            Copy::Contact(copy) => {
+                let booking = order.primary_cta == Cta::BookOnline;
+                let offers = offers(order).into_iter().take(MOST_DESCRIBED).collect();
+                views::ContactPage { f, copy, art: band, booking, offers }.render()
+            }
+            Copy::Custom(copy) => views::CustomPage { f, copy, art: band }.render(),
+        };
+        file(page.path(), html)
+    }
+
+    /// Everything that is not a page of the plan: stylesheet, icon, sitemap, robots, the page for lost visitors.
+    ///
+    /// # Errors
+    /// [`RenderError`], which is a mistake in this template.
+    pub fn rest(&self) -> Result<Vec<File>, RenderError> {
+        let lost = Page { kind: Kind::Custom, label: self.words.lost.to_owned(), slug: String::new() };
+        let mut f = self.bare_frame(&lost);
+        f.title = format!("{} · {}", self.words.lost, self.order.business_name);
+        f.description = self.words.lost_text;
+        let page = views::LostPage {
+            f,
+            style: extras::lost_style(&self.palette),
+            art: art::band(&self.order.business_name),
+        };
+        let icon = views::Favicon {
+            ground: self.palette.brand.to_string(),
+            ink: self.palette.on_brand.to_string(),
+            initials: &self.initials,
+            size: if self.initials.chars().count() > 1 { 30 } else { 38 },
+        };
+        let placeholder = extras::placeholder_address(self.order);
+        let address = self.address.as_deref().unwrap_or(&placeholder);
+        Ok(vec![
+            File { path: "assets/site.css".to_owned(), text: extras::stylesheet(&self.palette, self.order) },
+            file("favicon.svg".to_owned(), icon.render())?,
+            file("404.html".to_owned(), page.render())?,
+            File { path: "sitemap.xml".to_owned(), text: extras::sitemap(address, &self.plan.pages) },
+            File { path: "robots.txt".to_owned(), text: extras::robots(address) },
+        ])
+    }
+
+    fn services_word(&self) -> &'static str {
+        if self.order.niche == Niche::Restaurant { self.words.menu } else { self.words.services }
+    }
+
+    fn frame(&self, page: &'a Page, copy: &'a Copy) -> Result<Frame<'_>, RenderError> {
+        let name = &self.order.business_name;
+        let intro = copy.intro();
+        let mut f = self.bare_frame(page);
+        f.title = if intro.title.contains(name.as_str()) {
+            intro.title.clone()
+        } else {
+            format!("{} · {}", intro.title, name)
+        };
+        f.description = &intro.description;
+        let mut structured = Vec::new();
+        if matches!(page.kind, Kind::Home | Kind::Contact) {
+            structured.push(structured::business(
+                self.order,
+                &self.contact,
+                self.address.as_deref(),
+                &self.strategy.positioning,
+            ));
+        }
+        if let Copy::Faq(copy) = copy {
+            structured.push(structured::questions(&copy.questions));
+        }
+        for value in structured {
+            let json = escape::json_in_script(&value);
+            f.structured.push(json.map_err(|source| RenderError::Json { path: page.path(), source })?);
+        }
+        Ok(f)
+    }
+
+    fn bare_frame<'b>(&'b self, page: &'b Page) -> Frame<'b> {
+        let root = page.root();
+        let href = |page: &Page| format!("{root}{}", page.path());
+        let link = |kind| self.plan.page(kind).map(&href);
+        Frame {
+            lang: self.language.tag(&self.order.locale),
+            og_locale: match self.language {
+                Language::Portuguese => "pt_BR".to_owned(),
+                Language::English => "en_US".to_owned(),
+            },
+            title: String::new(),
+            description: "",
+            keywords: self.strategy.keywords.iter().map(|word| cut(word, 40)).take(8).collect::<Vec<_>>().join(", "),
+            theme: self.palette.brand.to_string(),
+            url: self.address.as_ref().map(|address| format!("{address}{}", extras::folder(page))),
+            structured: Vec::new(),
+            kind: page.kind.name(),
+            label: &page.label,
+            root,
+            menu: self
+                .plan
+                .pages
+                .iter()
+                .map(|other| Item { label: &other.label, href: href(other), current: other == page })
+                .collect(),
+            w: self.words,
+            order: self.order,
+            phone: &self.phone,
+            trade: &self.trade,
+            initials: &self.initials,
+            contact: &self.contact,
+            first_href: self.contact.first.href(root, &self.contact.page),
+            second_href: self.contact.second.href(root, &self.contact.page),
+            about_href: link(Kind::About),
+            services_href: link(Kind::Services),
+            testimonials_href: link(Kind::Testimonials),
+            contact_href: format!("{root}{}/index.html", self.contact.page),
+            hours: &self.hours,
+            hours_partial: hours::is_partial(&self.order.business_hours),
+        }
+    }
+
+    fn cards<'b>(&'b self, texts: &'b [String], most: usize, draw: fn(&str) -> String) -> Vec<Card<'b>> {
+        let offers = offers(self.order);
+        let several = offers.len() > 1;
+        offers
+            .into_iter()
+            .take(most)
+            .enumerate()
+            .map(|(at, name)| Card {
+                name,
+                text: texts.get(at).map_or("", String::as_str),
+                art: draw(&format!("{} {name}", self.order.business_name)),
+                featured: several && name == self.order.primary_service.trim(),
+            })
+            .collect()
+    }
+
+    fn quotes(&self, most: usize) -> Vec<Quote<'_>> {
+        let said = self.order.testimonials.iter().filter(|said| !said.text.trim().is_empty());
+        said.take(most)
+            .map(|said| Quote {
+                name: said.name.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or(self.words.anonymous),
+                text: said.text.trim(),
+                role: said.role.as_deref(),
+                stars: said.rating.filter(|rating| rating.is_finite()).map(|rating| self.stars(rating)),
+            })
+            .collect()
+    }
+
+    fn stars(&self, rating: f64) -> Stars {
+        let rating = rating.clamp(0.0, 5.0);
+        let full = rating.round() as usize;
+        let words = if rating.fract() == 0.0 { format!("{rating:.0}") } else { format!("{rating:.1}") };
+        Stars {
+            signs: "★".repeat(full) + &"☆".repeat(5 - full),
+            words: if self.language == Language::Portuguese { words.replace('.', ",") } else { words },
+        }
+    }
+}
+
+fn or<'t>(text: &'t str, instead: &'t str) -> &'t str {
+    if text.is_empty() { instead } else { text }
+}
+
+fn file(path: String, html: Result<String, askama::Error>) -> Result<File, RenderError> {
+    match html {
+        Ok(text) => Ok(File { path, text }),
+        Err(source) => Err(RenderError::Html { path, source }),
+    }
+}

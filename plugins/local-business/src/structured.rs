@@ -1,0 +1,116 @@
+//! What search engines read: the business as schema.org knows it.
+
+use serde_json::{Map, Value, json};
+use sitewright_order::{Day, Niche, Order, Range};
+
+use crate::contact::Contact;
+use crate::copy::Question;
+
+/// The business. `site` is the site's address, when it is known.
+pub fn business(order: &Order, contact: &Contact, site: Option<&str>, description: &str) -> Value {
+    let mut it = Map::new();
+    it.insert("@context".to_owned(), json!("https://schema.org"));
+    it.insert("@type".to_owned(), json!(kind(order.niche)));
+    it.insert("name".to_owned(), json!(order.business_name));
+    it.insert("description".to_owned(), json!(description));
+    it.insert("telephone".to_owned(), json!(order.business_phone.dial()));
+    it.insert("email".to_owned(), json!(order.business_email));
+    if let Some(site) = site {
+        it.insert("url".to_owned(), json!(site));
+    }
+    let mut address = json!({
+        "@type": "PostalAddress",
+        "addressLocality": order.primary_city,
+        "addressRegion": order.state,
+    });
+    if let (Value::Object(address), false) = (&mut address, contact.address.is_empty()) {
+        address.insert("streetAddress".to_owned(), json!(contact.address.join(", ")));
+    }
+    it.insert("address".to_owned(), address);
+    if !order.service_areas.is_empty() {
+        it.insert("areaServed".to_owned(), json!(order.service_areas));
+    }
+    let hours = opening_hours(order);
+    if !hours.is_empty() {
+        it.insert("openingHoursSpecification".to_owned(), Value::Array(hours));
+    }
+    if !contact.social.is_empty() {
+        it.insert("sameAs".to_owned(), contact.social.iter().map(|link| json!(link.href)).collect());
+    }
+    if let Some(map) = &contact.map {
+        it.insert("hasMap".to_owned(), json!(map));
+    }
+    let offers = crate::site::offers(order).into_iter().take(50);
+    it.insert(
+        "makesOffer".to_owned(),
+        offers.map(|name| json!({"@type": "Offer", "itemOffered": {"@type": "Service", "name": name}})).collect(),
+    );
+    Value::Object(it)
+}
+
+/// Questions and answers.
+pub fn questions(questions: &[Question]) -> Value {
+    let entities: Vec<Value> = questions
+        .iter()
+        .map(|q| {
+            json!({
+                "@type": "Question",
+                "name": q.question,
+                "acceptedAnswer": {"@type": "Answer", "text": q.answer},
+            })
+        })
+        .collect();
+    json!({"@context": "https://schema.org", "@type": "FAQPage", "mainEntity": entities})
+}
+
+/// The most special type schema.org has for the trade. It has none for gardeners and cleaners.
+fn kind(niche: Niche) -> &'static str {
+    match niche {
+        Niche::Restaurant => "Restaurant",
+        Niche::Lawyer => "Attorney",
+        Niche::Dentist => "Dentist",
+        Niche::RealEstate => "RealEstateAgent",
+        Niche::Plumber => "Plumber",
+        Niche::Electrician => "Electrician",
+        Niche::Landscaping | Niche::Cleaning => "HomeAndConstructionBusiness",
+        Niche::General | Niche::Other => "LocalBusiness",
+    }
+}
+
+fn opening_hours(order: &Order) -> Vec<Value> {
+    let known = order.business_hours.0.iter();
+    known
+        .flat_map(|hours| {
+            let closed = [("00:00".to_owned(), "00:00".to_owned())];
+            let ranges: Vec<(String, String)> = match hours.ranges.as_slice() {
+                // The way search engines want "closed on this day" to be said.
+                [] => closed.to_vec(),
+                ranges => ranges.iter().map(|range| (range.opens(), closes(range))).collect(),
+            };
+            ranges.into_iter().map(|(opens, closes)| {
+                json!({
+                    "@type": "OpeningHoursSpecification",
+                    "dayOfWeek": day(hours.day),
+                    "opens": opens,
+                    "closes": closes,
+                })
+            })
+        })
+        .collect()
+}
+
+fn closes(range: &Range) -> String {
+    if range.close == 1440 { "23:59".to_owned() } else { range.closes() }
+}
+
+fn day(day: Day) -> &'static str {
+    match day {
+        Day::Monday => "Monday",
+        Day::Tuesday => "Tuesday",
+        Day::Wednesday => "Wednesday",
+        Day::Thursday => "Thursday",
+        Day::Friday => "Friday",
+        Day::Saturday => "Saturday",
+        Day::Sunday => "Sunday",
+    }
+}

@@ -1,0 +1,76 @@
+//! What a trade is called, and the facts about the business that are numbers.
+
+use sitewright_order::{Niche, Order};
+
+use crate::language::Language;
+
+/// The trade in the visitor's language, or in the customer's own words.
+pub fn name(order: &Order, language: Language) -> String {
+    if let Some(own) = order.custom_niche.as_deref().map(str::trim).filter(|own| !own.is_empty()) {
+        return own.to_owned();
+    }
+    let (portuguese, english) = match order.niche {
+        Niche::Restaurant => ("Restaurante", "Restaurant"),
+        Niche::Lawyer => ("Advocacia", "Law firm"),
+        Niche::Dentist => ("Clínica odontológica", "Dental practice"),
+        Niche::RealEstate => ("Imobiliária", "Real estate"),
+        Niche::Plumber => ("Encanador", "Plumbing"),
+        Niche::Electrician => ("Eletricista", "Electrical services"),
+        Niche::Landscaping => ("Jardinagem e paisagismo", "Landscaping"),
+        Niche::Cleaning => ("Limpeza", "Cleaning services"),
+        Niche::General | Niche::Other => ("Negócio local", "Local business"),
+    };
+    match language {
+        Language::Portuguese => portuguese,
+        Language::English => english,
+    }
+    .to_owned()
+}
+
+/// A number worth showing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// `22`.
+    pub number: String,
+    /// `anos de história`.
+    pub words: &'static str,
+}
+
+/// Numbers the order really holds; one of something is no boast.
+pub fn facts(order: &Order, language: Language) -> Vec<Fact> {
+    let words = language.words();
+    let offered = if order.niche == Niche::Restaurant { words.dishes_count } else { words.services_count };
+    let mut facts = Vec::new();
+    if let Some(years) = order.years_in_business {
+        facts.push(Fact { number: years.to_string(), words: if years == 1 { words.year } else { words.years } });
+    }
+    for (count, words) in [(order.services.len(), offered), (order.service_areas.len(), words.service_areas_count)] {
+        if count > 1 {
+            facts.push(Fact { number: count.to_string(), words });
+        }
+    }
+    facts
+}
+
+/// Up to two letters or digits for the sign of the business: of its first and last long words.
+pub fn initials(name: &str) -> String {
+    let mut letters = name
+        .split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’')
+        .filter(|word| word.chars().count() > 2)
+        .filter_map(|word| word.chars().find(|c| c.is_alphanumeric()));
+    let first = letters.next().or_else(|| name.chars().find(|c| c.is_alphanumeric()));
+    first.into_iter().chain(letters.next()).flat_map(char::to_uppercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::initials;
+
+    #[test]
+    fn initials_come_from_the_words_that_matter() {
+        assert_eq!(initials("Cantina do Vale"), "CV");
+        assert_eq!(initials("Webb & Sons Plumbing"), "WS");
+        assert_eq!(initials("Zé"), "Z");
+        assert_eq!(initials("💾"), "");
+    }
+}

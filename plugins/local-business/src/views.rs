@@ -1,0 +1,198 @@
+//! The pages as the HTML templates see them. Every value is escaped by [`crate::escape::Html`]; `|safe` stands only where
+//! the text is our own drawing, sign or already escaped JSON.
+
+use askama::Template;
+use sitewright_order::Order;
+
+use crate::contact::{Contact, Means};
+use crate::copy;
+use crate::hours::Row;
+use crate::icons;
+use crate::language::Words;
+use crate::trade::Fact;
+
+/// What all pages share.
+pub(crate) struct Frame<'a> {
+    pub(crate) lang: &'a str,
+    pub(crate) og_locale: String,
+    pub(crate) title: String,
+    pub(crate) description: &'a str,
+    pub(crate) keywords: String,
+    pub(crate) theme: String,
+    pub(crate) url: Option<String>,
+    pub(crate) structured: Vec<String>,
+    pub(crate) kind: &'static str,
+    pub(crate) label: &'a str,
+    pub(crate) root: &'static str,
+    pub(crate) menu: Vec<Item<'a>>,
+    pub(crate) w: &'static Words,
+    pub(crate) order: &'a Order,
+    pub(crate) phone: &'a str,
+    pub(crate) trade: &'a str,
+    pub(crate) initials: &'a str,
+    pub(crate) contact: &'a Contact,
+    pub(crate) first_href: String,
+    pub(crate) second_href: String,
+    pub(crate) about_href: Option<String>,
+    pub(crate) services_href: Option<String>,
+    pub(crate) testimonials_href: Option<String>,
+    pub(crate) contact_href: String,
+    pub(crate) hours: &'a [Row],
+    pub(crate) hours_partial: bool,
+}
+
+impl Frame<'_> {
+    fn first_icon(&self) -> &'static str {
+        sign(self.contact.first.means)
+    }
+
+    fn second_icon(&self) -> &'static str {
+        sign(self.contact.second.means)
+    }
+}
+
+fn sign(means: Means) -> &'static str {
+    match means {
+        Means::Phone => icons::PHONE,
+        Means::Whatsapp => icons::CHAT,
+        Means::Form => icons::MAIL,
+        Means::Booking => icons::CALENDAR,
+    }
+}
+
+/// A line of the menu.
+pub(crate) struct Item<'a> {
+    pub(crate) label: &'a str,
+    pub(crate) href: String,
+    pub(crate) current: bool,
+}
+
+/// Something offered, with its drawing.
+pub(crate) struct Card<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) art: String,
+    pub(crate) featured: bool,
+}
+
+/// What one customer said.
+pub(crate) struct Quote<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) role: Option<&'a str>,
+    pub(crate) stars: Option<Stars>,
+}
+
+/// A rating: as signs, and as words for those who cannot see them.
+pub(crate) struct Stars {
+    pub(crate) signs: String,
+    pub(crate) words: String,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+pub(crate) struct HomePage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Home,
+    pub(crate) art: String,
+    pub(crate) facts: &'a [Fact],
+    pub(crate) about_heading: &'a str,
+    pub(crate) about_text: &'a str,
+    pub(crate) services_id: &'static str,
+    pub(crate) services_heading: &'a str,
+    pub(crate) see_services: &'static str,
+    pub(crate) cards: Vec<Card<'a>>,
+    pub(crate) quotes: Vec<Quote<'a>>,
+    pub(crate) closing_heading: &'a str,
+    pub(crate) closing_text: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "about.html")]
+pub(crate) struct AboutPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::About,
+    pub(crate) art: String,
+    pub(crate) portrait: String,
+    pub(crate) facts: &'a [Fact],
+}
+
+#[derive(Template)]
+#[template(path = "services.html")]
+pub(crate) struct ServicesPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Services,
+    pub(crate) art: String,
+    pub(crate) cards: Vec<Card<'a>>,
+    pub(crate) others: Vec<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "gallery.html")]
+pub(crate) struct GalleryPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Gallery,
+    pub(crate) art: String,
+    pub(crate) cards: Vec<Card<'a>>,
+}
+
+#[derive(Template)]
+#[template(path = "testimonials.html")]
+pub(crate) struct TestimonialsPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Testimonials,
+    pub(crate) art: String,
+    pub(crate) quotes: Vec<Quote<'a>>,
+}
+
+#[derive(Template)]
+#[template(path = "faq.html")]
+pub(crate) struct FaqPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Faq,
+    pub(crate) art: String,
+}
+
+#[derive(Template)]
+#[template(path = "pricing.html")]
+pub(crate) struct PricingPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Pricing,
+    pub(crate) art: String,
+    pub(crate) offers: Vec<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "contact.html")]
+pub(crate) struct ContactPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Contact,
+    pub(crate) art: String,
+    pub(crate) booking: bool,
+    pub(crate) offers: Vec<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "custom.html")]
+pub(crate) struct CustomPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) copy: &'a copy::Custom,
+    pub(crate) art: String,
+}
+
+#[derive(Template)]
+#[template(path = "404.html")]
+pub(crate) struct LostPage<'a> {
+    pub(crate) f: Frame<'a>,
+    pub(crate) style: String,
+    pub(crate) art: String,
+}
+
+#[derive(Template)]
+#[template(path = "favicon.svg")]
+pub(crate) struct Favicon<'a> {
+    pub(crate) ground: String,
+    pub(crate) ink: String,
+    pub(crate) initials: &'a str,
+    pub(crate) size: u8,
+}

@@ -1,0 +1,241 @@
+//! The five test orders, from the CRM's document to the files of a site.
+
+mod common;
+
+use std::collections::HashSet;
+
+use common::{ORDERS, order, site_of};
+use local_business::LocalBusiness;
+use scraper::{Html, Selector};
+use sitewright_sdk::ai::Role;
+use sitewright_sdk::testing::{Harness, Run};
+
+fn all(html: &Html, selector: &str) -> Vec<scraper::ElementRef<'static>> {
+    // The documents of a test live as long as the test; leaking keeps the helper readable.
+    let html: &'static Html = Box::leak(Box::new(html.clone()));
+    html.select(&Selector::parse(selector).unwrap()).collect()
+}
+
+fn text(html: &str, selector: &str) -> String {
+    let html = Html::parse_document(html);
+    all(&html, selector).into_iter().map(|element| element.text().collect::<String>()).collect::<Vec<_>>().join("\n")
+}
+
+fn pages(run: &Run) -> Vec<(&str, &str)> {
+    run.files.keys().filter(|path| path.ends_with(".html")).map(|path| (path.as_str(), run.text(path))).collect()
+}
+
+#[test]
+fn every_order_gives_its_pages() {
+    let expected: [&[&str]; 5] = [
+        &["index", "sobre/index", "cardapio/index", "contato/index", "depoimentos/index"],
+        &["index", "about/index", "services/index", "faq/index", "contact/index"],
+        &["index", "about/index", "services/index", "contact/index", "faq/index", "pricing/index"],
+        &["index", "blog-news/index", "faq/index", "contact/index"],
+        &["index", "sobre/index", "servicos/index", "perguntas-frequentes/index", "contato/index"],
+    ];
+    for ((name, locale), expected) in ORDERS.into_iter().zip(expected) {
+        let run = site_of(&order(name, locale));
+        let mut files: HashSet<String> = expected.iter().map(|page| format!("{page}.html")).collect();
+        for other in ["404.html", "assets/site.css", "favicon.svg", "robots.txt", "sitemap.xml"] {
+            files.insert(other.to_owned());
+        }
+        assert_eq!(run.files.keys().cloned().collect::<HashSet<_>>(), files, "{name}");
+    }
+}
+
+#[test]
+fn every_page_is_whole() {
+    for (name, locale) in ORDERS {
+        let order = order(name, locale);
+        let run = site_of(&order);
+        for (path, source) in pages(&run) {
+            let at = format!("{name}/{path}");
+            let html = Html::parse_document(source);
+            assert_eq!(html.errors, Vec::<std::borrow::Cow<'static, str>>::new(), "{at}");
+            assert_eq!(all(&html, "html")[0].attr("lang"), Some(locale), "{at}");
+            assert_eq!(all(&html, "h1").len(), 1, "{at}");
+            assert_eq!(all(&html, "main").len(), 1, "{at}");
+            for meta in ["meta[name=description]", "meta[name=viewport]"] {
+                assert!(!all(&html, meta)[0].attr("content").unwrap().trim().is_empty(), "{at} {meta}");
+            }
+            assert!(text(source, "title").contains(order.business_name.as_str()), "{at}");
+            let levels: Vec<u8> = all(&html, "h1,h2,h3,h4").iter().map(|h| h.value().name().as_bytes()[1] - b'0').collect();
+            assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{at} {levels:?}");
+            let ids: Vec<&str> = all(&html, "[id]").iter().filter_map(|element| element.attr("id")).collect();
+            assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "{at} {ids:?}");
+            for field in all(&html, "input,select,textarea") {
+                let label = format!("label[for={}]", field.attr("id").unwrap());
+                assert_eq!(all(&html, &label).len(), 1, "{at} {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn f5_every_internal_link_resolves_and_nothing_is_loaded_from_elsewhere() {
+    for (name, locale) in ORDERS {
+        let run = site_of(&order(name, locale));
+        for (path, source) in pages(&run) {
+            let at = format!("{name}/{path}");
+            let html = Html::parse_document(source);
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            for link in all(&html, "a[href],link[href]") {
+                let href = link.attr("href").unwrap();
+                if ["tel:", "mailto:", "https://"].iter().any(|scheme| href.starts_with(scheme)) {
+                    assert_eq!(link.value().name(), "a", "{at} {href}");
+                    continue;
+                }
+                let (file, anchor) = href.split_once('#').unwrap_or((href, ""));
+                let target = match (file, file.strip_prefix("../")) {
+                    ("", _) => path.to_owned(),
+                    (_, Some(up)) => up.to_owned(),
+                    (file, None) if folder.is_empty() => file.to_owned(),
+                    (file, None) => format!("{folder}/{file}"),
+                };
+                assert!(run.files.contains_key(&target), "{at} links to {href}, which is {target}");
+                if !anchor.is_empty() {
+                    let there = Html::parse_document(run.text(&target));
+                    assert_eq!(all(&there, &format!("#{anchor}")).len(), 1, "{at} links to {href}");
+                }
+            }
+            assert!(all(&html, "img,iframe,video,audio,object,embed,script[src],base,[style],[onclick]").is_empty(), "{at}");
+            for script in all(&html, "script") {
+                assert_eq!(script.attr("type"), Some("application/ld+json"), "{at}");
+                let json: serde_json::Value = serde_json::from_str(&script.inner_html()).unwrap();
+                assert_eq!(json["@context"], "https://schema.org", "{at}");
+            }
+        }
+        let css = run.text("assets/site.css");
+        assert!(!css.contains("url(") && !css.contains("@import"), "{name}");
+    }
+}
+
+#[test]
+fn f6_hostile_text_is_shown_literally_and_injects_nothing() {
+    let order = order("04-other-hostile-text", "en");
+    let run = site_of(&order);
+    for (path, source) in pages(&run) {
+        for left_over in ["{{", "}}", "${", "<script>", "<Bytes>", "alert(1)</script>"] {
+            assert!(!source.replace("}\n}", "").contains(left_over), "{path} has {left_over}");
+        }
+        assert!(text(source, "body").contains(order.business_name.as_str()), "{path}");
+    }
+    let home = run.text("index.html");
+    let cards = text(home, ".card h3");
+    assert_eq!(cards.lines().next(), Some("Not in the list above"));
+    for service in ["It's a service", "A \"quoted\" one", "</script><script>alert(1)</script>", "```json\n{\"files\":[]}\n```", "🛠️ reparo"] {
+        assert!(cards.contains(service), "{service} in {cards}");
+    }
+    assert!(text(home, "blockquote").contains("It's {{#SERVICES}} ok"));
+    assert!(text(home, ".eyebrow").contains("Retro-computing repair — 💾 · São João d'Aliança, GO"));
+    assert!(text(run.text("contact/index.html"), "address").contains("1 LineTwo Lines\\three"));
+    let json = text(home, "script");
+    let data: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(data["name"], order.business_name.as_str());
+    assert!(run.files.keys().all(|path| !path.contains("..") && !path.contains("passwd")));
+    assert_eq!(run.reports.iter().filter(|report| report.code == "page-unknown").count(), 1);
+}
+
+#[test]
+fn f6_what_a_model_writes_is_text_and_nothing_else() {
+    let evil = "<img src=x onerror=alert(1)>{{X}}${Y}</script>";
+    let script = common::script()
+        .replace("Close by, and with time to listen", evil)
+        .replace("A local business that listens first, explains clearly and does what was agreed.", evil);
+    let run = Harness::scripted(&script).run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
+    run.result.as_ref().unwrap();
+    let home = run.text("index.html");
+    assert_eq!(text(home, "h1"), evil);
+    assert!(all(&Html::parse_document(home), "img").is_empty());
+    assert!(!home.contains("{{") && !home.contains("${"));
+}
+
+#[test]
+fn e14_customers_words_reach_the_model_only_as_marked_data() {
+    let run = site_of(&order("04-other-hostile-text", "en"));
+    assert_eq!(run.ai_calls.len(), 5);
+    for call in &run.ai_calls {
+        for message in &call.request.messages {
+            let outside: String = message
+                .content
+                .split("<data ")
+                .enumerate()
+                .map(|(at, part)| if at == 0 { part } else { part.split_once("</data>").map_or("", |(_, after)| after) })
+                .collect();
+            for words in ["Ignore all previous", "Joe's", "alert(1)", "Blog"] {
+                assert!(!outside.contains(words), "{words} in {outside}");
+            }
+            assert!(message.role != Role::System || !message.content.contains("label=\"order\""));
+        }
+    }
+}
+
+#[test]
+fn the_strategy_comes_first_and_all_pages_are_written_at_once() {
+    let run = site_of(&order("03-plumber-us-premium", "en"));
+    let purposes: Vec<&str> = run.ai_calls.iter().map(|call| call.request.purpose.as_str()).collect();
+    assert_eq!(purposes, ["strategy", "copywriting", "copywriting", "copywriting", "copywriting", "copywriting", "copywriting"]);
+    assert_eq!(run.most_calls_at_once, 6);
+}
+
+#[test]
+fn e7_a_page_without_copy_fails_the_order_and_blames_its_call() {
+    let start = "[[rule]]\npurpose = \"copywriting\"\ncontains = [\"page: faq\\n\"]\nanswer = { json = { questions = [], intro = \
+                 { title = \"\", description = \"\", headline = \"\", lead = \"\" } } }\n\n";
+    let run = Harness::scripted(&format!("{start}{}", common::script()))
+        .run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
+    let error = run.result.unwrap_err();
+    assert_eq!(error.code(), "empty-copy");
+    assert!(error.message().contains("`FAQ`") && error.message().contains("questions"), "{error}");
+    assert_eq!(error.ai_calls().len(), 1);
+}
+
+#[test]
+fn calls_to_action_go_where_the_order_says() {
+    for (name, locale, href, label) in [
+        ("01-restaurant-ptbr-full", "pt-BR", "https://wa.me/5519955501011", "Reserve sua mesa"),
+        ("02-dentist-us-minimal", "en", "tel:5550102200", "Call now"),
+        ("03-plumber-us-premium", "en", "tel:+15550103301", "Call now"),
+        ("04-other-hostile-text", "en", "contact/index.html#form", "Book it"),
+        ("05-lawyer-bad-colours", "pt-BR", "contato/index.html#form", "Enviar mensagem"),
+    ] {
+        let run = site_of(&order(name, locale));
+        let html = Html::parse_document(run.text("index.html"));
+        let button = all(&html, ".hero .button").remove(0);
+        assert_eq!((button.attr("href"), button.text().collect::<String>().as_str()), (Some(href), label), "{name}");
+    }
+}
+
+#[test]
+fn hours_and_their_absence() {
+    let run = site_of(&order("01-restaurant-ptbr-full", "pt-BR"));
+    let table = text(run.text("contato/index.html"), ".hours tbody tr");
+    assert_eq!(
+        table.lines().collect::<Vec<_>>(),
+        ["Terça e Quarta11:30 – 15:0018:30 – 23:00", "Sábado12:00 – 23:30", "Domingo12:00 – 16:00"]
+    );
+    let run = site_of(&order("02-dentist-us-minimal", "en"));
+    assert!(all(&Html::parse_document(run.text("contact/index.html")), ".hours").is_empty());
+    assert!(run.reports.iter().any(|report| report.code == "no-opening-hours"));
+}
+
+#[test]
+fn two_hundred_services_and_two_hundred_pages_are_bearable() {
+    let mut order = order("03-plumber-us-premium", "en");
+    order.services = (1..=200).map(|number| format!("Service number {number}")).collect();
+    order.selected_pages = (1..=200).map(|number| format!("Page number {number}")).collect();
+    order.selected_pages.push("services".to_owned());
+    order.selected_pages.rotate_right(1);
+    let run = site_of(&order);
+    let services = run.text("services/index.html");
+    assert!(services.contains("Service number 200"));
+    assert_eq!(run.ai_calls.len(), 1 + local_business::pages::MOST_PAGES);
+    assert!(run.reports.iter().any(|report| report.code == "page-limit"));
+}
+
+#[test]
+fn the_same_order_makes_the_same_bytes() {
+    let order = order("01-restaurant-ptbr-full", "pt-BR");
+    assert_eq!(site_of(&order).files, site_of(&order).files);
+}

@@ -1,0 +1,55 @@
+//! Whatever colours a customer picks, every text can be read.
+
+use local_business::palette::{Palette, READABLE, VISIBLE, contrast};
+use proptest::prelude::*;
+use sitewright_sdk::order::Color;
+
+fn check(palette: &Palette) -> Result<(), TestCaseError> {
+    for (ground_name, text, ground) in palette.pairs() {
+        let ratio = contrast(text, ground);
+        prop_assert!(ratio >= READABLE, "{text} on {ground_name} {ground} has {ratio:.2}");
+    }
+    for ground in [palette.paper, palette.card] {
+        prop_assert!(contrast(palette.outline, ground) >= VISIBLE, "{} on {ground}", palette.outline);
+    }
+    Ok(())
+}
+
+fn color() -> impl Strategy<Value = Color> {
+    prop_oneof![
+        (any::<u8>(), any::<u8>(), any::<u8>()).prop_map(|(r, g, b)| Color { r, g, b }),
+        any::<u8>().prop_map(|grey| Color { r: grey, g: grey, b: grey }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_colours_give_readable_text(
+        brand in color(),
+        second in proptest::option::of(color()),
+        accent in proptest::option::of(color()),
+    ) {
+        check(&Palette::from_colors(brand, second, accent))?;
+    }
+}
+
+#[test]
+fn the_orders_own_colours_give_readable_text_and_are_kept() {
+    let color = |text: &str| text.parse::<Color>().unwrap();
+    for (brand, second, accent) in [
+        ("#b3261e", "#1b4332", "#f4a261"),
+        ("#0b5fff", "#0a2540", "#ffb703"),
+        ("#abcdef", "#000000", "#ffffff"),
+        ("blue", "#abc", "rgb(0,0,0)"),
+        ("#777777", "#777777", "#777777"),
+        ("white", "white", "white"),
+        ("black", "black", "black"),
+        ("yellow", "cyan", "magenta"),
+    ] {
+        let palette = Palette::from_colors(color(brand), Some(color(second)), Some(color(accent)));
+        check(&palette).unwrap();
+        assert_eq!((palette.brand, palette.second, palette.accent), (color(brand), color(second), color(accent)));
+    }
+}
