@@ -21,7 +21,7 @@ pub(crate) async fn failing() -> Result<()> {
     Ok(())
 }
 
-/// One call whose reply is JSON of another type than the template wants, and so blamed by the template.
+/// One call whose reply arrives whole and is blamed by the template.
 pub(crate) async fn unreadable() -> Result<()> {
     let reply = ai::ask("copywriting").user("any").format(ai::Format::Json).send().await?;
     Err(Error::new("unusable-reply", "the model's reply is of no use")

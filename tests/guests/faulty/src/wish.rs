@@ -83,7 +83,7 @@ pub(crate) enum Fault {
     ManyCalls,
     /// An AI call with the message `fail`, whose error ends the run.
     AiError,
-    /// An AI call whose reply is JSON but not of the type that the template wants.
+    /// An AI call (format `json`) whose reply the template finds unusable and blames.
     AiUnreadable,
     /// An AI call as the order describes it; its reply becomes the page.
     AiEcho,
