@@ -341,7 +341,7 @@ fn read_manifest(releases: &Dir, id: ReleaseId, path: &Path) -> Result<Manifest,
     let file_path = path.join(MANIFEST_FILE);
     let json = open_folder(releases, &id.to_string())
         .and_then(|dir| open_file(&dir, MANIFEST_FILE))
-        .and_then(|file| io::read_to_string(file))
+        .and_then(io::read_to_string)
         .map_err(StorageError::on("read", &file_path))?;
     serde_json::from_str(&json).map_err(|source| ReadError::Manifest { path: file_path, source })
 }
