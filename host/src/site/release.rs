@@ -159,7 +159,7 @@ pub fn publish(site: VerifiedSite, info: ReleaseInfo, keep: usize) -> Result<Rel
         serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
 
     let folder = area.folder()?;
-    sync_site(&folder, &manifest, &json, &area.path())?;
+    sync_site(&folder.dir, &manifest, &json, &area.path())?;
 
     staging
         .rename(area.attempt.as_str(), &releases, id.to_string())

@@ -116,7 +116,15 @@ pub(super) struct Area {
     /// In memory only: no file system call is made under this lock.
     ledger: Mutex<Ledger>,
     /// The folder once it is there. Only the blocking pool takes this lock, for the time of making one folder.
-    folder: Mutex<Option<Arc<Dir>>>,
+    folder: Mutex<Option<Arc<Folder>>>,
+}
+
+/// The area's folder, open.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) dir: Dir,
+    /// Tells a sweep that the run is alive. Goes with the process.
+    _lock: std::fs::File,
 }
 
 #[derive(Debug)]
@@ -235,7 +243,7 @@ impl Staging {
         let mut stored = BTreeMap::new();
         let mut missing = Vec::new();
         for (path, file) in files {
-            let on_disk = folder.as_ref().and_then(|dir| dir.symlink_metadata(&path).ok());
+            let on_disk = folder.as_ref().and_then(|folder| folder.dir.symlink_metadata(&path).ok());
             match (file, on_disk) {
                 (Some(file), Some(found)) if found.is_file() && found.len() == file.bytes => {
                     stored.insert(path, file);
@@ -265,6 +273,13 @@ impl Staging {
     }
 }
 
+impl StagedSite {
+    /// Number of files.
+    pub fn files_stored(&self) -> usize {
+        self.files.len()
+    }
+}
+
 impl Reserved {
     /// Stores the bytes. Blocking.
     ///
@@ -274,9 +289,9 @@ impl Reserved {
         let folder = self.area.folder()?;
         let full = self.area.path().join(&self.path);
         if let Some((parent, _)) = self.path.as_str().rsplit_once('/') {
-            folder.create_dir_all(parent).map_err(StorageError::on("create the folder of", &full))?;
+            folder.dir.create_dir_all(parent).map_err(StorageError::on("create the folder of", &full))?;
         }
-        let mut file = create_file(&folder, &self.path).map_err(StorageError::on("create", &full))?;
+        let mut file = create_file(&folder.dir, &self.path).map_err(StorageError::on("create", &full))?;
         file.write_all(bytes).map_err(StorageError::on("write", &full))?;
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let stored = StoredFile { bytes: bytes.len() as u64, sha256 };
@@ -321,21 +336,21 @@ impl Area {
     }
 
     /// The folder, if anything was written.
-    pub(super) fn opened(&self) -> Option<Arc<Dir>> {
+    fn opened(&self) -> Option<Arc<Folder>> {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The folder, made by the first who asks.
-    pub(super) fn folder(&self) -> Result<Arc<Dir>, StorageError> {
+    pub(super) fn folder(&self) -> Result<Arc<Folder>, StorageError> {
         let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dir) = &*folder {
-            return Ok(Arc::clone(dir));
+        if let Some(folder) = &*folder {
+            return Ok(Arc::clone(folder));
         }
         let order = self.root.ensure_order(&self.order)?;
         let made = ensure_folder(&order, STAGING).and_then(|staging| claim(&staging, self.attempt.as_str()));
-        let dir = Arc::new(made.map_err(StorageError::on("create the folder", self.path()))?);
-        *folder = Some(Arc::clone(&dir));
-        Ok(dir)
+        let made = Arc::new(made.map_err(StorageError::on("create the folder", self.path()))?);
+        *folder = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -345,12 +360,13 @@ impl Area {
 
 /// Makes a folder that nobody else has and locks it; the lock tells [`SitesRoot::sweep`] that its run is alive and goes with
 /// the process. A sweep may take the folder between the two steps: then it is made again.
-fn claim(staging: &Dir, name: &str) -> io::Result<Dir> {
+fn claim(staging: &Dir, name: &str) -> io::Result<Folder> {
     for _ in 0..16 {
         staging.create_dir(name)?;
         let Ok(dir) = open_folder(staging, name) else { continue };
-        if handle_of(&dir)?.try_lock().is_ok() && staging.try_exists(name)? {
-            return Ok(dir);
+        let lock = handle_of(&dir)?;
+        if lock.try_lock().is_ok() && staging.try_exists(name)? {
+            return Ok(Folder { dir, _lock: lock });
         }
         remove_folder(staging, name)?;
     }

@@ -4,23 +4,23 @@
 use std::collections::BTreeMap;
 
 use sitewright::site::{
-    OrderDir, Release, ReleaseId, ReleaseInfo, ReleaseTemplate, SiteLimits, SitePath, SitesRoot, StagedSite, Staging,
-    VerifiedSite, VerifyOptions, publish,
+    OrderDir, Release, ReleaseId, ReleaseInfo, ReleaseTemplate, SiteLimits, SitePath, SitesRoot, StagedSite,
+    Staging, VerifiedSite, VerifyOptions, publish,
 };
 use time::macros::datetime;
 
-pub type Files = BTreeMap<SitePath, Vec<u8>>;
+pub(crate) type Files = BTreeMap<SitePath, Vec<u8>>;
 
-pub fn path(text: &str) -> SitePath {
+pub(crate) fn path(text: &str) -> SitePath {
     SitePath::parse(text, 255).unwrap()
 }
 
-pub fn dir(name: &str) -> OrderDir {
+pub(crate) fn dir(name: &str) -> OrderDir {
     OrderDir::new(name).unwrap()
 }
 
 /// A page with `head` and `body` added to what every page needs.
-pub fn page(head: &str, body: &str) -> String {
+pub(crate) fn page(head: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"pt-BR\">\n<head>\n<meta charset=\"utf-8\">\n<title>Padaria</title>\n\
          <meta name=\"description\" content=\"Pães de verdade\">\n\
@@ -30,7 +30,7 @@ pub fn page(head: &str, body: &str) -> String {
 }
 
 /// A site that breaks no rule and uses everything the rules look at.
-pub fn good_site() -> Files {
+pub(crate) fn good_site() -> Files {
     let head = r##"<link rel="canonical" href="https://padaria.example/">
 <link rel="stylesheet" href="css/site.css?v=3">
 <link rel="icon" href="/favicon.svg" type="image/svg+xml">
@@ -64,8 +64,14 @@ pub fn good_site() -> Files {
         ("css/cores.css", b":root { --cor: #fff }".to_vec()),
         ("img/pao.png", b"\x89PNG\r\n\x1a\n".to_vec()),
         ("img/letra.woff2", vec![0xff, 0x00]),
-        ("favicon.svg", b"<svg xmlns=\"http://www.w3.org/2000/svg\"><path id=\"forma\" d=\"M0 0\"/></svg>".to_vec()),
-        ("site.webmanifest", br#"{"name": "Padaria", "start_url": ".", "icons": [{"src": "img/pao.png"}]}"#.to_vec()),
+        (
+            "favicon.svg",
+            b"<svg xmlns=\"http://www.w3.org/2000/svg\"><path id=\"forma\" d=\"M0 0\"/></svg>".to_vec(),
+        ),
+        (
+            "site.webmanifest",
+            br#"{"name": "Padaria", "start_url": ".", "icons": [{"src": "img/pao.png"}]}"#.to_vec(),
+        ),
         ("sitemap.xml", sitemap.as_bytes().to_vec()),
         ("robots.txt", b"User-agent: *\nAllow: /\n".to_vec()),
     ]
@@ -74,15 +80,15 @@ pub fn good_site() -> Files {
     .collect()
 }
 
-pub fn options() -> VerifyOptions {
+pub(crate) fn options() -> VerifyOptions {
     VerifyOptions { languages: vec!["pt-BR".parse().unwrap()], literal_texts: Vec::new() }
 }
 
-pub fn staging(root: &SitesRoot, order: &str, attempt: &str) -> Staging {
+pub(crate) fn staging(root: &SitesRoot, order: &str, attempt: &str) -> Staging {
     Staging::new(root, dir(order), dir(attempt), SiteLimits::default())
 }
 
-pub fn staged(root: &SitesRoot, order: &str, attempt: &str, files: &Files) -> StagedSite {
+pub(crate) fn staged(root: &SitesRoot, order: &str, attempt: &str, files: &Files) -> StagedSite {
     let staging = staging(root, order, attempt);
     for (path, bytes) in files {
         staging.write(path.as_str(), bytes).unwrap();
@@ -90,14 +96,18 @@ pub fn staged(root: &SitesRoot, order: &str, attempt: &str, files: &Files) -> St
     staging.seal().unwrap()
 }
 
-pub fn verified(root: &SitesRoot, order: &str, attempt: &str, files: &Files) -> VerifiedSite {
+pub(crate) fn verified(root: &SitesRoot, order: &str, attempt: &str, files: &Files) -> VerifiedSite {
     staged(root, order, attempt, files).verify(&options()).unwrap()
 }
 
-pub fn info(id: Option<ReleaseId>) -> ReleaseInfo {
+pub(crate) fn info(id: Option<ReleaseId>) -> ReleaseInfo {
     ReleaseInfo {
         id,
-        template: ReleaseTemplate { name: "local-business".into(), version: "1.2.3".into(), digest: "sha256:abc".into() },
+        template: ReleaseTemplate {
+            name: "local-business".into(),
+            version: "1.2.3".into(),
+            digest: "sha256:abc".into(),
+        },
         host_build: "test".into(),
         ai: serde_json::json!({ "calls": 3 }),
         locale: Some("pt-BR".into()),
@@ -106,7 +116,7 @@ pub fn info(id: Option<ReleaseId>) -> ReleaseInfo {
 }
 
 /// Publishes the good site, with `mark` in its entry page.
-pub fn publish_marked(root: &SitesRoot, order: &str, mark: u32, keep: usize) -> Release {
+pub(crate) fn publish_marked(root: &SitesRoot, order: &str, mark: u32, keep: usize) -> Release {
     let mut files = good_site();
     let entry = page("", &format!("<p>versão {mark}</p>"));
     files.insert(path("index.html"), entry.into_bytes());

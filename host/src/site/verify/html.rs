@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use scraper::{ElementRef, Node};
 use sitewright_order::Locale;
 
-use super::page::{MAX_DEPTH, Page, parse};
+use super::page::{Page, parse};
 use super::placeholders::Literals;
 use super::problem::{Problems, Rule};
 use super::reference::{Facts, Reference};
@@ -59,11 +59,11 @@ impl Check<'_> {
             let message = message!("the page has no `<!DOCTYPE html>` at its top; begin it with one");
             self.add(Rule::HtmlSyntax, Some(1), None, message);
         }
-        if self.page.too_deep {
+        if let Some(why) = self.page.stopped {
             let message = message!(
-                "the page nests elements deeper than {MAX_DEPTH}, so the rest of it was not checked; close elements where they end"
+                "the rest of the page was not checked: {why}; close elements where they end and make the page smaller"
             );
-            self.add(Rule::HtmlSyntax, None, None, message);
+            self.add(Rule::TooLarge, None, None, message);
         }
         // The missing DOCTYPE has been told already, in better words.
         let errors = self

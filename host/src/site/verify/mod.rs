@@ -71,7 +71,7 @@ impl SiteFiles for StagedSite {
     fn read(&self, path: &SitePath) -> Result<Vec<u8>, StorageError> {
         let mut bytes = Vec::new();
         let folder = self.area.folder()?;
-        open_file(&folder, path)
+        open_file(&folder.dir, path)
             .and_then(|mut file| file.read_to_end(&mut bytes))
             .map_err(StorageError::on("read", self.area.path().join(path)))?;
         Ok(bytes)
