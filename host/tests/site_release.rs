@@ -72,7 +72,7 @@ fn f3_a_release_has_a_manifest_of_every_file() {
     let wanted: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), bytes.len() as u64)).collect();
     assert_eq!(listed, wanted, "sorted by path");
     let font = release.manifest.files.iter().find(|file| file.path == path("img/letra.woff2")).unwrap();
-    assert_eq!(font.sha256, "06eb7d6a69ee19e5fbdf749018d3d2abfa04bcbd1365db312eb86dc7169389b8");
+    assert_eq!(font.sha256, "ea5dbf9596d187e9500f23e9a680109475341cf4e81f7e043f7d97152c10772f");
     assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release);
     assert!(std::fs::read_dir(order.join("staging")).unwrap().next().is_none());
 }
@@ -209,11 +209,6 @@ fn d1_a_failed_attempt_touches_no_release() {
     assert!(error.to_string().contains("7/current"), "{error}");
     std::fs::remove_dir(order.join("current")).unwrap();
     std::fs::rename(order.join("was"), order.join("current")).unwrap();
-    std::fs::read_dir(&order).unwrap().filter_map(Result::ok).map(|entry| entry.path()).for_each(|path| {
-        if path.file_name().unwrap().to_string_lossy().starts_with(".current-") {
-            std::fs::remove_file(path).unwrap();
-        }
-    });
     assert_eq!(snapshot(&order), before);
 }
 

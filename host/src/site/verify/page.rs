@@ -17,7 +17,7 @@ const MAX_DEPTH: u32 = 256;
 const MAX_NODES: u32 = 100_000;
 /// Most blanks, quotes and slashes without an element, text or comment coming of them: about as many attributes may one tag
 /// have. The parser compares each attribute with all others of its tag.
-const MAX_SEPARATORS: usize = 32_768;
+const MAX_SEPARATORS: usize = 8192;
 /// Most syntax errors kept of a page.
 const MAX_ERRORS: usize = 64;
 /// Bytes that are parsed between two looks at the depth.
