@@ -1,4 +1,6 @@
 //! A verified site becomes the one visitors see: whole, in one step, and never at the cost of the one before.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "each async test has the one runtime of its process: its own")]
 
 mod site_support;
 

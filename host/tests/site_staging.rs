@@ -1,4 +1,6 @@
 //! Where a run writes: limits, what is in the way, and what is left of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "each async test has the one runtime of its process: its own")]
 
 mod site_support;
 
@@ -34,7 +36,8 @@ fn f2_each_limit_allows_its_value_and_refuses_one_more() {
     let (_temp, root) = root();
     // What is written before, the last write that still fits, the one that does not, and the limit that says so.
     type Write = (&'static str, usize);
-    let cases: [(&[Write], Write, Write, SiteLimit, u64, u64); 3] = [
+    type Case = (&'static [Write], Write, Write, SiteLimit, u64, u64);
+    let cases: [Case; 3] = [
         (&[("a", 1), ("b", 1)], ("c", 1), ("d", 0), SiteLimit::Files, 3, 4),
         (&[], ("a", 10), ("b", 11), SiteLimit::FileBytes, 10, 11),
         (&[("a", 10)], ("b", 10), ("c", 1), SiteLimit::TotalBytes, 20, 21),

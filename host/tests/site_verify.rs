@@ -1,8 +1,11 @@
 //! Each rule of the checks: the good site passes all of them, and each broken one breaks exactly its rule.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod site_support;
 
 use std::collections::BTreeSet;
+
+use proptest::prelude::*;
 
 use site_support::{Files, good_site, options, page, path};
 use sitewright::site::{Rule, SiteProblem, VerifyOptions, verify};
@@ -66,6 +69,7 @@ fn f5_what_is_odd_but_fine_passes() {
         Change::Body("<!-- {{ nota }} --><style>a{b:c}@media x{a{b:c}}</style>"),
         Change::Body("<noscript><p>sem scripts</p></noscript><details><summary>x</summary>y</details>"),
         Change::Body("<svg viewBox='0 0 1 1'><title>x</title><path d='M0 0'/></svg><math><mi>x</mi></math>"),
+        Change::Body("<p data-a='{\"a\": {\"b\": 1}}' onclick='if (a) { if (b) { c() }}'>x</p>"),
         Change::Body("<table><tr><td>1<tr><td>2</table><dl><dt>a<dd>b</dl>"),
         Change::Body("<video poster='img/pao.png' controls><source src='img/pao.png'></video>"),
         Change::Head("<link rel='preconnect' href='https://fonts.example'><link rel='alternate' hreflang='en' href='https://padaria.example/sobre/'>"),
@@ -178,6 +182,7 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::Placeholder, Body("<p>Fale com ${email}</p>")),
         (Rule::Placeholder, Body("<p>Sobrou }} aqui</p>")),
         (Rule::Placeholder, Body("<p title=\"{{ title }}\">x</p>")),
+        (Rule::Placeholder, Body("<p data-a='{\"a\": \"{{ b }}\"}'>x</p>")),
         (Rule::Placeholder, Head("<script type=\"application/ld+json\">{\"name\": \"{{ name }}\"}</script>")),
         (Rule::Placeholder, Put("robots.txt", b"Sitemap: ${base}/sitemap.xml".to_vec())),
         (Rule::Placeholder, Put("data.json", br#"{"nome": "{{nome}}"}"#.to_vec())),
@@ -239,31 +244,16 @@ fn f5_a_near_miss_in_case_is_named() {
     assert!(found[0].message.as_str().contains("`img/pao.png` in another spelling"), "{found:#?}");
 }
 
-/// All strings of the hostile order.
-fn hostile_texts() -> Vec<String> {
-    fn strings(value: &serde_json::Value, into: &mut Vec<String>) {
-        match value {
-            serde_json::Value::String(text) => into.push(text.clone()),
-            serde_json::Value::Array(items) => items.iter().for_each(|item| strings(item, into)),
-            serde_json::Value::Object(fields) => fields.values().for_each(|field| strings(field, into)),
-            _ => {}
-        }
-    }
-    let order = include_str!("../../tests/orders/04-other-hostile-text.json");
-    let mut texts = Vec::new();
-    strings(&serde_json::from_str(order).unwrap(), &mut texts);
-    texts
-}
-
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[test]
 fn f6_the_customers_braces_are_shown_literally_and_the_templates_are_still_found() {
-    let texts = hostile_texts();
-    let name = texts.iter().find(|text| text.starts_with("Joe's")).unwrap();
-    let options = VerifyOptions { literal_texts: texts.clone(), ..options() };
+    let order = include_str!("../../tests/orders/04-other-hostile-text.json");
+    let order: serde_json::Value = serde_json::from_str(order).unwrap();
+    let name = order["onboarding"]["business_name"].as_str().unwrap();
+    let options = VerifyOptions::for_order(&order, options().languages);
     let cut: String = name.chars().take(50).collect();
     let encoded = name.replace('\'', "%27").replace('"', "%22").replace(' ', "%20").replace('<', "%3C");
     let ld = serde_json::to_string(&serde_json::json!({ "name": name })).unwrap().replace('<', "\\u003c");
@@ -336,4 +326,91 @@ fn f2_problems_are_bounded_and_the_rest_is_counted() {
     assert!(!verdict.is_good());
     assert!(verdict.to_string().starts_with("70 problems; extra.html:"), "{verdict}");
     assert!(verdict.to_string().ends_with("; and 60 more"), "{verdict}");
+}
+
+/// Files made of pieces that parsers stumble over.
+fn odd_file() -> impl Strategy<Value = String> {
+    let pieces = [
+        "<",
+        ">",
+        "</",
+        "/>",
+        "<!",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<?",
+        "&",
+        ";",
+        "&#x",
+        "&amp;",
+        "\"",
+        "'",
+        "=",
+        " ",
+        "\n",
+        "\0",
+        "é",
+        "\u{2028}",
+        "…",
+        "{{",
+        "}}",
+        "${",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "url(",
+        "@import ",
+        "//",
+        "%",
+        "%2F",
+        "#",
+        "?",
+        ":",
+        "http:",
+        "a",
+        "html",
+        "head",
+        "body",
+        "template",
+        "table",
+        "tr",
+        "td",
+        "select",
+        "option",
+        "form",
+        "svg",
+        "math",
+        "title",
+        "style",
+        "script",
+        "p",
+        "b",
+        "a href=",
+        "img srcset=",
+        "base href=",
+        "id=x",
+        "lang=",
+        ",",
+        "\\",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..80).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn f5_no_file_makes_the_checks_fail_themselves(text in odd_file()) {
+        let options = VerifyOptions { literal_texts: vec!["a {{ é".into(), "${ … }}".into()], ..options() };
+        let names = ["index.html", "x.css", "x.svg", "sitemap.xml", "x.json", "x.webmanifest", "x.txt"];
+        let files: Files = names.into_iter().map(|name| (path(name), text.clone().into_bytes())).collect();
+        let verdict = verify(&files, &options).unwrap();
+        prop_assert!(!verdict.is_good());
+        for problem in verdict.problems {
+            prop_assert!(!problem.message.as_str().is_empty());
+        }
+    }
 }

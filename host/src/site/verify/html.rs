@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use scraper::{ElementRef, Node};
 use sitewright_order::Locale;
 
+use super::css;
 use super::page::{Page, parse};
 use super::placeholders::Literals;
 use super::problem::{Problems, Rule};
 use super::reference::{Facts, Reference};
-use super::{css, data};
 use crate::message;
 use crate::site::path::SitePath;
 
@@ -193,7 +193,7 @@ impl Check<'_> {
         }
         if !within(element, &CODE[..2]) {
             for (attribute, value) in element.value().attrs() {
-                let leftover = self.literals.leftover_in_attribute(value);
+                let leftover = self.literals.leftover_in_attribute(attribute, value);
                 self.placeholder(leftover, line, attribute);
             }
         }
@@ -235,13 +235,9 @@ impl Check<'_> {
 
     fn json_ld(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
         let json: String = element.text().collect();
-        match serde_json::from_str(&json) {
+        match serde_json::from_str::<serde_json::Value>(&json) {
             Ok(value) => {
-                let mut leftover = None;
-                let literals = self.literals;
-                data::texts_of(&value, &mut |text| {
-                    leftover = leftover.take().or_else(|| literals.leftover(text))
-                });
+                let leftover = self.literals.leftover_in_json(&value);
                 self.placeholder(leftover, line, "JSON-LD");
             }
             Err(error) => {

@@ -40,6 +40,15 @@ pub struct VerifyOptions {
     pub literal_texts: Vec<String>,
 }
 
+impl VerifyOptions {
+    /// The options for an order: any text in its document may be shown literally.
+    pub fn for_order(document: &serde_json::Value, languages: Vec<Locale>) -> Self {
+        let mut literal_texts = Vec::new();
+        data::texts_of(document, &mut |text| literal_texts.push(text.to_owned()));
+        VerifyOptions { languages, literal_texts }
+    }
+}
+
 /// The files of a site.
 pub trait SiteFiles {
     /// All paths.
@@ -223,7 +232,7 @@ fn check_json(file: &SitePath, text: &str, literals: &Literals, problems: &mut P
             return Facts::default();
         }
     };
-    data::texts_of(&value, &mut |text| placeholder(file, None, literals.leftover(text), problems));
+    placeholder(file, None, literals.leftover_in_json(&value), problems);
     if file.extension().as_deref() != Some("webmanifest") {
         return Facts::default();
     }
