@@ -328,6 +328,32 @@ fn f2_problems_are_bounded_and_the_rest_is_counted() {
     assert!(verdict.to_string().ends_with("; and 60 more"), "{verdict}");
 }
 
+#[test]
+fn f5_a_sitemap_is_looked_up_under_the_canonical_address() {
+    for canonical in [
+        "https://h.example/",
+        "https://h.example/joe",
+        "https://h.example/joe/",
+        "https://h.example/joe/index.html",
+    ] {
+        let folder = if canonical.contains("joe") { "https://h.example/joe" } else { "https://h.example" };
+        for (entry, broken) in [("/", 0), ("/sobre/", 0), ("/nada/", 1)] {
+            let head = format!("<link rel=\"canonical\" href=\"{canonical}\">");
+            let sitemap = format!("<urlset><url><loc>{folder}{entry}</loc></url></urlset>");
+            let files: Files = [
+                ("index.html", page(&head, "")),
+                ("sobre/index.html", page("", "")),
+                ("sitemap.xml", sitemap),
+            ]
+            .into_iter()
+            .map(|(name, text)| (path(name), text.into_bytes()))
+            .collect();
+            let found = problems(&files);
+            assert_eq!(found.len(), broken, "{canonical} {entry}: {found:#?}");
+        }
+    }
+}
+
 /// Files made of pieces that parsers stumble over.
 fn odd_file() -> impl Strategy<Value = String> {
     let pieces = [

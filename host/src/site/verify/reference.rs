@@ -112,7 +112,12 @@ impl<'a> Index<'a> {
             if !url.scheme().starts_with("http") || url.host_str() != canonical.host_str() {
                 return None;
             }
-            let folder = canonical.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+            let folder = match canonical.path().rsplit_once('/') {
+                // A file: `/index.html`, or the end of a folder: `/joe/`.
+                Some((folder, last)) if last.is_empty() || last.contains('.') => folder,
+                // A folder whose last `/` was left out.
+                _ => canonical.path(),
+            };
             url.path().strip_prefix(folder)?.strip_prefix('/')?
         };
         Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
