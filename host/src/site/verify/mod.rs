@@ -1,7 +1,7 @@
 //! Whether a site can work, before anybody sees it (catalogue A7, F5).
 //!
-//! Each file is read once and by itself ([`html`], [`css`], [`data`]); then everything a file refers to is looked up among all
-//! files ([`reference`]). Each rule is a value of [`Rule`], each place where it is broken a [`SiteProblem`].
+//! Each file is read once and by itself (`html`, `css`, `data`); then everything a file refers to is looked up among all
+//! files (`reference`). Each rule is a value of [`Rule`], each place where it is broken a [`SiteProblem`].
 //!
 //! All of it is CPU work on whole files: it belongs on the blocking pool, and every parser here is bounded in depth. What
 //! runs long is at most linear in what the run's limits let a template write.
