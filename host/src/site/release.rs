@@ -19,6 +19,7 @@ use ulid::Ulid;
 use super::manifest::{MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo};
 use super::path::MANIFEST_FILE;
 use super::root::{CURRENT, OrderDir, RELEASES, STAGING, SitesRoot};
+use super::staging::{Area, StagedSite};
 use super::storage::{
     StorageError, blocking, create_file, ensure_folder, handle_of, open_file, open_folder, remove_folder,
     sync_folder,
@@ -27,6 +28,9 @@ use super::verify::VerifiedSite;
 
 /// How many releases of an order are kept, the current one included, when nothing else is configured.
 pub const DEFAULT_KEEP: usize = 5;
+
+/// What the name of a new link begins with until it is renamed to `current`.
+const LINK_PREFIX: &str = ".current-";
 
 /// A finished site on the disk.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,35 +122,114 @@ pub enum ReadError {
 /// new release visible without a promise that it is still there after a power cut.
 pub fn publish(site: VerifiedSite, info: ReleaseInfo, keep: usize) -> Result<Release, PublishError> {
     let staged = site.into_staged();
-    let area = &staged.area;
-    let (root, order_dir) = (&area.root, &area.order);
-    let order_path = root.order_path(order_dir);
-    let order = root.ensure_order(order_dir)?;
-    // Released with `_lock`; a crash releases it too.
-    let _lock = handle_of(&order)
-        .and_then(|handle| handle.lock().map(|()| handle))
-        .map_err(StorageError::on("lock the folder", &order_path))?;
-    remove_old_links(&order).map_err(StorageError::on("tidy the folder", &order_path))?;
-    let releases_path = order_path.join(RELEASES);
-    let releases = ensure_folder(&order, RELEASES)
-        .and_then(|releases| sync_folder(&order).map(|()| releases))
-        .map_err(StorageError::on("create the folder", &releases_path))?;
-    let staging = ensure_folder(&order, STAGING)
-        .map_err(StorageError::on("open the folder", order_path.join(STAGING)))?;
-    let existing = release_ids(&releases).map_err(StorageError::on("read the folder", &releases_path))?;
-    let id = choose_id(info.id, &existing, order_dir)?;
-    let path = releases_path.join(id.to_string());
+    let place = Place::open(&staged.area)?;
+    let existing =
+        release_ids(&place.releases).map_err(StorageError::on("read the folder", &place.releases_path))?;
+    let id = choose_id(info.id, &existing, &staged.area.order)?;
+    let manifest = manifest_of(&staged, id, info);
+    let json =
+        serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
+    sync_site(&staged.area.folder()?.dir, &manifest, &json, &staged.area.path())?;
+    let path = place.adopt(&staged.area, id)?;
+    place.make_current(id)?;
+    for old in existing.iter().rev().skip(keep.saturating_sub(1)) {
+        place.expire(*old);
+    }
+    Ok(Release { path, manifest })
+}
 
+/// The folders of one order, open and locked for one publication.
+struct Place {
+    order: Dir,
+    staging: Dir,
+    releases: Dir,
+    order_path: PathBuf,
+    releases_path: PathBuf,
+    /// Goes when this is dropped, or with the process.
+    _lock: std::fs::File,
+}
+
+impl Place {
+    fn open(area: &Area) -> Result<Self, StorageError> {
+        let order_path = area.root.order_path(&area.order);
+        let releases_path = order_path.join(RELEASES);
+        let order = area.root.ensure_order(&area.order)?;
+        let lock = handle_of(&order)
+            .and_then(|handle| handle.lock().map(|()| handle))
+            .map_err(StorageError::on("lock the folder", &order_path))?;
+        remove_links(&order).map_err(StorageError::on("tidy the folder", &order_path))?;
+        let releases = ensure_folder(&order, RELEASES)
+            .and_then(|releases| sync_folder(&order).map(|()| releases))
+            .map_err(StorageError::on("create the folder", &releases_path))?;
+        let staging = ensure_folder(&order, STAGING)
+            .map_err(StorageError::on("create the folder", order_path.join(STAGING)))?;
+        Ok(Place { order, staging, releases, order_path, releases_path, _lock: lock })
+    }
+
+    /// Step 2: the staging area becomes a release.
+    fn adopt(&self, area: &Area, id: ReleaseId) -> Result<PathBuf, StorageError> {
+        let path = self.releases_path.join(id.to_string());
+        self.staging
+            .rename(area.attempt.as_str(), &self.releases, id.to_string())
+            .map_err(StorageError::on("move the site to", &path))?;
+        area.release();
+        Ok(path)
+    }
+
+    /// The end of step 2, and step 3. A release that cannot become current is removed: it must not be taken for a site that
+    /// was once good.
+    fn make_current(&self, id: ReleaseId) -> Result<(), StorageError> {
+        let switched = sync_folder(&self.releases)
+            .and_then(|()| sync_folder(&self.staging))
+            .map_err(StorageError::on("write to the disk", &self.releases_path))
+            .and_then(|()| self.switch(id));
+        if let Err(error) = switched {
+            if let Err(error) = remove_links(&self.order) {
+                tracing::warn!(%error, release = %id, "a link that was never `current` stays until the next publication");
+            }
+            self.expire(id);
+            return Err(error);
+        }
+        // The switch has happened: from here on the release is the current one, whatever else goes wrong.
+        sync_folder(&self.order)
+            .map_err(StorageError::on("write the switch of `current` to the disk in", &self.order_path))
+    }
+
+    /// Step 3. The link is relative, so the sites folder may be moved or mounted elsewhere.
+    fn switch(&self, id: ReleaseId) -> Result<(), StorageError> {
+        let link = format!("{LINK_PREFIX}{id}");
+        self.order
+            .symlink_contents(format!("{RELEASES}/{id}"), &link)
+            .and_then(|()| self.order.rename(&link, &self.order, CURRENT))
+            .map_err(StorageError::on("switch", self.order_path.join(CURRENT)))
+    }
+
+    /// Step 4: a folder stops being a release in one step; a crash in the middle leaves the rest to the sweep. A folder that
+    /// cannot be removed fails nothing: the next publication tries again.
+    fn expire(&self, id: ReleaseId) {
+        let name = format!(".expired-{id}");
+        let removed = self
+            .releases
+            .rename(id.to_string(), &self.staging, &name)
+            .and_then(|()| remove_folder(&self.staging, &name));
+        if let Err(error) = removed {
+            let folder = self.releases_path.join(id.to_string());
+            tracing::warn!(%error, folder = %folder.display(), "a release that is not needed could not be removed");
+        }
+    }
+}
+
+fn manifest_of(staged: &StagedSite, id: ReleaseId, info: ReleaseInfo) -> Manifest {
     let files = staged.files.iter().map(|(path, file)| ManifestFile {
         path: path.clone(),
         size: file.bytes,
         sha256: file.sha256.clone(),
     });
-    let manifest = Manifest {
+    Manifest {
         format: MANIFEST_FORMAT,
         id,
-        order: order_dir.clone(),
-        attempt: area.attempt.clone(),
+        order: staged.area.order.clone(),
+        attempt: staged.area.attempt.clone(),
         template: info.template,
         host_build: info.host_build,
         locale: info.locale,
@@ -154,38 +237,7 @@ pub fn publish(site: VerifiedSite, info: ReleaseInfo, keep: usize) -> Result<Rel
         ai: info.ai,
         total_bytes: staged.files.values().map(|file| file.bytes).sum(),
         files: files.collect(),
-    };
-    let json =
-        serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
-
-    let folder = area.folder()?;
-    sync_site(&folder, &manifest, &json, &area.path())?;
-
-    staging
-        .rename(area.attempt.as_str(), &releases, id.to_string())
-        .map_err(StorageError::on("move the site to", &path))?;
-    area.release();
-    let switched = sync_folder(&releases)
-        .and_then(|()| sync_folder(&staging))
-        .map_err(StorageError::on("write to the disk", &releases_path))
-        .and_then(|()| switch(&order, id).map_err(StorageError::on("switch", order_path.join(CURRENT))));
-    if let Err(error) = switched {
-        // Nobody has seen it: it must not be taken for a site that was once good.
-        if let Err(error) = expire(&releases, &staging, id) {
-            tracing::warn!(%error, release = %id, "a release that was never current stays in its folder");
-        }
-        return Err(error.into());
     }
-    // The switch has happened: from here on the release is the current one, whatever else goes wrong.
-    sync_folder(&order)
-        .map_err(StorageError::on("write the switch of `current` to the disk in", &order_path))?;
-
-    for old in existing.iter().rev().skip(keep.saturating_sub(1)) {
-        if let Err(error) = expire(&releases, &staging, *old) {
-            tracing::warn!(%error, release = %old, order = %order_dir, "an old release could not be removed; the next publication tries again");
-        }
-    }
-    Ok(Release { path, manifest })
 }
 
 /// As [`publish`], on the blocking pool. Dropping the future does not stop it.
@@ -286,29 +338,15 @@ fn sync_site(folder: &Dir, manifest: &Manifest, json: &[u8], area: &Path) -> Res
     sync_folder(folder).map_err(StorageError::on("write to the disk", area))
 }
 
-/// Step 3. The link is relative, so the sites folder may be moved or mounted elsewhere.
-fn switch(order: &Dir, id: ReleaseId) -> io::Result<()> {
-    let link = format!(".{CURRENT}-{id}");
-    order.symlink_contents(format!("{RELEASES}/{id}"), &link)?;
-    order.rename(&link, order, CURRENT)
-}
-
-/// Links of publications that crashed between making and renaming one. The caller has the order's lock.
-fn remove_old_links(order: &Dir) -> io::Result<()> {
+/// Links of publications that ended between making and renaming one. The caller has the order's lock.
+fn remove_links(order: &Dir) -> io::Result<()> {
     for entry in order.entries()? {
         let name = entry?.file_name();
-        if name.to_string_lossy().starts_with(&format!(".{CURRENT}-")) {
+        if name.to_string_lossy().starts_with(LINK_PREFIX) {
             order.remove_file(&name)?;
         }
     }
     Ok(())
-}
-
-/// Removes a release: it stops being one in one step, and a crash in the middle leaves the rest to the sweep.
-fn expire(releases: &Dir, staging: &Dir, id: ReleaseId) -> io::Result<()> {
-    let name = format!(".expired-{id}");
-    releases.rename(id.to_string(), staging, &name)?;
-    remove_folder(staging, &name)
 }
 
 fn release_ids(releases: &Dir) -> io::Result<BTreeSet<ReleaseId>> {
@@ -341,7 +379,7 @@ fn read_manifest(releases: &Dir, id: ReleaseId, path: &Path) -> Result<Manifest,
     let file_path = path.join(MANIFEST_FILE);
     let json = open_folder(releases, &id.to_string())
         .and_then(|dir| open_file(&dir, MANIFEST_FILE))
-        .and_then(|file| io::read_to_string(file))
+        .and_then(io::read_to_string)
         .map_err(StorageError::on("read", &file_path))?;
     serde_json::from_str(&json).map_err(|source| ReadError::Manifest { path: file_path, source })
 }

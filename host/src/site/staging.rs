@@ -1,15 +1,17 @@
 //! One run's output on its way to becoming a site.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
 use sha2::{Digest, Sha256};
 
-use super::limits::{LimitHit, SiteLimit, SiteLimits, SiteUsage};
-use super::path::{PathError, SitePath, case_key};
+use super::ledger::{Conflict, Ledger};
+use super::limits::{LimitHit, SiteLimits, SiteUsage};
+use super::path::{PathError, SitePath};
 use super::root::{OrderDir, STAGING, SitesRoot};
 use super::storage::{
     StorageError, blocking, create_file, ensure_folder, handle_of, open_folder, remove_folder,
@@ -58,35 +60,6 @@ pub enum WriteError {
     Closed(SitePath),
 }
 
-/// What is in the way of a file. `existing` is the spelling that is there.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Conflict {
-    /// The file was written before.
-    #[error("the file `{0}` has been written already; write each file once")]
-    Written(SitePath),
-    /// A name differs only in upper and lower case or in how an accent is spelled.
-    #[error(
-        "the path `{path}` differs from `{existing}` only in upper and lower case or in the spelling of accents; use one spelling"
-    )]
-    Case {
-        /// The refused path.
-        path: SitePath,
-        /// The file or folder that is there.
-        existing: String,
-    },
-    /// A folder of the path is a file.
-    #[error("the path `{path}` needs the folder `{file}`, which is a file; rename one of them")]
-    PartIsFile {
-        /// The refused path.
-        path: SitePath,
-        /// The file that is there.
-        file: String,
-    },
-    /// The path is a folder that has files.
-    #[error("the path `{0}` is a folder with files in it; give the file another name")]
-    IsFolder(SitePath),
-}
-
 /// Why a staging area is not whole.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
@@ -112,29 +85,20 @@ pub(super) struct Area {
     pub(super) root: SitesRoot,
     pub(super) order: OrderDir,
     pub(super) attempt: OrderDir,
-    limits: SiteLimits,
     /// In memory only: no file system call is made under this lock.
     ledger: Mutex<Ledger>,
     /// The folder once it is there. Only the blocking pool takes this lock, for the time of making one folder.
-    folder: Mutex<Option<Arc<Dir>>>,
+    folder: Mutex<Option<Arc<Folder>>>,
+    /// Whether the folder belongs to a release by now.
+    released: AtomicBool,
 }
 
+/// The area's folder, open.
 #[derive(Debug)]
-struct Ledger {
-    usage: SiteUsage,
-    last_hit: Option<LimitHit>,
-    /// By case key: the spelling, and what it is.
-    names: HashMap<String, (String, Kind)>,
-    /// Nothing until the file is whole on the disk.
-    files: BTreeMap<SitePath, Option<StoredFile>>,
-    closed: bool,
-    released: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    File,
-    Folder,
+pub(super) struct Folder {
+    pub(super) dir: Dir,
+    /// Tells a sweep that the run is alive. Goes with the process.
+    _lock: std::fs::File,
 }
 
 /// A path that has been accepted and paid for, before its bytes are stored. If it is dropped without
@@ -152,16 +116,9 @@ impl Staging {
             root: root.clone(),
             order,
             attempt,
-            limits,
-            ledger: Mutex::new(Ledger {
-                usage: SiteUsage::none(&limits),
-                last_hit: None,
-                names: HashMap::new(),
-                files: BTreeMap::new(),
-                closed: false,
-                released: false,
-            }),
+            ledger: Mutex::new(Ledger::new(limits)),
             folder: Mutex::new(None),
+            released: AtomicBool::new(false),
         }))
     }
 
@@ -188,37 +145,18 @@ impl Staging {
     /// # Errors
     /// Every kind of [`WriteError`] but `Storage`. A refused file uses nothing.
     pub fn reserve(&self, path: &str, bytes: u64) -> Result<Reserved, WriteError> {
-        let mut ledger = self.0.ledger();
-        let max = usize::try_from(self.0.limits.path_bytes).unwrap_or(usize::MAX);
-        let path = SitePath::parse(path, max).inspect_err(|error| {
-            if let PathError::TooLong { shown, bytes, .. } = error {
-                let (would_be, max) = (*bytes as u64, self.0.limits.path_bytes);
-                ledger.last_hit =
-                    Some(LimitHit { limit: SiteLimit::PathBytes, max, would_be, path: shown.clone() });
-            }
-        })?;
-        if ledger.closed {
-            return Err(WriteError::Closed(path));
-        }
-        ledger.check_names(&path)?;
-        let usage = ledger.usage.with(&path, bytes).inspect_err(|hit| ledger.last_hit = Some(hit.clone()))?;
-        ledger.usage = usage;
-        for folder in path.folders() {
-            ledger.names.entry(case_key(folder)).or_insert_with(|| (folder.to_owned(), Kind::Folder));
-        }
-        ledger.names.insert(case_key(path.as_str()), (path.to_string(), Kind::File));
-        ledger.files.insert(path.clone(), None);
+        let path = self.0.ledger().reserve(path, bytes)?;
         Ok(Reserved { area: Arc::clone(&self.0), path })
     }
 
     /// What has been used of each limit so far.
     pub fn usage(&self) -> SiteUsage {
-        self.0.ledger().usage
+        self.0.ledger().usage()
     }
 
     /// The most recent write that a limit refused.
     pub fn last_limit_hit(&self) -> Option<LimitHit> {
-        self.0.ledger().last_hit.clone()
+        self.0.ledger().last_hit()
     }
 
     /// Ends the writing and makes sure that every file is whole on the disk. Blocking.
@@ -226,16 +164,12 @@ impl Staging {
     /// # Errors
     /// When a file is missing or has another size than was written; lists them all. The area is then removed.
     pub fn seal(self) -> Result<StagedSite, SealError> {
-        let files = {
-            let mut ledger = self.0.ledger();
-            ledger.closed = true;
-            ledger.files.clone()
-        };
+        let files = self.0.ledger().close();
         let folder = self.0.opened();
         let mut stored = BTreeMap::new();
         let mut missing = Vec::new();
         for (path, file) in files {
-            let on_disk = folder.as_ref().and_then(|dir| dir.symlink_metadata(&path).ok());
+            let on_disk = folder.as_ref().and_then(|folder| folder.dir.symlink_metadata(&path).ok());
             match (file, on_disk) {
                 (Some(file), Some(found)) if found.is_file() && found.len() == file.bytes => {
                     stored.insert(path, file);
@@ -261,7 +195,14 @@ impl Staging {
     /// Refuses further writes and gives the area up. Its folder is removed as soon as no write is in flight, on the
     /// blocking pool when called on the runtime. What cannot be removed now, [`SitesRoot::sweep`] removes.
     pub fn abandon(self) {
-        self.0.ledger().closed = true;
+        self.0.ledger().close();
+    }
+}
+
+impl StagedSite {
+    /// Number of files.
+    pub fn files_stored(&self) -> usize {
+        self.files.len()
     }
 }
 
@@ -274,38 +215,14 @@ impl Reserved {
         let folder = self.area.folder()?;
         let full = self.area.path().join(&self.path);
         if let Some((parent, _)) = self.path.as_str().rsplit_once('/') {
-            folder.create_dir_all(parent).map_err(StorageError::on("create the folder of", &full))?;
+            folder.dir.create_dir_all(parent).map_err(StorageError::on("create the folder of", &full))?;
         }
-        let mut file = create_file(&folder, &self.path).map_err(StorageError::on("create", &full))?;
+        let mut file = create_file(&folder.dir, &self.path).map_err(StorageError::on("create", &full))?;
         file.write_all(bytes).map_err(StorageError::on("write", &full))?;
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let stored = StoredFile { bytes: bytes.len() as u64, sha256 };
-        self.area.ledger().files.insert(self.path, Some(stored));
+        self.area.ledger().stored(self.path, stored);
         Ok(())
-    }
-}
-
-impl Ledger {
-    fn check_names(&self, path: &SitePath) -> Result<(), Conflict> {
-        for folder in path.folders() {
-            match self.names.get(&case_key(folder)) {
-                Some((existing, _)) if existing != folder => {
-                    return Err(Conflict::Case { path: path.clone(), existing: existing.clone() });
-                }
-                Some((file, Kind::File)) => {
-                    return Err(Conflict::PartIsFile { path: path.clone(), file: file.clone() });
-                }
-                _ => {}
-            }
-        }
-        match self.names.get(&case_key(path.as_str())) {
-            Some((existing, _)) if existing != path.as_str() => {
-                Err(Conflict::Case { path: path.clone(), existing: existing.clone() })
-            }
-            Some((_, Kind::File)) => Err(Conflict::Written(path.clone())),
-            Some((_, Kind::Folder)) => Err(Conflict::IsFolder(path.clone())),
-            None => Ok(()),
-        }
     }
 }
 
@@ -317,25 +234,25 @@ impl Area {
 
     /// From now on the folder belongs to a release and is not removed.
     pub(super) fn release(&self) {
-        self.ledger().released = true;
+        self.released.store(true, Ordering::Release);
     }
 
     /// The folder, if anything was written.
-    pub(super) fn opened(&self) -> Option<Arc<Dir>> {
+    fn opened(&self) -> Option<Arc<Folder>> {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The folder, made by the first who asks.
-    pub(super) fn folder(&self) -> Result<Arc<Dir>, StorageError> {
+    pub(super) fn folder(&self) -> Result<Arc<Folder>, StorageError> {
         let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(dir) = &*folder {
-            return Ok(Arc::clone(dir));
+        if let Some(folder) = &*folder {
+            return Ok(Arc::clone(folder));
         }
         let order = self.root.ensure_order(&self.order)?;
         let made = ensure_folder(&order, STAGING).and_then(|staging| claim(&staging, self.attempt.as_str()));
-        let dir = Arc::new(made.map_err(StorageError::on("create the folder", self.path()))?);
-        *folder = Some(Arc::clone(&dir));
-        Ok(dir)
+        let made = Arc::new(made.map_err(StorageError::on("create the folder", self.path()))?);
+        *folder = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -345,12 +262,13 @@ impl Area {
 
 /// Makes a folder that nobody else has and locks it; the lock tells [`SitesRoot::sweep`] that its run is alive and goes with
 /// the process. A sweep may take the folder between the two steps: then it is made again.
-fn claim(staging: &Dir, name: &str) -> io::Result<Dir> {
+fn claim(staging: &Dir, name: &str) -> io::Result<Folder> {
     for _ in 0..16 {
         staging.create_dir(name)?;
         let Ok(dir) = open_folder(staging, name) else { continue };
-        if handle_of(&dir)?.try_lock().is_ok() && staging.try_exists(name)? {
-            return Ok(dir);
+        let lock = handle_of(&dir)?;
+        if lock.try_lock().is_ok() && staging.try_exists(name)? {
+            return Ok(Folder { dir, _lock: lock });
         }
         remove_folder(staging, name)?;
     }
@@ -359,9 +277,8 @@ fn claim(staging: &Dir, name: &str) -> io::Result<Dir> {
 
 impl Drop for Area {
     fn drop(&mut self) {
-        let ledger = self.ledger.get_mut().unwrap_or_else(PoisonError::into_inner);
         let folder = self.folder.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if ledger.released || folder.is_none() {
+        if *self.released.get_mut() || folder.is_none() {
             return;
         }
         let (root, order, attempt, path) =

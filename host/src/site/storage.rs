@@ -73,9 +73,10 @@ pub(super) fn sync_folder(dir: &Dir) -> io::Result<()> {
     handle_of(dir)?.sync_all()
 }
 
-/// The folder as a file of the standard library, for locks and syncs. Shares its lock with `dir`.
+/// The folder opened once more as a file of the standard library, for locks and syncs: the handle inside `dir` is one of
+/// Linux's `O_PATH` kind, which can neither be locked nor synced. A lock lasts as long as the returned handle.
 pub(super) fn handle_of(dir: &Dir) -> io::Result<std::fs::File> {
-    Ok(dir.try_clone()?.into_std_file())
+    Ok(dir.open(".")?.into_std())
 }
 
 /// Removes a folder with everything in it; it is no error when there is none.

@@ -1,5 +1,7 @@
 //! JSON and XML files, and JSON inside pages.
 
+use std::collections::HashSet;
+
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use serde_json::Value;
@@ -135,8 +137,17 @@ fn local_name(start: &BytesStart<'_>) -> String {
 }
 
 fn read_start(start: &BytesStart<'_>, line: u64, xml: &mut Xml) -> Result<(), XmlError> {
-    for attribute in start.attributes() {
+    let mut names = HashSet::new();
+    // The library compares each name with all others; a set does not take longer the more there are.
+    for attribute in start.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| XmlError { line, why: error.to_string() })?;
+        let name = attribute.key.into_inner();
+        if !names.insert(name) {
+            return Err(XmlError {
+                line,
+                why: format!("the attribute `{name}` stands twice in one element"),
+            });
+        }
         let value = attribute
             .normalized_value(XmlVersion::Implicit1_0)
             .map_err(|error| XmlError { line, why: error.to_string() })?

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use scraper::{ElementRef, Node};
 use sitewright_order::Locale;
 
-use super::page::{MAX_DEPTH, Page, parse};
+use super::css;
+use super::page::{Page, parse};
 use super::placeholders::Literals;
 use super::problem::{Problems, Rule};
 use super::reference::{Facts, Reference};
-use super::{css, data};
 use crate::message;
 use crate::site::path::SitePath;
 
@@ -59,11 +59,11 @@ impl Check<'_> {
             let message = message!("the page has no `<!DOCTYPE html>` at its top; begin it with one");
             self.add(Rule::HtmlSyntax, Some(1), None, message);
         }
-        if self.page.too_deep {
+        if let Some(why) = self.page.stopped {
             let message = message!(
-                "the page nests elements deeper than {MAX_DEPTH}, so the rest of it was not checked; close elements where they end"
+                "the rest of the page was not checked: {why}; close elements where they end and make the page smaller"
             );
-            self.add(Rule::HtmlSyntax, None, None, message);
+            self.add(Rule::TooLarge, None, None, message);
         }
         // The missing DOCTYPE has been told already, in better words.
         let errors = self
@@ -193,7 +193,7 @@ impl Check<'_> {
         }
         if !within(element, &CODE[..2]) {
             for (attribute, value) in element.value().attrs() {
-                let leftover = self.literals.leftover_in_attribute(value);
+                let leftover = self.literals.leftover_in_attribute(attribute, value);
                 self.placeholder(leftover, line, attribute);
             }
         }
@@ -235,13 +235,9 @@ impl Check<'_> {
 
     fn json_ld(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
         let json: String = element.text().collect();
-        match serde_json::from_str(&json) {
+        match serde_json::from_str::<serde_json::Value>(&json) {
             Ok(value) => {
-                let mut leftover = None;
-                let literals = self.literals;
-                data::texts_of(&value, &mut |text| {
-                    leftover = leftover.take().or_else(|| literals.leftover(text))
-                });
+                let leftover = self.literals.leftover_in_json(&value);
                 self.placeholder(leftover, line, "JSON-LD");
             }
             Err(error) => {

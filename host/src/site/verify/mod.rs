@@ -1,7 +1,7 @@
 //! Whether a site can work, before anybody sees it (catalogue A7, F5).
 //!
-//! Each file is read once and by itself ([`html`], [`css`], [`data`]); then everything a file refers to is looked up among all
-//! files ([`reference`]). Each rule is a value of [`Rule`], each place where it is broken a [`SiteProblem`].
+//! Each file is read once and by itself (`html`, `css`, `data`); then everything a file refers to is looked up among all
+//! files (`reference`). Each rule is a value of [`Rule`], each place where it is broken a [`SiteProblem`].
 //!
 //! All of it is CPU work on whole files: it belongs on the blocking pool, and every parser here is bounded in depth. What
 //! runs long is at most linear in what the run's limits let a template write.
@@ -40,6 +40,15 @@ pub struct VerifyOptions {
     pub literal_texts: Vec<String>,
 }
 
+impl VerifyOptions {
+    /// The options for an order: any text in its document may be shown literally.
+    pub fn for_order(document: &serde_json::Value, languages: Vec<Locale>) -> Self {
+        let mut literal_texts = Vec::new();
+        data::texts_of(document, &mut |text| literal_texts.push(text.to_owned()));
+        VerifyOptions { languages, literal_texts }
+    }
+}
+
 /// The files of a site.
 pub trait SiteFiles {
     /// All paths.
@@ -71,7 +80,7 @@ impl SiteFiles for StagedSite {
     fn read(&self, path: &SitePath) -> Result<Vec<u8>, StorageError> {
         let mut bytes = Vec::new();
         let folder = self.area.folder()?;
-        open_file(&folder, path)
+        open_file(&folder.dir, path)
             .and_then(|mut file| file.read_to_end(&mut bytes))
             .map_err(StorageError::on("read", self.area.path().join(path)))?;
         Ok(bytes)
@@ -223,7 +232,7 @@ fn check_json(file: &SitePath, text: &str, literals: &Literals, problems: &mut P
             return Facts::default();
         }
     };
-    data::texts_of(&value, &mut |text| placeholder(file, None, literals.leftover(text), problems));
+    placeholder(file, None, literals.leftover_in_json(&value), problems);
     if file.extension().as_deref() != Some("webmanifest") {
         return Facts::default();
     }

@@ -12,7 +12,12 @@ use html5ever::tree_builder::TreeBuilderOpts;
 use scraper::{Html, HtmlTreeSink};
 
 /// Deepest nesting of elements that is parsed. Browsers stop at about 512; the parser's time grows with the depth.
-pub(super) const MAX_DEPTH: u32 = 256;
+const MAX_DEPTH: u32 = 256;
+/// Most elements and comments that are parsed; real pages stay under 10,000.
+const MAX_NODES: u32 = 100_000;
+/// Most blanks, quotes and slashes without an element, text or comment coming of them: about as many attributes may one tag
+/// have. The parser compares each attribute with all others of its tag.
+const MAX_SEPARATORS: usize = 8192;
 /// Most syntax errors kept of a page.
 const MAX_ERRORS: usize = 64;
 /// Bytes that are parsed between two looks at the depth.
@@ -37,8 +42,8 @@ pub(super) struct Page {
     pub(super) lines: HashMap<NodeId, u64>,
     /// What the parser complained about and a visitor may see: line, and the parser's words.
     pub(super) errors: Vec<(u64, String)>,
-    /// Whether it is nested deeper than [`MAX_DEPTH`]; then the rest of it was not parsed.
-    pub(super) too_deep: bool,
+    /// Why the rest of it was not parsed, if so.
+    pub(super) stopped: Option<&'static str>,
     /// Whether browsers show it as pages of the last century.
     pub(super) quirks: bool,
 }
@@ -55,16 +60,33 @@ pub(super) fn parse(text: &str) -> Page {
     };
     let mut parser = driver::parse_document(LinedSink::new(), options);
     let mut rest = text;
-    while !rest.is_empty() && parser.tokenizer.sink.sink.deepest.get() <= MAX_DEPTH {
+    let mut stopped = None;
+    let mut quiet = 0;
+    while !rest.is_empty() && stopped.is_none() {
         let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK));
         parser.process(StrTendril::from_slice(chunk));
         rest = after;
+        let sink = &parser.tokenizer.sink.sink;
+        if sink.busy.replace(false) {
+            quiet = 0;
+        } else {
+            quiet +=
+                chunk.bytes().filter(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'/')).count();
+        }
+        stopped = if sink.deepest.get() > MAX_DEPTH {
+            Some("it nests elements deeper than 256")
+        } else if sink.nodes.get() > MAX_NODES {
+            Some("it has more than 100,000 elements")
+        } else if quiet > MAX_SEPARATORS {
+            Some("one of its tags or comments is longer than can be checked")
+        } else {
+            None
+        };
     }
     let sink = parser.finish();
-    let too_deep = sink.deepest.get() > MAX_DEPTH;
     let html = sink.inner.finish();
     let quirks = html.quirks_mode == QuirksMode::Quirks;
-    Page { html, lines: sink.lines.into_inner(), errors: sink.errors.into_inner(), too_deep, quirks }
+    Page { html, lines: sink.lines.into_inner(), errors: sink.errors.into_inner(), stopped, quirks }
 }
 
 /// [`HtmlTreeSink`] that also keeps lines, errors and the depth.
@@ -74,6 +96,9 @@ struct LinedSink {
     lines: RefCell<HashMap<NodeId, u64>>,
     depths: RefCell<HashMap<NodeId, u32>>,
     deepest: Cell<u32>,
+    nodes: Cell<u32>,
+    /// Whether anything was made since this was last looked at.
+    busy: Cell<bool>,
     errors: RefCell<Vec<(u64, String)>>,
 }
 
@@ -85,11 +110,19 @@ impl LinedSink {
             lines: RefCell::default(),
             depths: RefCell::default(),
             deepest: Cell::new(0),
+            nodes: Cell::new(0),
+            busy: Cell::new(false),
             errors: RefCell::default(),
         }
     }
 
+    fn made(&self) {
+        self.nodes.set(self.nodes.get() + 1);
+        self.busy.set(true);
+    }
+
     fn placed(&self, parent: &NodeId, child: &NodeOrText<NodeId>) {
+        self.busy.set(true);
         if let NodeOrText::AppendNode(child) = child {
             let mut depths = self.depths.borrow_mut();
             let depth = depths.get(parent).copied().unwrap_or(0) + 1;
@@ -120,6 +153,7 @@ impl TreeSink for LinedSink {
     }
 
     fn create_element(&self, name: QualName, attrs: Vec<Attribute>, flags: ElementFlags) -> NodeId {
+        self.made();
         let id = self.inner.create_element(name, attrs, flags);
         self.lines.borrow_mut().insert(id, self.line.get());
         id
@@ -144,6 +178,7 @@ impl TreeSink for LinedSink {
     }
 
     fn create_comment(&self, text: StrTendril) -> NodeId {
+        self.made();
         self.inner.create_comment(text)
     }
 

@@ -1,5 +1,9 @@
 //! Placeholders that a template forgot to replace, told apart from braces that the customer wrote.
 
+use serde_json::Value;
+
+use super::data;
+
 /// What template languages put around a placeholder.
 const MARKERS: [&str; 3] = ["{{", "}}", "${"];
 /// Most texts of the order that are searched for. A customer who writes more texts with braces than this is not believed.
@@ -44,10 +48,20 @@ impl Literals {
         })
     }
 
-    /// As [`leftover`](Self::leftover), for the value of an attribute: in addresses the customer's text is percent-encoded
-    /// around braces that need not be.
-    pub(super) fn leftover_in_attribute(&self, value: &str) -> Option<String> {
-        let leftover = self.leftover(value)?;
+    /// As [`leftover`](Self::leftover), for the texts of a JSON value; its own braces are none.
+    pub(super) fn leftover_in_json(&self, value: &Value) -> Option<String> {
+        let mut leftover = None;
+        data::texts_of(value, &mut |text| leftover = leftover.take().or_else(|| self.leftover(text)));
+        leftover
+    }
+
+    /// As [`leftover`](Self::leftover), for an attribute. Handlers are code; data may be JSON; and in addresses the
+    /// customer's text is percent-encoded around braces that need not be.
+    pub(super) fn leftover_in_attribute(&self, name: &str, value: &str) -> Option<String> {
+        let leftover = self.leftover(value).filter(|_| !name.starts_with("on"))?;
+        if let Ok(value) = serde_json::from_str::<Value>(value) {
+            return self.leftover_in_json(&value);
+        }
         let spaced = value.replace('+', " ");
         let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
         self.leftover(&decoded).map(|_| leftover)

@@ -59,6 +59,8 @@ pub enum Rule {
     Placeholder,
     /// A sitemap lists absolute addresses.
     Sitemap,
+    /// A file is simple enough to be checked: elements, nesting, attributes, references.
+    TooLarge,
 }
 
 impl fmt::Display for Rule {

@@ -11,6 +11,8 @@ use crate::site::path::{SitePath, case_key};
 
 /// The host that stands for the site while references are resolved; no real one ends in `.invalid`.
 const HERE: &str = "site.invalid";
+/// Most references of one file that are looked up.
+const MAX_REFERENCES: usize = 20_000;
 /// Schemes a visitor's browser follows without the site.
 const OUTSIDE: [&str; 11] =
     ["http", "https", "mailto", "tel", "sms", "data", "geo", "whatsapp", "webcal", "facetime", "tg"];
@@ -62,7 +64,14 @@ impl<'a> Index<'a> {
         for (file, facts) in self.facts {
             let page = address_of(file);
             let base = facts.base.as_ref().and_then(|base| page.as_ref()?.join(base).ok()).or(page);
-            for reference in &facts.references {
+            if facts.references.len() > MAX_REFERENCES {
+                let message = message!(
+                    "the file refers to {} addresses, and only the first {MAX_REFERENCES} were looked up; split the file",
+                    facts.references.len()
+                );
+                problems.add(file, Rule::TooLarge, None, None, message);
+            }
+            for reference in facts.references.iter().take(MAX_REFERENCES) {
                 self.check_one(file, base.as_ref(), reference, problems);
             }
         }
@@ -103,7 +112,12 @@ impl<'a> Index<'a> {
             if !url.scheme().starts_with("http") || url.host_str() != canonical.host_str() {
                 return None;
             }
-            let folder = canonical.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+            let folder = match canonical.path().rsplit_once('/') {
+                // A file: `/index.html`, or the end of a folder: `/joe/`.
+                Some((folder, last)) if last.is_empty() || last.contains('.') => folder,
+                // A folder whose last `/` was left out.
+                _ => canonical.path(),
+            };
             url.path().strip_prefix(folder)?.strip_prefix('/')?
         };
         Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
