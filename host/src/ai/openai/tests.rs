@@ -13,7 +13,9 @@ use super::super::provider::{HttpReply, Prompt};
 use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::{decode, request};
 
-fn http(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> HttpReply {
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+fn http(status: u16, headers: Headers<'_>, body: impl AsRef<[u8]>) -> HttpReply {
     let header = |(name, value): &(&str, &str)| {
         (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
     };
@@ -95,7 +97,7 @@ fn a_request_id_is_found_under_every_name() {
 #[test]
 fn the_wait_is_read_in_every_spelling_and_order() {
     // 2027-01-15T08:00:00Z is second 1,800,000,000.
-    let rows: &[(&[(&str, &str)], &str, Option<u64>)] = &[
+    let rows: &[(Headers<'_>, &str, Option<u64>)] = &[
         (&[("retry-after-ms", "1500"), ("retry-after", "9")], "", Some(1500)),
         (&[("retry-after", "2")], "try again in 9s", Some(2000)),
         (&[("retry-after", "0.5")], "", Some(500)),
