@@ -1,5 +1,6 @@
 //! The gateway against a real HTTP server: every way a provider's answer goes wrong on the wire.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -27,6 +28,8 @@ enum Does {
     Stalls(Vec<u8>),
     /// Accepts, and never reads.
     Ignores,
+    /// Closes before it has read the request.
+    Leaves,
 }
 
 fn http(status: &str, headers: &str, body: &str) -> Does {
@@ -94,6 +97,7 @@ impl Server {
 async fn serve(mut stream: TcpStream, does: Does, saw: mpsc::UnboundedSender<Seen>) {
     let answer = match &does {
         Does::Ignores => std::future::pending().await,
+        Does::Leaves => return,
         Does::Says(bytes) | Does::Stalls(bytes) => bytes,
     };
     let mut bytes = Vec::new();
@@ -280,6 +284,7 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
             "{\"ch",
             &["ended in the middle"],
         ),
+        ("reset", Does::Leaves, Connection, None, "", &["check base_url"]),
         ("no bytes", raw(""), Connection, None, "", &["check base_url"]),
         ("not HTTP", raw("SSH-2.0-OpenSSH_9.6\r\n"), Connection, None, "", &["check base_url"]),
         (

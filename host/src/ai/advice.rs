@@ -13,12 +13,12 @@ pub(super) struct Place<'a> {
     pub(super) at: &'a Provider,
 }
 
-/// The one text that people read. `detail` is the failure's, already redacted.
-pub(super) fn message(place: &Place<'_>, failure: &Failure, detail: &str) -> Message {
+/// The one text that people read, out of a failure that has been redacted.
+pub(super) fn message(place: &Place<'_>, failure: &Failure) -> Message {
     let Place { route, provider, model, at } = place;
     let status = failure.http.as_ref().map_or_else(String::new, |http| format!(" ({})", http.status));
     let what = what_happened(place, failure);
-    let detail = detail.trim().trim_end_matches('.');
+    let detail = failure.detail.trim().trim_end_matches('.');
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     let next = what_next(place, failure);
     let url = at.place();

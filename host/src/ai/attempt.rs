@@ -38,7 +38,7 @@ pub(super) struct Failed {
 }
 
 impl Candidate {
-    /// One try of one self. Its place is where retries, limits and the re-ask after a schema error will stand.
+    /// One try. Around it is the place of retries and limits; after its check, that of the one re-ask with the schema error.
     pub(super) async fn attempt(
         &self,
         route: &str,
@@ -95,7 +95,7 @@ impl Candidate {
                     attempt.body_excerpt.clone_from(&http.body_excerpt);
                 }
                 span.record("error.type", failed.failure.kind.as_str());
-                span.in_scope(|| tracing::warn!(message = %failed.message, "an AI attempt failed"));
+                span.in_scope(|| tracing::warn!(reason = %failed.message, "an AI attempt failed"));
                 Err(failed)
             }
         };
@@ -165,7 +165,7 @@ impl Candidate {
         let clean = |cause: &Message| Message::new(redactor.redact(cause.as_str()));
         failure.causes = failure.causes.iter().filter_map(clean).collect();
         let place = Place { route, provider: &self.provider_name, model: &self.model, at: &self.provider };
-        let message = advice::message(&place, &failure, &failure.detail);
+        let message = advice::message(&place, &failure);
         Failed { failure, message }
     }
 }

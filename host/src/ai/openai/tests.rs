@@ -128,6 +128,33 @@ fn x_should_retry_overrides_the_status() {
     }
 }
 
+proptest::proptest! {
+    /// Whatever comes, the answer is a reply with content or a failure: nothing panics.
+    #[test]
+    fn any_bytes_have_a_meaning(status in 100_u16..600, body: Vec<u8>) {
+        if let Ok(reply) = decode(&http(status, &[], body)) {
+            assert!(!reply.content.trim().is_empty());
+        }
+    }
+
+    /// The same with bytes that come close to the protocol.
+    #[test]
+    fn any_json_of_the_shape_has_a_meaning(
+        status in proptest::sample::select(vec![200_u16, 400, 401, 429, 500]),
+        key in proptest::sample::select(vec!["error", "choices", "message", "detail", "usage"]),
+        value in proptest::sample::select(vec!["null", "1", "-1", "\"x\"", "[]", "[1]", "[{}]", "{}", "[[]]", "[null]",
+            r#"[{"message":1}]"#, r#"[{"message":{"content":[1]}}]"#, r#"{"code":99999}"#, r#"{"code":-1}"#]),
+        text in "(try again in )?[0-9.]{0,400}(ms|s|h|<title>|</title)?.{0,20}",
+    ) {
+        let body = format!(r#"{{"{key}":{value},"message":{}}}"#, Value::from(text.as_str()));
+        for body in [body, text, format!("<{key}")] {
+            if let Ok(reply) = decode(&http(status, &[], body)) {
+                assert!(!reply.content.trim().is_empty());
+            }
+        }
+    }
+}
+
 fn answer(message: Value, finish: Value) -> String {
     json!({
         "id": "chatcmpl-1", "object": "chat.completion", "model": "m-2026", "newer": {"field": 1},
