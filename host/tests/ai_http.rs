@@ -202,7 +202,8 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     let large = "x".repeat(4 * 1024 * 1024 + 1);
     // What the server does, the kind, the status, what the excerpt and the message contain.
-    let rows: Vec<(&str, Does, AiErrorKind, Option<u16>, &str, &[&str])> = vec![
+    type Row<'a> = (&'a str, Does, AiErrorKind, Option<u16>, &'a str, &'a [&'a str]);
+    let rows: Vec<Row<'_>> = vec![
         (
             "401",
             http("401 Unauthorized", id, &refused),

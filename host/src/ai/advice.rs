@@ -40,7 +40,7 @@ fn what_happened(place: &Place<'_>, failure: &Failure) -> String {
         AiErrorKind::QuotaExhausted => "has no credit left for this key".to_owned(),
         AiErrorKind::Overloaded => "is overloaded or failing".to_owned(),
         AiErrorKind::Timeout => "did not answer in time".to_owned(),
-        AiErrorKind::Connection => "could not be reached, or the connection broke".to_owned(),
+        AiErrorKind::Connection => "gave no whole answer".to_owned(),
         AiErrorKind::Protocol => "did not answer as its protocol says".to_owned(),
         AiErrorKind::Truncated => format!("cut the reply of the model `{model}` at a token limit"),
         AiErrorKind::Empty => format!("sent an empty reply of the model `{model}`"),
