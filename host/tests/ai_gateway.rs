@@ -1,5 +1,6 @@
 //! Routes, configuration, keys, scripted answers and JSON replies, through the gateway's public surface.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -133,7 +134,8 @@ async fn e3_a_purpose_without_a_route_is_refused_before_any_attempt() {
 #[tokio::test]
 async fn a_request_that_nobody_could_answer_is_refused_with_its_field() {
     let gateway = scripted("[[rule]]\nanswer = { text = \"x\" }");
-    let rows: [(fn(&mut Request), &str); 6] = [
+    type Spoil = fn(&mut Request);
+    let rows: [(Spoil, &str); 6] = [
         (|request| request.messages.clear(), "`messages`"),
         (|request| request.messages[0].content = " ".to_owned(), "messages[0]"),
         (|request| request.max_output_tokens = Some(0), "`max-output-tokens`"),

@@ -1,5 +1,6 @@
 //! The gateway against a real HTTP server: every way a provider's answer goes wrong on the wire.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -27,6 +28,8 @@ enum Does {
     Stalls(Vec<u8>),
     /// Accepts, and never reads.
     Ignores,
+    /// Closes before it has read the request.
+    Leaves,
 }
 
 fn http(status: &str, headers: &str, body: &str) -> Does {
@@ -94,6 +97,7 @@ impl Server {
 async fn serve(mut stream: TcpStream, does: Does, saw: mpsc::UnboundedSender<Seen>) {
     let answer = match &does {
         Does::Ignores => std::future::pending().await,
+        Does::Leaves => return,
         Does::Says(bytes) | Does::Stalls(bytes) => bytes,
     };
     let mut bytes = Vec::new();
@@ -198,7 +202,8 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     let large = "x".repeat(4 * 1024 * 1024 + 1);
     // What the server does, the kind, the status, what the excerpt and the message contain.
-    let rows: Vec<(&str, Does, AiErrorKind, Option<u16>, &str, &[&str])> = vec![
+    type Row<'a> = (&'a str, Does, AiErrorKind, Option<u16>, &'a str, &'a [&'a str]);
+    let rows: Vec<Row<'_>> = vec![
         (
             "401",
             http("401 Unauthorized", id, &refused),
@@ -280,6 +285,7 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
             "{\"ch",
             &["ended in the middle"],
         ),
+        ("reset", Does::Leaves, Connection, None, "", &["check base_url"]),
         ("no bytes", raw(""), Connection, None, "", &["check base_url"]),
         ("not HTTP", raw("SSH-2.0-OpenSSH_9.6\r\n"), Connection, None, "", &["check base_url"]),
         (

@@ -13,12 +13,12 @@ pub(super) struct Place<'a> {
     pub(super) at: &'a Provider,
 }
 
-/// The one text that people read. `detail` is the failure's, already redacted.
-pub(super) fn message(place: &Place<'_>, failure: &Failure, detail: &str) -> Message {
+/// The one text that people read, out of a failure that has been redacted.
+pub(super) fn message(place: &Place<'_>, failure: &Failure) -> Message {
     let Place { route, provider, model, at } = place;
     let status = failure.http.as_ref().map_or_else(String::new, |http| format!(" ({})", http.status));
     let what = what_happened(place, failure);
-    let detail = detail.trim().trim_end_matches('.');
+    let detail = failure.detail.trim().trim_end_matches('.');
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
     let next = what_next(place, failure);
     let url = at.place();
@@ -40,7 +40,7 @@ fn what_happened(place: &Place<'_>, failure: &Failure) -> String {
         AiErrorKind::QuotaExhausted => "has no credit left for this key".to_owned(),
         AiErrorKind::Overloaded => "is overloaded or failing".to_owned(),
         AiErrorKind::Timeout => "did not answer in time".to_owned(),
-        AiErrorKind::Connection => "could not be reached, or the connection broke".to_owned(),
+        AiErrorKind::Connection => "gave no whole answer".to_owned(),
         AiErrorKind::Protocol => "did not answer as its protocol says".to_owned(),
         AiErrorKind::Truncated => format!("cut the reply of the model `{model}` at a token limit"),
         AiErrorKind::Empty => format!("sent an empty reply of the model `{model}`"),

@@ -258,7 +258,7 @@ pub struct AiError {
     pub call_id: CallId,
     /// The last attempt's HTTP answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpDetail>,
+    pub http: Option<Box<HttpDetail>>,
     /// Every attempt, in order. Empty when no provider was asked.
     pub attempts: Vec<Attempt>,
     /// From the outermost cause to the root, then what the earlier candidates said.

@@ -190,3 +190,29 @@ fn balanced(bytes: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{JsonProblem, extract};
+
+    proptest::proptest! {
+        /// Whatever stands in the strings of a value - fences, brackets, quotes - it is found letter for letter, and its
+        /// beginning alone is never taken for it.
+        #[test]
+        fn e6_a_value_is_found_whole_or_not_at_all(
+            text in "(```|[{}\\[\\]\"\\\\\n ]|[a-zé]){0,40}", before in "[A-Za-z .:\n]{0,20}", cut in 1_usize..60,
+        ) {
+            let json = serde_json::json!({"a": [text, {"b": text}], "c": text}).to_string();
+            for reply in [
+                json.clone(),
+                format!("{before}{json} and so on."),
+                format!("{before}\n```json\n{json}\n```\nThere it is."),
+            ] {
+                assert_eq!(extract(&reply, None), Ok(json.as_str()));
+            }
+            let end = json.floor_char_boundary(json.len() - cut.min(json.len() - 1));
+            let early = format!("{before}{}", &json[..end]);
+            assert!(matches!(extract(&early, None), Err(JsonProblem::Malformed(_))), "{early}");
+        }
+    }
+}

@@ -8,7 +8,9 @@
 //! |---|---|
 //! | `request`, `completion`, `error` | what is asked, what comes back, what goes wrong |
 //! | `config`, `secret` | routes and providers as the operator wrote them; keys |
-//! | `gateway` | which candidates are tried, for how long, and what is kept of each attempt |
+//! | `ready` | from the configuration to candidates that can be called |
+//! | `gateway` | which candidates are tried, in which order |
+//! | `attempt` | one try: its time, its checks, what is kept of it |
 //! | `provider` | the seam between the gateway and the kinds of providers |
 //! | `openai`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
 //! | `transport` | the only place that sends |
@@ -16,6 +18,7 @@
 //! | `advice`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
 
 mod advice;
+mod attempt;
 mod completion;
 mod config;
 mod error;
@@ -23,6 +26,7 @@ mod gateway;
 mod json;
 mod openai;
 mod provider;
+mod ready;
 mod redact;
 mod request;
 mod retry_after;

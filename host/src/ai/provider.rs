@@ -63,7 +63,7 @@ pub(super) struct Failure {
     pub(super) kind: AiErrorKind,
     /// What the provider or the wire said; may be empty, the kind then speaks for itself.
     pub(super) detail: String,
-    pub(super) http: Option<HttpDetail>,
+    pub(super) http: Option<Box<HttpDetail>>,
     pub(super) causes: Vec<Message>,
     pub(super) usage: Usage,
     pub(super) retryable: bool,
@@ -133,7 +133,7 @@ impl Failure {
     }
 
     pub(super) fn with_http(self, http: HttpDetail) -> Self {
-        Failure { http: Some(http), ..self }
+        Failure { http: Some(Box::new(http)), ..self }
     }
 
     pub(super) fn with_usage(self, usage: Usage) -> Self {

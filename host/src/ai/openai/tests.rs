@@ -13,7 +13,9 @@ use super::super::provider::{HttpReply, Prompt};
 use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::{decode, request};
 
-fn http(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> HttpReply {
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+fn http(status: u16, headers: Headers<'_>, body: impl AsRef<[u8]>) -> HttpReply {
     let header = |(name, value): &(&str, &str)| {
         (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
     };
@@ -95,7 +97,7 @@ fn a_request_id_is_found_under_every_name() {
 #[test]
 fn the_wait_is_read_in_every_spelling_and_order() {
     // 2027-01-15T08:00:00Z is second 1,800,000,000.
-    let rows: &[(&[(&str, &str)], &str, Option<u64>)] = &[
+    let rows: &[(Headers<'_>, &str, Option<u64>)] = &[
         (&[("retry-after-ms", "1500"), ("retry-after", "9")], "", Some(1500)),
         (&[("retry-after", "2")], "try again in 9s", Some(2000)),
         (&[("retry-after", "0.5")], "", Some(500)),
@@ -123,6 +125,33 @@ fn x_should_retry_overrides_the_status() {
     for (status, header, retryable) in [(500, "false", false), (400, "true", true), (429, "maybe", true)] {
         let failure = decode(&http(status, &[("x-should-retry", header)], "")).unwrap_err();
         assert_eq!(failure.retryable, retryable, "{status} {header}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever comes, the answer is a reply with content or a failure: nothing panics.
+    #[test]
+    fn any_bytes_have_a_meaning(status in 100_u16..600, body: Vec<u8>) {
+        if let Ok(reply) = decode(&http(status, &[], body)) {
+            assert!(!reply.content.trim().is_empty());
+        }
+    }
+
+    /// The same with bytes that come close to the protocol.
+    #[test]
+    fn any_json_of_the_shape_has_a_meaning(
+        status in proptest::sample::select(vec![200_u16, 400, 401, 429, 500]),
+        key in proptest::sample::select(vec!["error", "choices", "message", "detail", "usage"]),
+        value in proptest::sample::select(vec!["null", "1", "-1", "\"x\"", "[]", "[1]", "[{}]", "{}", "[[]]", "[null]",
+            r#"[{"message":1}]"#, r#"[{"message":{"content":[1]}}]"#, r#"{"code":99999}"#, r#"{"code":-1}"#]),
+        text in "(try again in )?[0-9.]{0,400}(ms|s|h|<title>|</title)?.{0,20}",
+    ) {
+        let body = format!(r#"{{"{key}":{value},"message":{}}}"#, Value::from(text.as_str()));
+        for body in [body, text, format!("<{key}")] {
+            if let Ok(reply) = decode(&http(status, &[], body)) {
+                assert!(!reply.content.trim().is_empty());
+            }
+        }
     }
 }
 
