@@ -2,3 +2,5 @@
 //! copy, and whatever goes wrong leaves one complete record.
 
 pub mod message;
+pub mod order;
+pub mod schema;

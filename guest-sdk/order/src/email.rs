@@ -16,8 +16,8 @@ pub fn email_address(text: &str) -> Result<&str, EmailError> {
     let address = text.trim();
     let wrong = || EmailError(text.to_owned());
     let (name, domain) = address.split_once('@').ok_or_else(wrong)?;
-    let harmful = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"@`{}|^?&=#%/".contains(c);
     // `&`, `=`, `?`, `#`, `%` and `/` are legal before the `@`, and nobody's: in a `mailto:` link they mean something else.
+    let harmful = |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"@`{}|^?&=#%/".contains(c);
     let label = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
     let fine = !name.is_empty()
         && !name.starts_with('.')

@@ -32,7 +32,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// The CRM's id of the order, as text: see [`check_id`].
+    /// The CRM's id of the order, as text: 1 to 64 letters, digits, `-`, `_` or `.`, not beginning or ending with `.`, no
+    /// device name of Windows.
     #[schemars(extend("pattern" = "^[A-Za-z0-9_-]([A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?$"))]
     pub id: String,
     /// The language the site is written in.

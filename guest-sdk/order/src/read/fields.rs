@@ -121,8 +121,14 @@ impl<'a> Fields<'a> {
 
     /// A phone number that must be there; some forms send it as a number.
     pub(super) fn phone(&mut self, name: &'static str) -> Option<Phone> {
-        if let (at, Some(Value::Number(number))) = self.get(name) {
-            return self.keep(at, number.to_string().parse());
+        if let (at, Some(value @ Value::Number(number))) = self.get(name) {
+            let read = match number.as_u64() {
+                Some(digits) => {
+                    digits.to_string().parse().map_err(|wrong: crate::PhoneError| wrong.to_string())
+                }
+                None => Err(format!("must be a phone number as a text, but is {}", excerpt(value))),
+            };
+            return self.keep(at, read);
         }
         let (at, text) = self.required(name, "a phone number like `+55 19 95550-1011`", usize::MAX)?;
         self.keep(at, text.parse())

@@ -1,0 +1,123 @@
+//! JSON Schemas written by others (templates, AI requests), compiled once, whose complaints are written for people.
+
+mod explain;
+#[cfg(test)]
+mod tests;
+
+use jsonschema::{PatternOptions, ReferencingError, ValidationError, Validator};
+use serde_json::Value;
+pub use sitewright_order::Problem;
+
+/// Most problems that [`CompiledSchema::check`] reports: a list of a million wrong entries needs no million lines.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// Most bytes one compiled `pattern` may take: no schema makes the host's memory its own.
+const MAX_PATTERN: usize = 1 << 20;
+
+/// A JSON Schema (draft 2020-12 unless its `$schema` names another known draft), ready to check values.
+///
+/// It never reads a file or the network, and its patterns run in linear time, so a schema from anywhere may be compiled.
+/// Safe to share between tasks; checking needs no lock. `format` is a remark, as the draft says, not a check.
+#[derive(Debug)]
+pub struct CompiledSchema {
+    validator: Validator,
+}
+
+/// Why a text is no usable JSON Schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// It is not JSON at all.
+    #[error("the JSON Schema is not JSON: {reason} (line {line}, column {column})")]
+    NotJson {
+        /// What the parser met.
+        reason: String,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// It refers to something outside itself, which is never fetched.
+    #[error(
+        "the JSON Schema refers to `{uri}`, which is outside of it, and nothing is ever fetched; put the schema under `$defs` \
+         and refer to it with `#/$defs/…`"
+    )]
+    Remote {
+        /// What it refers to.
+        uri: String,
+    },
+    /// The draft does not allow it.
+    #[error("the JSON Schema is not valid at `{pointer}`: {reason}")]
+    Invalid {
+        /// JSON pointer into the schema; `/` alone is the whole.
+        pointer: String,
+        /// What is wrong, never empty.
+        reason: String,
+    },
+}
+
+impl CompiledSchema {
+    /// Compiles the text of a JSON Schema. Its size is for the caller to limit.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when the text is no JSON, no schema, or refers to something that is not in it.
+    pub fn compile(text: &str) -> Result<Self, SchemaError> {
+        let schema: Value = serde_json::from_str(text).map_err(|error| SchemaError::NotJson {
+            reason: parser_reason(&error),
+            line: error.line(),
+            column: error.column(),
+        })?;
+        let limits = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
+        jsonschema::options()
+            .offline()
+            .with_pattern_options(limits)
+            .build(&schema)
+            .map(|validator| CompiledSchema { validator })
+            .map_err(|error| unusable(&error))
+    }
+
+    /// What is wrong with a value; nothing when it fits. At most [`MAX_PROBLEMS`].
+    pub fn check(&self, value: &Value) -> Vec<Problem> {
+        let errors = self.validator.iter_errors(value);
+        errors.flat_map(|error| explain::problems(&error)).take(MAX_PROBLEMS).collect()
+    }
+
+    /// Whether a value fits; quicker than [`CompiledSchema::check`].
+    pub fn accepts(&self, value: &Value) -> bool {
+        self.validator.is_valid(value)
+    }
+}
+
+/// What serde_json's parser met, without the place, which stands elsewhere.
+pub(crate) fn parser_reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
+}
+
+fn unusable(error: &ValidationError<'_>) -> SchemaError {
+    use jsonschema::error::ValidationErrorKind as Kind;
+    let invalid = |pointer: &str, reason: String| SchemaError::Invalid {
+        pointer: if pointer.is_empty() { "/".to_owned() } else { pointer.to_owned() },
+        reason,
+    };
+    match error.kind() {
+        Kind::Referencing(
+            ReferencingError::Unretrievable { uri, .. }
+            | ReferencingError::UnknownSpecification { specification: uri },
+        ) => SchemaError::Remote { uri: uri.clone() },
+        Kind::Referencing(ReferencingError::PointerToNowhere { pointer }) => {
+            invalid("", format!("it refers to `#{pointer}`, which is not in it"))
+        }
+        Kind::Format { format } if format == "regex" => {
+            let found = sitewright_order::excerpt(error.instance());
+            let rule = "patterns are regular expressions without look-around and back-references";
+            invalid(error.instance_path().as_str(), format!("{found} is not a pattern; {rule}"))
+        }
+        _ => match explain::problems(error).into_iter().next() {
+            Some(problem) => invalid(&problem.pointer, problem.message),
+            None => invalid(
+                error.instance_path().as_str(),
+                format!("it breaks the rule `{}`", error.kind().keyword()),
+            ),
+        },
+    }
+}

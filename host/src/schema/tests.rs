@@ -1,0 +1,122 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn messages(schema: Value, value: &Value) -> Vec<String> {
+    let schema = CompiledSchema::compile(&schema.to_string()).unwrap();
+    let problems = schema.check(value);
+    assert_eq!(schema.accepts(value), problems.is_empty());
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn nothing_is_ever_fetched() {
+    for (schema, uri) in [
+        (json!({"$ref": "https://example.com/x.json"}), "https://example.com/x.json"),
+        (json!({"properties": {"a": {"$ref": "http://127.0.0.1:1/x"}}}), "http://127.0.0.1:1/x"),
+        (json!({"$ref": "file:///etc/passwd"}), "file:///etc/passwd"),
+        (json!({"$id": "https://example.com/a", "$ref": "b"}), "https://example.com/b"),
+        (json!({"$schema": "https://example.com/meta"}), "https://example.com/meta"),
+    ] {
+        let error = CompiledSchema::compile(&schema.to_string()).unwrap_err();
+        assert_eq!(error, SchemaError::Remote { uri: uri.to_owned() });
+        assert!(error.to_string().contains("nothing is ever fetched"));
+    }
+    let inside = json!({"$defs": {"a": {"type": "string"}}, "$ref": "#/$defs/a"});
+    assert_eq!(messages(inside, &json!("x")), [] as [&str; 0]);
+}
+
+#[test]
+fn an_unusable_schema_says_why_and_where() {
+    for (schema, message) in [
+        ("", "the JSON Schema is not JSON: EOF while parsing a value (line 1, column 0)"),
+        ("{\"type\": }", "not JSON: expected value (line 1, column 10)"),
+        ("3", "not valid at `/`: must be `true` or `false` or an object, but is the number `3`"),
+        (
+            "{\"type\": \"strin\"}",
+            "not valid at `/type`: fits none of the 2 allowed forms: must be one of `array`, `boolean`",
+        ),
+        ("{\"required\": \"a\"}", "not valid at `/required`: must be a list"),
+        ("{\"pattern\": \"(\"}", "not valid at `/pattern`: `(` is not a pattern"),
+        ("{\"pattern\": \"(?=a)b\"}", "without look-around"),
+        ("{\"$ref\": \"#/$defs/x\"}", "refers to `#/$defs/x`, which is not in it"),
+    ] {
+        let error = CompiledSchema::compile(schema).unwrap_err().to_string();
+        assert!(error.contains(message), "{schema}: {error}");
+    }
+}
+
+#[test]
+fn complaints_are_for_people() {
+    let table = [
+        (json!({"type": "string"}), json!(5), "the document: must be a text, but is the number `5`"),
+        (
+            json!({"type": ["string", "null"]}),
+            json!([]),
+            "the document: must be `null` or a text, but is a list of 0",
+        ),
+        (json!({"required": ["a/b"]}), json!({}), "/a~1b: `a/b` is missing"),
+        (
+            json!({"properties": {}, "additionalProperties": false}),
+            json!({"x": 1}),
+            "/x: `x` is not a field that is known here; remove it",
+        ),
+        (json!({"enum": ["a", 1]}), json!("b"), "the document: must be one of `a`, `1`, but is `b`"),
+        (json!({"const": "a"}), json!("b"), "the document: must be `a`, but is `b`"),
+        (json!({"items": {"minLength": 1}}), json!(["a", ""]), "/1: is empty; it must hold text"),
+        (json!({"maxLength": 2}), json!("été"), "the document: must have at most 2 characters, but has 3"),
+        (json!({"minItems": 2}), json!([1]), "the document: must have at least 2 entries, but has 1"),
+        (json!({"maximum": 5}), json!(6), "the document: must be at most 5, but is `6`"),
+        (
+            json!({"pattern": "^a$"}),
+            json!("b"),
+            "the document: must match the pattern `^a$`, which `b` does not",
+        ),
+        (
+            json!({"uniqueItems": true}),
+            json!([1, 1]),
+            "the document: has the same entry more than once; each may stand in it once",
+        ),
+        (json!({"properties": {"a": false}}), json!({"a": 1}), "/a: is not allowed here; remove it"),
+        (
+            json!({"anyOf": [{"type": "string"}, {"type": "object", "required": ["a"]}]}),
+            json!({}),
+            "/a: `a` is missing",
+        ),
+        (
+            json!({"anyOf": [{"type": "string"}, {"type": "boolean"}]}),
+            json!(5),
+            "the document: fits none of the 2 allowed forms: must be a text, but is the number `5`; or must be `true` or `false`, but is the number `5`",
+        ),
+        (
+            json!({"oneOf": [{"properties": {"kind": {"const": "a"}, "n": {"type": "number"}}}, {"properties": {"kind": {"const": "b"}}}]}),
+            json!({"kind": "a", "n": "x"}),
+            "/n: must be a number, but is the text `x`",
+        ),
+    ];
+    for (schema, value, message) in table {
+        assert_eq!(messages(schema, &value), [message]);
+    }
+}
+
+#[test]
+fn a_schema_from_anywhere_cannot_hang_or_flood_the_host() {
+    let circles = [
+        json!({"$ref": "#"}),
+        json!({"allOf": [{"$ref": "#"}]}),
+        json!({"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"}),
+    ];
+    for schema in circles {
+        // Whether it compiles does not matter; that it ends does.
+        if let Ok(schema) = CompiledSchema::compile(&schema.to_string()) {
+            schema.check(&json!({"a": [1]}));
+        }
+    }
+    let evil = json!({"pattern": "^(a+)+$"});
+    assert_eq!(messages(evil, &json!("a".repeat(50_000) + "b")).len(), 1);
+    assert!(CompiledSchema::compile(&json!({"pattern": "(((a{100}){100}){100}){100}"}).to_string()).is_err());
+    let flood = messages(json!({"items": {"type": "string"}}), &Value::Array(vec![json!(1); 100_000]));
+    assert_eq!(flood.len(), MAX_PROBLEMS);
+    let long = messages(json!({"type": "number"}), &json!("x".repeat(1_000_000)));
+    assert!(long[0].len() < 200, "values are shown in part");
+}
