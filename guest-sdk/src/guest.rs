@@ -7,7 +7,7 @@ use bindings::{
     sitewright::template::types::Attribute,
 };
 
-use crate::{Error, Site, Template, backend, order::Order};
+use crate::{Error, Site, Template, backend, order::Order, stall};
 
 /// What the contract in `wit/` looks like in Rust.
 // The contract is written once, in the repository's `wit/`; publishing this crate alone would take a copy of that folder.
@@ -54,7 +54,8 @@ impl<T: Template> Guest for Component<T> {
         let order: Order = serde_json::from_str(&order).map_err(|error| {
             failure(Error::from(error).context("the order could not be read").with_code("order-unreadable"))
         })?;
-        T::generate(order, Site::new()).await.map_err(failure)
+        let work = T::generate(order, Site::new());
+        stall::watched(backend::wasm::is_waiting, work).await.map_err(failure)
     }
 }
 

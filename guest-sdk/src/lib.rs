@@ -101,8 +101,8 @@
 //! - **Ask at once what does not depend on each other**: [`join!`], [`try_join!`] or [`join_all`]. The calls run side by side.
 //! - **Fail early and say why.** `?` keeps all causes and blames the AI calls they come from, so that a retry asks
 //!   only those again. Half a site is worth nothing: the host throws it away.
-//! - **A panic is a failure too**; its message and place reach the record. So is a file written twice and ignored: check
-//!   what [`Site::write`] returns.
+//! - **Pass on what [`Site::write`] returns.** A file that was not written is missing on the site.
+//! - **A panic is a failure too**; its message and place reach the record, but not the causes an [`Error`] would have.
 //! - **Time and randomness are virtual.** The same order with the same replies makes the same site, byte for byte.
 
 #[cfg(target_family = "wasm")]
@@ -115,6 +115,7 @@ mod backend;
 mod diagnostics;
 mod error;
 mod site;
+mod stall;
 mod template;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;

@@ -13,7 +13,7 @@ pub struct Error {
     /// What happened and, where known, what to do. Never empty.
     pub message: String,
     /// What the provider said over HTTP, when it came that far.
-    pub http: Option<HttpDetail>,
+    pub http: Option<Box<HttpDetail>>,
     /// How many attempts the host made, over all candidates of the route. 0 when no call was made.
     pub attempts: u32,
     /// The host's id of the call. Empty when no call was made.

@@ -1,6 +1,8 @@
 //! In a component the host answers, through the contract's imports. Types are turned one into the other here and in
 //! `guest.rs`, nowhere else.
 
+use std::cell::Cell;
+
 use crate::{
     Diagnostic, Level, Severity,
     ai::{Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Request, Role, Usage},
@@ -11,7 +13,34 @@ use crate::{
     site::{WriteError, WriteErrorKind},
 };
 
+thread_local! {
+    /// How many AI calls wait for their reply.
+    static IN_FLIGHT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A call that is in flight until this is dropped.
+struct InFlight;
+
+impl InFlight {
+    fn begin() -> Self {
+        IN_FLIGHT.set(IN_FLIGHT.get() + 1);
+        InFlight
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        IN_FLIGHT.set(IN_FLIGHT.get() - 1);
+    }
+}
+
+/// Whether the host still owes a reply.
+pub(crate) fn is_waiting() -> bool {
+    IN_FLIGHT.get() > 0
+}
+
 pub(crate) async fn complete(request: Request) -> Result<Completion, Error> {
+    let _in_flight = InFlight::begin();
     host_ai::complete(wit_request(request)).await.map(completion).map_err(error)
 }
 
@@ -112,11 +141,13 @@ fn error(error: wit::Error) -> Error {
     Error {
         kind: kind(error.kind),
         message: error.message,
-        http: error.http.map(|http| HttpDetail {
-            status: http.status,
-            request_id: http.request_id,
-            retry_after_ms: http.retry_after_ms,
-            body_excerpt: http.body_excerpt,
+        http: error.http.map(|http| {
+            Box::new(HttpDetail {
+                status: http.status,
+                request_id: http.request_id,
+                retry_after_ms: http.retry_after_ms,
+                body_excerpt: http.body_excerpt,
+            })
         }),
         attempts: error.attempts,
         call_id: error.call_id,

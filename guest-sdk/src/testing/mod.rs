@@ -44,7 +44,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sitewright_script::Script;
 
-use crate::{Diagnostic, Error, Level, Manifest, Result, Site, Template, ai, backend, order::Order};
+use crate::{
+    Diagnostic, Error, Level, Manifest, Result, Site, Template, ai, backend,
+    order::{Locale, Order},
+    stall,
+};
 use recorder::Recorder;
 
 /// What runs a template: a script for its AI calls, and nothing else.
@@ -126,8 +130,10 @@ impl Harness {
     pub fn run<T: Template>(&self, order: impl Serialize) -> Run {
         match self.prepared::<T>(order) {
             Ok((order, recorder)) => {
-                let result =
-                    backend::during(recorder.clone(), || executor::run(T::generate(order, Site::new())));
+                let result = backend::during(recorder.clone(), || {
+                    let waits = || recorder.in_flight() > 0;
+                    executor::run(stall::watched(waits, T::generate(order, Site::new())))
+                });
                 recorder.finish(result)
             }
             Err(error) => Recorder::new(None, Vec::new()).finish(Err(error)),
@@ -160,10 +166,13 @@ impl Default for Harness {
     }
 }
 
-/// Reads an order document as the host does.
+/// Reads an order document as the host does. Orders without a locale are taken to be English.
 fn read(document: &Value) -> Result<Order> {
-    serde_json::from_value(document.clone())
-        .map_err(|error| Error::of(&error).with_code("invalid-order").context("the order cannot be read"))
+    let english: Locale = serde_json::from_value(json!("en"))?;
+    sitewright_order::read(document, &english).map_err(|problems| {
+        let error = Error::new("invalid-order", "the order document has problems");
+        problems.iter().fold(error, Error::cause)
+    })
 }
 
 /// Checks the order against the template's schema, as the host does before a run.

@@ -54,6 +54,11 @@ impl Recorder {
         }
     }
 
+    /// How many calls wait for their reply.
+    pub(super) fn in_flight(&self) -> usize {
+        self.seen.borrow().in_flight
+    }
+
     /// Answers a call at once and enters it; that it comes later is the caller's part.
     fn call(&self, request: Request) -> Result<Completion, Error> {
         let mut seen = self.seen.borrow_mut();

@@ -111,7 +111,7 @@ fn failed(fault: Fault, call_id: String) -> Error {
                 retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
                 body_excerpt: (!body.is_empty()).then_some(body),
             };
-            (kind_of(status), format!("the scripted provider answered HTTP {status}"), Some(http))
+            (kind_of(status), format!("the scripted provider answered HTTP {status}"), Some(Box::new(http)))
         }
         Fault::Cut(_) => (ErrorKind::Truncated, "the reply was cut at a token limit".to_owned(), None),
         Fault::Garbage(_) => {

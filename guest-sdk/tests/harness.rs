@@ -1,0 +1,188 @@
+//! The native harness runs a template as the host would.
+
+use sitewright_sdk::{
+    prelude::*,
+    testing::{Harness, sample_order},
+};
+
+/// Asks for three texts at once and writes them, or does what the order's description says.
+struct Pages;
+
+impl Template for Pages {
+    fn manifest() -> Manifest {
+        Manifest::new("pages", "1.0.0", "Three pages.")
+            .purpose("copywriting", "the pages")
+            .locale("en")
+            .locale("pt-BR")
+    }
+
+    async fn generate(order: Order, site: Site) -> Result<()> {
+        match order.site_description.as_deref() {
+            Some("never") => std::future::pending().await,
+            Some("twice") => site.write("INDEX.html", "x")?,
+            _ => {}
+        }
+        progress("copy", 0, 3);
+        let texts = (0..3).map(|page| ai::ask("copywriting").user(format!("page {page}")).text());
+        let texts = try_join_all(texts).await?;
+        progress("copy", 3, 3);
+        log::info(&order.business_name);
+        report(
+            Diagnostic::warning("no-hours", "no opening hours")
+                .because(&std::fmt::Error)
+                .attribute("page", "contact"),
+        );
+        site.write("index.html", texts.join(" "))?;
+        site.write_json("data/order.json", &order)?;
+        Ok(())
+    }
+}
+
+sitewright_sdk::export!(Pages);
+
+const SCRIPT: &str = r#"
+    [[rule]]
+    contains = ["page 1"]
+    answer = { text = "one" }
+    [[rule]]
+    answer = { text = "other" }
+"#;
+
+#[test]
+fn a_run_shows_everything_a_template_did() {
+    let run = Harness::new().script(SCRIPT).unwrap().run::<Pages>(sample_order());
+    run.result.as_ref().unwrap();
+    assert_eq!(run.text("index.html"), "other one other");
+    assert_eq!(run.file("missing"), None);
+    let written: serde_json::Value = serde_json::from_str(run.text("data/order.json")).unwrap();
+    assert_eq!(written["business_name"], "Padaria Ana");
+    let steps: Vec<_> =
+        run.progress.iter().map(|step| (step.stage.as_str(), step.done, step.total)).collect();
+    assert_eq!(steps, [("copy", 0, 3), ("copy", 3, 3)]);
+    assert_eq!(run.logs, [(Level::Info, "Padaria Ana".to_owned())]);
+    let report = &run.reports[0];
+    assert_eq!(
+        (report.severity, report.code.as_str(), report.causes.len()),
+        (Severity::Warning, "no-hours", 1)
+    );
+    assert_eq!(report.location.file(), file!());
+    assert_eq!(
+        run.ai_calls.iter().map(|call| call.prompt()).collect::<Vec<_>>(),
+        ["page 0", "page 1", "page 2"]
+    );
+}
+
+#[test]
+fn c1_calls_that_do_not_depend_on_each_other_are_in_flight_at_once() {
+    assert_eq!(Harness::scripted(SCRIPT).run::<Pages>(sample_order()).most_calls_at_once, 3);
+}
+
+#[test]
+fn the_same_harness_begins_each_run_anew() {
+    let harness = Harness::scripted("[[rule]]\ntimes = 3\nanswer = { text = \"x\" }");
+    for _ in 0..2 {
+        harness.run::<Pages>(sample_order()).result.unwrap();
+    }
+}
+
+#[test]
+fn every_kind_of_order_document_is_read() {
+    let orders = [
+        include_str!("../../tests/orders/01-restaurant-ptbr-full.json"),
+        include_str!("../../tests/orders/02-dentist-us-minimal.json"),
+        include_str!("../../tests/orders/03-plumber-us-premium.json"),
+        include_str!("../../tests/orders/04-other-hostile-text.json"),
+    ];
+    for text in orders {
+        let run = Harness::scripted(SCRIPT).run::<Pages>(text);
+        run.result.as_ref().unwrap();
+        // What was read is a document as well, and gives the same order again.
+        let again = Harness::scripted(SCRIPT).run::<Pages>(run.text("data/order.json"));
+        assert_eq!(again.text("data/order.json"), run.text("data/order.json"));
+    }
+}
+
+#[test]
+fn all_problems_of_an_order_are_told_at_once() {
+    let mut order = sample_order();
+    order["primary_color"] = "kind of blue".into();
+    order["business_name"] = " ".into();
+    let error = Harness::new().run::<Pages>(order).result.unwrap_err();
+    assert_eq!(error.code(), "invalid-order");
+    for field in ["primary_color", "business_name"] {
+        assert!(error.causes().iter().any(|cause| cause.contains(field)), "{error:?}");
+    }
+}
+
+#[test]
+fn without_a_script_no_call_is_answered() {
+    let error = Harness::new().run::<Pages>(sample_order()).result.unwrap_err();
+    assert_eq!(error.code(), "ai-no-route");
+}
+
+#[test]
+fn a_script_that_cannot_be_read_is_told_at_once_or_as_the_result() {
+    let wrong = "[[rule]]\nanswr = 1";
+    assert!(Harness::new().script(wrong).is_err());
+    assert_eq!(
+        Harness::scripted(wrong).run::<Pages>(sample_order()).result.unwrap_err().code(),
+        "bad-script"
+    );
+}
+
+#[test]
+fn a_template_that_waits_for_nothing_fails_instead_of_hanging() {
+    let mut order = sample_order();
+    order["site_description"] = "never".into();
+    assert_eq!(Harness::scripted(SCRIPT).run::<Pages>(order).result.unwrap_err().code(), "never-ends");
+}
+
+#[test]
+fn f1_a_file_is_written_once() {
+    let mut order = sample_order();
+    order["site_description"] = "twice".into();
+    let run = Harness::scripted(SCRIPT).run::<Pages>(order);
+    assert_eq!(run.result.as_ref().unwrap_err().code(), "write-conflict");
+    assert_eq!(run.text("INDEX.html"), "x");
+}
+
+/// Its manifest has everything wrong, and it wants what the sample order does not have.
+struct Odd<const MANIFEST: bool>;
+
+impl<const MANIFEST: bool> Template for Odd<MANIFEST> {
+    fn manifest() -> Manifest {
+        if MANIFEST {
+            Manifest::new("Odd!", "1", " ").purpose("Copy Writing", "")
+        } else {
+            Manifest::new("odd", "1.0.0", "Wants hours.")
+                .locale("en")
+                .order_schema(serde_json::json!({ "required": ["about_owner"] }))
+        }
+    }
+
+    async fn generate(_order: Order, _site: Site) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_manifest_that_the_host_would_refuse_is_refused_with_all_its_problems() {
+    let error = Harness::new().run::<Odd<true>>(sample_order()).result.unwrap_err();
+    assert_eq!((error.code(), error.causes().len()), ("bad-manifest", 5), "{error:?}");
+}
+
+#[test]
+fn an_order_that_the_templates_schema_refuses_never_runs() {
+    let error = Harness::new().run::<Odd<false>>(sample_order()).result.unwrap_err();
+    assert_eq!(error.code(), "invalid-order");
+    assert!(error.causes()[0].contains("about_owner"), "{error:?}");
+}
+
+#[test]
+fn outside_of_a_run_nothing_answers() {
+    let ask = std::pin::pin!(ai::ask("copywriting").user("x").text());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = ask.poll(&mut context) else { panic!("somebody answered") };
+    assert_eq!(error.kind, AiErrorKind::NoRoute);
+    log::info("nobody listens, and that is fine");
+}

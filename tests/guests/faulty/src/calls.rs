@@ -1,0 +1,52 @@
+//! AI calls that fail, and too many of them.
+
+use sitewright_sdk::{prelude::*, serde_json::Value};
+
+use crate::{output, wish::Wish};
+
+/// `count` calls at once; each failure becomes a diagnostic.
+pub(crate) async fn many(count: u32) {
+    let calls = (0..count).map(|number| ai::ask("copywriting").user(format!("call {number}")).text());
+    for (number, reply) in join_all(calls).await.into_iter().enumerate() {
+        if let Err(error) = reply {
+            report(Diagnostic::warning(error.kind.name(), &error.message).attribute("call", number));
+        }
+    }
+}
+
+/// One call whose error ends the run.
+pub(crate) async fn failing() -> Result<()> {
+    let text = ai::ask("copywriting").user("fail").text().await.context("while writing the headline")?;
+    log::info(text);
+    Ok(())
+}
+
+/// One call whose reply arrives whole and is blamed by the template.
+pub(crate) async fn unreadable() -> Result<()> {
+    let reply = ai::ask("copywriting").user("any").format(ai::Format::Json).send().await?;
+    Err(Error::new("unusable-reply", "the model's reply is of no use")
+        .cause(&reply.content)
+        .blame(reply.call_id))
+}
+
+/// One call as the order describes it. Its reply becomes the page.
+pub(crate) async fn echo(site: &Site, wish: Wish) -> Result<()> {
+    let format = match wish.format.as_deref() {
+        None | Some("text") => ai::Format::Text,
+        Some("json") => ai::Format::Json,
+        Some("json-schema") => ai::Format::JsonSchema(wish.schema.unwrap_or(Value::Bool(true))),
+        Some(other) => {
+            return Err(Error::new(
+                "unknown-format",
+                format!("`format` is `{other}`: use text, json or json-schema"),
+            ));
+        }
+    };
+    let reply = ai::ask(wish.purpose.unwrap_or_else(|| "copywriting".to_owned()))
+        .user(wish.prompt.unwrap_or_else(|| "echo".to_owned()))
+        .format(format)
+        .send()
+        .await?;
+    site.write("index.html", output::page("Echo", &format!("The model wrote: {}", reply.content)))?;
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! A template that fails in every way a template can, as its order asks: `extra.fault` names the way, see [`Fault`].
+//!
+//! One component covers all of them, so that tests compile one.
+#![cfg(target_family = "wasm")]
+#![allow(
+    unsafe_code,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "doing what must not be done is this template's purpose"
+)]
+
+mod calls;
+mod errors;
+mod output;
+mod sandbox;
+mod traps;
+mod wish;
+
+use sitewright_sdk::prelude::*;
+use wish::{Fault, Wish};
+
+struct Faulty;
+
+impl Template for Faulty {
+    fn manifest() -> Manifest {
+        Manifest::new("faulty", env!("CARGO_PKG_VERSION"), "Fails in every way a template can.")
+            .purpose("copywriting", "calls that succeed or fail, as the script says")
+            .purpose("strategy", "as copywriting, to tell routes apart")
+            .locale("en")
+            .locale("pt-BR")
+    }
+
+    async fn generate(order: Order, site: Site) -> Result<()> {
+        let wish = Wish::of(order.extra)?;
+        progress("fault", 0, 1);
+        log::info(format!("asked for {:?}", wish.fault));
+        match wish.fault {
+            Fault::Ok => {}
+            Fault::Error => return errors::three_deep(&site),
+            Fault::PanicStr => panic!("a panic with a plain text"),
+            Fault::PanicString => panic!("a panic that names the order {}", order.id),
+            Fault::PanicAny => std::panic::panic_any(42),
+            Fault::PanicEmpty => std::panic::panic_any(""),
+            Fault::Unreachable => core::arch::wasm32::unreachable(),
+            Fault::Oob => traps::read_out_of_bounds(),
+            Fault::StackOverflow => traps::overflow_the_stack(),
+            Fault::DivideByZero => traps::divide_by_zero(),
+            Fault::Abort => std::process::abort(),
+            Fault::Exit => std::process::exit(3),
+            Fault::Spin => traps::spin(),
+            Fault::MemoryBomb => traps::use_all_memory(),
+            Fault::ManyFiles => output::many_files(&site, wish.n.unwrap_or(3_000))?,
+            Fault::BigFile => output::big_file(&site, wish.n.unwrap_or(9 * 1024 * 1024))?,
+            Fault::Paths => output::paths(&site, &wish.paths),
+            Fault::Files => return output::files(&site, &wish.files),
+            Fault::LogFlood => output::log_flood(wish.n.unwrap_or(10_000)),
+            Fault::StderrFlood => output::stderr_flood(wish.n.unwrap_or(10_000)),
+            Fault::ReportFlood => output::report_flood(wish.n.unwrap_or(1_000)),
+            Fault::ManyCalls => calls::many(wish.n.unwrap_or(65)).await,
+            Fault::AiError => calls::failing().await?,
+            Fault::AiUnreadable => calls::unreadable().await?,
+            Fault::AiEcho => return calls::echo(&site, wish).await,
+            Fault::Never => std::future::pending().await,
+            Fault::Sleep => sandbox::sleep(wish.n.unwrap_or(60)),
+            Fault::Random => return sandbox::random(&site),
+            Fault::Env => sandbox::look_around(),
+        }
+        site.write(
+            "index.html",
+            output::page("Faulty", "This page is whole: nothing went wrong after all."),
+        )?;
+        Ok(())
+    }
+}
+
+sitewright_sdk::export!(Faulty);

@@ -1,0 +1,77 @@
+//! Too much of everything, and files nobody wants.
+
+use std::collections::BTreeMap;
+
+use sitewright_sdk::prelude::*;
+
+/// A whole page with all that the host's checks ask for.
+pub(crate) fn page(title: &str, text: &str) -> String {
+    let [title, text] = [title, text].map(|text| {
+        text.replace('&', "&amp;").replace('<', "&lt;").replace('{', "&#123;").replace('}', "&#125;")
+    });
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
+         <meta name=\"description\" content=\"A page of the template that fails on purpose.\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n</head>\n\
+         <body>\n<main>\n<h1>{title}</h1>\n<p>{text}</p>\n</main>\n</body>\n</html>\n"
+    )
+}
+
+/// Writes `count` small files.
+pub(crate) fn many_files(site: &Site, count: u32) -> Result<()> {
+    for number in 0..count {
+        site.write(format!("files/{number}.txt"), "small")
+            .with_context(|| format!("while writing file {number}"))?;
+    }
+    Ok(())
+}
+
+/// Writes one file of `bytes` bytes.
+pub(crate) fn big_file(site: &Site, bytes: u32) -> Result<()> {
+    site.write("big.bin", vec![b'x'; bytes as usize]).context("while writing the big file")
+}
+
+/// Writes to each path; a refusal becomes a diagnostic.
+pub(crate) fn paths(site: &Site, paths: &[String]) {
+    for path in paths {
+        match site.write(path, "text") {
+            Ok(()) => report(Diagnostic::info("written", path)),
+            Err(error) => {
+                report(Diagnostic::warning(error.kind.name(), &error.message).attribute("path", path))
+            }
+        }
+    }
+}
+
+/// Writes exactly these files.
+pub(crate) fn files(site: &Site, files: &BTreeMap<String, String>) -> Result<()> {
+    for (path, text) in files {
+        site.write(path, text)?;
+    }
+    Ok(())
+}
+
+/// Logs `count` lines of 1 KiB, each with its number.
+pub(crate) fn log_flood(count: u32) {
+    for number in 0..count {
+        log::debug(line(number));
+    }
+}
+
+/// Prints `count` lines of 1 KiB to stderr, each with its number.
+pub(crate) fn stderr_flood(count: u32) {
+    for number in 0..count {
+        eprintln!("{}", line(number));
+    }
+}
+
+/// Reports `count` diagnostics, each with its number.
+pub(crate) fn report_flood(count: u32) {
+    for number in 0..count {
+        report(Diagnostic::warning("flood", format!("diagnostic {number}")));
+    }
+}
+
+fn line(number: u32) -> String {
+    format!("line {number} {:-<1000}", "")
+}

@@ -1,0 +1,50 @@
+//! Traps: what the machine itself refuses.
+
+use std::{hint::black_box, num::NonZeroU32};
+
+/// Reads far behind the end of memory.
+#[inline(never)]
+pub(crate) fn read_out_of_bounds() {
+    let address = black_box(0xffff_fff0_usize) as *const u8;
+    // SAFETY: none, on purpose. The sandbox turns this into a trap.
+    black_box(unsafe { address.read_volatile() });
+}
+
+/// Recurses until there is no stack.
+pub(crate) fn overflow_the_stack() {
+    black_box(deeper(0));
+}
+
+#[inline(never)]
+fn deeper(depth: u64) -> u64 {
+    // Opaque on both sides of the call, so that no compiler makes it a loop.
+    if black_box(depth) == u64::MAX { 0 } else { black_box(deeper(depth + 1)) ^ depth }
+}
+
+/// Divides by zero without the check that Rust puts before a division.
+#[inline(never)]
+pub(crate) fn divide_by_zero() {
+    let zero = black_box(0_u32);
+    // SAFETY: none, on purpose. A divisor whose type says that it is not zero is not checked, and the sandbox turns the
+    // division into a trap.
+    let divisor: NonZeroU32 = unsafe { (&raw const zero).cast::<NonZeroU32>().read() };
+    black_box(black_box(1_u32) / divisor);
+}
+
+/// Computes for ever.
+#[inline(never)]
+pub(crate) fn spin() {
+    let mut turns = 0_u64;
+    loop {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
+/// Allocates and fills one MiB after the other.
+#[inline(never)]
+pub(crate) fn use_all_memory() {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(black_box(vec![1_u8; 1024 * 1024]));
+    }
+}

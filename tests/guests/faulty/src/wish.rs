@@ -1,0 +1,106 @@
+//! What the order asks for.
+
+use std::collections::BTreeMap;
+
+use sitewright_sdk::{
+    prelude::*,
+    serde_json::{Map, Value},
+};
+
+/// The `extra` part of the order.
+#[derive(Deserialize)]
+#[serde(crate = "sitewright_sdk::serde")]
+pub(crate) struct Wish {
+    /// What to do.
+    #[serde(default)]
+    pub(crate) fault: Fault,
+    /// How many, how large or how long.
+    pub(crate) n: Option<u32>,
+    /// For [`Fault::Paths`]: written to one after the other.
+    #[serde(default)]
+    pub(crate) paths: Vec<String>,
+    /// For [`Fault::Files`]: the whole site, by path.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+    /// For [`Fault::AiEcho`]: `copywriting` when missing.
+    pub(crate) purpose: Option<String>,
+    /// For [`Fault::AiEcho`]: `text` (when missing), `json` or `json-schema`.
+    pub(crate) format: Option<String>,
+    /// For [`Fault::AiEcho`] with `json-schema`.
+    pub(crate) schema: Option<Value>,
+    /// For [`Fault::AiEcho`]: the message.
+    pub(crate) prompt: Option<String>,
+}
+
+/// A way to fail.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", crate = "sitewright_sdk::serde")]
+pub(crate) enum Fault {
+    /// None: a small, valid site.
+    #[default]
+    Ok,
+    /// Writes a page, then returns an error with three causes, attributes and a code of its own.
+    Error,
+    /// A panic with a literal.
+    PanicStr,
+    /// A panic with a formatted text.
+    PanicString,
+    /// A panic whose payload is a number.
+    PanicAny,
+    /// A panic with an empty text.
+    PanicEmpty,
+    /// The wasm instruction `unreachable`.
+    Unreachable,
+    /// Reads far behind the end of memory.
+    Oob,
+    /// Recurses for ever.
+    StackOverflow,
+    /// The wasm instruction `i32.div_u` by zero.
+    DivideByZero,
+    /// `std::process::abort`.
+    Abort,
+    /// `std::process::exit(3)`.
+    Exit,
+    /// Computes for ever.
+    Spin,
+    /// Allocates for ever.
+    MemoryBomb,
+    /// Writes `n` small files and then the page.
+    ManyFiles,
+    /// Writes a file of `n` bytes and then the page.
+    BigFile,
+    /// Writes to each of `paths`; each refusal becomes a diagnostic whose code is its kind.
+    Paths,
+    /// Writes exactly `files`, whatever they hold.
+    Files,
+    /// `n` lines of log of 1 KiB.
+    LogFlood,
+    /// `n` lines of 1 KiB on stderr.
+    StderrFlood,
+    /// `n` diagnostics.
+    ReportFlood,
+    /// `n` AI calls at once; each failure becomes a diagnostic whose code is its kind.
+    ManyCalls,
+    /// An AI call with the message `fail`, whose error ends the run.
+    AiError,
+    /// An AI call (format `json`) whose reply the template finds unusable and blames.
+    AiUnreadable,
+    /// An AI call as the order describes it; its reply becomes the page.
+    AiEcho,
+    /// Waits for something that never comes.
+    Never,
+    /// Sleeps `n` seconds.
+    Sleep,
+    /// Writes what std's random numbers and clocks say into the page.
+    Random,
+    /// Tries every door of the sandbox; each becomes a diagnostic.
+    Env,
+}
+
+impl Wish {
+    /// Reads the order's `extra` part.
+    pub(crate) fn of(extra: Map<String, Value>) -> Result<Self> {
+        sitewright_sdk::serde_json::from_value(Value::Object(extra))
+            .context("the order's `extra` part asks for nothing known")
+    }
+}
