@@ -30,7 +30,7 @@ pub fn hero(niche: Niche, seed: &str) -> String {
         for column in 0..6 {
             let inside = (1..5).contains(&column) && (1..5).contains(&row);
             if !inside {
-                tile(&mut svg, &mut dice, column * 80, row * 80, 80);
+                tile(&mut svg, &mut dice, column * 80, row * 80);
             }
         }
     }
@@ -63,7 +63,7 @@ fn mosaic(seed: &str, columns: u32, rows: u32, class: &str) -> String {
     let mut svg = open(columns * 80, rows * 80, class);
     for row in 0..rows {
         for column in 0..columns {
-            tile(&mut svg, &mut dice, column * 80, row * 80, 80);
+            tile(&mut svg, &mut dice, column * 80, row * 80);
         }
     }
     svg.push_str("</svg>");
@@ -90,16 +90,17 @@ const PAIRS: [(&str, &str); 9] = [
     ("accent-soft", "second"),
 ];
 
-fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32, size: u32) {
-    // The ground reaches a little over its tile: on some screens the page would shine through the seams.
+/// One tile of 80 by 80 at a place.
+fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32) {
     let (ground, shape) = PAIRS[dice.below(PAIRS.len())];
     let turn = dice.below(4) * 90;
+    let (x, y) = (x + 40, y + 40);
+    // A little larger than its place: between tiles that only touch, some screens let the page shine through.
     push(
         svg,
         format_args!(
-            "<g transform=\"translate({x} {y}) rotate({turn} {half} {half})\"><rect class=\"f-{ground}\" x=\"-.4\" y=\"-.4\" width=\"{over}\" height=\"{over}\"/>",
-            half = size / 2,
-            over = f64::from(size) + 0.8
+            "<g transform=\"translate({x} {y}) rotate({turn}) scale(1.012) translate(-40 -40)\">\
+             <rect class=\"f-{ground}\" width=\"80\" height=\"80\"/>"
         ),
     );
     let shapes = match dice.below(9) {

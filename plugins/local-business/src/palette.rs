@@ -90,7 +90,7 @@ impl Palette {
         // A secondary colour that is light cannot carry a footer; its dark sister can.
         let deep = if second_light <= 0.42 { second } else { from_lch(0.30, second_chroma.min(0.09), second_hue) };
         let [deep_light, deep_chroma, deep_hue] = lch(deep);
-        let deep_raised = from_lch((deep_light + 0.055).min(0.46), deep_chroma, deep_hue);
+        let deep_raised = from_lch((deep_light + 0.055).clamp(0.22, 0.46), deep_chroma, deep_hue);
         let dark = [deep, deep_raised];
         let on_deep = readable(from_lch(0.975, second_chroma.min(0.012), second_hue), &dark, 7.0);
         let on_deep_muted = readable(from_lch(0.86, second_chroma.min(0.03), second_hue), &dark, 5.0);
