@@ -86,7 +86,7 @@ pub(crate) struct DemoArgs {
 /// Runs everything that must hold: format, lints, dependencies, all tests.
 ///
 /// Steps, in this order: cargo fmt --check, templates and test guests, host, clippy with warnings as errors,
-/// cargo deny check (when cargo-deny is installed), cargo test of the whole workspace with doc tests. It stops at
+/// cargo deny check (when cargo-deny is there and its database can be reached), cargo test of the whole workspace with doc tests. It stops at
 /// the first step that fails, with that step's exit code, and prints what each step took.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \

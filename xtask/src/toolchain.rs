@@ -53,6 +53,12 @@ impl Toolchain {
     pub(crate) fn origins(&self, workspace: &Workspace) -> anyhow::Result<Origins> {
         let path = |name: &str| env::var_os(name).map(PathBuf::from);
         let cargo_home = remap::cargo_home(path("CARGO_HOME"), path("HOME"))?;
+        let mut registries = remap::registries(&cargo_home)?;
+        if registries.is_empty() {
+            // Nothing was ever compiled here: the folder whose name we need appears with the first crate.
+            process::run(process::cargo().current_dir(&workspace.root).args(["fetch", "--target", TARGET]))?;
+            registries = remap::registries(&cargo_home)?;
+        }
         let folder = self.sysroot.join("lib/rustlib/src/rust");
         let std_sources = self
             .commit
@@ -61,7 +67,7 @@ impl Toolchain {
             .map(|commit| StdSources { folder, commit: commit.clone() });
         Ok(Origins {
             workspace: workspace.root.clone(),
-            registries: remap::registries(&cargo_home)?,
+            registries,
             git: cargo_home.join("git/checkouts"),
             std_sources,
         })
