@@ -8,7 +8,7 @@ use super::diagnostics::cut;
 use super::run_log::{AiCall, RunLog};
 use super::state::{AiContext, GuestState};
 use crate::ai::{
-    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, HttpDetail, Purpose, ReplySchema, Request, Role,
+    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, Purpose, ReplySchema, Request, Role,
     Usage,
 };
 use crate::failure::{AiFailure, TrailOutcome, millis};
@@ -178,7 +178,7 @@ fn told(error: &AiError) -> ai_types::Error {
     ai_types::Error {
         kind: kind(error.kind),
         message: error.message.to_string(),
-        http: error.http.as_ref().map(|http: &HttpDetail| ai_types::HttpDetail {
+        http: error.http.as_ref().map(|http| ai_types::HttpDetail {
             status: http.status,
             request_id: http.request_id.clone(),
             retry_after_ms: http.retry_after_ms,
