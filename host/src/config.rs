@@ -105,7 +105,8 @@ impl Config {
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = match file {
             Some(path) => {
-                std::fs::metadata(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+                std::fs::metadata(path)
+                    .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
                 Some(path.to_owned())
             }
             None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()),
@@ -116,10 +117,14 @@ impl Config {
         }
         let environment = Env::prefixed(PREFIX).ignore(&NOT_KEYS).split("__");
         figment = figment.merge(environment);
-        let keys: Keys = figment.extract().map_err(|error| ConfigError::Wrong(error.into_iter().map(|error| explain(&error)).collect()))?;
+        let keys: Keys = figment
+            .extract()
+            .map_err(|error| ConfigError::Wrong(error.into_iter().map(|error| explain(&error)).collect()))?;
 
         let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-        let path = |key: Option<RelativePathBuf>, default: &str| key.map_or_else(|| PathBuf::from(default), |key| key.relative());
+        let path = |key: Option<RelativePathBuf>, default: &str| {
+            key.map_or_else(|| PathBuf::from(default), |key| key.relative())
+        };
         let config = Config {
             version: version(&figment),
             templates: path(keys.templates, "templates"),
@@ -157,7 +162,11 @@ impl Config {
         at_least("limits.path_bytes", limits.path_bytes, 16);
         at_least("limits.order_bytes", limits.order_bytes, 64);
         if limits.memory_bytes > 4 << 30 {
-            problems.push(format!("`limits.memory_bytes` is {}, but a guest can have at most {} (4 GiB)", limits.memory_bytes, 4_u64 << 30));
+            problems.push(format!(
+                "`limits.memory_bytes` is {}, but a guest can have at most {} (4 GiB)",
+                limits.memory_bytes,
+                4_u64 << 30
+            ));
         }
         problems
     }

@@ -43,7 +43,10 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     match setup.config() {
         Err(error) => checks.push(Check::new("configuration", Err(whole(&error)))),
         Ok(config) => {
-            let file = config.file.as_ref().map_or_else(|| "no file, defaults".to_owned(), |file| file.display().to_string());
+            let file = config
+                .file
+                .as_ref()
+                .map_or_else(|| "no file, defaults".to_owned(), |file| file.display().to_string());
             checks.push(Check::new("configuration", Ok(format!("{file}, version {}", config.version))));
             examine(&config, &args, &mut checks).await;
         }
@@ -60,7 +63,9 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
     checks.push(Check::new(
         "sites folder",
-        SitesRoot::open(&config.sites).map(|root| root.path().display().to_string()).map_err(|error| whole(&error)),
+        SitesRoot::open(&config.sites)
+            .map(|root| root.path().display().to_string())
+            .map_err(|error| whole(&error)),
     ));
     let gateway = Setup::gateway(config);
     let mut purposes = Vec::new();
@@ -69,17 +74,30 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
         Ok(catalogue) => match catalogue.load_all().await {
             Err(error) => checks.push(Check::new("templates", Err(whole(&error)))),
             Ok(templates) if templates.is_empty() => {
-                checks.push(Check::new("templates", Err(format!("there are none in {}", catalogue.folder().display()))));
+                checks.push(Check::new(
+                    "templates",
+                    Err(format!("there are none in {}", catalogue.folder().display())),
+                ));
             }
             Ok(templates) => {
                 for template in templates {
                     checks.push(match template {
                         Ok(template) => {
                             let manifest = &template.manifest;
-                            purposes.extend(manifest.ai_purposes.iter().map(|purpose| (manifest.name.clone(), purpose.name.clone())));
-                            Check::new(format!("template {}", manifest.name), Ok(format!("{} {}", manifest.version, template.digest())))
+                            purposes.extend(
+                                manifest
+                                    .ai_purposes
+                                    .iter()
+                                    .map(|purpose| (manifest.name.clone(), purpose.name.clone())),
+                            );
+                            Check::new(
+                                format!("template {}", manifest.name),
+                                Ok(format!("{} {}", manifest.version, template.digest())),
+                            )
                         }
-                        Err(error) => Check::new(format!("template {}", error.path.display()), Err(whole(&error))),
+                        Err(error) => {
+                            Check::new(format!("template {}", error.path.display()), Err(whole(&error)))
+                        }
                     });
                 }
             }

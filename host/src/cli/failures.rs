@@ -35,7 +35,9 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::List { order, limit } => {
             let read = blocking(move || Ok(read_all(&sites, order.as_deref(), limit)?)).await?;
             if json {
-                output::print_json(&read.iter().map(|(path, record)| summary(path, record)).collect::<Vec<_>>());
+                output::print_json(
+                    &read.iter().map(|(path, record)| summary(path, record)).collect::<Vec<_>>(),
+                );
             } else {
                 output::print(&table(&read));
             }
@@ -52,20 +54,30 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
     Ok(Exit::Done)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, SetupError> + Send + 'static) -> Result<T, SetupError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| SetupError::Host(crate::message!("reading the records failed: {error}")))?
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SetupError> + Send + 'static,
+) -> Result<T, SetupError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| SetupError::Host(crate::message!("reading the records failed: {error}")))?
 }
 
 type Entry = (PathBuf, Result<FailureRecord, store::StoreError>);
 
-fn read_all(sites: &std::path::Path, order: Option<&str>, limit: usize) -> Result<Vec<Entry>, store::StoreError> {
+fn read_all(
+    sites: &std::path::Path,
+    order: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Entry>, store::StoreError> {
     let entries = store::files(sites)?.into_iter().map(|path| {
         let record = store::read(&path);
         (path, record)
     });
     // A record that cannot be read is shown as such: it might be the one that is looked for.
     Ok(entries
-        .filter(|(_, record)| order.is_none_or(|order| record.as_ref().map_or(true, |record| record.order == order)))
+        .filter(|(_, record)| {
+            order.is_none_or(|order| record.as_ref().map_or(true, |record| record.order == order))
+        })
         .take(limit)
         .collect())
 }
@@ -104,7 +116,13 @@ fn table(entries: &[Entry]) -> String {
                     record.template.name,
                 );
                 let room = width.saturating_sub(begin.chars().count()).max(20);
-                let message: String = record.message.as_str().replace(|c: char| c.is_control(), " ").chars().take(room).collect();
+                let message: String = record
+                    .message
+                    .as_str()
+                    .replace(|c: char| c.is_control(), " ")
+                    .chars()
+                    .take(room)
+                    .collect();
                 writeln!(text, "{begin}{message}")
             }
             Err(error) => writeln!(text, "{}: {error}", path.display()),

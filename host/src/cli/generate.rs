@@ -60,8 +60,14 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let (progress, watcher) = watch::channel(RunProgress::default());
     let display = (output::watched() && !json).then(|| show(watcher));
     let interrupts = tokio::spawn(cancel_on_interrupt(cancel.clone()));
-    let request =
-        AttemptRequest { document, template: args.template, id: AttemptId::new(), job: None, cancel, progress };
+    let request = AttemptRequest {
+        document,
+        template: args.template,
+        id: AttemptId::new(),
+        job: None,
+        cancel,
+        progress,
+    };
     let outcome = attempt(&host, request).await;
     interrupts.abort();
     if let Some(display) = display {
@@ -117,7 +123,9 @@ async fn read_order(path: &Path, max: u64) -> Result<Vec<u8>, SetupError> {
     };
     match read {
         Ok(_) => Ok(document),
-        Err(error) => Err(SetupError::Usage(message!("the order {} cannot be read (--order): {error}", path.display()))),
+        Err(error) => {
+            Err(SetupError::Usage(message!("the order {} cannot be read (--order): {error}", path.display())))
+        }
     }
 }
 
@@ -204,7 +212,11 @@ fn released_json(released: &Released) -> impl Serialize + '_ {
             "total_bytes": manifest.total_bytes,
             "diagnostics": released.diagnostics,
         })),
-        files: manifest.files.iter().map(|file| serde_json::json!({ "path": file.path, "size": file.size, "sha256": file.sha256 })).collect(),
+        files: manifest
+            .files
+            .iter()
+            .map(|file| serde_json::json!({ "path": file.path, "size": file.size, "sha256": file.sha256 }))
+            .collect(),
         ai: ai(&released.totals),
         usage: usage(&released.totals),
         failure: None,
@@ -241,7 +253,10 @@ fn released_text(released: &Released) -> String {
             text.push_str(&format!("  {dim}{name:<14} {}{dim:#}\n", render::measure(name, *measure)));
         }
     }
-    text.push_str(&format!("  {dim}template {} {}{dim:#}\n", released.template.name, released.template.version));
+    text.push_str(&format!(
+        "  {dim}template {} {}{dim:#}\n",
+        released.template.name, released.template.version
+    ));
     for diagnostic in &released.diagnostics {
         text.push_str(&format!("  ! {}: {}\n", diagnostic.code, diagnostic.message));
     }

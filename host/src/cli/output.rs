@@ -65,7 +65,11 @@ impl From<&SetupError> for Exit {
 
 /// Columns of the terminal, or 100 where there is none.
 pub(super) fn width() -> usize {
-    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(100)
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|columns| *columns > 0)
+        .unwrap_or(100)
 }
 
 /// Whether a person is watching stderr.

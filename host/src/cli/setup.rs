@@ -55,8 +55,14 @@ impl SetupError {
     pub(super) fn is_usage(&self) -> bool {
         use crate::failure::store::StoreError;
         match self {
-            SetupError::Config(_) | SetupError::Ai(_) | SetupError::Sites(_) | SetupError::Templates(_) | SetupError::Usage(_) => true,
-            SetupError::Failures(error) => matches!(error, StoreError::Unknown { .. } | StoreError::Ambiguous { .. }),
+            SetupError::Config(_)
+            | SetupError::Ai(_)
+            | SetupError::Sites(_)
+            | SetupError::Templates(_)
+            | SetupError::Usage(_) => true,
+            SetupError::Failures(error) => {
+                matches!(error, StoreError::Unknown { .. } | StoreError::Ambiguous { .. })
+            }
             SetupError::Engine(_) | SetupError::Http(_) | SetupError::Host(_) => false,
         }
     }
@@ -79,8 +85,9 @@ impl Setup {
     pub(super) fn catalogue(config: &Config, concurrency: u32) -> Result<Catalogue, SetupError> {
         let engine = Engine::new(&config.limits, concurrency)?;
         let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
-        let loader = Loader::new(engine, cache, config.limits.clone())
-            .map_err(|error| SetupError::Host(crate::message!("the host's interfaces cannot be linked: {error:#}")))?;
+        let loader = Loader::new(engine, cache, config.limits.clone()).map_err(|error| {
+            SetupError::Host(crate::message!("the host's interfaces cannot be linked: {error:#}"))
+        })?;
         Ok(Catalogue::new(config.templates.clone(), loader))
     }
 

@@ -55,7 +55,8 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                             template.manifest.summary
                         ),
                         Err(error) => {
-                            let causes: Vec<String> = causes_of(error).iter().map(ToString::to_string).collect();
+                            let causes: Vec<String> =
+                                causes_of(error).iter().map(ToString::to_string).collect();
                             writeln!(text, "{} cannot be used: {}", error.path.display(), causes.join(": "))
                         }
                     };
@@ -75,7 +76,9 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                 output::print_json(&describe(&template));
             } else {
                 let routes = Setup::gateway(&config)?;
-                output::print(&inspected(&template, |purpose| routes.purposes_without_route([purpose]).is_empty()));
+                output::print(&inspected(&template, |purpose| {
+                    routes.purposes_without_route([purpose]).is_empty()
+                }));
             }
             Ok(Exit::Done)
         }
@@ -120,7 +123,11 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
         text.push_str("    none\n");
     }
     for purpose in &manifest.ai_purposes {
-        let route = if served(&purpose.name) { "has a route" } else { "NO ROUTE: add [ai.routes.default] or one of its name" };
+        let route = if served(&purpose.name) {
+            "has a route"
+        } else {
+            "NO ROUTE: add [ai.routes.default] or one of its name"
+        };
         let _ = writeln!(text, "    {:<20} {} ({route})", purpose.name, purpose.description);
     }
     text

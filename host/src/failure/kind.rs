@@ -85,7 +85,9 @@ impl FailureKind {
     /// What the one who reads the record can do about failures of this kind in general.
     pub fn advice(self) -> &'static str {
         match self {
-            FailureKind::InvalidOrder => "Correct the fields named above in the CRM and send the order again.",
+            FailureKind::InvalidOrder => {
+                "Correct the fields named above in the CRM and send the order again."
+            }
             FailureKind::TemplateLoad => {
                 "Rebuild the template with the current SDK and check it with `sitewright template inspect`."
             }
@@ -113,12 +115,18 @@ impl FailureKind {
                  `limits.deadline_ms`."
             }
             FailureKind::Cancelled => "Nothing is wrong; run the order again when it is wanted.",
-            FailureKind::Ai => "Check the route and its provider with `sitewright doctor`; the attempts below say what it answered.",
+            FailureKind::Ai => {
+                "Check the route and its provider with `sitewright doctor`; the attempts below say what it answered."
+            }
             FailureKind::OutputRejected => {
                 "The template made a site that would not work: send the list above to its author. The last good release is untouched."
             }
-            FailureKind::Crashed => "The worker's process ended: look at the machine's memory and the worker's log around this time.",
-            FailureKind::Host => "Read the causes: most often a full disk or missing rights. `sitewright doctor` checks both.",
+            FailureKind::Crashed => {
+                "The worker's process ended: look at the machine's memory and the worker's log around this time."
+            }
+            FailureKind::Host => {
+                "Read the causes: most often a full disk or missing rights. `sitewright doctor` checks both."
+            }
         }
     }
 }

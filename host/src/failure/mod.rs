@@ -10,8 +10,9 @@ mod trap;
 
 pub use kind::FailureKind;
 pub use record::{
-    AiFailure, Diagnostic, FailureRecord, LogTail, Problem, Progress, RECORD_VERSION, Severity, SourceLocation, TemplateRef,
+    AiFailure, Diagnostic, FailureRecord, LogTail, Problem, Progress, RECORD_VERSION, Severity,
+    SourceLocation, TemplateRef,
 };
 pub(crate) use trail::millis;
-pub use trail::{Trail, TrailEntry, TrailOutcome, TRAIL_LENGTH};
+pub use trail::{TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};
 pub use trap::{Frame, RawFrame, TrapCode, TrapRecord};

@@ -35,7 +35,12 @@ pub fn terminal(record: &FailureRecord, width: usize) -> String {
 
 fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
     let painted = |style: Style, text: &str| format!("{style}{}{style:#}", clean(text));
-    writeln!(out, "{} {}", painted(BAD, &format!("✗ order {} failed: {}", record.order, record.kind)), painted(DIM, &record.id))?;
+    writeln!(
+        out,
+        "{} {}",
+        painted(BAD, &format!("✗ order {} failed: {}", record.order, record.kind)),
+        painted(DIM, &record.id)
+    )?;
     wrapped(out, record.message.as_str(), "  ", width)?;
     for (at, cause) in record.causes.iter().enumerate() {
         let lead = if at == 0 { "  because " } else { "      and " };
@@ -49,7 +54,18 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         section(out, &format!("Problems ({})", record.problems.len()))?;
         for problem in &record.problems {
             let rule = problem.rule.as_deref().map(|rule| format!("[{rule}] ")).unwrap_or_default();
-            writeln!(out, "    {}", painted(WARN, &format!("{}{}", rule, if problem.at.is_empty() { "(whole document)" } else { &problem.at })))?;
+            writeln!(
+                out,
+                "    {}",
+                painted(
+                    WARN,
+                    &format!(
+                        "{}{}",
+                        rule,
+                        if problem.at.is_empty() { "(whole document)" } else { &problem.at }
+                    )
+                )
+            )?;
             wrapped(out, &problem.message, "      ", width)?;
         }
     }
@@ -147,7 +163,11 @@ fn ai_call(out: &mut String, ai: &AiFailure, width: usize) -> std::fmt::Result {
 fn trail(out: &mut String, trail: &[TrailEntry], width: usize) -> std::fmt::Result {
     let shown = &trail[trail.len().saturating_sub(TRAIL_SHOWN)..];
     let earlier = trail.len() - shown.len();
-    let title = if earlier == 0 { "Host calls".to_owned() } else { format!("Last host calls ({earlier} earlier ones in the record)") };
+    let title = if earlier == 0 {
+        "Host calls".to_owned()
+    } else {
+        format!("Last host calls ({earlier} earlier ones in the record)")
+    };
     section(out, &title)?;
     for entry in shown {
         let took = entry.duration_us.map_or_else(|| "in flight".to_owned(), duration);
@@ -156,7 +176,8 @@ fn trail(out: &mut String, trail: &[TrailEntry], width: usize) -> std::fmt::Resu
             TrailOutcome::InFlight => (WARN, "no answer yet".to_owned()),
             TrailOutcome::Error(error) => (BAD, error.clone()),
         };
-        let begin = format!("{:>8} {:<20} {:>9}  ", duration(entry.at_ms.saturating_mul(1_000)), entry.call, took);
+        let begin =
+            format!("{:>8} {:<20} {:>9}  ", duration(entry.at_ms.saturating_mul(1_000)), entry.call, took);
         let rest = width.saturating_sub(begin.chars().count() + 6);
         writeln!(
             out,
@@ -210,7 +231,13 @@ fn limits(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
             80..100 => WARN,
             _ => Style::new(),
         };
-        writeln!(out, "    {:<14} {style}{:>12}{style:#} of {}", name, amount(name, measure.used), amount(name, measure.max))?;
+        writeln!(
+            out,
+            "    {:<14} {style}{:>12}{style:#} of {}",
+            name,
+            amount(name, measure.used),
+            amount(name, measure.max)
+        )?;
     }
     Ok(())
 }
@@ -243,7 +270,11 @@ pub fn bytes(value: u64) -> String {
         scaled /= 1_024.0;
         unit = next;
     }
-    if scaled.fract() < 0.05 || scaled >= 100.0 { format!("{scaled:.0} {unit}") } else { format!("{scaled:.1} {unit}") }
+    if scaled.fract() < 0.05 || scaled >= 100.0 {
+        format!("{scaled:.0} {unit}")
+    } else {
+        format!("{scaled:.1} {unit}")
+    }
 }
 
 /// Microseconds for people: `85 µs`, `12 ms`, `1.20 s`, `10 min`.

@@ -90,7 +90,10 @@ pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
     let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(wrong)?;
     let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
     if version > u64::from(RECORD_VERSION) {
-        return Err(StoreError::Newer { path: path.to_owned(), version: u32::try_from(version).unwrap_or(u32::MAX) });
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            version: u32::try_from(version).unwrap_or(u32::MAX),
+        });
     }
     serde_json::from_value(value).map_err(wrong)
 }
@@ -107,7 +110,8 @@ pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
     let wanted = id.to_ascii_uppercase();
     let mut found: Vec<PathBuf> = files(root)?;
     found.retain(|path| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&wanted)));
-    let names = || found.iter().filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    let names =
+        || found.iter().filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
     match found.as_slice() {
         _ if wanted.is_empty() => Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() }),
         [] => Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() }),

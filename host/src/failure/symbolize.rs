@@ -73,17 +73,17 @@ impl Symbols {
 
     fn resolve_one(&self, raw: &RawFrame) -> Vec<Frame> {
         let mut frames = Vec::new();
-        if let Some((offset, module)) = raw
-            .offset
-            .and_then(|offset| Some((offset, self.modules.iter().find(|module| module.range.contains(&offset))?)))
-            && let Some(context) = &module.context
-            && let Ok(mut found) = context.find_frames(offset.saturating_sub(module.code_start)).skip_all_loads()
+        if let Some((offset, module)) = raw.offset.and_then(|offset| {
+            Some((offset, self.modules.iter().find(|module| module.range.contains(&offset))?))
+        }) && let Some(context) = &module.context
+            && let Ok(mut found) =
+                context.find_frames(offset.saturating_sub(module.code_start)).skip_all_loads()
         {
             while let Ok(Some(frame)) = found.next() {
                 let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
                 let location = frame.location.as_ref();
                 frames.push(describe(
-                    name.as_deref().or(raw.function.as_deref()),
+                    name.as_deref(),
                     raw.index,
                     location.and_then(|l| l.file),
                     location.and_then(|l| l.line),
@@ -91,6 +91,12 @@ impl Symbols {
                     raw.offset,
                 ));
             }
+        }
+        // The outermost is the function itself, the others are inlined into it. Line tables name functions without their path;
+        // the name section has the whole name.
+        if let (Some(function), Some(frame)) = (&raw.function, frames.last_mut()) {
+            let own = is_own(&demangle(function), frame.file.as_deref());
+            *frame = Frame { function: demangle(function), own, ..frame.clone() };
         }
         if frames.is_empty() {
             frames.push(describe(raw.function.as_deref(), raw.index, None, None, None, raw.offset));
@@ -110,7 +116,14 @@ fn describe(
     let function = name.map_or_else(|| format!("function {index}"), demangle);
     let file = file.map(|file| shorten(file).into_owned());
     let own = is_own(&function, file.as_deref());
-    Frame { function, file, line: line.filter(|line| *line > 0), column: column.filter(|c| *c > 0), own, offset }
+    Frame {
+        function,
+        file,
+        line: line.filter(|line| *line > 0),
+        column: column.filter(|c| *c > 0),
+        own,
+        offset,
+    }
 }
 
 fn demangle(name: &str) -> String {
@@ -119,7 +132,8 @@ fn demangle(name: &str) -> String {
 }
 
 /// Where the registry and the standard library stand in paths of compiled code.
-const FOREIGN_PATHS: [&str; 8] = [
+const FOREIGN_PATHS: [&str; 9] = [
+    "wasisdk://",
     "/rustc/",
     "/registry/src/",
     "/git/checkouts/",
@@ -131,7 +145,9 @@ const FOREIGN_PATHS: [&str; 8] = [
 ];
 
 /// Beginnings of functions that no author writes, for frames without a file.
-const FOREIGN_FUNCTIONS: [&str; 24] = [
+const FOREIGN_FUNCTIONS: [&str; 25] = [
+    // What `export!` puts into the author's own file.
+    "export_",
     "core::",
     "std::",
     "alloc::",
@@ -201,7 +217,8 @@ impl FoundModule {
             return Ok(None);
         }
         let load = |id: gimli::SectionId| -> Result<Slice, gimli::Error> {
-            let bytes = self.sections.iter().find(|(name, _)| name == id.name()).map(|(_, bytes)| bytes.clone());
+            let bytes =
+                self.sections.iter().find(|(name, _)| name == id.name()).map(|(_, bytes)| bytes.clone());
             Ok(Slice::new(bytes.unwrap_or_default(), LittleEndian))
         };
         addr2line::Context::from_dwarf(gimli::Dwarf::load(load)?).map(Some)

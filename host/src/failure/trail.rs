@@ -71,7 +71,10 @@ impl Trail {
     /// Enters how call `seq` ended. Nothing happens when newer calls have pushed it out.
     pub fn end(&mut self, seq: u64, took: Duration, outcome: TrailOutcome) {
         let Some(first) = self.entries.front().map(|entry| entry.seq) else { return };
-        let entry = seq.checked_sub(first).and_then(|at| usize::try_from(at).ok()).and_then(|at| self.entries.get_mut(at));
+        let entry = seq
+            .checked_sub(first)
+            .and_then(|at| usize::try_from(at).ok())
+            .and_then(|at| self.entries.get_mut(at));
         if let Some(entry) = entry {
             entry.duration_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
             entry.outcome = outcome;

@@ -47,7 +47,9 @@ impl From<Trap> for TrapCode {
             Trap::IntegerDivisionByZero => TrapCode::DivideByZero,
             Trap::IntegerOverflow => TrapCode::IntegerOverflow,
             Trap::BadConversionToInteger => TrapCode::BadConversion,
-            Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature | Trap::NullReference => TrapCode::BadIndirectCall,
+            Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature | Trap::NullReference => {
+                TrapCode::BadIndirectCall
+            }
             Trap::AsyncDeadlock | Trap::NoAsyncResult => TrapCode::Deadlock,
             Trap::Interrupt | Trap::OutOfFuel => TrapCode::Cpu,
             Trap::AllocationTooLarge => TrapCode::Memory,

@@ -8,8 +8,8 @@ use super::diagnostics::cut;
 use super::run_log::{AiCall, RunLog};
 use super::state::{AiContext, GuestState};
 use crate::ai::{
-    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, Purpose, ReplySchema, Request, Role,
-    Usage,
+    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, Purpose,
+    ReplySchema, Request, Role, Usage,
 };
 use crate::failure::{AiFailure, TrailOutcome, millis};
 use crate::message;
@@ -48,7 +48,9 @@ async fn complete(
     let began = log.elapsed();
 
     let outcome = match (context, counted) {
-        (None, _) => Err(refused(call_id, AiErrorKind::NoRoute, message!("`describe` must not make AI calls"))),
+        (None, _) => {
+            Err(refused(call_id, AiErrorKind::NoRoute, message!("`describe` must not make AI calls")))
+        }
         (Some(_), Err(_)) => Err(refused(
             call_id,
             AiErrorKind::BudgetExceeded,
@@ -57,7 +59,9 @@ async fn complete(
         (Some(context), Ok(_)) if !context.purposes.contains(&request.purpose) => Err(refused(
             call_id,
             AiErrorKind::InvalidRequest,
-            message!("the purpose {purpose:?} is not declared in the template's manifest; add it to `ai-purposes`"),
+            message!(
+                "the purpose {purpose:?} is not declared in the template's manifest; add it to `ai-purposes`"
+            ),
         )),
         (Some(context), Ok(_)) => match into_request(request) {
             Ok(request) => {
@@ -92,7 +96,10 @@ async fn complete(
             })
         }
         Err(error) => {
-            log.end(entry, TrailOutcome::Error(format!("{}: {}", error.kind, cut(error.message.to_string(), 300))));
+            log.end(
+                entry,
+                TrailOutcome::Error(format!("{}: {}", error.kind, cut(error.message.to_string(), 300))),
+            );
             let told = told(&error);
             log.ai_failed(AiFailure {
                 kind: error.kind,
@@ -138,8 +145,7 @@ fn refused(call_id: CallId, kind: AiErrorKind, message: Message) -> AiError {
 }
 
 fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
-    let purpose =
-        Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
+    let purpose = Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
     let messages = raw
         .messages
         .into_iter()
@@ -159,7 +165,10 @@ fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
             ReplySchema::compile(&schema).map_err(|error| message!("the request is refused: {error}"))?,
         ),
         ai_types::Format::Other(name) => {
-            return Err(message!("this host knows no reply format {:?}; ask for text, json or json-schema", cut(name, 64)));
+            return Err(message!(
+                "this host knows no reply format {:?}; ask for text, json or json-schema",
+                cut(name, 64)
+            ));
         }
     };
     Ok(Request {

@@ -43,7 +43,10 @@ impl diagnostics::Host for GuestState {
 
     fn panicked(&mut self, panic: diagnostics::Panic) -> wasmtime::Result<()> {
         let entry = self.log.begin("diagnostics.panicked", cut(panic.message.clone(), 200), None);
-        self.log.panicked(Panic { message: cut(panic.message, MAX_TEXT), location: panic.location.map(location) });
+        self.log.panicked(Panic {
+            message: cut(panic.message, MAX_TEXT),
+            location: panic.location.map(location),
+        });
         self.log.end(entry, TrailOutcome::Ok);
         Ok(())
     }

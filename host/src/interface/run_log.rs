@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::ai::{Attempt, Usage};
-use crate::failure::{AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis};
+use crate::failure::{
+    AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
+};
 use crate::plugin::{Limits, Tail};
 
 /// The stage of a run, for whoever watches it.
@@ -151,7 +153,8 @@ impl RunLog {
         while !message.is_char_boundary(end) {
             end -= 1;
         }
-        let line = format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
+        let line =
+            format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
         self.inner().log.push(line.as_bytes());
     }
 

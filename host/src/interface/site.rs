@@ -8,7 +8,11 @@ use crate::plugin::bindings::site;
 use crate::site::WriteError;
 
 impl site::Host for GuestState {
-    async fn write(&mut self, path: String, bytes: Vec<u8>) -> wasmtime::Result<Result<(), site::WriteError>> {
+    async fn write(
+        &mut self,
+        path: String,
+        bytes: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), site::WriteError>> {
         let args = format!("{} ({} bytes)", cut(path.clone(), 200).escape_debug(), bytes.len());
         let entry = self.log.begin("site.write", args, None);
         let Some(staging) = self.site.clone() else {
@@ -37,7 +41,9 @@ impl site::Host for GuestState {
                 Err(site::WriteError { kind, message })
             }
         };
-        let trail = outcome.as_ref().map_or_else(|error| TrailOutcome::Error(error.message.clone()), |()| TrailOutcome::Ok);
+        let trail = outcome
+            .as_ref()
+            .map_or_else(|error| TrailOutcome::Error(error.message.clone()), |()| TrailOutcome::Ok);
         self.log.end(entry, trail);
         Ok(outcome)
     }

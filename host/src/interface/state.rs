@@ -39,7 +39,13 @@ pub struct AiContext {
 
 impl GuestState {
     /// A state with everything a run may touch.
-    pub fn new(wasi: WasiCtx, memory: MemoryLimiter, log: Arc<RunLog>, ai: Option<AiContext>, site: Option<Staging>) -> Self {
+    pub fn new(
+        wasi: WasiCtx,
+        memory: MemoryLimiter,
+        log: Arc<RunLog>,
+        ai: Option<AiContext>,
+        site: Option<Staging>,
+    ) -> Self {
         GuestState { wasi, table: ResourceTable::new(), memory, log, ai, site }
     }
 }

@@ -41,9 +41,15 @@ impl Cache {
     /// A cache in `folder`, which is made when it is missing. A folder that cannot be made, or that others may write to,
     /// is not used: a warning says so.
     pub fn open(folder: &Path) -> Self {
-        let usable = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).and_then(|()| fs::metadata(folder));
+        let usable = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .and_then(|()| fs::metadata(folder));
         match usable {
-            Ok(metadata) if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0 => {
+            Ok(metadata)
+                if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0 =>
+            {
                 Cache { folder: Some(folder.to_owned()) }
             }
             Ok(_) => {
@@ -70,7 +76,12 @@ impl Cache {
     ///
     /// # Errors
     /// When `wasm` does not compile.
-    pub fn component(&self, engine: &Engine, wasm: &[u8], digest: &[u8; 32]) -> wasmtime::Result<(Component, CacheOutcome)> {
+    pub fn component(
+        &self,
+        engine: &Engine,
+        wasm: &[u8],
+        digest: &[u8; 32],
+    ) -> wasmtime::Result<(Component, CacheOutcome)> {
         let Some(path) = self.path(engine, digest) else {
             return Ok((Component::from_binary(engine.wasmtime(), wasm)?, CacheOutcome::Off));
         };

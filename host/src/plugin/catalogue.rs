@@ -69,8 +69,15 @@ impl Catalogue {
             match files.iter().find(|file| file.file_stem().is_some_and(|stem| stem == name)) {
                 Some(path) => path.clone(),
                 None => {
-                    let known = files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect();
-                    return Err(CatalogueError::Unknown { name: name.to_owned(), folder: self.folder.clone(), known });
+                    let known = files
+                        .iter()
+                        .filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
+                        .collect();
+                    return Err(CatalogueError::Unknown {
+                        name: name.to_owned(),
+                        folder: self.folder.clone(),
+                        known,
+                    });
                 }
             }
         };

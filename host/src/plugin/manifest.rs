@@ -60,25 +60,35 @@ impl Manifest {
             ));
         }
         if !is_semantic_version(&raw.version) {
-            problems.push(format!("`version` is {:?}, but must be a semantic version like `1.4.0`", shortened(&raw.version)));
+            problems.push(format!(
+                "`version` is {:?}, but must be a semantic version like `1.4.0`",
+                shortened(&raw.version)
+            ));
         }
         if raw.summary.trim().is_empty() || raw.summary.len() > 1_000 {
             problems.push("`summary` must be one sentence of at most 1,000 bytes".to_owned());
         }
         if raw.ai_purposes.len() > 64 {
-            problems.push(format!("`ai-purposes` has {} entries; at most 64 are allowed", raw.ai_purposes.len()));
+            problems
+                .push(format!("`ai-purposes` has {} entries; at most 64 are allowed", raw.ai_purposes.len()));
         }
         for (at, purpose) in raw.ai_purposes.iter().enumerate().take(64) {
             if !is_name(&purpose.name) {
-                problems.push(format!("`ai-purposes[{at}].name` is {:?}, but must be like `copywriting`", shortened(&purpose.name)));
+                problems.push(format!(
+                    "`ai-purposes[{at}].name` is {:?}, but must be like `copywriting`",
+                    shortened(&purpose.name)
+                ));
             }
             if raw.ai_purposes[..at].iter().any(|earlier| earlier.name == purpose.name) {
-                problems.push(format!("`ai-purposes[{at}].name` {:?} is there twice", shortened(&purpose.name)));
+                problems
+                    .push(format!("`ai-purposes[{at}].name` {:?} is there twice", shortened(&purpose.name)));
             }
         }
         let mut locales = Vec::new();
         if raw.locales.is_empty() || raw.locales.len() > 256 {
-            problems.push("`locales` must name 1 to 256 languages the template can write in, like `pt-BR`".to_owned());
+            problems.push(
+                "`locales` must name 1 to 256 languages the template can write in, like `pt-BR`".to_owned(),
+            );
         }
         for (at, locale) in raw.locales.iter().enumerate().take(256) {
             match locale.parse() {
@@ -87,10 +97,15 @@ impl Manifest {
             }
         }
         let schema = if raw.order_schema.len() > MAX_SCHEMA_BYTES {
-            problems.push(format!("`order-schema` has {} bytes; at most {MAX_SCHEMA_BYTES} are allowed", raw.order_schema.len()));
+            problems.push(format!(
+                "`order-schema` has {} bytes; at most {MAX_SCHEMA_BYTES} are allowed",
+                raw.order_schema.len()
+            ));
             None
         } else {
-            CompiledSchema::compile(&raw.order_schema).map_err(|error| problems.push(format!("`order-schema`: {error}"))).ok()
+            CompiledSchema::compile(&raw.order_schema)
+                .map_err(|error| problems.push(format!("`order-schema`: {error}")))
+                .ok()
         };
         match schema {
             Some(schema) if problems.is_empty() => Ok(Manifest {

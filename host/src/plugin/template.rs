@@ -160,7 +160,8 @@ impl Loader {
         let log = Arc::new(RunLog::new(&self.limits, watch::Sender::default()));
         let wasi = sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr);
         let memory = MemoryLimiter::new(self.limits.memory_bytes, Arc::new(AtomicU64::new(0)));
-        let mut store = new_store(&self.engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
+        let mut store =
+            new_store(&self.engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
         let meter = Arc::new(CpuMeter::default());
         interrupt_by(&mut store, &meter, DESCRIBE_CPU);
         let described = tokio::time::timeout(
@@ -174,14 +175,19 @@ impl Loader {
         match described {
             Ok(Ok(manifest)) => Ok(manifest),
             Ok(Err(error)) => {
-                let mut reason = log.panic().map_or_else(|| format!("{:#}", root(&error)), |panic| format!("it panicked: {}", panic.message));
+                let mut reason = log.panic().map_or_else(
+                    || format!("{:#}", root(&error)),
+                    |panic| format!("it panicked: {}", panic.message),
+                );
                 let (printed, _) = stderr.read();
                 if let Some(printed) = Message::new(printed) {
                     reason = format!("{reason}; it printed: {printed}");
                 }
                 Err(TemplateProblem::Describe(reason))
             }
-            Err(_) => Err(TemplateProblem::Describe(format!("it did not answer within {DESCRIBE_DEADLINE:?}"))),
+            Err(_) => {
+                Err(TemplateProblem::Describe(format!("it did not answer within {DESCRIBE_DEADLINE:?}")))
+            }
         }
     }
 }
@@ -216,8 +222,8 @@ pub(crate) fn root(error: &wasmtime::Error) -> String {
 pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> Store<GuestState> {
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
-    // One call may hand over a file at its limit and a little more, so that one byte too many is answered and not trapped.
-    store.set_hostcall_fuel(usize::try_from(limits.file_bytes.saturating_mul(2).saturating_add(1 << 20)).unwrap_or(usize::MAX));
+    // A call can hand over what the guest's memory holds: a file that is too large is refused by name, not trapped.
+    store.set_hostcall_fuel(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     store
 }
 
@@ -236,7 +242,11 @@ impl Template {
 
     /// Name, version and digest, for records.
     pub fn reference(&self) -> TemplateRef {
-        TemplateRef { name: self.manifest.name.clone(), version: self.manifest.version.clone(), digest: self.digest() }
+        TemplateRef {
+            name: self.manifest.name.clone(),
+            version: self.manifest.version.clone(),
+            digest: self.digest(),
+        }
     }
 
     /// The engine it was compiled for.
@@ -259,7 +269,9 @@ impl Template {
                 Ok(_) => Symbols::none("the template's file has changed since it was loaded"),
                 Err(error) => Symbols::none(format!("the template's file cannot be read any more: {error}")),
             });
-            Arc::new(loaded.await.unwrap_or_else(|error| Symbols::none(format!("reading the debug information failed: {error}"))))
+            Arc::new(loaded.await.unwrap_or_else(|error| {
+                Symbols::none(format!("reading the debug information failed: {error}"))
+            }))
         };
         self.symbols.get_or_init(load).await.clone()
     }

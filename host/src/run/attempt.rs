@@ -24,16 +24,15 @@ use super::classify::{Classified, classify};
 use super::{RunEnd, RunRequest, deadline_of, run};
 use crate::ai::Gateway;
 use crate::build::BUILD;
-use crate::failure::{
-    FailureKind, FailureRecord, Problem, RECORD_VERSION, TemplateRef, TrapRecord, millis,
-};
+use crate::failure::{FailureKind, FailureRecord, Problem, RECORD_VERSION, TemplateRef, TrapRecord, millis};
 use crate::interface::{AiCall, RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
 use crate::order::{self, OrderSnapshot};
 use crate::plugin::{Catalogue, Determinism, Limits, Measure, Template};
 use crate::site::{
-    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, StagedSite, Staging, VerifyOptions, VerifyError, publish_async,
+    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, StagedSite, Staging, VerifyError,
+    VerifyOptions, publish_async,
 };
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
@@ -186,7 +185,11 @@ pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
     let mut known = Known {
         stage: "order",
         order: "unknown".to_owned(),
-        template: TemplateRef { name: request.template.clone(), version: String::new(), digest: String::new() },
+        template: TemplateRef {
+            name: request.template.clone(),
+            version: String::new(),
+            digest: String::new(),
+        },
         loaded: None,
         order_bytes: request.document.len() as u64,
         end: None,
@@ -251,27 +254,46 @@ async fn try_attempt(
     };
 
     stage(known, "order");
-    let snapshot = order::load(&request.document, order_limits(&host.limits), &host.default_locale).map_err(|error| {
-        if let Some(id) = error.id() {
-            known.order = id.to_string();
-        }
-        let problems = error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
-        Box::new(Ended { problems, ..Ended::new(FailureKind::InvalidOrder, message!("the order is not valid: {error}"), causes_of(&error)) })
-    })?;
+    let snapshot = order::load(&request.document, order_limits(&host.limits), &host.default_locale).map_err(
+        |error| {
+            if let Some(id) = error.id() {
+                known.order = id.to_string();
+            }
+            let problems =
+                error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
+            Box::new(Ended {
+                problems,
+                ..Ended::new(
+                    FailureKind::InvalidOrder,
+                    message!("the order is not valid: {error}"),
+                    causes_of(&error),
+                )
+            })
+        },
+    )?;
     known.order = snapshot.id().to_string();
 
     stage(known, "template");
     let template = host.catalogue.load(&request.template).await.map_err(|error| {
-        Ended::new(FailureKind::TemplateLoad, message!("the template cannot be run: {error}"), causes_of(&error))
+        Ended::new(
+            FailureKind::TemplateLoad,
+            message!("the template cannot be run: {error}"),
+            causes_of(&error),
+        )
     })?;
     known.template = template.reference();
     known.loaded = Some(template.clone());
     let value: serde_json::Value = serde_json::from_str(snapshot.document()).map_err(|error| {
-        Ended::new(FailureKind::Host, message!("the normalised order cannot be read back: {error}"), Vec::new())
+        Ended::new(
+            FailureKind::Host,
+            message!("the normalised order cannot be read back: {error}"),
+            Vec::new(),
+        )
     })?;
     let problems = template.manifest.order_schema.check(&value);
     if !problems.is_empty() {
-        let problems: Vec<Problem> = problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
+        let problems: Vec<Problem> =
+            problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
         let message = message!(
             "the template `{}` does not accept this order: {} at {:?}{}",
             template.manifest.name,
@@ -279,11 +301,19 @@ async fn try_attempt(
             problems[0].at,
             more(problems.len() - 1)
         );
-        return Err(Box::new(Ended { problems, ..Ended::new(FailureKind::InvalidOrder, message, Vec::new()) }));
+        return Err(Box::new(Ended {
+            problems,
+            ..Ended::new(FailureKind::InvalidOrder, message, Vec::new())
+        }));
     }
 
     stage(known, "run");
-    let staging = Staging::new(&host.sites, order_dir(&known.order)?, order_dir(&request.id.to_string())?, site_limits(&host.limits));
+    let staging = Staging::new(
+        &host.sites,
+        order_dir(&known.order)?,
+        order_dir(&request.id.to_string())?,
+        site_limits(&host.limits),
+    );
     known.staging = Some(staging.clone());
     let (result, end) = run(RunRequest {
         template: template.clone(),
@@ -300,11 +330,15 @@ async fn try_attempt(
     let stderr = end.stderr.0.clone();
     known.end = Some(end);
     if let Err(error) = result {
-        return Err(Box::new(Ended { classified: classify(error, log, &stderr, &host.limits), problems: Vec::new() }));
+        return Err(Box::new(Ended {
+            classified: classify(error, log, &stderr, &host.limits),
+            problems: Vec::new(),
+        }));
     }
     if let Some(limit) = log.output_limit() {
         // The template went on although a file was refused: what it left is not the site it meant (catalogue A7).
-        let message = message!("a file was refused and the template ended as if it had not been: {}", limit.message);
+        let message =
+            message!("a file was refused and the template ended as if it had not been: {}", limit.message);
         return Err(Box::new(Ended::new(FailureKind::OutputLimit, message, Vec::new())));
     }
 
@@ -315,9 +349,14 @@ async fn try_attempt(
     let verified = check(staged, &snapshot, &value, &template).await?;
 
     stage(known, "release");
-    let release = publish_async(verified, release_info(request, log, &snapshot, &template), host.keep_releases).await;
+    let release =
+        publish_async(verified, release_info(request, log, &snapshot, &template), host.keep_releases).await;
     release.map_err(|error| {
-        Box::new(Ended::new(FailureKind::Host, message!("the site could not be released: {error}"), causes_of(&error)))
+        Box::new(Ended::new(
+            FailureKind::Host,
+            message!("the site could not be released: {error}"),
+            causes_of(&error),
+        ))
     })
 }
 
@@ -353,9 +392,11 @@ async fn check(
                 .collect();
             Box::new(Ended { problems, ..Ended::new(FailureKind::OutputRejected, message, Vec::new()) })
         }
-        VerifyError::Storage(error) => {
-            Box::new(Ended::new(FailureKind::Host, message!("the site could not be read back: {error}"), causes_of(&error)))
-        }
+        VerifyError::Storage(error) => Box::new(Ended::new(
+            FailureKind::Host,
+            message!("the site could not be read back: {error}"),
+            causes_of(&error),
+        )),
     })
 }
 
@@ -369,7 +410,12 @@ fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
     }
 }
 
-fn release_info(request: &AttemptRequest, log: &RunLog, snapshot: &OrderSnapshot, template: &Template) -> ReleaseInfo {
+fn release_info(
+    request: &AttemptRequest,
+    log: &RunLog,
+    snapshot: &OrderSnapshot,
+    template: &Template,
+) -> ReleaseInfo {
     let calls = log.ai_calls();
     ReleaseInfo {
         id: None,
@@ -402,8 +448,13 @@ fn more(others: usize) -> String {
 }
 
 fn order_dir(name: &str) -> Result<OrderDir, Box<Ended>> {
-    OrderDir::new(name)
-        .map_err(|error| Box::new(Ended::new(FailureKind::InvalidOrder, message!("the order's id cannot name a folder: {error}"), Vec::new())))
+    OrderDir::new(name).map_err(|error| {
+        Box::new(Ended::new(
+            FailureKind::InvalidOrder,
+            message!("the order's id cannot name a folder: {error}"),
+            Vec::new(),
+        ))
+    })
 }
 
 fn order_limits(limits: &Limits) -> order::Limits {
@@ -421,10 +472,13 @@ fn site_limits(limits: &Limits) -> SiteLimits {
 
 fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) -> Totals {
     let limits = &host.limits;
-    let (cpu, memory, stderr) =
-        known.end.as_ref().map_or((Duration::ZERO, 0, 0), |end| (end.cpu, end.memory_peak, end.stderr.1.max(end.stdout.1)));
+    let (cpu, memory, stderr) = known
+        .end
+        .as_ref()
+        .map_or((Duration::ZERO, 0, 0), |end| (end.cpu, end.memory_peak, end.stderr.1.max(end.stdout.1)));
     let mut measures = BTreeMap::new();
-    let mut measure = |name: &str, max: u64, used: u64| measures.insert(name.to_owned(), Measure { max, used });
+    let mut measure =
+        |name: &str, max: u64, used: u64| measures.insert(name.to_owned(), Measure { max, used });
     measure("order_bytes", limits.order_bytes, known.order_bytes);
     measure("memory_bytes", limits.memory_bytes, memory);
     measure("cpu_ms", limits.cpu_ms, millis(cpu));
@@ -453,7 +507,14 @@ fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) ->
     Totals { attempt: request.id, duration_ms: log.now_ms(), limits: measures, ai_calls: log.ai_calls() }
 }
 
-async fn record(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known, totals: &Totals, ended: Ended) -> FailureRecord {
+async fn record(
+    host: &Host,
+    request: &AttemptRequest,
+    log: &RunLog,
+    known: &Known,
+    totals: &Totals,
+    ended: Ended,
+) -> FailureRecord {
     let Ended { classified, problems } = ended;
     let trap = match (classified.trap, &known.loaded) {
         (Some(stopped), Some(template)) => {
@@ -473,7 +534,9 @@ async fn record(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Kno
     FailureRecord {
         version: RECORD_VERSION,
         id: Ulid::generate().to_string(),
-        time: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned()),
+        time: OffsetDateTime::now_utc()
+            .format(&Rfc3339)
+            .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned()),
         order: known.order.clone(),
         job: request.job.clone(),
         attempt: request.id.to_string(),
@@ -487,7 +550,11 @@ async fn record(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Kno
         advice: Message::or(classified.kind.advice(), message!("see `sitewright doctor`")),
         code: classified.code,
         location: classified.location,
-        stage: if running && !progress.stage.is_empty() { progress.stage.clone() } else { known.stage.to_owned() },
+        stage: if running && !progress.stage.is_empty() {
+            progress.stage.clone()
+        } else {
+            known.stage.to_owned()
+        },
         progress: (running && progress.total > 0).then(|| progress.into()),
         trap,
         panic: classified.panic,

@@ -35,7 +35,16 @@ pub(super) struct Stopped {
 
 impl Classified {
     pub(super) fn new(kind: FailureKind, message: Message) -> Self {
-        Classified { kind, message, causes: Vec::new(), code: None, location: None, trap: None, panic: None, ai: None }
+        Classified {
+            kind,
+            message,
+            causes: Vec::new(),
+            code: None,
+            location: None,
+            trap: None,
+            panic: None,
+            ai: None,
+        }
     }
 }
 
@@ -52,12 +61,16 @@ pub(super) fn classify(error: RunError, log: &RunLog, stderr: &str, limits: &Lim
             };
             Classified::new(
                 FailureKind::Deadline,
-                message!("the run did not end within its deadline of {} ms; {stage}{waiting}", limits.deadline_ms),
+                message!(
+                    "the run did not end within its deadline of {} ms; {stage}{waiting}",
+                    limits.deadline_ms
+                ),
             )
         }
-        RunError::Cancelled => {
-            Classified::new(FailureKind::Cancelled, message!("the run was cancelled after {} ms; {}", log.now_ms(), stage_words(log)))
-        }
+        RunError::Cancelled => Classified::new(
+            FailureKind::Cancelled,
+            message!("the run was cancelled after {} ms; {}", log.now_ms(), stage_words(log)),
+        ),
     }
 }
 
@@ -77,12 +90,16 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
     let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
     let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
     let kind = match &ai {
-        Some(ai) if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls => FailureKind::CallLimit,
+        Some(ai) if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls => {
+            FailureKind::CallLimit
+        }
         Some(_) => FailureKind::Ai,
         None if log.output_limit().is_some() => FailureKind::OutputLimit,
         None => FailureKind::TemplateError,
     };
-    let known = |text: &str, causes: &[Message]| said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text));
+    let known = |text: &str, causes: &[Message]| {
+        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
+    };
     match kind {
         FailureKind::Ai | FailureKind::CallLimit => {
             if let Some(ai) = ai.as_ref().filter(|ai| !known(ai.message.as_str(), &causes)) {
@@ -115,18 +132,26 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
             LimitHit::Cpu { .. } => (FailureKind::CpuLimit, TrapCode::Cpu),
             LimitHit::Memory { .. } => (FailureKind::MemoryLimit, TrapCode::Memory),
         };
-        return Classified { trap: stopped(code), ..Classified::new(kind, message!("stopped by a limit: {limit}")) };
+        return Classified {
+            trap: stopped(code),
+            ..Classified::new(kind, message!("stopped by a limit: {limit}"))
+        };
     }
     if let Some(storage) = find::<StorageError>(error) {
         return Classified {
             causes: crate::message::causes_of(storage),
-            ..Classified::new(FailureKind::Host, message!("the host could not store a file of the site: {storage}"))
+            ..Classified::new(
+                FailureKind::Host,
+                message!("the host could not store a file of the site: {storage}"),
+            )
         };
     }
     if find::<wasmtime::PoolConcurrencyLimitError>(error).is_some() {
         return Classified::new(
             FailureKind::Host,
-            message!("the host has no place for another run: {cause}; raise `concurrency` or start fewer orders at once"),
+            message!(
+                "the host has no place for another run: {cause}; raise `concurrency` or start fewer orders at once"
+            ),
         );
     }
 
@@ -149,7 +174,10 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
         None => {
             let printed = last_line(stderr);
             Classified {
-                causes: printed.and_then(|line| Message::new(format!("it printed: {line}"))).into_iter().collect(),
+                causes: printed
+                    .and_then(|line| Message::new(format!("it printed: {line}")))
+                    .into_iter()
+                    .collect(),
                 trap: stopped(code),
                 ..Classified::new(FailureKind::Trap, message!("the template was stopped: {cause}"))
             }
@@ -193,7 +221,10 @@ fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
         (Some(file), Some(line)) => Some(SourceLocation { file: file.to_owned(), line, column }),
         _ => None,
     };
-    let text: Vec<&str> = text.lines().take_while(|line| !line.starts_with("note: ") && !line.starts_with("stack backtrace:")).collect();
+    let text: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("note: ") && !line.starts_with("stack backtrace:"))
+        .collect();
     let message = Message::or(text.join("\n"), message!("(no message)")).to_string();
     Some(crate::interface::Panic { message, location })
 }

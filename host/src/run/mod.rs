@@ -21,7 +21,9 @@ use wasmtime::Store;
 use crate::ai::Gateway;
 use crate::interface::{AiContext, GuestState, RunLog};
 use crate::plugin::bindings::generator;
-use crate::plugin::{Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Template, interrupt_by, new_store, sandbox};
+use crate::plugin::{
+    Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Template, interrupt_by, new_store, sandbox,
+};
 use crate::site::Staging;
 
 /// What a run needs.
@@ -55,7 +57,8 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
     let (stdout, stderr) = (Capture::new(limits.stderr_bytes), Capture::new(limits.stderr_bytes));
     let memory_peak = Arc::new(AtomicU64::new(0));
     let meter = Arc::new(CpuMeter::default());
-    let purposes: Arc<[String]> = request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
+    let purposes: Arc<[String]> =
+        request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
     let state = GuestState::new(
         sandbox(request.determinism, &stdout, &stderr),
         MemoryLimiter::new(limits.memory_bytes, memory_peak.clone()),

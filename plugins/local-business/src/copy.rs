@@ -303,7 +303,8 @@ impl Intro {
         self.lead = cut(&self.lead, 320);
         self.description = cut(&self.description, 180);
         if self.description.is_empty() {
-            self.description = if self.lead.is_empty() { format!("{label} · {business}") } else { cut(&self.lead, 180) };
+            self.description =
+                if self.lead.is_empty() { format!("{label} · {business}") } else { cut(&self.lead, 180) };
         }
     }
 }

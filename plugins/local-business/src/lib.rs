@@ -42,7 +42,10 @@ impl Template for LocalBusiness {
             env!("CARGO_PKG_VERSION"),
             "A complete multi-page site for a local business, in Portuguese or English, in its own colours.",
         )
-        .purpose(prompt::STRATEGY, "positioning, audience and tone of the whole site; one call, before all others")
+        .purpose(
+            prompt::STRATEGY,
+            "positioning, audience and tone of the whole site; one call, before all others",
+        )
         .purpose(prompt::COPYWRITING, "the text of one page; a call for each page, all at once")
         .locale("pt-BR")
         .locale("en")
@@ -52,7 +55,8 @@ impl Template for LocalBusiness {
         let plan = Plan::of(&order);
         let pages = u32::try_from(plan.pages.len()).unwrap_or(u32::MAX);
         progress("strategy", 0, pages + 1);
-        let strategy: Strategy = prompt::strategy(&order).json().await.context("while deciding the strategy")?;
+        let strategy: Strategy =
+            prompt::strategy(&order).json().await.context("while deciding the strategy")?;
 
         progress("copy", 1, pages + 1);
         let copies = try_join_all(plan.pages.iter().map(|page| written(&order, &strategy, page))).await?;

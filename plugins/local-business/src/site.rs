@@ -176,9 +176,7 @@ impl<'a> Site<'a> {
                 views::TestimonialsPage { f, copy, art: band, quotes: self.quotes(usize::MAX) }.render()
             }
             Copy::Faq(copy) => views::FaqPage { f, copy, art: band }.render(),
-            Copy::Pricing(copy) => {
-                views::PricingPage { f, copy, art: band, offers: offers(order) }.render()
-            }
+            Copy::Pricing(copy) => views::PricingPage { f, copy, art: band, offers: offers(order) }.render(),
             Copy::Contact(copy) => {
                 let booking = order.primary_cta == Cta::BookOnline;
                 let offers = offers(order).into_iter().take(MOST_DESCRIBED).collect();
@@ -265,7 +263,14 @@ impl<'a> Site<'a> {
             },
             title: String::new(),
             description: "",
-            keywords: self.strategy.keywords.iter().map(|word| cut(word, 40)).take(8).collect::<Vec<_>>().join(", "),
+            keywords: self
+                .strategy
+                .keywords
+                .iter()
+                .map(|word| cut(word, 40))
+                .take(8)
+                .collect::<Vec<_>>()
+                .join(", "),
             theme: self.palette.brand.to_string(),
             url: self.address.as_ref().map(|address| format!("{address}{}", extras::folder(page))),
             structured: Vec::new(),
@@ -315,7 +320,12 @@ impl<'a> Site<'a> {
         let said = self.order.testimonials.iter().filter(|said| !said.text.trim().is_empty());
         said.take(most)
             .map(|said| Quote {
-                name: said.name.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or(self.words.anonymous),
+                name: said
+                    .name
+                    .as_deref()
+                    .map(str::trim)
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or(self.words.anonymous),
                 text: said.text.trim(),
                 role: said.role.as_deref(),
                 stars: said.rating.filter(|rating| rating.is_finite()).map(|rating| self.stars(rating)),

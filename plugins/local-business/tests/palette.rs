@@ -50,6 +50,9 @@ fn the_orders_own_colours_give_readable_text_and_are_kept() {
     ] {
         let palette = Palette::from_colors(color(brand), Some(color(second)), Some(color(accent)));
         check(&palette).unwrap();
-        assert_eq!((palette.brand, palette.second, palette.accent), (color(brand), color(second), color(accent)));
+        assert_eq!(
+            (palette.brand, palette.second, palette.accent),
+            (color(brand), color(second), color(accent))
+        );
     }
 }

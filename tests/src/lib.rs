@@ -1,0 +1,193 @@
+//! What the tests that span crates share: the real binary, the real templates, the five orders, and a folder of their own.
+
+// Each test has a process of its own, and a failed preparation is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests' crate lies in the repository")
+        .to_owned()
+}
+
+fn built(variable: &str, default: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map_or_else(|| root().join(default), PathBuf::from);
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo xtask build --all && cargo build -p sitewright`",
+        path.display()
+    );
+    path
+}
+
+/// The `sitewright` binary.
+pub fn binary() -> PathBuf {
+    built("SITEWRIGHT_BIN", "target/debug/sitewright")
+}
+
+/// A template of `plugins/`.
+pub fn template(name: &str) -> PathBuf {
+    built("SITEWRIGHT_TEMPLATES_DIR", "target/templates").join(format!("{name}.wasm"))
+}
+
+/// A template of `tests/guests/`.
+pub fn guest(name: &str) -> PathBuf {
+    built("SITEWRIGHT_TEST_TEMPLATES_DIR", "target/test-templates").join(format!("{name}.wasm"))
+}
+
+/// Compiled templates, shared by all tests: compiling is what takes time.
+pub fn compile_cache() -> PathBuf {
+    root().join("target/test-cache")
+}
+
+/// The files of the five test orders, in their order.
+pub const ORDERS: [&str; 5] = [
+    "01-restaurant-ptbr-full",
+    "02-dentist-us-minimal",
+    "03-plumber-us-premium",
+    "04-other-hostile-text",
+    "05-lawyer-bad-colours",
+];
+
+/// One of the five test orders.
+pub fn order(name: &str) -> Value {
+    let path = root().join(format!("tests/orders/{name}.json"));
+    serde_json::from_slice(&std::fs::read(path).expect("the order is there")).expect("the order is JSON")
+}
+
+/// An order that makes the template `guest-faulty` do `fault`; see `tests/guests/faulty`. `parameters` are further fields.
+pub fn faulty(fault: &str, parameters: Value) -> Value {
+    let mut order = order("02-dentist-us-minimal");
+    let onboarding = order["onboarding"].as_object_mut().expect("an object");
+    onboarding.insert("fault".to_owned(), json!(fault));
+    if let Value::Object(parameters) = parameters {
+        onboarding.extend(parameters);
+    }
+    order
+}
+
+/// A folder with a configuration, where the binary works without touching anything else.
+pub struct Workbench {
+    folder: TempDir,
+}
+
+/// What the binary did.
+#[derive(Debug)]
+pub struct Done {
+    /// Its exit code.
+    pub code: i32,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Done {
+    /// The JSON it printed.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!("no JSON ({error}); exit {}\n{}\n{}", self.code, self.stdout, self.stderr)
+        })
+    }
+
+    /// The failure record of the JSON it printed.
+    pub fn failure(&self) -> Value {
+        let failure = self.json()["failure"].clone();
+        assert!(failure.is_object(), "there is no failure: {}", self.stdout);
+        failure
+    }
+}
+
+impl From<Output> for Done {
+    fn from(output: Output) -> Self {
+        Done {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Answers every AI call with the same text.
+pub const ANY_ANSWER: &str = "[[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
+
+impl Workbench {
+    /// A workbench whose AI calls are answered by `rules` (see `sitewright-script`), with further lines of configuration before the
+    /// AI part.
+    pub fn scripted(rules: &str, configuration: &str) -> Self {
+        let ai = "[ai.providers.scripted]\nkind = \"scripted\"\nrules = \"ai.toml\"\n\
+                  [ai.routes.default]\ntry = [{ provider = \"scripted\", model = \"test\" }]\n";
+        let bench = Workbench::configured(&format!("{configuration}\n{ai}"));
+        bench.write("ai.toml", rules);
+        bench
+    }
+
+    /// A workbench with this configuration; folders are set already.
+    pub fn configured(configuration: &str) -> Self {
+        let bench = Workbench { folder: TempDir::new().expect("a temporary folder") };
+        let cache = compile_cache();
+        bench.write(
+            "sitewright.toml",
+            &format!("sites = \"sites\"\ncache = {:?}\n{configuration}", cache.display().to_string()),
+        );
+        bench
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where sites go.
+    pub fn sites(&self) -> PathBuf {
+        self.path().join("sites")
+    }
+
+    /// Writes a file into the folder.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::write(&path, content).expect("the workbench can be written");
+        path
+    }
+
+    /// The binary, with this configuration and nothing of the environment that it would read.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SITEWRIGHT_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .current_dir(self.path())
+            .args(["--config", "sitewright.toml"])
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, arguments: &[&str]) -> Done {
+        self.command(arguments).output().expect("the binary starts").into()
+    }
+
+    /// `sitewright --json generate`.
+    pub fn generate(&self, template: &Path, order: &Value) -> Done {
+        let file = self.write("order.json", order.to_string());
+        self.run(&[
+            "--json",
+            "generate",
+            "--template",
+            &template.to_string_lossy(),
+            "--order",
+            &file.to_string_lossy(),
+        ])
+    }
+}
