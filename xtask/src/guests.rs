@@ -12,7 +12,7 @@ use crate::process;
 use crate::remap;
 use crate::say;
 use crate::toolchain::{TARGET, Toolchain};
-use crate::workspace::{Group, Guest, Workspace};
+use crate::workspace::{Group, Guest, Library, Workspace};
 
 /// Which guests to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Selection {
 pub(crate) fn build(workspace: &Workspace, selection: Selection) -> anyhow::Result<()> {
     let toolchain = Toolchain::ready(workspace)?;
     let flags = remap::encode(&toolchain.origins(workspace)?.flags());
-    // One call of cargo for a group, not for both: cargo gives crates of one call the same features of shared
+    // Never both groups in one call of cargo: it gives crates of one call the same features of shared
     // dependencies, and a template's bytes must not depend on whether the tests' guests were built beside it.
     for group in selection.groups() {
         build_group(workspace, *group, &flags)?;
@@ -50,16 +50,25 @@ fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Resu
         say::line(&format!("no guests in {}: no workspace member there is a `cdylib`", group.sources()));
         return Ok(());
     }
-    let mut cargo = process::cargo();
-    cargo
-        .current_dir(&workspace.root)
-        .args(["build", "--profile", "template", "--target", TARGET])
-        .args(["--message-format", "json-render-diagnostics"])
-        .args(guests.iter().flat_map(|guest| ["--package", &guest.name]))
-        // Instead of RUSTFLAGS and of flags in cargo's configuration: what others set must not change a template.
-        .env_remove("RUSTFLAGS")
-        .env("CARGO_ENCODED_RUSTFLAGS", flags);
-    let built = artifacts(&mut cargo)?;
+    let mut built = Vec::new();
+    for line in command_lines(&guests) {
+        let mut cargo = process::cargo();
+        cargo
+            .current_dir(&workspace.root)
+            .args(line)
+            .args([
+                "--profile",
+                "template",
+                "--target",
+                TARGET,
+                "--message-format",
+                "json-render-diagnostics",
+            ])
+            // Instead of RUSTFLAGS and of flags in cargo's configuration: what others set must not change a template.
+            .env_remove("RUSTFLAGS")
+            .env("CARGO_ENCODED_RUSTFLAGS", flags);
+        built.extend(artifacts(&mut cargo)?);
+    }
     let width = guests.iter().map(|guest| guest.name.len()).max().unwrap_or(0);
     say::line(&format!("{} -> {}", group.sources(), workspace.components(group).display()));
     for guest in guests {
@@ -74,6 +83,25 @@ fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Resu
         say::line(&format!("  {:width$}  {:>10}{note}", guest.name, say::size(installed.bytes)));
     }
     Ok(())
+}
+
+/// What cargo is asked: once for all guests that are nothing but components, and once for each that is also a Rust
+/// library. Cargo does no link-time optimisation for a crate of several types, which makes a component more than twice
+/// as large; `cargo rustc` can ask for one of the types, of one package.
+fn command_lines<'a>(guests: &[&'a Guest]) -> Vec<Vec<&'a str>> {
+    let names = |library: Library| {
+        guests.iter().filter(move |guest| guest.library == library).map(|guest| guest.name.as_str())
+    };
+    let mut lines = Vec::new();
+    let components: Vec<&str> = names(Library::Component).flat_map(|name| ["--package", name]).collect();
+    if !components.is_empty() {
+        lines.push([&["build"], components.as_slice()].concat());
+    }
+    lines.extend(
+        names(Library::ComponentAndRlib)
+            .map(|name| vec!["rustc", "--package", name, "--lib", "--crate-type", "cdylib"]),
+    );
+    lines
 }
 
 /// A component that cargo has built, or found up to date.
@@ -137,6 +165,28 @@ mod tests {
         ] {
             assert_eq!(artifact(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn one_call_for_plain_components_and_one_for_each_that_is_also_a_library() {
+        let guest = |name: &str, library| Guest {
+            name: name.to_owned(),
+            manifest: format!("/r/{name}/Cargo.toml").into(),
+            group: Group::Templates,
+            library,
+        };
+        let (a, b) = (guest("a", Library::Component), guest("b", Library::ComponentAndRlib));
+        let (c, d) = (guest("c", Library::Component), guest("d", Library::ComponentAndRlib));
+        assert_eq!(
+            command_lines(&[&a, &b, &c, &d]),
+            [
+                &["build", "--package", "a", "--package", "c"][..],
+                &["rustc", "--package", "b", "--lib", "--crate-type", "cdylib"],
+                &["rustc", "--package", "d", "--lib", "--crate-type", "cdylib"],
+            ]
+        );
+        assert_eq!(command_lines(&[&b]).len(), 1);
+        assert!(command_lines(&[]).is_empty());
     }
 
     #[test]

@@ -26,6 +26,16 @@ pub(crate) struct Guest {
     /// Its Cargo.toml, by which cargo's messages are matched.
     pub(crate) manifest: PathBuf,
     pub(crate) group: Group,
+    pub(crate) library: Library,
+}
+
+/// What a guest's library is compiled to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Library {
+    /// A component and nothing else.
+    Component,
+    /// Also a Rust library, for its own integration tests.
+    ComponentAndRlib,
 }
 
 /// What a guest is for.
@@ -118,10 +128,14 @@ impl Package {
         let group = [Group::Templates, Group::TestGuests]
             .into_iter()
             .find(|group| folder == root.join(group.sources()))?;
-        let is_component =
-            self.targets.iter().any(|target| target.crate_types.iter().any(|kind| kind == "cdylib"));
         // Anything else there is a crate that guests share.
-        is_component.then_some(Guest { name: self.name, manifest: self.manifest_path, group })
+        let target =
+            self.targets.iter().find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
+        let library = match target.crate_types.len() {
+            1 => Library::Component,
+            _ => Library::ComponentAndRlib,
+        };
+        Some(Guest { name: self.name, manifest: self.manifest_path, group, library })
     }
 }
 
@@ -152,8 +166,15 @@ mod tests {
             packages.join(",")
         );
         let workspace = Workspace::from_metadata(&text).unwrap();
-        let found: Vec<_> = workspace.guests.iter().map(|guest| (guest.name.as_str(), guest.group)).collect();
-        assert_eq!(found, [("local-business", Group::Templates), ("trap-guest", Group::TestGuests)]);
+        let found: Vec<_> =
+            workspace.guests.iter().map(|guest| (guest.name.as_str(), guest.group, guest.library)).collect();
+        assert_eq!(
+            found,
+            [
+                ("local-business", Group::Templates, Library::ComponentAndRlib),
+                ("trap-guest", Group::TestGuests, Library::Component),
+            ]
+        );
         let files: Vec<_> = workspace.guests.iter().map(|guest| workspace.component(guest)).collect();
         assert_eq!(
             files,
