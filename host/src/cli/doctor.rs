@@ -1,7 +1,5 @@
 //! `sitewright doctor`: is everything there, does everything work, and what to do where it does not.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use super::output::{self, Exit};
@@ -141,9 +139,9 @@ fn table(checks: &[Check]) -> String {
     let mut text = String::new();
     for check in checks {
         let (style, mark) = if check.ok { (good, "✓") } else { (bad, "✗") };
-        let _ = writeln!(text, "{style}{mark}{style:#} {}", check.what);
+        text.push_str(&format!("{style}{mark}{style:#} {}\n", check.what));
         for line in check.says.lines() {
-            let _ = writeln!(text, "    {line}");
+            text.push_str(&format!("    {line}\n"));
         }
     }
     text

@@ -1,6 +1,5 @@
 //! `sitewright failures`: what went wrong, and why.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -105,7 +104,7 @@ fn table(entries: &[Entry]) -> String {
     }
     let width = output::width();
     for (path, record) in entries {
-        let _ = match record {
+        text += &match record {
             Ok(record) => {
                 let begin = format!(
                     "{}  {}  order {:<12} {:<16} {:<18} ",
@@ -123,9 +122,9 @@ fn table(entries: &[Entry]) -> String {
                     .chars()
                     .take(room)
                     .collect();
-                writeln!(text, "{begin}{message}")
+                format!("{begin}{message}\n")
             }
-            Err(error) => writeln!(text, "{}: {error}", path.display()),
+            Err(error) => format!("{}: {error}\n", path.display()),
         };
     }
     text

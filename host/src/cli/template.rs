@@ -1,7 +1,5 @@
 //! `sitewright template`: what there is and what it needs.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use super::output::{self, Exit};
@@ -45,10 +43,9 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
             } else {
                 let mut text = String::new();
                 for template in &templates {
-                    let _ = match template {
-                        Ok(template) => writeln!(
-                            text,
-                            "{:<24} {:<10} {:>9}  {}",
+                    text += &match template {
+                        Ok(template) => format!(
+                            "{:<24} {:<10} {:>9}  {}\n",
                             template.manifest.name,
                             template.manifest.version,
                             render::bytes(template.bytes),
@@ -57,12 +54,12 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                         Err(error) => {
                             let causes: Vec<String> =
                                 causes_of(error).iter().map(ToString::to_string).collect();
-                            writeln!(text, "{} cannot be used: {}", error.path.display(), causes.join(": "))
+                            format!("{} cannot be used: {}\n", error.path.display(), causes.join(": "))
                         }
                     };
                 }
                 if templates.is_empty() {
-                    let _ = writeln!(text, "There are no templates in {}.", catalogue.folder().display());
+                    text += &format!("There are no templates in {}.\n", catalogue.folder().display());
                 }
                 output::print(&text);
             }
@@ -128,7 +125,7 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
         } else {
             "NO ROUTE: add [ai.routes.default] or one of its name"
         };
-        let _ = writeln!(text, "    {:<20} {} ({route})", purpose.name, purpose.description);
+        text += &format!("    {:<20} {} ({route})\n", purpose.name, purpose.description);
     }
     text
 }

@@ -28,7 +28,7 @@ const MIN_WIDTH: usize = 60;
 pub fn terminal(record: &FailureRecord, width: usize) -> String {
     let width = width.max(MIN_WIDTH);
     let mut out = String::new();
-    // Writing to a String cannot fail.
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
     let _ = write_report(&mut out, record, width);
     out
 }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gimli::{EndianArcSlice, LittleEndian};
 use wasmparser::{Parser, Payload};
@@ -28,7 +28,8 @@ struct ModuleSymbols {
     range: Range<u64>,
     /// Where its code section's contents begin; DWARF counts from there.
     code_start: u64,
-    context: Option<addr2line::Context<Slice>>,
+    /// Behind a lock because it reads its parts when they are first asked for.
+    context: Option<Mutex<addr2line::Context<Slice>>>,
 }
 
 impl Symbols {
@@ -46,7 +47,11 @@ impl Symbols {
                     None
                 }
             };
-            modules.push(ModuleSymbols { range: found.range, code_start: found.code_start, context });
+            modules.push(ModuleSymbols {
+                range: found.range,
+                code_start: found.code_start,
+                context: context.map(Mutex::new),
+            });
         }
         if missing.is_none() && modules.iter().all(|module| module.context.is_none()) {
             missing = Some(
@@ -66,30 +71,35 @@ impl Symbols {
         self.missing.as_deref()
     }
 
-    /// Frames for people, innermost first, inlined functions as frames of their own.
+    /// Frames for people, innermost first, inlined functions as frames of their own. Blocking: the first frame of a file reads its
+    /// line table.
     pub fn resolve(&self, raw: &[RawFrame]) -> Vec<Frame> {
         raw.iter().flat_map(|frame| self.resolve_one(frame)).collect()
     }
 
     fn resolve_one(&self, raw: &RawFrame) -> Vec<Frame> {
         let mut frames = Vec::new();
-        if let Some((offset, module)) = raw.offset.and_then(|offset| {
+        let place = raw.offset.and_then(|offset| {
             Some((offset, self.modules.iter().find(|module| module.range.contains(&offset))?))
-        }) && let Some(context) = &module.context
-            && let Ok(mut found) =
-                context.find_frames(offset.saturating_sub(module.code_start)).skip_all_loads()
+        });
+        if let Some((offset, module)) = place
+            && let Some(context) = &module.context
         {
-            while let Ok(Some(frame)) = found.next() {
-                let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-                let location = frame.location.as_ref();
-                frames.push(describe(
-                    name.as_deref(),
-                    raw.index,
-                    location.and_then(|l| l.file),
-                    location.and_then(|l| l.line),
-                    location.and_then(|l| l.column),
-                    raw.offset,
-                ));
+            let context = context.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = context.find_frames(offset.saturating_sub(module.code_start)).skip_all_loads();
+            if let Ok(mut inlined) = found {
+                while let Ok(Some(frame)) = inlined.next() {
+                    let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
+                    let location = frame.location.as_ref();
+                    frames.push(describe(
+                        name.as_deref(),
+                        raw.index,
+                        location.and_then(|l| l.file),
+                        location.and_then(|l| l.line),
+                        location.and_then(|l| l.column),
+                        raw.offset,
+                    ));
+                }
             }
         }
         // The outermost is the function itself, the others are inlined into it. Line tables name functions without their path;

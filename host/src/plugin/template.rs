@@ -17,8 +17,8 @@ use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
 use super::meter::{CpuMeter, MemoryLimiter};
 use super::sandbox::{Capture, Determinism, sandbox};
-use crate::failure::TemplateRef;
 use crate::failure::symbolize::Symbols;
+use crate::failure::{Frame, RawFrame, TemplateRef};
 use crate::interface::{GuestState, RunLog};
 use crate::message::{Message, causes_of};
 
@@ -259,9 +259,18 @@ impl Template {
         &self.pre
     }
 
-    /// Its debug information, read at the first call, off the runtime's threads. When the file has changed since it was
-    /// loaded, there is none.
-    pub async fn symbols(&self) -> Arc<Symbols> {
+    /// Frames with functions, files and lines, and why there are none of those when there are none. Off the runtime's threads.
+    pub async fn symbolize(&self, frames: Vec<RawFrame>) -> (Vec<Frame>, Option<String>) {
+        let symbols = self.symbols().await;
+        let missing = symbols.missing().map(str::to_owned);
+        match tokio::task::spawn_blocking(move || symbols.resolve(&frames)).await {
+            Ok(frames) => (frames, missing),
+            Err(error) => (Vec::new(), Some(format!("reading the debug information failed: {error}"))),
+        }
+    }
+
+    /// Its debug information, read at the first call. When the file has changed since it was loaded, there is none.
+    async fn symbols(&self) -> Arc<Symbols> {
         let load = || async {
             let (path, digest) = (self.path.clone(), self.digest);
             let loaded = tokio::task::spawn_blocking(move || match std::fs::read(&path) {

@@ -518,14 +518,8 @@ async fn record(
     let Ended { classified, problems } = ended;
     let trap = match (classified.trap, &known.loaded) {
         (Some(stopped), Some(template)) => {
-            let symbols = template.symbols().await;
-            let frames = symbols.resolve(&stopped.frames);
-            Some(TrapRecord {
-                code: stopped.code,
-                message: stopped.message,
-                frames,
-                symbols_missing: symbols.missing().map(str::to_owned),
-            })
+            let (frames, symbols_missing) = template.symbolize(stopped.frames).await;
+            Some(TrapRecord { code: stopped.code, message: stopped.message, frames, symbols_missing })
         }
         _ => None,
     };
