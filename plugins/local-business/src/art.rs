@@ -105,7 +105,9 @@ fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32) {
     );
     let shapes = match dice.below(9) {
         0 => format!("<path class=\"f-{shape}\" d=\"M0 0h80a80 80 0 0 1-80 80z\"/>"),
-        1 => format!("<path class=\"f-{shape}\" d=\"M0 40a40 40 0 0 1 80 0z\"/><path class=\"f-{shape}\" d=\"M0 80a40 40 0 0 1 80 0z\"/>"),
+        1 => format!(
+            "<path class=\"f-{shape}\" d=\"M0 40a40 40 0 0 1 80 0z\"/><path class=\"f-{shape}\" d=\"M0 80a40 40 0 0 1 80 0z\"/>"
+        ),
         2 => format!("<path class=\"f-{shape}\" d=\"M0 0a80 80 0 0 1 80 80A80 80 0 0 1 0 0z\"/>"),
         3 => format!("<circle class=\"f-{shape}\" cx=\"40\" cy=\"40\" r=\"27\"/>"),
         4 => format!(
@@ -116,7 +118,9 @@ fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32) {
         7 => format!(
             "<g class=\"f-{shape}\"><circle cx=\"20\" cy=\"20\" r=\"8\"/><circle cx=\"60\" cy=\"20\" r=\"8\"/><circle cx=\"20\" cy=\"60\" r=\"8\"/><circle cx=\"60\" cy=\"60\" r=\"8\"/></g>"
         ),
-        _ => format!("<path class=\"f-{shape}\" d=\"M40 0a40 40 0 0 1-40 40V0zM80 40a40 40 0 0 0-40 40h40z\"/>"),
+        _ => format!(
+            "<path class=\"f-{shape}\" d=\"M40 0a40 40 0 0 1-40 40V0zM80 40a40 40 0 0 0-40 40h40z\"/>"
+        ),
     };
     svg.push_str(&shapes);
     svg.push_str("</g>");
@@ -133,7 +137,9 @@ struct Dice(u64);
 impl Dice {
     fn new(seed: &str) -> Dice {
         // FNV-1a.
-        Dice(seed.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+        Dice(seed.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        }))
     }
 
     /// SplitMix64.

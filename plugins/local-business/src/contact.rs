@@ -97,7 +97,11 @@ impl Contact {
                 ),
             });
         }
-        let phone = Action { means: Means::Phone, target: Target::Outside(tel.clone()), label: words.call.to_owned() };
+        let phone = Action {
+            means: Means::Phone,
+            target: Target::Outside(tel.clone()),
+            label: words.call.to_owned(),
+        };
         let form = Action { means: Means::Form, target: Target::Form, label: words.write_us.to_owned() };
         let chat = whatsapp.as_ref().map(|href| Action {
             means: Means::Whatsapp,
@@ -108,7 +112,9 @@ impl Contact {
             Cta::Call => phone.clone(),
             Cta::Whatsapp => chat.clone().unwrap_or_else(|| phone.clone()),
             Cta::Form => form.clone(),
-            Cta::BookOnline => Action { means: Means::Booking, target: Target::Form, label: words.book.to_owned() },
+            Cta::BookOnline => {
+                Action { means: Means::Booking, target: Target::Form, label: words.book.to_owned() }
+            }
         };
         if let Some(text) = order.cta_text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
             first.label = crate::copy::cut(text, 40);
@@ -124,7 +130,11 @@ impl Contact {
             .map(|line| line.trim().to_owned())
             .filter(|line| !line.is_empty())
             .collect();
-        let place = [std::slice::from_ref(&order.business_name), address.as_slice(), &[order.primary_city.clone(), order.state.clone()]];
+        let place = [
+            std::slice::from_ref(&order.business_name),
+            address.as_slice(),
+            &[order.primary_city.clone(), order.state.clone()],
+        ];
         let map = (!address.is_empty()).then(|| {
             format!("https://www.google.com/maps/search/?api=1&query={}", encode(&place.concat().join(", ")))
         });
@@ -134,7 +144,9 @@ impl Contact {
             if safe.is_none() {
                 notes.push(Note {
                     code: "link-refused",
-                    message: format!("`{field}` is left out: `{href}` is no address that begins with `https://`"),
+                    message: format!(
+                        "`{field}` is left out: `{href}` is no address that begins with `https://`"
+                    ),
                 });
             }
             safe
@@ -231,10 +243,20 @@ mod tests {
 
     #[test]
     fn f6_no_link_leaves_its_scheme() {
-        for bad in ["javascript:alert(1)", "data:text/html,x", "//evil.example", "https://", "https:///x", "ftp://x.example"] {
+        for bad in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "//evil.example",
+            "https://",
+            "https:///x",
+            "ftp://x.example",
+        ] {
             assert_eq!(web_address(bad), None, "{bad}");
         }
-        assert_eq!(web_address(" https://x.example/a b\"'<> ").unwrap(), "https://x.example/a%20b%22%27%3C%3E");
+        assert_eq!(
+            web_address(" https://x.example/a b\"'<> ").unwrap(),
+            "https://x.example/a%20b%22%27%3C%3E"
+        );
         assert_eq!(mailto("a?bcc=b@x.example"), "mailto:a%3Fbcc%3Db@x.example");
     }
 }

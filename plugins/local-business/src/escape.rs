@@ -73,7 +73,10 @@ mod tests {
     fn f6_json_cannot_leave_its_script_and_stays_the_same_value() {
         let value = serde_json::json!({"a": "</script><script>alert(1)</script>{{X}}${Y}\u{2028}\\\"{", "b": {"c": ["}"]}});
         let text = json_in_script(&value).unwrap();
-        assert!(!text.contains('<') && !text.contains("{{") && !text.contains("}}") && !text.contains("${"), "{text}");
+        assert!(
+            !text.contains('<') && !text.contains("{{") && !text.contains("}}") && !text.contains("${"),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

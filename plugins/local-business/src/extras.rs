@@ -10,7 +10,12 @@ use crate::palette::Palette;
 /// The stylesheet: the brand's colours as custom properties, then rules that are the same for everyone. Colours are a type
 /// and fonts are our own constants, so nothing of the order can change a rule.
 pub fn stylesheet(palette: &Palette, order: &Order) -> String {
-    format!(":root {{\n{}  --display: {};\n}}\n\n{}", properties(palette), display_font(order), include_str!("../assets/site.css"))
+    format!(
+        ":root {{\n{}  --display: {};\n}}\n\n{}",
+        properties(palette),
+        display_font(order),
+        include_str!("../assets/site.css")
+    )
 }
 
 /// The style of the page for lost visitors, which stands in the page itself: that page is shown under any address, where
@@ -30,7 +35,8 @@ fn properties(palette: &Palette) -> String {
 
 /// Fonts that computers have: nothing is downloaded.
 fn display_font(order: &Order) -> &'static str {
-    let serif = matches!(order.niche, Niche::Restaurant | Niche::Lawyer | Niche::RealEstate) || order.tone == Tone::Premium;
+    let serif = matches!(order.niche, Niche::Restaurant | Niche::Lawyer | Niche::RealEstate)
+        || order.tone == Tone::Premium;
     if serif {
         "\"Iowan Old Style\", P052, \"Palatino Linotype\", Palatino, \"URW Palladio L\", \"Book Antiqua\", Georgia, serif"
     } else {
@@ -41,7 +47,8 @@ fn display_font(order: &Order) -> &'static str {
 /// The address the site will have, from the order's `site_url` or `domain`, with a slash at the end.
 pub fn site_address(order: &Order) -> Option<String> {
     let text = ["site_url", "domain"].iter().find_map(|key| order.extra.get(*key)?.as_str())?.trim();
-    let host_and_path = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
+    let host_and_path =
+        text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let clean = !host_and_path.is_empty()
         && host_and_path.split('/').next().is_some_and(|host| host.contains('.') && !host.starts_with('.'))
         && host_and_path.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/:".contains(c));

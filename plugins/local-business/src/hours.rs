@@ -22,7 +22,9 @@ pub fn rows(hours: &Hours, language: Language) -> Vec<Row> {
     for day in Day::ALL {
         let Some(known) = hours.0.iter().find(|known| known.day == day) else { continue };
         match groups.last_mut() {
-            Some((days, ranges)) if *ranges == known.ranges && days.last().is_some_and(|last| follows(*last, day)) => {
+            Some((days, ranges))
+                if *ranges == known.ranges && days.last().is_some_and(|last| follows(*last, day)) =>
+            {
                 days.push(day);
             }
             _ => groups.push((vec![day], &known.ranges)),
@@ -101,7 +103,8 @@ mod tests {
             (Day::Sunday, &[]),
         ]);
         let rows = rows(&hours, Language::English);
-        let text: Vec<String> = rows.iter().map(|row| format!("{}: {}", row.days, row.times.join(", "))).collect();
+        let text: Vec<String> =
+            rows.iter().map(|row| format!("{}: {}", row.days, row.times.join(", "))).collect();
         assert_eq!(
             text,
             [
@@ -116,10 +119,14 @@ mod tests {
 
     #[test]
     fn portuguese_counts_to_24_and_nothing_known_gives_no_line() {
-        let everyday: Vec<(Day, &[&str])> = Day::ALL.iter().map(|day| (*day, ["12:00-24:00"].as_slice())).collect();
+        let everyday: Vec<(Day, &[&str])> =
+            Day::ALL.iter().map(|day| (*day, ["12:00-24:00"].as_slice())).collect();
         let rows = rows(&hours(&everyday), Language::Portuguese);
         assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].days.as_str(), rows[0].times[0].as_str()), ("Segunda a Domingo", "12:00 – 24:00"));
+        assert_eq!(
+            (rows[0].days.as_str(), rows[0].times[0].as_str()),
+            ("Segunda a Domingo", "12:00 – 24:00")
+        );
         assert!(super::rows(&Hours::default(), Language::English).is_empty());
         assert!(!is_partial(&Hours::default()));
     }

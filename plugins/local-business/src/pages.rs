@@ -100,7 +100,12 @@ impl Plan {
             let usual = [Kind::About, Kind::Services, Kind::Testimonials, Kind::Faq].into_iter();
             usual.filter(|kind| *kind != Kind::Testimonials || has_praise(order)).map(Wish::Known).collect()
         } else {
-            order.selected_pages.iter().filter(|name| !name.trim().is_empty()).map(|name| wish(name)).collect()
+            order
+                .selected_pages
+                .iter()
+                .filter(|name| !name.trim().is_empty())
+                .map(|name| wish(name))
+                .collect()
         };
         for wish in wishes {
             let page = match wish {
@@ -131,7 +136,9 @@ impl Plan {
                 let label = &page.label;
                 notes.push(Note {
                     code: "page-limit",
-                    message: format!("the page `{label}` was left out: a site has at most {MOST_PAGES} pages"),
+                    message: format!(
+                        "the page `{label}` was left out: a site has at most {MOST_PAGES} pages"
+                    ),
                 });
                 continue;
             }
@@ -153,7 +160,9 @@ fn known(kind: Kind, niche: Niche, language: Language) -> Page {
     let (label, slug) = match kind {
         Kind::Home | Kind::Custom => (words.home, ""),
         Kind::About => (words.about, if portuguese { "sobre" } else { "about" }),
-        Kind::Services if niche == Niche::Restaurant => (words.menu, if portuguese { "cardapio" } else { "menu" }),
+        Kind::Services if niche == Niche::Restaurant => {
+            (words.menu, if portuguese { "cardapio" } else { "menu" })
+        }
         Kind::Services => (words.services, if portuguese { "servicos" } else { "services" }),
         Kind::Gallery => (words.gallery, if portuguese { "galeria" } else { "gallery" }),
         Kind::Testimonials => (words.testimonials, if portuguese { "depoimentos" } else { "testimonials" }),
@@ -177,7 +186,10 @@ fn wish(name: &str) -> Wish<'_> {
     let words: Vec<&str> = slug.split('-').collect();
     let any = |list: &[&str]| words.iter().any(|word| list.contains(word));
     if any(&["privacy", "privacidade", "terms", "termos", "cookies", "legal", "lgpd", "gdpr"]) {
-        return Wish::Refused { name, reason: "legal texts are not written by a model; add the text of your lawyer" };
+        return Wish::Refused {
+            name,
+            reason: "legal texts are not written by a model; add the text of your lawyer",
+        };
     }
     let title = name.chars().count() <= 60
         && name.chars().any(char::is_alphabetic)
@@ -191,17 +203,45 @@ fn wish(name: &str) -> Wish<'_> {
     }
     let kind = if any(&["home", "inicio", "homepage", "principal", "index"]) {
         Some(Kind::Home)
-    } else if any(&["contact", "contacts", "contato", "contatos", "contacto", "fale", "localizacao", "location"]) {
+    } else if any(&[
+        "contact",
+        "contacts",
+        "contato",
+        "contatos",
+        "contacto",
+        "fale",
+        "localizacao",
+        "location",
+    ]) {
         Some(Kind::Contact)
     } else if any(&["faq", "faqs", "perguntas", "questions", "duvidas"]) {
         Some(Kind::Faq)
     } else if any(&["testimonials", "testimonial", "depoimentos", "reviews", "avaliacoes"]) {
         Some(Kind::Testimonials)
-    } else if any(&["pricing", "prices", "price", "precos", "preco", "orcamento", "orcamentos", "quote", "valores"]) {
+    } else if any(&[
+        "pricing",
+        "prices",
+        "price",
+        "precos",
+        "preco",
+        "orcamento",
+        "orcamentos",
+        "quote",
+        "valores",
+    ]) {
         Some(Kind::Pricing)
     } else if any(&["gallery", "galeria", "portfolio", "fotos", "photos"]) {
         Some(Kind::Gallery)
-    } else if any(&["services", "service", "servicos", "servico", "cardapio", "menu", "especialidades", "areas"]) {
+    } else if any(&[
+        "services",
+        "service",
+        "servicos",
+        "servico",
+        "cardapio",
+        "menu",
+        "especialidades",
+        "areas",
+    ]) {
         Some(Kind::Services)
     } else if any(&["about", "sobre", "historia", "story", "quem"]) {
         Some(Kind::About)
@@ -241,6 +281,8 @@ pub fn slug(text: &str) -> String {
     let slug = slug.trim_end_matches('-').to_owned();
     // Names that Windows keeps for devices, even as folders.
     let reserved = ["con", "prn", "aux", "nul"].contains(&slug.as_str())
-        || (slug.len() == 4 && (slug.starts_with("com") || slug.starts_with("lpt")) && slug.ends_with(|c: char| c.is_ascii_digit()));
+        || (slug.len() == 4
+            && (slug.starts_with("com") || slug.starts_with("lpt"))
+            && slug.ends_with(|c: char| c.is_ascii_digit()));
     if reserved { format!("{slug}-page") } else { slug }
 }

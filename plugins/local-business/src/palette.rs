@@ -77,7 +77,8 @@ impl Palette {
         let grey = chroma < 0.02;
         let quiet = |amount: f32| if grey { 0.0 } else { amount };
         let second = secondary.unwrap_or_else(|| from_lch(0.30, quiet(0.06), hue));
-        let accent = accent.unwrap_or_else(|| from_lch(0.80, 0.14, if grey { 80.0 } else { warm_partner(hue) }));
+        let accent =
+            accent.unwrap_or_else(|| from_lch(0.80, 0.14, if grey { 80.0 } else { warm_partner(hue) }));
 
         let paper = from_lch(0.987, quiet(0.006), hue);
         let tint = from_lch(0.958, quiet(0.018), hue);
@@ -88,7 +89,8 @@ impl Palette {
         let muted = readable(from_lch(0.45, second_chroma.min(0.03), second_hue), &light, 5.5);
 
         // A secondary colour that is light cannot carry a footer; its dark sister can.
-        let deep = if second_light <= 0.42 { second } else { from_lch(0.30, second_chroma.min(0.09), second_hue) };
+        let deep =
+            if second_light <= 0.42 { second } else { from_lch(0.30, second_chroma.min(0.09), second_hue) };
         let [deep_light, deep_chroma, deep_hue] = lch(deep);
         let deep_raised = from_lch((deep_light + 0.055).clamp(0.22, 0.46), deep_chroma, deep_hue);
         let dark = [deep, deep_raised];
@@ -96,7 +98,8 @@ impl Palette {
         let on_deep_muted = readable(from_lch(0.86, second_chroma.min(0.03), second_hue), &dark, 5.0);
 
         let [light_brand, ..] = lch(brand);
-        let brand_hover = from_lch(if light_brand > 0.5 { light_brand - 0.07 } else { light_brand + 0.07 }, chroma, hue);
+        let brand_hover =
+            from_lch(if light_brand > 0.5 { light_brand - 0.07 } else { light_brand + 0.07 }, chroma, hue);
         Palette {
             paper,
             tint,
@@ -132,7 +135,11 @@ impl Palette {
         for (name, ground) in
             [("paper", self.paper), ("tint", self.tint), ("card", self.card), ("brand-soft", self.brand_soft)]
         {
-            pairs.extend([(name, self.ink, ground), (name, self.muted, ground), (name, self.brand_text, ground)]);
+            pairs.extend([
+                (name, self.ink, ground),
+                (name, self.muted, ground),
+                (name, self.brand_text, ground),
+            ]);
         }
         for (name, ground) in [("deep", self.deep), ("deep-raised", self.deep_raised)] {
             pairs.extend([(name, self.on_deep, ground), (name, self.on_deep_muted, ground)]);
@@ -222,7 +229,8 @@ fn on(ground: Color) -> Color {
 /// are all light or all dark.
 fn readable(color: Color, grounds: &[Color], ratio: f64) -> Color {
     let enough = |color: Color| grounds.iter().all(|ground| contrast(color, *ground) >= ratio);
-    let dark_grounds = grounds.iter().map(|ground| luminance(*ground)).sum::<f64>() < 0.18 * grounds.len() as f64;
+    let dark_grounds =
+        grounds.iter().map(|ground| luminance(*ground)).sum::<f64>() < 0.18 * grounds.len() as f64;
     let [mut light, mut chroma, hue] = lch(color);
     let mut shade = color;
     while !enough(shade) {

@@ -55,11 +55,11 @@ pub fn page(order: &Order, strategy: &Strategy, page: &Page) -> Ask {
         .data(
             "strategy",
             &json!({
-                "positioning": cut(&strategy.positioning, 600),
-                "audience": cut(&strategy.audience, 400),
-                "headline_angle": cut(&strategy.headline_angle, 300),
-                "keywords": strategy.keywords.iter().take(8).map(|word| cut(word, 60)).collect::<Vec<_>>(),
-                "tone_guide": cut(&strategy.tone_guide, 600),
+                "positioning": strategy.positioning,
+                "audience": strategy.audience,
+                "headline_angle": strategy.headline_angle,
+                "keywords": strategy.keywords,
+                "tone_guide": strategy.tone_guide,
             })
             .to_string(),
         )
@@ -115,7 +115,9 @@ fn task(kind: Kind, order: &Order) -> String {
             "Write the gallery. It shows drawings, not photos: `captions` has one line for each entry of the data \
              `services`, in its order."
         }
-        Kind::Testimonials => "Write the beginning of the page that shows what customers said. Do not quote them.",
+        Kind::Testimonials => {
+            "Write the beginning of the page that shows what customers said. Do not quote them."
+        }
         Kind::Faq => {
             "Write the questions a customer really asks before the first contact, with honest answers. Where the order has no \
              answer, leave the question out, or say how to find out."
@@ -123,7 +125,9 @@ fn task(kind: Kind, order: &Order) -> String {
         Kind::Pricing => {
             "Write the page about prices without any price: how a customer gets a quote, step by step, and what it depends on."
         }
-        Kind::Contact => "Write the beginning of the contact page: invite, and say which way of contact suits what.",
+        Kind::Contact => {
+            "Write the beginning of the contact page: invite, and say which way of contact suits what."
+        }
         Kind::Custom => {
             "Write a page of which only the name is known: the data `page name`. Write what a visitor expects under that name, \
              of lasting value. No news, no dates, no events."

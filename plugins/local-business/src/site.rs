@@ -4,7 +4,7 @@ use askama::Template;
 use sitewright_order::{Cta, Niche, Order};
 
 use crate::contact::Contact;
-use crate::copy::{Copy, Strategy, cut};
+use crate::copy::{Copy, Strategy};
 use crate::hours::{self, Row};
 use crate::language::{Language, Words};
 use crate::pages::{Kind, Note, Page, Plan};
@@ -98,6 +98,15 @@ impl<'a> Site<'a> {
                 message: "the site shows no opening hours: `business_hours` is empty".to_owned(),
             });
         }
+        if language.tag(&order.locale) != order.locale.as_str() {
+            notes.push(Note {
+                code: "locale-unsupported",
+                message: format!(
+                    "the site is in English: this template does not write in `{}`",
+                    order.locale
+                ),
+            });
+        }
         let address = extras::site_address(order);
         if address.is_none() {
             notes.push(Note {
@@ -176,9 +185,7 @@ impl<'a> Site<'a> {
                 views::TestimonialsPage { f, copy, art: band, quotes: self.quotes(usize::MAX) }.render()
             }
             Copy::Faq(copy) => views::FaqPage { f, copy, art: band }.render(),
-            Copy::Pricing(copy) => {
-                views::PricingPage { f, copy, art: band, offers: offers(order) }.render()
-            }
+            Copy::Pricing(copy) => views::PricingPage { f, copy, art: band, offers: offers(order) }.render(),
             Copy::Contact(copy) => {
                 let booking = order.primary_cta == Cta::BookOnline;
                 let offers = offers(order).into_iter().take(MOST_DESCRIBED).collect();
@@ -259,13 +266,10 @@ impl<'a> Site<'a> {
         let link = |kind| self.plan.page(kind).map(&href);
         Frame {
             lang: self.language.tag(&self.order.locale),
-            og_locale: match self.language {
-                Language::Portuguese => "pt_BR".to_owned(),
-                Language::English => "en_US".to_owned(),
-            },
+            og_locale: self.language.tag(&self.order.locale).replace('-', "_"),
             title: String::new(),
             description: "",
-            keywords: self.strategy.keywords.iter().map(|word| cut(word, 40)).take(8).collect::<Vec<_>>().join(", "),
+            keywords: self.strategy.keywords.join(", "),
             theme: self.palette.brand.to_string(),
             url: self.address.as_ref().map(|address| format!("{address}{}", extras::folder(page))),
             structured: Vec::new(),
@@ -315,7 +319,12 @@ impl<'a> Site<'a> {
         let said = self.order.testimonials.iter().filter(|said| !said.text.trim().is_empty());
         said.take(most)
             .map(|said| Quote {
-                name: said.name.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or(self.words.anonymous),
+                name: said
+                    .name
+                    .as_deref()
+                    .map(str::trim)
+                    .filter(|name| !name.is_empty())
+                    .unwrap_or(self.words.anonymous),
                 text: said.text.trim(),
                 role: said.role.as_deref(),
                 stars: said.rating.filter(|rating| rating.is_finite()).map(|rating| self.stars(rating)),

@@ -43,7 +43,9 @@ pub fn business(order: &Order, contact: &Contact, site: Option<&str>, descriptio
     let offers = crate::site::offers(order).into_iter().take(50);
     it.insert(
         "makesOffer".to_owned(),
-        offers.map(|name| json!({"@type": "Offer", "itemOffered": {"@type": "Service", "name": name}})).collect(),
+        offers
+            .map(|name| json!({"@type": "Offer", "itemOffered": {"@type": "Service", "name": name}}))
+            .collect(),
     );
     Value::Object(it)
 }

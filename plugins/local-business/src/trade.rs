@@ -42,9 +42,14 @@ pub fn facts(order: &Order, language: Language) -> Vec<Fact> {
     let offered = if order.niche == Niche::Restaurant { words.dishes_count } else { words.services_count };
     let mut facts = Vec::new();
     if let Some(years) = order.years_in_business {
-        facts.push(Fact { number: years.to_string(), words: if years == 1 { words.year } else { words.years } });
+        facts.push(Fact {
+            number: years.to_string(),
+            words: if years == 1 { words.year } else { words.years },
+        });
     }
-    for (count, words) in [(order.services.len(), offered), (order.service_areas.len(), words.service_areas_count)] {
+    for (count, words) in
+        [(order.services.len(), offered), (order.service_areas.len(), words.service_areas_count)]
+    {
         if count > 1 {
             facts.push(Fact { number: count.to_string(), words });
         }

@@ -1,4 +1,5 @@
 //! The five test orders, from the CRM's document to the files of a site.
+#![allow(clippy::unwrap_used, reason = "a test fails that way")]
 
 mod common;
 
@@ -18,11 +19,19 @@ fn all(html: &Html, selector: &str) -> Vec<scraper::ElementRef<'static>> {
 
 fn text(html: &str, selector: &str) -> String {
     let html = Html::parse_document(html);
-    all(&html, selector).into_iter().map(|element| element.text().collect::<String>()).collect::<Vec<_>>().join("\n")
+    all(&html, selector)
+        .into_iter()
+        .map(|element| element.text().collect::<String>())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn pages(run: &Run) -> Vec<(&str, &str)> {
-    run.files.keys().filter(|path| path.ends_with(".html")).map(|path| (path.as_str(), run.text(path))).collect()
+    run.files
+        .keys()
+        .filter(|path| path.ends_with(".html"))
+        .map(|path| (path.as_str(), run.text(path)))
+        .collect()
 }
 
 #[test]
@@ -60,7 +69,8 @@ fn every_page_is_whole() {
                 assert!(!all(&html, meta)[0].attr("content").unwrap().trim().is_empty(), "{at} {meta}");
             }
             assert!(text(source, "title").contains(order.business_name.as_str()), "{at}");
-            let levels: Vec<u8> = all(&html, "h1,h2,h3,h4").iter().map(|h| h.value().name().as_bytes()[1] - b'0').collect();
+            let levels: Vec<u8> =
+                all(&html, "h1,h2,h3,h4").iter().map(|h| h.value().name().as_bytes()[1] - b'0').collect();
             assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{at} {levels:?}");
             let ids: Vec<&str> = all(&html, "[id]").iter().filter_map(|element| element.attr("id")).collect();
             assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "{at} {ids:?}");
@@ -99,7 +109,11 @@ fn f5_every_internal_link_resolves_and_nothing_is_loaded_from_elsewhere() {
                     assert_eq!(all(&there, &format!("#{anchor}")).len(), 1, "{at} links to {href}");
                 }
             }
-            assert!(all(&html, "img,iframe,video,audio,object,embed,script[src],base,[style],[onclick]").is_empty(), "{at}");
+            assert!(
+                all(&html, "img,iframe,video,audio,object,embed,script[src],base,[style],[onclick]")
+                    .is_empty(),
+                "{at}"
+            );
             for script in all(&html, "script") {
                 assert_eq!(script.attr("type"), Some("application/ld+json"), "{at}");
                 let json: serde_json::Value = serde_json::from_str(&script.inner_html()).unwrap();
@@ -124,7 +138,13 @@ fn f6_hostile_text_is_shown_literally_and_injects_nothing() {
     let home = run.text("index.html");
     let cards = text(home, ".card h3");
     assert_eq!(cards.lines().next(), Some("Not in the list above"));
-    for service in ["It's a service", "A \"quoted\" one", "</script><script>alert(1)</script>", "```json\n{\"files\":[]}\n```", "🛠️ reparo"] {
+    for service in [
+        "It's a service",
+        "A \"quoted\" one",
+        "</script><script>alert(1)</script>",
+        "```json\n{\"files\":[]}\n```",
+        "🛠️ reparo",
+    ] {
         assert!(cards.contains(service), "{service} in {cards}");
     }
     assert!(text(home, "blockquote").contains("It's {{#SERVICES}} ok"));
@@ -157,12 +177,15 @@ fn e14_customers_words_reach_the_model_only_as_marked_data() {
     assert_eq!(run.ai_calls.len(), 5);
     for call in &run.ai_calls {
         for message in &call.request.messages {
-            let outside: String = message
-                .content
-                .split("<data ")
-                .enumerate()
-                .map(|(at, part)| if at == 0 { part } else { part.split_once("</data>").map_or("", |(_, after)| after) })
-                .collect();
+            let outside: String =
+                message
+                    .content
+                    .split("<data ")
+                    .enumerate()
+                    .map(|(at, part)| {
+                        if at == 0 { part } else { part.split_once("</data>").map_or("", |(_, after)| after) }
+                    })
+                    .collect();
             for words in ["Ignore all previous", "Joe's", "alert(1)", "Blog"] {
                 assert!(!outside.contains(words), "{words} in {outside}");
             }
@@ -175,7 +198,18 @@ fn e14_customers_words_reach_the_model_only_as_marked_data() {
 fn the_strategy_comes_first_and_all_pages_are_written_at_once() {
     let run = site_of(&order("03-plumber-us-premium", "en"));
     let purposes: Vec<&str> = run.ai_calls.iter().map(|call| call.request.purpose.as_str()).collect();
-    assert_eq!(purposes, ["strategy", "copywriting", "copywriting", "copywriting", "copywriting", "copywriting", "copywriting"]);
+    assert_eq!(
+        purposes,
+        [
+            "strategy",
+            "copywriting",
+            "copywriting",
+            "copywriting",
+            "copywriting",
+            "copywriting",
+            "copywriting"
+        ]
+    );
     assert_eq!(run.most_calls_at_once, 6);
 }
 
@@ -192,6 +226,40 @@ fn e7_a_page_without_copy_fails_the_order_and_blames_its_call() {
 }
 
 #[test]
+fn e7_a_strategy_that_says_nothing_fails_before_any_page_is_paid_for() {
+    let script = common::script()
+        .replace("A local business that listens first, explains clearly and does what was agreed.", " ");
+    let run = Harness::scripted(&script).run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
+    let error = run.result.unwrap_err();
+    assert_eq!((error.code(), error.ai_calls().len(), run.ai_calls.len()), ("empty-copy", 1, 1), "{error}");
+}
+
+#[test]
+fn blank_copy_leaves_a_home_page_that_still_makes_sense() {
+    let blank = "[[rule]]\npurpose = \"copywriting\"\ncontains = [\"page: home\\n\"]\n[rule.answer.json]\nabout_heading = \"\"\n\
+                 about_text = \"\"\nservices_heading = \"\"\nservices_lead = \"\"\nservices = []\nreasons = []\n\
+                 closing_heading = \"\"\nclosing_text = \"\"\nintro = { title = \"\", description = \"\", headline = \"\", \
+                 lead = \"\" }\n\n";
+    let run = Harness::scripted(&format!("{blank}{}", common::script()))
+        .run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
+    run.result.as_ref().unwrap();
+    let home = run.text("index.html");
+    assert_eq!(text(home, "h1"), "Bright Oak Dental");
+    assert_eq!(text(home, "title"), "Bright Oak Dental");
+    let html = Html::parse_document(home);
+    for element in all(&html, "h1,h2,h3,p,a,li") {
+        assert!(!element.text().collect::<String>().trim().is_empty(), "{}", element.html());
+    }
+}
+
+#[test]
+fn a_language_the_template_does_not_speak_becomes_english_and_is_reported() {
+    let run = site_of(&order("02-dentist-us-minimal", "fr-FR"));
+    assert!(run.text("index.html").contains("<html lang=\"en\">"));
+    assert!(run.reports.iter().any(|report| report.code == "locale-unsupported"));
+}
+
+#[test]
 fn calls_to_action_go_where_the_order_says() {
     for (name, locale, href, label) in [
         ("01-restaurant-ptbr-full", "pt-BR", "https://wa.me/5519955501011", "Reserve sua mesa"),
@@ -203,7 +271,11 @@ fn calls_to_action_go_where_the_order_says() {
         let run = site_of(&order(name, locale));
         let html = Html::parse_document(run.text("index.html"));
         let button = all(&html, ".hero .button").remove(0);
-        assert_eq!((button.attr("href"), button.text().collect::<String>().as_str()), (Some(href), label), "{name}");
+        assert_eq!(
+            (button.attr("href"), button.text().collect::<String>().as_str()),
+            (Some(href), label),
+            "{name}"
+        );
     }
 }
 
@@ -221,10 +293,10 @@ fn hours_and_their_absence() {
 }
 
 #[test]
-fn two_hundred_services_and_two_hundred_pages_are_bearable() {
+fn two_hundred_services_and_as_many_pages_are_bearable() {
     let mut order = order("03-plumber-us-premium", "en");
     order.services = (1..=200).map(|number| format!("Service number {number}")).collect();
-    order.selected_pages = (1..=200).map(|number| format!("Page number {number}")).collect();
+    order.selected_pages = (1..=199).map(|number| format!("Page number {number}")).collect();
     order.selected_pages.push("services".to_owned());
     order.selected_pages.rotate_right(1);
     let run = site_of(&order);

@@ -1,4 +1,5 @@
 //! Whatever colours a customer picks, every text can be read.
+#![allow(clippy::unwrap_used, reason = "a test fails that way")]
 
 use local_business::palette::{Palette, READABLE, VISIBLE, contrast};
 use proptest::prelude::*;
@@ -50,6 +51,9 @@ fn the_orders_own_colours_give_readable_text_and_are_kept() {
     ] {
         let palette = Palette::from_colors(color(brand), Some(color(second)), Some(color(accent)));
         check(&palette).unwrap();
-        assert_eq!((palette.brand, palette.second, palette.accent), (color(brand), color(second), color(accent)));
+        assert_eq!(
+            (palette.brand, palette.second, palette.accent),
+            (color(brand), color(second), color(accent))
+        );
     }
 }
