@@ -307,6 +307,79 @@ fn two_hundred_services_and_as_many_pages_are_bearable() {
 }
 
 #[test]
+fn page_names_are_understood_in_both_languages() {
+    let mut order = order("01-restaurant-ptbr-full", "pt-BR");
+    for (locale, typed, slugs) in [
+        (
+            "pt-BR",
+            [
+                "INÍCIO",
+                "Quem somos",
+                "Serviços",
+                "Galeria de fotos",
+                "Avaliações",
+                "Dúvidas",
+                "Preços",
+                "Fale conosco",
+                "Nossa adega",
+            ],
+            [
+                "",
+                "sobre",
+                "cardapio",
+                "galeria",
+                "depoimentos",
+                "perguntas-frequentes",
+                "orcamento",
+                "nossa-adega",
+                "contato",
+            ],
+        ),
+        (
+            "en",
+            [
+                "homepage",
+                "Our story",
+                "menu",
+                "Portfolio",
+                "reviews",
+                "Questions",
+                "prices",
+                "Contact us",
+                "Our cellar",
+            ],
+            ["", "about", "menu", "gallery", "testimonials", "faq", "pricing", "our-cellar", "contact"],
+        ),
+    ] {
+        order.locale = locale.parse().unwrap();
+        order.selected_pages = typed.iter().map(|name| (*name).to_owned()).collect();
+        let plan = local_business::pages::Plan::of(&order);
+        let planned: Vec<&str> = plan.pages.iter().map(|page| page.slug.as_str()).collect();
+        assert_eq!(planned, slugs, "{locale}");
+        let run = site_of(&order);
+        assert_eq!(pages(&run).len(), slugs.len() + 1, "{locale}");
+    }
+}
+
+#[test]
+fn f1_no_typed_page_name_becomes_an_unsafe_path() {
+    let mut order = order("02-dentist-us-minimal", "en");
+    for name in ["../../etc/passwd", "a/b", "C:\\x", "<b>", "{{X}}", "..", "\u{0}", "💾", "Privacy policy"]
+    {
+        order.selected_pages = vec![name.to_owned()];
+        let plan = local_business::pages::Plan::of(&order);
+        assert_eq!(plan.pages.len(), 2, "{name}");
+        assert_eq!(plan.notes[0].code, "page-unknown", "{name}");
+    }
+    for (name, slug) in
+        [("CON", "con-page"), ("Assets & more", "assets-more"), ("  Ação São João! ", "acao-sao-joao")]
+    {
+        order.selected_pages = vec![name.to_owned()];
+        assert_eq!(local_business::pages::Plan::of(&order).pages[1].slug, slug);
+    }
+}
+
+#[test]
 fn the_same_order_makes_the_same_bytes() {
     let order = order("01-restaurant-ptbr-full", "pt-BR");
     assert_eq!(site_of(&order).files, site_of(&order).files);
