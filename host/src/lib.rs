@@ -1,6 +1,31 @@
 //! Sitewright turns website orders into finished websites: sandboxed wasm templates make the pages, AI models write the
 //! copy, and whatever goes wrong leaves one complete record.
+//!
+//! | room | its question |
+//! |---|---|
+//! | [`order`] | what was asked? |
+//! | [`plugin`] | which templates are there, and what may they use? |
+//! | [`interface`] | what do a template's calls do? |
+//! | [`ai`] | who answers its AI calls? |
+//! | [`site`] | is what it made a website, and where does it go? |
+//! | [`run`] | one order through one instance: the boundary that gives one outcome |
+//! | [`failure`] | what went wrong, whole? |
+//! | [`config`], [`cli`], [`telemetry`], [`http`] | what the operator sets, calls and reads |
+//!
+//! Data flows one way: an order document becomes an [`order::OrderSnapshot`], [`run::attempt`] makes a [`run::Outcome`] of it: a
+//! release, or one [`failure::FailureRecord`].
 
+pub mod ai;
+pub mod build;
+pub mod cli;
+pub mod config;
+pub mod failure;
+pub mod http;
+pub mod interface;
 pub mod message;
 pub mod order;
+pub mod plugin;
+pub mod run;
 pub mod schema;
+pub mod site;
+pub mod telemetry;

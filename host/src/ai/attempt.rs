@@ -1,0 +1,208 @@
+//! One try of one candidate: its time, its checks, and what is kept of it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use super::advice::{self, Place};
+use super::completion::{Completion, Usage};
+use super::error::{AiErrorKind, Attempt, AttemptOutcome, HttpDetail};
+use super::gateway::CallContext;
+use super::json::{self, JsonProblem};
+use super::provider::{self, Failure, Prompt, Provider, Reply};
+use super::request::{Format, Request};
+use super::transport::Transport;
+use crate::message;
+use crate::message::Message;
+
+/// Most characters of a provider's words in a message; more of them stands in the excerpt.
+const MAX_DETAIL_CHARS: usize = 800;
+
+/// One provider and model of a route, ready to be called.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) provider_name: String,
+    pub(super) provider: Arc<Provider>,
+    pub(super) model: String,
+    pub(super) max_output_tokens: Option<u32>,
+    pub(super) temperature: Option<f32>,
+}
+
+/// A failed attempt with all it takes to make an error of it.
+pub(super) struct Failed {
+    pub(super) failure: Failure,
+    pub(super) message: Message,
+}
+
+impl Candidate {
+    /// One try. Around it is the place of retries and limits; after its check, that of the one re-ask with the schema error.
+    pub(super) async fn attempt(
+        &self,
+        route: &str,
+        request: &Request,
+        call: CallContext,
+        transport: &Transport,
+    ) -> (Attempt, Result<(Completion, Option<String>), Failed>) {
+        let span = tracing::info_span!(
+            "ai_attempt",
+            gen_ai.operation.name = "chat",
+            gen_ai.provider.name = self.provider.kind(),
+            gen_ai.request.model = self.model.as_str(),
+            gen_ai.response.model = Empty,
+            gen_ai.usage.input_tokens = Empty,
+            gen_ai.usage.output_tokens = Empty,
+            error.type = Empty,
+            provider = self.provider_name.as_str(),
+            route,
+            purpose = request.purpose.as_str(),
+            call = %call.call_id,
+        );
+        let mut attempt = self.begun();
+        let begin = Instant::now();
+        let checked = async {
+            let reply = self.timed(request, call.deadline, transport).await?;
+            checked(reply, &request.format)
+        };
+        let result = checked.instrument(span.clone()).await;
+        attempt.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let result = match result {
+            Ok((reply, raw)) => {
+                attempt.usage = reply.usage;
+                attempt.status = Some(reply.http.status);
+                attempt.request_id = reply.http.request_id;
+                let completion = Completion {
+                    content: reply.content,
+                    finish_reason: reply.finish_reason,
+                    usage: reply.usage,
+                    provider: self.provider_name.clone(),
+                    model: reply.model.unwrap_or_else(|| self.model.clone()),
+                    call_id: call.call_id,
+                };
+                span.record("gen_ai.response.model", completion.model.as_str());
+                Ok((completion, raw))
+            }
+            Err(failure) => {
+                let failed = self.described(route, failure);
+                attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
+                attempt.usage = failed.failure.usage;
+                attempt.message = Some(failed.message.clone());
+                if let Some(http) = &failed.failure.http {
+                    attempt.status = Some(http.status);
+                    attempt.request_id.clone_from(&http.request_id);
+                    attempt.body_excerpt.clone_from(&http.body_excerpt);
+                }
+                span.record("error.type", failed.failure.kind.as_str());
+                span.in_scope(|| tracing::warn!(reason = %failed.message, "an AI attempt failed"));
+                Err(failed)
+            }
+        };
+        span.record("gen_ai.usage.input_tokens", attempt.usage.input_tokens);
+        span.record("gen_ai.usage.output_tokens", attempt.usage.output_tokens);
+        (attempt, result)
+    }
+
+    /// The provider's answer within the smaller of its own limit and what remains to the deadline (catalogue C8).
+    async fn timed(
+        &self,
+        request: &Request,
+        deadline: Instant,
+        transport: &Transport,
+    ) -> Result<Reply, Failure> {
+        let prompt = Prompt {
+            request,
+            model: &self.model,
+            max_output_tokens: self.max_output_tokens.into_iter().chain(request.max_output_tokens).min(),
+            temperature: request.temperature.or(self.temperature),
+        };
+        let begin = Instant::now();
+        let limit = self.provider.call_limit();
+        let own = begin.checked_add(limit).filter(|own| *own <= deadline);
+        match tokio::time::timeout_at(own.unwrap_or(deadline), self.provider.call(prompt, transport)).await {
+            Ok(result) => result,
+            Err(_) => Err(out_of_time(limit, own.is_some(), begin.elapsed())),
+        }
+    }
+
+    fn begun(&self) -> Attempt {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Attempt {
+            provider: self.provider_name.clone(),
+            model: self.model.clone(),
+            started_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            status: None,
+            request_id: None,
+            body_excerpt: None,
+            duration_ms: 0,
+            outcome: AttemptOutcome::Succeeded,
+            message: None,
+            usage: Usage::default(),
+        }
+    }
+
+    /// The record of a candidate that a probe leaves alone.
+    pub(super) fn not_asked(&self) -> Attempt {
+        let place = self.provider.place();
+        Attempt { message: Some(message!("the script {place} is loaded; it was not asked")), ..self.begun() }
+    }
+
+    /// Removes keys from everything the failure carries, cuts the excerpt, and finds the words.
+    fn described(&self, route: &str, mut failure: Failure) -> Failed {
+        let redactor = self.provider.redactor();
+        // Cut only after redaction: half a key is still too much of it.
+        let detail = redactor.redact(&failure.detail);
+        failure.detail = match detail.char_indices().nth(MAX_DETAIL_CHARS) {
+            Some((end, _)) => format!("{}...", &detail[..end]),
+            None => detail.into_owned(),
+        };
+        if let Some(http) = &mut failure.http {
+            let clean = |text: String| provider::cut_excerpt(&redactor.redact(&text)).to_owned();
+            http.body_excerpt = http.body_excerpt.take().map(clean);
+            http.request_id = http.request_id.take().map(|id| redactor.redact(&id).into_owned());
+        }
+        let clean = |cause: &Message| Message::new(redactor.redact(cause.as_str()));
+        failure.causes = failure.causes.iter().filter_map(clean).collect();
+        let place = Place { route, provider: &self.provider_name, model: &self.model, at: &self.provider };
+        let message = advice::message(&place, &failure);
+        Failed { failure, message }
+    }
+}
+
+fn out_of_time(limit: Duration, own_limit_fired: bool, waited: Duration) -> Failure {
+    let limit = limit.as_millis();
+    if own_limit_fired {
+        return Failure::new(
+            AiErrorKind::Timeout,
+            format!("no whole answer within its limit of {limit} ms (call_ms)"),
+        );
+    }
+    let waited = waited.as_millis();
+    let detail = format!(
+        "the order's deadline passed after {waited} ms of this call, before the call's own limit of {limit} ms"
+    );
+    Failure::new(AiErrorKind::Cancelled, detail)
+}
+
+/// The reply with its JSON checked, and the raw reply when the JSON was only a part of it.
+fn checked(reply: Reply, format: &Format) -> Result<(Reply, Option<String>), Failure> {
+    let schema = match format {
+        Format::Text => return Ok((reply, None)),
+        Format::Json => None,
+        Format::JsonSchema(schema) => Some(schema),
+    };
+    let (kind, detail) = match json::extract(&reply.content, schema) {
+        Ok(json) if json.len() == reply.content.len() => return Ok((reply, None)),
+        Ok(json) => {
+            let json = json.to_owned();
+            let raw = reply.content;
+            return Ok((Reply { content: json, ..reply }, Some(raw)));
+        }
+        Err(JsonProblem::Malformed(detail)) => (AiErrorKind::Malformed, detail),
+        Err(JsonProblem::Mismatch(detail)) => (AiErrorKind::SchemaMismatch, detail),
+    };
+    // What the model wrote says more than the envelope around it.
+    let http = HttpDetail { body_excerpt: provider::excerpt(reply.content.as_bytes()), ..reply.http };
+    Err(Failure::new(kind, detail).with_http(http).with_usage(reply.usage))
+}

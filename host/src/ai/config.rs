@@ -1,0 +1,267 @@
+//! The AI part of the configuration, as the operator writes it.
+//!
+//! ```toml
+//! [ai.providers.local]
+//! kind = "openai"
+//! base_url = "http://127.0.0.1:18080/v1"
+//! api_key_env = "LOCAL_AI_KEY"
+//!
+//! [ai.routes.default]
+//! try = [{ provider = "local", model = "some-model" }]
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::message;
+use crate::message::Message;
+
+/// Providers and routes. Holds no secret: only where to find them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AiConfig {
+    /// Who can answer, by a name of the operator's choice.
+    pub providers: BTreeMap<String, ProviderConfig>,
+    /// Who answers for a purpose. The route `default` serves purposes without one of their own.
+    pub routes: BTreeMap<String, RouteConfig>,
+}
+
+/// One provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ProviderConfig {
+    /// OpenAI's chat completions, and whoever speaks the same.
+    Openai(OpenAiConfig),
+    /// Rules in a file instead of a model: for demos, tests and conformance.
+    Scripted(ScriptedConfig),
+}
+
+/// An endpoint that speaks chat completions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAiConfig {
+    /// What stands before `/chat/completions`, with or without a slash at the end: `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// The environment variable that holds the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// The file that holds the key, seen from the configuration file's folder. Blanks and line ends around it do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_file: Option<PathBuf>,
+    /// Milliseconds for name look-up, TCP and TLS together.
+    #[serde(default = "default_connect_ms")]
+    pub connect_ms: u64,
+    /// Milliseconds for one whole attempt, connecting included.
+    #[serde(default = "default_call_ms")]
+    pub call_ms: u64,
+}
+
+/// A script in place of a model: exactly one of the two.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedConfig {
+    /// The script's file, seen from the configuration file's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<PathBuf>,
+    /// The script itself, as TOML text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules_inline: Option<String>,
+    /// Milliseconds for one whole attempt; ends a rule that hangs.
+    #[serde(default = "default_call_ms")]
+    pub call_ms: u64,
+}
+
+/// Who answers for a purpose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteConfig {
+    /// The candidates, best first. The next one is asked when one fails.
+    #[serde(rename = "try")]
+    pub candidates: Vec<CandidateConfig>,
+}
+
+/// One provider and model of a route.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CandidateConfig {
+    /// Name of the provider.
+    pub provider: String,
+    /// Name of the model, as the provider knows it. A scripted provider needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Most tokens of a reply; a request may ask for fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u32>,
+    /// 0.0 to 2.0, for requests that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+}
+
+fn default_connect_ms() -> u64 {
+    10_000
+}
+
+fn default_call_ms() -> u64 {
+    120_000
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConfigProblem {
+    /// The key, from `ai` on: `ai.routes.copywriting.try[0].provider`.
+    pub key: String,
+    /// What is wrong with it, and what would be right.
+    pub message: Message,
+}
+
+impl fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+/// Everything that is wrong with the configuration, at once. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the AI configuration cannot be used: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct ConfigError {
+    /// The problems, by key.
+    pub problems: Vec<ConfigProblem>,
+}
+
+impl AiConfig {
+    /// The route for purposes that have none of their own.
+    pub const DEFAULT_ROUTE: &'static str = "default";
+
+    /// Everything that is wrong without looking at files or the environment. Empty when all is well.
+    pub fn check(&self) -> Vec<ConfigProblem> {
+        let mut problems = Problems::default();
+        for (name, provider) in &self.providers {
+            let key = |field: &str| format!("ai.providers.{name}.{field}");
+            match provider {
+                ProviderConfig::Openai(openai) => openai.check(&key, &mut problems),
+                ProviderConfig::Scripted(scripted) => scripted.check(&key, &mut problems),
+            }
+        }
+        for (name, route) in &self.routes {
+            self.check_route(&format!("ai.routes.{name}"), route, &mut problems);
+        }
+        problems.0
+    }
+
+    fn check_route(&self, key: &str, route: &RouteConfig, problems: &mut Problems) {
+        if route.candidates.is_empty() {
+            problems.add(
+                format!("{key}.try"),
+                message!("the list is empty; name at least one {{ provider, model }}"),
+            );
+        }
+        for (index, candidate) in route.candidates.iter().enumerate() {
+            let key = |field: &str| format!("{key}.try[{index}].{field}");
+            let provider = &candidate.provider;
+            match self.providers.get(provider) {
+                None if self.providers.is_empty() => problems.add(
+                    key("provider"),
+                    message!("there is no provider `{provider}`; describe it in [ai.providers.{provider}]"),
+                ),
+                None => {
+                    let known = self.providers.keys().map(String::as_str).collect::<Vec<_>>().join("`, `");
+                    problems.add(
+                        key("provider"),
+                        message!("there is no provider `{provider}`; there is `{known}`"),
+                    );
+                }
+                Some(ProviderConfig::Openai(_)) if candidate.model.as_deref().is_none_or(is_blank) => {
+                    problems.add(
+                        key("model"),
+                        message!("the model is missing; name one that `{provider}` offers"),
+                    )
+                }
+                Some(_) => {}
+            }
+            if candidate.max_output_tokens == Some(0) {
+                problems.add(key("max_output_tokens"), message!("it is 0; leave it out or give at least 1"));
+            }
+            if let Some(value) = candidate.temperature.filter(|value| !(0.0..=2.0).contains(value)) {
+                problems.add(key("temperature"), message!("it is {value}; it must be between 0.0 and 2.0"));
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<ConfigProblem>);
+
+impl Problems {
+    fn add(&mut self, key: String, message: Message) {
+        self.0.push(ConfigProblem { key, message });
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
+impl OpenAiConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = endpoint(&self.base_url, "chat/completions") {
+            problems.add(key("base_url"), message);
+        }
+        if self.api_key_env.is_some() && self.api_key_file.is_some() {
+            problems.add(
+                key("api_key_file"),
+                message!("both api_key_env and api_key_file are set; keep the one that holds the key"),
+            );
+        }
+        if self.api_key_env.as_deref().is_some_and(|name| is_blank(name) || name.contains(['=', '\0'])) {
+            problems.add(key("api_key_env"), message!("this is no name of an environment variable"));
+        }
+        for (field, value) in [("connect_ms", self.connect_ms), ("call_ms", self.call_ms)] {
+            if value == 0 {
+                problems.add(key(field), message!("it is 0, so every call would fail; give at least 1"));
+            }
+        }
+    }
+}
+
+impl ScriptedConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if self.rules.is_some() == self.rules_inline.is_some() {
+            problems.add(
+                key("rules"),
+                message!("exactly one of `rules` (a file) and `rules_inline` (its text) is needed"),
+            );
+        }
+        if self.call_ms == 0 {
+            problems.add(key("call_ms"), message!("it is 0, so every call would fail; give at least 1"));
+        }
+    }
+}
+
+/// The address of one of an API's endpoints. The base may end with a slash or not, and may already end with the path, as people
+/// paste it; a query (Azure's `api-version`) is kept.
+pub(super) fn endpoint(base_url: &str, path: &str) -> Result<Url, Message> {
+    let mut url = Url::parse(base_url.trim()).map_err(|error| {
+        message!("the text {base_url:?} is no URL ({error}); write it like https://api.openai.com/v1")
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        // The text itself must not be shown: it holds the credentials.
+        return Err(message!(
+            "the URL holds a user name or password; give the key with api_key_env or api_key_file instead"
+        ));
+    }
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err(message!(
+            "the text {base_url:?} is no http or https URL; write it like https://api.openai.com/v1"
+        ));
+    }
+    url.set_fragment(None);
+    let base = url.path().trim_end_matches('/');
+    let base = base.strip_suffix(path).map_or(base, |base| base.trim_end_matches('/'));
+    let full = format!("{base}/{path}");
+    url.set_path(&full);
+    Ok(url)
+}

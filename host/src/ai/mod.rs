@@ -1,0 +1,45 @@
+//! The AI gateway: everything between a template's call and the model.
+//!
+//! A [`Request`] names a purpose; the operator's [`AiConfig`] says which route serves it and which providers and models the
+//! route tries, in order. [`Gateway::complete`] gives a whole, checked [`Completion`] or an [`AiError`] that says what
+//! happened at every attempt and what to do. This part knows nothing of wasm, orders or queues.
+//!
+//! | room | what it answers |
+//! |---|---|
+//! | `request`, `completion`, `error` | what is asked, what comes back, what goes wrong |
+//! | `config`, `secret` | routes and providers as the operator wrote them; keys |
+//! | `ready` | from the configuration to candidates that can be called |
+//! | `gateway` | which candidates are tried, in which order |
+//! | `attempt` | one try: its time, its checks, what is kept of it |
+//! | `provider` | the seam between the gateway and the kinds of providers |
+//! | `openai`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
+//! | `transport` | the only place that sends |
+//! | `json` | strict JSON replies and their schemas |
+//! | `advice`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
+
+mod advice;
+mod attempt;
+mod completion;
+mod config;
+mod error;
+mod gateway;
+mod json;
+mod openai;
+mod provider;
+mod ready;
+mod redact;
+mod request;
+mod retry_after;
+mod scripted;
+mod secret;
+mod transport;
+
+pub use completion::{Completed, Completion, FinishReason, Usage};
+pub use config::{
+    AiConfig, CandidateConfig, ConfigError, ConfigProblem, OpenAiConfig, ProviderConfig, RouteConfig,
+    ScriptedConfig,
+};
+pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, UnknownKind};
+pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
+pub use json::{ReplySchema, SchemaError};
+pub use request::{CallId, CallIdError, ChatMessage, Format, Purpose, PurposeError, Request, Role};

@@ -1,0 +1,184 @@
+//! The meaning of an error, by what the provider says first and by the status otherwise.
+
+use serde_json::Value;
+
+use super::super::error::{AiErrorKind, HttpDetail};
+use super::super::provider::{Failure, HttpReply};
+use super::super::retry_after;
+
+/// What an error body says, whatever its envelope.
+#[derive(Debug, Default)]
+struct Said {
+    message: String,
+    /// `type`, `code` and inner codes, in lower case.
+    words: Vec<String>,
+    /// A numeric code, as OpenRouter and llama.cpp send it.
+    number: Option<u16>,
+}
+
+/// The failure of an answer with an error status.
+pub(super) fn failure(http: &HttpReply) -> Failure {
+    let said = match serde_json::from_slice::<Value>(&http.body) {
+        Ok(value) => said(&value),
+        Err(_) => Said { message: plain(&http.body), ..Said::default() },
+    };
+    classified(http, http.status, &said)
+}
+
+/// The failure of an error inside an answer that calls itself a success.
+pub(super) fn in_success(http: &HttpReply, error: &Value) -> Failure {
+    let said = said(error);
+    let status = said.number.filter(|number| (400..=599).contains(number)).unwrap_or(http.status);
+    classified(http, status, &said)
+}
+
+fn classified(http: &HttpReply, status: u16, said: &Said) -> Failure {
+    let kind = kind(status, said);
+    let delay = retry_after::delay(&http.headers, &said.message, http.received);
+    let should_retry = http.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
+    let retryable = match should_retry.map(str::trim) {
+        Some("true") => true,
+        Some("false") => false,
+        // One request over the whole limit: waiting cannot make it smaller.
+        _ if said.message.to_lowercase().contains("request too large") => false,
+        _ => kind.retryable(),
+    };
+    let retry_after_ms = delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+    Failure { retryable, ..Failure::new(kind, &said.message) }
+        .with_http(HttpDetail { retry_after_ms, ..http.detail() })
+}
+
+fn kind(status: u16, said: &Said) -> AiErrorKind {
+    by_words(said).or_else(|| by_message(status, said)).unwrap_or_else(|| by_status(status))
+}
+
+/// Codes and types are said on purpose, so they count before the status.
+fn by_words(said: &Said) -> Option<AiErrorKind> {
+    said.words.iter().find_map(|word| {
+        Some(match word.as_str() {
+            "invalid_api_key" | "authentication_error" | "invalid_authentication" => AiErrorKind::Auth,
+            "permission_error" | "permission_denied" => AiErrorKind::Permission,
+            "insufficient_quota" | "billing_error" | "billing_not_active" | "billing_hard_limit_reached" => {
+                AiErrorKind::QuotaExhausted
+            }
+            "context_length_exceeded" | "exceed_context_size_error" => AiErrorKind::ContextTooLong,
+            "content_filter" | "content_policy_violation" | "responsibleaipolicyviolation" => {
+                AiErrorKind::ContentFiltered
+            }
+            "model_not_found" | "deploymentnotfound" | "not_found_error" | "notfounderror" => {
+                AiErrorKind::NotFound
+            }
+            "rate_limit_exceeded" | "rate_limit_error" => AiErrorKind::RateLimited,
+            "overloaded_error" | "unavailable_error" | "server_error" | "internal_server_error" => {
+                AiErrorKind::Overloaded
+            }
+            "timeout_error" => AiErrorKind::Timeout,
+            _ => return None,
+        })
+    })
+}
+
+/// Some servers say it only in the text of a 400.
+fn by_message(status: u16, said: &Said) -> Option<AiErrorKind> {
+    if !matches!(status, 400 | 413 | 422) {
+        return None;
+    }
+    let message = said.message.to_lowercase();
+    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    if says(&[
+        "maximum context length",
+        "context size",
+        "context window",
+        "prompt is too long",
+        "context length",
+    ]) {
+        return Some(AiErrorKind::ContextTooLong);
+    }
+    if says(&["not a valid model", "model not found", "unknown model"])
+        || (message.contains("model") && says(&["does not exist", "not found"]))
+    {
+        return Some(AiErrorKind::NotFound);
+    }
+    None
+}
+
+fn by_status(status: u16) -> AiErrorKind {
+    match status {
+        401 => AiErrorKind::Auth,
+        402 => AiErrorKind::QuotaExhausted,
+        403 => AiErrorKind::Permission,
+        404 | 405 | 410 => AiErrorKind::NotFound,
+        408 | 504 | 524 => AiErrorKind::Timeout,
+        413 => AiErrorKind::ContextTooLong,
+        429 => AiErrorKind::RateLimited,
+        400..=499 => AiErrorKind::InvalidRequest,
+        500..=599 => AiErrorKind::Overloaded,
+        _ => AiErrorKind::Other,
+    }
+}
+
+/// Reads an error out of any envelope: `{"error": {...}}`, `{"error": "text"}`, the error itself, a list of one of these,
+/// `{"detail": ...}`.
+fn said(value: &Value) -> Said {
+    match value {
+        Value::Array(items) => items.first().map(said).unwrap_or_default(),
+        Value::String(text) => Said { message: text.trim().to_owned(), ..Said::default() },
+        Value::Object(object) => match object.get("error") {
+            Some(error @ (Value::Object(_) | Value::Array(_))) => said(error),
+            // `{"error": "text"}`, perhaps with a message beside it.
+            Some(Value::String(text)) if !object.contains_key("message") => {
+                said(&Value::String(text.clone()))
+            }
+            _ => of_object(value),
+        },
+        _ => Said::default(),
+    }
+}
+
+fn of_object(error: &Value) -> Said {
+    let inner = ["/code", "/type", "/status", "/innererror/code", "/metadata/error_type"];
+    let mut words = Vec::new();
+    let mut number = None;
+    for pointer in inner {
+        match error.pointer(pointer) {
+            Some(Value::String(word)) => match word.parse() {
+                Ok(code) => number = number.or(Some(code)),
+                Err(_) => words.push(word.to_lowercase()),
+            },
+            Some(Value::Number(code)) => {
+                number = number.or_else(|| code.as_u64().and_then(|code| u16::try_from(code).ok()));
+            }
+            _ => {}
+        }
+    }
+    if error.pointer("/metadata/reasons").is_some_and(Value::is_array) {
+        words.push("content_filter".to_owned());
+    }
+    let texts = ["/message", "/detail/0/msg", "/detail/message", "/detail", "/msg"];
+    let message = texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
+    // OpenRouter hides what the provider behind it said.
+    let raw = error.pointer("/metadata/raw").and_then(Value::as_str).filter(|raw| !raw.is_empty());
+    let message = raw.map_or_else(|| message.trim().to_owned(), |raw| format!("{} ({raw})", message.trim()));
+    Said { message, words, number }
+}
+
+/// The text of a body that is no JSON.
+fn plain(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if text.starts_with('<') { html(text) } else { text.split_whitespace().collect::<Vec<_>>().join(" ") }
+}
+
+/// An HTML page for people: its title when it has one.
+pub(super) fn html(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title").and_then(|at| {
+        let start = at + lower[at..].find('>')? + 1;
+        let end = start + lower[start..].find("</title")?;
+        Some(text[start..end].split_whitespace().collect::<Vec<_>>().join(" "))
+    });
+    match title.filter(|title| !title.is_empty()) {
+        Some(title) => format!("an HTML page ({})", title.chars().take(100).collect::<String>()),
+        None => "an HTML page".to_owned(),
+    }
+}

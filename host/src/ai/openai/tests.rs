@@ -1,0 +1,359 @@
+//! The rows of what OpenAI and its compatibles answer, as bodies: no wire, no clock.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::super::completion::{FinishReason, Usage};
+use super::super::error::AiErrorKind::{self, *};
+use super::super::json::ReplySchema;
+use super::super::provider::{HttpReply, Prompt};
+use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
+use super::{decode, request};
+
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+fn http(status: u16, headers: Headers<'_>, body: impl AsRef<[u8]>) -> HttpReply {
+    let header = |(name, value): &(&str, &str)| {
+        (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
+    };
+    HttpReply {
+        status,
+        headers: headers.iter().map(header).collect::<HeaderMap>(),
+        body: body.as_ref().to_vec(),
+        received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+    }
+}
+
+fn openai(message: &str, kind: Value, param: Value, code: Value) -> String {
+    json!({"error": {"message": message, "type": kind, "param": param, "code": code}}).to_string()
+}
+
+#[test]
+fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
+    let invalid = || json!("invalid_request_error");
+    let rows: Vec<(&str, u16, String, AiErrorKind, bool)> = vec![
+        ("bad key", 401, openai("Incorrect API key provided", invalid(), Value::Null, json!("invalid_api_key")), Auth, false),
+        ("unknown model", 404, openai("The model `m` does not exist", invalid(), Value::Null, json!("model_not_found")), NotFound, false),
+        ("context too long", 400, openai("This model's maximum context length is 8192 tokens", invalid(), json!("messages"), json!("context_length_exceeded")), ContextTooLong, false),
+        ("bad parameter", 400, openai("Invalid value for 'temperature'", invalid(), json!("temperature"), Value::Null), InvalidRequest, false),
+        ("rate limit", 429, openai("Rate limit reached. Please try again in 1.574s.", json!("tokens"), Value::Null, json!("rate_limit_exceeded")), RateLimited, true),
+        ("one request over the limit", 429, openai("Request too large for m on tokens per min", json!("tokens"), Value::Null, json!("rate_limit_exceeded")), RateLimited, false),
+        ("no money", 429, openai("You exceeded your current quota", json!("insufficient_quota"), Value::Null, json!("insufficient_quota")), QuotaExhausted, false),
+        ("server error", 500, openai("The server had an error", json!("server_error"), Value::Null, Value::Null), Overloaded, true),
+        ("overloaded", 503, String::new(), Overloaded, true),
+        ("forbidden", 403, openai("Project does not have access to model", Value::Null, Value::Null, Value::Null), Permission, false),
+        ("numeric code", 401, json!({"error": {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}}).to_string(), Auth, false),
+        ("no credit", 402, json!({"error": {"code": 402, "message": "Insufficient credits"}}).to_string(), QuotaExhausted, false),
+        ("moderation", 403, json!({"error": {"code": 403, "message": "flagged", "metadata": {"reasons": ["violence"]}}}).to_string(), ContentFiltered, false),
+        ("model in a 400", 400, json!({"error": {"code": 400, "message": "x/y is not a valid model ID"}}).to_string(), NotFound, false),
+        ("loading", 503, json!({"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}).to_string(), Overloaded, true),
+        ("context, own type", 400, json!({"error": {"code": 400, "message": "the request exceeds the available context size", "type": "exceed_context_size_error"}}).to_string(), ContextTooLong, false),
+        ("context, in words", 400, json!({"object": "error", "message": "This model's maximum context length is 10 tokens", "type": "BadRequestError", "code": 400}).to_string(), ContextTooLong, false),
+        ("Azure filter", 400, json!({"error": {"message": "filtered", "code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}).to_string(), ContentFiltered, false),
+        ("Azure inner filter", 400, json!({"error": {"message": "filtered", "code": null, "innererror": {"code": "ResponsibleAIPolicyViolation"}}}).to_string(), ContentFiltered, false),
+        ("plain string", 404, json!({"error": "model 'm' not found"}).to_string(), NotFound, false),
+        ("one-element list", 401, json!([{"error": {"message": "no key"}}]).to_string(), Auth, false),
+        ("detail", 422, json!({"detail": [{"msg": "field required"}]}).to_string(), InvalidRequest, false),
+        ("HTML", 502, "<html><head><title>502 Bad Gateway</title></head></html>".to_owned(), Overloaded, true),
+        ("gateway time-out", 504, "upstream request timeout".to_owned(), Timeout, true),
+        ("cut error body", 429, "{\"error\": {\"mess".to_owned(), RateLimited, true),
+        ("teapot", 418, "short and stout".to_owned(), InvalidRequest, false),
+    ];
+    for (name, status, body, kind, retryable) in rows {
+        let failure = decode(&http(status, &[("x-request-id", "req_1")], &body)).unwrap_err();
+        assert_eq!((failure.kind, failure.retryable), (kind, retryable), "{name}: {failure:?}");
+        let detail = failure.http.unwrap();
+        assert_eq!((detail.status, detail.request_id.as_deref()), (status, Some("req_1")), "{name}");
+        assert_eq!(detail.body_excerpt, Some(body).filter(|body| !body.is_empty()), "{name}");
+    }
+    let page = decode(&http(502, &[], "<html><title>502 Bad\n Gateway</title>")).unwrap_err();
+    assert_eq!(page.detail, "an HTML page (502 Bad Gateway)");
+    let octets = http(
+        402,
+        &[("content-type", "application/octet-stream")],
+        openai("Insufficient Balance", json!("unknown_error"), Value::Null, json!("invalid_request_error")),
+    );
+    assert_eq!(decode(&octets).unwrap_err().detail, "Insufficient Balance");
+    let behind = json!({"error": {"code": 429, "message": "Provider returned error", "metadata": {"raw": "slow down"}}});
+    assert_eq!(
+        decode(&http(429, &[], behind.to_string())).unwrap_err().detail,
+        "Provider returned error (slow down)"
+    );
+}
+
+#[test]
+fn a_request_id_is_found_under_every_name() {
+    for name in
+        ["x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-generation-id", "cf-ray"]
+    {
+        let failure = decode(&http(500, &[(name, "id-1")], "")).unwrap_err();
+        assert_eq!(failure.http.unwrap().request_id.as_deref(), Some("id-1"), "{name}");
+    }
+}
+
+#[test]
+fn the_wait_is_read_in_every_spelling_and_order() {
+    // 2027-01-15T08:00:00Z is second 1,800,000,000.
+    let rows: &[(Headers<'_>, &str, Option<u64>)] = &[
+        (&[("retry-after-ms", "1500"), ("retry-after", "9")], "", Some(1500)),
+        (&[("retry-after", "2")], "try again in 9s", Some(2000)),
+        (&[("retry-after", "0.5")], "", Some(500)),
+        (&[("retry-after", "Fri, 15 Jan 2027 08:00:30 GMT")], "", Some(30_000)),
+        (&[("retry-after", "Fri, 15 Jan 2027 07:00:00 GMT")], "", Some(0)),
+        (&[("retry-after", "soon")], "Please try again in 1.574s. Visit", Some(1574)),
+        (&[], "Please try again in 644ms.", Some(644)),
+        (&[], "Please try again in 6m0s.", Some(360_000)),
+        (&[], "Try again in 1h2m3.5s", Some(3_723_500)),
+        (&[], "Please retry after 20 seconds.", Some(20_000)),
+        (&[], "Please try again later", None),
+        (&[("retry-after", "-1")], "", None),
+        (&[("retry-after", "1e300")], "", None),
+        (&[("retry-after", "99999999")], "", Some(86_400_000)),
+    ];
+    for (headers, message, wait) in rows {
+        let body = json!({"error": {"message": message}}).to_string();
+        let failure = decode(&http(429, headers, body)).unwrap_err();
+        assert_eq!(failure.http.unwrap().retry_after_ms, *wait, "{headers:?} {message}");
+    }
+}
+
+#[test]
+fn x_should_retry_overrides_the_status() {
+    for (status, header, retryable) in [(500, "false", false), (400, "true", true), (429, "maybe", true)] {
+        let failure = decode(&http(status, &[("x-should-retry", header)], "")).unwrap_err();
+        assert_eq!(failure.retryable, retryable, "{status} {header}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever comes, the answer is a reply with content or a failure: nothing panics.
+    #[test]
+    fn any_bytes_have_a_meaning(status in 100_u16..600, body: Vec<u8>) {
+        if let Ok(reply) = decode(&http(status, &[], body)) {
+            assert!(!reply.content.trim().is_empty());
+        }
+    }
+
+    /// The same with bytes that come close to the protocol.
+    #[test]
+    fn any_json_of_the_shape_has_a_meaning(
+        status in proptest::sample::select(vec![200_u16, 400, 401, 429, 500]),
+        key in proptest::sample::select(vec!["error", "choices", "message", "detail", "usage"]),
+        value in proptest::sample::select(vec!["null", "1", "-1", "\"x\"", "[]", "[1]", "[{}]", "{}", "[[]]", "[null]",
+            r#"[{"message":1}]"#, r#"[{"message":{"content":[1]}}]"#, r#"{"code":99999}"#, r#"{"code":-1}"#]),
+        text in "(try again in )?[0-9.]{0,400}(ms|s|h|<title>|</title)?.{0,20}",
+    ) {
+        let body = format!(r#"{{"{key}":{value},"message":{}}}"#, Value::from(text.as_str()));
+        for body in [body, text, format!("<{key}")] {
+            if let Ok(reply) = decode(&http(status, &[], body)) {
+                assert!(!reply.content.trim().is_empty());
+            }
+        }
+    }
+}
+
+fn answer(message: Value, finish: Value) -> String {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "model": "m-2026", "newer": {"field": 1},
+        "choices": [{"index": 0, "message": message, "finish_reason": finish, "logprobs": null}],
+        "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    })
+    .to_string()
+}
+
+#[test]
+fn a_reply_is_its_text_its_model_and_its_tokens() {
+    let rows = [
+        (json!("hello"), json!("stop"), FinishReason::Stop),
+        (json!("hello"), Value::Null, FinishReason::Stop),
+        (json!("hello"), json!("something-new"), FinishReason::Other),
+        (
+            json!([{"type": "text", "text": "hel"}, {"type": "text", "text": "lo"}, {"type": "new"}]),
+            json!("stop"),
+            FinishReason::Stop,
+        ),
+    ];
+    for (content, finish, reason) in rows {
+        let headers = [("retry-after", "5"), ("x-request-id", "req_1")];
+        let reply =
+            decode(&http(200, &headers, answer(json!({"role": "assistant", "content": content}), finish)))
+                .unwrap();
+        assert_eq!((reply.content.as_str(), reply.finish_reason), ("hello", reason));
+        assert_eq!(reply.usage, Usage { input_tokens: Some(11), output_tokens: Some(7) });
+        assert_eq!(reply.model.as_deref(), Some("m-2026"));
+        assert_eq!(reply.http.request_id.as_deref(), Some("req_1"));
+        assert_eq!(reply.http.retry_after_ms, None, "a success can carry retry-after; it means nothing");
+    }
+    let bare = decode(&http(200, &[], r#"{"choices":[{"message":{"content":"x"}}]}"#)).unwrap();
+    assert_eq!((bare.usage, bare.model), (Usage::default(), None));
+}
+
+#[test]
+fn e4_e7_a_success_that_is_none_has_a_kind_of_its_own() {
+    let said = |content: Value| json!({"role": "assistant", "content": content});
+    let rows = [
+        ("cut", answer(said(json!("half a sen")), json!("length")), Truncated),
+        ("thinking used the budget", answer(said(json!("")), json!("length")), Truncated),
+        ("filtered", answer(said(json!("so far")), json!("content_filter")), ContentFiltered),
+        ("refused", answer(json!({"content": null, "refusal": "I cannot"}), json!("stop")), ContentFiltered),
+        (
+            "refused in a part",
+            answer(said(json!([{"type": "refusal", "refusal": "no"}])), json!("stop")),
+            ContentFiltered,
+        ),
+        ("empty", answer(said(json!("")), json!("stop")), Empty),
+        ("blank", answer(said(json!(" \n\t ")), json!("stop")), Empty),
+        ("null", answer(said(Value::Null), json!("stop")), Empty),
+        ("a tool call nobody asked for", answer(said(Value::Null), json!("tool_calls")), Empty),
+        ("no choice", json!({"choices": []}).to_string(), Empty),
+        ("no message", json!({"choices": [{"finish_reason": "stop"}]}).to_string(), Empty),
+        ("no body", String::new(), Empty),
+        ("HTML", "<!doctype html><title>Welcome</title>".to_owned(), Protocol),
+        ("JSON that ends early", r#"{"choices":[{"message":{"content":"Hel"#.to_owned(), Protocol),
+        ("JSON of something else", r#"{"hello":"world"}"#.to_owned(), Protocol),
+        ("a list", "[1]".to_owned(), Protocol),
+        ("text", "ok".to_owned(), Protocol),
+        ("a stream", "data: {\"choices\":[]}\n\ndata: [DONE]\n\n".to_owned(), Protocol),
+        (
+            "error inside a 200",
+            json!({"error": {"code": 429, "message": "slow down"}}).to_string(),
+            RateLimited,
+        ),
+        (
+            "its code as text",
+            json!({"error": {"code": "502", "message": "bad upstream"}}).to_string(),
+            Overloaded,
+        ),
+        ("its type only", json!({"error": {"type": "server_error", "message": "x"}}).to_string(), Overloaded),
+        ("nothing known of it", json!({"error": {"message": "strange"}}).to_string(), Other),
+        (
+            "error of a choice",
+            json!({"choices": [{"error": {"code": 401, "message": "x"}}]}).to_string(),
+            Auth,
+        ),
+        ("model error", answer(said(json!("so")), json!("error")), Overloaded),
+    ];
+    for (name, body, kind) in rows {
+        let failure = decode(&http(200, &[], &body)).unwrap_err();
+        assert_eq!(failure.kind, kind, "{name}: {failure:?}");
+        let detail = failure.http.unwrap();
+        assert_eq!(
+            (detail.status, detail.body_excerpt),
+            (200, Some(body).filter(|body| !body.is_empty())),
+            "{name}"
+        );
+    }
+    let cut = decode(&http(200, &[], answer(said(json!("half")), json!("length")))).unwrap_err();
+    assert_eq!(cut.usage.output_tokens, Some(7), "the tokens are paid for all the same");
+    assert!(cut.detail.contains("7 tokens"), "{}", cut.detail);
+}
+
+#[test]
+fn a_redirect_is_told_and_not_followed() {
+    let failure = decode(&http(301, &[("location", "https://other.example/v1?key=secret")], "")).unwrap_err();
+    assert_eq!((failure.kind, failure.retryable), (Protocol, false));
+    assert!(
+        failure.detail.contains("https://other.example/v1") && !failure.detail.contains("secret"),
+        "{}",
+        failure.detail
+    );
+}
+
+fn ask(format: Format) -> Request {
+    let message = |role, content: &str| ChatMessage { role, content: content.to_owned() };
+    Request {
+        purpose: Purpose::new("copywriting").unwrap(),
+        messages: vec![
+            message(Role::System, "You write."),
+            message(Role::User, "Write."),
+            message(Role::Assistant, "What?"),
+        ],
+        format,
+        max_output_tokens: None,
+        temperature: None,
+        seed: Some(7),
+        stop: vec!["END".to_owned()],
+    }
+}
+
+fn sent(request: &Request, base: &str) -> Value {
+    let prompt = Prompt { request, model: "m", max_output_tokens: Some(100), temperature: Some(0.5) };
+    let dialect = request::Dialect::of(&Url::parse(base).unwrap());
+    serde_json::from_slice(&request::body(&prompt, dialect)).unwrap()
+}
+
+#[test]
+fn e8_json_mode_is_asked_for_only_when_json_was() {
+    let local = "http://127.0.0.1:1/v1/chat/completions";
+    let text = sent(&ask(Format::Text), local);
+    let expected = json!({
+        "model": "m", "stream": false, "temperature": 0.5, "seed": 7, "stop": ["END"], "max_tokens": 100,
+        "messages": [
+            {"role": "system", "content": "You write."},
+            {"role": "user", "content": "Write."},
+            {"role": "assistant", "content": "What?"}
+        ]
+    });
+    assert_eq!(text, expected);
+    let any = sent(&ask(Format::Json), local);
+    assert_eq!(any["response_format"], json!({"type": "json_object"}));
+    assert!(
+        any["messages"][0]["content"].as_str().unwrap().starts_with("You write.\n\nAnswer with one JSON")
+    );
+    let mut plain = ask(Format::Json);
+    plain.messages.remove(0);
+    let plain = sent(&plain, local);
+    assert_eq!(
+        (plain["messages"][0]["role"].as_str(), plain["messages"].as_array().unwrap().len()),
+        (Some("system"), 3)
+    );
+    let openai = sent(&ask(Format::Text), "https://api.openai.com/v1/chat/completions");
+    assert_eq!((openai.get("max_tokens"), &openai["max_completion_tokens"]), (None, &json!(100)));
+}
+
+#[test]
+fn a_schema_goes_into_strict_mode_only_when_strict_mode_takes_it() {
+    let strict = [
+        json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false}),
+        json!({
+            "type": "object", "additionalProperties": false, "required": ["a", "b"],
+            "properties": {"a": {"$ref": "#/$defs/n"}, "b": {"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/n"}]}}},
+            "$defs": {"n": {"type": "object", "properties": {}, "required": [], "additionalProperties": false}}
+        }),
+    ];
+    for schema in strict {
+        let body =
+            sent(&ask(Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())), "http://x/");
+        assert_eq!(
+            body["response_format"]["json_schema"],
+            json!({"name": "reply", "strict": true, "schema": schema})
+        );
+        assert_eq!(body["messages"][0]["content"], "You write.");
+    }
+    let told = [
+        (
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}),
+            true,
+        ),
+        (json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}), true),
+        (
+            json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}, "required": ["a"], "additionalProperties": false}),
+            true,
+        ),
+        (
+            json!({"type": "object", "properties": {"a": {"type": "integer", "format": "uint32"}}, "required": ["a"], "additionalProperties": false}),
+            true,
+        ),
+        (json!({"type": "array", "items": {"type": "string"}}), false),
+    ];
+    for (schema, json_mode) in told {
+        let body =
+            sent(&ask(Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())), "http://x/");
+        let expected = if json_mode { json!({"type": "json_object"}) } else { Value::Null };
+        assert_eq!(body.get("response_format").unwrap_or(&Value::Null), &expected, "{schema}");
+        assert!(body["messages"][0]["content"].as_str().unwrap().contains(&schema.to_string()), "{schema}");
+    }
+}

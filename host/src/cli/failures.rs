@@ -1,0 +1,114 @@
+//! `sitewright failures`: what went wrong, and why.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use crate::failure::{FailureRecord, render, store};
+
+/// What can be asked of failures.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Lists failures, newest first.
+    List {
+        /// Only those of this order.
+        #[arg(long, value_name = "ID")]
+        order: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Shows one failure as a report.
+    Show {
+        /// Its id, the beginning of its id, or a path to its file.
+        #[arg(value_name = "ID|FILE.json")]
+        failure: String,
+    },
+}
+
+pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
+    let sites = setup.config()?.sites;
+    match command {
+        Command::List { order, limit } => {
+            let read = blocking(move || Ok(read_all(&sites, order.as_deref(), limit)?)).await?;
+            if json {
+                output::print_json(&read.iter().map(|(path, record)| summary(path, record)).collect::<Vec<_>>());
+            } else {
+                output::print(&table(&read));
+            }
+        }
+        Command::Show { failure } => {
+            let record = blocking(move || Ok(store::read(&store::find(&sites, &failure)?)?)).await?;
+            if json {
+                output::print_json(&record);
+            } else {
+                output::print(&render::terminal(&record, output::width()));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, SetupError> + Send + 'static) -> Result<T, SetupError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| SetupError::Host(crate::message!("reading the records failed: {error}")))?
+}
+
+type Entry = (PathBuf, Result<FailureRecord, store::StoreError>);
+
+fn read_all(sites: &std::path::Path, order: Option<&str>, limit: usize) -> Result<Vec<Entry>, store::StoreError> {
+    let entries = store::files(sites)?.into_iter().map(|path| {
+        let record = store::read(&path);
+        (path, record)
+    });
+    // A record that cannot be read is shown as such: it might be the one that is looked for.
+    Ok(entries
+        .filter(|(_, record)| order.is_none_or(|order| record.as_ref().map_or(true, |record| record.order == order)))
+        .take(limit)
+        .collect())
+}
+
+fn summary(path: &std::path::Path, record: &Result<FailureRecord, store::StoreError>) -> Value {
+    match record {
+        Ok(record) => json!({
+            "id": record.id,
+            "time": record.time,
+            "order": record.order,
+            "kind": record.kind,
+            "message": record.message,
+            "stage": record.stage,
+            "template": record.template,
+            "file": path,
+        }),
+        Err(error) => json!({ "file": path, "error": error.to_string() }),
+    }
+}
+
+fn table(entries: &[Entry]) -> String {
+    let mut text = String::new();
+    if entries.is_empty() {
+        text.push_str("No failures.\n");
+    }
+    let width = output::width();
+    for (path, record) in entries {
+        let _ = match record {
+            Ok(record) => {
+                let begin = format!(
+                    "{}  {}  order {:<12} {:<16} {:<18} ",
+                    record.id,
+                    record.time.get(..16).unwrap_or(&record.time),
+                    record.order,
+                    record.kind.as_str(),
+                    record.template.name,
+                );
+                let room = width.saturating_sub(begin.chars().count()).max(20);
+                let message: String = record.message.as_str().replace(|c: char| c.is_control(), " ").chars().take(room).collect();
+                writeln!(text, "{begin}{message}")
+            }
+            Err(error) => writeln!(text, "{}: {error}", path.display()),
+        };
+    }
+    text
+}

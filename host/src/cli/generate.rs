@@ -1,0 +1,249 @@
+//! `sitewright generate`: one order, now and here.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use crate::failure::FailureRecord;
+use crate::failure::render;
+use crate::interface::RunProgress;
+use crate::message;
+use crate::run::{AttemptId, AttemptRequest, Outcome, Released, Totals, attempt};
+
+/// Makes the site of one order and releases it as `<out>/<order>/releases/<id>`, with `<out>/<order>/current` leading to it. A
+/// failure leaves a record in `<out>/<order>/failures` and the last good release untouched.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A template's name, or a path to a `.wasm` file.
+    #[arg(long, value_name = "NAME|FILE.wasm")]
+    template: String,
+    /// The order document (JSON), as the CRM sends it or flat; `-` reads stdin.
+    #[arg(long, value_name = "FILE|-")]
+    order: PathBuf,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// `released` or `failed`.
+    outcome: &'static str,
+    /// The order's id.
+    order: &'a str,
+    /// The release, when there is one.
+    release: Option<Value>,
+    /// The release's files.
+    files: Vec<Value>,
+    /// What the AI calls used.
+    ai: Value,
+    /// Time, and each limit beside what was used.
+    usage: Value,
+    /// The failure record, when there is one.
+    failure: Option<&'a FailureRecord>,
+    /// Where the record is stored.
+    failure_file: Option<PathBuf>,
+}
+
+pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let config = setup.config()?;
+    let document = read_order(&args.order, config.limits.order_bytes).await?;
+    let host = Setup::host(&config, 1)?;
+
+    let cancel = CancellationToken::new();
+    let (progress, watcher) = watch::channel(RunProgress::default());
+    let display = (output::watched() && !json).then(|| show(watcher));
+    let interrupts = tokio::spawn(cancel_on_interrupt(cancel.clone()));
+    let request =
+        AttemptRequest { document, template: args.template, id: AttemptId::new(), job: None, cancel, progress };
+    let outcome = attempt(&host, request).await;
+    interrupts.abort();
+    if let Some(display) = display {
+        display.finish().await;
+    }
+
+    Ok(match outcome {
+        Outcome::Released(released) => {
+            if json {
+                output::print_json(&released_json(&released));
+            } else {
+                output::print(&released_text(&released));
+            }
+            Exit::Done
+        }
+        Outcome::Failed { record, stored, totals } => {
+            if let Err(message) = &stored {
+                tracing::error!(order = record.order, "{message}");
+            }
+            if json {
+                output::print_json(&Report {
+                    outcome: "failed",
+                    order: &record.order,
+                    release: None,
+                    files: Vec::new(),
+                    ai: ai(&totals),
+                    usage: usage(&totals),
+                    failure: Some(&record),
+                    failure_file: stored.ok(),
+                });
+            } else {
+                output::print(&render::terminal(&record, output::width()));
+                match stored {
+                    Ok(path) => output::print(&format!("  record {}\n", path.display())),
+                    Err(message) => output::print(&format!("  {message}\n")),
+                }
+            }
+            record.kind.into()
+        }
+    })
+}
+
+/// The order document: at most one byte over the limit is read, so that the order's own check can name the limit.
+async fn read_order(path: &Path, max: u64) -> Result<Vec<u8>, SetupError> {
+    let mut document = Vec::new();
+    let read = if path == Path::new("-") {
+        tokio::io::stdin().take(max.saturating_add(1)).read_to_end(&mut document).await
+    } else {
+        match tokio::fs::File::open(path).await {
+            Ok(file) => file.take(max.saturating_add(1)).read_to_end(&mut document).await,
+            Err(error) => Err(error),
+        }
+    };
+    match read {
+        Ok(_) => Ok(document),
+        Err(error) => Err(SetupError::Usage(message!("the order {} cannot be read (--order): {error}", path.display()))),
+    }
+}
+
+/// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the process at once.
+async fn cancel_on_interrupt(cancel: CancellationToken) {
+    let mut interrupts = 0;
+    while let Some(()) = interrupted().await {
+        interrupts += 1;
+        if interrupts > 1 {
+            #[allow(clippy::exit, reason = "the second Ctrl-C means: at once")]
+            std::process::exit(Exit::Cancelled as i32);
+        }
+        cancel.cancel();
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM; nothing when signals cannot be had.
+async fn interrupted() -> Option<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).ok()?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt.ok(),
+        terminated = terminate.recv() => terminated,
+    }
+}
+
+/// A line on stderr that follows the stages.
+struct Display {
+    bar: ProgressBar,
+    follow: tokio::task::JoinHandle<()>,
+}
+
+fn show(mut watcher: watch::Receiver<RunProgress>) -> Display {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let follower = bar.clone();
+    let follow = tokio::spawn(async move {
+        while watcher.changed().await.is_ok() {
+            let progress = watcher.borrow_and_update().clone();
+            follower.set_message(match progress.total {
+                0 => progress.stage,
+                total => format!("{} {}/{total}", progress.stage, progress.done),
+            });
+        }
+    });
+    Display { bar, follow }
+}
+
+impl Display {
+    async fn finish(self) {
+        self.follow.abort();
+        self.bar.finish_and_clear();
+    }
+}
+
+fn ai(totals: &Totals) -> Value {
+    let (input, output) = totals.tokens();
+    serde_json::json!({
+        "calls": totals.ai_calls.len(),
+        "input_tokens": input,
+        "output_tokens": output,
+        "by_call": totals.ai_calls,
+    })
+}
+
+fn usage(totals: &Totals) -> Value {
+    serde_json::json!({ "attempt": totals.attempt, "duration_ms": totals.duration_ms, "limits": totals.limits })
+}
+
+fn released_json(released: &Released) -> impl Serialize + '_ {
+    let manifest = &released.release.manifest;
+    Report {
+        outcome: "released",
+        order: &released.order,
+        release: Some(serde_json::json!({
+            "id": manifest.id,
+            "path": released.release.path,
+            "current": current(&released.release.path),
+            "template": released.template,
+            "locale": manifest.locale,
+            "total_bytes": manifest.total_bytes,
+            "diagnostics": released.diagnostics,
+        })),
+        files: manifest.files.iter().map(|file| serde_json::json!({ "path": file.path, "size": file.size, "sha256": file.sha256 })).collect(),
+        ai: ai(&released.totals),
+        usage: usage(&released.totals),
+        failure: None,
+        failure_file: None,
+    }
+}
+
+/// The link that leads to the order's newest release.
+fn current(release: &Path) -> PathBuf {
+    release.parent().and_then(Path::parent).unwrap_or(release).join(crate::site::CURRENT)
+}
+
+fn released_text(released: &Released) -> String {
+    let manifest = &released.release.manifest;
+    let totals = &released.totals;
+    let (input, output) = totals.tokens();
+    let good = anstyle::AnsiColor::Green.on_default().bold();
+    let dim = anstyle::Style::new().dimmed();
+    let mut text = format!(
+        "{good}✓ order {} is a website{good:#} {dim}{}{dim:#}\n  {}\n\n",
+        released.order,
+        manifest.id,
+        current(&released.release.path).join("index.html").display()
+    );
+    text.push_str(&format!(
+        "  {} files, {} · {} · {} AI calls, {input} tokens in, {output} out\n",
+        manifest.files.len(),
+        render::bytes(manifest.total_bytes),
+        render::duration(totals.duration_ms.saturating_mul(1_000)),
+        totals.ai_calls.len(),
+    ));
+    for name in ["cpu_ms", "memory_bytes", "ai_calls"] {
+        if let Some(measure) = totals.limits.get(name) {
+            text.push_str(&format!("  {dim}{name:<14} {}{dim:#}\n", render::measure(name, *measure)));
+        }
+    }
+    text.push_str(&format!("  {dim}template {} {}{dim:#}\n", released.template.name, released.template.version));
+    for diagnostic in &released.diagnostics {
+        text.push_str(&format!("  ! {}: {}\n", diagnostic.code, diagnostic.message));
+    }
+    text
+}

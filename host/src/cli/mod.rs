@@ -1,0 +1,85 @@
+//! The command line: one file for each subcommand.
+
+mod doctor;
+mod failures;
+mod generate;
+mod output;
+mod setup;
+mod template;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use output::Exit;
+
+/// Turns website orders into finished websites: sandboxed wasm templates, AI calls, and one complete record of whatever goes wrong.
+#[derive(Debug, Parser)]
+#[command(name = "sitewright", version = crate::build::BUILD, max_term_width = 110, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Configuration file; `sitewright.toml` when it is there.
+    #[arg(long, global = true, value_name = "FILE", env = "SITEWRIGHT_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of templates, instead of the configuration's `templates`.
+    #[arg(long, global = true, value_name = "DIR")]
+    templates: Option<PathBuf>,
+    /// Folder for sites and failure records, instead of the configuration's `sites`.
+    #[arg(long, global = true, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// One JSON object on stdout, for scripts.
+    #[arg(long, global = true)]
+    json: bool,
+    /// What is logged on stderr: `error`, `info`, `sitewright=debug`, ...
+    #[arg(long, global = true, value_name = "FILTER", env = "SITEWRIGHT_LOG", default_value = "error")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 done                     4 template failed (error, trap, limit)
+  1 host error               5 AI failed
+  2 usage or configuration   6 output rejected
+  3 invalid order            7 cancelled";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes the site of one order, now and here.
+    Generate(generate::Args),
+    /// Templates: what there is and what it needs.
+    #[command(subcommand)]
+    Template(template::Command),
+    /// Failure records: what went wrong, and why.
+    #[command(subcommand)]
+    Failures(failures::Command),
+    /// Checks configuration, folders, templates and AI routes, and says what to do.
+    Doctor(doctor::Args),
+}
+
+impl Cli {
+    /// What is to be logged.
+    pub fn log_filter(&self) -> &str {
+        &self.log
+    }
+
+    /// Runs the command and tells the exit code. All output is done.
+    pub async fn run(self) -> ExitCode {
+        let Cli { config, templates, out, json, log: _, command } = self;
+        let setup = setup::Setup { config, templates, out };
+        let exit = match command {
+            Command::Generate(args) => generate::run(&setup, args, json).await,
+            Command::Template(command) => template::run(&setup, command, json).await,
+            Command::Failures(command) => failures::run(&setup, command, json).await,
+            Command::Doctor(args) => doctor::run(&setup, args, json).await,
+        };
+        match exit {
+            Ok(exit) => exit.into(),
+            Err(error) => {
+                output::refuse(&error, json);
+                Exit::from(&error).into()
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What commands print, and their exit codes.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::setup::SetupError;
+use crate::failure::FailureKind;
+
+/// Exit codes scripts may rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// The host itself failed.
+    Host = 1,
+    /// Usage or configuration.
+    Usage = 2,
+    /// The order is not valid.
+    InvalidOrder = 3,
+    /// The template failed: an error, a trap, a limit.
+    Template = 4,
+    /// An AI call failed.
+    Ai = 5,
+    /// The site did not pass its checks.
+    OutputRejected = 6,
+    /// Cancelled.
+    Cancelled = 7,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl From<FailureKind> for Exit {
+    fn from(kind: FailureKind) -> Exit {
+        match kind {
+            FailureKind::InvalidOrder => Exit::InvalidOrder,
+            FailureKind::TemplateLoad
+            | FailureKind::TemplateError
+            | FailureKind::Panic
+            | FailureKind::Trap
+            | FailureKind::CpuLimit
+            | FailureKind::MemoryLimit
+            | FailureKind::OutputLimit
+            | FailureKind::CallLimit
+            | FailureKind::Deadline => Exit::Template,
+            FailureKind::Ai => Exit::Ai,
+            FailureKind::OutputRejected => Exit::OutputRejected,
+            FailureKind::Cancelled => Exit::Cancelled,
+            FailureKind::Crashed | FailureKind::Host => Exit::Host,
+        }
+    }
+}
+
+impl From<&SetupError> for Exit {
+    fn from(error: &SetupError) -> Exit {
+        if error.is_usage() { Exit::Usage } else { Exit::Host }
+    }
+}
+
+/// Columns of the terminal, or 100 where there is none.
+pub(super) fn width() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(100)
+}
+
+/// Whether a person is watching stderr.
+pub(super) fn watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Prints text with colours where stdout shows them. A reader that has gone away is no failure.
+pub(super) fn print(text: &str) {
+    if let Err(error) = anstream::stdout().write_all(text.as_bytes()) {
+        tracing::debug!(%error, "stdout is closed");
+    }
+}
+
+/// Prints one JSON value.
+pub(super) fn print_json(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&format!("{text}\n")),
+        Err(error) => tracing::error!(%error, "the result cannot be written as JSON"),
+    }
+}
+
+/// Tells why a command could not begin.
+pub(super) fn refuse(error: &SetupError, json: bool) {
+    let causes = crate::message::causes_of(error);
+    if json {
+        print_json(&serde_json::json!({
+            "outcome": "error",
+            "error": { "message": error.to_string(), "causes": causes },
+        }));
+    }
+    let mut text = format!("error: {error}\n");
+    for cause in causes {
+        text.push_str(&format!("  because {cause}\n"));
+    }
+    if let Err(error) = anstream::stderr().write_all(text.as_bytes()) {
+        tracing::debug!(%error, "stderr is closed");
+    }
+}

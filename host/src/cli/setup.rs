@@ -1,0 +1,104 @@
+//! From flags and configuration to what commands work with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::ai::Gateway;
+use crate::config::{Config, ConfigError};
+use crate::http;
+use crate::message::Message;
+use crate::plugin::{Cache, Catalogue, CatalogueError, Engine, EngineError, Loader};
+use crate::run::Host;
+use crate::site::{RootError, SitesRoot};
+
+/// The flags every command has.
+pub(super) struct Setup {
+    pub(super) config: Option<PathBuf>,
+    pub(super) templates: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
+}
+
+/// Why a command could not begin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SetupError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its AI part.
+    #[error(transparent)]
+    Ai(#[from] crate::ai::ConfigError),
+    /// The folder for sites.
+    #[error(transparent)]
+    Sites(#[from] RootError),
+    /// The folder of templates.
+    #[error(transparent)]
+    Templates(#[from] CatalogueError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The one HTTP client.
+    #[error(transparent)]
+    Http(#[from] http::ClientError),
+    /// Failure records.
+    #[error(transparent)]
+    Failures(#[from] crate::failure::store::StoreError),
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(Message),
+    /// Something of ours.
+    #[error("{0}")]
+    Host(Message),
+}
+
+impl SetupError {
+    /// Whether the one who called can mend it.
+    pub(super) fn is_usage(&self) -> bool {
+        use crate::failure::store::StoreError;
+        match self {
+            SetupError::Config(_) | SetupError::Ai(_) | SetupError::Sites(_) | SetupError::Templates(_) | SetupError::Usage(_) => true,
+            SetupError::Failures(error) => matches!(error, StoreError::Unknown { .. } | StoreError::Ambiguous { .. }),
+            SetupError::Engine(_) | SetupError::Http(_) | SetupError::Host(_) => false,
+        }
+    }
+}
+
+impl Setup {
+    /// The configuration, with the flags on top.
+    pub(super) fn config(&self) -> Result<Config, SetupError> {
+        let mut config = Config::load(self.config.as_deref())?;
+        if let Some(templates) = &self.templates {
+            config.templates = templates.clone();
+        }
+        if let Some(out) = &self.out {
+            config.sites = out.clone();
+        }
+        Ok(config)
+    }
+
+    /// The templates, in an engine for `concurrency` runs at once.
+    pub(super) fn catalogue(config: &Config, concurrency: u32) -> Result<Catalogue, SetupError> {
+        let engine = Engine::new(&config.limits, concurrency)?;
+        let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
+        let loader = Loader::new(engine, cache, config.limits.clone())
+            .map_err(|error| SetupError::Host(crate::message!("the host's interfaces cannot be linked: {error:#}")))?;
+        Ok(Catalogue::new(config.templates.clone(), loader))
+    }
+
+    /// The AI gateway.
+    pub(super) fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
+        Ok(Arc::new(Gateway::new(&config.ai, &config.base, http::client()?, &|name| std::env::var_os(name))?))
+    }
+
+    /// Everything an attempt needs.
+    pub(super) fn host(config: &Config, concurrency: u32) -> Result<Host, SetupError> {
+        Ok(Host {
+            catalogue: Self::catalogue(config, concurrency)?,
+            gateway: Self::gateway(config)?,
+            sites: SitesRoot::open(&config.sites)?,
+            limits: Arc::new(config.limits.clone()),
+            default_locale: config.default_locale.clone(),
+            keep_releases: config.keep_releases,
+            config_version: config.version.clone(),
+        })
+    }
+}

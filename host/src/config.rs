@@ -1,0 +1,196 @@
+//! What the operator sets: `sitewright.toml`, and every key also as an environment variable.
+//!
+//! `SITEWRIGHT_LIMITS__CPU_MS=5000` is `cpu_ms` in `[limits]`: the prefix, then the key's parts in capitals with two underscores
+//! between them. A variable beats the file, the file beats the default. Unknown keys are errors.
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Toml};
+use figment::value::magic::RelativePathBuf;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use sitewright_order::Locale;
+
+use crate::ai::AiConfig;
+use crate::plugin::{Limits, hex};
+
+/// The file that is read when none is named and it exists.
+pub const DEFAULT_FILE: &str = "sitewright.toml";
+/// What variables begin with.
+pub const PREFIX: &str = "SITEWRIGHT_";
+/// Variables with the prefix that are no keys.
+const NOT_KEYS: [&str; 2] = ["config", "log"];
+
+/// The keys of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    templates: Option<RelativePathBuf>,
+    sites: Option<RelativePathBuf>,
+    cache: Option<RelativePathBuf>,
+    #[serde(default = "default_locale")]
+    default_locale: Locale,
+    #[serde(default = "default_keep")]
+    keep_releases: usize,
+    #[serde(default = "default_concurrency")]
+    concurrency: u32,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    ai: AiConfig,
+}
+
+fn default_locale() -> Locale {
+    // The literal is a language tag; should it ever not be, the tests say so.
+    "en".parse().unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn default_keep() -> usize {
+    crate::site::DEFAULT_KEEP
+}
+
+fn default_concurrency() -> u32 {
+    16
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of `.wasm` files. Default `templates`.
+    pub templates: PathBuf,
+    /// Where sites and failure records go. Default `sites`.
+    pub sites: PathBuf,
+    /// Where compiled templates are kept. Default `sitewright` in the user's cache folder; none without one.
+    pub cache: Option<PathBuf>,
+    /// The language of orders that name none. Default `en`.
+    pub default_locale: Locale,
+    /// Releases of an order that stay, the current one included. Default 5.
+    pub keep_releases: usize,
+    /// Runs at once. Default 16.
+    pub concurrency: u32,
+    /// What a run may use.
+    pub limits: Limits,
+    /// Providers and routes.
+    pub ai: AiConfig,
+    /// The file, when there is one.
+    pub file: Option<PathBuf>,
+    /// The folder that relative paths of the AI part start from.
+    pub base: PathBuf,
+    /// The first 12 digits of the SHA-256 of all keys: stands in every record (catalogue E13).
+    pub version: String,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A named file is not there.
+    #[error("the configuration file {} cannot be read: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Keys or values are wrong.
+    #[error("the configuration is wrong:\n{}", .0.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n"))]
+    Wrong(Vec<String>),
+}
+
+impl Config {
+    /// Reads the file (or `sitewright.toml` when it exists, or nothing) and the environment. Blocking: for the start.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming file or variable, key, and what would be right.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let file = match file {
+            Some(path) => {
+                std::fs::metadata(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+                Some(path.to_owned())
+            }
+            None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()),
+        };
+        let mut figment = Figment::new();
+        if let Some(path) = &file {
+            figment = figment.merge(Toml::file_exact(path));
+        }
+        let environment = Env::prefixed(PREFIX).ignore(&NOT_KEYS).split("__");
+        figment = figment.merge(environment);
+        let keys: Keys = figment.extract().map_err(|error| ConfigError::Wrong(error.into_iter().map(|error| explain(&error)).collect()))?;
+
+        let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        let path = |key: Option<RelativePathBuf>, default: &str| key.map_or_else(|| PathBuf::from(default), |key| key.relative());
+        let config = Config {
+            version: version(&figment),
+            templates: path(keys.templates, "templates"),
+            sites: path(keys.sites, "sites"),
+            cache: keys.cache.map(|key| key.relative()).or_else(default_cache),
+            default_locale: keys.default_locale,
+            keep_releases: keys.keep_releases,
+            concurrency: keys.concurrency,
+            limits: keys.limits,
+            ai: keys.ai,
+            base,
+            file,
+        };
+        let problems = config.problems();
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(problems)) }
+    }
+
+    /// What the types do not rule out.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut at_least = |key: &str, value: u64, least: u64| {
+            if value < least {
+                problems.push(format!("`{key}` is {value}, but must be at least {least}"));
+            }
+        };
+        at_least("keep_releases", self.keep_releases as u64, 1);
+        at_least("concurrency", u64::from(self.concurrency), 1);
+        let limits = &self.limits;
+        at_least("limits.memory_bytes", limits.memory_bytes, 1 << 20);
+        at_least("limits.cpu_ms", limits.cpu_ms, 10);
+        at_least("limits.deadline_ms", limits.deadline_ms, 10);
+        at_least("limits.files", limits.files, 1);
+        at_least("limits.file_bytes", limits.file_bytes, 1);
+        at_least("limits.total_bytes", limits.total_bytes, 1);
+        at_least("limits.path_bytes", limits.path_bytes, 16);
+        at_least("limits.order_bytes", limits.order_bytes, 64);
+        if limits.memory_bytes > 4 << 30 {
+            problems.push(format!("`limits.memory_bytes` is {}, but a guest can have at most {} (4 GiB)", limits.memory_bytes, 4_u64 << 30));
+        }
+        problems
+    }
+}
+
+/// `file` or variable, key, and what is wrong with it.
+fn explain(error: &figment::Error) -> String {
+    let source = match error.metadata.as_ref() {
+        Some(metadata) => match &metadata.source {
+            Some(figment::Source::File(path)) => path.display().to_string(),
+            _ if metadata.name.contains("environment") => "the environment".to_owned(),
+            _ => metadata.name.to_string(),
+        },
+        None => "the configuration".to_owned(),
+    };
+    let path = error.path.join(".");
+    let key = match &error.kind {
+        figment::error::Kind::UnknownField(field, _) if !path.ends_with(field.as_str()) => {
+            if path.is_empty() { field.clone() } else { format!("{path}.{field}") }
+        }
+        _ => path,
+    };
+    let place = if key.is_empty() { source } else { format!("{source}: `{key}`") };
+    format!("{place}: {}", error.kind)
+}
+
+/// Digest of every key that was set, wherever it was set. Secrets are never among them: keys of providers are named, not given.
+fn version(figment: &Figment) -> String {
+    let keys: serde_json::Value = figment.extract().unwrap_or_default();
+    hex(&Sha256::digest(keys.to_string()))[..12].to_owned()
+}
+
+fn default_cache() -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    base.or_else(|| std::env::home_dir().map(|home| home.join(".cache"))).map(|base| base.join("sitewright"))
+}

@@ -1,0 +1,130 @@
+//! How an attempt can end badly.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why an attempt did not succeed. Closed: everything that decides by it (exit codes, retries, statistics) is checked by the
+/// compiler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The order document is not one the template can serve.
+    InvalidOrder,
+    /// The template could not be found, compiled, linked or described.
+    TemplateLoad,
+    /// The template returned an error.
+    TemplateError,
+    /// The template panicked and said so.
+    Panic,
+    /// The template trapped: a bug that its language did not catch, or a call the contract forbids.
+    Trap,
+    /// Processor time ran out.
+    CpuLimit,
+    /// Memory ran out.
+    MemoryLimit,
+    /// The site grew past a limit on files, bytes or paths.
+    OutputLimit,
+    /// More AI calls than allowed.
+    CallLimit,
+    /// The run took longer than its deadline.
+    Deadline,
+    /// Somebody stopped it.
+    Cancelled,
+    /// An AI call failed and the template could not go on without it.
+    Ai,
+    /// A site was made but did not pass its checks.
+    OutputRejected,
+    /// The process ended in the middle of the attempt.
+    Crashed,
+    /// The host itself failed: disk, database, a bug of ours.
+    Host,
+}
+
+impl FailureKind {
+    /// All kinds.
+    pub const ALL: [FailureKind; 15] = [
+        FailureKind::InvalidOrder,
+        FailureKind::TemplateLoad,
+        FailureKind::TemplateError,
+        FailureKind::Panic,
+        FailureKind::Trap,
+        FailureKind::CpuLimit,
+        FailureKind::MemoryLimit,
+        FailureKind::OutputLimit,
+        FailureKind::CallLimit,
+        FailureKind::Deadline,
+        FailureKind::Cancelled,
+        FailureKind::Ai,
+        FailureKind::OutputRejected,
+        FailureKind::Crashed,
+        FailureKind::Host,
+    ];
+
+    /// As it stands in records: `template_error`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureKind::InvalidOrder => "invalid_order",
+            FailureKind::TemplateLoad => "template_load",
+            FailureKind::TemplateError => "template_error",
+            FailureKind::Panic => "panic",
+            FailureKind::Trap => "trap",
+            FailureKind::CpuLimit => "cpu_limit",
+            FailureKind::MemoryLimit => "memory_limit",
+            FailureKind::OutputLimit => "output_limit",
+            FailureKind::CallLimit => "call_limit",
+            FailureKind::Deadline => "deadline",
+            FailureKind::Cancelled => "cancelled",
+            FailureKind::Ai => "ai",
+            FailureKind::OutputRejected => "output_rejected",
+            FailureKind::Crashed => "crashed",
+            FailureKind::Host => "host",
+        }
+    }
+
+    /// What the one who reads the record can do about failures of this kind in general.
+    pub fn advice(self) -> &'static str {
+        match self {
+            FailureKind::InvalidOrder => "Correct the fields named above in the CRM and send the order again.",
+            FailureKind::TemplateLoad => {
+                "Rebuild the template with the current SDK and check it with `sitewright template inspect`."
+            }
+            FailureKind::TemplateError => {
+                "The template refused this order: read its message and causes; the template's author decides what to change."
+            }
+            FailureKind::Panic | FailureKind::Trap => {
+                "This is a bug in the template: send this record to its author; the first frame marked as its own is where to look."
+            }
+            FailureKind::CpuLimit => {
+                "The template computed for too long, most likely in an endless loop: the frames show where. If the work is real, raise \
+                 `limits.cpu_ms`."
+            }
+            FailureKind::MemoryLimit => {
+                "The template asked for too much memory: the frames show where. If it is really needed, raise `limits.memory_bytes`."
+            }
+            FailureKind::OutputLimit => {
+                "The template wrote more than is allowed: see the limits below. If the site is meant to be that large, raise the limit."
+            }
+            FailureKind::CallLimit => {
+                "The template made too many AI calls: look for a loop around a call, or raise `limits.ai_calls`."
+            }
+            FailureKind::Deadline => {
+                "The run took too long: the trail shows what it waited for. Check the AI routes with `sitewright doctor`, or raise \
+                 `limits.deadline_ms`."
+            }
+            FailureKind::Cancelled => "Nothing is wrong; run the order again when it is wanted.",
+            FailureKind::Ai => "Check the route and its provider with `sitewright doctor`; the attempts below say what it answered.",
+            FailureKind::OutputRejected => {
+                "The template made a site that would not work: send the list above to its author. The last good release is untouched."
+            }
+            FailureKind::Crashed => "The worker's process ended: look at the machine's memory and the worker's log around this time.",
+            FailureKind::Host => "Read the causes: most often a full disk or missing rights. `sitewright doctor` checks both.",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

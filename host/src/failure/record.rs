@@ -1,0 +1,197 @@
+//! The failure record: one serde type, whatever shows it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::kind::FailureKind;
+use super::trail::TrailEntry;
+use super::trap::TrapRecord;
+use crate::ai::{AiErrorKind, Attempt};
+use crate::message::Message;
+use crate::plugin::Measure;
+
+/// The shape of the record; a reader refuses a larger number than it knows.
+pub const RECORD_VERSION: u32 = 1;
+
+/// Everything about one attempt that did not succeed. Written once, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailureRecord {
+    /// [`RECORD_VERSION`].
+    pub version: u32,
+    /// Id of this record: a ULID, so that ids sort by time.
+    pub id: String,
+    /// When the attempt ended, RFC 3339 in UTC.
+    pub time: String,
+    /// The order's id as the CRM knows it; `unknown` when the document was too broken to tell.
+    pub order: String,
+    /// The job in the queue; missing when the order was run by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// The attempt: its id, unique for all orders.
+    pub attempt: String,
+    /// Follows the attempt through logs and other systems: 32 hexadecimal digits.
+    pub trace_id: String,
+    /// The template, as far as it could be known.
+    pub template: TemplateRef,
+    /// Version and commit of the host.
+    pub host_build: String,
+    /// Identifies the configuration the attempt started with.
+    pub config_version: String,
+
+    /// Why, in one word.
+    pub kind: FailureKind,
+    /// What happened, in one sentence. Never empty.
+    pub message: Message,
+    /// Why it happened, from the outermost cause to the root.
+    pub causes: Vec<Message>,
+    /// What to do next.
+    pub advice: Message,
+    /// The template's own code for the failure, when it returned one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Where in the template's source, when the template said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<SourceLocation>,
+    /// The last stage: one of the host's (`order`, `template`, `checks`, `release`) or the template's own while it ran.
+    pub stage: String,
+    /// How far the stage was, when the template said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+
+    /// What stopped the guest, for traps, panics and limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trap: Option<TrapRecord>,
+    /// The panic's message, from the template's hook or its stderr.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub panic: Option<String>,
+    /// The AI call that failed the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ai: Option<AiFailure>,
+    /// What is wrong with the order document or the site, all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+
+    /// The last host calls, oldest first.
+    pub trail: Vec<TrailEntry>,
+    /// What the template reported, oldest first.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The tail of what the template logged.
+    pub log: LogTail,
+    /// The tail of what the template printed on stderr.
+    pub stderr: String,
+    /// The tail of what the template printed on stdout.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdout: String,
+    /// Each limit beside what was used of it.
+    pub limits: BTreeMap<String, Measure>,
+}
+
+/// Which template, exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateRef {
+    /// Its name, or what was asked for when it could not be loaded.
+    pub name: String,
+    /// Its version; empty when it could not be loaded.
+    #[serde(default)]
+    pub version: String,
+    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file; empty when there was none.
+    #[serde(default)]
+    pub digest: String,
+}
+
+/// A place in the template's source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceLocation {
+    /// Path as the compiler knew it.
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+}
+
+/// How far a stage is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps done.
+    pub done: u32,
+    /// Steps in all; 0 when unknown.
+    pub total: u32,
+}
+
+/// The AI call that failed the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AiFailure {
+    /// Why.
+    pub kind: AiErrorKind,
+    /// What happened. Never empty.
+    pub message: Message,
+    /// The call's id, as in the trail.
+    pub call_id: String,
+    /// What it was for.
+    pub purpose: String,
+    /// Every try, over all candidates of the route.
+    pub attempts: Vec<Attempt>,
+    /// Why, from the outermost cause to the root.
+    #[serde(default)]
+    pub causes: Vec<Message>,
+    /// Whether the same call may succeed later.
+    pub retryable: bool,
+}
+
+/// Something wrong with a document or a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Where: a JSON pointer into the order document, or a file of the site.
+    pub at: String,
+    /// The rule that was broken, for the site's checks: `broken-link`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Something the template reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// Milliseconds from the start of the run.
+    pub at_ms: u64,
+    /// `info`, `warning` or `error`.
+    pub severity: Severity,
+    /// Short, stable, for machines.
+    pub code: String,
+    /// For people.
+    pub message: Message,
+    /// From the outermost cause to the root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// Where in the template's source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<SourceLocation>,
+    /// Whatever else the template wanted to say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// How bad a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// The site is fine but could be better.
+    Warning,
+    /// Something is wrong with the order or the template.
+    Error,
+}
+
+/// The tail of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogTail {
+    /// Newest lines, oldest first: `LEVEL message`.
+    pub text: String,
+    /// Bytes that were dropped before them.
+    pub dropped_bytes: u64,
+}

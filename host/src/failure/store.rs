@@ -1,0 +1,149 @@
+//! Failure records on disk: `<root>/<order>/failures/<id>.json`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::record::{FailureRecord, RECORD_VERSION};
+
+/// The folder of an order that holds its records.
+pub const FOLDER: &str = "failures";
+
+/// A record could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("{what} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is no record.
+    #[error("{} is not a failure record: {source}", .path.display())]
+    NotARecord {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The record was written by a newer host.
+    #[error("{} was written by a newer Sitewright (shape {version}, this one knows {RECORD_VERSION}); read it with that version", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its shape.
+        version: u32,
+    },
+    /// The record does not serialize: a bug of ours.
+    #[error("the record cannot be serialized: {0}")]
+    Serialize(serde_json::Error),
+    /// There is no such record.
+    #[error("there is no failure {id:?} under {}; `sitewright failures list` shows those there are", .root.display())]
+    Unknown {
+        /// What was asked for.
+        id: String,
+        /// Where it was looked for.
+        root: PathBuf,
+    },
+    /// Several records fit.
+    #[error("{id:?} fits several failures: {}; give more of the id", .found.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        id: String,
+        /// What fits.
+        found: Vec<String>,
+    },
+}
+
+fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> StoreError + 'a {
+    move |source| StoreError::Io { what, path: path.to_owned(), source }
+}
+
+/// Writes a record into an order's folder, whole or not at all, and returns its file. Blocking.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write(order_folder: &Path, record: &FailureRecord) -> Result<PathBuf, StoreError> {
+    let folder = order_folder.join(FOLDER);
+    std::fs::create_dir_all(&folder).map_err(io("cannot make the folder", &folder))?;
+    let text = serde_json::to_vec_pretty(record).map_err(StoreError::Serialize)?;
+    let path = folder.join(format!("{}.json", record.id));
+    let temporary = folder.join(format!(".{}.tmp", record.id));
+    let mut file = std::fs::File::create(&temporary).map_err(io("cannot write", &temporary))?;
+    file.write_all(&text).and_then(|()| file.write_all(b"\n")).map_err(io("cannot write", &temporary))?;
+    file.sync_all().map_err(io("cannot sync", &temporary))?;
+    std::fs::rename(&temporary, &path).map_err(io("cannot put in place", &path))?;
+    std::fs::File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io("cannot sync", &folder))?;
+    Ok(path)
+}
+
+/// Reads one record. Blocking.
+///
+/// # Errors
+/// When the file cannot be read, is no record, or is newer than this host.
+pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
+    let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
+    let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    if version > u64::from(RECORD_VERSION) {
+        return Err(StoreError::Newer { path: path.to_owned(), version: u32::try_from(version).unwrap_or(u32::MAX) });
+    }
+    serde_json::from_value(value).map_err(wrong)
+}
+
+/// The record's file that `id` means: a path to a file, or an id or the unambiguous beginning of one. Blocking.
+///
+/// # Errors
+/// When there is none, or several.
+pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
+    let file = Path::new(id);
+    if file.extension().is_some_and(|extension| extension == "json") {
+        return Ok(file.to_owned());
+    }
+    let wanted = id.to_ascii_uppercase();
+    let mut found: Vec<PathBuf> = files(root)?;
+    found.retain(|path| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&wanted)));
+    let names = || found.iter().filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    match found.as_slice() {
+        _ if wanted.is_empty() => Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() }),
+        [] => Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() }),
+        [path] => Ok(path.clone()),
+        _ => Err(StoreError::Ambiguous { id: id.to_owned(), found: names() }),
+    }
+}
+
+/// The files of all records under `root`, newest first. A root that does not exist has none; one that cannot be read is an
+/// error (catalogue B4). Blocking.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn files(root: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    for order in folders(root)? {
+        for entry in entries(&order.join(FOLDER))? {
+            if entry.extension().is_some_and(|extension| extension == "json") {
+                found.push(entry);
+            }
+        }
+    }
+    found.sort_by(|a, b| b.file_name().cmp(&a.file_name()));
+    Ok(found)
+}
+
+fn folders(root: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    Ok(entries(root)?.into_iter().filter(|path| path.is_dir()).collect())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(io("cannot read the folder", folder)(error)),
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()).map_err(io("cannot read the folder", folder)))
+            .collect(),
+    }
+}

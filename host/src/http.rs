@@ -1,0 +1,133 @@
+//! The one HTTP client of the process.
+//!
+//! Everything that speaks HTTP shares [`client`]'s connections and TLS state. What differs between callers, the time to connect,
+//! is given with the call: [`connect_within`].
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::message::{Message, causes_of};
+
+/// The time to connect (name look-up, TCP and TLS together) of a request that [`connect_within`] does not limit.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+tokio::task_local! {
+    static CONNECT_WITHIN: Duration;
+}
+
+/// Why there is no HTTP client.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client cannot be made; TLS could not be set up: {}", .causes.iter().map(Message::as_str).collect::<Vec<_>>().join(": "))]
+pub struct ClientError {
+    /// What the TLS library said, outermost first.
+    pub causes: Vec<Message>,
+}
+
+/// A connection was not made in time. Found in the source chain of a request's error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectTimeout {
+    /// The limit that passed.
+    pub limit: Duration,
+}
+
+impl fmt::Display for ConnectTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no connection within {} ms", self.limit.as_millis())
+    }
+}
+
+impl Error for ConnectTimeout {}
+
+/// Makes the client. Call it once, when the process starts.
+///
+/// TLS is rustls with ring. Certificates are checked against the machine's own roots, and where a machine has none (a minimal
+/// container) against the bundled ones of Mozilla. Redirects are not followed and proxy variables are not read: an AI endpoint
+/// that redirects is a mistake in the configuration, and a key must not travel where nobody sent it.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn client() -> Result<reqwest::Client, ClientError> {
+    // reqwest takes the process-wide provider and panics without one. It is fine when another part was first.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a rustls crypto provider was installed before");
+    }
+    let built = builder().build().or_else(|platform| {
+        tracing::debug!(error = %platform, "no certificates on this machine, so the bundled ones are used");
+        builder().tls_certs_only(bundled_roots()?).build()
+    });
+    built.map_err(|error| ClientError { causes: causes_with_self(&error) })
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place where the one client is made")]
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("sitewright/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connector_layer(LimitConnect)
+}
+
+fn bundled_roots() -> Result<Vec<reqwest::Certificate>, reqwest::Error> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| reqwest::Certificate::from_der(der)).collect()
+}
+
+/// The error's own text and those of its sources.
+pub(crate) fn causes_with_self(error: &(dyn Error + 'static)) -> Vec<Message> {
+    Message::new(error.to_string()).into_iter().chain(causes_of(error)).collect()
+}
+
+/// Runs a request of the one client with its own limit on the time to connect. A connection that is already open costs nothing.
+pub async fn connect_within<F: Future>(limit: Duration, request: F) -> F::Output {
+    CONNECT_WITHIN.scope(limit, request).await
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Puts a limit on each connection that the client makes. The client itself knows only one limit for all callers.
+#[derive(Clone)]
+struct LimitConnect;
+
+#[derive(Clone)]
+struct Limited<S>(S);
+
+impl<S> Layer<S> for LimitConnect {
+    type Service = Limited<S>;
+
+    fn layer(&self, inner: S) -> Limited<S> {
+        Limited(inner)
+    }
+}
+
+impl<S, R> Service<R> for Limited<S>
+where
+    S: Service<R, Error = BoxError>,
+    S::Future: Send + 'static,
+    S::Response: 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        // Called while the request's own future is polled, so the task-local is that of its caller.
+        let limit = CONNECT_WITHIN.try_with(|limit| *limit).unwrap_or(CONNECT_LIMIT);
+        let connecting = self.0.call(request);
+        Box::pin(async move {
+            match tokio::time::timeout(limit, connecting).await {
+                Ok(connected) => connected,
+                Err(_) => Err(BoxError::from(ConnectTimeout { limit })),
+            }
+        })
+    }
+}

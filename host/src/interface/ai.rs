@@ -1,0 +1,221 @@
+//! `ai.complete`: a call to a model through the gateway.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Accessor, HasSelf};
+
+use super::diagnostics::cut;
+use super::run_log::{AiCall, RunLog};
+use super::state::{AiContext, GuestState};
+use crate::ai::{
+    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, Purpose, ReplySchema, Request, Role,
+    Usage,
+};
+use crate::failure::{AiFailure, TrailOutcome, millis};
+use crate::message;
+use crate::message::Message;
+use crate::plugin::bindings::{ai, ai_types};
+use crate::plugin::hex;
+
+impl ai_types::Host for GuestState {}
+
+impl ai::Host for GuestState {}
+
+impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
+    async fn complete(
+        accessor: &Accessor<T, Self>,
+        request: ai_types::Request,
+    ) -> wasmtime::Result<Result<ai_types::Completion, ai_types::Error>> {
+        let (log, context) = accessor.with(|mut access| {
+            let state = access.get();
+            (state.log.clone(), state.ai.clone())
+        });
+        Ok(complete(&log, context, request).await)
+    }
+}
+
+/// One call, from the guest's request to what the guest is told. Dropping the future drops the request to the provider.
+async fn complete(
+    log: &Arc<RunLog>,
+    context: Option<AiContext>,
+    request: ai_types::Request,
+) -> Result<ai_types::Completion, ai_types::Error> {
+    let max_calls = context.as_ref().map_or(0, |context| context.max_calls);
+    let counted = log.count_ai_call(max_calls);
+    let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
+    let purpose = cut(request.purpose.clone(), 64);
+    let entry = log.begin("ai.complete", digest(&request), Some(call_id.to_string()));
+    let began = log.elapsed();
+
+    let outcome = match (context, counted) {
+        (None, _) => Err(refused(call_id, AiErrorKind::NoRoute, message!("`describe` must not make AI calls"))),
+        (Some(_), Err(_)) => Err(refused(
+            call_id,
+            AiErrorKind::BudgetExceeded,
+            message!("the run has made its {max_calls} AI calls; `limits.ai_calls` allows no more"),
+        )),
+        (Some(context), Ok(_)) if !context.purposes.contains(&request.purpose) => Err(refused(
+            call_id,
+            AiErrorKind::InvalidRequest,
+            message!("the purpose {purpose:?} is not declared in the template's manifest; add it to `ai-purposes`"),
+        )),
+        (Some(context), Ok(_)) => match into_request(request) {
+            Ok(request) => {
+                context.gateway.complete(CallContext { call_id, deadline: context.deadline }, request).await
+            }
+            Err(message) => Err(refused(call_id, AiErrorKind::InvalidRequest, message)),
+        },
+    };
+
+    match outcome {
+        Ok(Completed { completion, attempts, raw_reply: _ }) => {
+            log.end(entry, TrailOutcome::Ok);
+            log.ai_answered(AiCall {
+                call_id: completion.call_id.to_string(),
+                purpose,
+                provider: completion.provider.clone(),
+                model: completion.model.clone(),
+                usage: completion.usage,
+                duration_ms: millis(log.elapsed().saturating_sub(began)),
+                attempts,
+            });
+            Ok(ai_types::Completion {
+                content: completion.content,
+                finish_reason: match completion.finish_reason {
+                    FinishReason::Stop => ai_types::FinishReason::Stop,
+                    FinishReason::Other => ai_types::FinishReason::Other,
+                },
+                usage: usage(completion.usage),
+                provider: completion.provider,
+                model: completion.model,
+                call_id: completion.call_id.to_string(),
+            })
+        }
+        Err(error) => {
+            log.end(entry, TrailOutcome::Error(format!("{}: {}", error.kind, cut(error.message.to_string(), 300))));
+            let told = told(&error);
+            log.ai_failed(AiFailure {
+                kind: error.kind,
+                message: error.message,
+                call_id: error.call_id.to_string(),
+                purpose,
+                attempts: error.attempts,
+                causes: error.causes,
+                retryable: error.retryable,
+            });
+            Err(told)
+        }
+    }
+}
+
+/// What the trail shows of a request: never its text, which is the customer's.
+fn digest(request: &ai_types::Request) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    let mut bytes = 0;
+    for message in &request.messages {
+        hash.update(message.content.as_bytes());
+        hash.update([0]);
+        bytes += message.content.len();
+    }
+    let format = match &request.format {
+        ai_types::Format::Text => "text",
+        ai_types::Format::Json => "json",
+        ai_types::Format::JsonSchema(_) => "json-schema",
+        ai_types::Format::Other(_) => "other",
+    };
+    format!(
+        "{} {format}, {} messages of {bytes} bytes, sha256 {}",
+        cut(request.purpose.clone(), 64).escape_debug(),
+        request.messages.len(),
+        hex(&hash.finalize()[..6])
+    )
+}
+
+/// An error of the host's own, before any attempt.
+fn refused(call_id: CallId, kind: AiErrorKind, message: Message) -> AiError {
+    AiError::before_any_attempt(call_id, kind, message)
+}
+
+fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
+    let purpose =
+        Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
+    let messages = raw
+        .messages
+        .into_iter()
+        .map(|message| ChatMessage {
+            role: match message.role {
+                ai_types::Role::System => Role::System,
+                ai_types::Role::User | ai_types::Role::Other => Role::User,
+                ai_types::Role::Assistant => Role::Assistant,
+            },
+            content: message.content,
+        })
+        .collect();
+    let format = match raw.format {
+        ai_types::Format::Text => Format::Text,
+        ai_types::Format::Json => Format::Json,
+        ai_types::Format::JsonSchema(schema) => Format::JsonSchema(
+            ReplySchema::compile(&schema).map_err(|error| message!("the request is refused: {error}"))?,
+        ),
+        ai_types::Format::Other(name) => {
+            return Err(message!("this host knows no reply format {:?}; ask for text, json or json-schema", cut(name, 64)));
+        }
+    };
+    Ok(Request {
+        purpose,
+        messages,
+        format,
+        max_output_tokens: raw.max_output_tokens,
+        temperature: raw.temperature,
+        seed: raw.seed,
+        stop: raw.stop,
+    })
+}
+
+/// What the guest learns of an error: enough to act on, no operator's configuration.
+fn told(error: &AiError) -> ai_types::Error {
+    ai_types::Error {
+        kind: kind(error.kind),
+        message: error.message.to_string(),
+        http: error.http.as_ref().map(|http| ai_types::HttpDetail {
+            status: http.status,
+            request_id: http.request_id.clone(),
+            retry_after_ms: http.retry_after_ms,
+            body_excerpt: http.body_excerpt.clone(),
+        }),
+        attempts: u32::try_from(error.attempts.len()).unwrap_or(u32::MAX),
+        call_id: error.call_id.to_string(),
+        retryable: error.retryable,
+    }
+}
+
+fn usage(usage: Usage) -> ai_types::Usage {
+    ai_types::Usage { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
+}
+
+fn kind(kind: AiErrorKind) -> ai_types::ErrorKind {
+    use ai_types::ErrorKind as Told;
+    match kind {
+        AiErrorKind::Auth => Told::Auth,
+        AiErrorKind::Permission => Told::Permission,
+        AiErrorKind::NotFound => Told::NotFound,
+        AiErrorKind::InvalidRequest => Told::InvalidRequest,
+        AiErrorKind::ContextTooLong => Told::ContextTooLong,
+        AiErrorKind::RateLimited => Told::RateLimited,
+        AiErrorKind::QuotaExhausted => Told::QuotaExhausted,
+        AiErrorKind::Overloaded => Told::Overloaded,
+        AiErrorKind::Timeout => Told::Timeout,
+        AiErrorKind::Connection => Told::Connection,
+        AiErrorKind::Protocol => Told::Protocol,
+        AiErrorKind::Truncated => Told::Truncated,
+        AiErrorKind::Empty => Told::Empty,
+        AiErrorKind::Malformed => Told::Malformed,
+        AiErrorKind::SchemaMismatch => Told::SchemaMismatch,
+        AiErrorKind::ContentFiltered => Told::ContentFiltered,
+        AiErrorKind::BudgetExceeded => Told::BudgetExceeded,
+        AiErrorKind::NoRoute => Told::NoRoute,
+        AiErrorKind::Cancelled => Told::Cancelled,
+        AiErrorKind::Other => Told::Other,
+    }
+}

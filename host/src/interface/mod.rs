@@ -1,0 +1,28 @@
+//! The host side of the contract: what a guest's calls do.
+//!
+//! Each call is entered in the run's trail when it begins and when it ends. Nothing here waits on the network while it holds a lock.
+
+mod ai;
+mod diagnostics;
+mod run_log;
+mod site;
+mod state;
+
+pub(crate) use diagnostics::location;
+pub use run_log::{AiCall, OutputLimit, Panic, RunLog, RunProgress};
+pub use state::{AiContext, GuestState};
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::plugin::bindings::v0_1::Template as TemplateWorld;
+
+/// A linker with everything a template may import: this contract and the WASI 0.2 that language runtimes expect.
+///
+/// # Errors
+/// When an interface is linked twice: a bug of ours.
+pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    TemplateWorld::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, |state| state)?;
+    Ok(linker)
+}

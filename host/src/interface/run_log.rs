@@ -1,0 +1,239 @@
+//! What a run leaves behind, whatever becomes of the guest.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::ai::{Attempt, Usage};
+use crate::failure::{AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis};
+use crate::plugin::{Limits, Tail};
+
+/// The stage of a run, for whoever watches it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RunProgress {
+    /// The host's stage or the template's own.
+    pub stage: String,
+    /// Steps done.
+    pub done: u32,
+    /// Steps in all; 0 when unknown.
+    pub total: u32,
+}
+
+/// A panic the template told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Panic {
+    /// Its message.
+    pub message: String,
+    /// Where it happened.
+    pub location: Option<SourceLocation>,
+}
+
+/// A limit on the site that refused a write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// What the guest was told.
+    pub message: String,
+}
+
+/// One AI call of a run that was answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AiCall {
+    /// Its id within the run.
+    pub call_id: String,
+    /// What it was for.
+    pub purpose: String,
+    /// Who answered.
+    pub provider: String,
+    /// What answered.
+    pub model: String,
+    /// Tokens, where the provider said.
+    pub usage: Usage,
+    /// From call to answer, in milliseconds.
+    pub duration_ms: u64,
+    /// Every try.
+    pub attempts: Vec<Attempt>,
+}
+
+/// The trail, diagnostics, log, progress and AI calls of one run. Shared between the guest's calls and whoever owns the run; its
+/// lock is held for moments, never across an await.
+#[derive(Debug)]
+pub struct RunLog {
+    began: Instant,
+    progress: watch::Sender<RunProgress>,
+    max_diagnostics: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    trail: Trail,
+    diagnostics: VecDeque<Diagnostic>,
+    diagnostics_total: u64,
+    log: Tail,
+    panic: Option<Panic>,
+    ai_calls: u32,
+    ai_answered: Vec<AiCall>,
+    ai_failed: BTreeMap<String, AiFailure>,
+    output_limit: Option<OutputLimit>,
+}
+
+/// Longest line of log, in bytes.
+const MAX_LOG_LINE: usize = 8 << 10;
+
+impl RunLog {
+    /// An empty log of a run that begins now.
+    pub fn new(limits: &Limits, progress: watch::Sender<RunProgress>) -> Self {
+        RunLog {
+            began: Instant::now(),
+            progress,
+            max_diagnostics: usize::try_from(limits.diagnostics).unwrap_or(usize::MAX),
+            inner: Mutex::new(Inner {
+                trail: Trail::default(),
+                diagnostics: VecDeque::new(),
+                diagnostics_total: 0,
+                log: Tail::new(limits.log_bytes),
+                panic: None,
+                ai_calls: 0,
+                ai_answered: Vec::new(),
+                ai_failed: BTreeMap::new(),
+                output_limit: None,
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time since the run began.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Enters a host call that begins now.
+    pub fn begin(&self, call: &'static str, args: String, call_id: Option<String>) -> (u64, Instant) {
+        let seq = self.inner().trail.begin(self.elapsed(), call, args, call_id);
+        (seq, Instant::now())
+    }
+
+    /// Enters how a host call ended.
+    pub fn end(&self, (seq, began): (u64, Instant), outcome: TrailOutcome) {
+        self.inner().trail.end(seq, began.elapsed(), outcome);
+    }
+
+    /// The stage the run is in.
+    pub fn set_progress(&self, progress: RunProgress) {
+        self.progress.send_replace(progress);
+    }
+
+    /// The last stage.
+    pub fn progress(&self) -> RunProgress {
+        self.progress.borrow().clone()
+    }
+
+    /// Adds a diagnostic; the oldest goes when there are too many.
+    pub fn diagnose(&self, diagnostic: Diagnostic) {
+        let mut inner = self.inner();
+        inner.diagnostics_total += 1;
+        inner.diagnostics.push_back(diagnostic);
+        if inner.diagnostics.len() > self.max_diagnostics {
+            inner.diagnostics.pop_front();
+        }
+    }
+
+    /// Adds a line of log; a line over 8 KiB is cut.
+    pub fn log(&self, level: &str, message: &str) {
+        let mut end = message.len().min(MAX_LOG_LINE);
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        let line = format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
+        self.inner().log.push(line.as_bytes());
+    }
+
+    /// Keeps the first panic: those that follow come from unwinding it.
+    pub fn panicked(&self, panic: Panic) {
+        self.inner().panic.get_or_insert(panic);
+    }
+
+    /// Counts an AI call and returns its number, as an error when there were `max` already.
+    pub fn count_ai_call(&self, max: u64) -> Result<u32, u32> {
+        let mut inner = self.inner();
+        inner.ai_calls = inner.ai_calls.saturating_add(1);
+        if u64::from(inner.ai_calls) > max { Err(inner.ai_calls) } else { Ok(inner.ai_calls) }
+    }
+
+    /// Keeps an answered AI call.
+    pub fn ai_answered(&self, call: AiCall) {
+        self.inner().ai_answered.push(call);
+    }
+
+    /// Keeps a failed AI call.
+    pub fn ai_failed(&self, failure: AiFailure) {
+        self.inner().ai_failed.insert(failure.call_id.clone(), failure);
+    }
+
+    /// Keeps the first limit that refused a write.
+    pub fn output_limited(&self, limit: OutputLimit) {
+        self.inner().output_limit.get_or_insert(limit);
+    }
+
+    /// The first limit that refused a write.
+    pub fn output_limit(&self) -> Option<OutputLimit> {
+        self.inner().output_limit.clone()
+    }
+
+    /// The panic the template told of.
+    pub fn panic(&self) -> Option<Panic> {
+        self.inner().panic.clone()
+    }
+
+    /// A failed AI call by its id.
+    pub fn ai_failure(&self, call_id: &str) -> Option<AiFailure> {
+        self.inner().ai_failed.get(call_id).cloned()
+    }
+
+    /// The answered AI calls, in the order of their answers.
+    pub fn ai_calls(&self) -> Vec<AiCall> {
+        self.inner().ai_answered.clone()
+    }
+
+    /// AI calls asked for.
+    pub fn ai_call_count(&self) -> u64 {
+        u64::from(self.inner().ai_calls)
+    }
+
+    /// Diagnostics kept, oldest first, and how many there were.
+    pub fn diagnostics(&self) -> (Vec<Diagnostic>, u64) {
+        let inner = self.inner();
+        (inner.diagnostics.iter().cloned().collect(), inner.diagnostics_total)
+    }
+
+    /// The trail, oldest first.
+    pub fn trail(&self) -> Vec<TrailEntry> {
+        self.inner().trail.entries()
+    }
+
+    /// The log's tail and its bytes in all.
+    pub fn log_tail(&self) -> (LogTail, u64) {
+        let inner = self.inner();
+        let text = inner.log.text();
+        let total = inner.log.total();
+        (LogTail { dropped_bytes: total.saturating_sub(text.len() as u64), text }, total)
+    }
+
+    /// Milliseconds since the run began.
+    pub fn now_ms(&self) -> u64 {
+        millis(self.elapsed())
+    }
+}
+
+impl From<RunProgress> for Progress {
+    fn from(progress: RunProgress) -> Self {
+        Progress { done: progress.done, total: progress.total }
+    }
+}

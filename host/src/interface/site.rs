@@ -1,0 +1,44 @@
+//! `site.write`: one file of the site, into the run's staging area.
+
+use super::diagnostics::cut;
+use super::run_log::OutputLimit;
+use super::state::GuestState;
+use crate::failure::TrailOutcome;
+use crate::plugin::bindings::site;
+use crate::site::WriteError;
+
+impl site::Host for GuestState {
+    async fn write(&mut self, path: String, bytes: Vec<u8>) -> wasmtime::Result<Result<(), site::WriteError>> {
+        let args = format!("{} ({} bytes)", cut(path.clone(), 200).escape_debug(), bytes.len());
+        let entry = self.log.begin("site.write", args, None);
+        let Some(staging) = self.site.clone() else {
+            let message = "`describe` must not write files".to_owned();
+            self.log.end(entry, TrailOutcome::Error(message.clone()));
+            return Ok(Err(site::WriteError { kind: site::WriteErrorKind::Other, message }));
+        };
+        let outcome = match staging.write_async(&path, bytes).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let message = error.to_string();
+                let kind = match error {
+                    WriteError::InvalidPath(_) => site::WriteErrorKind::InvalidPath,
+                    WriteError::Conflict(_) => site::WriteErrorKind::Conflict,
+                    WriteError::Limit(_) => {
+                        self.log.output_limited(OutputLimit { message: message.clone() });
+                        site::WriteErrorKind::Limit
+                    }
+                    WriteError::Closed(_) => site::WriteErrorKind::Other,
+                    // Nothing the guest does can help: the run ends here, as the host's failure and not the template's.
+                    WriteError::Storage(error) => {
+                        self.log.end(entry, TrailOutcome::Error(message));
+                        return Err(wasmtime::Error::new(error));
+                    }
+                };
+                Err(site::WriteError { kind, message })
+            }
+        };
+        let trail = outcome.as_ref().map_or_else(|error| TrailOutcome::Error(error.message.clone()), |()| TrailOutcome::Ok);
+        self.log.end(entry, trail);
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,51 @@
+//! What a guest's calls act on: the data of its store.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::run_log::RunLog;
+use crate::ai::Gateway;
+use crate::plugin::MemoryLimiter;
+use crate::site::Staging;
+
+/// The data of one run's store. Dropped with the store when the run ends, however it ends; what outlives the run is in the
+/// [`RunLog`] and the [`Staging`].
+pub struct GuestState {
+    pub(crate) wasi: WasiCtx,
+    pub(crate) table: ResourceTable,
+    pub(crate) memory: MemoryLimiter,
+    pub(crate) log: Arc<RunLog>,
+    /// Missing while a template is only described: calls are refused then.
+    pub(crate) ai: Option<AiContext>,
+    /// Missing while a template is only described: writes are refused then.
+    pub(crate) site: Option<Staging>,
+}
+
+/// What an AI call of a run needs.
+#[derive(Clone)]
+pub struct AiContext {
+    /// Routes and providers.
+    pub gateway: Arc<Gateway>,
+    /// When the run must have ended.
+    pub deadline: Instant,
+    /// Most AI calls of the run.
+    pub max_calls: u64,
+    /// The purposes the template's manifest declares.
+    pub purposes: Arc<[String]>,
+}
+
+impl GuestState {
+    /// A state with everything a run may touch.
+    pub fn new(wasi: WasiCtx, memory: MemoryLimiter, log: Arc<RunLog>, ai: Option<AiContext>, site: Option<Staging>) -> Self {
+        GuestState { wasi, table: ResourceTable::new(), memory, log, ai, site }
+    }
+}
+
+impl WasiView for GuestState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}

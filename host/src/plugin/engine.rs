@@ -1,0 +1,147 @@
+//! The engine: how guests are compiled, where their memory comes from, and the clock that interrupts them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use wasmtime::{
+    Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+use super::limits::Limits;
+
+/// How often the epoch advances, and so the longest a guest runs before it yields to its neighbours.
+///
+/// 5 ms: short enough that a hundred spinning guests on one core leave a healthy one its turn twice a second, long enough
+/// that yielding costs nothing measurable.
+pub const EPOCH_TICK: Duration = Duration::from_millis(5);
+
+/// Stack of a guest's fiber. Twice what the wasm code itself may use, because host functions run on it too.
+const FIBER_STACK_BYTES: usize = 2 << 20;
+
+/// Stack a guest's wasm code may use before it traps with a stack overflow.
+const WASM_STACK_BYTES: usize = 1 << 20;
+
+/// Most frames kept of a trap; wasmtime's default of 20 cuts Rust async stacks before the author's own code.
+const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+
+/// The engine could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the wasm engine could not be set up for {concurrency} runs at once: {source:#}. Lower `worker.concurrency`, or raise the \
+     machine's limits on virtual memory (`ulimit -v`) and mappings (`sysctl vm.max_map_count`)"
+)]
+pub struct EngineError {
+    concurrency: u32,
+    source: wasmtime::Error,
+}
+
+/// The one place where wasmtime is configured.
+///
+/// Compiling and running share it, so what one process compiled another with the same configuration loads.
+/// Everything that would otherwise be read from the environment, or that decides whether a compiled artifact is compatible,
+/// is set here explicitly.
+fn configuration(limits: &Limits, concurrency: u32) -> Config {
+    let mut config = Config::new();
+
+    // The contract is made of async functions; nothing beyond what it needs is on.
+    config.wasm_component_model(true);
+    config.wasm_component_model_async(true);
+    config.wasm_memory64(false);
+    config.wasm_tail_call(true);
+
+    // A replay on another machine must give the same bytes.
+    config.relaxed_simd_deterministic(true);
+    config.cranelift_nan_canonicalization(true);
+
+    config.epoch_interruption(true);
+    config.max_wasm_stack(WASM_STACK_BYTES);
+    config.async_stack_size(FIBER_STACK_BYTES);
+
+    // We symbolize ourselves (`failure::symbolize`): wasmtime would parse the debug information again for every frame, on the
+    // runtime's threads. It only has to tell offsets.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
+    config.generate_address_map(true);
+    config.coredump_on_trap(false);
+
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, concurrency)));
+    config
+}
+
+/// Slots for `concurrency` runs at once. Slots are address space, not memory; a slot costs memory while it is in use.
+fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
+    // Templates are described while others run; those need slots of their own.
+    let runs = concurrency.saturating_add(8);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(runs);
+    // A Rust template is 3 core instances with one memory and two tables; a Python one about 20, with one memory.
+    pool.total_core_instances(runs.saturating_mul(8).max(64));
+    pool.total_memories(runs.saturating_mul(2));
+    pool.total_tables(runs.saturating_mul(4).max(64));
+    pool.max_memories_per_component(8);
+    pool.max_tables_per_component(64);
+    pool.max_component_instance_size(4 << 20);
+    pool.max_core_instance_size(4 << 20);
+    pool.table_elements(65_536);
+    pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
+    // A guest that waits holds no stack, one that was interrupted does.
+    pool.total_stacks(runs.min(max_map_count() / 2));
+    pool
+}
+
+/// How many memory mappings the kernel lets this process have; each stack takes two.
+fn max_map_count() -> u32 {
+    const KERNEL_DEFAULT: u32 = 65_530;
+    std::fs::read_to_string("/proc/sys/vm/max_map_count")
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(KERNEL_DEFAULT)
+}
+
+/// A wasmtime engine whose epoch advances every [`EPOCH_TICK`] for as long as it lives.
+#[derive(Clone)]
+pub struct Engine {
+    inner: wasmtime::Engine,
+    key: u64,
+}
+
+impl Engine {
+    /// An engine for at most `concurrency` runs at once.
+    ///
+    /// # Errors
+    /// When the address space for that many runs cannot be reserved.
+    pub fn new(limits: &Limits, concurrency: u32) -> Result<Self, EngineError> {
+        let inner = wasmtime::Engine::new(&configuration(limits, concurrency))
+            .map_err(|source| EngineError { concurrency, source })?;
+        let mut hasher = DefaultHasher::new();
+        inner.precompile_compatibility_hash().hash(&mut hasher);
+        tick(&inner).map_err(|error| EngineError { concurrency, source: wasmtime::Error::new(error) })?;
+        Ok(Engine { key: hasher.finish(), inner })
+    }
+
+    /// The wasmtime engine.
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner
+    }
+
+    /// Identifies what a compiled artifact depends on besides the template: wasmtime's version, the processor, the settings.
+    pub fn compatibility_key(&self) -> u64 {
+        self.key
+    }
+}
+
+/// Advances the epoch from an OS thread: a task of the runtime would stand still together with the guests it is to interrupt.
+/// The thread ends with the engine.
+#[allow(clippy::disallowed_methods, reason = "an OS thread of its own, not one of the runtime's")]
+fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
+    let engine = engine.weak();
+    std::thread::Builder::new().name("epoch".to_owned()).stack_size(64 << 10).spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(EPOCH_TICK);
+        }
+    })?;
+    Ok(())
+}

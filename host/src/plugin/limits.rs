@@ -1,0 +1,75 @@
+//! Every limit of a run, declared once: its default, its unit and why it is what it is.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What one run may use. Each limit is enforced, and stands in the report beside what was used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of linear memory and tables over all of the template's instances. Default 256 MiB: a Python template needs 40 MiB.
+    pub memory_bytes: u64,
+    /// Milliseconds of processor time. Default 10 s: a large site takes a tenth of a second.
+    pub cpu_ms: u64,
+    /// Milliseconds from start to end, AI calls included. Default 10 min.
+    pub deadline_ms: u64,
+    /// AI calls. Default 64.
+    pub ai_calls: u64,
+    /// Files of the site. Default 2,000.
+    pub files: u64,
+    /// Bytes of one file. Default 8 MiB.
+    pub file_bytes: u64,
+    /// Bytes of all files. Default 64 MiB.
+    pub total_bytes: u64,
+    /// Bytes of a file's path. Default 255: what every file system can hold.
+    pub path_bytes: u64,
+    /// Bytes of log text kept; older lines go first. Default 256 KiB.
+    pub log_bytes: u64,
+    /// Bytes kept of each of stdout and stderr, the tail. Default 256 KiB.
+    pub stderr_bytes: u64,
+    /// Diagnostics kept; older ones go first. Default 256.
+    pub diagnostics: u64,
+    /// Bytes of the order document. Default 1 MiB.
+    pub order_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory_bytes: 256 << 20,
+            cpu_ms: 10_000,
+            deadline_ms: 600_000,
+            ai_calls: 64,
+            files: 2_000,
+            file_bytes: 8 << 20,
+            total_bytes: 64 << 20,
+            path_bytes: 255,
+            log_bytes: 256 << 10,
+            stderr_bytes: 256 << 10,
+            diagnostics: 256,
+            order_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// `cpu_ms` as a duration.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_millis(self.cpu_ms)
+    }
+
+    /// `deadline_ms` as a duration.
+    pub fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+}
+
+/// A limit beside what was used of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// What is allowed.
+    pub max: u64,
+    /// What was used; above `max` it is what was asked for and refused.
+    pub used: u64,
+}

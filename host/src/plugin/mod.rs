@@ -1,0 +1,23 @@
+//! Templates: the engine that runs them, the catalogue that finds and checks them, and what they may use.
+
+pub mod bindings;
+mod cache;
+mod catalogue;
+mod engine;
+mod limits;
+mod manifest;
+mod meter;
+mod sandbox;
+mod template;
+
+pub use cache::{Cache, CacheOutcome};
+pub use catalogue::{Catalogue, CatalogueError};
+pub use engine::{EPOCH_TICK, Engine, EngineError};
+pub use limits::{Limits, Measure};
+pub use manifest::{AiPurpose, MAX_SCHEMA_BYTES, Manifest, ManifestError};
+pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
+pub use sandbox::{Capture, Determinism, Tail, sandbox};
+pub use template::{Loader, Template, TemplateError, TemplateProblem};
+pub(crate) use template::{interrupt_by, new_store};
+
+pub(crate) use cache::hex;

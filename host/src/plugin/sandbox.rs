@@ -1,0 +1,197 @@
+//! What a guest finds where it expects an operating system: nothing, a virtual clock, and seeded randomness.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::SeedableRng;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
+
+/// What makes a run repeatable: the same seed and start give the same clock readings and random numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Determinism {
+    /// Seeds the guest's randomness.
+    pub seed: u64,
+    /// What the guest's wall clock shows at first, in milliseconds since 1970.
+    pub start_unix_ms: u64,
+}
+
+/// How far the guest's clock moves each time it is read. Time that passes while it computes or waits for AI is not visible to it:
+/// a replay could not repeat it.
+const CLOCK_STEP: Duration = Duration::from_millis(1);
+
+/// Most random bytes in one call of the guest.
+const MAX_RANDOM_BYTES: u64 = 1 << 20;
+
+/// A sandbox with no file system, network, environment, arguments or input, whose output is captured.
+pub fn sandbox(determinism: Determinism, stdout: &Capture, stderr: &Capture) -> WasiCtx {
+    let readings = Arc::new(AtomicU64::new(0));
+    let clock = VirtualClock { start: Duration::from_millis(determinism.start_unix_ms), readings };
+    let random = |stream: u64| {
+        let mut random = ChaCha12Rng::seed_from_u64(determinism.seed);
+        random.set_stream(stream);
+        random
+    };
+    WasiCtxBuilder::new()
+        .wall_clock(clock.clone())
+        .monotonic_clock(clock)
+        .secure_random(random(0))
+        .insecure_random(random(1))
+        .insecure_random_seed(u128::from(determinism.seed))
+        .max_random_size(MAX_RANDOM_BYTES)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .stdout(stdout.clone())
+        .stderr(stderr.clone())
+        .build()
+}
+
+#[derive(Clone)]
+struct VirtualClock {
+    start: Duration,
+    readings: Arc<AtomicU64>,
+}
+
+impl VirtualClock {
+    fn elapsed(&self) -> Duration {
+        let readings = self.readings.fetch_add(1, Ordering::Relaxed);
+        CLOCK_STEP.saturating_mul(u32::try_from(readings).unwrap_or(u32::MAX))
+    }
+}
+
+impl HostWallClock for VirtualClock {
+    fn resolution(&self) -> Duration {
+        CLOCK_STEP
+    }
+
+    fn now(&self) -> Duration {
+        self.start.saturating_add(self.elapsed())
+    }
+}
+
+impl HostMonotonicClock for VirtualClock {
+    fn resolution(&self) -> u64 {
+        u64::try_from(CLOCK_STEP.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The tail of what a guest printed. Takes any amount and keeps the last `max` bytes.
+#[derive(Clone)]
+pub struct Capture(Arc<Mutex<Tail>>);
+
+/// The newest bytes of a text, bounded.
+#[derive(Debug)]
+pub struct Tail {
+    max: usize,
+    bytes: Vec<u8>,
+    total: u64,
+}
+
+impl Tail {
+    /// Keeps the last `max` bytes.
+    pub fn new(max: u64) -> Self {
+        Tail { max: usize::try_from(max).unwrap_or(usize::MAX), bytes: Vec::new(), total: 0 }
+    }
+
+    /// Adds bytes; the oldest go when there are more than `max`.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.total = self.total.saturating_add(bytes.len() as u64);
+        let bytes = &bytes[bytes.len().saturating_sub(self.max)..];
+        self.bytes.extend_from_slice(bytes);
+        // Dropping from the front moves the rest: do it only when there are twice as many as wanted.
+        if self.bytes.len() > self.max.saturating_mul(2) {
+            self.bytes.drain(..self.bytes.len() - self.max);
+        }
+    }
+
+    /// All bytes ever pushed.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The kept text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        let from = self.bytes.len().saturating_sub(self.max);
+        String::from_utf8_lossy(&self.bytes[from..]).into_owned()
+    }
+}
+
+impl Capture {
+    /// Keeps the last `max` bytes.
+    pub fn new(max: u64) -> Self {
+        Capture(Arc::new(Mutex::new(Tail::new(max))))
+    }
+
+    /// The kept text and how many bytes were printed in all.
+    pub fn read(&self) -> (String, u64) {
+        let tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (tail.text(), tail.total())
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
+}
+
+impl IsTerminal for Capture {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Capture {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for Capture {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.push(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Capture {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Capture {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(64 << 10)
+    }
+}

@@ -1,0 +1,273 @@
+//! One template, loaded: checked, compiled, linked in advance, ready to run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{OnceCell, watch};
+use wasmtime::Store;
+use wasmtime::component::{InstancePre, Linker};
+
+use super::bindings::{TemplatePre, generator};
+use super::cache::{Cache, CacheOutcome, hex};
+use super::engine::Engine;
+use super::limits::Limits;
+use super::manifest::{Manifest, ManifestError};
+use super::meter::{CpuMeter, MemoryLimiter};
+use super::sandbox::{Capture, Determinism, sandbox};
+use crate::failure::TemplateRef;
+use crate::failure::symbolize::Symbols;
+use crate::interface::{GuestState, RunLog};
+use crate::message::{Message, causes_of};
+
+/// Largest template read, in bytes: a Python template with its interpreter is 21 MB.
+const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
+/// Processor time `describe` may use.
+const DESCRIBE_CPU: Duration = Duration::from_secs(2);
+/// Time `describe` may take.
+const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A template that can run.
+pub struct Template {
+    /// What it says of itself, checked.
+    pub manifest: Manifest,
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Size of the file, in bytes.
+    pub bytes: u64,
+    /// What the compile cache did.
+    pub cache: CacheOutcome,
+    digest: [u8; 32],
+    engine: Engine,
+    pre: TemplatePre<GuestState>,
+    symbols: OnceCell<Arc<Symbols>>,
+}
+
+/// A template that cannot be used: which, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("the template {} cannot be used", .path.display())]
+pub struct TemplateError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub problem: TemplateProblem,
+}
+
+/// Why a template cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateProblem {
+    /// The file cannot be read.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(#[source] std::io::Error),
+    /// The file is larger than any template.
+    #[error("the file has {0} bytes; at most {MAX_TEMPLATE_BYTES} are allowed")]
+    TooLarge(u64),
+    /// The file is something else.
+    #[error("this is {0}, not a WebAssembly component; build it for the target `wasm32-wasip2`")]
+    NotAComponent(&'static str),
+    /// It is a component that the engine refuses.
+    #[error("it does not compile: {0:#}")]
+    DoesNotCompile(wasmtime::Error),
+    /// It wants what the contract does not offer, or lacks what it asks for.
+    #[error(
+        "it does not fit the contract `sitewright:template@0.1.0`: {0:#}. Build it against the world `template` with an SDK of this version"
+    )]
+    DoesNotFit(wasmtime::Error),
+    /// `describe` did not answer.
+    #[error("`describe` failed: {0}")]
+    Describe(String),
+    /// `describe` answered nonsense.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The host could not do its part.
+    #[error("the host could not load it: {0}")]
+    Host(String),
+}
+
+/// Loads templates: the engine, the linker and the cache that all of them share.
+#[derive(Clone)]
+pub struct Loader {
+    engine: Engine,
+    linker: Arc<Linker<GuestState>>,
+    cache: Cache,
+    limits: Arc<Limits>,
+}
+
+impl Loader {
+    /// A loader whose templates run in `engine`.
+    ///
+    /// # Errors
+    /// When the host's interfaces cannot be linked: a bug of ours.
+    pub fn new(engine: Engine, cache: Cache, limits: Limits) -> wasmtime::Result<Self> {
+        let linker = Arc::new(crate::interface::linker(engine.wasmtime())?);
+        Ok(Loader { engine, linker, cache, limits: Arc::new(limits) })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Reads, compiles or takes from the cache, links and describes the template in `path`.
+    ///
+    /// # Errors
+    /// [`TemplateError`] with the reason.
+    pub async fn load(&self, path: &Path) -> Result<Template, TemplateError> {
+        self.try_load(path).await.map_err(|problem| TemplateError { path: path.to_owned(), problem })
+    }
+
+    async fn try_load(&self, path: &Path) -> Result<Template, TemplateProblem> {
+        let (loader, file) = (self.clone(), path.to_owned());
+        let compiled = tokio::task::spawn_blocking(move || loader.compile(&file))
+            .await
+            .map_err(|error| TemplateProblem::Host(error.to_string()))??;
+        let manifest = self.describe(&compiled.pre).await?;
+        Ok(Template {
+            manifest: Manifest::check(manifest)?,
+            path: path.to_owned(),
+            bytes: compiled.bytes,
+            cache: compiled.cache,
+            digest: compiled.digest,
+            engine: self.engine.clone(),
+            pre: compiled.pre,
+            symbols: OnceCell::new(),
+        })
+    }
+
+    /// The blocking part of loading.
+    fn compile(&self, path: &Path) -> Result<Compiled, TemplateProblem> {
+        let size = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?.len();
+        if size > MAX_TEMPLATE_BYTES {
+            return Err(TemplateProblem::TooLarge(size));
+        }
+        let wasm = std::fs::read(path).map_err(TemplateProblem::Unreadable)?;
+        recognise(&wasm)?;
+        let digest: [u8; 32] = Sha256::digest(&wasm).into();
+        let (component, cache) =
+            self.cache.component(&self.engine, &wasm, &digest).map_err(TemplateProblem::DoesNotCompile)?;
+        let instance: InstancePre<GuestState> =
+            self.linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
+        let pre = TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)?;
+        Ok(Compiled { pre, digest, cache, bytes: wasm.len() as u64 })
+    }
+
+    /// Asks the template what it is, in an instance that can do nothing else.
+    async fn describe(&self, pre: &TemplatePre<GuestState>) -> Result<generator::Manifest, TemplateProblem> {
+        let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
+        let log = Arc::new(RunLog::new(&self.limits, watch::Sender::default()));
+        let wasi = sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr);
+        let memory = MemoryLimiter::new(self.limits.memory_bytes, Arc::new(AtomicU64::new(0)));
+        let mut store = new_store(&self.engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
+        let meter = Arc::new(CpuMeter::default());
+        interrupt_by(&mut store, &meter, DESCRIBE_CPU);
+        let described = tokio::time::timeout(
+            DESCRIBE_DEADLINE,
+            meter.metered(async {
+                let template = pre.instantiate_async(&mut store).await?;
+                template.sitewright_template_generator().call_describe(&mut store).await
+            }),
+        )
+        .await;
+        match described {
+            Ok(Ok(manifest)) => Ok(manifest),
+            Ok(Err(error)) => {
+                let mut reason = log.panic().map_or_else(|| format!("{:#}", root(&error)), |panic| format!("it panicked: {}", panic.message));
+                let (printed, _) = stderr.read();
+                if let Some(printed) = Message::new(printed) {
+                    reason = format!("{reason}; it printed: {printed}");
+                }
+                Err(TemplateProblem::Describe(reason))
+            }
+            Err(_) => Err(TemplateProblem::Describe(format!("it did not answer within {DESCRIBE_DEADLINE:?}"))),
+        }
+    }
+}
+
+struct Compiled {
+    pre: TemplatePre<GuestState>,
+    digest: [u8; 32],
+    cache: CacheOutcome,
+    bytes: u64,
+}
+
+/// Names what a file is when it is no component, by its first bytes.
+fn recognise(wasm: &[u8]) -> Result<(), TemplateProblem> {
+    let what = match wasm {
+        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(()),
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => "a core WebAssembly module",
+        [] => "an empty file",
+        [b'P', b'K', 3, 4, ..] => "a zip archive",
+        [b'\x7f', b'E', b'L', b'F', ..] => "a native program",
+        [b'(', ..] => "WebAssembly text",
+        _ => "some other file",
+    };
+    Err(TemplateProblem::NotAComponent(what))
+}
+
+/// The innermost error: what went wrong, without the engine's frames.
+pub(crate) fn root(error: &wasmtime::Error) -> String {
+    error.root_cause().to_string()
+}
+
+/// A store with the limits that do not depend on the run.
+pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> Store<GuestState> {
+    let mut store = Store::new(engine.wasmtime(), state);
+    store.limiter(|state| &mut state.memory);
+    // One call may hand over a file at its limit and a little more, so that one byte too many is answered and not trapped.
+    store.set_hostcall_fuel(usize::try_from(limits.file_bytes.saturating_mul(2).saturating_add(1 << 20)).unwrap_or(usize::MAX));
+    store
+}
+
+/// Stops the guest of a store when its processor time is used up, and makes it yield until then.
+pub(crate) fn interrupt_by(store: &mut Store<GuestState>, meter: &Arc<CpuMeter>, max: Duration) {
+    let meter = meter.clone();
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| meter.on_epoch(max));
+}
+
+impl Template {
+    /// `sha256:` and the digest of the file.
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", hex(&self.digest))
+    }
+
+    /// Name, version and digest, for records.
+    pub fn reference(&self) -> TemplateRef {
+        TemplateRef { name: self.manifest.name.clone(), version: self.manifest.version.clone(), digest: self.digest() }
+    }
+
+    /// The engine it was compiled for.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The linked component.
+    pub fn pre(&self) -> &TemplatePre<GuestState> {
+        &self.pre
+    }
+
+    /// Its debug information, read at the first call, off the runtime's threads. When the file has changed since it was
+    /// loaded, there is none.
+    pub async fn symbols(&self) -> Arc<Symbols> {
+        let load = || async {
+            let (path, digest) = (self.path.clone(), self.digest);
+            let loaded = tokio::task::spawn_blocking(move || match std::fs::read(&path) {
+                Ok(wasm) if <[u8; 32]>::from(Sha256::digest(&wasm)) == digest => Symbols::load(&wasm),
+                Ok(_) => Symbols::none("the template's file has changed since it was loaded"),
+                Err(error) => Symbols::none(format!("the template's file cannot be read any more: {error}")),
+            });
+            Arc::new(loaded.await.unwrap_or_else(|error| Symbols::none(format!("reading the debug information failed: {error}"))))
+        };
+        self.symbols.get_or_init(load).await.clone()
+    }
+}
+
+impl TemplateError {
+    /// Why, from the outermost cause to the root.
+    pub fn causes(&self) -> Vec<Message> {
+        causes_of(self)
+    }
+}

@@ -1,0 +1,203 @@
+//! From how a run ended to what kind of failure it is: by type, never by text, as far as the engine has types.
+
+use std::any::Any;
+
+use wasmtime::{Trap, WasmBacktrace};
+
+use super::end::RunError;
+use crate::ai::AiErrorKind;
+use crate::failure::{AiFailure, FailureKind, RawFrame, SourceLocation, TrapCode};
+use crate::interface::RunLog;
+use crate::message;
+use crate::message::Message;
+use crate::plugin::bindings::generator;
+use crate::plugin::{LimitHit, Limits};
+use crate::site::StorageError;
+
+/// What a run's end means.
+pub(super) struct Classified {
+    pub(super) kind: FailureKind,
+    pub(super) message: Message,
+    pub(super) causes: Vec<Message>,
+    pub(super) code: Option<String>,
+    pub(super) location: Option<SourceLocation>,
+    pub(super) trap: Option<Stopped>,
+    pub(super) panic: Option<String>,
+    pub(super) ai: Option<AiFailure>,
+}
+
+/// A stopped guest, not yet symbolized.
+pub(super) struct Stopped {
+    pub(super) code: TrapCode,
+    pub(super) message: String,
+    pub(super) frames: Vec<RawFrame>,
+}
+
+impl Classified {
+    pub(super) fn new(kind: FailureKind, message: Message) -> Self {
+        Classified { kind, message, causes: Vec::new(), code: None, location: None, trap: None, panic: None, ai: None }
+    }
+}
+
+/// What `error` means, with what the run left behind.
+pub(super) fn classify(error: RunError, log: &RunLog, stderr: &str, limits: &Limits) -> Classified {
+    match error {
+        RunError::Template(failure) => returned(failure, log, limits),
+        RunError::Stopped(error) => stopped(&error, log, stderr),
+        RunError::Deadline => {
+            let stage = stage_words(log);
+            let waiting = match log.trail().iter().rev().find(|entry| entry.duration_us.is_none()) {
+                Some(entry) => format!("; it was waiting for {} ({})", entry.call, entry.args),
+                None => String::new(),
+            };
+            Classified::new(
+                FailureKind::Deadline,
+                message!("the run did not end within its deadline of {} ms; {stage}{waiting}", limits.deadline_ms),
+            )
+        }
+        RunError::Cancelled => {
+            Classified::new(FailureKind::Cancelled, message!("the run was cancelled after {} ms; {}", log.now_ms(), stage_words(log)))
+        }
+    }
+}
+
+fn stage_words(log: &RunLog) -> String {
+    let progress = log.progress();
+    match (progress.stage.is_empty(), progress.total) {
+        (true, _) => "the template had named no stage".to_owned(),
+        (false, 0) => format!("its last stage was `{}`", progress.stage),
+        (false, total) => format!("its last stage was `{}`, {} of {total}", progress.stage, progress.done),
+    }
+}
+
+/// The template returned a failure: its own, or one that comes from a refused AI call or write.
+fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Classified {
+    let code = Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
+    let said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
+    let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
+    let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
+    let kind = match &ai {
+        Some(ai) if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls => FailureKind::CallLimit,
+        Some(_) => FailureKind::Ai,
+        None if log.output_limit().is_some() => FailureKind::OutputLimit,
+        None => FailureKind::TemplateError,
+    };
+    let known = |text: &str, causes: &[Message]| said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text));
+    match kind {
+        FailureKind::Ai | FailureKind::CallLimit => {
+            if let Some(ai) = ai.as_ref().filter(|ai| !known(ai.message.as_str(), &causes)) {
+                causes.push(ai.message.clone());
+            }
+        }
+        FailureKind::OutputLimit => {
+            if let Some(limit) = log.output_limit().filter(|limit| !known(&limit.message, &causes)) {
+                causes.extend(Message::new(limit.message));
+            }
+        }
+        _ => {}
+    }
+    Classified {
+        code: Some(code),
+        causes,
+        location: failure.location.map(crate::interface::location),
+        ai,
+        ..Classified::new(kind, said)
+    }
+}
+
+/// The guest was stopped in the middle of its code, or could not be started.
+fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
+    let cause = root_message(error);
+    let stopped = |code| Some(Stopped { code, message: cause.clone(), frames: frames(error) });
+
+    if let Some(limit) = find::<LimitHit>(error) {
+        let (kind, code) = match limit {
+            LimitHit::Cpu { .. } => (FailureKind::CpuLimit, TrapCode::Cpu),
+            LimitHit::Memory { .. } => (FailureKind::MemoryLimit, TrapCode::Memory),
+        };
+        return Classified { trap: stopped(code), ..Classified::new(kind, message!("stopped by a limit: {limit}")) };
+    }
+    if let Some(storage) = find::<StorageError>(error) {
+        return Classified {
+            causes: crate::message::causes_of(storage),
+            ..Classified::new(FailureKind::Host, message!("the host could not store a file of the site: {storage}"))
+        };
+    }
+    if find::<wasmtime::PoolConcurrencyLimitError>(error).is_some() {
+        return Classified::new(
+            FailureKind::Host,
+            message!("the host has no place for another run: {cause}; raise `concurrency` or start fewer orders at once"),
+        );
+    }
+
+    let code = match (find::<Trap>(error), find::<wasmtime_wasi::I32Exit>(error)) {
+        (Some(trap), _) => TrapCode::from(*trap),
+        (None, Some(_)) => TrapCode::Exit,
+        (None, None) if frames(error).is_empty() => TrapCode::Other,
+        (None, None) => TrapCode::HostCall,
+    };
+    let panic = log.panic().or_else(|| printed_panic(stderr));
+    // A panic message without an abort belongs to a panic that the template caught.
+    let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
+    match panic {
+        Some(panic) => Classified {
+            location: panic.location,
+            trap: stopped(code),
+            panic: Some(panic.message.clone()),
+            ..Classified::new(FailureKind::Panic, message!("the template panicked: {}", panic.message))
+        },
+        None => {
+            let printed = last_line(stderr);
+            Classified {
+                causes: printed.and_then(|line| Message::new(format!("it printed: {line}"))).into_iter().collect(),
+                trap: stopped(code),
+                ..Classified::new(FailureKind::Trap, message!("the template was stopped: {cause}"))
+            }
+        }
+    }
+}
+
+/// The engine's own words, without the frames it adds as context.
+fn root_message(error: &wasmtime::Error) -> String {
+    let cause = error.root_cause().to_string();
+    Message::new(&cause).map_or_else(|| format!("{error:?}"), |message| message.to_string())
+}
+
+/// An error of type `E` anywhere in the chain, context included.
+fn find<E: std::error::Error + Any + Send + Sync>(error: &wasmtime::Error) -> Option<&E> {
+    error.downcast_ref::<E>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<E>()))
+}
+
+fn frames(error: &wasmtime::Error) -> Vec<RawFrame> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    backtrace
+        .frames()
+        .iter()
+        .map(|frame| RawFrame {
+            offset: frame.module_offset().map(|offset| offset as u64),
+            function: frame.func_name().map(str::to_owned),
+            index: frame.func_index(),
+        })
+        .collect()
+}
+
+/// A Rust panic as the standard library prints it, for guests whose hook did not tell:
+/// `thread 'main' (1) panicked at src/lib.rs:10:5:` and the message on the lines that follow.
+fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
+    let (_, rest) = stderr.rsplit_once(" panicked at ")?;
+    let (place, text) = rest.split_once('\n').unwrap_or((rest, ""));
+    let mut parts = place.trim().trim_end_matches(':').rsplitn(3, ':');
+    let column = parts.next().and_then(|part| part.parse().ok());
+    let line = parts.next().and_then(|part| part.parse().ok());
+    let location = match (parts.next(), line) {
+        (Some(file), Some(line)) => Some(SourceLocation { file: file.to_owned(), line, column }),
+        _ => None,
+    };
+    let text: Vec<&str> = text.lines().take_while(|line| !line.starts_with("note: ") && !line.starts_with("stack backtrace:")).collect();
+    let message = Message::or(text.join("\n"), message!("(no message)")).to_string();
+    Some(crate::interface::Panic { message, location })
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty())
+}

@@ -1,0 +1,116 @@
+//! One order through one instance of a template.
+//!
+//! [`run`] makes the sandbox, calls `generate`, enforces the limits and tells how it ended; [`attempt`] is the boundary around
+//! all of it, from the order document to a release or one failure record.
+
+mod attempt;
+mod classify;
+mod end;
+
+pub use attempt::{AttemptId, AttemptRequest, Host, Outcome, Released, Totals, attempt};
+pub use end::{RunEnd, RunError};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wasmtime::Store;
+
+use crate::ai::Gateway;
+use crate::interface::{AiContext, GuestState, RunLog};
+use crate::plugin::bindings::generator;
+use crate::plugin::{Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Template, interrupt_by, new_store, sandbox};
+use crate::site::Staging;
+
+/// What a run needs.
+pub struct RunRequest {
+    /// What to run.
+    pub template: Arc<Template>,
+    /// The order document the template gets: JSON text.
+    pub document: Arc<str>,
+    /// What it may use.
+    pub limits: Arc<Limits>,
+    /// Clock and randomness.
+    pub determinism: Determinism,
+    /// Answers its AI calls.
+    pub gateway: Arc<Gateway>,
+    /// Takes its files.
+    pub staging: Staging,
+    /// Takes its trail and reports.
+    pub log: Arc<RunLog>,
+    /// When it must have ended.
+    pub deadline: Instant,
+    /// Ends it early.
+    pub cancel: CancellationToken,
+}
+
+/// Runs `generate` of a fresh instance to its end, whatever that is.
+///
+/// The store is dropped before this returns, and with it everything the guest held: memory, calls in flight, files it has not
+/// written. Dropping this future does the same.
+pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
+    let limits = &request.limits;
+    let (stdout, stderr) = (Capture::new(limits.stderr_bytes), Capture::new(limits.stderr_bytes));
+    let memory_peak = Arc::new(AtomicU64::new(0));
+    let meter = Arc::new(CpuMeter::default());
+    let purposes: Arc<[String]> = request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
+    let state = GuestState::new(
+        sandbox(request.determinism, &stdout, &stderr),
+        MemoryLimiter::new(limits.memory_bytes, memory_peak.clone()),
+        request.log.clone(),
+        Some(AiContext {
+            gateway: request.gateway.clone(),
+            deadline: request.deadline,
+            max_calls: limits.ai_calls,
+            purposes,
+        }),
+        Some(request.staging.clone()),
+    );
+    let mut store = new_store(request.template.engine(), state, limits);
+    interrupt_by(&mut store, &meter, limits.cpu());
+
+    // Deadline and cancellation stand around the whole call: inside `run_concurrent` they may never be polled (wasmtime
+    // issues 11869 and 11870). The store is moved in, so that losing the race drops it.
+    let guest = meter.metered(generate(store, request.template.clone(), request.document.clone()));
+    let result = tokio::select! {
+        biased;
+        () = request.cancel.cancelled() => Err(RunError::Cancelled),
+        () = tokio::time::sleep_until(request.deadline) => Err(RunError::Deadline),
+        ended = guest => match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failure)) => Err(RunError::Template(failure)),
+            Err(error) => Err(RunError::Stopped(error)),
+        },
+    };
+    let end = RunEnd {
+        cpu: meter.used(),
+        memory_peak: memory_peak.load(Ordering::Relaxed),
+        stdout: stdout.read(),
+        stderr: stderr.read(),
+        elapsed: request.log.elapsed(),
+    };
+    (result, end)
+}
+
+/// Instantiates and calls. The error is whatever stopped the guest.
+async fn generate(
+    mut store: Store<GuestState>,
+    template: Arc<Template>,
+    document: Arc<str>,
+) -> wasmtime::Result<Result<(), generator::Failure>> {
+    let instance = template.pre().instantiate_async(&mut store).await?;
+    store
+        .run_concurrent(async |accessor| {
+            instance.sitewright_template_generator().call_generate(accessor, document.to_string()).await
+        })
+        .await?
+}
+
+/// The deadline of a run that begins now.
+pub fn deadline_of(limits: &Limits) -> Instant {
+    // A century stands for "none": adding more would overflow the clock.
+    const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    Instant::now() + limits.deadline().min(MOST)
+}

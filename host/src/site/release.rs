@@ -1,0 +1,385 @@
+//! A verified site becomes the one that visitors see.
+//!
+//! The order of the steps is what makes a crash harmless; each is on the disk before the next begins:
+//! 1. every file, every folder (innermost first) and `manifest.json` in the staging area;
+//! 2. the staging area becomes `releases/<id>` by one rename; then both parent folders;
+//! 3. a new symbolic link under a name of its own; then one rename puts it in the place of `current`; then the order's folder;
+//! 4. releases beyond the newest few go: first renamed into the staging area, then removed.
+//!
+//! After a crash before step 3's rename, `current` is what it was (catalogue D1, F4); after it, `current` is the new
+//! release, whole. What is left lying about is in the staging area and goes with the next sweep.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::Dir;
+use ulid::Ulid;
+
+use super::manifest::{MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo};
+use super::path::MANIFEST_FILE;
+use super::root::{CURRENT, OrderDir, RELEASES, STAGING, SitesRoot};
+use super::staging::{Area, StagedSite};
+use super::storage::{
+    StorageError, blocking, create_file, ensure_folder, handle_of, open_file, open_folder, remove_folder,
+    sync_folder,
+};
+use super::verify::VerifiedSite;
+
+/// How many releases of an order are kept, the current one included, when nothing else is configured.
+pub const DEFAULT_KEEP: usize = 5;
+
+/// What the name of a new link begins with until it is renamed to `current`.
+const LINK_PREFIX: &str = ".current-";
+
+/// A finished site on the disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// Its folder: absolute.
+    pub path: PathBuf,
+    /// What it is.
+    pub manifest: Manifest,
+}
+
+/// One release folder as [`list_releases`] finds it.
+#[derive(Debug)]
+pub struct ListedRelease {
+    /// Its id: the folder's name.
+    pub id: ReleaseId,
+    /// Its folder: absolute.
+    pub path: PathBuf,
+    /// Whether visitors see it.
+    pub current: bool,
+    /// Its manifest, or why it cannot be read.
+    pub manifest: Result<Manifest, ReadError>,
+}
+
+/// Why a verified site did not become a release.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The order has a release of this id.
+    #[error("the order `{order}` has a release `{id}` already; give each release an id of its own")]
+    Exists {
+        /// The order.
+        order: OrderDir,
+        /// The id.
+        id: ReleaseId,
+    },
+    /// The manifest could not be written as JSON.
+    #[error(
+        "the manifest of release `{id}` cannot be written as JSON: {source}; report this with the AI usage of the run"
+    )]
+    Manifest {
+        /// The release.
+        id: ReleaseId,
+        /// What serde said.
+        source: serde_json::Error,
+    },
+    /// The order has no newer id to give.
+    #[error(
+        "the order `{order}` has a release `{newest}`, after which no id is left; remove it from `releases`"
+    )]
+    IdsExhausted {
+        /// The order.
+        order: OrderDir,
+        /// The newest release there is.
+        newest: ReleaseId,
+    },
+    /// The file system refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Why releases could not be read. That there are none is no error (catalogue B4).
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// `current` leads somewhere else.
+    #[error("`{}` leads to `{}` and not to `releases/<id>`; remove it and publish the order again", .path.display(), .target.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A manifest that is none.
+    #[error("the manifest `{}` cannot be read: {source}; publish the order again", .path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What serde said.
+        source: serde_json::Error,
+    },
+    /// The file system refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Makes `site` the order's current release and keeps the newest `keep` of its releases; the current one always stays.
+/// Blocking: call it from `spawn_blocking`, or use [`publish_async`]. Publications of one order wait for each other.
+///
+/// # Errors
+/// The current release and the others are what they were; except that a disk that fails in the very last sync leaves the
+/// new release visible without a promise that it is still there after a power cut.
+pub fn publish(site: VerifiedSite, info: ReleaseInfo, keep: usize) -> Result<Release, PublishError> {
+    let staged = site.into_staged();
+    let place = Place::open(&staged.area)?;
+    let existing =
+        release_ids(&place.releases).map_err(StorageError::on("read the folder", &place.releases_path))?;
+    let id = choose_id(info.id, &existing, &staged.area.order)?;
+    let manifest = manifest_of(&staged, id, info);
+    let json =
+        serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
+    sync_site(&staged.area.folder()?.dir, &manifest, &json, &staged.area.path())?;
+    let path = place.adopt(&staged.area, id)?;
+    place.make_current(id)?;
+    for old in existing.iter().rev().skip(keep.saturating_sub(1)) {
+        place.expire(*old);
+    }
+    Ok(Release { path, manifest })
+}
+
+/// The folders of one order, open and locked for one publication.
+struct Place {
+    order: Dir,
+    staging: Dir,
+    releases: Dir,
+    order_path: PathBuf,
+    releases_path: PathBuf,
+    /// Goes when this is dropped, or with the process.
+    _lock: std::fs::File,
+}
+
+impl Place {
+    fn open(area: &Area) -> Result<Self, StorageError> {
+        let order_path = area.root.order_path(&area.order);
+        let releases_path = order_path.join(RELEASES);
+        let order = area.root.ensure_order(&area.order)?;
+        let lock = handle_of(&order)
+            .and_then(|handle| handle.lock().map(|()| handle))
+            .map_err(StorageError::on("lock the folder", &order_path))?;
+        remove_links(&order).map_err(StorageError::on("tidy the folder", &order_path))?;
+        let releases = ensure_folder(&order, RELEASES)
+            .and_then(|releases| sync_folder(&order).map(|()| releases))
+            .map_err(StorageError::on("create the folder", &releases_path))?;
+        let staging = ensure_folder(&order, STAGING)
+            .map_err(StorageError::on("create the folder", order_path.join(STAGING)))?;
+        Ok(Place { order, staging, releases, order_path, releases_path, _lock: lock })
+    }
+
+    /// Step 2: the staging area becomes a release.
+    fn adopt(&self, area: &Area, id: ReleaseId) -> Result<PathBuf, StorageError> {
+        let path = self.releases_path.join(id.to_string());
+        self.staging
+            .rename(area.attempt.as_str(), &self.releases, id.to_string())
+            .map_err(StorageError::on("move the site to", &path))?;
+        area.release();
+        Ok(path)
+    }
+
+    /// The end of step 2, and step 3. A release that cannot become current is removed: it must not be taken for a site that
+    /// was once good.
+    fn make_current(&self, id: ReleaseId) -> Result<(), StorageError> {
+        let switched = sync_folder(&self.releases)
+            .and_then(|()| sync_folder(&self.staging))
+            .map_err(StorageError::on("write to the disk", &self.releases_path))
+            .and_then(|()| self.switch(id));
+        if let Err(error) = switched {
+            if let Err(error) = remove_links(&self.order) {
+                tracing::warn!(%error, release = %id, "a link that was never `current` stays until the next publication");
+            }
+            self.expire(id);
+            return Err(error);
+        }
+        // The switch has happened: from here on the release is the current one, whatever else goes wrong.
+        sync_folder(&self.order)
+            .map_err(StorageError::on("write the switch of `current` to the disk in", &self.order_path))
+    }
+
+    /// Step 3. The link is relative, so the sites folder may be moved or mounted elsewhere.
+    fn switch(&self, id: ReleaseId) -> Result<(), StorageError> {
+        let link = format!("{LINK_PREFIX}{id}");
+        self.order
+            .symlink_contents(format!("{RELEASES}/{id}"), &link)
+            .and_then(|()| self.order.rename(&link, &self.order, CURRENT))
+            .map_err(StorageError::on("switch", self.order_path.join(CURRENT)))
+    }
+
+    /// Step 4: a folder stops being a release in one step; a crash in the middle leaves the rest to the sweep. A folder that
+    /// cannot be removed fails nothing: the next publication tries again.
+    fn expire(&self, id: ReleaseId) {
+        let name = format!(".expired-{id}");
+        let removed = self
+            .releases
+            .rename(id.to_string(), &self.staging, &name)
+            .and_then(|()| remove_folder(&self.staging, &name));
+        if let Err(error) = removed {
+            let folder = self.releases_path.join(id.to_string());
+            tracing::warn!(%error, folder = %folder.display(), "a release that is not needed could not be removed");
+        }
+    }
+}
+
+fn manifest_of(staged: &StagedSite, id: ReleaseId, info: ReleaseInfo) -> Manifest {
+    let files = staged.files.iter().map(|(path, file)| ManifestFile {
+        path: path.clone(),
+        size: file.bytes,
+        sha256: file.sha256.clone(),
+    });
+    Manifest {
+        format: MANIFEST_FORMAT,
+        id,
+        order: staged.area.order.clone(),
+        attempt: staged.area.attempt.clone(),
+        template: info.template,
+        host_build: info.host_build,
+        locale: info.locale,
+        created_at: info.created_at,
+        ai: info.ai,
+        total_bytes: staged.files.values().map(|file| file.bytes).sum(),
+        files: files.collect(),
+    }
+}
+
+/// As [`publish`], on the blocking pool. Dropping the future does not stop it.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn publish_async(
+    site: VerifiedSite,
+    info: ReleaseInfo,
+    keep: usize,
+) -> Result<Release, PublishError> {
+    blocking(site.path(), move || publish(site, info, keep)).await
+}
+
+/// The order's current release, or nothing when it has none. Blocking.
+///
+/// # Errors
+/// When there is one and it cannot be read.
+pub fn read_current(root: &SitesRoot, order: &OrderDir) -> Result<Option<Release>, ReadError> {
+    let Some(dir) = root.open_order(order)? else { return Ok(None) };
+    let order_path = root.order_path(order);
+    let Some(id) = current_id(&dir, &order_path)? else { return Ok(None) };
+    let releases_path = order_path.join(RELEASES);
+    let releases =
+        open_folder(&dir, RELEASES).map_err(StorageError::on("open the folder", releases_path.clone()))?;
+    let path = releases_path.join(id.to_string());
+    let manifest = read_manifest(&releases, id, &path)?;
+    Ok(Some(Release { path, manifest }))
+}
+
+/// The order's releases, newest first; none when it has none. Blocking. A release whose manifest cannot be read is in the
+/// list with the reason.
+///
+/// # Errors
+/// When the order's folders cannot be read.
+pub fn list_releases(root: &SitesRoot, order: &OrderDir) -> Result<Vec<ListedRelease>, ReadError> {
+    let Some(dir) = root.open_order(order)? else { return Ok(Vec::new()) };
+    let order_path = root.order_path(order);
+    let releases_path = order_path.join(RELEASES);
+    let releases = match open_folder(&dir, RELEASES) {
+        Ok(releases) => releases,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StorageError::on("open the folder", releases_path)(error).into()),
+    };
+    let current = current_id(&dir, &order_path)?;
+    let ids = release_ids(&releases).map_err(StorageError::on("read the folder", &releases_path))?;
+    let listed = ids.into_iter().rev().map(|id| {
+        let path = releases_path.join(id.to_string());
+        let manifest = read_manifest(&releases, id, &path);
+        ListedRelease { id, path, current: current == Some(id), manifest }
+    });
+    Ok(listed.collect())
+}
+
+fn choose_id(
+    wanted: Option<ReleaseId>,
+    existing: &BTreeSet<ReleaseId>,
+    order: &OrderDir,
+) -> Result<ReleaseId, PublishError> {
+    if let Some(id) = wanted {
+        return if existing.contains(&id) {
+            Err(PublishError::Exists { order: order.clone(), id })
+        } else {
+            Ok(id)
+        };
+    }
+    let id = ReleaseId(Ulid::generate());
+    match existing.last() {
+        // Two in one millisecond, or a clock that was set back: newer must still sort after older.
+        Some(newest) if *newest >= id => newest
+            .0
+            .increment()
+            .map(ReleaseId)
+            .map_err(|_| PublishError::IdsExhausted { order: order.clone(), newest: *newest }),
+        _ => Ok(id),
+    }
+}
+
+/// Step 1: everything in the staging area is on the disk, the manifest last.
+fn sync_site(folder: &Dir, manifest: &Manifest, json: &[u8], area: &Path) -> Result<(), StorageError> {
+    let mut folders = BTreeSet::new();
+    for file in &manifest.files {
+        open_file(folder, &file.path)
+            .and_then(|open| open.sync_all())
+            .map_err(StorageError::on("write to the disk", area.join(&file.path)))?;
+        folders.extend(file.path.folders());
+    }
+    // A folder sorts before what is in it; so backwards is innermost first.
+    for name in folders.into_iter().rev() {
+        folder
+            .open_dir(name)
+            .and_then(|dir| sync_folder(&dir))
+            .map_err(StorageError::on("write to the disk", area.join(name)))?;
+    }
+    create_file(folder, MANIFEST_FILE)
+        .and_then(|mut file| file.write_all(json).and_then(|()| file.sync_all()))
+        .map_err(StorageError::on("write", area.join(MANIFEST_FILE)))?;
+    sync_folder(folder).map_err(StorageError::on("write to the disk", area))
+}
+
+/// Links of publications that ended between making and renaming one. The caller has the order's lock.
+fn remove_links(order: &Dir) -> io::Result<()> {
+    for entry in order.entries()? {
+        let name = entry?.file_name();
+        if name.to_string_lossy().starts_with(LINK_PREFIX) {
+            order.remove_file(&name)?;
+        }
+    }
+    Ok(())
+}
+
+fn release_ids(releases: &Dir) -> io::Result<BTreeSet<ReleaseId>> {
+    let mut ids = BTreeSet::new();
+    for entry in releases.entries()? {
+        if let Some(id) = release_id(&entry?.file_name().to_string_lossy()) {
+            ids.insert(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The id that `name` spells; only the one spelling that [`ReleaseId`] prints.
+fn release_id(name: &str) -> Option<ReleaseId> {
+    Ulid::from_string(name).ok().map(ReleaseId).filter(|id| id.to_string() == name)
+}
+
+fn current_id(order: &Dir, order_path: &Path) -> Result<Option<ReleaseId>, ReadError> {
+    let path = order_path.join(CURRENT);
+    let target = match order.read_link_contents(CURRENT) {
+        Ok(target) => target,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StorageError::on("read the link", path)(error).into()),
+    };
+    let id = target.strip_prefix(RELEASES).ok().and_then(Path::to_str).and_then(release_id);
+    id.map(Some).ok_or(ReadError::Link { path, target })
+}
+
+fn read_manifest(releases: &Dir, id: ReleaseId, path: &Path) -> Result<Manifest, ReadError> {
+    let file_path = path.join(MANIFEST_FILE);
+    let json = open_folder(releases, &id.to_string())
+        .and_then(|dir| open_file(&dir, MANIFEST_FILE))
+        .and_then(io::read_to_string)
+        .map_err(StorageError::on("read", &file_path))?;
+    serde_json::from_str(&json).map_err(|source| ReadError::Manifest { path: file_path, source })
+}

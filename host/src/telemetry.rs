@@ -1,0 +1,23 @@
+//! Logs on stderr.
+
+use tracing_subscriber::EnvFilter;
+
+/// The filter does not parse.
+#[derive(Debug, thiserror::Error)]
+#[error("the log filter {filter:?} (--log) is wrong: {source}; write it like `info` or `sitewright=debug`")]
+pub struct FilterError {
+    filter: String,
+    source: tracing_subscriber::filter::ParseError,
+}
+
+/// Starts logging what `filter` lets through. Called once, by `main`.
+///
+/// # Errors
+/// When the filter does not parse.
+pub fn start(filter: &str) -> Result<(), FilterError> {
+    let filter = EnvFilter::builder()
+        .parse(filter)
+        .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
+    Ok(())
+}

@@ -1,0 +1,497 @@
+//! The gateway against a real HTTP server: every way a provider's answer goes wrong on the wire.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sitewright::ai::{
+    AiConfig, AiError, AiErrorKind, AttemptOutcome, CallContext, CallId, ChatMessage, Completed, Format,
+    Gateway, Purpose, Request, Role,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Not of the `sk-` kind, so that only the exact match can find it.
+const KEY: &str = "planted.key/0123456789+abcdef";
+
+/// What the server does with one connection, after it has read the request.
+#[derive(Clone)]
+enum Does {
+    /// Sends these bytes and closes.
+    Says(Vec<u8>),
+    /// Sends these bytes and then nothing, for as long as the client stays.
+    Stalls(Vec<u8>),
+    /// Accepts, and never reads.
+    Ignores,
+    /// Closes before it has read the request.
+    Leaves,
+}
+
+fn http(status: &str, headers: &str, body: &str) -> Does {
+    Does::Says(
+        format!(
+            "HTTP/1.1 {status}\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes(),
+    )
+}
+
+fn raw(text: impl Into<String>) -> Does {
+    Does::Says(text.into().into_bytes())
+}
+
+fn reply(content: &str) -> String {
+    json!({
+        "model": "some-model-2026",
+        "choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2}
+    })
+    .to_string()
+}
+
+/// What the server saw.
+#[derive(Debug)]
+enum Seen {
+    Request { head: String, body: Value },
+    ClientLeft,
+}
+
+/// A server that does one thing per connection, in order; the last one for ever.
+struct Server {
+    port: u16,
+    seen: mpsc::UnboundedReceiver<Seen>,
+}
+
+impl Server {
+    async fn start(does: Vec<Does>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (saw, seen) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            for turn in 0.. {
+                let Ok((stream, _)) = listener.accept().await else { return };
+                tokio::spawn(serve(stream, does[turn.min(does.len() - 1)].clone(), saw.clone()));
+            }
+        });
+        Server { port, seen }
+    }
+
+    fn config(&self, more: &str) -> String {
+        provider("local", &format!("http://127.0.0.1:{}/v1", self.port), more)
+    }
+
+    async fn request(&mut self) -> (String, Value) {
+        match self.seen.recv().await.unwrap() {
+            Seen::Request { head, body } => (head, body),
+            Seen::ClientLeft => panic!("the client left"),
+        }
+    }
+}
+
+async fn serve(mut stream: TcpStream, does: Does, saw: mpsc::UnboundedSender<Seen>) {
+    let answer = match &does {
+        Does::Ignores => std::future::pending().await,
+        Does::Leaves => return,
+        Does::Says(bytes) | Does::Stalls(bytes) => bytes,
+    };
+    let mut bytes = Vec::new();
+    let head = loop {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break String::from_utf8(bytes.drain(..end + 4).collect()).unwrap();
+        }
+        // A TLS hello has no end of this kind.
+        if bytes.first() == Some(&0x16) {
+            break String::new();
+        }
+    };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    while bytes.len() < length.unwrap_or(0) {
+        stream.read_buf(&mut bytes).await.unwrap();
+    }
+    let body = serde_json::from_slice(&bytes).unwrap_or_default();
+    // A test that looks only at the client has let go of the other end.
+    let _gone = saw.send(Seen::Request { head, body });
+    let _broken = stream.write_all(answer).await;
+    if matches!(does, Does::Stalls(_)) {
+        while stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {}
+        let _gone = saw.send(Seen::ClientLeft);
+    }
+}
+
+fn provider(name: &str, base_url: &str, more: &str) -> String {
+    format!(
+        "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key_env = \"LOCAL_AI_KEY\"\n{more}\n"
+    )
+}
+
+const ROUTE: &str = "[routes.copywriting]\ntry = [{ provider = \"local\", model = \"some-model\" }]\n";
+
+fn gateway(config: &str) -> Gateway {
+    let config: AiConfig = toml::from_str(config).unwrap();
+    let env = |name: &str| (name == "LOCAL_AI_KEY").then(|| OsString::from(KEY));
+    Gateway::new(&config, Path::new("."), sitewright::http::client().unwrap(), &env).unwrap()
+}
+
+fn request() -> Request {
+    Request {
+        purpose: Purpose::new("copywriting").unwrap(),
+        messages: vec![ChatMessage { role: Role::User, content: "Write.".to_owned() }],
+        format: Format::Text,
+        max_output_tokens: None,
+        temperature: None,
+        seed: None,
+        stop: Vec::new(),
+    }
+}
+
+/// Far away, so that only the limit under test can fire.
+fn call() -> CallContext {
+    CallContext { call_id: CallId::nth(1), deadline: Instant::now() + Duration::from_secs(300) }
+}
+
+async fn complete(config: &str) -> Result<Completed, AiError> {
+    gateway(config).complete(call(), request()).await
+}
+
+/// A connection that nobody listens to.
+async fn nobody() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_reply_comes_with_its_usage_and_its_attempt() {
+    let mut server =
+        Server::start(vec![http("200 OK", "x-request-id: req_9\r\n", &reply("Bem-vindo"))]).await;
+    let done = complete(&format!("{}{ROUTE}", server.config(""))).await.unwrap();
+    assert_eq!(
+        (done.completion.content.as_str(), done.completion.model.as_str()),
+        ("Bem-vindo", "some-model-2026")
+    );
+    assert_eq!((done.completion.usage.input_tokens, done.completion.usage.output_tokens), (Some(3), Some(2)));
+    let attempt = serde_json::to_value(&done.attempts).unwrap();
+    assert_eq!(attempt[0]["outcome"], "succeeded");
+    assert_eq!(
+        (&attempt[0]["provider"], &attempt[0]["model"], &attempt[0]["status"], &attempt[0]["request_id"]),
+        (&json!("local"), &json!("some-model"), &json!(200), &json!("req_9"))
+    );
+    let (head, body) = server.request().await;
+    assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("authorization: Bearer {KEY}\r\n")), "{head}");
+    assert_eq!((&body["model"], body.get("response_format")), (&json!("some-model"), None));
+}
+
+#[tokio::test]
+async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt() {
+    use AiErrorKind::*;
+    let id = "x-request-id: req_7\r\n";
+    let refused =
+        format!(r#"{{"error":{{"message":"Incorrect API key provided: {KEY}","code":"invalid_api_key"}}}}"#);
+    let slow = r#"{"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}}"#;
+    let page = "<html><head><title>502 Bad Gateway</title></head></html>";
+    let whole = reply("hello");
+    let early = &whole[..whole.len() / 2];
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let large = "x".repeat(4 * 1024 * 1024 + 1);
+    // What the server does, the kind, the status, what the excerpt and the message contain.
+    type Row<'a> = (&'a str, Does, AiErrorKind, Option<u16>, &'a str, &'a [&'a str]);
+    let rows: Vec<Row<'_>> = vec![
+        (
+            "401",
+            http("401 Unauthorized", id, &refused),
+            Auth,
+            Some(401),
+            "invalid_api_key",
+            &["refused its key (401)", "api_key_env LOCAL_AI_KEY"],
+        ),
+        (
+            "404",
+            http("404 Not Found", id, r#"{"error":{"message":"no","code":"model_not_found"}}"#),
+            NotFound,
+            Some(404),
+            "model_not_found",
+            &["`some-model`", "base_url of ai.providers.local"],
+        ),
+        (
+            "429",
+            http("429 Too Many Requests", "retry-after: 2\r\n", slow),
+            RateLimited,
+            Some(429),
+            "Rate limit",
+            &["Rate limit reached", "try again in 2.0 s"],
+        ),
+        (
+            "500",
+            http("500 Internal Server Error", id, ""),
+            Overloaded,
+            Some(500),
+            "",
+            &["failing (500)", "try again later"],
+        ),
+        (
+            "502 HTML",
+            http("502 Bad Gateway", "", page),
+            Overloaded,
+            Some(502),
+            "<html>",
+            &["an HTML page (502 Bad Gateway)"],
+        ),
+        (
+            "200 HTML",
+            http("200 OK", "content-type: text/html\r\n", page),
+            Protocol,
+            Some(200),
+            "<html>",
+            &["HTML page", "/v1"],
+        ),
+        ("JSON ends early", http("200 OK", id, early), Protocol, Some(200), "choices", &["ends early"]),
+        (
+            "body ends early",
+            raw(format!("HTTP/1.1 200 OK\r\n{id}content-length: {}\r\n\r\n{early}", whole.len())),
+            Connection,
+            Some(200),
+            "choices",
+            &["ended in the middle"],
+        ),
+        (
+            "error body ends early",
+            raw("HTTP/1.1 503 Busy\r\ncontent-length: 90\r\n\r\nmodel is loading"),
+            Overloaded,
+            Some(503),
+            "model is loading",
+            &["model is loading"],
+        ),
+        (
+            "malformed chunk",
+            raw(format!("{chunked}zz\r\nwhat")),
+            Connection,
+            Some(200),
+            "",
+            &["ended in the middle"],
+        ),
+        (
+            "chunks without end",
+            raw(format!("{chunked}4\r\n{{\"ch\r\n")),
+            Connection,
+            Some(200),
+            "{\"ch",
+            &["ended in the middle"],
+        ),
+        ("reset", Does::Leaves, Connection, None, "", &["check base_url"]),
+        ("no bytes", raw(""), Connection, None, "", &["check base_url"]),
+        ("not HTTP", raw("SSH-2.0-OpenSSH_9.6\r\n"), Connection, None, "", &["check base_url"]),
+        (
+            "empty reply",
+            http("200 OK", id, &reply("")),
+            Empty,
+            Some(200),
+            "choices",
+            &["empty reply", "`some-model`"],
+        ),
+        ("empty body", http("200 OK", id, ""), Empty, Some(200), "", &["empty body"]),
+        (
+            "redirect",
+            http("302 Found", "location: http://127.0.0.1:1/\r\n", ""),
+            Protocol,
+            Some(302),
+            "",
+            &["redirects to http://127.0.0.1:1/"],
+        ),
+        ("far too large", http("200 OK", "", &large), Protocol, Some(200), "xxx", &["larger than 4 MiB"]),
+    ];
+    for (name, does, kind, status, excerpt, says) in rows {
+        let server = Server::start(vec![does]).await;
+        let error = complete(&format!("{}{ROUTE}", server.config(""))).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{name}: {error:?}");
+        let text = error.message.as_str();
+        for words in says.iter().chain(&["`local`", "`copywriting`"]) {
+            assert!(text.contains(words), "{name}: {text:?} does not say {words:?}");
+        }
+        assert_eq!(error.http.as_ref().map(|http| http.status), status, "{name}");
+        let attempt = &error.attempts[0];
+        assert_eq!((attempt.status, attempt.outcome), (status, AttemptOutcome::Failed(kind)), "{name}");
+        assert!(attempt.body_excerpt.as_deref().unwrap_or_default().contains(excerpt), "{name}: {attempt:?}");
+        assert!(
+            attempt.body_excerpt.as_deref().unwrap_or_default().len() <= AiError::EXCERPT_BYTES,
+            "{name}"
+        );
+        assert_eq!(attempt.message.as_ref(), Some(&error.message), "{name}");
+        let shown = format!("{error} {error:?} {error:#?} {}", serde_json::to_string(&error).unwrap());
+        assert!(!shown.contains(KEY), "{name}: the key is shown: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn a1_a_refused_connection_says_so() {
+    let config = provider("local", &format!("http://127.0.0.1:{}", nobody().await), "");
+    let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
+    assert_eq!((error.kind, error.http.as_ref(), error.retryable), (AiErrorKind::Connection, None, true));
+    assert!(error.message.as_str().contains("refused: nothing listens there"), "{error}");
+    assert!(!error.causes.is_empty(), "the chain is kept");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_a_connection_error_that_says_tls() {
+    let server = Server::start(vec![raw("HTTP/1.1 400 Bad Request\r\n\r\n")]).await;
+    let config = provider("local", &format!("https://127.0.0.1:{}/v1", server.port), "");
+    let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
+    assert_eq!(error.kind, AiErrorKind::Connection, "{error:?}");
+    assert!(error.message.as_str().contains("TLS failed"), "{error}");
+}
+
+#[tokio::test]
+async fn a1_c8_each_time_limit_says_which_it_was() {
+    let headers = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".as_bytes().to_vec();
+    for does in [Does::Stalls(Vec::new()), Does::Stalls(headers)] {
+        let server = Server::start(vec![does]).await;
+        let error = complete(&format!("{}{ROUTE}", server.config("call_ms = 150"))).await.unwrap_err();
+        assert_eq!((error.kind, error.retryable), (AiErrorKind::Timeout, true));
+        assert!(error.message.as_str().contains("limit of 150 ms (call_ms)"), "{error}");
+    }
+
+    // The time to connect includes TLS, which this server never answers.
+    let server = Server::start(vec![Does::Ignores]).await;
+    let config = provider("local", &format!("https://127.0.0.1:{}", server.port), "connect_ms = 150");
+    let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
+    assert_eq!(error.kind, AiErrorKind::Timeout);
+    assert!(error.message.as_str().contains("within 150 ms (connect_ms)"), "{error}");
+
+    let server = Server::start(vec![Does::Stalls(Vec::new())]).await;
+    let soon = CallContext { call_id: CallId::nth(1), deadline: Instant::now() + Duration::from_millis(150) };
+    let error =
+        gateway(&format!("{}{ROUTE}", server.config(""))).complete(soon, request()).await.unwrap_err();
+    assert_eq!(error.kind, AiErrorKind::Cancelled);
+    assert!(error.message.as_str().contains("the order's deadline passed after"), "{error}");
+    assert!(error.message.as_str().contains("before the call's own limit of 120000 ms"), "{error}");
+    assert_eq!(error.attempts.len(), 1);
+
+    let gone = CallContext { call_id: CallId::nth(2), deadline: Instant::now() };
+    let error =
+        gateway(&format!("{}{ROUTE}", server.config(""))).complete(gone, request()).await.unwrap_err();
+    assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::Cancelled, 0));
+}
+
+#[tokio::test]
+async fn dropping_the_call_ends_the_request() {
+    let mut server = Server::start(vec![Does::Stalls(Vec::new())]).await;
+    let gateway = gateway(&format!("{}{ROUTE}", server.config("")));
+    tokio::select! {
+        result = gateway.complete(call(), request()) => panic!("{result:?}"),
+        _ = server.request() => {}
+    }
+    assert!(matches!(server.seen.recv().await, Some(Seen::ClientLeft)));
+}
+
+#[tokio::test]
+async fn e10_the_base_url_may_end_with_a_slash_or_the_whole_path() {
+    for (base, path) in [
+        ("/v1", "/v1/chat/completions"),
+        ("/v1/", "/v1/chat/completions"),
+        ("/v1//", "/v1/chat/completions"),
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("", "/chat/completions"),
+        ("/", "/chat/completions"),
+        ("/deployments/d?api-version=1", "/deployments/d/chat/completions?api-version=1"),
+    ] {
+        let mut server = Server::start(vec![http("200 OK", "", &reply("x"))]).await;
+        let config = provider("local", &format!("http://127.0.0.1:{}{base}", server.port), "");
+        complete(&format!("{config}{ROUTE}")).await.unwrap();
+        let (head, _) = server.request().await;
+        assert!(head.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{base}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn a3_the_first_candidates_error_is_kept_when_the_next_answers_and_when_it_fails_too() {
+    let bad = Server::start(vec![http("401 Unauthorized", "x-request-id: first\r\n", "{}")]).await;
+    let good = Server::start(vec![http("200 OK", "", &reply("yes")), http("500 Oops", "", "")]).await;
+    let config = format!(
+        "{}{}[routes.default]\ntry = [{{ provider = \"a\", model = \"m1\" }}, {{ provider = \"b\", model = \"m2\" }}]\n",
+        provider("a", &format!("http://127.0.0.1:{}", bad.port), ""),
+        provider("b", &format!("http://127.0.0.1:{}", good.port), ""),
+    );
+    let gateway = gateway(&config);
+    let done = gateway.complete(call(), request()).await.unwrap();
+    assert_eq!((done.completion.provider.as_str(), done.completion.content.as_str()), ("b", "yes"));
+    let outcomes = |attempts: &[sitewright::ai::Attempt]| {
+        attempts
+            .iter()
+            .map(|one| (one.provider.clone(), one.status, one.outcome.as_str()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        outcomes(&done.attempts),
+        [("a".to_owned(), Some(401), "auth"), ("b".to_owned(), Some(200), "succeeded")]
+    );
+
+    let error = gateway.complete(call(), request()).await.unwrap_err();
+    assert_eq!((error.kind, error.retryable), (AiErrorKind::Overloaded, true));
+    assert_eq!(
+        outcomes(&error.attempts),
+        [("a".to_owned(), Some(401), "auth"), ("b".to_owned(), Some(500), "overloaded")]
+    );
+    assert_eq!(error.attempts[0].request_id.as_deref(), Some("first"));
+    assert!(error.message.as_str().contains("before it `a`: auth"), "{error}");
+    assert!(
+        error.causes.iter().any(|cause| cause.as_str().contains("`a` refused its key (401)")),
+        "{error:?}"
+    );
+    let back: AiError = serde_json::from_str(&serde_json::to_string(&error).unwrap()).unwrap();
+    assert_eq!(back, error);
+}
+
+#[tokio::test]
+async fn e2_a_probe_asks_every_candidate_through_the_same_code() {
+    let bad = Server::start(vec![http("401 Unauthorized", "", "{}")]).await;
+    let cut = json!({"choices": [{"message": {"content": "o"}, "finish_reason": "length"}]}).to_string();
+    let mut good = Server::start(vec![http("200 OK", "", &cut)]).await;
+    let config = format!(
+        "{}{}[routes.default]\ntry = [{{ provider = \"a\", model = \"m1\" }}, {{ provider = \"b\", model = \"m2\" }}]\n",
+        provider("a", &format!("http://127.0.0.1:{}", bad.port), ""),
+        provider("b", &format!("http://127.0.0.1:{}", good.port), ""),
+    );
+    let gateway = gateway(&config);
+    let probes = gateway.probe("default", call().deadline).await.unwrap();
+    assert_eq!(probes.iter().map(|probe| probe.usable).collect::<Vec<_>>(), [false, true]);
+    assert!(probes[0].attempt.message.as_ref().unwrap().as_str().contains("refused its key"));
+    assert_eq!(good.request().await.1["max_tokens"], 16);
+    assert_eq!(gateway.probe("copywriting", call().deadline).await, None);
+}
+
+#[tokio::test]
+async fn a_provider_without_a_key_is_called_without_one() {
+    let mut server = Server::start(vec![http("401 Unauthorized", "", "{}")]).await;
+    let config = server.config("").replace("api_key_env = \"LOCAL_AI_KEY\"", "");
+    let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
+    assert!(error.message.as_str().contains("without a key: set api_key_env or api_key_file"), "{error}");
+    assert!(!server.request().await.0.to_lowercase().contains("authorization"));
+}
+
+#[tokio::test]
+async fn a_key_never_appears_in_what_is_shown_or_stored() {
+    let config = format!("{}{ROUTE}", provider("local", "http://127.0.0.1:9/v1", ""));
+    assert!(!format!("{:?}", gateway(&config)).contains("planted"));
+    // Whole, in a JSON escape, beside a fragment of the kind that OpenAI echoes, and across the excerpt's end.
+    let far = format!("{}{KEY}", "x".repeat(AiError::EXCERPT_BYTES - 10));
+    let bodies = [
+        format!("wrong key {KEY}, also sk-proj-ab12****wxyz"),
+        json!({"error": {"message": format!("Bearer {KEY} sk-live-0123456789")}}).to_string(),
+        far,
+    ];
+    for body in bodies {
+        let server =
+            Server::start(vec![http("401 Unauthorized", &format!("x-request-id: {KEY}\r\n"), &body)]).await;
+        let error = complete(&format!("{}{ROUTE}", server.config(""))).await.unwrap_err();
+        let shown = format!("{error} {error:?} {}", serde_json::to_string(&error).unwrap());
+        assert!(!shown.contains("planted") && !shown.contains("sk-"), "{shown}");
+        assert!(shown.contains("[key removed]"), "{shown}");
+    }
+}

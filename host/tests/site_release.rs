@@ -1,0 +1,270 @@
+//! A verified site becomes the one visitors see: whole, in one step, and never at the cost of the one before.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "each async test has the one runtime of its process: its own")]
+
+mod site_support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use site_support::{dir, good_site, info, options, path, publish_marked, staged, staging, verified};
+use sitewright::site::{
+    MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SitesRoot, VerifyError, list_releases,
+    publish, publish_async, read_current,
+};
+
+fn root() -> (tempfile::TempDir, SitesRoot) {
+    let temp = tempfile::tempdir().unwrap();
+    let root = SitesRoot::open(&temp.path().join("sites")).unwrap();
+    (temp, root)
+}
+
+/// Every file and link under `top`, with its bytes or where it leads.
+fn snapshot(top: &Path) -> BTreeSet<(PathBuf, Vec<u8>)> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let kind = path.symlink_metadata().unwrap().file_type();
+            if kind.is_symlink() {
+                let target = std::fs::read_link(&path).unwrap();
+                found.insert((path, target.to_string_lossy().into_owned().into_bytes()));
+            } else if kind.is_dir() {
+                folders.push(path);
+            } else {
+                let bytes = std::fs::read(&path).unwrap();
+                found.insert((path, bytes));
+            }
+        }
+    }
+    found
+}
+
+fn ids(root: &SitesRoot, order: &str) -> Vec<(ReleaseId, bool)> {
+    let listed = list_releases(root, &dir(order)).unwrap();
+    listed.into_iter().map(|release| (release.id, release.current)).collect()
+}
+
+#[test]
+fn f3_a_release_has_a_manifest_of_every_file() {
+    let (_temp, root) = root();
+    let files = good_site();
+    let release = publish(verified(&root, "7", "a1", &files), info(None), 5).unwrap();
+    let order = root.path().join("7");
+    assert_eq!(release.path, order.join("releases").join(release.manifest.id.to_string()));
+    assert_eq!(
+        std::fs::read_link(order.join("current")).unwrap(),
+        Path::new("releases").join(release.manifest.id.to_string())
+    );
+    for (path, bytes) in &files {
+        assert_eq!(&std::fs::read(order.join("current").join(path)).unwrap(), bytes, "{path}");
+    }
+    let json = std::fs::read_to_string(release.path.join(MANIFEST_FILE)).unwrap();
+    assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), release.manifest);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["created_at"], "2026-11-23T12:00:00Z");
+    assert_eq!(
+        (&json["order"], &json["attempt"], &json["locale"]),
+        (&"7".into(), &"a1".into(), &"pt-BR".into())
+    );
+    assert_eq!((&json["template"]["digest"], &json["ai"]["calls"]), (&"sha256:abc".into(), &3.into()));
+    let listed: Vec<_> = release.manifest.files.iter().map(|file| (file.path.clone(), file.size)).collect();
+    let wanted: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), bytes.len() as u64)).collect();
+    assert_eq!(listed, wanted, "sorted by path");
+    let font = release.manifest.files.iter().find(|file| file.path == path("img/letra.woff2")).unwrap();
+    assert_eq!(font.sha256, "ea5dbf9596d187e9500f23e9a680109475341cf4e81f7e043f7d97152c10772f");
+    assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release);
+    assert!(std::fs::read_dir(order.join("staging")).unwrap().next().is_none());
+}
+
+#[test]
+fn f3_a_later_change_of_the_working_directory_changes_nothing() {
+    // A relative path, resolved when the root is opened. The process's directory is left alone: other tests run beside this.
+    let here = std::env::current_dir().unwrap();
+    let temp = tempfile::tempdir_in(&here).unwrap();
+    let relative = Path::new(temp.path().file_name().unwrap()).join("sites");
+    let root = SitesRoot::open(&relative).unwrap();
+    assert_eq!(root.path(), temp.path().canonicalize().unwrap().join("sites"));
+    // Even when the folder moves, what is open stays what it was.
+    std::fs::rename(temp.path().join("sites"), temp.path().join("moved")).unwrap();
+    publish_marked(&root, "7", 1, 5);
+    assert!(temp.path().join("moved/7/current/index.html").is_file());
+    assert!(!temp.path().join("sites").exists());
+}
+
+#[test]
+fn f4_a_reader_never_misses_the_site_while_it_is_switched() {
+    let (_temp, root) = root();
+    publish_marked(&root, "7", 0, 2);
+    let entry = root.path().join("7/current/index.html");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reads = 0_u32;
+            let mut newest = 0;
+            while !done.load(Ordering::Acquire) || reads == 0 {
+                let text = std::fs::read_to_string(&entry).unwrap();
+                let mark =
+                    text.split("versão ").nth(1).unwrap().split('<').next().unwrap().parse::<u32>().unwrap();
+                assert!(mark >= newest, "{mark} after {newest}");
+                assert!(text.ends_with("</html>\n"));
+                newest = mark;
+                reads += 1;
+            }
+            reads
+        });
+        for mark in 1..=20 {
+            publish_marked(&root, "7", mark, 5);
+        }
+        done.store(true, Ordering::Release);
+        assert!(reader.join().unwrap() > 0);
+    });
+    assert!(std::fs::read_to_string(&entry).unwrap().contains("versão 20"));
+}
+
+#[test]
+fn f4_a_crash_between_any_two_steps_leaves_the_old_site_or_the_new_one() {
+    let (_temp, root) = root();
+    let first = publish_marked(&root, "7", 1, 5);
+    let order = root.path().join("7");
+    let current = || read_current(&root, &dir("7")).unwrap().unwrap().manifest.id;
+    let id = |number: u64| ReleaseId(ulid_of(number));
+    // After step 1: the staging area is whole and has a manifest.
+    std::fs::create_dir_all(order.join("staging/crashed")).unwrap();
+    std::fs::write(order.join("staging/crashed/manifest.json"), b"{").unwrap();
+    assert_eq!(current(), first.manifest.id);
+    // In the middle of step 2: the folder is a release, whole, but nobody leads there.
+    let orphan = order.join("releases").join(id(1).to_string());
+    std::fs::create_dir(&orphan).unwrap();
+    assert_eq!(current(), first.manifest.id);
+    // In the middle of step 3: the link has been made but not renamed.
+    std::os::unix::fs::symlink(format!("releases/{}", id(1)), order.join(format!(".current-{}", id(1))))
+        .unwrap();
+    assert_eq!(current(), first.manifest.id);
+    // The next publication is not disturbed and clears up; the sweep takes the rest.
+    let second = publish_marked(&root, "7", 2, 5);
+    assert_eq!(current(), second.manifest.id);
+    assert!(!order.join(format!(".current-{}", id(1))).is_symlink());
+    assert_eq!(root.sweep().unwrap(), 1);
+    assert_eq!(current(), second.manifest.id);
+    let listed = list_releases(&root, &dir("7")).unwrap();
+    assert_eq!(listed.len(), 3);
+    assert!(
+        matches!(listed[2].manifest, Err(ReadError::Storage(_))),
+        "the orphan says why it cannot be read"
+    );
+}
+
+fn ulid_of(number: u64) -> ulid::Ulid {
+    ulid::Ulid::from_parts(number, 0)
+}
+
+#[test]
+fn d1_the_newest_five_releases_stay() {
+    let (_temp, root) = root();
+    let published: Vec<ReleaseId> =
+        (1..=7).map(|mark| publish_marked(&root, "7", mark, 5).manifest.id).collect();
+    assert!(published.is_sorted(), "ids grow with time, also within one millisecond");
+    let kept: Vec<_> = published.iter().rev().take(5).map(|id| (*id, *id == published[6])).collect();
+    assert_eq!(ids(&root, "7"), kept);
+    // The current one stays whatever is asked, and also when its id is older than others.
+    let last = publish_marked(&root, "7", 8, 0).manifest.id;
+    assert_eq!(ids(&root, "7"), [(last, true)]);
+    let old = ReleaseId(ulid_of(1));
+    publish(verified(&root, "7", "a9", &good_site()), info(Some(old)), 1).unwrap();
+    assert_eq!(ids(&root, "7"), [(old, true)]);
+}
+
+#[test]
+fn d1_a_failed_attempt_touches_no_release() {
+    let (temp, root) = root();
+    publish_marked(&root, "7", 1, 1);
+    let order = temp.path().join("sites/7");
+    let before = snapshot(&order);
+    // Rejected by the checks.
+    let mut bad = good_site();
+    bad.remove(&path("index.html"));
+    let error = staged(&root, "7", "bad", &bad).verify(&options()).unwrap_err();
+    let VerifyError::Rejected(verdict) = &error else { panic!("{error:?}") };
+    assert!(verdict.problems.iter().any(|problem| problem.rule == Rule::EntryPage));
+    assert!(error.to_string().contains("index.html"), "{error}");
+    assert_eq!(snapshot(&order), before);
+    // Given up in the middle.
+    let run = staging(&root, "7", "cancelled");
+    run.write("index.html", b"half").unwrap();
+    run.abandon();
+    assert_eq!(snapshot(&order), before);
+    // Never published.
+    drop(verified(&root, "7", "late", &good_site()));
+    assert_eq!(snapshot(&order), before);
+    // Refused by an id that is taken.
+    let taken = read_current(&root, &dir("7")).unwrap().unwrap().manifest.id;
+    let error = publish(verified(&root, "7", "twin", &good_site()), info(Some(taken)), 1).unwrap_err();
+    assert!(matches!(error, PublishError::Exists { id, .. } if id == taken), "{error:?}");
+    assert_eq!(snapshot(&order), before);
+    // A switch that the file system refuses.
+    std::fs::rename(order.join("current"), order.join("was")).unwrap();
+    std::fs::create_dir(order.join("current")).unwrap();
+    let error = publish(verified(&root, "7", "blocked", &good_site()), info(None), 1).unwrap_err();
+    assert!(error.to_string().contains("7/current"), "{error}");
+    std::fs::remove_dir(order.join("current")).unwrap();
+    std::fs::rename(order.join("was"), order.join("current")).unwrap();
+    assert_eq!(snapshot(&order), before);
+}
+
+#[test]
+fn f1_planted_links_lead_no_release_outside() {
+    let (temp, root) = root();
+    let outside = temp.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    let site = verified(&root, "7", "a1", &good_site());
+    let order = temp.path().join("sites/7");
+    std::os::unix::fs::symlink(&outside, order.join("releases")).unwrap();
+    let error = publish(site, info(None), 5).unwrap_err();
+    assert!(error.to_string().contains("7/releases"), "{error}");
+    assert!(std::fs::read_dir(&outside).unwrap().next().is_none());
+    assert!(list_releases(&root, &dir("7")).is_err());
+    // A `current` that leads elsewhere is told, not followed; and a publication replaces it.
+    std::fs::remove_file(order.join("releases")).unwrap();
+    for target in ["../../outside", "releases/../../8", "/etc", "releases/not-an-id"] {
+        std::os::unix::fs::symlink(target, order.join("current")).unwrap();
+        let error = read_current(&root, &dir("7")).unwrap_err();
+        assert!(matches!(error, ReadError::Link { .. }) && error.to_string().contains(target), "{error}");
+        std::fs::remove_file(order.join("current")).unwrap();
+    }
+    std::os::unix::fs::symlink(&outside, order.join("current")).unwrap();
+    publish_marked(&root, "7", 2, 5);
+    assert!(order.join("current/index.html").is_file());
+    assert!(std::fs::read_dir(&outside).unwrap().next().is_none());
+}
+
+#[test]
+fn b4_nothing_there_and_cannot_be_read_are_different_answers() {
+    let (_temp, root) = root();
+    assert!(read_current(&root, &dir("7")).unwrap().is_none());
+    assert!(list_releases(&root, &dir("7")).unwrap().is_empty());
+    let release = publish_marked(&root, "7", 1, 5);
+    std::fs::write(release.path.join(MANIFEST_FILE), b"{\"format\": 1").unwrap();
+    let error = read_current(&root, &dir("7")).unwrap_err();
+    assert!(
+        matches!(error, ReadError::Manifest { .. }) && error.to_string().contains("manifest.json"),
+        "{error}"
+    );
+    assert!(list_releases(&root, &dir("7")).unwrap()[0].manifest.is_err());
+    std::fs::remove_dir_all(&release.path).unwrap();
+    assert!(matches!(read_current(&root, &dir("7")), Err(ReadError::Storage(_))));
+}
+
+#[tokio::test]
+async fn the_async_way_is_the_same_way() {
+    let (_temp, root) = root();
+    let run = staging(&root, "7", "a1");
+    for (path, bytes) in good_site() {
+        run.write_async(path.as_str(), bytes).await.unwrap();
+    }
+    let site = run.seal_async().await.unwrap().verify_async(options()).await.unwrap();
+    let release = publish_async(site, info(None), 5).await.unwrap();
+    assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release);
+}
