@@ -1,4 +1,5 @@
 //! Writes the sites of the test orders to a folder, to look at: `cargo run -p local-business --example render -- FOLDER`.
+#![allow(clippy::unwrap_used, reason = "a tool for the author")]
 
 use std::path::PathBuf;
 

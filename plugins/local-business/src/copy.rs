@@ -176,14 +176,38 @@ pub enum Copy {
     Custom(Custom),
 }
 
-/// A reply that cannot become a page.
+/// A reply that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the copy of the page `{page}` has nothing in `{field}`; a retry asks the model again")]
+#[error("the model's reply for `{page}` has nothing in `{field}`; a retry asks it again")]
 pub struct Nothing {
-    /// The page's name in menus.
+    /// The page's name in menus, or `strategy`.
     pub page: String,
     /// The empty field of the reply.
     pub field: &'static str,
+}
+
+impl Strategy {
+    /// The strategy as pages and prompts may use it.
+    ///
+    /// # Errors
+    /// [`Nothing`] without a positioning, which stands in for what other replies leave out.
+    pub fn tidy(mut self) -> Result<Strategy, Nothing> {
+        for (text, most) in [
+            (&mut self.positioning, 600),
+            (&mut self.audience, 400),
+            (&mut self.headline_angle, 300),
+            (&mut self.tone_guide, 600),
+        ] {
+            *text = cut(text, most);
+        }
+        self.keywords.truncate(8);
+        cut_all(&mut self.keywords, 40);
+        self.keywords.retain(|word| !word.is_empty());
+        if self.positioning.is_empty() {
+            return Err(Nothing { page: "strategy".to_owned(), field: "positioning" });
+        }
+        Ok(self)
+    }
 }
 
 impl Copy {

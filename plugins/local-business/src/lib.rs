@@ -27,7 +27,7 @@ mod views;
 use sitewright_sdk::ai::Ask;
 use sitewright_sdk::prelude::*;
 
-use copy::{Copy, Strategy};
+use copy::{Copy, Nothing, Strategy};
 use pages::{Kind, Note, Page, Plan};
 use site::Site as Files;
 
@@ -55,8 +55,9 @@ impl Template for LocalBusiness {
         let plan = Plan::of(&order);
         let pages = u32::try_from(plan.pages.len()).unwrap_or(u32::MAX);
         progress("strategy", 0, pages + 1);
-        let strategy: Strategy =
-            prompt::strategy(&order).json().await.context("while deciding the strategy")?;
+        let reply =
+            prompt::strategy(&order).reply::<Strategy>().await.context("while deciding the strategy")?;
+        let strategy = reply.value.tidy().map_err(|nothing| unusable(&nothing, reply.completion.call_id))?;
 
         progress("copy", 1, pages + 1);
         let copies = try_join_all(plan.pages.iter().map(|page| written(&order, &strategy, page))).await?;
@@ -102,5 +103,10 @@ where
     let reply = ask.reply().await.with_context(|| format!("while writing the page `{}`", page.label))?;
     wrap(reply.value)
         .tidy(&page.label, &order.business_name)
-        .map_err(|nothing| Error::of(&nothing).with_code("empty-copy").blame(reply.completion.call_id))
+        .map_err(|nothing| unusable(&nothing, reply.completion.call_id))
+}
+
+/// A reply of the right shape that says nothing; a retry asks that call again.
+fn unusable(nothing: &Nothing, call_id: String) -> Error {
+    Error::of(nothing).with_code("empty-copy").blame(call_id)
 }

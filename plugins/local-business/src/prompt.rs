@@ -55,11 +55,11 @@ pub fn page(order: &Order, strategy: &Strategy, page: &Page) -> Ask {
         .data(
             "strategy",
             &json!({
-                "positioning": cut(&strategy.positioning, 600),
-                "audience": cut(&strategy.audience, 400),
-                "headline_angle": cut(&strategy.headline_angle, 300),
-                "keywords": strategy.keywords.iter().take(8).map(|word| cut(word, 60)).collect::<Vec<_>>(),
-                "tone_guide": cut(&strategy.tone_guide, 600),
+                "positioning": strategy.positioning,
+                "audience": strategy.audience,
+                "headline_angle": strategy.headline_angle,
+                "keywords": strategy.keywords,
+                "tone_guide": strategy.tone_guide,
             })
             .to_string(),
         )

@@ -4,7 +4,7 @@ use askama::Template;
 use sitewright_order::{Cta, Niche, Order};
 
 use crate::contact::Contact;
-use crate::copy::{Copy, Strategy, cut};
+use crate::copy::{Copy, Strategy};
 use crate::hours::{self, Row};
 use crate::language::{Language, Words};
 use crate::pages::{Kind, Note, Page, Plan};
@@ -96,6 +96,15 @@ impl<'a> Site<'a> {
             notes.push(Note {
                 code: "no-opening-hours",
                 message: "the site shows no opening hours: `business_hours` is empty".to_owned(),
+            });
+        }
+        if language.tag(&order.locale) != order.locale.as_str() {
+            notes.push(Note {
+                code: "locale-unsupported",
+                message: format!(
+                    "the site is in English: this template does not write in `{}`",
+                    order.locale
+                ),
             });
         }
         let address = extras::site_address(order);
@@ -257,20 +266,10 @@ impl<'a> Site<'a> {
         let link = |kind| self.plan.page(kind).map(&href);
         Frame {
             lang: self.language.tag(&self.order.locale),
-            og_locale: match self.language {
-                Language::Portuguese => "pt_BR".to_owned(),
-                Language::English => "en_US".to_owned(),
-            },
+            og_locale: self.language.tag(&self.order.locale).replace('-', "_"),
             title: String::new(),
             description: "",
-            keywords: self
-                .strategy
-                .keywords
-                .iter()
-                .map(|word| cut(word, 40))
-                .take(8)
-                .collect::<Vec<_>>()
-                .join(", "),
+            keywords: self.strategy.keywords.join(", "),
             theme: self.palette.brand.to_string(),
             url: self.address.as_ref().map(|address| format!("{address}{}", extras::folder(page))),
             structured: Vec::new(),

@@ -1,4 +1,5 @@
 //! The five test orders, from the CRM's document to the files of a site.
+#![allow(clippy::unwrap_used, reason = "a test fails that way")]
 
 mod common;
 
@@ -225,6 +226,40 @@ fn e7_a_page_without_copy_fails_the_order_and_blames_its_call() {
 }
 
 #[test]
+fn e7_a_strategy_that_says_nothing_fails_before_any_page_is_paid_for() {
+    let script = common::script()
+        .replace("A local business that listens first, explains clearly and does what was agreed.", " ");
+    let run = Harness::scripted(&script).run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
+    let error = run.result.unwrap_err();
+    assert_eq!((error.code(), error.ai_calls().len(), run.ai_calls.len()), ("empty-copy", 1, 1), "{error}");
+}
+
+#[test]
+fn blank_copy_leaves_a_home_page_that_still_makes_sense() {
+    let blank = "[[rule]]\npurpose = \"copywriting\"\ncontains = [\"page: home\\n\"]\n[rule.answer.json]\nabout_heading = \"\"\n\
+                 about_text = \"\"\nservices_heading = \"\"\nservices_lead = \"\"\nservices = []\nreasons = []\n\
+                 closing_heading = \"\"\nclosing_text = \"\"\nintro = { title = \"\", description = \"\", headline = \"\", \
+                 lead = \"\" }\n\n";
+    let run = Harness::scripted(&format!("{blank}{}", common::script()))
+        .run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
+    run.result.as_ref().unwrap();
+    let home = run.text("index.html");
+    assert_eq!(text(home, "h1"), "Bright Oak Dental");
+    assert_eq!(text(home, "title"), "Bright Oak Dental");
+    let html = Html::parse_document(home);
+    for element in all(&html, "h1,h2,h3,p,a,li") {
+        assert!(!element.text().collect::<String>().trim().is_empty(), "{}", element.html());
+    }
+}
+
+#[test]
+fn a_language_the_template_does_not_speak_becomes_english_and_is_reported() {
+    let run = site_of(&order("02-dentist-us-minimal", "fr-FR"));
+    assert!(run.text("index.html").contains("<html lang=\"en\">"));
+    assert!(run.reports.iter().any(|report| report.code == "locale-unsupported"));
+}
+
+#[test]
 fn calls_to_action_go_where_the_order_says() {
     for (name, locale, href, label) in [
         ("01-restaurant-ptbr-full", "pt-BR", "https://wa.me/5519955501011", "Reserve sua mesa"),
@@ -258,10 +293,10 @@ fn hours_and_their_absence() {
 }
 
 #[test]
-fn two_hundred_services_and_two_hundred_pages_are_bearable() {
+fn two_hundred_services_and_as_many_pages_are_bearable() {
     let mut order = order("03-plumber-us-premium", "en");
     order.services = (1..=200).map(|number| format!("Service number {number}")).collect();
-    order.selected_pages = (1..=200).map(|number| format!("Page number {number}")).collect();
+    order.selected_pages = (1..=199).map(|number| format!("Page number {number}")).collect();
     order.selected_pages.push("services".to_owned());
     order.selected_pages.rotate_right(1);
     let run = site_of(&order);
@@ -269,6 +304,79 @@ fn two_hundred_services_and_two_hundred_pages_are_bearable() {
     assert!(services.contains("Service number 200"));
     assert_eq!(run.ai_calls.len(), 1 + local_business::pages::MOST_PAGES);
     assert!(run.reports.iter().any(|report| report.code == "page-limit"));
+}
+
+#[test]
+fn page_names_are_understood_in_both_languages() {
+    let mut order = order("01-restaurant-ptbr-full", "pt-BR");
+    for (locale, typed, slugs) in [
+        (
+            "pt-BR",
+            [
+                "INÍCIO",
+                "Quem somos",
+                "Serviços",
+                "Galeria de fotos",
+                "Avaliações",
+                "Dúvidas",
+                "Preços",
+                "Fale conosco",
+                "Nossa adega",
+            ],
+            [
+                "",
+                "sobre",
+                "cardapio",
+                "galeria",
+                "depoimentos",
+                "perguntas-frequentes",
+                "orcamento",
+                "nossa-adega",
+                "contato",
+            ],
+        ),
+        (
+            "en",
+            [
+                "homepage",
+                "Our story",
+                "menu",
+                "Portfolio",
+                "reviews",
+                "Questions",
+                "prices",
+                "Contact us",
+                "Our cellar",
+            ],
+            ["", "about", "menu", "gallery", "testimonials", "faq", "pricing", "our-cellar", "contact"],
+        ),
+    ] {
+        order.locale = locale.parse().unwrap();
+        order.selected_pages = typed.iter().map(|name| (*name).to_owned()).collect();
+        let plan = local_business::pages::Plan::of(&order);
+        let planned: Vec<&str> = plan.pages.iter().map(|page| page.slug.as_str()).collect();
+        assert_eq!(planned, slugs, "{locale}");
+        let run = site_of(&order);
+        assert_eq!(pages(&run).len(), slugs.len() + 1, "{locale}");
+    }
+}
+
+#[test]
+fn f1_no_typed_page_name_becomes_an_unsafe_path() {
+    let mut order = order("02-dentist-us-minimal", "en");
+    for name in ["../../etc/passwd", "a/b", "C:\\x", "<b>", "{{X}}", "..", "\u{0}", "💾", "Privacy policy"]
+    {
+        order.selected_pages = vec![name.to_owned()];
+        let plan = local_business::pages::Plan::of(&order);
+        assert_eq!(plan.pages.len(), 2, "{name}");
+        assert_eq!(plan.notes[0].code, "page-unknown", "{name}");
+    }
+    for (name, slug) in
+        [("CON", "con-page"), ("Assets & more", "assets-more"), ("  Ação São João! ", "acao-sao-joao")]
+    {
+        order.selected_pages = vec![name.to_owned()];
+        assert_eq!(local_business::pages::Plan::of(&order).pages[1].slug, slug);
+    }
 }
 
 #[test]

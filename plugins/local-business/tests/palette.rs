@@ -1,4 +1,5 @@
 //! Whatever colours a customer picks, every text can be read.
+#![allow(clippy::unwrap_used, reason = "a test fails that way")]
 
 use local_business::palette::{Palette, READABLE, VISIBLE, contrast};
 use proptest::prelude::*;
