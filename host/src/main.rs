@@ -6,6 +6,7 @@ use clap::Parser as _;
 use sitewright::cli::{Cli, Exit};
 
 #[tokio::main]
+#[allow(clippy::disallowed_methods, reason = "this is the place where the one runtime starts")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = sitewright::telemetry::start(cli.log_filter()) {

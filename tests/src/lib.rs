@@ -135,7 +135,7 @@ impl Workbench {
         let cache = compile_cache();
         bench.write(
             "sitewright.toml",
-            &format!("sites = \"sites\"\ncache = {:?}\n{configuration}", cache.display().to_string()),
+            format!("sites = \"sites\"\ncache = {:?}\n{configuration}", cache.display().to_string()),
         );
         bench
     }
