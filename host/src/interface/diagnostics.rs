@@ -59,7 +59,6 @@ impl diagnostics::Host for GuestState {
             diagnostics::Level::Warn => "WARN",
             diagnostics::Level::Error => "ERROR",
         };
-        // Log lines stay out of the trail: a chatty template would push out the calls that matter.
         self.log.log(level, &message);
         tracing::debug!(target: "template", level, message = cut(message, 1_000));
         Ok(())

@@ -155,7 +155,10 @@ impl RunLog {
         }
         let line =
             format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
-        self.inner().log.push(line.as_bytes());
+        let at = self.elapsed();
+        let mut inner = self.inner();
+        inner.log.push(line.as_bytes());
+        inner.trail.log(at, message.len());
     }
 
     /// Keeps the first panic: those that follow come from unwinding it.

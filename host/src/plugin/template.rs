@@ -27,7 +27,7 @@ const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
 /// Processor time `describe` may use.
 const DESCRIBE_CPU: Duration = Duration::from_secs(2);
 /// Time `describe` may take.
-const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
+const DESCRIBE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A template that can run.
 pub struct Template {

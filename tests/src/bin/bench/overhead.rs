@@ -1,0 +1,92 @@
+//! A template that does nothing: through `run`, and in a bare wasmtime loop over the same component.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use anyhow::{anyhow, ensure};
+use sitewright::failure::render;
+use sitewright::interface::{GuestState, RunLog, RunProgress};
+use sitewright::plugin::{Limits, MemoryLimiter};
+use sitewright::run::run;
+use tokio::sync::watch;
+use wasmtime::Store;
+use wasmtime_wasi::WasiCtxBuilder;
+
+use crate::setup::{Clocks, Setup, median};
+
+/// The target of design.md.
+const TARGET: f64 = 1.5;
+
+pub(crate) async fn measure(orders: u32, rounds: u32) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let order = sitewright_tests::order("02-dentist-us-minimal");
+    let setup = Setup::new("guest-minimal", 16, sitewright_tests::ANY_ANSWER, order, folder.path()).await?;
+
+    // Both sides once, so that neither pays for the first touch of memory.
+    bare(&setup, orders / 10 + 1).await?;
+    ours(&setup, orders / 10 + 1).await?;
+    let mut measured: [Vec<(Duration, Duration)>; 2] = [Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        let clocks = Clocks::start();
+        bare(&setup, orders).await?;
+        measured[0].push(clocks.read());
+        let clocks = Clocks::start();
+        ours(&setup, orders).await?;
+        measured[1].push(clocks.read());
+    }
+    println!(
+        "one order after the other, {orders} orders a round, {rounds} rounds of each in turns, median per order:\n"
+    );
+    println!("  {:<22} {:>12} {:>12} {:>12}", "", "CPU", "wall", "orders/s");
+    let mut cpu = [0.0; 2];
+    for (side, (name, rounds)) in ["bare wasmtime loop", "through `run`"].iter().zip(&measured).enumerate() {
+        let per_order = |pick: fn(&(Duration, Duration)) -> Duration| {
+            median(rounds.iter().map(|round| pick(round).as_secs_f64() / f64::from(orders)).collect())
+        };
+        let wall = per_order(|round| round.0);
+        cpu[side] = per_order(|round| round.1);
+        println!("  {name:<22} {:>9.1} µs {:>9.1} µs {:>12.0}", cpu[side] * 1e6, wall * 1e6, 1.0 / wall);
+    }
+    let ratio = cpu[1] / cpu[0];
+    println!(
+        "\n  CPU ratio {ratio:.2} (target <= {TARGET}): {}",
+        if ratio <= TARGET { "held" } else { "MISSED" }
+    );
+    println!("  component: {} of wasm\n", render::bytes(setup.template.bytes));
+    Ok(())
+}
+
+/// Instantiate, call, drop: nothing of ours but the linked interfaces, which the component cannot do without.
+async fn bare(setup: &Setup, orders: u32) -> anyhow::Result<()> {
+    let limits = Limits::default();
+    let log = Arc::new(RunLog::new(&limits, watch::Sender::new(RunProgress::default())));
+    for _ in 0..orders {
+        let memory = MemoryLimiter::new(u64::MAX, Arc::new(AtomicU64::new(0)));
+        let state = GuestState::new(WasiCtxBuilder::new().build(), memory, log.clone(), None, None);
+        let mut store = Store::new(setup.template.engine().wasmtime(), state);
+        store.set_epoch_deadline(u64::MAX / 2);
+        let template =
+            setup.template.pre().instantiate_async(&mut store).await.map_err(|error| anyhow!("{error:#}"))?;
+        let ended = store
+            .run_concurrent(async |accessor| {
+                template
+                    .sitewright_template_generator()
+                    .call_generate(accessor, setup.document().to_owned())
+                    .await
+            })
+            .await
+            .and_then(|ended| ended)
+            .map_err(|error| anyhow!("{error:#}"))?;
+        ensure!(ended.is_ok(), "the template failed");
+    }
+    Ok(())
+}
+
+async fn ours(setup: &Setup, orders: u32) -> anyhow::Result<()> {
+    for number in 0..orders {
+        let (result, _) = run(setup.request(number)?).await;
+        ensure!(result.is_ok(), "the run failed");
+    }
+    Ok(())
+}

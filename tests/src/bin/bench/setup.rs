@@ -1,0 +1,116 @@
+//! What benchmarks need: a loaded guest, a scripted gateway, and clocks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rustix::time::{ClockId, clock_gettime};
+use sitewright::ai::{AiConfig, Gateway};
+use sitewright::interface::{RunLog, RunProgress};
+use sitewright::plugin::{Cache, Determinism, Engine, Limits, Loader, Template};
+use sitewright::run::{RunRequest, deadline_of};
+use sitewright::site::{OrderDir, SiteLimits, SitesRoot, Staging};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A guest and everything to run it.
+pub(crate) struct Setup {
+    pub(crate) template: Arc<Template>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) sites: SitesRoot,
+    document: Arc<str>,
+}
+
+impl Setup {
+    /// The test guest `name` in an engine for `concurrency` runs, whose AI calls are answered by `rules`.
+    pub(crate) async fn new(
+        name: &str,
+        concurrency: u32,
+        rules: &str,
+        order: serde_json::Value,
+        sites: &Path,
+    ) -> anyhow::Result<Self> {
+        let limits = Limits::default();
+        let engine = Engine::new(&limits, concurrency)?;
+        let loader = Loader::new(engine, Cache::off(), limits.clone())
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let template = Arc::new(loader.load(&sitewright_tests::guest(name)).await?);
+        let config: AiConfig = serde_json::from_value(serde_json::json!({
+            "providers": { "scripted": { "kind": "scripted", "rules_inline": rules } },
+            "routes": { "default": { "try": [{ "provider": "scripted", "model": "bench" }] } },
+        }))?;
+        let gateway = Gateway::new(&config, Path::new("."), sitewright::http::client()?, &|_| None)?;
+        let snapshot = sitewright::order::load(
+            order.to_string().as_bytes(),
+            sitewright::order::Limits::default(),
+            &"en".parse().context("a locale")?,
+        )?;
+        Ok(Setup {
+            template,
+            limits: Arc::new(limits),
+            gateway: Arc::new(gateway),
+            sites: SitesRoot::open(sites)?,
+            document: snapshot.document().clone(),
+        })
+    }
+
+    /// A run of its own for each `number`.
+    pub(crate) fn request(&self, number: u32) -> anyhow::Result<RunRequest> {
+        let folder = OrderDir::new(&format!("order-{number}"))?;
+        Ok(RunRequest {
+            template: self.template.clone(),
+            document: self.document.clone(),
+            limits: self.limits.clone(),
+            determinism: Determinism { seed: u64::from(number), start_unix_ms: 0 },
+            gateway: self.gateway.clone(),
+            staging: Staging::new(&self.sites, folder.clone(), folder, SiteLimits::default()),
+            log: Arc::new(RunLog::new(&self.limits, watch::Sender::new(RunProgress::default()))),
+            deadline: deadline_of(&self.limits),
+            cancel: CancellationToken::new(),
+        })
+    }
+
+    /// The order document.
+    pub(crate) fn document(&self) -> &str {
+        &self.document
+    }
+}
+
+/// Wall and processor time since its making.
+pub(crate) struct Clocks {
+    wall: Instant,
+    cpu: Duration,
+}
+
+impl Clocks {
+    pub(crate) fn start() -> Self {
+        Clocks { wall: Instant::now(), cpu: cpu() }
+    }
+
+    /// Wall time and processor time of the whole process.
+    pub(crate) fn read(&self) -> (Duration, Duration) {
+        (self.wall.elapsed(), cpu().saturating_sub(self.cpu))
+    }
+}
+
+fn cpu() -> Duration {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// A value of `/proc/self/status`, in bytes: `VmHWM` is the most memory the process had, `VmRSS` what it has.
+pub(crate) fn memory(name: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such line")?;
+    let kib: u64 = line.split_whitespace().next().context("no value")?.parse()?;
+    Ok(kib * 1_024)
+}
+
+/// The middle of measured values.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
