@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use sitewright::plugin::{Cache, Catalogue, Engine, Limits, Loader};
 use sitewright_tests::{compile_cache, guest};
@@ -100,4 +101,35 @@ async fn a_template_that_is_not_there_is_told_with_those_that_are() {
         })
         .collect();
     assert_eq!(named, ["a-broken-one.wasm", "minimal"], "one bad template does not hide the others");
+}
+
+#[tokio::test]
+async fn a_template_is_loaded_once_until_its_file_changes() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("changing.wasm");
+    fs::write(&file, "not yet").unwrap();
+    let catalogue = Catalogue::new(folder.path().to_owned(), loader());
+    assert!(catalogue.load("changing").await.is_err());
+
+    // As a deployment does it: written beside, then renamed.
+    let deploy = |name: &str| {
+        let new = folder.path().join("new");
+        fs::copy(guest(name), &new).unwrap();
+        fs::rename(&new, &file).unwrap();
+    };
+    deploy("guest-minimal");
+    let (first, second) = tokio::join!(catalogue.load("changing"), catalogue.load("changing"));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert!(Arc::ptr_eq(&first, &second), "one template for all runs");
+    assert!(
+        Arc::ptr_eq(&first, &catalogue.load(&file.to_string_lossy()).await.unwrap()),
+        "by name or by file"
+    );
+    assert!(Arc::ptr_eq(&first, catalogue.load_all().await.unwrap()[0].as_ref().unwrap()));
+
+    deploy("guest-faulty");
+    assert_eq!(catalogue.load("changing").await.unwrap().manifest.name, "faulty");
+    assert_eq!(first.manifest.name, "minimal", "a run that has begun keeps its template");
+    fs::remove_file(&file).unwrap();
+    assert!(catalogue.load("changing").await.is_err(), "a template that was taken away is gone");
 }
