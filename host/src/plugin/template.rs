@@ -156,6 +156,7 @@ impl Loader {
 
     /// Asks the template what it is, in an instance that can do nothing else.
     async fn describe(&self, pre: &TemplatePre<GuestState>) -> Result<generator::Manifest, TemplateProblem> {
+        let _place = self.engine.description_place().await;
         let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
         let log = Arc::new(RunLog::new(&self.limits, watch::Sender::default()));
         let wasi = sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr);

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use super::classify::{Classified, classify};
-use super::{RunEnd, RunRequest, deadline_of, run};
+use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::ai::Gateway;
 use crate::build::BUILD;
 use crate::failure::{FailureKind, FailureRecord, Problem, RECORD_VERSION, TemplateRef, TrapRecord, millis};
@@ -274,7 +274,13 @@ async fn try_attempt(
     known.order = snapshot.id().to_string();
 
     stage(known, "template");
-    let template = host.catalogue.load(&request.template).await.map_err(|error| {
+    let loaded = tokio::select! {
+        biased;
+        () = request.cancel.cancelled() => return Err(stopped_before_the_run(RunError::Cancelled, host, log)),
+        () = tokio::time::sleep_until(deadline) => return Err(stopped_before_the_run(RunError::Deadline, host, log)),
+        loaded = host.catalogue.load(&request.template) => loaded,
+    };
+    let template = loaded.map_err(|error| {
         Ended::new(
             FailureKind::TemplateLoad,
             message!("the template cannot be run: {error}"),
@@ -358,6 +364,11 @@ async fn try_attempt(
             causes_of(&error),
         ))
     })
+}
+
+/// Nobody waits any longer, and there is no guest yet.
+fn stopped_before_the_run(error: RunError, host: &Host, log: &RunLog) -> Box<Ended> {
+    Box::new(Ended { classified: classify(error, log, "", &host.limits), problems: Vec::new() })
 }
 
 async fn check(

@@ -67,6 +67,14 @@ pub(super) fn classify(error: RunError, log: &RunLog, stderr: &str, limits: &Lim
                 ),
             )
         }
+        RunError::NoPlace { concurrency } => Classified::new(
+            FailureKind::Deadline,
+            message!(
+                "the run did not begin within its deadline of {} ms: all {concurrency} places for runs were taken; raise \
+                 `concurrency` or start fewer orders at once",
+                limits.deadline_ms
+            ),
+        ),
         RunError::Cancelled => Classified::new(
             FailureKind::Cancelled,
             message!("the run was cancelled after {} ms; {}", log.now_ms(), stage_words(log)),

@@ -3,4 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod contract;
+mod engine;
+mod lab;
 mod orders;
+mod plugin;
+mod runtime;

@@ -1,0 +1,169 @@
+//! One runtime for all: many orders at once, cancelled ones among them, and nothing is left over.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use sitewright::failure::FailureKind;
+use sitewright::plugin::Limits;
+use sitewright_tests::{ANY_ANSWER, root};
+
+use crate::lab::{Lab, failed, released, wish};
+
+/// Answers, except to a call that says `hang`, which is never answered.
+const OR_HANG: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang = true }\n\
+                       [[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn c1_only_main_starts_a_runtime() {
+    const STARTS: [&str; 4] = ["Runtime::new", "block_on", "Builder::new_", "#[tokio::main"];
+    let mut files = Vec::new();
+    sources(&root().join("host/src"), &mut files);
+    assert!(files.len() > 50, "the host's sources are there");
+    let places: Vec<_> = files
+        .iter()
+        .filter(|(path, text)| STARTS.iter().any(|start| text.contains(start)) && !path.ends_with("/main.rs"))
+        .map(|(path, _)| path)
+        .filter(|path| !path.contains("/tests"))
+        .collect();
+    assert!(places.is_empty(), "{places:?}");
+
+    let clippy = fs::read_to_string(root().join("clippy.toml")).unwrap();
+    for method in [
+        "tokio::runtime::Runtime::new",
+        "tokio::runtime::Runtime::block_on",
+        "tokio::runtime::Builder::new_multi_thread",
+        "tokio::runtime::Builder::new_current_thread",
+        "tokio::runtime::Handle::block_on",
+        "tokio::task::block_in_place",
+        "reqwest::Client::new",
+    ] {
+        assert!(clippy.contains(&format!("path = \"{method}\"")), "{method} is not forbidden");
+    }
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(workspace.contains("disallowed_methods = \"deny\""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c1_two_hundred_orders_at_once_share_one_runtime_and_return_their_places() {
+    // Far fewer places than orders: what does not fit waits its turn, and a place that is not returned is missed.
+    let lab = Lab::new(Limits::default(), 16, ANY_ANSWER);
+    for round in 0..2 {
+        let started: Vec<_> = (0..200).map(|number| lab.start(&wish(number, "ai-echo", json!({})))).collect();
+        for attempt in started {
+            let released = released(attempt.ended().await);
+            assert_eq!(released.totals.ai_calls.len(), 1, "round {round}");
+        }
+        assert_eq!(lab.staged(), Vec::<String>::new(), "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c1_runs_cancelled_in_the_middle_of_an_ai_call_give_everything_back() {
+    let lab = Lab::new(Limits::default(), 50, OR_HANG);
+    let mut started: Vec<_> =
+        (0..50).map(|number| lab.start(&wish(number, "ai-echo", json!({ "prompt": "hang" })))).collect();
+    for attempt in &mut started {
+        attempt.runs().await;
+    }
+    started.iter().for_each(|attempt| attempt.cancel.cancel());
+    for attempt in started {
+        let record = failed(attempt.ended().await);
+        assert_eq!(record.kind, FailureKind::Cancelled, "{}", record.message);
+        assert!(record.message.as_str().contains("`fault`"), "the stage is named: {}", record.message);
+    }
+    let started: Vec<_> = (0..50).map(|number| lab.start(&wish(number, "ai-echo", json!({})))).collect();
+    for attempt in started {
+        released(attempt.ended().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_finds_no_place_waits_until_its_deadline_and_names_the_setting() {
+    let limits = Limits { deadline_ms: 1_500, ..Limits::default() };
+    let lab = Lab::new(limits, 1, OR_HANG);
+    let mut first = lab.start(&wish(0, "ai-echo", json!({ "prompt": "hang" })));
+    first.runs().await;
+    let waiting: Vec<_> = (1..4).map(|number| lab.start(&wish(number, "ok", json!({})))).collect();
+    let cancelled = lab.start(&wish(5, "ok", json!({})));
+    cancelled.cancel.cancel();
+    assert_eq!(
+        failed(cancelled.ended().await).kind,
+        FailureKind::Cancelled,
+        "one that waits can be cancelled"
+    );
+    let record = failed(first.ended().await);
+    assert_eq!(record.kind, FailureKind::Deadline);
+    assert!(record.message.as_str().contains("ai.complete"), "{}", record.message);
+    // The place is free as soon as the first has ended. Those behind it had the same deadline, give or take: each ended with a
+    // site, or says what it waited for.
+    for attempt in waiting {
+        if let sitewright::run::Outcome::Failed { record, .. } = attempt.ended().await {
+            assert_eq!(record.kind, FailureKind::Deadline);
+            assert!(record.message.as_str().contains("raise `concurrency`"), "{}", record.message);
+        }
+    }
+    released(lab.start(&wish(6, "ok", json!({}))).ended().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_finds_no_place_begins_when_one_is_free() {
+    let lab = Lab::new(Limits::default(), 1, OR_HANG);
+    let mut first = lab.start(&wish(0, "ai-echo", json!({ "prompt": "hang" })));
+    first.runs().await;
+    let second = lab.start(&wish(1, "ok", json!({})));
+    let mut watcher = second.watcher.clone();
+    watcher.wait_for(|progress| progress.stage == "run").await.unwrap();
+    first.cancel.cancel();
+    assert_eq!(failed(first.ended().await).kind, FailureKind::Cancelled);
+    released(second.ended().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_attempt_leaves_no_staging_folder_behind() {
+    let lab = Lab::new(Limits::default(), 4, OR_HANG);
+    let mut dropped = Vec::new();
+    // `files` writes and goes on; `many-files` is dropped somewhere in the middle of writing.
+    for number in 0..4 {
+        let mut attempt = lab.start(&wish(number, "many-files", json!({ "n": 1_500 })));
+        attempt.runs().await;
+        dropped.push(attempt);
+    }
+    while lab.staged().len() < 4 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for attempt in dropped {
+        attempt.task.abort();
+        assert!(attempt.task.await.is_err(), "it was still under way");
+    }
+    // Removing happens on the blocking pool, as soon as the write in flight is over.
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while !lab.staged().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("left behind: {:?}", lab.staged()));
+    for order in fs::read_dir(lab.path().join("sites")).unwrap() {
+        assert!(!order.unwrap().path().join("current").exists(), "nothing was released");
+    }
+    // And what a process that died has left goes with the sweep.
+    let dead = lab.host.sites.path().join("1000/staging/01JDEAD");
+    fs::create_dir_all(&dead).unwrap();
+    let sites = lab.host.sites.clone();
+    assert_eq!(tokio::task::spawn_blocking(move || sites.sweep()).await.unwrap().unwrap(), 1);
+    assert!(!dead.exists());
+    released(lab.start(&wish(0, "ok", json!({}))).ended().await);
+}
