@@ -3,4 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod failures;
+mod inside;
+mod limits;
 mod orders;
+mod output;
+mod sandbox;
