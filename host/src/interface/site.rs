@@ -36,8 +36,7 @@ impl site::Host for GuestState {
                     }
                     WriteError::Conflict(_) => site::WriteErrorKind::Conflict,
                     WriteError::Limit(hit) => {
-                        self.log
-                            .output_limited(OutputLimit { limit: hit.limit, message: message.clone() });
+                        self.log.output_limited(OutputLimit { limit: hit.limit, message: message.clone() });
                         site::WriteErrorKind::Limit
                     }
                     WriteError::Closed(_) => site::WriteErrorKind::Other,

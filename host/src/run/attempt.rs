@@ -32,8 +32,8 @@ use crate::message::{Message, causes_of};
 use crate::order::{self, OrderSnapshot};
 use crate::plugin::{Catalogue, Determinism, Limits, Measure, Template};
 use crate::site::{
-    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimit, SiteLimits, SitesRoot, StagedSite, Staging, VerifyError,
-    VerifyOptions, publish_async,
+    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimit, SiteLimits, SitesRoot, StagedSite, Staging,
+    VerifyError, VerifyOptions, publish_async,
 };
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).

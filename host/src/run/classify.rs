@@ -257,13 +257,21 @@ mod tests {
                 "no bread",
                 at("src/lib.rs", 41, Some(32)),
             ),
-            ("thread 'main' panicked at src/a b.rs:1:2:\nfirst\nsecond\n", "first\nsecond", at("src/a b.rs", 1, Some(2))),
+            (
+                "thread 'main' panicked at src/a b.rs:1:2:\nfirst\nsecond\n",
+                "first\nsecond",
+                at("src/a b.rs", 1, Some(2)),
+            ),
             // Every line of the message counts, and nothing after it does.
             ("x panicked at c:/d.rs:7:1:\nm\nstack backtrace:\n 0: f\n", "m", at("c:/d.rs", 7, Some(1))),
             // The last panic is the one that stopped the guest.
             ("a panicked at a.rs:1:1:\none\nb panicked at b.rs:2:2:\ntwo\n", "two", at("b.rs", 2, Some(2))),
             // A message may be empty or cut; the record's may not.
-            ("t panicked at src/lib.rs:44:34:\n\nnote: run with", "(no message)", at("src/lib.rs", 44, Some(34))),
+            (
+                "t panicked at src/lib.rs:44:34:\n\nnote: run with",
+                "(no message)",
+                at("src/lib.rs", 44, Some(34)),
+            ),
             ("t panicked at src/lib.rs:44:34:", "(no message)", at("src/lib.rs", 44, Some(34))),
             ("t panicked at somewhere\nm\n", "m", None),
         ];

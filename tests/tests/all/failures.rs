@@ -38,7 +38,8 @@ static HOST_BUILD: LazyLock<String> = LazyLock::new(|| {
 /// Line of the faulty template's source that holds `marker`, which must be on one line only.
 fn line_of(file: &str, marker: &str) -> u64 {
     let source = std::fs::read_to_string(root().join(file)).unwrap();
-    let mut lines = source.lines().zip(1..).filter(|(line, _)| line.contains(marker)).map(|(_, number)| number);
+    let mut lines =
+        source.lines().zip(1..).filter(|(line, _)| line.contains(marker)).map(|(_, number)| number);
     let line = lines.next().unwrap_or_else(|| panic!("{marker:?} is not in {file}"));
     assert_eq!(lines.next(), None, "{marker:?} is in {file} more than once");
     line
@@ -53,7 +54,18 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
     assert_eq!(report["outcome"], "failed");
     assert_eq!((&report["release"], &report["files"]), (&Value::Null, &json!([])));
 
-    for field in ["id", "time", "attempt", "trace_id", "host_build", "config_version", "kind", "message", "advice", "stage"] {
+    for field in [
+        "id",
+        "time",
+        "attempt",
+        "trace_id",
+        "host_build",
+        "config_version",
+        "kind",
+        "message",
+        "advice",
+        "stage",
+    ] {
         let text = record[field].as_str().unwrap_or_else(|| panic!("`{field}` is missing: {record:#}"));
         assert!(!text.trim().is_empty(), "a1: `{field}` is empty");
     }
@@ -176,7 +188,13 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
             code: Some("missing-service"),
             ..Row::default()
         },
-        Row { fault: "never", kind: "template_error", message: "waits for something", code: Some("never-ends"), ..Row::default() },
+        Row {
+            fault: "never",
+            kind: "template_error",
+            message: "waits for something",
+            code: Some("never-ends"),
+            ..Row::default()
+        },
         Row {
             fault: "panic-str",
             kind: "panic",
@@ -293,11 +311,18 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
             configuration: "[limits]\nfiles = 3",
             kind: "output_limit",
             message: "while writing file 3",
-            causes: &["a file was not written (limit): writing `files/3.txt` would make 4 files, more than the limit `files` of 3"],
+            causes: &[
+                "a file was not written (limit): writing `files/3.txt` would make 4 files, more than the limit `files` of 3",
+            ],
             code: Some("write-limit"),
             ..Row::default()
         },
-        Row { fault: "ignored-refusal", kind: "output_limit", message: "more than the limit `file_bytes`", ..Row::default() },
+        Row {
+            fault: "ignored-refusal",
+            kind: "output_limit",
+            message: "more than the limit `file_bytes`",
+            ..Row::default()
+        },
         Row {
             fault: "calls-in-turn",
             kind: "call_limit",
@@ -344,11 +369,18 @@ fn a3_an_ai_failure_names_kind_status_and_every_attempt() {
         let ai = &record["ai"];
         assert_eq!((&ai["kind"], &ai["purpose"]), (&json!(kind), &json!("copywriting")), "{fault}");
         let causes = record["causes"].to_string();
-        assert!(causes.contains("the provider `scripted`"), "{fault}: what went wrong is among the causes: {causes}");
+        assert!(
+            causes.contains("the provider `scripted`"),
+            "{fault}: what went wrong is among the causes: {causes}"
+        );
         let attempts = ai["attempts"].as_array().unwrap();
         assert_eq!(attempts.len(), 1, "{fault}");
         let attempt = &attempts[0];
-        assert_eq!((&attempt["provider"], &attempt["model"]), (&json!("scripted"), &json!("test")), "{fault}");
+        assert_eq!(
+            (&attempt["provider"], &attempt["model"]),
+            (&json!("scripted"), &json!("test")),
+            "{fault}"
+        );
         assert_eq!(attempt["outcome"], kind, "{fault}");
         assert_eq!(attempt["status"].as_u64(), status, "{fault}");
         assert!(attempt["duration_ms"].is_u64(), "{fault}");
@@ -384,8 +416,14 @@ fn an_order_that_is_none_is_told_whole() {
         let bench = Workbench::scripted(ANY_ANSWER, "");
         bench.write("order.json", &document);
         let template = guest("guest-faulty");
-        let done =
-            bench.run(&["--json", "generate", "--template", &template.to_string_lossy(), "--order", "order.json"]);
+        let done = bench.run(&[
+            "--json",
+            "generate",
+            "--template",
+            &template.to_string_lossy(),
+            "--order",
+            "order.json",
+        ]);
         assert_eq!(done.code, 3, "{shown}: {}", done.stdout);
         let record = only_record(&bench, &done);
         assert_eq!((&record["kind"], &record["order"]), (&json!("invalid_order"), &json!(order)), "{shown}");
@@ -437,7 +475,11 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
         let done = bench.generate(Path::new(name), &faulty("ok", Value::Null));
         assert_eq!(done.code, 4, "{name}: {}", done.stdout);
         let record = only_record(&bench, &done);
-        assert_eq!((&record["kind"], &record["stage"]), (&json!("template_load"), &json!("template")), "{name}");
+        assert_eq!(
+            (&record["kind"], &record["stage"]),
+            (&json!("template_load"), &json!("template")),
+            "{name}"
+        );
         assert_eq!((&record["order"], &record["template"]["name"]), (&json!(ORDER), &json!(name)), "{name}");
         assert!(record["message"].as_str().unwrap().contains(name), "{name}: {}", record["message"]);
         let causes = record["causes"].to_string();
@@ -448,7 +490,11 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
     let done = bench.generate(Path::new("no-such-template"), &faulty("ok", Value::Null));
     let record = only_record(&bench, &done);
     assert_eq!((done.code, &record["kind"]), (4, &json!("template_load")));
-    assert!(record["message"].as_str().unwrap().contains("no template `no-such-template`"), "{}", record["message"]);
+    assert!(
+        record["message"].as_str().unwrap().contains("no template `no-such-template`"),
+        "{}",
+        record["message"]
+    );
 }
 
 #[test]
@@ -548,7 +594,11 @@ fn a6_an_interrupt_in_the_middle_of_a_call_leaves_a_record() {
     assert_eq!(done.code, 7, "{}", done.stdout);
     let record = only_record(&bench, &done);
     assert_eq!((&record["kind"], &record["stage"]), (&json!("cancelled"), &json!("fault")));
-    assert!(record["message"].as_str().unwrap().contains("its last stage was `fault`"), "{}", record["message"]);
+    assert!(
+        record["message"].as_str().unwrap().contains("its last stage was `fault`"),
+        "{}",
+        record["message"]
+    );
     let last = record["trail"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["call"], &last["outcome"]), (&json!("ai.complete"), &json!("in_flight")));
 }

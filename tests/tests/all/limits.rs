@@ -25,7 +25,15 @@ fn f2_each_limit_lets_pass_what_is_just_below_and_refuses_what_is_just_above() {
     let rows: [(&str, u64, &str, Value, Value, &str, u64); 7] = [
         // (limit, its value, fault, below, above, kind, used above)
         ("files", 4, "many-files", json!({ "n": 3 }), json!({ "n": 5 }), "output_limit", 5),
-        ("file_bytes", 1_000, "big-file", json!({ "n": 1_000 }), json!({ "n": 1_001 }), "output_limit", 1_001),
+        (
+            "file_bytes",
+            1_000,
+            "big-file",
+            json!({ "n": 1_000 }),
+            json!({ "n": 1_001 }),
+            "output_limit",
+            1_001,
+        ),
         (
             "total_bytes",
             2_000,
@@ -37,7 +45,15 @@ fn f2_each_limit_lets_pass_what_is_just_below_and_refuses_what_is_just_above() {
         ),
         ("path_bytes", 64, "files", long(64), long(65), "output_limit", 65),
         ("ai_calls", 3, "calls-in-turn", json!({ "n": 3 }), json!({ "n": 4 }), "call_limit", 4),
-        ("memory_bytes", 8 * mebibyte, "memory-bomb", json!({ "n": 6 }), json!({ "n": 7 }), "memory_limit", 0),
+        (
+            "memory_bytes",
+            8 * mebibyte,
+            "memory-bomb",
+            json!({ "n": 6 }),
+            json!({ "n": 7 }),
+            "memory_limit",
+            0,
+        ),
         ("cpu_ms", 500, "ok", Value::Null, Value::Null, "cpu_limit", 500),
     ];
     for (limit, max, fault, below, above, kind, used) in rows {
@@ -100,7 +116,10 @@ fn f2_sixty_four_calls_are_answered_and_the_sixty_fifth_is_not() {
         assert_eq!(report["ai"]["calls"], 64);
         let diagnostics = report["release"]["diagnostics"].as_array().unwrap();
         assert_eq!(diagnostics.len(), refused);
-        assert!(diagnostics.iter().all(|diagnostic| diagnostic["code"] == "budget-exceeded"), "{diagnostics:?}");
+        assert!(
+            diagnostics.iter().all(|diagnostic| diagnostic["code"] == "budget-exceeded"),
+            "{diagnostics:?}"
+        );
     }
 }
 
@@ -141,7 +160,10 @@ fn f2_of_log_stderr_and_diagnostics_the_newest_is_kept() {
     for (n, whole) in [(3, true), (10, false)] {
         let record = flood("stderr-flood", n);
         let kept = record["stderr"].as_str().unwrap();
-        assert!(kept.trim_end().rsplit('\n').next().unwrap().starts_with(&format!("line {} -", n - 1)), "{kept}");
+        assert!(
+            kept.trim_end().rsplit('\n').next().unwrap().starts_with(&format!("line {} -", n - 1)),
+            "{kept}"
+        );
         assert_eq!(kept.contains("line 0 -"), whole);
         let used = record["limits"]["stderr_bytes"]["used"].as_u64().unwrap();
         assert_eq!((kept.len() as u64 == used, used <= 4_096), (whole, whole));
@@ -150,7 +172,10 @@ fn f2_of_log_stderr_and_diagnostics_the_newest_is_kept() {
         let record = flood("log-flood", n);
         let (kept, dropped) =
             (record["log"]["text"].as_str().unwrap(), record["log"]["dropped_bytes"].as_u64().unwrap());
-        assert!(kept.trim_end().rsplit('\n').next().unwrap().contains(&format!("line {} -", n - 1)), "{kept}");
+        assert!(
+            kept.trim_end().rsplit('\n').next().unwrap().contains(&format!("line {} -", n - 1)),
+            "{kept}"
+        );
         assert_eq!((kept.contains("line 0 -"), dropped == 0), (whole, whole));
         assert_eq!(record["limits"]["log_bytes"]["used"], kept.len() as u64 + dropped);
         assert!(kept.len() <= 4_096);
@@ -201,7 +226,9 @@ async fn c4_guests_that_spin_for_ever_delay_nobody() {
         let host = host.clone();
         let mut order = faulty(fault, Value::Null);
         order["order"]["id"] = json!(number);
-        tokio::spawn(async move { (fault, inside::ended(&inside::run(&host, &order, AttemptId::new()).await)) })
+        tokio::spawn(
+            async move { (fault, inside::ended(&inside::run(&host, &order, AttemptId::new()).await)) },
+        )
     };
     let mut spinning: Vec<_> = (0..4).map(|number| start("spin", 1_000 + number)).collect();
     let healthy = start("ok", 2_000);

@@ -44,7 +44,11 @@ fn f5_a_site_that_would_not_work_is_rejected_by_file_and_rule() {
         let done = bench.generate(&guest("guest-faulty"), &site(files));
         assert_eq!(done.code, 6, "{name}: {}", done.stdout);
         let record = only_record(&bench, &done);
-        assert_eq!((&record["kind"], &record["stage"]), (&json!("output_rejected"), &json!("checks")), "{name}");
+        assert_eq!(
+            (&record["kind"], &record["stage"]),
+            (&json!("output_rejected"), &json!("checks")),
+            "{name}"
+        );
         let problems = record["problems"].as_array().unwrap();
         let named = problems.iter().find(|problem| problem["rule"] == rule);
         let named = named.unwrap_or_else(|| panic!("{name}: {rule} is not among {problems:#?}"));
@@ -54,20 +58,26 @@ fn f5_a_site_that_would_not_work_is_rejected_by_file_and_rule() {
         };
         assert!(named["at"].as_str().unwrap().starts_with(file), "{name}: {named}");
         assert!(!named["message"].as_str().unwrap().is_empty(), "{name}");
-        assert!(record["message"].as_str().unwrap().contains(rule) || problems.len() > 1, "{name}: {}", record["message"]);
+        assert!(
+            record["message"].as_str().unwrap().contains(rule) || problems.len() > 1,
+            "{name}: {}",
+            record["message"]
+        );
     }
 }
 
 #[test]
 fn a7_all_that_is_wrong_is_listed_and_not_only_the_first() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    let bad = page("<a href=\"one.html\">1</a><a href=\"two.html\">2</a><img src=\"three.png\" alt=\"\">{{left}}");
+    let bad =
+        page("<a href=\"one.html\">1</a><a href=\"two.html\">2</a><img src=\"three.png\" alt=\"\">{{left}}");
     let done = bench.generate(&guest("guest-faulty"), &site(&[("index.html", &bad), ("b.html", &bad)]));
     let problems = only_record(&bench, &done)["problems"].as_array().unwrap().clone();
     for file in ["index.html", "b.html"] {
         for missing in ["one.html", "two.html", "three.png", "{{left}}"] {
             let listed = |problem: &&Value| {
-                problem["at"].as_str().unwrap().starts_with(file) && problem["message"].as_str().unwrap().contains(missing)
+                problem["at"].as_str().unwrap().starts_with(file)
+                    && problem["message"].as_str().unwrap().contains(missing)
             };
             assert!(problems.iter().any(|problem| listed(&problem)), "{file} {missing}: {problems:#?}");
         }
@@ -80,7 +90,8 @@ fn target(bench: &Workbench) -> PathBuf {
 
 #[test]
 fn d1_f4_a_failed_attempt_leaves_the_last_good_release_untouched() {
-    let bench = Workbench::scripted("[[rule]]\nanswer = { fault = { status = 500 } }", "[limits]\ncpu_ms = 200");
+    let bench =
+        Workbench::scripted("[[rule]]\nanswer = { fault = { status = 500 } }", "[limits]\ncpu_ms = 200");
     let faulty_template = guest("guest-faulty");
     let good = bench.generate(&faulty_template, &faulty("ok", Value::Null));
     assert_eq!(good.code, 0, "{}", good.stdout);
@@ -98,10 +109,17 @@ fn d1_f4_a_failed_attempt_leaves_the_last_good_release_untouched() {
     for (at, (fault, parameters)) in failures.into_iter().enumerate() {
         let done = bench.generate(&faulty_template, &faulty(fault, parameters));
         assert_ne!(done.code, 0, "{fault}");
-        assert_eq!((target(&bench), names_in(&bench.sites().join("102/current"))), (before.clone(), files.clone()));
+        assert_eq!(
+            (target(&bench), names_in(&bench.sites().join("102/current"))),
+            (before.clone(), files.clone())
+        );
         assert_eq!(names_in(&bench.sites().join("102/releases")).len(), 1, "{fault}");
         assert_eq!(names_in(&bench.sites().join("102/staging")), [""; 0], "{fault}");
-        assert_eq!(names_in(&bench.sites().join("102/failures")).len(), at + 1, "{fault}: each attempt is kept");
+        assert_eq!(
+            names_in(&bench.sites().join("102/failures")).len(),
+            at + 1,
+            "{fault}: each attempt is kept"
+        );
     }
 
     // A template whose file is not even there, and then a good attempt: it takes over.
@@ -145,14 +163,16 @@ fn f6_hostile_text_is_shown_and_injects_nothing() {
             let data = "<script type=\"application/ld+json\">";
             assert!(page[at..].starts_with(data), "{path}: {}", &page[at..at + 60]);
             let inside = page[at + data.len()..].split("</script>").next().unwrap();
-            let parsed: Value = serde_json::from_str(inside).unwrap_or_else(|error| panic!("{path}: {error}: {inside}"));
+            let parsed: Value =
+                serde_json::from_str(inside).unwrap_or_else(|error| panic!("{path}: {error}: {inside}"));
             assert!(parsed.is_object() || parsed.is_array(), "{path}");
         }
         shown.push_str(&text_of(&page));
     }
     let onboarding = &order["onboarding"];
     let name = onboarding["business_name"].as_str().unwrap();
-    let services = onboarding["services"].as_array().unwrap().iter().take(3).map(|service| service.as_str().unwrap());
+    let services =
+        onboarding["services"].as_array().unwrap().iter().take(3).map(|service| service.as_str().unwrap());
     for text in services.chain([name]) {
         assert!(shown.contains(text), "{text:?} does not stand on any page as it was written");
     }

@@ -138,7 +138,8 @@ fn c2_a_template_gets_the_whole_order_with_nothing_to_look_up() {
         // The hostile order's text makes a document that no check looks into.
         assert_eq!(done.code, 0, "{name}: {}", done.stdout);
         let current = done.json()["release"]["current"].as_str().unwrap().to_owned();
-        let got: Value = serde_json::from_slice(&std::fs::read(format!("{current}/order.json")).unwrap()).unwrap();
+        let got: Value =
+            serde_json::from_slice(&std::fs::read(format!("{current}/order.json")).unwrap()).unwrap();
         let snapshot = sitewright::order::load(
             order.to_string().as_bytes(),
             sitewright::order::Limits::default(),
