@@ -13,6 +13,7 @@ use crate::failure::{
     AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
 };
 use crate::plugin::{Limits, Tail};
+use crate::site::SiteLimit;
 
 /// The stage of a run, for whoever watches it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -37,6 +38,8 @@ pub struct Panic {
 /// A limit on the site that refused a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputLimit {
+    /// Which.
+    pub limit: SiteLimit,
     /// What the guest was told.
     pub message: String,
 }
@@ -183,9 +186,12 @@ impl RunLog {
         self.inner().ai_failed.insert(failure.call_id.clone(), failure);
     }
 
-    /// Keeps the first limit that refused a write.
+    /// Keeps the first limit that refused a write; one on a path makes room for any other, because a template can get over it.
     pub fn output_limited(&self, limit: OutputLimit) {
-        self.inner().output_limit.get_or_insert(limit);
+        let kept = &mut self.inner().output_limit;
+        if kept.as_ref().is_none_or(|kept| kept.limit == SiteLimit::PathBytes) {
+            *kept = Some(limit);
+        }
     }
 
     /// The first limit that refused a write.

@@ -5,7 +5,7 @@ use super::run_log::OutputLimit;
 use super::state::GuestState;
 use crate::failure::TrailOutcome;
 use crate::plugin::bindings::site;
-use crate::site::WriteError;
+use crate::site::{PathError, SiteLimit, WriteError};
 
 impl site::Host for GuestState {
     async fn write(
@@ -25,10 +25,18 @@ impl site::Host for GuestState {
             Err(error) => {
                 let message = error.to_string();
                 let kind = match error {
-                    WriteError::InvalidPath(_) => site::WriteErrorKind::InvalidPath,
+                    WriteError::InvalidPath(wrong) => {
+                        if matches!(wrong, PathError::TooLong { .. }) {
+                            self.log.output_limited(OutputLimit {
+                                limit: SiteLimit::PathBytes,
+                                message: message.clone(),
+                            });
+                        }
+                        site::WriteErrorKind::InvalidPath
+                    }
                     WriteError::Conflict(_) => site::WriteErrorKind::Conflict,
-                    WriteError::Limit(_) => {
-                        self.log.output_limited(OutputLimit { message: message.clone() });
+                    WriteError::Limit(hit) => {
+                        self.log.output_limited(OutputLimit { limit: hit.limit, message: message.clone() });
                         site::WriteErrorKind::Limit
                     }
                     WriteError::Closed(_) => site::WriteErrorKind::Other,

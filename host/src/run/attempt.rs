@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ use crate::message::{Message, causes_of};
 use crate::order::{self, OrderSnapshot};
 use crate::plugin::{Catalogue, Determinism, Limits, Measure, Template};
 use crate::site::{
-    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, StagedSite, Staging, VerifyError,
-    VerifyOptions, publish_async,
+    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimit, SiteLimits, SitesRoot, StagedSite, Staging,
+    VerifyError, VerifyOptions, publish_async,
 };
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
@@ -77,6 +78,15 @@ impl AttemptId {
     /// The trace id of this attempt: 32 hexadecimal digits.
     fn trace_id(self) -> String {
         crate::plugin::hex(&self.0.to_bytes())
+    }
+}
+
+impl FromStr for AttemptId {
+    type Err = ulid::DecodeError;
+
+    /// Reads an id as records show it, so that an attempt can be made again with the same randomness and clock.
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        Ulid::from_string(id).map(AttemptId)
     }
 }
 
@@ -341,8 +351,8 @@ async fn try_attempt(
             problems: Vec::new(),
         }));
     }
-    if let Some(limit) = log.output_limit() {
-        // The template went on although a file was refused: what it left is not the site it meant (catalogue A7).
+    if let Some(limit) = log.output_limit().filter(|refused| refused.limit != SiteLimit::PathBytes) {
+        // A path that is too long can be written again under a shorter name; more files or bytes cannot. The template went on although a file was refused: what it left is not the site it meant (catalogue A7).
         let message =
             message!("a file was refused and the template ended as if it had not been: {}", limit.message);
         return Err(Box::new(Ended::new(FailureKind::OutputLimit, message, Vec::new())));
@@ -502,6 +512,9 @@ fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) ->
         Some(staging) => {
             for (limit, used) in staging.usage().entries() {
                 measure(limit.name(), used.max, used.used);
+            }
+            if let Some(hit) = staging.last_limit_hit() {
+                measure(hit.limit.name(), hit.max, hit.would_be);
             }
         }
         None => {

@@ -12,7 +12,7 @@ use crate::message;
 use crate::message::Message;
 use crate::plugin::bindings::generator;
 use crate::plugin::{LimitHit, Limits};
-use crate::site::StorageError;
+use crate::site::{SiteLimit, StorageError};
 
 /// What a run's end means.
 pub(super) struct Classified {
@@ -97,16 +97,20 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
     let said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
     let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
     let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
+    let known = |text: &str, causes: &[Message]| {
+        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
+    };
+    let output_limit = log.output_limit().filter(|refused| {
+        // A template may have got over a path that was too long and failed for another reason.
+        refused.limit != SiteLimit::PathBytes || known(&refused.message, &causes)
+    });
     let kind = match &ai {
         Some(ai) if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls => {
             FailureKind::CallLimit
         }
         Some(_) => FailureKind::Ai,
-        None if log.output_limit().is_some() => FailureKind::OutputLimit,
+        None if output_limit.is_some() => FailureKind::OutputLimit,
         None => FailureKind::TemplateError,
-    };
-    let known = |text: &str, causes: &[Message]| {
-        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
     };
     match kind {
         FailureKind::Ai | FailureKind::CallLimit => {
@@ -115,7 +119,7 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
             }
         }
         FailureKind::OutputLimit => {
-            if let Some(limit) = log.output_limit().filter(|limit| !known(&limit.message, &causes)) {
+            if let Some(limit) = output_limit.filter(|limit| !known(&limit.message, &causes)) {
                 causes.extend(Message::new(limit.message));
             }
         }
@@ -181,13 +185,19 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
         },
         None => {
             let printed = last_line(stderr);
+            let message = match code {
+                TrapCode::Exit => {
+                    message!("the template ended its program instead of returning from `generate`: {cause}")
+                }
+                _ => message!("the template was stopped: {cause}"),
+            };
             Classified {
                 causes: printed
                     .and_then(|line| Message::new(format!("it printed: {line}")))
                     .into_iter()
                     .collect(),
                 trap: stopped(code),
-                ..Classified::new(FailureKind::Trap, message!("the template was stopped: {cause}"))
+                ..Classified::new(FailureKind::Trap, message)
             }
         }
     }
@@ -239,4 +249,46 @@ fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
 
 fn last_line(text: &str) -> Option<&str> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_panic_is_read_as_the_standard_library_prints_it() {
+        let at = |file: &str, line, column| Some(SourceLocation { file: file.to_owned(), line, column });
+        let rows = [
+            // (stderr, message, location)
+            (
+                "\nthread '<unnamed>' (1) panicked at src/lib.rs:41:32:\nno bread\nnote: run with `RUST_BACKTRACE=1`\n",
+                "no bread",
+                at("src/lib.rs", 41, Some(32)),
+            ),
+            (
+                "thread 'main' panicked at src/a b.rs:1:2:\nfirst\nsecond\n",
+                "first\nsecond",
+                at("src/a b.rs", 1, Some(2)),
+            ),
+            // Every line of the message counts, and nothing after it does.
+            ("x panicked at c:/d.rs:7:1:\nm\nstack backtrace:\n 0: f\n", "m", at("c:/d.rs", 7, Some(1))),
+            // The last panic is the one that stopped the guest.
+            ("a panicked at a.rs:1:1:\none\nb panicked at b.rs:2:2:\ntwo\n", "two", at("b.rs", 2, Some(2))),
+            // A message may be empty or cut; the record's may not.
+            (
+                "t panicked at src/lib.rs:44:34:\n\nnote: run with",
+                "(no message)",
+                at("src/lib.rs", 44, Some(34)),
+            ),
+            ("t panicked at src/lib.rs:44:34:", "(no message)", at("src/lib.rs", 44, Some(34))),
+            ("t panicked at somewhere\nm\n", "m", None),
+        ];
+        for (stderr, message, location) in rows {
+            let panic = printed_panic(stderr).unwrap_or_else(|| panic!("no panic in {stderr:?}"));
+            assert_eq!((panic.message.as_str(), panic.location), (message, location), "{stderr:?}");
+        }
+        for stderr in ["", "all is well", "the cook panicked over the soup"] {
+            assert_eq!(printed_panic(stderr), None, "{stderr:?}");
+        }
+    }
 }
