@@ -86,7 +86,7 @@ fn stage_words(log: &RunLog) -> String {
 /// The template returned a failure: its own, or one that comes from a refused AI call or write.
 fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Classified {
     let code = Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
-    let said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
+    let mut said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
     let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
     let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
     let kind = match &ai {
@@ -97,17 +97,18 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
         None if log.output_limit().is_some() => FailureKind::OutputLimit,
         None => FailureKind::TemplateError,
     };
-    let known = |text: &str, causes: &[Message]| {
-        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
-    };
     match kind {
         FailureKind::Ai | FailureKind::CallLimit => {
-            if let Some(ai) = ai.as_ref().filter(|ai| !known(ai.message.as_str(), &causes)) {
-                causes.push(ai.message.clone());
+            // `while writing the headline` says where, not what: the message alone must tell who failed and what to do.
+            if let Some(ai) = ai.as_ref().filter(|ai| !said.as_str().contains(ai.message.as_str())) {
+                said = Message::new(format!("{said}: {}", ai.message)).unwrap_or(said);
             }
         }
         FailureKind::OutputLimit => {
-            if let Some(limit) = log.output_limit().filter(|limit| !known(&limit.message, &causes)) {
+            let mut said = std::iter::once(&said).chain(&causes);
+            if let Some(limit) = log.output_limit()
+                && !said.any(|text| text.as_str().contains(&limit.message))
+            {
                 causes.extend(Message::new(limit.message));
             }
         }
