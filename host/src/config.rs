@@ -2,6 +2,9 @@
 //!
 //! `SITEWRIGHT_LIMITS__CPU_MS=5000` is `cpu_ms` in `[limits]`: the prefix, then the key's parts in capitals with two underscores
 //! between them. A variable beats the file, the file beats the default. Unknown keys are errors.
+//!
+//! Relative paths in the file start from the file's folder, and so do the defaults; those of variables and flags start from the
+//! working directory (catalogue F3).
 
 use std::path::{Path, PathBuf};
 
@@ -117,16 +120,17 @@ impl Config {
         }
         let environment = Env::prefixed(PREFIX).ignore(&NOT_KEYS).split("__");
         figment = figment.merge(environment);
-        let keys: Keys = figment
-            .extract()
-            .map_err(|error| ConfigError::Wrong(error.into_iter().map(|error| explain(&error)).collect()))?;
+        let keys: Keys = figment.extract().map_err(|error| {
+            ConfigError::Wrong(error.into_iter().map(|error| explain(&figment, &error)).collect())
+        })?;
 
         let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        let version = version(&keys);
         let path = |key: Option<RelativePathBuf>, default: &str| {
-            key.map_or_else(|| PathBuf::from(default), |key| key.relative())
+            key.map_or_else(|| base.join(default), |key| key.relative())
         };
         let config = Config {
-            version: version(&figment),
+            version,
             templates: path(keys.templates, "templates"),
             sites: path(keys.sites, "sites"),
             cache: keys.cache.map(|key| key.relative()).or_else(default_cache),
@@ -172,31 +176,58 @@ impl Config {
     }
 }
 
-/// `file` or variable, key, and what is wrong with it.
-fn explain(error: &figment::Error) -> String {
-    let source = match error.metadata.as_ref() {
-        Some(metadata) => match &metadata.source {
-            Some(figment::Source::File(path)) => path.display().to_string(),
-            _ if metadata.name.contains("environment") => "the environment".to_owned(),
-            _ => metadata.name.to_string(),
+/// File or variable, key, and what is wrong with it.
+fn explain(figment: &Figment, error: &figment::Error) -> String {
+    let mut path = error.path.clone();
+    if let figment::error::Kind::UnknownField(field, _) = &error.kind
+        && path.last() != Some(field)
+    {
+        path.push(field.clone());
+    }
+    // The error blames the place of the whole table, which may be half file and half variables: ask for the key itself, and for
+    // what holds it when it is not there.
+    let found = (1..=path.len())
+        .rev()
+        .find_map(|length| Some((length, figment.find_metadata(&path[..length].join("."))?)));
+    let source = match found {
+        Some((length, metadata)) => match &metadata.source {
+            Some(figment::Source::File(file)) => file.display().to_string(),
+            _ => format!("the environment variable {PREFIX}{}", path[..length].join("__").to_uppercase()),
         },
-        None => "the configuration".to_owned(),
+        None => match error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref()) {
+            Some(figment::Source::File(file)) => file.display().to_string(),
+            _ => "the configuration".to_owned(),
+        },
     };
-    let path = error.path.join(".");
-    let key = match &error.kind {
-        figment::error::Kind::UnknownField(field, _) if !path.ends_with(field.as_str()) => {
-            if path.is_empty() { field.clone() } else { format!("{path}.{field}") }
-        }
-        _ => path,
-    };
-    let place = if key.is_empty() { source } else { format!("{source}: `{key}`") };
-    format!("{place}: {}", error.kind)
+    let key = path.iter().fold(String::new(), |key, part| match part.parse::<usize>() {
+        Ok(index) => format!("{key}[{index}]"),
+        Err(_) if key.is_empty() => part.clone(),
+        Err(_) => format!("{key}.{part}"),
+    });
+    if key.is_empty() {
+        format!("{source}: {}", error.kind)
+    } else {
+        format!("{source}: `{key}`: {}", error.kind)
+    }
 }
 
-/// Digest of every key that was set, wherever it was set. Secrets are never among them: keys of providers are named, not given.
-fn version(figment: &Figment) -> String {
-    let keys: serde_json::Value = figment.extract().unwrap_or_default();
-    hex(&Sha256::digest(keys.to_string()))[..12].to_owned()
+/// Digest of every key's value, wherever it comes from and whatever its default. Secrets are never among them: keys of
+/// providers are named, not given.
+fn version(keys: &Keys) -> String {
+    fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
+        key.as_ref().map(RelativePathBuf::original)
+    }
+    let values = serde_json::json!({
+        "templates": path(&keys.templates),
+        "sites": path(&keys.sites),
+        "cache": path(&keys.cache),
+        "default_locale": keys.default_locale.as_str(),
+        "keep_releases": keys.keep_releases,
+        "concurrency": keys.concurrency,
+        "limits": keys.limits,
+        "ai": keys.ai,
+    });
+    hex(&Sha256::digest(values.to_string()))[..12].to_owned()
 }
 
 fn default_cache() -> Option<PathBuf> {
