@@ -3,4 +3,5 @@
 #![allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod ai_http;
 mod orders;
