@@ -108,8 +108,10 @@ impl Config {
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = match file {
             Some(path) => {
-                std::fs::metadata(path)
-                    .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+                let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+                if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+                    return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+                }
                 Some(path.to_owned())
             }
             None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()),
@@ -142,16 +144,24 @@ impl Config {
             base,
             file,
         };
-        let problems = config.problems();
+        let problems: Vec<String> = config
+            .problems()
+            .into_iter()
+            .map(|(key, problem)| {
+                let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+                let source = origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
+                format!("{source}: `{key}` {problem}")
+            })
+            .collect();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(problems)) }
     }
 
-    /// What the types do not rule out.
-    fn problems(&self) -> Vec<String> {
+    /// What the types do not rule out: keys, and what is wrong with them.
+    fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
-        let mut at_least = |key: &str, value: u64, least: u64| {
+        let mut at_least = |key, value: u64, least: u64| {
             if value < least {
-                problems.push(format!("`{key}` is {value}, but must be at least {least}"));
+                problems.push((key, format!("is {value}, but must be at least {least}")));
             }
         };
         at_least("keep_releases", self.keep_releases as u64, 1);
@@ -166,10 +176,9 @@ impl Config {
         at_least("limits.path_bytes", limits.path_bytes, 16);
         at_least("limits.order_bytes", limits.order_bytes, 64);
         if limits.memory_bytes > 4 << 30 {
-            problems.push(format!(
-                "`limits.memory_bytes` is {}, but a guest can have at most {} (4 GiB)",
-                limits.memory_bytes,
-                4_u64 << 30
+            problems.push((
+                "limits.memory_bytes",
+                format!("is {}, but a guest can have at most {} (4 GiB)", limits.memory_bytes, 4_u64 << 30),
             ));
         }
         problems
@@ -178,27 +187,20 @@ impl Config {
 
 /// File or variable, key, and what is wrong with it.
 fn explain(figment: &Figment, error: &figment::Error) -> String {
-    let mut path = error.path.clone();
+    // figment's own wrapping of paths is no key.
+    let mut path: Vec<String> =
+        error.path.iter().filter(|part| !part.starts_with("___figment")).cloned().collect();
     if let figment::error::Kind::UnknownField(field, _) = &error.kind
         && path.last() != Some(field)
     {
         path.push(field.clone());
     }
-    // The error blames the place of the whole table, which may be half file and half variables: ask for the key itself, and for
-    // what holds it when it is not there.
-    let found = (1..=path.len())
-        .rev()
-        .find_map(|length| Some((length, figment.find_metadata(&path[..length].join("."))?)));
-    let source = match found {
-        Some((length, metadata)) => match &metadata.source {
-            Some(figment::Source::File(file)) => file.display().to_string(),
-            _ => format!("the environment variable {PREFIX}{}", path[..length].join("__").to_uppercase()),
-        },
-        None => match error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref()) {
+    let source = origin(figment, &path).unwrap_or_else(|| {
+        match error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref()) {
             Some(figment::Source::File(file)) => file.display().to_string(),
             _ => "the configuration".to_owned(),
-        },
-    };
+        }
+    });
     let key = path.iter().fold(String::new(), |key, part| match part.parse::<usize>() {
         Ok(index) => format!("{key}[{index}]"),
         Err(_) if key.is_empty() => part.clone(),
@@ -209,6 +211,18 @@ fn explain(figment: &Figment, error: &figment::Error) -> String {
     } else {
         format!("{source}: `{key}`: {}", error.kind)
     }
+}
+
+/// The file or the variable that sets a key, or what holds the key when it is not there. An error's own metadata blames the place
+/// of a whole table, which may be half file and half variables.
+fn origin(figment: &Figment, path: &[String]) -> Option<String> {
+    (1..=path.len()).rev().find_map(|length| {
+        let path = &path[..length];
+        Some(match &figment.find_metadata(&path.join("."))?.source {
+            Some(figment::Source::File(file)) => file.display().to_string(),
+            _ => format!("the environment variable {PREFIX}{}", path.join("__").to_uppercase()),
+        })
+    })
 }
 
 /// Digest of every key's value, wherever it comes from and whatever its default. Secrets are never among them: keys of
