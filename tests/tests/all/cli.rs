@@ -1,7 +1,6 @@
 //! The command line: exit codes, `--json`, and what a person or a pipe reads.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};

@@ -5,4 +5,5 @@
 
 mod ai_http;
 mod cli;
+mod config;
 mod orders;
