@@ -3,6 +3,8 @@
 // Each test has a process of its own, and a failed preparation is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
 
+pub mod chat_server;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -94,16 +94,16 @@ fn stage_words(log: &RunLog) -> String {
 /// The template returned a failure: its own, or one that comes from a refused AI call or write.
 fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Classified {
     let code = Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
-    let said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
+    let mut said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
     let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
     let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
-    let known = |text: &str, causes: &[Message]| {
-        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
-    };
+    let told =
+        |text: &str| said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text));
     let output_limit = log.output_limit().filter(|refused| {
         // A template may have got over a path that was too long and failed for another reason.
-        refused.limit != SiteLimit::PathBytes || known(&refused.message, &causes)
+        refused.limit != SiteLimit::PathBytes || told(&refused.message)
     });
+    let untold_limit = output_limit.as_ref().filter(|refused| !told(&refused.message)).cloned();
     let kind = match &ai {
         Some(ai) if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls => {
             FailureKind::CallLimit
@@ -114,14 +114,13 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
     };
     match kind {
         FailureKind::Ai | FailureKind::CallLimit => {
-            if let Some(ai) = ai.as_ref().filter(|ai| !known(ai.message.as_str(), &causes)) {
-                causes.push(ai.message.clone());
+            // `while writing the headline` says where, not what: the message alone must tell who failed and what to do.
+            if let Some(ai) = ai.as_ref().filter(|ai| !said.as_str().contains(ai.message.as_str())) {
+                said = Message::new(format!("{said}: {}", ai.message)).unwrap_or(said);
             }
         }
         FailureKind::OutputLimit => {
-            if let Some(limit) = output_limit.filter(|limit| !known(&limit.message, &causes)) {
-                causes.extend(Message::new(limit.message));
-            }
+            causes.extend(untold_limit.and_then(|refused| Message::new(refused.message)))
         }
         _ => {}
     }

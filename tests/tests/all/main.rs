@@ -3,15 +3,17 @@
 #![allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod ai_http;
+mod cli;
+mod config;
 mod contract;
 mod engine;
-mod lab;
-mod orders;
-mod plugin;
-mod runtime;
 mod failures;
 mod inside;
+mod lab;
 mod limits;
 mod orders;
 mod output;
+mod plugin;
+mod runtime;
 mod sandbox;
