@@ -30,7 +30,7 @@ use crate::interface::{AiCall, RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
 use crate::order::{self, OrderSnapshot};
-use crate::plugin::{Catalogue, Determinism, Limits, Measure, Template};
+use crate::plugin::{Catalogue, CatalogueError, Determinism, Limits, Measure, Template};
 use crate::site::{
     OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimit, SiteLimits, SitesRoot, StagedSite, Staging,
     VerifyError, VerifyOptions, publish_async,
@@ -284,13 +284,20 @@ async fn try_attempt(
     known.order = snapshot.id().to_string();
 
     stage(known, "template");
-    let template = host.catalogue.load(&request.template).await.map_err(|error| {
-        Ended::new(
-            FailureKind::TemplateLoad,
-            message!("the template cannot be run: {error}"),
-            causes_of(&error),
-        )
-    })?;
+    let template = match host.catalogue.load(&request.template).await {
+        Ok(template) => template,
+        Err(error) => {
+            if let CatalogueError::Unusable(unusable) = &error {
+                // Which file it was is the first question when a template that worked does not load (catalogue G1).
+                known.template.digest = unusable.digest().await.unwrap_or_default();
+            }
+            return Err(Box::new(Ended::new(
+                FailureKind::TemplateLoad,
+                message!("the template cannot be run: {error}"),
+                causes_of(&error),
+            )));
+        }
+    };
     known.template = template.reference();
     known.loaded = Some(template.clone());
     let value: serde_json::Value = serde_json::from_str(snapshot.document()).map_err(|error| {
