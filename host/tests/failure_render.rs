@@ -39,8 +39,7 @@ fn record(kind: &str, more: Value) -> FailureRecord {
             "total_bytes": { "max": 2_000, "used": 2_255 },
         },
     });
-    let more = more.as_object().cloned().unwrap_or_default();
-    record.as_object_mut().unwrap().extend(more);
+    record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(record).unwrap()
 }
 

@@ -95,7 +95,7 @@ pub struct TemplateRef {
     /// Its version; empty when it could not be loaded.
     #[serde(default)]
     pub version: String,
-    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file; empty when there was none.
+    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file, also of one that could not be loaded; empty when there was none.
     #[serde(default)]
     pub digest: String,
 }

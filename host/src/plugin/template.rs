@@ -288,6 +288,17 @@ impl Template {
 }
 
 impl TemplateError {
+    /// The digest of the file that could not be used, as [`Template::digest`] gives it; nothing when it cannot be read.
+    pub async fn digest(&self) -> Option<String> {
+        let path = self.path.clone();
+        let read = move || {
+            let file = std::fs::metadata(&path).ok()?;
+            (file.is_file() && file.len() <= MAX_TEMPLATE_BYTES).then(|| std::fs::read(&path).ok()).flatten()
+        };
+        let digest = move || read().map(|bytes| format!("sha256:{}", hex(&Sha256::digest(bytes))));
+        tokio::task::spawn_blocking(digest).await.ok().flatten()
+    }
+
     /// Why, from the outermost cause to the root.
     pub fn causes(&self) -> Vec<Message> {
         causes_of(self)

@@ -30,7 +30,7 @@ use crate::interface::{AiCall, RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
 use crate::order::{self, OrderSnapshot};
-use crate::plugin::{Catalogue, Determinism, Limits, Measure, Template};
+use crate::plugin::{Catalogue, CatalogueError, Determinism, Limits, Measure, Template};
 use crate::site::{
     OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimit, SiteLimits, SitesRoot, StagedSite, Staging,
     VerifyError, VerifyOptions, publish_async,
@@ -290,13 +290,20 @@ async fn try_attempt(
         () = tokio::time::sleep_until(deadline) => return Err(stopped_before_the_run(RunError::Deadline, host, log)),
         loaded = host.catalogue.load(&request.template) => loaded,
     };
-    let template = loaded.map_err(|error| {
-        Ended::new(
-            FailureKind::TemplateLoad,
-            message!("the template cannot be run: {error}"),
-            causes_of(&error),
-        )
-    })?;
+    let template = match loaded {
+        Ok(template) => template,
+        Err(error) => {
+            if let CatalogueError::Unusable(unusable) = &error {
+                // Which file it was is the first question when a template that worked does not load (catalogue G1).
+                known.template.digest = unusable.digest().await.unwrap_or_default();
+            }
+            return Err(Box::new(Ended::new(
+                FailureKind::TemplateLoad,
+                message!("the template cannot be run: {error}"),
+                causes_of(&error),
+            )));
+        }
+    };
     known.template = template.reference();
     known.loaded = Some(template.clone());
     let value: serde_json::Value = serde_json::from_str(snapshot.document()).map_err(|error| {

@@ -340,6 +340,13 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
             message: "it was waiting for ai.complete (copywriting text",
             ..Row::default()
         },
+        Row {
+            fault: "sleep",
+            configuration: "[limits]\ndeadline_ms = 300",
+            kind: "deadline",
+            message: "its last stage was `fault`, 0 of 1",
+            ..Row::default()
+        },
     ];
     for row in rows {
         row.check();
@@ -469,6 +476,7 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
     ];
     for (name, bytes, cause) in rows {
         let bench = Workbench::scripted(ANY_ANSWER, "");
+        let there = bytes.is_some();
         if let Some(bytes) = bytes {
             bench.write(name, bytes);
         }
@@ -482,6 +490,8 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
         );
         assert_eq!((&record["order"], &record["template"]["name"]), (&json!(ORDER), &json!(name)), "{name}");
         assert!(record["message"].as_str().unwrap().contains(name), "{name}: {}", record["message"]);
+        let digest = record["template"]["digest"].as_str().unwrap();
+        assert_eq!(digest.starts_with("sha256:"), there, "g1: {name}: {digest:?}");
         let causes = record["causes"].to_string();
         assert!(causes.contains(cause), "{name}: {causes}");
     }

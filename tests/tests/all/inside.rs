@@ -34,13 +34,23 @@ pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Host {
 
 /// One attempt of an order with the faulty template.
 pub(crate) async fn run(host: &Host, order: &Value, id: AttemptId) -> Outcome {
+    watched(host, order, id, watch::Sender::default()).await
+}
+
+/// The same, with its stages told to `progress`.
+pub(crate) async fn watched(
+    host: &Host,
+    order: &Value,
+    id: AttemptId,
+    progress: watch::Sender<RunProgress>,
+) -> Outcome {
     let request = AttemptRequest {
         document: order.to_string().into_bytes(),
         template: guest("guest-faulty").to_string_lossy().into_owned(),
         id,
         job: None,
         cancel: CancellationToken::new(),
-        progress: watch::Sender::new(RunProgress::default()),
+        progress,
     };
     attempt(host, request).await
 }

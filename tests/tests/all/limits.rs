@@ -1,10 +1,11 @@
 //! Each limit just below and just above, with small limits. Below, the run succeeds; above, the record names the limit and
 //! what was used (catalogue F2).
 
-use futures::future::{FutureExt as _, select_all};
+use futures::future::select_all;
 use serde_json::{Value, json};
 use sitewright::run::AttemptId;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order};
+use tokio::sync::watch;
 
 use crate::failures::only_record;
 use crate::inside;
@@ -212,31 +213,40 @@ async fn f2_a_run_may_take_its_deadline_and_not_a_millisecond_more() {
     }
 }
 
-/// Twice as many endless loops as threads, and a healthy run that began after them: it must end while all of them still
-/// compute. Which ends first decides, not how long it took.
+/// Twice as many endless loops as threads, and a healthy run that begins when all of them compute: it must end while they
+/// still do. Which ends first decides, not how long it took.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c4_guests_that_spin_for_ever_delay_nobody() {
     let bench = Workbench::scripted(ANY_ANSWER, "[limits]\ncpu_ms = 2000");
     let host = inside::host(&bench, 8);
-    // The template is compiled before, so that only runs compete.
-    let warm = inside::run(&host, &faulty("ok", Value::Null), AttemptId::new()).await;
-    assert_eq!(inside::ended(&warm), "released");
-
     let start = |fault: &'static str, number: u64| {
-        let host = host.clone();
+        let (host, progress) = (host.clone(), watch::Sender::default());
+        let stages = progress.subscribe();
         let mut order = faulty(fault, Value::Null);
         order["order"]["id"] = json!(number);
-        tokio::spawn(
-            async move { (fault, inside::ended(&inside::run(&host, &order, AttemptId::new()).await)) },
-        )
+        let run = tokio::spawn(async move {
+            let outcome = inside::watched(&host, &order, AttemptId::new(), progress).await;
+            (fault, inside::ended(&outcome))
+        });
+        (run, stages)
     };
-    let mut spinning: Vec<_> = (0..4).map(|number| start("spin", 1_000 + number)).collect();
-    let healthy = start("ok", 2_000);
 
-    let (first, _, others) = select_all(spinning.drain(..).chain([healthy])).await;
-    assert_eq!(first.unwrap(), ("ok", "released".to_owned()));
-    assert!(others.iter().all(|other| !other.is_finished()), "all spinners were still at it");
+    let mut runs = Vec::new();
+    let mut spinning = Vec::new();
+    for number in 0..4 {
+        let (run, stages) = start("spin", 1_000 + number);
+        runs.push(run);
+        spinning.push(stages);
+    }
+    for mut stages in spinning {
+        // Its last call to the host before the loop. A guest that never gave way would keep the others from getting here.
+        stages.wait_for(|progress| progress.stage == "fault").await.unwrap();
+    }
+    runs.push(start("ok", 2_000).0);
+
+    let (first, _, others) = select_all(runs).await;
+    assert_eq!(first.unwrap(), ("ok", "released".to_owned()), "the healthy run was the first to end");
     for other in others {
-        assert_eq!(other.map(Result::unwrap).await, ("spin", "cpu_limit".to_owned()));
+        assert_eq!(other.await.unwrap(), ("spin", "cpu_limit".to_owned()));
     }
 }

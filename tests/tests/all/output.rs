@@ -7,7 +7,7 @@ use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, root, 
 
 use crate::failures::{names_in, only_record};
 
-/// A page that passes all checks, with `body` in it and `head` instead of its language when given.
+/// A page that passes all checks, as long as `body` does.
 fn page(body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>T</title>\
@@ -17,14 +17,17 @@ fn page(body: &str) -> String {
     )
 }
 
-fn site(files: &[(&str, &str)]) -> Value {
+/// Paths and contents.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+fn site(files: Files<'_>) -> Value {
     faulty("files", json!({ "files": files.iter().copied().collect::<std::collections::BTreeMap<_, _>>() }))
 }
 
 #[test]
 fn f5_a_site_that_would_not_work_is_rejected_by_file_and_rule() {
     let whole = page("<p>fine</p>");
-    let rows: [(&str, &[(&str, &str)], &str); 13] = [
+    let rows: [(&str, Files<'_>, &str); 13] = [
         ("no-entry", &[("about.html", &whole)], "entry-page"),
         ("link", &[("index.html", &page("<a href=\"about.html\">x</a>"))], "broken-reference"),
         ("image", &[("index.html", &page("<img src=\"/no.png\" alt=\"\">"))], "broken-reference"),

@@ -135,7 +135,6 @@ fn c2_a_template_gets_the_whole_order_with_nothing_to_look_up() {
         let mut order = order(name);
         order["onboarding"]["fault"] = json!("document");
         let done = bench.generate(&guest("guest-faulty"), &order);
-        // The hostile order's text makes a document that no check looks into.
         assert_eq!(done.code, 0, "{name}: {}", done.stdout);
         let current = done.json()["release"]["current"].as_str().unwrap().to_owned();
         let got: Value =
