@@ -6,4 +6,5 @@
 mod ai_http;
 mod cli;
 mod config;
+mod doctor;
 mod orders;
