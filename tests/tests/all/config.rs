@@ -222,7 +222,8 @@ fn a_file_that_is_named_must_be_there() {
 fn a9_a_key_that_cannot_be_read_stops_the_start_and_is_named() {
     let long = "x".repeat(9_000);
     // Where the key is said to be, what is there, what is told.
-    let cases: [(&str, Option<&[u8]>, &[&str]); 7] = [
+    type Case<'a> = (&'a str, Option<&'a [u8]>, &'a [&'a str]);
+    let cases: [Case<'_>; 7] = [
         ("api_key_env = \"LOCAL_AI_KEY\"", None, &["LOCAL_AI_KEY is not set", "api_key_env"]),
         ("api_key_env = \"EMPTY_AI_KEY\"", None, &["EMPTY_AI_KEY is empty", "api_key_env"]),
         ("api_key_file = \"key\"", None, &["key file key cannot be read", "api_key_file"]),
