@@ -314,6 +314,33 @@ fn failures_are_listed_newest_first_and_shown_by_id_prefix_and_file() {
 }
 
 #[test]
+fn a1_an_ai_error_that_a_template_wraps_is_told_once_and_whole() {
+    let rules = "[[rule]]\n[rule.answer.fault]\nstatus = 401\nbody = \"no\"\n";
+    let bench = Workbench::scripted(rules, "");
+    let failure = bench.generate(&guest("guest-faulty"), &faulty("ai-error", json!({}))).failure();
+    let message = failure["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("while writing the headline: the provider `scripted` refused its key"),
+        "{message}"
+    );
+
+    let shown = bench.run(&["failures", "show", failure["id"].as_str().unwrap()]);
+    let text = shown.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(text.matches("refused its key").count(), 1 + in_the_trail(&text), "{}", shown.stdout);
+    for says in ["while writing the headline", "1. scripted test: auth · HTTP 401", "sitewright doctor"] {
+        assert!(text.contains(says), "{says:?}: {}", shown.stdout);
+    }
+    let listed = bench.run(&["failures", "list"]).stdout;
+    assert!(listed.contains("the provider `scripted` refused its key"), "{listed}");
+}
+
+/// How often the trail, which is cut to the width of the page, repeats it.
+fn in_the_trail(text: &str) -> usize {
+    let (_, trail) = text.split_once("Host calls").expect("a trail");
+    trail.matches("refused its key").count()
+}
+
+#[test]
 fn help_names_every_argument() {
     let bench = Workbench::configured("");
     let commands: [(&[&str], &[&str]); 7] = [
