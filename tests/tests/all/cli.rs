@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use sitewright_tests::chat_server::{Answer, ChatServer};
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order};
+use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, forget_settings, guest, order};
 
 /// A workbench whose folder of templates holds `faulty` and, if wanted, something that is no template.
 fn bench(broken: bool) -> Workbench {
@@ -116,11 +116,7 @@ fn usage_and_configuration_errors_exit_with_2_and_say_what_is_wrong() {
         let run = |more: &[&str]| -> Done {
             let mut command = Command::new(sitewright_tests::binary());
             command.current_dir(bench.path()).stdin(Stdio::null());
-            for (name, _) in std::env::vars_os() {
-                if name.to_string_lossy().starts_with("SITEWRIGHT_") {
-                    command.env_remove(name);
-                }
-            }
+            forget_settings(&mut command);
             command.args(more).args(arguments).output().unwrap().into()
         };
         let done = run(&[]);
@@ -431,6 +427,7 @@ fn a_terminal_shows_colours_unless_no_color_is_set() {
     );
     for (no_color, coloured) in [(None, true), (Some("1"), false)] {
         let mut script = Command::new("script");
+        forget_settings(&mut script);
         script.args(["-qec", &command, "/dev/null"]).current_dir(bench.path()).stdin(Stdio::null());
         script.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("CLICOLOR").env_remove("CI");
         script.envs(no_color.map(|value| ("NO_COLOR", value)));

@@ -1,7 +1,7 @@
 //! `sitewright doctor`: each thing that is wrong is named, with what to do about it.
 
 use serde_json::Value;
-use sitewright_tests::chat_server::{Answer, ChatServer, closed_port};
+use sitewright_tests::chat_server::{Answer, ChatServer, ClosedPort};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, guest};
 
 const KEY: &str = "planted-1b77e2-key";
@@ -95,8 +95,9 @@ fn e2_a_provider_that_cannot_serve_its_route_is_named() {
         ["the provider `local` refused its key (401)", "check api_key_env LOCAL_AI_KEY", "route `default`"];
     one_wrong(&bench(&provider(&server.base_url())), &[], route, &says);
 
-    let nobody = format!("http://127.0.0.1:{}/v1", closed_port());
-    let says = ["the connection was refused", "check base_url of ai.providers.local", nobody.as_str()];
+    let closed = ClosedPort::take();
+    let nobody = closed.base_url();
+    let says = ["the connection was refused", "check base_url of ai.providers.local", &nobody];
     one_wrong(&bench(&provider(&nobody)), &[], route, &says);
 }
 
