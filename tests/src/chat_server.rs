@@ -3,7 +3,8 @@
 //! A thread for each connection and no HTTP library: what goes wrong on the wire must be written by hand.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -146,10 +147,27 @@ impl Drop for ChatServer {
     }
 }
 
-/// A port where nothing listens.
-pub fn closed_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
-    listener.local_addr().expect("it has an address").port()
+/// A port where nothing listens, and nothing can begin to while this lives: it is bound.
+pub struct ClosedPort {
+    _bound: OwnedFd,
+    port: u16,
+}
+
+impl ClosedPort {
+    /// Takes a free port.
+    pub fn take() -> Self {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+        let bound = socket(AddressFamily::INET, SocketType::STREAM, None).expect("there are sockets");
+        bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("there is a free port");
+        let address = getsockname(&bound).expect("it has an address");
+        let port = SocketAddr::try_from(address).expect("it is an IP address").port();
+        ClosedPort { _bound: bound, port }
+    }
+
+    /// What stands before `/chat/completions`.
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
 }
 
 impl Shared {

@@ -75,6 +75,15 @@ pub fn faulty(fault: &str, parameters: Value) -> Value {
     order
 }
 
+/// Takes from a command's environment what the binary would read as its configuration.
+pub fn forget_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SITEWRIGHT_") {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// A folder with a configuration, where the binary works without touching anything else.
 pub struct Workbench {
     folder: TempDir,
@@ -162,11 +171,7 @@ impl Workbench {
     /// The binary, with this configuration and nothing of the environment that it would read.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SITEWRIGHT_") {
-                command.env_remove(name);
-            }
-        }
+        forget_settings(&mut command);
         command
             .current_dir(self.path())
             .args(["--config", "sitewright.toml"])

@@ -261,7 +261,8 @@ fn released_text(released: &Released) -> String {
         released.template.name, released.template.version
     ));
     for diagnostic in &released.diagnostics {
-        text.push_str(&format!("  ! {}: {}\n", diagnostic.code, diagnostic.message));
+        let line = format!("! {}: {}", diagnostic.code, diagnostic.message);
+        text.push_str(&render::paragraph(&line, "  ", output::width()));
     }
     text
 }

@@ -49,7 +49,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                             template.manifest.name,
                             template.manifest.version,
                             render::bytes(template.bytes),
-                            template.manifest.summary
+                            render::clean(&template.manifest.summary)
                         ),
                         Err(error) => {
                             let causes: Vec<String> =
@@ -111,7 +111,7 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
         "{bold}{} {}{bold:#}\n  {}\n\n  file      {} ({})\n  digest    {}\n  contract  sitewright:template@0.1.0\n  languages {}\n  start     {cache}\n",
         manifest.name,
         manifest.version,
-        manifest.summary,
+        render::clean(&manifest.summary),
         template.path.display(),
         render::bytes(template.bytes),
         template.digest(),
@@ -127,7 +127,7 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
         } else {
             format!("    {bad}no route{bad:#}: add [ai.routes.{}] or [ai.routes.default]\n", purpose.name)
         };
-        text += &format!("    {:<20} {}\n{route}", purpose.name, purpose.description);
+        text += &format!("    {:<20} {}\n{route}", purpose.name, render::clean(&purpose.description));
     }
     text
 }

@@ -330,7 +330,7 @@ fn shortened(text: &str, max: usize) -> String {
 }
 
 /// Text of a guest or a provider without what a terminal would obey: escape sequences could repaint the screen.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 

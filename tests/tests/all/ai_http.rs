@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::Value;
-use sitewright_tests::chat_server::{Answer, Call, ChatServer, PATIENCE, REQUEST_ID, TOKENS, closed_port};
+use sitewright_tests::chat_server::{Answer, Call, ChatServer, ClosedPort, PATIENCE, REQUEST_ID, TOKENS};
 use sitewright_tests::{Done, Workbench, order, root, template};
 
 /// The planted key: wherever it turns up besides the `authorization` header, it has leaked.
@@ -404,15 +404,15 @@ fn each_way_to_fail_is_told_whole(when: When) {
 fn e10_a_refused_connection_is_told_whole() {
     for when in [When::First, When::Later] {
         let server = server(|_| Answer::Good);
-        let nobody = format!("http://127.0.0.1:{}/v1", closed_port());
-        let bench = bench(&when.configuration(&nobody, &server.base_url(), ""));
+        let nobody = ClosedPort::take();
+        let bench = bench(&when.configuration(&nobody.base_url(), &server.base_url(), ""));
         let done = generate(&bench);
         let failure = failed_by_ai(&done, when, "refused");
         assert_eq!(failure["ai"]["kind"], "connection", "{failure}");
         assert_eq!(failure["ai"]["retryable"], true);
         says(&failure, "nothing listens there", "refused");
         says(&failure, "check base_url of ai.providers.local and that its server runs", "refused");
-        says(&failure, &nobody, "refused");
+        says(&failure, &nobody.base_url(), "refused");
     }
 }
 

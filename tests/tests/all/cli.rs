@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use sitewright_tests::chat_server::{Answer, ChatServer};
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order};
+use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, forget_settings, guest, order};
 
 /// A workbench whose folder of templates holds `faulty` and, if wanted, something that is no template.
 fn bench(broken: bool) -> Workbench {
@@ -116,11 +116,7 @@ fn usage_and_configuration_errors_exit_with_2_and_say_what_is_wrong() {
         let run = |more: &[&str]| -> Done {
             let mut command = Command::new(sitewright_tests::binary());
             command.current_dir(bench.path()).stdin(Stdio::null());
-            for (name, _) in std::env::vars_os() {
-                if name.to_string_lossy().starts_with("SITEWRIGHT_") {
-                    command.env_remove(name);
-                }
-            }
+            forget_settings(&mut command);
             command.args(more).args(arguments).output().unwrap().into()
         };
         let done = run(&[]);
@@ -314,6 +310,33 @@ fn failures_are_listed_newest_first_and_shown_by_id_prefix_and_file() {
 }
 
 #[test]
+fn a1_an_ai_error_that_a_template_wraps_is_told_once_and_whole() {
+    let rules = "[[rule]]\n[rule.answer.fault]\nstatus = 401\nbody = \"no\"\n";
+    let bench = Workbench::scripted(rules, "");
+    let failure = bench.generate(&guest("guest-faulty"), &faulty("ai-error", json!({}))).failure();
+    let message = failure["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("while writing the headline: the provider `scripted` refused its key"),
+        "{message}"
+    );
+
+    let shown = bench.run(&["failures", "show", failure["id"].as_str().unwrap()]);
+    let text = shown.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(text.matches("refused its key").count(), 1 + in_the_trail(&text), "{}", shown.stdout);
+    for says in ["while writing the headline", "1. scripted test: auth · HTTP 401", "sitewright doctor"] {
+        assert!(text.contains(says), "{says:?}: {}", shown.stdout);
+    }
+    let listed = bench.run(&["failures", "list"]).stdout;
+    assert!(listed.contains("the provider `scripted` refused its key"), "{listed}");
+}
+
+/// How often the trail, which is cut to the width of the page, repeats it.
+fn in_the_trail(text: &str) -> usize {
+    let (_, trail) = text.split_once("Host calls").expect("a trail");
+    trail.matches("refused its key").count()
+}
+
+#[test]
 fn help_names_every_argument() {
     let bench = Workbench::configured("");
     let commands: [(&[&str], &[&str]); 7] = [
@@ -404,6 +427,7 @@ fn a_terminal_shows_colours_unless_no_color_is_set() {
     );
     for (no_color, coloured) in [(None, true), (Some("1"), false)] {
         let mut script = Command::new("script");
+        forget_settings(&mut script);
         script.args(["-qec", &command, "/dev/null"]).current_dir(bench.path()).stdin(Stdio::null());
         script.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("CLICOLOR").env_remove("CI");
         script.envs(no_color.map(|value| ("NO_COLOR", value)));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, guest};
+use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, guest};
 
 /// A folder with a configuration of its own making: nothing is set beforehand.
 struct Bench(Workbench);
@@ -206,6 +206,7 @@ fn a_file_that_is_named_must_be_there() {
     for (path, says) in [("missing.toml", "cannot be read"), (".", "cannot be read")] {
         let run = || {
             let mut command = Command::new(binary());
+            forget_settings(&mut command);
             command.current_dir(bench.0.path()).args(["template", "list"]).stdin(Stdio::null());
             command
         };
@@ -222,7 +223,8 @@ fn a_file_that_is_named_must_be_there() {
 fn a9_a_key_that_cannot_be_read_stops_the_start_and_is_named() {
     let long = "x".repeat(9_000);
     // Where the key is said to be, what is there, what is told.
-    let cases: [(&str, Option<&[u8]>, &[&str]); 7] = [
+    type Case<'a> = (&'a str, Option<&'a [u8]>, &'a [&'a str]);
+    let cases: [Case<'_>; 7] = [
         ("api_key_env = \"LOCAL_AI_KEY\"", None, &["LOCAL_AI_KEY is not set", "api_key_env"]),
         ("api_key_env = \"EMPTY_AI_KEY\"", None, &["EMPTY_AI_KEY is empty", "api_key_env"]),
         ("api_key_file = \"key\"", None, &["key file key cannot be read", "api_key_file"]),
@@ -255,7 +257,9 @@ fn f3_relative_paths_start_from_the_file_and_not_from_the_working_directory() {
         let order = bench.0.path().join("order.json");
         let folder = bench.0.path().canonicalize().unwrap().join(folder);
         for cwd in [bench.0.path(), elsewhere.as_path(), Path::new("/")] {
-            let done: Done = Command::new(binary())
+            let mut command = Command::new(binary());
+            forget_settings(&mut command);
+            let done: Done = command
                 .current_dir(cwd)
                 .args(["--json", "--config"])
                 .arg(bench.0.path().join("sitewright.toml"))

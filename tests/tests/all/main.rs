@@ -7,6 +7,7 @@ mod ai_http;
 mod cli;
 mod config;
 mod contract;
+mod doctor;
 mod engine;
 mod failures;
 mod inside;
