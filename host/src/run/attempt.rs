@@ -555,6 +555,7 @@ async fn record(
         advice: Message::or(classified.kind.advice(), message!("see `sitewright doctor`")),
         code: classified.code,
         location: classified.location,
+        attributes: classified.attributes,
         stage: if running && !progress.stage.is_empty() {
             progress.stage.clone()
         } else {
