@@ -31,8 +31,8 @@ use crate::message::{Message, causes_of};
 use crate::order::{self, OrderSnapshot};
 use crate::plugin::{Catalogue, Determinism, Limits, Measure, Template};
 use crate::site::{
-    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, StagedSite, Staging, VerifyError,
-    VerifyOptions, publish_async,
+    OrderDir, ReleaseInfo, ReleaseTemplate, SitesRoot, StagedSite, Staging, VerifyError, VerifyOptions,
+    publish_async,
 };
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
@@ -254,8 +254,8 @@ async fn try_attempt(
     };
 
     stage(known, "order");
-    let snapshot = order::load(&request.document, order_limits(&host.limits), &host.default_locale).map_err(
-        |error| {
+    let snapshot = order::load(&request.document, host.limits.order_max_bytes(), &host.default_locale)
+        .map_err(|error| {
             if let Some(id) = error.id() {
                 known.order = id.to_string();
             }
@@ -269,8 +269,7 @@ async fn try_attempt(
                     causes_of(&error),
                 )
             })
-        },
-    )?;
+        })?;
     known.order = snapshot.id().to_string();
 
     stage(known, "template");
@@ -318,7 +317,7 @@ async fn try_attempt(
         &host.sites,
         order_dir(&known.order)?,
         order_dir(&request.id.to_string())?,
-        site_limits(&host.limits),
+        host.limits.site(),
     );
     known.staging = Some(staging.clone());
     let (result, end) = run(RunRequest {
@@ -466,19 +465,6 @@ fn order_dir(name: &str) -> Result<OrderDir, Box<Ended>> {
             Vec::new(),
         ))
     })
-}
-
-fn order_limits(limits: &Limits) -> order::Limits {
-    order::Limits { max_bytes: usize::try_from(limits.order_bytes).unwrap_or(usize::MAX) }
-}
-
-fn site_limits(limits: &Limits) -> SiteLimits {
-    SiteLimits {
-        files: limits.files,
-        file_bytes: limits.file_bytes,
-        total_bytes: limits.total_bytes,
-        path_bytes: limits.path_bytes,
-    }
 }
 
 fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) -> Totals {

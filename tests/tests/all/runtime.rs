@@ -16,7 +16,7 @@ use sitewright::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
 use sitewright_tests::{ANY_ANSWER, root};
 use tokio::sync::watch;
 
-use crate::lab::{Lab, failed, released, wish};
+use crate::lab::{Lab, Started, failed, released, wish};
 
 /// Answers, except to a call that says `hang`, which is never answered.
 const OR_HANG: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang = true }\n\
@@ -99,30 +99,26 @@ async fn c1_runs_cancelled_in_the_middle_of_an_ai_call_give_everything_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_finds_no_place_waits_until_its_deadline_and_names_the_setting() {
-    let limits = Limits { deadline_ms: 1_500, ..Limits::default() };
-    let lab = Lab::new(limits, 1, OR_HANG);
+    let lab = Lab::new(Limits::default(), 1, OR_HANG);
     let mut first = lab.start(&wish(0, "ai-echo", json!({ "prompt": "hang" })));
     first.runs().await;
-    let waiting: Vec<_> = (1..4).map(|number| lab.start(&wish(number, "ok", json!({})))).collect();
-    let cancelled = lab.start(&wish(5, "ok", json!({})));
+    let cancelled = lab.start(&wish(1, "ok", json!({})));
     cancelled.cancel.cancel();
     assert_eq!(
         failed(cancelled.ended().await).kind,
         FailureKind::Cancelled,
         "one that waits can be cancelled"
     );
-    let record = failed(first.ended().await);
+
+    let impatient = lab.with_limits(Limits { deadline_ms: 100, ..Limits::default() });
+    let record = failed(Started::on(impatient, &wish(2, "ok", json!({}))).ended().await);
     assert_eq!(record.kind, FailureKind::Deadline);
-    assert!(record.message.as_str().contains("ai.complete"), "{}", record.message);
-    // The place is free as soon as the first has ended. Those behind it had the same deadline, give or take: each ended with a
-    // site, or says what it waited for.
-    for attempt in waiting {
-        if let sitewright::run::Outcome::Failed { record, .. } = attempt.ended().await {
-            assert_eq!(record.kind, FailureKind::Deadline);
-            assert!(record.message.as_str().contains("raise `concurrency`"), "{}", record.message);
-        }
+    for part in ["deadline of 100 ms", "all 1 places for runs were taken", "raise `concurrency`"] {
+        assert!(record.message.as_str().contains(part), "{part} is missing: {}", record.message);
     }
-    released(lab.start(&wish(6, "ok", json!({}))).ended().await);
+    first.cancel.cancel();
+    failed(first.ended().await);
+    released(lab.start(&wish(3, "ok", json!({}))).ended().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
