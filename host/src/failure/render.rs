@@ -47,6 +47,9 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         let lead = if at == 0 { "  because " } else { "      and " };
         wrapped_after(out, cause.as_str(), lead, "          ", width)?;
     }
+    for (name, value) in &record.attributes {
+        wrapped_after(out, &format!("{name}: {value}"), "    ", "      ", width)?;
+    }
     writeln!(out)?;
     writeln!(out, "  {}", painted(TITLE, "What to do"))?;
     wrapped(out, record.advice.as_str(), "    ", width)?;

@@ -83,11 +83,15 @@ struct Inner {
     ai_calls: u32,
     ai_answered: Vec<AiCall>,
     ai_failed: BTreeMap<String, AiFailure>,
+    /// The newest of those that are too many to keep.
+    ai_failed_last: Option<AiFailure>,
     output_limit: Option<OutputLimit>,
 }
 
 /// Longest line of log, in bytes.
 const MAX_LOG_LINE: usize = 8 << 10;
+/// Failed AI calls kept. A refused call costs a guest next to nothing: one that goes on calling must not fill the host's memory.
+const MAX_AI_FAILURES: usize = 1_024;
 
 impl RunLog {
     /// An empty log of a run that begins now.
@@ -105,6 +109,7 @@ impl RunLog {
                 ai_calls: 0,
                 ai_answered: Vec::new(),
                 ai_failed: BTreeMap::new(),
+                ai_failed_last: None,
                 output_limit: None,
             }),
         }
@@ -152,10 +157,7 @@ impl RunLog {
 
     /// Adds a line of log; a line over 8 KiB is cut.
     pub fn log(&self, level: &str, message: &str) {
-        let mut end = message.len().min(MAX_LOG_LINE);
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = message.floor_char_boundary(MAX_LOG_LINE);
         let line =
             format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
         let at = self.elapsed();
@@ -181,9 +183,14 @@ impl RunLog {
         self.inner().ai_answered.push(call);
     }
 
-    /// Keeps a failed AI call.
+    /// Keeps a failed AI call: the first thousand, and the last.
     pub fn ai_failed(&self, failure: AiFailure) {
-        self.inner().ai_failed.insert(failure.call_id.clone(), failure);
+        let mut inner = self.inner();
+        if inner.ai_failed.len() < MAX_AI_FAILURES {
+            inner.ai_failed.insert(failure.call_id.clone(), failure);
+        } else {
+            inner.ai_failed_last = Some(failure);
+        }
     }
 
     /// Keeps the first limit that refused a write; one on a path makes room for any other, because a template can get over it.
@@ -206,7 +213,9 @@ impl RunLog {
 
     /// A failed AI call by its id.
     pub fn ai_failure(&self, call_id: &str) -> Option<AiFailure> {
-        self.inner().ai_failed.get(call_id).cloned()
+        let inner = self.inner();
+        let last = inner.ai_failed_last.as_ref().filter(|last| last.call_id == call_id);
+        inner.ai_failed.get(call_id).or(last).cloned()
     }
 
     /// The answered AI calls, in the order of their answers.

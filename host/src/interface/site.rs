@@ -13,7 +13,7 @@ impl site::Host for GuestState {
         path: String,
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), site::WriteError>> {
-        let args = format!("{} ({} bytes)", cut(path.clone(), 200).escape_debug(), bytes.len());
+        let args = format!("{} ({} bytes)", cut(&path, 200).escape_debug(), bytes.len());
         let entry = self.log.begin("site.write", args, None);
         let Some(staging) = self.site.clone() else {
             let message = "`describe` must not write files".to_owned();

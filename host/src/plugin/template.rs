@@ -24,6 +24,8 @@ use crate::message::{Message, causes_of};
 
 /// Largest template read, in bytes: a Python template with its interpreter is 21 MB.
 const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
+/// Calls, tasks and the like that one guest may have in flight: they lie in the host's memory, which no limit of the guest's covers.
+const MAX_CONCURRENT: usize = 10_000;
 /// Processor time `describe` may use.
 const DESCRIBE_CPU: Duration = Duration::from_secs(2);
 /// Time `describe` may take.
@@ -223,6 +225,9 @@ pub(crate) fn root(error: &wasmtime::Error) -> String {
 pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> Store<GuestState> {
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
+    if let Some(calls) = store.concurrent_resource_table() {
+        calls.set_max_capacity(MAX_CONCURRENT);
+    }
     // A call can hand over what the guest's memory holds: a file that is too large is refused by name, not trapped.
     store.set_hostcall_fuel(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     store

@@ -32,8 +32,8 @@ use crate::message::{Message, causes_of};
 use crate::order::{self, OrderSnapshot};
 use crate::plugin::{Catalogue, CatalogueError, Determinism, Limits, Measure, Template};
 use crate::site::{
-    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimit, SiteLimits, SitesRoot, StagedSite, Staging,
-    VerifyError, VerifyOptions, publish_async,
+    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimit, SitesRoot, StagedSite, Staging, VerifyError, VerifyOptions,
+    publish_async,
 };
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
@@ -264,8 +264,8 @@ async fn try_attempt(
     };
 
     stage(known, "order");
-    let snapshot = order::load(&request.document, order_limits(&host.limits), &host.default_locale).map_err(
-        |error| {
+    let snapshot = order::load(&request.document, host.limits.order_max_bytes(), &host.default_locale)
+        .map_err(|error| {
             if let Some(id) = error.id() {
                 known.order = id.to_string();
             }
@@ -279,8 +279,7 @@ async fn try_attempt(
                     causes_of(&error),
                 )
             })
-        },
-    )?;
+        })?;
     known.order = snapshot.id().to_string();
 
     stage(known, "template");
@@ -335,7 +334,7 @@ async fn try_attempt(
         &host.sites,
         order_dir(&known.order)?,
         order_dir(&request.id.to_string())?,
-        site_limits(&host.limits),
+        host.limits.site(),
     );
     known.staging = Some(staging.clone());
     let (result, end) = run(RunRequest {
@@ -485,19 +484,6 @@ fn order_dir(name: &str) -> Result<OrderDir, Box<Ended>> {
     })
 }
 
-fn order_limits(limits: &Limits) -> order::Limits {
-    order::Limits { max_bytes: usize::try_from(limits.order_bytes).unwrap_or(usize::MAX) }
-}
-
-fn site_limits(limits: &Limits) -> SiteLimits {
-    SiteLimits {
-        files: limits.files,
-        file_bytes: limits.file_bytes,
-        total_bytes: limits.total_bytes,
-        path_bytes: limits.path_bytes,
-    }
-}
-
 fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) -> Totals {
     let limits = &host.limits;
     let (cpu, memory, stderr) = known
@@ -575,6 +561,7 @@ async fn record(
         advice: Message::or(classified.kind.advice(), message!("see `sitewright doctor`")),
         code: classified.code,
         location: classified.location,
+        attributes: classified.attributes,
         stage: if running && !progress.stage.is_empty() {
             progress.stage.clone()
         } else {

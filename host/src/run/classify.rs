@@ -1,6 +1,7 @@
 //! From how a run ended to what kind of failure it is: by type, never by text, as far as the engine has types.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -24,6 +25,7 @@ pub(super) struct Classified {
     pub(super) trap: Option<Stopped>,
     pub(super) panic: Option<String>,
     pub(super) ai: Option<AiFailure>,
+    pub(super) attributes: BTreeMap<String, String>,
 }
 
 /// A stopped guest, not yet symbolized.
@@ -44,6 +46,7 @@ impl Classified {
             trap: None,
             panic: None,
             ai: None,
+            attributes: BTreeMap::new(),
         }
     }
 }
@@ -129,6 +132,11 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
         causes,
         location: failure.location.map(crate::interface::location),
         ai,
+        attributes: failure
+            .attributes
+            .into_iter()
+            .map(|attribute| (attribute.name, attribute.value))
+            .collect(),
         ..Classified::new(kind, said)
     }
 }

@@ -96,7 +96,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         }),
         ended = guest => match ended {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(failure)) => Err(RunError::Template(failure)),
+            Ok(Err(failure)) => Err(RunError::Template(crate::interface::returned(failure))),
             Err(error) => Err(RunError::Stopped(error)),
         },
     };

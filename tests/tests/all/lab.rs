@@ -46,19 +46,12 @@ impl Lab {
 
     /// An attempt of the template that fails on request, as a task of its own.
     pub(crate) fn start(&self, order: &Value) -> Started {
-        let (progress, watcher) = watch::channel(RunProgress::default());
-        let cancel = CancellationToken::new();
-        let request = AttemptRequest {
-            document: order.to_string().into_bytes(),
-            template: "guest-faulty".to_owned(),
-            id: AttemptId::new(),
-            job: None,
-            cancel: cancel.clone(),
-            progress,
-        };
-        let host = self.host.clone();
-        let task = tokio::spawn(async move { attempt(&host, request).await });
-        Started { task, cancel, watcher }
+        Started::on(self.host.clone(), order)
+    }
+
+    /// A host that shares everything with this one but its limits.
+    pub(crate) fn with_limits(&self, limits: Limits) -> Host {
+        Host { limits: Arc::new(limits), ..self.host.clone() }
     }
 
     /// Files and folders left in staging areas of all orders.
@@ -80,6 +73,21 @@ pub(crate) struct Started {
 }
 
 impl Started {
+    pub(crate) fn on(host: Host, order: &Value) -> Self {
+        let (progress, watcher) = watch::channel(RunProgress::default());
+        let cancel = CancellationToken::new();
+        let request = AttemptRequest {
+            document: order.to_string().into_bytes(),
+            template: "guest-faulty".to_owned(),
+            id: AttemptId::new(),
+            job: None,
+            cancel: cancel.clone(),
+            progress,
+        };
+        let task = tokio::spawn(async move { attempt(&host, request).await });
+        Started { task, cancel, watcher }
+    }
+
     pub(crate) async fn ended(self) -> Outcome {
         self.task.await.unwrap()
     }

@@ -2,14 +2,21 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde_json::json;
-use sitewright::failure::FailureKind;
-use sitewright::plugin::Limits;
+use sitewright::ai::AiErrorKind;
+use sitewright::failure::{AiFailure, FailureKind};
+use sitewright::interface::{GuestState, RunLog};
+use sitewright::plugin::bindings::diagnostics::{self, Host as _};
+use sitewright::plugin::bindings::types;
+use sitewright::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
 use sitewright_tests::{ANY_ANSWER, root};
+use tokio::sync::watch;
 
-use crate::lab::{Lab, failed, released, wish};
+use crate::lab::{Lab, Started, failed, released, wish};
 
 /// Answers, except to a call that says `hang`, which is never answered.
 const OR_HANG: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang = true }\n\
@@ -92,30 +99,26 @@ async fn c1_runs_cancelled_in_the_middle_of_an_ai_call_give_everything_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_finds_no_place_waits_until_its_deadline_and_names_the_setting() {
-    let limits = Limits { deadline_ms: 1_500, ..Limits::default() };
-    let lab = Lab::new(limits, 1, OR_HANG);
+    let lab = Lab::new(Limits::default(), 1, OR_HANG);
     let mut first = lab.start(&wish(0, "ai-echo", json!({ "prompt": "hang" })));
     first.runs().await;
-    let waiting: Vec<_> = (1..4).map(|number| lab.start(&wish(number, "ok", json!({})))).collect();
-    let cancelled = lab.start(&wish(5, "ok", json!({})));
+    let cancelled = lab.start(&wish(1, "ok", json!({})));
     cancelled.cancel.cancel();
     assert_eq!(
         failed(cancelled.ended().await).kind,
         FailureKind::Cancelled,
         "one that waits can be cancelled"
     );
-    let record = failed(first.ended().await);
+
+    let impatient = lab.with_limits(Limits { deadline_ms: 100, ..Limits::default() });
+    let record = failed(Started::on(impatient, &wish(2, "ok", json!({}))).ended().await);
     assert_eq!(record.kind, FailureKind::Deadline);
-    assert!(record.message.as_str().contains("ai.complete"), "{}", record.message);
-    // The place is free as soon as the first has ended. Those behind it had the same deadline, give or take: each ended with a
-    // site, or says what it waited for.
-    for attempt in waiting {
-        if let sitewright::run::Outcome::Failed { record, .. } = attempt.ended().await {
-            assert_eq!(record.kind, FailureKind::Deadline);
-            assert!(record.message.as_str().contains("raise `concurrency`"), "{}", record.message);
-        }
+    for part in ["deadline of 100 ms", "all 1 places for runs were taken", "raise `concurrency`"] {
+        assert!(record.message.as_str().contains(part), "{part} is missing: {}", record.message);
     }
-    released(lab.start(&wish(6, "ok", json!({}))).ended().await);
+    first.cancel.cancel();
+    failed(first.ended().await);
+    released(lab.start(&wish(3, "ok", json!({}))).ended().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,4 +169,93 @@ async fn a_dropped_attempt_leaves_no_staging_folder_behind() {
     assert_eq!(tokio::task::spawn_blocking(move || sites.sweep()).await.unwrap().unwrap(), 1);
     assert!(!dead.exists());
     released(lab.start(&wish(0, "ok", json!({}))).ended().await);
+}
+
+/// A guest's state and what it leaves behind, without a guest.
+fn state() -> (GuestState, Arc<RunLog>) {
+    let limits = Limits::default();
+    let (stdout, stderr) = (Capture::new(1_024), Capture::new(1_024));
+    let log = Arc::new(RunLog::new(&limits, watch::Sender::default()));
+    let state = GuestState::new(
+        sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr),
+        MemoryLimiter::new(limits.memory_bytes, Arc::new(AtomicU64::new(0))),
+        log.clone(),
+        None,
+        None,
+    );
+    (state, log)
+}
+
+#[test]
+fn what_a_template_reports_cannot_fill_a_record() {
+    let (mut state, log) = state();
+    let long = "ä".repeat(1 << 20);
+    for _ in 0..300 {
+        let attribute = types::Attribute { name: long.clone(), value: long.clone() };
+        state
+            .report(diagnostics::Diagnostic {
+                severity: diagnostics::Severity::Info,
+                code: long.clone(),
+                message: long.clone(),
+                causes: vec![long.clone(); 3],
+                location: Some(types::SourceLocation { file: long.clone(), line: 1, column: None }),
+                attributes: vec![attribute; 2],
+            })
+            .unwrap();
+    }
+    let (kept, total) = log.diagnostics();
+    assert_eq!((kept.len(), total), (256, 300));
+    let one = serde_json::to_string(&kept[0]).unwrap().len();
+    assert!(one < 20_000, "{one} bytes in one diagnostic");
+    assert!(!kept[0].message.as_str().is_empty());
+}
+
+#[test]
+fn refused_ai_calls_cannot_fill_the_host() {
+    let (_, log) = state();
+    let failure = |number: u32| AiFailure {
+        kind: AiErrorKind::BudgetExceeded,
+        message: sitewright::message!("the run has made its calls"),
+        call_id: format!("call-{number}"),
+        purpose: "copywriting".to_owned(),
+        attempts: Vec::new(),
+        causes: Vec::new(),
+        retryable: false,
+    };
+    for number in 1..=100_000 {
+        log.ai_failed(failure(number));
+    }
+    let kept = |number: u32| log.ai_failure(&format!("call-{number}")).is_some();
+    assert!(
+        kept(1) && kept(65) && kept(1_024) && kept(100_000),
+        "those that a template can be expected to blame"
+    );
+    assert!(!kept(50_000) && !kept(99_999), "and no others");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ai_request_of_more_than_two_mebibytes_is_refused_and_one_below_is_not() {
+    const MOST: usize = 2 << 20;
+    // A purpose, and sixteen bytes for the message itself.
+    let around = "copywriting".len() + 16;
+    let lab = Lab::new(Limits { order_bytes: 8 << 20, ..Limits::default() }, 2, ANY_ANSWER);
+    let ask = |number: usize, bytes: usize| {
+        lab.start(&wish(number, "ai-echo", json!({ "prompt": "x".repeat(bytes) })))
+    };
+    released(ask(1, MOST - around).ended().await);
+    let record = failed(ask(2, MOST - around + 1).ended().await);
+    assert_eq!(record.kind, FailureKind::Ai);
+    let ai = record.ai.unwrap();
+    assert_eq!(ai.kind, AiErrorKind::InvalidRequest);
+    assert!(ai.message.as_str().contains("2097153 bytes; at most 2097152"), "{}", ai.message);
+    assert!(ai.attempts.is_empty(), "nobody was asked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_template_says_of_its_failure_is_in_the_record() {
+    let lab = Lab::new(Limits::default(), 1, ANY_ANSWER);
+    let record = failed(lab.start(&wish(1, "error", json!({}))).ended().await);
+    assert_eq!(record.kind, FailureKind::TemplateError);
+    assert_eq!(record.code.as_deref(), Some("missing-service"));
+    assert_eq!(record.attributes.get("page").map(String::as_str), Some("services"));
 }
