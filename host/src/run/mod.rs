@@ -3,12 +3,16 @@
 //! [`run`] makes the sandbox, calls `generate`, enforces the limits and tells how it ended; [`attempt`] is the boundary around
 //! all of it, from the order document to a release or one failure record.
 
+mod account;
 mod attempt;
 mod classify;
 mod end;
+mod finish;
+mod outcome;
 
-pub use attempt::{AttemptId, AttemptRequest, Host, Outcome, Released, Totals, attempt};
+pub use attempt::{AttemptRequest, Host, attempt};
 pub use end::{RunEnd, RunError};
+pub use outcome::{AttemptId, Outcome, Released, Totals};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
