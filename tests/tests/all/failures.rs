@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sitewright::failure::FailureRecord;
@@ -578,12 +579,26 @@ impl Running {
         }
     }
 
+    /// How it ended. One that does not end is killed after a while, so that the test fails instead of standing still.
     fn done(mut self) -> Done {
+        let id = rustix::process::Pid::from_child(&self.child);
+        let (ended, watch) = std::sync::mpsc::channel::<()>();
+        let watchdog = std::thread::spawn(move || {
+            let still_running = watch.recv_timeout(Duration::from_secs(30)).is_err();
+            if still_running {
+                rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+            }
+            still_running
+        });
         let mut stderr = String::new();
         self.stderr.read_to_string(&mut stderr).unwrap();
-        let mut done: Done = self.child.wait_with_output().unwrap().into();
-        done.stderr = stderr;
-        done
+        let mut stdout = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        // Not waited for yet: until then its id is nobody else's.
+        ended.send(()).ok();
+        assert!(!watchdog.join().unwrap(), "it did not end: {stdout}{stderr}");
+        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        Done { code, stdout, stderr }
     }
 }
 
