@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use sitewright_order::Locale;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::account::{record, store, totals};
@@ -180,12 +181,8 @@ async fn try_attempt(
     known.order = snapshot.id().to_string();
 
     stage(known, "template");
-    let loaded = tokio::select! {
-        biased;
-        () = request.cancel.cancelled() => return Err(stopped_before_the_run(RunError::Cancelled, host, log)),
-        () = tokio::time::sleep_until(deadline) => return Err(stopped_before_the_run(RunError::Deadline, host, log)),
-        loaded = host.catalogue.load(&request.template) => loaded,
-    };
+    let patience = Patience { cancel: &request.cancel, deadline, host, log };
+    let loaded = patience.wait_for(host.catalogue.load(&request.template)).await?;
     let template = match loaded {
         Ok(template) => template,
         Err(error) => {
@@ -209,7 +206,12 @@ async fn try_attempt(
             Vec::new(),
         )
     })?;
-    let problems = template.manifest.order_schema.check(&value);
+    // The schema is the template's, and one that is written to that end takes for ever: not on the runtime's threads.
+    let schema = template.manifest.order_schema.clone();
+    let checked = tokio::task::spawn_blocking(move || (schema.check(&value), value));
+    let (problems, value) = patience.wait_for(checked).await?.map_err(|error| {
+        Ended::new(FailureKind::Host, message!("checking the order did not end: {error}"), Vec::new())
+    })?;
     if !problems.is_empty() {
         let problems: Vec<Problem> =
             problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
@@ -279,9 +281,28 @@ async fn try_attempt(
     })
 }
 
-/// Nobody waits any longer, and there is no guest yet.
-fn stopped_before_the_run(error: RunError, host: &Host, log: &RunLog) -> Box<Ended> {
-    Box::new(Ended { classified: classify(error, log, "", &host.limits), problems: Vec::new() })
+/// How long an attempt waits while there is no guest yet.
+struct Patience<'a> {
+    cancel: &'a CancellationToken,
+    deadline: Instant,
+    host: &'a Host,
+    log: &'a RunLog,
+}
+
+impl Patience<'_> {
+    /// What `work` gives, unless the attempt is cancelled or its deadline passes first.
+    async fn wait_for<T>(&self, work: impl Future<Output = T>) -> Result<T, Box<Ended>> {
+        let stopped = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => RunError::Cancelled,
+            () = tokio::time::sleep_until(self.deadline) => RunError::Deadline,
+            done = work => return Ok(done),
+        };
+        Err(Box::new(Ended {
+            classified: classify(stopped, self.log, "", &self.host.limits),
+            problems: Vec::new(),
+        }))
+    }
 }
 
 fn at_pointer(pointer: &str, message: &str) -> Problem {

@@ -129,9 +129,7 @@ fn f2_a_document_has_at_most_a_mebibyte() {
     let limit = 1 << 20;
     let plain = order("02-dentist-us-minimal");
     let locale = "en".parse().unwrap();
-    let snapshot =
-        sitewright::order::load(plain.to_string().as_bytes(), sitewright::order::Limits::default(), &locale)
-            .unwrap();
+    let snapshot = sitewright::order::load(plain.to_string().as_bytes(), 1 << 20, &locale).unwrap();
     // The limit holds for the document as sent and as a template gets it. `,"padding":""` comes on top.
     let bytes = plain.to_string().len().max(snapshot.document().len()) + r#","padding":"""#.len();
     for (more, exit) in [(0, 0), (64, 3)] {
