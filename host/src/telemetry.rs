@@ -10,14 +10,21 @@ pub struct FilterError {
     source: tracing_subscriber::filter::ParseError,
 }
 
+/// The compiler and the engine speak only when they are named: `trace` is for Sitewright.
+const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn";
+
 /// Starts logging what `filter` lets through. Called once, by `main`.
 ///
 /// # Errors
 /// When the filter does not parse.
 pub fn start(filter: &str) -> Result<(), FilterError> {
+    let asked = filter.to_owned();
     let filter = EnvFilter::builder()
-        .parse(filter)
+        // What the user names comes later and so wins.
+        .parse(format!("{QUIET},{filter}"))
         .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
+    // The compiler asks for every instruction whether a line is wanted; answering alone makes a template compile for minutes.
+    let compiler_is_wanted = ["cranelift", "regalloc2", "wasmtime"].iter().any(|name| asked.contains(name));
     // A log in a file is for grep: colours only where a person sees them and wants them.
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     tracing_subscriber::fmt()
@@ -26,5 +33,8 @@ pub fn start(filter: &str) -> Result<(), FilterError> {
         .with_ansi(colours)
         .with_target(true)
         .init();
+    if !compiler_is_wanted {
+        log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
+    }
     Ok(())
 }
