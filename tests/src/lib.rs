@@ -31,17 +31,17 @@ fn built(variable: &str, default: &str) -> PathBuf {
 
 /// The `sitewright` binary.
 pub fn binary() -> PathBuf {
-    built("SITEWRIGHT_BIN", "target/debug/sitewright")
+    built("TESTS_BINARY", "target/debug/sitewright")
 }
 
 /// A template of `plugins/`.
 pub fn template(name: &str) -> PathBuf {
-    built("SITEWRIGHT_TEMPLATES_DIR", "target/templates").join(format!("{name}.wasm"))
+    built("TESTS_TEMPLATES_DIR", "target/templates").join(format!("{name}.wasm"))
 }
 
 /// A template of `tests/guests/`.
 pub fn guest(name: &str) -> PathBuf {
-    built("SITEWRIGHT_TEST_TEMPLATES_DIR", "target/test-templates").join(format!("{name}.wasm"))
+    built("TESTS_GUESTS_DIR", "target/test-templates").join(format!("{name}.wasm"))
 }
 
 /// Compiled templates, shared by all tests: compiling is what takes time.

@@ -27,9 +27,9 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<PathBuf> {
 /// Tells a test or benchmark where the host's binary and the components are.
 pub(crate) fn tell(command: &mut Command, workspace: &Workspace, binary: Option<&PathBuf>) {
     command
-        .env("SITEWRIGHT_TEMPLATES_DIR", workspace.components(Group::Templates))
-        .env("SITEWRIGHT_TEST_TEMPLATES_DIR", workspace.components(Group::TestGuests));
+        .env("TESTS_TEMPLATES_DIR", workspace.components(Group::Templates))
+        .env("TESTS_GUESTS_DIR", workspace.components(Group::TestGuests));
     if let Some(binary) = binary {
-        command.env("SITEWRIGHT_BIN", binary);
+        command.env("TESTS_BINARY", binary);
     }
 }
