@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
-use crate::failure::FailureRecord;
 use crate::failure::render;
+use crate::failure::{FailureKind, FailureRecord};
 use crate::interface::RunProgress;
 use crate::message;
 use crate::run::{AttemptId, AttemptRequest, Outcome, Released, Totals, attempt};
@@ -69,12 +69,11 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         progress,
     };
     let outcome = attempt(&host, request).await;
-    interrupts.abort();
     if let Some(display) = display {
         display.finish().await;
     }
 
-    Ok(match outcome {
+    let exit = match outcome {
         Outcome::Released(released) => {
             if json {
                 output::print_json(&released_json(&released));
@@ -105,9 +104,23 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                     Err(message) => output::print(&format!("  {message}\n")),
                 }
             }
+            if record.kind == FailureKind::Cancelled && record.stage == "template" {
+                // There is no guest and nothing to tidy, only a template that is still being read or compiled: whoever cancelled
+                // does not wait for that.
+                leave(Exit::Cancelled);
+            }
             record.kind.into()
         }
-    })
+    };
+    // Not earlier: a reader that takes no more of the report must not make Ctrl-C deaf.
+    interrupts.abort();
+    Ok(exit)
+}
+
+/// Ends the process here, whatever the runtime still does.
+fn leave(exit: Exit) -> ! {
+    #[allow(clippy::exit, reason = "the runtime would wait for work that nobody wants any more")]
+    std::process::exit(exit as i32)
 }
 
 /// The order document: at most one byte over the limit is read, so that the order's own check can name the limit.
@@ -147,8 +160,7 @@ async fn cancel_on_interrupt(cancel: CancellationToken) {
             else => return,
         }
         if cancel.is_cancelled() {
-            #[allow(clippy::exit, reason = "the second Ctrl-C means: at once")]
-            std::process::exit(Exit::Cancelled as i32);
+            leave(Exit::Cancelled);
         }
         cancel.cancel();
         tracing::info!("cancelling; a second Ctrl-C ends the process at once");
