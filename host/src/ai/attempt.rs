@@ -14,7 +14,7 @@ use super::gateway::CallContext;
 use super::json::{self, JsonProblem};
 use super::provider::{self, Failure, Prompt, Provider, Reply};
 use super::request::{Format, Request};
-use super::transport::Transport;
+use super::transport::{Timing, Transport};
 use crate::message;
 use crate::message::Message;
 
@@ -62,12 +62,15 @@ impl Candidate {
         );
         let mut attempt = self.begun();
         let begin = Instant::now();
+        let mut timing = Timing::default();
         let checked = async {
-            let reply = self.timed(request, call.deadline, transport).await?;
+            let reply = self.ask(request, call.deadline, transport, &mut timing).await?;
             checked(reply, &request.format)
         };
         let result = checked.instrument(span.clone()).await;
-        attempt.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        attempt.duration_ms = millis(begin.elapsed());
+        attempt.connect_ms = timing.connect.map(millis);
+        attempt.first_byte_ms = timing.first_byte.map(millis);
         let result = match result {
             Ok((reply, raw)) => {
                 attempt.usage = reply.usage;
@@ -89,6 +92,7 @@ impl Candidate {
                 attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
                 attempt.usage = failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
+                attempt.limit = failed.failure.limit;
                 if let Some(http) = &failed.failure.http {
                     attempt.status = Some(http.status);
                     attempt.request_id.clone_from(&http.request_id);
@@ -104,12 +108,13 @@ impl Candidate {
         (attempt, result)
     }
 
-    /// The provider's answer within the smaller of its own limit and what remains to the deadline (catalogue C8).
-    async fn timed(
+    /// The provider's answer within its limits and what remains to the deadline (catalogue C8).
+    async fn ask(
         &self,
         request: &Request,
         deadline: Instant,
         transport: &Transport,
+        timing: &mut Timing,
     ) -> Result<Reply, Failure> {
         let prompt = Prompt {
             request,
@@ -117,13 +122,7 @@ impl Candidate {
             max_output_tokens: self.max_output_tokens.into_iter().chain(request.max_output_tokens).min(),
             temperature: request.temperature.or(self.temperature),
         };
-        let begin = Instant::now();
-        let limit = self.provider.call_limit();
-        let own = begin.checked_add(limit).filter(|own| *own <= deadline);
-        match tokio::time::timeout_at(own.unwrap_or(deadline), self.provider.call(prompt, transport)).await {
-            Ok(result) => result,
-            Err(_) => Err(out_of_time(limit, own.is_some(), begin.elapsed())),
-        }
+        self.provider.call(prompt, transport, deadline, timing).await
     }
 
     fn begun(&self) -> Attempt {
@@ -135,7 +134,10 @@ impl Candidate {
             status: None,
             request_id: None,
             body_excerpt: None,
+            connect_ms: None,
+            first_byte_ms: None,
             duration_ms: 0,
+            limit: None,
             outcome: AttemptOutcome::Succeeded,
             message: None,
             usage: Usage::default(),
@@ -170,19 +172,8 @@ impl Candidate {
     }
 }
 
-fn out_of_time(limit: Duration, own_limit_fired: bool, waited: Duration) -> Failure {
-    let limit = limit.as_millis();
-    if own_limit_fired {
-        return Failure::new(
-            AiErrorKind::Timeout,
-            format!("no whole answer within its limit of {limit} ms (call_ms)"),
-        );
-    }
-    let waited = waited.as_millis();
-    let detail = format!(
-        "the order's deadline passed after {waited} ms of this call, before the call's own limit of {limit} ms"
-    );
-    Failure::new(AiErrorKind::Cancelled, detail)
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The reply with its JSON checked, and the raw reply when the JSON was only a part of it.

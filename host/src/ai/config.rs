@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::openai::Dialect;
 use crate::message;
 use crate::message::Message;
 
@@ -35,17 +36,20 @@ pub struct AiConfig {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ProviderConfig {
     /// OpenAI's chat completions, and whoever speaks the same.
-    Openai(OpenAiConfig),
+    Openai(EndpointConfig),
     /// Rules in a file instead of a model: for demos, tests and conformance.
     Scripted(ScriptedConfig),
 }
 
-/// An endpoint that speaks chat completions.
+/// An endpoint that is called over HTTP, whatever its kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OpenAiConfig {
-    /// What stands before `/chat/completions`, with or without a slash at the end: `https://api.openai.com/v1`.
+pub struct EndpointConfig {
+    /// What stands before the API's own path, with or without a slash at the end: `https://api.openai.com/v1`.
     pub base_url: String,
+    /// For `openai` only: whose chat completions these are. Guessed from the address when missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
     /// The environment variable that holds the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
@@ -55,6 +59,12 @@ pub struct OpenAiConfig {
     /// Milliseconds for name look-up, TCP and TLS together.
     #[serde(default = "default_connect_ms")]
     pub connect_ms: u64,
+    /// Milliseconds from the connection to the first byte of the answer.
+    #[serde(default = "default_first_byte_ms")]
+    pub first_byte_ms: u64,
+    /// Milliseconds from one piece of the answer to the next.
+    #[serde(default = "default_idle_ms")]
+    pub idle_ms: u64,
     /// Milliseconds for one whole attempt, connecting included.
     #[serde(default = "default_call_ms")]
     pub call_ms: u64,
@@ -105,8 +115,16 @@ fn default_connect_ms() -> u64 {
     10_000
 }
 
+fn default_first_byte_ms() -> u64 {
+    60_000
+}
+
+fn default_idle_ms() -> u64 {
+    30_000
+}
+
 fn default_call_ms() -> u64 {
-    120_000
+    300_000
 }
 
 /// One thing that is wrong with the configuration.
@@ -142,7 +160,7 @@ impl AiConfig {
         for (name, provider) in &self.providers {
             let key = |field: &str| format!("ai.providers.{name}.{field}");
             match provider {
-                ProviderConfig::Openai(openai) => openai.check(&key, &mut problems),
+                ProviderConfig::Openai(openai) => openai.check("chat/completions", &key, &mut problems),
                 ProviderConfig::Scripted(scripted) => scripted.check(&key, &mut problems),
             }
         }
@@ -174,7 +192,10 @@ impl AiConfig {
                         message!("there is no provider `{provider}`; there is `{known}`"),
                     );
                 }
-                Some(ProviderConfig::Openai(_)) if candidate.model.as_deref().is_none_or(is_blank) => {
+                Some(config)
+                    if !matches!(config, ProviderConfig::Scripted(_))
+                        && candidate.model.as_deref().is_none_or(is_blank) =>
+                {
                     problems.add(
                         key("model"),
                         message!("the model is missing; name one that `{provider}` offers"),
@@ -205,9 +226,10 @@ fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-impl OpenAiConfig {
-    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
-        if let Err(message) = endpoint(&self.base_url, "chat/completions") {
+impl EndpointConfig {
+    /// `path` is what stands after the base URL, should people paste it too.
+    fn check(&self, path: &str, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = endpoint(&self.base_url, path) {
             problems.add(key("base_url"), message);
         }
         if self.api_key_env.is_some() && self.api_key_file.is_some() {
@@ -219,7 +241,12 @@ impl OpenAiConfig {
         if self.api_key_env.as_deref().is_some_and(|name| is_blank(name) || name.contains(['=', '\0'])) {
             problems.add(key("api_key_env"), message!("this is no name of an environment variable"));
         }
-        for (field, value) in [("connect_ms", self.connect_ms), ("call_ms", self.call_ms)] {
+        for (field, value) in [
+            ("connect_ms", self.connect_ms),
+            ("first_byte_ms", self.first_byte_ms),
+            ("idle_ms", self.idle_ms),
+            ("call_ms", self.call_ms),
+        ] {
             if value == 0 {
                 problems.add(key(field), message!("it is 0, so every call would fail; give at least 1"));
             }

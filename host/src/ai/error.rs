@@ -216,6 +216,35 @@ impl From<AttemptOutcome> for String {
     }
 }
 
+/// A limit on the time of an attempt (catalogue E1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Name look-up, TCP and TLS: `connect_ms`.
+    Connect,
+    /// From the connection to the first byte of the answer: `first_byte_ms`.
+    FirstByte,
+    /// From one piece of the answer to the next: `idle_ms`.
+    Idle,
+    /// The whole attempt: `call_ms`.
+    Call,
+    /// The order's own time.
+    Deadline,
+}
+
+impl Limit {
+    /// The key in the configuration of a provider; the deadline is not the provider's.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Limit::Connect => "connect_ms",
+            Limit::FirstByte => "first_byte_ms",
+            Limit::Idle => "idle_ms",
+            Limit::Call => "call_ms",
+            Limit::Deadline => "the order's deadline",
+        }
+    }
+}
+
 /// One try of one candidate of a route. All are kept, also those that another candidate made good (catalogue A3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -234,8 +263,17 @@ pub struct Attempt {
     /// The beginning of what a failed attempt answered, at most 2 KiB, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
+    /// How long connecting took, in milliseconds; missing when a connection was open already or none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_ms: Option<u64>,
+    /// From the begin to the first byte of the answer's body, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// The time limit that ended it, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
     /// How it ended.
     pub outcome: AttemptOutcome,
     /// What went wrong; there is one unless it succeeded.

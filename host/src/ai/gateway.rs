@@ -163,7 +163,7 @@ impl Gateway {
         for candidate in candidates {
             let attempt = match candidate.provider.as_ref() {
                 Provider::Scripted(_) => candidate.not_asked(),
-                Provider::OpenAi(_) => candidate.attempt(name, &request, call, &self.transport).await.0,
+                Provider::Http(_) => candidate.attempt(name, &request, call, &self.transport).await.0,
             };
             let usable = matches!(
                 attempt.outcome,

@@ -13,11 +13,13 @@
 //! | `attempt` | one try: its time, its checks, what is kept of it |
 //! | `provider` | the seam between the gateway and the kinds of providers |
 //! | `openai`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
-//! | `transport` | the only place that sends |
+//! | `stream`, `said`, `answer` | what kinds share: framing of streams, error bodies, is this answer a reply |
+//! | `transport` | the only place that sends, and the limits on how long that takes |
 //! | `json` | strict JSON replies and their schemas |
 //! | `advice`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
 
 mod advice;
+mod answer;
 mod attempt;
 mod completion;
 mod config;
@@ -30,16 +32,19 @@ mod ready;
 mod redact;
 mod request;
 mod retry_after;
+mod said;
 mod scripted;
 mod secret;
+mod stream;
 mod transport;
 
 pub use completion::{Completed, Completion, FinishReason, Usage};
 pub use config::{
-    AiConfig, CandidateConfig, ConfigError, ConfigProblem, OpenAiConfig, ProviderConfig, RouteConfig,
+    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig, RouteConfig,
     ScriptedConfig,
 };
-pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, UnknownKind};
+pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
 pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
 pub use json::{ReplySchema, SchemaError};
+pub use openai::Dialect;
 pub use request::{CallId, CallIdError, ChatMessage, Format, Purpose, PurposeError, Request, Role};

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::attempt::Candidate;
 use super::config::{
-    AiConfig, CandidateConfig, ConfigError, ConfigProblem, OpenAiConfig, ProviderConfig, endpoint,
+    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig, endpoint,
 };
-use super::openai::OpenAi;
-use super::provider::Provider;
+use super::openai::{Dialect, OpenAi};
+use super::provider::{Adapter, CallLimits, HttpProvider, Provider};
 use super::scripted::{self, Scripted};
 use super::secret::ApiKey;
 use crate::message::Message;
@@ -66,7 +66,11 @@ fn ready(
     env: Env<'_>,
 ) -> Result<Provider, (&'static str, Message)> {
     match config {
-        ProviderConfig::Openai(config) => openai(config, base_dir, env).map(Provider::OpenAi),
+        ProviderConfig::Openai(config) => http(config, base_dir, env, |key| {
+            let url = endpoint(&config.base_url, "chat/completions")?;
+            let dialect = config.dialect.unwrap_or_else(|| Dialect::of(&url));
+            Ok(Box::new(OpenAi::new(url, key, dialect)?))
+        }),
         ProviderConfig::Scripted(config) => {
             let field = if config.rules.is_some() { "rules" } else { "rules_inline" };
             Scripted::read(config, base_dir).map(Provider::Scripted).map_err(|message| (field, message))
@@ -74,10 +78,20 @@ fn ready(
     }
 }
 
-fn openai(config: &OpenAiConfig, base_dir: &Path, env: Env<'_>) -> Result<OpenAi, (&'static str, Message)> {
-    let url = endpoint(&config.base_url, "chat/completions").map_err(|message| ("base_url", message))?;
+/// A provider behind an HTTP endpoint: the key is read, then `adapter` makes the kind's own part of it.
+fn http(
+    config: &EndpointConfig,
+    base_dir: &Path,
+    env: Env<'_>,
+    adapter: impl FnOnce(&ApiKey) -> Result<Box<dyn Adapter>, Message>,
+) -> Result<Provider, (&'static str, Message)> {
     let key = ApiKey::read(config, base_dir, env).map_err(|problem| (problem.field, problem.message))?;
-    let connect_limit = Duration::from_millis(config.connect_ms);
-    let call_limit = Duration::from_millis(config.call_ms);
-    OpenAi::new(url, key, connect_limit, call_limit).map_err(|message| ("api_key_env", message))
+    let limits = CallLimits {
+        connect: Duration::from_millis(config.connect_ms),
+        first_byte: Duration::from_millis(config.first_byte_ms),
+        idle: Duration::from_millis(config.idle_ms),
+        call: Duration::from_millis(config.call_ms),
+    };
+    let adapter = adapter(&key).map_err(|message| ("base_url", message))?;
+    Ok(Provider::Http(HttpProvider { adapter, key, limits }))
 }

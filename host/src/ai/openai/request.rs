@@ -1,25 +1,11 @@
 //! The bytes of a chat completion request.
 
 use serde::Serialize;
-use serde_json::{Value, json};
-use url::Url;
+use serde_json::{Map, Value, json};
 
 use super::super::provider::Prompt;
 use super::super::request::{Format, Role};
-
-/// Where endpoints differ. More rows come with more providers; the code stays one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dialect {
-    /// The field for the most tokens of a reply. OpenAI's newer models refuse `max_tokens`; compatibles know only that.
-    max_tokens: &'static str,
-}
-
-impl Dialect {
-    pub(super) fn of(url: &Url) -> Self {
-        let openai = url.host_str() == Some("api.openai.com");
-        Dialect { max_tokens: if openai { "max_completion_tokens" } else { "max_tokens" } }
-    }
-}
+use super::Dialect;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -28,15 +14,13 @@ struct Body<'a> {
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
-    /// The limit on tokens, under the name of the dialect.
+    /// What has other names in other dialects.
     #[serde(flatten)]
-    limit: Option<serde_json::Map<String, Value>>,
+    named: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -53,7 +37,7 @@ pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
         .iter()
         .map(|message| Message { role: role(message.role), content: message.content.as_str().into() })
         .collect();
-    let (response_format, instruction) = format(&request.format);
+    let (response_format, instruction) = format(&request.format, dialect);
     if let Some(instruction) = instruction {
         // Some chat templates allow only one system message, at the front.
         match messages.first_mut().filter(|first| first.role == role(Role::System)) {
@@ -61,17 +45,24 @@ pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
             None => messages.insert(0, Message { role: role(Role::System), content: instruction.into() }),
         }
     }
+    let mut named = Map::new();
+    if let Some(seed) = request.seed {
+        named.insert(dialect.seed().to_owned(), seed.into());
+    }
+    if let Some(most) = prompt.max_output_tokens {
+        named.insert(dialect.max_tokens().to_owned(), most.into());
+    }
+    if dialect.stream_options() {
+        named.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    }
     let body = Body {
         model: prompt.model,
         messages,
-        stream: false,
+        stream: true,
         temperature: prompt.temperature,
-        seed: request.seed,
         stop: &request.stop,
         response_format,
-        limit: prompt
-            .max_output_tokens
-            .map(|most| [(dialect.max_tokens.to_owned(), Value::from(most))].into_iter().collect()),
+        named,
     };
     // Strings, numbers and maps with text keys: there is nothing in it that JSON cannot express.
     serde_json::to_vec(&body).unwrap_or_default()
@@ -86,12 +77,12 @@ fn role(role: Role) -> &'static str {
 }
 
 /// The provider's JSON mode and what the model is told besides.
-fn format(format: &Format) -> (Option<Value>, Option<String>) {
+fn format(format: &Format, dialect: Dialect) -> (Option<Value>, Option<String>) {
     let json_object = || Some(json!({"type": "json_object"}));
     match format {
         Format::Text => (None, None),
         Format::Json => (json_object(), Some("Answer with one JSON value and nothing else.".to_owned())),
-        Format::JsonSchema(schema) if strict(schema.value()) => {
+        Format::JsonSchema(schema) if dialect.schemas() && strict(schema.value()) => {
             let json_schema = json!({"name": "reply", "strict": true, "schema": schema.value()});
             (Some(json!({"type": "json_schema", "json_schema": json_schema})), None)
         }

@@ -9,9 +9,9 @@ use url::Url;
 use super::super::completion::{FinishReason, Usage};
 use super::super::error::AiErrorKind::{self, *};
 use super::super::json::ReplySchema;
-use super::super::provider::{HttpReply, Prompt};
+use super::super::provider::{Failure, HttpHead, HttpReply, Prompt, Reply, StreamDecoder, StreamEvent};
 use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
-use super::{decode, request};
+use super::{Dialect, decode, request, stream};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
@@ -19,12 +19,12 @@ fn http(status: u16, headers: Headers<'_>, body: impl AsRef<[u8]>) -> HttpReply 
     let header = |(name, value): &(&str, &str)| {
         (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
     };
-    HttpReply {
+    let head = HttpHead {
         status,
         headers: headers.iter().map(header).collect::<HeaderMap>(),
-        body: body.as_ref().to_vec(),
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
-    }
+    };
+    HttpReply { head, body: body.as_ref().to_vec() }
 }
 
 fn openai(message: &str, kind: Value, param: Value, code: Value) -> String {
@@ -281,7 +281,7 @@ fn ask(format: Format) -> Request {
 
 fn sent(request: &Request, base: &str) -> Value {
     let prompt = Prompt { request, model: "m", max_output_tokens: Some(100), temperature: Some(0.5) };
-    let dialect = request::Dialect::of(&Url::parse(base).unwrap());
+    let dialect = Dialect::of(&Url::parse(base).unwrap());
     serde_json::from_slice(&request::body(&prompt, dialect)).unwrap()
 }
 
@@ -290,7 +290,7 @@ fn e8_json_mode_is_asked_for_only_when_json_was() {
     let local = "http://127.0.0.1:1/v1/chat/completions";
     let text = sent(&ask(Format::Text), local);
     let expected = json!({
-        "model": "m", "stream": false, "temperature": 0.5, "seed": 7, "stop": ["END"], "max_tokens": 100,
+        "model": "m", "stream": true, "stream_options": {"include_usage": true}, "temperature": 0.5, "seed": 7, "stop": ["END"], "max_tokens": 100,
         "messages": [
             {"role": "system", "content": "You write."},
             {"role": "user", "content": "Write."},
@@ -355,5 +355,150 @@ fn a_schema_goes_into_strict_mode_only_when_strict_mode_takes_it() {
         let expected = if json_mode { json!({"type": "json_object"}) } else { Value::Null };
         assert_eq!(body.get("response_format").unwrap_or(&Value::Null), &expected, "{schema}");
         assert!(body["messages"][0]["content"].as_str().unwrap().contains(&schema.to_string()), "{schema}");
+    }
+}
+
+/// The reply to a stream that comes in these pieces, and its text as it came.
+fn streamed(pieces: &[&[u8]]) -> (Result<Reply, Failure>, String) {
+    let head = http(200, &[("x-request-id", "req_1")], "").head;
+    let mut decoder = Box::new(stream::Decoder::new(head.clone()));
+    let mut text = String::new();
+    for piece in pieces {
+        match decoder.push(piece) {
+            Ok(events) => {
+                text.extend(events.into_iter().filter_map(|event| match event {
+                    StreamEvent::Text(text) => Some(text),
+                    _ => None,
+                }));
+            }
+            Err(failure) => return (Err(failure), text),
+        }
+    }
+    (decoder.finish().and_then(|answer| answer.judge(&head)), text)
+}
+
+fn chunk(delta: Value, finish: Value) -> String {
+    let choice = json!({"index": 0, "delta": delta, "finish_reason": finish, "logprobs": null});
+    format!(
+        "data: {}\n\n",
+        json!({"id": "chatcmpl-1", "model": "m-2026", "choices": [choice], "usage": null})
+    )
+}
+
+fn said(text: &str) -> String {
+    chunk(json!({"content": text}), Value::Null)
+}
+
+const DONE: &str = "data: [DONE]\n\n";
+
+fn stop() -> String {
+    chunk(json!({}), json!("stop"))
+}
+
+fn tokens() -> &'static str {
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7}}\n\n"
+}
+
+#[test]
+fn a_stream_is_its_text_however_the_wire_cuts_it() {
+    let role = chunk(json!({"role": "assistant", "content": ""}), Value::Null);
+    let filter = "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n";
+    let second = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}}]}\n\n";
+    let whole = [
+        "\u{feff}: OPENROUTER PROCESSING\r\n\r\n",
+        &role,
+        filter,
+        "event: ping\ndata: {}\n\n",
+        &said("Olá, "),
+        second,
+        &said("açúcar 😀"),
+        &stop(),
+        tokens(),
+        DONE,
+    ]
+    .concat();
+    for size in [1, 2, 3, 7, whole.len()] {
+        let pieces: Vec<&[u8]> = whole.as_bytes().chunks(size).collect();
+        let (reply, text) = streamed(&pieces);
+        let reply = reply.unwrap();
+        assert_eq!((reply.content.as_str(), text.as_str()), ("Olá, açúcar 😀", "Olá, açúcar 😀"));
+        assert_eq!(reply.usage, Usage { input_tokens: Some(11), output_tokens: Some(7) });
+        assert_eq!((reply.model.as_deref(), reply.finish_reason), (Some("m-2026"), FinishReason::Stop));
+        assert_eq!(reply.http.request_id.as_deref(), Some("req_1"));
+    }
+}
+
+#[test]
+fn a2_e4_every_end_of_a_stream_has_its_meaning() {
+    let rate = json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}});
+    let numeric = json!({"error": {"code": 502, "message": "upstream"}, "choices": []});
+    let of_choice = json!({"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 401}}]});
+    let half = &said("half")[..40];
+    let rows: Vec<(&str, String, Result<&str, AiErrorKind>)> = vec![
+        ("no marker but a finish reason", said("a") + &stop(), Ok("a")),
+        ("no finish reason but a marker", said("a") + DONE, Ok("a")),
+        ("no blank line after the marker", said("a") + "data: [DONE]", Ok("a")),
+        ("no blank line after the last chunk", said("a") + stop().trim_end(), Ok("a")),
+        (
+            "whole messages",
+            "data: {\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n"
+                .to_owned(),
+            Ok("a"),
+        ),
+        ("neither marker nor reason", said("a"), Err(Connection)),
+        ("cut within a chunk", said("a") + half, Err(Connection)),
+        ("only pings", ": ping\n\n".to_owned(), Err(Connection)),
+        ("error in place of a chunk", format!("{}data: {rate}\n\n", said("a")), Err(RateLimited)),
+        ("error with a number", format!("data: {numeric}\n\n"), Err(Overloaded)),
+        ("error of a choice", format!("data: {of_choice}\n\n"), Err(Auth)),
+        (
+            "an error event",
+            "event: error\ndata: {\"message\":\"x\",\"type\":\"server_error\"}\n\n".to_owned(),
+            Err(Overloaded),
+        ),
+        ("an error event of text", "event: error\ndata: broken\n\n".to_owned(), Err(Other)),
+        ("cut by the model", said("a") + &chunk(json!({}), json!("length")) + DONE, Err(Truncated)),
+        ("filtered", said("a") + &chunk(json!({}), json!("content_filter")) + DONE, Err(ContentFiltered)),
+        (
+            "refused",
+            chunk(json!({"refusal": "I can"}), Value::Null)
+                + &chunk(json!({"refusal": "not"}), json!("stop"))
+                + DONE,
+            Err(ContentFiltered),
+        ),
+        ("nothing said", stop() + DONE, Err(Empty)),
+        ("no JSON", "data: what\n\n".to_owned(), Err(Protocol)),
+        ("another shape", "data: [1]\n\n".to_owned(), Err(Protocol)),
+        ("after the marker", said("a") + DONE + "data: what\n\n", Ok("a")),
+    ];
+    for (name, body, expected) in rows {
+        let (result, _) = streamed(&[body.as_bytes()]);
+        match (result, expected) {
+            (Ok(reply), Ok(text)) => assert_eq!(reply.content, text, "{name}"),
+            (Err(failure), Err(kind)) => assert_eq!(failure.kind, kind, "{name}: {failure:?}"),
+            (result, expected) => panic!("{name}: {result:?} is not {expected:?}"),
+        }
+    }
+    let (failed, _) = streamed(&[format!("data: {rate}\n\n").as_bytes()]);
+    let http = failed.unwrap_err().http.unwrap();
+    assert_eq!((http.status, http.request_id.as_deref()), (200, Some("req_1")));
+    assert_eq!(http.body_excerpt, Some(rate.to_string()), "the frame is the excerpt");
+    let (unfinished, _) = streamed(&[said("abc").as_bytes()]);
+    let unfinished = unfinished.unwrap_err();
+    assert!(
+        unfinished.retryable && unfinished.detail.contains("after 3 characters"),
+        "{}",
+        unfinished.detail
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_stream_has_a_meaning(body: Vec<u8>, text in "(data: |event: error|\n|\\{\"(choices|error|usage)\":|null|\\[|\\]|\\{|\\}|\"x\"|\\[DONE\\]){0,30}") {
+        for body in [body, text.into_bytes()] {
+            if let (Ok(reply), _) = streamed(&[&body]) {
+                assert!(!reply.content.trim().is_empty());
+            }
+        }
     }
 }

@@ -1,41 +1,51 @@
-//! The meaning of an error, by what the provider says first and by the status otherwise.
+//! The meaning of an error, by what the provider says first and by the status otherwise. One reading for all providers: their
+//! envelopes and words overlap, and a proxy may speak like any of them.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::error::{AiErrorKind, HttpDetail};
-use super::super::provider::{Failure, HttpReply};
-use super::super::retry_after;
+use super::error::{AiErrorKind, HttpDetail};
+use super::provider::{Failure, HttpHead, HttpReply};
+use super::retry_after;
 
 /// What an error body says, whatever its envelope.
 #[derive(Debug, Default)]
-struct Said {
-    message: String,
+pub(super) struct Said {
+    pub(super) message: String,
     /// `type`, `code` and inner codes, in lower case.
-    words: Vec<String>,
+    pub(super) words: Vec<String>,
     /// A numeric code, as OpenRouter and llama.cpp send it.
-    number: Option<u16>,
+    pub(super) number: Option<u16>,
+    /// The wait it asks for in a field of its own.
+    pub(super) delay: Option<Duration>,
 }
 
 /// The failure of an answer with an error status.
 pub(super) fn failure(http: &HttpReply) -> Failure {
-    let said = match serde_json::from_slice::<Value>(&http.body) {
+    classified(&http.head, http.head.status, &read(&http.body))
+}
+
+/// What an error body says, JSON or not.
+pub(super) fn read(body: &[u8]) -> Said {
+    match serde_json::from_slice::<Value>(body) {
         Ok(value) => said(&value),
-        Err(_) => Said { message: plain(&http.body), ..Said::default() },
-    };
-    classified(http, http.status, &said)
+        Err(_) => Said { message: plain(body), ..Said::default() },
+    }
 }
 
 /// The failure of an error inside an answer that calls itself a success.
-pub(super) fn in_success(http: &HttpReply, error: &Value) -> Failure {
+pub(super) fn in_success(head: &HttpHead, error: &Value) -> Failure {
     let said = said(error);
-    let status = said.number.filter(|number| (400..=599).contains(number)).unwrap_or(http.status);
-    classified(http, status, &said)
+    let status = said.number.filter(|number| (400..=599).contains(number)).unwrap_or(head.status);
+    classified(head, status, &said)
 }
 
-fn classified(http: &HttpReply, status: u16, said: &Said) -> Failure {
+/// The failure that a status and these words mean. It has no excerpt: whoever read the body adds it.
+pub(super) fn classified(head: &HttpHead, status: u16, said: &Said) -> Failure {
     let kind = kind(status, said);
-    let delay = retry_after::delay(&http.headers, &said.message, http.received);
-    let should_retry = http.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
+    let delay = said.delay.or_else(|| retry_after::delay(&head.headers, &said.message, head.received));
+    let should_retry = head.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     let retryable = match should_retry.map(str::trim) {
         Some("true") => true,
         Some("false") => false,
@@ -45,7 +55,7 @@ fn classified(http: &HttpReply, status: u16, said: &Said) -> Failure {
     };
     let retry_after_ms = delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
     Failure { retryable, ..Failure::new(kind, &said.message) }
-        .with_http(HttpDetail { retry_after_ms, ..http.detail() })
+        .with_http(HttpDetail { retry_after_ms, ..head.seen() })
 }
 
 fn kind(status: u16, said: &Said) -> AiErrorKind {
@@ -119,7 +129,7 @@ fn by_status(status: u16) -> AiErrorKind {
 
 /// Reads an error out of any envelope: `{"error": {...}}`, `{"error": "text"}`, the error itself, a list of one of these,
 /// `{"detail": ...}`.
-fn said(value: &Value) -> Said {
+pub(super) fn said(value: &Value) -> Said {
     match value {
         Value::Array(items) => items.first().map(said).unwrap_or_default(),
         Value::String(text) => Said { message: text.trim().to_owned(), ..Said::default() },
@@ -159,7 +169,7 @@ fn of_object(error: &Value) -> Said {
     // OpenRouter hides what the provider behind it said.
     let raw = error.pointer("/metadata/raw").and_then(Value::as_str).filter(|raw| !raw.is_empty());
     let message = raw.map_or_else(|| message.trim().to_owned(), |raw| format!("{} ({raw})", message.trim()));
-    Said { message, words, number }
+    Said { message, words, number, delay: None }
 }
 
 /// The text of a body that is no JSON.
