@@ -36,20 +36,22 @@ pub struct AiConfig {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ProviderConfig {
     /// OpenAI's chat completions, and whoever speaks the same.
-    Openai(EndpointConfig),
+    Openai(OpenAiConfig),
+    /// Anthropic's Messages.
+    Anthropic(AnthropicConfig),
+    /// Google's generateContent.
+    Gemini(GeminiConfig),
+    /// Ollama's own API; its compatible endpoint is an `openai`.
+    Ollama(OllamaConfig),
+    /// Cloudflare's Workers AI.
+    Cloudflare(CloudflareConfig),
     /// Rules in a file instead of a model: for demos, tests and conformance.
     Scripted(ScriptedConfig),
 }
 
-/// An endpoint that is called over HTTP, whatever its kind.
+/// What every endpoint that is called over HTTP has, whatever its kind. Its fields stand among those of the kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct EndpointConfig {
-    /// What stands before the API's own path, with or without a slash at the end: `https://api.openai.com/v1`.
-    pub base_url: String,
-    /// For `openai` only: whose chat completions these are. Guessed from the address when missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dialect: Option<Dialect>,
     /// The environment variable that holds the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
@@ -68,6 +70,119 @@ pub struct EndpointConfig {
     /// Milliseconds for one whole attempt, connecting included.
     #[serde(default = "default_call_ms")]
     pub call_ms: u64,
+}
+
+/// An endpoint that speaks chat completions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAiConfig {
+    /// What stands before `/chat/completions`, with or without a slash at the end: `https://api.openai.com/v1`. For Azure the
+    /// resource alone is enough, `https://NAME.openai.azure.com`: the deployment is then the model.
+    pub base_url: String,
+    /// Whose chat completions these are. Guessed from the address when missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
+    /// Azure's `api-version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Key and times.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+/// Anthropic's Messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnthropicConfig {
+    /// What stands before `/messages`. A host alone stands for its `/v1`.
+    #[serde(default = "anthropic_base_url")]
+    pub base_url: String,
+    /// The header `anthropic-version`.
+    #[serde(default = "anthropic_version")]
+    pub version: String,
+    /// Most tokens of a reply where neither the route nor the request says: the API wants a number always.
+    #[serde(default = "anthropic_max_output_tokens")]
+    pub max_output_tokens: u32,
+    /// How JSON after a schema is asked for.
+    #[serde(default)]
+    pub structured_output: AnthropicJson,
+    /// Key and times.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+/// How Anthropic's models are made to write JSON after a schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnthropicJson {
+    /// A tool that must be used, whose input is the reply. Every model knows tools.
+    #[default]
+    Tool,
+    /// `output_config.format`, for models that think and therefore cannot be forced to use a tool.
+    Schema,
+    /// Words only.
+    Prompt,
+}
+
+/// Google's generateContent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeminiConfig {
+    /// What stands before `/models`, with the API's version.
+    #[serde(default = "gemini_base_url")]
+    pub base_url: String,
+    /// How JSON after a schema is asked for.
+    #[serde(default)]
+    pub structured_output: GeminiJson,
+    /// Key and times.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+/// How Google's models are made to write JSON after a schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeminiJson {
+    /// `responseSchema`, with what it cannot say told in words. Every model and version knows it.
+    #[default]
+    ResponseSchema,
+    /// `responseJsonSchema`, the schema as it is, for models that know it.
+    JsonSchema,
+    /// Words only.
+    Prompt,
+}
+
+/// Ollama's own API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OllamaConfig {
+    /// What stands before `/api/chat`.
+    #[serde(default = "ollama_base_url")]
+    pub base_url: String,
+    /// The window to load models with, in tokens (`num_ctx`). Without it the server's own default holds, and a prompt that does
+    /// not fit loses its beginning without a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u32>,
+    /// Key and times. A server of one's own needs no key.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+/// Cloudflare's Workers AI.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudflareConfig {
+    /// What stands before `/accounts`.
+    #[serde(default = "cloudflare_base_url")]
+    pub base_url: String,
+    /// The account that pays.
+    pub account_id: String,
+    /// Most tokens of a reply where neither the route nor the request says: the API's own default is 256.
+    #[serde(default = "cloudflare_max_output_tokens")]
+    pub max_output_tokens: u32,
+    /// Key and times.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
 }
 
 /// A script in place of a model: exactly one of the two.
@@ -109,6 +224,51 @@ pub struct CandidateConfig {
     /// 0.0 to 2.0, for requests that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f32>,
+}
+
+impl AnthropicConfig {
+    pub(super) const BASE_URL: &str = "https://api.anthropic.com/v1";
+    const VERSION: &str = "2023-06-01";
+}
+
+impl GeminiConfig {
+    pub(super) const BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta";
+}
+
+impl OllamaConfig {
+    pub(super) const BASE_URL: &str = "http://127.0.0.1:11434";
+}
+
+impl CloudflareConfig {
+    pub(super) const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
+}
+
+fn anthropic_base_url() -> String {
+    AnthropicConfig::BASE_URL.to_owned()
+}
+
+fn anthropic_version() -> String {
+    AnthropicConfig::VERSION.to_owned()
+}
+
+fn anthropic_max_output_tokens() -> u32 {
+    8192
+}
+
+fn gemini_base_url() -> String {
+    GeminiConfig::BASE_URL.to_owned()
+}
+
+fn ollama_base_url() -> String {
+    OllamaConfig::BASE_URL.to_owned()
+}
+
+fn cloudflare_base_url() -> String {
+    CloudflareConfig::BASE_URL.to_owned()
+}
+
+fn cloudflare_max_output_tokens() -> u32 {
+    4096
 }
 
 fn default_connect_ms() -> u64 {
@@ -160,7 +320,11 @@ impl AiConfig {
         for (name, provider) in &self.providers {
             let key = |field: &str| format!("ai.providers.{name}.{field}");
             match provider {
-                ProviderConfig::Openai(openai) => openai.check("chat/completions", &key, &mut problems),
+                ProviderConfig::Openai(openai) => openai.check(&key, &mut problems),
+                ProviderConfig::Anthropic(anthropic) => anthropic.check(&key, &mut problems),
+                ProviderConfig::Gemini(gemini) => gemini.check(&key, &mut problems),
+                ProviderConfig::Ollama(ollama) => ollama.check(&key, &mut problems),
+                ProviderConfig::Cloudflare(cloudflare) => cloudflare.check(&key, &mut problems),
                 ProviderConfig::Scripted(scripted) => scripted.check(&key, &mut problems),
             }
         }
@@ -226,12 +390,89 @@ fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-impl EndpointConfig {
-    /// `path` is what stands after the base URL, should people paste it too.
-    fn check(&self, path: &str, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
-        if let Err(message) = endpoint(&self.base_url, path) {
+impl OpenAiConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = endpoint(&self.base_url, "chat/completions") {
             problems.add(key("base_url"), message);
         }
+        if self.api_version.as_deref().is_some_and(is_blank) {
+            problems
+                .add(key("api_version"), message!("it is empty; leave it out or write it like 2024-10-21"));
+        }
+        self.endpoint.check(key, problems);
+    }
+}
+
+impl AnthropicConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = base(&self.base_url, AnthropicConfig::BASE_URL) {
+            problems.add(key("base_url"), message);
+        }
+        if self.version.trim().parse::<reqwest::header::HeaderValue>().is_err() || is_blank(&self.version) {
+            problems.add(key("version"), message!("this is no version; write it like {}", Self::VERSION));
+        }
+        check_tokens(self.max_output_tokens, key, problems);
+        self.endpoint.check(key, problems);
+    }
+}
+
+impl GeminiConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        let example = GeminiConfig::BASE_URL;
+        match base(&self.base_url, example) {
+            Err(message) => problems.add(key("base_url"), message),
+            Ok(url)
+                if url.path() == "/"
+                    && url.host_str().is_some_and(|host| host.ends_with("googleapis.com")) =>
+            {
+                problems
+                    .add(key("base_url"), message!("the API's version is missing; write it like {example}"));
+            }
+            Ok(_) => {}
+        }
+        self.endpoint.check(key, problems);
+    }
+}
+
+impl OllamaConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = base(&self.base_url, OllamaConfig::BASE_URL) {
+            problems.add(key("base_url"), message);
+        }
+        if self.context_tokens == Some(0) {
+            problems.add(key("context_tokens"), message!("it is 0; leave it out or give at least 1"));
+        }
+        self.endpoint.check(key, problems);
+    }
+}
+
+impl CloudflareConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = base(&self.base_url, CloudflareConfig::BASE_URL) {
+            problems.add(key("base_url"), message);
+        }
+        let id = self.account_id.trim();
+        if id.is_empty()
+            || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        {
+            problems.add(
+                key("account_id"),
+                message!("this is no account id; it stands in the address of the account's dashboard"),
+            );
+        }
+        check_tokens(self.max_output_tokens, key, problems);
+        self.endpoint.check(key, problems);
+    }
+}
+
+fn check_tokens(max_output_tokens: u32, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+    if max_output_tokens == 0 {
+        problems.add(key("max_output_tokens"), message!("it is 0; leave it out or give at least 1"));
+    }
+}
+
+impl EndpointConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
         if self.api_key_env.is_some() && self.api_key_file.is_some() {
             problems.add(
                 key("api_key_file"),
@@ -271,9 +512,18 @@ impl ScriptedConfig {
 /// The address of one of an API's endpoints. The base may end with a slash or not, and may already end with the path, as people
 /// paste it; a query (Azure's `api-version`) is kept.
 pub(super) fn endpoint(base_url: &str, path: &str) -> Result<Url, Message> {
-    let mut url = Url::parse(base_url.trim()).map_err(|error| {
-        message!("the text {base_url:?} is no URL ({error}); write it like https://api.openai.com/v1")
-    })?;
+    let mut url = base(base_url, "https://api.openai.com/v1")?;
+    let base = url.path().trim_end_matches('/');
+    let base = base.strip_suffix(path).map_or(base, |base| base.trim_end_matches('/'));
+    let full = format!("{base}/{path}");
+    url.set_path(&full);
+    Ok(url)
+}
+
+/// The address that an API's endpoints begin with.
+pub(super) fn base(base_url: &str, example: &str) -> Result<Url, Message> {
+    let mut url = Url::parse(base_url.trim())
+        .map_err(|error| message!("the text {base_url:?} is no URL ({error}); write it like {example}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         // The text itself must not be shown: it holds the credentials.
         return Err(message!(
@@ -281,14 +531,8 @@ pub(super) fn endpoint(base_url: &str, path: &str) -> Result<Url, Message> {
         ));
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(message!(
-            "the text {base_url:?} is no http or https URL; write it like https://api.openai.com/v1"
-        ));
+        return Err(message!("the text {base_url:?} is no http or https URL; write it like {example}"));
     }
     url.set_fragment(None);
-    let base = url.path().trim_end_matches('/');
-    let base = base.strip_suffix(path).map_or(base, |base| base.trim_end_matches('/'));
-    let full = format!("{base}/{path}");
-    url.set_path(&full);
     Ok(url)
 }

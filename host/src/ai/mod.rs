@@ -12,21 +12,27 @@
 //! | `gateway` | which candidates are tried, in which order |
 //! | `attempt` | one try: its time, its checks, what is kept of it |
 //! | `provider` | the seam between the gateway and the kinds of providers |
-//! | `openai`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
-//! | `stream`, `said`, `answer` | what kinds share: framing of streams, error bodies, is this answer a reply |
+//! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
+//! | `stream`, `parts`, `said`, `answer`, `instructions` | what kinds share: framing of streams, their parts, error bodies, is this answer a reply, telling the model its form |
 //! | `transport` | the only place that sends, and the limits on how long that takes |
 //! | `json` | strict JSON replies and their schemas |
 //! | `advice`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
 
 mod advice;
 mod answer;
+mod anthropic;
 mod attempt;
+mod cloudflare;
 mod completion;
 mod config;
 mod error;
 mod gateway;
+mod gemini;
+mod instructions;
 mod json;
+mod ollama;
 mod openai;
+mod parts;
 mod provider;
 mod ready;
 mod redact;
@@ -36,11 +42,14 @@ mod said;
 mod scripted;
 mod secret;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod transport;
 
 pub use completion::{Completed, Completion, FinishReason, Usage};
 pub use config::{
-    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig, RouteConfig,
+    AiConfig, AnthropicConfig, AnthropicJson, CandidateConfig, CloudflareConfig, ConfigError, ConfigProblem,
+    EndpointConfig, GeminiConfig, GeminiJson, OllamaConfig, OpenAiConfig, ProviderConfig, RouteConfig,
     ScriptedConfig,
 };
 pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};

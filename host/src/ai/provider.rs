@@ -38,6 +38,11 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
     /// The request. It asks for a stream wherever the provider has one.
     fn build(&self, prompt: &Prompt<'_>) -> HttpRequest;
 
+    /// The limit on the reply's tokens that [`build`](Self::build) sends, where the provider may stop there without saying so.
+    fn silent_limit(&self, _prompt: &Prompt<'_>) -> Option<u32> {
+        None
+    }
+
     /// Whether the body of a success that begins so is a stream.
     fn is_stream(&self, beginning: &[u8]) -> bool {
         looks_like_sse(beginning)
@@ -173,7 +178,10 @@ impl Provider {
         timing: &mut Timing,
     ) -> Result<Reply, Failure> {
         match self {
-            Provider::Http(provider) => transport.call(provider, &prompt, deadline, timing).await,
+            Provider::Http(provider) => {
+                let reply = transport.call(provider, &prompt, deadline, timing).await?;
+                reply.within(provider.adapter.silent_limit(&prompt))
+            }
             Provider::Scripted(scripted) => scripted.call(prompt, deadline, timing).await,
         }
     }
@@ -207,6 +215,20 @@ impl Provider {
         match self {
             Provider::Http(provider) => Redactor::new(provider.key.secret().cloned()),
             Provider::Scripted(_) => Redactor::new(None),
+        }
+    }
+}
+
+impl Reply {
+    /// The reply, unless it is as long as a limit at which its provider stops without a word.
+    fn within(self, silent_limit: Option<u32>) -> Result<Self, Failure> {
+        match (silent_limit, self.usage.output_tokens) {
+            (Some(limit), Some(tokens)) if tokens >= u64::from(limit) => {
+                let http = HttpDetail { body_excerpt: excerpt(self.content.as_bytes()), ..self.http };
+                let detail = format!("after {tokens} tokens");
+                Err(Failure::new(AiErrorKind::Truncated, detail).with_http(http).with_usage(self.usage))
+            }
+            _ => Ok(self),
         }
     }
 }

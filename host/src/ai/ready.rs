@@ -6,11 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::anthropic::Anthropic;
 use super::attempt::Candidate;
-use super::config::{
-    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig, endpoint,
-};
-use super::openai::{Dialect, OpenAi};
+use super::cloudflare::Cloudflare;
+use super::config::{AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig};
+use super::gemini::Gemini;
+use super::ollama::Ollama;
+use super::openai::OpenAi;
 use super::provider::{Adapter, CallLimits, HttpProvider, Provider};
 use super::scripted::{self, Scripted};
 use super::secret::ApiKey;
@@ -66,11 +68,21 @@ fn ready(
     env: Env<'_>,
 ) -> Result<Provider, (&'static str, Message)> {
     match config {
-        ProviderConfig::Openai(config) => http(config, base_dir, env, |key| {
-            let url = endpoint(&config.base_url, "chat/completions")?;
-            let dialect = config.dialect.unwrap_or_else(|| Dialect::of(&url));
-            Ok(Box::new(OpenAi::new(url, key, dialect)?))
-        }),
+        ProviderConfig::Openai(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(OpenAi::new(config, key)?)))
+        }
+        ProviderConfig::Anthropic(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(Anthropic::new(config, key)?)))
+        }
+        ProviderConfig::Gemini(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(Gemini::new(config, key)?)))
+        }
+        ProviderConfig::Ollama(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(Ollama::new(config, key)?)))
+        }
+        ProviderConfig::Cloudflare(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(Cloudflare::new(config, key)?)))
+        }
         ProviderConfig::Scripted(config) => {
             let field = if config.rules.is_some() { "rules" } else { "rules_inline" };
             Scripted::read(config, base_dir).map(Provider::Scripted).map_err(|message| (field, message))

@@ -43,7 +43,11 @@ pub(super) fn in_success(head: &HttpHead, error: &Value) -> Failure {
 
 /// The failure that a status and these words mean. It has no excerpt: whoever read the body adds it.
 pub(super) fn classified(head: &HttpHead, status: u16, said: &Said) -> Failure {
-    let kind = kind(status, said);
+    of_kind(head, kind(status, said), said)
+}
+
+/// The failure of an error of this kind.
+pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, said: &Said) -> Failure {
     let delay = said.delay.or_else(|| retry_after::delay(&head.headers, &said.message, head.received));
     let should_retry = head.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     let retryable = match should_retry.map(str::trim) {
@@ -58,7 +62,8 @@ pub(super) fn classified(head: &HttpHead, status: u16, said: &Said) -> Failure {
         .with_http(HttpDetail { retry_after_ms, ..head.seen() })
 }
 
-fn kind(status: u16, said: &Said) -> AiErrorKind {
+/// What a status and these words mean.
+pub(super) fn kind(status: u16, said: &Said) -> AiErrorKind {
     by_words(said).or_else(|| by_message(status, said)).unwrap_or_else(|| by_status(status))
 }
 
@@ -180,7 +185,7 @@ fn plain(body: &[u8]) -> String {
 }
 
 /// An HTML page for people: its title when it has one.
-pub(super) fn html(text: &str) -> String {
+fn html(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let title = lower.find("<title").and_then(|at| {
         let start = at + lower[at..].find('>')? + 1;
@@ -190,5 +195,24 @@ pub(super) fn html(text: &str) -> String {
     match title.filter(|title| !title.is_empty()) {
         Some(title) => format!("an HTML page ({})", title.chars().take(100).collect::<String>()),
         None => "an HTML page".to_owned(),
+    }
+}
+
+/// What the body of a success is that is not the JSON it should be.
+pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    if text.starts_with('<') {
+        return format!("it answered with {} instead of JSON", html(text));
+    }
+    if text.starts_with("data:") || text.starts_with("event:") {
+        return "it answered with a stream that nobody asked for".to_owned();
+    }
+    match error.classify() {
+        serde_json::error::Category::Eof => {
+            format!("its answer is JSON that ends early, after {} bytes", body.len())
+        }
+        serde_json::error::Category::Data => format!("its answer is JSON of another shape: {error}"),
+        _ => format!("its answer is not JSON: {error}"),
     }
 }

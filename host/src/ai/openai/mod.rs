@@ -13,6 +13,7 @@ use url::Url;
 pub use dialect::Dialect;
 
 use super::answer::Answer;
+use super::config::{OpenAiConfig, endpoint};
 use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
 use super::said;
 use super::secret::ApiKey;
@@ -21,15 +22,21 @@ use crate::message::Message;
 /// One endpoint, ready to be called.
 #[derive(Debug)]
 pub(super) struct OpenAi {
-    /// The whole address of the endpoint.
+    /// The whole address of the endpoint, but for what the dialect adds for a model.
     url: Url,
     headers: HeaderMap,
     dialect: Dialect,
 }
 
 impl OpenAi {
-    pub(super) fn new(url: Url, key: &ApiKey, dialect: Dialect) -> Result<Self, Message> {
-        let (name, prefix) = dialect.key_header();
+    pub(super) fn new(config: &OpenAiConfig, key: &ApiKey) -> Result<Self, Message> {
+        let mut url = endpoint(&config.base_url, "chat/completions")?;
+        let dialect = config.dialect.unwrap_or_else(|| Dialect::of(&url));
+        let has_version = url.query_pairs().any(|(name, _)| name == "api-version");
+        if let Some(version) = config.api_version.as_deref().filter(|_| !has_version) {
+            url.query_pairs_mut().append_pair("api-version", version.trim());
+        }
+        let (name, prefix) = dialect.row().key;
         let headers = key.header(prefix)?.map(|value| (name, value)).into_iter().collect();
         Ok(OpenAi { url, headers, dialect })
     }
@@ -48,7 +55,7 @@ impl Adapter for OpenAi {
 
     fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
         HttpRequest {
-            url: self.url.clone(),
+            url: self.dialect.url(&self.url, prompt.model),
             headers: self.headers.clone(),
             body: request::body(prompt, self.dialect),
         }

@@ -64,7 +64,7 @@ impl From<Tokens> for Usage {
 /// The whole body of a success.
 pub(super) fn decode(http: &HttpReply) -> Result<Answer, Failure> {
     let answer: Whole = serde_json::from_slice(&http.body)
-        .map_err(|error| Failure::new(AiErrorKind::Protocol, not_json(&http.body, &error)))?;
+        .map_err(|error| Failure::new(AiErrorKind::Protocol, said::not_json(&http.body, &error)))?;
     if let Some(error) = answer.error.as_ref().filter(|error| !error.is_null()) {
         return Err(said::in_success(&http.head, error));
     }
@@ -101,23 +101,5 @@ pub(super) fn texts(said: Said) -> (String, Option<String>) {
             let text = parts.iter().filter_map(|part| part.text.as_deref()).collect();
             (text, said.refusal.or_else(|| parts.into_iter().find_map(|part| part.refusal)))
         }
-    }
-}
-
-fn not_json(body: &[u8], error: &serde_json::Error) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    if text.starts_with('<') {
-        return format!("it answered with {} instead of JSON", said::html(text));
-    }
-    if text.starts_with("data:") || text.starts_with("event:") {
-        return "it answered with a stream that nobody asked for".to_owned();
-    }
-    match error.classify() {
-        serde_json::error::Category::Eof => {
-            format!("its answer is JSON that ends early, after {} bytes", body.len())
-        }
-        serde_json::error::Category::Data => format!("its answer is JSON of another shape: {error}"),
-        _ => format!("its answer is not JSON: {error}"),
     }
 }
