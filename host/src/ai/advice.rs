@@ -68,7 +68,9 @@ fn what_next(place: &Place<'_>, failure: &Failure) -> String {
         }
         AiErrorKind::NotFound if failure.http.is_none() => "nothing was sent".to_owned(),
         AiErrorKind::NotFound if at.kind() == "ollama" => {
-            format!("fetch it with `ollama pull {model}`, or check the model in {route_key} and base_url of {keys}")
+            format!(
+                "fetch it with `ollama pull {model}`, or check the model in {route_key} and base_url of {keys}"
+            )
         }
         AiErrorKind::NotFound => {
             format!("check the model in {route_key} and base_url of {keys} (many end in /v1)")

@@ -88,6 +88,8 @@ fn by_words(said: &Said) -> Option<AiErrorKind> {
                 AiErrorKind::Overloaded
             }
             "timeout_error" => AiErrorKind::Timeout,
+            // Groq checks JSON mode itself.
+            "json_validate_failed" => AiErrorKind::Malformed,
             _ => return None,
         })
     })

@@ -22,7 +22,10 @@ pub(super) fn failure(head: &HttpHead, body: &[u8]) -> Failure {
     let mut said = said::read(body);
     said.delay = retry_after::delay(&head.headers, &said.message, head.received)
         .or_else(|| reset(&head.headers, head.received));
-    let mut failure = said::of_kind(head, kind(head.status, &said), &said).of_answer(head, body);
+    // Inside a success only the error itself can tell a status.
+    let status = said.number.filter(|number| head.status < 300 && (400..=599).contains(number));
+    let kind = kind(status.unwrap_or(head.status), &said);
+    let mut failure = said::of_kind(head, kind, &said).of_answer(head, body);
     if let Some(http) = failure.http.as_mut().filter(|http| http.request_id.is_none()) {
         http.request_id = serde_json::from_slice::<Envelope>(body).unwrap_or_default().request_id;
     }

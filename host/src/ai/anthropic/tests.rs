@@ -17,7 +17,8 @@ fn anthropic(config: &str) -> Anthropic {
 }
 
 fn error(kind: &str, message: &str) -> String {
-    json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_body"}).to_string()
+    json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_body"})
+        .to_string()
 }
 
 #[test]
@@ -40,15 +41,57 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row("bad key", 401, error("authentication_error", "invalid x-api-key"), Auth, "api_key_env"),
         row("not allowed", 403, error("permission_error", "no access"), Permission, "no access"),
         row("no credit, 402", 402, error("billing_error", "pay first"), QuotaExhausted, "add credit"),
-        row("no credit, 400", 400, invalid("Your credit balance is too low to access the API"), QuotaExhausted, "balance"),
-        row("spend limit", 400, invalid("You have reached your specified API usage limits."), QuotaExhausted, "usage limits"),
+        row(
+            "no credit, 400",
+            400,
+            invalid("Your credit balance is too low to access the API"),
+            QuotaExhausted,
+            "balance",
+        ),
+        row(
+            "spend limit",
+            400,
+            invalid("You have reached your specified API usage limits."),
+            QuotaExhausted,
+            "usage limits",
+        ),
         row("unknown model", 404, error("not_found_error", "model: m"), NotFound, "model: m"),
-        row("prompt too long", 400, invalid("prompt is too long: 210000 tokens > 200000 maximum"), ContextTooLong, "larger window"),
-        row("prompt and reply too long", 400, invalid("input length and `max_tokens` exceed context limit: 1 + 2 > 2"), ContextTooLong, "exceed"),
-        row("body too large", 413, error("request_too_large", "Request exceeds the maximum size"), ContextTooLong, "shorten"),
-        row("body too large, no JSON", 413, "<html><title>413 Payload Too Large</title>".to_owned(), ContextTooLong, "413 Payload"),
+        row(
+            "prompt too long",
+            400,
+            invalid("prompt is too long: 210000 tokens > 200000 maximum"),
+            ContextTooLong,
+            "larger window",
+        ),
+        row(
+            "prompt and reply too long",
+            400,
+            invalid("input length and `max_tokens` exceed context limit: 1 + 2 > 2"),
+            ContextTooLong,
+            "exceed",
+        ),
+        row(
+            "body too large",
+            413,
+            error("request_too_large", "Request exceeds the maximum size"),
+            ContextTooLong,
+            "shorten",
+        ),
+        row(
+            "body too large, no JSON",
+            413,
+            "<html><title>413 Payload Too Large</title>".to_owned(),
+            ContextTooLong,
+            "413 Payload",
+        ),
         row("bad parameter", 400, invalid("temperature: must be at most 1"), InvalidRequest, "temperature"),
-        row("filtered", 400, invalid("Output blocked by content filtering policy"), ContentFiltered, "filtering"),
+        row(
+            "filtered",
+            400,
+            invalid("Output blocked by content filtering policy"),
+            ContentFiltered,
+            "filtering",
+        ),
         row("rate limit", 429, error("rate_limit_error", "too many input tokens"), RateLimited, "try again"),
         row("server error", 500, error("api_error", "Internal server error"), Overloaded, "try again"),
         row("time-out", 504, error("timeout_error", "Request timed out"), Timeout, "call_ms"),
@@ -57,7 +100,11 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row("no body", 529, String::new(), Overloaded, "another provider"),
         row("HTML", 502, "<title>Bad gateway</title>".to_owned(), Overloaded, "Bad gateway"),
         row("error in a 200", 200, error("overloaded_error", "Overloaded"), Overloaded, "Overloaded"),
-        Row { id: Some("req_body"), headers: &[], ..row("id in the body", 529, error("overloaded_error", "x"), Overloaded, "x") },
+        Row {
+            id: Some("req_body"),
+            headers: &[],
+            ..row("id in the body", 529, error("overloaded_error", "x"), Overloaded, "x")
+        },
         Row {
             headers: &[("request-id", "req_1"), ("retry-after", "7")],
             wait_ms: Some(7000),
@@ -72,7 +119,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
                 ("anthropic-ratelimit-tokens-reset", "2027-01-15T08:00:30Z"),
             ],
             wait_ms: Some(30_000),
-            ..row("wait by the reset of what is used up", 429, error("rate_limit_error", "x"), RateLimited, "30.0 s")
+            ..row(
+                "wait by the reset of what is used up",
+                429,
+                error("rate_limit_error", "x"),
+                RateLimited,
+                "30.0 s",
+            )
         },
         Row {
             headers: &[("request-id", "req_1"), ("x-should-retry", "false")],
@@ -158,17 +211,29 @@ fn a_stream_means_the_same_however_it_is_cut() {
     let ping = || ("ping", json!({}));
     let start = || {
         let usage = json!({"input_tokens": 11, "cache_read_input_tokens": 4, "output_tokens": 1});
-        ("message_start", json!({"message": {"id": "msg_1", "model": "m-2026", "content": [], "usage": usage}}))
+        (
+            "message_start",
+            json!({"message": {"id": "msg_1", "model": "m-2026", "content": [], "usage": usage}}),
+        )
     };
     let block = |block: Value| ("content_block_start", json!({"index": 0, "content_block": block}));
-    let text = |text: &str| ("content_block_delta", json!({"index": 0, "delta": {"type": "text_delta", "text": text}}));
-    let input = |json: &str| {
-        ("content_block_delta", json!({"index": 0, "delta": {"type": "input_json_delta", "partial_json": json}}))
+    let text = |text: &str| {
+        ("content_block_delta", json!({"index": 0, "delta": {"type": "text_delta", "text": text}}))
     };
-    let stop = |reason: &str| ("message_delta", json!({"delta": {"stop_reason": reason}, "usage": {"output_tokens": 7}}));
+    let input = |json: &str| {
+        (
+            "content_block_delta",
+            json!({"index": 0, "delta": {"type": "input_json_delta", "partial_json": json}}),
+        )
+    };
+    let stop = |reason: &str| {
+        ("message_delta", json!({"delta": {"stop_reason": reason}, "usage": {"output_tokens": 7}}))
+    };
     let end = || ("message_stop", json!({}));
     let new = || ("something_new", json!({"of": ["any", {"shape": 1}]}));
-    let new_delta = || ("content_block_delta", json!({"index": 0, "delta": {"type": "signature_delta", "signature": "x"}}));
+    let new_delta = || {
+        ("content_block_delta", json!({"index": 0, "delta": {"type": "signature_delta", "signature": "x"}}))
+    };
     let overloaded = || ("error", json!({"error": {"type": "overloaded_error", "message": "Overloaded"}}));
     let begin = || block(json!({"type": "text", "text": ""}));
     let tool = || block(json!({"type": "tool_use", "id": "t", "name": "reply", "input": {}}));
@@ -177,7 +242,18 @@ fn a_stream_means_the_same_however_it_is_cut() {
     let rows = [
         row(
             "text, pings and news",
-            &[ping(), start(), begin(), ping(), text("Grü"), new(), new_delta(), text("ße 🌍"), stop("end_turn"), end()],
+            &[
+                ping(),
+                start(),
+                begin(),
+                ping(),
+                text("Grü"),
+                new(),
+                new_delta(),
+                text("ße 🌍"),
+                stop("end_turn"),
+                end(),
+            ],
             whole,
         ),
         row(
@@ -200,7 +276,10 @@ fn a_stream_means_the_same_however_it_is_cut() {
         },
         Streamed {
             name: "an error of a proxy",
-            body: format!("{}data: {{\"error\": {{\"message\": \"slow down\", \"code\": 429}}}}\n\n", sse(&[start()])),
+            body: format!(
+                "{}data: {{\"error\": {{\"message\": \"slow down\", \"code\": 429}}}}\n\n",
+                sse(&[start()])
+            ),
             becomes: Err(RateLimited),
         },
         Streamed {
@@ -248,7 +327,10 @@ fn the_request_has_what_the_api_wants() {
 fn e8_structured_output_is_the_mode_that_the_configuration_names() {
     let wanted = plain_schema();
     let (_, _, body) = sent(&anthropic(""), &ask(schema(&wanted)));
-    assert_eq!((&body["tools"][0]["input_schema"], &body["tool_choice"]["name"]), (&wanted, &body["tools"][0]["name"]));
+    assert_eq!(
+        (&body["tools"][0]["input_schema"], &body["tool_choice"]["name"]),
+        (&wanted, &body["tools"][0]["name"])
+    );
     assert_eq!((&body["tool_choice"]["type"], &body["system"]), (&json!("tool"), &json!("You write.")));
     let (_, _, body) = sent(&anthropic("structured_output = \"schema\""), &ask(schema(&wanted)));
     assert_eq!(body["output_config"]["format"], json!({"type": "json_schema", "schema": wanted}));

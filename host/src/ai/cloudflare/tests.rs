@@ -8,7 +8,8 @@ use super::super::error::AiErrorKind::{self, *};
 use super::super::provider::{Adapter, Prompt};
 use super::super::request::Format;
 use super::super::testing::{
-    Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent, sent_with, tokens, whole,
+    Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent, sent_with,
+    tokens, whole,
 };
 use super::Cloudflare;
 
@@ -17,7 +18,8 @@ fn cloudflare() -> Cloudflare {
 }
 
 fn error(code: Value, message: &str) -> String {
-    json!({"result": null, "success": false, "errors": [{"code": code, "message": message}], "messages": []}).to_string()
+    json!({"result": null, "success": false, "errors": [{"code": code, "message": message}], "messages": []})
+        .to_string()
 }
 
 #[test]
@@ -41,7 +43,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row(400, 6003, "Invalid request headers", Auth, "headers"),
         row(400, 5007, "No such model @cf/x/y or task", NotFound, "No such model"),
         row(404, 3042, "The model name is invalid", NotFound, "name is invalid"),
-        row(404, 7003, "Could not route to /accounts/x, perhaps your object identifier is invalid?", NotFound, "Could not route"),
+        row(
+            404,
+            7003,
+            "Could not route to /accounts/x, perhaps your object identifier is invalid?",
+            NotFound,
+            "Could not route",
+        ),
         row(400, 7000, "No route for that URI", NotFound, "No route for"),
         row(400, 7009, "nothing there", NotFound, "nothing there"),
         row(400, 5006, "Error: oneOf at '/' not met", InvalidRequest, "oneOf"),
@@ -53,7 +61,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row(413, 3006, "Request is too large", ContextTooLong, "Request is too large"),
         row(408, 3007, "Request timeout", Timeout, "Request timeout"),
         row(408, 3008, "Request was aborted", Timeout, "aborted"),
-        row(429, 3036, "You have used up your daily free allocation of 10,000 neurons.", QuotaExhausted, "10,000 neurons"),
+        row(
+            429,
+            3036,
+            "You have used up your daily free allocation of 10,000 neurons.",
+            QuotaExhausted,
+            "10,000 neurons",
+        ),
         row(429, 4006, "you have used up your daily free allocation", QuotaExhausted, "daily free"),
         row(429, 3040, "Capacity temporarily exceeded, please try again.", Overloaded, "Capacity"),
         row(429, 971, "Please wait and consider throttling your request speed", RateLimited, "throttling"),
@@ -62,8 +76,14 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row(500, 3043, "Internal server error", Overloaded, "Internal"),
         row(200, 3040, "AiError: out of capacity", Overloaded, "out of capacity"),
         Row { body: error(json!("10000"), "x"), ..row(400, 0, "", Auth, "its key") },
-        Row { body: error(Value::Null, "AiError: 3040: try again later"), ..row(429, 0, "", Overloaded, "3040") },
-        Row { body: "<title>524: A timeout occurred</title>".to_owned(), ..row(524, 0, "", Timeout, "A timeout occurred") },
+        Row {
+            body: error(Value::Null, "AiError: 3040: try again later"),
+            ..row(429, 0, "", Overloaded, "3040")
+        },
+        Row {
+            body: "<title>524: A timeout occurred</title>".to_owned(),
+            ..row(524, 0, "", Timeout, "A timeout occurred")
+        },
         Row { body: String::new(), ..row(503, 0, "", Overloaded, "another provider") },
     ];
     for row in rows {
@@ -74,18 +94,25 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
 #[test]
 fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     let at = cloudflare();
-    let answer = |result: Value| json!({"result": result, "success": true, "errors": [], "messages": []}).to_string();
+    let answer =
+        |result: Value| json!({"result": result, "success": true, "errors": [], "messages": []}).to_string();
     let usage = || json!({"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18});
     for (result, content) in [
         (json!({"response": "hello", "usage": usage(), "tool_calls": []}), "hello"),
         (json!({"response": {"b": 1, "a": 2}, "usage": usage()}), r#"{"b":1,"a":2}"#),
-        (json!({"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}], "usage": usage()}), "hello"),
+        (
+            json!({"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}], "usage": usage()}),
+            "hello",
+        ),
     ] {
         let reply = whole(&at, 200, &[], answer(result)).unwrap();
         assert_eq!((reply.content.as_str(), reply.usage), (content, tokens(11, 7)));
     }
     for (body, kind) in [
-        (answer(json!({"choices": [{"message": {"content": "half"}, "finish_reason": "length"}]})), Truncated),
+        (
+            answer(json!({"choices": [{"message": {"content": "half"}, "finish_reason": "length"}]})),
+            Truncated,
+        ),
         (answer(json!({"response": ""})), Empty),
         (answer(json!({"response": null, "usage": usage()})), Empty),
         (answer(Value::Null), Protocol),
@@ -107,8 +134,11 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
 fn a_stream_means_the_same_however_it_is_cut() {
     let at = cloudflare();
     let said = |text: &str| json!({"response": text, "p": "abc"}).to_string();
-    let usage = || json!({"response": "", "usage": {"prompt_tokens": 11, "completion_tokens": 7}}).to_string();
-    let choice = |text: &str, finish: Value| json!({"choices": [{"delta": {"content": text}, "finish_reason": finish}]}).to_string();
+    let usage =
+        || json!({"response": "", "usage": {"prompt_tokens": 11, "completion_tokens": 7}}).to_string();
+    let choice = |text: &str, finish: Value| {
+        json!({"choices": [{"delta": {"content": text}, "finish_reason": finish}]}).to_string()
+    };
     let done = || "[DONE]".to_owned();
     let row = |name, events: &[String], becomes| Streamed {
         name,
@@ -118,17 +148,25 @@ fn a_stream_means_the_same_however_it_is_cut() {
     let good = Ok(("Grüße 🌍", FinishReason::Stop, tokens(11, 7)));
     for row in [
         row("parts", &[said("Grü"), said("ße 🌍"), usage(), done()], good),
+        row("choices", &[choice("Grü", Value::Null), choice("ße 🌍", json!("stop")), usage(), done()], good),
         row(
-            "choices",
-            &[choice("Grü", Value::Null), choice("ße 🌍", json!("stop")), usage(), done()],
-            good,
+            "numbers",
+            &[json!({"response": 42}).to_string(), done()],
+            Ok(("42", FinishReason::Stop, Usage::default())),
         ),
-        row("numbers", &[json!({"response": 42}).to_string(), done()], Ok(("42", FinishReason::Stop, Usage::default()))),
         row("cut", &[choice("half", json!("length")), done()], Err(Truncated)),
         row("empty", &[usage(), done()], Err(Empty)),
         row("no final marker", &[said("so far")], Err(Connection)),
-        row("error in the middle", &[said("so far"), error(json!(3040), "Capacity temporarily exceeded")], Err(Overloaded)),
-        row("plain error", &[json!({"error": "AiError: 3036: daily free allocation"}).to_string()], Err(QuotaExhausted)),
+        row(
+            "error in the middle",
+            &[said("so far"), error(json!(3040), "Capacity temporarily exceeded")],
+            Err(Overloaded),
+        ),
+        row(
+            "plain error",
+            &[json!({"error": "AiError: 3036: daily free allocation"}).to_string()],
+            Err(QuotaExhausted),
+        ),
         row("of another kind", &[json!({"hello": "world"}).to_string()], Err(Protocol)),
         row("no JSON", &["{oops".to_owned(), done()], Err(Protocol)),
     ] {
@@ -155,7 +193,11 @@ fn e8_the_request_has_what_the_api_wants() {
     let wanted = plain_schema();
     let (_, _, body) = sent_with(&at, &ask(schema(&wanted)), None, None);
     assert_eq!(body["response_format"], json!({"type": "json_schema", "json_schema": wanted}));
-    assert_eq!((&body["stream"], &body["max_tokens"]), (&json!(false), &json!(4096)), "JSON mode does not stream");
+    assert_eq!(
+        (&body["stream"], &body["max_tokens"]),
+        (&json!(false), &json!(4096)),
+        "JSON mode does not stream"
+    );
     let request = ask(Format::Text);
     let model = "@cf/meta/llama-3.1-8b-instruct";
     let built = at.build(&Prompt { request: &request, model, max_output_tokens: None, temperature: None });

@@ -43,31 +43,142 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         ])
     };
     let none = || json!([]);
-    let bad_key = || error(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", reason("API_KEY_INVALID"));
+    let bad_key = || {
+        error(
+            400,
+            "INVALID_ARGUMENT",
+            "API key not valid. Please pass a valid API key.",
+            reason("API_KEY_INVALID"),
+        )
+    };
     let minute = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier";
     let day = "GenerateRequestsPerDayPerProjectPerModel-FreeTier";
     let rows = [
         row("bad key", 400, bad_key(), Auth, "api_key_env"),
         row("bad key in a list", 400, format!("[{}]", bad_key()), Auth, "not valid"),
-        row("bad key, no details", 400, error(400, "INVALID_ARGUMENT", "API key not valid.", Value::Null), Auth, "not valid"),
+        row(
+            "bad key, no details",
+            400,
+            error(400, "INVALID_ARGUMENT", "API key not valid.", Value::Null),
+            Auth,
+            "not valid",
+        ),
         row("no key", 401, error(401, "UNAUTHENTICATED", "no credentials", none()), Auth, "no credentials"),
-        row("no permission", 403, error(403, "PERMISSION_DENIED", "not for you", none()), Permission, "not for you"),
-        row("service off", 403, error(403, "PERMISSION_DENIED", "enable it", reason("SERVICE_DISABLED")), Permission, "enable it"),
-        row("country", 400, error(400, "FAILED_PRECONDITION", "User location is not supported", none()), Permission, "location"),
-        row("billing", 400, error(400, "FAILED_PRECONDITION", "Please enable billing", none()), QuotaExhausted, "billing"),
-        row("unknown model", 404, error(404, "NOT_FOUND", "models/m is not found for API version v1beta", none()), NotFound, "v1beta"),
-        row("bad parameter", 400, error(400, "INVALID_ARGUMENT", "temperature must be", none()), InvalidRequest, "temperature"),
-        row("prompt too long", 400, error(400, "INVALID_ARGUMENT", "The input token count (2000000) exceeds the maximum number of tokens allowed (1048576).", none()), ContextTooLong, "2000000"),
-        Row { wait_ms: Some(47_000), ..row("rate", 429, error(429, "RESOURCE_EXHAUSTED", "Please retry in 46.9s.", quota(minute, "47s")), RateLimited, "47.0 s") },
-        Row { wait_ms: Some(46_900), ..row("rate, no details", 429, error(429, "RESOURCE_EXHAUSTED", "Please retry in 46.9s.", none()), RateLimited, "46.9 s") },
-        Row { wait_ms: Some(47_000), ..row("quota of the day", 429, error(429, "RESOURCE_EXHAUSTED", "quota", quota(day, "47s")), QuotaExhausted, "waiting does not help") },
-        row("quota of nothing", 429, error(429, "RESOURCE_EXHAUSTED", "Quota exceeded for metric: x, limit: 0, model: m", none()), QuotaExhausted, "limit: 0"),
+        row(
+            "no permission",
+            403,
+            error(403, "PERMISSION_DENIED", "not for you", none()),
+            Permission,
+            "not for you",
+        ),
+        row(
+            "service off",
+            403,
+            error(403, "PERMISSION_DENIED", "enable it", reason("SERVICE_DISABLED")),
+            Permission,
+            "enable it",
+        ),
+        row(
+            "country",
+            400,
+            error(400, "FAILED_PRECONDITION", "User location is not supported", none()),
+            Permission,
+            "location",
+        ),
+        row(
+            "billing",
+            400,
+            error(400, "FAILED_PRECONDITION", "Please enable billing", none()),
+            QuotaExhausted,
+            "billing",
+        ),
+        row(
+            "unknown model",
+            404,
+            error(404, "NOT_FOUND", "models/m is not found for API version v1beta", none()),
+            NotFound,
+            "v1beta",
+        ),
+        row(
+            "bad parameter",
+            400,
+            error(400, "INVALID_ARGUMENT", "temperature must be", none()),
+            InvalidRequest,
+            "temperature",
+        ),
+        row(
+            "prompt too long",
+            400,
+            error(
+                400,
+                "INVALID_ARGUMENT",
+                "The input token count (2000000) exceeds the maximum number of tokens allowed (1048576).",
+                none(),
+            ),
+            ContextTooLong,
+            "2000000",
+        ),
+        Row {
+            wait_ms: Some(47_000),
+            ..row(
+                "rate",
+                429,
+                error(429, "RESOURCE_EXHAUSTED", "Please retry in 46.9s.", quota(minute, "47s")),
+                RateLimited,
+                "47.0 s",
+            )
+        },
+        Row {
+            wait_ms: Some(46_900),
+            ..row(
+                "rate, no details",
+                429,
+                error(429, "RESOURCE_EXHAUSTED", "Please retry in 46.9s.", none()),
+                RateLimited,
+                "46.9 s",
+            )
+        },
+        Row {
+            wait_ms: Some(47_000),
+            ..row(
+                "quota of the day",
+                429,
+                error(429, "RESOURCE_EXHAUSTED", "quota", quota(day, "47s")),
+                QuotaExhausted,
+                "waiting does not help",
+            )
+        },
+        row(
+            "quota of nothing",
+            429,
+            error(429, "RESOURCE_EXHAUSTED", "Quota exceeded for metric: x, limit: 0, model: m", none()),
+            QuotaExhausted,
+            "limit: 0",
+        ),
         row("rate, nothing said", 429, String::new(), RateLimited, "try again later"),
         row("internal", 500, error(500, "INTERNAL", "An internal error", none()), Overloaded, "internal"),
-        row("overloaded", 503, error(503, "UNAVAILABLE", "The model is overloaded.", none()), Overloaded, "overloaded"),
-        row("deadline", 504, error(504, "DEADLINE_EXCEEDED", "Deadline expired", none()), Timeout, "Deadline"),
+        row(
+            "overloaded",
+            503,
+            error(503, "UNAVAILABLE", "The model is overloaded.", none()),
+            Overloaded,
+            "overloaded",
+        ),
+        row(
+            "deadline",
+            504,
+            error(504, "DEADLINE_EXCEEDED", "Deadline expired", none()),
+            Timeout,
+            "Deadline",
+        ),
         row("HTML", 502, "<html><title>Error 502</title></html>".to_owned(), Overloaded, "Error 502"),
-        row("an error in a 200", 200, error(503, "UNAVAILABLE", "overloaded", none()), Overloaded, "overloaded"),
+        row(
+            "an error in a 200",
+            200,
+            error(503, "UNAVAILABLE", "overloaded", none()),
+            Overloaded,
+            "overloaded",
+        ),
     ];
     for row in rows {
         row.check(&at);
@@ -95,7 +206,10 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
         (json!([part(Some("hel"), None), part(Some("lo"), Some("STOP"))]), FinishReason::Stop),
     ] {
         let reply = whole(&at, 200, &[("retry-after", "9")], answer.to_string()).unwrap();
-        assert_eq!((reply.content.as_str(), reply.finish_reason, reply.usage), ("hello", finish, tokens(11, 7)));
+        assert_eq!(
+            (reply.content.as_str(), reply.finish_reason, reply.usage),
+            ("hello", finish, tokens(11, 7))
+        );
         assert_eq!(reply.model.as_deref(), Some("m-2026"));
     }
     let blocked = json!({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 4}});
@@ -103,7 +217,11 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
         (part(None, Some("SAFETY")).to_string(), ContentFiltered, "the reply was blocked (SAFETY)"),
         (part(Some("so"), Some("RECITATION")).to_string(), ContentFiltered, "RECITATION"),
         (blocked.to_string(), ContentFiltered, "the prompt was blocked (PROHIBITED_CONTENT)"),
-        (part(None, Some("MAX_TOKENS")).to_string(), Truncated, "after 7 tokens, all of them spent before the reply began"),
+        (
+            part(None, Some("MAX_TOKENS")).to_string(),
+            Truncated,
+            "after 7 tokens, all of them spent before the reply began",
+        ),
         (part(Some("half"), Some("MAX_TOKENS")).to_string(), Truncated, "after 7 tokens"),
         (part(None, Some("STOP")).to_string(), Empty, ""),
         (part(None, Some("MALFORMED_FUNCTION_CALL")).to_string(), Empty, "MALFORMED_FUNCTION_CALL"),
@@ -134,16 +252,28 @@ fn a_stream_means_the_same_however_it_is_cut() {
     let row = |name, parts: &[Value], becomes| Streamed { name, body: sse(parts), becomes };
     let good = Ok(("Grüße 🌍", FinishReason::Stop, tokens(11, 7)));
     for row in [
-        row("parts", &[only("m"), part(Some("Grü"), None), part(Some("ße 🌍"), None), part(None, Some("STOP"))], good),
+        row(
+            "parts",
+            &[only("m"), part(Some("Grü"), None), part(Some("ße 🌍"), None), part(None, Some("STOP"))],
+            good,
+        ),
         row("cut", &[part(Some("half"), Some("MAX_TOKENS"))], Err(Truncated)),
         row("thinking used the budget", &[part(None, Some("MAX_TOKENS"))], Err(Truncated)),
-        row("blocked on its way", &[part(Some("so"), None), part(None, Some("SAFETY"))], Err(ContentFiltered)),
+        row(
+            "blocked on its way",
+            &[part(Some("so"), None), part(None, Some("SAFETY"))],
+            Err(ContentFiltered),
+        ),
         row("prompt blocked", &[blocked()], Err(ContentFiltered)),
         row("error in the middle", &[part(Some("so"), None), error()], Err(Overloaded)),
         row("error in a list", &[json!([error()])], Err(Overloaded)),
         row("no reason to finish", &[part(Some("so"), None)], Err(Connection)),
         row("of another kind", &[json!({"hello": "world"})], Err(Protocol)),
-        Streamed { name: "no JSON", body: "data: {\"candidates\": oops}\n\n".to_owned(), becomes: Err(Protocol) },
+        Streamed {
+            name: "no JSON",
+            body: "data: {\"candidates\": oops}\n\n".to_owned(),
+            becomes: Err(Protocol),
+        },
         Streamed {
             name: "no blank line at the end",
             body: sse(&[part(Some("x"), Some("STOP"))]).trim_end().to_owned(),
@@ -159,7 +289,10 @@ fn the_request_has_what_the_api_wants_and_no_key_in_its_url() {
     let at = gemini("");
     let (url, headers, body) = sent(&at, &ask(Format::Text));
     let url = url.replace("%3A", ":");
-    assert_eq!(url, "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse");
+    assert_eq!(
+        url,
+        "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse"
+    );
     let key = &headers["x-goog-api-key"];
     assert_eq!((key, key.is_sensitive()), (&KEY.parse().unwrap(), true));
     let expected = json!({
@@ -188,7 +321,10 @@ fn e8_structured_output_is_the_mode_that_the_configuration_names() {
     let config = &body["generationConfig"];
     let mut converted = wanted.clone();
     converted.as_object_mut().unwrap().remove("additionalProperties");
-    assert_eq!((&config["responseMimeType"], &config["responseSchema"]), (&json!("application/json"), &converted));
+    assert_eq!(
+        (&config["responseMimeType"], &config["responseSchema"]),
+        (&json!("application/json"), &converted)
+    );
     assert_eq!(body["systemInstruction"]["parts"][0]["text"], "You write.");
     let (_, _, body) = sent(&gemini("structured_output = \"json-schema\""), &ask(schema(&wanted)));
     assert_eq!(body["generationConfig"]["responseJsonSchema"], wanted);
@@ -229,10 +365,7 @@ fn a_schema_is_put_into_the_words_that_the_mode_knows() {
         (json!({"description": "anything"}), None),
         (json!({"$ref": "#"}), None),
         (json!({"$ref": "#/$defs/lost"}), None),
-        (
-            json!({"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}}),
-            None,
-        ),
+        (json!({"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}}}), None),
     ];
     for (from, to) in rows {
         let converted = convert(&from).map(|converted| (converted.schema, converted.whole));

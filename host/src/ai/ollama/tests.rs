@@ -9,7 +9,8 @@ use super::super::error::AiErrorKind::{self, *};
 use super::super::provider::Failure;
 use super::super::request::Format;
 use super::super::testing::{
-    Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent, sent_with, tokens,
+    Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent, sent_with,
+    tokens,
 };
 use super::Ollama;
 
@@ -43,8 +44,21 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row(500, "an error was encountered while running the model", Overloaded, "running the model"),
         row(500, "llama runner process has terminated: exit status 2", Overloaded, "runner"),
         row(502, "cloud model cannot be reached", Overloaded, "cloud model"),
-        row(503, "server busy, please try again. maximum pending requests exceeded", Overloaded, "server busy"),
-        Row { retryable: false, ..row(500, "model requires more system memory (5.0 GiB) than is available (3.9 GiB)", Overloaded, "5.0 GiB") },
+        row(
+            503,
+            "server busy, please try again. maximum pending requests exceeded",
+            Overloaded,
+            "server busy",
+        ),
+        Row {
+            retryable: false,
+            ..row(
+                500,
+                "model requires more system memory (5.0 GiB) than is available (3.9 GiB)",
+                Overloaded,
+                "5.0 GiB",
+            )
+        },
         Row { body: "404 page not found".to_owned(), ..row(404, "", NotFound, "page not found") },
         Row { body: String::new(), ..row(500, "", Overloaded, "try again") },
     ];
@@ -130,7 +144,9 @@ fn e8_the_request_has_what_the_api_wants() {
     let wanted = plain_schema();
     let (_, _, body) = sent(&ollama(""), &ask(schema(&wanted)));
     assert_eq!(body["format"], wanted);
-    assert!(body["messages"][0]["content"].as_str().unwrap().starts_with("You write.\n\nAnswer with one JSON"));
+    assert!(
+        body["messages"][0]["content"].as_str().unwrap().starts_with("You write.\n\nAnswer with one JSON")
+    );
     for base in ["http://h:1", "http://h:1/", "http://h:1/api", "http://h:1/api/chat"] {
         let (url, ..) = sent(&ollama(&format!("base_url = \"{base}\"")), &ask(Format::Text));
         assert_eq!(url, "http://h:1/api/chat", "{base}");

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::super::completion::{FinishReason, Usage};
+use super::super::config::OpenAiConfig;
 use super::super::error::AiErrorKind::{self, *};
 use super::super::json::ReplySchema;
 use super::super::provider::{Failure, HttpHead, HttpReply, Prompt, Reply, StreamDecoder, StreamEvent};
 use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
+use super::super::testing;
 use super::{Dialect, decode, request, stream};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
@@ -54,6 +56,7 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         ("context, in words", 400, json!({"object": "error", "message": "This model's maximum context length is 10 tokens", "type": "BadRequestError", "code": 400}).to_string(), ContextTooLong, false),
         ("Azure filter", 400, json!({"error": {"message": "filtered", "code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}).to_string(), ContentFiltered, false),
         ("Azure inner filter", 400, json!({"error": {"message": "filtered", "code": null, "innererror": {"code": "ResponsibleAIPolicyViolation"}}}).to_string(), ContentFiltered, false),
+        ("JSON mode failed", 400, json!({"error": {"message": "Failed to generate JSON", "type": "invalid_request_error", "code": "json_validate_failed", "failed_generation": ""}}).to_string(), Malformed, true),
         ("plain string", 404, json!({"error": "model 'm' not found"}).to_string(), NotFound, false),
         ("one-element list", 401, json!([{"error": {"message": "no key"}}]).to_string(), Auth, false),
         ("detail", 422, json!({"detail": [{"msg": "field required"}]}).to_string(), InvalidRequest, false),
@@ -500,5 +503,104 @@ proptest::proptest! {
                 assert!(!reply.content.trim().is_empty());
             }
         }
+    }
+}
+
+fn openai_at(config: &str) -> super::OpenAi {
+    testing::adapter(config, |config: &OpenAiConfig, key| super::OpenAi::new(config, key))
+}
+
+#[test]
+fn each_dialect_is_told_what_it_understands() {
+    let strict = testing::plain_schema();
+    // What strict mode does not take.
+    let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let known = [
+        ("https://api.openai.com/v1", Dialect::Openai),
+        ("https://eu.api.openai.com/v1", Dialect::Openai),
+        ("https://n.openai.azure.com", Dialect::Azure),
+        ("https://openrouter.ai/api/v1", Dialect::Openrouter),
+        ("https://api.groq.com/openai/v1", Dialect::Groq),
+        ("https://api.deepseek.com", Dialect::Deepseek),
+        ("https://api.x.ai/v1", Dialect::Xai),
+        ("https://api.mistral.ai/v1", Dialect::Mistral),
+        ("http://127.0.0.1:8000/v1", Dialect::Compatible),
+        ("https://api.openai.com.evil.example/v1", Dialect::Compatible),
+    ];
+    for (base, dialect) in known {
+        assert_eq!(Dialect::of(&Url::parse(base).unwrap()), dialect, "{base}");
+    }
+    let both = ("json_schema", "json_object", "json_object");
+    let object = ("json_object", "json_object", "json_object");
+    let schema = ("json_schema", "json_schema", "");
+    // Its name, limit, seed, what it is asked for (strict schema, open schema, any JSON), stream with JSON, stream options.
+    let rows = [
+        ("openai", "max_completion_tokens", "seed", both, true, true),
+        ("azure", "max_completion_tokens", "seed", both, true, true),
+        ("openrouter", "max_tokens", "seed", both, true, true),
+        ("groq", "max_completion_tokens", "seed", object, false, true),
+        ("deepseek", "max_tokens", "", object, true, true),
+        ("xai", "max_completion_tokens", "seed", both, true, true),
+        ("mistral", "max_tokens", "random_seed", both, true, false),
+        ("vllm", "max_tokens", "seed", both, true, true),
+        ("llamacpp", "max_tokens", "seed", both, true, true),
+        ("lmstudio", "max_tokens", "seed", schema, true, true),
+        ("litellm", "max_tokens", "seed", both, true, true),
+        ("ollama", "max_tokens", "seed", both, true, true),
+        ("compatible", "max_tokens", "seed", both, true, true),
+    ];
+    for (name, limit, seed, modes, json_streams, options) in rows {
+        let at = openai_at(&format!("base_url = \"http://h/v1\"\ndialect = \"{name}\""));
+        let (url, headers, text) = testing::sent(&at, &ask(Format::Text));
+        assert_eq!(url, "http://h/v1/chat/completions", "{name}");
+        let key = if name == "azure" { &headers["api-key"] } else { &headers["authorization"] };
+        let expected =
+            if name == "azure" { testing::KEY.to_owned() } else { format!("Bearer {}", testing::KEY) };
+        assert_eq!((key.to_str().unwrap(), key.is_sensitive()), (expected.as_str(), true), "{name}");
+        for field in ["max_tokens", "max_completion_tokens"] {
+            assert_eq!(text.get(field).is_some(), field == limit, "{name}: {field}");
+        }
+        for field in ["seed", "random_seed"] {
+            assert_eq!(text.get(field).is_some(), field == seed, "{name}: {field}");
+        }
+        assert_eq!((text["stream"] == true, text.get("stream_options").is_some()), (true, options), "{name}");
+        let formats =
+            [(testing::schema(&strict), modes.0), (testing::schema(&open), modes.1), (Format::Json, modes.2)];
+        for (format, mode) in formats {
+            let (_, _, body) = testing::sent(&at, &ask(format));
+            let kind = body.pointer("/response_format/type").and_then(Value::as_str).unwrap_or_default();
+            assert_eq!(kind, mode, "{name}: {body}");
+            assert_eq!(body["stream"], mode.is_empty() || json_streams, "{name}");
+            assert!(body["stream"] == true || body.get("stream_options").is_none(), "{name}");
+            let told = body["messages"][0]["content"].as_str().unwrap().contains("JSON value");
+            let promised = kind == "json_schema" && body["response_format"]["json_schema"]["strict"] == true;
+            assert_eq!(told, !promised, "{name}: what the mode does not promise is told");
+        }
+    }
+}
+
+#[test]
+fn azure_has_its_deployment_and_version_in_the_address() {
+    let version = "api_version = \"2024-10-21\"";
+    let host = "https://n.openai.azure.com";
+    for (base, version, url) in [
+        (host.to_owned(), version, "/openai/deployments/m/chat/completions?api-version=2024-10-21"),
+        (format!("{host}/openai/"), version, "/openai/deployments/m/chat/completions?api-version=2024-10-21"),
+        (
+            format!("{host}/openai/deployments/d"),
+            version,
+            "/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        ),
+        (
+            format!("{host}/openai/deployments/d/chat/completions?api-version=1"),
+            version,
+            "/openai/deployments/d/chat/completions?api-version=1",
+        ),
+        (format!("{host}/openai/v1"), "", "/openai/v1/chat/completions"),
+    ] {
+        let at = openai_at(&format!("base_url = \"{base}\"\n{version}"));
+        let (sent, headers, _) = testing::sent(&at, &ask(Format::Text));
+        assert_eq!(sent, format!("{host}{url}"));
+        assert!(headers.contains_key("api-key"));
     }
 }
