@@ -6,6 +6,29 @@
 //! base_url = "http://127.0.0.1:18080/v1"
 //! api_key_env = "LOCAL_AI_KEY"
 //!
+//! [ai.providers.claude]
+//! kind = "anthropic"                # base_url, version, max_output_tokens and structured_output have defaults
+//! api_key_env = "ANTHROPIC_API_KEY"
+//!
+//! [ai.providers.google]
+//! kind = "gemini"                   # the API's version is a part of base_url
+//! api_key_env = "GEMINI_API_KEY"
+//!
+//! [ai.providers.own]
+//! kind = "ollama"
+//! context_tokens = 16384
+//!
+//! [ai.providers.edge]
+//! kind = "cloudflare"
+//! account_id = "0123456789abcdef"
+//! api_key_env = "CLOUDFLARE_API_TOKEN"
+//!
+//! [ai.providers.company]
+//! kind = "openai"                   # the dialect is seen from the host's name, or named
+//! base_url = "https://company.openai.azure.com"
+//! api_version = "2024-10-21"
+//! api_key_env = "AZURE_KEY"
+//!
 //! [ai.routes.default]
 //! try = [{ provider = "local", model = "some-model" }]
 //! ```

@@ -129,14 +129,12 @@ struct Start {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta {
-    TextDelta {
-        text: String,
-    },
-    InputJsonDelta {
-        partial_json: String,
-    },
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
     #[serde(other)]
     Unknown,
 }
@@ -180,14 +178,14 @@ impl Parts for Events {
                 }
             }
             Event::ContentBlockStart { content_block: Block::Text { text }, .. }
-            | Event::ContentBlockDelta { delta: Delta::TextDelta { text }, .. } => {
+            | Event::ContentBlockDelta { delta: Delta::Text { text }, .. } => {
                 add_text(answer, text, found);
             }
             Event::ContentBlockStart { index, content_block: Block::ToolUse { input } } => {
                 let start = || Tool { index, start: input.to_string(), input: String::new() };
                 self.tool.get_or_insert_with(start);
             }
-            Event::ContentBlockDelta { index, delta: Delta::InputJsonDelta { partial_json } } => {
+            Event::ContentBlockDelta { index, delta: Delta::InputJson { partial_json } } => {
                 if let Some(tool) = self.tool.as_mut().filter(|tool| tool.index == index) {
                     tool.input.push_str(&partial_json);
                     found.push(StreamEvent::Text(partial_json));

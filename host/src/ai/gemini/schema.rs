@@ -50,8 +50,8 @@ impl Conversion<'_> {
             self.keyword(keyword, value, &mut out, depth)?;
         }
         let object = out.get("type").is_some_and(|kind| kind == "object");
-        if object && !out.get("properties").and_then(Value::as_object).is_some_and(|known| !known.is_empty())
-        {
+        let known = out.get("properties").and_then(Value::as_object);
+        if object && known.is_none_or(Map::is_empty) {
             // The API refuses objects of which it knows no property.
             return None;
         }
