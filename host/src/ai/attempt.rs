@@ -29,6 +29,7 @@ pub(super) struct Candidate {
     pub(super) model: String,
     pub(super) max_output_tokens: Option<u32>,
     pub(super) temperature: Option<f32>,
+    pub(super) send_temperature: bool,
 }
 
 /// A failed attempt with all it takes to make an error of it.
@@ -120,7 +121,7 @@ impl Candidate {
             request,
             model: &self.model,
             max_output_tokens: self.max_output_tokens.into_iter().chain(request.max_output_tokens).min(),
-            temperature: request.temperature.or(self.temperature),
+            temperature: request.temperature.or(self.temperature).filter(|_| self.send_temperature),
         };
         self.provider.call(prompt, transport, deadline, timing).await
     }

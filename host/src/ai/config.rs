@@ -247,6 +247,17 @@ pub struct CandidateConfig {
     /// 0.0 to 2.0, for requests that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f32>,
+    /// Whether the model is told a temperature at all. Some that think refuse every request that names one.
+    #[serde(default = "default_send_temperature", skip_serializing_if = "is_true")]
+    pub send_temperature: bool,
+}
+
+fn default_send_temperature() -> bool {
+    true
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 impl AnthropicConfig {
@@ -392,6 +403,12 @@ impl AiConfig {
             }
             if candidate.max_output_tokens == Some(0) {
                 problems.add(key("max_output_tokens"), message!("it is 0; leave it out or give at least 1"));
+            }
+            if candidate.temperature.is_some() && !candidate.send_temperature {
+                problems.add(
+                    key("temperature"),
+                    message!("it is never sent, because send_temperature is false; keep one of the two"),
+                );
             }
             if let Some(value) = candidate.temperature.filter(|value| !(0.0..=2.0).contains(value)) {
                 problems.add(key("temperature"), message!("it is {value}; it must be between 0.0 and 2.0"));
@@ -593,6 +610,22 @@ mod tests {
             assert_eq!(again, config, "{own}");
             assert!(toml::to_string(&config).unwrap().contains("idle_ms = 3"), "{own}");
         }
+    }
+
+    #[test]
+    fn a_model_that_refuses_temperatures_is_sent_none() {
+        let route = |candidate: &str| {
+            let text = format!(
+                "[providers.p]\nkind = \"ollama\"\n[routes.default]\ntry = [{{ provider = \"p\", {candidate} }}]"
+            );
+            toml::from_str::<AiConfig>(&text).unwrap()
+        };
+        let config = route("model = \"m\", send_temperature = false");
+        assert!(config.check().is_empty() && !config.routes["default"].candidates[0].send_temperature);
+        let both = route("model = \"m\", send_temperature = false, temperature = 0.5").check();
+        assert_eq!(both[0].key, "ai.routes.default.try[0].temperature");
+        let none = route("max_output_tokens = 5").check();
+        assert_eq!(none[0].key, "ai.routes.default.try[0].model");
     }
 
     #[test]

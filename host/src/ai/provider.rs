@@ -221,7 +221,7 @@ impl Provider {
 
 impl Reply {
     /// The reply, unless it is as long as a limit at which its provider stops without a word.
-    fn within(self, silent_limit: Option<u32>) -> Result<Self, Failure> {
+    pub(super) fn within(self, silent_limit: Option<u32>) -> Result<Self, Failure> {
         match (silent_limit, self.usage.output_tokens) {
             (Some(limit), Some(tokens)) if tokens >= u64::from(limit) => {
                 let http = HttpDetail { body_excerpt: excerpt(self.content.as_bytes()), ..self.http };

@@ -53,6 +53,7 @@ pub(super) fn routes(
             model: candidate.model.clone().unwrap_or_else(|| scripted::MODEL.to_owned()),
             max_output_tokens: candidate.max_output_tokens,
             temperature: candidate.temperature,
+            send_temperature: candidate.send_temperature,
         })
     };
     let routes = config.routes.iter();

@@ -127,7 +127,13 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     let request = ask(Format::Text);
     let prompt = |most| Prompt { request: &request, model: "m", max_output_tokens: most, temperature: None };
     let limits = [at.silent_limit(&prompt(None)), at.silent_limit(&prompt(Some(9)))];
-    assert_eq!(limits, [Some(4096), Some(9)], "a reply as long as the limit is told to be cut");
+    assert_eq!(limits, [Some(4096), Some(9)]);
+    let reply = whole(&at, 200, &[], answer(json!({"response": "half a sen", "usage": usage()}))).unwrap();
+    assert_eq!(reply.clone().within(Some(8)), Ok(reply.clone()));
+    assert_eq!(reply.clone().within(None), Ok(reply.clone()));
+    let cut = reply.within(Some(7)).unwrap_err();
+    assert_eq!((cut.kind, cut.usage), (Truncated, tokens(11, 7)), "as long as the limit: cut without a word");
+    assert_eq!(cut.http.unwrap().body_excerpt.as_deref(), Some("half a sen"));
 }
 
 #[test]
