@@ -10,6 +10,7 @@
 //! | `config`, `secret` | routes and providers as the operator wrote them; keys |
 //! | `ready` | from the configuration to candidates that can be called |
 //! | `gateway` | which candidates are tried, in which order |
+//! | `retry`, `gate`, `budget`, `journal` | when again, how many at once, how much in all, and what was paid for already |
 //! | `attempt` | one try: its time, its checks, what is kept of it |
 //! | `provider` | the seam between the gateway and the kinds of providers |
 //! | `openai`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
@@ -21,16 +22,20 @@
 mod advice;
 mod answer;
 mod attempt;
+mod budget;
 mod completion;
 mod config;
 mod error;
+mod gate;
 mod gateway;
+mod journal;
 mod json;
 mod openai;
 mod provider;
 mod ready;
 mod redact;
 mod request;
+mod retry;
 mod retry_after;
 mod said;
 mod scripted;
@@ -38,13 +43,16 @@ mod secret;
 mod stream;
 mod transport;
 
+pub use budget::{OrderBudget, Spent, Usd};
 pub use completion::{Completed, Completion, FinishReason, Usage};
 pub use config::{
-    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig, RouteConfig,
-    ScriptedConfig,
+    AiConfig, BreakerConfig, BudgetConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig,
+    LimitsConfig, PriceConfig, ProviderConfig, RetryConfig, RouteConfig, ScriptedConfig,
 };
 pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
 pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
+pub use journal::{FileJournal, Journal, JournalEntry, JournalKey, RunJournal};
 pub use json::{ReplySchema, SchemaError};
 pub use openai::Dialect;
+pub(crate) use redact::Redactor;
 pub use request::{CallId, CallIdError, ChatMessage, Format, Purpose, PurposeError, Request, Role};

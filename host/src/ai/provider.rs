@@ -161,6 +161,10 @@ pub(super) struct Failure {
     pub(super) retryable: bool,
     /// The time limit that passed, when one did.
     pub(super) limit: Option<Limit>,
+    /// Whether a request was sent.
+    pub(super) asked: bool,
+    /// What the model wrote, when that is what is wrong.
+    pub(super) reply: Option<String>,
 }
 
 impl Provider {
@@ -221,6 +225,8 @@ impl Failure {
             usage: Usage::default(),
             retryable: kind.retryable(),
             limit: None,
+            asked: true,
+            reply: None,
         }
     }
 
