@@ -536,7 +536,7 @@ fn delta(text: &str) -> String {
     format!("data: {}\n\n", json!({"model": "m-2026", "choices": [{"index": 0, "delta": {"content": text}}]}))
 }
 
-fn end() -> String {
+fn end_of_stream() -> String {
     let stop = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
     let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
     format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
@@ -554,7 +554,7 @@ async fn a_stream_is_asked_for_and_put_together_however_it_comes() {
         &delta("Olá, "),
         "event: ping\ndata: {}\n\n",
         &delta("açúcar 😀"),
-        &end(),
+        &end_of_stream(),
     ]);
     for does in [Does::Says(whole.clone()), Does::Dribbles(whole)] {
         let mut server = Server::start(vec![does]).await;
@@ -571,6 +571,28 @@ async fn a_stream_is_asked_for_and_put_together_however_it_comes() {
         );
         let (_, body) = server.request().await;
         assert_eq!((&body["stream"], &body["stream_options"]["include_usage"]), (&json!(true), &json!(true)));
+    }
+}
+
+#[tokio::test]
+async fn what_the_connection_does_after_the_final_marker_does_not_matter() {
+    let chunked = |end: &str| {
+        let events = format!("{}{}", delta("hello"), end_of_stream());
+        let head = STREAM.replace("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n");
+        format!("{head}{:x}\r\n{events}\r\n{end}", events.len()).into_bytes()
+    };
+    let faults = [
+        Does::Stalls(chunked("")),
+        Does::NeverEnds(stream(&[&delta("hello"), &end_of_stream()])),
+        Does::Says(chunked("")),
+        Does::Says(chunked("zz\r\n")),
+        Does::Resets(chunked("")),
+        Does::Says(chunked("0\r\n\r\n")),
+    ];
+    for (number, does) in faults.into_iter().enumerate() {
+        let server = Server::start(vec![does]).await;
+        let done = complete(&format!("{}{ROUTE}", server.config("call_ms = 5000"))).await;
+        assert_eq!(done.map(|done| done.completion.content).as_deref(), Ok("hello"), "fault {number}");
     }
 }
 
@@ -684,7 +706,7 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
             "invalid_api_key",
         ),
         ("only blanks", Does::Says(stream(&["\n\n"])), "", Empty, None, "empty body", ""),
-        ("nothing said", Does::Says(stream(&[&end()])), "", Empty, None, "empty reply", ""),
+        ("nothing said", Does::Says(stream(&[&end_of_stream()])), "", Empty, None, "empty reply", ""),
         ("huge", Does::Says(huge), "", Protocol, None, "larger than 4 MiB", "xxx"),
     ];
     for (name, does, more, kind, limit, says, excerpt) in rows {
@@ -708,7 +730,8 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
 async fn e12_a_failed_attempt_is_made_again_as_the_provider_asks_and_all_are_kept() {
     let busy = http("429 Too Many Requests", "retry-after-ms: 40\r\nx-request-id: r1\r\n", "{}");
     let broken = Does::Says(stream(&[&delta("hel")]));
-    let server = Server::start(vec![busy, broken, Does::Says(stream(&[&delta("hello"), &end()]))]).await;
+    let server =
+        Server::start(vec![busy, broken, Does::Says(stream(&[&delta("hello"), &end_of_stream()]))]).await;
     let config = server.config("retry = { attempts = 3, base_ms = 1, max_ms = 2 }");
     let done = complete(&format!("{config}{ROUTE}")).await.unwrap();
     assert_eq!(done.completion.content, "hello");

@@ -59,6 +59,11 @@ pub(super) trait StreamDecoder: Send {
     /// carries the frame as its excerpt. Unknown events and fields are passed over.
     fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, Failure>;
 
+    /// Whether the stream's final marker has come. What the connection does afterwards does not matter then.
+    fn is_done(&self) -> bool {
+        false
+    }
+
     /// The body has ended: the answer, or [`Failure::unfinished`] when the stream lacks its final marker.
     fn finish(self: Box<Self>) -> Result<Answer, Failure>;
 }
