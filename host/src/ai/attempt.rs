@@ -8,8 +8,11 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::advice::{self, Place};
+use super::budget::Usd;
 use super::completion::{Completion, Usage};
+use super::config::{PriceConfig, RetryConfig};
 use super::error::{AiErrorKind, Attempt, AttemptOutcome, HttpDetail};
+use super::gate::Gate;
 use super::gateway::CallContext;
 use super::json::{self, JsonProblem};
 use super::provider::{self, Failure, Prompt, Provider, Reply};
@@ -26,6 +29,9 @@ const MAX_DETAIL_CHARS: usize = 800;
 pub(super) struct Candidate {
     pub(super) provider_name: String,
     pub(super) provider: Arc<Provider>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) retry: RetryConfig,
+    pub(super) price: Option<PriceConfig>,
     pub(super) model: String,
     pub(super) max_output_tokens: Option<u32>,
     pub(super) temperature: Option<f32>,
@@ -39,12 +45,12 @@ pub(super) struct Failed {
 }
 
 impl Candidate {
-    /// One try. Around it is the place of retries and limits; after its check, that of the one re-ask with the schema error.
+    /// One try, at once. Limits, budget and retries are around it.
     pub(super) async fn attempt(
         &self,
         route: &str,
         request: &Request,
-        call: CallContext,
+        call: &CallContext,
         transport: &Transport,
     ) -> (Attempt, Result<(Completion, Option<String>), Failed>) {
         let span = tracing::info_span!(
@@ -104,6 +110,7 @@ impl Candidate {
                 Err(failed)
             }
         };
+        attempt.cost_usd = self.cost(attempt.usage);
         span.record("gen_ai.usage.input_tokens", attempt.usage.input_tokens);
         span.record("gen_ai.usage.output_tokens", attempt.usage.output_tokens);
         (attempt, result)
@@ -126,6 +133,25 @@ impl Candidate {
         self.provider.call(prompt, transport, deadline, timing).await
     }
 
+    /// What these tokens cost, when the model has a price and the provider counted.
+    pub(super) fn cost(&self, usage: Usage) -> Option<Usd> {
+        let counted = usage != Usage::default();
+        self.price.filter(|_| counted).map(|price| Usd::of(price, usage))
+    }
+
+    /// The record of an attempt that was not let through to the provider.
+    pub(super) fn turned_away(&self, route: &str, failure: Failure) -> (Attempt, Failed) {
+        let failed = self.described(route, failure);
+        let attempt = Attempt {
+            outcome: AttemptOutcome::Failed(failed.failure.kind),
+            message: Some(failed.message.clone()),
+            limit: failed.failure.limit,
+            ..self.begun()
+        };
+        tracing::warn!(provider = self.provider_name, route, reason = %failed.message, "an AI attempt was not made");
+        (attempt, failed)
+    }
+
     fn begun(&self) -> Attempt {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Attempt {
@@ -135,6 +161,9 @@ impl Candidate {
             status: None,
             request_id: None,
             body_excerpt: None,
+            waited_ms: 0,
+            backoff_ms: 0,
+            asked_again: false,
             connect_ms: None,
             first_byte_ms: None,
             duration_ms: 0,
@@ -142,6 +171,7 @@ impl Candidate {
             outcome: AttemptOutcome::Succeeded,
             message: None,
             usage: Usage::default(),
+            cost_usd: None,
         }
     }
 
@@ -173,7 +203,7 @@ impl Candidate {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -196,5 +226,6 @@ fn checked(reply: Reply, format: &Format) -> Result<(Reply, Option<String>), Fai
     };
     // What the model wrote says more than the envelope around it.
     let http = HttpDetail { body_excerpt: provider::excerpt(reply.content.as_bytes()), ..reply.http };
-    Err(Failure::new(kind, detail).with_http(http).with_usage(reply.usage))
+    let failure = Failure::new(kind, detail).with_http(http).with_usage(reply.usage);
+    Err(Failure { reply: Some(reply.content), ..failure })
 }

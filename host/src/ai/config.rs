@@ -33,8 +33,9 @@
 //! try = [{ provider = "local", model = "some-model" }]
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,92 @@ pub struct AiConfig {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Who answers for a purpose. The route `default` serves purposes without one of their own.
     pub routes: BTreeMap<String, RouteConfig>,
+    /// When attempts are made again, for providers and routes that do not say. Scripted providers fail once unless told otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
+    /// What one order may use.
+    pub budget: BudgetConfig,
+    /// What tokens cost, by the model's name in routes.
+    pub prices: BTreeMap<String, PriceConfig>,
+}
+
+/// When a failed attempt is made again at the same candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryConfig {
+    /// Most attempts, the first one included.
+    pub attempts: u32,
+    /// Milliseconds that the first wait is drawn below; doubles with each attempt.
+    pub base_ms: u64,
+    /// Milliseconds that no wait is drawn above. A provider that asks for more is waited for only when the route has nobody else.
+    pub max_ms: u64,
+}
+
+impl RetryConfig {
+    /// One attempt, no other.
+    pub const NEVER: RetryConfig = RetryConfig { attempts: 1, base_ms: 0, max_ms: 0 };
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        RetryConfig { attempts: 3, base_ms: 500, max_ms: 20_000 }
+    }
+}
+
+/// What one provider with its key can bear. What is missing has no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Requests in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<NonZeroU32>,
+    /// Requests begun in any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Tokens in any minute, as far as they can be foreseen; what a call used beyond is waited for by later ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<NonZeroU32>,
+}
+
+/// When a provider is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerConfig {
+    /// Failures in a row after which nothing is sent for a while; a refused key is enough at once. 0 for never.
+    pub failures: u32,
+    /// How long, in milliseconds. Then one call finds out how things are.
+    pub cool_down_ms: u64,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        BreakerConfig { failures: 5, cool_down_ms: 30_000 }
+    }
+}
+
+/// What one order may use in all its AI calls, retries included. What is missing has no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetConfig {
+    /// Requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// Tokens in and out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// US dollars. Every model of the routes needs a price then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<f64>,
+}
+
+/// What a model's tokens cost, in US dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriceConfig {
+    /// A million tokens of prompts.
+    pub input_per_million: f64,
+    /// A million tokens of replies.
+    pub output_per_million: f64,
 }
 
 /// One provider.
@@ -93,6 +180,46 @@ pub struct EndpointConfig {
     /// Milliseconds for one whole attempt, connecting included.
     #[serde(default = "default_call_ms")]
     pub call_ms: u64,
+    /// What it can bear.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// When it is left alone.
+    #[serde(default)]
+    pub breaker: BreakerConfig,
+    /// When attempts are made again; the value of `[ai.retry]` when missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
+}
+
+impl ProviderConfig {
+    /// Its own rule for retries.
+    pub(super) fn retry(&self) -> Option<RetryConfig> {
+        match self {
+            ProviderConfig::Scripted(config) => config.retry,
+            _ => self.endpoint()?.retry,
+        }
+    }
+
+    /// What it can bear, and when it is left alone.
+    pub(super) fn gate(&self) -> (LimitsConfig, BreakerConfig) {
+        match (self, self.endpoint()) {
+            (ProviderConfig::Scripted(config), _) => (config.limits, config.breaker),
+            (_, Some(endpoint)) => (endpoint.limits, endpoint.breaker),
+            (_, None) => Default::default(),
+        }
+    }
+
+    /// What is called over HTTP.
+    fn endpoint(&self) -> Option<&EndpointConfig> {
+        Some(match self {
+            ProviderConfig::Openai(config) => &config.endpoint,
+            ProviderConfig::Anthropic(config) => &config.endpoint,
+            ProviderConfig::Gemini(config) => &config.endpoint,
+            ProviderConfig::Ollama(config) => &config.endpoint,
+            ProviderConfig::Cloudflare(config) => &config.endpoint,
+            ProviderConfig::Scripted(_) => return None,
+        })
+    }
 }
 
 /// An endpoint that speaks chat completions.
@@ -209,7 +336,7 @@ pub struct CloudflareConfig {
 }
 
 /// A script in place of a model: exactly one of the two.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedConfig {
     /// The script's file, seen from the configuration file's folder.
@@ -221,6 +348,15 @@ pub struct ScriptedConfig {
     /// Milliseconds for one whole attempt; ends a rule that hangs.
     #[serde(default = "default_call_ms")]
     pub call_ms: u64,
+    /// What it can bear.
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    /// When it is left alone.
+    #[serde(default = "no_breaker")]
+    pub breaker: BreakerConfig,
+    /// When attempts are made again; the value of `[ai.retry]` when missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
 }
 
 /// Who answers for a purpose.
@@ -230,6 +366,9 @@ pub struct RouteConfig {
     /// The candidates, best first. The next one is asked when one fails.
     #[serde(rename = "try")]
     pub candidates: Vec<CandidateConfig>,
+    /// When attempts are made again; the provider's value when missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
 }
 
 /// One provider and model of a route.
@@ -309,6 +448,10 @@ fn default_connect_ms() -> u64 {
     10_000
 }
 
+fn no_breaker() -> BreakerConfig {
+    BreakerConfig { failures: 0, ..BreakerConfig::default() }
+}
+
 fn default_first_byte_ms() -> u64 {
     60_000
 }
@@ -362,10 +505,53 @@ impl AiConfig {
                 ProviderConfig::Scripted(scripted) => scripted.check(&key, &mut problems),
             }
         }
+        self.check_amounts(&mut problems);
         for (name, route) in &self.routes {
             self.check_route(&format!("ai.routes.{name}"), route, &mut problems);
         }
         problems.0
+    }
+
+    /// Retries, budget and prices.
+    fn check_amounts(&self, problems: &mut Problems) {
+        let providers =
+            self.providers.iter().map(|(name, config)| (format!("ai.providers.{name}"), config.retry()));
+        let routes = self.routes.iter().map(|(name, route)| (format!("ai.routes.{name}"), route.retry));
+        for (key, retry) in providers.chain(routes).chain([("ai".to_owned(), self.retry)]) {
+            if retry.is_some_and(|retry| retry.attempts == 0) {
+                let key = format!("{key}.retry.attempts");
+                problems.add(key, message!("it is 0, so nothing would ever be sent; give at least 1"));
+            }
+        }
+        let amount = |value: f64| value.is_finite() && value >= 0.0;
+        for (model, price) in &self.prices {
+            for (field, value) in [
+                ("input_per_million", price.input_per_million),
+                ("output_per_million", price.output_per_million),
+            ] {
+                if !amount(value) {
+                    let key = format!("ai.prices.{model:?}.{field}");
+                    problems.add(key, message!("it is {value}; give the dollars for a million tokens"));
+                }
+            }
+        }
+        if let Some(value) = self.budget.cost_usd.filter(|value| !amount(*value)) {
+            problems.add(
+                "ai.budget.cost_usd".to_owned(),
+                message!("it is {value}; give the dollars of one order"),
+            );
+        }
+        if self.budget.cost_usd.is_some() {
+            let candidates = self.routes.values().flat_map(|route| &route.candidates);
+            let models: BTreeSet<&str> =
+                candidates.filter_map(|candidate| candidate.model.as_deref()).collect();
+            for model in models.into_iter().filter(|model| !self.prices.contains_key(*model)) {
+                problems.add(
+                    format!("ai.prices.{model:?}"),
+                    message!("there is none, but ai.budget.cost_usd cannot be held without it; add input_per_million and output_per_million"),
+                );
+            }
+        }
     }
 
     fn check_route(&self, key: &str, route: &RouteConfig, problems: &mut Problems) {
@@ -591,7 +777,7 @@ mod tests {
 
     #[test]
     fn a_provider_of_every_kind_is_read_with_its_keys_and_the_common_ones() {
-        let common = "api_key_env = \"K\"\nconnect_ms = 1\nfirst_byte_ms = 2\nidle_ms = 3\ncall_ms = 4";
+        let common = "api_key_env = \"K\"\nconnect_ms = 1\nfirst_byte_ms = 2\nidle_ms = 3\ncall_ms = 4\nretry = {}\nlimits = {}\nbreaker = {}";
         for own in [
             "kind = \"openai\"\nbase_url = \"http://h/v1\"\ndialect = \"vllm\"",
             "kind = \"openai\"\nbase_url = \"https://n.openai.azure.com\"\napi_version = \"2024-10-21\"",

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Usd;
 use super::completion::Usage;
 use super::request::CallId;
 use crate::message::Message;
@@ -263,6 +264,15 @@ pub struct Attempt {
     /// The beginning of what a failed attempt answered, at most 2 KiB, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
+    /// How long it waited for the provider's limits before it began, in milliseconds; the order's time runs meanwhile.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_ms: u64,
+    /// How long the gateway paused before it because the attempt before had failed, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub backoff_ms: u64,
+    /// Whether it told the model what was wrong with its reply before (catalogue E5).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked_again: bool,
     /// How long connecting took, in milliseconds; missing when a connection was open already or none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
@@ -282,6 +292,13 @@ pub struct Attempt {
     /// Tokens used, also by a reply that was of no use.
     #[serde(default)]
     pub usage: Usage,
+    /// What that cost, for a model that has a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Usd>,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// A call that gave no reply.

@@ -14,6 +14,9 @@ pub(super) trait Parts: Send {
     /// Takes the next part; its framing is gone, its data not blank.
     fn part(&mut self, head: &HttpHead, data: &[u8], found: &mut Vec<StreamEvent>) -> Result<(), Failure>;
 
+    /// Whether the final marker has come.
+    fn is_done(&self) -> bool;
+
     /// The stream has ended: what has been read of the answer, and whether its final marker was there.
     fn end(self: Box<Self>) -> (Answer, bool);
 }
@@ -64,6 +67,10 @@ impl StreamDecoder for PartDecoder {
             self.take(&part, &mut found)?;
         }
         Ok(found)
+    }
+
+    fn is_done(&self) -> bool {
+        self.parts.is_done()
     }
 
     fn finish(mut self: Box<Self>) -> Result<Answer, Failure> {

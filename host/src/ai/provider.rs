@@ -64,6 +64,11 @@ pub(super) trait StreamDecoder: Send {
     /// carries the frame as its excerpt. Unknown events and fields are passed over.
     fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, Failure>;
 
+    /// Whether the stream's final marker has come. What the connection does afterwards does not matter then.
+    fn is_done(&self) -> bool {
+        false
+    }
+
     /// The body has ended: the answer, or [`Failure::unfinished`] when the stream lacks its final marker.
     fn finish(self: Box<Self>) -> Result<Answer, Failure>;
 }
@@ -166,6 +171,10 @@ pub(super) struct Failure {
     pub(super) retryable: bool,
     /// The time limit that passed, when one did.
     pub(super) limit: Option<Limit>,
+    /// Whether a request was sent.
+    pub(super) asked: bool,
+    /// What the model wrote, when that is what is wrong.
+    pub(super) reply: Option<String>,
 }
 
 impl Provider {
@@ -243,6 +252,8 @@ impl Failure {
             usage: Usage::default(),
             retryable: kind.retryable(),
             limit: None,
+            asked: true,
+            reply: None,
         }
     }
 

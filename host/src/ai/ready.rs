@@ -9,7 +9,11 @@ use std::time::Duration;
 use super::anthropic::Anthropic;
 use super::attempt::Candidate;
 use super::cloudflare::Cloudflare;
-use super::config::{AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig};
+use super::config::{
+    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig, RetryConfig,
+    RouteConfig,
+};
+use super::gate::Gate;
 use super::gemini::Gemini;
 use super::ollama::Ollama;
 use super::openai::OpenAi;
@@ -31,7 +35,8 @@ pub(super) fn routes(
     for (name, config) in &config.providers {
         match ready(config, base_dir, env) {
             Ok(provider) => {
-                providers.insert(name.as_str(), Arc::new(provider));
+                let (limits, breaker) = config.gate();
+                providers.insert(name.as_str(), (Arc::new(provider), Arc::new(Gate::new(limits, breaker))));
             }
             Err((field, message)) => {
                 let key = format!("ai.providers.{name}.{field}");
@@ -45,21 +50,32 @@ pub(super) fn routes(
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
-    let candidate = |candidate: &CandidateConfig| {
+    let candidate = |route: &RouteConfig, candidate: &CandidateConfig| {
+        let name = candidate.provider.as_str();
+        // `check` has found that every provider of a route exists.
+        let (provider, gate) = providers.get(name)?.clone();
+        let settings = config.providers.get(name)?;
+        let default = match settings {
+            ProviderConfig::Scripted(_) => RetryConfig::NEVER,
+            _ => RetryConfig::default(),
+        };
+        let model = candidate.model.clone().unwrap_or_else(|| scripted::MODEL.to_owned());
         Some(Candidate {
-            // `check` has found that every provider of a route exists.
-            provider: providers.get(candidate.provider.as_str())?.clone(),
-            provider_name: candidate.provider.clone(),
-            model: candidate.model.clone().unwrap_or_else(|| scripted::MODEL.to_owned()),
+            provider,
+            gate,
+            retry: route.retry.or(settings.retry()).or(config.retry).unwrap_or(default),
+            price: config.prices.get(&model).copied(),
+            provider_name: name.to_owned(),
+            model,
             max_output_tokens: candidate.max_output_tokens,
             temperature: candidate.temperature,
             send_temperature: candidate.send_temperature,
         })
     };
-    let routes = config.routes.iter();
-    Ok(routes
-        .map(|(name, route)| (name.clone(), route.candidates.iter().filter_map(candidate).collect()))
-        .collect())
+    let candidates = |route: &RouteConfig| {
+        route.candidates.iter().filter_map(|one| candidate(route, one)).collect::<Vec<_>>()
+    };
+    Ok(config.routes.iter().map(|(name, route)| (name.clone(), candidates(route))).collect())
 }
 
 /// Makes a provider ready: its address, key or script.

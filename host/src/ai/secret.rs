@@ -10,6 +10,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::config::EndpointConfig;
+use super::redact;
 use crate::message;
 use crate::message::Message;
 
@@ -76,6 +77,9 @@ impl ApiKey {
             field: if matches!(key.source, KeySource::Env(_)) { "api_key_env" } else { "api_key_file" },
             message,
         })?;
+        if let Some(secret) = key.secret() {
+            redact::remember(secret);
+        }
         Ok(key)
     }
 

@@ -79,7 +79,11 @@ pub(super) fn streamed(
             Err(failure) => return (texts, Err(failure)),
         }
     }
-    (texts, decoder.finish().and_then(|answer| answer.judge(&head)))
+    let done = decoder.is_done();
+    let reply = decoder.finish().and_then(|answer| answer.judge(&head));
+    let unfinished = reply.as_ref().is_err_and(|failure| failure.kind == AiErrorKind::Connection);
+    assert!(!done || !unfinished, "a stream that is done lacks nothing");
+    (texts, reply)
 }
 
 /// One stream, and what must come of it however the wire cuts it.

@@ -22,6 +22,9 @@ pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Most bytes of a streamed body: each token comes in an envelope many times its size.
 const MAX_STREAM_BYTES: usize = 16 * MAX_BODY_BYTES;
 
+/// How long the end of the body is waited for after a stream's final marker. A connection that is read to its end can be used again.
+const LINGER: Duration = Duration::from_millis(100);
+
 /// Bytes of a success that are looked at to tell a stream from a whole body.
 const SNIFFED: usize = 16;
 
@@ -210,23 +213,30 @@ async fn receive(
 ) -> Result<Option<Answer>, Failure> {
     let mut body = if (200..300).contains(&head.status) { Body::Unknown } else { Body::Whole };
     let (mut bytes, mut text) = (0_usize, 0_usize);
+    let mut ended = None;
     let too_large = |most: usize| {
         let most = most / 1024 / 1024;
         Failure::new(AiErrorKind::Protocol, format!("its answer is larger than {most} MiB"))
     };
     loop {
         let now = Instant::now();
+        let done = matches!(&body, Body::Stream(decoder) if decoder.is_done());
+        if done {
+            ended.get_or_insert(now);
+        }
         let stage = match timing.first_byte {
             None => {
                 let connected = clock.begin + timing.connect.unwrap_or_default();
                 Stage { limit: Limit::FirstByte, most: limits.first_byte, from: connected }
             }
+            Some(_) if done => Stage { limit: Limit::Idle, most: LINGER, from: ended.unwrap_or(now) },
             Some(_) => Stage { limit: Limit::Idle, most: limits.idle, from: now },
         };
         let chunk = match clock.within(Some(stage), response.chunk()).await {
             Ok(Ok(Some(chunk))) if chunk.is_empty() => continue,
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
+            Ok(Err(_)) | Err(_) if done => break,
             Err(failure) if head.status >= 400 && failure.limit != Some(Limit::Deadline) => break,
             Err(failure) => return Err(failure),
             Ok(Err(_)) if head.status >= 400 => break,

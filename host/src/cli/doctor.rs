@@ -119,7 +119,7 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
         for probe in gateway.probe(&route.name, deadline).await.unwrap_or_default() {
             let attempt = &probe.attempt;
             let message = attempt.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-            let says = format!("{} in {} ms{message}", attempt.outcome, attempt.duration_ms);
+            let says = format!("{} ({}){message}", attempt.outcome, super::ai::latency(attempt).join(", "));
             checks.push(Check::new(
                 format!("route {} → {} {}", route.name, attempt.provider, attempt.model),
                 if probe.usable { Ok(says) } else { Err(says) },

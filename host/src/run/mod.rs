@@ -7,7 +7,7 @@ mod attempt;
 mod classify;
 mod end;
 
-pub use attempt::{AttemptId, AttemptRequest, Host, Outcome, Released, Totals, attempt};
+pub use attempt::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Released, Totals, attempt};
 pub use end::{RunEnd, RunError};
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
-use crate::ai::Gateway;
+use crate::ai::{Gateway, RunJournal};
 use crate::interface::{AiContext, GuestState, RunLog};
 use crate::plugin::bindings::generator;
 use crate::plugin::{
@@ -38,6 +38,8 @@ pub struct RunRequest {
     pub determinism: Determinism,
     /// Answers its AI calls.
     pub gateway: Arc<Gateway>,
+    /// Keeps the replies.
+    pub journal: Option<Arc<RunJournal>>,
     /// Takes its files.
     pub staging: Staging,
     /// Takes its trail and reports.
@@ -66,6 +68,8 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         Some(AiContext {
             gateway: request.gateway.clone(),
             deadline: request.deadline,
+            budget: request.gateway.order_budget(),
+            journal: request.journal.clone(),
             max_calls: limits.ai_calls,
             purposes,
         }),

@@ -209,6 +209,10 @@ impl Parts for Events {
         Ok(())
     }
 
+    fn is_done(&self) -> bool {
+        self.stopped
+    }
+
     fn end(self: Box<Self>) -> (Answer, bool) {
         let Events { mut answer, tool, stopped } = *self;
         if let Some(tool) = tool {

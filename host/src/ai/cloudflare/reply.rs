@@ -127,6 +127,10 @@ impl Parts for Events {
         self.take(head, part, data, found)
     }
 
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
     fn end(self: Box<Self>) -> (Answer, bool) {
         let ended = self.done || self.answer.finish.is_some();
         (self.answer, ended)

@@ -161,6 +161,11 @@ impl Parts for Events {
         self.take(head, part, data, found)
     }
 
+    /// More tokens may be counted after the reason to finish; only the end of the body is the end.
+    fn is_done(&self) -> bool {
+        false
+    }
+
     fn end(self: Box<Self>) -> (Answer, bool) {
         let ended = self.answer.finish.is_some();
         (self.answer, ended)

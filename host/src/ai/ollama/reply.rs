@@ -117,6 +117,10 @@ impl Parts for Lines {
         self.take(head, line, data, found)
     }
 
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
     fn end(self: Box<Self>) -> (Answer, bool) {
         (self.answer, self.done)
     }

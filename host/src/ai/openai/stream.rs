@@ -113,6 +113,10 @@ impl StreamDecoder for Decoder {
         Ok(found)
     }
 
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Answer, Failure> {
         if let Some(event) = self.sse.rest() {
             // A whole event that lacks only its blank line counts; half of one is where the stream broke.
