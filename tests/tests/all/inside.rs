@@ -49,6 +49,7 @@ pub(crate) async fn watched(
         template: guest("guest-faulty").to_string_lossy().into_owned(),
         id,
         job: None,
+        journal: JournalUse::Off,
         cancel: CancellationToken::new(),
         progress,
     };

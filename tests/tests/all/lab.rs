@@ -81,6 +81,7 @@ impl Started {
             template: "guest-faulty".to_owned(),
             id: AttemptId::new(),
             job: None,
+            journal: JournalUse::Off,
             cancel: cancel.clone(),
             progress,
         };
