@@ -8,7 +8,7 @@ use sitewright::ai::Gateway;
 use sitewright::config::Config;
 use sitewright::interface::RunProgress;
 use sitewright::plugin::{Cache, Catalogue, Engine, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, Outcome, attempt};
+use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, attempt};
 use sitewright::site::SitesRoot;
 use sitewright_tests::{Workbench, guest};
 use tokio::sync::watch;
