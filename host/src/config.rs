@@ -2,6 +2,9 @@
 //!
 //! `SITEWRIGHT_LIMITS__CPU_MS=5000` is `cpu_ms` in `[limits]`: the prefix, then the key's parts in capitals with two underscores
 //! between them. A variable beats the file, the file beats the default. Unknown keys are errors.
+//!
+//! Relative paths in the file start from the file's folder, and so do the defaults; those of variables and flags start from the
+//! working directory (catalogue F3).
 
 use std::path::{Path, PathBuf};
 
@@ -105,8 +108,10 @@ impl Config {
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = match file {
             Some(path) => {
-                std::fs::metadata(path)
-                    .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+                let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+                if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+                    return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
+                }
                 Some(path.to_owned())
             }
             None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()),
@@ -117,16 +122,17 @@ impl Config {
         }
         let environment = Env::prefixed(PREFIX).ignore(&NOT_KEYS).split("__");
         figment = figment.merge(environment);
-        let keys: Keys = figment
-            .extract()
-            .map_err(|error| ConfigError::Wrong(error.into_iter().map(|error| explain(&error)).collect()))?;
+        let keys: Keys = figment.extract().map_err(|error| {
+            ConfigError::Wrong(error.into_iter().map(|error| explain(&figment, &error)).collect())
+        })?;
 
         let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        let version = version(&keys);
         let path = |key: Option<RelativePathBuf>, default: &str| {
-            key.map_or_else(|| PathBuf::from(default), |key| key.relative())
+            key.map_or_else(|| base.join(default), |key| key.relative())
         };
         let config = Config {
-            version: version(&figment),
+            version,
             templates: path(keys.templates, "templates"),
             sites: path(keys.sites, "sites"),
             cache: keys.cache.map(|key| key.relative()).or_else(default_cache),
@@ -138,16 +144,24 @@ impl Config {
             base,
             file,
         };
-        let problems = config.problems();
+        let problems: Vec<String> = config
+            .problems()
+            .into_iter()
+            .map(|(key, problem)| {
+                let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+                let source = origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
+                format!("{source}: `{key}` {problem}")
+            })
+            .collect();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(problems)) }
     }
 
-    /// What the types do not rule out.
-    fn problems(&self) -> Vec<String> {
+    /// What the types do not rule out: keys, and what is wrong with them.
+    fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
-        let mut at_least = |key: &str, value: u64, least: u64| {
+        let mut at_least = |key, value: u64, least: u64| {
             if value < least {
-                problems.push(format!("`{key}` is {value}, but must be at least {least}"));
+                problems.push((key, format!("is {value}, but must be at least {least}")));
             }
         };
         at_least("keep_releases", self.keep_releases as u64, 1);
@@ -162,41 +176,72 @@ impl Config {
         at_least("limits.path_bytes", limits.path_bytes, 16);
         at_least("limits.order_bytes", limits.order_bytes, 64);
         if limits.memory_bytes > 4 << 30 {
-            problems.push(format!(
-                "`limits.memory_bytes` is {}, but a guest can have at most {} (4 GiB)",
-                limits.memory_bytes,
-                4_u64 << 30
+            problems.push((
+                "limits.memory_bytes",
+                format!("is {}, but a guest can have at most {} (4 GiB)", limits.memory_bytes, 4_u64 << 30),
             ));
         }
         problems
     }
 }
 
-/// `file` or variable, key, and what is wrong with it.
-fn explain(error: &figment::Error) -> String {
-    let source = match error.metadata.as_ref() {
-        Some(metadata) => match &metadata.source {
-            Some(figment::Source::File(path)) => path.display().to_string(),
-            _ if metadata.name.contains("environment") => "the environment".to_owned(),
-            _ => metadata.name.to_string(),
-        },
-        None => "the configuration".to_owned(),
-    };
-    let path = error.path.join(".");
-    let key = match &error.kind {
-        figment::error::Kind::UnknownField(field, _) if !path.ends_with(field.as_str()) => {
-            if path.is_empty() { field.clone() } else { format!("{path}.{field}") }
+/// File or variable, key, and what is wrong with it.
+fn explain(figment: &Figment, error: &figment::Error) -> String {
+    // figment's own wrapping of paths is no key.
+    let mut path: Vec<String> =
+        error.path.iter().filter(|part| !part.starts_with("___figment")).cloned().collect();
+    if let figment::error::Kind::UnknownField(field, _) = &error.kind
+        && path.last() != Some(field)
+    {
+        path.push(field.clone());
+    }
+    let source = origin(figment, &path).unwrap_or_else(|| {
+        match error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref()) {
+            Some(figment::Source::File(file)) => file.display().to_string(),
+            _ => "the configuration".to_owned(),
         }
-        _ => path,
-    };
-    let place = if key.is_empty() { source } else { format!("{source}: `{key}`") };
-    format!("{place}: {}", error.kind)
+    });
+    let key = path.iter().fold(String::new(), |key, part| match part.parse::<usize>() {
+        Ok(index) => format!("{key}[{index}]"),
+        Err(_) if key.is_empty() => part.clone(),
+        Err(_) => format!("{key}.{part}"),
+    });
+    if key.is_empty() {
+        format!("{source}: {}", error.kind)
+    } else {
+        format!("{source}: `{key}`: {}", error.kind)
+    }
 }
 
-/// Digest of every key that was set, wherever it was set. Secrets are never among them: keys of providers are named, not given.
-fn version(figment: &Figment) -> String {
-    let keys: serde_json::Value = figment.extract().unwrap_or_default();
-    hex(&Sha256::digest(keys.to_string()))[..12].to_owned()
+/// The file or the variable that sets a key, or what holds the key when it is not there. An error's own metadata blames the place
+/// of a whole table, which may be half file and half variables.
+fn origin(figment: &Figment, path: &[String]) -> Option<String> {
+    (1..=path.len()).rev().find_map(|length| {
+        let path = &path[..length];
+        Some(match &figment.find_metadata(&path.join("."))?.source {
+            Some(figment::Source::File(file)) => file.display().to_string(),
+            _ => format!("the environment variable {PREFIX}{}", path.join("__").to_uppercase()),
+        })
+    })
+}
+
+/// Digest of every key's value, wherever it comes from and whatever its default. Secrets are never among them: keys of
+/// providers are named, not given.
+fn version(keys: &Keys) -> String {
+    fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
+        key.as_ref().map(RelativePathBuf::original)
+    }
+    let values = serde_json::json!({
+        "templates": path(&keys.templates),
+        "sites": path(&keys.sites),
+        "cache": path(&keys.cache),
+        "default_locale": keys.default_locale.as_str(),
+        "keep_releases": keys.keep_releases,
+        "concurrency": keys.concurrency,
+        "limits": keys.limits,
+        "ai": keys.ai,
+    });
+    hex(&Sha256::digest(values.to_string()))[..12].to_owned()
 }
 
 fn default_cache() -> Option<PathBuf> {

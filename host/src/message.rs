@@ -83,14 +83,14 @@ impl<'de> Deserialize<'de> for Message {
     }
 }
 
-/// The texts of an error's sources, outermost first, without repeating a text its parent already ends with.
+/// The texts of an error's sources, outermost first, without those that their parent's text tells already.
 pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
     let mut causes = Vec::new();
     let mut parent = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if let Some(message) = Message::new(&text).filter(|message| !parent.ends_with(message.as_str())) {
+        if let Some(message) = Message::new(&text).filter(|message| !parent.contains(message.as_str())) {
             causes.push(message);
         }
         parent = text;

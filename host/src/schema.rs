@@ -14,6 +14,9 @@ pub const MAX_PROBLEMS: usize = 100;
 /// Most bytes one compiled `pattern` may take: no schema makes the host's memory its own.
 const MAX_PATTERN: usize = 1 << 20;
 
+/// Most patterns in one schema, for the same reason.
+pub const MAX_PATTERNS: usize = 100;
+
 /// A JSON Schema (draft 2020-12 unless its `$schema` names another known draft), ready to check values.
 ///
 /// It never reads a file or the network, and its patterns run in linear time, so a schema from anywhere may be compiled.
@@ -61,16 +64,26 @@ impl CompiledSchema {
     /// # Errors
     /// [`SchemaError`] when the text is no JSON, no schema, or refers to something that is not in it.
     pub fn compile(text: &str) -> Result<Self, SchemaError> {
-        let schema: Value = serde_json::from_str(text).map_err(|error| SchemaError::NotJson {
-            reason: parser_reason(&error),
-            line: error.line(),
-            column: error.column(),
-        })?;
+        Self::of(&parse(text)?)
+    }
+
+    /// Compiles a JSON Schema. Its size is for the caller to limit.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when the value is no schema, or refers to something that is not in it.
+    pub fn of(schema: &Value) -> Result<Self, SchemaError> {
+        let patterns = patterns(schema);
+        if patterns > MAX_PATTERNS {
+            return Err(SchemaError::Invalid {
+                pointer: "/".to_owned(),
+                reason: format!("it has {patterns} patterns; at most {MAX_PATTERNS} are allowed"),
+            });
+        }
         let limits = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
         jsonschema::options()
             .offline()
             .with_pattern_options(limits)
-            .build(&schema)
+            .build(schema)
             .map(|validator| CompiledSchema { validator })
             .map_err(|error| unusable(&error))
     }
@@ -84,6 +97,34 @@ impl CompiledSchema {
     /// Whether a value fits; quicker than [`CompiledSchema::check`].
     pub fn accepts(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
+    }
+}
+
+/// The value of a schema's text.
+pub(crate) fn parse(text: &str) -> Result<Value, SchemaError> {
+    serde_json::from_str(text).map_err(|error| SchemaError::NotJson {
+        reason: parser_reason(&error),
+        line: error.line(),
+        column: error.column(),
+    })
+}
+
+/// How many regular expressions a schema has, at most: an example that looks like one counts too.
+fn patterns(schema: &Value) -> usize {
+    match schema {
+        Value::Array(entries) => entries.iter().map(patterns).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| {
+                patterns(value)
+                    + match (name.as_str(), value) {
+                        ("pattern", Value::String(_)) => 1,
+                        ("patternProperties", Value::Object(patterns)) => patterns.len(),
+                        _ => 0,
+                    }
+            })
+            .sum(),
+        _ => 0,
     }
 }
 

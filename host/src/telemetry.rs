@@ -22,7 +22,14 @@ pub fn start(filter: &str) -> Result<(), FilterError> {
     let filter = EnvFilter::builder()
         .parse(filter)
         .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Redacted).with_target(true).init();
+    // A log in a file is for grep: colours only where a person sees them and wants them.
+    let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| Redacted)
+        .with_ansi(colours)
+        .with_target(true)
+        .init();
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 // Each test has a process of its own, and a failed preparation is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
 
+pub mod chat_server;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -71,6 +73,15 @@ pub fn faulty(fault: &str, parameters: Value) -> Value {
         onboarding.extend(parameters);
     }
     order
+}
+
+/// Takes from a command's environment what the binary would read as its configuration.
+pub fn forget_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SITEWRIGHT_") {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// A folder with a configuration, where the binary works without touching anything else.
@@ -160,11 +171,7 @@ impl Workbench {
     /// The binary, with this configuration and nothing of the environment that it would read.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SITEWRIGHT_") {
-                command.env_remove(name);
-            }
-        }
+        forget_settings(&mut command);
         command
             .current_dir(self.path())
             .args(["--config", "sitewright.toml"])

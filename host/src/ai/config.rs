@@ -120,12 +120,100 @@ pub struct PriceConfig {
 
 /// One provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", try_from = "ProviderKeys")]
 pub enum ProviderConfig {
     /// OpenAI's chat completions, and whoever speaks the same.
     Openai(EndpointConfig),
     /// Rules in a file instead of a model: for demos, tests and conformance.
     Scripted(ScriptedConfig),
+}
+
+/// The keys of all kinds. A tagged enum would lose the name of a key whose value is wrong.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderKeys {
+    kind: ProviderKind,
+    base_url: Option<String>,
+    api_key_env: Option<String>,
+    api_key_file: Option<PathBuf>,
+    dialect: Option<Dialect>,
+    connect_ms: Option<u64>,
+    first_byte_ms: Option<u64>,
+    idle_ms: Option<u64>,
+    call_ms: Option<u64>,
+    limits: Option<LimitsConfig>,
+    breaker: Option<BreakerConfig>,
+    retry: Option<RetryConfig>,
+    rules: Option<PathBuf>,
+    rules_inline: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ProviderKind {
+    Openai,
+    Scripted,
+}
+
+impl TryFrom<ProviderKeys> for ProviderConfig {
+    type Error = String;
+
+    fn try_from(keys: ProviderKeys) -> Result<Self, String> {
+        let refuse = |kind: &str, foreign: &[(&str, bool)]| match foreign.iter().find(|(_, set)| *set) {
+            Some((key, _)) => Err(format!("a provider of the kind `{kind}` has no key `{key}`")),
+            None => Ok(()),
+        };
+        let limits = keys.limits.unwrap_or_default();
+        let call_ms = keys.call_ms.unwrap_or_else(default_call_ms);
+        match keys.kind {
+            ProviderKind::Openai => {
+                refuse(
+                    "openai",
+                    &[("rules", keys.rules.is_some()), ("rules_inline", keys.rules_inline.is_some())],
+                )?;
+                Ok(ProviderConfig::Openai(EndpointConfig {
+                    base_url: keys.base_url.ok_or(
+                        "`base_url` is missing: what stands before `/chat/completions`, like https://api.openai.com/v1",
+                    )?,
+                    api_key_env: keys.api_key_env,
+                    api_key_file: keys.api_key_file,
+                    dialect: keys.dialect,
+                    connect_ms: keys.connect_ms.unwrap_or_else(default_connect_ms),
+                    first_byte_ms: keys.first_byte_ms.unwrap_or_else(default_first_byte_ms),
+                    idle_ms: keys.idle_ms.unwrap_or_else(default_idle_ms),
+                    call_ms,
+                    limits,
+                    breaker: keys.breaker.unwrap_or_default(),
+                    retry: keys.retry,
+                }))
+            }
+            ProviderKind::Scripted => {
+                refuse(
+                    "scripted",
+                    &[
+                        ("base_url", keys.base_url.is_some()),
+                        ("api_key_env", keys.api_key_env.is_some()),
+                        ("api_key_file", keys.api_key_file.is_some()),
+                        ("dialect", keys.dialect.is_some()),
+                        ("connect_ms", keys.connect_ms.is_some()),
+                        ("first_byte_ms", keys.first_byte_ms.is_some()),
+                        ("idle_ms", keys.idle_ms.is_some()),
+                    ],
+                )?;
+                let (rules, rules_inline) = (keys.rules, keys.rules_inline);
+                let breaker = keys.breaker.unwrap_or_else(no_breaker);
+                let retry = keys.retry;
+                Ok(ProviderConfig::Scripted(ScriptedConfig {
+                    rules,
+                    rules_inline,
+                    call_ms,
+                    limits,
+                    breaker,
+                    retry,
+                }))
+            }
+        }
+    }
 }
 
 /// An endpoint that is called over HTTP, whatever its kind.

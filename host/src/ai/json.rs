@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
 use crate::message;
 use crate::message::Message;
+use crate::schema::{self, CompiledSchema, MAX_PROBLEMS};
 
 /// Problems of one reply that are told; the rest is only counted.
 const TOLD: usize = 5;
@@ -15,15 +15,15 @@ const TOLD: usize = 5;
 /// Places after a code fence where JSON is looked for.
 const MAX_FENCES: usize = 16;
 
-/// A JSON Schema (draft 2020-12 unless it names another) that has been compiled. Cheap to clone.
+/// A JSON Schema that replies are checked against, and its text for the provider. Cheap to clone.
 #[derive(Clone)]
 pub struct ReplySchema {
-    inner: Arc<Compiled>,
+    inner: Arc<Inner>,
 }
 
-struct Compiled {
-    schema: Value,
-    validator: Validator,
+struct Inner {
+    value: Value,
+    compiled: CompiledSchema,
 }
 
 /// A text that is no usable JSON Schema.
@@ -31,9 +31,15 @@ struct Compiled {
 #[error("{0}")]
 pub struct SchemaError(pub Message);
 
+impl From<schema::SchemaError> for SchemaError {
+    fn from(error: schema::SchemaError) -> Self {
+        SchemaError(Message::or(error.to_string(), message!("the JSON Schema cannot be used")))
+    }
+}
+
 impl fmt::Debug for ReplySchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ReplySchema").field(&self.inner.schema).finish()
+        f.debug_tuple("ReplySchema").field(&self.inner.value).finish()
     }
 }
 
@@ -41,7 +47,7 @@ impl ReplySchema {
     /// Most bytes of a schema.
     pub const MAX_BYTES: usize = 64 * 1024;
 
-    /// Compiles a schema. References to other documents are refused; patterns run in linear time.
+    /// Compiles a schema; see [`CompiledSchema`].
     ///
     /// # Errors
     /// When the text is too long, is not JSON, or is no schema; the message names the place.
@@ -53,57 +59,45 @@ impl ReplySchema {
                 text.len()
             )));
         }
-        let schema: Value = serde_json::from_str(text)
-            .map_err(|error| SchemaError(message!("the JSON Schema is not JSON: {error}")))?;
-        if !schema.is_object() {
+        let value = schema::parse(text)?;
+        if !value.is_object() {
             return Err(SchemaError(message!("the JSON Schema is no JSON object; write {{\"type\": ...}}")));
         }
-        // The schema is a stranger's: no other document is fetched, no pattern can run for ever.
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .with_pattern_options(PatternOptions::regex())
-            .offline()
-            .build(&schema)
-            .map_err(|error| {
-                let place = place(error.instance_path().as_str());
-                SchemaError(message!(
-                    "the JSON Schema cannot be used: {} at {place}",
-                    short(&error.to_string())
-                ))
-            })?;
-        Ok(ReplySchema { inner: Arc::new(Compiled { schema, validator }) })
+        let compiled = CompiledSchema::of(&value)?;
+        Ok(ReplySchema { inner: Arc::new(Inner { value, compiled }) })
     }
 
     /// The schema.
     pub fn value(&self) -> &Value {
-        &self.inner.schema
+        &self.inner.value
     }
 
-    /// What of the value the schema does not accept: the number of problems and the first of them.
+    /// What of the value the schema does not accept: the first problems and the number of the others.
     fn problems(&self, value: &Value) -> Option<String> {
-        let mut errors = self.inner.validator.iter_errors(value);
-        let told: Vec<String> = errors
-            .by_ref()
-            .take(TOLD)
-            .map(|error| {
-                format!("{} at {}", short(&error.to_string()), place(error.instance_path().as_str()))
-            })
-            .collect();
-        if told.is_empty() {
+        let problems = self.inner.compiled.check(value);
+        if problems.is_empty() {
             return None;
         }
-        let more = errors.count();
-        let and_more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        Some(format!("{}{and_more}", told.join("; ")))
+        let told: Vec<String> = problems
+            .iter()
+            .take(TOLD)
+            .map(|problem| format!("{} at {}", short(&problem.message), place(&problem.pointer)))
+            .collect();
+        let more = match problems.len().saturating_sub(TOLD) {
+            0 => String::new(),
+            more if problems.len() == MAX_PROBLEMS => format!("; and at least {more} more"),
+            more => format!("; and {more} more"),
+        };
+        Some(format!("{}{more}", told.join("; ")))
     }
 }
 
 /// A JSON pointer for people.
 fn place(pointer: &str) -> String {
-    if pointer.is_empty() { "the top".to_owned() } else { format!("`{pointer}`") }
+    if pointer.is_empty() { "the top".to_owned() } else { format!("`{}`", short(pointer)) }
 }
 
-/// Validation messages repeat the value, which may be long.
+/// Field names in problems are the model's, and may be long.
 fn short(text: &str) -> String {
     match text.char_indices().nth(300) {
         Some((end, _)) => format!("{}...", &text[..end]),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
+use crate::failure::render;
 use crate::message::causes_of;
 use crate::site::SitesRoot;
 
@@ -94,7 +95,12 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
                             )
                         }
                         Err(error) => {
-                            Check::new(format!("template {}", error.path.display()), Err(whole(&error)))
+                            // Its own words repeat the file.
+                            let reasons: Vec<String> =
+                                causes_of(&error).iter().map(ToString::to_string).collect();
+                            let reason =
+                                if reasons.is_empty() { error.to_string() } else { reasons.join(": ") };
+                            Check::new(format!("template {}", error.path.display()), Err(reason))
                         }
                     });
                 }
@@ -118,8 +124,10 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
         let deadline = tokio::time::Instant::now() + PROBE_DEADLINE;
         for probe in gateway.probe(&route.name, deadline).await.unwrap_or_default() {
             let attempt = &probe.attempt;
-            let message = attempt.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
-            let says = format!("{} ({}){message}", attempt.outcome, super::ai::latency(attempt).join(", "));
+            let says = match (&attempt.message, attempt.outcome) {
+                (Some(message), _) => message.to_string(),
+                (None, outcome) => format!("{outcome} ({})", super::ai::latency(attempt).join(", ")),
+            };
             checks.push(Check::new(
                 format!("route {} → {} {}", route.name, attempt.provider, attempt.model),
                 if probe.usable { Ok(says) } else { Err(says) },
@@ -140,9 +148,12 @@ fn table(checks: &[Check]) -> String {
     for check in checks {
         let (style, mark) = if check.ok { (good, "✓") } else { (bad, "✗") };
         text.push_str(&format!("{style}{mark}{style:#} {}\n", check.what));
-        for line in check.says.lines() {
-            text.push_str(&format!("    {line}\n"));
-        }
+        text.push_str(&render::paragraph(&check.says, "    ", output::width()));
     }
+    let wrong = checks.iter().filter(|check| !check.ok).count();
+    text.push_str(&match wrong {
+        0 => format!("\n{good}All is well.{good:#}\n"),
+        _ => format!("\n{bad}{wrong} of {} checks failed.{bad:#}\n", checks.len()),
+    });
     text
 }

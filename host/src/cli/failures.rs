@@ -34,9 +34,8 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::List { order, limit } => {
             let read = blocking(move || Ok(read_all(&sites, order.as_deref(), limit)?)).await?;
             if json {
-                output::print_json(
-                    &read.iter().map(|(path, record)| summary(path, record)).collect::<Vec<_>>(),
-                );
+                let all: Vec<Value> = read.iter().map(|(path, record)| summary(path, record)).collect();
+                output::print_json(&json!({ "failures": all }));
             } else {
                 output::print(&table(&read));
             }
@@ -97,35 +96,38 @@ fn summary(path: &std::path::Path, record: &Result<FailureRecord, store::StoreEr
     }
 }
 
+/// Two lines for each: which one, and what happened.
 fn table(entries: &[Entry]) -> String {
     let mut text = String::new();
     if entries.is_empty() {
         text.push_str("No failures.\n");
     }
+    let bad = anstyle::AnsiColor::Red.on_default().bold();
     let width = output::width();
     for (path, record) in entries {
-        text += &match record {
+        match record {
             Ok(record) => {
-                let begin = format!(
-                    "{}  {}  order {:<12} {:<16} {:<18} ",
+                let day = record.time.get(..10).unwrap_or(&record.time);
+                let minute = record.time.get(11..16).unwrap_or_default();
+                text.push_str(&format!(
+                    "{}  {day} {minute}  {bad}{:<15}{bad:#}  order {}  {}\n",
                     record.id,
-                    record.time.get(..16).unwrap_or(&record.time),
-                    record.order,
                     record.kind.as_str(),
-                    record.template.name,
-                );
-                let room = width.saturating_sub(begin.chars().count()).max(20);
-                let message: String = record
-                    .message
-                    .as_str()
-                    .replace(|c: char| c.is_control(), " ")
-                    .chars()
-                    .take(room)
-                    .collect();
-                format!("{begin}{message}\n")
+                    one_line(&record.order, 40),
+                    one_line(&record.template.name, 40),
+                ));
+                text.push_str(&format!("  {}\n", one_line(record.message.as_str(), width.saturating_sub(2))));
             }
-            Err(error) => format!("{}: {error}\n", path.display()),
-        };
+            Err(error) => text.push_str(&format!("{}\n  {error}\n", path.display())),
+        }
     }
     text
+}
+
+fn one_line(text: &str, room: usize) -> String {
+    let text = text.replace(|c: char| c.is_control(), " ");
+    match text.char_indices().nth(room.saturating_sub(1)) {
+        Some((end, c)) if end + c.len_utf8() < text.len() => format!("{}…", &text[..end]),
+        _ => text,
+    }
 }

@@ -130,26 +130,29 @@ async fn read_order(path: &Path, max: u64) -> Result<Vec<u8>, SetupError> {
     }
 }
 
-/// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the process at once.
+/// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the process at once. Nothing when
+/// signals cannot be had.
 async fn cancel_on_interrupt(cancel: CancellationToken) {
-    let mut interrupts = 0;
-    while let Some(()) = interrupted().await {
-        interrupts += 1;
-        if interrupts > 1 {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Made once: what comes between two waits is then kept, not lost.
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::warn!("Ctrl-C cannot be caught: it ends the process without a record");
+        return;
+    };
+    loop {
+        tokio::select! {
+            Some(()) = interrupt.recv() => {}
+            Some(()) = terminate.recv() => {}
+            else => return,
+        }
+        if cancel.is_cancelled() {
             #[allow(clippy::exit, reason = "the second Ctrl-C means: at once")]
             std::process::exit(Exit::Cancelled as i32);
         }
         cancel.cancel();
-    }
-}
-
-/// Waits for Ctrl-C or SIGTERM; nothing when signals cannot be had.
-async fn interrupted() -> Option<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).ok()?;
-    tokio::select! {
-        interrupt = tokio::signal::ctrl_c() => interrupt.ok(),
-        terminated = terminate.recv() => terminated,
+        tracing::info!("cancelling; a second Ctrl-C ends the process at once");
     }
 }
 
@@ -259,7 +262,8 @@ fn released_text(released: &Released) -> String {
         released.template.name, released.template.version
     ));
     for diagnostic in &released.diagnostics {
-        text.push_str(&format!("  ! {}: {}\n", diagnostic.code, diagnostic.message));
+        let line = format!("! {}: {}", diagnostic.code, diagnostic.message);
+        text.push_str(&render::paragraph(&line, "  ", output::width()));
     }
     text
 }

@@ -63,9 +63,22 @@ enum Command {
 }
 
 impl Cli {
-    /// What is to be logged.
-    pub fn log_filter(&self) -> &str {
-        &self.log
+    /// Reads the command line and starts the log. Help, and what is wrong with the command line, is printed already.
+    ///
+    /// # Errors
+    /// The exit code, when there is nothing to run.
+    pub fn read() -> Result<Self, Exit> {
+        let cli = Cli::try_parse().map_err(|error| {
+            // What cannot be parsed cannot say `--json` either, but whoever wrote it waits for JSON.
+            let json = std::env::args_os().any(|argument| argument == "--json");
+            output::misread(&error, json)
+        })?;
+        if let Err(error) = crate::telemetry::start(&cli.log) {
+            let error = setup::SetupError::Usage(crate::message!("nothing can be logged: {error}"));
+            output::refuse(&error, cli.json);
+            return Err(Exit::Usage);
+        }
+        Ok(cli)
     }
 
     /// Runs the command and tells the exit code. All output is done.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::setup::SetupError;
 use crate::failure::FailureKind;
+use crate::message::Message;
 
 /// Exit codes scripts may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,16 +97,42 @@ pub(super) fn print_json(value: &impl Serialize) {
 pub(super) fn refuse(error: &SetupError, json: bool) {
     let causes = crate::message::causes_of(error);
     if json {
-        print_json(&serde_json::json!({
-            "outcome": "error",
-            "error": { "message": error.to_string(), "causes": causes },
-        }));
+        print_error(&error.to_string(), &causes);
     }
-    let mut text = format!("error: {error}\n");
+    let mut text = format!("{BAD}error{BAD:#}: {error}\n");
     for cause in causes {
         text.push_str(&format!("  because {cause}\n"));
     }
     if let Err(error) = anstream::stderr().write_all(text.as_bytes()) {
         tracing::debug!(%error, "stderr is closed");
     }
+}
+
+const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+
+/// Prints help, or what is wrong with the command line.
+pub(super) fn misread(error: &clap::Error, json: bool) -> Exit {
+    let wrong = error.use_stderr();
+    if wrong && json {
+        let text = error.render().to_string();
+        let text = text.trim().trim_start_matches("error: ");
+        print_error(text.split("\n\nUsage:").next().unwrap_or(text), &[]);
+    }
+    if let Err(error) = error.print() {
+        tracing::debug!(%error, "stdout or stderr is closed");
+    }
+    if wrong { Exit::Usage } else { Exit::Done }
+}
+
+/// What `--json` prints when nothing was begun: the keys of every report, so that a script need not look before it reads.
+fn print_error(message: &str, causes: &[Message]) {
+    print_json(&serde_json::json!({
+        "outcome": "error",
+        "release": null,
+        "files": [],
+        "ai": null,
+        "usage": null,
+        "failure": null,
+        "error": { "message": message, "causes": causes },
+    }));
 }

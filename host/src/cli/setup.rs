@@ -61,7 +61,8 @@ impl SetupError {
             | SetupError::Templates(_)
             | SetupError::Usage(_) => true,
             SetupError::Failures(error) => {
-                matches!(error, StoreError::Unknown { .. } | StoreError::Ambiguous { .. })
+                // A file that was named and cannot be shown was named wrongly; the folder of records is ours.
+                !matches!(error, StoreError::Io { .. } | StoreError::Serialize(_))
             }
             SetupError::Engine(_) | SetupError::Http(_) | SetupError::Host(_) => false,
         }

@@ -39,7 +39,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                         Err(error) => json!({ "file": error.path, "error": error.to_string(), "causes": causes_of(error) }),
                     })
                     .collect();
-                output::print_json(&all);
+                output::print_json(&json!({ "templates": all }));
             } else {
                 let mut text = String::new();
                 for template in &templates {
@@ -49,7 +49,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                             template.manifest.name,
                             template.manifest.version,
                             render::bytes(template.bytes),
-                            template.manifest.summary
+                            render::clean(&template.manifest.summary)
                         ),
                         Err(error) => {
                             let causes: Vec<String> =
@@ -105,27 +105,29 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
         CacheOutcome::Refused(reason) => format!("compiled again: {reason}"),
         CacheOutcome::Off => "compiled; there is no cache".to_owned(),
     };
+    let bold = anstyle::Style::new().bold();
+    let bad = anstyle::AnsiColor::Red.on_default().bold();
     let mut text = format!(
-        "{} {}\n  {}\n\n  file      {} ({})\n  digest    {}\n  contract  sitewright:template@0.1.0\n  languages {}\n  start     {cache}\n",
+        "{bold}{} {}{bold:#}\n  {}\n\n  file      {} ({})\n  digest    {}\n  contract  sitewright:template@0.1.0\n  languages {}\n  start     {cache}\n",
         manifest.name,
         manifest.version,
-        manifest.summary,
+        render::clean(&manifest.summary),
         template.path.display(),
         render::bytes(template.bytes),
         template.digest(),
         locales.join(", "),
     );
-    text.push_str("\n  AI purposes\n");
+    text.push_str(&format!("\n  {bold}AI purposes{bold:#}\n"));
     if manifest.ai_purposes.is_empty() {
         text.push_str("    none\n");
     }
     for purpose in &manifest.ai_purposes {
         let route = if served(&purpose.name) {
-            "has a route"
+            String::new()
         } else {
-            "NO ROUTE: add [ai.routes.default] or one of its name"
+            format!("    {bad}no route{bad:#}: add [ai.routes.{}] or [ai.routes.default]\n", purpose.name)
         };
-        text += &format!("    {:<20} {} ({route})\n", purpose.name, purpose.description);
+        text += &format!("    {:<20} {}\n{route}", purpose.name, render::clean(&purpose.description));
     }
     text
 }

@@ -86,7 +86,7 @@ impl FailureKind {
     pub fn advice(self) -> &'static str {
         match self {
             FailureKind::InvalidOrder => {
-                "Correct the fields named above in the CRM and send the order again."
+                "Correct the fields listed below in the CRM and send the order again."
             }
             FailureKind::TemplateLoad => {
                 "Rebuild the template with the current SDK and check it with `sitewright template inspect`."
@@ -119,7 +119,7 @@ impl FailureKind {
                 "Check the route and its provider with `sitewright doctor`; the attempts below say what it answered."
             }
             FailureKind::OutputRejected => {
-                "The template made a site that would not work: send the list above to its author. The last good release is untouched."
+                "The template made a site that would not work: send the list below to its author. The last good release is untouched."
             }
             FailureKind::Crashed => {
                 "The worker's process ended: look at the machine's memory and the worker's log around this time."

@@ -53,6 +53,9 @@ pub struct FailureRecord {
     /// Where in the template's source, when the template said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<SourceLocation>,
+    /// Whatever else the template wanted to say of its failure.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// The last stage: one of the host's (`order`, `template`, `checks`, `release`) or the template's own while it ran.
     pub stage: String,
     /// How far the stage was, when the template said so.
@@ -95,7 +98,7 @@ pub struct TemplateRef {
     /// Its version; empty when it could not be loaded.
     #[serde(default)]
     pub version: String,
-    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file; empty when there was none.
+    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file, also of one that could not be loaded; empty when there was none.
     #[serde(default)]
     pub digest: String,
 }

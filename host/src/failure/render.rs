@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::record::{AiFailure, Diagnostic, FailureRecord, Severity};
 use super::trail::{TrailEntry, TrailOutcome};
 use super::trap::{Frame, TrapRecord};
+use crate::message::Message;
 use crate::plugin::Measure;
 
 const TITLE: Style = Style::new().bold();
@@ -42,9 +43,12 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         painted(DIM, &record.id)
     )?;
     wrapped(out, record.message.as_str(), "  ", width)?;
-    for (at, cause) in record.causes.iter().enumerate() {
+    for (at, cause) in causes(record).enumerate() {
         let lead = if at == 0 { "  because " } else { "      and " };
         wrapped_after(out, cause.as_str(), lead, "          ", width)?;
+    }
+    for (name, value) in &record.attributes {
+        wrapped_after(out, &format!("{name}: {value}"), "    ", "      ", width)?;
     }
     writeln!(out)?;
     writeln!(out, "  {}", painted(TITLE, "What to do"))?;
@@ -78,7 +82,7 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         frames(out, trap)?;
     }
     if let Some(ai) = &record.ai {
-        ai_call(out, ai, width)?;
+        ai_call(out, ai, &record.message, width)?;
     }
     if !record.trail.is_empty() {
         trail(out, &record.trail, width)?;
@@ -89,7 +93,7 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     tail(out, "Log", &record.log.text)?;
     tail(out, "stderr", &record.stderr)?;
     tail(out, "stdout", &record.stdout)?;
-    limits(out, record)?;
+    limits(out, record, width)?;
 
     writeln!(out)?;
     let template = &record.template;
@@ -101,11 +105,34 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     for line in [
         format!("stage {stage} · template {} {}{digest}", template.name, template.version),
         format!("attempt {} · trace {}", record.attempt, record.trace_id),
-        format!("host {} · configuration {} · {}", record.host_build, record.config_version, record.time),
+        format!(
+            "host {} · configuration {} · {}",
+            record.host_build,
+            record.config_version,
+            minute_and_second(&record.time)
+        ),
     ] {
         writeln!(out, "  {}", painted(DIM, &line))?;
     }
     Ok(())
+}
+
+/// The causes that the message does not tell already. A template's own error repeats what its AI call said; what that call
+/// itself knew comes last.
+fn causes(record: &FailureRecord) -> impl Iterator<Item = &Message> {
+    let told = record.ai.as_ref().map(|ai| ai.message.as_str());
+    let own =
+        record.causes.iter().filter(move |cause| told.is_none_or(|told| !cause.as_str().contains(told)));
+    let of_call = record.ai.iter().flat_map(|ai| &ai.causes);
+    own.chain(of_call).filter(|cause| !record.message.as_str().contains(cause.as_str()))
+}
+
+/// `2026-11-23 01:32:04 UTC`; a time in another shape stays as it is.
+fn minute_and_second(time: &str) -> String {
+    match (time.get(..10), time.get(11..19), time.ends_with('Z')) {
+        (Some(day), Some(second), true) => format!("{day} {second} UTC"),
+        _ => time.to_owned(),
+    }
 }
 
 fn section(out: &mut String, title: &str) -> std::fmt::Result {
@@ -136,9 +163,11 @@ fn frames(out: &mut String, trap: &TrapRecord) -> std::fmt::Result {
     Ok(())
 }
 
-fn ai_call(out: &mut String, ai: &AiFailure, width: usize) -> std::fmt::Result {
+fn ai_call(out: &mut String, ai: &AiFailure, told: &Message, width: usize) -> std::fmt::Result {
     section(out, &format!("AI call {} for `{}`: {}", ai.call_id, ai.purpose, ai.kind))?;
-    wrapped(out, ai.message.as_str(), "    ", width)?;
+    if !told.as_str().contains(ai.message.as_str()) {
+        wrapped(out, ai.message.as_str(), "    ", width)?;
+    }
     for (at, attempt) in ai.attempts.iter().enumerate() {
         let status = attempt.status.map(|status| format!(" · HTTP {status}")).unwrap_or_default();
         let request = attempt.request_id.as_deref().map(|id| format!(" · request {id}")).unwrap_or_default();
@@ -171,18 +200,21 @@ fn trail(out: &mut String, trail: &[TrailEntry], width: usize) -> std::fmt::Resu
     section(out, &title)?;
     for entry in shown {
         let took = entry.duration_us.map_or_else(|| "in flight".to_owned(), duration);
-        let (style, outcome) = match &entry.outcome {
-            TrailOutcome::Ok => (GOOD, "ok".to_owned()),
-            TrailOutcome::InFlight => (WARN, "no answer yet".to_owned()),
-            TrailOutcome::Error(error) => (BAD, error.clone()),
-        };
         let begin =
             format!("{:>8} {:<20} {:>9}  ", duration(entry.at_ms.saturating_mul(1_000)), entry.call, took);
         let rest = width.saturating_sub(begin.chars().count() + 6);
+        // What was asked is worth as much room as what came of it.
+        let (style, outcome) = match &entry.outcome {
+            TrailOutcome::Ok => (GOOD, "ok".to_owned()),
+            TrailOutcome::InFlight => (WARN, "no answer yet".to_owned()),
+            TrailOutcome::Error(error) => {
+                (BAD, shortened(error, rest.saturating_sub(entry.args.chars().count() + 1).max(rest / 2)))
+            }
+        };
         writeln!(
             out,
             "    {begin}{style}{}{style:#} {DIM}{}{DIM:#}",
-            clean(&shortened(&outcome, rest)),
+            clean(&outcome),
             clean(&shortened(&entry.args, rest.saturating_sub(outcome.chars().count() + 1))),
         )?;
     }
@@ -223,9 +255,10 @@ fn tail(out: &mut String, title: &str, text: &str) -> std::fmt::Result {
     Ok(())
 }
 
-fn limits(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
+fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
     section(out, "Limits")?;
-    for (name, measure) in &record.limits {
+    let (used, unused): (Vec<_>, Vec<_>) = record.limits.iter().partition(|(_, measure)| measure.used > 0);
+    for (name, measure) in used {
         let style = match measure.used.saturating_mul(100).checked_div(measure.max.max(1)).unwrap_or(0) {
             100.. => BAD,
             80..100 => WARN,
@@ -238,6 +271,11 @@ fn limits(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
             amount(name, measure.used),
             amount(name, measure.max)
         )?;
+    }
+    if !unused.is_empty() {
+        let names: Vec<&str> = unused.into_iter().map(|(name, _)| name.as_str()).collect();
+        let text = paragraph(&format!("nothing used of {}", names.join(", ")), "    ", width);
+        writeln!(out, "{DIM}{}{DIM:#}", text.trim_end())?;
     }
     Ok(())
 }
@@ -295,8 +333,16 @@ fn shortened(text: &str, max: usize) -> String {
 }
 
 /// Text of a guest or a provider without what a terminal would obey: escape sequences could repaint the screen.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The text in lines of at most `width` columns, each behind `indent` and ended.
+pub(crate) fn paragraph(text: &str, indent: &str, width: usize) -> String {
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = wrapped(&mut out, text, indent, width.max(MIN_WIDTH));
+    out
 }
 
 fn wrapped(out: &mut String, text: &str, indent: &str, width: usize) -> std::fmt::Result {

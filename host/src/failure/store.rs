@@ -48,6 +48,12 @@ pub enum StoreError {
         /// Where it was looked for.
         root: PathBuf,
     },
+    /// There is no such file.
+    #[error("there is no file {}; `sitewright failures list` shows the records there are", .path.display())]
+    NoFile {
+        /// What was asked for.
+        path: PathBuf,
+    },
     /// Several records fit.
     #[error("{id:?} fits several failures: {}; give more of the id", .found.join(", "))]
     Ambiguous {
@@ -105,7 +111,8 @@ pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
 pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
     let file = Path::new(id);
     if file.extension().is_some_and(|extension| extension == "json") {
-        return Ok(file.to_owned());
+        let there = file.is_file().then(|| file.to_owned());
+        return there.ok_or_else(|| StoreError::NoFile { path: file.to_owned() });
     }
     let wanted = id.to_ascii_uppercase();
     let mut found: Vec<PathBuf> = files(root)?;

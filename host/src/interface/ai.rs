@@ -34,6 +34,9 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
     }
 }
 
+/// Most bytes of one request: room for the largest order document and as much again.
+const MAX_REQUEST_BYTES: usize = 2 << 20;
+
 /// One call, from the guest's request to what the guest is told. Dropping the future drops the request to the provider.
 async fn complete(
     log: &Arc<RunLog>,
@@ -43,8 +46,9 @@ async fn complete(
     let max_calls = context.as_ref().map_or(0, |context| context.max_calls);
     let counted = log.count_ai_call(max_calls);
     let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
-    let purpose = cut(request.purpose.clone(), 64);
-    let entry = log.begin("ai.complete", digest(&request), Some(call_id.to_string()));
+    let purpose = cut(&request.purpose, 64);
+    let bytes = bytes(&request);
+    let entry = log.begin("ai.complete", digest(&request, bytes), Some(call_id.to_string()));
     let began = log.elapsed();
 
     let outcome = match (context, counted) {
@@ -56,6 +60,13 @@ async fn complete(
             AiErrorKind::BudgetExceeded,
             message!("the run has made its {max_calls} AI calls; `limits.ai_calls` allows no more"),
         )),
+        (Some(_), Ok(_)) if bytes > MAX_REQUEST_BYTES => Err(refused(
+            call_id,
+            AiErrorKind::InvalidRequest,
+            message!(
+                "the request has {bytes} bytes; at most {MAX_REQUEST_BYTES} are allowed: say less, or ask in several calls"
+            ),
+        )),
         (Some(context), Ok(_)) if !context.purposes.contains(&request.purpose) => Err(refused(
             call_id,
             AiErrorKind::InvalidRequest,
@@ -63,7 +74,7 @@ async fn complete(
                 "the purpose {purpose:?} is not declared in the template's manifest; add it to `ai-purposes`"
             ),
         )),
-        (Some(context), Ok(_)) => match into_request(request) {
+        (Some(context), Ok(_)) => match into_request(request).await {
             Ok(request) => {
                 let call = CallContext {
                     call_id,
@@ -108,7 +119,7 @@ async fn complete(
         Err(error) => {
             log.end(
                 entry,
-                TrailOutcome::Error(format!("{}: {}", error.kind, cut(error.message.to_string(), 300))),
+                TrailOutcome::Error(format!("{}: {}", error.kind, cut(error.message.as_str(), 300))),
             );
             let told = told(&error);
             log.ai_failed(AiFailure {
@@ -125,9 +136,28 @@ async fn complete(
     }
 }
 
+/// The size of a request, with a little for each part, so that a million empty ones have a size too.
+fn bytes(request: &ai_types::Request) -> usize {
+    const PART: usize = 16;
+    let messages = request.messages.iter().map(|message| message.content.len() + PART);
+    let stops = request.stop.iter().map(|stop| stop.len() + PART);
+    let format = match &request.format {
+        ai_types::Format::JsonSchema(text) | ai_types::Format::Other(text) => text.len(),
+        ai_types::Format::Text | ai_types::Format::Json => 0,
+    };
+    request.purpose.len() + format + messages.chain(stops).sum::<usize>()
+}
+
 /// What the trail shows of a request: never its text, which is the customer's.
-fn digest(request: &ai_types::Request) -> String {
+fn digest(request: &ai_types::Request, bytes: usize) -> String {
     use sha2::{Digest as _, Sha256};
+    if bytes > MAX_REQUEST_BYTES {
+        let messages = request.messages.len();
+        return format!(
+            "{} {messages} messages, {bytes} bytes in all",
+            cut(&request.purpose, 64).escape_debug()
+        );
+    }
     let mut hash = Sha256::new();
     let mut bytes = 0;
     for message in &request.messages {
@@ -143,7 +173,7 @@ fn digest(request: &ai_types::Request) -> String {
     };
     format!(
         "{} {format}, {} messages of {bytes} bytes, sha256 {}",
-        cut(request.purpose.clone(), 64).escape_debug(),
+        cut(&request.purpose, 64).escape_debug(),
         request.messages.len(),
         hex(&hash.finalize()[..6])
     )
@@ -154,7 +184,7 @@ fn refused(call_id: CallId, kind: AiErrorKind, message: Message) -> AiError {
     AiError::before_any_attempt(call_id, kind, message)
 }
 
-fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
+async fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
     let purpose = Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
     let messages = raw
         .messages
@@ -172,12 +202,16 @@ fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
         ai_types::Format::Text => Format::Text,
         ai_types::Format::Json => Format::Json,
         ai_types::Format::JsonSchema(schema) => Format::JsonSchema(
-            ReplySchema::compile(&schema).map_err(|error| message!("the request is refused: {error}"))?,
+            // Its patterns are compiled too, which takes as long as the template likes: not on the runtime's threads.
+            tokio::task::spawn_blocking(move || ReplySchema::compile(&schema))
+                .await
+                .map_err(|error| message!("the schema could not be compiled: {error}"))?
+                .map_err(|error| message!("the request is refused: {error}"))?,
         ),
         ai_types::Format::Other(name) => {
             return Err(message!(
                 "this host knows no reply format {:?}; ask for text, json or json-schema",
-                cut(name, 64)
+                cut(&name, 64)
             ));
         }
     };

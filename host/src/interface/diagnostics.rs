@@ -5,20 +5,27 @@ use super::state::GuestState;
 use crate::failure::{Diagnostic, Severity, SourceLocation, TrailOutcome};
 use crate::message;
 use crate::message::Message;
-use crate::plugin::bindings::{diagnostics, types};
+use crate::plugin::bindings::{diagnostics, generator, types};
 
 /// Longest text kept of anything a template reports, in bytes.
 const MAX_TEXT: usize = 8 << 10;
-/// Most causes and attributes kept of one diagnostic.
+/// Most causes and attributes kept of one diagnostic or failure.
 const MAX_ITEMS: usize = 32;
+/// Most bytes of text kept of one diagnostic: a record with 256 of them stays a few megabytes.
+const MAX_DIAGNOSTIC: usize = 16 << 10;
+/// Most bytes of text kept of the failure a template returns. There is one in a record.
+const MAX_FAILURE: usize = 128 << 10;
+/// Most AI calls a failure may blame: more than a run may make.
+const MAX_BLAMED: usize = 1_000;
 
 impl types::Host for GuestState {}
 
 impl diagnostics::Host for GuestState {
     fn report(&mut self, diagnostic: diagnostics::Diagnostic) -> wasmtime::Result<()> {
-        let code = cut(diagnostic.code, 128);
+        let mut texts = Texts(MAX_DIAGNOSTIC);
+        let code = texts.take(&diagnostic.code, 128);
         let entry = self.log.begin("diagnostics.report", code.clone(), None);
-        let message = Message::or(cut(diagnostic.message, MAX_TEXT), message!("(no message) {code}"));
+        let message = Message::or(texts.take(&diagnostic.message, MAX_TEXT), message!("(no message) {code}"));
         self.log.diagnose(Diagnostic {
             at_ms: self.log.now_ms(),
             severity: match diagnostic.severity {
@@ -28,13 +35,12 @@ impl diagnostics::Host for GuestState {
             },
             code,
             message,
-            causes: diagnostic.causes.into_iter().take(MAX_ITEMS).map(|cause| cut(cause, MAX_TEXT)).collect(),
+            causes: texts.causes(&diagnostic.causes),
             location: diagnostic.location.map(location),
-            attributes: diagnostic
-                .attributes
+            attributes: texts
+                .attributes(&diagnostic.attributes)
                 .into_iter()
-                .take(MAX_ITEMS)
-                .map(|attribute| (cut(attribute.name, 128), cut(attribute.value, MAX_TEXT)))
+                .map(|attribute| (attribute.name, attribute.value))
                 .collect(),
         });
         self.log.end(entry, TrailOutcome::Ok);
@@ -42,9 +48,9 @@ impl diagnostics::Host for GuestState {
     }
 
     fn panicked(&mut self, panic: diagnostics::Panic) -> wasmtime::Result<()> {
-        let entry = self.log.begin("diagnostics.panicked", cut(panic.message.clone(), 200), None);
+        let entry = self.log.begin("diagnostics.panicked", cut(&panic.message, 200), None);
         self.log.panicked(Panic {
-            message: cut(panic.message, MAX_TEXT),
+            message: cut(&panic.message, MAX_TEXT),
             location: panic.location.map(location),
         });
         self.log.end(entry, TrailOutcome::Ok);
@@ -59,14 +65,13 @@ impl diagnostics::Host for GuestState {
             diagnostics::Level::Warn => "WARN",
             diagnostics::Level::Error => "ERROR",
         };
-        // Log lines stay out of the trail: a chatty template would push out the calls that matter.
         self.log.log(level, &message);
-        tracing::debug!(target: "template", level, message = cut(message, 1_000));
+        tracing::debug!(target: "template", level, message = cut(&message, 1_000));
         Ok(())
     }
 
     fn progress(&mut self, stage: String, done: u32, total: u32) -> wasmtime::Result<()> {
-        let stage = cut(stage, 128);
+        let stage = cut(&stage, 128);
         let entry = self.log.begin("diagnostics.progress", format!("{stage} {done}/{total}"), None);
         self.log.set_progress(RunProgress { stage, done, total });
         self.log.end(entry, TrailOutcome::Ok);
@@ -76,15 +81,48 @@ impl diagnostics::Host for GuestState {
 
 /// A location of the template's source as records show it.
 pub(crate) fn location(raw: types::SourceLocation) -> SourceLocation {
-    SourceLocation { file: cut(raw.file, 1_024), line: raw.line, column: raw.column }
+    SourceLocation { file: cut(&raw.file, 1_024), line: raw.line, column: raw.column }
 }
 
 /// At most `max` bytes of a text, cut between characters.
-pub(crate) fn cut(mut text: String, max: usize) -> String {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+pub(crate) fn cut(text: &str, max: usize) -> String {
+    // A copy: a text that is only shortened keeps all the memory it had.
+    text[..text.floor_char_boundary(max)].to_owned()
+}
+
+/// What a template returned in place of a site, as much of it as is kept.
+pub(crate) fn returned(raw: generator::Failure) -> generator::Failure {
+    let mut texts = Texts(MAX_FAILURE);
+    generator::Failure {
+        code: texts.take(&raw.code, 128),
+        message: texts.take(&raw.message, MAX_TEXT),
+        causes: texts.causes(&raw.causes),
+        location: raw.location,
+        attributes: texts.attributes(&raw.attributes),
+        ai_calls: raw.ai_calls.iter().take(MAX_BLAMED).map(|id| cut(id, 64)).collect(),
     }
-    text.truncate(end);
-    text
+}
+
+/// Bytes of text that are left of what is kept of one report.
+struct Texts(usize);
+
+impl Texts {
+    fn take(&mut self, text: &str, max: usize) -> String {
+        let text = cut(text, max.min(self.0));
+        self.0 -= text.len();
+        text
+    }
+
+    fn causes(&mut self, causes: &[String]) -> Vec<String> {
+        causes.iter().take(MAX_ITEMS).map(|cause| self.take(cause, MAX_TEXT)).collect()
+    }
+
+    fn attributes(&mut self, attributes: &[types::Attribute]) -> Vec<types::Attribute> {
+        let kept = attributes.iter().take(MAX_ITEMS);
+        kept.map(|attribute| types::Attribute {
+            name: self.take(&attribute.name, 128),
+            value: self.take(&attribute.value, MAX_TEXT),
+        })
+        .collect()
+    }
 }

@@ -8,7 +8,7 @@ mod run_log;
 mod site;
 mod state;
 
-pub(crate) use diagnostics::location;
+pub(crate) use diagnostics::{location, returned};
 pub use run_log::{AiCall, OutputLimit, Panic, RunLog, RunProgress};
 pub use state::{AiContext, GuestState};
 

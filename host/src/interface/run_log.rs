@@ -13,6 +13,7 @@ use crate::failure::{
     AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
 };
 use crate::plugin::{Limits, Tail};
+use crate::site::SiteLimit;
 
 /// The stage of a run, for whoever watches it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -37,6 +38,8 @@ pub struct Panic {
 /// A limit on the site that refused a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputLimit {
+    /// Which.
+    pub limit: SiteLimit,
     /// What the guest was told.
     pub message: String,
 }
@@ -86,11 +89,15 @@ struct Inner {
     ai_calls: u32,
     ai_answered: Vec<AiCall>,
     ai_failed: BTreeMap<String, AiFailure>,
+    /// The newest of those that are too many to keep.
+    ai_failed_last: Option<AiFailure>,
     output_limit: Option<OutputLimit>,
 }
 
 /// Longest line of log, in bytes.
 const MAX_LOG_LINE: usize = 8 << 10;
+/// Failed AI calls kept. A refused call costs a guest next to nothing: one that goes on calling must not fill the host's memory.
+const MAX_AI_FAILURES: usize = 1_024;
 
 impl RunLog {
     /// An empty log of a run that begins now.
@@ -108,6 +115,7 @@ impl RunLog {
                 ai_calls: 0,
                 ai_answered: Vec::new(),
                 ai_failed: BTreeMap::new(),
+                ai_failed_last: None,
                 output_limit: None,
             }),
         }
@@ -155,13 +163,13 @@ impl RunLog {
 
     /// Adds a line of log; a line over 8 KiB is cut.
     pub fn log(&self, level: &str, message: &str) {
-        let mut end = message.len().min(MAX_LOG_LINE);
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = message.floor_char_boundary(MAX_LOG_LINE);
         let line =
             format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
-        self.inner().log.push(line.as_bytes());
+        let at = self.elapsed();
+        let mut inner = self.inner();
+        inner.log.push(line.as_bytes());
+        inner.trail.log(at, message.len());
     }
 
     /// Keeps the first panic: those that follow come from unwinding it.
@@ -181,14 +189,22 @@ impl RunLog {
         self.inner().ai_answered.push(call);
     }
 
-    /// Keeps a failed AI call.
+    /// Keeps a failed AI call: the first thousand, and the last.
     pub fn ai_failed(&self, failure: AiFailure) {
-        self.inner().ai_failed.insert(failure.call_id.clone(), failure);
+        let mut inner = self.inner();
+        if inner.ai_failed.len() < MAX_AI_FAILURES {
+            inner.ai_failed.insert(failure.call_id.clone(), failure);
+        } else {
+            inner.ai_failed_last = Some(failure);
+        }
     }
 
-    /// Keeps the first limit that refused a write.
+    /// Keeps the first limit that refused a write; one on a path makes room for any other, because a template can get over it.
     pub fn output_limited(&self, limit: OutputLimit) {
-        self.inner().output_limit.get_or_insert(limit);
+        let kept = &mut self.inner().output_limit;
+        if kept.as_ref().is_none_or(|kept| kept.limit == SiteLimit::PathBytes) {
+            *kept = Some(limit);
+        }
     }
 
     /// The first limit that refused a write.
@@ -203,7 +219,9 @@ impl RunLog {
 
     /// A failed AI call by its id.
     pub fn ai_failure(&self, call_id: &str) -> Option<AiFailure> {
-        self.inner().ai_failed.get(call_id).cloned()
+        let inner = self.inner();
+        let last = inner.ai_failed_last.as_ref().filter(|last| last.call_id == call_id);
+        inner.ai_failed.get(call_id).or(last).cloned()
     }
 
     /// The answered AI calls, in the order of their answers.

@@ -5,7 +5,7 @@ use super::run_log::OutputLimit;
 use super::state::GuestState;
 use crate::failure::TrailOutcome;
 use crate::plugin::bindings::site;
-use crate::site::WriteError;
+use crate::site::{PathError, SiteLimit, WriteError};
 
 impl site::Host for GuestState {
     async fn write(
@@ -13,7 +13,7 @@ impl site::Host for GuestState {
         path: String,
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), site::WriteError>> {
-        let args = format!("{} ({} bytes)", cut(path.clone(), 200).escape_debug(), bytes.len());
+        let args = format!("{} ({} bytes)", cut(&path, 200).escape_debug(), bytes.len());
         let entry = self.log.begin("site.write", args, None);
         let Some(staging) = self.site.clone() else {
             let message = "`describe` must not write files".to_owned();
@@ -25,10 +25,18 @@ impl site::Host for GuestState {
             Err(error) => {
                 let message = error.to_string();
                 let kind = match error {
-                    WriteError::InvalidPath(_) => site::WriteErrorKind::InvalidPath,
+                    WriteError::InvalidPath(wrong) => {
+                        if matches!(wrong, PathError::TooLong { .. }) {
+                            self.log.output_limited(OutputLimit {
+                                limit: SiteLimit::PathBytes,
+                                message: message.clone(),
+                            });
+                        }
+                        site::WriteErrorKind::InvalidPath
+                    }
                     WriteError::Conflict(_) => site::WriteErrorKind::Conflict,
-                    WriteError::Limit(_) => {
-                        self.log.output_limited(OutputLimit { message: message.clone() });
+                    WriteError::Limit(hit) => {
+                        self.log.output_limited(OutputLimit { limit: hit.limit, message: message.clone() });
                         site::WriteErrorKind::Limit
                     }
                     WriteError::Closed(_) => site::WriteErrorKind::Other,

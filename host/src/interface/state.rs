@@ -11,6 +11,10 @@ use crate::ai::{Gateway, OrderBudget, RunJournal};
 use crate::plugin::MemoryLimiter;
 use crate::site::Staging;
 
+/// Most resources (streams, pollables) a guest may hold: they lie in the host's memory, which no limit of the guest's covers. A
+/// language's runtime needs a dozen.
+const MAX_RESOURCES: usize = 10_000;
+
 /// The data of one run's store. Dropped with the store when the run ends, however it ends; what outlives the run is in the
 /// [`RunLog`] and the [`Staging`].
 pub struct GuestState {
@@ -50,7 +54,9 @@ impl GuestState {
         ai: Option<AiContext>,
         site: Option<Staging>,
     ) -> Self {
-        GuestState { wasi, table: ResourceTable::new(), memory, log, ai, site }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        GuestState { wasi, table, memory, log, ai, site }
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sitewright_order::{Locale, Problem};
 
 use super::json;
-use super::{InvalidKind, InvalidOrder, Limits, OrderId, OrderSnapshot};
+use super::{InvalidKind, InvalidOrder, OrderId, OrderSnapshot};
 use crate::schema::{CompiledSchema, parser_reason};
 
 /// The JSON Schema of what [`load`] accepts, in both shapes.
@@ -19,12 +19,12 @@ static INPUT: LazyLock<CompiledSchema> =
     LazyLock::new(|| CompiledSchema::compile(INPUT_SCHEMA).expect("the published order schema compiles"));
 
 /// Reads, checks and normalises an order document in either shape (see [`sitewright_order::read`]); `default_locale` is for
-/// orders that name none.
+/// orders that name none. The document may have `max_bytes`, as sent and as normalised.
 ///
 /// # Errors
 /// [`InvalidOrder`] with every problem that could be found.
-pub fn load(bytes: &[u8], limits: Limits, default_locale: &Locale) -> Result<OrderSnapshot, InvalidOrder> {
-    within(limits, bytes.len(), "the document has")?;
+pub fn load(bytes: &[u8], max_bytes: usize, default_locale: &Locale) -> Result<OrderSnapshot, InvalidOrder> {
+    within(max_bytes, bytes.len(), "the document has")?;
     let text = std::str::from_utf8(bytes).map_err(|wrong| {
         let offset = wrong.valid_up_to();
         let message =
@@ -56,12 +56,11 @@ pub fn load(bytes: &[u8], limits: Limits, default_locale: &Locale) -> Result<Ord
         InvalidOrder::unreadable(InvalidKind::Content, format!("could not be normalised: {wrong}"))
     })?;
     // What a template gets has to keep the limit too: normalising can add a few bytes.
-    within(limits, document.len(), "with its defaults filled in, the document has")?;
+    within(max_bytes, document.len(), "with its defaults filled in, the document has")?;
     Ok(OrderSnapshot::new(id, order, document))
 }
 
-fn within(limits: Limits, used: usize, what: &str) -> Result<(), InvalidOrder> {
-    let max = limits.max_bytes;
+fn within(max: usize, used: usize, what: &str) -> Result<(), InvalidOrder> {
     if used <= max {
         return Ok(());
     }

@@ -17,15 +17,6 @@ pub use invalid::{InvalidKind, InvalidOrder};
 pub use sitewright_order::{IdError, Locale, Order, Problem};
 pub use snapshot::OrderSnapshot;
 
-/// How large an order may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// Most bytes of the document, as sent and as normalised. Default: 1 MiB, which the contract promises to templates.
-    pub max_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { max_bytes: 1 << 20 }
-    }
-}
+/// Most bytes of an order's document, as sent and as normalised, unless the operator says otherwise: what the contract promises
+/// to templates.
+pub const MAX_BYTES: usize = 1 << 20;

@@ -27,7 +27,7 @@ fn document(name: &str) -> Value {
 }
 
 fn loaded(bytes: &[u8]) -> Result<OrderSnapshot, InvalidOrder> {
-    load(bytes, Limits::default(), &"en".parse().unwrap())
+    load(bytes, MAX_BYTES, &"en".parse().unwrap())
 }
 
 fn pointers(invalid: &InvalidOrder) -> Vec<&str> {
@@ -151,7 +151,7 @@ fn what_cannot_be_read_at_all_says_why_and_where() {
 fn the_size_limit_counts_the_document_as_sent_and_as_normalised() {
     let bytes = bytes("01-restaurant-ptbr-full");
     let locale = "en".parse().unwrap();
-    let with = |document: &[u8], max_bytes| load(document, Limits { max_bytes }, &locale);
+    let with = |document: &[u8], max_bytes| load(document, max_bytes, &locale);
     assert!(with(&bytes, bytes.len()).is_ok());
     let invalid = with(&bytes, bytes.len() - 1).unwrap_err();
     assert_eq!(invalid.kind(), InvalidKind::TooLarge { max: bytes.len() - 1, used: bytes.len() });

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
@@ -22,6 +23,9 @@ const HEADER_BYTES: usize = 16 + 8 + 32 + 32;
 #[derive(Debug, Clone)]
 pub struct Cache {
     folder: Option<PathBuf>,
+    /// Held while a template is compiled: whoever wants the same one then finds it, and the compiler, which uses all processors
+    /// by itself, holds the memory of one template at a time.
+    compiling: Arc<Mutex<()>>,
 }
 
 /// What the cache had to say about a template.
@@ -50,7 +54,7 @@ impl Cache {
             Ok(metadata)
                 if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0 =>
             {
-                Cache { folder: Some(folder.to_owned()) }
+                Cache { folder: Some(folder.to_owned()), ..Cache::off() }
             }
             Ok(_) => {
                 tracing::warn!(
@@ -58,18 +62,18 @@ impl Cache {
                     "the compile cache is not used: the folder belongs to another user or others may write to it; \
                      make it yours alone (chmod 700) or set another `cache`"
                 );
-                Cache { folder: None }
+                Cache::off()
             }
             Err(error) => {
                 tracing::warn!(folder = %folder.display(), %error, "the compile cache is not used: the folder cannot be made");
-                Cache { folder: None }
+                Cache::off()
             }
         }
     }
 
     /// No cache: everything is compiled.
     pub fn off() -> Self {
-        Cache { folder: None }
+        Cache { folder: None, compiling: Arc::default() }
     }
 
     /// The component of `wasm`, from the cache or compiled. Blocking: compiling takes 0.2 s for a Rust template.
@@ -83,8 +87,13 @@ impl Cache {
         digest: &[u8; 32],
     ) -> wasmtime::Result<(Component, CacheOutcome)> {
         let Some(path) = self.path(engine, digest) else {
+            let _compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
             return Ok((Component::from_binary(engine.wasmtime(), wasm)?, CacheOutcome::Off));
         };
+        if let Ok(Some(component)) = read(&path, engine, digest) {
+            return Ok((component, CacheOutcome::Hit));
+        }
+        let _compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match read(&path, engine, digest) {
             Ok(Some(component)) => return Ok((component, CacheOutcome::Hit)),
             Ok(None) => CacheOutcome::Miss,

@@ -1,15 +1,52 @@
 //! The templates an operator has: a folder of `.wasm` files, or one file.
 
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
 
 use super::template::{Loader, Template, TemplateError};
 
-/// Finds templates by name or file.
+/// Finds templates by name or file, and keeps those it has loaded: a file is read again only when it has changed.
 #[derive(Clone)]
 pub struct Catalogue {
     folder: PathBuf,
     loader: Loader,
+    /// Held for look-ups only, never while a template is loaded.
+    loaded: Arc<Mutex<HashMap<PathBuf, Slot>>>,
+}
+
+/// One file's template, loaded by the first who wants it; the others wait for that.
+#[derive(Clone)]
+struct Slot {
+    version: FileVersion,
+    template: Arc<OnceCell<Arc<Template>>>,
+}
+
+/// Tells one content of a file from the next, as far as the file system does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileVersion {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileVersion {
+    /// Nothing when the file cannot be looked at: then loading it says why.
+    async fn of(path: &Path) -> Option<Self> {
+        let metadata = tokio::fs::metadata(path).await.ok()?;
+        Some(FileVersion {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
 }
 
 /// A template could not be found or used.
@@ -49,7 +86,7 @@ fn names(known: &[String]) -> String {
 impl Catalogue {
     /// The templates in `folder`. Nothing is read yet.
     pub fn new(folder: PathBuf, loader: Loader) -> Self {
-        Catalogue { folder, loader }
+        Catalogue { folder, loader, loaded: Arc::default() }
     }
 
     /// The folder.
@@ -81,7 +118,26 @@ impl Catalogue {
                 }
             }
         };
-        Ok(Arc::new(self.loader.load(&path).await?))
+        Ok(self.loaded(&path).await?)
+    }
+
+    /// The file's template. A file that cannot be used is tried again each time.
+    async fn loaded(&self, path: &Path) -> Result<Arc<Template>, TemplateError> {
+        let Some(version) = FileVersion::of(path).await else {
+            return Ok(Arc::new(self.loader.load(path).await?));
+        };
+        let slot = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Slot { version, template: Arc::default() };
+            let slot = loaded.entry(path.to_owned()).or_insert_with(new);
+            if slot.version != version {
+                // Runs that have the old template keep it; it goes with the last of them.
+                *slot = new();
+            }
+            slot.clone()
+        };
+        let load = || async { self.loader.load(path).await.map(Arc::new) };
+        slot.template.get_or_try_init(load).await.cloned()
     }
 
     /// Every template of the folder in the order of the file names, each loaded or with the reason why not.
@@ -91,7 +147,7 @@ impl Catalogue {
     pub async fn load_all(&self) -> Result<Vec<Result<Arc<Template>, TemplateError>>, CatalogueError> {
         let mut templates = Vec::new();
         for path in self.files().await? {
-            templates.push(self.loader.load(&path).await.map(Arc::new));
+            templates.push(self.loaded(&path).await);
         }
         Ok(templates)
     }

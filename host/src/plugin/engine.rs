@@ -2,8 +2,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use super::limits::Limits;
@@ -23,10 +25,13 @@ const WASM_STACK_BYTES: usize = 1 << 20;
 /// Most frames kept of a trap; wasmtime's default of 20 cuts Rust async stacks before the author's own code.
 const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
+/// Templates described at once, while others run: they have places of their own, so that a run never waits for a description.
+const DESCRIPTIONS: u32 = 8;
+
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the wasm engine could not be set up for {concurrency} runs at once: {source:#}. Lower `worker.concurrency`, or raise the \
+    "the wasm engine could not be set up for {concurrency} runs at once: {source:#}. Lower `concurrency`, or raise the \
      machine's limits on virtual memory (`ulimit -v`) and mappings (`sysctl vm.max_map_count`)"
 )]
 pub struct EngineError {
@@ -69,8 +74,7 @@ fn configuration(limits: &Limits, concurrency: u32) -> Config {
 
 /// Slots for `concurrency` runs at once. Slots are address space, not memory; a slot costs memory while it is in use.
 fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
-    // Templates are described while others run; those need slots of their own.
-    let runs = concurrency.saturating_add(8);
+    let runs = concurrency.saturating_add(DESCRIPTIONS);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs);
     // A Rust template is 3 core instances with one memory and two tables; a Python one about 20, with one memory.
@@ -97,11 +101,29 @@ fn max_map_count() -> u32 {
         .unwrap_or(KERNEL_DEFAULT)
 }
 
-/// A wasmtime engine whose epoch advances every [`EPOCH_TICK`] for as long as it lives.
+/// A wasmtime engine whose epoch advances every [`EPOCH_TICK`] for as long as it lives, and the places for instances in it.
 #[derive(Clone)]
 pub struct Engine {
     inner: wasmtime::Engine,
     key: u64,
+    concurrency: u32,
+    runs: Arc<Semaphore>,
+    descriptions: Arc<Semaphore>,
+}
+
+/// The right to have one instance in the engine. Drop it after the instance's store.
+#[derive(Debug)]
+#[must_use = "the place is free again when this is dropped"]
+pub struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    async fn of(places: &Arc<Semaphore>) -> Self {
+        // Nobody closes these semaphores; without a permit the pool itself would still refuse one instance too many.
+        let permit: Result<_, AcquireError> = places.clone().acquire_owned().await;
+        Place { _permit: permit.ok() }
+    }
 }
 
 impl Engine {
@@ -115,7 +137,36 @@ impl Engine {
         let mut hasher = DefaultHasher::new();
         inner.precompile_compatibility_hash().hash(&mut hasher);
         tick(&inner).map_err(|error| EngineError { concurrency, source: wasmtime::Error::new(error) })?;
-        Ok(Engine { key: hasher.finish(), inner })
+        let places = |count: u32| {
+            Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
+        };
+        Ok(Engine {
+            key: hasher.finish(),
+            inner,
+            concurrency,
+            runs: places(concurrency),
+            descriptions: places(DESCRIPTIONS),
+        })
+    }
+
+    /// How many runs have a place at once.
+    pub fn concurrency(&self) -> u32 {
+        self.concurrency
+    }
+
+    /// Whether a run that asks for a place now has to wait.
+    pub fn is_full(&self) -> bool {
+        self.runs.available_permits() == 0
+    }
+
+    /// Waits for the place of one run, in the order of asking.
+    pub async fn run_place(&self) -> Place {
+        Place::of(&self.runs).await
+    }
+
+    /// Waits for the place of one description.
+    pub(super) async fn description_place(&self) -> Place {
+        Place::of(&self.descriptions).await
     }
 
     /// The wasmtime engine.

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::order;
+use crate::site::SiteLimits;
+
 /// What one run may use. Each limit is enforced, and stands in the report beside what was used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -36,19 +39,20 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let SiteLimits { files, file_bytes, total_bytes, path_bytes } = SiteLimits::default();
         Limits {
             memory_bytes: 256 << 20,
             cpu_ms: 10_000,
             deadline_ms: 600_000,
             ai_calls: 64,
-            files: 2_000,
-            file_bytes: 8 << 20,
-            total_bytes: 64 << 20,
-            path_bytes: 255,
+            files,
+            file_bytes,
+            total_bytes,
+            path_bytes,
             log_bytes: 256 << 10,
             stderr_bytes: 256 << 10,
             diagnostics: 256,
-            order_bytes: 1 << 20,
+            order_bytes: order::MAX_BYTES as u64,
         }
     }
 }
@@ -57,6 +61,21 @@ impl Limits {
     /// `cpu_ms` as a duration.
     pub fn cpu(&self) -> Duration {
         Duration::from_millis(self.cpu_ms)
+    }
+
+    /// `order_bytes` as a length.
+    pub fn order_max_bytes(&self) -> usize {
+        usize::try_from(self.order_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// What the site may take.
+    pub fn site(&self) -> SiteLimits {
+        SiteLimits {
+            files: self.files,
+            file_bytes: self.file_bytes,
+            total_bytes: self.total_bytes,
+            path_bytes: self.path_bytes,
+        }
     }
 
     /// `deadline_ms` as a duration.

@@ -79,6 +79,12 @@ impl Manifest {
                     shortened(&purpose.name)
                 ));
             }
+            if purpose.description.len() > 1_000 {
+                problems.push(format!(
+                    "`ai-purposes[{at}].description` has {} bytes; at most 1,000 are allowed",
+                    purpose.description.len()
+                ));
+            }
             if raw.ai_purposes[..at].iter().any(|earlier| earlier.name == purpose.name) {
                 problems
                     .push(format!("`ai-purposes[{at}].name` {:?} is there twice", shortened(&purpose.name)));

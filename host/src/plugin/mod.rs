@@ -12,7 +12,7 @@ mod template;
 
 pub use cache::{Cache, CacheOutcome};
 pub use catalogue::{Catalogue, CatalogueError};
-pub use engine::{EPOCH_TICK, Engine, EngineError};
+pub use engine::{EPOCH_TICK, Engine, EngineError, Place};
 pub use limits::{Limits, Measure};
 pub use manifest::{AiPurpose, MAX_SCHEMA_BYTES, Manifest, ManifestError};
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};

@@ -24,10 +24,12 @@ use crate::message::{Message, causes_of};
 
 /// Largest template read, in bytes: a Python template with its interpreter is 21 MB.
 const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
+/// Calls, tasks and the like that one guest may have in flight: they lie in the host's memory, which no limit of the guest's covers.
+const MAX_CONCURRENT: usize = 10_000;
 /// Processor time `describe` may use.
 const DESCRIBE_CPU: Duration = Duration::from_secs(2);
 /// Time `describe` may take.
-const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
+const DESCRIBE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A template that can run.
 pub struct Template {
@@ -156,6 +158,7 @@ impl Loader {
 
     /// Asks the template what it is, in an instance that can do nothing else.
     async fn describe(&self, pre: &TemplatePre<GuestState>) -> Result<generator::Manifest, TemplateProblem> {
+        let _place = self.engine.description_place().await;
         let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
         let log = Arc::new(RunLog::new(&self.limits, watch::Sender::default()));
         let wasi = sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr);
@@ -222,6 +225,9 @@ pub(crate) fn root(error: &wasmtime::Error) -> String {
 pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> Store<GuestState> {
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
+    if let Some(calls) = store.concurrent_resource_table() {
+        calls.set_max_capacity(MAX_CONCURRENT);
+    }
     // A call can hand over what the guest's memory holds: a file that is too large is refused by name, not trapped.
     store.set_hostcall_fuel(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     store
@@ -287,6 +293,17 @@ impl Template {
 }
 
 impl TemplateError {
+    /// The digest of the file that could not be used, as [`Template::digest`] gives it; nothing when it cannot be read.
+    pub async fn digest(&self) -> Option<String> {
+        let path = self.path.clone();
+        let read = move || {
+            let file = std::fs::metadata(&path).ok()?;
+            (file.is_file() && file.len() <= MAX_TEMPLATE_BYTES).then(|| std::fs::read(&path).ok()).flatten()
+        };
+        let digest = move || read().map(|bytes| format!("sha256:{}", hex(&Sha256::digest(bytes))));
+        tokio::task::spawn_blocking(digest).await.ok().flatten()
+    }
+
     /// Why, from the outermost cause to the root.
     pub fn causes(&self) -> Vec<Message> {
         causes_of(self)

@@ -3,37 +3,28 @@
 //! Whatever happens inside - an error, a trap, a limit, a cancelled run, a panic of the host's own - leaves through [`attempt`], and
 //! leaves as exactly one [`Outcome`] (catalogue A4, A5).
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt as _;
-use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use sitewright_order::Locale;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use ulid::Ulid;
 
+use super::account::{record, store, totals};
 use super::classify::{Classified, classify};
-use super::{RunEnd, RunRequest, deadline_of, run};
+use super::finish::{check, release_info};
+use super::outcome::{AttemptId, Outcome, Released};
+use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::ai::{FileJournal, Gateway, RunJournal};
-use crate::build::BUILD;
-use crate::failure::{FailureKind, FailureRecord, Problem, RECORD_VERSION, TemplateRef, TrapRecord, millis};
-use crate::interface::{AiCall, RunLog, RunProgress};
+use crate::failure::{FailureKind, Problem, TemplateRef};
+use crate::interface::{RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
-use crate::order::{self, OrderSnapshot};
-use crate::plugin::{Catalogue, Determinism, Limits, Measure, Template};
-use crate::site::{
-    OrderDir, ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, StagedSite, Staging, VerifyError,
-    VerifyOptions, publish_async,
-};
+use crate::order;
+use crate::plugin::{Catalogue, CatalogueError, Limits, Template};
+use crate::site::{OrderDir, Release, SiteLimit, SitesRoot, Staging, publish_async};
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
 #[derive(Clone)]
@@ -52,38 +43,6 @@ pub struct Host {
     pub keep_releases: usize,
     /// Identifies the configuration.
     pub config_version: String,
-}
-
-/// The id of an attempt, unique for all orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct AttemptId(Ulid);
-
-impl AttemptId {
-    /// A new one.
-    #[allow(clippy::new_without_default, reason = "each is different")]
-    pub fn new() -> Self {
-        AttemptId(Ulid::generate())
-    }
-
-    /// Seeds the guest's randomness and clock: the same attempt, replayed, sees the same.
-    fn determinism(self) -> Determinism {
-        let digest = Sha256::digest(self.0.to_bytes());
-        let mut seed = [0; 8];
-        seed.copy_from_slice(&digest[..8]);
-        Determinism { seed: u64::from_le_bytes(seed), start_unix_ms: self.0.timestamp_ms() }
-    }
-
-    /// The trace id of this attempt: 32 hexadecimal digits.
-    fn trace_id(self) -> String {
-        crate::plugin::hex(&self.0.to_bytes())
-    }
-}
-
-impl fmt::Display for AttemptId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 /// One try of one order.
@@ -116,77 +75,26 @@ pub enum JournalUse {
     Resume(AttemptId),
 }
 
-/// How an attempt ended. There is no third way.
-pub enum Outcome {
-    /// A site was made, passed its checks and is now the order's current release.
-    Released(Box<Released>),
-    /// It was not, and this is why.
-    Failed {
-        /// The record.
-        record: Box<FailureRecord>,
-        /// Where it is stored, or why it could not be.
-        stored: Result<PathBuf, Message>,
-        /// What was used until then.
-        totals: Totals,
-    },
-}
-
-/// A released site.
-pub struct Released {
-    /// The release.
-    pub release: crate::site::Release,
-    /// The template that made it.
-    pub template: TemplateRef,
-    /// The order's id.
-    pub order: String,
-    /// What the template reported.
-    pub diagnostics: Vec<crate::failure::Diagnostic>,
-    /// What was used.
-    pub totals: Totals,
-}
-
-/// What an attempt used.
-#[derive(Debug, Clone, Serialize)]
-pub struct Totals {
-    /// The attempt.
-    pub attempt: AttemptId,
-    /// From begin to end, in milliseconds.
-    pub duration_ms: u64,
-    /// Each limit beside what was used of it.
-    pub limits: BTreeMap<String, Measure>,
-    /// Answered AI calls.
-    pub ai_calls: Vec<AiCall>,
-}
-
-impl Totals {
-    /// Tokens in and out over all answered calls, as far as providers told.
-    pub fn tokens(&self) -> (u64, u64) {
-        self.ai_calls.iter().fold((0, 0), |(input, output), call| {
-            (input + call.usage.input_tokens.unwrap_or(0), output + call.usage.output_tokens.unwrap_or(0))
-        })
-    }
-}
-
 /// Everything known of an attempt so far, filled in as it goes, so that whoever writes the record finds it however the attempt
 /// ended.
-struct Known {
-    stage: &'static str,
-    order: String,
-    template: TemplateRef,
-    loaded: Option<Arc<Template>>,
-    order_bytes: u64,
-    end: Option<RunEnd>,
-    staging: Option<Staging>,
+pub(super) struct Known {
+    pub(super) stage: &'static str,
+    pub(super) order: String,
+    pub(super) template: TemplateRef,
+    pub(super) loaded: Option<Arc<Template>>,
+    pub(super) order_bytes: u64,
+    pub(super) end: Option<RunEnd>,
+    pub(super) staging: Option<Staging>,
 }
 
 /// Why an attempt has no release.
-struct Ended {
-    classified: Classified,
-    problems: Vec<Problem>,
+pub(super) struct Ended {
+    pub(super) classified: Classified,
+    pub(super) problems: Vec<Problem>,
 }
 
 impl Ended {
-    fn new(kind: FailureKind, message: Message, causes: Vec<Message>) -> Self {
+    pub(super) fn new(kind: FailureKind, message: Message, causes: Vec<Message>) -> Self {
         Ended { classified: Classified { causes, ..Classified::new(kind, message) }, problems: Vec::new() }
     }
 }
@@ -260,7 +168,7 @@ async fn try_attempt(
     request: &AttemptRequest,
     log: &Arc<RunLog>,
     known: &mut Known,
-) -> Result<crate::site::Release, Box<Ended>> {
+) -> Result<Release, Box<Ended>> {
     let deadline = deadline_of(&host.limits);
     let stage = |known: &mut Known, stage: &'static str| {
         known.stage = stage;
@@ -268,8 +176,8 @@ async fn try_attempt(
     };
 
     stage(known, "order");
-    let snapshot = order::load(&request.document, order_limits(&host.limits), &host.default_locale).map_err(
-        |error| {
+    let snapshot = order::load(&request.document, host.limits.order_max_bytes(), &host.default_locale)
+        .map_err(|error| {
             if let Some(id) = error.id() {
                 known.order = id.to_string();
             }
@@ -283,18 +191,26 @@ async fn try_attempt(
                     causes_of(&error),
                 )
             })
-        },
-    )?;
+        })?;
     known.order = snapshot.id().to_string();
 
     stage(known, "template");
-    let template = host.catalogue.load(&request.template).await.map_err(|error| {
-        Ended::new(
-            FailureKind::TemplateLoad,
-            message!("the template cannot be run: {error}"),
-            causes_of(&error),
-        )
-    })?;
+    let patience = Patience { cancel: &request.cancel, deadline, host, log };
+    let loaded = patience.wait_for(host.catalogue.load(&request.template)).await?;
+    let template = match loaded {
+        Ok(template) => template,
+        Err(error) => {
+            if let CatalogueError::Unusable(unusable) = &error {
+                // Which file it was is the first question when a template that worked does not load (catalogue G1).
+                known.template.digest = unusable.digest().await.unwrap_or_default();
+            }
+            return Err(Box::new(Ended::new(
+                FailureKind::TemplateLoad,
+                message!("the template cannot be run: {error}"),
+                causes_of(&error),
+            )));
+        }
+    };
     known.template = template.reference();
     known.loaded = Some(template.clone());
     let value: serde_json::Value = serde_json::from_str(snapshot.document()).map_err(|error| {
@@ -304,7 +220,12 @@ async fn try_attempt(
             Vec::new(),
         )
     })?;
-    let problems = template.manifest.order_schema.check(&value);
+    // The schema is the template's, and one that is written to that end takes for ever: not on the runtime's threads.
+    let schema = template.manifest.order_schema.clone();
+    let checked = tokio::task::spawn_blocking(move || (schema.check(&value), value));
+    let (problems, value) = patience.wait_for(checked).await?.map_err(|error| {
+        Ended::new(FailureKind::Host, message!("checking the order did not end: {error}"), Vec::new())
+    })?;
     if !problems.is_empty() {
         let problems: Vec<Problem> =
             problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
@@ -326,7 +247,7 @@ async fn try_attempt(
         &host.sites,
         order_dir(&known.order)?,
         order_dir(&request.id.to_string())?,
-        site_limits(&host.limits),
+        host.limits.site(),
     );
     known.staging = Some(staging.clone());
     let journal = journal(host, request, &known.order).await?;
@@ -351,8 +272,8 @@ async fn try_attempt(
             problems: Vec::new(),
         }));
     }
-    if let Some(limit) = log.output_limit() {
-        // The template went on although a file was refused: what it left is not the site it meant (catalogue A7).
+    if let Some(limit) = log.output_limit().filter(|refused| refused.limit != SiteLimit::PathBytes) {
+        // A path that is too long can be written again under a shorter name; more files or bytes cannot. The template went on although a file was refused: what it left is not the site it meant (catalogue A7).
         let message =
             message!("a file was refused and the template ended as if it had not been: {}", limit.message);
         return Err(Box::new(Ended::new(FailureKind::OutputLimit, message, Vec::new())));
@@ -402,82 +323,27 @@ async fn journal(
     }
 }
 
-async fn check(
-    staged: StagedSite,
-    snapshot: &OrderSnapshot,
-    document: &serde_json::Value,
-    template: &Template,
-) -> Result<crate::site::VerifiedSite, Box<Ended>> {
-    let wanted = &snapshot.order().locale;
-    // A template that does not write the order's language decides itself which of its own it takes.
-    let speaks = template.manifest.locales.iter().any(|locale| locale.language() == wanted.language());
-    let languages = if speaks { vec![wanted.clone()] } else { template.manifest.locales.clone() };
-    let mut literal_texts = Vec::new();
-    texts(document, &mut literal_texts);
-    staged.verify_async(VerifyOptions { languages, literal_texts }).await.map_err(|error| match error {
-        VerifyError::Rejected(verdict) => {
-            let message = message!("the site was rejected: {verdict}");
-            let problems = verdict
-                .problems
-                .into_iter()
-                .map(|problem| Problem {
-                    at: match problem.line {
-                        Some(line) => format!("{}:{line}", problem.file),
-                        None => problem.file.to_string(),
-                    },
-                    rule: Some(problem.rule.to_string()),
-                    message: match problem.excerpt {
-                        Some(excerpt) => format!("{}: {excerpt}", problem.message),
-                        None => problem.message.to_string(),
-                    },
-                })
-                .collect();
-            Box::new(Ended { problems, ..Ended::new(FailureKind::OutputRejected, message, Vec::new()) })
-        }
-        VerifyError::Storage(error) => Box::new(Ended::new(
-            FailureKind::Host,
-            message!("the site could not be read back: {error}"),
-            causes_of(&error),
-        )),
-    })
+/// How long an attempt waits while there is no guest yet.
+struct Patience<'a> {
+    cancel: &'a CancellationToken,
+    deadline: Instant,
+    host: &'a Host,
+    log: &'a RunLog,
 }
 
-/// All strings of a document: the customer's own words, which a site shows as they are.
-fn texts(value: &serde_json::Value, found: &mut Vec<String>) {
-    match value {
-        serde_json::Value::String(text) => found.push(text.clone()),
-        serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
-        serde_json::Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
-        _ => {}
-    }
-}
-
-fn release_info(
-    request: &AttemptRequest,
-    log: &RunLog,
-    snapshot: &OrderSnapshot,
-    template: &Template,
-) -> ReleaseInfo {
-    let calls = log.ai_calls();
-    ReleaseInfo {
-        id: None,
-        template: ReleaseTemplate {
-            name: template.manifest.name.clone(),
-            version: template.manifest.version.clone(),
-            digest: template.digest(),
-        },
-        host_build: BUILD.to_owned(),
-        ai: serde_json::json!({
-            "calls": calls.len(),
-            "input_tokens": calls.iter().filter_map(|call| call.usage.input_tokens).sum::<u64>(),
-            "output_tokens": calls.iter().filter_map(|call| call.usage.output_tokens).sum::<u64>(),
-            "by_call": calls,
-        }),
-        locale: Some(snapshot.order().locale.to_string()),
-        created_at: OffsetDateTime::from_unix_timestamp(
-            i64::try_from(request.id.determinism().start_unix_ms / 1_000).unwrap_or(0),
-        )
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH),
+impl Patience<'_> {
+    /// What `work` gives, unless the attempt is cancelled or its deadline passes first.
+    async fn wait_for<T>(&self, work: impl Future<Output = T>) -> Result<T, Box<Ended>> {
+        let stopped = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => RunError::Cancelled,
+            () = tokio::time::sleep_until(self.deadline) => RunError::Deadline,
+            done = work => return Ok(done),
+        };
+        Err(Box::new(Ended {
+            classified: classify(stopped, self.log, "", &self.host.limits),
+            problems: Vec::new(),
+        }))
     }
 }
 
@@ -497,123 +363,6 @@ fn order_dir(name: &str) -> Result<OrderDir, Box<Ended>> {
             Vec::new(),
         ))
     })
-}
-
-fn order_limits(limits: &Limits) -> order::Limits {
-    order::Limits { max_bytes: usize::try_from(limits.order_bytes).unwrap_or(usize::MAX) }
-}
-
-fn site_limits(limits: &Limits) -> SiteLimits {
-    SiteLimits {
-        files: limits.files,
-        file_bytes: limits.file_bytes,
-        total_bytes: limits.total_bytes,
-        path_bytes: limits.path_bytes,
-    }
-}
-
-fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) -> Totals {
-    let limits = &host.limits;
-    let (cpu, memory, stderr) = known
-        .end
-        .as_ref()
-        .map_or((Duration::ZERO, 0, 0), |end| (end.cpu, end.memory_peak, end.stderr.1.max(end.stdout.1)));
-    let mut measures = BTreeMap::new();
-    let mut measure =
-        |name: &str, max: u64, used: u64| measures.insert(name.to_owned(), Measure { max, used });
-    measure("order_bytes", limits.order_bytes, known.order_bytes);
-    measure("memory_bytes", limits.memory_bytes, memory);
-    measure("cpu_ms", limits.cpu_ms, millis(cpu));
-    measure("deadline_ms", limits.deadline_ms, log.now_ms());
-    measure("ai_calls", limits.ai_calls, log.ai_call_count());
-    measure("log_bytes", limits.log_bytes, log.log_tail().1);
-    measure("stderr_bytes", limits.stderr_bytes, stderr);
-    measure("diagnostics", limits.diagnostics, log.diagnostics().1);
-    match &known.staging {
-        Some(staging) => {
-            for (limit, used) in staging.usage().entries() {
-                measure(limit.name(), used.max, used.used);
-            }
-        }
-        None => {
-            for (name, max) in [
-                ("files", limits.files),
-                ("file_bytes", limits.file_bytes),
-                ("total_bytes", limits.total_bytes),
-                ("path_bytes", limits.path_bytes),
-            ] {
-                measure(name, max, 0);
-            }
-        }
-    }
-    Totals { attempt: request.id, duration_ms: log.now_ms(), limits: measures, ai_calls: log.ai_calls() }
-}
-
-async fn record(
-    host: &Host,
-    request: &AttemptRequest,
-    log: &RunLog,
-    known: &Known,
-    totals: &Totals,
-    ended: Ended,
-) -> FailureRecord {
-    let Ended { classified, problems } = ended;
-    let trap = match (classified.trap, &known.loaded) {
-        (Some(stopped), Some(template)) => {
-            let (frames, symbols_missing) = template.symbolize(stopped.frames).await;
-            Some(TrapRecord { code: stopped.code, message: stopped.message, frames, symbols_missing })
-        }
-        _ => None,
-    };
-    let progress = log.progress();
-    let running = known.stage == "run";
-    FailureRecord {
-        version: RECORD_VERSION,
-        id: Ulid::generate().to_string(),
-        time: OffsetDateTime::now_utc()
-            .format(&Rfc3339)
-            .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned()),
-        order: known.order.clone(),
-        job: request.job.clone(),
-        attempt: request.id.to_string(),
-        trace_id: request.id.trace_id(),
-        template: known.template.clone(),
-        host_build: BUILD.to_owned(),
-        config_version: host.config_version.clone(),
-        kind: classified.kind,
-        message: classified.message,
-        causes: classified.causes,
-        advice: Message::or(classified.kind.advice(), message!("see `sitewright doctor`")),
-        code: classified.code,
-        location: classified.location,
-        stage: if running && !progress.stage.is_empty() {
-            progress.stage.clone()
-        } else {
-            known.stage.to_owned()
-        },
-        progress: (running && progress.total > 0).then(|| progress.into()),
-        trap,
-        panic: classified.panic,
-        ai: classified.ai,
-        problems,
-        trail: log.trail(),
-        diagnostics: log.diagnostics().0,
-        log: log.log_tail().0,
-        stderr: known.end.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
-        stdout: known.end.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
-        limits: totals.limits.clone(),
-    }
-}
-
-async fn store(host: &Host, record: &FailureRecord) -> Result<PathBuf, Message> {
-    let folder = host.sites.path().join(&record.order);
-    let copy = record.clone();
-    let stored = tokio::task::spawn_blocking(move || crate::failure::store::write(&folder, &copy)).await;
-    match stored {
-        Ok(Ok(path)) => Ok(path),
-        Ok(Err(error)) => Err(message!("the failure record could not be stored: {error}")),
-        Err(error) => Err(message!("the failure record could not be stored: {error}")),
-    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -1,6 +1,7 @@
 //! From how a run ended to what kind of failure it is: by type, never by text, as far as the engine has types.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -12,7 +13,7 @@ use crate::message;
 use crate::message::Message;
 use crate::plugin::bindings::generator;
 use crate::plugin::{LimitHit, Limits};
-use crate::site::StorageError;
+use crate::site::{SiteLimit, StorageError};
 
 /// What a run's end means.
 pub(super) struct Classified {
@@ -24,6 +25,7 @@ pub(super) struct Classified {
     pub(super) trap: Option<Stopped>,
     pub(super) panic: Option<String>,
     pub(super) ai: Option<AiFailure>,
+    pub(super) attributes: BTreeMap<String, String>,
 }
 
 /// A stopped guest, not yet symbolized.
@@ -44,6 +46,7 @@ impl Classified {
             trap: None,
             panic: None,
             ai: None,
+            attributes: BTreeMap::new(),
         }
     }
 }
@@ -67,6 +70,14 @@ pub(super) fn classify(error: RunError, log: &RunLog, stderr: &str, limits: &Lim
                 ),
             )
         }
+        RunError::NoPlace { concurrency } => Classified::new(
+            FailureKind::Deadline,
+            message!(
+                "the run did not begin within its deadline of {} ms: all {concurrency} places for runs were taken; raise \
+                 `concurrency` or start fewer orders at once",
+                limits.deadline_ms
+            ),
+        ),
         RunError::Cancelled => Classified::new(
             FailureKind::Cancelled,
             message!("the run was cancelled after {} ms; {}", log.now_ms(), stage_words(log)),
@@ -86,30 +97,33 @@ fn stage_words(log: &RunLog) -> String {
 /// The template returned a failure: its own, or one that comes from a refused AI call or write.
 fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Classified {
     let code = Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
-    let said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
+    let mut said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
     let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
     let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
+    let told =
+        |text: &str| said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text));
+    let output_limit = log.output_limit().filter(|refused| {
+        // A template may have got over a path that was too long and failed for another reason.
+        refused.limit != SiteLimit::PathBytes || told(&refused.message)
+    });
+    let untold_limit = output_limit.as_ref().filter(|refused| !told(&refused.message)).cloned();
     let kind = match &ai {
         Some(ai) if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls => {
             FailureKind::CallLimit
         }
         Some(_) => FailureKind::Ai,
-        None if log.output_limit().is_some() => FailureKind::OutputLimit,
+        None if output_limit.is_some() => FailureKind::OutputLimit,
         None => FailureKind::TemplateError,
-    };
-    let known = |text: &str, causes: &[Message]| {
-        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
     };
     match kind {
         FailureKind::Ai | FailureKind::CallLimit => {
-            if let Some(ai) = ai.as_ref().filter(|ai| !known(ai.message.as_str(), &causes)) {
-                causes.push(ai.message.clone());
+            // `while writing the headline` says where, not what: the message alone must tell who failed and what to do.
+            if let Some(ai) = ai.as_ref().filter(|ai| !said.as_str().contains(ai.message.as_str())) {
+                said = Message::new(format!("{said}: {}", ai.message)).unwrap_or(said);
             }
         }
         FailureKind::OutputLimit => {
-            if let Some(limit) = log.output_limit().filter(|limit| !known(&limit.message, &causes)) {
-                causes.extend(Message::new(limit.message));
-            }
+            causes.extend(untold_limit.and_then(|refused| Message::new(refused.message)))
         }
         _ => {}
     }
@@ -118,6 +132,11 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
         causes,
         location: failure.location.map(crate::interface::location),
         ai,
+        attributes: failure
+            .attributes
+            .into_iter()
+            .map(|attribute| (attribute.name, attribute.value))
+            .collect(),
         ..Classified::new(kind, said)
     }
 }
@@ -173,13 +192,19 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
         },
         None => {
             let printed = last_line(stderr);
+            let message = match code {
+                TrapCode::Exit => {
+                    message!("the template ended its program instead of returning from `generate`: {cause}")
+                }
+                _ => message!("the template was stopped: {cause}"),
+            };
             Classified {
                 causes: printed
                     .and_then(|line| Message::new(format!("it printed: {line}")))
                     .into_iter()
                     .collect(),
                 trap: stopped(code),
-                ..Classified::new(FailureKind::Trap, message!("the template was stopped: {cause}"))
+                ..Classified::new(FailureKind::Trap, message)
             }
         }
     }
@@ -231,4 +256,46 @@ fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
 
 fn last_line(text: &str) -> Option<&str> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_panic_is_read_as_the_standard_library_prints_it() {
+        let at = |file: &str, line, column| Some(SourceLocation { file: file.to_owned(), line, column });
+        let rows = [
+            // (stderr, message, location)
+            (
+                "\nthread '<unnamed>' (1) panicked at src/lib.rs:41:32:\nno bread\nnote: run with `RUST_BACKTRACE=1`\n",
+                "no bread",
+                at("src/lib.rs", 41, Some(32)),
+            ),
+            (
+                "thread 'main' panicked at src/a b.rs:1:2:\nfirst\nsecond\n",
+                "first\nsecond",
+                at("src/a b.rs", 1, Some(2)),
+            ),
+            // Every line of the message counts, and nothing after it does.
+            ("x panicked at c:/d.rs:7:1:\nm\nstack backtrace:\n 0: f\n", "m", at("c:/d.rs", 7, Some(1))),
+            // The last panic is the one that stopped the guest.
+            ("a panicked at a.rs:1:1:\none\nb panicked at b.rs:2:2:\ntwo\n", "two", at("b.rs", 2, Some(2))),
+            // A message may be empty or cut; the record's may not.
+            (
+                "t panicked at src/lib.rs:44:34:\n\nnote: run with",
+                "(no message)",
+                at("src/lib.rs", 44, Some(34)),
+            ),
+            ("t panicked at src/lib.rs:44:34:", "(no message)", at("src/lib.rs", 44, Some(34))),
+            ("t panicked at somewhere\nm\n", "m", None),
+        ];
+        for (stderr, message, location) in rows {
+            let panic = printed_panic(stderr).unwrap_or_else(|| panic!("no panic in {stderr:?}"));
+            assert_eq!((panic.message.as_str(), panic.location), (message, location), "{stderr:?}");
+        }
+        for stderr in ["", "all is well", "the cook panicked over the soup"] {
+            assert_eq!(printed_panic(stderr), None, "{stderr:?}");
+        }
+    }
 }

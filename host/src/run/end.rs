@@ -26,6 +26,11 @@ pub enum RunError {
     Stopped(wasmtime::Error),
     /// The deadline passed.
     Deadline,
+    /// The deadline passed while all places for runs were taken.
+    NoPlace {
+        /// How many there are.
+        concurrency: u32,
+    },
     /// Somebody cancelled it.
     Cancelled,
 }

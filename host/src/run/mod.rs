@@ -3,15 +3,19 @@
 //! [`run`] makes the sandbox, calls `generate`, enforces the limits and tells how it ended; [`attempt`] is the boundary around
 //! all of it, from the order document to a release or one failure record.
 
+mod account;
 mod attempt;
 mod classify;
 mod end;
+mod finish;
+mod outcome;
 
-pub use attempt::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Released, Totals, attempt};
+pub use attempt::{AttemptRequest, Host, JournalUse, attempt};
 pub use end::{RunEnd, RunError};
+pub use outcome::{AttemptId, Outcome, Released, Totals};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -52,8 +56,9 @@ pub struct RunRequest {
 
 /// Runs `generate` of a fresh instance to its end, whatever that is.
 ///
-/// The store is dropped before this returns, and with it everything the guest held: memory, calls in flight, files it has not
-/// written. Dropping this future does the same.
+/// It waits for a place among the engine's when all are taken; waiting counts against the deadline. The store is dropped before
+/// this returns, and with it everything the guest held: its place, memory, calls in flight, files it has not written. Dropping
+/// this future does the same.
 pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
     let limits = &request.limits;
     let (stdout, stderr) = (Capture::new(limits.stderr_bytes), Capture::new(limits.stderr_bytes));
@@ -80,14 +85,26 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
 
     // Deadline and cancellation stand around the whole call: inside `run_concurrent` they may never be polled (wasmtime
     // issues 11869 and 11870). The store is moved in, so that losing the race drops it.
-    let guest = meter.metered(generate(store, request.template.clone(), request.document.clone()));
+    let has_place = AtomicBool::new(false);
+    let guest = meter.metered(async {
+        let engine = request.template.engine();
+        if engine.is_full() {
+            tracing::debug!(concurrency = engine.concurrency(), "a run waits for a place");
+        }
+        let _place = engine.run_place().await;
+        has_place.store(true, Ordering::Relaxed);
+        generate(store, request.template.clone(), request.document.clone()).await
+    });
     let result = tokio::select! {
         biased;
         () = request.cancel.cancelled() => Err(RunError::Cancelled),
-        () = tokio::time::sleep_until(request.deadline) => Err(RunError::Deadline),
+        () = tokio::time::sleep_until(request.deadline) => Err(match has_place.load(Ordering::Relaxed) {
+            true => RunError::Deadline,
+            false => RunError::NoPlace { concurrency: request.template.engine().concurrency() },
+        }),
         ended = guest => match ended {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(failure)) => Err(RunError::Template(failure)),
+            Ok(Err(failure)) => Err(RunError::Template(crate::interface::returned(failure))),
             Err(error) => Err(RunError::Stopped(error)),
         },
     };

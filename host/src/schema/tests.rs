@@ -115,6 +115,13 @@ fn a_schema_from_anywhere_cannot_hang_or_flood_the_host() {
     let evil = json!({"pattern": "^(a+)+$"});
     assert_eq!(messages(evil, &json!("a".repeat(50_000) + "b")).len(), 1);
     assert!(CompiledSchema::compile(&json!({"pattern": "(((a{100}){100}){100}){100}"}).to_string()).is_err());
+    let many = |count: usize| {
+        let fields: Vec<Value> =
+            (0..count - 1).map(|number| json!({"pattern": format!("^{number}$")})).collect();
+        CompiledSchema::compile(&json!({"patternProperties": {"^x": {"enum": fields}}}).to_string())
+    };
+    assert!(many(MAX_PATTERNS).is_ok());
+    assert!(many(MAX_PATTERNS + 1).unwrap_err().to_string().contains("at most 100 are allowed"));
     let flood = messages(json!({"items": {"type": "string"}}), &Value::Array(vec![json!(1); 100_000]));
     assert_eq!(flood.len(), MAX_PROBLEMS);
     let long = messages(json!({"type": "number"}), &json!("x".repeat(1_000_000)));

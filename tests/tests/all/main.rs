@@ -1,6 +1,20 @@
 //! One binary for all tests that span crates, so that the host is linked once.
 
 #![allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::type_complexity, reason = "tests")]
 
+mod ai_http;
+mod cli;
+mod config;
+mod contract;
+mod doctor;
+mod engine;
+mod failures;
+mod inside;
+mod lab;
+mod limits;
 mod orders;
+mod output;
+mod plugin;
+mod runtime;
+mod sandbox;

@@ -14,6 +14,15 @@ pub(crate) async fn many(count: u32) {
     }
 }
 
+/// `count` calls one after the other; the first that fails ends the run.
+pub(crate) async fn in_turn(count: u32) -> Result<()> {
+    for number in 0..count {
+        let call = ai::ask("copywriting").user(format!("call {number}")).text();
+        call.await.with_context(|| format!("while writing text {number}"))?;
+    }
+    Ok(())
+}
+
 /// One call whose error ends the run.
 pub(crate) async fn failing() -> Result<()> {
     let text = ai::ask("copywriting").user("fail").text().await.context("while writing the headline")?;

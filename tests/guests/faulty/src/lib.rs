@@ -32,7 +32,8 @@ impl Template for Faulty {
     }
 
     async fn generate(order: Order, site: Site) -> Result<()> {
-        let wish = Wish::of(order.extra)?;
+        let wish = Wish::of(order.extra.clone())?;
+        let then_fail = wish.then_fail;
         progress("fault", 0, 1);
         log::info(format!("asked for {:?}", wish.fault));
         match wish.fault {
@@ -42,29 +43,39 @@ impl Template for Faulty {
             Fault::PanicString => panic!("a panic that names the order {}", order.id),
             Fault::PanicAny => std::panic::panic_any(42),
             Fault::PanicEmpty => std::panic::panic_any(""),
-            Fault::Unreachable => core::arch::wasm32::unreachable(),
+            Fault::PanicNoHook => {
+                drop(std::panic::take_hook());
+                panic!("a panic that only stderr tells of\nin two lines");
+            }
+            Fault::Unreachable => traps::unreachable(),
             Fault::Oob => traps::read_out_of_bounds(),
             Fault::StackOverflow => traps::overflow_the_stack(),
             Fault::DivideByZero => traps::divide_by_zero(),
             Fault::Abort => std::process::abort(),
             Fault::Exit => std::process::exit(3),
             Fault::Spin => traps::spin(),
-            Fault::MemoryBomb => traps::use_all_memory(),
+            Fault::MemoryBomb => traps::use_memory(wish.n),
             Fault::ManyFiles => output::many_files(&site, wish.n.unwrap_or(3_000))?,
             Fault::BigFile => output::big_file(&site, wish.n.unwrap_or(9 * 1024 * 1024))?,
+            Fault::IgnoredRefusal => drop(output::big_file(&site, wish.n.unwrap_or(9 * 1024 * 1024))),
             Fault::Paths => output::paths(&site, &wish.paths),
             Fault::Files => return output::files(&site, &wish.files),
             Fault::LogFlood => output::log_flood(wish.n.unwrap_or(10_000)),
             Fault::StderrFlood => output::stderr_flood(wish.n.unwrap_or(10_000)),
             Fault::ReportFlood => output::report_flood(wish.n.unwrap_or(1_000)),
             Fault::ManyCalls => calls::many(wish.n.unwrap_or(65)).await,
+            Fault::CallsInTurn => calls::in_turn(wish.n.unwrap_or(65)).await?,
             Fault::AiError => calls::failing().await?,
             Fault::AiUnreadable => calls::unreadable().await?,
             Fault::AiEcho => return calls::echo(&site, wish).await,
             Fault::Never => std::future::pending().await,
             Fault::Sleep => sandbox::sleep(wish.n.unwrap_or(60)),
+            Fault::Document => output::document(&site, &order)?,
             Fault::Random => return sandbox::random(&site),
             Fault::Env => sandbox::look_around(),
+        }
+        if then_fail {
+            return Err(Error::new("then-fail", "the order asked for an error in the end"));
         }
         site.write(
             "index.html",

@@ -31,6 +31,12 @@ pub(crate) fn big_file(site: &Site, bytes: u32) -> Result<()> {
     site.write("big.bin", vec![b'x'; bytes as usize]).context("while writing the big file")
 }
 
+/// Writes the order as it arrived.
+pub(crate) fn document(site: &Site, order: &Order) -> Result<()> {
+    site.write("order.json", sitewright_sdk::serde_json::to_vec(order)?)?;
+    Ok(())
+}
+
 /// Writes to each path; a refusal becomes a diagnostic.
 pub(crate) fn paths(site: &Site, paths: &[String]) {
     for path in paths {

@@ -2,6 +2,12 @@
 
 use std::{hint::black_box, num::NonZeroU32};
 
+/// Traps by the instruction made for that.
+#[inline(never)]
+pub(crate) fn unreachable() {
+    core::arch::wasm32::unreachable()
+}
+
 /// Reads far behind the end of memory.
 #[inline(never)]
 pub(crate) fn read_out_of_bounds() {
@@ -40,11 +46,13 @@ pub(crate) fn spin() {
     }
 }
 
-/// Allocates and fills one MiB after the other.
+/// Allocates and fills one MiB after the other: `mebibytes` of them, or for ever.
 #[inline(never)]
-pub(crate) fn use_all_memory() {
+pub(crate) fn use_memory(mebibytes: Option<u32>) {
     let mut hoard = Vec::new();
-    loop {
+    let mut left = mebibytes;
+    while left != Some(0) {
         hoard.push(black_box(vec![1_u8; 1024 * 1024]));
+        left = left.map(|left| left - 1);
     }
 }

@@ -22,6 +22,9 @@ pub(crate) struct Wish {
     /// For [`Fault::Files`]: the whole site, by path.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
+    /// Whether the run ends with an error after the fault, so that a record shows what was left of it.
+    #[serde(default)]
+    pub(crate) then_fail: bool,
     /// For [`Fault::AiEcho`]: `copywriting` when missing.
     pub(crate) purpose: Option<String>,
     /// For [`Fault::AiEcho`]: `text` (when missing), `json` or `json-schema`.
@@ -49,6 +52,8 @@ pub(crate) enum Fault {
     PanicAny,
     /// A panic with an empty text.
     PanicEmpty,
+    /// A panic after the SDK's hook was taken away: only stderr tells of it.
+    PanicNoHook,
     /// The wasm instruction `unreachable`.
     Unreachable,
     /// Reads far behind the end of memory.
@@ -63,12 +68,14 @@ pub(crate) enum Fault {
     Exit,
     /// Computes for ever.
     Spin,
-    /// Allocates for ever.
+    /// Allocates `n` MiB and then the page; for ever when `n` is missing.
     MemoryBomb,
     /// Writes `n` small files and then the page.
     ManyFiles,
     /// Writes a file of `n` bytes and then the page.
     BigFile,
+    /// As `BigFile`, but the refusal is ignored.
+    IgnoredRefusal,
     /// Writes to each of `paths`; each refusal becomes a diagnostic whose code is its kind.
     Paths,
     /// Writes exactly `files`, whatever they hold.
@@ -81,6 +88,8 @@ pub(crate) enum Fault {
     ReportFlood,
     /// `n` AI calls at once; each failure becomes a diagnostic whose code is its kind.
     ManyCalls,
+    /// `n` AI calls one after the other; the first that fails ends the run.
+    CallsInTurn,
     /// An AI call with the message `fail`, whose error ends the run.
     AiError,
     /// An AI call (format `json`) whose reply the template finds unusable and blames.
@@ -91,6 +100,8 @@ pub(crate) enum Fault {
     Never,
     /// Sleeps `n` seconds.
     Sleep,
+    /// Writes the order as it arrived, as `order.json`, and then the page.
+    Document,
     /// Writes what std's random numbers and clocks say into the page.
     Random,
     /// Tries every door of the sandbox; each becomes a diagnostic.

@@ -10,7 +10,7 @@ use sitewright::ai::{AiConfig, Gateway};
 use sitewright::interface::{RunLog, RunProgress};
 use sitewright::plugin::{Cache, Determinism, Engine, Limits, Loader, Template};
 use sitewright::run::{RunRequest, deadline_of};
-use sitewright::site::{OrderDir, SiteLimits, SitesRoot, Staging};
+use sitewright::site::{OrderDir, SitesRoot, Staging};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,7 @@ impl Setup {
         let gateway = Gateway::new(&config, Path::new("."), sitewright::http::client()?, &|_| None)?;
         let snapshot = sitewright::order::load(
             order.to_string().as_bytes(),
-            sitewright::order::Limits::default(),
+            sitewright::order::MAX_BYTES,
             &"en".parse().context("a locale")?,
         )?;
         Ok(Setup {
@@ -66,7 +66,7 @@ impl Setup {
             determinism: Determinism { seed: u64::from(number), start_unix_ms: 0 },
             gateway: self.gateway.clone(),
             journal: None,
-            staging: Staging::new(&self.sites, folder.clone(), folder, SiteLimits::default()),
+            staging: Staging::new(&self.sites, folder.clone(), folder, Limits::default().site()),
             log: Arc::new(RunLog::new(&self.limits, watch::Sender::new(RunProgress::default()))),
             deadline: deadline_of(&self.limits),
             cancel: CancellationToken::new(),

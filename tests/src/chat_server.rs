@@ -1,0 +1,270 @@
+//! A server that speaks OpenAI's chat completions over real sockets: as well as a model, or as badly as a test wants.
+//!
+//! A thread for each connection and no HTTP library: what goes wrong on the wire must be written by hand.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sitewright_script::{Question, Script, What};
+
+/// Tokens that each good answer claims: prompt and completion.
+pub const TOKENS: (u64, u64) = (100, 7);
+
+/// The `x-request-id` of every answer.
+pub const REQUEST_ID: &str = "req-77";
+
+/// One request, as it came.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Method and path: `POST /v1/chat/completions`.
+    pub target: String,
+    /// The `authorization` header.
+    pub authorization: Option<String>,
+    /// The body.
+    pub body: Value,
+}
+
+impl Call {
+    /// The model that is asked. Tests name models after purposes, since a purpose is not sent.
+    pub fn model(&self) -> &str {
+        self.body["model"].as_str().unwrap_or_default()
+    }
+
+    /// Whether a message holds this text.
+    pub fn says(&self, text: &str) -> bool {
+        self.messages().iter().any(|message| message.contains(text))
+    }
+
+    fn messages(&self) -> Vec<&str> {
+        let messages = self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        messages.iter().filter_map(|message| message["content"].as_str()).collect()
+    }
+}
+
+/// What a call is answered with.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// What the script says.
+    Good,
+    /// A whole completion with this content and finish reason.
+    Reply {
+        /// What the model wrote.
+        content: String,
+        /// Why it stopped.
+        finish: &'static str,
+    },
+    /// This status, these headers, this body.
+    Http {
+        /// The status.
+        status: u16,
+        /// Name and value.
+        headers: &'static [(&'static str, &'static str)],
+        /// The body, `application/json` unless it begins like HTML.
+        body: String,
+    },
+    /// Nothing, until the client goes away.
+    Hang,
+    /// The first half of a good answer, and then an end of the connection.
+    Half,
+    /// The first half of a good answer, and then a reset of the connection.
+    Reset,
+}
+
+/// A running server; it stops when dropped.
+pub struct ChatServer {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+type Choose = dyn Fn(&Call) -> Answer + Send + Sync;
+
+struct Shared {
+    script: Script,
+    choose: Box<Choose>,
+    calls: Mutex<Vec<Call>>,
+    came: Condvar,
+    stopped: AtomicBool,
+}
+
+impl ChatServer {
+    /// Starts a server on a free port. Good answers come from the rules of `script`; `choose` picks the answer of each call, on the
+    /// thread of its connection, and may wait.
+    pub fn start(script: &str, choose: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
+        let port = listener.local_addr().expect("it has an address").port();
+        let shared = Arc::new(Shared {
+            script: Script::from_toml(script).expect("the script is good"),
+            choose: Box::new(choose),
+            calls: Mutex::default(),
+            came: Condvar::new(),
+            stopped: AtomicBool::new(false),
+        });
+        let serving = shared.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if serving.stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (Ok(stream), shared) = (stream, serving.clone()) else { continue };
+                // A client that goes away in the middle is what some tests are about.
+                std::thread::spawn(move || drop(shared.serve(stream)));
+            }
+        });
+        ChatServer { port, shared }
+    }
+
+    /// What stands before `/chat/completions`.
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
+
+    /// Every call so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.calls.lock().expect("no thread panicked").clone()
+    }
+
+    /// Waits until so many calls came; false when they do not come.
+    pub fn wait_for(&self, calls: usize) -> bool {
+        let held = self.shared.calls.lock().expect("no thread panicked");
+        let waited = self.shared.came.wait_timeout_while(held, PATIENCE, |held| held.len() < calls);
+        !waited.expect("no thread panicked").1.timed_out()
+    }
+}
+
+/// How long a test waits for what must come: long enough for the slowest machine, and no test that passes waits.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Drop for ChatServer {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the thread that accepts.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+    }
+}
+
+/// A port where nothing listens, and nothing can begin to while this lives: it is bound.
+pub struct ClosedPort {
+    _bound: OwnedFd,
+    port: u16,
+}
+
+impl ClosedPort {
+    /// Takes a free port.
+    pub fn take() -> Self {
+        use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+        let bound = socket(AddressFamily::INET, SocketType::STREAM, None).expect("there are sockets");
+        bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("there is a free port");
+        let address = getsockname(&bound).expect("it has an address");
+        let port = SocketAddr::try_from(address).expect("it is an IP address").port();
+        ClosedPort { _bound: bound, port }
+    }
+
+    /// What stands before `/chat/completions`.
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
+}
+
+impl Shared {
+    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut reader = BufReader::new(stream);
+        while let Some(call) = read_call(&mut reader)? {
+            self.calls.lock().expect("no thread panicked").push(call.clone());
+            self.came.notify_all();
+            let (status, headers, body) = match (self.choose)(&call) {
+                Answer::Good => (200, &[][..], completion(&call, &self.good(&call), "stop")),
+                Answer::Reply { content, finish } => (200, &[][..], completion(&call, &content, finish)),
+                Answer::Http { status, headers, body } => (status, headers, body),
+                Answer::Hang => {
+                    reader.read_to_end(&mut Vec::new())?;
+                    return Ok(());
+                }
+                half @ (Answer::Half | Answer::Reset) => {
+                    let whole = http(200, &[], &completion(&call, &self.good(&call), "stop"));
+                    let stream = reader.get_mut();
+                    stream.write_all(&whole[..whole.len() / 2])?;
+                    if matches!(half, Answer::Reset) {
+                        rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO))?;
+                    }
+                    return Ok(());
+                }
+            };
+            reader.get_mut().write_all(&http(status, headers, &body))?;
+        }
+        Ok(())
+    }
+
+    fn good(&self, call: &Call) -> String {
+        let messages = call.messages();
+        let question = Question {
+            purpose: call.model(),
+            messages: &messages,
+            schema: call.body.pointer("/response_format/json_schema/schema"),
+        };
+        match self.script.answer(&question).map(|reply| reply.what) {
+            Some(What::Text(text)) => text,
+            Some(What::Fault(fault)) => panic!("good answers come from the script, not {fault:?}"),
+            None => question.unanswered("the script"),
+        }
+    }
+}
+
+fn completion(call: &Call, content: &str, finish: &str) -> String {
+    json!({
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "model": call.model(),
+        "choices": [{
+            "index": 0,
+            "message": { "role": "assistant", "content": content },
+            "finish_reason": finish,
+        }],
+        "usage": {
+            "prompt_tokens": TOKENS.0,
+            "completion_tokens": TOKENS.1,
+            "total_tokens": TOKENS.0 + TOKENS.1,
+        },
+    })
+    .to_string()
+}
+
+fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let content_type = if body.starts_with('<') { "text/html" } else { "application/json" };
+    let mut text = format!(
+        "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\nx-request-id: {REQUEST_ID}\r\n"
+    );
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+    text.into_bytes()
+}
+
+/// The next request of a connection; none when the client has closed it.
+fn read_call(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Call>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let target = line.rsplit_once(' ').map_or(line.as_str(), |(target, _)| target).to_owned();
+    let (mut length, mut authorization) = (0, None);
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim().split_once(':') else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            "authorization" => authorization = Some(value.trim().to_owned()),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Some(Call { target, authorization, body: serde_json::from_slice(&body).unwrap_or_default() }))
+}

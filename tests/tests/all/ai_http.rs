@@ -1,0 +1,485 @@
+//! The demo order against a real server that speaks chat completions: what happens when it answers, and when it does not.
+//!
+//! Models are named after purposes, so that the server knows what a call is for.
+
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+
+use serde_json::Value;
+use sitewright_tests::chat_server::{Answer, Call, ChatServer, ClosedPort, PATIENCE, REQUEST_ID, TOKENS};
+use sitewright_tests::{Done, Workbench, order, root, template};
+
+/// The planted key: wherever it turns up besides the `authorization` header, it has leaked.
+const KEY: &str = "planted-9d41c7-key";
+
+fn rules() -> String {
+    std::fs::read_to_string(root().join("plugins/local-business/demo/ai.toml")).unwrap()
+}
+
+fn server(choose: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> ChatServer {
+    ChatServer::start(&rules(), choose)
+}
+
+fn provider(name: &str, base_url: &str, more: &str) -> String {
+    format!(
+        "[ai.providers.{name}]\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key_env = \"LOCAL_AI_KEY\"\n{more}\n"
+    )
+}
+
+/// `strategy` and `copywriting`, each with its candidates.
+fn routes(strategy: &[&str], copywriting: &[&str]) -> String {
+    let route = |purpose: &str, providers: &[&str]| {
+        let candidates: Vec<String> = providers
+            .iter()
+            .map(|provider| format!("{{ provider = \"{provider}\", model = \"{purpose}\" }}"))
+            .collect();
+        format!("[ai.routes.{purpose}]\ntry = [{}]\n", candidates.join(", "))
+    };
+    format!("{}{}", route("strategy", strategy), route("copywriting", copywriting))
+}
+
+fn bench(ai: &str) -> Workbench {
+    Workbench::configured(&format!("default_locale = \"pt-BR\"\n{ai}"))
+}
+
+/// Runs order 01 with every log line there is, and looks for the key in all that came of it.
+fn generate(bench: &Workbench) -> Done {
+    let order = bench.write("order.json", order("01-restaurant-ptbr-full").to_string());
+    let done: Done = bench
+        .command(&["--json", "--log", "trace", "generate", "--template"])
+        .arg(template("local-business"))
+        .arg("--order")
+        .arg(order)
+        .env("LOCAL_AI_KEY", KEY)
+        .output()
+        .unwrap()
+        .into();
+    assert!(!done.stdout.contains(KEY), "the key is on stdout: {}", done.stdout);
+    let logged = done.stderr.lines().find(|line| line.contains(KEY));
+    assert_eq!(logged, None, "the key is in the log");
+    assert!(done.stderr.lines().count() > 10, "nothing was logged, so nothing was looked at");
+    no_key_in(bench.path());
+    done
+}
+
+fn no_key_in(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            no_key_in(&path);
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            let found = bytes.windows(KEY.len()).any(|window| window == KEY.as_bytes());
+            assert!(!found, "the key is in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn e11_all_good_answers_become_a_site_and_the_sum_of_their_tokens() {
+    for end in ["", "/", "/chat/completions"] {
+        let server = server(|_| Answer::Good);
+        let ai = provider("local", &format!("{}{end}", server.base_url()), "");
+        let bench = bench(&(ai + &routes(&["local"], &["local"])));
+        let done = generate(&bench);
+        assert_eq!(done.code, 0, "{}", done.stdout);
+
+        let calls = server.calls();
+        for call in &calls {
+            assert_eq!(call.target, "POST /v1/chat/completions", "e10: base URL with {end:?}");
+            assert_eq!(call.authorization.as_deref(), Some(format!("Bearer {KEY}").as_str()));
+        }
+        let report = done.json();
+        assert_eq!(report["outcome"], "released");
+        let ai = &report["ai"];
+        let answered = calls.len() as u64;
+        assert_eq!(ai["calls"], answered);
+        assert_eq!(ai["input_tokens"], answered * TOKENS.0);
+        assert_eq!(ai["output_tokens"], answered * TOKENS.1);
+        for call in ai["by_call"].as_array().unwrap() {
+            assert_eq!(call["model"], call["purpose"], "each purpose has its own route: {call}");
+            assert_eq!(call["attempts"][0]["request_id"], REQUEST_ID);
+        }
+        let release = report["release"]["path"].as_str().unwrap();
+        let manifest: Value =
+            serde_json::from_slice(&std::fs::read(format!("{release}/manifest.json")).unwrap()).unwrap();
+        assert!(
+            manifest["ai"].to_string().contains(&(answered * TOKENS.0).to_string()),
+            "the manifest keeps the usage: {}",
+            manifest["ai"]
+        );
+    }
+}
+
+#[test]
+fn calls_of_one_template_are_in_flight_together() {
+    // A copywriting call is answered only once a second one waits beside it.
+    let waiting = Arc::new((Mutex::new(0), Condvar::new()));
+    let gate = waiting.clone();
+    let server = server(move |call| {
+        if call.model() == "copywriting" {
+            let (count, changed) = &*gate;
+            let mut count = count.lock().unwrap();
+            *count += 1;
+            changed.notify_all();
+            let (_count, waited) = changed.wait_timeout_while(count, PATIENCE, |count| *count < 2).unwrap();
+            if waited.timed_out() {
+                let body = "it stayed alone".to_owned();
+                return Answer::Http { status: 500, headers: &[], body };
+            }
+        }
+        Answer::Good
+    });
+    let bench = bench(&(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
+    let done = generate(&bench);
+    assert_eq!(done.code, 0, "{}", done.stdout);
+    assert!(*waiting.0.lock().unwrap() > 2);
+}
+
+/// One way to answer badly, and what must be told of it.
+struct Case {
+    name: &'static str,
+    answer: Answer,
+    kind: &'static str,
+    status: Option<u16>,
+    retryable: bool,
+    /// Part of the message: what to do next. `ROUTE` stands for the route's name.
+    advice: &'static str,
+    /// Part of the excerpt.
+    excerpt: Option<&'static str>,
+}
+
+/// An error as providers wrap it. All of them repeat the key.
+fn error(status: u16, code: &str, headers: &'static [(&'static str, &'static str)]) -> Answer {
+    let body = serde_json::json!({
+        "error": { "message": format!("no luck with the key {KEY}"), "type": "some_error", "code": code },
+    });
+    Answer::Http { status, headers, body: body.to_string() }
+}
+
+fn page(status: u16) -> Answer {
+    let body = format!("<!doctype html><title>Gateway</title><p>The key was {KEY}");
+    Answer::Http { status, headers: &[], body }
+}
+
+fn reply(content: &str, finish: &'static str) -> Answer {
+    Answer::Reply { content: content.replace("KEY", KEY), finish }
+}
+
+fn cases() -> Vec<Case> {
+    let no_luck = Some("no luck with the key [key removed]");
+    let case = |name, answer, kind, status, retryable, advice, excerpt| Case {
+        name,
+        answer,
+        kind,
+        status,
+        retryable,
+        advice,
+        excerpt,
+    };
+    vec![
+        case(
+            "e2_a_refused_key",
+            error(401, "invalid_api_key", &[]),
+            "auth",
+            Some(401),
+            false,
+            "check api_key_env LOCAL_AI_KEY",
+            no_luck,
+        ),
+        case(
+            "403",
+            error(403, "", &[]),
+            "permission",
+            Some(403),
+            false,
+            "allow the model for the key",
+            no_luck,
+        ),
+        case(
+            "e10_an_unknown_model",
+            error(404, "model_not_found", &[]),
+            "not-found",
+            Some(404),
+            false,
+            "check the model in ai.routes.ROUTE and base_url of ai.providers.local",
+            no_luck,
+        ),
+        case(
+            "e12_too_many_requests",
+            error(429, "rate_limit_exceeded", &[("retry-after", "20")]),
+            "rate-limited",
+            Some(429),
+            true,
+            "try again in 20.0 s",
+            no_luck,
+        ),
+        case(
+            "no_credit",
+            error(429, "insufficient_quota", &[]),
+            "quota-exhausted",
+            Some(429),
+            false,
+            "add credit at the provider",
+            no_luck,
+        ),
+        case(
+            "500",
+            error(500, "", &[]),
+            "overloaded",
+            Some(500),
+            true,
+            "add another provider to ai.routes.ROUTE",
+            no_luck,
+        ),
+        case("503", page(503), "overloaded", Some(503), true, "try again later", Some("[key removed]")),
+        case(
+            "a1_a_time_out",
+            Answer::Hang,
+            "timeout",
+            None,
+            true,
+            "raise call_ms or connect_ms of ai.providers.local",
+            None,
+        ),
+        case(
+            "e4_a_cut_reply",
+            reply("{\"positioning\": \"KEY and then", "length"),
+            "truncated",
+            Some(200),
+            false,
+            "raise the request's max-output-tokens, or max_output_tokens in ai.routes.ROUTE",
+            Some("and then"),
+        ),
+        case(
+            "e5_json_that_ends_early",
+            reply("{\"positioning\": \"KEY and then", "stop"),
+            "malformed",
+            Some(200),
+            true,
+            "name a stronger model in ai.routes.ROUTE",
+            Some("and then"),
+        ),
+        case(
+            "e5_json_of_another_shape",
+            reply("{\"key\": \"KEY\", \"wrong\": true}", "stop"),
+            "schema-mismatch",
+            Some(200),
+            true,
+            "name a stronger model in ai.routes.ROUTE",
+            Some("\"wrong\": true"),
+        ),
+        case(
+            "html_instead_of_json",
+            page(200),
+            "protocol",
+            Some(200),
+            true,
+            "check base_url of ai.providers.local (many end in /v1)",
+            Some("<title>Gateway</title>"),
+        ),
+        case(
+            "e7_an_empty_reply",
+            reply("  ", "stop"),
+            "empty",
+            Some(200),
+            true,
+            "try again, or name a stronger model in ai.routes.ROUTE",
+            Some("choices"),
+        ),
+        case(
+            "refused_content",
+            reply("", "content_filter"),
+            "content-filtered",
+            Some(200),
+            false,
+            "look at the order's texts",
+            Some("content_filter"),
+        ),
+        case(
+            "an_end_in_the_middle_of_the_body",
+            Answer::Half,
+            "connection",
+            Some(200),
+            true,
+            "check base_url of ai.providers.local and that its server runs",
+            Some("choices"),
+        ),
+        // The reset may overtake what came before it.
+        case(
+            "a_reset_in_the_middle_of_the_body",
+            Answer::Reset,
+            "connection",
+            None,
+            true,
+            "check base_url of ai.providers.local and that its server runs",
+            None,
+        ),
+    ]
+}
+
+/// Which call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum When {
+    First,
+    Later,
+}
+
+impl When {
+    fn route(self) -> &'static str {
+        match self {
+            When::First => "strategy",
+            When::Later => "copywriting",
+        }
+    }
+
+    /// Whether this is the call. Of the later ones, which run together, it is one.
+    fn is(self, call: &Call) -> bool {
+        match self {
+            When::First => call.model() == "strategy",
+            When::Later => call.model() == "copywriting" && call.says("page: about\n"),
+        }
+    }
+
+    /// The call's route goes to `local`, the other one to `steady`.
+    fn configuration(self, local: &str, steady: &str, more: &str) -> String {
+        let routes = match self {
+            When::First => routes(&["local"], &["steady"]),
+            When::Later => routes(&["steady"], &["local"]),
+        };
+        provider("local", local, more) + &provider("steady", steady, "") + &routes
+    }
+}
+
+#[test]
+fn a2_each_way_to_fail_at_the_first_call_is_told_whole() {
+    each_way_to_fail_is_told_whole(When::First);
+}
+
+#[test]
+fn a2_each_way_to_fail_at_a_later_call_is_told_whole() {
+    each_way_to_fail_is_told_whole(When::Later);
+}
+
+fn each_way_to_fail_is_told_whole(when: When) {
+    for case in cases() {
+        let name = format!("{} ({when:?})", case.name);
+        let answer = case.answer.clone();
+        let hangs = matches!(answer, Answer::Hang);
+        let server = server(move |call| if when.is(call) { answer.clone() } else { Answer::Good });
+        let more = if hangs { "call_ms = 1500" } else { "" };
+        let bench = bench(&when.configuration(&server.base_url(), &server.base_url(), more));
+        let done = generate(&bench);
+        let failure = failed_by_ai(&done, when, &name);
+
+        let ai = &failure["ai"];
+        assert_eq!(ai["kind"], case.kind, "{name}: {ai}");
+        assert_eq!(ai["retryable"], case.retryable, "{name}: {ai}");
+        says(&failure, "the provider `local`", &name);
+        says(&failure, &case.advice.replace("ROUTE", when.route()), &name);
+
+        let attempts = ai["attempts"].as_array().unwrap();
+        assert_eq!(attempts.len(), 1, "{name}: {attempts:?}");
+        let attempt = &attempts[0];
+        assert_eq!(attempt["provider"], "local", "{name}");
+        assert_eq!(attempt["model"], when.route(), "{name}");
+        assert_eq!(attempt["outcome"], case.kind, "{name}");
+        assert!(!attempt["message"].as_str().unwrap().is_empty(), "{name}");
+        if let Some(status) = case.status {
+            assert_eq!(attempt["status"], status, "{name}");
+            assert_eq!(attempt["request_id"], REQUEST_ID, "{name}");
+            says(&failure, &format!("({status})"), &name);
+        }
+        if let Some(excerpt) = case.excerpt {
+            let kept = attempt["body_excerpt"].as_str().unwrap_or_default();
+            assert!(kept.contains(excerpt), "{name}: the excerpt is {kept:?}");
+        }
+        if hangs {
+            assert!(attempt["duration_ms"].as_u64().unwrap() >= 1_500, "{name}: {attempt}");
+        }
+    }
+}
+
+#[test]
+fn e10_a_refused_connection_is_told_whole() {
+    for when in [When::First, When::Later] {
+        let server = server(|_| Answer::Good);
+        let nobody = ClosedPort::take();
+        let bench = bench(&when.configuration(&nobody.base_url(), &server.base_url(), ""));
+        let done = generate(&bench);
+        let failure = failed_by_ai(&done, when, "refused");
+        assert_eq!(failure["ai"]["kind"], "connection", "{failure}");
+        assert_eq!(failure["ai"]["retryable"], true);
+        says(&failure, "nothing listens there", "refused");
+        says(&failure, "check base_url of ai.providers.local and that its server runs", "refused");
+        says(&failure, &nobody.base_url(), "refused");
+    }
+}
+
+/// The record of an order that failed because of an AI call on the route of `when`.
+fn failed_by_ai(done: &Done, when: When, name: &str) -> Value {
+    assert_eq!(done.code, 5, "{name}: {}", done.stdout);
+    let report = done.json();
+    assert_eq!(report["outcome"], "failed", "{name}");
+    assert_eq!(report["release"], Value::Null, "{name}");
+    let failure = done.failure();
+    assert_eq!(failure["kind"], "ai", "{name}: {failure}");
+    assert_eq!(failure["ai"]["purpose"], when.route(), "{name}");
+    let stored = std::fs::read(report["failure_file"].as_str().unwrap()).unwrap();
+    let stored: Value = serde_json::from_slice(&stored).unwrap();
+    assert_eq!(stored, failure, "{name}: the stored record is the printed one");
+    failure
+}
+
+/// Both the record's own message and that of its AI part hold `text`.
+fn says(failure: &Value, text: &str, name: &str) {
+    for pointer in ["/message", "/ai/message"] {
+        let message = failure.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        assert!(message.contains(text), "{name}: {pointer} does not say {text:?}: {message}");
+    }
+}
+
+#[test]
+fn a3_the_next_candidate_takes_over_and_both_attempts_are_kept() {
+    let failing = server(|_| error(503, "overloaded_error", &[]));
+    let good = server(|_| Answer::Good);
+    let both = provider("local", &failing.base_url(), "") + &provider("spare", &good.base_url(), "");
+    let bench = bench(&(both + &routes(&["spare"], &["local", "spare"])));
+    let done = generate(&bench);
+    assert_eq!(done.code, 0, "{}", done.stdout);
+    let report = done.json();
+    for call in report["ai"]["by_call"].as_array().unwrap() {
+        assert_eq!(call["provider"], "spare");
+        let outcomes: Vec<(&str, &str)> = call["attempts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|attempt| {
+                (attempt["provider"].as_str().unwrap_or("?"), attempt["outcome"].as_str().unwrap_or("?"))
+            })
+            .collect();
+        match call["purpose"].as_str() {
+            Some("copywriting") => assert_eq!(outcomes, [("local", "overloaded"), ("spare", "succeeded")]),
+            _ => assert_eq!(outcomes, [("spare", "succeeded")]),
+        }
+    }
+}
+
+#[test]
+fn a3_when_all_candidates_fail_each_of_them_is_in_the_record() {
+    let failing = server(|_| error(503, "overloaded_error", &[]));
+    let refusing = server(|_| error(401, "invalid_api_key", &[]));
+    let both = provider("local", &failing.base_url(), "") + &provider("spare", &refusing.base_url(), "");
+    let bench = bench(&(both + &routes(&["local", "spare"], &["local"])));
+    let done = generate(&bench);
+    let failure = failed_by_ai(&done, When::First, "both");
+    let attempts = failure["ai"]["attempts"].as_array().unwrap();
+    let seen: Vec<_> = attempts.iter().map(|attempt| (&attempt["provider"], &attempt["status"])).collect();
+    assert_eq!(seen, [(&"local".into(), &503.into()), (&"spare".into(), &401.into())]);
+    assert_eq!(failure["ai"]["kind"], "auth", "the last one's");
+    for text in ["the provider `spare` refused its key (401)", "`local`: overloaded"] {
+        says(&failure, text, "both");
+    }
+    let causes = failure["ai"]["causes"].to_string();
+    assert!(causes.contains("the provider `local` is overloaded or failing (503)"), "{causes}");
+}

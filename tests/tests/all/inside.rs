@@ -1,0 +1,65 @@
+//! The library in this process, for what the binary cannot show: which run ends first, a clock that stands still, a chosen
+//! attempt id.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sitewright::ai::Gateway;
+use sitewright::config::Config;
+use sitewright::interface::RunProgress;
+use sitewright::plugin::{Cache, Catalogue, Engine, Loader};
+use sitewright::run::{AttemptId, AttemptRequest, Host, Outcome, attempt};
+use sitewright::site::SitesRoot;
+use sitewright_tests::{Workbench, guest};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What the binary makes of a workbench's configuration, for `concurrency` runs at once.
+pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Host {
+    let config = Config::load(Some(&bench.path().join("sitewright.toml"))).unwrap();
+    let engine = Engine::new(&config.limits, concurrency).unwrap();
+    let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
+    let loader = Loader::new(engine, cache, config.limits.clone()).unwrap();
+    let client = sitewright::http::client().unwrap();
+    Host {
+        catalogue: Catalogue::new(config.templates.clone(), loader),
+        gateway: Arc::new(Gateway::new(&config.ai, &config.base, client, &|_| None).unwrap()),
+        sites: SitesRoot::open(&config.sites).unwrap(),
+        limits: Arc::new(config.limits.clone()),
+        default_locale: config.default_locale.clone(),
+        keep_releases: config.keep_releases,
+        config_version: config.version,
+    }
+}
+
+/// One attempt of an order with the faulty template.
+pub(crate) async fn run(host: &Host, order: &Value, id: AttemptId) -> Outcome {
+    watched(host, order, id, watch::Sender::default()).await
+}
+
+/// The same, with its stages told to `progress`.
+pub(crate) async fn watched(
+    host: &Host,
+    order: &Value,
+    id: AttemptId,
+    progress: watch::Sender<RunProgress>,
+) -> Outcome {
+    let request = AttemptRequest {
+        document: order.to_string().into_bytes(),
+        template: guest("guest-faulty").to_string_lossy().into_owned(),
+        id,
+        job: None,
+        journal: Default::default(),
+        cancel: CancellationToken::new(),
+        progress,
+    };
+    attempt(host, request).await
+}
+
+/// The kind of a failed attempt, or `released`.
+pub(crate) fn ended(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Released(_) => "released".to_owned(),
+        Outcome::Failed { record, .. } => record.kind.to_string(),
+    }
+}

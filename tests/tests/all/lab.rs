@@ -1,0 +1,134 @@
+//! The host as a library, in a folder of its own: for what the binary, one order a process, cannot show.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sitewright::ai::{AiConfig, Gateway};
+use sitewright::failure::FailureRecord;
+use sitewright::interface::RunProgress;
+use sitewright::plugin::{Cache, Catalogue, Engine, Limits, Loader};
+use sitewright::run::{AttemptId, AttemptRequest, Host, Outcome, Released, attempt};
+use sitewright::site::SitesRoot;
+use sitewright_tests::{compile_cache, faulty, guest};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A host, and the folder of its sites.
+pub(crate) struct Lab {
+    folder: TempDir,
+    pub(crate) host: Host,
+}
+
+impl Lab {
+    /// A host whose AI calls are answered by `rules`.
+    pub(crate) fn new(limits: Limits, concurrency: u32, rules: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let engine = Engine::new(&limits, concurrency).unwrap();
+        let loader = Loader::new(engine, Cache::open(&compile_cache()), limits.clone()).unwrap();
+        let templates = guest("guest-faulty").parent().unwrap().to_owned();
+        let host = Host {
+            catalogue: Catalogue::new(templates, loader),
+            gateway: gateway(rules, folder.path()),
+            sites: SitesRoot::open(&folder.path().join("sites")).unwrap(),
+            limits: Arc::new(limits),
+            default_locale: "en".parse().unwrap(),
+            keep_releases: 5,
+            config_version: "test".to_owned(),
+        };
+        Lab { folder, host }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// An attempt of the template that fails on request, as a task of its own.
+    pub(crate) fn start(&self, order: &Value) -> Started {
+        Started::on(self.host.clone(), order)
+    }
+
+    /// A host that shares everything with this one but its limits.
+    pub(crate) fn with_limits(&self, limits: Limits) -> Host {
+        Host { limits: Arc::new(limits), ..self.host.clone() }
+    }
+
+    /// Files and folders left in staging areas of all orders.
+    pub(crate) fn staged(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for order in std::fs::read_dir(self.host.sites.path()).unwrap() {
+            let Ok(staging) = std::fs::read_dir(order.unwrap().path().join("staging")) else { continue };
+            left.extend(staging.map(|entry| entry.unwrap().path().display().to_string()));
+        }
+        left
+    }
+}
+
+/// An attempt that is under way.
+pub(crate) struct Started {
+    pub(crate) task: tokio::task::JoinHandle<Outcome>,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) watcher: watch::Receiver<RunProgress>,
+}
+
+impl Started {
+    pub(crate) fn on(host: Host, order: &Value) -> Self {
+        let (progress, watcher) = watch::channel(RunProgress::default());
+        let cancel = CancellationToken::new();
+        let request = AttemptRequest {
+            document: order.to_string().into_bytes(),
+            template: "guest-faulty".to_owned(),
+            id: AttemptId::new(),
+            job: None,
+            journal: Default::default(),
+            cancel: cancel.clone(),
+            progress,
+        };
+        let task = tokio::spawn(async move { attempt(&host, request).await });
+        Started { task, cancel, watcher }
+    }
+
+    pub(crate) async fn ended(self) -> Outcome {
+        self.task.await.unwrap()
+    }
+
+    /// Until the template has said where it is.
+    pub(crate) async fn runs(&mut self) {
+        self.watcher.wait_for(|progress| progress.stage == "fault").await.unwrap();
+    }
+}
+
+/// An order of its own for the template that fails on request.
+pub(crate) fn wish(number: usize, fault: &str, parameters: Value) -> Value {
+    let mut order = faulty(fault, parameters);
+    order["order"]["id"] = json!(1_000 + number);
+    order
+}
+
+fn gateway(rules: &str, folder: &Path) -> Arc<Gateway> {
+    let config: AiConfig = serde_json::from_value(json!({
+        "providers": { "scripted": { "kind": "scripted", "rules_inline": rules } },
+        "routes": { "default": { "try": [{ "provider": "scripted", "model": "test" }] } },
+    }))
+    .unwrap();
+    let client = sitewright::http::client().unwrap();
+    Arc::new(Gateway::new(&config, folder, client, &|_| None).unwrap())
+}
+
+pub(crate) fn released(outcome: Outcome) -> Box<Released> {
+    match outcome {
+        Outcome::Released(released) => released,
+        Outcome::Failed { record, .. } => panic!("{}: {}", record.kind, record.message),
+    }
+}
+
+pub(crate) fn failed(outcome: Outcome) -> Box<FailureRecord> {
+    match outcome {
+        Outcome::Failed { record, stored, .. } => {
+            assert!(stored.unwrap().is_file(), "the record is stored");
+            record
+        }
+        Outcome::Released(released) => panic!("the order {} was released", released.order),
+    }
+}

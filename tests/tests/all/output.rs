@@ -1,0 +1,207 @@
+//! What comes out: only whole sites, and the last good one stays.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, root, template};
+
+use crate::failures::{names_in, only_record};
+
+/// A page that passes all checks, as long as `body` does.
+fn page(body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>T</title>\
+         <meta name=\"description\" content=\"A page that is right but for one thing.\">\
+         <meta name=\"viewport\" content=\"width=device-width\"></head>\
+         <body><main><h1>A page with text enough</h1>{body}</main></body></html>"
+    )
+}
+
+/// Paths and contents.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+fn site(files: Files<'_>) -> Value {
+    faulty("files", json!({ "files": files.iter().copied().collect::<std::collections::BTreeMap<_, _>>() }))
+}
+
+#[test]
+fn f5_a_site_that_would_not_work_is_rejected_by_file_and_rule() {
+    let whole = page("<p>fine</p>");
+    let rows: [(&str, Files<'_>, &str); 13] = [
+        ("no-entry", &[("about.html", &whole)], "entry-page"),
+        ("link", &[("index.html", &page("<a href=\"about.html\">x</a>"))], "broken-reference"),
+        ("image", &[("index.html", &page("<img src=\"/no.png\" alt=\"\">"))], "broken-reference"),
+        ("anchor", &[("index.html", &page("<a href=\"#nowhere\">x</a>"))], "broken-fragment"),
+        ("leftover", &[("index.html", &page("<p>Hello {{ name }}</p>"))], "placeholder"),
+        ("leftover-2", &[("index.html", &page("<p>Hello ${name}</p>"))], "placeholder"),
+        ("no-lang", &[("index.html", &whole.replace(" lang=\"en\"", ""))], "language"),
+        ("other-lang", &[("index.html", &whole.replace("\"en\"", "\"de\""))], "language"),
+        ("no-title", &[("index.html", &whole.replace("<title>T</title>", ""))], "title"),
+        ("script-link", &[("index.html", &page("<a href=\"javascript:alert(1)\">x</a>"))], "link-scheme"),
+        ("json", &[("index.html", &whole), ("data.json", "{\"a\": ")], "json-syntax"),
+        ("xml", &[("index.html", &whole), ("sitemap.xml", "<urlset>")], "xml-syntax"),
+        ("empty", &[("index.html", &whole), ("empty.html", "")], "empty-page"),
+    ];
+    for (name, files, rule) in rows {
+        let bench = Workbench::scripted(ANY_ANSWER, "");
+        let done = bench.generate(&guest("guest-faulty"), &site(files));
+        assert_eq!(done.code, 6, "{name}: {}", done.stdout);
+        let record = only_record(&bench, &done);
+        assert_eq!(
+            (&record["kind"], &record["stage"]),
+            (&json!("output_rejected"), &json!("checks")),
+            "{name}"
+        );
+        let problems = record["problems"].as_array().unwrap();
+        let named = problems.iter().find(|problem| problem["rule"] == rule);
+        let named = named.unwrap_or_else(|| panic!("{name}: {rule} is not among {problems:#?}"));
+        let file = match name {
+            "no-entry" => "index.html",
+            _ => files.last().unwrap().0,
+        };
+        assert!(named["at"].as_str().unwrap().starts_with(file), "{name}: {named}");
+        assert!(!named["message"].as_str().unwrap().is_empty(), "{name}");
+        assert!(
+            record["message"].as_str().unwrap().contains(rule) || problems.len() > 1,
+            "{name}: {}",
+            record["message"]
+        );
+    }
+}
+
+#[test]
+fn a7_all_that_is_wrong_is_listed_and_not_only_the_first() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let bad =
+        page("<a href=\"one.html\">1</a><a href=\"two.html\">2</a><img src=\"three.png\" alt=\"\">{{left}}");
+    let done = bench.generate(&guest("guest-faulty"), &site(&[("index.html", &bad), ("b.html", &bad)]));
+    let problems = only_record(&bench, &done)["problems"].as_array().unwrap().clone();
+    for file in ["index.html", "b.html"] {
+        for missing in ["one.html", "two.html", "three.png", "{{left}}"] {
+            let listed = |problem: &&Value| {
+                problem["at"].as_str().unwrap().starts_with(file)
+                    && problem["message"].as_str().unwrap().contains(missing)
+            };
+            assert!(problems.iter().any(|problem| listed(&problem)), "{file} {missing}: {problems:#?}");
+        }
+    }
+}
+
+fn target(bench: &Workbench) -> PathBuf {
+    std::fs::read_link(bench.sites().join("102/current")).unwrap()
+}
+
+#[test]
+fn d1_f4_a_failed_attempt_leaves_the_last_good_release_untouched() {
+    let bench =
+        Workbench::scripted("[[rule]]\nanswer = { fault = { status = 500 } }", "[limits]\ncpu_ms = 200");
+    let faulty_template = guest("guest-faulty");
+    let good = bench.generate(&faulty_template, &faulty("ok", Value::Null));
+    assert_eq!(good.code, 0, "{}", good.stdout);
+    let (before, files) = (target(&bench), names_in(&bench.sites().join("102/current")));
+
+    let failures: [(&str, Value); 7] = [
+        ("error", Value::Null),
+        ("panic-str", Value::Null),
+        ("spin", Value::Null),
+        ("ai-error", Value::Null),
+        ("big-file", Value::Null),
+        ("files", json!({ "files": { "index.html": "<p>no page" } })),
+        ("no-such-fault", Value::Null),
+    ];
+    for (at, (fault, parameters)) in failures.into_iter().enumerate() {
+        let done = bench.generate(&faulty_template, &faulty(fault, parameters));
+        assert_ne!(done.code, 0, "{fault}");
+        assert_eq!(
+            (target(&bench), names_in(&bench.sites().join("102/current"))),
+            (before.clone(), files.clone())
+        );
+        assert_eq!(names_in(&bench.sites().join("102/releases")).len(), 1, "{fault}");
+        assert_eq!(names_in(&bench.sites().join("102/staging")), [""; 0], "{fault}");
+        assert_eq!(
+            names_in(&bench.sites().join("102/failures")).len(),
+            at + 1,
+            "{fault}: each attempt is kept"
+        );
+    }
+
+    // A template whose file is not even there, and then a good attempt: it takes over.
+    assert_eq!(bench.generate(Path::new("gone.wasm"), &faulty("ok", Value::Null)).code, 4);
+    assert_eq!(target(&bench), before);
+    assert_eq!(bench.generate(&faulty_template, &faulty("ok", Value::Null)).code, 0);
+    assert_ne!(target(&bench), before);
+}
+
+#[test]
+fn f4_five_releases_stay_and_the_newest_is_current() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let mut made = Vec::new();
+    for _ in 0..7 {
+        let done = bench.generate(&guest("guest-faulty"), &faulty("ok", Value::Null));
+        assert_eq!(done.code, 0, "{}", done.stdout);
+        made.push(done.json()["release"]["id"].as_str().unwrap().to_owned());
+        assert!(target(&bench).ends_with(made.last().unwrap()));
+    }
+    assert_eq!(names_in(&bench.sites().join("102/releases")), made[2..]);
+    assert_eq!(names_in(&bench.sites().join("102/staging")), [""; 0]);
+}
+
+#[test]
+fn f6_hostile_text_is_shown_and_injects_nothing() {
+    let rules = std::fs::read_to_string(root().join("plugins/local-business/demo/ai.toml")).unwrap();
+    let bench = Workbench::scripted(&rules, "");
+    let order = order("04-other-hostile-text");
+    let done: Done = bench.generate(&template("local-business"), &order);
+    assert_eq!(done.code, 0, "{}", done.stdout);
+    let report = done.json();
+    let current = PathBuf::from(report["release"]["current"].as_str().unwrap());
+    let mut shown = String::new();
+    for file in report["files"].as_array().unwrap() {
+        let path = file["path"].as_str().unwrap();
+        if !path.ends_with(".html") {
+            continue;
+        }
+        let page = std::fs::read_to_string(current.join(path)).unwrap();
+        for (at, _) in page.match_indices("<script") {
+            let data = "<script type=\"application/ld+json\">";
+            assert!(page[at..].starts_with(data), "{path}: {}", &page[at..at + 60]);
+            let inside = page[at + data.len()..].split("</script>").next().unwrap();
+            let parsed: Value =
+                serde_json::from_str(inside).unwrap_or_else(|error| panic!("{path}: {error}: {inside}"));
+            assert!(parsed.is_object() || parsed.is_array(), "{path}");
+        }
+        shown.push_str(&text_of(&page));
+    }
+    let onboarding = &order["onboarding"];
+    let name = onboarding["business_name"].as_str().unwrap();
+    let services =
+        onboarding["services"].as_array().unwrap().iter().take(3).map(|service| service.as_str().unwrap());
+    for text in services.chain([name]) {
+        assert!(shown.contains(text), "{text:?} does not stand on any page as it was written");
+    }
+}
+
+/// What a page shows: its text without tags, entities resolved.
+fn text_of(page: &str) -> String {
+    let body = page.split_once("<body").unwrap().1;
+    let text: String = body.split('<').filter_map(|part| Some(part.split_once('>')?.1)).collect();
+    let mut shown = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('&') {
+        let (entity, after) = after.split_once(';').unwrap_or_else(|| panic!("an open entity: {after:.40}"));
+        shown.push_str(before);
+        shown.push(match entity {
+            "amp" => '&',
+            "lt" => '<',
+            "gt" => '>',
+            "quot" => '"',
+            "nbsp" => ' ',
+            number => {
+                let digits = number.strip_prefix('#').unwrap_or_else(|| panic!("entity {number}"));
+                char::from_u32(digits.parse().unwrap()).unwrap()
+            }
+        });
+        rest = after;
+    }
+    shown + rest
+}
