@@ -7,9 +7,11 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -19,7 +21,51 @@ use crate::message::{Message, causes_of};
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
-    static CONNECT_WITHIN: Duration;
+    static CONNECT_WITHIN: (Duration, ConnectWatch);
+}
+
+/// Tells how far the connection of a request is.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectWatch {
+    progress: Arc<Mutex<Progress>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    began: Option<Instant>,
+    done: Option<Instant>,
+}
+
+/// How far a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connecting {
+    /// None is being made: one was open, or the request has not come so far.
+    No,
+    /// It is being made since then.
+    Since(Instant),
+    /// It was made then.
+    Done(Instant),
+}
+
+impl ConnectWatch {
+    /// How far it is.
+    pub fn progress(&self) -> Connecting {
+        match *self.lock() {
+            Progress { done: Some(at), .. } => Connecting::Done(at),
+            Progress { began: Some(at), .. } => Connecting::Since(at),
+            Progress { .. } => Connecting::No,
+        }
+    }
+
+    /// How long it took, when it was made.
+    pub fn took(&self) -> Option<Duration> {
+        let progress = *self.lock();
+        progress.done.zip(progress.began).map(|(done, began)| done - began)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why there is no HTTP client.
@@ -83,9 +129,14 @@ pub(crate) fn causes_with_self(error: &(dyn Error + 'static)) -> Vec<Message> {
     Message::new(error.to_string()).into_iter().chain(causes_of(error)).collect()
 }
 
-/// Runs a request of the one client with its own limit on the time to connect. A connection that is already open costs nothing.
-pub async fn connect_within<F: Future>(limit: Duration, request: F) -> F::Output {
-    CONNECT_WITHIN.scope(limit, request).await
+/// A request of the one client with its own limit on the time to connect, and the watch that tells how far that is. A connection
+/// that is already open costs nothing.
+pub fn connect_within<F: Future>(
+    limit: Duration,
+    request: F,
+) -> (impl Future<Output = F::Output>, ConnectWatch) {
+    let watch = ConnectWatch::default();
+    (CONNECT_WITHIN.scope((limit, watch.clone()), request), watch)
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -121,11 +172,17 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         // Called while the request's own future is polled, so the task-local is that of its caller.
-        let limit = CONNECT_WITHIN.try_with(|limit| *limit).unwrap_or(CONNECT_LIMIT);
+        let (limit, watch) = CONNECT_WITHIN
+            .try_with(Clone::clone)
+            .unwrap_or_else(|_| (CONNECT_LIMIT, ConnectWatch::default()));
+        watch.lock().began = Some(Instant::now());
         let connecting = self.0.call(request);
         Box::pin(async move {
             match tokio::time::timeout(limit, connecting).await {
-                Ok(connected) => connected,
+                Ok(connected) => {
+                    watch.lock().done = connected.is_ok().then(Instant::now);
+                    connected
+                }
                 Err(_) => Err(BoxError::from(ConnectTimeout { limit })),
             }
         })

@@ -1,6 +1,10 @@
-//! Logs on stderr.
+//! Logs on stderr. No line shows a key, whoever wrote it and at whatever level (catalogue A8).
+
+use std::io;
 
 use tracing_subscriber::EnvFilter;
+
+use crate::ai::Redactor;
 
 /// The filter does not parse.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +33,7 @@ pub fn start(filter: &str) -> Result<(), FilterError> {
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Redacted)
         .with_ansi(colours)
         .with_target(true)
         .init();
@@ -37,4 +41,19 @@ pub fn start(filter: &str) -> Result<(), FilterError> {
         log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     }
     Ok(())
+}
+
+/// Stderr behind a redactor. The subscriber writes each event at once, so no key is cut in two.
+struct Redacted;
+
+impl io::Write for Redacted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        io::stderr().write_all(Redactor::of_process().redact(&text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use sitewright::ai::{
-    AiConfig, AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, ConfigError, Format,
-    Gateway, Purpose, ReplySchema, Request, Role,
+    AiConfig, AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, ConfigError, FileJournal,
+    Format, Gateway, Limit, Purpose, ReplySchema, Request, Role, RunJournal,
 };
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ fn request(format: Format) -> Request {
 }
 
 fn call() -> CallContext {
-    CallContext { call_id: CallId::nth(17), deadline: Instant::now() + Duration::from_secs(600) }
+    CallContext::new(CallId::nth(17), Instant::now() + Duration::from_secs(600))
 }
 
 async fn ask(rules: &str, format: Format) -> Result<Completed, AiError> {
@@ -99,13 +100,13 @@ async fn a_scripted_fault_looks_like_the_real_one() {
 async fn c8_a_rule_that_hangs_ends_at_the_smaller_limit_and_a_slow_one_does_not() {
     let hang = "[[rule]]\nanswer = { fault = { hang = true } }";
     let error = ask(hang, Format::Text).await.unwrap_err();
-    assert_eq!((error.kind, error.attempts[0].duration_ms), (AiErrorKind::Timeout, 120_000));
+    assert_eq!((error.kind, error.attempts[0].duration_ms), (AiErrorKind::Timeout, 300_000));
     let soon = CallContext { deadline: Instant::now() + Duration::from_secs(5), ..call() };
     let error = scripted(hang).complete(soon, request(Format::Text)).await.unwrap_err();
     assert_eq!((error.kind, error.attempts[0].duration_ms), (AiErrorKind::Cancelled, 5_000));
     assert!(error.message.as_str().contains("the order's deadline passed after 5000 ms"), "{error}");
-    let slow = ask("[[rule]]\ndelay_ms = 119_999\nanswer = { text = \"late\" }", Format::Text).await.unwrap();
-    assert_eq!((slow.completion.content.as_str(), slow.attempts[0].duration_ms), ("late", 119_999));
+    let slow = ask("[[rule]]\ndelay_ms = 299_999\nanswer = { text = \"late\" }", Format::Text).await.unwrap();
+    assert_eq!((slow.completion.content.as_str(), slow.attempts[0].duration_ms), ("late", 299_999));
 }
 
 #[tokio::test]
@@ -370,4 +371,152 @@ fn kinds_and_call_ids_have_one_spelling() {
     for wrong in ["call-", "call-017", "17", "call-99999999999", ""] {
         assert!(wrong.parse::<CallId>().is_err(), "{wrong}");
     }
+}
+
+/// A gateway with this configuration before its default route to the scripted provider `s`.
+fn with(config: &str, rules: &str) -> Gateway {
+    let rules = toml::Value::String(rules.to_owned());
+    let config = format!(
+        "[routes.default]\ntry = [{{ provider = \"s\", model = \"m\" }}]\n[providers.s]\nkind = \"scripted\"\nrules_inline = {rules}\n{config}"
+    );
+    made(&config, Path::new("."), &[]).unwrap().with_seed(1)
+}
+
+const TWO_THEN_GOOD: &str =
+    "[[rule]]\ntimes = 2\nanswer = { fault = { status = 503 } }\n[[rule]]\nanswer = { text = \"good\" }";
+
+#[tokio::test(start_paused = true)]
+async fn e12_the_wait_doubles_is_kept_and_never_passes_the_deadline() {
+    let gateway = with("retry = { attempts = 5, base_ms = 1000, max_ms = 10_000 }", TWO_THEN_GOOD);
+    let begin = Instant::now();
+    let done = gateway.complete(call(), request(Format::Text)).await.unwrap();
+    let waits: Vec<u64> = done.attempts.iter().map(|one| one.backoff_ms).collect();
+    assert!(waits[0] == 0 && waits[1] <= 1000 && waits[2] <= 2000 && waits[1] + waits[2] > 0, "{waits:?}");
+    assert_eq!(begin.elapsed().as_millis() as u64, waits.iter().sum::<u64>());
+
+    let asks = "[[rule]]\nanswer = { fault = { status = 429, headers = { retry-after = \"60\" } } }";
+    let gateway = with("retry = { attempts = 5 }", asks);
+    let soon = CallContext { deadline: Instant::now() + Duration::from_secs(59), ..call() };
+    let error = gateway.complete(soon, request(Format::Text)).await.unwrap_err();
+    assert_eq!((error.kind, error.attempts.len(), error.retryable), (AiErrorKind::RateLimited, 1, true));
+    let later = CallContext { deadline: Instant::now() + Duration::from_secs(61), ..call() };
+    let error = gateway.complete(later, request(Format::Text)).await.unwrap_err();
+    assert_eq!((error.attempts.len(), error.attempts[1].backoff_ms), (2, 60_000));
+}
+
+#[tokio::test]
+async fn e5_a_reply_that_is_refused_is_asked_for_once_more_with_the_reason() {
+    let schema = || {
+        schema(json!({"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}))
+    };
+    let rules = |second: &str| {
+        format!(
+            "[[rule]]\ncontains = [\"cannot be used\", \"title\", \"is a required property\", '{{\"a\": 1}}']\nanswer = {{ json_text = '{second}' }}\n\
+             [[rule]]\nanswer = {{ json_text = '{{\"a\": 1}}' }}"
+        )
+    };
+    let done = ask(&rules(r#"{"title": "x"}"#), schema()).await.unwrap();
+    assert_eq!(done.completion.content, r#"{"title": "x"}"#);
+    let kept: Vec<_> = done.attempts.iter().map(|one| (one.outcome.as_str(), one.asked_again)).collect();
+    assert_eq!(kept, [("schema-mismatch", false), ("succeeded", true)]);
+    assert_eq!(done.attempts[0].body_excerpt.as_deref(), Some(r#"{"a": 1}"#), "the raw reply is kept");
+    let error = ask(&rules(r#"{"b": 2}"#), schema()).await.unwrap_err();
+    assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::SchemaMismatch, 2), "once, not for ever");
+}
+
+#[tokio::test]
+async fn e11_an_order_pays_for_each_attempt_and_never_beyond_its_budget() {
+    // The prompt `page: home` has 10 bytes, about 3 tokens; `good` is 1.
+    let price = "[prices.m]\ninput_per_million = 1_000_000.0\noutput_per_million = 2_000_000.0\n";
+    let rules = "[[rule]]\nanswer = { text = \"good\" }";
+    let rows = [
+        ("calls = 2", 2, "2 requests is used up"),
+        ("tokens = 10", 2, "10 tokens does not hold"),
+        ("tokens = 12", 3, "12 tokens does not hold"),
+        ("cost_usd = 8.1", 2, "8.1 USD does not hold"),
+        ("cost_usd = 8.0", 1, "8 USD does not hold"),
+    ];
+    for (limit, calls, says) in rows {
+        let gateway = with(&format!("{price}[budget]\n{limit}\n"), rules);
+        let budget = gateway.order_budget();
+        for number in 0..calls {
+            let call = CallContext { budget: Some(budget.clone()), ..call() };
+            let done = gateway.complete(call, request(Format::Text)).await;
+            assert_eq!(
+                done.map(|done| done.cost_usd().unwrap().dollars()),
+                Ok(5.0),
+                "{limit}, call {number}"
+            );
+        }
+        let spent = budget.spent();
+        assert_eq!(
+            (spent.calls, spent.tokens, spent.cost_usd.dollars()),
+            (calls, calls * 4, 5.0 * calls as f64)
+        );
+        let call = CallContext { budget: Some(budget.clone()), ..call() };
+        let error = gateway.complete(call, request(Format::Text)).await.unwrap_err();
+        assert_eq!(
+            (error.kind, error.attempts.len(), error.retryable),
+            (AiErrorKind::BudgetExceeded, 0, false)
+        );
+        assert!(error.message.as_str().contains(says), "{limit}: {error}");
+        assert_eq!(budget.spent(), spent, "{limit}: a call that was refused costs nothing");
+    }
+    let gateway = with("retry = { attempts = 9, base_ms = 0 }\n[budget]\ncalls = 2\n", TWO_THEN_GOOD);
+    let call = CallContext { budget: Some(gateway.order_budget()), ..call() };
+    let error = gateway.complete(call, request(Format::Text)).await.unwrap_err();
+    assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::BudgetExceeded, 2), "retries count");
+    let unpriced = made(
+        "[providers.s]\nkind = \"scripted\"\nrules_inline = \"[[rule]]\\nanswer = { text = 'x' }\"\n[routes.default]\n\
+         try = [{ provider = \"s\", model = \"m\" }]\n[budget]\ncost_usd = 1.0",
+        Path::new("."),
+        &[],
+    );
+    assert!(unpriced.unwrap_err().to_string().contains("ai.prices.\"m\": there is none"));
+}
+
+#[tokio::test]
+async fn d4_a_reply_in_the_journal_is_not_paid_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join("journal").join(name);
+    let rules = "[[rule]]\ntimes = 1\nanswer = { text = \"first\" }\n[[rule]]\ntimes = 1\nanswer = { text = \"second\" }";
+    let gateway = with("", rules);
+    let run = |own: &str, earlier: Option<&str>| {
+        let earlier = earlier.map(&file);
+        let journal = FileJournal::open(file(own), earlier.as_deref()).unwrap();
+        CallContext { journal: Some(Arc::new(RunJournal::new(Arc::new(journal)))), ..call() }
+    };
+    let said = async |call: &CallContext| {
+        let done = gateway.complete(call.clone(), request(Format::Text)).await.unwrap();
+        (done.completion.content, done.replayed)
+    };
+    let first = run("one.jsonl", None);
+    assert_eq!(said(&first).await, ("first".to_owned(), false));
+    assert_eq!(said(&first).await, ("second".to_owned(), false), "the same question again is another call");
+    // A process that died while it wrote leaves half a line.
+    let mut torn = std::fs::OpenOptions::new().append(true).open(file("one.jsonl")).unwrap();
+    std::io::Write::write_all(&mut torn, b"{\"request\": \"ab").unwrap();
+    let again = run("two.jsonl", Some("one.jsonl"));
+    assert_eq!(said(&again).await, ("first".to_owned(), true));
+    assert_eq!(said(&again).await, ("second".to_owned(), true));
+    let third = gateway.complete(again.clone(), request(Format::Text)).await.unwrap_err();
+    assert_eq!(third.kind, AiErrorKind::NotFound, "what is not in the journal is asked for");
+    let mut other = request(Format::Text);
+    other.temperature = Some(0.5);
+    assert!(
+        gateway.complete(run("three.jsonl", Some("one.jsonl")), other).await.is_err(),
+        "another question"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn e12_a_wait_for_the_providers_limits_is_seen_and_counts_against_the_deadline() {
+    let gateway = with("limits = { requests_per_minute = 1 }", "[[rule]]\nanswer = { text = \"good\" }");
+    let first = gateway.complete(call(), request(Format::Text)).await.unwrap();
+    let second = gateway.complete(call(), request(Format::Text)).await.unwrap();
+    assert_eq!((first.attempts[0].waited_ms, second.attempts[0].waited_ms), (0, 60_000));
+    let soon = CallContext { deadline: Instant::now() + Duration::from_secs(30), ..call() };
+    let error = gateway.complete(soon, request(Format::Text)).await.unwrap_err();
+    assert_eq!((error.kind, error.attempts[0].limit), (AiErrorKind::RateLimited, Some(Limit::Deadline)));
+    assert!(error.message.as_str().contains("limits.requests_per_minute"), "{error}");
 }

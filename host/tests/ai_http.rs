@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sitewright::ai::{
     AiConfig, AiError, AiErrorKind, AttemptOutcome, CallContext, CallId, ChatMessage, Completed, Format,
-    Gateway, Purpose, Request, Role,
+    Gateway, Limit, Purpose, Request, Role,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +26,12 @@ enum Does {
     Says(Vec<u8>),
     /// Sends these bytes and then nothing, for as long as the client stays.
     Stalls(Vec<u8>),
+    /// Sends these bytes, one at a time and each in a packet of its own, and closes.
+    Dribbles(Vec<u8>),
+    /// Sends a byte every few milliseconds for as long as the client stays.
+    NeverEnds(Vec<u8>),
+    /// Sends these bytes and breaks the connection.
+    Resets(Vec<u8>),
     /// Accepts, and never reads.
     Ignores,
     /// Closes before it has read the request.
@@ -98,7 +104,11 @@ async fn serve(mut stream: TcpStream, does: Does, saw: mpsc::UnboundedSender<See
     let answer = match &does {
         Does::Ignores => std::future::pending().await,
         Does::Leaves => return,
-        Does::Says(bytes) | Does::Stalls(bytes) => bytes,
+        Does::Says(bytes)
+        | Does::Stalls(bytes)
+        | Does::Dribbles(bytes)
+        | Does::NeverEnds(bytes)
+        | Does::Resets(bytes) => bytes,
     };
     let mut bytes = Vec::new();
     let head = loop {
@@ -120,7 +130,28 @@ async fn serve(mut stream: TcpStream, does: Does, saw: mpsc::UnboundedSender<See
     let body = serde_json::from_slice(&bytes).unwrap_or_default();
     // A test that looks only at the client has let go of the other end.
     let _gone = saw.send(Seen::Request { head, body });
-    let _broken = stream.write_all(answer).await;
+    match does {
+        Does::Dribbles(_) => {
+            stream.set_nodelay(true).unwrap();
+            for byte in answer {
+                let _broken = stream.write_all(&[*byte]).await;
+                tokio::task::yield_now().await;
+            }
+        }
+        _ => {
+            let _broken = stream.write_all(answer).await;
+        }
+    }
+    if matches!(does, Does::Resets(_)) {
+        stream.flush().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.set_zero_linger().unwrap();
+    }
+    if matches!(does, Does::NeverEnds(_)) {
+        while stream.write_all(b":\n\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
     if matches!(does, Does::Stalls(_)) {
         while stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {}
         let _gone = saw.send(Seen::ClientLeft);
@@ -135,8 +166,10 @@ fn provider(name: &str, base_url: &str, more: &str) -> String {
 
 const ROUTE: &str = "[routes.copywriting]\ntry = [{ provider = \"local\", model = \"some-model\" }]\n";
 
+/// One attempt for each candidate, unless the configuration says how many.
 fn gateway(config: &str) -> Gateway {
-    let config: AiConfig = toml::from_str(config).unwrap();
+    let once = if config.contains("retry") { "" } else { "[retry]\nattempts = 1\n" };
+    let config: AiConfig = toml::from_str(&format!("{config}{once}")).unwrap();
     let env = |name: &str| (name == "LOCAL_AI_KEY").then(|| OsString::from(KEY));
     Gateway::new(&config, Path::new("."), sitewright::http::client().unwrap(), &env).unwrap()
 }
@@ -155,7 +188,7 @@ fn request() -> Request {
 
 /// Far away, so that only the limit under test can fire.
 fn call() -> CallContext {
-    CallContext { call_id: CallId::nth(1), deadline: Instant::now() + Duration::from_secs(300) }
+    CallContext::new(CallId::nth(1), Instant::now() + Duration::from_secs(300))
 }
 
 async fn complete(config: &str) -> Result<Completed, AiError> {
@@ -365,15 +398,15 @@ async fn a1_c8_each_time_limit_says_which_it_was() {
     assert!(error.message.as_str().contains("within 150 ms (connect_ms)"), "{error}");
 
     let server = Server::start(vec![Does::Stalls(Vec::new())]).await;
-    let soon = CallContext { call_id: CallId::nth(1), deadline: Instant::now() + Duration::from_millis(150) };
+    let soon = CallContext::new(CallId::nth(1), Instant::now() + Duration::from_millis(150));
     let error =
         gateway(&format!("{}{ROUTE}", server.config(""))).complete(soon, request()).await.unwrap_err();
     assert_eq!(error.kind, AiErrorKind::Cancelled);
     assert!(error.message.as_str().contains("the order's deadline passed after"), "{error}");
-    assert!(error.message.as_str().contains("before the call's own limit of 120000 ms"), "{error}");
+    assert!(error.message.as_str().contains("before the call's own limit of 300000 ms"), "{error}");
     assert_eq!(error.attempts.len(), 1);
 
-    let gone = CallContext { call_id: CallId::nth(2), deadline: Instant::now() };
+    let gone = CallContext::new(CallId::nth(2), Instant::now());
     let error =
         gateway(&format!("{}{ROUTE}", server.config(""))).complete(gone, request()).await.unwrap_err();
     assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::Cancelled, 0));
@@ -434,14 +467,15 @@ async fn a3_the_first_candidates_error_is_kept_when_the_next_answers_and_when_it
 
     let error = gateway.complete(call(), request()).await.unwrap_err();
     assert_eq!((error.kind, error.retryable), (AiErrorKind::Overloaded, true));
+    // The key was refused before, so nothing is sent to the first one; its record says why.
     assert_eq!(
         outcomes(&error.attempts),
-        [("a".to_owned(), Some(401), "auth"), ("b".to_owned(), Some(500), "overloaded")]
+        [("a".to_owned(), None, "auth"), ("b".to_owned(), Some(500), "overloaded")]
     );
-    assert_eq!(error.attempts[0].request_id.as_deref(), Some("first"));
+    assert_eq!(done.attempts[0].request_id.as_deref(), Some("first"));
     assert!(error.message.as_str().contains("before it `a`: auth"), "{error}");
     assert!(
-        error.causes.iter().any(|cause| cause.as_str().contains("`a` refused its key (401)")),
+        error.causes.iter().any(|cause| cause.as_str().contains("`a` refused its key: nothing was sent")),
         "{error:?}"
     );
     let back: AiError = serde_json::from_str(&serde_json::to_string(&error).unwrap()).unwrap();
@@ -493,5 +527,233 @@ async fn a_key_never_appears_in_what_is_shown_or_stored() {
         let shown = format!("{error} {error:?} {}", serde_json::to_string(&error).unwrap());
         assert!(!shown.contains("planted") && !shown.contains("sk-"), "{shown}");
         assert!(shown.contains("[key removed]"), "{shown}");
+    }
+}
+
+const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req_s\r\n\r\n";
+
+fn delta(text: &str) -> String {
+    format!("data: {}\n\n", json!({"model": "m-2026", "choices": [{"index": 0, "delta": {"content": text}}]}))
+}
+
+fn end_of_stream() -> String {
+    let stop = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let usage = json!({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
+    format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
+}
+
+/// A streamed answer: head and events.
+fn stream(events: &[&str]) -> Vec<u8> {
+    format!("{STREAM}{}", events.concat()).into_bytes()
+}
+
+#[tokio::test]
+async fn a_stream_is_asked_for_and_put_together_however_it_comes() {
+    let whole = stream(&[
+        ": hello\r\n\r\n",
+        &delta("Olá, "),
+        "event: ping\ndata: {}\n\n",
+        &delta("açúcar 😀"),
+        &end_of_stream(),
+    ]);
+    for does in [Does::Says(whole.clone()), Does::Dribbles(whole)] {
+        let mut server = Server::start(vec![does]).await;
+        let done = complete(&format!("{}{ROUTE}", server.config(""))).await.unwrap();
+        assert_eq!(done.completion.content, "Olá, açúcar 😀");
+        assert_eq!(
+            (done.completion.usage.input_tokens, done.completion.usage.output_tokens),
+            (Some(3), Some(2))
+        );
+        let attempt = &done.attempts[0];
+        assert_eq!((attempt.status, attempt.request_id.as_deref()), (Some(200), Some("req_s")));
+        assert!(
+            attempt.connect_ms.is_some() && attempt.first_byte_ms.is_some_and(|ms| ms <= attempt.duration_ms)
+        );
+        let (_, body) = server.request().await;
+        assert_eq!((&body["stream"], &body["stream_options"]["include_usage"]), (&json!(true), &json!(true)));
+    }
+}
+
+#[tokio::test]
+async fn what_the_connection_does_after_the_final_marker_does_not_matter() {
+    let chunked = |end: &str| {
+        let events = format!("{}{}", delta("hello"), end_of_stream());
+        let head = STREAM.replace("\r\n\r\n", "\r\ntransfer-encoding: chunked\r\n\r\n");
+        format!("{head}{:x}\r\n{events}\r\n{end}", events.len()).into_bytes()
+    };
+    let faults = [
+        Does::Stalls(chunked("")),
+        Does::NeverEnds(stream(&[&delta("hello"), &end_of_stream()])),
+        Does::Says(chunked("")),
+        Does::Says(chunked("zz\r\n")),
+        Does::Resets(chunked("")),
+        Does::Says(chunked("0\r\n\r\n")),
+    ];
+    for (number, does) in faults.into_iter().enumerate() {
+        let server = Server::start(vec![does]).await;
+        let done = complete(&format!("{}{ROUTE}", server.config("call_ms = 5000"))).await;
+        assert_eq!(done.map(|done| done.completion.content).as_deref(), Ok("hello"), "fault {number}");
+    }
+}
+
+#[tokio::test]
+async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
+    use AiErrorKind::*;
+    let error =
+        format!("data: {}\n\n", json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}));
+    let hello = delta("hello");
+    let quick = "first_byte_ms = 150\nidle_ms = 150";
+    let huge = stream(&[
+        &delta(&"x".repeat(1 << 20)),
+        &delta(&"x".repeat(1 << 20)),
+        &delta(&"x".repeat(1 << 20)),
+        &delta(&"x".repeat(1 << 20)),
+        &delta("x"),
+    ]);
+    // What the server does, the provider's settings, kind, limit, what the message and the excerpt contain.
+    type Row<'a> = (&'a str, Does, &'a str, AiErrorKind, Option<Limit>, &'a str, &'a str);
+    let rows: Vec<Row<'_>> = vec![
+        (
+            "silence",
+            Does::Stalls(Vec::new()),
+            quick,
+            Timeout,
+            Some(Limit::FirstByte),
+            "within 150 ms of the connection (first_byte_ms)",
+            "",
+        ),
+        (
+            "headers, then silence",
+            Does::Stalls(stream(&[])),
+            quick,
+            Timeout,
+            Some(Limit::FirstByte),
+            "(first_byte_ms)",
+            "",
+        ),
+        (
+            "stall between tokens",
+            Does::Stalls(stream(&[&hello])),
+            quick,
+            Timeout,
+            Some(Limit::Idle),
+            "nothing for 150 ms",
+            "hello",
+        ),
+        (
+            "pings for ever",
+            Does::NeverEnds(stream(&[&hello])),
+            "call_ms = 200",
+            Timeout,
+            Some(Limit::Call),
+            "limit of 200 ms (call_ms)",
+            "hello",
+        ),
+        (
+            "error in place of a token",
+            Does::Says(stream(&[&hello, &error])),
+            "",
+            RateLimited,
+            None,
+            "slow down",
+            "rate_limit_exceeded",
+        ),
+        ("error at once", Does::Says(stream(&[&error])), "", RateLimited, None, "slow down", "slow down"),
+        (
+            "no final marker",
+            Does::Says(stream(&[&hello])),
+            "",
+            Connection,
+            None,
+            "without its final marker, after 5 characters",
+            "hello",
+        ),
+        (
+            "cut within an event",
+            Does::Says(stream(&[&hello, &hello[..20]])),
+            "",
+            Connection,
+            None,
+            "without its final marker",
+            "hello",
+        ),
+        ("reset", Does::Resets(stream(&[&hello])), "", Connection, None, "ended in the middle", "hello"),
+        (
+            "garbage, then close",
+            Does::Says(stream(&[&hello, "data: {{{\n\n"])),
+            "",
+            Protocol,
+            None,
+            "no chunk of JSON",
+            "{{{",
+        ),
+        (
+            "HTML that says it is a stream",
+            Does::Says(stream(&["<html><title>Login</title></html>"])),
+            "",
+            Protocol,
+            None,
+            "an HTML page (Login)",
+            "<html>",
+        ),
+        (
+            "JSON that says it is a stream",
+            Does::Says(stream(&[r#"{"error":{"message":"no","code":"invalid_api_key"}}"#])),
+            "",
+            Auth,
+            None,
+            "refused its key",
+            "invalid_api_key",
+        ),
+        ("only blanks", Does::Says(stream(&["\n\n"])), "", Empty, None, "empty body", ""),
+        ("nothing said", Does::Says(stream(&[&end_of_stream()])), "", Empty, None, "empty reply", ""),
+        ("huge", Does::Says(huge), "", Protocol, None, "larger than 4 MiB", "xxx"),
+    ];
+    for (name, does, more, kind, limit, says, excerpt) in rows {
+        let server = Server::start(vec![does]).await;
+        let error = complete(&format!("{}{ROUTE}", server.config(more))).await.unwrap_err();
+        let attempt = &error.attempts[0];
+        assert_eq!((error.kind, attempt.limit), (kind, limit), "{name}: {error:?}");
+        assert!(error.message.as_str().contains(says), "{name}: {error}");
+        assert!(attempt.body_excerpt.as_deref().unwrap_or_default().contains(excerpt), "{name}: {attempt:?}");
+        if name != "silence" {
+            assert_eq!((attempt.status, attempt.request_id.as_deref()), (Some(200), Some("req_s")), "{name}");
+        }
+        if let Some(limit) = limit {
+            let most = if limit == Limit::Call { 200 } else { 150 };
+            assert!(attempt.duration_ms >= most, "{name}: {attempt:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn e12_a_failed_attempt_is_made_again_as_the_provider_asks_and_all_are_kept() {
+    let busy = http("429 Too Many Requests", "retry-after-ms: 40\r\nx-request-id: r1\r\n", "{}");
+    let broken = Does::Says(stream(&[&delta("hel")]));
+    let server =
+        Server::start(vec![busy, broken, Does::Says(stream(&[&delta("hello"), &end_of_stream()]))]).await;
+    let config = server.config("retry = { attempts = 3, base_ms = 1, max_ms = 2 }");
+    let done = complete(&format!("{config}{ROUTE}")).await.unwrap();
+    assert_eq!(done.completion.content, "hello");
+    let outcomes: Vec<&str> = done.attempts.iter().map(|one| one.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["rate-limited", "connection", "succeeded"]);
+    assert_eq!((done.attempts[0].backoff_ms, done.attempts[1].backoff_ms), (0, 40));
+    assert!(done.attempts[2].backoff_ms <= 2);
+}
+
+#[tokio::test]
+async fn e12_what_cannot_help_is_not_tried_again() {
+    let rows = [
+        ("a refused key", http("401 Unauthorized", "", "{}"), 1),
+        ("x-should-retry", http("500 Oops", "x-should-retry: false\r\n", ""), 1),
+        ("a wait beyond the deadline", http("429 Slow", "retry-after: 3600\r\n", ""), 1),
+        ("an overloaded one", http("503 Busy", "", ""), 3),
+        ("against its status", http("400 Bad", "x-should-retry: true\r\n", ""), 3),
+    ];
+    for (name, does, attempts) in rows {
+        let server = Server::start(vec![does]).await;
+        let config = server.config("retry = { attempts = 3, base_ms = 1, max_ms = 2 }");
+        let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
+        assert_eq!(error.attempts.len(), attempts, "{name}: {error}");
     }
 }

@@ -55,7 +55,7 @@ fn what_happened(place: &Place<'_>, failure: &Failure) -> String {
 }
 
 fn what_next(place: &Place<'_>, failure: &Failure) -> String {
-    let Place { route, provider, at, .. } = place;
+    let Place { route, provider, model, at } = place;
     let keys = format!("ai.providers.{provider}");
     let route_key = format!("ai.routes.{route}");
     match failure.kind {
@@ -67,6 +67,11 @@ fn what_next(place: &Place<'_>, failure: &Failure) -> String {
             format!("allow the model for the key at the provider, or name another one in {route_key}")
         }
         AiErrorKind::NotFound if failure.http.is_none() => "nothing was sent".to_owned(),
+        AiErrorKind::NotFound if at.kind() == "ollama" => {
+            format!(
+                "fetch it with `ollama pull {model}`, or check the model in {route_key} and base_url of {keys}"
+            )
+        }
         AiErrorKind::NotFound => {
             format!("check the model in {route_key} and base_url of {keys} (many end in /v1)")
         }
@@ -86,6 +91,9 @@ fn what_next(place: &Place<'_>, failure: &Failure) -> String {
         AiErrorKind::QuotaExhausted => "add credit at the provider; waiting does not help".to_owned(),
         AiErrorKind::Overloaded => format!("try again later, or add another provider to {route_key}"),
         AiErrorKind::Timeout => format!("try again, or raise call_ms or connect_ms of {keys}"),
+        AiErrorKind::Connection if at.kind() == "ollama" => {
+            format!("check base_url of {keys} and that its server runs (`ollama serve`)")
+        }
         AiErrorKind::Connection => format!("check base_url of {keys} and that its server runs"),
         AiErrorKind::Protocol => format!("check base_url of {keys} (many end in /v1)"),
         AiErrorKind::Truncated => {

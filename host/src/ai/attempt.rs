@@ -8,13 +8,16 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::advice::{self, Place};
+use super::budget::Usd;
 use super::completion::{Completion, Usage};
+use super::config::{PriceConfig, RetryConfig};
 use super::error::{AiErrorKind, Attempt, AttemptOutcome, HttpDetail};
+use super::gate::Gate;
 use super::gateway::CallContext;
 use super::json::{self, JsonProblem};
 use super::provider::{self, Failure, Prompt, Provider, Reply};
 use super::request::{Format, Request};
-use super::transport::Transport;
+use super::transport::{Timing, Transport};
 use crate::message;
 use crate::message::Message;
 
@@ -26,9 +29,13 @@ const MAX_DETAIL_CHARS: usize = 800;
 pub(super) struct Candidate {
     pub(super) provider_name: String,
     pub(super) provider: Arc<Provider>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) retry: RetryConfig,
+    pub(super) price: Option<PriceConfig>,
     pub(super) model: String,
     pub(super) max_output_tokens: Option<u32>,
     pub(super) temperature: Option<f32>,
+    pub(super) send_temperature: bool,
 }
 
 /// A failed attempt with all it takes to make an error of it.
@@ -38,12 +45,12 @@ pub(super) struct Failed {
 }
 
 impl Candidate {
-    /// One try. Around it is the place of retries and limits; after its check, that of the one re-ask with the schema error.
+    /// One try, at once. Limits, budget and retries are around it.
     pub(super) async fn attempt(
         &self,
         route: &str,
         request: &Request,
-        call: CallContext,
+        call: &CallContext,
         transport: &Transport,
     ) -> (Attempt, Result<(Completion, Option<String>), Failed>) {
         let span = tracing::info_span!(
@@ -62,12 +69,15 @@ impl Candidate {
         );
         let mut attempt = self.begun();
         let begin = Instant::now();
+        let mut timing = Timing::default();
         let checked = async {
-            let reply = self.timed(request, call.deadline, transport).await?;
+            let reply = self.ask(request, call.deadline, transport, &mut timing).await?;
             checked(reply, &request.format)
         };
         let result = checked.instrument(span.clone()).await;
-        attempt.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        attempt.duration_ms = millis(begin.elapsed());
+        attempt.connect_ms = timing.connect.map(millis);
+        attempt.first_byte_ms = timing.first_byte.map(millis);
         let result = match result {
             Ok((reply, raw)) => {
                 attempt.usage = reply.usage;
@@ -89,6 +99,7 @@ impl Candidate {
                 attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
                 attempt.usage = failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
+                attempt.limit = failed.failure.limit;
                 if let Some(http) = &failed.failure.http {
                     attempt.status = Some(http.status);
                     attempt.request_id.clone_from(&http.request_id);
@@ -99,31 +110,46 @@ impl Candidate {
                 Err(failed)
             }
         };
+        attempt.cost_usd = self.cost(attempt.usage);
         span.record("gen_ai.usage.input_tokens", attempt.usage.input_tokens);
         span.record("gen_ai.usage.output_tokens", attempt.usage.output_tokens);
         (attempt, result)
     }
 
-    /// The provider's answer within the smaller of its own limit and what remains to the deadline (catalogue C8).
-    async fn timed(
+    /// The provider's answer within its limits and what remains to the deadline (catalogue C8).
+    async fn ask(
         &self,
         request: &Request,
         deadline: Instant,
         transport: &Transport,
+        timing: &mut Timing,
     ) -> Result<Reply, Failure> {
         let prompt = Prompt {
             request,
             model: &self.model,
             max_output_tokens: self.max_output_tokens.into_iter().chain(request.max_output_tokens).min(),
-            temperature: request.temperature.or(self.temperature),
+            temperature: request.temperature.or(self.temperature).filter(|_| self.send_temperature),
         };
-        let begin = Instant::now();
-        let limit = self.provider.call_limit();
-        let own = begin.checked_add(limit).filter(|own| *own <= deadline);
-        match tokio::time::timeout_at(own.unwrap_or(deadline), self.provider.call(prompt, transport)).await {
-            Ok(result) => result,
-            Err(_) => Err(out_of_time(limit, own.is_some(), begin.elapsed())),
-        }
+        self.provider.call(prompt, transport, deadline, timing).await
+    }
+
+    /// What these tokens cost, when the model has a price and the provider counted.
+    pub(super) fn cost(&self, usage: Usage) -> Option<Usd> {
+        let counted = usage != Usage::default();
+        self.price.filter(|_| counted).map(|price| Usd::of(price, usage))
+    }
+
+    /// The record of an attempt that was not let through to the provider.
+    pub(super) fn turned_away(&self, route: &str, failure: Failure) -> (Attempt, Failed) {
+        let failed = self.described(route, failure);
+        let attempt = Attempt {
+            outcome: AttemptOutcome::Failed(failed.failure.kind),
+            message: Some(failed.message.clone()),
+            limit: failed.failure.limit,
+            ..self.begun()
+        };
+        tracing::warn!(provider = self.provider_name, route, reason = %failed.message, "an AI attempt was not made");
+        (attempt, failed)
     }
 
     fn begun(&self) -> Attempt {
@@ -135,10 +161,17 @@ impl Candidate {
             status: None,
             request_id: None,
             body_excerpt: None,
+            waited_ms: 0,
+            backoff_ms: 0,
+            asked_again: false,
+            connect_ms: None,
+            first_byte_ms: None,
             duration_ms: 0,
+            limit: None,
             outcome: AttemptOutcome::Succeeded,
             message: None,
             usage: Usage::default(),
+            cost_usd: None,
         }
     }
 
@@ -170,19 +203,8 @@ impl Candidate {
     }
 }
 
-fn out_of_time(limit: Duration, own_limit_fired: bool, waited: Duration) -> Failure {
-    let limit = limit.as_millis();
-    if own_limit_fired {
-        return Failure::new(
-            AiErrorKind::Timeout,
-            format!("no whole answer within its limit of {limit} ms (call_ms)"),
-        );
-    }
-    let waited = waited.as_millis();
-    let detail = format!(
-        "the order's deadline passed after {waited} ms of this call, before the call's own limit of {limit} ms"
-    );
-    Failure::new(AiErrorKind::Cancelled, detail)
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The reply with its JSON checked, and the raw reply when the JSON was only a part of it.
@@ -204,5 +226,6 @@ fn checked(reply: Reply, format: &Format) -> Result<(Reply, Option<String>), Fai
     };
     // What the model wrote says more than the envelope around it.
     let http = HttpDetail { body_excerpt: provider::excerpt(reply.content.as_bytes()), ..reply.http };
-    Err(Failure::new(kind, detail).with_http(http).with_usage(reply.usage))
+    let failure = Failure::new(kind, detail).with_http(http).with_usage(reply.usage);
+    Err(Failure { reply: Some(reply.content), ..failure })
 }

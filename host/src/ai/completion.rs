@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Usd;
 use super::error::Attempt;
 use super::request::CallId;
 
@@ -52,4 +53,13 @@ pub struct Completed {
     pub attempts: Vec<Attempt>,
     /// What the model wrote, when the JSON stood inside other text.
     pub raw_reply: Option<String>,
+    /// Whether it comes from the journal, at no cost.
+    pub replayed: bool,
+}
+
+impl Completed {
+    /// What all attempts cost together; nothing when no price is known.
+    pub fn cost_usd(&self) -> Option<Usd> {
+        self.attempts.iter().filter_map(|attempt| attempt.cost_usd).reduce(Usd::plus)
+    }
 }

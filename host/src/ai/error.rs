@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Usd;
 use super::completion::Usage;
 use super::request::CallId;
 use crate::message::Message;
@@ -216,6 +217,35 @@ impl From<AttemptOutcome> for String {
     }
 }
 
+/// A limit on the time of an attempt (catalogue E1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Name look-up, TCP and TLS: `connect_ms`.
+    Connect,
+    /// From the connection to the first byte of the answer: `first_byte_ms`.
+    FirstByte,
+    /// From one piece of the answer to the next: `idle_ms`.
+    Idle,
+    /// The whole attempt: `call_ms`.
+    Call,
+    /// The order's own time.
+    Deadline,
+}
+
+impl Limit {
+    /// The key in the configuration of a provider; the deadline is not the provider's.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Limit::Connect => "connect_ms",
+            Limit::FirstByte => "first_byte_ms",
+            Limit::Idle => "idle_ms",
+            Limit::Call => "call_ms",
+            Limit::Deadline => "the order's deadline",
+        }
+    }
+}
+
 /// One try of one candidate of a route. All are kept, also those that another candidate made good (catalogue A3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -234,8 +264,26 @@ pub struct Attempt {
     /// The beginning of what a failed attempt answered, at most 2 KiB, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
+    /// How long it waited for the provider's limits before it began, in milliseconds; the order's time runs meanwhile.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_ms: u64,
+    /// How long the gateway paused before it because the attempt before had failed, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub backoff_ms: u64,
+    /// Whether it told the model what was wrong with its reply before (catalogue E5).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked_again: bool,
+    /// How long connecting took, in milliseconds; missing when a connection was open already or none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_ms: Option<u64>,
+    /// From the begin to the first byte of the answer's body, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// The time limit that ended it, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
     /// How it ended.
     pub outcome: AttemptOutcome,
     /// What went wrong; there is one unless it succeeded.
@@ -244,6 +292,13 @@ pub struct Attempt {
     /// Tokens used, also by a reply that was of no use.
     #[serde(default)]
     pub usage: Usage,
+    /// What that cost, for a model that has a price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Usd>,
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// A call that gave no reply.

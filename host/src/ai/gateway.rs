@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attempt::{Candidate, Failed};
-use super::completion::Completed;
-use super::config::{AiConfig, ConfigError};
+use super::attempt::{Candidate, Failed, millis};
+use super::budget::{OrderBudget, estimated_tokens};
+use super::completion::{Completed, Completion, Usage};
+use super::config::{AiConfig, BudgetConfig, ConfigError};
 use super::error::{AiError, AiErrorKind, Attempt, AttemptOutcome};
+use super::journal::{JournalEntry, RunJournal};
 use super::provider::Provider;
 use super::ready;
 use super::request::{CallId, ChatMessage, Format, Purpose, Request, Role};
+use super::retry::{self, Jitter};
 use super::transport::Transport;
 use crate::message;
 use crate::message::Message;
@@ -22,15 +27,28 @@ use crate::message::Message;
 pub struct Gateway {
     routes: BTreeMap<String, Vec<Candidate>>,
     transport: Transport,
+    jitter: Jitter,
+    budget: BudgetConfig,
 }
 
 /// What the caller knows of a call besides its request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CallContext {
     /// Which call of its run this is.
     pub call_id: CallId,
     /// When the order's time ends. No attempt lasts longer (catalogue C8).
     pub deadline: Instant,
+    /// What the order may still use; nothing is no limit.
+    pub budget: Option<Arc<OrderBudget>>,
+    /// Replies of earlier attempts at the order, and where new ones go.
+    pub journal: Option<Arc<RunJournal>>,
+}
+
+impl CallContext {
+    /// A call with neither budget nor journal.
+    pub fn new(call_id: CallId, deadline: Instant) -> Self {
+        CallContext { call_id, deadline, budget: None, journal: None }
+    }
 }
 
 /// One route, for people.
@@ -77,14 +95,27 @@ impl Gateway {
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Gateway, ConfigError> {
         let routes = ready::routes(config, base_dir, env)?;
-        Ok(Gateway { routes, transport: Transport::new(client) })
+        let transport = Transport::new(client);
+        Ok(Gateway { routes, transport, jitter: Jitter::from_clock(), budget: config.budget })
     }
 
-    /// Asks the candidates of the purpose's route, in order, until one gives a whole, checked reply. Dropping the future
-    /// cancels the request in flight.
+    /// The budget of one order, to be shared by its calls.
+    pub fn order_budget(&self) -> Arc<OrderBudget> {
+        Arc::new(OrderBudget::new(self.budget))
+    }
+
+    /// The same gateway with waits between attempts that can be foretold, for tests.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Gateway { jitter: Jitter::seeded(seed), ..self }
+    }
+
+    /// Asks the candidates of the purpose's route, in order and as often as may help, until one gives a whole, checked reply. A reply
+    /// in the journal is taken from there; a new one is journaled before it is returned. Dropping the future cancels the request in
+    /// flight.
     ///
     /// # Errors
-    /// The last candidate's error with every attempt; `no-route` and `invalid-request` before any attempt.
+    /// The last candidate's error with every attempt; `no-route`, `invalid-request` and `budget-exceeded` perhaps before any.
     pub async fn complete(&self, call: CallContext, request: Request) -> Result<Completed, AiError> {
         let refuse = |kind, message| Err(AiError::before_any_attempt(call.call_id, kind, message));
         if let Err(message) = request.check() {
@@ -93,34 +124,30 @@ impl Gateway {
         let Some((route, candidates)) = self.route(request.purpose.as_str()) else {
             return refuse(AiErrorKind::NoRoute, no_route(&request.purpose));
         };
-        let mut attempts = Vec::new();
-        let mut failures: Vec<Failed> = Vec::new();
-        for candidate in candidates {
-            if Instant::now() >= call.deadline {
-                break;
-            }
-            let (attempt, result) = candidate.attempt(route, &request, call, &self.transport).await;
-            attempts.push(attempt);
-            match result {
-                Ok((completion, raw_reply)) => return Ok(Completed { completion, attempts, raw_reply }),
-                Err(failed) => {
-                    let stop = !another_may_help(failed.failure.kind);
-                    failures.push(failed);
-                    if stop {
-                        break;
-                    }
-                }
-            }
-        }
-        let Some(last) = failures.pop() else {
-            return refuse(
-                AiErrorKind::Cancelled,
-                message!(
-                    "the order's deadline had passed before the call of route `{route}`; give the order more time"
-                ),
-            );
+        let Some(journal) = &call.journal else {
+            return Tries::new(self, &call, route, &request).ask(candidates).await;
         };
-        Err(failed(call.call_id, attempts, failures, last))
+        let key = journal.key(&request);
+        if let Some(entry) = journal.lookup(&key).await {
+            return Ok(replayed(entry, call.call_id));
+        }
+        let done = Tries::new(self, &call, route, &request).ask(candidates).await?;
+        let entry = JournalEntry {
+            key,
+            purpose: request.purpose.to_string(),
+            content: done.completion.content.clone(),
+            finish_reason: done.completion.finish_reason,
+            usage: done.completion.usage,
+            cost_usd: done.cost_usd(),
+            provider: done.completion.provider.clone(),
+            model: done.completion.model.clone(),
+            raw_reply: done.raw_reply.clone(),
+        };
+        if let Err(message) = journal.store(&entry).await {
+            // The reply is good; only a retry would have to pay for it again.
+            tracing::error!(call = %call.call_id, "{message}");
+        }
+        Ok(done)
     }
 
     /// The purposes that neither a route of their own nor `default` serves.
@@ -158,12 +185,12 @@ impl Gateway {
             seed: None,
             stop: Vec::new(),
         };
-        let call = CallContext { call_id: CallId::nth(1), deadline };
+        let call = CallContext::new(CallId::nth(1), deadline);
         let mut probes = Vec::new();
         for candidate in candidates {
             let attempt = match candidate.provider.as_ref() {
                 Provider::Scripted(_) => candidate.not_asked(),
-                Provider::OpenAi(_) => candidate.attempt(name, &request, call, &self.transport).await.0,
+                Provider::Http(_) => candidate.attempt(name, &request, &call, &self.transport).await.0,
             };
             let usable = matches!(
                 attempt.outcome,
@@ -181,6 +208,216 @@ impl Gateway {
     }
 }
 
+/// One call on its way through the candidates of its route.
+struct Tries<'a> {
+    gateway: &'a Gateway,
+    call: &'a CallContext,
+    route: &'a str,
+    request: &'a Request,
+    attempts: Vec<Attempt>,
+    failures: Vec<Failed>,
+}
+
+/// What follows a failed attempt.
+enum Next {
+    /// The same candidate, after this wait.
+    Again(Duration),
+    /// The same candidate, told what was wrong with its reply.
+    Tell(Request),
+    /// The route's next candidate.
+    Other,
+    /// Nobody.
+    Stop,
+}
+
+impl<'a> Tries<'a> {
+    fn new(gateway: &'a Gateway, call: &'a CallContext, route: &'a str, request: &'a Request) -> Self {
+        Tries { gateway, call, route, request, attempts: Vec::new(), failures: Vec::new() }
+    }
+
+    async fn ask(mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
+        for (index, candidate) in candidates.iter().enumerate() {
+            let last = index + 1 == candidates.len();
+            let mut told: Option<Request> = None;
+            let (mut tries, mut backoff) = (0, Duration::ZERO);
+            loop {
+                if Instant::now() >= self.call.deadline {
+                    return Err(self.failed(None));
+                }
+                tokio::time::sleep(backoff).await;
+                let request = told.as_ref().unwrap_or(self.request);
+                match self.once(candidate, request, backoff, told.is_some()).await {
+                    Ok(done) => return Ok(done),
+                    Err(Some(over_budget)) => return Err(self.failed(Some(over_budget))),
+                    Err(None) => {}
+                }
+                tries += 1;
+                match self.next(candidate, tries, told.is_some(), last) {
+                    Next::Again(wait) => backoff = wait,
+                    Next::Tell(request) => {
+                        (told, backoff) = (Some(request), Duration::ZERO);
+                    }
+                    Next::Other => break,
+                    Next::Stop => return Err(self.failed(None)),
+                }
+            }
+        }
+        Err(self.failed(None))
+    }
+
+    /// One attempt with everything around it: budget, limits, accounts. The error is a budget that does not hold it.
+    async fn once(
+        &mut self,
+        candidate: &Candidate,
+        request: &Request,
+        backoff: Duration,
+        asked_again: bool,
+    ) -> Result<Completed, Option<Message>> {
+        let prompt = estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
+        let estimate = Usage { input_tokens: Some(prompt), output_tokens: None };
+        let cost = candidate.cost(estimate).unwrap_or_default();
+        let reserve = self.call.budget.as_ref().map(|budget| budget.reserve(prompt, cost)).transpose();
+        let reserved = reserve.map_err(Some)?;
+        let begin = Instant::now();
+        let pass = candidate.gate.enter(prompt, self.call.deadline).await;
+        let (waited_ms, backoff_ms) = (millis(begin.elapsed()), millis(backoff));
+        let pass = match pass {
+            Ok(pass) => pass,
+            Err(failure) => {
+                if let Some(reserved) = reserved {
+                    reserved.release();
+                }
+                let (attempt, failed) = candidate.turned_away(self.route, failure);
+                self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
+                self.failures.push(failed);
+                return Err(None);
+            }
+        };
+        let (attempt, result) =
+            candidate.attempt(self.route, request, self.call, &self.gateway.transport).await;
+        let tokens = match attempt.usage {
+            Usage { input_tokens: None, output_tokens: None } if result.is_err() => 0,
+            Usage { input_tokens, output_tokens } => {
+                let reply = result.as_ref().map_or(0, |(completion, _)| completion.content.len());
+                input_tokens.unwrap_or(prompt) + output_tokens.unwrap_or_else(|| estimated_tokens(reply))
+            }
+        };
+        candidate.gate.used(&pass, tokens);
+        if let Some(reserved) = reserved {
+            reserved.settle(tokens, attempt.cost_usd.unwrap_or_default());
+        }
+        pass.ended(result.as_ref().err().map(|failed| &failed.failure));
+        self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
+        match result {
+            Ok((completion, raw_reply)) => Ok(Completed {
+                completion,
+                attempts: std::mem::take(&mut self.attempts),
+                raw_reply,
+                replayed: false,
+            }),
+            Err(failed) => {
+                self.failures.push(failed);
+                Err(None)
+            }
+        }
+    }
+
+    /// What follows the last failure.
+    fn next(&self, candidate: &Candidate, tries: u32, told: bool, last: bool) -> Next {
+        let Some(Failed { failure, .. }) = self.failures.last() else { return Next::Stop };
+        if !another_may_help(failure.kind) {
+            return Next::Stop;
+        }
+        if let Some(reply) = failure.reply.as_ref().filter(|_| !told) {
+            return Next::Tell(corrected(self.request, reply, &failure.detail));
+        }
+        if !failure.asked {
+            return Next::Other;
+        }
+        match retry::wait(candidate.retry, tries, failure, &self.gateway.jitter) {
+            None => Next::Other,
+            // Another candidate is quicker than a long wait.
+            Some(wait) if !last && wait > Duration::from_millis(candidate.retry.max_ms) => Next::Other,
+            Some(wait) if Instant::now() + wait >= self.call.deadline => Next::Other,
+            Some(wait) => Next::Again(wait),
+        }
+    }
+
+    /// The error of the call: the last failure, with what the attempts before it said (catalogue A3).
+    fn failed(mut self, over_budget: Option<Message>) -> AiError {
+        let call_id = self.call.call_id;
+        let before = |attempts: &[Attempt]| {
+            attempts
+                .iter()
+                .map(|one| format!("`{}`: {}", one.provider, one.outcome))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let earlier = |failures: Vec<Failed>| failures.into_iter().map(|failed| failed.message).collect();
+        if let Some(message) = over_budget {
+            let message = match self.attempts.is_empty() {
+                true => message,
+                false => message!("no further attempt: {message}; before it {}", before(&self.attempts)),
+            };
+            let error = AiError::before_any_attempt(call_id, AiErrorKind::BudgetExceeded, message);
+            return AiError { attempts: self.attempts, causes: earlier(self.failures), ..error };
+        }
+        let Some(last) = self.failures.pop() else {
+            let message = message!(
+                "the order's deadline had passed before the call of route `{}`; give the order more time",
+                self.route
+            );
+            return AiError::before_any_attempt(call_id, AiErrorKind::Cancelled, message);
+        };
+        let message = match self.attempts.len().saturating_sub(1) {
+            0 => last.message,
+            tried => {
+                let before = before(&self.attempts[..tried]);
+                message!("every attempt failed; the last: {}; before it {before}", last.message)
+            }
+        };
+        let retryable = last.failure.retryable || self.failures.iter().any(|failed| failed.failure.retryable);
+        let mut causes = last.failure.causes;
+        causes.extend::<Vec<Message>>(earlier(self.failures));
+        AiError {
+            kind: last.failure.kind,
+            message,
+            call_id,
+            http: last.failure.http,
+            attempts: self.attempts,
+            causes,
+            retryable,
+        }
+    }
+}
+
+/// The same request with the model's reply and what is wrong with it (catalogue E5).
+fn corrected(request: &Request, reply: &str, problem: &str) -> Request {
+    let message = |role, content: String| ChatMessage { role, content };
+    let ask = format!(
+        "That reply cannot be used: {problem}. Answer the request again with the whole, corrected JSON value and nothing else."
+    );
+    let mut request = request.clone();
+    request.messages.extend([message(Role::Assistant, reply.to_owned()), message(Role::User, ask)]);
+    request
+}
+
+fn replayed(entry: JournalEntry, call_id: CallId) -> Completed {
+    Completed {
+        completion: Completion {
+            content: entry.content,
+            finish_reason: entry.finish_reason,
+            usage: entry.usage,
+            provider: entry.provider,
+            model: entry.model,
+            call_id,
+        },
+        attempts: Vec::new(),
+        raw_reply: entry.raw_reply,
+        replayed: true,
+    }
+}
+
 /// Whether the route's next candidate may succeed where one failed. Whatever a provider or a model did, another one may do better;
 /// when the order's time is up, none can.
 fn another_may_help(kind: AiErrorKind) -> bool {
@@ -191,32 +428,4 @@ fn no_route(purpose: &Purpose) -> Message {
     message!(
         "no route serves the purpose `{purpose}`; add [ai.routes.{purpose}] or [ai.routes.default] to the configuration"
     )
-}
-
-/// The error of a call: the last failure, with what the earlier candidates said (catalogue A3).
-fn failed(call_id: CallId, attempts: Vec<Attempt>, earlier: Vec<Failed>, last: Failed) -> AiError {
-    let tried = attempts.len().saturating_sub(1);
-    let before: Vec<String> = attempts
-        .iter()
-        .take(tried)
-        .map(|attempt| format!("`{}`: {}", attempt.provider, attempt.outcome))
-        .collect();
-    let message = match before.is_empty() {
-        true => last.message,
-        false => {
-            message!("every candidate failed; the last: {}; before it {}", last.message, before.join(", "))
-        }
-    };
-    let retryable = last.failure.retryable || earlier.iter().any(|failed| failed.failure.retryable);
-    let mut causes = last.failure.causes;
-    causes.extend(earlier.into_iter().map(|failed| failed.message));
-    AiError {
-        kind: last.failure.kind,
-        message,
-        call_id,
-        http: last.failure.http,
-        attempts,
-        causes,
-        retryable,
-    }
 }

@@ -10,36 +10,58 @@
 //! | `config`, `secret` | routes and providers as the operator wrote them; keys |
 //! | `ready` | from the configuration to candidates that can be called |
 //! | `gateway` | which candidates are tried, in which order |
+//! | `retry`, `gate`, `budget`, `journal` | when again, how many at once, how much in all, and what was paid for already |
 //! | `attempt` | one try: its time, its checks, what is kept of it |
 //! | `provider` | the seam between the gateway and the kinds of providers |
-//! | `openai`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
-//! | `transport` | the only place that sends |
+//! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
+//! | `stream`, `parts`, `said`, `answer`, `instructions` | what kinds share: framing of streams, their parts, error bodies, is this answer a reply, telling the model its form |
+//! | `transport` | the only place that sends, and the limits on how long that takes |
 //! | `json` | strict JSON replies and their schemas |
 //! | `advice`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
 
 mod advice;
+mod answer;
+mod anthropic;
 mod attempt;
+mod budget;
+mod cloudflare;
 mod completion;
 mod config;
 mod error;
+mod gate;
 mod gateway;
+mod gemini;
+mod instructions;
+mod journal;
 mod json;
+mod ollama;
 mod openai;
+mod parts;
 mod provider;
 mod ready;
 mod redact;
 mod request;
+mod retry;
 mod retry_after;
+mod said;
 mod scripted;
 mod secret;
+mod stream;
+#[cfg(test)]
+mod testing;
 mod transport;
 
+pub use budget::{OrderBudget, Spent, Usd};
 pub use completion::{Completed, Completion, FinishReason, Usage};
 pub use config::{
-    AiConfig, CandidateConfig, ConfigError, ConfigProblem, OpenAiConfig, ProviderConfig, RouteConfig,
-    ScriptedConfig,
+    AiConfig, AnthropicConfig, AnthropicJson, BreakerConfig, BudgetConfig, CandidateConfig, CloudflareConfig,
+    ConfigError, ConfigProblem, EndpointConfig, GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig,
+    OpenAiConfig, PriceConfig, ProviderConfig, RetryConfig, RouteConfig, ScriptedConfig,
 };
-pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, UnknownKind};
+pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
 pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
+pub use journal::{FileJournal, Journal, JournalEntry, JournalKey, RunJournal};
 pub use json::{ReplySchema, SchemaError};
+pub use openai::Dialect;
+pub(crate) use redact::Redactor;
 pub use request::{CallId, CallIdError, ChatMessage, Format, Purpose, PurposeError, Request, Role};

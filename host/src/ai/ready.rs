@@ -6,12 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::anthropic::Anthropic;
 use super::attempt::Candidate;
+use super::cloudflare::Cloudflare;
 use super::config::{
-    AiConfig, CandidateConfig, ConfigError, ConfigProblem, OpenAiConfig, ProviderConfig, endpoint,
+    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig, RetryConfig,
+    RouteConfig,
 };
+use super::gate::Gate;
+use super::gemini::Gemini;
+use super::ollama::Ollama;
 use super::openai::OpenAi;
-use super::provider::Provider;
+use super::provider::{Adapter, CallLimits, HttpProvider, Provider};
 use super::scripted::{self, Scripted};
 use super::secret::ApiKey;
 use crate::message::Message;
@@ -29,7 +35,8 @@ pub(super) fn routes(
     for (name, config) in &config.providers {
         match ready(config, base_dir, env) {
             Ok(provider) => {
-                providers.insert(name.as_str(), Arc::new(provider));
+                let (limits, breaker) = config.gate();
+                providers.insert(name.as_str(), (Arc::new(provider), Arc::new(Gate::new(limits, breaker))));
             }
             Err((field, message)) => {
                 let key = format!("ai.providers.{name}.{field}");
@@ -43,20 +50,32 @@ pub(super) fn routes(
     if !problems.is_empty() {
         return Err(ConfigError { problems });
     }
-    let candidate = |candidate: &CandidateConfig| {
+    let candidate = |route: &RouteConfig, candidate: &CandidateConfig| {
+        let name = candidate.provider.as_str();
+        // `check` has found that every provider of a route exists.
+        let (provider, gate) = providers.get(name)?.clone();
+        let settings = config.providers.get(name)?;
+        let default = match settings {
+            ProviderConfig::Scripted(_) => RetryConfig::NEVER,
+            _ => RetryConfig::default(),
+        };
+        let model = candidate.model.clone().unwrap_or_else(|| scripted::MODEL.to_owned());
         Some(Candidate {
-            // `check` has found that every provider of a route exists.
-            provider: providers.get(candidate.provider.as_str())?.clone(),
-            provider_name: candidate.provider.clone(),
-            model: candidate.model.clone().unwrap_or_else(|| scripted::MODEL.to_owned()),
+            provider,
+            gate,
+            retry: route.retry.or(settings.retry()).or(config.retry).unwrap_or(default),
+            price: config.prices.get(&model).copied(),
+            provider_name: name.to_owned(),
+            model,
             max_output_tokens: candidate.max_output_tokens,
             temperature: candidate.temperature,
+            send_temperature: candidate.send_temperature,
         })
     };
-    let routes = config.routes.iter();
-    Ok(routes
-        .map(|(name, route)| (name.clone(), route.candidates.iter().filter_map(candidate).collect()))
-        .collect())
+    let candidates = |route: &RouteConfig| {
+        route.candidates.iter().filter_map(|one| candidate(route, one)).collect::<Vec<_>>()
+    };
+    Ok(config.routes.iter().map(|(name, route)| (name.clone(), candidates(route))).collect())
 }
 
 /// Makes a provider ready: its address, key or script.
@@ -66,7 +85,21 @@ fn ready(
     env: Env<'_>,
 ) -> Result<Provider, (&'static str, Message)> {
     match config {
-        ProviderConfig::Openai(config) => openai(config, base_dir, env).map(Provider::OpenAi),
+        ProviderConfig::Openai(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(OpenAi::new(config, key)?)))
+        }
+        ProviderConfig::Anthropic(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(Anthropic::new(config, key)?)))
+        }
+        ProviderConfig::Gemini(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(Gemini::new(config, key)?)))
+        }
+        ProviderConfig::Ollama(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(Ollama::new(config, key)?)))
+        }
+        ProviderConfig::Cloudflare(config) => {
+            http(&config.endpoint, base_dir, env, |key| Ok(Box::new(Cloudflare::new(config, key)?)))
+        }
         ProviderConfig::Scripted(config) => {
             let field = if config.rules.is_some() { "rules" } else { "rules_inline" };
             Scripted::read(config, base_dir).map(Provider::Scripted).map_err(|message| (field, message))
@@ -74,10 +107,20 @@ fn ready(
     }
 }
 
-fn openai(config: &OpenAiConfig, base_dir: &Path, env: Env<'_>) -> Result<OpenAi, (&'static str, Message)> {
-    let url = endpoint(&config.base_url, "chat/completions").map_err(|message| ("base_url", message))?;
+/// A provider behind an HTTP endpoint: the key is read, then `adapter` makes the kind's own part of it.
+fn http(
+    config: &EndpointConfig,
+    base_dir: &Path,
+    env: Env<'_>,
+    adapter: impl FnOnce(&ApiKey) -> Result<Box<dyn Adapter>, Message>,
+) -> Result<Provider, (&'static str, Message)> {
     let key = ApiKey::read(config, base_dir, env).map_err(|problem| (problem.field, problem.message))?;
-    let connect_limit = Duration::from_millis(config.connect_ms);
-    let call_limit = Duration::from_millis(config.call_ms);
-    OpenAi::new(url, key, connect_limit, call_limit).map_err(|message| ("api_key_env", message))
+    let limits = CallLimits {
+        connect: Duration::from_millis(config.connect_ms),
+        first_byte: Duration::from_millis(config.first_byte_ms),
+        idle: Duration::from_millis(config.idle_ms),
+        call: Duration::from_millis(config.call_ms),
+    };
+    let adapter = adapter(&key).map_err(|message| ("base_url", message))?;
+    Ok(Provider::Http(HttpProvider { adapter, key, limits }))
 }

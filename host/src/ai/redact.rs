@@ -1,15 +1,27 @@
-//! Removes keys from what leaves the gateway. Some providers put the refused key, whole or in part, into their error text.
+//! Removes keys from every text that leaves the gateway, and from every line of log. Some providers put the refused key, whole or in
+//! part, into their error text; URLs that people paste may hold one.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
 
 const REMOVED: &str = "[key removed]";
 
+/// What keys of well-known providers begin with.
+const PREFIXES: [&str; 6] = ["sk-", "gsk_", "xai-", "AIza", "hf_", "r8_"];
+
+/// Names of query parameters that hold keys.
+const PARAMETERS: [&str; 7] =
+    ["key=", "api_key=", "api-key=", "apikey=", "token=", "access_token=", "subscription-key="];
+
+/// Every key that the process has read. Logs of libraries know no provider, so theirs are searched for all of them.
+static READ: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
+
 /// The keys of one provider.
 #[derive(Clone)]
-pub(super) struct Redactor {
+pub(crate) struct Redactor {
     secrets: Vec<SecretString>,
 }
 
@@ -19,35 +31,128 @@ impl fmt::Debug for Redactor {
     }
 }
 
+/// Remembers a key that has been read, so that no log shows it.
+pub(super) fn remember(secret: &SecretString) {
+    let mut read = READ.write().unwrap_or_else(PoisonError::into_inner);
+    if read.iter().all(|known| known.expose_secret() != secret.expose_secret()) {
+        read.push(secret.clone());
+    }
+}
+
 impl Redactor {
     pub(super) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
         Redactor { secrets: secrets.into_iter().collect() }
     }
 
-    /// The text without the keys and without anything that begins like a key (`sk-...`).
-    pub(super) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    /// For all keys that the process has read.
+    pub(crate) fn of_process() -> Self {
+        Redactor { secrets: READ.read().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+
+    /// The text without the keys, without anything that begins like a key or follows `Bearer`, and without what URLs hold of them.
+    pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for secret in self.secrets.iter().map(ExposeSecret::expose_secret) {
             if text.contains(secret) {
                 text = Cow::Owned(text.replace(secret, REMOVED));
             }
         }
-        if !text.contains("sk-") {
-            return text;
-        }
-        let mut clean = String::with_capacity(text.len());
-        let mut rest: &str = &text;
-        while let Some(start) = rest.find("sk-") {
-            let (before, from) = rest.split_at(start);
-            let in_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*' | '.');
-            let end = from.find(|c| !in_key(c)).unwrap_or(from.len());
-            clean.push_str(before);
+        text = removed(text, "://", |_, after| {
+            let end =
+                after.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(after.len());
+            after[..end].rfind('@')
+        });
+        for prefix in PREFIXES {
             // `task-list` and `desk-top` are words; a key stands alone and is longer than its prefix.
-            let inside_word = before.ends_with(|c: char| c.is_alphanumeric());
-            clean.push_str(if inside_word || end < 8 { &from[..end] } else { REMOVED });
-            rest = &from[end..];
+            text = removed(text, prefix, |before, after| {
+                let inside_word = before.ends_with(|c: char| c.is_alphanumeric());
+                Some(key_end(after)).filter(|end| !inside_word && *end + prefix.len() >= 8)
+            });
         }
-        clean.push_str(rest);
-        Cow::Owned(clean)
+        for name in PARAMETERS {
+            text = removed(text, name, |before, after| {
+                let parameter = before.ends_with(['?', '&']) || before.ends_with("&amp;");
+                let end = after.find(|c: char| c.is_whitespace() || "&#\"'<>)".contains(c));
+                parameter.then(|| end.unwrap_or(after.len()))
+            });
+        }
+        for scheme in ["Bearer ", "bearer ", "BEARER "] {
+            text = removed(text, scheme, |_, after| Some(key_end(after)).filter(|end| *end >= 8));
+        }
+        text
+    }
+}
+
+/// The end of what could be a key.
+fn key_end(text: &str) -> usize {
+    let in_key = |c: char| c.is_ascii_alphanumeric() || "-_*.+/=~".contains(c);
+    text.find(|c| !in_key(c)).unwrap_or(text.len())
+}
+
+/// The text with the key after (for prefixes of keys: with) each mark removed, where `length` finds one between what stands before the
+/// mark and after it.
+fn removed<'a>(text: Cow<'a, str>, mark: &str, length: impl Fn(&str, &str) -> Option<usize>) -> Cow<'a, str> {
+    if !text.contains(mark) {
+        return text;
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut from = 0;
+    while let Some(at) = text[from..].find(mark).map(|at| from + at) {
+        let start = at + mark.len();
+        clean.push_str(&text[from..at]);
+        match length(&text[..at], &text[start..])
+            .filter(|length| *length > 0 && !text[start..].starts_with(REMOVED))
+        {
+            Some(length) => {
+                if !PREFIXES.contains(&mark) {
+                    clean.push_str(mark);
+                }
+                clean.push_str(REMOVED);
+                from = start + length;
+            }
+            None => {
+                clean.push_str(mark);
+                from = start;
+            }
+        }
+    }
+    clean.push_str(&text[from..]);
+    Cow::Owned(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::Redactor;
+
+    #[test]
+    fn a8_keys_go_and_words_stay() {
+        let rows = [
+            ("the key plant/ed+1 is wrong", "the key [key removed] is wrong"),
+            ("given: sk-proj-ab12****wxyz.", "given: [key removed]"),
+            ("gsk_0123456789, xai-0123456789", "[key removed], [key removed]"),
+            ("AIzaSyA0123456789", "[key removed]"),
+            ("Authorization: Bearer abc.def-ghi/jkl=", "Authorization: Bearer [key removed]"),
+            ("the bearer of this letter", "the bearer of this letter"),
+            ("at https://user:pa55@host/v1?x=1", "at https://[key removed]@host/v1?x=1"),
+            ("https://host/v1?key=abc&alt=sse", "https://host/v1?key=[key removed]&alt=sse"),
+            ("(https://host/v1?x=1&api_key=abc)", "(https://host/v1?x=1&api_key=[key removed])"),
+            ("monkey=1, key=2 and https://host/a@b", "monkey=1, key=2 and https://host/a@b"),
+            ("a task-list on a desk-top, sk-, açaí", "a task-list on a desk-top, sk-, açaí"),
+        ];
+        let redactor = Redactor::new([SecretString::from("plant/ed+1")]);
+        for (text, clean) in rows {
+            assert_eq!(redactor.redact(text), clean);
+            assert_eq!(redactor.redact(clean), clean, "it is clean already");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_redacted_without_a_panic(text in "(sk-|key=|\\?|&|://|@|Bearer |é|x|/| ){0,30}") {
+            let redactor = Redactor::new([SecretString::from("planted")]);
+            assert!(!redactor.redact(&format!("{text}planted{text}")).contains("planted"));
+        }
     }
 }

@@ -26,13 +26,23 @@ fn number(text: &str, seconds_each: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(value * seconds_each).ok()
 }
 
-/// The time after `try again in` or `retry in`: `1.574s`, `644ms`, `6m0s`, `20 seconds`.
+/// The time that a field of its own holds, as messages spell it.
+pub(super) fn in_field(text: &str) -> Option<Duration> {
+    spelled(&text.to_ascii_lowercase()).map(|delay| delay.min(MAX))
+}
+
+/// The time after `try again in` or `retry in`.
 fn in_message(message: &str) -> Option<Duration> {
     let lower = message.to_ascii_lowercase();
     let after = ["try again in", "retry in", "retry after"]
         .iter()
         .find_map(|words| lower.find(words).map(|at| &lower[at + words.len()..]))?;
-    let mut rest = after.trim_start();
+    spelled(after)
+}
+
+/// The time that a text begins with: `1.574s`, `644ms`, `6m0s`, `20 seconds`.
+fn spelled(text: &str) -> Option<Duration> {
+    let mut rest = text.trim_start();
     let mut total: Option<Duration> = None;
     loop {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());

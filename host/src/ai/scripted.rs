@@ -11,12 +11,14 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 use sitewright_script::{ConnectionFault, Fault, Question, Script, What};
+use tokio::time::Instant;
 
 use super::config::ScriptedConfig;
 use super::error::AiErrorKind;
 use super::openai;
-use super::provider::{Failure, HttpReply, Prompt, Reply};
+use super::provider::{Failure, HttpHead, HttpReply, Prompt, Reply};
 use super::request::Format;
+use super::transport::{Clock, Timing};
 use crate::message;
 use crate::message::Message;
 
@@ -54,7 +56,20 @@ impl Scripted {
         &self.place
     }
 
-    pub(super) async fn call(&self, prompt: Prompt<'_>) -> Result<Reply, Failure> {
+    /// Answers within its limit and before the deadline.
+    pub(super) async fn call(
+        &self,
+        prompt: Prompt<'_>,
+        deadline: Instant,
+        timing: &mut Timing,
+    ) -> Result<Reply, Failure> {
+        let clock = Clock::start(self.call_limit, deadline);
+        let reply = clock.within(None, self.answer(prompt)).await?;
+        timing.first_byte = Some(clock.elapsed());
+        reply
+    }
+
+    async fn answer(&self, prompt: Prompt<'_>) -> Result<Reply, Failure> {
         let request = prompt.request;
         let messages: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
         let schema = match &request.format {
@@ -114,5 +129,5 @@ fn answer(prompt: &Prompt<'_>, content: &str, finish_reason: &str) -> HttpReply 
 }
 
 fn http(status: u16, headers: HeaderMap, body: Vec<u8>) -> HttpReply {
-    HttpReply { status, headers, body, received: SystemTime::now() }
+    HttpReply { head: HttpHead { status, headers, received: SystemTime::now() }, body }
 }

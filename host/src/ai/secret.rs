@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::config::OpenAiConfig;
+use super::config::EndpointConfig;
+use super::redact;
 use crate::message;
 use crate::message::Message;
 
@@ -53,7 +54,7 @@ impl ApiKey {
 
     /// Reads the key that the configuration names. Blocks on file I/O.
     pub(super) fn read(
-        config: &OpenAiConfig,
+        config: &EndpointConfig,
         base_dir: &Path,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, KeyProblem> {
@@ -72,17 +73,21 @@ impl ApiKey {
             }
         };
         let key = ApiKey { source, secret: Some(SecretString::from(text)) };
-        key.header().map_err(|message| KeyProblem {
+        key.header("").map_err(|message| KeyProblem {
             field: if matches!(key.source, KeySource::Env(_)) { "api_key_env" } else { "api_key_file" },
             message,
         })?;
+        if let Some(secret) = key.secret() {
+            redact::remember(secret);
+        }
         Ok(key)
     }
 
-    /// The value of the `authorization` header, marked so that nothing prints it; nothing without a key.
-    pub(super) fn header(&self) -> Result<Option<HeaderValue>, Message> {
+    /// The value of a header that holds the key after this prefix (`Bearer `), marked so that nothing prints it; nothing without a
+    /// key.
+    pub(super) fn header(&self, prefix: &str) -> Result<Option<HeaderValue>, Message> {
         let Some(secret) = &self.secret else { return Ok(None) };
-        let value = SecretString::from(format!("Bearer {}", secret.expose_secret()));
+        let value = SecretString::from(format!("{prefix}{}", secret.expose_secret()));
         let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
             message!(
                 "the key of {} holds characters that no key has; was another file or text put there?",

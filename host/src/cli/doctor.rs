@@ -126,7 +126,7 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
             let attempt = &probe.attempt;
             let says = match (&attempt.message, attempt.outcome) {
                 (Some(message), _) => message.to_string(),
-                (None, outcome) => format!("{outcome} in {} ms", attempt.duration_ms),
+                (None, outcome) => format!("{outcome} ({})", super::ai::latency(attempt).join(", ")),
             };
             checks.push(Check::new(
                 format!("route {} → {} {}", route.name, attempt.provider, attempt.model),

@@ -65,6 +65,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         template: args.template,
         id: AttemptId::new(),
         job: None,
+        journal: crate::run::JournalUse::Keep,
         cancel,
         progress,
     };

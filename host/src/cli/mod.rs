@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod ai;
 mod doctor;
 mod failures;
 mod generate;
@@ -54,6 +55,9 @@ enum Command {
     /// Failure records: what went wrong, and why.
     #[command(subcommand)]
     Failures(failures::Command),
+    /// AI calls by hand, through the code that templates use.
+    #[command(subcommand)]
+    Ai(ai::Command),
     /// Checks configuration, folders, templates and AI routes, and says what to do.
     Doctor(doctor::Args),
 }
@@ -85,6 +89,7 @@ impl Cli {
             Command::Generate(args) => generate::run(&setup, args, json).await,
             Command::Template(command) => template::run(&setup, command, json).await,
             Command::Failures(command) => failures::run(&setup, command, json).await,
+            Command::Ai(command) => ai::run(&setup, command, json).await,
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
         };
         match exit {

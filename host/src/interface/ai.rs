@@ -76,15 +76,23 @@ async fn complete(
         )),
         (Some(context), Ok(_)) => match into_request(request).await {
             Ok(request) => {
-                context.gateway.complete(CallContext { call_id, deadline: context.deadline }, request).await
+                let call = CallContext {
+                    call_id,
+                    deadline: context.deadline,
+                    budget: Some(context.budget),
+                    journal: context.journal,
+                };
+                context.gateway.complete(call, request).await
             }
             Err(message) => Err(refused(call_id, AiErrorKind::InvalidRequest, message)),
         },
     };
 
     match outcome {
-        Ok(Completed { completion, attempts, raw_reply: _ }) => {
+        Ok(done) => {
             log.end(entry, TrailOutcome::Ok);
+            let cost_usd = done.cost_usd();
+            let Completed { completion, attempts, replayed, raw_reply: _ } = done;
             log.ai_answered(AiCall {
                 call_id: completion.call_id.to_string(),
                 purpose,
@@ -92,6 +100,8 @@ async fn complete(
                 model: completion.model.clone(),
                 usage: completion.usage,
                 duration_ms: millis(log.elapsed().saturating_sub(began)),
+                cost_usd,
+                replayed,
                 attempts,
             });
             Ok(ai_types::Completion {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::ai::{Attempt, Usage};
+use crate::ai::{Attempt, Usage, Usd};
 use crate::failure::{
     AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
 };
@@ -59,6 +59,12 @@ pub struct AiCall {
     pub usage: Usage,
     /// From call to answer, in milliseconds.
     pub duration_ms: u64,
+    /// What all tries cost, for a model that has a price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Usd>,
+    /// Whether the reply came from the journal of an earlier attempt, at no cost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
     /// Every try.
     pub attempts: Vec<Attempt>,
 }

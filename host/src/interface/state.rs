@@ -7,7 +7,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::run_log::RunLog;
-use crate::ai::Gateway;
+use crate::ai::{Gateway, OrderBudget, RunJournal};
 use crate::plugin::MemoryLimiter;
 use crate::site::Staging;
 
@@ -35,6 +35,10 @@ pub struct AiContext {
     pub gateway: Arc<Gateway>,
     /// When the run must have ended.
     pub deadline: Instant,
+    /// What the order may spend.
+    pub budget: Arc<OrderBudget>,
+    /// Replies of earlier attempts at the order, and where new ones go.
+    pub journal: Option<Arc<RunJournal>>,
     /// Most AI calls of the run.
     pub max_calls: u64,
     /// The purposes the template's manifest declares.

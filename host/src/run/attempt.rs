@@ -17,7 +17,7 @@ use super::classify::{Classified, classify};
 use super::finish::{check, release_info};
 use super::outcome::{AttemptId, Outcome, Released};
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
-use crate::ai::Gateway;
+use crate::ai::{FileJournal, Gateway, RunJournal};
 use crate::failure::{FailureKind, Problem, TemplateRef};
 use crate::interface::{RunLog, RunProgress};
 use crate::message;
@@ -55,10 +55,24 @@ pub struct AttemptRequest {
     pub id: AttemptId,
     /// The job in the queue, when there is one.
     pub job: Option<String>,
+    /// What becomes of AI replies.
+    pub journal: JournalUse,
     /// Ends it early.
     pub cancel: CancellationToken,
     /// Is told of each stage.
     pub progress: watch::Sender<RunProgress>,
+}
+
+/// What an attempt does with AI replies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum JournalUse {
+    /// Keeps none.
+    Off,
+    /// Keeps its own, in `<sites>/<order>/journal/<attempt>.jsonl`.
+    #[default]
+    Keep,
+    /// Takes those of an earlier attempt at the order and keeps its own.
+    Resume(AttemptId),
 }
 
 /// Everything known of an attempt so far, filled in as it goes, so that whoever writes the record finds it however the attempt
@@ -236,12 +250,14 @@ async fn try_attempt(
         host.limits.site(),
     );
     known.staging = Some(staging.clone());
+    let journal = journal(host, request, &known.order).await?;
     let (result, end) = run(RunRequest {
         template: template.clone(),
         document: snapshot.document().clone(),
         limits: host.limits.clone(),
         determinism: request.id.determinism(),
         gateway: host.gateway.clone(),
+        journal,
         staging: staging.clone(),
         log: log.clone(),
         deadline,
@@ -279,6 +295,32 @@ async fn try_attempt(
             causes_of(&error),
         ))
     })
+}
+
+/// The journal of this attempt. A journal that cannot be read would be paid for again, so that is an error.
+async fn journal(
+    host: &Host,
+    request: &AttemptRequest,
+    order: &str,
+) -> Result<Option<Arc<RunJournal>>, Box<Ended>> {
+    let folder = host.sites.path().join(order).join("journal");
+    let file = |attempt: AttemptId| folder.join(format!("{attempt}.jsonl"));
+    let earlier = match request.journal {
+        JournalUse::Off => return Ok(None),
+        JournalUse::Keep => None,
+        JournalUse::Resume(attempt) => Some(file(attempt)),
+    };
+    let own = file(request.id);
+    let opened = tokio::task::spawn_blocking(move || FileJournal::open(own, earlier.as_deref())).await;
+    match opened {
+        Ok(Ok(journal)) => Ok(Some(Arc::new(RunJournal::new(Arc::new(journal))))),
+        Ok(Err(message)) => Err(Box::new(Ended::new(FailureKind::Host, message, Vec::new()))),
+        Err(error) => Err(Box::new(Ended::new(
+            FailureKind::Host,
+            message!("the journal could not be opened: {error}"),
+            Vec::new(),
+        ))),
+    }
 }
 
 /// How long an attempt waits while there is no guest yet.

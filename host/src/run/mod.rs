@@ -10,7 +10,7 @@ mod end;
 mod finish;
 mod outcome;
 
-pub use attempt::{AttemptRequest, Host, attempt};
+pub use attempt::{AttemptRequest, Host, JournalUse, attempt};
 pub use end::{RunEnd, RunError};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
 
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
-use crate::ai::Gateway;
+use crate::ai::{Gateway, RunJournal};
 use crate::interface::{AiContext, GuestState, RunLog};
 use crate::plugin::bindings::generator;
 use crate::plugin::{
@@ -42,6 +42,8 @@ pub struct RunRequest {
     pub determinism: Determinism,
     /// Answers its AI calls.
     pub gateway: Arc<Gateway>,
+    /// Keeps the replies.
+    pub journal: Option<Arc<RunJournal>>,
     /// Takes its files.
     pub staging: Staging,
     /// Takes its trail and reports.
@@ -71,6 +73,8 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         Some(AiContext {
             gateway: request.gateway.clone(),
             deadline: request.deadline,
+            budget: request.gateway.order_budget(),
+            journal: request.journal.clone(),
             max_calls: limits.ai_calls,
             purposes,
         }),

@@ -8,7 +8,7 @@ use sitewright::ai::Gateway;
 use sitewright::config::Config;
 use sitewright::interface::RunProgress;
 use sitewright::plugin::{Cache, Catalogue, Engine, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, Outcome, attempt};
+use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, attempt};
 use sitewright::site::SitesRoot;
 use sitewright_tests::{Workbench, guest};
 use tokio::sync::watch;
@@ -49,6 +49,7 @@ pub(crate) async fn watched(
         template: guest("guest-faulty").to_string_lossy().into_owned(),
         id,
         job: None,
+        journal: JournalUse::Off,
         cancel: CancellationToken::new(),
         progress,
     };

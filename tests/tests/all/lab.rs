@@ -8,7 +8,7 @@ use sitewright::ai::{AiConfig, Gateway};
 use sitewright::failure::FailureRecord;
 use sitewright::interface::RunProgress;
 use sitewright::plugin::{Cache, Catalogue, Engine, Limits, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, Outcome, Released, attempt};
+use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Released, attempt};
 use sitewright::site::SitesRoot;
 use sitewright_tests::{compile_cache, faulty, guest};
 use tempfile::TempDir;
@@ -81,6 +81,7 @@ impl Started {
             template: "guest-faulty".to_owned(),
             id: AttemptId::new(),
             job: None,
+            journal: JournalUse::Off,
             cancel: cancel.clone(),
             progress,
         };

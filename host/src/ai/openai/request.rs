@@ -1,25 +1,13 @@
 //! The bytes of a chat completion request.
 
 use serde::Serialize;
-use serde_json::{Value, json};
-use url::Url;
+use serde_json::{Map, Value, json};
 
+use super::super::instructions;
 use super::super::provider::Prompt;
 use super::super::request::{Format, Role};
-
-/// Where endpoints differ. More rows come with more providers; the code stays one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dialect {
-    /// The field for the most tokens of a reply. OpenAI's newer models refuse `max_tokens`; compatibles know only that.
-    max_tokens: &'static str,
-}
-
-impl Dialect {
-    pub(super) fn of(url: &Url) -> Self {
-        let openai = url.host_str() == Some("api.openai.com");
-        Dialect { max_tokens: if openai { "max_completion_tokens" } else { "max_tokens" } }
-    }
-}
+use super::Dialect;
+use super::dialect::Json;
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -28,15 +16,13 @@ struct Body<'a> {
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seed: Option<u64>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
-    /// The limit on tokens, under the name of the dialect.
+    /// What has other names in other dialects.
     #[serde(flatten)]
-    limit: Option<serde_json::Map<String, Value>>,
+    named: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -53,7 +39,8 @@ pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
         .iter()
         .map(|message| Message { role: role(message.role), content: message.content.as_str().into() })
         .collect();
-    let (response_format, instruction) = format(&request.format);
+    let row = dialect.row();
+    let (response_format, instruction) = format(&request.format, row.json);
     if let Some(instruction) = instruction {
         // Some chat templates allow only one system message, at the front.
         match messages.first_mut().filter(|first| first.role == role(Role::System)) {
@@ -61,17 +48,25 @@ pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
             None => messages.insert(0, Message { role: role(Role::System), content: instruction.into() }),
         }
     }
+    let mut named = Map::new();
+    if let (Some(seed), Some(name)) = (request.seed, row.seed) {
+        named.insert(name.to_owned(), seed.into());
+    }
+    if let Some(most) = prompt.max_output_tokens {
+        named.insert(row.max_tokens.to_owned(), most.into());
+    }
+    let stream = row.json_streams || response_format.is_none();
+    if stream && row.stream_options {
+        named.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    }
     let body = Body {
         model: prompt.model,
         messages,
-        stream: false,
+        stream,
         temperature: prompt.temperature,
-        seed: request.seed,
         stop: &request.stop,
         response_format,
-        limit: prompt
-            .max_output_tokens
-            .map(|most| [(dialect.max_tokens.to_owned(), Value::from(most))].into_iter().collect()),
+        named,
     };
     // Strings, numbers and maps with text keys: there is nothing in it that JSON cannot express.
     serde_json::to_vec(&body).unwrap_or_default()
@@ -86,24 +81,24 @@ fn role(role: Role) -> &'static str {
 }
 
 /// The provider's JSON mode and what the model is told besides.
-fn format(format: &Format) -> (Option<Value>, Option<String>) {
-    let json_object = || Some(json!({"type": "json_object"}));
-    match format {
-        Format::Text => (None, None),
-        Format::Json => (json_object(), Some("Answer with one JSON value and nothing else.".to_owned())),
-        Format::JsonSchema(schema) if strict(schema.value()) => {
-            let json_schema = json!({"name": "reply", "strict": true, "schema": schema.value()});
-            (Some(json!({"type": "json_schema", "json_schema": json_schema})), None)
-        }
-        Format::JsonSchema(schema) => {
-            let schema = schema.value();
-            // JSON mode always gives an object; a schema that wants something else goes without.
-            let object = schema.get("type").is_none_or(|kind| kind == "object");
-            let instruction = format!(
-                "Answer with one JSON value and nothing else. It must be valid against this JSON Schema:\n{schema}"
-            );
-            (object.then(json_object).flatten(), Some(instruction))
-        }
+fn format(format: &Format, json: Json) -> (Option<Value>, Option<String>) {
+    let told = || instructions::of(format);
+    // JSON mode always gives an object; a schema that wants something else goes without.
+    let json_object = || (json != Json::Schema).then(|| json!({"type": "json_object"}));
+    let schema = match format {
+        Format::Text => return (None, None),
+        Format::Json => return (json_object(), told()),
+        Format::JsonSchema(schema) => schema.value(),
+    };
+    let json_schema = |strict: bool| {
+        let json_schema = json!({"name": "reply", "strict": strict, "schema": schema});
+        Some(json!({"type": "json_schema", "json_schema": json_schema}))
+    };
+    let object = schema.get("type").is_none_or(|kind| kind == "object");
+    match json {
+        Json::Strict | Json::Schema if strict(schema) => (json_schema(true), None),
+        Json::Schema if object => (json_schema(false), told()),
+        _ => (object.then(json_object).flatten(), told()),
     }
 }
 

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::super::completion::{FinishReason, Usage};
+use super::super::config::OpenAiConfig;
 use super::super::error::AiErrorKind::{self, *};
 use super::super::json::ReplySchema;
-use super::super::provider::{HttpReply, Prompt};
+use super::super::provider::{Failure, HttpHead, HttpReply, Prompt, Reply, StreamDecoder, StreamEvent};
 use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
-use super::{decode, request};
+use super::super::testing;
+use super::{Dialect, decode, request, stream};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
@@ -19,12 +21,12 @@ fn http(status: u16, headers: Headers<'_>, body: impl AsRef<[u8]>) -> HttpReply 
     let header = |(name, value): &(&str, &str)| {
         (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
     };
-    HttpReply {
+    let head = HttpHead {
         status,
         headers: headers.iter().map(header).collect::<HeaderMap>(),
-        body: body.as_ref().to_vec(),
         received: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
-    }
+    };
+    HttpReply { head, body: body.as_ref().to_vec() }
 }
 
 fn openai(message: &str, kind: Value, param: Value, code: Value) -> String {
@@ -54,6 +56,7 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         ("context, in words", 400, json!({"object": "error", "message": "This model's maximum context length is 10 tokens", "type": "BadRequestError", "code": 400}).to_string(), ContextTooLong, false),
         ("Azure filter", 400, json!({"error": {"message": "filtered", "code": "content_filter", "innererror": {"code": "ResponsibleAIPolicyViolation"}}}).to_string(), ContentFiltered, false),
         ("Azure inner filter", 400, json!({"error": {"message": "filtered", "code": null, "innererror": {"code": "ResponsibleAIPolicyViolation"}}}).to_string(), ContentFiltered, false),
+        ("JSON mode failed", 400, json!({"error": {"message": "Failed to generate JSON", "type": "invalid_request_error", "code": "json_validate_failed", "failed_generation": ""}}).to_string(), Malformed, true),
         ("plain string", 404, json!({"error": "model 'm' not found"}).to_string(), NotFound, false),
         ("one-element list", 401, json!([{"error": {"message": "no key"}}]).to_string(), Auth, false),
         ("detail", 422, json!({"detail": [{"msg": "field required"}]}).to_string(), InvalidRequest, false),
@@ -281,7 +284,7 @@ fn ask(format: Format) -> Request {
 
 fn sent(request: &Request, base: &str) -> Value {
     let prompt = Prompt { request, model: "m", max_output_tokens: Some(100), temperature: Some(0.5) };
-    let dialect = request::Dialect::of(&Url::parse(base).unwrap());
+    let dialect = Dialect::of(&Url::parse(base).unwrap());
     serde_json::from_slice(&request::body(&prompt, dialect)).unwrap()
 }
 
@@ -290,7 +293,7 @@ fn e8_json_mode_is_asked_for_only_when_json_was() {
     let local = "http://127.0.0.1:1/v1/chat/completions";
     let text = sent(&ask(Format::Text), local);
     let expected = json!({
-        "model": "m", "stream": false, "temperature": 0.5, "seed": 7, "stop": ["END"], "max_tokens": 100,
+        "model": "m", "stream": true, "stream_options": {"include_usage": true}, "temperature": 0.5, "seed": 7, "stop": ["END"], "max_tokens": 100,
         "messages": [
             {"role": "system", "content": "You write."},
             {"role": "user", "content": "Write."},
@@ -355,5 +358,249 @@ fn a_schema_goes_into_strict_mode_only_when_strict_mode_takes_it() {
         let expected = if json_mode { json!({"type": "json_object"}) } else { Value::Null };
         assert_eq!(body.get("response_format").unwrap_or(&Value::Null), &expected, "{schema}");
         assert!(body["messages"][0]["content"].as_str().unwrap().contains(&schema.to_string()), "{schema}");
+    }
+}
+
+/// The reply to a stream that comes in these pieces, and its text as it came.
+fn streamed(pieces: &[&[u8]]) -> (Result<Reply, Failure>, String) {
+    let head = http(200, &[("x-request-id", "req_1")], "").head;
+    let mut decoder = Box::new(stream::Decoder::new(head.clone()));
+    let mut text = String::new();
+    for piece in pieces {
+        match decoder.push(piece) {
+            Ok(events) => {
+                text.extend(events.into_iter().filter_map(|event| match event {
+                    StreamEvent::Text(text) => Some(text),
+                    _ => None,
+                }));
+            }
+            Err(failure) => return (Err(failure), text),
+        }
+    }
+    (decoder.finish().and_then(|answer| answer.judge(&head)), text)
+}
+
+fn chunk(delta: Value, finish: Value) -> String {
+    let choice = json!({"index": 0, "delta": delta, "finish_reason": finish, "logprobs": null});
+    format!(
+        "data: {}\n\n",
+        json!({"id": "chatcmpl-1", "model": "m-2026", "choices": [choice], "usage": null})
+    )
+}
+
+fn said(text: &str) -> String {
+    chunk(json!({"content": text}), Value::Null)
+}
+
+const DONE: &str = "data: [DONE]\n\n";
+
+fn stop() -> String {
+    chunk(json!({}), json!("stop"))
+}
+
+fn tokens() -> &'static str {
+    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7}}\n\n"
+}
+
+#[test]
+fn a_stream_is_its_text_however_the_wire_cuts_it() {
+    let role = chunk(json!({"role": "assistant", "content": ""}), Value::Null);
+    let filter = "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n";
+    let second = "data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"no\"}}]}\n\n";
+    let whole = [
+        "\u{feff}: OPENROUTER PROCESSING\r\n\r\n",
+        &role,
+        filter,
+        "event: ping\ndata: {}\n\n",
+        &said("Olá, "),
+        second,
+        &said("açúcar 😀"),
+        &stop(),
+        tokens(),
+        DONE,
+    ]
+    .concat();
+    for size in [1, 2, 3, 7, whole.len()] {
+        let pieces: Vec<&[u8]> = whole.as_bytes().chunks(size).collect();
+        let (reply, text) = streamed(&pieces);
+        let reply = reply.unwrap();
+        assert_eq!((reply.content.as_str(), text.as_str()), ("Olá, açúcar 😀", "Olá, açúcar 😀"));
+        assert_eq!(reply.usage, Usage { input_tokens: Some(11), output_tokens: Some(7) });
+        assert_eq!((reply.model.as_deref(), reply.finish_reason), (Some("m-2026"), FinishReason::Stop));
+        assert_eq!(reply.http.request_id.as_deref(), Some("req_1"));
+    }
+}
+
+#[test]
+fn a2_e4_every_end_of_a_stream_has_its_meaning() {
+    let rate = json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}});
+    let numeric = json!({"error": {"code": 502, "message": "upstream"}, "choices": []});
+    let of_choice = json!({"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 401}}]});
+    let half = &said("half")[..40];
+    let rows: Vec<(&str, String, Result<&str, AiErrorKind>)> = vec![
+        ("no marker but a finish reason", said("a") + &stop(), Ok("a")),
+        ("no finish reason but a marker", said("a") + DONE, Ok("a")),
+        ("no blank line after the marker", said("a") + "data: [DONE]", Ok("a")),
+        ("no blank line after the last chunk", said("a") + stop().trim_end(), Ok("a")),
+        (
+            "whole messages",
+            "data: {\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n"
+                .to_owned(),
+            Ok("a"),
+        ),
+        ("neither marker nor reason", said("a"), Err(Connection)),
+        ("cut within a chunk", said("a") + half, Err(Connection)),
+        ("only pings", ": ping\n\n".to_owned(), Err(Connection)),
+        ("error in place of a chunk", format!("{}data: {rate}\n\n", said("a")), Err(RateLimited)),
+        ("error with a number", format!("data: {numeric}\n\n"), Err(Overloaded)),
+        ("error of a choice", format!("data: {of_choice}\n\n"), Err(Auth)),
+        (
+            "an error event",
+            "event: error\ndata: {\"message\":\"x\",\"type\":\"server_error\"}\n\n".to_owned(),
+            Err(Overloaded),
+        ),
+        ("an error event of text", "event: error\ndata: broken\n\n".to_owned(), Err(Other)),
+        ("cut by the model", said("a") + &chunk(json!({}), json!("length")) + DONE, Err(Truncated)),
+        ("filtered", said("a") + &chunk(json!({}), json!("content_filter")) + DONE, Err(ContentFiltered)),
+        (
+            "refused",
+            chunk(json!({"refusal": "I can"}), Value::Null)
+                + &chunk(json!({"refusal": "not"}), json!("stop"))
+                + DONE,
+            Err(ContentFiltered),
+        ),
+        ("nothing said", stop() + DONE, Err(Empty)),
+        ("no JSON", "data: what\n\n".to_owned(), Err(Protocol)),
+        ("another shape", "data: [1]\n\n".to_owned(), Err(Protocol)),
+        ("after the marker", said("a") + DONE + "data: what\n\n", Ok("a")),
+    ];
+    for (name, body, expected) in rows {
+        let (result, _) = streamed(&[body.as_bytes()]);
+        match (result, expected) {
+            (Ok(reply), Ok(text)) => assert_eq!(reply.content, text, "{name}"),
+            (Err(failure), Err(kind)) => assert_eq!(failure.kind, kind, "{name}: {failure:?}"),
+            (result, expected) => panic!("{name}: {result:?} is not {expected:?}"),
+        }
+    }
+    let (failed, _) = streamed(&[format!("data: {rate}\n\n").as_bytes()]);
+    let http = failed.unwrap_err().http.unwrap();
+    assert_eq!((http.status, http.request_id.as_deref()), (200, Some("req_1")));
+    assert_eq!(http.body_excerpt, Some(rate.to_string()), "the frame is the excerpt");
+    let (unfinished, _) = streamed(&[said("abc").as_bytes()]);
+    let unfinished = unfinished.unwrap_err();
+    assert!(
+        unfinished.retryable && unfinished.detail.contains("after 3 characters"),
+        "{}",
+        unfinished.detail
+    );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_stream_has_a_meaning(body: Vec<u8>, text in "(data: |event: error|\n|\\{\"(choices|error|usage)\":|null|\\[|\\]|\\{|\\}|\"x\"|\\[DONE\\]){0,30}") {
+        for body in [body, text.into_bytes()] {
+            if let (Ok(reply), _) = streamed(&[&body]) {
+                assert!(!reply.content.trim().is_empty());
+            }
+        }
+    }
+}
+
+fn openai_at(config: &str) -> super::OpenAi {
+    testing::adapter(config, |config: &OpenAiConfig, key| super::OpenAi::new(config, key))
+}
+
+#[test]
+fn each_dialect_is_told_what_it_understands() {
+    let strict = testing::plain_schema();
+    // What strict mode does not take.
+    let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let known = [
+        ("https://api.openai.com/v1", Dialect::Openai),
+        ("https://eu.api.openai.com/v1", Dialect::Openai),
+        ("https://n.openai.azure.com", Dialect::Azure),
+        ("https://openrouter.ai/api/v1", Dialect::Openrouter),
+        ("https://api.groq.com/openai/v1", Dialect::Groq),
+        ("https://api.deepseek.com", Dialect::Deepseek),
+        ("https://api.x.ai/v1", Dialect::Xai),
+        ("https://api.mistral.ai/v1", Dialect::Mistral),
+        ("http://127.0.0.1:8000/v1", Dialect::Compatible),
+        ("https://api.openai.com.evil.example/v1", Dialect::Compatible),
+    ];
+    for (base, dialect) in known {
+        assert_eq!(Dialect::of(&Url::parse(base).unwrap()), dialect, "{base}");
+    }
+    let both = ("json_schema", "json_object", "json_object");
+    let object = ("json_object", "json_object", "json_object");
+    let schema = ("json_schema", "json_schema", "");
+    // Its name, limit, seed, what it is asked for (strict schema, open schema, any JSON), stream with JSON, stream options.
+    let rows = [
+        ("openai", "max_completion_tokens", "seed", both, true, true),
+        ("azure", "max_completion_tokens", "seed", both, true, true),
+        ("openrouter", "max_tokens", "seed", both, true, true),
+        ("groq", "max_completion_tokens", "seed", object, false, true),
+        ("deepseek", "max_tokens", "", object, true, true),
+        ("xai", "max_completion_tokens", "seed", both, true, true),
+        ("mistral", "max_tokens", "random_seed", both, true, false),
+        ("vllm", "max_tokens", "seed", both, true, true),
+        ("llamacpp", "max_tokens", "seed", both, true, true),
+        ("lmstudio", "max_tokens", "seed", schema, true, true),
+        ("litellm", "max_tokens", "seed", both, true, true),
+        ("ollama", "max_tokens", "seed", both, true, true),
+        ("compatible", "max_tokens", "seed", both, true, true),
+    ];
+    for (name, limit, seed, modes, json_streams, options) in rows {
+        let at = openai_at(&format!("base_url = \"http://h/v1\"\ndialect = \"{name}\""));
+        let (url, headers, text) = testing::sent(&at, &ask(Format::Text));
+        assert_eq!(url, "http://h/v1/chat/completions", "{name}");
+        let key = if name == "azure" { &headers["api-key"] } else { &headers["authorization"] };
+        let expected =
+            if name == "azure" { testing::KEY.to_owned() } else { format!("Bearer {}", testing::KEY) };
+        assert_eq!((key.to_str().unwrap(), key.is_sensitive()), (expected.as_str(), true), "{name}");
+        for field in ["max_tokens", "max_completion_tokens"] {
+            assert_eq!(text.get(field).is_some(), field == limit, "{name}: {field}");
+        }
+        for field in ["seed", "random_seed"] {
+            assert_eq!(text.get(field).is_some(), field == seed, "{name}: {field}");
+        }
+        assert_eq!((text["stream"] == true, text.get("stream_options").is_some()), (true, options), "{name}");
+        let formats =
+            [(testing::schema(&strict), modes.0), (testing::schema(&open), modes.1), (Format::Json, modes.2)];
+        for (format, mode) in formats {
+            let (_, _, body) = testing::sent(&at, &ask(format));
+            let kind = body.pointer("/response_format/type").and_then(Value::as_str).unwrap_or_default();
+            assert_eq!(kind, mode, "{name}: {body}");
+            assert_eq!(body["stream"], mode.is_empty() || json_streams, "{name}");
+            assert!(body["stream"] == true || body.get("stream_options").is_none(), "{name}");
+            let told = body["messages"][0]["content"].as_str().unwrap().contains("JSON value");
+            let promised = kind == "json_schema" && body["response_format"]["json_schema"]["strict"] == true;
+            assert_eq!(told, !promised, "{name}: what the mode does not promise is told");
+        }
+    }
+}
+
+#[test]
+fn azure_has_its_deployment_and_version_in_the_address() {
+    let version = "api_version = \"2024-10-21\"";
+    let host = "https://n.openai.azure.com";
+    for (base, version, url) in [
+        (host.to_owned(), version, "/openai/deployments/m/chat/completions?api-version=2024-10-21"),
+        (format!("{host}/openai/"), version, "/openai/deployments/m/chat/completions?api-version=2024-10-21"),
+        (
+            format!("{host}/openai/deployments/d"),
+            version,
+            "/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        ),
+        (
+            format!("{host}/openai/deployments/d/chat/completions?api-version=1"),
+            version,
+            "/openai/deployments/d/chat/completions?api-version=1",
+        ),
+        (format!("{host}/openai/v1"), "", "/openai/v1/chat/completions"),
+    ] {
+        let at = openai_at(&format!("base_url = \"{base}\"\n{version}"));
+        let (sent, headers, _) = testing::sent(&at, &ask(Format::Text));
+        assert_eq!(sent, format!("{host}{url}"));
+        assert!(headers.contains_key("api-key"));
     }
 }

@@ -65,6 +65,7 @@ impl Setup {
             limits: self.limits.clone(),
             determinism: Determinism { seed: u64::from(number), start_unix_ms: 0 },
             gateway: self.gateway.clone(),
+            journal: None,
             staging: Staging::new(&self.sites, folder.clone(), folder, Limits::default().site()),
             log: Arc::new(RunLog::new(&self.limits, watch::Sender::new(RunProgress::default()))),
             deadline: deadline_of(&self.limits),

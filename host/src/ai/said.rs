@@ -1,41 +1,55 @@
-//! The meaning of an error, by what the provider says first and by the status otherwise.
+//! The meaning of an error, by what the provider says first and by the status otherwise. One reading for all providers: their
+//! envelopes and words overlap, and a proxy may speak like any of them.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::error::{AiErrorKind, HttpDetail};
-use super::super::provider::{Failure, HttpReply};
-use super::super::retry_after;
+use super::error::{AiErrorKind, HttpDetail};
+use super::provider::{Failure, HttpHead, HttpReply};
+use super::retry_after;
 
 /// What an error body says, whatever its envelope.
 #[derive(Debug, Default)]
-struct Said {
-    message: String,
+pub(super) struct Said {
+    pub(super) message: String,
     /// `type`, `code` and inner codes, in lower case.
-    words: Vec<String>,
+    pub(super) words: Vec<String>,
     /// A numeric code, as OpenRouter and llama.cpp send it.
-    number: Option<u16>,
+    pub(super) number: Option<u16>,
+    /// The wait it asks for in a field of its own.
+    pub(super) delay: Option<Duration>,
 }
 
 /// The failure of an answer with an error status.
 pub(super) fn failure(http: &HttpReply) -> Failure {
-    let said = match serde_json::from_slice::<Value>(&http.body) {
+    classified(&http.head, http.head.status, &read(&http.body))
+}
+
+/// What an error body says, JSON or not.
+pub(super) fn read(body: &[u8]) -> Said {
+    match serde_json::from_slice::<Value>(body) {
         Ok(value) => said(&value),
-        Err(_) => Said { message: plain(&http.body), ..Said::default() },
-    };
-    classified(http, http.status, &said)
+        Err(_) => Said { message: plain(body), ..Said::default() },
+    }
 }
 
 /// The failure of an error inside an answer that calls itself a success.
-pub(super) fn in_success(http: &HttpReply, error: &Value) -> Failure {
+pub(super) fn in_success(head: &HttpHead, error: &Value) -> Failure {
     let said = said(error);
-    let status = said.number.filter(|number| (400..=599).contains(number)).unwrap_or(http.status);
-    classified(http, status, &said)
+    let status = said.number.filter(|number| (400..=599).contains(number)).unwrap_or(head.status);
+    classified(head, status, &said)
 }
 
-fn classified(http: &HttpReply, status: u16, said: &Said) -> Failure {
-    let kind = kind(status, said);
-    let delay = retry_after::delay(&http.headers, &said.message, http.received);
-    let should_retry = http.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
+/// The failure that a status and these words mean. It has no excerpt: whoever read the body adds it.
+pub(super) fn classified(head: &HttpHead, status: u16, said: &Said) -> Failure {
+    of_kind(head, kind(status, said), said)
+}
+
+/// The failure of an error of this kind.
+pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, said: &Said) -> Failure {
+    let delay = said.delay.or_else(|| retry_after::delay(&head.headers, &said.message, head.received));
+    let should_retry = head.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     let retryable = match should_retry.map(str::trim) {
         Some("true") => true,
         Some("false") => false,
@@ -45,10 +59,11 @@ fn classified(http: &HttpReply, status: u16, said: &Said) -> Failure {
     };
     let retry_after_ms = delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
     Failure { retryable, ..Failure::new(kind, &said.message) }
-        .with_http(HttpDetail { retry_after_ms, ..http.detail() })
+        .with_http(HttpDetail { retry_after_ms, ..head.seen() })
 }
 
-fn kind(status: u16, said: &Said) -> AiErrorKind {
+/// What a status and these words mean.
+pub(super) fn kind(status: u16, said: &Said) -> AiErrorKind {
     by_words(said).or_else(|| by_message(status, said)).unwrap_or_else(|| by_status(status))
 }
 
@@ -73,6 +88,8 @@ fn by_words(said: &Said) -> Option<AiErrorKind> {
                 AiErrorKind::Overloaded
             }
             "timeout_error" => AiErrorKind::Timeout,
+            // Groq checks JSON mode itself.
+            "json_validate_failed" => AiErrorKind::Malformed,
             _ => return None,
         })
     })
@@ -119,7 +136,7 @@ fn by_status(status: u16) -> AiErrorKind {
 
 /// Reads an error out of any envelope: `{"error": {...}}`, `{"error": "text"}`, the error itself, a list of one of these,
 /// `{"detail": ...}`.
-fn said(value: &Value) -> Said {
+pub(super) fn said(value: &Value) -> Said {
     match value {
         Value::Array(items) => items.first().map(said).unwrap_or_default(),
         Value::String(text) => Said { message: text.trim().to_owned(), ..Said::default() },
@@ -159,7 +176,7 @@ fn of_object(error: &Value) -> Said {
     // OpenRouter hides what the provider behind it said.
     let raw = error.pointer("/metadata/raw").and_then(Value::as_str).filter(|raw| !raw.is_empty());
     let message = raw.map_or_else(|| message.trim().to_owned(), |raw| format!("{} ({raw})", message.trim()));
-    Said { message, words, number }
+    Said { message, words, number, delay: None }
 }
 
 /// The text of a body that is no JSON.
@@ -170,7 +187,7 @@ fn plain(body: &[u8]) -> String {
 }
 
 /// An HTML page for people: its title when it has one.
-pub(super) fn html(text: &str) -> String {
+fn html(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let title = lower.find("<title").and_then(|at| {
         let start = at + lower[at..].find('>')? + 1;
@@ -180,5 +197,24 @@ pub(super) fn html(text: &str) -> String {
     match title.filter(|title| !title.is_empty()) {
         Some(title) => format!("an HTML page ({})", title.chars().take(100).collect::<String>()),
         None => "an HTML page".to_owned(),
+    }
+}
+
+/// What the body of a success is that is not the JSON it should be.
+pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    if text.starts_with('<') {
+        return format!("it answered with {} instead of JSON", html(text));
+    }
+    if text.starts_with("data:") || text.starts_with("event:") {
+        return "it answered with a stream that nobody asked for".to_owned();
+    }
+    match error.classify() {
+        serde_json::error::Category::Eof => {
+            format!("its answer is JSON that ends early, after {} bytes", body.len())
+        }
+        serde_json::error::Category::Data => format!("its answer is JSON of another shape: {error}"),
+        _ => format!("its answer is not JSON: {error}"),
     }
 }

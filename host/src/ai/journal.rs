@@ -1,0 +1,191 @@
+//! Replies that were paid for, kept so that a retry or a replay of the order does not pay again.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::budget::Usd;
+use super::completion::{FinishReason, Usage};
+use super::request::{Format, Request};
+use crate::message;
+use crate::message::Message;
+
+/// Which call of a run this is, as the run sees it: the same question, asked for the n-th time. Does not depend on the order in which
+/// calls that are made at once happen to begin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct JournalKey {
+    /// SHA-256 of the request.
+    pub request: String,
+    /// How often the run asked the very same before.
+    pub occurrence: u32,
+}
+
+/// One reply, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Its question.
+    #[serde(flatten)]
+    pub key: JournalKey,
+    /// What the call was for.
+    pub purpose: String,
+    /// The checked reply.
+    pub content: String,
+    /// Why the model stopped.
+    pub finish_reason: FinishReason,
+    /// Tokens.
+    pub usage: Usage,
+    /// What it cost, all attempts together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Usd>,
+    /// Who answered.
+    pub provider: String,
+    /// What answered.
+    pub model: String,
+    /// What the model wrote, where the JSON stood inside other text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_reply: Option<String>,
+}
+
+/// Where replies are kept.
+#[async_trait]
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// The reply of an earlier attempt, when there is one.
+    async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry>;
+
+    /// Keeps a reply. Has it for sure when it returns.
+    async fn store(&self, entry: &JournalEntry) -> Result<(), Message>;
+}
+
+/// The journal as one run uses it: counts how often each question was asked.
+#[derive(Debug)]
+pub struct RunJournal {
+    journal: Arc<dyn Journal>,
+    asked: Mutex<HashMap<String, u32>>,
+}
+
+impl RunJournal {
+    /// For a run that begins now.
+    pub fn new(journal: Arc<dyn Journal>) -> Self {
+        RunJournal { journal, asked: Mutex::default() }
+    }
+
+    /// The key of a call that begins now.
+    pub(super) fn key(&self, request: &Request) -> JournalKey {
+        let request = digest(request);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = asked.entry(request.clone()).or_default();
+        let occurrence = std::mem::replace(next, *next + 1);
+        JournalKey { request, occurrence }
+    }
+
+    pub(super) async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
+        self.journal.lookup(key).await
+    }
+
+    pub(super) async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
+        self.journal.store(entry).await
+    }
+}
+
+/// Everything that a reply depends on. Each part is told with its length, so that no two requests read the same.
+fn digest(request: &Request) -> String {
+    let schema = match &request.format {
+        Format::JsonSchema(schema) => Some(schema.value().to_string()),
+        Format::Text | Format::Json => None,
+    };
+    let format = match &request.format {
+        Format::Text => "text",
+        Format::Json => "json",
+        Format::JsonSchema(_) => "json-schema",
+    };
+    let canonical = serde_json::json!([
+        request.purpose,
+        request.messages,
+        format,
+        schema,
+        request.max_output_tokens,
+        request.temperature,
+        request.seed,
+        request.stop,
+    ]);
+    crate::plugin::hex(&Sha256::digest(canonical.to_string()))
+}
+
+/// A file with one JSON object a line. A half line at its end, from a process that died, is passed over.
+#[derive(Debug)]
+pub struct FileJournal {
+    path: PathBuf,
+    entries: Mutex<HashMap<JournalKey, JournalEntry>>,
+    file: Arc<Mutex<Option<fs::File>>>,
+}
+
+impl FileJournal {
+    /// A journal that writes `path`, made with the first reply, and knows the replies of `earlier` too. Blocks on file I/O.
+    ///
+    /// # Errors
+    /// When a file that is there cannot be read.
+    pub fn open(path: PathBuf, earlier: Option<&Path>) -> Result<Self, Message> {
+        let mut entries = HashMap::new();
+        for file in earlier.into_iter().chain([path.as_path()]) {
+            let bytes = match fs::read(file) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(message!("the journal {} cannot be read: {error}", file.display()));
+                }
+            };
+            for line in bytes.split(|byte| *byte == b'\n') {
+                if let Ok(entry) = serde_json::from_slice::<JournalEntry>(line) {
+                    entries.insert(entry.key.clone(), entry);
+                }
+            }
+        }
+        Ok(FileJournal { path, entries: Mutex::new(entries), file: Arc::default() })
+    }
+}
+
+#[async_trait]
+impl Journal for FileJournal {
+    async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
+        let shown = self.path.display().to_string();
+        let failed = |error: String| message!("the journal {shown} cannot be written: {error}");
+        let mut line = serde_json::to_vec(entry).map_err(|error| failed(error.to_string()))?;
+        line.push(b'\n');
+        let (path, file) = (self.path.clone(), self.file.clone());
+        let written = tokio::task::spawn_blocking(move || append(&path, &file, &line)).await;
+        written.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.insert(entry.key.clone(), entry.clone());
+        Ok(())
+    }
+}
+
+fn append(path: &Path, file: &Mutex<Option<fs::File>>, line: &[u8]) -> std::io::Result<()> {
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    if file.is_none() {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut opened = fs::OpenOptions::new().create(true).append(true).open(path)?;
+        // Parts the half line of a process that died from what follows.
+        if opened.metadata()?.len() > 0 {
+            opened.write_all(b"\n")?;
+        }
+        *file = Some(opened);
+    }
+    match file.as_mut() {
+        Some(file) => file.write_all(line),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,122 @@
+//! Streams whose parts are JSON, in server-sent events or line by line: everything about them but what the parts mean.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::error::AiErrorKind;
+use super::provider::{Failure, HttpHead, HttpReply, StreamDecoder, StreamEvent};
+use super::said;
+use super::stream::{Lines, Overlong, Sse};
+
+/// What a kind makes of the parts of one stream.
+pub(super) trait Parts: Send {
+    /// Takes the next part; its framing is gone, its data not blank.
+    fn part(&mut self, head: &HttpHead, data: &[u8], found: &mut Vec<StreamEvent>) -> Result<(), Failure>;
+
+    /// Whether the final marker has come.
+    fn is_done(&self) -> bool;
+
+    /// The stream has ended: what has been read of the answer, and whether its final marker was there.
+    fn end(self: Box<Self>) -> (Answer, bool);
+}
+
+/// How a stream marks where one part ends and the next begins.
+pub(super) enum Framing {
+    Events(Sse),
+    Lines(Lines),
+}
+
+/// The decoder of one stream.
+pub(super) struct PartDecoder {
+    head: HttpHead,
+    framing: Framing,
+    parts: Box<dyn Parts>,
+}
+
+impl PartDecoder {
+    /// For server-sent events.
+    pub(super) fn events(head: &HttpHead, parts: impl Parts + 'static) -> Box<dyn StreamDecoder> {
+        let framing = Framing::Events(Sse::default());
+        Box::new(PartDecoder { head: head.clone(), framing, parts: Box::new(parts) })
+    }
+
+    /// For one JSON value a line.
+    pub(super) fn lines(head: &HttpHead, parts: impl Parts + 'static) -> Box<dyn StreamDecoder> {
+        let framing = Framing::Lines(Lines::default());
+        Box::new(PartDecoder { head: head.clone(), framing, parts: Box::new(parts) })
+    }
+
+    fn take(&mut self, data: &[u8], found: &mut Vec<StreamEvent>) -> Result<(), Failure> {
+        let data = data.trim_ascii();
+        if data.is_empty() { Ok(()) } else { self.parts.part(&self.head, data, found) }
+    }
+}
+
+impl StreamDecoder for PartDecoder {
+    fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, Failure> {
+        let parts: Result<Vec<Vec<u8>>, Overlong> = match &mut self.framing {
+            Framing::Events(sse) => {
+                sse.push(bytes).map(|events| events.into_iter().map(|event| event.data).collect())
+            }
+            Framing::Lines(lines) => lines.push(bytes),
+        };
+        let parts = parts.map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
+        let mut found = Vec::new();
+        for part in parts {
+            self.take(&part, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn is_done(&self) -> bool {
+        self.parts.is_done()
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Answer, Failure> {
+        let rest = match &mut self.framing {
+            Framing::Events(sse) => sse.rest().map(|event| event.data),
+            Framing::Lines(lines) => lines.rest(),
+        };
+        // A whole part that lacks only its end counts; half of one is where the stream broke.
+        let whole = |data: &Vec<u8>| data == b"[DONE]" || serde_json::from_slice::<Value>(data).is_ok();
+        if let Some(data) = rest.filter(whole) {
+            self.take(&data, &mut Vec::new())?;
+        }
+        match self.parts.end() {
+            (answer, true) => Ok(answer),
+            (answer, false) => Err(Failure::unfinished(&answer)),
+        }
+    }
+}
+
+/// One part of a stream, read as JSON. Unknown fields are passed over.
+pub(super) fn read<T: DeserializeOwned>(head: &HttpHead, data: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(data)
+        .map_err(|error| head.not_protocol(format!("is not the protocol's JSON: {error}"), data))
+}
+
+/// Whether a part is an object with this field.
+pub(super) fn has(data: &[u8], field: &str) -> bool {
+    serde_json::from_slice::<Value>(data)
+        .is_ok_and(|value| value.get(field).is_some_and(|value| !value.is_null()))
+}
+
+/// A whole body, read as JSON.
+pub(super) fn whole<T: DeserializeOwned>(http: &HttpReply) -> Result<T, Failure> {
+    serde_json::from_slice(&http.body)
+        .map_err(|error| Failure::new(AiErrorKind::Protocol, said::not_json(&http.body, &error)))
+}
+
+/// A body or part that is JSON of something else.
+pub(super) fn without(field: &str) -> Failure {
+    Failure::new(AiErrorKind::Protocol, format!("its answer is JSON without `{field}`"))
+}
+
+/// More text of the reply.
+pub(super) fn add_text(answer: &mut Answer, text: String, found: &mut Vec<StreamEvent>) {
+    if !text.is_empty() {
+        answer.content.push_str(&text);
+        found.push(StreamEvent::Text(text));
+    }
+}
