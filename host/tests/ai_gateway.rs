@@ -411,7 +411,7 @@ async fn e5_a_reply_that_is_refused_is_asked_for_once_more_with_the_reason() {
     };
     let rules = |second: &str| {
         format!(
-            "[[rule]]\ncontains = [\"cannot be used\", \"title\", \"is a required property\", '{{\"a\": 1}}']\nanswer = {{ json_text = '{second}' }}\n\
+            "[[rule]]\ncontains = [\"cannot be used\", \"title\", \"`title` is missing\", '{{\"a\": 1}}']\nanswer = {{ json_text = '{second}' }}\n\
              [[rule]]\nanswer = {{ json_text = '{{\"a\": 1}}' }}"
         )
     };
