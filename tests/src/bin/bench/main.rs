@@ -2,9 +2,13 @@
 
 #![allow(clippy::print_stdout, reason = "the result")]
 
+mod gateway;
+mod model;
 mod overhead;
 mod setup;
 mod waiting;
+
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +34,25 @@ enum Bench {
         #[arg(long, default_value_t = 2_000)]
         waiting: u32,
     },
+    /// CPU and time that the gateway adds to an AI call, beside the same request by bare reqwest; then many calls at once.
+    Gateway {
+        /// Calls in each of the rounds; 0 leaves this part out.
+        #[arg(long, default_value_t = 2_000)]
+        calls: u32,
+        /// Rounds of each side, in turns.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+        /// Calls in flight at once in the second part; 0 leaves it out.
+        #[arg(long, default_value_t = 5_000)]
+        in_flight: u32,
+    },
+    /// The model server of the other benchmarks.
+    #[command(hide = true)]
+    ServeModel {
+        /// How long each answer takes.
+        #[arg(long)]
+        delay_ms: u64,
+    },
 }
 
 #[tokio::main]
@@ -42,6 +65,8 @@ async fn main() -> anyhow::Result<()> {
                 waiting::measure(waiting).await?;
             }
         }
+        Bench::Gateway { calls, rounds, in_flight } => gateway::measure(calls, rounds, in_flight).await?,
+        Bench::ServeModel { delay_ms } => model::serve(Duration::from_millis(delay_ms)).await?,
     }
     Ok(())
 }

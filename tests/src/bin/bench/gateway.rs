@@ -1,0 +1,150 @@
+//! What the gateway costs: each call beside the same request by bare reqwest, and many calls in flight at once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{anyhow, ensure};
+use serde_json::json;
+use sitewright::ai::{AiConfig, CallContext, CallId, ChatMessage, Format, Gateway, Purpose, Request, Role};
+use sitewright::failure::render;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::model::{Model, more_files};
+use crate::setup::{Clocks, median, memory};
+
+/// The target of design.md: processor time that the gateway adds to a call.
+const TARGET_US: f64 = 100.0;
+
+/// How long each answer takes in the second part.
+const ANSWER: Duration = Duration::from_secs(2);
+
+const PROMPT_BYTES: usize = 4_000;
+
+pub(crate) async fn measure(calls: u32, rounds: u32, in_flight: u32) -> anyhow::Result<()> {
+    more_files()?;
+    let client = sitewright::http::client()?;
+    if calls > 0 {
+        added(&client, calls, rounds).await?;
+    }
+    if in_flight > 0 {
+        at_once(&client, in_flight).await?;
+    }
+    Ok(())
+}
+
+/// One call after the other, in turns.
+async fn added(client: &reqwest::Client, calls: u32, rounds: u32) -> anyhow::Result<()> {
+    let model = Model::start(Duration::ZERO).await?;
+    let gateway = gateway(client, &model)?;
+    bare(client, &model, calls / 10 + 1).await?;
+    ours(&gateway, calls / 10 + 1).await?;
+    let mut measured: [Vec<(Duration, Duration)>; 2] = [Vec::new(), Vec::new()];
+    for _ in 0..rounds {
+        let clocks = Clocks::start();
+        bare(client, &model, calls).await?;
+        measured[0].push(clocks.read());
+        let clocks = Clocks::start();
+        ours(&gateway, calls).await?;
+        measured[1].push(clocks.read());
+    }
+    println!(
+        "one call after the other, {calls} calls a round, {rounds} rounds of each in turns, median per call:\n"
+    );
+    println!("  {:<22} {:>12} {:>12}", "", "CPU", "latency");
+    let mut values = [(0.0, 0.0); 2];
+    for (side, (name, rounds)) in ["bare reqwest", "through the gateway"].iter().zip(&measured).enumerate() {
+        let per_call = |pick: fn(&(Duration, Duration)) -> Duration| {
+            median(rounds.iter().map(|round| pick(round).as_secs_f64() * 1e6 / f64::from(calls)).collect())
+        };
+        values[side] = (per_call(|round| round.1), per_call(|round| round.0));
+        println!("  {name:<22} {:>9.1} µs {:>9.1} µs", values[side].0, values[side].1);
+    }
+    let (cpu, wall) = (values[1].0 - values[0].0, values[1].1 - values[0].1);
+    println!("  {:<22} {cpu:>9.1} µs {wall:>9.1} µs", "added");
+    println!(
+        "\n  CPU added per call {cpu:.0} µs (target <= {TARGET_US:.0} µs): {}\n",
+        if cpu <= TARGET_US { "held" } else { "MISSED" }
+    );
+    Ok(())
+}
+
+async fn at_once(client: &reqwest::Client, calls: u32) -> anyhow::Result<()> {
+    let model = Model::start(ANSWER).await?;
+    let gateway = std::sync::Arc::new(gateway(client, &model)?);
+    let before = memory("VmRSS")?;
+    let clocks = Clocks::start();
+    let mut running = JoinSet::new();
+    for _ in 0..calls {
+        let gateway = gateway.clone();
+        running.spawn(async move { call(&gateway).await });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
+    let (wall, cpu) = clocks.read();
+    let peak = memory("VmHWM")?;
+    println!("{calls} calls of {} s in flight at once:\n", ANSWER.as_secs());
+    println!("  wall          {:>10.2} s", wall.as_secs_f64());
+    println!("  CPU per call  {:>10.1} µs", cpu.as_secs_f64() * 1e6 / f64::from(calls));
+    println!("  peak memory   {:>10}", render::bytes(peak));
+    println!("  per call      {:>10}", render::bytes(peak.saturating_sub(before) / u64::from(calls)));
+    Ok(())
+}
+
+fn gateway(client: &reqwest::Client, model: &Model) -> anyhow::Result<Gateway> {
+    let config: AiConfig = serde_json::from_value(json!({
+        "providers": { "bench": { "kind": "openai", "base_url": model.base_url() } },
+        "routes": { "default": { "try": [{ "provider": "bench", "model": "bench" }] } },
+    }))?;
+    Ok(Gateway::new(&config, Path::new("."), client.clone(), &|_| None)?)
+}
+
+async fn ours(gateway: &Gateway, calls: u32) -> anyhow::Result<()> {
+    for _ in 0..calls {
+        call(gateway).await?;
+    }
+    Ok(())
+}
+
+async fn call(gateway: &Gateway) -> anyhow::Result<()> {
+    let request = Request {
+        purpose: Purpose::new("bench").map_err(|error| anyhow!("{error}"))?,
+        messages: vec![ChatMessage { role: Role::User, content: "x".repeat(PROMPT_BYTES) }],
+        format: Format::Text,
+        max_output_tokens: None,
+        temperature: None,
+        seed: None,
+        stop: Vec::new(),
+    };
+    let deadline = Instant::now() + Duration::from_secs(600);
+    let done = gateway
+        .complete(CallContext::new(CallId::nth(1), deadline), request)
+        .await
+        .map_err(|error| anyhow!("{}", error.message))?;
+    ensure!(done.completion.usage.output_tokens == Some(120), "the answer was read wrongly");
+    Ok(())
+}
+
+/// The same request and nothing else: sent, and its answer read to the end.
+async fn bare(client: &reqwest::Client, model: &Model, calls: u32) -> anyhow::Result<()> {
+    let url = format!("{}/chat/completions", model.base_url());
+    for _ in 0..calls {
+        let body = json!({
+            "model": "bench",
+            "messages": [{ "role": "user", "content": "x".repeat(PROMPT_BYTES) }],
+            "stream": true,
+            "stream_options": { "include_usage": true },
+        });
+        let answer = client
+            .post(&url)
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream")
+            .body(body.to_string())
+            .send()
+            .await?;
+        ensure!(answer.status() == 200, "{}", answer.status());
+        ensure!(answer.bytes().await?.ends_with(b"[DONE]\n\n"), "the answer is not whole");
+    }
+    Ok(())
+}
