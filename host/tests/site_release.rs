@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use site_support::{dir, good_site, info, options, path, publish_marked, staged, staging, verified};
 use sitewright::site::{
-    MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SitesRoot, VerifyError, list_releases,
-    publish, publish_async, read_current,
+    MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SitesRoot, VerifyError, activate,
+    discard, list_releases, place, publish, publish_async, read_current,
 };
 
 fn root() -> (tempfile::TempDir, SitesRoot) {
@@ -267,4 +267,37 @@ async fn the_async_way_is_the_same_way() {
     let site = run.seal_async().await.unwrap().verify_async(options()).await.unwrap();
     let release = publish_async(site, info(None), 5).await.unwrap();
     assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release);
+}
+
+#[test]
+fn d1_a_placed_release_is_seen_only_after_it_is_activated_and_as_often_as_it_is() {
+    let (_temp, root) = root();
+    let files = good_site();
+    let good = publish(verified(&root, "7", "a1", &files), info(None), 5).unwrap().manifest.id;
+    let placed = place(verified(&root, "7", "a2", &files), info(None)).unwrap();
+    assert!(placed.path.join("index.html").is_file());
+    assert_eq!(ids(&root, "7"), [(placed.manifest.id, false), (good, true)]);
+
+    let before = snapshot(root.path());
+    let nobody = ReleaseId("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap());
+    let refused = activate(&root, &dir("7"), nobody, 5).unwrap_err().to_string();
+    assert!(refused.contains(&nobody.to_string()), "{refused}");
+    assert_eq!(snapshot(root.path()), before, "what is not there changes nothing");
+
+    for _ in 0..2 {
+        activate(&root, &dir("7"), placed.manifest.id, 1).unwrap();
+        assert_eq!(ids(&root, "7"), [(placed.manifest.id, true)], "the current one and no other is kept");
+    }
+}
+
+#[test]
+fn d1_a_release_that_does_not_count_goes_and_the_current_one_never() {
+    let (_temp, root) = root();
+    let files = good_site();
+    let good = publish(verified(&root, "7", "a1", &files), info(None), 5).unwrap().manifest.id;
+    let late = place(verified(&root, "7", "a2", &files), info(None)).unwrap().manifest.id;
+    for id in [late, late, good] {
+        discard(&root, &dir("7"), id).unwrap();
+        assert_eq!(ids(&root, "7"), [(good, true)]);
+    }
 }

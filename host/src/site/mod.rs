@@ -31,8 +31,8 @@ pub use limits::{LimitHit, SiteLimit, SiteLimits, SiteUsage, Used};
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo, ReleaseTemplate};
 pub use path::{MANIFEST_FILE, PathError, SitePath};
 pub use release::{
-    DEFAULT_KEEP, ListedRelease, PublishError, ReadError, Release, list_releases, publish, publish_async,
-    read_current,
+    DEFAULT_KEEP, ListedRelease, PublishError, ReadError, Release, activate, discard, list_releases, place,
+    place_async, publish, publish_async, read_current,
 };
 pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};

@@ -121,8 +121,72 @@ pub enum ReadError {
 /// The current release and the others are what they were; except that a disk that fails in the very last sync leaves the
 /// new release visible without a promise that it is still there after a power cut.
 pub fn publish(site: VerifiedSite, info: ReleaseInfo, keep: usize) -> Result<Release, PublishError> {
+    let (place, release, existing) = adopted(site, info)?;
+    place.make_current(release.manifest.id)?;
+    for old in existing.iter().rev().skip(keep.saturating_sub(1)) {
+        place.expire(*old);
+    }
+    Ok(release)
+}
+
+/// Steps 1 and 2 only: the site is a release, whole and on the disk, and nobody sees it until [`activate`]. For hosts that
+/// decide elsewhere which release is the current one. Blocking.
+///
+/// # Errors
+/// As [`publish`]; nothing is left but what the next sweep removes.
+pub fn place(site: VerifiedSite, info: ReleaseInfo) -> Result<Release, PublishError> {
+    let (place, release, _) = adopted(site, info)?;
+    place.settle()?;
+    Ok(release)
+}
+
+/// Steps 3 and 4: visitors see the release `id` of the order from now on, and the newest `keep` of its releases stay. Does nothing
+/// when it is current already, so it can be repeated until it is known to have happened. Blocking.
+///
+/// # Errors
+/// When the order has no such release, or the file system refuses; `current` is then what it was.
+pub fn activate(root: &SitesRoot, order: &OrderDir, id: ReleaseId, keep: usize) -> Result<(), ReadError> {
+    let place = Place::open(root, order)?;
+    let existing =
+        release_ids(&place.releases).map_err(StorageError::on("read the folder", &place.releases_path))?;
+    if !existing.contains(&id) {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        return Err(StorageError::on("find", place.releases_path.join(id.to_string()))(missing).into());
+    }
+    if current_id(&place.order, &place.order_path)? != Some(id) {
+        place.settle()?;
+        place.switch(id)?;
+        sync_folder(&place.order)
+            .map_err(StorageError::on("write the switch of `current` to the disk in", &place.order_path))?;
+    }
+    for old in existing.iter().rev().filter(|old| **old != id).skip(keep.saturating_sub(1)) {
+        place.expire(*old);
+    }
+    Ok(())
+}
+
+/// Removes a release that no one sees: one whose attempt turned out not to count. Does nothing when it is not there or is the
+/// current one. Blocking.
+///
+/// # Errors
+/// When the order's folders cannot be read.
+pub fn discard(root: &SitesRoot, order: &OrderDir, id: ReleaseId) -> Result<(), ReadError> {
+    let place = Place::open(root, order)?;
+    let existing =
+        release_ids(&place.releases).map_err(StorageError::on("read the folder", &place.releases_path))?;
+    if existing.contains(&id) && current_id(&place.order, &place.order_path)? != Some(id) {
+        place.expire(id);
+    }
+    Ok(())
+}
+
+/// Steps 1 and the rename of 2; with the releases there were before.
+fn adopted(
+    site: VerifiedSite,
+    info: ReleaseInfo,
+) -> Result<(Place, Release, BTreeSet<ReleaseId>), PublishError> {
     let staged = site.into_staged();
-    let place = Place::open(&staged.area)?;
+    let place = Place::open(&staged.area.root, &staged.area.order)?;
     let existing =
         release_ids(&place.releases).map_err(StorageError::on("read the folder", &place.releases_path))?;
     let id = choose_id(info.id, &existing, &staged.area.order)?;
@@ -131,11 +195,7 @@ pub fn publish(site: VerifiedSite, info: ReleaseInfo, keep: usize) -> Result<Rel
         serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
     sync_site(&staged.area.folder()?.dir, &manifest, &json, &staged.area.path())?;
     let path = place.adopt(&staged.area, id)?;
-    place.make_current(id)?;
-    for old in existing.iter().rev().skip(keep.saturating_sub(1)) {
-        place.expire(*old);
-    }
-    Ok(Release { path, manifest })
+    Ok((place, Release { path, manifest }, existing))
 }
 
 /// The folders of one order, open and locked for one publication.
@@ -150,10 +210,10 @@ struct Place {
 }
 
 impl Place {
-    fn open(area: &Area) -> Result<Self, StorageError> {
-        let order_path = area.root.order_path(&area.order);
+    fn open(root: &SitesRoot, order: &OrderDir) -> Result<Self, StorageError> {
+        let order_path = root.order_path(order);
         let releases_path = order_path.join(RELEASES);
-        let order = area.root.ensure_order(&area.order)?;
+        let order = root.ensure_order(order)?;
         let lock = handle_of(&order)
             .and_then(|handle| handle.lock().map(|()| handle))
             .map_err(StorageError::on("lock the folder", &order_path))?;
@@ -179,10 +239,7 @@ impl Place {
     /// The end of step 2, and step 3. A release that cannot become current is removed: it must not be taken for a site that
     /// was once good.
     fn make_current(&self, id: ReleaseId) -> Result<(), StorageError> {
-        let switched = sync_folder(&self.releases)
-            .and_then(|()| sync_folder(&self.staging))
-            .map_err(StorageError::on("write to the disk", &self.releases_path))
-            .and_then(|()| self.switch(id));
+        let switched = self.settle().and_then(|()| self.switch(id));
         if let Err(error) = switched {
             if let Err(error) = remove_links(&self.order) {
                 tracing::warn!(%error, release = %id, "a link that was never `current` stays until the next publication");
@@ -193,6 +250,13 @@ impl Place {
         // The switch has happened: from here on the release is the current one, whatever else goes wrong.
         sync_folder(&self.order)
             .map_err(StorageError::on("write the switch of `current` to the disk in", &self.order_path))
+    }
+
+    /// The end of step 2: the move into `releases` is on the disk.
+    fn settle(&self) -> Result<(), StorageError> {
+        sync_folder(&self.releases)
+            .and_then(|()| sync_folder(&self.staging))
+            .map_err(StorageError::on("write to the disk", &self.releases_path))
     }
 
     /// Step 3. The link is relative, so the sites folder may be moved or mounted elsewhere.
@@ -250,6 +314,14 @@ pub async fn publish_async(
     keep: usize,
 ) -> Result<Release, PublishError> {
     blocking(site.path(), move || publish(site, info, keep)).await
+}
+
+/// As [`place`], on the blocking pool. Dropping the future does not stop it.
+///
+/// # Errors
+/// As [`place`].
+pub async fn place_async(site: VerifiedSite, info: ReleaseInfo) -> Result<Release, PublishError> {
+    blocking(site.path(), move || place(site, info)).await
 }
 
 /// The order's current release, or nothing when it has none. Blocking.
