@@ -16,6 +16,32 @@ pub struct Catalogue {
     loader: Loader,
     /// Held for look-ups only, never while a template is loaded.
     loaded: Arc<Mutex<HashMap<PathBuf, Slot>>>,
+    /// What [`refresh`](Catalogue::refresh) found good, by the file's name: these are served without a look at the disk.
+    serving: Arc<Mutex<HashMap<String, Arc<Template>>>>,
+}
+
+/// What [`Catalogue::refresh`] found different.
+pub enum Change {
+    /// A new template.
+    Added(Arc<Template>),
+    /// A template whose file has changed. Runs that have the old one keep it.
+    Replaced {
+        /// The one until now.
+        old: Arc<Template>,
+        /// The one from now on.
+        new: Arc<Template>,
+    },
+    /// A file that is no good. The template that was served under its name, when there was one, stays.
+    Refused {
+        /// The file's name without `.wasm`.
+        name: String,
+        /// What is wrong with it.
+        error: TemplateError,
+        /// What is served under this name nevertheless.
+        kept: Option<Arc<Template>>,
+    },
+    /// A template whose file has gone.
+    Removed(Arc<Template>),
 }
 
 /// One file's template, loaded by the first who wants it; the others wait for that.
@@ -86,7 +112,7 @@ fn names(known: &[String]) -> String {
 impl Catalogue {
     /// The templates in `folder`. Nothing is read yet.
     pub fn new(folder: PathBuf, loader: Loader) -> Self {
-        Catalogue { folder, loader, loaded: Arc::default() }
+        Catalogue { folder, loader, loaded: Arc::default(), serving: Arc::default() }
     }
 
     /// The folder.
@@ -102,6 +128,10 @@ impl Catalogue {
         let path = if Path::new(name).extension().is_some_and(|extension| extension == "wasm") {
             PathBuf::from(name)
         } else {
+            let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+            if let Some(template) = serving {
+                return Ok(template);
+            }
             let files = self.files().await?;
             match files.iter().find(|file| file.file_stem().is_some_and(|stem| stem == name)) {
                 Some(path) => path.clone(),
@@ -138,6 +168,50 @@ impl Catalogue {
         };
         let load = || async { self.loader.load(path).await.map(Arc::new) };
         slot.template.get_or_try_init(load).await.cloned()
+    }
+
+    /// Loads what is new or changed in the folder and serves it from now on, without looking at the disk for each order as a catalogue
+    /// that was never refreshed does. A file that is no good changes nothing but what is told of it.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; what was served stays.
+    pub async fn refresh(&self) -> Result<Vec<Change>, CatalogueError> {
+        let mut found = HashMap::new();
+        let mut changes = Vec::new();
+        let served =
+            |name: &str| self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        for path in self.files().await? {
+            let Some(name) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else {
+                continue;
+            };
+            let before = served(&name);
+            let template = match (self.loaded(&path).await, before) {
+                (Ok(new), None) => {
+                    changes.push(Change::Added(new.clone()));
+                    new
+                }
+                (Ok(new), Some(old)) => {
+                    // The same bytes written again are no change.
+                    if new.digest() != old.digest() {
+                        changes.push(Change::Replaced { old, new: new.clone() });
+                    }
+                    new
+                }
+                (Err(error), kept) => {
+                    changes.push(Change::Refused { name: name.clone(), error, kept: kept.clone() });
+                    let Some(kept) = kept else { continue };
+                    kept
+                }
+            };
+            found.insert(name, template);
+        }
+        let before = {
+            let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *serving, found.clone())
+        };
+        let gone = before.into_iter().filter(|(name, _)| !found.contains_key(name));
+        changes.extend(gone.map(|(_, template)| Change::Removed(template)));
+        Ok(changes)
     }
 
     /// Every template of the folder in the order of the file names, each loaded or with the reason why not.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use sitewright::plugin::{Cache, Catalogue, Engine, Limits, Loader};
+use sitewright::plugin::{Cache, Catalogue, Change, Engine, Limits, Loader};
 use sitewright_tests::{compile_cache, guest};
 use tempfile::TempDir;
 
@@ -132,4 +132,68 @@ async fn a_template_is_loaded_once_until_its_file_changes() {
     assert_eq!(first.manifest.name, "minimal", "a run that has begun keeps its template");
     fs::remove_file(&file).unwrap();
     assert!(catalogue.load("changing").await.is_err(), "a template that was taken away is gone");
+}
+
+/// What a refresh told, in the order of names.
+async fn refreshed(catalogue: &Catalogue) -> Vec<(&'static str, String)> {
+    let mut told: Vec<_> = catalogue
+        .refresh()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|change| match change {
+            Change::Added(new) => ("added", new.manifest.name.clone()),
+            Change::Replaced { old, new } => {
+                assert_ne!(old.digest(), new.digest());
+                ("replaced", new.manifest.name.clone())
+            }
+            Change::Refused { name, kept, .. } => match kept {
+                Some(kept) => ("refused, kept", kept.manifest.name.clone()),
+                None => ("refused", name),
+            },
+            Change::Removed(old) => ("removed", old.manifest.name.clone()),
+        })
+        .collect();
+    told.sort();
+    told
+}
+
+#[tokio::test]
+async fn a_refresh_serves_what_is_good_and_keeps_what_was_good() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    // As an operator should: the file appears whole.
+    let put = |from: &Path, name: &str| {
+        fs::copy(from, file("new")).unwrap();
+        fs::rename(file("new"), file(name)).unwrap();
+    };
+    let catalogue = Catalogue::new(folder.path().to_owned(), loader());
+    put(&guest("guest-minimal"), "one.wasm");
+    put(&guest("guest-faulty"), "two.wasm");
+    let (minimal, faulty) = ("minimal".to_owned(), "faulty".to_owned());
+    assert_eq!(refreshed(&catalogue).await, [("added", faulty.clone()), ("added", minimal.clone())]);
+    assert!(refreshed(&catalogue).await.is_empty());
+    let first = catalogue.load("one").await.unwrap();
+
+    put(&guest("guest-minimal"), "one.wasm");
+    assert!(refreshed(&catalogue).await.is_empty(), "the same bytes are no change");
+
+    fs::write(file("new"), b"half a template").unwrap();
+    fs::rename(file("new"), file("one.wasm")).unwrap();
+    fs::write(file("three.wasm"), b"no template").unwrap();
+    assert_eq!(
+        refreshed(&catalogue).await,
+        [("refused", "three".to_owned()), ("refused, kept", minimal.clone())]
+    );
+    assert_eq!(catalogue.load("one").await.unwrap().digest(), first.digest());
+
+    fs::remove_file(file("three.wasm")).unwrap();
+    put(&guest("guest-faulty"), "one.wasm");
+    assert_eq!(refreshed(&catalogue).await, [("replaced", faulty.clone())]);
+    assert_eq!(first.manifest.name, minimal, "who has the old one keeps it");
+    assert_eq!(catalogue.load("one").await.unwrap().manifest.name, faulty);
+
+    fs::remove_file(file("one.wasm")).unwrap();
+    assert_eq!(refreshed(&catalogue).await, [("removed", faulty)]);
+    assert!(catalogue.load("one").await.is_err());
 }
