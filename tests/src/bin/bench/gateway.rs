@@ -1,6 +1,7 @@
 //! What the gateway costs: each call beside the same request by bare reqwest, and many calls in flight at once.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
@@ -19,13 +20,16 @@ const TARGET_US: f64 = 100.0;
 /// How long each answer takes in the second part.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// Calls in flight at a time in the second measurement of the first part.
+const WIDTH: u32 = 50;
+
 const PROMPT_BYTES: usize = 4_000;
 
 pub(crate) async fn measure(calls: u32, rounds: u32, in_flight: u32) -> anyhow::Result<()> {
     more_files()?;
     let client = sitewright::http::client()?;
-    if calls > 0 {
-        added(&client, calls, rounds).await?;
+    for width in [1, WIDTH].into_iter().filter(|_| calls > 0) {
+        added(&client, calls, rounds, width).await?;
     }
     if in_flight > 0 {
         at_once(&client, in_flight).await?;
@@ -33,23 +37,32 @@ pub(crate) async fn measure(calls: u32, rounds: u32, in_flight: u32) -> anyhow::
     Ok(())
 }
 
-/// One call after the other, in turns.
-async fn added(client: &reqwest::Client, calls: u32, rounds: u32) -> anyhow::Result<()> {
-    let model = Model::start(Duration::ZERO).await?;
-    let gateway = gateway(client, &model)?;
-    bare(client, &model, calls / 10 + 1).await?;
-    ours(&gateway, calls / 10 + 1).await?;
+/// Both sides in turns, with so many calls in flight at a time.
+async fn added(client: &reqwest::Client, calls: u32, rounds: u32, width: u32) -> anyhow::Result<()> {
+    let model = Arc::new(Model::start(Duration::ZERO).await?);
+    let gateway = Arc::new(gateway(client, &model)?);
+    let client = client.clone();
+    let bare = move || {
+        let (client, model) = (client.clone(), model.clone());
+        async move { bare(&client, &model).await }
+    };
+    let ours = move || {
+        let gateway = gateway.clone();
+        async move { ours(&gateway).await }
+    };
+    each(calls / 10 + width, width, bare.clone()).await?;
+    each(calls / 10 + width, width, ours.clone()).await?;
     let mut measured: [Vec<(Duration, Duration)>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
         let clocks = Clocks::start();
-        bare(client, &model, calls).await?;
+        each(calls, width, bare.clone()).await?;
         measured[0].push(clocks.read());
         let clocks = Clocks::start();
-        ours(&gateway, calls).await?;
+        each(calls, width, ours.clone()).await?;
         measured[1].push(clocks.read());
     }
     println!(
-        "one call after the other, {calls} calls a round, {rounds} rounds of each in turns, median per call:\n"
+        "{width} in flight at a time, {calls} calls a round, {rounds} rounds of each in turns, median per call:\n"
     );
     println!("  {:<22} {:>12} {:>12}", "", "CPU", "latency");
     let mut values = [(0.0, 0.0); 2];
@@ -57,27 +70,47 @@ async fn added(client: &reqwest::Client, calls: u32, rounds: u32) -> anyhow::Res
         let per_call = |pick: fn(&(Duration, Duration)) -> Duration| {
             median(rounds.iter().map(|round| pick(round).as_secs_f64() * 1e6 / f64::from(calls)).collect())
         };
-        values[side] = (per_call(|round| round.1), per_call(|round| round.0));
+        // Latency: the wall time is shared by those in flight.
+        values[side] = (per_call(|round| round.1), per_call(|round| round.0) * f64::from(width));
         println!("  {name:<22} {:>9.1} µs {:>9.1} µs", values[side].0, values[side].1);
     }
     let (cpu, wall) = (values[1].0 - values[0].0, values[1].1 - values[0].1);
     println!("  {:<22} {cpu:>9.1} µs {wall:>9.1} µs", "added");
-    println!(
-        "\n  CPU added per call {cpu:.0} µs (target <= {TARGET_US:.0} µs): {}\n",
-        if cpu <= TARGET_US { "held" } else { "MISSED" }
-    );
+    let held = if cpu <= TARGET_US { "held" } else { "MISSED" };
+    println!("\n  CPU added per call {cpu:.0} µs (target <= {TARGET_US:.0} µs): {held}\n");
+    Ok(())
+}
+
+/// Makes `calls` calls, `width` of them at a time.
+async fn each<F>(calls: u32, width: u32, call: impl Fn() -> F + Clone + Send + 'static) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>> + Send,
+{
+    let mut running = JoinSet::new();
+    for _ in 0..width {
+        let call = call.clone();
+        running.spawn(async move {
+            for _ in 0..calls / width {
+                call().await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
     Ok(())
 }
 
 async fn at_once(client: &reqwest::Client, calls: u32) -> anyhow::Result<()> {
     let model = Model::start(ANSWER).await?;
-    let gateway = std::sync::Arc::new(gateway(client, &model)?);
+    let gateway = Arc::new(gateway(client, &model)?);
     let before = memory("VmRSS")?;
     let clocks = Clocks::start();
     let mut running = JoinSet::new();
     for _ in 0..calls {
         let gateway = gateway.clone();
-        running.spawn(async move { call(&gateway).await });
+        running.spawn(async move { ours(&gateway).await });
     }
     while let Some(ended) = running.join_next().await {
         ended??;
@@ -100,14 +133,7 @@ fn gateway(client: &reqwest::Client, model: &Model) -> anyhow::Result<Gateway> {
     Ok(Gateway::new(&config, Path::new("."), client.clone(), &|_| None)?)
 }
 
-async fn ours(gateway: &Gateway, calls: u32) -> anyhow::Result<()> {
-    for _ in 0..calls {
-        call(gateway).await?;
-    }
-    Ok(())
-}
-
-async fn call(gateway: &Gateway) -> anyhow::Result<()> {
+async fn ours(gateway: &Gateway) -> anyhow::Result<()> {
     let request = Request {
         purpose: Purpose::new("bench").map_err(|error| anyhow!("{error}"))?,
         messages: vec![ChatMessage { role: Role::User, content: "x".repeat(PROMPT_BYTES) }],
@@ -127,24 +153,21 @@ async fn call(gateway: &Gateway) -> anyhow::Result<()> {
 }
 
 /// The same request and nothing else: sent, and its answer read to the end.
-async fn bare(client: &reqwest::Client, model: &Model, calls: u32) -> anyhow::Result<()> {
-    let url = format!("{}/chat/completions", model.base_url());
-    for _ in 0..calls {
-        let body = json!({
-            "model": "bench",
-            "messages": [{ "role": "user", "content": "x".repeat(PROMPT_BYTES) }],
-            "stream": true,
-            "stream_options": { "include_usage": true },
-        });
-        let answer = client
-            .post(&url)
-            .header("content-type", "application/json")
-            .header("accept", "text/event-stream")
-            .body(body.to_string())
-            .send()
-            .await?;
-        ensure!(answer.status() == 200, "{}", answer.status());
-        ensure!(answer.bytes().await?.ends_with(b"[DONE]\n\n"), "the answer is not whole");
-    }
+async fn bare(client: &reqwest::Client, model: &Model) -> anyhow::Result<()> {
+    let body = json!({
+        "model": "bench",
+        "messages": [{ "role": "user", "content": "x".repeat(PROMPT_BYTES) }],
+        "stream": true,
+        "stream_options": { "include_usage": true },
+    });
+    let answer = client
+        .post(format!("{}/chat/completions", model.base_url()))
+        .header("content-type", "application/json")
+        .header("accept", "text/event-stream")
+        .body(body.to_string())
+        .send()
+        .await?;
+    ensure!(answer.status() == 200, "{}", answer.status());
+    ensure!(answer.bytes().await?.ends_with(b"[DONE]\n\n"), "the answer is not whole");
     Ok(())
 }
