@@ -402,7 +402,11 @@ impl<'a> Tries<'a> {
             }
         };
         let kept_from_trying = self.text.has_begun() && another_may_help(last.failure.kind);
-        let why = if kept_from_trying { "; not tried again: the template has the beginning of this reply" } else { "" };
+        let why = if kept_from_trying {
+            "; not tried again: the template has the beginning of this reply"
+        } else {
+            ""
+        };
         let message = Message::new(format!("{message}{why}")).unwrap_or(message);
         let retryable = last.failure.retryable || self.failures.iter().any(|failed| failed.failure.retryable);
         let mut causes = last.failure.causes;

@@ -26,7 +26,9 @@ use crate::plugin::bindings::ai_types;
 /// A place for one more call. Refused calls take one too: what a guest holds of them lies in the host's memory.
 pub(super) fn place(state: &GuestState) -> wasmtime::Result<OwnedSemaphorePermit> {
     state.ai_streams.clone().try_acquire_owned().map_err(|_| {
-        wasmtime::Error::msg(format!("the template holds {MAX_AI_STREAMS} AI streams and asked for another one"))
+        wasmtime::Error::msg(format!(
+            "the template holds {MAX_AI_STREAMS} AI streams and asked for another one"
+        ))
     })
 }
 
