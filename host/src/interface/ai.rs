@@ -137,6 +137,11 @@ impl Call {
         context.gateway.stream(call, request, text).await
     }
 
+    /// Whether the run's deadline has passed.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.context.as_ref().is_some_and(|context| context.deadline <= Instant::now())
+    }
+
     /// Enters how the call ended, and what the guest is told.
     pub(super) fn end(self, outcome: Result<Completed, AiError>) -> Told {
         let Call { log, entry, began, purpose, .. } = self;

@@ -3,6 +3,7 @@
 //! The call is a task of its own, so that its time limits pass at their time whatever the guest does. The guest holds the ends of a
 //! stream and of a future; when it has dropped both, or when its store goes, the task ends and the request to the provider with it.
 
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +47,10 @@ pub(super) fn start(
         let ended = ended.clone();
         async move {
             let outcome = call.answer(request, &mut text).await;
+            if outcome.is_err() && call.is_out_of_time() {
+                // The run's time is up as well: it ends now, with this call in flight.
+                return pending().await;
+            }
             if ended.swap(true, Ordering::AcqRel) {
                 return;
             }
