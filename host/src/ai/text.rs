@@ -86,6 +86,7 @@ impl TextSink {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
 mod tests {
     use futures::FutureExt as _;
 

@@ -143,6 +143,7 @@ impl Call {
     }
 
     /// Enters how the call ended, and what the guest is told.
+    #[allow(clippy::result_large_err, reason = "the contract's error, as the bindings take it")]
     pub(super) fn end(self, outcome: Result<Completed, AiError>) -> Told {
         let Call { log, entry, began, purpose, .. } = self;
         match outcome {

@@ -115,7 +115,7 @@ pub(crate) async fn at_once(site: &Site, count: u32) -> Result<()> {
         }
     });
     for (number, text) in try_join_all(calls).await?.into_iter().enumerate() {
-        site.write(&format!("{number}.txt"), text)?;
+        site.write(format!("{number}.txt"), text)?;
     }
     Ok(())
 }
