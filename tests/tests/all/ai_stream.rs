@@ -54,6 +54,21 @@ impl Stage {
             Outcome::Released(_) => panic!("{fault} was released"),
         }
     }
+
+    /// Raises the flag once the template has named this stage.
+    async fn failed_after(&self, fault: &str, stage: &str, flag: &Flag) -> Box<FailureRecord> {
+        let (progress, mut watcher) = watch::channel(RunProgress::default());
+        let order = faulty(fault, Value::Null);
+        let run = inside::watched(&self.host, &order, AttemptId::new(), progress);
+        let watch = async {
+            watcher.wait_for(|progress| progress.stage == stage).await.unwrap();
+            flag.raise();
+        };
+        match tokio::join!(run, watch).0 {
+            Outcome::Failed { record, .. } => record,
+            Outcome::Released(_) => panic!("{fault} was released"),
+        }
+    }
 }
 
 fn file(released: &Released, name: &str) -> String {
@@ -240,21 +255,18 @@ async fn a_stream_that_nobody_reads_holds_the_provider_back_instead_of_filling_m
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_its_unread_text_holds_back_is_told_at_the_calls_limit() {
-    let gone = Flag::default();
-    let (raise, wait) = (gone.clone(), gone);
+    let told = Flag::default();
+    let wait = told.clone();
     let server = StreamServer::start(move |asked, feed| {
         if asked.says("another") {
-            assert!(wait.wait(), "the connection is still open");
-            // The SDK knows of this call alone, and must not take what follows for a wait without end.
-            std::thread::sleep(Duration::from_millis(500));
+            // The SDK knows of this call alone, and must not take the wait for the outcome for one without end.
+            assert!(wait.wait(), "the outcome is not told");
             return feed.reply(&["short"]);
         }
-        let closed = pour(feed);
-        raise.raise();
-        closed
+        pour(feed)
     });
-    let record =
-        Stage::new(&server.config("call_ms = 1500")).failed("stream-unread-outcome", Value::Null).await;
+    let stage = Stage::new(&server.config("call_ms = 1500"));
+    let record = stage.failed_after("stream-unread-outcome", "outcome", &told).await;
     assert_eq!(record.kind.as_str(), "ai", "{}", record.message);
     let ai = record.ai.as_ref().unwrap();
     assert_eq!(ai.kind, AiErrorKind::Cancelled);
@@ -370,13 +382,16 @@ async fn a_stream_that_breaks_after_its_first_chunk_fails_and_is_not_begun_again
         ),
     ];
     for (name, end, kind) in rows {
+        let seen = Flag::default();
+        let wait = seen.clone();
         let server = StreamServer::start(move |_, feed| {
             feed.text("a beginning")?;
-            // By itself, so that it has been passed on before the end is read.
-            std::thread::sleep(Duration::from_millis(200));
+            // What comes with its end is not passed on.
+            assert!(wait.wait(), "the beginning was not seen");
             end(feed)
         });
-        let record = Stage::new(&server.config("idle_ms = 1000")).failed("stream", Value::Null).await;
+        let stage = Stage::new(&server.config("idle_ms = 1000"));
+        let record = stage.failed_after("stream", "chunks", &seen).await;
         let ai = record.ai.as_ref().unwrap_or_else(|| panic!("{name}: {}", record.message));
         assert_eq!(ai.kind, kind, "{name}: {}", ai.message);
         assert_eq!((ai.attempts.len(), server.asked().len()), (1, 1), "{name}: nothing may be mixed");

@@ -73,8 +73,13 @@ pub(crate) async fn unread_outcome() -> Result<()> {
         stop: Vec::new(),
     };
     let (text, outcome) = host::complete_stream(&request);
+    let outcome = async {
+        let outcome = outcome.await;
+        progress("outcome", 0, 0);
+        outcome
+    };
     // The SDK must know that a call is in flight, or it takes the wait for one that never ends.
-    let (outcome, _) = join!(outcome.into_future(), another());
+    let (outcome, _) = join!(outcome, another());
     drop(text);
     match outcome {
         Ok(reply) => log::info(reply.content),
