@@ -99,6 +99,8 @@
 //! - **Order data is written by strangers.** Put it into prompts with [`Ask::data`](ai::Ask::data) or [`ai::data()`], into pages
 //!   with askama's escaping, never with `format!` into HTML.
 //! - **Ask at once what does not depend on each other**: [`join!`], [`try_join!`] or [`join_all`]. The calls run side by side.
+//! - **Read along only where somebody watches**: [`Ask::stream`](ai::Ask::stream) gives the text while the model writes, to tell how
+//!   far it is. What comes is unchecked, and after its first chunk a call is not tried again.
 //! - **Fail early and say why.** `?` keeps all causes and blames the AI calls they come from, so that a retry asks
 //!   only those again. Half a site is worth nothing: the host throws it away.
 //! - **Pass on what [`Site::write`] returns.** A file that was not written is missing on the site.

@@ -77,6 +77,64 @@ fn c1_calls_that_do_not_depend_on_each_other_are_in_flight_at_once() {
     assert_eq!(Harness::scripted(SCRIPT).run::<Pages>(sample_order()).most_calls_at_once, 3);
 }
 
+/// Reads two calls along, side by side, and drops a third one.
+struct Along;
+
+impl Template for Along {
+    fn manifest() -> Manifest {
+        Manifest::new("along", "1.0.0", "Two texts.").purpose("copywriting", "the texts").locale("pt-BR")
+    }
+
+    async fn generate(_order: Order, site: Site) -> Result<()> {
+        let mut dropped = ai::ask("copywriting").user("dropped").stream();
+        dropped.next().await;
+        drop(dropped);
+        let texts = (0..2).map(|page| async move {
+            let mut call = ai::ask("copywriting").user(format!("page {page}")).stream();
+            let mut chunks = Vec::new();
+            while let Some(chunk) = call.next().await {
+                assert!(!chunk.is_empty());
+                chunks.push(chunk);
+            }
+            assert_eq!(call.next().await, None, "what has ended stays so");
+            Ok::<_, Error>((chunks, call.finish().await?.content))
+        });
+        for (page, (chunks, content)) in try_join_all(texts).await?.into_iter().enumerate() {
+            assert_eq!(chunks.concat(), content);
+            site.write(format!("{page}.txt"), chunks.join("|"))?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_streamed_reply_comes_in_the_same_chunks_each_time() {
+    let rules = "[[rule]]\nanswer = { text = \"Fresh bread é since 1990\" }";
+    for _ in 0..2 {
+        let run = Harness::scripted(rules).run::<Along>(sample_order());
+        run.result.as_ref().unwrap();
+        for page in ["0.txt", "1.txt"] {
+            assert_eq!(run.text(page), "Fresh b|read é| since |1990", "{page}");
+        }
+        assert_eq!((run.ai_calls.len(), run.most_calls_at_once), (3, 2));
+    }
+}
+
+#[test]
+fn a_streamed_call_that_fails_tells_so_in_the_end() {
+    let rules = "[[rule]]\nanswer = { fault = { status = 401, body = \"no\" } }";
+    let run = Harness::scripted(rules).run::<Along>(sample_order());
+    let error = run.result.unwrap_err();
+    assert_eq!((error.code(), error.ai_calls().len()), ("ai-auth", 1), "{error:?}");
+
+    let mut call = std::pin::pin!(ai::ask("copywriting").user("x").stream().finish());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut context) else {
+        panic!("somebody answered")
+    };
+    assert_eq!(error.kind, AiErrorKind::NoRoute);
+}
+
 #[test]
 fn the_same_harness_begins_each_run_anew() {
     let harness = Harness::scripted("[[rule]]\ntimes = 3\nanswer = { text = \"x\" }");

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Completion, DATA_RULE, Error, Format, Message, Request, Role, data, data::OPENING, schema_of};
+use super::{
+    Completion, DATA_RULE, Error, Format, Message, Request, Role, Streamed, data, data::OPENING, schema_of,
+};
 use crate::backend;
 
 /// Begins a call for a purpose, one of those in the template's [`Manifest`](crate::Manifest).
@@ -44,9 +46,10 @@ pub fn ask(purpose: impl Into<String>) -> Ask {
     }
 }
 
-/// One call in the making; see [`ask`]. Nothing is sent before `text`, `json` or another of the last group is awaited.
+/// One call in the making; see [`ask`]. Nothing is sent before `text`, `json` or another of the last group is awaited, or
+/// `stream` is called.
 #[derive(Debug, Clone, PartialEq)]
-#[must_use = "a call is sent when `text()`, `json()`, `reply()`, `json_value()` or `send()` is awaited"]
+#[must_use = "a call is sent when `text()`, `json()`, `reply()`, `json_value()` or `send()` is awaited, or by `stream()`"]
 pub struct Ask {
     request: Request,
 }
@@ -166,6 +169,44 @@ impl Ask {
     /// The call failed; see [`ErrorKind`](super::ErrorKind).
     pub async fn send(self) -> Result<Completion, Error> {
         backend::complete(self.into_request()).await
+    }
+
+    /// Sends the call as it is, at once, to read the text while the model writes.
+    ///
+    /// ```
+    /// use sitewright_sdk::prelude::*;
+    ///
+    /// struct Story;
+    ///
+    /// impl Template for Story {
+    ///     fn manifest() -> Manifest {
+    ///         Manifest::new("story", "0.1.0", "One long page.").purpose("copywriting", "the story").locale("pt-BR")
+    ///     }
+    ///
+    ///     async fn generate(_order: Order, site: Site) -> Result<()> {
+    ///         let mut story = ai::ask("copywriting").user("Tell the story of this business.").stream();
+    ///         let mut lines = 0;
+    ///         while let Some(chunk) = story.next().await {
+    ///             lines += chunk.matches('\n').count() as u32;
+    ///             progress("story", lines, 0);
+    ///         }
+    ///         // What came so far may have been cut: only this reply is whole.
+    ///         let story = story.finish().await?;
+    ///         site.write("index.html", story.content)?;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let run = testing::Harness::scripted(r#"
+    ///     [[rule]]
+    ///     answer = { text = "It began\nwith bread." }
+    /// "#).run::<Story>(testing::sample_order());
+    /// assert_eq!(run.text("index.html"), "It began\nwith bread.");
+    /// assert_eq!(run.progress.last().unwrap().done, 1);
+    /// ```
+    pub fn stream(self) -> Streamed {
+        let (chunks, outcome) = backend::stream(self.into_request());
+        Streamed::new(chunks, outcome)
     }
 
     /// The call as the host gets it: as it was built, and with [`DATA_RULE`] among the instructions when it carries data.

@@ -14,16 +14,24 @@
 //! # let _ = (home, about);
 //! # Ok(()) }
 //! ```
+//!
+//! A template that wants to tell how far a long text has come reads along with [`Ask::stream`]. The text is the model's as it
+//! comes, unchecked: only what [`Streamed::finish`] gives is a reply. Nothing is mixed: after the first chunk the host does not
+//! retry or ask another model, so a call that is streamed fails sooner than one that is not. Where nobody sees the text come,
+//! [`Ask::text`] and [`Ask::json`] are better.
 
 mod ask;
 mod data;
 mod error;
 mod schema;
+mod stream;
 
 pub use ask::{Ask, Reply, ask};
 pub use data::{DATA_RULE, data};
 pub use error::{Error, ErrorKind, HttpDetail};
 pub use schema::schema_of;
+pub use stream::Streamed;
+pub(crate) use stream::{Chunks, Outcome};
 
 use serde_json::Value;
 

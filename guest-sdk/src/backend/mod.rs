@@ -6,6 +6,6 @@ mod native;
 pub(crate) mod wasm;
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use native::{Backend, complete, during, log, progress, report, write};
+pub(crate) use native::{Backend, complete, during, log, progress, report, stream, write};
 #[cfg(target_family = "wasm")]
-pub(crate) use wasm::{complete, log, progress, report, write};
+pub(crate) use wasm::{complete, log, progress, report, stream, write};

@@ -4,13 +4,14 @@ use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
 
 use crate::{
     Diagnostic, Level,
-    ai::{Completion, Error, ErrorKind, Request},
+    ai::{Chunks, Completion, Error, ErrorKind, Outcome, Request},
     site::{WriteError, WriteErrorKind},
 };
 
 /// What answers a template natively.
 pub(crate) trait Backend {
     fn complete(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Completion, Error>>>>;
+    fn stream(&self, request: Request) -> (Chunks, Outcome);
     fn report(&self, diagnostic: Diagnostic);
     fn log(&self, level: Level, message: &str);
     fn progress(&self, stage: &str, done: u32, total: u32);
@@ -43,6 +44,16 @@ pub(crate) async fn complete(request: Request) -> Result<Completion, Error> {
     match current() {
         Some(backend) => backend.complete(request).await,
         None => Err(Error::local(ErrorKind::NoRoute, NOBODY.to_owned(), String::new())),
+    }
+}
+
+pub(crate) fn stream(request: Request) -> (Chunks, Outcome) {
+    match current() {
+        Some(backend) => backend.stream(request),
+        None => {
+            let error = Error::local(ErrorKind::NoRoute, NOBODY.to_owned(), String::new());
+            (Box::pin(futures::stream::empty()), Box::pin(async { Err(error) }))
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::cell::Cell;
 
 use crate::{
     Diagnostic, Level, Severity,
-    ai::{Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Request, Role, Usage},
+    ai::{
+        Chunks, Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Outcome, Request, Role, Usage,
+    },
     guest::{
         attributes,
         bindings::sitewright::template::{ai as host_ai, ai_types as wit, diagnostics, site, types},
@@ -42,6 +44,19 @@ pub(crate) fn is_waiting() -> bool {
 pub(crate) async fn complete(request: Request) -> Result<Completion, Error> {
     let _in_flight = InFlight::begin();
     host_ai::complete(wit_request(request)).await.map(completion).map_err(error)
+}
+
+pub(crate) fn stream(request: Request) -> (Chunks, Outcome) {
+    let (chunks, outcome) = host_ai::complete_stream(&wit_request(request));
+    let chunks = futures::stream::unfold(chunks, |mut chunks| async {
+        let _in_flight = InFlight::begin();
+        chunks.next().await.map(|chunk| (chunk, chunks))
+    });
+    let outcome = async {
+        let _in_flight = InFlight::begin();
+        outcome.await.map(completion).map_err(error)
+    };
+    (Box::pin(chunks), Box::pin(outcome))
 }
 
 pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<(), WriteError> {

@@ -7,13 +7,16 @@ use sitewright_script::Script;
 use super::{Call, Progress, Run, executor, files::Files, scripted};
 use crate::{
     Diagnostic, Level, Result,
-    ai::{Completion, Error, ErrorKind, Request},
+    ai::{Chunks, Completion, Error, ErrorKind, Outcome, Request},
     backend::Backend,
     site::WriteError,
 };
 
 /// AI calls of a run at most: the host's default.
 const CALLS: usize = 64;
+
+/// Bytes of a chunk of a streamed reply; a character is never cut.
+const CHUNK_BYTES: usize = 7;
 
 /// The backend of one run. Borrows never cross an await.
 pub(super) struct Recorder {
@@ -94,6 +97,26 @@ impl Backend for Recorder {
             drop(in_flight);
             reply
         })
+    }
+
+    /// The text comes in chunks of a few bytes, so that a template meets words and lines that are cut.
+    fn stream(&self, request: Request) -> (Chunks, Outcome) {
+        let reply = self.call(request);
+        let in_flight = self.me.upgrade().map(InFlight);
+        let text = reply.as_ref().map_or_else(|_| String::new(), |reply| reply.content.clone());
+        // Both hold the call, as both ends do with the host.
+        let in_flight = Rc::new(in_flight);
+        let chunks = futures::stream::unfold((text, in_flight.clone()), |(mut text, in_flight)| async move {
+            executor::once_later().await;
+            let rest = text.split_off(text.floor_char_boundary(CHUNK_BYTES));
+            (!text.is_empty()).then_some((text, (rest, in_flight)))
+        });
+        let outcome = async move {
+            executor::once_later().await;
+            drop(in_flight);
+            reply
+        };
+        (Box::pin(chunks), Box::pin(outcome))
     }
 
     fn report(&self, diagnostic: Diagnostic) {

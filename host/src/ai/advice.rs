@@ -1,6 +1,6 @@
 //! The message of a failed attempt: what happened, where, and what to do next.
 
-use super::error::AiErrorKind;
+use super::error::{AiErrorKind, Limit};
 use super::provider::{Failure, Provider};
 use crate::message;
 use crate::message::Message;
@@ -104,6 +104,9 @@ fn what_next(place: &Place<'_>, failure: &Failure) -> String {
         }
         AiErrorKind::ContentFiltered => {
             "look at the order's texts and the template's prompt, or name another provider".to_owned()
+        }
+        AiErrorKind::Cancelled if failure.limit == Some(Limit::Call) => {
+            "have the template read its stream to the end, or drop it".to_owned()
         }
         AiErrorKind::Cancelled => "give the order more time, or name a faster model".to_owned(),
         AiErrorKind::BudgetExceeded | AiErrorKind::NoRoute | AiErrorKind::Other => {

@@ -17,7 +17,8 @@ use super::gateway::CallContext;
 use super::json::{self, JsonProblem};
 use super::provider::{self, Failure, Prompt, Provider, Reply};
 use super::request::{Format, Request};
-use super::transport::{Timing, Transport};
+use super::text::TextSink;
+use super::transport::{Live, Transport};
 use crate::message;
 use crate::message::Message;
 
@@ -52,6 +53,7 @@ impl Candidate {
         request: &Request,
         call: &CallContext,
         transport: &Transport,
+        text: &mut TextSink,
     ) -> (Attempt, Result<(Completion, Option<String>), Failed>) {
         let span = tracing::info_span!(
             "ai_attempt",
@@ -69,15 +71,16 @@ impl Candidate {
         );
         let mut attempt = self.begun();
         let begin = Instant::now();
-        let mut timing = Timing::default();
+        text.begin();
+        let mut live = Live::new(text);
         let checked = async {
-            let reply = self.ask(request, call.deadline, transport, &mut timing).await?;
+            let reply = self.ask(request, call.deadline, transport, &mut live).await?;
             checked(reply, &request.format)
         };
         let result = checked.instrument(span.clone()).await;
         attempt.duration_ms = millis(begin.elapsed());
-        attempt.connect_ms = timing.connect.map(millis);
-        attempt.first_byte_ms = timing.first_byte.map(millis);
+        attempt.connect_ms = live.timing.connect.map(millis);
+        attempt.first_byte_ms = live.timing.first_byte.map(millis);
         let result = match result {
             Ok((reply, raw)) => {
                 attempt.usage = reply.usage;
@@ -122,7 +125,7 @@ impl Candidate {
         request: &Request,
         deadline: Instant,
         transport: &Transport,
-        timing: &mut Timing,
+        live: &mut Live<'_>,
     ) -> Result<Reply, Failure> {
         let prompt = Prompt {
             request,
@@ -130,7 +133,7 @@ impl Candidate {
             max_output_tokens: self.max_output_tokens.into_iter().chain(request.max_output_tokens).min(),
             temperature: request.temperature.or(self.temperature).filter(|_| self.send_temperature),
         };
-        self.provider.call(prompt, transport, deadline, timing).await
+        self.provider.call(prompt, transport, deadline, live).await
     }
 
     /// What these tokens cost, when the model has a price and the provider counted.

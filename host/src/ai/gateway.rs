@@ -18,6 +18,7 @@ use super::provider::Provider;
 use super::ready;
 use super::request::{CallId, ChatMessage, Format, Purpose, Request, Role};
 use super::retry::{self, Jitter};
+use super::text::TextSink;
 use super::transport::Transport;
 use crate::message;
 use crate::message::Message;
@@ -117,6 +118,20 @@ impl Gateway {
     /// # Errors
     /// The last candidate's error with every attempt; `no-route`, `invalid-request` and `budget-exceeded` perhaps before any.
     pub async fn complete(&self, call: CallContext, request: Request) -> Result<Completed, AiError> {
+        self.stream(call, request, &mut TextSink::none()).await
+    }
+
+    /// As [`complete`](Self::complete), and passes on the model's text while it comes. Once some has gone out, a call that fails is not
+    /// tried again: nothing may be mixed with it. Hand the reply to [`TextSink::rest`] for what has not gone out yet.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn stream(
+        &self,
+        call: CallContext,
+        request: Request,
+        text: &mut TextSink,
+    ) -> Result<Completed, AiError> {
         let refuse = |kind, message| Err(AiError::before_any_attempt(call.call_id, kind, message));
         if let Err(message) = request.check() {
             return refuse(AiErrorKind::InvalidRequest, message);
@@ -125,13 +140,13 @@ impl Gateway {
             return refuse(AiErrorKind::NoRoute, no_route(&request.purpose));
         };
         let Some(journal) = &call.journal else {
-            return Tries::new(self, &call, route, &request).ask(candidates).await;
+            return Tries::new(self, &call, route, &request, text).ask(candidates).await;
         };
         let key = journal.key(&request);
         if let Some(entry) = journal.lookup(&key).await {
             return Ok(replayed(entry, call.call_id));
         }
-        let done = Tries::new(self, &call, route, &request).ask(candidates).await?;
+        let done = Tries::new(self, &call, route, &request, text).ask(candidates).await?;
         let entry = JournalEntry {
             key,
             purpose: request.purpose.to_string(),
@@ -190,7 +205,10 @@ impl Gateway {
         for candidate in candidates {
             let attempt = match candidate.provider.as_ref() {
                 Provider::Scripted(_) => candidate.not_asked(),
-                Provider::Http(_) => candidate.attempt(name, &request, &call, &self.transport).await.0,
+                Provider::Http(_) => {
+                    let text = &mut TextSink::none();
+                    candidate.attempt(name, &request, &call, &self.transport, text).await.0
+                }
             };
             let usable = matches!(
                 attempt.outcome,
@@ -214,6 +232,7 @@ struct Tries<'a> {
     call: &'a CallContext,
     route: &'a str,
     request: &'a Request,
+    text: &'a mut TextSink,
     attempts: Vec<Attempt>,
     failures: Vec<Failed>,
 }
@@ -231,8 +250,14 @@ enum Next {
 }
 
 impl<'a> Tries<'a> {
-    fn new(gateway: &'a Gateway, call: &'a CallContext, route: &'a str, request: &'a Request) -> Self {
-        Tries { gateway, call, route, request, attempts: Vec::new(), failures: Vec::new() }
+    fn new(
+        gateway: &'a Gateway,
+        call: &'a CallContext,
+        route: &'a str,
+        request: &'a Request,
+        text: &'a mut TextSink,
+    ) -> Self {
+        Tries { gateway, call, route, request, text, attempts: Vec::new(), failures: Vec::new() }
     }
 
     async fn ask(mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
@@ -294,7 +319,7 @@ impl<'a> Tries<'a> {
             }
         };
         let (attempt, result) =
-            candidate.attempt(self.route, request, self.call, &self.gateway.transport).await;
+            candidate.attempt(self.route, request, self.call, &self.gateway.transport, self.text).await;
         let tokens = match attempt.usage {
             Usage { input_tokens: None, output_tokens: None } if result.is_err() => 0,
             Usage { input_tokens, output_tokens } => {
@@ -325,7 +350,7 @@ impl<'a> Tries<'a> {
     /// What follows the last failure.
     fn next(&self, candidate: &Candidate, tries: u32, told: bool, last: bool) -> Next {
         let Some(Failed { failure, .. }) = self.failures.last() else { return Next::Stop };
-        if !another_may_help(failure.kind) {
+        if !another_may_help(failure.kind) || self.text.has_begun() {
             return Next::Stop;
         }
         if let Some(reply) = failure.reply.as_ref().filter(|_| !told) {
@@ -376,6 +401,13 @@ impl<'a> Tries<'a> {
                 message!("every attempt failed; the last: {}; before it {before}", last.message)
             }
         };
+        let kept_from_trying = self.text.has_begun() && another_may_help(last.failure.kind);
+        let why = if kept_from_trying {
+            "; not tried again: the template has the beginning of this reply"
+        } else {
+            ""
+        };
+        let message = Message::new(format!("{message}{why}")).unwrap_or(message);
         let retryable = last.failure.retryable || self.failures.iter().any(|failed| failed.failure.retryable);
         let mut causes = last.failure.causes;
         causes.extend::<Vec<Message>>(earlier(self.failures));

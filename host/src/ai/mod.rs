@@ -2,7 +2,7 @@
 //!
 //! A [`Request`] names a purpose; the operator's [`AiConfig`] says which route serves it and which providers and models the
 //! route tries, in order. [`Gateway::complete`] gives a whole, checked [`Completion`] or an [`AiError`] that says what
-//! happened at every attempt and what to do. This part knows nothing of wasm, orders or queues.
+//! happened at every attempt and what to do; [`Gateway::stream`] passes on the text while it comes as well. This part knows nothing of wasm, orders or queues.
 //!
 //! | room | what it answers |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! | `gateway` | which candidates are tried, in which order |
 //! | `retry`, `gate`, `budget`, `journal` | when again, how many at once, how much in all, and what was paid for already |
 //! | `attempt` | one try: its time, its checks, what is kept of it |
+//! | `text` | the reply's text on its way to a caller who reads along |
 //! | `provider` | the seam between the gateway and the kinds of providers |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
 //! | `stream`, `parts`, `said`, `answer`, `instructions` | what kinds share: framing of streams, their parts, error bodies, is this answer a reply, telling the model its form |
@@ -49,6 +50,7 @@ mod secret;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod text;
 mod transport;
 
 pub use budget::{OrderBudget, Spent, Usd};
@@ -65,3 +67,4 @@ pub use json::{ReplySchema, SchemaError};
 pub use openai::Dialect;
 pub(crate) use redact::Redactor;
 pub use request::{CallId, CallIdError, ChatMessage, Format, Purpose, PurposeError, Request, Role};
+pub use text::TextSink;

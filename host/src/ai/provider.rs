@@ -21,7 +21,7 @@ use super::request::Request;
 use super::scripted::Scripted;
 use super::secret::ApiKey;
 use super::stream::looks_like_sse;
-use super::transport::{Timing, Transport};
+use super::transport::{Live, Transport};
 use crate::message::Message;
 
 /// One kind of provider with one endpoint, key included: what to send, and what its answers mean.
@@ -184,14 +184,14 @@ impl Provider {
         prompt: Prompt<'_>,
         transport: &Transport,
         deadline: tokio::time::Instant,
-        timing: &mut Timing,
+        live: &mut Live<'_>,
     ) -> Result<Reply, Failure> {
         match self {
             Provider::Http(provider) => {
-                let reply = transport.call(provider, &prompt, deadline, timing).await?;
+                let reply = transport.call(provider, &prompt, deadline, live).await?;
                 reply.within(provider.adapter.silent_limit(&prompt))
             }
-            Provider::Scripted(scripted) => scripted.call(prompt, deadline, timing).await,
+            Provider::Scripted(scripted) => scripted.call(prompt, deadline, live).await,
         }
     }
 

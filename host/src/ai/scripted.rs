@@ -18,7 +18,7 @@ use super::error::AiErrorKind;
 use super::openai;
 use super::provider::{Failure, HttpHead, HttpReply, Prompt, Reply};
 use super::request::Format;
-use super::transport::{Clock, Timing};
+use super::transport::{Clock, Live};
 use crate::message;
 use crate::message::Message;
 
@@ -61,11 +61,11 @@ impl Scripted {
         &self,
         prompt: Prompt<'_>,
         deadline: Instant,
-        timing: &mut Timing,
+        live: &mut Live<'_>,
     ) -> Result<Reply, Failure> {
         let clock = Clock::start(self.call_limit, deadline);
         let reply = clock.within(None, self.answer(prompt)).await?;
-        timing.first_byte = Some(clock.elapsed());
+        live.timing.first_byte = Some(clock.elapsed());
         reply
     }
 

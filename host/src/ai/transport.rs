@@ -14,6 +14,7 @@ use super::provider::{
     StreamDecoder, StreamEvent,
 };
 use super::secret::ApiKey;
+use super::text::TextSink;
 use crate::http::{ConnectTimeout, Connecting, causes_with_self, connect_within};
 
 /// Most bytes of an answer's body. No reply that a template could use is longer.
@@ -41,6 +42,21 @@ pub(super) struct Timing {
     pub(super) connect: Option<Duration>,
     /// When the first byte of the body came.
     pub(super) first_byte: Option<Duration>,
+}
+
+/// What an attempt tells while it goes on.
+#[derive(Debug)]
+pub(super) struct Live<'a> {
+    pub(super) timing: Timing,
+    /// Where the reply's text goes.
+    pub(super) text: &'a mut TextSink,
+}
+
+impl<'a> Live<'a> {
+    /// For an attempt that begins now.
+    pub(super) fn new(text: &'a mut TextSink) -> Self {
+        Live { timing: Timing::default(), text }
+    }
 }
 
 /// The two limits that hold for all of an attempt, whatever it waits for.
@@ -142,12 +158,12 @@ impl Transport {
         provider: &HttpProvider,
         prompt: &Prompt<'_>,
         deadline: Instant,
-        timing: &mut Timing,
+        live: &mut Live<'_>,
     ) -> Result<Reply, Failure> {
         let limits = provider.limits;
         let clock = Clock::start(limits.call, deadline);
         let adapter = provider.adapter.as_ref();
-        let mut response = self.send(adapter.build(prompt), &clock, limits, timing).await?;
+        let mut response = self.send(adapter.build(prompt), &clock, limits, &mut live.timing).await?;
         let head = HttpHead {
             status: response.status().as_u16(),
             headers: std::mem::take(response.headers_mut()),
@@ -155,7 +171,7 @@ impl Transport {
         };
         // The beginning of what came, for excerpts; all of it when the body is not a stream.
         let mut read = Vec::new();
-        match receive(response, adapter, &head, &clock, limits, timing, &mut read).await {
+        match receive(response, adapter, &head, &clock, limits, live, &mut read).await {
             Ok(Some(answer)) => answer.judge(&head).map_err(|failure| failure.of_answer(&head, &read)),
             Ok(None) => {
                 let http = HttpReply { head, body: read };
@@ -201,14 +217,14 @@ impl Transport {
     }
 }
 
-/// Reads the body: a stream is decoded as it comes, anything else is left whole in `read` for the caller.
+/// Reads the body: a stream is decoded, and its text passed on, as it comes; anything else is left whole in `read` for the caller.
 async fn receive(
     mut response: reqwest::Response,
     adapter: &dyn Adapter,
     head: &HttpHead,
     clock: &Clock,
     limits: CallLimits,
-    timing: &mut Timing,
+    live: &mut Live<'_>,
     read: &mut Vec<u8>,
 ) -> Result<Option<Answer>, Failure> {
     let mut body = if (200..300).contains(&head.status) { Body::Unknown } else { Body::Whole };
@@ -224,9 +240,9 @@ async fn receive(
         if done {
             ended.get_or_insert(now);
         }
-        let stage = match timing.first_byte {
+        let stage = match live.timing.first_byte {
             None => {
-                let connected = clock.begin + timing.connect.unwrap_or_default();
+                let connected = clock.begin + live.timing.connect.unwrap_or_default();
                 Stage { limit: Limit::FirstByte, most: limits.first_byte, from: connected }
             }
             Some(_) if done => Stage { limit: Limit::Idle, most: LINGER, from: ended.unwrap_or(now) },
@@ -245,7 +261,7 @@ async fn receive(
                 return Err(Failure { detail: what, ..failure(error, "the answer") });
             }
         };
-        timing.first_byte.get_or_insert_with(|| clock.elapsed());
+        live.timing.first_byte.get_or_insert_with(|| clock.elapsed());
         bytes += chunk.len();
         let most = if matches!(body, Body::Stream(_)) { MAX_STREAM_BYTES } else { MAX_BODY_BYTES };
         if bytes > most {
@@ -255,7 +271,7 @@ async fn receive(
             // Only an excerpt of a stream is kept.
             let room = (AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES).saturating_sub(read.len());
             read.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            text += text_of(&decoder.push(&chunk)?);
+            text += pass_on(decoder.push(&chunk)?, live.text, clock).await?;
         } else {
             read.extend_from_slice(&chunk);
         }
@@ -266,7 +282,7 @@ async fn receive(
                 true if blank => Body::Unknown,
                 true => {
                     let mut decoder = adapter.decoder(head);
-                    text += text_of(&decoder.push(read)?);
+                    text += pass_on(decoder.push(read)?, live.text, clock).await?;
                     Body::Stream(decoder)
                 }
             };
@@ -287,9 +303,28 @@ async fn receive(
     }
 }
 
-/// The bytes of text among these events.
-fn text_of(events: &[StreamEvent]) -> usize {
-    events.iter().map(|event| if let StreamEvent::Text(text) = event { text.len() } else { 0 }).sum()
+/// Passes on the text among these events and tells its bytes. The provider's limits other than the call's do not count meanwhile: it is
+/// not the provider that is waited for.
+async fn pass_on(events: Vec<StreamEvent>, text: &mut TextSink, clock: &Clock) -> Result<usize, Failure> {
+    let mut bytes = 0;
+    for event in events {
+        let StreamEvent::Text(more) = event else { continue };
+        bytes += more.len();
+        clock.within(None, text.push(&more)).await.map_err(|failure| match failure.limit {
+            // Says nothing about the provider's health.
+            Some(Limit::Call) => Failure {
+                detail: format!(
+                    "the template did not read its stream: text has waited until the call's limit of {} ms (call_ms)",
+                    clock.call.as_millis()
+                ),
+                kind: AiErrorKind::Cancelled,
+                retryable: false,
+                ..failure
+            },
+            _ => failure,
+        })?;
+    }
+    Ok(bytes)
 }
 
 /// The meaning of an answer that came whole.

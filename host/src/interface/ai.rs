@@ -1,21 +1,27 @@
-//! `ai.complete`: a call to a model through the gateway.
+//! `ai.complete`: a call to a model through the gateway. `ai_stream` is the same call with its text as it comes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use wasmtime::component::{Accessor, HasSelf};
+use tokio::time::Instant;
+use wasmtime::component::{Access, Accessor, FutureReader, HasSelf, StreamReader};
 
+use super::ai_stream;
 use super::diagnostics::cut;
 use super::run_log::{AiCall, RunLog};
 use super::state::{AiContext, GuestState};
 use crate::ai::{
     AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, Purpose,
-    ReplySchema, Request, Role, Usage,
+    ReplySchema, Request, Role, TextSink, Usage,
 };
 use crate::failure::{AiFailure, TrailOutcome, millis};
 use crate::message;
 use crate::message::Message;
 use crate::plugin::bindings::{ai, ai_types};
 use crate::plugin::hex;
+
+/// What a guest is told in the end.
+pub(super) type Told = Result<ai_types::Completion, ai_types::Error>;
 
 impl ai_types::Host for GuestState {}
 
@@ -30,108 +36,161 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
             let state = access.get();
             (state.log.clone(), state.ai.clone())
         });
-        Ok(complete(&log, context, request).await)
+        // Dropping this future drops the request to the provider.
+        let call = Call::begin(&log, context, "ai.complete", &request);
+        let outcome = call.answer(request, &mut TextSink::none()).await;
+        Ok(call.end(outcome))
+    }
+
+    fn complete_stream(
+        mut access: Access<'_, T, Self>,
+        request: ai_types::Request,
+    ) -> wasmtime::Result<(StreamReader<String>, FutureReader<Told>)> {
+        let state = access.get();
+        let place = ai_stream::place(state)?;
+        let call = Call::begin(&state.log, state.ai.clone(), "ai.complete-stream", &request);
+        let (chunks, outcome) = ai_stream::start(call, request, place);
+        Ok((StreamReader::new(&mut access, chunks)?, FutureReader::new(&mut access, outcome)?))
     }
 }
 
 /// Most bytes of one request: room for the largest order document and as much again.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
 
-/// One call, from the guest's request to what the guest is told. Dropping the future drops the request to the provider.
-async fn complete(
-    log: &Arc<RunLog>,
+/// One call that has been entered in the run's log.
+pub(super) struct Call {
+    pub(super) log: Arc<RunLog>,
+    /// What the log calls it.
+    pub(super) entry: (u64, Instant),
     context: Option<AiContext>,
-    request: ai_types::Request,
-) -> Result<ai_types::Completion, ai_types::Error> {
-    let max_calls = context.as_ref().map_or(0, |context| context.max_calls);
-    let counted = log.count_ai_call(max_calls);
-    let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
-    let purpose = cut(&request.purpose, 64);
-    let bytes = bytes(&request);
-    let entry = log.begin("ai.complete", digest(&request, bytes), Some(call_id.to_string()));
-    let began = log.elapsed();
+    began: Duration,
+    call_id: CallId,
+    /// Whether the run may make it.
+    counted: bool,
+    purpose: String,
+    bytes: usize,
+}
 
-    let outcome = match (context, counted) {
-        (None, _) => {
-            Err(refused(call_id, AiErrorKind::NoRoute, message!("`describe` must not make AI calls")))
+impl Call {
+    /// Counts and enters a call that begins now.
+    fn begin(
+        log: &Arc<RunLog>,
+        context: Option<AiContext>,
+        name: &'static str,
+        request: &ai_types::Request,
+    ) -> Self {
+        let counted = log.count_ai_call(context.as_ref().map_or(0, |context| context.max_calls));
+        let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
+        let bytes = bytes(request);
+        let entry = log.begin(name, digest(request, bytes), Some(call_id.to_string()));
+        Call {
+            log: log.clone(),
+            entry,
+            context,
+            began: log.elapsed(),
+            call_id,
+            counted: counted.is_ok(),
+            purpose: cut(&request.purpose, 64).to_owned(),
+            bytes,
         }
-        (Some(_), Err(_)) => Err(refused(
-            call_id,
-            AiErrorKind::BudgetExceeded,
-            message!("the run has made its {max_calls} AI calls; `limits.ai_calls` allows no more"),
-        )),
-        (Some(_), Ok(_)) if bytes > MAX_REQUEST_BYTES => Err(refused(
-            call_id,
-            AiErrorKind::InvalidRequest,
-            message!(
+    }
+
+    /// Asks, unless the run may not.
+    pub(super) async fn answer(
+        &self,
+        request: ai_types::Request,
+        text: &mut TextSink,
+    ) -> Result<Completed, AiError> {
+        let refuse = |kind, message| Err(AiError::before_any_attempt(self.call_id, kind, message));
+        let (purpose, bytes) = (&self.purpose, self.bytes);
+        let Some(context) = &self.context else {
+            return refuse(AiErrorKind::NoRoute, message!("`describe` must not make AI calls"));
+        };
+        if !self.counted {
+            let max_calls = context.max_calls;
+            let message =
+                message!("the run has made its {max_calls} AI calls; `limits.ai_calls` allows no more");
+            return refuse(AiErrorKind::BudgetExceeded, message);
+        }
+        if bytes > MAX_REQUEST_BYTES {
+            let message = message!(
                 "the request has {bytes} bytes; at most {MAX_REQUEST_BYTES} are allowed: say less, or ask in several calls"
-            ),
-        )),
-        (Some(context), Ok(_)) if !context.purposes.contains(&request.purpose) => Err(refused(
-            call_id,
-            AiErrorKind::InvalidRequest,
-            message!(
-                "the purpose {purpose:?} is not declared in the template's manifest; add it to `ai-purposes`"
-            ),
-        )),
-        (Some(context), Ok(_)) => match into_request(request).await {
-            Ok(request) => {
-                let call = CallContext {
-                    call_id,
-                    deadline: context.deadline,
-                    budget: Some(context.budget),
-                    journal: context.journal,
-                };
-                context.gateway.complete(call, request).await
-            }
-            Err(message) => Err(refused(call_id, AiErrorKind::InvalidRequest, message)),
-        },
-    };
-
-    match outcome {
-        Ok(done) => {
-            log.end(entry, TrailOutcome::Ok);
-            let cost_usd = done.cost_usd();
-            let Completed { completion, attempts, replayed, raw_reply: _ } = done;
-            log.ai_answered(AiCall {
-                call_id: completion.call_id.to_string(),
-                purpose,
-                provider: completion.provider.clone(),
-                model: completion.model.clone(),
-                usage: completion.usage,
-                duration_ms: millis(log.elapsed().saturating_sub(began)),
-                cost_usd,
-                replayed,
-                attempts,
-            });
-            Ok(ai_types::Completion {
-                content: completion.content,
-                finish_reason: match completion.finish_reason {
-                    FinishReason::Stop => ai_types::FinishReason::Stop,
-                    FinishReason::Other => ai_types::FinishReason::Other,
-                },
-                usage: usage(completion.usage),
-                provider: completion.provider,
-                model: completion.model,
-                call_id: completion.call_id.to_string(),
-            })
-        }
-        Err(error) => {
-            log.end(
-                entry,
-                TrailOutcome::Error(format!("{}: {}", error.kind, cut(error.message.as_str(), 300))),
             );
-            let told = told(&error);
-            log.ai_failed(AiFailure {
-                kind: error.kind,
-                message: error.message,
-                call_id: error.call_id.to_string(),
-                purpose,
-                attempts: error.attempts,
-                causes: error.causes,
-                retryable: error.retryable,
-            });
-            Err(told)
+            return refuse(AiErrorKind::InvalidRequest, message);
+        }
+        if !context.purposes.contains(&request.purpose) {
+            let message = message!(
+                "the purpose {purpose:?} is not declared in the template's manifest; add it to `ai-purposes`"
+            );
+            return refuse(AiErrorKind::InvalidRequest, message);
+        }
+        let request = match into_request(request).await {
+            Ok(request) => request,
+            Err(message) => return refuse(AiErrorKind::InvalidRequest, message),
+        };
+        let call = CallContext {
+            call_id: self.call_id,
+            deadline: context.deadline,
+            budget: Some(context.budget.clone()),
+            journal: context.journal.clone(),
+        };
+        context.gateway.stream(call, request, text).await
+    }
+
+    /// Whether the run's deadline has passed.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.context.as_ref().is_some_and(|context| context.deadline <= Instant::now())
+    }
+
+    /// Enters how the call ended, and what the guest is told.
+    #[allow(clippy::result_large_err, reason = "the contract's error, as the bindings take it")]
+    pub(super) fn end(self, outcome: Result<Completed, AiError>) -> Told {
+        let Call { log, entry, began, purpose, .. } = self;
+        match outcome {
+            Ok(done) => {
+                log.end(entry, TrailOutcome::Ok);
+                let cost_usd = done.cost_usd();
+                let Completed { completion, attempts, replayed, raw_reply: _ } = done;
+                log.ai_answered(AiCall {
+                    call_id: completion.call_id.to_string(),
+                    purpose,
+                    provider: completion.provider.clone(),
+                    model: completion.model.clone(),
+                    usage: completion.usage,
+                    duration_ms: millis(log.elapsed().saturating_sub(began)),
+                    cost_usd,
+                    replayed,
+                    attempts,
+                });
+                Ok(ai_types::Completion {
+                    content: completion.content,
+                    finish_reason: match completion.finish_reason {
+                        FinishReason::Stop => ai_types::FinishReason::Stop,
+                        FinishReason::Other => ai_types::FinishReason::Other,
+                    },
+                    usage: usage(completion.usage),
+                    provider: completion.provider,
+                    model: completion.model,
+                    call_id: completion.call_id.to_string(),
+                })
+            }
+            Err(error) => {
+                log.end(
+                    entry,
+                    TrailOutcome::Error(format!("{}: {}", error.kind, cut(error.message.as_str(), 300))),
+                );
+                let told = told(&error);
+                log.ai_failed(AiFailure {
+                    kind: error.kind,
+                    message: error.message,
+                    call_id: error.call_id.to_string(),
+                    purpose,
+                    attempts: error.attempts,
+                    causes: error.causes,
+                    retryable: error.retryable,
+                });
+                Err(told)
+            }
         }
     }
 }
@@ -177,11 +236,6 @@ fn digest(request: &ai_types::Request, bytes: usize) -> String {
         request.messages.len(),
         hex(&hash.finalize()[..6])
     )
-}
-
-/// An error of the host's own, before any attempt.
-fn refused(call_id: CallId, kind: AiErrorKind, message: Message) -> AiError {
-    AiError::before_any_attempt(call_id, kind, message)
 }
 
 async fn into_request(raw: ai_types::Request) -> Result<Request, Message> {

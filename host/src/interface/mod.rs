@@ -3,6 +3,7 @@
 //! Each call is entered in the run's trail when it begins and when it ends. Nothing here waits on the network while it holds a lock.
 
 mod ai;
+mod ai_stream;
 mod diagnostics;
 mod run_log;
 mod site;

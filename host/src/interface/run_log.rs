@@ -1,6 +1,7 @@
 //! What a run leaves behind, whatever becomes of the guest.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -76,6 +77,7 @@ pub struct RunLog {
     began: Instant,
     progress: watch::Sender<RunProgress>,
     max_diagnostics: usize,
+    over: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -106,6 +108,7 @@ impl RunLog {
             began: Instant::now(),
             progress,
             max_diagnostics: usize::try_from(limits.diagnostics).unwrap_or(usize::MAX),
+            over: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 trail: Trail::default(),
                 diagnostics: VecDeque::new(),
@@ -128,6 +131,16 @@ impl RunLog {
     /// Time since the run began.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// The guest is about to go: calls that end with it were in flight when the run ended.
+    pub(crate) fn set_over(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Whether the guest is going or gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     /// Enters a host call that begins now.

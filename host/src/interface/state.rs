@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -15,6 +16,10 @@ use crate::site::Staging;
 /// language's runtime needs a dozen.
 const MAX_RESOURCES: usize = 10_000;
 
+/// Most streamed AI calls a guest may hold, those that have ended included. For the same reason, and more than the calls that a run may
+/// make.
+pub(super) const MAX_AI_STREAMS: usize = 1_024;
+
 /// The data of one run's store. Dropped with the store when the run ends, however it ends; what outlives the run is in the
 /// [`RunLog`] and the [`Staging`].
 pub struct GuestState {
@@ -24,6 +29,8 @@ pub struct GuestState {
     pub(crate) log: Arc<RunLog>,
     /// Missing while a template is only described: calls are refused then.
     pub(crate) ai: Option<AiContext>,
+    /// Places for streamed AI calls.
+    pub(super) ai_streams: Arc<Semaphore>,
     /// Missing while a template is only described: writes are refused then.
     pub(crate) site: Option<Staging>,
 }
@@ -56,7 +63,8 @@ impl GuestState {
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
-        GuestState { wasi, table, memory, log, ai, site }
+        let ai_streams = Arc::new(Semaphore::new(MAX_AI_STREAMS));
+        GuestState { wasi, table, memory, log, ai, ai_streams, site }
     }
 }
 

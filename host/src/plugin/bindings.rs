@@ -11,6 +11,8 @@ pub mod v0_1 {
         world: "template",
         imports: {
             "sitewright:template/site": async | trappable,
+            // Makes a stream and a future in the store.
+            "sitewright:template/ai.complete-stream": store | trappable,
             default: trappable,
         },
         exports: { default: async },

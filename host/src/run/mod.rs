@@ -124,12 +124,23 @@ async fn generate(
     template: Arc<Template>,
     document: Arc<str>,
 ) -> wasmtime::Result<Result<(), generator::Failure>> {
+    // Dropped before the store, however this ends.
+    let _over = Over(store.data().log.clone());
     let instance = template.pre().instantiate_async(&mut store).await?;
     store
         .run_concurrent(async |accessor| {
             instance.sitewright_template_generator().call_generate(accessor, document.to_string()).await
         })
         .await?
+}
+
+/// Tells the log that the guest goes.
+struct Over(Arc<RunLog>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.set_over();
+    }
 }
 
 /// The deadline of a run that begins now.

@@ -38,19 +38,21 @@ pub(crate) async fn unreadable() -> Result<()> {
         .blame(reply.call_id))
 }
 
+/// The format that the order names.
+pub(crate) fn format(wish: &Wish) -> Result<ai::Format> {
+    match wish.format.as_deref() {
+        None | Some("text") => Ok(ai::Format::Text),
+        Some("json") => Ok(ai::Format::Json),
+        Some("json-schema") => Ok(ai::Format::JsonSchema(wish.schema.clone().unwrap_or(Value::Bool(true)))),
+        Some(other) => {
+            Err(Error::new("unknown-format", format!("`format` is `{other}`: use text, json or json-schema")))
+        }
+    }
+}
+
 /// One call as the order describes it. Its reply becomes the page.
 pub(crate) async fn echo(site: &Site, wish: Wish) -> Result<()> {
-    let format = match wish.format.as_deref() {
-        None | Some("text") => ai::Format::Text,
-        Some("json") => ai::Format::Json,
-        Some("json-schema") => ai::Format::JsonSchema(wish.schema.unwrap_or(Value::Bool(true))),
-        Some(other) => {
-            return Err(Error::new(
-                "unknown-format",
-                format!("`format` is `{other}`: use text, json or json-schema"),
-            ));
-        }
-    };
+    let format = format(&wish)?;
     let reply = ai::ask(wish.purpose.unwrap_or_else(|| "copywriting".to_owned()))
         .user(wish.prompt.unwrap_or_else(|| "echo".to_owned()))
         .format(format)

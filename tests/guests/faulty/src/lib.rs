@@ -14,6 +14,7 @@ mod calls;
 mod errors;
 mod output;
 mod sandbox;
+mod streams;
 mod traps;
 mod wish;
 
@@ -68,6 +69,15 @@ impl Template for Faulty {
             Fault::AiError => calls::failing().await?,
             Fault::AiUnreadable => calls::unreadable().await?,
             Fault::AiEcho => return calls::echo(&site, wish).await,
+            Fault::Stream => return streams::whole(&site, wish).await,
+            Fault::StreamDropped => streams::dropped().await?,
+            Fault::StreamUnread => streams::unread().await?,
+            Fault::StreamOutcomeOnly => streams::outcome_only(&site).await?,
+            Fault::StreamUnreadOutcome => streams::unread_outcome().await?,
+            Fault::StreamTrap => streams::trap().await,
+            Fault::StreamLeft => streams::left(wish.n.unwrap_or(1)).await,
+            Fault::StreamsAtOnce => streams::at_once(&site, wish.n.unwrap_or(8)).await?,
+            Fault::StreamsHeld => streams::held(wish.n.unwrap_or(65)).await,
             Fault::Never => std::future::pending().await,
             Fault::Sleep => sandbox::sleep(wish.n.unwrap_or(60)),
             Fault::Document => output::document(&site, &order)?,

@@ -96,6 +96,24 @@ pub(crate) enum Fault {
     AiUnreadable,
     /// An AI call as the order describes it; its reply becomes the page.
     AiEcho,
+    /// A streamed AI call as the order describes it, read along; its reply becomes the page.
+    Stream,
+    /// A streamed AI call that is dropped after its first chunk, another call, and then the page.
+    StreamDropped,
+    /// A streamed AI call that is held and never read while another call goes on.
+    StreamUnread,
+    /// A streamed AI call of which only the outcome is wanted; its reply becomes `outcome.txt`.
+    StreamOutcomeOnly,
+    /// A streamed AI call whose outcome is awaited while its text is held and not read.
+    StreamUnreadOutcome,
+    /// `unreachable` after the first chunk of a streamed AI call.
+    StreamTrap,
+    /// `n` streamed AI calls that are forgotten after their first chunk.
+    StreamLeft,
+    /// `n` streamed AI calls, read side by side; each reply becomes a file.
+    StreamsAtOnce,
+    /// `n` streamed AI calls, all held; each failure becomes a diagnostic whose code is its kind.
+    StreamsHeld,
     /// Waits for something that never comes.
     Never,
     /// Sleeps `n` seconds.
