@@ -181,6 +181,15 @@ impl Candidate {
         Attempt { message: Some(message!("the script {place} is loaded; it was not asked")), ..self.begun() }
     }
 
+    /// What to do about a failure that has been described.
+    pub(super) fn advice(&self, route: &str, failure: &Failure) -> Option<Message> {
+        Message::new(advice::what_next(&self.place(route), failure))
+    }
+
+    fn place<'a>(&'a self, route: &'a str) -> Place<'a> {
+        Place { route, provider: &self.provider_name, model: &self.model, at: &self.provider }
+    }
+
     /// Removes keys from everything the failure carries, cuts the excerpt, and finds the words.
     fn described(&self, route: &str, mut failure: Failure) -> Failed {
         let redactor = self.provider.redactor();
@@ -197,8 +206,7 @@ impl Candidate {
         }
         let clean = |cause: &Message| Message::new(redactor.redact(cause.as_str()));
         failure.causes = failure.causes.iter().filter_map(clean).collect();
-        let place = Place { route, provider: &self.provider_name, model: &self.model, at: &self.provider };
-        let message = advice::message(&place, &failure);
+        let message = advice::message(&self.place(route), &failure);
         Failed { failure, message }
     }
 }

@@ -17,8 +17,8 @@ use super::classify::{Classified, classify};
 use super::finish::{check, release_info};
 use super::outcome::{AttemptId, Outcome, Released};
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
-use crate::ai::{FileJournal, Gateway, RunJournal};
-use crate::failure::{FailureKind, Problem, TemplateRef};
+use crate::ai::{AiConfig, AiErrorKind, FileJournal, Gateway, RunJournal};
+use crate::failure::{AiFailure, FailureKind, Problem, TemplateRef};
 use crate::interface::{RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
@@ -213,6 +213,7 @@ async fn try_attempt(
     };
     known.template = template.reference();
     known.loaded = Some(template.clone());
+    routes_serve(host, &template)?;
     let value: serde_json::Value = serde_json::from_str(snapshot.document()).map_err(|error| {
         Ended::new(
             FailureKind::Host,
@@ -295,6 +296,34 @@ async fn try_attempt(
             causes_of(&error),
         ))
     })
+}
+
+/// Whether every purpose that the template declares has a route: found out before anything is paid for, not in the middle of the run
+/// (catalogue E3).
+fn routes_serve(host: &Host, template: &Template) -> Result<(), Box<Ended>> {
+    let manifest = &template.manifest;
+    let purposes = manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
+    let missing = host.gateway.purposes_without_route(purposes);
+    let Some(first) = missing.first() else { return Ok(()) };
+    let names = missing.join("`, `");
+    let keys: Vec<String> = missing.iter().map(|purpose| format!("[ai.routes.{purpose}]")).collect();
+    let message = message!(
+        "the template `{}` asks models for `{names}`, which no route serves; add {}, or [ai.routes.{}] for whatever has no route of its own, to the configuration",
+        manifest.name,
+        keys.join(" and "),
+        AiConfig::DEFAULT_ROUTE
+    );
+    let ai = AiFailure {
+        kind: AiErrorKind::NoRoute,
+        message: message.clone(),
+        call_id: "none".to_owned(),
+        purpose: (*first).to_owned(),
+        attempts: Vec::new(),
+        causes: Vec::new(),
+        retryable: false,
+    };
+    let classified = Classified { ai: Some(ai), ..Classified::new(FailureKind::Ai, message) };
+    Err(Box::new(Ended { classified, problems: Vec::new() }))
 }
 
 /// The journal of this attempt. A journal that cannot be read would be paid for again, so that is an error.

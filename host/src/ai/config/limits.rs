@@ -31,7 +31,8 @@ impl Default for RetryConfig {
     }
 }
 
-/// What one provider with its key can bear. What is missing has no limit.
+/// What one address with its key can bear: providers with the same address and key share it, and must say the same. What is missing has
+/// no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
@@ -46,7 +47,7 @@ pub struct LimitsConfig {
     pub tokens_per_minute: Option<NonZeroU32>,
 }
 
-/// When a provider is left alone.
+/// When an address with its key is left alone; shared like [`LimitsConfig`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerConfig {
