@@ -4,6 +4,7 @@
 //! leaves as exactly one [`Outcome`] (catalogue A4, A5).
 
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -326,14 +327,18 @@ fn routes_serve(host: &Host, template: &Template) -> Result<(), Box<Ended>> {
     Err(Box::new(Ended { classified, problems: Vec::new() }))
 }
 
+/// Where the AI replies of an attempt are kept: `<sites>/<order>/journal/<attempt>.jsonl`.
+pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
+    sites.join(order).join("journal").join(format!("{attempt}.jsonl"))
+}
+
 /// The journal of this attempt. A journal that cannot be read would be paid for again, so that is an error.
 async fn journal(
     host: &Host,
     request: &AttemptRequest,
     order: &str,
 ) -> Result<Option<Arc<RunJournal>>, Box<Ended>> {
-    let folder = host.sites.path().join(order).join("journal");
-    let file = |attempt: AttemptId| folder.join(format!("{attempt}.jsonl"));
+    let file = |attempt: AttemptId| journal_file(host.sites.path(), order, attempt);
     let earlier = match request.journal {
         JournalUse::Off => return Ok(None),
         JournalUse::Keep => None,
