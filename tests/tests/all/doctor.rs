@@ -110,9 +110,10 @@ fn e2_routes_are_a_table_and_each_row_says_what_to_do() {
             .replace("providers.local", "providers.spare")
             .replace("routes.default", "routes.strategy")
             .replace("provider = \"local\"", "provider = \"spare\"")
-        + "[ai.providers.script]\nkind = \"scripted\"\nrules_inline = ''\n\
+        + "[ai.providers.script]\nkind = \"scripted\"\nrules = \"ai.toml\"\n\
            [ai.routes.copywriting]\ntry = [{ provider = \"script\" }]\n";
     let bench = bench(&configuration);
+    bench.write("ai.toml", ANY_ANSWER);
     let routes = doctor(&bench, &["--json"]).json()["routes"].clone();
     let told: Vec<_> = routes
         .as_array()
