@@ -12,6 +12,7 @@ use sitewright_order::Locale;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::account::{record, store, totals};
 use super::classify::{Classified, classify};
@@ -104,6 +105,18 @@ impl Ended {
 ///
 /// Dropping the future cancels the attempt without a record; cancel the token to have one.
 pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
+    // Every line that is logged meanwhile, whoever logs it, says for which order (catalogue B8).
+    let span = tracing::info_span!(
+        "attempt",
+        order = tracing::field::Empty,
+        job = request.job,
+        attempt = %request.id,
+        trace_id = request.id.trace_id(),
+    );
+    attempt_within(host, request, &span).instrument(span.clone()).await
+}
+
+async fn attempt_within(host: &Host, request: AttemptRequest, span: &tracing::Span) -> Outcome {
     let log = Arc::new(RunLog::new(&host.limits, request.progress.clone()));
     let mut known = Known {
         stage: "order",
@@ -118,13 +131,11 @@ pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
         end: None,
         staging: None,
     };
-    let ended = match AssertUnwindSafe(try_attempt(host, &request, &log, &mut known)).catch_unwind().await {
+    let tried = try_attempt(host, &request, &log, &mut known, span);
+    let ended = match AssertUnwindSafe(tried).catch_unwind().await {
         Ok(Ok(release)) => {
             let totals = totals(host, &request, &log, &known);
             tracing::info!(
-                order = known.order,
-                attempt = %request.id,
-                trace_id = request.id.trace_id(),
                 template = known.template.name,
                 release = %release.manifest.id,
                 duration_ms = totals.duration_ms,
@@ -152,9 +163,6 @@ pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
     }
     let stored = store(host, &record).await;
     tracing::warn!(
-        order = record.order,
-        attempt = record.attempt,
-        trace_id = record.trace_id,
         template = record.template.name,
         kind = record.kind.as_str(),
         failure = record.id,
@@ -169,6 +177,7 @@ async fn try_attempt(
     request: &AttemptRequest,
     log: &Arc<RunLog>,
     known: &mut Known,
+    span: &tracing::Span,
 ) -> Result<Release, Box<Ended>> {
     let deadline = deadline_of(&host.limits);
     let stage = |known: &mut Known, stage: &'static str| {
@@ -181,6 +190,7 @@ async fn try_attempt(
         .map_err(|error| {
             if let Some(id) = error.id() {
                 known.order = id.to_string();
+                span.record("order", known.order.as_str());
             }
             let problems =
                 error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
@@ -194,6 +204,7 @@ async fn try_attempt(
             })
         })?;
     known.order = snapshot.id().to_string();
+    span.record("order", known.order.as_str());
 
     stage(known, "template");
     let patience = Patience { cancel: &request.cancel, deadline, host, log };
