@@ -222,7 +222,7 @@ async fn e5_a_reply_that_the_schema_refuses_names_the_place() {
 
 /// A short schema that asks twice for what the next one asks twice for, and so on.
 fn hostile() -> Format {
-    const DEPTH: usize = 14;
+    const DEPTH: usize = 16;
     let twice = |next: usize| json!({"anyOf": [{"$ref": format!("#/$defs/{next}")}, {"$ref": format!("#/$defs/{next}")}]});
     let mut defs: serde_json::Map<String, serde_json::Value> =
         (0..DEPTH).map(|level| (level.to_string(), twice(level + 1))).collect();
@@ -242,9 +242,9 @@ async fn c4_a_hostile_schema_holds_no_thread_of_the_runtime() {
     assert_eq!(first, "the timer");
     assert_eq!(asked.await.unwrap_err().kind, AiErrorKind::SchemaMismatch);
 
-    let soon = CallContext { deadline: Instant::now() + Duration::from_millis(20), ..call() };
-    let error =
-        scripted("[[rule]]\nanswer = { text = \"7\" }").complete(soon, request(hostile())).await.unwrap_err();
+    let (gateway, request) = (scripted("[[rule]]\nanswer = { text = \"7\" }"), request(hostile()));
+    let soon = CallContext { deadline: Instant::now() + Duration::from_millis(200), ..call() };
+    let error = gateway.complete(soon, request).await.unwrap_err();
     assert_eq!((error.kind, error.attempts[0].limit), (AiErrorKind::Cancelled, Some(Limit::Deadline)));
     assert!(error.message.as_str().contains("held against the template's schema"), "{error}");
 }

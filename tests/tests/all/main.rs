@@ -16,5 +16,6 @@ mod limits;
 mod orders;
 mod output;
 mod plugin;
+mod redaction;
 mod runtime;
 mod sandbox;
