@@ -6,8 +6,12 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 const REMOVED: &str = "[key removed]";
+
+/// Fewest bytes of a key that is searched for in whole records.
+const SHORTEST_SECRET: usize = 8;
 
 /// What keys of well-known providers begin with.
 const PREFIXES: [&str; 6] = ["sk-", "gsk_", "xai-", "AIza", "hf_", "r8_"];
@@ -47,6 +51,32 @@ impl Redactor {
     /// For all keys that the process has read.
     pub(crate) fn of_process() -> Self {
         Redactor { secrets: READ.read().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+
+    /// Redacts every text of a JSON value, names of fields aside, and tells whether one was changed. Keys of a few letters, as one's own
+    /// servers have, are no secrets and may be words.
+    pub(crate) fn redact_values(&self, value: &mut Value) -> bool {
+        let long = |secret: &&SecretString| secret.expose_secret().len() >= SHORTEST_SECRET;
+        Redactor::new(self.secrets.iter().filter(long).cloned()).redact_texts(value)
+    }
+
+    fn redact_texts(&self, value: &mut Value) -> bool {
+        match value {
+            Value::String(text) => match self.redact(text) {
+                Cow::Owned(clean) if clean != *text => {
+                    *text = clean;
+                    true
+                }
+                _ => false,
+            },
+            Value::Array(values) => {
+                values.iter_mut().fold(false, |any, value| self.redact_texts(value) | any)
+            }
+            Value::Object(fields) => {
+                fields.values_mut().fold(false, |any, value| self.redact_texts(value) | any)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
     }
 
     /// The text without the keys, without anything that begins like a key or follows `Bearer`, and without what URLs hold of them.

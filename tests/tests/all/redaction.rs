@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::{Done, Workbench, binary, faulty, forget_settings, guest};
+use tempfile::TempDir;
 
 /// The key has characters that URLs and JSON spell in other ways.
 const KEY: &str = "planted/9d41c7+5e/key=";
@@ -67,30 +68,37 @@ fn clean_files(name: &str, folder: &Path) -> usize {
     files
 }
 
+/// A configuration, in a folder that is not searched: it may hold a key in its URL.
+fn configuration(server: &ChatServer, query: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "cache = {:?}\n[ai.retry]\nattempts = 2\nbase_ms = 1\n[ai.providers.local]\nkind = \"openai\"\n\
+         base_url = \"{}{query}\"\napi_key_env = \"LOCAL_AI_KEY\"\n\
+         [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
+        sitewright_tests::compile_cache(),
+        server.base_url(),
+    );
+    std::fs::write(folder.path().join("sitewright.toml"), text).unwrap();
+    folder
+}
+
+/// The binary with that configuration and every line of log there is.
+fn command(bench: &Workbench, configuration: &TempDir) -> Command {
+    let mut command = Command::new(binary());
+    forget_settings(&mut command);
+    command.current_dir(configuration.path()).env("LOCAL_AI_KEY", KEY);
+    command.args(["--log", "trace", "--out"]).arg(bench.sites());
+    command
+}
+
 #[test]
 fn a8_a_planted_key_is_in_no_face_of_a_failure_at_any_log_level() {
     for (name, answer) in echoes() {
         let server = ChatServer::start(sitewright_tests::ANY_ANSWER, move |_| answer.clone());
-        // Written by hand: the configuration holds a key in its URL, and so lies outside of the folder that is searched.
-        let bench = Workbench::configured("");
-        let outside = tempfile::tempdir().unwrap();
-        let file = outside.path().join("sitewright.toml");
-        let configuration = format!(
-            "sites = {:?}\ncache = {:?}\n[ai.retry]\nattempts = 2\nbase_ms = 1\n[ai.providers.local]\nkind = \"openai\"\n\
-             base_url = \"{}?key={}\"\napi_key_env = \"LOCAL_AI_KEY\"\n\
-             [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
-            bench.sites(),
-            sitewright_tests::compile_cache(),
-            server.base_url(),
-            OTHERS[3],
-        );
-        std::fs::write(&file, configuration).unwrap();
+        let (bench, outside) = (Workbench::configured(""), configuration(&server, "?key=urlkey77"));
         let order = bench.write("order.json", faulty("ai-error", json!({})).to_string());
         let run = |arguments: &[&str]| -> Done {
-            let mut command = Command::new(binary());
-            forget_settings(&mut command);
-            command.current_dir(outside.path()).args(["--log", "trace"]).args(arguments);
-            command.env("LOCAL_AI_KEY", KEY).output().unwrap().into()
+            command(&bench, &outside).args(arguments).output().unwrap().into()
         };
         let (guest, order) = (guest("guest-faulty").display().to_string(), order.display().to_string());
         let generate = ["generate", "--template", &guest, "--order", &order];
@@ -120,5 +128,44 @@ fn a8_a_planted_key_is_in_no_face_of_a_failure_at_any_log_level() {
             clean(name, &format!("the log of {command:?}"), &done.stderr);
         }
         assert!(clean_files(name, &bench.sites()) >= 2, "{name}: there are records");
+    }
+}
+
+/// A key that a good reply echoes comes into the template, which may tell it on: nobody cleans that text before the log and the record do.
+#[test]
+fn a8_a_key_that_a_template_tells_on_is_neither_in_its_record_nor_in_the_log() {
+    let faults: [(&str, Value, Option<&str>); 2] =
+        [("ai-error", json!({ "then_fail": true }), Some("template")), ("ai-unreadable", json!({}), None)];
+    for (fault, parameters, logs) in faults {
+        let server = ChatServer::start(sitewright_tests::ANY_ANSWER, |_| Answer::Reply {
+            content: json!({ "you": format!("called me with {KEY}"), "and": OTHERS[0] }).to_string(),
+            finish: "stop",
+        });
+        let (bench, outside) = (Workbench::configured(""), configuration(&server, ""));
+        let order = bench.write("order.json", faulty(fault, parameters).to_string());
+        let mut command = command(&bench, &outside);
+        command
+            .args(["--json", "generate", "--template"])
+            .arg(guest("guest-faulty"))
+            .arg("--order")
+            .arg(order);
+        let done: Done = command.output().unwrap().into();
+        assert!(
+            done.failure().to_string().contains("called me with [key removed]"),
+            "{fault}: {}",
+            done.stdout
+        );
+        if let Some(target) = logs {
+            let logged = done
+                .stderr
+                .lines()
+                .find(|line| line.contains(&format!(" {target}: ")) && line.contains("[key removed]"));
+            assert!(logged.is_some(), "{fault}: what the template logs is logged: {}", done.stderr);
+        }
+        clean(fault, "stdout", &done.stdout);
+        clean(fault, "the log", &done.stderr);
+        let record = done.json()["failure_file"].as_str().unwrap().to_owned();
+        // The journal beside it keeps what the model wrote to the letter: a replay must be the same.
+        clean(fault, "the record", &std::fs::read_to_string(record).unwrap());
     }
 }
