@@ -140,7 +140,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 fn resume(config: &Config, document: &[u8], attempt: AttemptId) -> Result<JournalUse, SetupError> {
     // What is wrong with the order is for the attempt to tell.
     if let Ok(order) = order::load(document, config.limits.order_max_bytes(), &config.default_locale) {
-        let file = journal_file(&config.sites, &order.id().to_string(), attempt);
+        let file = journal_file(&config.sites, order.id().as_ref(), attempt);
         if !file.is_file() {
             return Err(SetupError::Usage(message!(
                 "the attempt {attempt} at the order {} left no replies in {} (--resume): check the id in its record, or leave out \

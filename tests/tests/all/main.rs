@@ -19,3 +19,4 @@ mod plugin;
 mod redaction;
 mod runtime;
 mod sandbox;
+mod spans;
