@@ -93,3 +93,19 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
         assert!(!problems[0].contains("secret"), "{problems:?}");
     }
 }
+
+#[test]
+fn the_readme_s_examples_are_read() {
+    #[derive(serde::Deserialize)]
+    struct File {
+        ai: AiConfig,
+    }
+    let readme = include_str!("../../../../README.md");
+    let examples: Vec<&str> =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 2);
+    for example in examples {
+        let file: File = toml::from_str(example).unwrap();
+        assert_eq!(file.ai.check(), [], "{example}");
+    }
+}
