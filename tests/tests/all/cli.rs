@@ -330,13 +330,24 @@ fn d4_a_resumed_attempt_pays_for_nothing_twice() {
     good.dedup();
     assert_eq!(good.len(), 6, "no question was answered twice: {prompts:?}");
 
+    // A line of a journal that cannot be read costs its reply again, and says so; half a line at the end is a process that died.
+    let order_id = second.failure()["order"].as_str().unwrap().to_owned();
+    let journal = bench.sites().join(order_id).join("journal").join(format!("{}.jsonl", attempt(&second)));
+    let lines: Vec<String> = std::fs::read_to_string(&journal).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 5, "the replies of the first attempt stand in the second one's journal too");
+    std::fs::write(&journal, format!("{}\n{{broken\n{}\n{{\"half", lines[0], lines[2..].join("\n"))).unwrap();
+    let mended = run(true, Some(&attempt(&second)));
+    assert_eq!((mended.code, paid(&mended)), (0, (6, 4, 2 * TOKENS.1)), "{}", mended.stdout);
+    assert!(mended.stderr.contains("line=2 ") && !mended.stderr.contains("line=6"), "{}", mended.stderr);
+    assert_eq!(server.calls().len(), 10);
+
     let wrong = run(true, Some("01M8357JZHP0R67R2SMZJYZHKG"));
     assert_eq!(wrong.code, 2, "{}", wrong.stdout);
     assert!(
         wrong.stderr.contains("left no replies") || wrong.stdout.contains("left no replies"),
         "{wrong:?}"
     );
-    assert_eq!(server.calls().len(), 8);
+    assert_eq!(server.calls().len(), 10);
 }
 
 #[test]
