@@ -1,6 +1,7 @@
 //! JSON Schemas written by others (templates, AI requests), compiled once, whose complaints are written for people.
 
 mod explain;
+mod fan_out;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,10 @@ const MAX_PATTERN: usize = 1 << 20;
 
 /// Most patterns in one schema, for the same reason.
 pub const MAX_PATTERNS: usize = 100;
+
+/// Most parts of a schema when every reference is followed. A short schema that refers to each of its parts twice would take time and
+/// memory without end to check.
+pub const MAX_FAN_OUT: u64 = 100_000;
 
 /// A JSON Schema (draft 2020-12 unless its `$schema` names another known draft), ready to check values.
 ///
@@ -77,6 +82,14 @@ impl CompiledSchema {
             return Err(SchemaError::Invalid {
                 pointer: "/".to_owned(),
                 reason: format!("it has {patterns} patterns; at most {MAX_PATTERNS} are allowed"),
+            });
+        }
+        if fan_out::of(schema) > MAX_FAN_OUT {
+            return Err(SchemaError::Invalid {
+                pointer: "/".to_owned(),
+                reason: format!(
+                    "its references fan out to more than {MAX_FAN_OUT} parts when they are followed; refer to a part less often"
+                ),
             });
         }
         let limits = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);

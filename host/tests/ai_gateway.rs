@@ -220,6 +220,41 @@ async fn e5_a_reply_that_the_schema_refuses_names_the_place() {
     assert!(smallest.completion.content.contains("\"tags\":[]"), "{}", smallest.completion.content);
 }
 
+/// A reply that it does not accept, again and again.
+fn numbers() -> String {
+    format!("[[rule]]\nanswer = {{ text = \"{}\" }}", json!(vec![7; 60]))
+}
+
+/// A short schema that asks twice for what the next one asks twice for, and so on.
+fn hostile() -> Format {
+    const DEPTH: usize = 10;
+    let twice = |next: usize| json!({"anyOf": [{"$ref": format!("#/$defs/{next}")}, {"$ref": format!("#/$defs/{next}")}]});
+    let mut defs: serde_json::Map<String, serde_json::Value> =
+        (0..DEPTH).map(|level| (level.to_string(), twice(level + 1))).collect();
+    defs.insert(DEPTH.to_string(), json!({"type": "string"}));
+    schema(json!({"$defs": defs, "items": {"$ref": "#/$defs/0"}}))
+}
+
+#[tokio::test]
+async fn c4_a_hostile_schema_holds_no_thread_of_the_runtime() {
+    // This runtime has one thread. The scripted reply is there at once, so that nothing is waited for but the check.
+    let rules = numbers();
+    let mut asked = std::pin::pin!(ask(&rules, hostile()));
+    let first = tokio::select! {
+        biased;
+        _ = &mut asked => "the check",
+        () = tokio::time::sleep(Duration::from_millis(1)) => "the timer",
+    };
+    assert_eq!(first, "the timer");
+    assert_eq!(asked.await.unwrap_err().kind, AiErrorKind::SchemaMismatch);
+
+    let (gateway, request) = (scripted(&rules), request(hostile()));
+    let soon = CallContext { deadline: Instant::now() + Duration::from_millis(100), ..call() };
+    let error = gateway.complete(soon, request).await.unwrap_err();
+    assert_eq!((error.kind, error.attempts[0].limit), (AiErrorKind::Cancelled, Some(Limit::Deadline)));
+    assert!(error.message.as_str().contains("held against the template's schema"), "{error}");
+}
+
 #[test]
 fn a_schema_that_cannot_be_used_says_why() {
     let large = format!("{{\"title\": \"{}\"}}", "x".repeat(ReplySchema::MAX_BYTES));

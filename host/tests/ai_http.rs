@@ -757,3 +757,104 @@ async fn e12_what_cannot_help_is_not_tried_again() {
         assert_eq!(error.attempts.len(), attempts, "{name}: {error}");
     }
 }
+
+#[tokio::test]
+async fn e10_whoever_the_breaker_turns_away_is_told_what_the_last_failure_said() {
+    let busy = json!({"error": {"message": "the machine room is on fire"}}).to_string();
+    let mut server = Server::start(vec![http("503 Busy", "x-request-id: req_503\r\n", &busy)]).await;
+    let gateway = gateway(&format!("{}{ROUTE}", server.config("breaker = { failures = 1 }")));
+    let first = gateway.complete(call(), request()).await.unwrap_err();
+    let turned = gateway.complete(call(), request()).await.unwrap_err();
+    assert_eq!(turned.kind, first.kind);
+    assert_eq!((turned.attempts.len(), turned.attempts[0].status), (1, None), "nothing was sent");
+    for says in
+        ["nothing was sent", "status 503", "request req_503", "the machine room is on fire", "(breaker)"]
+    {
+        assert!(turned.message.as_str().contains(says), "{says}: {turned}");
+    }
+    server.request().await;
+    assert!(server.seen.try_recv().is_err(), "one request only");
+
+    let nobody =
+        provider("local", &format!("http://127.0.0.1:{}/v1", nobody().await), "breaker = { failures = 1 }");
+    let gateway = self::gateway(&format!("{nobody}{ROUTE}"));
+    let first = gateway.complete(call(), request()).await.unwrap_err();
+    let turned = gateway.complete(call(), request()).await.unwrap_err();
+    assert!(turned.message.as_str().contains("nothing listens there"), "{turned}");
+    assert_eq!((first.causes.is_empty(), turned.causes), (false, first.causes));
+}
+
+#[tokio::test]
+async fn e12_providers_with_the_same_address_and_key_share_limits_and_breaker() {
+    let mut server = Server::start(vec![http("401 Unauthorized", "", "{}")]).await;
+    let both = |one: &str, other: &str| {
+        let other =
+            server.config(other).replace("providers.local", "providers.twin").replace("/v1\"", "/v1/\"");
+        let routes =
+            ROUTE.to_owned() + &ROUTE.replace("copywriting", "default").replace("\"local\"", "\"twin\"");
+        format!("{}{other}{routes}", server.config(one))
+    };
+    let twin = |request: Request| Request { purpose: Purpose::new("other").unwrap(), ..request };
+    let gateway = gateway(&both("", ""));
+    assert_eq!(gateway.complete(call(), request()).await.unwrap_err().kind, AiErrorKind::Auth);
+    let turned = gateway.complete(call(), twin(request())).await.unwrap_err();
+    let message = turned.message.as_str();
+    assert!(message.contains("the provider `twin`") && message.contains("nothing was sent"), "{message}");
+
+    let no_key = both("", "").replacen("api_key_env = \"LOCAL_AI_KEY\"\n", "", 1);
+    let gateway = self::gateway(&no_key);
+    assert_eq!(gateway.complete(call(), request()).await.unwrap_err().kind, AiErrorKind::Auth);
+    let other = gateway.complete(call(), twin(request())).await.unwrap_err();
+    assert_eq!(other.attempts[0].status, Some(401), "another key has a gate of its own");
+
+    for (one, other, key) in [
+        ("limits = { concurrency = 1 }", "", "ai.providers.twin.limits"),
+        ("", "breaker = { failures = 9 }", "ai.providers.twin.breaker"),
+    ] {
+        let config: AiConfig = toml::from_str(&both(one, other)).unwrap();
+        let env = |_: &str| Some(OsString::from(KEY));
+        let client = sitewright::http::client().unwrap();
+        let error = Gateway::new(&config, Path::new("."), client, &env).unwrap_err();
+        assert_eq!(error.problems.len(), 1, "{error}");
+        assert_eq!(error.problems[0].key, key);
+        let message = error.problems[0].message.as_str();
+        assert!(message.contains("`local` and `twin` have the same address and key"), "{message}");
+    }
+    for _ in 0..3 {
+        server.request().await;
+    }
+    assert!(server.seen.try_recv().is_err(), "three requests only");
+}
+
+#[tokio::test]
+async fn e2_a_good_probe_closes_the_breaker_and_a_bad_one_opens_it() {
+    let cut = json!({"choices": [{"message": {"content": "o"}, "finish_reason": "length"}]}).to_string();
+    let refused = http("401 Unauthorized", "", "{}");
+    let good = http("200 OK", "", &reply("yes"));
+    let server =
+        Server::start(vec![refused.clone(), http("200 OK", "", &cut), good, refused.clone(), refused]).await;
+    let gateway = gateway(&format!("{}{ROUTE}", server.config("breaker = { cool_down_ms = 3600000 }")));
+    let usable = async || gateway.probe("copywriting", call().deadline).await.unwrap()[0].usable;
+    assert_eq!(gateway.complete(call(), request()).await.unwrap_err().attempts[0].status, Some(401));
+    assert_eq!(gateway.complete(call(), request()).await.unwrap_err().attempts[0].status, None, "it is open");
+    assert!(usable().await, "a probe is let through, and a cut reply is good enough");
+    assert_eq!(gateway.complete(call(), request()).await.unwrap().completion.content, "yes");
+    assert!(!usable().await);
+    assert_eq!(gateway.complete(call(), request()).await.unwrap_err().attempts[0].status, None, "it is open");
+    assert!(!usable().await, "an open breaker is no reason not to look");
+}
+
+#[tokio::test]
+async fn e2_all_routes_are_probed_at_once_and_have_ended_at_the_deadline() {
+    let mut server = Server::start(vec![Does::Stalls(Vec::new())]).await;
+    let routes: String = ["a", "b", "c"].map(|route| ROUTE.replace("copywriting", route)).concat();
+    let gateway = gateway(&format!("{}{routes}", server.config("")));
+    let probes = gateway.probe_all(Instant::now() + Duration::from_millis(400)).await;
+    let told: Vec<_> = probes.iter().map(|probe| (probe.route.as_str(), probe.attempt.limit)).collect();
+    assert_eq!(told, ["a", "b", "c"].map(|route| (route, Some(Limit::Deadline))));
+    assert!(probes.iter().all(|probe| !probe.usable && probe.advice.is_some()), "{probes:?}");
+    for _ in 0..3 {
+        // Had they been made one after the other, the client would have left the first before it made the second.
+        server.request().await;
+    }
+}

@@ -54,7 +54,8 @@ fn what_happened(place: &Place<'_>, failure: &Failure) -> String {
     }
 }
 
-fn what_next(place: &Place<'_>, failure: &Failure) -> String {
+/// What to do about it, in half a sentence.
+pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
     let Place { route, provider, model, at } = place;
     let keys = format!("ai.providers.{provider}");
     let route_key = format!("ai.routes.{route}");

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use tracing::field::Empty;
+use url::Url;
 
 use super::advice::{self, Place};
 use super::budget::Usd;
-use super::completion::{Completion, Usage};
+use super::completion::{Completion, FinishReason, Usage};
 use super::config::{PriceConfig, RetryConfig};
-use super::error::{AiErrorKind, Attempt, AttemptOutcome, HttpDetail};
+use super::error::{AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit};
 use super::gate::Gate;
 use super::gateway::CallContext;
-use super::json::{self, JsonProblem};
+use super::json::{self, JsonProblem, ReplySchema};
 use super::provider::{self, Failure, Prompt, Provider, Reply};
 use super::request::{Format, Request};
 use super::text::TextSink;
@@ -55,27 +56,14 @@ impl Candidate {
         transport: &Transport,
         text: &mut TextSink,
     ) -> (Attempt, Result<(Completion, Option<String>), Failed>) {
-        let span = tracing::info_span!(
-            "ai_attempt",
-            gen_ai.operation.name = "chat",
-            gen_ai.provider.name = self.provider.kind(),
-            gen_ai.request.model = self.model.as_str(),
-            gen_ai.response.model = Empty,
-            gen_ai.usage.input_tokens = Empty,
-            gen_ai.usage.output_tokens = Empty,
-            error.type = Empty,
-            provider = self.provider_name.as_str(),
-            route,
-            purpose = request.purpose.as_str(),
-            call = %call.call_id,
-        );
+        let span = self.span(route, request, call);
         let mut attempt = self.begun();
         let begin = Instant::now();
         text.begin();
         let mut live = Live::new(text);
         let checked = async {
             let reply = self.ask(request, call.deadline, transport, &mut live).await?;
-            checked(reply, &request.format)
+            checked(reply, &request.format, call.deadline).await
         };
         let result = checked.instrument(span.clone()).await;
         attempt.duration_ms = millis(begin.elapsed());
@@ -95,6 +83,11 @@ impl Candidate {
                     call_id: call.call_id,
                 };
                 span.record("gen_ai.response.model", completion.model.as_str());
+                let finish = match completion.finish_reason {
+                    FinishReason::Stop => "[\"stop\"]",
+                    FinishReason::Other => "[\"other\"]",
+                };
+                span.record("gen_ai.response.finish_reasons", finish);
                 Ok((completion, raw))
             }
             Err(failure) => {
@@ -109,14 +102,61 @@ impl Candidate {
                     attempt.body_excerpt.clone_from(&http.body_excerpt);
                 }
                 span.record("error.type", failed.failure.kind.as_str());
-                span.in_scope(|| tracing::warn!(reason = %failed.message, "an AI attempt failed"));
+                if failed.failure.kind == AiErrorKind::Truncated {
+                    span.record("gen_ai.response.finish_reasons", "[\"length\"]");
+                }
                 Err(failed)
             }
         };
         attempt.cost_usd = self.cost(attempt.usage);
         span.record("gen_ai.usage.input_tokens", attempt.usage.input_tokens);
         span.record("gen_ai.usage.output_tokens", attempt.usage.output_tokens);
+        span.in_scope(|| match &result {
+            Ok(_) => tracing::info!(duration_ms = attempt.duration_ms, "an AI attempt succeeded"),
+            Err(failed) => tracing::warn!(
+                duration_ms = attempt.duration_ms,
+                status = attempt.status,
+                request_id = attempt.request_id,
+                reason = %failed.message,
+                "an AI attempt failed"
+            ),
+        });
         (attempt, result)
+    }
+
+    /// The span of one attempt, after OpenTelemetry's conventions for generative AI. No prompt and no reply is ever on it; which order it
+    /// serves stands on the span around it.
+    fn span(&self, route: &str, request: &Request, call: &CallContext) -> tracing::Span {
+        let span = tracing::info_span!(
+            "chat",
+            otel.name = format!("chat {}", self.model),
+            otel.kind = "client",
+            gen_ai.operation.name = "chat",
+            // The conventions know Gemini's API under a name of its own.
+            gen_ai.provider.name = match self.provider.kind() {
+                "gemini" => "gcp.gemini",
+                kind => kind,
+            },
+            gen_ai.request.model = self.model.as_str(),
+            gen_ai.response.model = Empty,
+            gen_ai.response.finish_reasons = Empty,
+            gen_ai.usage.input_tokens = Empty,
+            gen_ai.usage.output_tokens = Empty,
+            error.type = Empty,
+            server.address = Empty,
+            server.port = Empty,
+            provider = self.provider_name.as_str(),
+            route,
+            purpose = request.purpose.as_str(),
+            call = %call.call_id,
+        );
+        if !span.is_disabled()
+            && let Ok(url) = Url::parse(&self.provider.place())
+        {
+            span.record("server.address", url.host_str());
+            span.record("server.port", url.port_or_known_default());
+        }
+        span
     }
 
     /// The provider's answer within its limits and what remains to the deadline (catalogue C8).
@@ -184,6 +224,15 @@ impl Candidate {
         Attempt { message: Some(message!("the script {place} is loaded; it was not asked")), ..self.begun() }
     }
 
+    /// What to do about a failure that has been described.
+    pub(super) fn advice(&self, route: &str, failure: &Failure) -> Option<Message> {
+        Message::new(advice::what_next(&self.place(route), failure))
+    }
+
+    fn place<'a>(&'a self, route: &'a str) -> Place<'a> {
+        Place { route, provider: &self.provider_name, model: &self.model, at: &self.provider }
+    }
+
     /// Removes keys from everything the failure carries, cuts the excerpt, and finds the words.
     fn described(&self, route: &str, mut failure: Failure) -> Failed {
         let redactor = self.provider.redactor();
@@ -200,8 +249,7 @@ impl Candidate {
         }
         let clean = |cause: &Message| Message::new(redactor.redact(cause.as_str()));
         failure.causes = failure.causes.iter().filter_map(clean).collect();
-        let place = Place { route, provider: &self.provider_name, model: &self.model, at: &self.provider };
-        let message = advice::message(&place, &failure);
+        let message = advice::message(&self.place(route), &failure);
         Failed { failure, message }
     }
 }
@@ -210,13 +258,41 @@ pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Replies that are longer are not parsed on the runtime's threads.
+const PARSED_AT_ONCE: usize = 64 * 1024;
+
 /// The reply with its JSON checked, and the raw reply when the JSON was only a part of it.
-fn checked(reply: Reply, format: &Format) -> Result<(Reply, Option<String>), Failure> {
+///
+/// The schema is the template's: one whose references fan out takes for ever although it is short, so no schema is checked on the
+/// runtime's threads (catalogue C4), and nobody waits for it beyond the order's deadline.
+async fn checked(
+    reply: Reply,
+    format: &Format,
+    deadline: Instant,
+) -> Result<(Reply, Option<String>), Failure> {
     let schema = match format {
         Format::Text => return Ok((reply, None)),
+        Format::Json if reply.content.len() <= PARSED_AT_ONCE => return extracted(reply, None),
         Format::Json => None,
-        Format::JsonSchema(schema) => Some(schema),
+        Format::JsonSchema(schema) => Some(schema.clone()),
     };
+    let usage = reply.usage;
+    let checking = tokio::task::spawn_blocking(move || extracted(reply, schema.as_ref()));
+    match timeout_at(deadline, checking).await {
+        Ok(Ok(checked)) => checked,
+        Ok(Err(error)) => {
+            let detail = format!("its reply could not be checked, which is a bug in Sitewright: {error}");
+            Err(Failure::new(AiErrorKind::Other, detail).with_usage(usage))
+        }
+        Err(_) => {
+            let detail = "the order's deadline passed while the reply was held against the template's schema";
+            let failure = Failure::new(AiErrorKind::Cancelled, detail).with_usage(usage);
+            Err(Failure { limit: Some(Limit::Deadline), ..failure })
+        }
+    }
+}
+
+fn extracted(reply: Reply, schema: Option<&ReplySchema>) -> Result<(Reply, Option<String>), Failure> {
     let (kind, detail) = match json::extract(&reply.content, schema) {
         Ok(json) if json.len() == reply.content.len() => return Ok((reply, None)),
         Ok(json) => {

@@ -16,10 +16,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::{BreakerConfig, LimitsConfig};
-use super::error::{AiErrorKind, Limit};
+use super::error::{AiErrorKind, HttpDetail, Limit};
 use super::provider::Failure;
+use crate::message::Message;
 
-/// The limits of one provider with its key.
+/// The limits of one address with its key, whatever providers of the configuration stand for the two.
 #[derive(Debug)]
 pub(super) struct Gate {
     concurrency: Option<Arc<Semaphore>>,
@@ -58,6 +59,16 @@ impl Gate {
     pub(super) async fn enter(&self, tokens: u64, deadline: Instant) -> Result<Pass, Failure> {
         // Whoever would be turned away in the end need not wait for it.
         self.breaker.check()?;
+        self.wait(tokens, deadline, false).await
+    }
+
+    /// The same for a call that is made to find out how things are: it waits for its turn, but no breaker turns it away, and how it
+    /// ends is what the breaker knows from then on.
+    pub(super) async fn enter_to_probe(&self, tokens: u64, deadline: Instant) -> Result<Pass, Failure> {
+        self.wait(tokens, deadline, true).await
+    }
+
+    async fn wait(&self, tokens: u64, deadline: Instant, to_probe: bool) -> Result<Pass, Failure> {
         let begin = Instant::now();
         let late = |what: String| {
             let detail = format!(
@@ -99,7 +110,7 @@ impl Gate {
                 }
             }
         }
-        let probe = self.breaker.enter()?;
+        let probe = self.breaker.enter(to_probe)?;
         Ok(Pass { _room: room, breaker: self.breaker.clone(), probe, estimate: tokens })
     }
 
@@ -188,7 +199,16 @@ enum State {
     /// Calls go through; so many failed in a row.
     Closed { failures: u32 },
     /// Calls are turned away until then, then one goes through.
-    Open { until: Instant, kind: AiErrorKind, failures: u32, probing: bool },
+    Open { until: Instant, failures: u32, last: Box<Last>, probing: bool },
+}
+
+/// The failure that opened the breaker: whoever is turned away is told it, so that no record ends in "nothing was sent" (catalogue A2).
+#[derive(Debug, Clone)]
+struct Last {
+    kind: AiErrorKind,
+    detail: String,
+    http: Option<Box<HttpDetail>>,
+    causes: Vec<Message>,
 }
 
 impl Breaker {
@@ -198,22 +218,22 @@ impl Breaker {
 
     fn check(&self) -> Result<(), Failure> {
         match &*self.lock() {
-            State::Open { until, kind, failures, probing } if *probing || Instant::now() < *until => {
-                Err(turned_away(*until, *kind, *failures))
+            State::Open { until, failures, last, probing } if *probing || Instant::now() < *until => {
+                Err(turned_away(*until, *failures, last))
             }
             _ => Ok(()),
         }
     }
 
     /// Lets a call through and tells whether it is the probe.
-    fn enter(&self) -> Result<bool, Failure> {
+    fn enter(&self, to_probe: bool) -> Result<bool, Failure> {
         match &mut *self.lock() {
             State::Closed { .. } => Ok(false),
-            State::Open { until, probing, .. } if !*probing && Instant::now() >= *until => {
+            State::Open { until, probing, .. } if to_probe || (!*probing && Instant::now() >= *until) => {
                 *probing = true;
                 Ok(true)
             }
-            State::Open { until, kind, failures, .. } => Err(turned_away(*until, *kind, *failures)),
+            State::Open { until, failures, last, .. } => Err(turned_away(*until, *failures, last)),
         }
     }
 
@@ -251,7 +271,13 @@ impl Breaker {
         let was_open = matches!(&*state, State::Open { .. });
         if self.config.failures > 0 && (at_once || was_open || failures >= self.config.failures) {
             let until = Instant::now() + Duration::from_millis(self.config.cool_down_ms);
-            *state = State::Open { until, kind: failure.kind, failures, probing: false };
+            let last = Box::new(Last {
+                kind: failure.kind,
+                detail: failure.detail.clone(),
+                http: failure.http.clone(),
+                causes: failure.causes.clone(),
+            });
+            *state = State::Open { until, failures, last, probing: false };
         } else {
             *state = State::Closed { failures };
         }
@@ -264,14 +290,22 @@ impl Breaker {
     }
 }
 
-fn turned_away(until: Instant, kind: AiErrorKind, failures: u32) -> Failure {
+fn turned_away(until: Instant, failures: u32, last: &Last) -> Failure {
     let wait = until.saturating_duration_since(Instant::now()).as_secs_f64();
     let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
+    let status = last.http.as_ref().map(|http| format!("status {}", http.status));
+    let request = last.http.as_ref().and_then(|http| Some(format!("request {}", http.request_id.as_ref()?)));
+    let seen: Vec<String> = [Some(last.kind.to_string()), status, request].into_iter().flatten().collect();
+    let said = match last.detail.trim() {
+        "" => String::new(),
+        detail => format!(": {detail}"),
+    };
     let detail = format!(
-        "nothing was sent, because it failed {times} (last: {kind}); the next call that may try is in {wait:.1} s (breaker)"
+        "nothing was sent, because it failed {times} and the next call that may try is in {wait:.1} s (breaker); its last failure ({}){said}",
+        seen.join(", ")
     );
     // Waiting here would only hold up the route's next candidate.
-    Failure { asked: false, ..Failure::new(kind, detail) }
+    Failure { asked: false, causes: last.causes.clone(), ..Failure::new(last.kind, detail) }
 }
 
 #[cfg(test)]

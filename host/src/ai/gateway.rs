@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
 use super::attempt::{Candidate, Failed, millis};
@@ -77,11 +78,19 @@ pub struct CandidateInfo {
 /// What one candidate of a route answered to a call by hand.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Probe {
+    /// The route.
+    pub route: String,
     /// The attempt, as calls record it.
     pub attempt: Attempt,
     /// Whether it can serve the route. A reply cut at the probe's few tokens is good enough.
     pub usable: bool,
+    /// What to do, when it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<Message>,
 }
+
+/// Probes in flight: enough that one slow provider holds up nobody, few enough that nobody is flooded.
+const PROBES_AT_ONCE: usize = 8;
 
 impl Gateway {
     /// Checks the configuration and reads keys and scripts; `env` looks up environment variables (`std::env::var_os`), paths
@@ -185,38 +194,62 @@ impl Gateway {
         self.routes.iter().map(route).collect()
     }
 
-    /// Makes one small call to every candidate of a route through the same code as any other call. Nothing when there is no
-    /// such route. A scripted candidate is not asked: its rules are for templates, and asking would use them up.
+    /// Makes one small call to every candidate of a route through the same code as any other call: limits are waited for, and the
+    /// breaker learns how it ended. Nothing when there is no such route. A scripted candidate is not asked: its rules are for
+    /// templates, and asking would use them up.
     pub async fn probe(&self, route: &str, deadline: Instant) -> Option<Vec<Probe>> {
-        let (name, candidates) = self.routes.get_key_value(route)?;
-        // Routes are named by the operator, so the name need not be a purpose; the purpose of a probe is sent nowhere.
-        let purpose = Purpose::new(name.as_str()).or_else(|_| Purpose::new("probe")).ok()?;
+        let (route, candidates) = self.routes.get_key_value(route)?;
+        let probes = candidates.iter().map(|candidate| self.probe_one(route, candidate, deadline));
+        Some(stream::iter(probes).buffered(PROBES_AT_ONCE).collect().await)
+    }
+
+    /// Probes every candidate of every route, a few at once; the result has the order of the routes. All have ended at the deadline.
+    pub async fn probe_all(&self, deadline: Instant) -> Vec<Probe> {
+        let all = self.routes.iter().flat_map(|(route, candidates)| {
+            candidates.iter().map(move |candidate| self.probe_one(route, candidate, deadline))
+        });
+        stream::iter(all).buffered(PROBES_AT_ONCE).collect().await
+    }
+
+    async fn probe_one(&self, route: &str, candidate: &Candidate, deadline: Instant) -> Probe {
+        let done = |attempt: Attempt, advice| {
+            let cut = AttemptOutcome::Failed(AiErrorKind::Truncated);
+            let usable = attempt.outcome == AttemptOutcome::Succeeded || attempt.outcome == cut;
+            let advice = if usable { None } else { advice };
+            Probe { route: route.to_owned(), attempt, usable, advice }
+        };
+        if let Provider::Scripted(_) = candidate.provider.as_ref() {
+            return done(candidate.not_asked(), None);
+        }
+        let content = "Reply with the word: ok";
         let request = Request {
-            purpose,
-            messages: vec![ChatMessage { role: Role::User, content: "Reply with the word: ok".to_owned() }],
+            purpose: Purpose::probe(),
+            messages: vec![ChatMessage { role: Role::User, content: content.to_owned() }],
             format: Format::Text,
             max_output_tokens: Some(16),
             temperature: None,
             seed: None,
             stop: Vec::new(),
         };
-        let call = CallContext::new(CallId::nth(1), deadline);
-        let mut probes = Vec::new();
-        for candidate in candidates {
-            let attempt = match candidate.provider.as_ref() {
-                Provider::Scripted(_) => candidate.not_asked(),
-                Provider::Http(_) => {
-                    let text = &mut TextSink::none();
-                    candidate.attempt(name, &request, &call, &self.transport, text).await.0
-                }
-            };
-            let usable = matches!(
-                attempt.outcome,
-                AttemptOutcome::Succeeded | AttemptOutcome::Failed(AiErrorKind::Truncated)
-            );
-            probes.push(Probe { attempt, usable });
-        }
-        Some(probes)
+        let begin = Instant::now();
+        let pass = candidate.gate.enter_to_probe(estimated_tokens(content.len()), deadline).await;
+        let waited_ms = millis(begin.elapsed());
+        let (attempt, advice) = match pass {
+            Ok(pass) => {
+                let call = CallContext::new(CallId::nth(1), deadline);
+                let text = &mut TextSink::none();
+                let (attempt, result) =
+                    candidate.attempt(route, &request, &call, &self.transport, text).await;
+                let failed = result.err();
+                pass.ended(failed.as_ref().map(|failed| &failed.failure));
+                (attempt, failed.and_then(|failed| candidate.advice(route, &failed.failure)))
+            }
+            Err(failure) => {
+                let (attempt, failed) = candidate.turned_away(route, failure);
+                (attempt, candidate.advice(route, &failed.failure))
+            }
+        };
+        done(Attempt { waited_ms, ..attempt }, advice)
     }
 
     fn route(&self, purpose: &str) -> Option<(&str, &[Candidate])> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -118,11 +118,15 @@ fn digest(request: &Request) -> String {
     crate::plugin::hex(&Sha256::digest(canonical.to_string()))
 }
 
-/// A file with one JSON object a line. A half line at its end, from a process that died, is passed over.
+/// A file with one JSON object a line. A half line at its end, from a process that died, is passed over; any other line that cannot be
+/// read is logged with its number, because its reply will be paid for again.
+///
+/// A reply that comes from an earlier attempt's file is written into this one's too, so that the last attempt's file has all of them.
 #[derive(Debug)]
 pub struct FileJournal {
     path: PathBuf,
-    entries: Mutex<HashMap<JournalKey, JournalEntry>>,
+    earlier: HashMap<JournalKey, JournalEntry>,
+    own: Mutex<HashMap<JournalKey, JournalEntry>>,
     file: Arc<Mutex<Option<fs::File>>>,
 }
 
@@ -132,29 +136,58 @@ impl FileJournal {
     /// # Errors
     /// When a file that is there cannot be read.
     pub fn open(path: PathBuf, earlier: Option<&Path>) -> Result<Self, Message> {
-        let mut entries = HashMap::new();
-        for file in earlier.into_iter().chain([path.as_path()]) {
-            let bytes = match fs::read(file) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    return Err(message!("the journal {} cannot be read: {error}", file.display()));
-                }
-            };
-            for line in bytes.split(|byte| *byte == b'\n') {
-                if let Ok(entry) = serde_json::from_slice::<JournalEntry>(line) {
-                    entries.insert(entry.key.clone(), entry);
-                }
-            }
-        }
-        Ok(FileJournal { path, entries: Mutex::new(entries), file: Arc::default() })
+        let earlier = earlier.map(read).transpose()?.unwrap_or_default();
+        let own = Mutex::new(read(&path)?);
+        Ok(FileJournal { path, earlier, own, file: Arc::default() })
     }
+
+    /// What this file has already.
+    fn own(&self) -> MutexGuard<'_, HashMap<JournalKey, JournalEntry>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The replies of a file; none when there is no file.
+fn read(file: &Path) -> Result<HashMap<JournalKey, JournalEntry>, Message> {
+    let bytes = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashMap::new()),
+        Err(error) => return Err(message!("the journal {} cannot be read: {error}", file.display())),
+    };
+    let mut entries = HashMap::new();
+    let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
+    while let Some((index, line)) = lines.next() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice::<JournalEntry>(line) {
+            Ok(entry) => drop(entries.insert(entry.key.clone(), entry)),
+            Err(error) if lines.peek().is_none() => {
+                tracing::debug!(journal = %file.display(), line = index + 1, %error, "the last line is not whole");
+            }
+            Err(error) => tracing::error!(
+                journal = %file.display(),
+                line = index + 1,
+                %error,
+                "a line of the journal cannot be read; its reply will be paid for again"
+            ),
+        }
+    }
+    Ok(entries)
 }
 
 #[async_trait]
 impl Journal for FileJournal {
     async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        if let Some(entry) = self.own().get(key) {
+            return Some(entry.clone());
+        }
+        let entry = self.earlier.get(key)?;
+        if let Err(message) = self.store(entry).await {
+            // The reply is good; only an attempt that resumes this one would have to pay for it again.
+            tracing::error!("{message}");
+        }
+        Some(entry.clone())
     }
 
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
@@ -165,8 +198,7 @@ impl Journal for FileJournal {
         let (path, file) = (self.path.clone(), self.file.clone());
         let written = tokio::task::spawn_blocking(move || append(&path, &file, &line)).await;
         written.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.insert(entry.key.clone(), entry.clone());
+        self.own().insert(entry.key.clone(), entry.clone());
         Ok(())
     }
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::anthropic::Anthropic;
 use super::attempt::Candidate;
 use super::cloudflare::Cloudflare;
@@ -20,6 +22,7 @@ use super::openai::OpenAi;
 use super::provider::{Adapter, CallLimits, HttpProvider, Provider};
 use super::scripted::{self, Scripted};
 use super::secret::ApiKey;
+use crate::message;
 use crate::message::Message;
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -32,12 +35,13 @@ pub(super) fn routes(
 ) -> Result<BTreeMap<String, Vec<Candidate>>, ConfigError> {
     let mut problems = config.check();
     let mut providers = BTreeMap::new();
+    let mut gates = Gates::default();
     for (name, config) in &config.providers {
         match ready(config, base_dir, env) {
-            Ok(provider) => {
-                let (limits, breaker) = config.gate();
-                providers.insert(name.as_str(), (Arc::new(provider), Arc::new(Gate::new(limits, breaker))));
-            }
+            Ok(provider) => match gates.gate(name, config, &provider) {
+                Ok(gate) => drop(providers.insert(name.as_str(), (Arc::new(provider), gate))),
+                Err(problem) => problems.push(problem),
+            },
             Err((field, message)) => {
                 let key = format!("ai.providers.{name}.{field}");
                 // `check` has told what it could see without looking.
@@ -76,6 +80,52 @@ pub(super) fn routes(
         route.candidates.iter().filter_map(|one| candidate(route, one)).collect::<Vec<_>>()
     };
     Ok(config.routes.iter().map(|(name, route)| (name.clone(), candidates(route))).collect())
+}
+
+/// One gate for each address and key: who limits, limits by those. Providers of the configuration that stand for the same two share it.
+#[derive(Default)]
+struct Gates<'a>(Vec<Entry<'a>>);
+
+struct Entry<'a> {
+    name: &'a str,
+    config: &'a ProviderConfig,
+    place: String,
+    key: Option<SecretString>,
+    gate: Arc<Gate>,
+}
+
+impl<'a> Gates<'a> {
+    fn gate(
+        &mut self,
+        name: &'a str,
+        config: &'a ProviderConfig,
+        provider: &Provider,
+    ) -> Result<Arc<Gate>, ConfigProblem> {
+        let (limits, breaker) = config.gate();
+        let Provider::Http(http) = provider else { return Ok(Arc::new(Gate::new(limits, breaker))) };
+        let (place, key) = (provider.place().into_owned(), http.key.secret());
+        let same_key = |entry: &&Entry<'_>| {
+            entry.key.as_ref().map(ExposeSecret::expose_secret) == key.map(ExposeSecret::expose_secret)
+        };
+        let Some(entry) = self.0.iter().filter(|entry| entry.place == place).find(same_key) else {
+            let gate = Arc::new(Gate::new(limits, breaker));
+            self.0.push(Entry { name, config, place, key: key.cloned(), gate: gate.clone() });
+            return Ok(gate);
+        };
+        let (theirs, their_breaker) = entry.config.gate();
+        for (field, same) in [("limits", limits == theirs), ("breaker", breaker == their_breaker)] {
+            if !same {
+                let other = entry.name;
+                return Err(ConfigProblem {
+                    key: format!("ai.providers.{name}.{field}"),
+                    message: message!(
+                        "the providers `{other}` and `{name}` have the same address and key and so share what they can bear, but say different `{field}`; write the same in ai.providers.{other} and ai.providers.{name}"
+                    ),
+                });
+            }
+        }
+        Ok(entry.gate.clone())
+    }
 }
 
 /// Makes a provider ready: its address, key or script.

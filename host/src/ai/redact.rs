@@ -6,8 +6,12 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 const REMOVED: &str = "[key removed]";
+
+/// Fewest bytes of a key that is searched for in whole records.
+const SHORTEST_SECRET: usize = 8;
 
 /// What keys of well-known providers begin with.
 const PREFIXES: [&str; 6] = ["sk-", "gsk_", "xai-", "AIza", "hf_", "r8_"];
@@ -49,13 +53,37 @@ impl Redactor {
         Redactor { secrets: READ.read().unwrap_or_else(PoisonError::into_inner).clone() }
     }
 
+    /// Redacts every text of a JSON value, names of fields aside, and tells whether one was changed. Keys of a few letters, as one's own
+    /// servers have, are no secrets and may be words.
+    pub(crate) fn redact_values(&self, value: &mut Value) -> bool {
+        let long = |secret: &&SecretString| secret.expose_secret().len() >= SHORTEST_SECRET;
+        Redactor::new(self.secrets.iter().filter(long).cloned()).redact_texts(value)
+    }
+
+    fn redact_texts(&self, value: &mut Value) -> bool {
+        match value {
+            Value::String(text) => match self.redact(text) {
+                Cow::Owned(clean) if clean != *text => {
+                    *text = clean;
+                    true
+                }
+                _ => false,
+            },
+            Value::Array(values) => {
+                values.iter_mut().fold(false, |any, value| self.redact_texts(value) | any)
+            }
+            Value::Object(fields) => {
+                fields.values_mut().fold(false, |any, value| self.redact_texts(value) | any)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+
     /// The text without the keys, without anything that begins like a key or follows `Bearer`, and without what URLs hold of them.
     pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for secret in self.secrets.iter().map(ExposeSecret::expose_secret) {
-            if text.contains(secret) {
-                text = Cow::Owned(text.replace(secret, REMOVED));
-            }
+            text = spelled_anyhow(text, secret);
         }
         text = removed(text, "://", |_, after| {
             let end =
@@ -81,6 +109,57 @@ impl Redactor {
         }
         text
     }
+}
+
+/// The text without the secret, however its characters are spelled: as they are, percent-encoded, or escaped as in JSON, once or twice.
+fn spelled_anyhow<'a>(text: Cow<'a, str>, secret: &str) -> Cow<'a, str> {
+    let Some(first) = secret.chars().next() else { return text };
+    let mut clean = String::new();
+    let (mut kept, mut at) = (0, 0);
+    while let Some(next) = text[at..].find([first, '%', '\\']).map(|found| at + found) {
+        match length_of(&text[next..], secret) {
+            Some(length) => {
+                clean.push_str(&text[kept..next]);
+                clean.push_str(REMOVED);
+                at = next + length;
+                kept = at;
+            }
+            None => at = next + text[next..].chars().next().map_or(1, char::len_utf8),
+        }
+    }
+    if kept == 0 {
+        return text;
+    }
+    clean.push_str(&text[kept..]);
+    Cow::Owned(clean)
+}
+
+/// The length of the secret at the text's begin.
+fn length_of(text: &str, secret: &str) -> Option<usize> {
+    let mut rest = text;
+    for wanted in secret.chars() {
+        rest = after(rest, wanted)?;
+    }
+    Some(text.len() - rest.len())
+}
+
+/// What follows the character at the text's begin, when it is this one.
+fn after(text: &str, wanted: char) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix(wanted) {
+        return Some(rest);
+    }
+    let coded = |digits: &str| u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) == Some(wanted);
+    if let Some(digits) = text.strip_prefix('%') {
+        let digits = digits.strip_prefix("25").filter(|_| wanted != '%').unwrap_or(digits);
+        return digits.get(..2).filter(|two| coded(two)).map(|_| &digits[2..]);
+    }
+    // An escape, however often it was escaped itself.
+    let escaped = text.strip_prefix('\\')?.trim_start_matches('\\');
+    let unicode = escaped.strip_prefix('u').and_then(|digits| {
+        let four = digits.get(..4).filter(|four| coded(four))?;
+        Some(&digits[four.len()..])
+    });
+    unicode.or_else(|| escaped.strip_prefix(wanted))
 }
 
 /// The end of what could be a key.
@@ -130,6 +209,9 @@ mod tests {
     fn a8_keys_go_and_words_stay() {
         let rows = [
             ("the key plant/ed+1 is wrong", "the key [key removed] is wrong"),
+            ("%70lant%2Fed%2b1 and plant%252Fed+1", "[key removed] and [key removed]"),
+            (r"plant\/ed\u002b1, plant\\/ed\\u002B1", "[key removed], [key removed]"),
+            ("plant%2Fed%2b2, plant/ed, plan, %, \\ and %é", "plant%2Fed%2b2, plant/ed, plan, %, \\ and %é"),
             ("given: sk-proj-ab12****wxyz.", "given: [key removed]"),
             ("gsk_0123456789, xai-0123456789", "[key removed], [key removed]"),
             ("AIzaSyA0123456789", "[key removed]"),
@@ -150,7 +232,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_redacted_without_a_panic(text in "(sk-|key=|\\?|&|://|@|Bearer |é|x|/| ){0,30}") {
+        fn any_text_is_redacted_without_a_panic(text in "(sk-|p|l|%|%2|%6C|\\\\u|\\\\|key=|\\?|&|://|@|Bearer |é|x|/| ){0,30}") {
             let redactor = Redactor::new([SecretString::from("planted")]);
             assert!(!redactor.redact(&format!("{text}planted{text}")).contains("planted"));
         }

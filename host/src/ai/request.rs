@@ -36,6 +36,11 @@ impl Purpose {
         Err(PurposeError(text.chars().take(Self::MAX_BYTES).collect()))
     }
 
+    /// What the gateway's own calls are for. It is sent nowhere.
+    pub(super) fn probe() -> Self {
+        Purpose("probe".to_owned())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

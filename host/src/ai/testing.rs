@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::advice::{self, Place};
 use super::completion::{FinishReason, Usage};
-use super::config::EndpointConfig;
+use super::config::{EndpointConfig, Kind, ProviderKeys};
 use super::error::AiErrorKind;
 use super::json::ReplySchema;
 use super::provider::{
@@ -28,13 +28,14 @@ pub(super) fn adapter<C, A>(
     make: impl FnOnce(&C, &ApiKey) -> Result<A, crate::message::Message>,
 ) -> A
 where
-    C: serde::de::DeserializeOwned,
+    C: Kind,
     A: Adapter,
 {
-    let key = EndpointConfig { api_key_env: Some("THE_KEY".to_owned()), ..toml::from_str("").unwrap() };
+    let key = EndpointConfig { api_key_env: Some("THE_KEY".to_owned()), ..EndpointConfig::default() };
     let env = |name: &str| (name == "THE_KEY").then(|| KEY.into());
     let Ok(key) = ApiKey::read(&key, "/nowhere".as_ref(), &env) else { panic!("the key could not be read") };
-    make(&toml::from_str(config).unwrap(), &key).unwrap()
+    let mut keys: ProviderKeys = toml::from_str(config).unwrap();
+    make(&C::take(&mut keys).unwrap(), &key).unwrap()
 }
 
 fn head(status: u16, headers: Headers<'_>) -> HttpHead {
@@ -223,7 +224,7 @@ pub(super) fn sent_with(
 pub(super) fn provider(adapter: impl Adapter + 'static) -> Provider {
     let second = Duration::from_secs(1);
     let limits = CallLimits { connect: second, first_byte: second, idle: second, call: second };
-    let none: EndpointConfig = toml::from_str("").unwrap();
+    let none = EndpointConfig::default();
     let Ok(key) = ApiKey::read(&none, "/nowhere".as_ref(), &|_| None) else { panic!("no key is needed") };
     Provider::Http(HttpProvider { adapter: Box::new(adapter), key, limits })
 }

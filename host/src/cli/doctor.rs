@@ -1,9 +1,13 @@
 //! `sitewright doctor`: is everything there, does everything work, and what to do where it does not.
 
+use std::sync::Arc;
+
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
+use crate::ai::{Attempt, Gateway, Probe};
 use crate::config::Config;
 use crate::failure::render;
 use crate::message::causes_of;
@@ -17,7 +21,7 @@ pub(super) struct Args {
     offline: bool,
 }
 
-/// How long one route may take to answer a probe.
+/// How long the routes may take to answer, all together.
 const PROBE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 
 #[derive(Debug, Serialize)]
@@ -37,29 +41,42 @@ impl Check {
     }
 }
 
+/// What was found: everything is a check, and routes are told in detail too.
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    checks: Vec<Check>,
+    routes: Vec<Probe>,
+}
+
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
-    let mut checks = Vec::new();
+    let mut found = Findings::default();
     match setup.config() {
-        Err(error) => checks.push(Check::new("configuration", Err(whole(&error)))),
+        Err(error) => found.checks.push(Check::new("configuration", Err(whole(&error)))),
         Ok(config) => {
             let file = config
                 .file
                 .as_ref()
                 .map_or_else(|| "no file, defaults".to_owned(), |file| file.display().to_string());
-            checks.push(Check::new("configuration", Ok(format!("{file}, version {}", config.version))));
-            examine(&config, &args, &mut checks).await;
+            found.checks.push(Check::new("configuration", Ok(format!("{file}, version {}", config.version))));
+            if let Some(gateway) = examine(&config, &mut found.checks).await.filter(|_| !args.offline) {
+                found.routes = gateway.probe_all(Instant::now() + PROBE_DEADLINE).await;
+                found.checks.extend(found.routes.iter().map(route_check));
+            }
         }
     }
-    let all_well = checks.iter().all(|check| check.ok);
+    let all_well = found.checks.iter().all(|check| check.ok);
     if json {
-        output::print_json(&serde_json::json!({ "ok": all_well, "checks": checks }));
+        output::print_json(
+            &serde_json::json!({ "ok": all_well, "checks": found.checks, "routes": found.routes }),
+        );
     } else {
-        output::print(&table(&checks));
+        output::print(&page(&found));
     }
     Ok(if all_well { Exit::Done } else { Exit::Usage })
 }
 
-async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
+/// Everything that needs no call; the gateway when there is one.
+async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway>> {
     checks.push(Check::new(
         "sites folder",
         SitesRoot::open(&config.sites)
@@ -109,7 +126,10 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
     }
     let gateway = match gateway {
         Ok(gateway) => gateway,
-        Err(error) => return checks.push(Check::new("AI providers", Err(whole(&error)))),
+        Err(error) => {
+            checks.push(Check::new("AI providers", Err(whole(&error))));
+            return None;
+        }
     };
     for (template, purpose) in purposes {
         if !gateway.purposes_without_route([purpose.as_str()]).is_empty() {
@@ -117,23 +137,17 @@ async fn examine(config: &Config, args: &Args, checks: &mut Vec<Check>) {
             checks.push(Check::new(format!("purpose {purpose} of {template}"), Err(advice)));
         }
     }
-    if args.offline {
-        return;
-    }
-    for route in gateway.routes() {
-        let deadline = tokio::time::Instant::now() + PROBE_DEADLINE;
-        for probe in gateway.probe(&route.name, deadline).await.unwrap_or_default() {
-            let attempt = &probe.attempt;
-            let says = match (&attempt.message, attempt.outcome) {
-                (Some(message), _) => message.to_string(),
-                (None, outcome) => format!("{outcome} ({})", super::ai::latency(attempt).join(", ")),
-            };
-            checks.push(Check::new(
-                format!("route {} → {} {}", route.name, attempt.provider, attempt.model),
-                if probe.usable { Ok(says) } else { Err(says) },
-            ));
-        }
-    }
+    Some(gateway)
+}
+
+fn route_check(probe: &Probe) -> Check {
+    let attempt = &probe.attempt;
+    let says = match (&attempt.message, attempt.outcome) {
+        (Some(message), _) => message.to_string(),
+        (None, outcome) => format!("{outcome} ({})", super::ai::latency(attempt).join(", ")),
+    };
+    let what = format!("route {} → {} {}", probe.route, attempt.provider, attempt.model);
+    Check::new(what, if probe.usable { Ok(says) } else { Err(says) })
 }
 
 /// An error with all its causes, in one line.
@@ -141,19 +155,86 @@ fn whole(error: &(dyn std::error::Error + 'static)) -> String {
     causes_of(error).iter().fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-fn table(checks: &[Check]) -> String {
+fn page(found: &Findings) -> String {
     let good = anstyle::AnsiColor::Green.on_default();
     let bad = anstyle::AnsiColor::Red.on_default().bold();
     let mut text = String::new();
-    for check in checks {
-        let (style, mark) = if check.ok { (good, "✓") } else { (bad, "✗") };
-        text.push_str(&format!("{style}{mark}{style:#} {}\n", check.what));
-        text.push_str(&render::paragraph(&check.says, "    ", output::width()));
+    // Routes stand at the end; those that can be used are told by the table alone.
+    let (others, routes) = found.checks.split_at(found.checks.len() - found.routes.len());
+    for check in others {
+        text.push_str(&paragraph(check));
     }
-    let wrong = checks.iter().filter(|check| !check.ok).count();
+    if !routes.is_empty() {
+        text.push('\n');
+        text.push_str(&table(&found.routes));
+        text.push('\n');
+    }
+    for check in routes.iter().filter(|check| !check.ok) {
+        text.push_str(&paragraph(check));
+    }
+    let wrong = found.checks.iter().filter(|check| !check.ok).count();
     text.push_str(&match wrong {
         0 => format!("\n{good}All is well.{good:#}\n"),
-        _ => format!("\n{bad}{wrong} of {} checks failed.{bad:#}\n", checks.len()),
+        _ => format!("\n{bad}{wrong} of {} checks failed.{bad:#}\n", found.checks.len()),
     });
+    text
+}
+
+fn marked(ok: bool) -> String {
+    let good = anstyle::AnsiColor::Green.on_default();
+    let bad = anstyle::AnsiColor::Red.on_default().bold();
+    if ok { format!("{good}✓{good:#}") } else { format!("{bad}✗{bad:#}") }
+}
+
+fn paragraph(check: &Check) -> String {
+    format!(
+        "{} {}\n{}",
+        marked(check.ok),
+        check.what,
+        render::paragraph(&check.says, "    ", output::width())
+    )
+}
+
+/// One line for each candidate of each route.
+fn table(probes: &[Probe]) -> String {
+    const HEAD: [&str; 8] =
+        ["route", "provider", "model", "connect", "first byte", "total", "outcome", "what to do"];
+    let ms = |time: Option<u64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time} ms"));
+    let row = |probe: &Probe| {
+        let Attempt { provider, model, connect_ms, first_byte_ms, duration_ms, outcome, status, .. } =
+            &probe.attempt;
+        // A success with a message is a script: it is loaded and left alone.
+        let asked = !(probe.usable && probe.attempt.message.is_some() && status.is_none());
+        [
+            probe.route.clone(),
+            provider.clone(),
+            model.clone(),
+            ms(*connect_ms),
+            ms(*first_byte_ms),
+            ms(asked.then_some(*duration_ms)),
+            match (asked, status) {
+                (false, _) => "not asked".to_owned(),
+                (true, None) => outcome.to_string(),
+                (true, Some(status)) => format!("{outcome} ({status})"),
+            },
+            probe.advice.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        ]
+    };
+    let rows: Vec<[String; 8]> = probes.iter().map(row).collect();
+    let length = |text: &str| text.chars().count();
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| rows.iter().map(|row| length(&row[column])).chain([length(HEAD[column])]).max())
+        .map(Option::unwrap_or_default)
+        .collect();
+    let line = |cells: &[&str]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let dim = anstyle::Style::new().dimmed();
+    let mut text = format!("  {dim}{}{dim:#}\n", line(&HEAD));
+    for (row, probe) in rows.iter().zip(probes) {
+        let cells: Vec<&str> = row.iter().map(String::as_str).collect();
+        text.push_str(&format!("{} {}\n", marked(probe.usable), line(&cells)));
+    }
     text
 }

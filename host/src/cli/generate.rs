@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
+use crate::config::Config;
 use crate::failure::render;
 use crate::failure::{FailureKind, FailureRecord};
 use crate::interface::RunProgress;
 use crate::message;
-use crate::run::{AttemptId, AttemptRequest, Outcome, Released, Totals, attempt};
+use crate::order;
+use crate::run::{AttemptId, AttemptRequest, JournalUse, Outcome, Released, Totals, attempt, journal_file};
 
 /// Makes the site of one order and releases it as `<out>/<order>/releases/<id>`, with `<out>/<order>/current` leading to it. A
 /// failure leaves a record in `<out>/<order>/failures` and the last good release untouched.
@@ -28,6 +30,10 @@ pub(super) struct Args {
     /// The order document (JSON), as the CRM sends it or flat; `-` reads stdin.
     #[arg(long, value_name = "FILE|-")]
     order: PathBuf,
+    /// Takes the AI replies that this earlier attempt at the order has paid for from its journal; the failure record and the report
+    /// name the attempt.
+    #[arg(long, value_name = "ATTEMPT")]
+    resume: Option<AttemptId>,
 }
 
 /// What `--json` prints.
@@ -54,6 +60,10 @@ struct Report<'a> {
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
     let document = read_order(&args.order, config.limits.order_bytes).await?;
+    let journal = match args.resume {
+        None => JournalUse::Keep,
+        Some(attempt) => resume(&config, &document, attempt)?,
+    };
     let host = Setup::host(&config, 1)?;
 
     let cancel = CancellationToken::new();
@@ -65,7 +75,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         template: args.template,
         id: AttemptId::new(),
         job: None,
-        journal: crate::run::JournalUse::Keep,
+        journal,
         cancel,
         progress,
     };
@@ -104,6 +114,14 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                     Ok(path) => output::print(&format!("  record {}\n", path.display())),
                     Err(message) => output::print(&format!("  {message}\n")),
                 }
+                let answered = totals.ai_calls.len();
+                if answered > 0 {
+                    output::print(&format!(
+                        "  {answered} AI replies{} are kept: --resume {} takes them from there\n",
+                        replayed(&totals),
+                        totals.attempt
+                    ));
+                }
             }
             if record.kind == FailureKind::Cancelled && record.stage == "template" {
                 // There is no guest and nothing to tidy, only a template that is still being read or compiled: whoever cancelled
@@ -116,6 +134,23 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     // Not earlier: a reader that takes no more of the report must not make Ctrl-C deaf.
     interrupts.abort();
     Ok(exit)
+}
+
+/// The earlier attempt's journal, when there is one: a wrong id would mean to pay for everything again.
+fn resume(config: &Config, document: &[u8], attempt: AttemptId) -> Result<JournalUse, SetupError> {
+    // What is wrong with the order is for the attempt to tell.
+    if let Ok(order) = order::load(document, config.limits.order_max_bytes(), &config.default_locale) {
+        let file = journal_file(&config.sites, order.id().as_ref(), attempt);
+        if !file.is_file() {
+            return Err(SetupError::Usage(message!(
+                "the attempt {attempt} at the order {} left no replies in {} (--resume): check the id in its record, or leave out \
+                 --resume to ask for all of them",
+                order.id(),
+                file.display()
+            )));
+        }
+    }
+    Ok(JournalUse::Resume(attempt))
 }
 
 /// Ends the process here, whatever the runtime still does.
@@ -204,6 +239,7 @@ fn ai(totals: &Totals) -> Value {
     let (input, output) = totals.tokens();
     serde_json::json!({
         "calls": totals.ai_calls.len(),
+        "replayed": totals.replayed(),
         "input_tokens": input,
         "output_tokens": output,
         "by_call": totals.ai_calls,
@@ -245,6 +281,14 @@ fn current(release: &Path) -> PathBuf {
     release.parent().and_then(Path::parent).unwrap_or(release).join(crate::site::CURRENT)
 }
 
+/// How many replies an earlier attempt had paid for.
+fn replayed(totals: &Totals) -> String {
+    match totals.replayed() {
+        0 => String::new(),
+        replayed => format!(" ({replayed} from the journal)"),
+    }
+}
+
 fn released_text(released: &Released) -> String {
     let manifest = &released.release.manifest;
     let totals = &released.totals;
@@ -258,11 +302,12 @@ fn released_text(released: &Released) -> String {
         current(&released.release.path).join("index.html").display()
     );
     text.push_str(&format!(
-        "  {} files, {} · {} · {} AI calls, {input} tokens in, {output} out\n",
+        "  {} files, {} · {} · {} AI calls{}, {input} tokens in, {output} out\n",
         manifest.files.len(),
         render::bytes(manifest.total_bytes),
         render::duration(totals.duration_ms.saturating_mul(1_000)),
         totals.ai_calls.len(),
+        replayed(totals),
     ));
     for name in ["cpu_ms", "memory_bytes", "ai_calls"] {
         if let Some(measure) = totals.limits.get(name) {

@@ -10,8 +10,9 @@ use ulid::Ulid;
 
 use super::attempt::{AttemptRequest, Ended, Host, Known};
 use super::outcome::Totals;
+use crate::ai::Redactor;
 use crate::build::BUILD;
-use crate::failure::{FailureRecord, RECORD_VERSION, TrapRecord, millis};
+use crate::failure::{FailureRecord, LogTail, RECORD_VERSION, TrapRecord, millis};
 use crate::interface::RunLog;
 use crate::message;
 use crate::message::Message;
@@ -77,7 +78,7 @@ pub(super) async fn record(
     };
     let progress = log.progress();
     let running = known.stage == "run";
-    FailureRecord {
+    without_keys(FailureRecord {
         version: RECORD_VERSION,
         id: Ulid::generate().to_string(),
         time: OffsetDateTime::now_utc()
@@ -113,6 +114,38 @@ pub(super) async fn record(
         stderr: known.end.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
         stdout: known.end.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
         limits: totals.limits.clone(),
+    })
+}
+
+/// The record without any key. What the gateway says has none; what a template logs or returns may have one, when a provider echoed it in
+/// a reply (catalogue A8).
+fn without_keys(record: FailureRecord) -> FailureRecord {
+    let redactor = Redactor::of_process();
+    let Ok(mut value) = serde_json::to_value(&record) else { return record };
+    if !redactor.redact_values(&mut value) {
+        return record;
+    }
+    match serde_json::from_value(value) {
+        Ok(clean) => clean,
+        Err(error) => {
+            // Only texts were changed, and texts are texts; should a type ever refuse one, the record is told without what it holds.
+            tracing::error!(%error, "a record could not be cleaned of a key");
+            let message = message!("the record held a provider's key and was withheld; see the log");
+            FailureRecord {
+                message,
+                causes: Vec::new(),
+                attributes: BTreeMap::new(),
+                panic: None,
+                ai: None,
+                problems: Vec::new(),
+                trail: Vec::new(),
+                diagnostics: Vec::new(),
+                log: LogTail::default(),
+                stderr: String::new(),
+                stdout: String::new(),
+                ..record
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! leaves as exactly one [`Outcome`] (catalogue A4, A5).
 
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -11,14 +12,15 @@ use sitewright_order::Locale;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::account::{record, store, totals};
 use super::classify::{Classified, classify};
 use super::finish::{check, release_info};
 use super::outcome::{AttemptId, Outcome, Released};
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
-use crate::ai::{FileJournal, Gateway, RunJournal};
-use crate::failure::{FailureKind, Problem, TemplateRef};
+use crate::ai::{AiConfig, AiErrorKind, FileJournal, Gateway, RunJournal};
+use crate::failure::{AiFailure, FailureKind, Problem, TemplateRef};
 use crate::interface::{RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
@@ -103,6 +105,18 @@ impl Ended {
 ///
 /// Dropping the future cancels the attempt without a record; cancel the token to have one.
 pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
+    // Every line that is logged meanwhile, whoever logs it, says for which order (catalogue B8).
+    let span = tracing::info_span!(
+        "attempt",
+        order = tracing::field::Empty,
+        job = request.job,
+        attempt = %request.id,
+        trace_id = request.id.trace_id(),
+    );
+    attempt_within(host, request, &span).instrument(span.clone()).await
+}
+
+async fn attempt_within(host: &Host, request: AttemptRequest, span: &tracing::Span) -> Outcome {
     let log = Arc::new(RunLog::new(&host.limits, request.progress.clone()));
     let mut known = Known {
         stage: "order",
@@ -117,13 +131,11 @@ pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
         end: None,
         staging: None,
     };
-    let ended = match AssertUnwindSafe(try_attempt(host, &request, &log, &mut known)).catch_unwind().await {
+    let tried = try_attempt(host, &request, &log, &mut known, span);
+    let ended = match AssertUnwindSafe(tried).catch_unwind().await {
         Ok(Ok(release)) => {
             let totals = totals(host, &request, &log, &known);
             tracing::info!(
-                order = known.order,
-                attempt = %request.id,
-                trace_id = request.id.trace_id(),
                 template = known.template.name,
                 release = %release.manifest.id,
                 duration_ms = totals.duration_ms,
@@ -151,9 +163,6 @@ pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
     }
     let stored = store(host, &record).await;
     tracing::warn!(
-        order = record.order,
-        attempt = record.attempt,
-        trace_id = record.trace_id,
         template = record.template.name,
         kind = record.kind.as_str(),
         failure = record.id,
@@ -168,6 +177,7 @@ async fn try_attempt(
     request: &AttemptRequest,
     log: &Arc<RunLog>,
     known: &mut Known,
+    span: &tracing::Span,
 ) -> Result<Release, Box<Ended>> {
     let deadline = deadline_of(&host.limits);
     let stage = |known: &mut Known, stage: &'static str| {
@@ -180,6 +190,7 @@ async fn try_attempt(
         .map_err(|error| {
             if let Some(id) = error.id() {
                 known.order = id.to_string();
+                span.record("order", known.order.as_str());
             }
             let problems =
                 error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
@@ -193,6 +204,7 @@ async fn try_attempt(
             })
         })?;
     known.order = snapshot.id().to_string();
+    span.record("order", known.order.as_str());
 
     stage(known, "template");
     let patience = Patience { cancel: &request.cancel, deadline, host, log };
@@ -213,6 +225,7 @@ async fn try_attempt(
     };
     known.template = template.reference();
     known.loaded = Some(template.clone());
+    routes_serve(host, &template)?;
     let value: serde_json::Value = serde_json::from_str(snapshot.document()).map_err(|error| {
         Ended::new(
             FailureKind::Host,
@@ -297,14 +310,46 @@ async fn try_attempt(
     })
 }
 
+/// Whether every purpose that the template declares has a route: found out before anything is paid for, not in the middle of the run
+/// (catalogue E3).
+fn routes_serve(host: &Host, template: &Template) -> Result<(), Box<Ended>> {
+    let manifest = &template.manifest;
+    let purposes = manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
+    let missing = host.gateway.purposes_without_route(purposes);
+    let Some(first) = missing.first() else { return Ok(()) };
+    let names = missing.join("`, `");
+    let keys: Vec<String> = missing.iter().map(|purpose| format!("[ai.routes.{purpose}]")).collect();
+    let message = message!(
+        "the template `{}` asks models for `{names}`, which no route serves; add {}, or [ai.routes.{}] for whatever has no route of its own, to the configuration",
+        manifest.name,
+        keys.join(" and "),
+        AiConfig::DEFAULT_ROUTE
+    );
+    let ai = AiFailure {
+        kind: AiErrorKind::NoRoute,
+        message: message.clone(),
+        call_id: "none".to_owned(),
+        purpose: (*first).to_owned(),
+        attempts: Vec::new(),
+        causes: Vec::new(),
+        retryable: false,
+    };
+    let classified = Classified { ai: Some(ai), ..Classified::new(FailureKind::Ai, message) };
+    Err(Box::new(Ended { classified, problems: Vec::new() }))
+}
+
+/// Where the AI replies of an attempt are kept: `<sites>/<order>/journal/<attempt>.jsonl`.
+pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
+    sites.join(order).join("journal").join(format!("{attempt}.jsonl"))
+}
+
 /// The journal of this attempt. A journal that cannot be read would be paid for again, so that is an error.
 async fn journal(
     host: &Host,
     request: &AttemptRequest,
     order: &str,
 ) -> Result<Option<Arc<RunJournal>>, Box<Ended>> {
-    let folder = host.sites.path().join(order).join("journal");
-    let file = |attempt: AttemptId| folder.join(format!("{attempt}.jsonl"));
+    let file = |attempt: AttemptId| journal_file(host.sites.path(), order, attempt);
     let earlier = match request.journal {
         JournalUse::Off => return Ok(None),
         JournalUse::Keep => None,

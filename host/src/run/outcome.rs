@@ -99,9 +99,15 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Tokens in and out over all answered calls, as far as providers told.
+    /// How many AI replies came from an earlier attempt's journal.
+    pub fn replayed(&self) -> usize {
+        self.ai_calls.iter().filter(|call| call.replayed).count()
+    }
+
+    /// Tokens in and out over all calls that a model answered, as far as providers told. Those of replayed ones were used by the
+    /// attempt that paid for them.
     pub fn tokens(&self) -> (u64, u64) {
-        self.ai_calls.iter().fold((0, 0), |(input, output), call| {
+        self.ai_calls.iter().filter(|call| !call.replayed).fold((0, 0), |(input, output), call| {
             (input + call.usage.input_tokens.unwrap_or(0), output + call.usage.output_tokens.unwrap_or(0))
         })
     }

@@ -127,3 +127,43 @@ fn a_schema_from_anywhere_cannot_hang_or_flood_the_host() {
     let long = messages(json!({"type": "number"}), &json!("x".repeat(1_000_000)));
     assert!(long[0].len() < 200, "values are shown in part");
 }
+
+#[test]
+fn c4_a_schema_whose_references_fan_out_is_refused_and_large_and_recursive_ones_are_not() {
+    let fanning = |depth: usize, refer: &dyn Fn(usize) -> Value| {
+        let mut parts: serde_json::Map<String, Value> = (0..depth)
+            .map(|level| {
+                let next = refer(level + 1);
+                (level.to_string(), json!({ "$anchor": format!("a{level}"), "anyOf": [next, next] }))
+            })
+            .collect();
+        parts.insert(depth.to_string(), json!({ "$anchor": format!("a{depth}"), "type": "string" }));
+        json!({ "$defs": parts, "items": refer(0) })
+    };
+    let by_pointer = |level: usize| json!({ "$ref": format!("#/$defs/{level}") });
+    let by_name = |level: usize| json!({ "$ref": format!("#a{level}") });
+    // The field is named like a keyword.
+    let deeper =
+        |level: usize| json!({ "properties": { "const": { "$ref": format!("#/%24defs/{level}") } } });
+    for refer in [&by_pointer as &dyn Fn(usize) -> Value, &by_name, &deeper] {
+        assert!(CompiledSchema::of(&fanning(10, refer)).is_ok());
+        let error = CompiledSchema::of(&fanning(60, refer)).unwrap_err().to_string();
+        assert!(error.contains("fan out to more than 100000 parts"), "{error}");
+    }
+    let chain = fanning(3_000, &|level| match level % 2 {
+        0 => json!({ "$ref": format!("#/$defs/{level}") }),
+        _ => json!({ "not": { "$ref": format!("#/$defs/{level}") } }),
+    });
+    assert!(CompiledSchema::of(&chain).is_err(), "it neither ends the process nor takes for ever");
+    let tree = json!({
+        "$defs": { "node": { "properties": {
+            "left": { "$ref": "#/$defs/node" }, "right": { "$ref": "#/$defs/node" }, "all": { "items": { "$ref": "#" } },
+        } } },
+        "$ref": "#/$defs/node",
+    });
+    assert!(CompiledSchema::of(&tree).is_ok());
+    let wide: serde_json::Map<String, Value> =
+        (0..2_000).map(|field| (format!("f{field}"), json!({ "$ref": "#/$defs/text" }))).collect();
+    let wide = json!({ "$defs": { "text": { "type": "string" } }, "properties": wide });
+    assert!(CompiledSchema::of(&wide).is_ok());
+}

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
-use sitewright_tests::chat_server::{Answer, ChatServer};
+use sitewright_tests::chat_server::{Answer, ChatServer, TOKENS};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, forget_settings, guest, order};
 
 /// A workbench whose folder of templates holds `faulty` and, if wanted, something that is no template.
@@ -252,6 +252,102 @@ fn e3_a_purpose_without_a_route_is_told_by_inspect() {
         "{}",
         done.stdout
     );
+}
+
+#[test]
+fn e3_a_purpose_without_a_route_ends_the_attempt_before_the_run() {
+    let server = ChatServer::start(ANY_ANSWER, |_| Answer::Good);
+    let bench = Workbench::configured(&format!(
+        "[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [ai.routes.copywriting]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
+        server.base_url()
+    ));
+    let done = bench.generate(&guest("guest-faulty"), &faulty("ai-echo", json!({})));
+    assert_eq!(done.code, 5, "{}", done.stdout);
+    let failure = done.failure();
+    assert_eq!((&failure["kind"], &failure["ai"]["kind"]), (&json!("ai"), &json!("no-route")), "{failure}");
+    assert_eq!((&failure["stage"], &failure["ai"]["purpose"]), (&json!("template"), &json!("strategy")));
+    for says in ["the template `faulty`", "`strategy`", "[ai.routes.strategy]", "[ai.routes.default]"] {
+        assert!(failure["message"].as_str().unwrap().contains(says), "{says}: {failure}");
+    }
+    assert_eq!(failure["trail"], json!([]), "the template did not run");
+    assert!(server.calls().is_empty());
+}
+
+#[test]
+fn d4_a_resumed_attempt_pays_for_nothing_twice() {
+    // Attempts pay for 3, 2 and 1 of the six calls; the call after the third and the fifth finds a broken server.
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = ChatServer::start(ANY_ANSWER, move |_| {
+        match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            3 | 6 => Answer::Http { status: 500, headers: &[], body: String::new() },
+            _ => Answer::Good,
+        }
+    });
+    let bench = Workbench::configured(&format!(
+        "[ai.retry]\nattempts = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n\
+         [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
+        server.base_url()
+    ));
+    let order = bench.write("order.json", faulty("calls-in-turn", json!({ "n": 6 })).to_string());
+    let run = |json: bool, resume: Option<&str>| {
+        let mut command = bench.command(if json { &["--json"] } else { &[] });
+        command.arg("generate").arg("--template").arg(guest("guest-faulty")).arg("--order").arg(&order);
+        let done: Done =
+            command.args(resume.into_iter().flat_map(|id| ["--resume", id])).output().unwrap().into();
+        done
+    };
+    let paid = |done: &Done| {
+        let ai = &done.json()["ai"];
+        (
+            ai["calls"].as_u64().unwrap(),
+            ai["replayed"].as_u64().unwrap(),
+            ai["output_tokens"].as_u64().unwrap(),
+        )
+    };
+    let attempt = |done: &Done| done.failure()["attempt"].as_str().unwrap().to_owned();
+
+    let first = run(true, None);
+    assert_eq!((first.code, paid(&first)), (5, (3, 0, 3 * TOKENS.1)), "{}", first.stdout);
+    let second = run(true, Some(&attempt(&first)));
+    assert_eq!((second.code, paid(&second)), (5, (5, 3, 2 * TOKENS.1)), "{}", second.stdout);
+    let third = run(false, Some(&attempt(&second)));
+    assert_eq!(third.code, 0, "{}", third.stdout);
+    assert!(
+        third.stdout.contains("6 AI calls (5 from the journal), 100 tokens in, 7 out"),
+        "{}",
+        third.stdout
+    );
+    let prompts: Vec<String> = server.calls().iter().map(|call| call.body["messages"].to_string()).collect();
+    assert_eq!(prompts.len(), 8, "six good calls and two that failed");
+    let mut good: Vec<&String> = prompts
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| ![3, 6].contains(index))
+        .map(|(_, prompt)| prompt)
+        .collect();
+    good.sort();
+    good.dedup();
+    assert_eq!(good.len(), 6, "no question was answered twice: {prompts:?}");
+
+    // A line of a journal that cannot be read costs its reply again, and says so; half a line at the end is a process that died.
+    let order_id = second.failure()["order"].as_str().unwrap().to_owned();
+    let journal = bench.sites().join(order_id).join("journal").join(format!("{}.jsonl", attempt(&second)));
+    let lines: Vec<String> = std::fs::read_to_string(&journal).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 5, "the replies of the first attempt stand in the second one's journal too");
+    std::fs::write(&journal, format!("{}\n{{broken\n{}\n{{\"half", lines[0], lines[2..].join("\n"))).unwrap();
+    let mended = run(true, Some(&attempt(&second)));
+    assert_eq!((mended.code, paid(&mended)), (0, (6, 4, 2 * TOKENS.1)), "{}", mended.stdout);
+    assert!(mended.stderr.contains("line=2 ") && !mended.stderr.contains("line=6"), "{}", mended.stderr);
+    assert_eq!(server.calls().len(), 10);
+
+    let wrong = run(true, Some("01M8357JZHP0R67R2SMZJYZHKG"));
+    assert_eq!(wrong.code, 2, "{}", wrong.stdout);
+    assert!(
+        wrong.stderr.contains("left no replies") || wrong.stdout.contains("left no replies"),
+        "{wrong:?}"
+    );
+    assert_eq!(server.calls().len(), 10);
 }
 
 #[test]

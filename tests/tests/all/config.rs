@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use sitewright_tests::chat_server::{Answer, ChatServer, ClosedPort};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, guest};
 
 /// A folder with a configuration of its own making: nothing is set beforehand.
@@ -311,4 +312,38 @@ fn e13_the_configuration_s_version_changes_with_a_value_and_only_then() {
         assert!(!seen.contains(&version), "{configuration} {variables:?}");
         seen.push(version);
     }
+}
+
+#[test]
+fn e13_a_change_of_the_file_in_the_middle_of_a_run_is_for_the_next_one() {
+    let configuration = |base_url: &str, attempts: u32| {
+        format!(
+            "[ai.retry]\nattempts = {attempts}\nbase_ms = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\
+             [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n"
+        )
+    };
+    let bench = std::sync::Arc::new(Bench::new(""));
+    let elsewhere = ClosedPort::take().base_url();
+    let changed = configuration(&elsewhere, 1);
+    let writer = bench.clone();
+    let server = ChatServer::start(ANY_ANSWER, move |_| {
+        writer.0.write("sitewright.toml", &changed);
+        Answer::Http { status: 500, headers: &[], body: String::new() }
+    });
+    bench.0.write("sitewright.toml", configuration(&server.base_url(), 2));
+    bench.0.write("order.json", faulty("ai-error", json!({})).to_string());
+    let version = || {
+        let checks = bench.run(&["--json", "doctor", "--offline"], &[]).json()["checks"].clone();
+        checks[0]["says"].as_str().unwrap().rsplit_once(' ').unwrap().1.to_owned()
+    };
+    let at_start = version();
+    let record = bench.record(&[]);
+    assert_eq!(record["config_version"], at_start);
+    assert_eq!(server.calls().len(), 2, "the second attempt went where the first did: {record}");
+
+    let next = bench.record(&[]);
+    assert_eq!(next["config_version"], version());
+    assert_ne!(next["config_version"], at_start);
+    assert!(next["message"].as_str().unwrap().contains(&elsewhere), "{next}");
+    assert_eq!(server.calls().len(), 2);
 }

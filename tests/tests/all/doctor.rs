@@ -102,6 +102,52 @@ fn e2_a_provider_that_cannot_serve_its_route_is_named() {
 }
 
 #[test]
+fn e2_routes_are_a_table_and_each_row_says_what_to_do() {
+    let good = ChatServer::start(ANY_ANSWER, |_| Answer::Good);
+    let closed = ClosedPort::take();
+    let configuration = provider(&good.base_url())
+        + &provider(&closed.base_url())
+            .replace("providers.local", "providers.spare")
+            .replace("routes.default", "routes.strategy")
+            .replace("provider = \"local\"", "provider = \"spare\"")
+        + "[ai.providers.script]\nkind = \"scripted\"\nrules = \"ai.toml\"\n\
+           [ai.routes.copywriting]\ntry = [{ provider = \"script\" }]\n";
+    let bench = bench(&configuration);
+    bench.write("ai.toml", ANY_ANSWER);
+    let routes = doctor(&bench, &["--json"]).json()["routes"].clone();
+    let told: Vec<_> = routes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|probe| {
+            assert_eq!(probe["advice"].is_string(), probe["usable"] == false, "{probe}");
+            (probe["route"].as_str().unwrap(), probe["attempt"]["outcome"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(told, [("copywriting", "succeeded"), ("default", "succeeded"), ("strategy", "connection")]);
+    assert!(routes[1]["attempt"]["first_byte_ms"].is_number(), "{routes}");
+
+    let page = doctor(&bench, &[]).stdout;
+    let row = |begin: &str| {
+        let line =
+            page.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{begin}: {page}"));
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+    };
+    let head = row("  route");
+    assert_eq!(
+        head,
+        ["route", "provider", "model", "connect", "first byte", "total", "outcome", "what to do"]
+    );
+    assert_eq!(row("✓ copywriting")[3..], ["-", "-", "-", "not asked", "-"]);
+    let good = row("✓ default");
+    assert_eq!((good.len(), good[6], good[7]), (8, "succeeded (200)", "-"));
+    assert!(good[3..6].iter().all(|cell| cell.ends_with(" ms")), "{good:?}");
+    let bad = row("✗ strategy");
+    assert_eq!(bad[6..], ["connection", "check base_url of ai.providers.spare and that its server runs"]);
+    assert!(page.contains("✗ route strategy → spare some-model\n"), "{page}");
+}
+
+#[test]
 fn offline_asks_nobody() {
     let server = ChatServer::start(ANY_ANSWER, |_| Answer::Good);
     let bench = bench(&provider(&server.base_url()));

@@ -17,5 +17,7 @@ mod limits;
 mod orders;
 mod output;
 mod plugin;
+mod redaction;
 mod runtime;
 mod sandbox;
+mod spans;
