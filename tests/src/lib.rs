@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
 
 pub mod chat_server;
+pub mod fault_server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -12,7 +12,7 @@ use super::attempt::{Candidate, Failed, millis};
 use super::budget::{OrderBudget, estimated_tokens};
 use super::completion::{Completed, Completion, Usage};
 use super::config::{AiConfig, BudgetConfig, ConfigError};
-use super::error::{AiError, AiErrorKind, Attempt, AttemptOutcome};
+use super::error::{AiError, AiErrorKind, Attempt};
 use super::journal::{JournalEntry, RunJournal};
 use super::provider::Provider;
 use super::ready;
@@ -188,14 +188,17 @@ impl Gateway {
         let call = CallContext::new(CallId::nth(1), deadline);
         let mut probes = Vec::new();
         for candidate in candidates {
-            let attempt = match candidate.provider.as_ref() {
-                Provider::Scripted(_) => candidate.not_asked(),
-                Provider::Http(_) => candidate.attempt(name, &request, &call, &self.transport).await.0,
+            let (attempt, failed) = match candidate.provider.as_ref() {
+                Provider::Scripted(_) => (candidate.not_asked(), None),
+                Provider::Http(_) => {
+                    let (attempt, result) = candidate.attempt(name, &request, &call, &self.transport).await;
+                    (attempt, result.err())
+                }
             };
-            let usable = matches!(
-                attempt.outcome,
-                AttemptOutcome::Succeeded | AttemptOutcome::Failed(AiErrorKind::Truncated)
-            );
+            // Cut at the probe's few tokens is good enough; a stream that broke off is not.
+            let usable = failed.is_none_or(|Failed { failure, .. }| {
+                failure.kind == AiErrorKind::Truncated && !failure.retryable
+            });
             probes.push(Probe { attempt, usable });
         }
         Some(probes)

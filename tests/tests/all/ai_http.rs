@@ -38,8 +38,15 @@ fn routes(strategy: &[&str], copywriting: &[&str]) -> String {
     format!("{}{}", route("strategy", strategy), route("copywriting", copywriting))
 }
 
+/// Every candidate is asked once: most tests are about what one attempt tells.
 fn bench(ai: &str) -> Workbench {
-    Workbench::configured(&format!("default_locale = \"pt-BR\"\n{ai}"))
+    with_attempts(1, ai)
+}
+
+/// Every candidate is asked up to so many times, without a wait worth speaking of.
+fn with_attempts(attempts: u32, ai: &str) -> Workbench {
+    let retry = format!("[ai.retry]\nattempts = {attempts}\nbase_ms = 1\nmax_ms = 2\n");
+    Workbench::configured(&format!("default_locale = \"pt-BR\"\n{retry}{ai}"))
 }
 
 /// Runs order 01 with every log line there is, and looks for the key in all that came of it.

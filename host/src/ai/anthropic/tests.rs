@@ -267,8 +267,8 @@ fn a_stream_means_the_same_however_it_is_cut() {
         row("empty", &[start(), stop("end_turn"), end()], Err(Empty)),
         row("error in the middle", &[start(), begin(), text("so far"), overloaded()], Err(Overloaded)),
         row("error first", &[overloaded()], Err(Overloaded)),
-        row("no final marker", &[start(), begin(), text("so far"), stop("end_turn")], Err(Connection)),
-        row("nothing but its begin", &[start()], Err(Connection)),
+        row("no final marker", &[start(), begin(), text("so far"), stop("end_turn")], Err(Truncated)),
+        row("nothing but its begin", &[start()], Err(Truncated)),
         Streamed {
             name: "an event that is no JSON",
             body: format!("{}data: {{\"type\": oops\n\n", sse(&[start()])),

@@ -267,7 +267,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
         row("prompt blocked", &[blocked()], Err(ContentFiltered)),
         row("error in the middle", &[part(Some("so"), None), error()], Err(Overloaded)),
         row("error in a list", &[json!([error()])], Err(Overloaded)),
-        row("no reason to finish", &[part(Some("so"), None)], Err(Connection)),
+        row("no reason to finish", &[part(Some("so"), None)], Err(Truncated)),
         row("of another kind", &[json!({"hello": "world"})], Err(Protocol)),
         Streamed {
             name: "no JSON",

@@ -55,6 +55,8 @@ impl Decoder {
                 let text = Value::String(String::from_utf8_lossy(data).into_owned());
                 return Err(self.error(&text, data));
             }
+            // Pings, and whatever comes to be: chunks have no name.
+            Err(_) if !matches!(event.event.as_str(), "" | "message") => return Ok(()),
             Err(error) => return Err(self.head.not_protocol(format!("is no chunk of JSON: {error}"), data)),
         };
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
