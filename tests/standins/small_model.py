@@ -33,6 +33,9 @@ def main() -> None:
     params.n_ctx = context * slots
     params.n_parallel = slots
     params.warmup = False
+    # More threads than free cores wait for each other.
+    params.cpuparams.n_threads = 1
+    params.cpuparams_batch.n_threads = 1
     print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)
     threading.Thread(target=lambda: (sys.stdin.read(), __import__("os")._exit(0)), daemon=True).start()
     server = xllamacpp.Server(params)
