@@ -5,6 +5,7 @@
 
 pub mod chat_server;
 pub mod fault_server;
+pub mod standins;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

