@@ -1,6 +1,6 @@
 //! Streams whose parts are JSON, in server-sent events or line by line: everything about them but what the parts mean.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::answer::Answer;
@@ -75,9 +75,13 @@ impl PartDecoder {
             return Ok(());
         }
         match self.parts.part(&self.head, data, found) {
-            Err(failure) if failure.kind == AiErrorKind::Protocol && !self.parts.knows(&part.event) => Ok(()),
+            Err(failure) if failure.kind == AiErrorKind::Protocol && self.passes_over(part) => Ok(()),
             taken => taken,
         }
+    }
+
+    fn passes_over(&self, part: &Framed) -> bool {
+        !self.parts.knows(&part.event) && !is_cut_json(&part.data)
     }
 }
 
@@ -125,6 +129,12 @@ impl StreamDecoder for PartDecoder {
 pub(super) fn read<T: DeserializeOwned>(head: &HttpHead, data: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(data)
         .map_err(|error| head.not_protocol(format!("is not the protocol's JSON: {error}"), data))
+}
+
+/// Whether data began as JSON and broke: whoever sent that may have lost other parts too, so that nobody may pass it over.
+pub(super) fn is_cut_json(data: &[u8]) -> bool {
+    let data = data.trim_ascii();
+    data.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(data).is_err()
 }
 
 /// Whether a part is an object with this field.

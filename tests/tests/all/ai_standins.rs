@@ -153,9 +153,14 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
 /// Provider tables for the small model's server: chat completions, and Anthropic's Messages.
 fn model_provider(origin: &str, kind: &str, more: &str) -> String {
     let dialect = if kind == "openai" { "dialect = \"llamacpp\"\n" } else { "" };
+    let route = |purpose: &str, most: u32| {
+        format!(
+            "[routes.{purpose}]\ntry = [{{ provider = \"it\", model = \"small\", max_output_tokens = {most} }}]\n"
+        )
+    };
+    let routes = [route("default", 300), route("strategy", 100)].concat();
     format!(
-        "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}/v1\"\napi_key_env = \"STANDIN_KEY\"\n{dialect}{more}\n\
-         [routes.default]\ntry = [{{ provider = \"it\", model = \"small\" }}]\n"
+        "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}/v1\"\napi_key_env = \"STANDIN_KEY\"\n{dialect}{more}\n{routes}"
     )
 }
 

@@ -107,7 +107,12 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
                 Status::Is(307),
             )
         },
-        row(Fault::TooLarge, Protocol, "its answer is larger than 4 MiB", Status::Is(200)),
+        row(
+            Fault::TooLarge,
+            Protocol,
+            if one_line { "far larger than any token" } else { "its answer is larger than 4 MiB" },
+            Status::Is(200),
+        ),
         row(Fault::ErrorInside, Overloaded, "is overloaded or failing", Status::Is(200)),
     ];
     if form == Form::Streamed {

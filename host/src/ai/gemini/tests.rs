@@ -257,6 +257,19 @@ fn a_stream_means_the_same_however_it_is_cut() {
             &[only("m"), part(Some("Grü"), None), part(Some("ße 🌍"), None), part(None, Some("STOP"))],
             good,
         ),
+        Streamed {
+            name: "events of another name",
+            body: format!(
+                "event: ping\ndata: {{\"type\": \"ping\"}}\n\nevent: newer\ndata: alive\n\n{}",
+                sse(&[part(Some("x"), Some("STOP"))])
+            ),
+            becomes: Ok(("x", FinishReason::Stop, tokens(11, 7))),
+        },
+        Streamed {
+            name: "a cut event of another name",
+            body: format!("event: ping\ndata: {{\"type\"\n\n{}", sse(&[part(Some("x"), Some("STOP"))])),
+            becomes: Err(Protocol),
+        },
         row("cut", &[part(Some("half"), Some("MAX_TOKENS"))], Err(Truncated)),
         row("thinking used the budget", &[part(None, Some("MAX_TOKENS"))], Err(Truncated)),
         row(

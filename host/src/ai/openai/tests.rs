@@ -450,6 +450,8 @@ fn a2_e4_every_end_of_a_stream_has_its_meaning() {
         ),
         ("neither marker nor reason", said("a"), Err(Truncated)),
         ("cut within a chunk", said("a") + half, Err(Truncated)),
+        ("named events", "event: ping\ndata: alive\n\n".to_owned() + &said("a") + DONE, Ok("a")),
+        ("a cut named event", "event: ping\ndata: {\"x\n\n".to_owned() + &said("a") + DONE, Err(Protocol)),
         ("only pings", ": ping\n\n".to_owned(), Err(Truncated)),
         ("error in place of a chunk", format!("{}data: {rate}\n\n", said("a")), Err(RateLimited)),
         ("error with a number", format!("data: {numeric}\n\n"), Err(Overloaded)),

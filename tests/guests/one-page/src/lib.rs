@@ -41,6 +41,7 @@ impl Template for OnePage {
         let locale = escaped(&order.locale.to_string());
         let page = format!(
             "<!doctype html>\n<html lang=\"{locale}\">\n<head><meta charset=\"utf-8\"><title>{name}</title>\
+             <meta name=\"description\" content=\"{lead}\">\
              <meta name=\"viewport\" content=\"width=device-width\"></head>\n\
              <body><h1>{headline}</h1><p>{lead}</p></body>\n</html>\n"
         );
