@@ -95,6 +95,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row("rate limit", 429, error("rate_limit_error", "too many input tokens"), RateLimited, "try again"),
         row("server error", 500, error("api_error", "Internal server error"), Overloaded, "try again"),
         row("time-out", 504, error("timeout_error", "Request timed out"), Timeout, "call_ms"),
+        row(
+            "time-out under a general name",
+            504,
+            error("api_error", "upstream timed out"),
+            Timeout,
+            "timed out",
+        ),
         row("overloaded", 529, error("overloaded_error", "Overloaded"), Overloaded, "another provider"),
         row("new type", 418, error("something_new", "hm"), InvalidRequest, "hm"),
         row("no body", 529, String::new(), Overloaded, "another provider"),

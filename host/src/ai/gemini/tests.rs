@@ -328,6 +328,24 @@ fn the_request_has_what_the_api_wants_and_no_key_in_its_url() {
 }
 
 #[test]
+fn e10_a_model_is_found_under_every_name_and_the_colon_in_either_spelling() {
+    let base = url::Url::parse("https://h/v1beta/").unwrap();
+    for (model, path) in [
+        ("m-2.5", "/v1beta/models/m-2.5:streamGenerateContent"),
+        ("models/m", "/v1beta/models/m:streamGenerateContent"),
+        ("tunedModels/m", "/v1beta/tunedModels/m:streamGenerateContent"),
+        ("publishers/google/models/m", "/v1beta/publishers/google/models/m:streamGenerateContent"),
+    ] {
+        let url = super::request::url(&base, model);
+        assert_eq!(
+            (url.path().replace("%3A", ":").as_str(), url.query()),
+            (path, Some("alt=sse")),
+            "{model}"
+        );
+    }
+}
+
+#[test]
 fn e8_structured_output_is_the_mode_that_the_configuration_names() {
     let wanted = plain_schema();
     let (_, _, body) = sent(&gemini(""), &ask(schema(&wanted)));

@@ -61,6 +61,7 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         ("one-element list", 401, json!([{"error": {"message": "no key"}}]).to_string(), Auth, false),
         ("detail", 422, json!({"detail": [{"msg": "field required"}]}).to_string(), InvalidRequest, false),
         ("HTML", 502, "<html><head><title>502 Bad Gateway</title></head></html>".to_owned(), Overloaded, true),
+        ("time-out under a general name", 504, openai("Gateway timeout", json!("server_error"), Value::Null, Value::Null), Timeout, true),
         ("gateway time-out", 504, "upstream request timeout".to_owned(), Timeout, true),
         ("cut error body", 429, "{\"error\": {\"mess".to_owned(), RateLimited, true),
         ("teapot", 418, "short and stout".to_owned(), InvalidRequest, false),
