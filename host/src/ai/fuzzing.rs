@@ -116,11 +116,11 @@ fn providers() -> Vec<Provider> {
     let local = json!({"base_url": "http://127.0.0.1:1/v1"});
     let account = json!({"account_id": "a"});
     let made = [
-        provider(&local, |config, key| OpenAi::new(config, key)),
-        provider(&local, |config, key| Anthropic::new(config, key)),
-        provider(&local, |config, key| Gemini::new(config, key)),
-        provider(&local, |config, key| Ollama::new(config, key)),
-        provider(&account, |config, key| Cloudflare::new(config, key)),
+        provider(&local, OpenAi::new),
+        provider(&local, Anthropic::new),
+        provider(&local, Gemini::new),
+        provider(&local, Ollama::new),
+        provider(&account, Cloudflare::new),
     ];
     assert!(made.iter().all(Option::is_some), "every kind is tried");
     made.into_iter().flatten().collect()
