@@ -663,7 +663,7 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
             "no final marker",
             Does::Says(stream(&[&hello])),
             "",
-            Connection,
+            Truncated,
             None,
             "without its final marker, after 5 characters",
             "hello",
@@ -672,7 +672,7 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
             "cut within an event",
             Does::Says(stream(&[&hello, &hello[..20]])),
             "",
-            Connection,
+            Truncated,
             None,
             "without its final marker",
             "hello",
@@ -736,7 +736,7 @@ async fn e12_a_failed_attempt_is_made_again_as_the_provider_asks_and_all_are_kep
     let done = complete(&format!("{config}{ROUTE}")).await.unwrap();
     assert_eq!(done.completion.content, "hello");
     let outcomes: Vec<&str> = done.attempts.iter().map(|one| one.outcome.as_str()).collect();
-    assert_eq!(outcomes, ["rate-limited", "connection", "succeeded"]);
+    assert_eq!(outcomes, ["rate-limited", "truncated", "succeeded"]);
     assert_eq!((done.attempts[0].backoff_ms, done.attempts[1].backoff_ms), (0, 40));
     assert!(done.attempts[2].backoff_ms <= 2);
 }

@@ -166,7 +166,12 @@ impl ClosedPort {
 
     /// What stands before `/chat/completions`.
     pub fn base_url(&self) -> String {
-        format!("http://127.0.0.1:{}/v1", self.port)
+        format!("{}/v1", self.origin())
+    }
+
+    /// Scheme, address and port.
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 }
 

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
 
 pub mod chat_server;
+pub mod fault_server;
+pub mod standins;
 pub mod stream_server;
 
 use std::path::{Path, PathBuf};

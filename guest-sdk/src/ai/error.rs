@@ -50,7 +50,7 @@ pub enum ErrorKind {
     Connection,
     /// The answer was not what the provider's protocol says, for example an HTML page.
     Protocol,
-    /// The reply was cut at a token limit or in the middle of the transfer.
+    /// The reply was cut: at a token limit, or its stream ended without its final marker.
     Truncated,
     /// The reply had no content.
     Empty,

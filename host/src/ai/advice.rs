@@ -42,6 +42,7 @@ fn what_happened(place: &Place<'_>, failure: &Failure) -> String {
         AiErrorKind::Timeout => "did not answer in time".to_owned(),
         AiErrorKind::Connection => "gave no whole answer".to_owned(),
         AiErrorKind::Protocol => "did not answer as its protocol says".to_owned(),
+        AiErrorKind::Truncated if failure.retryable => format!("broke off the reply of the model `{model}`"),
         AiErrorKind::Truncated => format!("cut the reply of the model `{model}` at a token limit"),
         AiErrorKind::Empty => format!("sent an empty reply of the model `{model}`"),
         AiErrorKind::Malformed => format!("sent a reply of the model `{model}` that is not JSON"),
@@ -97,6 +98,9 @@ pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
         }
         AiErrorKind::Connection => format!("check base_url of {keys} and that its server runs"),
         AiErrorKind::Protocol => format!("check base_url of {keys} (many end in /v1)"),
+        AiErrorKind::Truncated if failure.retryable => {
+            format!("try again; if it happens again, look at what stands between here and base_url of {keys}")
+        }
         AiErrorKind::Truncated => {
             format!("raise the request's max-output-tokens, or max_output_tokens in {route_key}")
         }

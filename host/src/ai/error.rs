@@ -32,11 +32,12 @@ pub enum AiErrorKind {
     Overloaded,
     /// A time limit passed.
     Timeout,
-    /// The connection could not be made or broke, also in the middle of a body.
+    /// The connection could not be made or broke, also in the middle of a body. A stream that ends in good order but too early
+    /// is `truncated`.
     Connection,
     /// The answer came whole but is not what the provider's protocol says: an HTML page, or JSON that ends early.
     Protocol,
-    /// The reply was cut at a token limit.
+    /// The reply was cut at a token limit, or its stream ended without its final marker; only the latter is worth another try.
     Truncated,
     /// The reply had no content.
     Empty,

@@ -13,7 +13,7 @@ use super::attempt::{Candidate, Failed, millis};
 use super::budget::{OrderBudget, estimated_tokens};
 use super::completion::{Completed, Completion, Usage};
 use super::config::{AiConfig, BudgetConfig, ConfigError};
-use super::error::{AiError, AiErrorKind, Attempt, AttemptOutcome};
+use super::error::{AiError, AiErrorKind, Attempt};
 use super::journal::{JournalEntry, RunJournal};
 use super::provider::Provider;
 use super::ready;
@@ -212,11 +212,12 @@ impl Gateway {
     }
 
     async fn probe_one(&self, route: &str, candidate: &Candidate, deadline: Instant) -> Probe {
-        let done = |attempt: Attempt, advice| {
-            let cut = AttemptOutcome::Failed(AiErrorKind::Truncated);
-            let usable = attempt.outcome == AttemptOutcome::Succeeded || attempt.outcome == cut;
-            let advice = if usable { None } else { advice };
-            Probe { route: route.to_owned(), attempt, usable, advice }
+        let done = |attempt: Attempt, failed: Option<Failed>| {
+            // Cut at the probe's few tokens is good enough; a stream that broke off is not.
+            let failed = failed
+                .filter(|Failed { failure, .. }| failure.kind != AiErrorKind::Truncated || failure.retryable);
+            let advice = failed.as_ref().and_then(|failed| candidate.advice(route, &failed.failure));
+            Probe { route: route.to_owned(), attempt, usable: failed.is_none(), advice }
         };
         if let Provider::Scripted(_) = candidate.provider.as_ref() {
             return done(candidate.not_asked(), None);
@@ -234,7 +235,7 @@ impl Gateway {
         let begin = Instant::now();
         let pass = candidate.gate.enter_to_probe(estimated_tokens(content.len()), deadline).await;
         let waited_ms = millis(begin.elapsed());
-        let (attempt, advice) = match pass {
+        let (attempt, failed) = match pass {
             Ok(pass) => {
                 let call = CallContext::new(CallId::nth(1), deadline);
                 let text = &mut TextSink::none();
@@ -242,14 +243,14 @@ impl Gateway {
                     candidate.attempt(route, &request, &call, &self.transport, text).await;
                 let failed = result.err();
                 pass.ended(failed.as_ref().map(|failed| &failed.failure));
-                (attempt, failed.and_then(|failed| candidate.advice(route, &failed.failure)))
+                (attempt, failed)
             }
             Err(failure) => {
                 let (attempt, failed) = candidate.turned_away(route, failure);
-                (attempt, candidate.advice(route, &failed.failure))
+                (attempt, Some(failed))
             }
         };
-        done(Attempt { waited_ms, ..attempt }, advice)
+        done(Attempt { waited_ms, ..attempt }, failed)
     }
 
     fn route(&self, purpose: &str) -> Option<(&str, &[Candidate])> {

@@ -29,6 +29,9 @@ mod cloudflare;
 mod completion;
 mod config;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod gateway;
 mod gemini;

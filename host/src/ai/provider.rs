@@ -257,7 +257,8 @@ impl Failure {
         }
     }
 
-    /// A stream that ended without its final marker: the connection may have looked healthy, but the reply is not whole.
+    /// A stream that ended in good order but without its final marker: whoever passed it on looked healthy, and the reply is not
+    /// whole. Unlike a cut at a token limit, the same request may well succeed.
     pub(super) fn unfinished(read: &Answer) -> Self {
         let detail = match read.content.chars().count() {
             0 => "its stream ended before the reply began".to_owned(),
@@ -265,7 +266,8 @@ impl Failure {
                 "its stream ended without its final marker, after {characters} characters of the reply"
             ),
         };
-        Failure::new(AiErrorKind::Connection, detail).with_usage(read.usage)
+        let truncated = Failure::new(AiErrorKind::Truncated, detail).with_usage(read.usage);
+        Failure { retryable: true, ..truncated }
     }
 
     pub(super) fn with_http(self, http: HttpDetail) -> Self {

@@ -64,7 +64,12 @@ pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, said: &Said) -> Failur
 
 /// What a status and these words mean.
 pub(super) fn kind(status: u16, said: &Said) -> AiErrorKind {
-    by_words(said).or_else(|| by_message(status, said)).unwrap_or_else(|| by_status(status))
+    let by_words = by_words(said).map(|kind| match (kind, by_status(status)) {
+        // Some call every failure of theirs a server error; the status of a time-out says more.
+        (AiErrorKind::Overloaded, AiErrorKind::Timeout) => AiErrorKind::Timeout,
+        _ => kind,
+    });
+    by_words.or_else(|| by_message(status, said)).unwrap_or_else(|| by_status(status))
 }
 
 /// Codes and types are said on purpose, so they count before the status.

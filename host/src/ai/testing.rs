@@ -82,7 +82,9 @@ pub(super) fn streamed(
     }
     let done = decoder.is_done();
     let reply = decoder.finish().and_then(|answer| answer.judge(&head));
-    let unfinished = reply.as_ref().is_err_and(|failure| failure.kind == AiErrorKind::Connection);
+    // At a token limit it is not retryable, and the stream has ended as it should.
+    let unfinished =
+        reply.as_ref().is_err_and(|failure| failure.kind == AiErrorKind::Truncated && failure.retryable);
     assert!(!done || !unfinished, "a stream that is done lacks nothing");
     (texts, reply)
 }

@@ -38,8 +38,15 @@ fn routes(strategy: &[&str], copywriting: &[&str]) -> String {
     format!("{}{}", route("strategy", strategy), route("copywriting", copywriting))
 }
 
+/// Every candidate is asked once: most tests are about what one attempt tells.
 fn bench(ai: &str) -> Workbench {
-    Workbench::configured(&format!("default_locale = \"pt-BR\"\n{ai}"))
+    with_attempts(1, ai)
+}
+
+/// Every candidate is asked up to so many times, without a wait worth speaking of.
+fn with_attempts(attempts: u32, ai: &str) -> Workbench {
+    let retry = format!("[ai.retry]\nattempts = {attempts}\nbase_ms = 1\nmax_ms = 2\n");
+    Workbench::configured(&format!("default_locale = \"pt-BR\"\n{retry}{ai}"))
 }
 
 /// Runs order 01 with every log line there is, and looks for the key in all that came of it.
@@ -383,8 +390,11 @@ fn each_way_to_fail_is_told_whole(when: When) {
         says(&failure, &case.advice.replace("ROUTE", when.route()), &name);
 
         let attempts = ai["attempts"].as_array().unwrap();
-        assert_eq!(attempts.len(), 1, "{name}: {attempts:?}");
-        let attempt = &attempts[0];
+        // Only a reply that is not the JSON that was asked for is asked for once more, with what is wrong with it.
+        let asked_again = case.name.starts_with("e5_");
+        assert_eq!(attempts.len(), if asked_again { 2 } else { 1 }, "{name}: {attempts:?}");
+        let attempt = &attempts[attempts.len() - 1];
+        assert_eq!(attempt["asked_again"].as_bool().unwrap_or(false), asked_again, "{name}");
         assert_eq!(attempt["provider"], "local", "{name}");
         assert_eq!(attempt["model"], when.route(), "{name}");
         assert_eq!(attempt["outcome"], case.kind, "{name}");
@@ -486,4 +496,82 @@ fn a3_when_all_candidates_fail_each_of_them_is_in_the_record() {
     }
     let causes = failure["ai"]["causes"].to_string();
     assert!(causes.contains("the provider `local` is overloaded or failing (503)"), "{causes}");
+}
+
+/// Outcomes of a call's attempts, in their order.
+fn outcomes(attempts: &Value) -> Vec<&str> {
+    let attempts = attempts.as_array().unwrap();
+    attempts.iter().map(|attempt| attempt["outcome"].as_str().unwrap_or("?")).collect()
+}
+
+#[test]
+fn e12_what_passes_is_tried_again_and_the_order_succeeds() {
+    let turn = Mutex::new(0);
+    let server = server(move |call| {
+        if call.model() != "strategy" {
+            return Answer::Good;
+        }
+        let mut turn = turn.lock().unwrap();
+        *turn += 1;
+        match *turn {
+            1 => error(429, "rate_limit_exceeded", &[("retry-after-ms", "120")]),
+            2 => Answer::Half,
+            3 => error(503, "overloaded_error", &[]),
+            _ => Answer::Good,
+        }
+    });
+    let bench =
+        with_attempts(4, &(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
+    let done = generate(&bench);
+    assert_eq!(done.code, 0, "{}", done.stdout);
+    let report = done.json();
+    let by_call = report["ai"]["by_call"].as_array().unwrap();
+    let strategy = by_call.iter().find(|call| call["purpose"] == "strategy").unwrap();
+    let attempts = &strategy["attempts"];
+    assert_eq!(outcomes(attempts), ["rate-limited", "connection", "overloaded", "succeeded"]);
+    assert_eq!(attempts[1]["backoff_ms"], 120, "as long as the provider asked: {attempts}");
+    assert!(
+        attempts[2]["backoff_ms"].as_u64().unwrap_or(0) <= 2,
+        "its own wait is below its bound: {attempts}"
+    );
+    let calls = server.calls().iter().filter(|call| call.model() == "strategy").count();
+    assert_eq!(calls, 4, "the failed attempts are the only further ones");
+}
+
+#[test]
+fn e12_d4_what_cannot_pass_is_not_tried_again() {
+    for (name, answer, attempts) in [
+        ("a refused key", error(401, "invalid_api_key", &[]), 1),
+        ("no credit", error(429, "insufficient_quota", &[]), 1),
+        ("x-should-retry: false", error(503, "", &[("x-should-retry", "false")]), 1),
+        ("a wait beyond the deadline", error(429, "rate_limit_exceeded", &[("retry-after", "86400")]), 1),
+        ("a cut at a token limit", reply("{\"positioning\": \"KEY and", "length"), 1),
+        ("x-should-retry: true", error(400, "", &[("x-should-retry", "true")]), 3),
+        ("an overloaded provider", error(503, "overloaded_error", &[]), 3),
+    ] {
+        let server = server(move |_| answer.clone());
+        let bench =
+            with_attempts(3, &(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
+        let failure = failed_by_ai(&generate(&bench), When::First, name);
+        assert_eq!(failure["ai"]["attempts"].as_array().unwrap().len(), attempts, "{name}: {failure}");
+        assert_eq!(server.calls().len(), attempts, "{name}: as the server sees it");
+    }
+}
+
+#[test]
+fn e5_a_reply_of_another_shape_is_asked_for_once_more_with_the_reason() {
+    let server = server(|call| match (call.model(), call.says("cannot be used")) {
+        ("strategy", false) => reply("{\"wrong\": true}", "stop"),
+        _ => Answer::Good,
+    });
+    let bench = bench(&(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
+    let done = generate(&bench);
+    assert_eq!(done.code, 0, "{}", done.stdout);
+    let report = done.json();
+    let by_call = report["ai"]["by_call"].as_array().unwrap();
+    let strategy = by_call.iter().find(|call| call["purpose"] == "strategy").unwrap();
+    assert_eq!(outcomes(&strategy["attempts"]), ["schema-mismatch", "succeeded"]);
+    assert_eq!(strategy["attempts"][1]["asked_again"], true);
+    let asked: Vec<_> = server.calls().into_iter().filter(|call| call.model() == "strategy").collect();
+    assert!(asked[1].says("{\"wrong\": true}"), "the model sees what it wrote: {}", asked[1].body);
 }

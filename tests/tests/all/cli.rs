@@ -435,13 +435,30 @@ fn in_the_trail(text: &str) -> usize {
 #[test]
 fn help_names_every_argument() {
     let bench = Workbench::configured("");
-    let commands: [(&[&str], &[&str]); 7] = [
-        (&[], &["generate", "template", "failures", "doctor", "--config", "--json", "--log", "Exit codes"]),
+    let commands: [(&[&str], &[&str]); 8] = [
+        (
+            &[],
+            &[
+                "generate",
+                "template",
+                "failures",
+                "ai",
+                "doctor",
+                "--config",
+                "--json",
+                "--log",
+                "Exit codes",
+            ],
+        ),
         (&["generate"], &["--template", "--order", "--out", "--config", "--json"]),
         (&["template", "list"], &["--templates", "--json"]),
         (&["template", "inspect"], &["<NAME|FILE.wasm>", "--schema"]),
         (&["failures", "list"], &["--order", "--limit", "--json"]),
         (&["failures", "show"], &["<ID|FILE.json>", "--json"]),
+        (
+            &["ai", "call"],
+            &["--purpose", "--prompt", "--system", "--schema", "--max-output-tokens", "--deadline", "--json"],
+        ),
         (&["doctor"], &["--offline", "--json"]),
     ];
     for (command, arguments) in commands {

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::type_complexity, reason = "tests")]
 
 mod ai_http;
+mod ai_standins;
 mod ai_stream;
+mod ai_wire;
 mod cli;
 mod config;
 mod contract;

@@ -36,7 +36,8 @@ fn kind(status: u16, said: &Said) -> AiErrorKind {
     let is = |word: &str| said.words.iter().any(|said| said == word);
     let message = said.message.to_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if is("api_error") {
+    // Whatever broke there; a 504 says more.
+    if is("api_error") && status != 504 {
         return AiErrorKind::Overloaded;
     }
     if is("request_too_large") {

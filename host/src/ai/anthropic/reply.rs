@@ -209,6 +209,10 @@ impl Parts for Events {
         Ok(())
     }
 
+    fn knows(&self, event: &str) -> bool {
+        ["", "error"].contains(&event) || event.starts_with("message_") || event.starts_with("content_block_")
+    }
+
     fn is_done(&self) -> bool {
         self.stopped
     }

@@ -257,6 +257,19 @@ fn a_stream_means_the_same_however_it_is_cut() {
             &[only("m"), part(Some("Grü"), None), part(Some("ße 🌍"), None), part(None, Some("STOP"))],
             good,
         ),
+        Streamed {
+            name: "events of another name",
+            body: format!(
+                "event: ping\ndata: {{\"type\": \"ping\"}}\n\nevent: newer\ndata: alive\n\n{}",
+                sse(&[part(Some("x"), Some("STOP"))])
+            ),
+            becomes: Ok(("x", FinishReason::Stop, tokens(11, 7))),
+        },
+        Streamed {
+            name: "a cut event of another name",
+            body: format!("event: ping\ndata: {{\"type\"\n\n{}", sse(&[part(Some("x"), Some("STOP"))])),
+            becomes: Err(Protocol),
+        },
         row("cut", &[part(Some("half"), Some("MAX_TOKENS"))], Err(Truncated)),
         row("thinking used the budget", &[part(None, Some("MAX_TOKENS"))], Err(Truncated)),
         row(
@@ -267,7 +280,7 @@ fn a_stream_means_the_same_however_it_is_cut() {
         row("prompt blocked", &[blocked()], Err(ContentFiltered)),
         row("error in the middle", &[part(Some("so"), None), error()], Err(Overloaded)),
         row("error in a list", &[json!([error()])], Err(Overloaded)),
-        row("no reason to finish", &[part(Some("so"), None)], Err(Connection)),
+        row("no reason to finish", &[part(Some("so"), None)], Err(Truncated)),
         row("of another kind", &[json!({"hello": "world"})], Err(Protocol)),
         Streamed {
             name: "no JSON",
@@ -312,6 +325,24 @@ fn the_request_has_what_the_api_wants_and_no_key_in_its_url() {
     assert_eq!(body, json!({"contents": [{"role": "user", "parts": [{"text": "Write."}]}]}));
     let (url, ..) = sent_with(&gemini("base_url = \"http://127.0.0.1:1/v1/\""), &bare, None, None);
     assert!(url.starts_with("http://127.0.0.1:1/v1/models/m"), "{url}");
+}
+
+#[test]
+fn e10_a_model_is_found_under_every_name_and_the_colon_in_either_spelling() {
+    let base = url::Url::parse("https://h/v1beta/").unwrap();
+    for (model, path) in [
+        ("m-2.5", "/v1beta/models/m-2.5:streamGenerateContent"),
+        ("models/m", "/v1beta/models/m:streamGenerateContent"),
+        ("tunedModels/m", "/v1beta/tunedModels/m:streamGenerateContent"),
+        ("publishers/google/models/m", "/v1beta/publishers/google/models/m:streamGenerateContent"),
+    ] {
+        let url = super::request::url(&base, model);
+        assert_eq!(
+            (url.path().replace("%3A", ":").as_str(), url.query()),
+            (path, Some("alt=sse")),
+            "{model}"
+        );
+    }
 }
 
 #[test]

@@ -107,10 +107,10 @@ fn e4_e7_a_stream_means_the_same_however_it_is_cut() {
         row("only loaded", &[last(Some("load"))], Err(Empty)),
         row("error in the middle", &[line("so far"), error()], Err(Overloaded)),
         row("error first", &[json!({"error": "model 'm' not found"})], Err(NotFound)),
-        row("never done", &[line("so far")], Err(Connection)),
+        row("never done", &[line("so far")], Err(Truncated)),
         row("of another kind", &[json!({"hello": "world"})], Err(Protocol)),
         Streamed { name: "no JSON", body: format!("{}\n{{oops\n", line("x")), becomes: Err(Protocol) },
-        Streamed { name: "half a line", body: format!("{}\n{{\"mod", line("x")), becomes: Err(Connection) },
+        Streamed { name: "half a line", body: format!("{}\n{{\"mod", line("x")), becomes: Err(Truncated) },
         Streamed {
             name: "no line end",
             body: format!("{}\r\n{}", line("x"), last(Some("stop"))),

@@ -24,9 +24,9 @@ pub enum Dialect {
     Xai,
     /// Mistral: no `stream_options`, and a name of its own for the seed.
     Mistral,
-    /// vLLM.
+    /// vLLM: holds its models to any schema.
     Vllm,
-    /// llama.cpp's server.
+    /// llama.cpp's server: holds its models to any schema.
     Llamacpp,
     /// LM Studio: schemas, but no JSON mode without one.
     Lmstudio,
@@ -63,6 +63,8 @@ pub(super) enum Json {
     Object,
     /// `json_schema` only, and any schema.
     Schema,
+    /// `json_schema` with any schema, which is made a grammar that the reply cannot leave; `json_object` without one.
+    Grammar,
 }
 
 const OPENAI: Row = Row {
@@ -107,12 +109,8 @@ impl Dialect {
             Dialect::Deepseek => Row { json: Json::Object, seed: None, ..COMPATIBLE },
             Dialect::Mistral => Row { seed: Some("random_seed"), stream_options: false, ..COMPATIBLE },
             Dialect::Lmstudio => Row { json: Json::Schema, ..COMPATIBLE },
-            Dialect::Openrouter
-            | Dialect::Vllm
-            | Dialect::Llamacpp
-            | Dialect::Litellm
-            | Dialect::Ollama
-            | Dialect::Compatible => COMPATIBLE,
+            Dialect::Vllm | Dialect::Llamacpp => Row { json: Json::Grammar, ..COMPATIBLE },
+            Dialect::Openrouter | Dialect::Litellm | Dialect::Ollama | Dialect::Compatible => COMPATIBLE,
         }
     }
 

@@ -1,7 +1,8 @@
 //! The meaning of an answer to a chat completion request.
 //!
 //! A body that ends before its declared length never comes here: that is `connection`, found by the transport. A body that is
-//! whole and not the protocol's JSON, also one that ends early, is `protocol`. `truncated` is what the model itself cut.
+//! whole and not the protocol's JSON, also one that ends early, is `protocol`. `truncated` is what the model itself cut, and a stream
+//! that ends without its final marker.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -96,8 +96,10 @@ fn format(format: &Format, json: Json) -> (Option<Value>, Option<String>) {
     };
     let object = schema.get("type").is_none_or(|kind| kind == "object");
     match json {
-        Json::Strict | Json::Schema if strict(schema) => (json_schema(true), None),
+        Json::Strict | Json::Schema | Json::Grammar if strict(schema) => (json_schema(true), None),
         Json::Schema if object => (json_schema(false), told()),
+        // Forced or not, a model writes better when it also knows the form.
+        Json::Grammar => (json_schema(false), told()),
         _ => (object.then(json_object).flatten(), told()),
     }
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::Answer;
+use super::super::parts::is_cut_json;
 use super::super::provider::{Failure, HttpHead, StreamDecoder, StreamEvent};
 use super::super::stream::{Overlong, Sse, SseEvent};
 use super::reply::{self, Said, Tokens};
@@ -55,6 +56,8 @@ impl Decoder {
                 let text = Value::String(String::from_utf8_lossy(data).into_owned());
                 return Err(self.error(&text, data));
             }
+            // Pings, and whatever comes to be: chunks have no name.
+            Err(_) if !matches!(event.event.as_str(), "" | "message") && !is_cut_json(data) => return Ok(()),
             Err(error) => return Err(self.head.not_protocol(format!("is no chunk of JSON: {error}"), data)),
         };
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {

@@ -61,6 +61,7 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         ("one-element list", 401, json!([{"error": {"message": "no key"}}]).to_string(), Auth, false),
         ("detail", 422, json!({"detail": [{"msg": "field required"}]}).to_string(), InvalidRequest, false),
         ("HTML", 502, "<html><head><title>502 Bad Gateway</title></head></html>".to_owned(), Overloaded, true),
+        ("time-out under a general name", 504, openai("Gateway timeout", json!("server_error"), Value::Null, Value::Null), Timeout, true),
         ("gateway time-out", 504, "upstream request timeout".to_owned(), Timeout, true),
         ("cut error body", 429, "{\"error\": {\"mess".to_owned(), RateLimited, true),
         ("teapot", 418, "short and stout".to_owned(), InvalidRequest, false),
@@ -448,9 +449,11 @@ fn a2_e4_every_end_of_a_stream_has_its_meaning() {
                 .to_owned(),
             Ok("a"),
         ),
-        ("neither marker nor reason", said("a"), Err(Connection)),
-        ("cut within a chunk", said("a") + half, Err(Connection)),
-        ("only pings", ": ping\n\n".to_owned(), Err(Connection)),
+        ("neither marker nor reason", said("a"), Err(Truncated)),
+        ("cut within a chunk", said("a") + half, Err(Truncated)),
+        ("named events", "event: ping\ndata: alive\n\n".to_owned() + &said("a") + DONE, Ok("a")),
+        ("a cut named event", "event: ping\ndata: {\"x\n\n".to_owned() + &said("a") + DONE, Err(Protocol)),
+        ("only pings", ": ping\n\n".to_owned(), Err(Truncated)),
         ("error in place of a chunk", format!("{}data: {rate}\n\n", said("a")), Err(RateLimited)),
         ("error with a number", format!("data: {numeric}\n\n"), Err(Overloaded)),
         ("error of a choice", format!("data: {of_choice}\n\n"), Err(Auth)),
@@ -533,6 +536,7 @@ fn each_dialect_is_told_what_it_understands() {
     let both = ("json_schema", "json_object", "json_object");
     let object = ("json_object", "json_object", "json_object");
     let schema = ("json_schema", "json_schema", "");
+    let grammar = ("json_schema", "json_schema", "json_object");
     // Its name, limit, seed, what it is asked for (strict schema, open schema, any JSON), stream with JSON, stream options.
     let rows = [
         ("openai", "max_completion_tokens", "seed", both, true, true),
@@ -542,8 +546,8 @@ fn each_dialect_is_told_what_it_understands() {
         ("deepseek", "max_tokens", "", object, true, true),
         ("xai", "max_completion_tokens", "seed", both, true, true),
         ("mistral", "max_tokens", "random_seed", both, true, false),
-        ("vllm", "max_tokens", "seed", both, true, true),
-        ("llamacpp", "max_tokens", "seed", both, true, true),
+        ("vllm", "max_tokens", "seed", grammar, true, true),
+        ("llamacpp", "max_tokens", "seed", grammar, true, true),
         ("lmstudio", "max_tokens", "seed", schema, true, true),
         ("litellm", "max_tokens", "seed", both, true, true),
         ("ollama", "max_tokens", "seed", both, true, true),

@@ -1,0 +1,4 @@
+//! Framing of server-sent events.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright::ai::fuzzing::sse(bytes));

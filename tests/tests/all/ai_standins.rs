@@ -1,0 +1,282 @@
+//! The gateway against servers that others wrote: a mock that judges how its clients behave, and a real, very small model.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sitewright::ai::{
+    AiConfig, AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, Format, Gateway, Purpose,
+    ReplySchema, Request, Role,
+};
+use sitewright_tests::chat_server::PATIENCE;
+use sitewright_tests::standins::{MOCK, MODEL, Standin};
+use sitewright_tests::{Done, ORDERS, Workbench, guest, order, template};
+
+const KEY: &str = "planted-standin-key-41f0";
+
+fn gateway(config: &str, key: &'static str) -> Gateway {
+    let config: AiConfig = toml::from_str(config).unwrap();
+    let env = |name: &str| (name == "STANDIN_KEY").then(|| OsString::from(key));
+    Gateway::new(&config, Path::new("."), sitewright::http::client().unwrap(), &env).unwrap()
+}
+
+async fn ask(gateway: &Gateway, text: &str, format: Format) -> Result<Completed, AiError> {
+    let request = Request {
+        purpose: Purpose::new("copywriting").unwrap(),
+        messages: vec![ChatMessage { role: Role::User, content: text.to_owned() }],
+        format,
+        max_output_tokens: Some(200),
+        temperature: Some(0.2),
+        seed: None,
+        stop: Vec::new(),
+    };
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    gateway.complete(CallContext::new(CallId::nth(1), deadline), request).await
+}
+
+fn outcomes(result: &Result<Completed, AiError>) -> Vec<&'static str> {
+    let attempts = match result {
+        Ok(done) => &done.attempts,
+        Err(error) => &error.attempts,
+    };
+    attempts.iter().map(|attempt| attempt.outcome.as_str()).collect()
+}
+
+/// JSON after a schema; one with lengths is more than OpenAI's strict mode takes.
+fn card(lengths: bool) -> Format {
+    let mut schema = json!({
+        "type": "object",
+        "properties": {
+            "title": {"type": "string"},
+            "tags": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
+        },
+        "required": ["title", "tags"],
+        "additionalProperties": false,
+    });
+    if lengths {
+        schema["properties"]["title"] = json!({"type": "string", "minLength": 1, "maxLength": 30});
+        schema["properties"]["tags"]["items"] = json!({"type": "string", "maxLength": 12});
+    }
+    Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())
+}
+
+/// Waits until something answers there.
+async fn listens(client: &reqwest::Client, url: &str) {
+    let begin = std::time::Instant::now();
+    while client.get(url).send().await.is_err() {
+        assert!(begin.elapsed() < PATIENCE, "nothing answers at {url}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What the mock is told to do with one call, and how the call's attempts must end.
+fn mock_faults() -> Vec<(Value, &'static [&'static str])> {
+    let stream = |kind: &str| json!({"type": "stream_fault", "kind": kind, "after_chunks": 2});
+    vec![
+        (json!({"type": "fail", "status": 429, "retry_after": 0.4}), &["rate-limited", "succeeded"]),
+        (json!({"type": "fail", "status": 500}), &["overloaded", "succeeded"]),
+        (json!({"type": "fail", "status": 503, "times": 2}), &["overloaded", "overloaded", "succeeded"]),
+        (json!({"type": "fail", "status": 504}), &["timeout", "succeeded"]),
+        (json!({"type": "fail", "status": 529}), &["overloaded", "succeeded"]),
+        (json!({"type": "fail", "status": 401}), &["auth"]),
+        (json!({"type": "fail", "status": 403}), &["permission"]),
+        (json!({"type": "fail", "status": 404}), &["not-found"]),
+        (json!({"type": "fail", "status": 400}), &["invalid-request"]),
+        (stream("disconnect"), &["connection", "succeeded"]),
+        (stream("truncate"), &["truncated", "succeeded"]),
+        (stream("malformed"), &["protocol", "succeeded"]),
+        (
+            json!({"type": "stream_fault", "kind": "stall", "after_chunks": 2, "stall_seconds": 30.0}),
+            &["timeout", "succeeded"],
+        ),
+        (json!({"type": "slow_first_token", "seconds": 30.0}), &["timeout", "succeeded"]),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
+    let prepared =
+        tokio::task::spawn_blocking(|| MOCK.ready("the gateway against the mock that judges")).await;
+    let Some(programs) = prepared.unwrap() else { return };
+    let mut mock = Standin::mock(&programs);
+    let client = sitewright::http::client().unwrap();
+    listens(&client, &format!("{}/health", mock.origin)).await;
+    let origin = mock.origin.as_str();
+    let providers = [
+        ("openai", "openai", "/v1"),
+        ("anthropic", "anthropic", "/anthropic/v1"),
+        ("gemini", "gemini", "/gemini/v1beta"),
+    ];
+    let all = providers.map(|(kind, provider, path)| {
+        let client = &client;
+        async move {
+            let config = format!(
+                "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}{path}\"\napi_key_env = \"STANDIN_KEY\"\n\
+                 first_byte_ms = 1500\nidle_ms = 1500\nbreaker = {{ failures = 0 }}\n\
+                 [retry]\nattempts = 3\nbase_ms = 200\nmax_ms = 1000\n\
+                 [routes.default]\ntry = [{{ provider = \"it\", model = \"some-model\" }}]\n"
+            );
+            let gateway = gateway(&config, KEY);
+            let plain = ask(&gateway, &format!("{kind}: nothing goes wrong"), Format::Text).await.unwrap();
+            assert!(!plain.completion.content.is_empty() && plain.completion.usage.output_tokens.is_some());
+            let json = ask(&gateway, &format!("{kind}: a card"), card(false)).await.unwrap();
+            assert!(json.completion.content.starts_with('{'), "{kind}: {json:?}");
+            for (number, (mut fault, expected)) in mock_faults().into_iter().enumerate() {
+                // Providers are asked at once, and each has a queue of faults of its own.
+                fault["match"] = json!({"provider": provider});
+                let body = json!({"behaviors": [fault]}).to_string();
+                let queued = client.post(format!("{origin}/_llmock/scenario")).body(body).send().await.unwrap();
+                assert_eq!(queued.status(), 201, "{}", queued.text().await.unwrap());
+                // The mock knows a retry by its body, so each call says something else.
+                let result = ask(&gateway, &format!("{kind}: call {number}"), Format::Text).await;
+                assert_eq!(outcomes(&result), expected, "{kind}: {fault}: {result:#?}");
+                if let Err(error) = &result {
+                    assert!(error.message.as_str().len() > 60 && error.http.is_some(), "{kind}: {error:?}");
+                }
+            }
+        }
+    });
+    futures::future::join_all(all).await;
+    assert!(mock.runs(), "the mock ended on its own");
+    let report = std::process::Command::new(programs.join("llmock"))
+        .args(["report", "--json", "--url", &mock.origin])
+        .output()
+        .unwrap();
+    let report = Done::from(report);
+    assert_eq!(report.code, 0, "the mock blames its client: {}{}", report.stdout, report.stderr);
+    let verdict = report.json();
+    let calls = 3 * (mock_faults().len() as u64 + 2);
+    assert!(verdict["calls"].as_u64() >= Some(calls), "each call was seen: {verdict}");
+    assert!(verdict["faults_injected"].as_u64() >= Some(3 * 14), "each fault was made: {verdict}");
+    for finding in verdict["findings"].as_array().unwrap() {
+        // A retry that comes before the mock has noted how the attempt before it ended is a call of its own to it, and the attempt
+        // one that nobody retried. That each was is what `outcomes` says above.
+        let code = finding["code"].as_str().unwrap();
+        assert!(["malformed_chunk_ignored", "gave_up"].contains(&code), "{finding}");
+    }
+}
+
+/// Provider tables for the small model's server: chat completions, and Anthropic's Messages.
+fn model_provider(origin: &str, kind: &str, more: &str) -> String {
+    let dialect = if kind == "openai" { "dialect = \"llamacpp\"\n" } else { "" };
+    let route = |purpose: &str, most: u32| {
+        format!(
+            "[routes.{purpose}]\ntry = [{{ provider = \"it\", model = \"small\", max_output_tokens = {most} }}]\n"
+        )
+    };
+    let routes = [route("default", 300), route("strategy", 100)].concat();
+    format!(
+        "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}/v1\"\napi_key_env = \"STANDIN_KEY\"\n{dialect}{more}\n{routes}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_are_told() {
+    let prepared = tokio::task::spawn_blocking(|| MODEL.ready("the five orders on a real small model")).await;
+    let Some(programs) = prepared.unwrap() else { return };
+    let model = Standin::model(&programs, KEY, 2048, 2);
+    let once = "[retry]\nattempts = 1\n";
+
+    // While it loads: refused, then 503, then it answers. All of that is worth another try.
+    let patient = "[retry]\nattempts = 2000\nbase_ms = 10\nmax_ms = 10\n";
+    let config = model_provider(&model.origin, "openai", "breaker = { failures = 0 }") + patient;
+    let result = ask(&gateway(&config, KEY), "Say hello.", Format::Text).await;
+    let done = result.unwrap_or_else(|error| panic!("the model never answered: {error}"));
+    assert!(!done.completion.content.trim().is_empty());
+    assert!(done.completion.usage.output_tokens.is_some_and(|tokens| tokens > 0), "{done:?}");
+    let loading =
+        done.attempts.iter().find(|attempt| attempt.status == Some(503)).expect("it took a moment to load");
+    assert_eq!(loading.outcome.as_str(), "overloaded");
+    assert!(loading.body_excerpt.as_ref().is_some_and(|body| body.contains("Loading model")), "{loading:?}");
+    for attempt in &done.attempts {
+        let name = attempt.outcome.as_str();
+        assert!(["connection", "overloaded", "succeeded"].contains(&name), "{attempt:?}");
+    }
+
+    for kind in ["openai", "anthropic"] {
+        let config = model_provider(&model.origin, kind, "") + once;
+        let refused =
+            ask(&gateway(&config, "another-key-0123"), "Say hello.", Format::Text).await.unwrap_err();
+        let status = |error: &AiError| error.http.as_ref().map(|http| http.status);
+        assert_eq!((refused.kind, status(&refused)), (AiErrorKind::Auth, Some(401)), "{kind}: {refused:?}");
+        assert!(
+            !refused.retryable && refused.message.as_str().contains("Invalid API Key"),
+            "{kind}: {refused}"
+        );
+        let gateway = gateway(&config, KEY);
+        let long = ask(&gateway, &"word ".repeat(4000), Format::Text).await.unwrap_err();
+        assert_eq!((long.kind, status(&long)), (AiErrorKind::ContextTooLong, Some(400)), "{kind}: {long:?}");
+        assert!(!long.retryable && long.message.as_str().contains("2048"), "{kind}: {long}");
+        let text = ask(&gateway, "Name one colour.", Format::Text).await;
+        let text = text.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert!(!text.completion.content.trim().is_empty());
+        let usage = text.completion.usage;
+        assert!(usage.input_tokens > Some(0) && usage.output_tokens > Some(0), "{kind}: {usage:?}");
+        match (kind, ask(&gateway, "A card for a bakery.", card(true)).await) {
+            // The schema is enforced, token by token.
+            ("openai", Ok(done)) => {
+                let card: Value = serde_json::from_str(&done.completion.content).unwrap();
+                assert!(card["title"].is_string() && card["tags"].is_array(), "{card}");
+                assert_eq!(done.attempts.len(), 1);
+            }
+            // This server does not make the model use a tool, and this model does not think of it by itself.
+            ("anthropic", Ok(_)) => {}
+            ("anthropic", Err(error)) => assert!(
+                matches!(
+                    error.kind,
+                    AiErrorKind::Malformed
+                        | AiErrorKind::SchemaMismatch
+                        | AiErrorKind::Truncated
+                        | AiErrorKind::Empty
+                ),
+                "{error:?}"
+            ),
+            (kind, result) => panic!("{kind}: {result:?}"),
+        }
+    }
+
+    let config = model_provider(&model.origin, "openai", "limits = { concurrency = 2 }") + once;
+    let bench = Workbench::configured(
+        &config
+            .replace("[providers.", "[ai.providers.")
+            .replace("[routes.", "[ai.routes.")
+            .replace("[retry]", "[ai.retry]"),
+    );
+    let orders = tokio::task::spawn_blocking(move || {
+        let generate = |template: &Path, name: &str, order: &Value| {
+            let file = bench.write(&format!("{name}.json"), order.to_string());
+            let mut command = bench.command(&["--json", "generate", "--template"]);
+            Done::from(
+                command.arg(template).arg("--order").arg(file).env("STANDIN_KEY", KEY).output().unwrap(),
+            )
+        };
+        for name in ORDERS {
+            let done = generate(&guest("guest-one-page"), name, &order(name));
+            assert_eq!(done.code, 0, "{name}: {}", done.stdout);
+            let report = done.json();
+            assert_eq!(report["outcome"], "released", "{name}");
+            assert!(report["ai"]["output_tokens"].as_u64() > Some(0), "{name}: {}", report["ai"]);
+            let current = report["release"]["current"].as_str().unwrap().to_owned();
+            let page = std::fs::read_to_string(format!("{current}/index.html")).unwrap();
+            assert!(page.contains("<h1>"), "{name}: {page}");
+        }
+        // The real template asks for more than this model can give. Whatever comes of it is told whole.
+        let done = generate(&template("local-business"), "large", &order(ORDERS[1]));
+        match done.code {
+            0 => assert_eq!(done.json()["outcome"], "released"),
+            _ => {
+                let failure = done.failure();
+                assert_eq!((done.code, &failure["kind"]), (5, &json!("ai")), "{failure}");
+                let kind = failure["ai"]["kind"].as_str().unwrap();
+                assert!(
+                    ["truncated", "context-too-long", "schema-mismatch", "malformed"].contains(&kind),
+                    "{failure}"
+                );
+                assert!(!failure["ai"]["attempts"].as_array().unwrap().is_empty(), "{failure}");
+            }
+        }
+        drop(model);
+    });
+    orders.await.unwrap();
+}
