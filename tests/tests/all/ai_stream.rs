@@ -369,7 +369,7 @@ async fn a_stream_that_breaks_after_its_first_chunk_fails_and_is_not_begun_again
             },
             AiErrorKind::Overloaded,
         ),
-        ("an end without marker", |_| Ok(()), AiErrorKind::Connection),
+        ("an end without marker", |_| Ok(()), AiErrorKind::Truncated),
         ("a stall", |feed| feed.until_gone(), AiErrorKind::Timeout),
         ("rubbish", |feed| feed.event("<html>"), AiErrorKind::Protocol),
         (
