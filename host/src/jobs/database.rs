@@ -216,7 +216,10 @@ mod tests {
             ("postgres://me:s3cr3t@db:5432/sites", "postgres://me:***@db:5432/sites"),
             ("postgres://me:p@ss:w@db/sites?sslmode=require", "postgres://me:***@db/sites?sslmode=require"),
             ("postgres://me@db/sites", "postgres://me@db/sites"),
-            ("postgres:///sites?host=/run&password=x&user=me", "postgres:///sites?host=/run&password=***&user=me"),
+            (
+                "postgres:///sites?host=/run&password=x&user=me",
+                "postgres:///sites?host=/run&password=***&user=me",
+            ),
             ("sqlite://data/sites.db", "sqlite://data/sites.db"),
         ] {
             assert_eq!(redacted(url), shown);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// `database.url` is not one of ours.
-    #[error("`database.url` is {shown:?}: {why}; write `sqlite://path/to/sitewright.db` or `postgres://user@host/name`")]
+    #[error(
+        "`database.url` is {shown:?}: {why}; write `sqlite://path/to/sitewright.db` or `postgres://user@host/name`"
+    )]
     Url {
         /// The URL without its password.
         shown: String,
@@ -14,7 +16,9 @@ pub enum Error {
         why: String,
     },
     /// The database did not open.
-    #[error("the database {shown} cannot be opened: {source}; check that it is there, that it can be reached and who may use it")]
+    #[error(
+        "the database {shown} cannot be opened: {source}; check that it is there, that it can be reached and who may use it"
+    )]
     Open {
         /// The URL without its password.
         shown: String,
@@ -37,7 +41,9 @@ pub enum Error {
         known: i64,
     },
     /// The tables are missing or old.
-    #[error("the database {shown} has {of} schema version {found} and this program needs {known}: run `sitewright migrate`")]
+    #[error(
+        "the database {shown} has {of} schema version {found} and this program needs {known}: run `sitewright migrate`"
+    )]
     OlderSchema {
         /// The URL without its password.
         shown: String,
@@ -95,7 +101,9 @@ pub enum Error {
         why: String,
     },
     /// A file beside the database could not be used.
-    #[error("the file {path} cannot be used: {source}; the worker keeps it beside its database and must be able to write there")]
+    #[error(
+        "the file {path} cannot be used: {source}; the worker keeps it beside its database and must be able to write there"
+    )]
     LockFile {
         /// The file.
         path: String,
@@ -145,7 +153,9 @@ fn transient(error: &sqlx::Error) -> bool {
                 code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 10 | 13 | 14))
             }
             // PostgreSQL: connection, rolled back for another, no resources, shutting down.
-            Some(code) => ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "55P03",
+            Some(code) => {
+                ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+            }
             None => false,
         },
         _ => false,

@@ -219,6 +219,7 @@ pub(super) async fn known_of(
         )
         .await?;
     let stage = events.first().map(|row| row.text("stage")).transpose()?;
-    let told = |rows: &[Row]| -> Vec<Json> { rows.iter().rev().map(|row| Json::Object(row.json())).collect() };
+    let told =
+        |rows: &[Row]| -> Vec<Json> { rows.iter().rev().map(|row| Json::Object(row.json())).collect() };
     Ok((stage.clone(), json!({ "stage": stage, "events": told(&events), "ai_calls": told(&calls) })))
 }

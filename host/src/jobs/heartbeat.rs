@@ -70,7 +70,9 @@ impl Database {
         self.write("taking a worker off the list", move |tx| {
             let client = client.clone();
             Box::pin(async move {
-                tx.execute("DELETE FROM sitewright_workers WHERE client_id = $1", args![&client]).await.map(drop)
+                tx.execute("DELETE FROM sitewright_workers WHERE client_id = $1", args![&client])
+                    .await
+                    .map(drop)
             })
         })
         .await
@@ -122,7 +124,9 @@ impl Presence {
             let alone = match file.try_lock() {
                 Ok(()) => true,
                 Err(std::fs::TryLockError::WouldBlock) => false,
-                Err(std::fs::TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+                Err(std::fs::TryLockError::Error(error))
+                    if error.kind() == std::io::ErrorKind::Unsupported =>
+                {
                     return Ok(Presence { _file: None, alone: false });
                 }
                 Err(std::fs::TryLockError::Error(error)) => return Err(error),

@@ -435,7 +435,11 @@ impl Database {
     }
 }
 
-async fn enqueue_in(tx: &mut Tx, river: &riverqueue::Client, order: &NewOrder) -> Result<Enqueued, sqlx::Error> {
+async fn enqueue_in(
+    tx: &mut Tx,
+    river: &riverqueue::Client,
+    order: &NewOrder,
+) -> Result<Enqueued, sqlx::Error> {
     let now = now_ms();
     // Without a target, so that the id and the key both count: either of them taken means that the order is there.
     let inserted = tx

@@ -24,20 +24,20 @@ const CHUNK: usize = 50;
 
 /// What a rescue found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rescued {
+pub(super) struct Rescued {
     /// Orders back in line after a crash.
-    pub queued: Vec<String>,
+    pub(super) queued: Vec<String>,
     /// Orders given up: they crashed too often.
-    pub dead: Vec<String>,
+    pub(super) dead: Vec<String>,
     /// Orders that somebody had asked to stop.
-    pub cancelled: Vec<String>,
+    pub(super) cancelled: Vec<String>,
     /// Orders that had no job, or whose job nobody was working.
-    pub requeued: Vec<String>,
+    pub(super) requeued: Vec<String>,
 }
 
 impl Rescued {
     /// Whether there was nothing to do.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Rescued::default()
     }
 }
@@ -75,7 +75,8 @@ impl Rescuer {
     ) -> Result<Rescued, Error> {
         let doing = "looking for silent workers";
         let failed = |error| Error::database(doing, error);
-        let rows = self.database.read(doing, "SELECT client_id, beats FROM sitewright_workers", vec![]).await?;
+        let rows =
+            self.database.read(doing, "SELECT client_id, beats FROM sitewright_workers", vec![]).await?;
         let mut beats = std::collections::HashMap::new();
         for row in &rows {
             beats.insert(row.text("client_id").map_err(failed)?, row.int("beats").map_err(failed)?);
@@ -152,7 +153,9 @@ impl Rescuer {
                     }
                     let mut ends = Vec::new();
                     for (order, attempt) in chunk {
-                        if let Some(state) = rescue_in(tx, &river, &order, &attempt, &client, why, allowed).await? {
+                        if let Some(state) =
+                            rescue_in(tx, &river, &order, &attempt, &client, why, allowed).await?
+                        {
                             ends.push((order, state));
                         }
                     }
@@ -234,7 +237,8 @@ impl Rescuer {
 /// On PostgreSQL, several workers would rescue the same at once; on SQLite there is one writer anyway.
 async fn one_rescues(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     if let Tx::Postgres(_) = tx {
-        let locked = "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint ELSE 0::bigint END AS locked";
+        let locked =
+            "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint ELSE 0::bigint END AS locked";
         let row = tx.optional(locked, args![ADVISORY_LOCK]).await?;
         return row.map_or(Ok(false), |row| row.int("locked").map(|locked| locked == 1));
     }
@@ -333,7 +337,8 @@ fn crash(
     known: Json,
     now: i64,
 ) -> NewFailure {
-    let at = stage.map_or_else(|| "before it reported a stage".to_owned(), |stage| format!("in stage `{stage}`"));
+    let at =
+        stage.map_or_else(|| "before it reported a stage".to_owned(), |stage| format!("in stage `{stage}`"));
     let given_up = if crashes > i64::from(allowed.crashes) {
         format!("; {crashes} crashes are one too many and the order is given up")
     } else {
@@ -344,7 +349,9 @@ fn crash(
             message!("the attempt stopped {at} without a result, in worker {worker} that goes on{given_up}")
         }
         Why::Silent | Why::Leaving => {
-            message!("the process of worker {worker} ended or fell silent in the middle of the attempt, {at}{given_up}")
+            message!(
+                "the process of worker {worker} ended or fell silent in the middle of the attempt, {at}{given_up}"
+            )
         }
     };
     let id = Ulid::generate().to_string();

@@ -41,8 +41,10 @@ pub fn class(
             "rate-limited" => RetryClass::Limited { after: retry_after },
             "overloaded" | "timeout" | "connection" | "cancelled" => transient,
             "protocol" | "empty" | "malformed" | "schema-mismatch" => if_so(true),
-            "auth" | "permission" | "not-found" | "invalid-request" | "context-too-long" | "quota-exhausted"
-            | "truncated" | "content-filtered" | "budget-exceeded" | "no-route" => RetryClass::Permanent,
+            "auth" | "permission" | "not-found" | "invalid-request" | "context-too-long"
+            | "quota-exhausted" | "truncated" | "content-filtered" | "budget-exceeded" | "no-route" => {
+                RetryClass::Permanent
+            }
             _ => if_so(false),
         },
         // invalid_order, template_load, panic, trap, cpu_limit, memory_limit, output_limit, call_limit, cancelled,

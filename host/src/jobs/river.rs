@@ -55,7 +55,8 @@ pub(super) async fn insert(
 ) -> Result<i64, sqlx::Error> {
     let mut options = InsertOpts::default().with_priority(i16::try_from(priority).unwrap_or(2));
     if let Some(at) = at.filter(|at| *at > now_ms()) {
-        options = options.with_scheduled_at(jiff::Timestamp::from_millisecond(at).unwrap_or(jiff::Timestamp::MAX));
+        options =
+            options.with_scheduled_at(jiff::Timestamp::from_millisecond(at).unwrap_or(jiff::Timestamp::MAX));
     }
     let insert = client.insert(OrderJob { order: order.to_owned() }).opts(options);
     let inserted = match tx {
@@ -109,7 +110,12 @@ pub(super) enum JobEnd {
 }
 
 /// Ends a job that has not ended.
-pub(super) async fn finish(tx: &mut Tx, job: i64, end: JobEnd, error: Option<&str>) -> Result<(), sqlx::Error> {
+pub(super) async fn finish(
+    tx: &mut Tx,
+    job: i64,
+    end: JobEnd,
+    error: Option<&str>,
+) -> Result<(), sqlx::Error> {
     if let Some(error) = error {
         append_error(tx, job, error).await?;
     }

@@ -177,7 +177,9 @@ impl Database {
         };
         let river = migrated.map_err(|error| match error {
             river::Error::Database(error) => Error::database("migrating the queue's tables", error),
-            other => Error::database("migrating the queue's tables", sqlx::Error::Configuration(Box::new(other))),
+            other => {
+                Error::database("migrating the queue's tables", sqlx::Error::Configuration(Box::new(other)))
+            }
         })?;
         let failed = |error| Error::database("migrating sitewright's tables", error);
         let mut tx = self.pool().begin().await.map_err(failed)?;
@@ -193,7 +195,8 @@ impl Database {
     pub async fn check_schema(&self) -> Result<(), Error> {
         let (ours, rivers) = self.versions().await?;
         self.refuse_newer(ours, rivers)?;
-        let older = |of, found, known| Error::OlderSchema { shown: self.shown().to_owned(), of, found, known };
+        let older =
+            |of, found, known| Error::OlderSchema { shown: self.shown().to_owned(), of, found, known };
         if ours < SCHEMA_VERSION {
             return Err(older("sitewright's", ours, SCHEMA_VERSION));
         }
@@ -204,7 +207,8 @@ impl Database {
     }
 
     fn refuse_newer(&self, ours: i64, rivers: i64) -> Result<(), Error> {
-        let newer = |of, found, known| Error::NewerSchema { shown: self.shown().to_owned(), of, found, known };
+        let newer =
+            |of, found, known| Error::NewerSchema { shown: self.shown().to_owned(), of, found, known };
         if ours > SCHEMA_VERSION {
             return Err(newer("sitewright's", ours, SCHEMA_VERSION));
         }

@@ -91,9 +91,9 @@ impl Settlement {
             | Settlement::Snooze { failure, .. }
             | Settlement::Dead { failure }
             | Settlement::Cancelled { failure: Some(failure) } => Some(failure),
-            Settlement::Succeeded { .. } | Settlement::Cancelled { failure: None } | Settlement::ReturnToQueue => {
-                None
-            }
+            Settlement::Succeeded { .. }
+            | Settlement::Cancelled { failure: None }
+            | Settlement::ReturnToQueue => None,
         }
     }
 }
@@ -167,7 +167,8 @@ async fn settle_in(
     let job = owned.opt_int("job_id")?;
     let used = owned.int("attempts")?;
     let plan = Plan::of(settlement, used, owned.opt_int("cancel_requested_at")?.is_some(), allowed);
-    let next = plan.after.map(|after| now.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2)));
+    let next =
+        plan.after.map(|after| now.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2)));
     let failure = settlement.failure();
     let error = failure.map(|failure| format!("{}: {}", failure.kind, failure.message));
 
@@ -195,7 +196,8 @@ async fn settle_in(
     if let Some(failure) = failure {
         insert_failure(tx, &taken.order, &attempt, failure, now).await?;
     }
-    end_attempt(tx, &taken.order, &attempt, plan.attempt, release, failure.map(|failure| &*failure.id), now).await?;
+    end_attempt(tx, &taken.order, &attempt, plan.attempt, release, failure.map(|failure| &*failure.id), now)
+        .await?;
     tx.execute(
         "UPDATE sitewright_orders SET state = $2, owner_attempt = NULL, owner_worker = NULL, job_id = $3, attempts = attempts + $4,
             current_release = coalesce($5, current_release), last_failure = coalesce($6, last_failure), waiting_reason = $7,

@@ -247,6 +247,10 @@ impl Pool {
 }
 
 /// A text column whose content is one of ours.
-pub(super) fn parsed<T: std::str::FromStr>(table: &'static str, column: &str, text: &str) -> Result<T, Error> {
+pub(super) fn parsed<T: std::str::FromStr>(
+    table: &'static str,
+    column: &str,
+    text: &str,
+) -> Result<T, Error> {
     text.parse().map_err(|_| Error::Row { table, why: format!("`{column}` is {text:?}") })
 }

@@ -64,7 +64,8 @@ impl Database {
         let doing = "counting orders";
         let failed = |error| Error::database(doing, error);
         let at = now_ms();
-        let mut orders: BTreeMap<OrderState, i64> = OrderState::ALL.into_iter().map(|state| (state, 0)).collect();
+        let mut orders: BTreeMap<OrderState, i64> =
+            OrderState::ALL.into_iter().map(|state| (state, 0)).collect();
         let counts = "SELECT state, count(*) AS orders FROM sitewright_orders GROUP BY state";
         for row in self.read(doing, counts, vec![]).await? {
             let state = parsed("sitewright_orders", "state", &row.text("state").map_err(failed)?)?;

@@ -110,7 +110,11 @@ impl Stop {
 
     /// Why, once the token is cancelled.
     pub fn reason(&self) -> StopReason {
-        if self.leaving.load(Ordering::Acquire) { StopReason::WorkerLeaves } else { StopReason::OrderCancelled }
+        if self.leaving.load(Ordering::Acquire) {
+            StopReason::WorkerLeaves
+        } else {
+            StopReason::OrderCancelled
+        }
     }
 
     /// What to settle an attempt with that was stopped.
@@ -291,7 +295,12 @@ impl<'a> Patience<'a> {
 
     fn over(&self) {
         if self.tries > 0 {
-            tracing::info!(order = self.order, doing = self.doing, tries = self.tries, "the database is back");
+            tracing::info!(
+                order = self.order,
+                doing = self.doing,
+                tries = self.tries,
+                "the database is back"
+            );
         }
     }
 }
@@ -379,8 +388,23 @@ pub async fn serve<H: Handler>(
     let beats = tokio::spawn(beat(database.clone(), who.clone(), settings.clone()));
     let rescuer = Arc::new(tokio::sync::Mutex::new(rescuer));
     let rescues = tokio::spawn(rescue(rescuer.clone(), running.clone(), settings.rescue_every));
-    tracing::info!(worker = who.client, database = database.shown(), max_orders = settings.max_orders, "the worker takes orders");
-    Ok(Serving { database, client: who.client, run, leaving, running, rescuer, beats, rescues, _presence: presence })
+    tracing::info!(
+        worker = who.client,
+        database = database.shown(),
+        max_orders = settings.max_orders,
+        "the worker takes orders"
+    );
+    Ok(Serving {
+        database,
+        client: who.client,
+        run,
+        leaving,
+        running,
+        rescuer,
+        beats,
+        rescues,
+        _presence: presence,
+    })
 }
 
 fn river_client(
@@ -446,7 +470,9 @@ async fn rescue(rescuer: Arc<tokio::sync::Mutex<Rescuer>>, running: Arc<Running>
         for found in [rescuer.workers(false, |attempt| running.has(attempt)).await, rescuer.jobless().await] {
             match found {
                 Ok(rescued) => report(&rescued),
-                Err(error) => tracing::warn!(%error, "nobody can be rescued while the database fails; it is tried again"),
+                Err(error) => {
+                    tracing::warn!(%error, "nobody can be rescued while the database fails; it is tried again")
+                }
             }
         }
     }
@@ -520,7 +546,11 @@ impl Serving {
     pub async fn drain(mut self, grace: Duration) -> Result<Drained, Error> {
         let running = self.running();
         let stopping = |error| Error::river("stopping the worker", error);
-        tracing::info!(running, grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), "the worker drains");
+        tracing::info!(
+            running,
+            grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            "the worker drains"
+        );
         let in_time = match tokio::time::timeout(grace, self.run.stop()).await {
             Ok(stopped) => stopped.map(|()| !self.leaving.load(Ordering::Acquire)),
             Err(_) => {
