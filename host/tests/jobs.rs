@@ -2,7 +2,14 @@
 //!
 //! PostgreSQL is a cluster of this test's own, in a temporary folder, reached through a socket there. Where it is not installed its
 //! half of the tests says so and is skipped.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test's helper functions fail the test, and say what was skipped"
+)]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
 use std::collections::HashMap;
 use std::future::Future;
