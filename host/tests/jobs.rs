@@ -574,7 +574,8 @@ mod tests {
         let late = taken_by(&database, "24", "sleeper").await;
         let rescuer = worker(&database, &Scripted::all_succeed()).await;
         rescued(&database, "24").await;
-        let second = taken_by(&database, "24", rescuer.client_id()).await;
+        rescuer.drain(GRACE).await.unwrap();
+        let second = taken_by(&database, "24", "second").await;
         assert_ne!(second.job, late.job, "each attempt has a job of its own");
 
         // While the other one still runs: every way to end is fenced.
@@ -599,7 +600,6 @@ mod tests {
         assert_eq!(attempts[0].outcome, Some(AttemptEnd::Crashed));
         assert!(attempts[0].lease_lost_at.is_some(), "that the lease was lost is recorded");
         assert_eq!((attempts[1].outcome, attempts[1].lease_lost_at), (Some(AttemptEnd::Succeeded), None));
-        rescuer.drain(GRACE).await.unwrap();
     }
 
     pub(super) async fn a_late_write_of_the_queue_meets_no_job(place: Place) {

@@ -31,8 +31,7 @@ pub struct Database {
 #[derive(Debug)]
 struct Inner {
     pool: Pool,
-    /// SQLite's single writer; PostgreSQL has as many as there are connections.
-    writer: Option<Writer>,
+    writer: Writer,
     /// Inserts and cancels jobs; works none.
     river: riverqueue::Client,
     shown: String,
@@ -83,7 +82,7 @@ impl Database {
             return Err(wrong("it names no database this program knows".to_owned()));
         };
         let river = river::inserter(&pool)?;
-        let writer = matches!(pool, Pool::Sqlite(_)).then(|| Writer::start(pool.clone()));
+        let writer = Writer::start(&pool);
         Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file }) })
     }
 
@@ -131,34 +130,26 @@ impl Database {
         T: Send + 'static,
         F: Operation<T>,
     {
-        let result = match &self.inner.writer {
-            Some(writer) => match writer.write(operation).await {
-                Some(result) => result,
-                None => return Err(Error::Closed { doing: doing.into() }),
-            },
-            None => self.write_alone(operation).await,
-        };
-        result.map_err(|error| Error::database(doing, error))
+        self.answered(doing, self.inner.writer.write(false, operation).await)
     }
 
-    async fn write_alone<T, F: Operation<T>>(&self, operation: F) -> Result<T, sqlx::Error> {
-        let mut tries = 0;
-        loop {
-            let result = async {
-                let mut tx = self.inner.pool.begin().await?;
-                let value = operation(&mut tx).await?;
-                tx.commit().await?;
-                Ok(value)
-            };
-            match result.await {
-                // Two transactions waited for each other, or saw different pasts: PostgreSQL asks to try again.
-                Err(sqlx::Error::Database(error))
-                    if tries < 5 && matches!(error.code().as_deref(), Some("40P01" | "40001")) =>
-                {
-                    tries += 1;
-                }
-                other => return other,
-            }
+    /// The same, before everything that waits.
+    pub(super) async fn write_urgently<T, F>(&self, doing: &str, operation: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Operation<T>,
+    {
+        self.answered(doing, self.inner.writer.write(true, operation).await)
+    }
+
+    fn answered<T>(
+        &self,
+        doing: impl Into<String>,
+        answer: Option<Result<T, sqlx::Error>>,
+    ) -> Result<T, Error> {
+        match answer {
+            Some(result) => result.map_err(|error| Error::database(doing, error)),
+            None => Err(Error::Closed { doing: doing.into() }),
         }
     }
 

@@ -48,7 +48,7 @@ impl Database {
     pub(super) async fn beat(&self, who: &Identity, max_orders: usize) -> Result<(), Error> {
         let who = who.clone();
         let max = i64::try_from(max_orders).unwrap_or(i64::MAX);
-        self.write("sending a heartbeat", move |tx| {
+        self.write_urgently("sending a heartbeat", move |tx| {
             let who = who.clone();
             Box::pin(async move {
                 tx.execute(
