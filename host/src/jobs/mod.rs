@@ -13,7 +13,7 @@
 //! | `worker` | takes orders, has them done, settles; drains |
 //! | `heartbeat`, `rescue` | who is alive, and what becomes of the orders of those who are not |
 //! | `stats` | what an operator watches; pause and resume |
-//! | `sql`, `writer` | both dialects alike; many writes to one commit on SQLite |
+//! | `sql`, `writer` | both dialects alike; many writes to one commit |
 //! | `river` | the only place that knows River's tables |
 //!
 //! The order's row is the truth and its owner attempt the fence; a job of River only says that somebody should look at an order.

@@ -78,8 +78,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait before the next transient attempt after `used` attempts, this one included: anything between nothing and the double of the wait before
-    /// (`random` is between 0 and 1), so that orders that failed together do not come back together.
+    /// The wait before the next attempt after `used` attempts, this one included: anything between nothing and a bound that doubles
+    /// with each (`random` is between 0 and 1), so that orders that failed together do not come back together.
     pub fn wait(&self, used: u32, random: f64) -> Duration {
         let doubled = 2u32.checked_pow(used.saturating_sub(1).min(31)).unwrap_or(u32::MAX);
         let most = self.first.saturating_mul(doubled).min(self.longest);
