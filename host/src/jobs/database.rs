@@ -1,0 +1,219 @@
+//! The one database of a process.
+
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::error::Error;
+use super::river;
+use super::sql::{Operation, Pool, Row, Value};
+use super::writer::Writer;
+
+/// Connections to PostgreSQL, River's included.
+const POSTGRES_CONNECTIONS: u32 = 10;
+/// Connections to SQLite: readers, River's, and the one that writes.
+const SQLITE_CONNECTIONS: u32 = 6;
+/// How long SQLite waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one waits for a connection while the database is away or busy.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Orders and everything known about them, in SQLite or PostgreSQL. Cheap to clone: all clones share one pool.
+#[derive(Debug, Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    writer: Writer,
+    /// Inserts and cancels jobs; works none.
+    river: riverqueue::Client,
+    shown: String,
+    file: Option<PathBuf>,
+}
+
+impl Database {
+    /// Opens `sqlite://path` (made when it is not there) or `postgres://…`. Makes no tables: see [`Database::migrate`].
+    ///
+    /// # Errors
+    /// When the URL is none of these, or the database cannot be reached.
+    pub async fn open(url: &str) -> Result<Self, Error> {
+        let shown = redacted(url);
+        let wrong = |why: String| Error::Url { shown: shown.clone(), why };
+        let failed = |error| Error::Open { shown: shown.clone(), source: Arc::new(error) };
+        let (pool, file) = if url.starts_with("sqlite:") {
+            if url.contains(":memory:") || url.contains("mode=memory") {
+                return Err(wrong("a database in memory forgets its orders".to_owned()));
+            }
+            let options = SqliteConnectOptions::from_str(url).map_err(|error| wrong(error.to_string()))?;
+            let options = options
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // Measured: as fast as NORMAL, and nothing acknowledged is lost with the power.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(BUSY_TIMEOUT)
+                .foreign_keys(false)
+                .optimize_on_close(true, None);
+            let file = options.get_filename().to_owned();
+            if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                let made = tokio::fs::create_dir_all(folder).await;
+                made.map_err(|error| failed(sqlx::Error::Io(error)))?;
+            }
+            let pool = SqlitePoolOptions::new()
+                .max_connections(SQLITE_CONNECTIONS)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .test_before_acquire(false)
+                .connect_with(options);
+            (Pool::Sqlite(pool.await.map_err(failed)?), Some(file))
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            let options = PgConnectOptions::from_str(url).map_err(|error| wrong(error.to_string()))?;
+            let pool = PgPoolOptions::new()
+                .max_connections(POSTGRES_CONNECTIONS)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_with(options.application_name("sitewright"));
+            (Pool::Postgres(pool.await.map_err(failed)?), None)
+        } else {
+            return Err(wrong("it names no database this program knows".to_owned()));
+        };
+        let river = river::inserter(&pool)?;
+        let writer = Writer::start(&pool);
+        Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file }) })
+    }
+
+    /// The URL without its password.
+    pub fn shown(&self) -> &str {
+        &self.inner.shown
+    }
+
+    /// Whether it is SQLite: one machine, one file.
+    pub fn is_embedded(&self) -> bool {
+        self.inner.file.is_some()
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.read("asking whether the database answers", "SELECT 1 AS one", vec![]).await.map(drop)
+    }
+
+    /// Closes all connections; what was not committed is rolled back.
+    pub async fn close(&self) {
+        self.inner.pool.close().await;
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.inner.pool
+    }
+
+    pub(super) fn river(&self) -> &riverqueue::Client {
+        &self.inner.river
+    }
+
+    /// A file beside SQLite's, for locks.
+    pub(super) fn file_beside(&self, suffix: &str) -> Option<PathBuf> {
+        let mut name = self.inner.file.clone()?.into_os_string();
+        name.push(format!(".{suffix}"));
+        Some(name.into())
+    }
+
+    /// Runs an operation in one transaction: all of it or nothing.
+    pub(super) async fn write<T, F>(&self, doing: impl Into<String>, operation: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Operation<T>,
+    {
+        self.answered(doing, self.inner.writer.write(false, operation).await)
+    }
+
+    /// The same, before everything that waits.
+    pub(super) async fn write_urgently<T, F>(&self, doing: &str, operation: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Operation<T>,
+    {
+        self.answered(doing, self.inner.writer.write(true, operation).await)
+    }
+
+    fn answered<T>(
+        &self,
+        doing: impl Into<String>,
+        answer: Option<Result<T, sqlx::Error>>,
+    ) -> Result<T, Error> {
+        match answer {
+            Some(result) => result.map_err(|error| Error::database(doing, error)),
+            None => Err(Error::Closed { doing: doing.into() }),
+        }
+    }
+
+    /// Reads outside a transaction.
+    pub(super) async fn read(
+        &self,
+        doing: &str,
+        sql: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, Error> {
+        self.inner.pool.all(sql, args).await.map_err(|error| Error::database(doing, error))
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(super) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The URL as it may be shown: no password, neither before the host nor as a parameter.
+fn redacted(url: &str) -> String {
+    let (base, query) = match url.split_once('?') {
+        Some((base, query)) => (base, Some(query)),
+        None => (url, None),
+    };
+    let mut shown = match (base.split_once("://"), base.rfind('@')) {
+        (Some((scheme, _)), Some(at)) => {
+            let user = base.get(scheme.len() + 3..at).unwrap_or_default();
+            let user = user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
+            format!("{scheme}://{user}{}", base.get(at..).unwrap_or_default())
+        }
+        _ => base.to_owned(),
+    };
+    for (index, part) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
+        shown.push(if index == 0 { '?' } else { '&' });
+        match part.split_once('=') {
+            Some((name, _)) if name.to_ascii_lowercase().contains("pass") => {
+                shown.push_str(name);
+                shown.push_str("=***");
+            }
+            _ => shown.push_str(part),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+
+    #[test]
+    fn a8_no_password_is_ever_shown() {
+        for (url, shown) in [
+            ("postgres://me:s3cr3t@db:5432/sites", "postgres://me:***@db:5432/sites"),
+            ("postgres://me:p@ss:w@db/sites?sslmode=require", "postgres://me:***@db/sites?sslmode=require"),
+            ("postgres://me@db/sites", "postgres://me@db/sites"),
+            (
+                "postgres:///sites?host=/run&password=x&user=me",
+                "postgres:///sites?host=/run&password=***&user=me",
+            ),
+            ("sqlite://data/sites.db", "sqlite://data/sites.db"),
+        ] {
+            assert_eq!(redacted(url), shown);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What can go wrong between the worker and its database.
+
+use std::sync::Arc;
+
+/// Why the queue or its store could not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// `database.url` is not one of ours.
+    #[error(
+        "`database.url` is {shown:?}: {why}; write `sqlite://path/to/sitewright.db` or `postgres://user@host/name`"
+    )]
+    Url {
+        /// The URL without its password.
+        shown: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The database did not open.
+    #[error(
+        "the database {shown} cannot be opened: {source}; check that it is there, that it can be reached and who may use it"
+    )]
+    Open {
+        /// The URL without its password.
+        shown: String,
+        /// What the driver said.
+        source: Arc<sqlx::Error>,
+    },
+    /// The tables were made by a newer program.
+    #[error(
+        "the database {shown} has {of} schema version {found}, and this program knows versions up to {known}: it was migrated by \
+         a newer sitewright; start that one, or restore the backup that was made before it"
+    )]
+    NewerSchema {
+        /// The URL without its password.
+        shown: String,
+        /// Whose tables: `sitewright's` or `River's`.
+        of: &'static str,
+        /// The version in the database.
+        found: i64,
+        /// The newest version this program knows.
+        known: i64,
+    },
+    /// The tables are missing or old.
+    #[error(
+        "the database {shown} has {of} schema version {found} and this program needs {known}: run `sitewright migrate`"
+    )]
+    OlderSchema {
+        /// The URL without its password.
+        shown: String,
+        /// Whose tables.
+        of: &'static str,
+        /// The version in the database; 0 when there are no tables.
+        found: i64,
+        /// The version this program needs.
+        known: i64,
+    },
+    /// The database answered with an error, or did not answer.
+    #[error("{doing} failed at the database: {source}")]
+    Database {
+        /// What was being done, and to which order: `taking order 24`.
+        doing: String,
+        /// What the driver said.
+        source: Arc<sqlx::Error>,
+    },
+    /// River answered with an error.
+    #[error("{doing} failed in the queue: {source}")]
+    River {
+        /// What was being done, and to which order.
+        doing: String,
+        /// What River said.
+        source: Arc<riverqueue::Error>,
+    },
+    /// There is no such order.
+    #[error("there is no order {order:?}; `sitewright order list` shows those there are")]
+    NoSuchOrder {
+        /// Its id, as asked for.
+        order: String,
+    },
+    /// The order has not ended, so it cannot be opened again.
+    #[error("order {order:?} is {state} and has not ended: wait for it, or cancel it first")]
+    NotEnded {
+        /// Its id.
+        order: String,
+        /// The state it is in.
+        state: String,
+    },
+    /// What was to be stored makes no sense.
+    #[error("order {order:?} cannot be stored: {why}")]
+    Invalid {
+        /// Its id, as given.
+        order: String,
+        /// Which field, and what would be right.
+        why: String,
+    },
+    /// A row is not what this program writes.
+    #[error("a row of {table} cannot be read: {why}; was the table changed by hand?")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// Which column, and what is wrong.
+        why: String,
+    },
+    /// A file beside the database could not be used.
+    #[error(
+        "the file {path} cannot be used: {source}; the worker keeps it beside its database and must be able to write there"
+    )]
+    LockFile {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: Arc<std::io::Error>,
+    },
+    /// The database was closed while something was still being written.
+    #[error("{doing} was not done: the database is closed already")]
+    Closed {
+        /// What was being done.
+        doing: String,
+    },
+}
+
+impl Error {
+    pub(super) fn database(doing: impl Into<String>, source: sqlx::Error) -> Self {
+        Error::Database { doing: doing.into(), source: Arc::new(source) }
+    }
+
+    pub(super) fn river(doing: impl Into<String>, source: riverqueue::Error) -> Self {
+        Error::River { doing: doing.into(), source: Arc::new(source) }
+    }
+
+    /// Whether the same may succeed in a moment: the database is away, locked or busy.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Open { source, .. } | Error::Database { source, .. } => transient(source),
+            Error::River { source, .. } => match &**source {
+                riverqueue::Error::Database(source) => transient(source),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+fn transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            // SQLite: busy, locked, out of memory, I/O, full, cannot open; their extended codes carry them in the low byte.
+            Some(code) if code.parse::<u32>().is_ok_and(|_| code.len() < 5) => {
+                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 10 | 13 | 14))
+            }
+            // PostgreSQL: connection, rolled back for another, no resources, shutting down.
+            Some(code) => {
+                ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+            }
+            None => false,
+        },
+        _ => false,
+    }
+}

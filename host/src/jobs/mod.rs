@@ -1,0 +1,49 @@
+//! The queue of orders and everything known about them, in SQLite inside the process or in PostgreSQL.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `database` | the one database of a process: opening it, reading, writing |
+//! | `schema` | our tables, and how a database gets them |
+//! | `order` | orders: put in line, list, cancel, begin again |
+//! | `attempt` | taking an order: from then on an attempt owns it |
+//! | `settle` | how an attempt ends: order, record and job in one transaction, only while it owns the order |
+//! | `retry` | which failures are worth another attempt, and when |
+//! | `ledger` | AI replies that were paid for |
+//! | `events` | progress and failure records |
+//! | `worker` | takes orders, has them done, settles; drains |
+//! | `heartbeat`, `rescue` | who is alive, and what becomes of the orders of those who are not |
+//! | `stats` | what an operator watches; pause and resume |
+//! | `sql`, `writer` | both dialects alike; many writes to one commit |
+//! | `river` | the only place that knows River's tables |
+//!
+//! The order's row is the truth and its owner attempt the fence; a job of River only says that somebody should look at an order.
+//! Whatever happens to a job (lost, doubled, late), no order is lost, done twice or left standing.
+
+mod attempt;
+mod database;
+mod error;
+mod events;
+mod heartbeat;
+mod ledger;
+mod order;
+mod rescue;
+mod retry;
+mod river;
+mod schema;
+mod settle;
+mod sql;
+mod stats;
+mod worker;
+mod writer;
+
+pub use attempt::{Attempt, AttemptEnd, Take, Taken, WorkerId};
+pub use database::Database;
+pub use error::Error;
+pub use events::{Event, Export, Failure, NewEvent};
+pub use ledger::{AiCall, Cost, NewAiCall};
+pub use order::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, Priority};
+pub use retry::{Backoff, RetryClass, class};
+pub use schema::{Migrated, SCHEMA_VERSION};
+pub use settle::{Allowed, NewFailure, Settled, Settlement};
+pub use stats::{Stats, WorkerStats};
+pub use worker::{Drained, Handler, Serving, Stop, StopNow, StopReason, WorkerSettings, serve};

@@ -1,0 +1,401 @@
+//! Orders whose worker is gone, and orders whose job is: neither stays where it is (catalogue C7, D2, D3).
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use ulid::Ulid;
+
+use super::attempt::AttemptEnd;
+use super::database::{Database, now_ms};
+use super::error::Error;
+use super::events::known_of;
+use super::heartbeat::Observer;
+use super::order::OrderState;
+use super::river::{self, JobEnd};
+use super::settle::{Allowed, NewFailure, end_attempt, insert_failure};
+use super::sql::{Row, Tx, args};
+use crate::message;
+
+/// The lock under which one of several workers on PostgreSQL rescues: `siteresc` as a number.
+const ADVISORY_LOCK: i64 = 0x7369_7465_7265_7363;
+/// Orders of one transaction.
+const CHUNK: usize = 50;
+
+/// What a rescue found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Rescued {
+    /// Orders back in line after a crash.
+    pub(super) queued: Vec<String>,
+    /// Orders given up: they crashed too often.
+    pub(super) dead: Vec<String>,
+    /// Orders that somebody had asked to stop.
+    pub(super) cancelled: Vec<String>,
+    /// Orders that had no job, or whose job nobody was working.
+    pub(super) requeued: Vec<String>,
+}
+
+impl Rescued {
+    /// Whether there was nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Rescued::default()
+    }
+}
+
+/// What makes an attempt somebody's to rescue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Its worker fell silent.
+    Silent,
+    /// Its worker lives, but nothing in it is working at the order.
+    Orphaned,
+    /// Its worker is leaving.
+    Leaving,
+}
+
+/// Looks for orders that need rescue.
+#[derive(Debug)]
+pub(super) struct Rescuer {
+    pub(super) database: Database,
+    /// The worker that looks.
+    pub(super) me: String,
+    pub(super) allowed: Allowed,
+    pub(super) silent_after: Duration,
+    pub(super) adopt_after: Duration,
+    pub(super) observer: Observer,
+}
+
+impl Rescuer {
+    /// Rescues from workers that have been silent too long; from all others when `alone` says that there are no others.
+    /// `mine` are the attempts that this worker is working at.
+    pub(super) async fn workers(
+        &mut self,
+        alone: bool,
+        mine: impl Fn(&str) -> bool,
+    ) -> Result<Rescued, Error> {
+        let doing = "looking for silent workers";
+        let failed = |error| Error::database(doing, error);
+        let rows =
+            self.database.read(doing, "SELECT client_id, beats FROM sitewright_workers", vec![]).await?;
+        let mut beats = std::collections::HashMap::new();
+        for row in &rows {
+            beats.insert(row.text("client_id").map_err(failed)?, row.int("beats").map_err(failed)?);
+        }
+        let owners = "SELECT DISTINCT owner_worker AS worker FROM sitewright_orders WHERE state = 'running'";
+        let holders = self.database.pool().pick(
+            "SELECT DISTINCT attempted_by ->> '$[#-1]' AS worker FROM river_job
+             WHERE state = 'running' AND kind = 'sitewright_order' AND attempted_by IS NOT NULL",
+            "SELECT DISTINCT attempted_by[array_upper(attempted_by, 1)] AS worker FROM river_job
+             WHERE state = 'running' AND kind = 'sitewright_order' AND attempted_by IS NOT NULL",
+        );
+        let mut known: HashSet<String> = beats.keys().cloned().collect();
+        for sql in [owners, holders] {
+            for row in self.database.read(doing, sql, vec![]).await? {
+                known.extend(row.opt_text("worker").map_err(failed)?);
+            }
+        }
+        self.observer.retain(|client| known.contains(client));
+        let mut rescued = Rescued::default();
+        for client in known {
+            if client == self.me {
+                let orphans = self.owned(&client).await?;
+                let orphans = orphans.into_iter().filter(|(_, attempt)| !mine(attempt)).collect();
+                self.release(&client, None, orphans, Why::Orphaned, &mut rescued).await?;
+                continue;
+            }
+            let counted = beats.get(&client).copied();
+            let silent = self.observer.silent_for(&client, counted.unwrap_or(-1));
+            if !alone && silent < self.silent_after {
+                continue;
+            }
+            let owned = self.owned(&client).await?;
+            let whole = self.release(&client, Some(counted), owned, Why::Silent, &mut rescued).await?;
+            if whole && self.untaken(&client, &mut rescued).await? && counted.is_some() {
+                self.database.forget_worker(&client).await?;
+            }
+        }
+        Ok(rescued)
+    }
+
+    /// Gives back what this worker still has when it leaves.
+    pub(super) async fn leave(&mut self) -> Result<Rescued, Error> {
+        let mut rescued = Rescued::default();
+        let owned = self.owned(&self.me.clone()).await?;
+        self.release(&self.me.clone(), None, owned, Why::Leaving, &mut rescued).await?;
+        Ok(rescued)
+    }
+
+    async fn owned(&self, client: &str) -> Result<Vec<(String, String)>, Error> {
+        let doing = "looking for a worker's orders";
+        let sql = "SELECT id, owner_attempt FROM sitewright_orders WHERE state = 'running' AND owner_worker = $1 ORDER BY id";
+        let rows = self.database.read(doing, sql, args![client]).await?;
+        let read = |row: &Row| Ok((row.text("id")?, row.text("owner_attempt")?));
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+    }
+
+    /// Whether all of them could be looked at: not so while another worker rescues, or when the worker was heard meanwhile.
+    async fn release(
+        &self,
+        client: &str,
+        beats: Option<Option<i64>>,
+        owned: Vec<(String, String)>,
+        why: Why,
+        rescued: &mut Rescued,
+    ) -> Result<bool, Error> {
+        for chunk in owned.chunks(CHUNK) {
+            let (river, client, chunk) = (self.database.river().clone(), client.to_owned(), chunk.to_vec());
+            let allowed = self.allowed;
+            let done = self.database.write("rescuing orders", move |tx| {
+                let (river, client, chunk) = (river.clone(), client.clone(), chunk.clone());
+                Box::pin(async move {
+                    if !ours_to_rescue(tx, &client, beats).await? {
+                        return Ok(None);
+                    }
+                    let mut ends = Vec::new();
+                    for (order, attempt) in chunk {
+                        if let Some(state) =
+                            rescue_in(tx, &river, &order, &attempt, &client, why, allowed).await?
+                        {
+                            ends.push((order, state));
+                        }
+                    }
+                    Ok(Some(ends))
+                })
+            });
+            let Some(ends) = done.await? else { return Ok(false) };
+            for (order, state) in ends {
+                tracing::warn!(order, %state, ?why, "an order was taken back from its worker");
+                match state {
+                    OrderState::Dead => rescued.dead.push(order),
+                    OrderState::Cancelled => rescued.cancelled.push(order),
+                    _ => rescued.queued.push(order),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Jobs that the worker had fetched without coming to take their orders.
+    async fn untaken(&self, client: &str, rescued: &mut Rescued) -> Result<bool, Error> {
+        let doing = "looking for jobs of a silent worker";
+        let sql = self.database.pool().pick(
+            "SELECT o.id AS id, o.job_id AS job_id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
+             WHERE j.state = 'running' AND o.state IN ('queued', 'waiting') AND j.attempted_by ->> '$[#-1]' = $1 ORDER BY o.id",
+            "SELECT o.id AS id, o.job_id AS job_id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
+             WHERE j.state = 'running' AND o.state IN ('queued', 'waiting')
+                AND j.attempted_by[array_upper(j.attempted_by, 1)] = $1 ORDER BY o.id",
+        );
+        let rows = self.database.read(doing, sql, args![client]).await?;
+        self.requeue(rows, doing, rescued).await
+    }
+
+    /// Orders that no job stands for: somebody deleted it, or a producer wrote only the order.
+    pub(super) async fn jobless(&mut self) -> Result<Rescued, Error> {
+        let doing = "looking for orders without a job";
+        let before = now_ms() - i64::try_from(self.adopt_after.as_millis()).unwrap_or(i64::MAX);
+        let sql = "SELECT o.id AS id, o.job_id AS job_id FROM sitewright_orders o LEFT JOIN river_job j ON j.id = o.job_id
+             WHERE o.state IN ('queued', 'waiting') AND o.updated_at < $1 AND (j.id IS NULL OR j.finalized_at IS NOT NULL)
+             ORDER BY o.id LIMIT 500";
+        let rows = self.database.read(doing, sql, args![before]).await?;
+        let mut rescued = Rescued::default();
+        self.requeue(rows, doing, &mut rescued).await?;
+        Ok(rescued)
+    }
+
+    async fn requeue(&self, rows: Vec<Row>, doing: &str, rescued: &mut Rescued) -> Result<bool, Error> {
+        let failed = |error| Error::database(doing, error);
+        let read = |row: &Row| Ok((row.text("id")?, row.opt_int("job_id")?));
+        let found: Vec<(String, Option<i64>)> =
+            rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)?;
+        for chunk in found.chunks(CHUNK) {
+            let (river, chunk) = (self.database.river().clone(), chunk.to_vec());
+            let done = self.database.write(doing.to_owned(), move |tx| {
+                let (river, chunk) = (river.clone(), chunk.clone());
+                Box::pin(async move {
+                    if !one_rescues(tx).await? {
+                        return Ok(None);
+                    }
+                    let mut ends = Vec::new();
+                    for (order, job) in chunk {
+                        if let Some(cancelled) = requeue_in(tx, &river, &order, job).await? {
+                            ends.push((order, cancelled));
+                        }
+                    }
+                    Ok(Some(ends))
+                })
+            });
+            let Some(ends) = done.await? else { return Ok(false) };
+            for (order, cancelled) in ends {
+                tracing::warn!(order, cancelled, "an order had no job that anybody works at");
+                if cancelled { rescued.cancelled.push(order) } else { rescued.requeued.push(order) }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// On PostgreSQL, several workers would rescue the same at once; on SQLite there is one writer anyway.
+async fn one_rescues(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+    if let Tx::Postgres(_) = tx {
+        let locked =
+            "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint ELSE 0::bigint END AS locked";
+        let row = tx.optional(locked, args![ADVISORY_LOCK]).await?;
+        return row.map_or(Ok(false), |row| row.int("locked").map(|locked| locked == 1));
+    }
+    Ok(true)
+}
+
+/// Whether the worker is still as silent as it was found: `Some(beats)` to compare, `None` when it is this one.
+async fn ours_to_rescue(tx: &mut Tx, client: &str, beats: Option<Option<i64>>) -> Result<bool, sqlx::Error> {
+    if !one_rescues(tx).await? {
+        return Ok(false);
+    }
+    let Some(beats) = beats else { return Ok(true) };
+    let row = tx.optional("SELECT beats FROM sitewright_workers WHERE client_id = $1", args![client]).await?;
+    Ok(row.map(|row| row.int("beats")).transpose()? == beats)
+}
+
+/// Takes an order from an attempt that will not end it. Where the order stands now; nothing when it moved meanwhile.
+async fn rescue_in(
+    tx: &mut Tx,
+    river: &riverqueue::Client,
+    order: &str,
+    attempt: &str,
+    worker: &str,
+    why: Why,
+    allowed: Allowed,
+) -> Result<Option<OrderState>, sqlx::Error> {
+    let now = now_ms();
+    let owned = tx
+        .optional(
+            "UPDATE sitewright_orders SET updated_at = $3 WHERE id = $1 AND owner_attempt = $2 AND state = 'running'
+             RETURNING crashes, priority, job_id, cancel_requested_at, current_release",
+            args![order, attempt, now],
+        )
+        .await?;
+    let Some(owned) = owned else { return Ok(None) };
+    let job = owned.opt_int("job_id")?;
+    let crashed = why != Why::Leaving;
+    let crashes = owned.int("crashes")? + i64::from(crashed);
+    let stop = owned.opt_int("cancel_requested_at")?.is_some();
+    let state = if stop {
+        OrderState::Cancelled
+    } else if crashes > i64::from(allowed.crashes) {
+        OrderState::Dead
+    } else {
+        OrderState::Queued
+    };
+    let failure = if crashed {
+        let (stage, known) = known_of(tx, order, attempt).await?;
+        Some(crash(order, attempt, worker, job, why, crashes, allowed, stage.as_deref(), known, now))
+    } else {
+        None
+    };
+    let error = failure.as_ref().map(|failure| format!("crashed: {}", failure.message));
+    let job = match (state, job) {
+        (OrderState::Queued, job) => {
+            let priority = owned.int("priority")?;
+            Some(river::replace(river, tx, order, priority, job, error.as_deref(), None).await?)
+        }
+        (state, Some(job)) => {
+            let end = if state == OrderState::Cancelled { JobEnd::Cancelled } else { JobEnd::Discarded };
+            river::finish(tx, job, end, error.as_deref()).await?;
+            Some(job)
+        }
+        (_, None) => None,
+    };
+    if let Some(failure) = &failure {
+        insert_failure(tx, order, attempt, failure, now).await?;
+    }
+    let end = match (crashed, state) {
+        (true, _) => AttemptEnd::Crashed,
+        (false, OrderState::Cancelled) => AttemptEnd::Cancelled,
+        (false, _) => AttemptEnd::Returned,
+    };
+    let failure = failure.map(|failure| failure.id);
+    end_attempt(tx, order, attempt, end, None, failure.as_deref(), now).await?;
+    tx.execute(
+        "UPDATE sitewright_orders SET state = $2, owner_attempt = NULL, owner_worker = NULL, job_id = $3, crashes = $4,
+            last_failure = coalesce($5, last_failure), finished_at = $6
+         WHERE id = $1",
+        args![order, state.as_str(), job, crashes, &failure, state.has_ended().then_some(now)],
+    )
+    .await?;
+    Ok(Some(state))
+}
+
+#[allow(clippy::too_many_arguments, reason = "everything that is known, once")]
+fn crash(
+    order: &str,
+    attempt: &str,
+    worker: &str,
+    job: Option<i64>,
+    why: Why,
+    crashes: i64,
+    allowed: Allowed,
+    stage: Option<&str>,
+    known: Json,
+    now: i64,
+) -> NewFailure {
+    let at =
+        stage.map_or_else(|| "before it reported a stage".to_owned(), |stage| format!("in stage `{stage}`"));
+    let given_up = if crashes > i64::from(allowed.crashes) {
+        format!("; {crashes} crashes are one too many and the order is given up")
+    } else {
+        String::new()
+    };
+    let message = match why {
+        Why::Orphaned => {
+            message!("the attempt stopped {at} without a result, in worker {worker} that goes on{given_up}")
+        }
+        Why::Silent | Why::Leaving => {
+            message!(
+                "the process of worker {worker} ended or fell silent in the middle of the attempt, {at}{given_up}"
+            )
+        }
+    };
+    let id = Ulid::generate().to_string();
+    let mut record = json!({
+        "id": id, "order": order, "attempt": attempt, "job": job, "worker": worker, "kind": "crashed",
+        "message": message, "crashes": crashes, "crashes_allowed": allowed.crashes, "at": now,
+    });
+    if let (Json::Object(record), Json::Object(known)) = (&mut record, known) {
+        record.extend(known);
+    }
+    NewFailure { id, kind: "crashed".to_owned(), message, record }
+}
+
+/// Gives an order a job again, or ends it when its job was cancelled where only the queue is known. Nothing when it moved meanwhile.
+async fn requeue_in(
+    tx: &mut Tx,
+    river: &riverqueue::Client,
+    order: &str,
+    job: Option<i64>,
+) -> Result<Option<bool>, sqlx::Error> {
+    let now = now_ms();
+    let row = tx
+        .optional(
+            "UPDATE sitewright_orders SET updated_at = $3
+             WHERE id = $1 AND state IN ('queued', 'waiting') AND job_id IS NOT DISTINCT FROM $2
+             RETURNING priority, next_attempt_at",
+            args![order, job, now],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    if let Some(job) = job {
+        let cancelled = "SELECT id FROM river_job WHERE id = $1 AND state = 'cancelled'";
+        if tx.optional(cancelled, args![job]).await?.is_some() {
+            tx.execute(
+                "UPDATE sitewright_orders SET state = 'cancelled', cancel_requested_at = coalesce(cancel_requested_at, $2),
+                    waiting_reason = NULL, next_attempt_at = NULL, finished_at = $2 WHERE id = $1",
+                args![order, now],
+            )
+            .await?;
+            return Ok(Some(true));
+        }
+    }
+    let due = row.opt_int("next_attempt_at")?;
+    let new = river::replace(river, tx, order, row.int("priority")?, job, None, due).await?;
+    tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, new]).await?;
+    Ok(Some(false))
+}

@@ -1,0 +1,144 @@
+//! What an operator watches (catalogue G4), and the switch that stops the line.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::database::{Database, now_ms};
+use super::error::Error;
+use super::order::OrderState;
+use super::river;
+use super::sql::{args, parsed};
+
+/// The queue at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stats {
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// Orders in each state; a state that has none says 0.
+    pub orders: BTreeMap<OrderState, i64>,
+    /// How long the oldest order in line has waited, in milliseconds.
+    pub oldest_queued_ms: Option<i64>,
+    /// How long the oldest running attempt has run, in milliseconds.
+    pub oldest_running_ms: Option<i64>,
+    /// When the next waiting order is due, in milliseconds since the Unix epoch.
+    pub next_due_at: Option<i64>,
+    /// Whether the line is stopped.
+    pub paused: bool,
+    /// The workers that are known.
+    pub workers: Vec<WorkerStats>,
+}
+
+/// A worker at that moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerStats {
+    /// Its id in the queue.
+    pub client_id: String,
+    /// Its machine.
+    pub host: String,
+    /// Its process.
+    pub pid: i64,
+    /// When it started, in milliseconds since the Unix epoch.
+    pub started_at: i64,
+    /// How long ago it was heard, in milliseconds: the age of the lease on its orders.
+    pub silent_ms: i64,
+    /// The orders it has.
+    pub running: i64,
+    /// The most it takes.
+    pub max_orders: i64,
+}
+
+impl Stats {
+    /// Orders in this state.
+    pub fn count(&self, state: OrderState) -> i64 {
+        self.orders.get(&state).copied().unwrap_or_default()
+    }
+}
+
+impl Database {
+    /// The queue as it is now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        let doing = "counting orders";
+        let failed = |error| Error::database(doing, error);
+        let at = now_ms();
+        let mut orders: BTreeMap<OrderState, i64> =
+            OrderState::ALL.into_iter().map(|state| (state, 0)).collect();
+        let counts = "SELECT state, count(*) AS orders FROM sitewright_orders GROUP BY state";
+        for row in self.read(doing, counts, vec![]).await? {
+            let state = parsed("sitewright_orders", "state", &row.text("state").map_err(failed)?)?;
+            orders.insert(state, row.int("orders").map_err(failed)?);
+        }
+        let ages = "SELECT
+            (SELECT min(created_at) FROM sitewright_orders WHERE state = 'queued') AS queued,
+            (SELECT min(a.started_at) FROM sitewright_orders o JOIN sitewright_attempts a ON a.id = o.owner_attempt
+                WHERE o.state = 'running') AS running,
+            (SELECT min(next_attempt_at) FROM sitewright_orders WHERE state = 'waiting') AS due,
+            (SELECT CAST(count(*) AS BIGINT) FROM river_queue WHERE name = $1 AND paused_at IS NOT NULL) AS paused";
+        let rows = self.read(doing, ages, args![river::QUEUE]).await?;
+        let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
+        let age = |since: Option<i64>| since.map(|since| (at - since).max(0));
+        let workers = "SELECT w.client_id AS client_id, w.host AS host, w.pid AS pid, w.started_at AS started_at,
+                w.last_seen AS last_seen, w.max_orders AS max_orders,
+                (SELECT count(*) FROM sitewright_orders o WHERE o.state = 'running' AND o.owner_worker = w.client_id) AS running
+             FROM sitewright_workers w ORDER BY w.started_at, w.client_id";
+        let mut known = Vec::new();
+        for row in self.read(doing, workers, vec![]).await? {
+            let worker = || -> Result<WorkerStats, sqlx::Error> {
+                Ok(WorkerStats {
+                    client_id: row.text("client_id")?,
+                    host: row.text("host")?,
+                    pid: row.int("pid")?,
+                    started_at: row.int("started_at")?,
+                    silent_ms: (at - row.int("last_seen")?).max(0),
+                    running: row.int("running")?,
+                    max_orders: row.int("max_orders")?,
+                })
+            };
+            known.push(worker().map_err(failed)?);
+        }
+        Ok(Stats {
+            at,
+            orders,
+            oldest_queued_ms: age(row.opt_int("queued").map_err(failed)?),
+            oldest_running_ms: age(row.opt_int("running").map_err(failed)?),
+            next_due_at: row.opt_int("due").map_err(failed)?,
+            paused: row.int("paused").map_err(failed)? > 0,
+            workers: known,
+        })
+    }
+
+    /// How many orders have not ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unfinished(&self) -> Result<i64, Error> {
+        let doing = "counting orders that have not ended";
+        let sql = "SELECT count(*) AS orders FROM sitewright_orders WHERE state IN ('queued', 'running', 'waiting')";
+        let rows = self.read(doing, sql, vec![]).await?;
+        let count = rows.first().map_or(Ok(0), |row| row.int("orders"));
+        count.map_err(|error| Error::database(doing, error))
+    }
+
+    /// Stops the line: no worker takes another order until [`Database::resume`]. Running ones go on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pause(&self) -> Result<(), Error> {
+        let doing = "pausing the queue";
+        self.write(doing, |tx| Box::pin(river::ensure_queue(tx))).await?;
+        self.river().queues().pause(river::QUEUE).await.map_err(|error| Error::river(doing, error)).map(drop)
+    }
+
+    /// Lets the line go on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn resume(&self) -> Result<(), Error> {
+        let doing = "resuming the queue";
+        self.write(doing, |tx| Box::pin(river::ensure_queue(tx))).await?;
+        self.river().queues().resume(river::QUEUE).await.map_err(|error| Error::river(doing, error)).map(drop)
+    }
+}

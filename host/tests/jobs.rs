@@ -1,0 +1,1338 @@
+//! The queue and its store, on real databases: every behaviour is one function that runs on SQLite and on PostgreSQL.
+//!
+//! PostgreSQL is a cluster of this test's own, in a temporary folder, reached through a socket there. Where it is not installed its
+//! half of the tests says so and is skipped.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test's helper functions fail the test, and say what was skipped"
+)]
+#![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use serde_json::json;
+use sitewright::jobs::{
+    Allowed, AttemptEnd, Backoff, CancelAnswer, Database, Enqueued, Error, Filter, Handler, NewAiCall,
+    NewEvent, NewFailure, NewOrder, OrderState, RetryClass, SCHEMA_VERSION, Serving, Settled, Settlement,
+    Stop, StopReason, Take, Taken, WorkerId, WorkerSettings, class, serve,
+};
+use sitewright::message;
+use sqlx::Connection as _;
+use ulid::Ulid;
+
+// ---------------------------------------------------------------------------------------------------------------------------------
+// The databases.
+
+/// A database of a test's own.
+struct Place {
+    url: String,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Place { url: format!("sqlite://{}/orders.db", folder.path().display()), folder }
+    }
+
+    async fn postgres() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let cluster = CLUSTER.as_ref()?;
+        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        run_sql(&cluster.url("postgres"), &format!("CREATE DATABASE {name}")).await;
+        Some(Place { url: cluster.url(&name), folder: tempfile::tempdir().unwrap() })
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite")
+    }
+
+    /// Another process's view: a pool of its own.
+    async fn open(&self) -> Database {
+        let database = Database::open(&self.url).await.unwrap();
+        database.migrate().await.unwrap();
+        database
+    }
+
+    async fn sql(&self, sql: &str) -> u64 {
+        run_sql(&self.url, sql).await
+    }
+
+    async fn number(&self, sql: &'static str) -> i64 {
+        if self.is_sqlite() {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+        }
+    }
+}
+
+async fn run_sql(url: &str, sql: &str) -> u64 {
+    let sql = sqlx::AssertSqlSafe(sql.to_owned());
+    if url.starts_with("sqlite") {
+        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap().rows_affected()
+    } else {
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap().rows_affected()
+    }
+}
+
+/// A PostgreSQL that ends with this process.
+struct Cluster {
+    folder: PathBuf,
+    bin: PathBuf,
+}
+
+static CLUSTER: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::start);
+
+impl Cluster {
+    fn url(&self, name: &str) -> String {
+        format!("postgres://sitewright@localhost/{name}?host={}", self.folder.display())
+    }
+
+    fn start() -> Option<Self> {
+        let found = std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|versions| {
+            let mut bins: Vec<PathBuf> =
+                versions.flatten().map(|version| version.path().join("bin")).collect();
+            bins.retain(|bin| bin.join("postgres").exists());
+            bins.sort();
+            bins.pop()
+        });
+        let Some(bin) = found else {
+            eprintln!(
+                "SKIPPED: no PostgreSQL in /usr/lib/postgresql; `apt-get install postgresql` runs this half of the tests too"
+            );
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap().keep();
+        // The shell waits for this process to end, then ends PostgreSQL and clears up. PostgreSQL refuses to run as root.
+        let script = format!(
+            "set -e; cd {folder}; \
+             {bin}/initdb -D data -U sitewright -A trust --no-sync >initdb.log 2>&1; \
+             {bin}/pg_ctl -D data -w -l log -o \"-k {folder} -c listen_addresses='' -c max_connections=400 -c fsync=off\" start >/dev/null; \
+             echo ready; read _ || true; {bin}/pg_ctl -D data -m immediate stop >/dev/null; rm -rf {folder}/*",
+            folder = folder.display(),
+            bin = bin.display(),
+        );
+        let root =
+            String::from_utf8(Command::new("id").arg("-u").output().unwrap().stdout).unwrap().trim() == "0";
+        let mut command = if root {
+            let owned = Command::new("chown").arg("postgres").arg(&folder).status().unwrap();
+            assert!(owned.success(), "the folder of the cluster could not be given to postgres");
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--", "sh", "-c"]);
+            command
+        } else {
+            let mut command = Command::new("sh");
+            command.arg("-c");
+            command
+        };
+        let mut shell = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "PostgreSQL did not start: see {}", folder.display());
+        std::mem::forget(shell);
+        Some(Cluster { folder, bin })
+    }
+}
+
+/// The same test on both databases.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                super::logged();
+                super::in_time(super::tests::$name(super::Place::sqlite())).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                super::logged();
+                if let Some(place) = super::Place::postgres().await {
+                    super::in_time(super::tests::$name(place)).await;
+                }
+            }
+        }
+    )*};
+}
+
+async fn in_time(test: impl Future<Output = ()>) {
+    tokio::time::timeout(Duration::from_secs(120), test)
+        .await
+        .expect("the test did not end within two minutes");
+}
+
+/// `RUST_LOG=debug` shows what the worker says.
+fn logged() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
+}
+
+/// Waits until it is so.
+async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+    let begin = Instant::now();
+    while !so().await {
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited a minute for: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn until_state(database: &Database, order: &str, state: OrderState) {
+    until(&format!("{order} is {state}"), || async { database.order(order).await.unwrap().state == state })
+        .await;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------------
+// Workers.
+
+fn new_order(id: &str) -> NewOrder {
+    NewOrder::new(id, "flora", json!({ "customer": id }).to_string())
+}
+
+fn failure(kind: &str, text: &str) -> NewFailure {
+    NewFailure {
+        id: Ulid::generate().to_string(),
+        kind: kind.to_owned(),
+        message: message!("it failed: {text}"),
+        record: json!({ "kind": kind, "why": text }),
+    }
+}
+
+fn ghost(name: &str) -> WorkerId {
+    WorkerId { client: name.to_owned(), config_version: Some("c1".to_owned()) }
+}
+
+/// Takes an order as a worker that is never heard of again, unless it settles.
+async fn taken_by(database: &Database, order: &str, worker: &str) -> Taken {
+    let job = database.order(order).await.unwrap().job_id.unwrap();
+    match database.take(order, job, &ghost(worker), Ulid::generate()).await.unwrap() {
+        Take::Taken(taken) => *taken,
+        other => panic!("{order} was not taken: {other:?}"),
+    }
+}
+
+async fn release(database: &Database, taken: &Taken, name: &str) -> Settled {
+    let settlement = Settlement::Succeeded { release: name.to_owned() };
+    database.settle(taken, &settlement, Allowed::default()).await.unwrap()
+}
+
+fn ended(attempt: AttemptEnd, order: OrderState) -> Settled {
+    Settled::Done { attempt, order, next_attempt_at: None }
+}
+
+/// Short times, so that no test waits for long.
+fn quick() -> WorkerSettings {
+    WorkerSettings {
+        max_orders: 50,
+        config_version: Some("worker".to_owned()),
+        beat_every: Duration::from_millis(100),
+        silent_after: Duration::from_secs(1),
+        rescue_every: Duration::from_millis(50),
+        adopt_after: Duration::from_millis(200),
+        poll_every: Duration::from_millis(200),
+        schedule_every: Duration::from_millis(100),
+        stop_within: Duration::from_secs(2),
+        ..WorkerSettings::default()
+    }
+}
+
+type Script = dyn Fn(&Taken, u32) -> Do + Send + Sync;
+
+/// What a handler does with the how manieth run of an order.
+enum Do {
+    Settle(Settlement),
+    /// Waits until it is told to stop.
+    Wait,
+    /// Does not listen.
+    Sleep(Duration),
+    Panic,
+}
+
+struct Scripted {
+    script: Box<Script>,
+    runs: Mutex<HashMap<String, u32>>,
+    stopped: Mutex<Vec<(String, StopReason)>>,
+    settled: Mutex<Vec<(String, Settled)>>,
+    busy: AtomicUsize,
+}
+
+impl Scripted {
+    fn new(script: impl Fn(&Taken, u32) -> Do + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Scripted {
+            script: Box::new(script),
+            runs: Mutex::default(),
+            stopped: Mutex::default(),
+            settled: Mutex::default(),
+            busy: AtomicUsize::new(0),
+        })
+    }
+
+    fn all_succeed() -> Arc<Self> {
+        Scripted::new(|taken, _| Do::Settle(Settlement::Succeeded { release: taken.attempt.to_string() }))
+    }
+
+    fn runs(&self) -> HashMap<String, u32> {
+        self.runs.lock().unwrap().clone()
+    }
+
+    fn total(&self) -> u32 {
+        self.runs.lock().unwrap().values().sum()
+    }
+}
+
+#[async_trait]
+impl Handler for Scripted {
+    async fn handle(&self, taken: &Taken, stop: &Stop) -> Settlement {
+        let run = {
+            let mut runs = self.runs.lock().unwrap();
+            let run = runs.entry(taken.order.clone()).or_default();
+            *run += 1;
+            *run
+        };
+        match (self.script)(taken, run) {
+            Do::Settle(settlement) => settlement,
+            Do::Wait => {
+                self.busy.fetch_add(1, Ordering::SeqCst);
+                stop.token().cancelled().await;
+                self.stopped.lock().unwrap().push((taken.order.clone(), stop.reason()));
+                stop.settlement(Some(failure("cancelled", "stopped")))
+            }
+            Do::Sleep(time) => {
+                self.busy.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(time).await;
+                Settlement::Succeeded { release: taken.attempt.to_string() }
+            }
+            Do::Panic => panic!("a bug in the host"),
+        }
+    }
+
+    async fn settled(&self, taken: &Taken, settled: &Settled) {
+        self.settled.lock().unwrap().push((taken.order.clone(), settled.clone()));
+    }
+}
+
+async fn worker(database: &Database, handler: &Arc<Scripted>) -> Serving {
+    serve(database.clone(), quick(), handler.clone()).await.unwrap()
+}
+
+const GRACE: Duration = Duration::from_secs(30);
+
+// ---------------------------------------------------------------------------------------------------------------------------------
+// What is tested.
+
+on_both!(
+    b5_g2_tables_are_made_once_by_many_at_a_time,
+    b5_g2_a_schema_that_is_too_new_is_refused,
+    c5_the_same_order_is_put_in_line_once,
+    c5_many_clicks_at_once_make_one_order,
+    d1_an_order_that_has_ended_stays_as_it_is,
+    d7_an_order_begun_again_keeps_its_attempts_and_its_release,
+    an_order_is_taken_by_one,
+    taking_and_settling_may_be_asked_twice,
+    a_worker_that_wakes_up_late_changes_nothing,
+    a_late_write_of_the_queue_meets_no_job,
+    d2_d3_a_silent_workers_orders_are_done_by_another,
+    c7_the_third_crash_is_the_last,
+    d3_an_order_without_a_job_gets_one,
+    a_job_cancelled_in_the_queue_cancels_its_order,
+    retries_use_attempts_and_then_the_order_is_dead,
+    d4_waiting_for_a_limit_uses_no_attempt,
+    retries_at_once_are_never_done_twice,
+    a_cancelled_order_ends_wherever_it_is,
+    pause_stops_the_line,
+    draining_gives_orders_back_uncounted,
+    a_handler_that_does_not_listen_loses_its_order_to_the_line,
+    two_workers_share_a_database,
+    a_panic_of_the_host_is_a_failure_of_one_attempt,
+    d4_replies_are_kept_and_asked_again_when_blamed,
+    b4_b7_everything_is_listed_and_exported,
+    g4_an_operator_sees_the_queue,
+    a_result_that_cannot_be_stored_leaves_no_order_standing,
+);
+
+mod tests {
+    use super::*;
+
+    pub(super) async fn b5_g2_tables_are_made_once_by_many_at_a_time(place: Place) {
+        let first = Database::open(&place.url).await.unwrap();
+        let error = first.check_schema().await.unwrap_err();
+        assert!(error.to_string().contains("run `sitewright migrate`"), "{error}");
+        let starts = (0..4).map(|_| async {
+            let database = Database::open(&place.url).await.unwrap();
+            database.migrate().await.unwrap().from
+        });
+        let from = futures::future::join_all(starts).await;
+        assert_eq!(from.iter().filter(|from| **from == 0).count(), 1, "{from:?}");
+        first.check_schema().await.unwrap();
+        assert_eq!(first.migrate().await.unwrap().river, Vec::<i64>::new());
+    }
+
+    pub(super) async fn b5_g2_a_schema_that_is_too_new_is_refused(place: Place) {
+        let database = place.open().await;
+        for (table, column, known) in
+            [("sitewright_schema", "program, applied_at", SCHEMA_VERSION), ("river_migration", "", 8)]
+        {
+            let newer = known + 4;
+            if column.is_empty() {
+                place.sql(&format!("INSERT INTO {table} (line, version) VALUES ('main', {newer})")).await;
+            } else {
+                place.sql(&format!("INSERT INTO {table} (version, {column}) VALUES ({newer}, '9', 0)")).await;
+            }
+            for error in [database.migrate().await.unwrap_err(), database.check_schema().await.unwrap_err()] {
+                assert!(matches!(error, Error::NewerSchema { .. }), "{error:?}");
+                let text = error.to_string();
+                for part in
+                    [format!("version {newer}"), format!("up to {known}"), "newer sitewright".to_owned()]
+                {
+                    assert!(text.contains(&part), "{part} is missing in: {text}");
+                }
+            }
+            let refused = serve(database.clone(), quick(), Scripted::all_succeed()).await;
+            assert!(matches!(refused, Err(Error::NewerSchema { .. })));
+            place.sql(&format!("DELETE FROM {table} WHERE version = {newer}")).await;
+        }
+        database.check_schema().await.unwrap();
+    }
+
+    pub(super) async fn c5_the_same_order_is_put_in_line_once(place: Place) {
+        let database = place.open().await;
+        let keyed = |id: &str| NewOrder { idempotency_key: Some("click-1".to_owned()), ..new_order(id) };
+        let first = database.enqueue(keyed("24")).await.unwrap();
+        assert!(matches!(&first, Enqueued::New { order, .. } if order == "24"), "{first:?}");
+        let queued = Enqueued::AlreadyQueued { order: "24".to_owned() };
+        assert_eq!(database.enqueue(new_order("24")).await.unwrap(), queued, "the same id");
+        assert_eq!(database.enqueue(keyed("25")).await.unwrap(), queued, "the same key under another id");
+
+        let taken = taken_by(&database, "24", "w").await;
+        let running = Enqueued::AlreadyRunning { order: "24".to_owned() };
+        assert_eq!(database.enqueue(new_order("24")).await.unwrap(), running);
+        assert_eq!(
+            release(&database, &taken, "r1").await,
+            ended(AttemptEnd::Succeeded, OrderState::Succeeded)
+        );
+        let done = Enqueued::AlreadyDone {
+            order: "24".to_owned(),
+            state: OrderState::Succeeded,
+            release: Some("r1".to_owned()),
+        };
+        assert_eq!(database.enqueue(keyed("24")).await.unwrap(), done);
+        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 1);
+        assert_eq!(place.number("SELECT count(*) FROM sitewright_orders").await, 1);
+
+        for (bad, field) in [
+            (new_order(" "), "`id`"),
+            (NewOrder::new("x", "", "{}"), "`template`"),
+            (NewOrder { idempotency_key: Some(String::new()), ..new_order("x") }, "`idempotency_key`"),
+            (NewOrder::new("x", "flora", "\0"), "NUL"),
+        ] {
+            let error = database.enqueue(bad).await.unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+        assert!(matches!(database.order("25").await, Err(Error::NoSuchOrder { .. })));
+    }
+
+    pub(super) async fn c5_many_clicks_at_once_make_one_order(place: Place) {
+        let (one, two) = (place.open().await, place.open().await);
+        let clicks = (0..40).map(|click| {
+            let database = if click % 2 == 0 { one.clone() } else { two.clone() };
+            tokio::spawn(async move { database.enqueue(new_order("24")).await.unwrap() })
+        });
+        let answers = futures::future::join_all(clicks).await;
+        let new = answers.iter().filter(|answer| matches!(answer, Ok(Enqueued::New { .. }))).count();
+        assert_eq!(new, 1, "{answers:?}");
+        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 1);
+
+        let orders = (0..100).map(|id| new_order(&format!("bulk-{id}"))).collect();
+        let answers = one.enqueue_all(orders).await.unwrap();
+        assert!(answers.iter().all(|answer| matches!(answer, Enqueued::New { .. })));
+        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 101);
+    }
+
+    pub(super) async fn d1_an_order_that_has_ended_stays_as_it_is(place: Place) {
+        let database = place.open().await;
+        let settlements = [
+            (Settlement::Succeeded { release: "r".to_owned() }, OrderState::Succeeded, "completed"),
+            (Settlement::Failed { failure: failure("trap", "x") }, OrderState::Failed, "discarded"),
+            (Settlement::Dead { failure: failure("ai", "x") }, OrderState::Dead, "discarded"),
+            (Settlement::Cancelled { failure: None }, OrderState::Cancelled, "cancelled"),
+        ];
+        for (settlement, state, job_state) in settlements {
+            let id = state.as_str();
+            let Enqueued::New { job, .. } = database.enqueue(new_order(id)).await.unwrap() else {
+                panic!("new")
+            };
+            let taken = taken_by(&database, id, "w").await;
+            database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+            let order = database.order(id).await.unwrap();
+            assert_eq!(order.state, state);
+            assert!(order.finished_at.is_some() && order.owner_attempt.is_none(), "{order:?}");
+            let ended = if place.is_sqlite() {
+                format!("UPDATE river_job SET queue = queue WHERE id = {job} AND state = '{job_state}'")
+            } else {
+                format!(
+                    "UPDATE river_job SET queue = queue WHERE id = {job} AND state = '{job_state}'::river_job_state"
+                )
+            };
+            assert_eq!(place.sql(&ended).await, 1, "the job of an order that is {state} is {job_state}");
+            // Nothing moves it: not a take, not a settlement of somebody else, not a cancel.
+            let take = database.take(id, job, &ghost("late"), Ulid::generate()).await.unwrap();
+            assert_eq!(take, Take::AlreadyEnded(state));
+            let stranger = Taken { attempt: Ulid::generate(), ..taken.clone() };
+            assert_eq!(release(&database, &stranger, "other").await, Settled::LeaseLost);
+            assert_eq!(database.cancel(id).await.unwrap(), CancelAnswer::AlreadyEnded(state));
+            assert_eq!(database.order(id).await.unwrap(), order);
+        }
+    }
+
+    pub(super) async fn d7_an_order_begun_again_keeps_its_attempts_and_its_release(place: Place) {
+        let database = place.open().await;
+        database.enqueue(new_order("24")).await.unwrap();
+        assert!(matches!(database.reopen("24", None).await, Err(Error::NotEnded { .. })));
+        assert!(matches!(database.reopen("25", None).await, Err(Error::NoSuchOrder { .. })));
+        let taken = taken_by(&database, "24", "w").await;
+        assert_eq!(taken.config_version.as_deref(), Some("c1"));
+        release(&database, &taken, "r1").await;
+        database.reopen("24", None).await.unwrap();
+        let again = database.order("24").await.unwrap();
+        assert_eq!((again.state, again.current_release.as_deref()), (OrderState::Queued, Some("r1")));
+        let taken = taken_by(&database, "24", "w").await;
+        assert_eq!((taken.number, taken.attempts_used), (2, 0));
+        let settlement = Settlement::Failed { failure: failure("output_rejected", "a dead link") };
+        database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+        let failed = database.order("24").await.unwrap();
+        assert_eq!((failed.state, failed.current_release.as_deref()), (OrderState::Failed, Some("r1")));
+        let attempts = database.attempts("24").await.unwrap();
+        let ends: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.outcome)).collect();
+        assert_eq!(ends, [(1, Some(AttemptEnd::Succeeded)), (2, Some(AttemptEnd::Failed))]);
+        assert_eq!(attempts[0].release.as_deref(), Some("r1"));
+        assert_eq!(attempts[1].failure, failed.last_failure);
+    }
+
+    pub(super) async fn an_order_is_taken_by_one(place: Place) {
+        let (one, two) = (place.open().await, place.open().await);
+        let Enqueued::New { job, .. } = one.enqueue(new_order("24")).await.unwrap() else { panic!("new") };
+        let takes = (0..20).map(|n| {
+            let database = if n % 2 == 0 { one.clone() } else { two.clone() };
+            tokio::spawn(async move {
+                database.take("24", job, &ghost(&format!("w{n}")), Ulid::generate()).await.unwrap()
+            })
+        });
+        let takes = futures::future::join_all(takes).await;
+        let count =
+            |wanted: fn(&Take) -> bool| takes.iter().filter(|take| wanted(take.as_ref().unwrap())).count();
+        assert_eq!(count(|take| matches!(take, Take::Taken(_))), 1);
+        assert_eq!(count(|take| *take == Take::NotThisJob), 19);
+        assert_eq!(one.attempts("24").await.unwrap().len(), 1);
+        assert_eq!(one.take("nobody", job, &ghost("w"), Ulid::generate()).await.unwrap(), Take::NoSuchOrder);
+    }
+
+    pub(super) async fn taking_and_settling_may_be_asked_twice(place: Place) {
+        let database = place.open().await;
+        let Enqueued::New { job, .. } = database.enqueue(new_order("24")).await.unwrap() else {
+            panic!("new")
+        };
+        let attempt = Ulid::generate();
+        let first = database.take("24", job, &ghost("w"), attempt).await.unwrap();
+        assert_eq!(database.take("24", job, &ghost("w"), attempt).await.unwrap(), first);
+        let Take::Taken(taken) = first else { panic!("{first:?}") };
+        assert_eq!(taken.trace_id.len(), 32);
+        let settlement = Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(60) };
+        let first = database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+        let again = database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+        assert_eq!(first, again);
+        assert_eq!(database.attempts("24").await.unwrap()[0].lease_lost_at, None);
+        assert_eq!(database.failures("24").await.unwrap().len(), 1);
+    }
+
+    /// Waits until a worker that looks for silent ones has given the order back.
+    async fn rescued(database: &Database, order: &str) {
+        until(&format!("{order} is rescued"), || async {
+            database.order(order).await.unwrap().owner_attempt.is_none()
+        })
+        .await;
+    }
+
+    pub(super) async fn a_worker_that_wakes_up_late_changes_nothing(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        database.enqueue(new_order("24")).await.unwrap();
+        let late = taken_by(&database, "24", "sleeper").await;
+        let rescuer = worker(&database, &Scripted::all_succeed()).await;
+        rescued(&database, "24").await;
+        rescuer.drain(GRACE).await.unwrap();
+        let second = taken_by(&database, "24", "second").await;
+        assert_ne!(second.job, late.job, "each attempt has a job of its own");
+
+        // While the other one still runs: every way to end is fenced.
+        for settlement in [
+            Settlement::Succeeded { release: "late".to_owned() },
+            Settlement::Failed { failure: failure("trap", "late") },
+            Settlement::Retry { failure: failure("ai", "late"), after: Duration::ZERO },
+            Settlement::Cancelled { failure: None },
+            Settlement::ReturnToQueue,
+        ] {
+            let settled = database.settle(&late, &settlement, Allowed::default()).await.unwrap();
+            assert_eq!(settled, Settled::LeaseLost);
+        }
+        assert_eq!(
+            release(&database, &second, "r2").await,
+            ended(AttemptEnd::Succeeded, OrderState::Succeeded)
+        );
+        assert_eq!(release(&database, &late, "late").await, Settled::LeaseLost);
+        let order = database.order("24").await.unwrap();
+        assert_eq!((order.state, order.current_release.as_deref()), (OrderState::Succeeded, Some("r2")));
+        let attempts = database.attempts("24").await.unwrap();
+        assert_eq!(attempts[0].outcome, Some(AttemptEnd::Crashed));
+        assert!(attempts[0].lease_lost_at.is_some(), "that the lease was lost is recorded");
+        assert_eq!((attempts[1].outcome, attempts[1].lease_lost_at), (Some(AttemptEnd::Succeeded), None));
+    }
+
+    pub(super) async fn a_late_write_of_the_queue_meets_no_job(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let Enqueued::New { job, .. } = database.enqueue(new_order("24")).await.unwrap() else {
+            panic!("new")
+        };
+        // As River's client of a worker that fetched the job and was suspended, once before and once after it took the order.
+        let fetched = if place.is_sqlite() {
+            "state = 'running', attempt = 1, attempted_by = jsonb('[\"other\",\"sleeper\"]')"
+        } else {
+            "state = 'running', attempt = 1, attempted_by = ARRAY['other', 'sleeper']"
+        };
+        place.sql(&format!("UPDATE river_job SET {fetched} WHERE id = {job}")).await;
+        let rescuer = worker(&database, &Scripted::all_succeed()).await;
+        until("the fetched job is replaced", || async {
+            database.order("24").await.unwrap().job_id != Some(job)
+        })
+        .await;
+        assert_eq!(database.order("24").await.unwrap().crashes, 0, "nothing had begun");
+        let taken = taken_by(&database, "24", "sleeper").await;
+        let old = taken.job;
+        place.sql(&format!("UPDATE river_job SET {fetched} WHERE id = {old}")).await;
+        rescued(&database, "24").await;
+        let new = database.order("24").await.unwrap().job_id.unwrap();
+        for late in [job, old] {
+            let completes = format!("UPDATE river_job SET priority = 4 WHERE id = {late}");
+            assert_eq!(place.sql(&completes).await, 0, "job {late} is gone");
+        }
+        let carried = if place.is_sqlite() {
+            "SELECT json_array_length(errors) FROM river_job WHERE attempt = 1 AND state = 'available'"
+        } else {
+            "SELECT array_length(errors, 1)::bigint FROM river_job WHERE attempt = 1 AND state = 'available'"
+        };
+        assert_eq!(place.number(carried).await, 1, "job {new} carries the error of the one before");
+        database.resume().await.unwrap();
+        until_state(&database, "24", OrderState::Succeeded).await;
+        rescuer.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn d2_d3_a_silent_workers_orders_are_done_by_another(place: Place) {
+        let database = place.open().await;
+        for n in 0..20 {
+            let id = format!("o{n}");
+            database.enqueue(new_order(&id)).await.unwrap();
+            taken_by(&database, &id, "dead").await;
+        }
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        for n in 0..20 {
+            let order = database.order(&format!("o{n}")).await.unwrap();
+            assert_eq!((order.state, order.crashes, order.attempts), (OrderState::Succeeded, 1, 1));
+            assert_eq!(
+                order.config_version.as_deref(),
+                Some("c1"),
+                "the configuration of the first attempt stays"
+            );
+        }
+        assert_eq!(handler.total(), 20);
+        // One that lives is left alone, however long it takes.
+        database.enqueue(new_order("slow")).await.unwrap();
+        let slow = Scripted::new(|_, _| Do::Sleep(Duration::from_secs(3)));
+        serving.drain(GRACE).await.unwrap();
+        let (one, two) = (worker(&database, &slow).await, worker(&place.open().await, &slow).await);
+        until_state(&database, "slow", OrderState::Succeeded).await;
+        assert_eq!(database.order("slow").await.unwrap().runs, 1);
+        one.drain(GRACE).await.unwrap();
+        two.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn c7_the_third_crash_is_the_last(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        database.enqueue(new_order("poison")).await.unwrap();
+        let rescuer = worker(&database, &Scripted::all_succeed()).await;
+        for crash in 1..=3 {
+            let worker = format!("victim-{crash}");
+            let taken = taken_by(&database, "poison", &worker).await;
+            let attempt = taken.attempt.to_string();
+            let event = NewEvent {
+                order: "poison".to_owned(),
+                attempt: Some(attempt.clone()),
+                stage: format!("copy-{crash}"),
+                done: Some(3),
+                total: Some(8),
+                message: None,
+            };
+            database.record_events(vec![event]).await.unwrap();
+            database.keep_reply("poison", &attempt, reply("q", crash)).await.unwrap();
+            rescued(&database, "poison").await;
+            let order = database.order("poison").await.unwrap();
+            let wanted = if crash == 3 { OrderState::Dead } else { OrderState::Queued };
+            assert_eq!((order.state, order.crashes, order.attempts), (wanted, i64::from(crash), 0));
+        }
+        let failures = database.failures("poison").await.unwrap();
+        assert_eq!(failures.len(), 3);
+        let last = &failures[2];
+        assert_eq!(database.order("poison").await.unwrap().last_failure.as_deref(), Some(&*last.id));
+        assert_eq!(last.kind, "crashed");
+        assert!(last.message.contains("victim-3") && last.message.contains("copy-3"), "{}", last.message);
+        assert!(last.message.contains("3 crashes are one too many"), "{}", last.message);
+        assert_eq!(last.record["stage"], "copy-3");
+        assert_eq!(last.record["events"][0]["done"], 3);
+        assert_eq!(last.record["ai_calls"][0]["purpose"], "copywriting");
+        assert_eq!(database.attempts("poison").await.unwrap()[2].last_stage.as_deref(), Some("copy-3"));
+        rescuer.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn d3_an_order_without_a_job_gets_one(place: Place) {
+        let database = place.open().await;
+        // A producer in another language that knows nothing of the queue: three columns.
+        place
+            .sql("INSERT INTO sitewright_orders (id, document, template) VALUES ('foreign', '{}', 'flora')")
+            .await;
+        // One whose job was lost, and one whose job was done away with while it waited.
+        database.enqueue(new_order("lost")).await.unwrap();
+        place.sql("DELETE FROM river_job").await;
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        assert_eq!(handler.runs(), HashMap::from([("foreign".to_owned(), 1), ("lost".to_owned(), 1)]));
+        assert_eq!(database.order("foreign").await.unwrap().config_version.as_deref(), Some("worker"));
+
+        // A producer that inserts the job itself, without telling the order; and a second job for it.
+        let insert = |id: &str| {
+            let args = if place.is_sqlite() {
+                format!("jsonb('{{\"order\":\"{id}\"}}')")
+            } else {
+                format!("'{{\"order\":\"{id}\"}}'")
+            };
+            format!("INSERT INTO river_job (args, kind, max_attempts) VALUES ({args}, 'sitewright_order', 5)")
+        };
+        place
+            .sql("INSERT INTO sitewright_orders (id, document, template) VALUES ('both', '{}', 'flora')")
+            .await;
+        place.sql(&insert("both")).await;
+        place.sql(&insert("both")).await;
+        place.sql(&insert("nobody")).await;
+        serving.until_empty().await.unwrap();
+        let open = "SELECT count(*) FROM river_job WHERE finalized_at IS NULL";
+        until("all jobs have ended", || async { place.number(open).await == 0 }).await;
+        assert_eq!(handler.runs()["both"], 1);
+        serving.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn a_job_cancelled_in_the_queue_cancels_its_order(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        database.enqueue(new_order("24")).await.unwrap();
+        place.sql("UPDATE river_job SET state = 'cancelled', finalized_at = CURRENT_TIMESTAMP").await;
+        let serving = worker(&database, &Scripted::all_succeed()).await;
+        until_state(&database, "24", OrderState::Cancelled).await;
+        serving.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn retries_use_attempts_and_then_the_order_is_dead(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|taken, run| {
+            assert_eq!(taken.attempts_used + 1, i64::from(run));
+            if taken.order == "well" && run == 3 {
+                return Do::Settle(Settlement::Succeeded { release: "r".to_owned() });
+            }
+            let after = Duration::from_millis(if run == 1 { 300 } else { 0 });
+            Do::Settle(Settlement::Retry { failure: failure("ai", "502 Bad Gateway"), after })
+        });
+        database.enqueue(new_order("well")).await.unwrap();
+        database.enqueue(new_order("ill")).await.unwrap();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        let well = database.order("well").await.unwrap();
+        assert_eq!((well.state, well.attempts, well.runs), (OrderState::Succeeded, 3, 3));
+        let ill = database.order("ill").await.unwrap();
+        assert_eq!((ill.state, ill.attempts, ill.crashes), (OrderState::Dead, 5, 0));
+        assert_eq!(handler.runs()["ill"], 5);
+        let attempts = database.attempts("ill").await.unwrap();
+        let outcomes: Vec<_> = attempts.iter().filter_map(|attempt| attempt.outcome).collect();
+        use AttemptEnd::{Dead, Retry};
+        assert_eq!(outcomes, [Retry, Retry, Retry, Retry, Dead]);
+        let failures = database.failures("ill").await.unwrap();
+        assert_eq!(failures.len(), 5);
+        assert_eq!(ill.last_failure.as_ref(), Some(&failures[4].id));
+        assert!(attempts[1].started_at >= attempts[0].ended_at.unwrap() + 300, "the wait was kept");
+        serving.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn d4_waiting_for_a_limit_uses_no_attempt(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|_, run| {
+            Do::Settle(if run <= 8 {
+                Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_millis(1) }
+            } else {
+                Settlement::Succeeded { release: "r".to_owned() }
+            })
+        });
+        database.enqueue(new_order("24")).await.unwrap();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        let order = database.order("24").await.unwrap();
+        assert_eq!((order.state, order.attempts, order.runs), (OrderState::Succeeded, 1, 9));
+        serving.drain(GRACE).await.unwrap();
+
+        database.enqueue(new_order("far")).await.unwrap();
+        let taken = taken_by(&database, "far", "w").await;
+        let settlement =
+            Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(3_600) };
+        database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+        let far = database.order("far").await.unwrap();
+        assert_eq!(far.state, OrderState::Waiting);
+        assert_eq!(far.waiting_reason.as_deref(), Some("ai: it failed: 429"));
+        assert!(far.next_attempt_at.unwrap() > far.updated_at + 3_500_000);
+        let early = database.take("far", taken.job, &ghost("w"), Ulid::generate()).await.unwrap();
+        assert_eq!(early, Take::NotThisJob, "only the job of its next attempt may take it");
+    }
+
+    pub(super) async fn retries_at_once_are_never_done_twice(place: Place) {
+        let (one, two) = (place.open().await, place.open().await);
+        let orders = (0..200).map(|n| new_order(&format!("o{n}"))).collect();
+        one.enqueue_all(orders).await.unwrap();
+        let handler = Scripted::new(|taken, run| {
+            Do::Settle(if run == 1 {
+                Settlement::Retry { failure: failure("ai", "reset"), after: Duration::ZERO }
+            } else {
+                Settlement::Succeeded { release: taken.attempt.to_string() }
+            })
+        });
+        let mut first = worker(&one, &handler).await;
+        let second = worker(&two, &handler).await;
+        first.until_empty().await.unwrap();
+        assert!(handler.runs().values().all(|runs| *runs == 2), "{:?}", handler.runs());
+        first.drain(GRACE).await.unwrap();
+        second.drain(GRACE).await.unwrap();
+        assert_eq!(one.stats().await.unwrap().count(OrderState::Succeeded), 200);
+        assert_eq!(place.number("SELECT count(*) FROM river_job WHERE finalized_at IS NULL").await, 0);
+        assert_eq!(place.number("SELECT count(*) FROM sitewright_attempts").await, 400);
+    }
+
+    pub(super) async fn a_cancelled_order_ends_wherever_it_is(place: Place) {
+        let (database, other) = (place.open().await, place.open().await);
+        database.enqueue(new_order("queued")).await.unwrap();
+        assert_eq!(other.cancel("queued").await.unwrap(), CancelAnswer::Cancelled);
+        assert_eq!(other.cancel("queued").await.unwrap(), CancelAnswer::AlreadyEnded(OrderState::Cancelled));
+        assert!(matches!(other.cancel("nobody").await, Err(Error::NoSuchOrder { .. })));
+
+        let handler = Scripted::new(|_, _| Do::Wait);
+        let serving = worker(&database, &handler).await;
+        database.enqueue(new_order("running")).await.unwrap();
+        until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
+        let asked = Instant::now();
+        assert_eq!(other.cancel("running").await.unwrap(), CancelAnswer::Stopping);
+        until_state(&database, "running", OrderState::Cancelled).await;
+        eprintln!("cancelled from another process after {:?}", asked.elapsed());
+        assert_eq!(*handler.stopped.lock().unwrap(), [("running".to_owned(), StopReason::OrderCancelled)]);
+        assert_eq!(database.failures("running").await.unwrap()[0].kind, "cancelled");
+        serving.drain(GRACE).await.unwrap();
+
+        // Waiting, and one whose worker wants another attempt of it.
+        for id in ["waiting", "again"] {
+            database.enqueue(new_order(id)).await.unwrap();
+            let taken = taken_by(&database, id, "w").await;
+            if id == "again" {
+                assert_eq!(other.cancel(id).await.unwrap(), CancelAnswer::Stopping);
+            }
+            let settlement =
+                Settlement::Retry { failure: failure("ai", "x"), after: Duration::from_secs(60) };
+            database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+            if id == "waiting" {
+                assert_eq!(other.cancel(id).await.unwrap(), CancelAnswer::Cancelled);
+            }
+            assert_eq!(database.order(id).await.unwrap().state, OrderState::Cancelled);
+        }
+        // And one whose worker is gone.
+        database.enqueue(new_order("gone")).await.unwrap();
+        taken_by(&database, "gone", "dead").await;
+        other.cancel("gone").await.unwrap();
+        let serving = worker(&database, &handler).await;
+        until_state(&database, "gone", OrderState::Cancelled).await;
+        serving.drain(GRACE).await.unwrap();
+        assert_eq!(place.number("SELECT count(*) FROM river_job WHERE finalized_at IS NULL").await, 0);
+    }
+
+    pub(super) async fn pause_stops_the_line(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        assert!(database.stats().await.unwrap().paused);
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        database.enqueue(new_order("24")).await.unwrap();
+        // Longer than any poll of these settings.
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(handler.total(), 0);
+        place.open().await.resume().await.unwrap();
+        serving.until_empty().await.unwrap();
+        assert!(!database.stats().await.unwrap().paused);
+        serving.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn draining_gives_orders_back_uncounted(place: Place) {
+        let database = place.open().await;
+        let orders = (0..30).map(|n| new_order(&format!("o{n}"))).collect();
+        database.enqueue_all(orders).await.unwrap();
+        let handler = Scripted::new(|_, _| Do::Wait);
+        let serving = worker(&database, &handler).await;
+        until("all run", || async { handler.busy.load(Ordering::SeqCst) == 30 }).await;
+        let drained = serving.drain(Duration::from_millis(100)).await.unwrap();
+        assert_eq!((drained.running, drained.in_time), (30, false));
+        assert!(
+            handler.stopped.lock().unwrap().iter().all(|(_, reason)| *reason == StopReason::WorkerLeaves)
+        );
+        for order in database.orders(&Filter::default()).await.unwrap() {
+            assert_eq!((order.state, order.attempts, order.crashes), (OrderState::Queued, 0, 0), "{order:?}");
+            let attempts = database.attempts(&order.id).await.unwrap();
+            assert_eq!(attempts[0].outcome, Some(AttemptEnd::Returned));
+        }
+        let stats = database.stats().await.unwrap();
+        assert_eq!(stats.workers, [], "it has taken itself off the list");
+
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        assert_eq!(handler.total(), 30);
+        // With time enough, running ones end by themselves, and a second signal ends the waiting.
+        let slow =
+            Scripted::new(|_, run| if run == 1 { Do::Sleep(Duration::from_millis(300)) } else { Do::Wait });
+        serving.drain(GRACE).await.unwrap();
+        let serving = worker(&database, &slow).await;
+        database.enqueue(new_order("slow")).await.unwrap();
+        until("it runs", || async { slow.busy.load(Ordering::SeqCst) == 1 }).await;
+        assert!(serving.drain(GRACE).await.unwrap().in_time);
+        assert_eq!(database.order("slow").await.unwrap().state, OrderState::Succeeded);
+        database.reopen("slow", None).await.unwrap();
+        let serving = worker(&database, &slow).await;
+        until("it runs", || async { slow.busy.load(Ordering::SeqCst) == 2 }).await;
+        let stopper = serving.stopper();
+        let draining = tokio::spawn(serving.drain(GRACE));
+        stopper.stop_now();
+        assert!(!draining.await.unwrap().unwrap().in_time);
+        assert_eq!(database.order("slow").await.unwrap().state, OrderState::Queued);
+    }
+
+    pub(super) async fn a_handler_that_does_not_listen_loses_its_order_to_the_line(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_secs(600)));
+        let settings = WorkerSettings { stop_within: Duration::from_millis(200), ..quick() };
+        let serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
+        database.enqueue(new_order("24")).await.unwrap();
+        until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
+        serving.stop_now().await.unwrap();
+        let order = database.order("24").await.unwrap();
+        assert_eq!((order.state, order.crashes), (OrderState::Queued, 0));
+
+        // While the worker lives: its task is dropped, nobody works at the order, and it is taken back as a crash.
+        let serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
+        until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 2 }).await;
+        database.cancel("24").await.unwrap();
+        until_state(&database, "24", OrderState::Cancelled).await;
+        let attempts = database.attempts("24").await.unwrap();
+        assert_eq!(attempts[1].outcome, Some(AttemptEnd::Crashed));
+        serving.stop_now().await.unwrap();
+    }
+
+    pub(super) async fn two_workers_share_a_database(place: Place) {
+        let (one, two) = (place.open().await, place.open().await);
+        let handler = Scripted::all_succeed();
+        let mut first = worker(&one, &handler).await;
+        let second = worker(&two, &handler).await;
+        let feeds = (0..300).map(|n| {
+            let database = if n % 2 == 0 { one.clone() } else { two.clone() };
+            tokio::spawn(async move { database.enqueue(new_order(&format!("o{n}"))).await.unwrap() })
+        });
+        futures::future::join_all(feeds).await;
+        first.until_empty().await.unwrap();
+        assert!(handler.runs().len() == 300 && handler.total() == 300);
+        assert_eq!(one.stats().await.unwrap().workers.len(), 2);
+        first.drain(GRACE).await.unwrap();
+        second.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn a_panic_of_the_host_is_a_failure_of_one_attempt(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|_, run| match run {
+            1 => Do::Panic,
+            _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
+        });
+        database.enqueue(new_order("24")).await.unwrap();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        assert_eq!(database.order("24").await.unwrap().state, OrderState::Succeeded);
+        let failure = &database.failures("24").await.unwrap()[0];
+        assert_eq!(failure.kind, "host");
+        assert!(failure.message.contains("a bug in the host"), "{}", failure.message);
+        serving.drain(GRACE).await.unwrap();
+    }
+
+    fn reply(request: &str, occurrence: u32) -> NewAiCall {
+        NewAiCall {
+            request: request.to_owned(),
+            occurrence,
+            purpose: "copywriting".to_owned(),
+            provider: "p".to_owned(),
+            model: "m".to_owned(),
+            cost_nano_usd: Some(1_000),
+            input_tokens: Some(10),
+            output_tokens: None,
+            entry: json!({ "content": format!("answer {occurrence}"), "raw_reply": "\u{0}" }),
+        }
+    }
+
+    pub(super) async fn d4_replies_are_kept_and_asked_again_when_blamed(place: Place) {
+        let database = place.open().await;
+        database.enqueue(new_order("24")).await.unwrap();
+        assert_eq!(database.reply("24", "q", 0).await.unwrap(), None);
+        assert!(database.keep_reply("24", "a1", reply("q", 0)).await.unwrap());
+        assert!(database.keep_reply("24", "a1", reply("q", 1)).await.unwrap());
+        let first = database.reply("24", "q", 0).await.unwrap().unwrap();
+        assert_eq!((first.attempt.as_deref(), &first.call), (Some("a1"), &reply("q", 0)));
+        // A worker that lost its order brings a second reply: paid for, but not the one that counts.
+        let other = NewAiCall { entry: json!("other"), ..reply("q", 0) };
+        assert!(!database.keep_reply("24", "a2", other).await.unwrap());
+        assert_eq!(database.reply("24", "q", 0).await.unwrap().unwrap(), first);
+        assert_eq!(database.cost("24").await.unwrap().calls, 3);
+        assert_eq!(database.cost("24").await.unwrap().nano_usd, 3_000);
+
+        assert_eq!(database.ask_again("24", Some(vec![("q".to_owned(), 0)])).await.unwrap(), 1);
+        assert_eq!(database.reply("24", "q", 0).await.unwrap(), None);
+        assert!(database.reply("24", "q", 1).await.unwrap().is_some());
+        assert!(database.keep_reply("24", "a3", reply("q", 0)).await.unwrap());
+        assert_eq!(database.ask_again("24", None).await.unwrap(), 2);
+        assert_eq!(database.reply("24", "q", 1).await.unwrap(), None);
+        let calls = database.ai_calls("24").await.unwrap();
+        assert_eq!(calls.len(), 4, "what was paid for stays in the ledger");
+        assert!(calls.iter().all(|call| !call.current));
+        assert_eq!(calls.iter().filter(|call| call.asked_again_at.is_some()).count(), 3);
+    }
+
+    pub(super) async fn b4_b7_everything_is_listed_and_exported(place: Place) {
+        let database = place.open().await;
+        for n in 0..5 {
+            let order = NewOrder { template: format!("t{}", n % 2), ..new_order(&format!("o{n}")) };
+            database.enqueue(order).await.unwrap();
+        }
+        let of = |state, template: Option<&str>, limit| Filter {
+            state,
+            template: template.map(str::to_owned),
+            limit,
+            before: None,
+        };
+        let list = |filter: Filter| {
+            let database = database.clone();
+            async move { database.orders(&filter).await.unwrap().len() }
+        };
+        assert_eq!(list(of(None, None, 0)).await, 5);
+        assert_eq!(list(of(None, None, 2)).await, 2);
+        assert_eq!(list(of(Some(OrderState::Queued), Some("t1"), 0)).await, 2);
+        assert_eq!(list(of(Some(OrderState::Dead), None, 0)).await, 0);
+
+        let taken = taken_by(&database, "o0", "w").await;
+        let attempt = taken.attempt.to_string();
+        let event = |stage: &str| NewEvent {
+            order: "o0".to_owned(),
+            attempt: Some(attempt.clone()),
+            stage: stage.to_owned(),
+            done: None,
+            total: Some(4),
+            message: Some("with a word".to_owned()),
+        };
+        database.record_events(vec![event("begin"), event("end")]).await.unwrap();
+        let events = database.events("o0", 0).await.unwrap();
+        assert_eq!(events.len(), 2);
+        assert_eq!(database.events("o0", events[0].id).await.unwrap(), [events[1].clone()]);
+        database.keep_reply("o0", &attempt, reply("q", 0)).await.unwrap();
+        let record = failure("trap", "unreachable");
+        let settlement = Settlement::Failed { failure: record.clone() };
+        database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+        let export = serde_json::to_value(database.export("o0").await.unwrap()).unwrap();
+        assert_eq!(export["order"]["state"], "failed");
+        assert_eq!(export["failures"][0]["record"]["why"], "unreachable", "no JSON in a text in JSON");
+        assert_eq!(export["ai_calls"][0]["entry"]["content"], "answer 0");
+        assert_eq!(export["attempts"][0]["last_stage"], "end");
+        assert_eq!(export["document"], json!({ "customer": "o0" }).to_string());
+        assert_eq!(database.failure(&record.id).await.unwrap().unwrap().record, record.record);
+        assert_eq!(database.failure("none").await.unwrap(), None);
+
+        // Nothing there and could not read are different answers.
+        database.close().await;
+        assert!(database.orders(&Filter::default()).await.is_err());
+        assert!(database.enqueue(new_order("late")).await.is_err());
+    }
+
+    pub(super) async fn g4_an_operator_sees_the_queue(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|_, _| Do::Wait);
+        let settings = WorkerSettings { max_orders: 2, ..quick() };
+        let serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
+        database.enqueue_all((0..5).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
+        until("two run", || async { handler.busy.load(Ordering::SeqCst) == 2 }).await;
+        let stats = database.stats().await.unwrap();
+        assert_eq!((stats.count(OrderState::Running), stats.count(OrderState::Queued)), (2, 3));
+        assert_eq!(stats.orders.len(), 7, "a state that has none is told too");
+        assert!(stats.oldest_queued_ms.is_some() && stats.oldest_running_ms.is_some());
+        let [worker] = &stats.workers[..] else { panic!("{stats:?}") };
+        assert_eq!((worker.running, worker.max_orders, worker.pid), (2, 2, i64::from(std::process::id())));
+        assert_eq!(worker.client_id, serving.client_id());
+        assert!(worker.silent_ms < 60_000);
+        assert_eq!(serving.running(), 2);
+        serving.stop_now().await.unwrap();
+        assert_eq!(database.unfinished().await.unwrap(), 5);
+    }
+
+    pub(super) async fn a_result_that_cannot_be_stored_leaves_no_order_standing(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|_, _| {
+            Do::Settle(Settlement::Failed {
+                failure: NewFailure { kind: String::new(), ..failure("x", "x") },
+            })
+        });
+        database.enqueue(new_order("24")).await.unwrap();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        assert_eq!(database.order("24").await.unwrap().state, OrderState::Failed);
+        let failure = &database.failures("24").await.unwrap()[0];
+        assert!(failure.message.contains("could not be stored"), "{}", failure.message);
+        serving.drain(GRACE).await.unwrap();
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------------
+// What only one of them does.
+
+/// Whoever comes first to a file on which nobody works knows that all earlier owners are gone: no silence has to pass.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_worker_on_a_file_rescues_at_once() {
+    logged();
+    let place = Place::sqlite();
+    let database = place.open().await;
+    database.enqueue(new_order("24")).await.unwrap();
+    taken_by(&database, "24", "dead").await;
+    let settings = WorkerSettings { silent_after: Duration::from_secs(3_600), ..quick() };
+    let handler = Scripted::all_succeed();
+    let mut first = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
+    in_time(async { first.until_empty().await.unwrap() }).await;
+    assert_eq!(database.order("24").await.unwrap().crashes, 1);
+
+    // The second one is not alone: it leaves what it finds to silence.
+    database.enqueue(new_order("25")).await.unwrap();
+    taken_by(&database, "25", "elsewhere").await;
+    let second = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
+    assert_eq!(database.order("25").await.unwrap().state, OrderState::Running);
+    // When both are gone, the next one is alone again.
+    first.drain(GRACE).await.unwrap();
+    second.drain(GRACE).await.unwrap();
+    let mut third = serve(database.clone(), settings, handler).await.unwrap();
+    in_time(async { third.until_empty().await.unwrap() }).await;
+    third.drain(GRACE).await.unwrap();
+}
+
+/// Longer than SQLite itself waits for a lock: writes fail meanwhile, and no order minds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_locked_by_another_process_is_waited_for() {
+    logged();
+    let place = Place::sqlite();
+    let database = place.open().await;
+    let handler = Scripted::new(|taken, _| match taken.order.as_str() {
+        "slow" => Do::Sleep(Duration::from_millis(500)),
+        _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
+    });
+    let settings = WorkerSettings { silent_after: Duration::from_secs(60), ..quick() };
+    let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
+    database.enqueue(new_order("slow")).await.unwrap();
+    until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
+    let mut other = sqlx::SqliteConnection::connect(&place.url).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let begin = Instant::now();
+    let enqueued = tokio::spawn({
+        let database = database.clone();
+        async move { database.enqueue(new_order("new")).await }
+    });
+    // Readers are not held up.
+    assert_eq!(database.order("slow").await.unwrap().state, OrderState::Running);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
+    match enqueued.await.unwrap() {
+        Ok(_) => {}
+        Err(error) => {
+            assert!(error.is_transient(), "{error:?}");
+            database.enqueue(new_order("new")).await.unwrap();
+        }
+    }
+    in_time(async { serving.until_empty().await.unwrap() }).await;
+    eprintln!("all done {:?} after the lock was set", begin.elapsed());
+    assert_eq!(handler.runs(), HashMap::from([("slow".to_owned(), 1), ("new".to_owned(), 1)]));
+    for id in ["slow", "new"] {
+        let order = database.order(id).await.unwrap();
+        assert_eq!((order.state, order.crashes), (OrderState::Succeeded, 0), "{order:?}");
+    }
+    serving.drain(GRACE).await.unwrap();
+}
+
+/// The server is restarted while orders run: none is lost, none runs twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_may_be_away_while_orders_run() {
+    logged();
+    if CLUSTER.is_none() {
+        return;
+    }
+    // A cluster of its own: the other tests use theirs meanwhile.
+    let cluster = Cluster::start().unwrap();
+    let place = Place { url: cluster.url("postgres"), folder: tempfile::tempdir().unwrap() };
+    let database = place.open().await;
+    let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(1_500)));
+    let settings = WorkerSettings { silent_after: Duration::from_secs(60), ..quick() };
+    let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
+    database.enqueue_all((0..40).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
+    until("all run", || async { handler.busy.load(Ordering::SeqCst) == 40 }).await;
+    let control = |what: &str| {
+        let script = format!(
+            "cd {0} && {1}/pg_ctl -D data -w -m immediate {what} -l log >/dev/null 2>&1",
+            cluster.folder.display(),
+            cluster.bin.display()
+        );
+        let options = format!(
+            "-k {} -c listen_addresses='' -c max_connections=400 -c fsync=off",
+            cluster.folder.display()
+        );
+        let script = if what == "start" {
+            script.replace("-m immediate", &format!("-o \"{options}\""))
+        } else {
+            script
+        };
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--", "sh", "-c", &script]).status().unwrap()
+    };
+    assert!(control("stop").success());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(database.ping().await.is_err());
+    assert!(control("start").success());
+    in_time(async { serving.until_empty().await.unwrap() }).await;
+    assert!(handler.runs().len() == 40 && handler.total() == 40, "{:?}", handler.runs());
+    let stats = database.stats().await.unwrap();
+    assert_eq!(stats.count(OrderState::Succeeded), 40);
+    serving.drain(GRACE).await.unwrap();
+    drop(place.folder);
+}
+
+#[tokio::test]
+async fn a8_a_database_url_is_checked_and_never_shown_with_its_password() {
+    for (url, why) in [
+        ("mysql://me:s3cr3t@host/db", "names no database"),
+        ("sqlite::memory:", "forgets its orders"),
+        ("orders.db", "names no database"),
+        ("postgres://me:s3cr3t@nowhere.invalid:1/db", "cannot be opened"),
+    ] {
+        let error = Database::open(url).await.unwrap_err();
+        let told = format!("{error} {error:?}");
+        assert!(told.contains(why), "{told}");
+        assert!(!told.contains("s3cr3t"), "{told}");
+    }
+}
+
+#[test]
+fn d4_each_failure_has_its_class() {
+    let limited = |after| RetryClass::Limited { after };
+    let transient = RetryClass::Transient { at_least: None };
+    let permanent = RetryClass::Permanent;
+    let second = Duration::from_secs(1);
+    let table = [
+        ("invalid_order", None, None, permanent),
+        ("template_load", None, None, permanent),
+        ("template_error", None, None, permanent),
+        ("template_error", None, Some(true), transient),
+        ("panic", None, Some(true), permanent),
+        ("trap", None, None, permanent),
+        ("cpu_limit", None, None, permanent),
+        ("memory_limit", None, None, permanent),
+        ("output_limit", None, None, permanent),
+        ("call_limit", None, None, permanent),
+        ("deadline", None, None, transient),
+        ("cancelled", None, None, permanent),
+        ("output_rejected", None, None, permanent),
+        ("crashed", None, None, transient),
+        ("host", None, None, transient),
+        ("ai", Some("rate-limited"), None, limited(None)),
+        ("ai", Some("overloaded"), None, transient),
+        ("ai", Some("timeout"), Some(false), transient),
+        ("ai", Some("connection"), None, transient),
+        ("ai", Some("protocol"), None, transient),
+        ("ai", Some("empty"), None, transient),
+        ("ai", Some("malformed"), None, transient),
+        ("ai", Some("schema-mismatch"), None, transient),
+        ("ai", Some("schema-mismatch"), Some(false), permanent),
+        ("ai", Some("cancelled"), None, transient),
+        ("ai", Some("auth"), Some(true), permanent),
+        ("ai", Some("permission"), None, permanent),
+        ("ai", Some("not-found"), None, permanent),
+        ("ai", Some("invalid-request"), None, permanent),
+        ("ai", Some("context-too-long"), None, permanent),
+        ("ai", Some("quota-exhausted"), Some(true), permanent),
+        ("ai", Some("truncated"), None, permanent),
+        ("ai", Some("content-filtered"), None, permanent),
+        ("ai", Some("budget-exceeded"), None, permanent),
+        ("ai", Some("no-route"), None, permanent),
+        ("ai", Some("other"), None, permanent),
+        ("ai", Some("other"), Some(true), transient),
+        ("ai", None, None, permanent),
+        ("something_new", None, Some(true), permanent),
+    ];
+    for (kind, ai_kind, retryable, wanted) in table {
+        assert_eq!(class(kind, ai_kind, retryable, None), wanted, "{kind} {ai_kind:?} {retryable:?}");
+    }
+    assert_eq!(class("ai", Some("rate-limited"), None, Some(second)), limited(Some(second)));
+    let overloaded = class("ai", Some("overloaded"), None, Some(second));
+    assert_eq!(overloaded, RetryClass::Transient { at_least: Some(second) });
+}
+
+#[test]
+fn waits_grow_and_are_capped() {
+    let backoff = Backoff::default();
+    let most = |used| backoff.wait(used, 1.0).as_secs_f64();
+    assert_eq!([1, 2, 3, 8, 9, 40].map(most), [2.0, 4.0, 8.0, 256.0, 300.0, 300.0]);
+    assert_eq!(backoff.wait(5, 0.0), Duration::ZERO);
+    assert_eq!(backoff.wait(2, 0.5), Duration::from_secs(2));
+    let after = |class, used| match backoff.settlement(class, failure("ai", "x"), used, 1.0) {
+        Settlement::Retry { after, .. } | Settlement::Snooze { after, .. } => Some(after),
+        _ => None,
+    };
+    let minute = Duration::from_secs(60);
+    assert_eq!(after(RetryClass::Permanent, 0), None);
+    assert_eq!(after(RetryClass::Transient { at_least: None }, 0), Some(Duration::from_secs(2)));
+    assert_eq!(after(RetryClass::Transient { at_least: Some(minute) }, 0), Some(Duration::from_secs(62)));
+    assert_eq!(after(RetryClass::Limited { after: Some(minute) }, 3), Some(Duration::from_secs(66)));
+    assert_eq!(after(RetryClass::Limited { after: None }, 3), Some(Duration::from_secs(33)));
+    assert!(
+        after(RetryClass::Limited { after: Some(Duration::MAX) }, 3) < Some(Duration::from_secs(7 * 3_600))
+    );
+}
