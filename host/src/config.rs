@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use figment::value::magic::RelativePathBuf;
-use serde::Deserialize;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sitewright_order::Locale;
 
@@ -41,7 +42,77 @@ struct Keys {
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
+    database: DatabaseKeys,
+    #[serde(default)]
+    worker: WorkerConfig,
+    #[serde(default)]
     ai: AiConfig,
+}
+
+/// Where the queue and the store of orders are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatabaseKeys {
+    url: Option<String>,
+    url_env: Option<String>,
+    url_file: Option<RelativePathBuf>,
+}
+
+/// How a worker works: `[worker]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkerConfig {
+    /// Most orders at once, the waiting ones included: each has an instance of its template.
+    pub max_orders: u32,
+    /// Milliseconds that running orders get to end when the worker is told to go.
+    pub grace_ms: u64,
+    /// Attempts that an order may use. Waiting for a rate limit, draining and crashes use none.
+    pub attempts: u32,
+    /// Times that an order's process may end under it; one more and the order is dead.
+    pub crashes: u32,
+    /// Milliseconds between two looks at the templates' folder. SIGHUP looks at once.
+    pub reload_ms: u64,
+    /// Milliseconds between two signs of life in the database.
+    pub beat_ms: u64,
+    /// Milliseconds without a sign of life after which others take a worker's orders.
+    pub silent_ms: u64,
+    /// Milliseconds that the wait before an order's second attempt is drawn below; doubles with each attempt.
+    pub retry_base_ms: u64,
+    /// Milliseconds that no such wait is drawn above.
+    pub retry_max_ms: u64,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        WorkerConfig {
+            max_orders: 2_000,
+            grace_ms: 60_000,
+            attempts: 5,
+            crashes: 2,
+            reload_ms: 2_000,
+            beat_ms: 5_000,
+            silent_ms: 20_000,
+            retry_base_ms: 2_000,
+            retry_max_ms: 300_000,
+        }
+    }
+}
+
+/// The address of the database, which may hold a password: it is never printed.
+#[derive(Clone)]
+pub struct DatabaseUrl(SecretString);
+
+impl DatabaseUrl {
+    /// The address, for whoever connects.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(hidden)")
+    }
 }
 
 fn default_locale() -> Locale {
@@ -74,6 +145,10 @@ pub struct Config {
     pub concurrency: u32,
     /// What a run may use.
     pub limits: Limits,
+    /// Where the queue and the store of orders are. Default `sqlite://sitewright.db` beside the file.
+    pub database: DatabaseUrl,
+    /// How a worker works.
+    pub worker: WorkerConfig,
     /// Providers and routes.
     pub ai: AiConfig,
     /// The file, when there is one.
@@ -128,6 +203,7 @@ impl Config {
 
         let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
         let version = version(&keys);
+        let database = keys.database.url(&base)?;
         let path = |key: Option<RelativePathBuf>, default: &str| {
             key.map_or_else(|| base.join(default), |key| key.relative())
         };
@@ -140,6 +216,8 @@ impl Config {
             keep_releases: keys.keep_releases,
             concurrency: keys.concurrency,
             limits: keys.limits,
+            database,
+            worker: keys.worker,
             ai: keys.ai,
             base,
             file,
@@ -167,6 +245,12 @@ impl Config {
         at_least("keep_releases", self.keep_releases as u64, 1);
         at_least("concurrency", u64::from(self.concurrency), 1);
         let limits = &self.limits;
+        let worker = &self.worker;
+        at_least("worker.max_orders", u64::from(worker.max_orders), 1);
+        at_least("worker.attempts", u64::from(worker.attempts), 1);
+        at_least("worker.reload_ms", worker.reload_ms, 100);
+        at_least("worker.beat_ms", worker.beat_ms, 10);
+        at_least("worker.silent_ms", worker.silent_ms, worker.beat_ms.saturating_mul(3));
         at_least("limits.memory_bytes", limits.memory_bytes, 1 << 20);
         at_least("limits.cpu_ms", limits.cpu_ms, 10);
         at_least("limits.deadline_ms", limits.deadline_ms, 10);
@@ -182,6 +266,48 @@ impl Config {
             ));
         }
         problems
+    }
+}
+
+impl DatabaseKeys {
+    /// The one of the three that is given, or a file beside the configuration. A relative path of SQLite starts from the
+    /// configuration's folder, as all paths do (catalogue F3).
+    fn url(self, base: &Path) -> Result<DatabaseUrl, ConfigError> {
+        let wrong =
+            |key: &str, problem: String| ConfigError::Wrong(vec![format!("`database.{key}` {problem}")]);
+        let url = match (self.url, self.url_env, self.url_file) {
+            (None, None, None) => "sqlite://sitewright.db".to_owned(),
+            (Some(url), None, None) => url,
+            (None, Some(name), None) => std::env::var(&name).map_err(|error| {
+                wrong("url_env", format!("names the variable {name}, which cannot be read: {error}"))
+            })?,
+            (None, None, Some(path)) => {
+                let path = path.relative();
+                let text = std::fs::read_to_string(&path).map_err(|error| {
+                    wrong("url_file", format!("names {}, which cannot be read: {error}", path.display()))
+                })?;
+                text.trim().to_owned()
+            }
+            _ => {
+                return Err(wrong(
+                    "url",
+                    "stands beside `url_env` or `url_file`; give one of the three".to_owned(),
+                ));
+            }
+        };
+        let url = match url.strip_prefix("sqlite://") {
+            Some(path) if !path.starts_with('/') && !path.starts_with(":memory:") => {
+                let path = base.join(path);
+                let path = std::path::absolute(&path).unwrap_or(path);
+                format!("sqlite://{}", path.display())
+            }
+            _ => url,
+        };
+        if !["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            let problem = "is no address of a database; write it like sqlite://sitewright.db or postgres://user@host/name";
+            return Err(wrong("url", problem.to_owned()));
+        }
+        Ok(DatabaseUrl(SecretString::from(url)))
     }
 }
 
@@ -239,6 +365,7 @@ fn version(keys: &Keys) -> String {
         "keep_releases": keys.keep_releases,
         "concurrency": keys.concurrency,
         "limits": keys.limits,
+        "worker": keys.worker,
         "ai": keys.ai,
     });
     hex(&Sha256::digest(values.to_string()))[..12].to_owned()

@@ -10,6 +10,8 @@
 //! | [`site`] | is what it made a website, and where does it go? |
 //! | [`run`] | one order through one instance: the boundary that gives one outcome |
 //! | [`failure`] | what went wrong, whole? |
+//! | [`jobs`] | which orders are there, who has them, and how did they end? |
+//! | [`worker`] | how does an order of the queue become a site? |
 //! | [`config`], [`cli`], [`telemetry`], [`http`] | what the operator sets, calls and reads |
 //!
 //! Data flows one way: an order document becomes an [`order::OrderSnapshot`], [`run::attempt`] makes a [`run::Outcome`] of it: a
@@ -22,6 +24,7 @@ pub mod config;
 pub mod failure;
 pub mod http;
 pub mod interface;
+pub mod jobs;
 pub mod message;
 pub mod order;
 pub mod plugin;
@@ -29,3 +32,4 @@ pub mod run;
 pub mod schema;
 pub mod site;
 pub mod telemetry;
+pub mod worker;

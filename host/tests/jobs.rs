@@ -321,7 +321,7 @@ impl Handler for Scripted {
         }
     }
 
-    async fn settled(&self, taken: &Taken, settled: &Settled) {
+    async fn settled(&self, taken: &Taken, _settlement: &Settlement, settled: &Settled) {
         self.settled.lock().unwrap().push((taken.order.clone(), settled.clone()));
     }
 }

@@ -27,6 +27,11 @@ impl Usd {
         self.0 as f64 / Self::NANOS
     }
 
+    /// The amount in billionths of a dollar, which is how it is kept.
+    pub fn nanos(self) -> u64 {
+        self.0
+    }
+
     /// The sum; stays at the largest amount there is.
     pub fn plus(self, other: Usd) -> Usd {
         Usd(self.0.saturating_add(other.0))

@@ -151,7 +151,7 @@ impl Gateway {
         let Some(journal) = &call.journal else {
             return Tries::new(self, &call, route, &request, text).ask(candidates).await;
         };
-        let key = journal.key(&request);
+        let key = journal.key(call.call_id, &request);
         if let Some(entry) = journal.lookup(&key).await {
             return Ok(replayed(entry, call.call_id));
         }

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::budget::Usd;
 use super::completion::{FinishReason, Usage};
-use super::request::{Format, Request};
+use super::request::{CallId, Format, Request};
 use crate::message;
 use crate::message::Message;
 
@@ -67,7 +67,15 @@ pub trait Journal: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct RunJournal {
     journal: Arc<dyn Journal>,
-    asked: Mutex<HashMap<String, u32>>,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// How often each question was asked.
+    times: HashMap<String, u32>,
+    /// Which question each call asked.
+    keys: HashMap<CallId, JournalKey>,
 }
 
 impl RunJournal {
@@ -77,12 +85,21 @@ impl RunJournal {
     }
 
     /// The key of a call that begins now.
-    pub(super) fn key(&self, request: &Request) -> JournalKey {
+    pub(super) fn key(&self, call: CallId, request: &Request) -> JournalKey {
         let request = digest(request);
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = asked.entry(request.clone()).or_default();
+        let next = asked.times.entry(request.clone()).or_default();
         let occurrence = std::mem::replace(next, *next + 1);
-        JournalKey { request, occurrence }
+        let key = JournalKey { request, occurrence };
+        asked.keys.insert(call, key.clone());
+        key
+    }
+
+    /// The questions of these calls of the run, as the template names calls; names of no call are passed over.
+    pub fn keys_of(&self, calls: &[String]) -> Vec<JournalKey> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = calls.iter().filter_map(|call| call.parse::<CallId>().ok());
+        ids.filter_map(|id| asked.keys.get(&id).cloned()).collect()
     }
 
     pub(super) async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {

@@ -18,7 +18,9 @@ use crate::failure::{FailureKind, FailureRecord};
 use crate::interface::RunProgress;
 use crate::message;
 use crate::order;
-use crate::run::{AttemptId, AttemptRequest, JournalUse, Outcome, Released, Totals, attempt, journal_file};
+use crate::run::{
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Totals, attempt, journal_file,
+};
 
 /// Makes the site of one order and releases it as `<out>/<order>/releases/<id>`, with `<out>/<order>/current` leading to it. A
 /// failure leaves a record in `<out>/<order>/failures` and the last good release untouched.
@@ -76,6 +78,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         id: AttemptId::new(),
         job: None,
         journal,
+        publication: Publication::Publish,
         cancel,
         progress,
     };

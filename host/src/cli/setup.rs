@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::ai::Gateway;
 use crate::config::{Config, ConfigError};
 use crate::http;
+use crate::jobs::Database;
 use crate::message::Message;
 use crate::plugin::{Cache, Catalogue, CatalogueError, Engine, EngineError, Loader};
 use crate::run::Host;
@@ -42,6 +43,9 @@ pub(super) enum SetupError {
     /// Failure records.
     #[error(transparent)]
     Failures(#[from] crate::failure::store::StoreError),
+    /// The database of orders.
+    #[error(transparent)]
+    Database(#[from] crate::jobs::Error),
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(Message),
@@ -64,6 +68,7 @@ impl SetupError {
                 // A file that was named and cannot be shown was named wrongly; the folder of records is ours.
                 !matches!(error, StoreError::Io { .. } | StoreError::Serialize(_))
             }
+            SetupError::Database(error) => error.is_usage(),
             SetupError::Engine(_) | SetupError::Http(_) | SetupError::Host(_) => false,
         }
     }
@@ -90,6 +95,11 @@ impl Setup {
             SetupError::Host(crate::message!("the host's interfaces cannot be linked: {error:#}"))
         })?;
         Ok(Catalogue::new(config.templates.clone(), loader))
+    }
+
+    /// The database of orders, open. Its tables are looked at by those who use them.
+    pub(super) async fn database(config: &Config) -> Result<Database, SetupError> {
+        Ok(Database::open(config.database.expose()).await?)
     }
 
     /// The AI gateway.

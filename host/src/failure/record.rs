@@ -71,6 +71,9 @@ pub struct FailureRecord {
     /// The AI call that failed the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ai: Option<AiFailure>,
+    /// AI calls whose replies, or failures, the template blamed: the next attempt at the order asks these again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blamed_calls: Vec<String>,
     /// What is wrong with the order document or the site, all of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
@@ -142,6 +145,9 @@ pub struct AiFailure {
     pub causes: Vec<Message>,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+    /// Milliseconds after which the provider allows another call, when it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 /// Something wrong with a document or a file.

@@ -127,6 +127,24 @@ impl Error {
         Error::River { doing: doing.into(), source: Arc::new(source) }
     }
 
+    /// Whether the one who called can mend it, by asking for something else or by setting something up.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Error::Url { .. }
+            | Error::Open { .. }
+            | Error::NewerSchema { .. }
+            | Error::OlderSchema { .. }
+            | Error::NoSuchOrder { .. }
+            | Error::NotEnded { .. }
+            | Error::Invalid { .. } => true,
+            Error::Database { .. }
+            | Error::River { .. }
+            | Error::Row { .. }
+            | Error::LockFile { .. }
+            | Error::Closed { .. } => false,
+        }
+    }
+
     /// Whether the same may succeed in a moment: the database is away, locked or busy.
     pub fn is_transient(&self) -> bool {
         match self {

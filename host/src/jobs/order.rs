@@ -398,6 +398,38 @@ impl Database {
         rows.await?.iter().map(Order::read).collect()
     }
 
+    /// Writes down that visitors see this release of an order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mark_visible(&self, id: &str, release: &str) -> Result<(), Error> {
+        let shared = std::sync::Arc::new((id.to_owned(), release.to_owned()));
+        self.write(format!("writing down that order {id:?} can be seen"), move |tx| {
+            let shared = shared.clone();
+            Box::pin(async move {
+                let (id, release) = &*shared;
+                let sql = "UPDATE sitewright_orders SET visible_release = $2 WHERE id = $1 AND current_release = $2";
+                tx.execute(sql, args![id, release]).await.map(drop)
+            })
+        })
+        .await
+    }
+
+    /// Orders whose current release has been settled for this long, in milliseconds, and is not known to be visible: with the release.
+    /// At most a thousand.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pending_visible(&self, settled_for_ms: i64) -> Result<Vec<(String, String)>, Error> {
+        let doing = "looking for releases that are not visible";
+        let sql = "SELECT id, current_release FROM sitewright_orders
+             WHERE current_release IS NOT NULL AND (visible_release IS NULL OR visible_release <> current_release)
+                AND updated_at <= $1 ORDER BY updated_at LIMIT 1000";
+        let rows = self.read(doing, sql, args![now_ms() - settled_for_ms]).await?;
+        let pair = |row: &Row| Ok((row.text("id")?, row.text("current_release")?));
+        rows.iter().map(pair).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+    }
+
     /// Asks to stop an order, from any process. The worker that has it is told within a second.
     ///
     /// # Errors

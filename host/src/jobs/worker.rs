@@ -83,7 +83,7 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Called when the attempt's end is written, or when it turned out that the order belongs to somebody else now: then whatever the
     /// attempt made is to be thrown away.
-    async fn settled(&self, _taken: &Taken, _settled: &Settled) {}
+    async fn settled(&self, _taken: &Taken, _settlement: &Settlement, _settled: &Settled) {}
 }
 
 /// Tells a handler to stop.
@@ -207,7 +207,7 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
                 after: Duration::from_secs(1),
             },
         };
-        if let Some(settled) = self.settle(&taken, settlement).await {
+        if let Some((settlement, settled)) = self.settle(&taken, settlement).await {
             if settled == Settled::LeaseLost {
                 tracing::warn!(
                     order = taken.order,
@@ -215,7 +215,7 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
                     "lease lost: the order was given to another worker while this one was silent; its result is thrown away"
                 );
             }
-            self.handler.settled(&taken, &settled).await;
+            self.handler.settled(&taken, &settlement, &settled).await;
         }
         // The job changed together with the order: what River writes now meets no running job.
         Ok(WorkOutcome::Complete)
@@ -225,14 +225,14 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
 impl<H: Handler> OrderWorker<H> {
     /// Writes the end down, however long the database is away. Nothing when it takes nothing from this attempt: then it is
     /// taken back from this worker as a crash.
-    async fn settle(&self, taken: &Taken, mut settlement: Settlement) -> Option<Settled> {
+    async fn settle(&self, taken: &Taken, mut settlement: Settlement) -> Option<(Settlement, Settled)> {
         let mut patience = Patience::new("settle", &taken.order);
         let mut refused = false;
         loop {
             match self.database.settle(taken, &settlement, self.allowed).await {
                 Ok(settled) => {
                     patience.over();
-                    return Some(settled);
+                    return Some((settlement, settled));
                 }
                 Err(error) if error.is_transient() => patience.wait(&error).await,
                 Err(error) if !refused => {

@@ -107,6 +107,7 @@ pub(super) async fn record(
         trap,
         panic: classified.panic,
         ai: classified.ai,
+        blamed_calls: classified.blamed_calls,
         problems,
         trail: log.trail(),
         diagnostics: log.diagnostics().0,

@@ -26,7 +26,7 @@ use crate::message;
 use crate::message::{Message, causes_of};
 use crate::order;
 use crate::plugin::{Catalogue, CatalogueError, Limits, Template};
-use crate::site::{OrderDir, Release, SiteLimit, SitesRoot, Staging, publish_async};
+use crate::site::{OrderDir, Release, SiteLimit, SitesRoot, Staging, place_async, publish_async};
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
 #[derive(Clone)]
@@ -59,6 +59,8 @@ pub struct AttemptRequest {
     pub job: Option<String>,
     /// What becomes of AI replies.
     pub journal: JournalUse,
+    /// What becomes of a verified site.
+    pub publication: Publication,
     /// Ends it early.
     pub cancel: CancellationToken,
     /// Is told of each stage.
@@ -66,7 +68,7 @@ pub struct AttemptRequest {
 }
 
 /// What an attempt does with AI replies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum JournalUse {
     /// Keeps none.
     Off,
@@ -75,6 +77,18 @@ pub enum JournalUse {
     Keep,
     /// Takes those of an earlier attempt at the order and keeps its own.
     Resume(AttemptId),
+    /// This one, which the caller reads and keeps.
+    Of(Arc<RunJournal>),
+}
+
+/// What an attempt does with a verified site.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Publication {
+    /// Makes it the order's current release.
+    #[default]
+    Publish,
+    /// Makes it a release that nobody sees: the caller decides whether it counts ([`site::activate`](crate::site::activate)).
+    Place,
 }
 
 /// Everything known of an attempt so far, filled in as it goes, so that whoever writes the record finds it however the attempt
@@ -299,8 +313,11 @@ async fn try_attempt(
     let verified = check(staged, &snapshot, &value, &template).await?;
 
     stage(known, "release");
-    let release =
-        publish_async(verified, release_info(request, log, &snapshot, &template), host.keep_releases).await;
+    let info = release_info(request, log, &snapshot, &template);
+    let release = match request.publication {
+        Publication::Publish => publish_async(verified, info, host.keep_releases).await,
+        Publication::Place => place_async(verified, info).await,
+    };
     release.map_err(|error| {
         Box::new(Ended::new(
             FailureKind::Host,
@@ -333,6 +350,7 @@ fn routes_serve(host: &Host, template: &Template) -> Result<(), Box<Ended>> {
         attempts: Vec::new(),
         causes: Vec::new(),
         retryable: false,
+        retry_after_ms: None,
     };
     let classified = Classified { ai: Some(ai), ..Classified::new(FailureKind::Ai, message) };
     Err(Box::new(Ended { classified, problems: Vec::new() }))
@@ -350,10 +368,11 @@ async fn journal(
     order: &str,
 ) -> Result<Option<Arc<RunJournal>>, Box<Ended>> {
     let file = |attempt: AttemptId| journal_file(host.sites.path(), order, attempt);
-    let earlier = match request.journal {
+    let earlier = match &request.journal {
         JournalUse::Off => return Ok(None),
+        JournalUse::Of(journal) => return Ok(Some(journal.clone())),
         JournalUse::Keep => None,
-        JournalUse::Resume(attempt) => Some(file(attempt)),
+        JournalUse::Resume(attempt) => Some(file(*attempt)),
     };
     let own = file(request.id);
     let opened = tokio::task::spawn_blocking(move || FileJournal::open(own, earlier.as_deref())).await;

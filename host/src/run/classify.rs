@@ -25,6 +25,7 @@ pub(super) struct Classified {
     pub(super) trap: Option<Stopped>,
     pub(super) panic: Option<String>,
     pub(super) ai: Option<AiFailure>,
+    pub(super) blamed_calls: Vec<String>,
     pub(super) attributes: BTreeMap<String, String>,
 }
 
@@ -46,6 +47,7 @@ impl Classified {
             trap: None,
             panic: None,
             ai: None,
+            blamed_calls: Vec::new(),
             attributes: BTreeMap::new(),
         }
     }
@@ -132,6 +134,7 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
         causes,
         location: failure.location.map(crate::interface::location),
         ai,
+        blamed_calls: failure.ai_calls,
         attributes: failure
             .attributes
             .into_iter()

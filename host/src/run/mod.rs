@@ -10,7 +10,7 @@ mod end;
 mod finish;
 mod outcome;
 
-pub use attempt::{AttemptRequest, Host, JournalUse, attempt, journal_file};
+pub use attempt::{AttemptRequest, Host, JournalUse, Publication, attempt, journal_file};
 pub use end::{RunEnd, RunError};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
 

@@ -41,6 +41,12 @@ impl AttemptId {
     }
 }
 
+impl From<Ulid> for AttemptId {
+    fn from(id: Ulid) -> Self {
+        AttemptId(id)
+    }
+}
+
 impl FromStr for AttemptId {
     type Err = ulid::DecodeError;
 

@@ -1,6 +1,7 @@
 //! What `manifest.json` at the top of a release says.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -20,6 +21,15 @@ pub struct ReleaseId(pub Ulid);
 impl fmt::Display for ReleaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl FromStr for ReleaseId {
+    type Err = ulid::DecodeError;
+
+    /// Reads an id as manifests and folders show it.
+    fn from_str(id: &str) -> Result<Self, Self::Err> {
+        Ulid::from_string(id).map(ReleaseId)
     }
 }
 

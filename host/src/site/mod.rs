@@ -12,7 +12,8 @@
 //! - [`root`]: the one folder of all sites, and an order's folder in it;
 //! - [`staging`]: where a run writes, with the account of its files in `ledger`;
 //! - [`verify`]: whether the site can work;
-//! - [`manifest`], [`release`]: what is published, and how it is switched in one step.
+//! - [`manifest`], [`release`]: what is published, and how it is switched in one step;
+//! - `store`: where the releases of a worker are kept.
 //!
 //! Functions here block on the file system unless their names end in `_async`: call them from `spawn_blocking`.
 
@@ -24,6 +25,7 @@ pub mod release;
 pub mod root;
 pub mod staging;
 mod storage;
+mod store;
 pub mod verify;
 
 pub use ledger::Conflict;
@@ -37,4 +39,5 @@ pub use release::{
 pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
 pub use storage::StorageError;
+pub use store::SiteStore;
 pub use verify::{Rule, SiteFiles, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sitewright::ai::AiErrorKind;
 use sitewright::failure::{FailureRecord, TrailEntry, TrailOutcome};
 use sitewright::interface::RunProgress;
-use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Released, attempt};
+use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt};
 use sitewright_tests::chat_server::{PATIENCE, REQUEST_ID, TOKENS};
 use sitewright_tests::stream_server::{Feed, StreamServer};
 use sitewright_tests::{Workbench, faulty, guest};
@@ -339,6 +339,7 @@ fn request(
         id,
         job: None,
         journal,
+        publication: Publication::Publish,
         cancel: cancel.clone(),
         progress,
     }

@@ -8,7 +8,7 @@ use sitewright::ai::Gateway;
 use sitewright::config::Config;
 use sitewright::interface::RunProgress;
 use sitewright::plugin::{Cache, Catalogue, Engine, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, attempt};
+use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt};
 use sitewright::site::SitesRoot;
 use sitewright_tests::{Workbench, guest};
 use tokio::sync::watch;
@@ -50,6 +50,7 @@ pub(crate) async fn watched(
         id,
         job: None,
         journal: JournalUse::Off,
+        publication: Publication::Publish,
         cancel: CancellationToken::new(),
         progress,
     };

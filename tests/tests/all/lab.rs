@@ -8,7 +8,7 @@ use sitewright::ai::{AiConfig, Gateway};
 use sitewright::failure::FailureRecord;
 use sitewright::interface::RunProgress;
 use sitewright::plugin::{Cache, Catalogue, Engine, Limits, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Released, attempt};
+use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt};
 use sitewright::site::SitesRoot;
 use sitewright_tests::{compile_cache, faulty, guest};
 use tempfile::TempDir;
@@ -82,6 +82,7 @@ impl Started {
             id: AttemptId::new(),
             job: None,
             journal: JournalUse::Off,
+            publication: Publication::Publish,
             cancel: cancel.clone(),
             progress,
         };

@@ -221,6 +221,7 @@ fn refused_ai_calls_cannot_fill_the_host() {
         attempts: Vec::new(),
         causes: Vec::new(),
         retryable: false,
+        retry_after_ms: None,
     };
     for number in 1..=100_000 {
         log.ai_failed(failure(number));

@@ -1,0 +1,26 @@
+//! The worker: takes orders from the queue, makes their attempts and settles what came of them.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `orders` | one attempt of a taken order, from its document to a settlement |
+//! | `journal` | the AI replies of an order, in the database |
+//! | `progress` | the stages of all running orders, written down in batches |
+//! | `visible` | the last step of a release: what visitors see follows what the database says |
+//! | `reload` | templates that are new or changed are served without a restart |
+//!
+//! ```text
+//! jobs::take ──> run::attempt ──> jobs::settle ──> visible
+//!                   │  journal, progress
+//! ```
+
+mod journal;
+mod orders;
+mod progress;
+mod reload;
+mod visible;
+
+pub use journal::OrderJournal;
+pub use orders::Orders;
+pub use progress::Progress;
+pub use reload::watch_templates;
+pub use visible::show_pending;

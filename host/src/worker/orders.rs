@@ -1,0 +1,171 @@
+//! One attempt of a taken order: from its document to a settlement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::journal::OrderJournal;
+use super::progress::Progress;
+use super::visible;
+use crate::ai::{Journal, RunJournal};
+use crate::failure::{FailureKind, FailureRecord};
+use crate::interface::RunProgress;
+use crate::jobs::{
+    Backoff, Database, Handler, NewFailure, Settled, Settlement, Stop, StopReason, Taken, class,
+};
+use crate::message;
+use crate::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt};
+use crate::site::SiteStore;
+
+/// Makes the attempts of a worker. One for its whole life.
+pub struct Orders {
+    /// What attempts share.
+    pub host: Host,
+    /// Where orders are.
+    pub database: Database,
+    /// Where releases go.
+    pub store: SiteStore,
+    /// How long to wait between attempts.
+    pub backoff: Backoff,
+    /// Takes the stages.
+    pub progress: Progress,
+}
+
+#[async_trait]
+impl Handler for Orders {
+    async fn handle(&self, taken: &Taken, stop: &Stop) -> Settlement {
+        let kept: Arc<dyn Journal> =
+            Arc::new(OrderJournal::new(self.database.clone(), &taken.order, &taken.attempt.to_string()));
+        let journal = Arc::new(RunJournal::new(kept));
+        let (progress, watcher) = watch::channel(RunProgress::default());
+        let request = AttemptRequest {
+            document: taken.document.clone().into_bytes(),
+            template: taken.template.clone(),
+            id: AttemptId::from(taken.attempt),
+            job: Some(taken.job.to_string()),
+            journal: JournalUse::Of(journal.clone()),
+            publication: Publication::Place,
+            cancel: stop.token().clone(),
+            progress,
+        };
+        // Boxed: what an attempt needs while it waits is large, and thousands wait.
+        let made = Box::pin(attempt(&self.host, request));
+        let outcome = tokio::select! {
+            outcome = made => outcome,
+            // Ends only when the attempt's sender does; then the attempt has ended too.
+            () = async { self.progress.follow(taken, watcher).await; std::future::pending().await } => unreachable!("it waits for ever"),
+        };
+        match outcome {
+            Outcome::Released(released) => {
+                let release = &released.release;
+                if let Err(message) = self.store.put(release).await {
+                    let message = message!("the site was made, but could not be stored: {message}");
+                    return self.retry_later(taken, host_failure(taken, message));
+                }
+                Settlement::Succeeded { release: release.manifest.id.to_string() }
+            }
+            Outcome::Failed { record, stored, .. } => {
+                if let Err(message) = stored {
+                    tracing::error!(order = taken.order, "{message}");
+                }
+                self.failed(taken, stop, *record, &journal).await
+            }
+        }
+    }
+
+    async fn settled(&self, taken: &Taken, settlement: &Settlement, settled: &Settled) {
+        let Settlement::Succeeded { release } = settlement else { return };
+        let done = match settled {
+            Settled::Done { .. } => {
+                let keep = self.host.keep_releases;
+                visible::show(&self.database, &self.store, keep, &taken.order, release).await
+            }
+            Settled::LeaseLost => visible::discard(&self.store, &taken.order, release).await,
+        };
+        if let Err(message) = done {
+            tracing::error!(order = taken.order, attempt = %taken.attempt, release, "{message}; it is tried again");
+        }
+    }
+}
+
+impl Orders {
+    async fn failed(
+        &self,
+        taken: &Taken,
+        stop: &Stop,
+        record: FailureRecord,
+        journal: &RunJournal,
+    ) -> Settlement {
+        let stopped = record.kind == FailureKind::Cancelled && stop.token().is_cancelled();
+        if stopped && stop.reason() == StopReason::WorkerLeaves {
+            return Settlement::ReturnToQueue;
+        }
+        self.ask_blamed_again(taken, &record, journal).await;
+        let (ai_kind, retryable, retry_after) = match &record.ai {
+            Some(ai) => {
+                let after = ai.retry_after_ms.map(Duration::from_millis);
+                (Some(ai.kind.as_str()), Some(ai.retryable), after)
+            }
+            None => (None, None, None),
+        };
+        let class = class(record.kind.as_str(), ai_kind, retryable, retry_after);
+        let failure = match new_failure(&record) {
+            Ok(failure) => failure,
+            Err(error) => {
+                host_failure(taken, message!("the failure record cannot be written as JSON: {error}"))
+            }
+        };
+        if stopped {
+            return Settlement::Cancelled { failure: Some(failure) };
+        }
+        self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
+    }
+
+    /// After a template failure the replies that it blamed are asked again by the next attempt; all others are kept.
+    async fn ask_blamed_again(&self, taken: &Taken, record: &FailureRecord, journal: &RunJournal) {
+        let blamed = journal.keys_of(&record.blamed_calls);
+        let all = record.kind == FailureKind::OutputRejected;
+        if blamed.is_empty() && !all {
+            return;
+        }
+        let which = (!all).then(|| blamed.into_iter().map(|key| (key.request, key.occurrence)).collect());
+        if let Err(error) = self.database.ask_again(&taken.order, which).await {
+            tracing::warn!(
+                order = taken.order,
+                %error,
+                "the replies that the template blamed could not be put aside: the next attempt gets them again"
+            );
+        }
+    }
+
+    fn retry_later(&self, taken: &Taken, failure: NewFailure) -> Settlement {
+        let class = class(&failure.kind, None, None, None);
+        self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
+    }
+}
+
+/// Anything between 0 and 1, the same for the same attempt: the last bits of its id are random.
+fn random(taken: &Taken) -> f64 {
+    f64::from(u32::try_from(taken.attempt.random() & u128::from(u32::MAX)).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+fn new_failure(record: &FailureRecord) -> Result<NewFailure, serde_json::Error> {
+    Ok(NewFailure {
+        id: record.id.clone(),
+        kind: record.kind.as_str().to_owned(),
+        message: record.message.clone(),
+        record: serde_json::to_value(record)?,
+    })
+}
+
+/// A failure after the attempt, where there is no record yet.
+fn host_failure(taken: &Taken, message: crate::message::Message) -> NewFailure {
+    let id = ulid::Ulid::generate().to_string();
+    let record = serde_json::json!({
+        "id": id, "order": taken.order, "job": taken.job, "attempt": taken.attempt.to_string(),
+        "trace_id": taken.trace_id, "kind": "host", "message": message,
+    });
+    NewFailure { id, kind: FailureKind::Host.as_str().to_owned(), message, record }
+}

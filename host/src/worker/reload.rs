@@ -1,0 +1,86 @@
+//! Templates that are new or changed are served without a restart. Running orders keep the version they started with; a file that is
+//! no good leaves the old template in its place.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::message::causes_of;
+use crate::plugin::{Catalogue, Change};
+
+/// Looks at the templates' folder every `every`, and at once on SIGHUP, until `stop`.
+pub async fn watch_templates(catalogue: Catalogue, every: Duration, stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => Some(hangup),
+        Err(error) => {
+            tracing::warn!(%error, "SIGHUP cannot be caught; changed templates are found by looking");
+            None
+        }
+    };
+    let mut refused = Vec::new();
+    loop {
+        let asked = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let by_signal = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = asked => true,
+            () = tokio::time::sleep(every) => false,
+        };
+        if by_signal {
+            // Everything is told again to who asked.
+            refused.clear();
+            tracing::info!("SIGHUP: looking at the templates");
+        }
+        match catalogue.refresh().await {
+            Ok(changes) => tell(&changes, &mut refused),
+            Err(error) => tracing::error!("{error}; the templates that were loaded are served"),
+        }
+    }
+}
+
+/// Logs what has changed. A file that is refused each time is told once.
+pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>) {
+    let mut still = Vec::new();
+    for change in changes {
+        match change {
+            Change::Added(new) => {
+                tracing::info!(
+                    template = new.manifest.name,
+                    version = new.manifest.version,
+                    digest = new.digest(),
+                    "a template is served"
+                );
+            }
+            Change::Replaced { old, new } => tracing::info!(
+                template = new.manifest.name,
+                from = old.manifest.version,
+                to = new.manifest.version,
+                digest = new.digest(),
+                "a template was replaced; running orders keep the old one"
+            ),
+            Change::Removed(old) => {
+                tracing::warn!(template = old.manifest.name, file = %old.path.display(), "a template's file is gone: no further order gets it");
+            }
+            Change::Refused { name, error, kept } => {
+                let causes: Vec<String> = causes_of(error).iter().map(ToString::to_string).collect();
+                let told = format!("{name}: {error}: {}", causes.join(": "));
+                if !refused.contains(&told) {
+                    let kept = kept.as_ref().map(|kept| kept.manifest.version.clone());
+                    tracing::error!(
+                        file = name,
+                        kept,
+                        "a template is refused: {error}: {}",
+                        causes.join(": ")
+                    );
+                }
+                still.push(told);
+            }
+        }
+    }
+    *refused = still;
+}

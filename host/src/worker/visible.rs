@@ -1,0 +1,70 @@
+//! The last step of a release: what visitors see follows what the database says.
+//!
+//! A release is placed, then settled in the database, and only then made visible. So a worker that was paused and lost its order
+//! changes nothing that anybody sees, and one that dies between the last two steps leaves a mark in the database by which any worker
+//! makes the step up.
+
+use crate::jobs::Database;
+use crate::message;
+use crate::message::Message;
+use crate::site::{OrderDir, ReleaseId, SiteStore};
+
+/// Milliseconds after which a release that was settled and is not visible has lost its worker.
+const SETTLED_FOR_MS: i64 = 5_000;
+
+/// Makes the order's settled release the one that visitors see.
+pub(super) async fn show(
+    database: &Database,
+    store: &SiteStore,
+    keep: usize,
+    order: &str,
+    release: &str,
+) -> Result<(), Message> {
+    let (folder, id) = named(order, release)?;
+    store.activate(&folder, id, keep).await?;
+    database
+        .mark_visible(order, release)
+        .await
+        .map_err(|error| message!("the release is visible, but that could not be written down: {error}"))
+}
+
+/// Throws a release away whose attempt did not count.
+pub(super) async fn discard(store: &SiteStore, order: &str, release: &str) -> Result<(), Message> {
+    let (folder, id) = named(order, release)?;
+    store.discard(&folder, id).await
+}
+
+/// Makes up for the step that a process which died could not make: every settled release is made visible. Called at start and now
+/// and then. How many there were.
+///
+/// # Errors
+/// When the database fails. An order whose release cannot be shown is told in the log and tried again the next time.
+pub async fn show_pending(
+    database: &Database,
+    store: &SiteStore,
+    keep: usize,
+) -> Result<usize, crate::jobs::Error> {
+    let pending = database.pending_visible(SETTLED_FOR_MS).await?;
+    let count = pending.len();
+    for (order, release) in pending {
+        match show(database, store, keep, &order, &release).await {
+            Ok(()) => tracing::info!(order, release, "the release is visible now"),
+            Err(message) => {
+                tracing::error!(
+                    order,
+                    release,
+                    "the order is done, but its release cannot be shown yet: {message}"
+                );
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn named(order: &str, release: &str) -> Result<(OrderDir, ReleaseId), Message> {
+    let folder =
+        OrderDir::new(order).map_err(|error| message!("the order's id cannot name a folder: {error}"))?;
+    let id =
+        release.parse().map_err(|error| message!("the text {release:?} is no id of a release: {error}"))?;
+    Ok((folder, id))
+}
