@@ -8,7 +8,7 @@ use sitewright::cli::Cli;
 #[allow(clippy::disallowed_methods, reason = "this is the place where the one runtime starts")]
 async fn main() -> ExitCode {
     match Cli::read() {
-        Ok(cli) => cli.run().await,
+        Ok((cli, logging)) => cli.run(logging).await,
         Err(exit) => exit.into(),
     }
 }

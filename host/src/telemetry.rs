@@ -2,6 +2,7 @@
 
 use std::io;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::ai::Redactor;
@@ -17,11 +18,48 @@ pub struct FilterError {
 /// The compiler and the engine speak only when they are named: `trace` is for Sitewright.
 const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn";
 
+/// Lines that wait for a slow stderr in a process that must not wait for it; those beyond are dropped and counted.
+const WAITING_LINES: usize = 50_000;
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Who waits when stderr is slow or nobody reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backpressure {
+    /// The one who logs: every line is written, in a command that people run.
+    Wait,
+    /// Nobody: a thread of its own writes, and what it cannot is dropped and counted. Logging can neither block nor fail an order
+    /// (catalogue B2).
+    Drop,
+}
+
+/// A log that was started. What waits is written when this is dropped.
+#[must_use = "what waits is written when this is dropped"]
+pub struct Logging {
+    _writer: Option<WorkerGuard>,
+    dropped: Option<ErrorCounter>,
+}
+
+impl Logging {
+    /// Lines that were dropped since the start.
+    pub fn dropped_lines(&self) -> u64 {
+        self.dropped.as_ref().map_or(0, |counter| counter.dropped_lines() as u64)
+    }
+}
+
 /// Starts logging what `filter` lets through. Called once, by `main`.
 ///
 /// # Errors
 /// When the filter does not parse.
-pub fn start(filter: &str) -> Result<(), FilterError> {
+pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logging, FilterError> {
     let asked = filter.to_owned();
     let filter = EnvFilter::builder()
         // What the user names comes later and so wins.
@@ -31,16 +69,32 @@ pub fn start(filter: &str) -> Result<(), FilterError> {
     let compiler_is_wanted = ["cranelift", "regalloc2", "wasmtime"].iter().any(|name| asked.contains(name));
     // A log in a file is for grep: colours only where a person sees them and wants them.
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Redacted)
-        .with_ansi(colours)
-        .with_target(true)
-        .init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
+    let logging = match slow {
+        Backpressure::Wait => {
+            let log = log.with_writer(|| Redacted);
+            match format {
+                LogFormat::Pretty => log.with_ansi(colours).init(),
+                LogFormat::Json => log.json().init(),
+            }
+            Logging { _writer: None, dropped: None }
+        }
+        Backpressure::Drop => {
+            let lossy = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
+            let (writer, guard) = lossy.thread_name("log").finish(Redacted);
+            let dropped = Some(writer.error_counter());
+            let log = log.with_writer(writer);
+            match format {
+                LogFormat::Pretty => log.with_ansi(colours).init(),
+                LogFormat::Json => log.json().init(),
+            }
+            Logging { _writer: Some(guard), dropped }
+        }
+    };
     if !compiler_is_wanted {
         log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     }
-    Ok(())
+    Ok(logging)
 }
 
 /// Stderr behind a redactor. The subscriber writes each event at once, so no key is cut in two.

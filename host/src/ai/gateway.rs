@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
@@ -205,9 +206,13 @@ impl Gateway {
 
     /// Probes every candidate of every route, a few at once; the result has the order of the routes. All have ended at the deadline.
     pub async fn probe_all(&self, deadline: Instant) -> Vec<Probe> {
-        let all = self.routes.iter().flat_map(|(route, candidates)| {
-            candidates.iter().map(move |candidate| self.probe_one(route, candidate, deadline))
-        });
+        let mut all = Vec::new();
+        for (route, candidates) in &self.routes {
+            for candidate in candidates {
+                // Boxed, because the compiler cannot see that a stream of these may move between threads.
+                all.push(self.probe_one(route, candidate, deadline).boxed());
+            }
+        }
         stream::iter(all).buffered(PROBES_AT_ONCE).collect().await
     }
 

@@ -7,6 +7,7 @@ mod generate;
 mod output;
 mod setup;
 mod template;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +15,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use output::Exit;
+
+use crate::telemetry::{Backpressure, LogFormat, Logging};
 
 /// Turns website orders into finished websites: sandboxed wasm templates, AI calls, and one complete record of whatever goes wrong.
 #[derive(Debug, Parser)]
@@ -31,9 +34,18 @@ pub struct Cli {
     /// One JSON object on stdout, for scripts.
     #[arg(long, global = true)]
     json: bool,
-    /// What is logged on stderr: `error`, `info`, `sitewright=debug`, ...
-    #[arg(long, global = true, value_name = "FILTER", env = "SITEWRIGHT_LOG", default_value = "error")]
-    log: String,
+    /// What is logged on stderr: `error` (the default; `info` for a worker), `sitewright=debug`, ...
+    #[arg(long, global = true, value_name = "FILTER", env = "SITEWRIGHT_LOG")]
+    log: Option<String>,
+    /// How a line of the log looks.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "SITEWRIGHT_LOG_FORMAT",
+        default_value = "pretty"
+    )]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,6 +70,8 @@ enum Command {
     /// AI calls by hand, through the code that templates use.
     #[command(subcommand)]
     Ai(ai::Command),
+    /// Takes orders from the queue and makes their sites, until it is told to go.
+    Worker(worker::Args),
     /// Checks configuration, folders, templates and AI routes, and says what to do.
     Doctor(doctor::Args),
 }
@@ -67,23 +81,31 @@ impl Cli {
     ///
     /// # Errors
     /// The exit code, when there is nothing to run.
-    pub fn read() -> Result<Self, Exit> {
+    pub fn read() -> Result<(Self, Logging), Exit> {
         let cli = Cli::try_parse().map_err(|error| {
             // What cannot be parsed cannot say `--json` either, but whoever wrote it waits for JSON.
             let json = std::env::args_os().any(|argument| argument == "--json");
             output::misread(&error, json)
         })?;
-        if let Err(error) = crate::telemetry::start(&cli.log) {
-            let error = setup::SetupError::Usage(crate::message!("nothing can be logged: {error}"));
-            output::refuse(&error, cli.json);
-            return Err(Exit::Usage);
+        // A worker's orders wait for nothing, not even for whoever reads its log.
+        let (default, slow) = match &cli.command {
+            Command::Worker(_) => ("info", Backpressure::Drop),
+            _ => ("error", Backpressure::Wait),
+        };
+        let filter = cli.log.as_deref().unwrap_or(default);
+        match crate::telemetry::start(filter, cli.log_format, slow) {
+            Ok(logging) => Ok((cli, logging)),
+            Err(error) => {
+                let error = setup::SetupError::Usage(crate::message!("nothing can be logged: {error}"));
+                output::refuse(&error, cli.json);
+                Err(Exit::Usage)
+            }
         }
-        Ok(cli)
     }
 
     /// Runs the command and tells the exit code. All output is done.
-    pub async fn run(self) -> ExitCode {
-        let Cli { config, templates, out, json, log: _, command } = self;
+    pub async fn run(self, logging: Logging) -> ExitCode {
+        let Cli { config, templates, out, json, log: _, log_format: _, command } = self;
         let setup = setup::Setup { config, templates, out };
         let exit = match command {
             Command::Generate(args) => generate::run(&setup, args, json).await,
@@ -91,6 +113,7 @@ impl Cli {
             Command::Failures(command) => failures::run(&setup, command, json).await,
             Command::Ai(command) => ai::run(&setup, command, json).await,
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
+            Command::Worker(args) => worker::run(&setup, args, json, &logging).await,
         };
         match exit {
             Ok(exit) => exit.into(),

@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use ulid::Ulid;
 
 use super::attempt::{Take, Taken, WorkerId};
@@ -200,14 +201,31 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
         patience.over();
 
         let stop = Stop { token: token.clone(), leaving: self.leaving.clone() };
-        let settlement = match AssertUnwindSafe(self.handler.handle(&taken, &stop)).catch_unwind().await {
+        // Every line that is logged meanwhile says for which order (catalogue B8).
+        let span = tracing::info_span!(
+            "job",
+            order = taken.order,
+            job = taken.job,
+            attempt = %taken.attempt,
+            trace_id = taken.trace_id
+        );
+        self.handled(&taken, &stop).instrument(span).await;
+        // The job changed together with the order: what River writes now meets no running job.
+        Ok(WorkOutcome::Complete)
+    }
+}
+
+impl<H: Handler> OrderWorker<H> {
+    /// From a taken order to a settled one.
+    async fn handled(&self, taken: &Taken, stop: &Stop) {
+        let settlement = match AssertUnwindSafe(self.handler.handle(taken, stop)).catch_unwind().await {
             Ok(settlement) => settlement,
             Err(panic) => Settlement::Retry {
-                failure: host_failure(&taken, panicked(&*panic)),
+                failure: host_failure(taken, panicked(&*panic)),
                 after: Duration::from_secs(1),
             },
         };
-        if let Some((settlement, settled)) = self.settle(&taken, settlement).await {
+        if let Some((settlement, settled)) = self.settle(taken, settlement).await {
             if settled == Settled::LeaseLost {
                 tracing::warn!(
                     order = taken.order,
@@ -215,14 +233,10 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
                     "lease lost: the order was given to another worker while this one was silent; its result is thrown away"
                 );
             }
-            self.handler.settled(&taken, &settlement, &settled).await;
+            self.handler.settled(taken, &settlement, &settled).await;
         }
-        // The job changed together with the order: what River writes now meets no running job.
-        Ok(WorkOutcome::Complete)
     }
-}
 
-impl<H: Handler> OrderWorker<H> {
     /// Writes the end down, however long the database is away. Nothing when it takes nothing from this attempt: then it is
     /// taken back from this worker as a crash.
     async fn settle(&self, taken: &Taken, mut settlement: Settlement) -> Option<(Settlement, Settled)> {

@@ -10,7 +10,7 @@ use crate::message;
 use crate::message::Message;
 
 /// The journal of one attempt at one order.
-pub struct OrderJournal {
+pub(super) struct OrderJournal {
     database: Database,
     order: String,
     attempt: String,
@@ -18,7 +18,7 @@ pub struct OrderJournal {
 
 impl OrderJournal {
     /// For an attempt that begins now.
-    pub fn new(database: Database, order: &str, attempt: &str) -> Self {
+    pub(super) fn new(database: Database, order: &str, attempt: &str) -> Self {
         OrderJournal { database, order: order.to_owned(), attempt: attempt.to_owned() }
     }
 }

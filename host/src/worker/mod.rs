@@ -6,6 +6,7 @@
 //! | `journal` | the AI replies of an order, in the database |
 //! | `progress` | the stages of all running orders, written down in batches |
 //! | `visible` | the last step of a release: what visitors see follows what the database says |
+//! | `process` | all of a worker: what runs beside the orders, how it begins and ends |
 //! | `reload` | templates that are new or changed are served without a restart |
 //!
 //! ```text
@@ -15,12 +16,11 @@
 
 mod journal;
 mod orders;
+mod process;
 mod progress;
 mod reload;
 mod visible;
 
-pub use journal::OrderJournal;
 pub use orders::Orders;
+pub use process::{Worker, WorkerOptions};
 pub use progress::Progress;
-pub use reload::watch_templates;
-pub use visible::show_pending;

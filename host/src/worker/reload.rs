@@ -9,7 +9,7 @@ use crate::message::causes_of;
 use crate::plugin::{Catalogue, Change};
 
 /// Looks at the templates' folder every `every`, and at once on SIGHUP, until `stop`.
-pub async fn watch_templates(catalogue: Catalogue, every: Duration, stop: CancellationToken) {
+pub(super) async fn watch_templates(catalogue: Catalogue, every: Duration, stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => Some(hangup),

@@ -39,7 +39,7 @@ pub(super) async fn discard(store: &SiteStore, order: &str, release: &str) -> Re
 ///
 /// # Errors
 /// When the database fails. An order whose release cannot be shown is told in the log and tried again the next time.
-pub async fn show_pending(
+pub(super) async fn show_pending(
     database: &Database,
     store: &SiteStore,
     keep: usize,

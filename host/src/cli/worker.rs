@@ -1,0 +1,156 @@
+//! `sitewright worker`: orders from the queue, until it is told to go.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use crate::config::Config;
+use crate::message;
+use crate::site::SiteStore;
+use crate::telemetry::Logging;
+use crate::worker::{Worker, WorkerOptions};
+
+/// Takes orders from the queue and makes their sites.
+///
+/// SIGTERM or Ctrl-C lets the running orders end (`worker.grace_ms`) and gives the others back; the second one stops at once. SIGHUP
+/// looks at the templates. Several workers may share one database: on one machine SQLite is enough, on several it is PostgreSQL.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    sitewright worker                       one worker on sitewright.db beside the configuration\n  \
+    sitewright worker --drain               ends when every order has ended\n  \
+    SITEWRIGHT_DATABASE__URL=postgres://... sitewright worker --log-format json")]
+pub(super) struct Args {
+    /// Ends when there is no order left that has not ended, those that wait for another attempt included.
+    #[arg(long)]
+    drain: bool,
+    /// Most orders at once, instead of the configuration's `worker.max_orders`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_orders: Option<u32>,
+}
+
+/// How often it is looked whether lines of the log were dropped.
+const LOG_CHECK: Duration = Duration::from_secs(5);
+
+pub(super) async fn run(
+    setup: &Setup,
+    args: Args,
+    json: bool,
+    logging: &Logging,
+) -> Result<Exit, SetupError> {
+    let begin = Instant::now();
+    let mut config = setup.config()?;
+    if let Some(most) = args.max_orders {
+        config.worker.max_orders = most;
+    }
+    let mut signals = Signals::new()?;
+    let worker = tokio::select! {
+        started = start(&config) => started?,
+        () = signals.next() => return Ok(Exit::Cancelled),
+    };
+    let ready_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(worker = worker.id(), ready_ms, "ready");
+    tell(json, &json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms }));
+    let exit = serve(worker, &args, &config, &mut signals, logging, json).await;
+    let dropped = logging.dropped_lines();
+    if dropped > 0 {
+        tracing::warn!(dropped, "lines of the log were dropped, in all since the start");
+    }
+    exit
+}
+
+async fn start(config: &Config) -> Result<Worker, SetupError> {
+    let database = Setup::database(config).await?;
+    let host = Setup::host(config, config.worker.max_orders)?;
+    let store = SiteStore::Folder(host.sites.clone());
+    let options = WorkerOptions::from(&config.worker);
+    Ok(Worker::start(host, database, store, options).await?)
+}
+
+/// Until it is told to go, has nothing left to do, or cannot go on.
+async fn serve(
+    mut worker: Worker,
+    args: &Args,
+    config: &Config,
+    signals: &mut Signals,
+    logging: &Logging,
+    json: bool,
+) -> Result<Exit, SetupError> {
+    let watch_log = async {
+        let mut told = 0;
+        loop {
+            tokio::time::sleep(LOG_CHECK).await;
+            let dropped = logging.dropped_lines();
+            if dropped > told {
+                tracing::warn!(
+                    dropped,
+                    "lines of the log were dropped, in all since the start: stderr is slow"
+                );
+                told = dropped;
+            }
+        }
+    };
+    let told_to_go = tokio::select! {
+        () = signals.next() => true,
+        ended = worker.ended(args.drain) => {
+            ended?;
+            false
+        }
+        () = watch_log => false,
+    };
+    let grace = Duration::from_millis(config.worker.grace_ms);
+    let stopper = worker.stopper();
+    let running = worker.running();
+    if told_to_go {
+        tracing::info!(
+            running,
+            "told to go: running orders may end, no others are begun; a second signal stops at once"
+        );
+    }
+    let mut draining = std::pin::pin!(worker.drain(grace));
+    let drained = loop {
+        tokio::select! {
+            drained = &mut draining => break drained?,
+            () = signals.next() => {
+                tracing::warn!("told to go again: running orders are stopped and go back to their place in line");
+                stopper.stop_now();
+            }
+        }
+    };
+    tell(json, &json!({ "event": "gone", "running": drained.running, "in_time": drained.in_time }));
+    Ok(Exit::Done)
+}
+
+fn tell(json: bool, line: &serde_json::Value) {
+    if json {
+        output::print(&format!("{line}\n"));
+    }
+}
+
+/// SIGTERM and Ctrl-C, none of them lost.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, SetupError> {
+        let caught = |kind| {
+            signal(kind).map_err(|error| SetupError::Host(message!("signals cannot be caught: {error}")))
+        };
+        Ok(Signals {
+            interrupt: caught(SignalKind::interrupt())?,
+            terminate: caught(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            Some(()) = self.interrupt.recv() => {}
+            Some(()) = self.terminate.recv() => {}
+            else => std::future::pending().await,
+        }
+    }
+}
