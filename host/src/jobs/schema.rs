@@ -246,7 +246,7 @@ impl Database {
 async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
     tx.script(VERSIONS.to_owned()).await?;
     let now = tx.pick(
-        "(CAST(unixepoch('subsec') * 1000 AS INTEGER))",
+        "(CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER))",
         "(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)",
     );
     let sequence = tx.pick("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGSERIAL PRIMARY KEY");
