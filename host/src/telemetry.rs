@@ -15,8 +15,8 @@ pub struct FilterError {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// The compiler and the engine speak only when they are named: `trace` is for Sitewright.
-const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn";
+/// The compiler, the engine, the queue and the database speak only when they are named: `trace` is for Sitewright.
+const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn,riverqueue=warn,sqlx=warn";
 
 /// Lines that wait for a slow stderr in a process that must not wait for it; those beyond are dropped and counted.
 const WAITING_LINES: usize = 50_000;

@@ -201,15 +201,7 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
         patience.over();
 
         let stop = Stop { token: token.clone(), leaving: self.leaving.clone() };
-        // Every line that is logged meanwhile says for which order (catalogue B8).
-        let span = tracing::info_span!(
-            "job",
-            order = taken.order,
-            job = taken.job,
-            attempt = %taken.attempt,
-            trace_id = taken.trace_id
-        );
-        self.handled(&taken, &stop).instrument(span).await;
+        self.handled(&taken, &stop).await;
         // The job changed together with the order: what River writes now meets no running job.
         Ok(WorkOutcome::Complete)
     }
@@ -225,6 +217,18 @@ impl<H: Handler> OrderWorker<H> {
                 after: Duration::from_secs(1),
             },
         };
+        // Every line says for which order (catalogue B8); those of the attempt itself do already.
+        let span = tracing::info_span!(
+            "settle",
+            order = taken.order,
+            job = taken.job,
+            attempt = %taken.attempt,
+            trace_id = taken.trace_id
+        );
+        self.settled(taken, settlement).instrument(span).await;
+    }
+
+    async fn settled(&self, taken: &Taken, settlement: Settlement) {
         if let Some((settlement, settled)) = self.settle(taken, settlement).await {
             if settled == Settled::LeaseLost {
                 tracing::warn!(
