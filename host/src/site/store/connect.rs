@@ -236,7 +236,8 @@ impl Bucket {
         limits: &StoreLimits,
     ) -> Result<Arc<dyn ObjectStore>, StoreError> {
         let secrets = Secrets::of(variables);
-        let connector = OneClient { client, limits: limits.clone() };
+        let fallback = variables.iter().any(|(name, _)| name == "AWS_IMDSV1_FALLBACK");
+        let connector = OneClient { client, fallback, limits: limits.clone() };
         let (name, retry) = (&self.name, limits.retry());
         let built = match self.provider {
             Provider::S3 => {
@@ -323,6 +324,8 @@ fn client_key(name: &str) -> Option<ClientConfigKey> {
 #[derive(Debug)]
 struct OneClient {
     client: reqwest::Client,
+    /// Whether a refusal by the metadata service is not the end.
+    fallback: bool,
     limits: StoreLimits,
 }
 
@@ -331,8 +334,13 @@ impl HttpConnector for OneClient {
         let allow_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| {
             ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())
         });
+        // The library asks for an impatient client where it means the machine's own metadata service; nobody else can.
+        let metadata =
+            options.get_config_value(&ClientConfigKey::ConnectTimeout).is_some_and(|value| value == "1s");
         Ok(HttpClient::new(Requests {
             client: self.client.clone(),
+            metadata,
+            fallback: self.fallback,
             connect: self.limits.connect,
             request: self.limits.request,
             allow_http,
@@ -344,6 +352,8 @@ impl HttpConnector for OneClient {
 #[derive(Debug)]
 struct Requests {
     client: reqwest::Client,
+    metadata: bool,
+    fallback: bool,
     connect: Duration,
     request: Duration,
     allow_http: bool,
@@ -355,26 +365,30 @@ const METADATA: Duration = Duration::from_secs(2);
 #[async_trait]
 impl HttpService for Requests {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let host = request.uri().host().unwrap_or_default();
-        let metadata = ["169.254.", "fd00:ec2::", "[fd00:ec2::", "metadata.google.internal"]
-            .iter()
-            .any(|begin| host.starts_with(begin));
-        if request.uri().scheme_str() == Some("http") && !self.allow_http && !metadata {
-            return Err(HttpError::new(HttpErrorKind::Unknown, NotEncrypted { host: host.to_owned() }));
+        let uri = request.uri();
+        let host = uri.host().unwrap_or_default().to_owned();
+        let plain = uri.scheme_str() == Some("http");
+        let metadata = plain && (self.metadata || host.starts_with("169.254."));
+        if plain && !metadata && !self.allow_http {
+            return Err(HttpError::new(HttpErrorKind::Unknown, NotEncrypted { host }));
         }
         let (connect, limit) = if metadata { (METADATA, METADATA) } else { (self.connect, self.request) };
         let (answer, _) = connect_within(connect, HttpService::call(&self.client, request));
         let answer = tokio::time::timeout(limit, answer)
             .await
             .unwrap_or_else(|_| Err(HttpError::new(HttpErrorKind::Timeout, NoAnswer { limit })));
+        if !metadata {
+            return answer;
+        }
         // Not worth another try: a machine without a role stays one.
-        answer.map_err(|error| {
-            if metadata {
-                HttpError::new(HttpErrorKind::Unknown, NoCredentials { source: error })
-            } else {
-                error
+        let none = |source| Err(HttpError::new(HttpErrorKind::Unknown, NoCredentials { source }));
+        match answer {
+            Err(error) => none(error.into()),
+            Ok(answer) if answer.status().is_client_error() && !self.fallback => {
+                none(format!("its metadata service answered {}", answer.status()).into())
             }
-        })
+            Ok(answer) => Ok(answer),
+        }
     }
 }
 
@@ -389,7 +403,7 @@ struct NoAnswer {
 #[derive(Debug, thiserror::Error)]
 #[error("there are no credentials in the environment, and this machine has no role of its own")]
 pub(super) struct NoCredentials {
-    source: HttpError,
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// The store would be spoken to without TLS, and nobody has allowed that.
