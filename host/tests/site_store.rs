@@ -673,7 +673,10 @@ impl Door {
             loop {
                 let inside = tokio::select! {
                     accepted = listener.accept() => accepted.unwrap().0,
-                    Some(Ok(true)) = connections.join_next() => return,
+                    Some(ended) = connections.join_next() => match ended {
+                        Ok(true) => return,
+                        _ => continue,
+                    },
                 };
                 connections.spawn(passed_on(inside, behind.clone(), left.clone()));
             }
@@ -725,8 +728,9 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     let id = release.manifest.id;
     // Each file takes a request of a kilobyte and more.
     door.lets_through.store(150_000, Ordering::Relaxed);
-    let error = bench.store.put(&release).await.unwrap_err();
-    door.gate.await.unwrap();
+    let put = bench.store.put(&release);
+    let error = tokio::time::timeout(Duration::from_secs(60), put).await.unwrap().unwrap_err();
+    tokio::time::timeout(Duration::from_secs(10), door.gate).await.unwrap().unwrap();
     told(
         &error,
         StoreErrorKind::Unreachable,

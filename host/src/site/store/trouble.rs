@@ -92,7 +92,12 @@ impl Trouble {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(cause) = next {
             if cause.is::<NoCredentials>() {
-                return Trouble::new(StoreErrorKind::NoCredentials, secrets.hide(chain(cause)));
+                let below = cause.source().map(|below| match below.downcast_ref::<HttpError>() {
+                    Some(http) => http.source().map_or_else(|| http.to_string(), chain),
+                    None => chain(below),
+                });
+                let why = below.map_or_else(|| cause.to_string(), |below| format!("{cause}: {below}"));
+                return Trouble::new(StoreErrorKind::NoCredentials, secrets.hide(why));
             }
             if cause.is::<NotEncrypted>() {
                 return Trouble::new(StoreErrorKind::Configuration, secrets.hide(chain(cause)));
