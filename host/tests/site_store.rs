@@ -310,7 +310,7 @@ async fn a_release_is_put_whole_then_seen_then_replaced_and_pruned_in_every_stor
     for (case, bench) in benches(server.as_ref(), "many").await {
         let begin = Instant::now();
         every_byte(&case, &bench, &good_site(), &many()).await;
-        eprintln!("{case}: {:?}", begin.elapsed());
+        println!("{case}: {:?}", begin.elapsed());
     }
     for (case, bench) in benches(server.as_ref(), "between").await {
         killed_between(&case, &bench).await;
@@ -506,10 +506,13 @@ async fn changed_on_the_disk(bench: &Bench) {
     assert!(error.to_string().contains("is gone"), "{error}");
 }
 
+/// A URL, an environment, and what must be told of the two together.
+type Refused<'a> = (&'a str, Vec<(String, String)>, StoreErrorKind, &'a [&'a str]);
+
 /// Texts of a store's errors tell what, where, why and what to do, and no secret.
 fn told(error: &StoreError, kind: StoreErrorKind, parts: &[&str], secrets: &[&str]) {
     let text = error.to_string();
-    eprintln!("{kind:?}: {text}");
+    println!("{kind:?}: {text}");
     assert_eq!(error.kind, kind, "{text}");
     for part in parts {
         assert!(text.contains(part), "`{part}` is not in: {text}");
@@ -550,7 +553,7 @@ async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
     let silent_at = format!("http://{}", silent.local_addr().unwrap());
     const URL: &str = "s3://sites/p";
     use StoreErrorKind::{BadCredentials, BucketMissing, Configuration, Denied, Unreachable};
-    let cases: Vec<(&str, Vec<(String, String)>, StoreErrorKind, &[&str])> = vec![
+    let cases: Vec<Refused<'_>> = vec![
         (
             "s3://no-such/p",
             good.clone(),
@@ -623,7 +626,7 @@ async fn what_cannot_be_a_store_is_refused_before_anything_is_asked() {
         });
         origin
     };
-    let cases: Vec<(&str, Vec<(String, String)>, StoreErrorKind, &[&str])> = vec![
+    let cases: Vec<Refused<'_>> = vec![
         ("", keys.clone(), Configuration, &["no URL", "s3://bucket/prefix"]),
         ("sites", keys.clone(), Configuration, &["no URL", "s3://bucket/prefix"]),
         ("ftp://sites/p", keys.clone(), Configuration, &["ftp://"]),

@@ -32,7 +32,8 @@ use crate::site::root::SitesRoot;
 pub struct StoreLimits {
     /// Files of one release that are on their way at the same time. More than a few per release win nothing; 8 hide the time to answer.
     pub uploads_per_release: usize,
-    /// Files of all releases that are on their way at the same time: each is in memory, so this times the largest file bounds that.
+    /// Files of all releases that are on their way at the same time, each begun half MiB counted as one: they are in memory, so half
+    /// as many MiB is the most that uploads take.
     pub uploads: usize,
     /// Time to connect.
     pub connect: Duration,
@@ -52,7 +53,7 @@ impl Default for StoreLimits {
     fn default() -> Self {
         StoreLimits {
             uploads_per_release: 8,
-            uploads: 64,
+            uploads: 128,
             connect: Duration::from_secs(5),
             request: Duration::from_secs(60),
             retries: 5,

@@ -35,6 +35,9 @@ pub const POINTER_FILE: &str = "current.json";
 /// How often the pointer is written again when someone else wrote it in between.
 const POINTER_TRIES: usize = 5;
 
+/// What one permit to upload is for.
+const PERMIT_BYTES: u64 = 512 * 1024;
+
 /// What the pointer of an order says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pointer {
@@ -57,7 +60,7 @@ struct Inner {
     root: SitesRoot,
     secrets: Secrets,
     limits: StoreLimits,
-    /// One permit for each file in memory.
+    /// One permit for each begun [`PERMIT_BYTES`] of a file in memory.
     uploads: Semaphore,
 }
 
@@ -206,7 +209,9 @@ impl ObjectSites {
         file: ManifestFile,
         key: Path,
     ) -> Result<(Path, Option<String>), Trouble> {
-        let _permit = self.0.uploads.acquire().await.map_err(|error| {
+        let all = u32::try_from(self.0.limits.uploads.max(1)).unwrap_or(u32::MAX);
+        let wanted = u32::try_from(file.size.div_ceil(PERMIT_BYTES)).unwrap_or(all).clamp(1, all);
+        let _permits = self.0.uploads.acquire_many(wanted).await.map_err(|error| {
             Trouble::new(StoreErrorKind::Folder, format!("the uploads were closed: {error}"))
         })?;
         let ManifestFile { path, size, sha256 } = file;

@@ -165,7 +165,10 @@ fn kind_of(error: &object_store::Error, code: Option<&str>, text: &str) -> Store
         object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. } => {
             StoreErrorKind::Conflict
         }
-        _ if text.contains("incorrectly configured region") => StoreErrorKind::Configuration,
+        // Redirects: the bucket is in another region.
+        _ if ["incorrectly configured region", "status code: 30"].iter().any(|s| text.contains(s)) => {
+            StoreErrorKind::Configuration
+        }
         _ if ["status code: 5", "status code: 429", "status code: 408"].iter().any(|s| text.contains(s)) => {
             StoreErrorKind::Unavailable
         }
