@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use s3_server::S3Server;
 use serde_json::Value;
@@ -308,9 +308,7 @@ async fn a_release_is_put_whole_then_seen_then_replaced_and_pruned_in_every_stor
         every_byte(&case, &bench, &marked("1"), &odd_names()).await;
     }
     for (case, bench) in benches(server.as_ref(), "many").await {
-        let begin = Instant::now();
         every_byte(&case, &bench, &good_site(), &many()).await;
-        println!("{case}: {:?}", begin.elapsed());
     }
     for (case, bench) in benches(server.as_ref(), "between").await {
         killed_between(&case, &bench).await;
@@ -512,7 +510,6 @@ type Refused<'a> = (&'a str, Vec<(String, String)>, StoreErrorKind, &'a [&'a str
 /// Texts of a store's errors tell what, where, why and what to do, and no secret.
 fn told(error: &StoreError, kind: StoreErrorKind, parts: &[&str], secrets: &[&str]) {
     let text = error.to_string();
-    println!("{kind:?}: {text}");
     assert_eq!(error.kind, kind, "{text}");
     for part in parts {
         assert!(text.contains(part), "`{part}` is not in: {text}");

@@ -14,6 +14,8 @@
 //! - `content`: what a web server tells of a file;
 //! - [`trouble`]: what went wrong, told for the one who must act.
 
+#[cfg(test)]
+mod conflicts;
 pub mod connect;
 mod content;
 mod objects;

@@ -99,6 +99,13 @@ impl ObjectSites {
         Ok(sites)
     }
 
+    /// Over any store, without a trial.
+    #[cfg(test)]
+    pub(super) fn over(store: Arc<dyn ObjectStore>, bucket: Bucket, root: SitesRoot) -> Self {
+        let (secrets, limits, uploads) = (Secrets::default(), StoreLimits::default(), Semaphore::new(8));
+        ObjectSites(Arc::new(Inner { store, bucket, root, secrets, limits, uploads }))
+    }
+
     /// Does once all that will be done later: a host that may not should not start.
     async fn probe(&self) -> Result<(), StoreError> {
         let shown = &self.0.bucket.shown;
