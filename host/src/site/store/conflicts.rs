@@ -1,4 +1,5 @@
 //! Two workers write the pointer of one order at the same moment.
+#![allow(clippy::disallowed_methods, reason = "each async test has the one runtime of its process: its own")]
 
 use std::fmt;
 use std::sync::Arc;
