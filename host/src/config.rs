@@ -31,7 +31,9 @@ const NOT_KEYS: [&str; 2] = ["config", "log"];
 #[serde(deny_unknown_fields)]
 struct Keys {
     templates: Option<RelativePathBuf>,
-    sites: Option<RelativePathBuf>,
+    /// A folder, or a table: see [`SitesKeys`].
+    #[serde(default)]
+    sites: Option<figment::value::Value>,
     cache: Option<RelativePathBuf>,
     #[serde(default = "default_locale")]
     default_locale: Locale,
@@ -115,6 +117,14 @@ impl std::fmt::Debug for DatabaseUrl {
     }
 }
 
+/// `sites` as a table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SitesKeys {
+    path: Option<RelativePathBuf>,
+    store: Option<String>,
+}
+
 fn default_locale() -> Locale {
     // The literal is a language tag; should it ever not be, the tests say so.
     "en".parse().unwrap_or_else(|error| unreachable!("{error}"))
@@ -135,6 +145,8 @@ pub struct Config {
     pub templates: PathBuf,
     /// Where sites and failure records go. Default `sites`.
     pub sites: PathBuf,
+    /// Where a worker keeps releases when that is not the folder: `s3://bucket/prefix`, `gs://...` or `az://...`.
+    pub store: Option<String>,
     /// Where compiled templates are kept. Default `sitewright` in the user's cache folder; none without one.
     pub cache: Option<PathBuf>,
     /// The language of orders that name none. Default `en`.
@@ -197,12 +209,18 @@ impl Config {
         }
         let environment = Env::prefixed(PREFIX).ignore(&NOT_KEYS).split("__");
         figment = figment.merge(environment);
-        let keys: Keys = figment.extract().map_err(|error| {
+        let wrong = |error: figment::Error| {
             ConfigError::Wrong(error.into_iter().map(|error| explain(&figment, &error)).collect())
-        })?;
+        };
+        let keys: Keys = figment.extract().map_err(wrong)?;
+        let sites = match &keys.sites {
+            None => SitesKeys::default(),
+            Some(figment::value::Value::Dict(..)) => figment.extract_inner("sites").map_err(wrong)?,
+            Some(_) => SitesKeys { path: Some(figment.extract_inner("sites").map_err(wrong)?), store: None },
+        };
 
         let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-        let version = version(&keys);
+        let version = version(&keys, &sites);
         let database = keys.database.url(&base)?;
         let path = |key: Option<RelativePathBuf>, default: &str| {
             key.map_or_else(|| base.join(default), |key| key.relative())
@@ -210,7 +228,8 @@ impl Config {
         let config = Config {
             version,
             templates: path(keys.templates, "templates"),
-            sites: path(keys.sites, "sites"),
+            sites: path(sites.path, "sites"),
+            store: sites.store,
             cache: keys.cache.map(|key| key.relative()).or_else(default_cache),
             default_locale: keys.default_locale,
             keep_releases: keys.keep_releases,
@@ -353,13 +372,14 @@ fn origin(figment: &Figment, path: &[String]) -> Option<String> {
 
 /// Digest of every key's value, wherever it comes from and whatever its default. Secrets are never among them: keys of
 /// providers are named, not given.
-fn version(keys: &Keys) -> String {
+fn version(keys: &Keys, sites: &SitesKeys) -> String {
     fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
         key.as_ref().map(RelativePathBuf::original)
     }
     let values = serde_json::json!({
         "templates": path(&keys.templates),
-        "sites": path(&keys.sites),
+        "sites": path(&sites.path),
+        "store": sites.store,
         "cache": path(&keys.cache),
         "default_locale": keys.default_locale.as_str(),
         "keep_releases": keys.keep_releases,

@@ -10,7 +10,7 @@ use crate::jobs::Database;
 use crate::message::Message;
 use crate::plugin::{Cache, Catalogue, CatalogueError, Engine, EngineError, Loader};
 use crate::run::Host;
-use crate::site::{RootError, SitesRoot};
+use crate::site::{RootError, SiteStore, SitesRoot, StoreError, StoreLimits};
 
 /// The flags every command has.
 pub(super) struct Setup {
@@ -43,6 +43,9 @@ pub(super) enum SetupError {
     /// Failure records.
     #[error(transparent)]
     Failures(#[from] crate::failure::store::StoreError),
+    /// The store of releases.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The database of orders.
     #[error(transparent)]
     Database(#[from] crate::jobs::Error),
@@ -63,6 +66,7 @@ impl SetupError {
             | SetupError::Ai(_)
             | SetupError::Sites(_)
             | SetupError::Templates(_)
+            | SetupError::Store(_)
             | SetupError::Usage(_) => true,
             SetupError::Failures(error) => {
                 // A file that was named and cannot be shown was named wrongly; the folder of records is ours.
@@ -102,16 +106,39 @@ impl Setup {
         Ok(Database::open(config.database.expose()).await?)
     }
 
+    /// Where a worker keeps releases.
+    pub(super) async fn store(
+        config: &Config,
+        sites: &SitesRoot,
+        client: &reqwest::Client,
+    ) -> Result<SiteStore, SetupError> {
+        let (url, limits) = (config.store.as_deref(), StoreLimits::default());
+        Ok(SiteStore::open(url, sites, std::env::vars_os(), client, limits).await?)
+    }
+
     /// The AI gateway.
     pub(super) fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
-        Ok(Arc::new(Gateway::new(&config.ai, &config.base, http::client()?, &|name| std::env::var_os(name))?))
+        Self::gateway_with(config, http::client()?)
+    }
+
+    fn gateway_with(config: &Config, client: reqwest::Client) -> Result<Arc<Gateway>, SetupError> {
+        Ok(Arc::new(Gateway::new(&config.ai, &config.base, client, &|name| std::env::var_os(name))?))
     }
 
     /// Everything an attempt needs.
     pub(super) fn host(config: &Config, concurrency: u32) -> Result<Host, SetupError> {
+        Self::host_with(config, concurrency, http::client()?)
+    }
+
+    /// As [`host`](Self::host), with the process's one HTTP client.
+    pub(super) fn host_with(
+        config: &Config,
+        concurrency: u32,
+        client: reqwest::Client,
+    ) -> Result<Host, SetupError> {
         Ok(Host {
             catalogue: Self::catalogue(config, concurrency)?,
-            gateway: Self::gateway(config)?,
+            gateway: Self::gateway_with(config, client)?,
             sites: SitesRoot::open(&config.sites)?,
             limits: Arc::new(config.limits.clone()),
             default_locale: config.default_locale.clone(),

@@ -9,7 +9,6 @@ use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use crate::message;
-use crate::site::SiteStore;
 use crate::telemetry::Logging;
 use crate::worker::{Worker, WorkerOptions};
 
@@ -63,8 +62,9 @@ pub(super) async fn run(
 
 async fn start(config: &Config) -> Result<Worker, SetupError> {
     let database = Setup::database(config).await?;
-    let host = Setup::host(config, config.worker.max_orders)?;
-    let store = SiteStore::Folder(host.sites.clone());
+    let client = crate::http::client()?;
+    let host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
+    let store = Setup::store(config, &host.sites, &client).await?;
     let options = WorkerOptions::from(&config.worker);
     Ok(Worker::start(host, database, store, options).await?)
 }

@@ -13,9 +13,9 @@
 //! - [`staging`]: where a run writes, with the account of its files in `ledger`;
 //! - [`verify`]: whether the site can work;
 //! - [`manifest`], [`release`]: what is published, and how it is switched in one step;
-//! - `store`: where the releases of a worker are kept.
+//! - [`store`]: where a worker keeps releases: that folder, or an object store that several share.
 //!
-//! Functions here block on the file system unless their names end in `_async`: call them from `spawn_blocking`.
+//! Functions here block on the file system unless they are `async`: call them from `spawn_blocking`.
 
 mod ledger;
 pub mod limits;
@@ -25,7 +25,7 @@ pub mod release;
 pub mod root;
 pub mod staging;
 mod storage;
-mod store;
+pub mod store;
 pub mod verify;
 
 pub use ledger::Conflict;
@@ -39,5 +39,7 @@ pub use release::{
 pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
 pub use storage::StorageError;
-pub use store::SiteStore;
+pub use store::connect::StoreLimits;
+pub use store::trouble::{StoreError, StoreErrorKind};
+pub use store::{ObjectSites, POINTER_FILE, Pointer, SiteStore};
 pub use verify::{Rule, SiteFiles, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify};

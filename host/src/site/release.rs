@@ -432,7 +432,7 @@ fn release_ids(releases: &Dir) -> io::Result<BTreeSet<ReleaseId>> {
 }
 
 /// The id that `name` spells; only the one spelling that [`ReleaseId`] prints.
-fn release_id(name: &str) -> Option<ReleaseId> {
+pub(super) fn release_id(name: &str) -> Option<ReleaseId> {
     Ulid::from_string(name).ok().map(ReleaseId).filter(|id| id.to_string() == name)
 }
 

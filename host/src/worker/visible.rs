@@ -31,7 +31,7 @@ pub(super) async fn show(
 /// Throws a release away whose attempt did not count.
 pub(super) async fn discard(store: &SiteStore, order: &str, release: &str) -> Result<(), Message> {
     let (folder, id) = named(order, release)?;
-    store.discard(&folder, id).await
+    Ok(store.discard(&folder, id).await?)
 }
 
 /// Makes up for the step that a process which died could not make: every settled release is made visible. Called at start and now
