@@ -355,6 +355,8 @@ on_both!(
     retries_at_once_are_never_done_twice,
     a_cancelled_order_ends_wherever_it_is,
     pause_stops_the_line,
+    a_template_with_many_orders_does_not_keep_anothers_waiting,
+    a_release_that_is_not_visible_is_found,
     draining_gives_orders_back_uncounted,
     a_handler_that_does_not_listen_loses_its_order_to_the_line,
     two_workers_share_a_database,
@@ -1034,6 +1036,43 @@ mod tests {
         assert_eq!(calls.len(), 4, "what was paid for stays in the ledger");
         assert!(calls.iter().all(|call| !call.current));
         assert_eq!(calls.iter().filter(|call| call.asked_again_at.is_some()).count(), 3);
+    }
+
+    pub(super) async fn a_template_with_many_orders_does_not_keep_anothers_waiting(place: Place) {
+        let database = place.open().await;
+        let of = |template: &str, n: usize| NewOrder {
+            template: template.to_owned(),
+            ..new_order(&format!("{template}-{n}"))
+        };
+        database.enqueue_all((0..900).map(|n| of("flood", n)).collect()).await.unwrap();
+        database.enqueue_all((0..10).map(|n| of("small", n)).collect()).await.unwrap();
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        serving.drain(Duration::from_secs(5)).await.unwrap();
+        let ended: Vec<String> =
+            handler.settled.lock().unwrap().iter().map(|(order, _)| order.clone()).collect();
+        let last = ended.iter().rposition(|order| order.starts_with("small")).unwrap();
+        assert_eq!(ended.len(), 910);
+        assert!(last < 700, "the last of ten was number {last} of 910, though they came behind 900");
+    }
+
+    pub(super) async fn a_release_that_is_not_visible_is_found(place: Place) {
+        let database = place.open().await;
+        database.enqueue_all(vec![new_order("24"), new_order("25")]).await.unwrap();
+        let pending = |age| {
+            let database = database.clone();
+            async move { database.pending_visible(age).await.unwrap() }
+        };
+        assert!(pending(0).await.is_empty(), "nothing was released");
+        let taken = taken_by(&database, "24", "w").await;
+        release(&database, &taken, "r1").await;
+        assert_eq!(pending(0).await, [("24".to_owned(), "r1".to_owned())]);
+        assert!(pending(60_000).await.is_empty(), "its worker may be about to show it");
+        database.mark_visible("24", "another").await.unwrap();
+        assert_eq!(pending(0).await.len(), 1, "another release is not this one");
+        database.mark_visible("24", "r1").await.unwrap();
+        assert!(pending(0).await.is_empty());
     }
 
     pub(super) async fn b4_b7_everything_is_listed_and_exported(place: Place) {

@@ -491,7 +491,8 @@ async fn enqueue_in(
         )
         .await?;
     if inserted == 1 {
-        let job = river::insert(river, tx, &order.id, order.priority.into(), None).await?;
+        let place = place_in_line(tx, &order.template, order.priority).await?;
+        let job = river::insert(river, tx, &order.id, place.into(), None).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job]).await?;
         return Ok(Enqueued::New { order: order.id.clone(), job });
     }
@@ -512,6 +513,19 @@ async fn enqueue_in(
             Enqueued::AlreadyDone { order: id, state, release: there.opt_text("current_release")? }
         }
     })
+}
+
+/// Orders of one template that may be in line before further ones of it stand back.
+const FAIR_SHARE: i64 = 500;
+
+/// The priority of an order's job: one lower than the order's own while many orders of its template are in line already, so that a
+/// template with ten thousand orders does not keep another one's ten waiting.
+async fn place_in_line(tx: &mut Tx, template: &str, priority: Priority) -> Result<Priority, sqlx::Error> {
+    let sql = "SELECT count(*) AS waiting FROM
+            (SELECT 1 FROM sitewright_orders WHERE template = $1 AND state = 'queued' LIMIT $2) AS line";
+    let row = tx.optional(sql, args![template, FAIR_SHARE + 1]).await?;
+    let waiting = row.map_or(Ok(0), |row| row.int("waiting"))?;
+    Ok(if waiting > FAIR_SHARE { Priority((priority.0 + 1).min(Priority::LOWEST.0)) } else { priority })
 }
 
 /// What came of it, or the state that stood against it; nothing when there is no such order.

@@ -47,6 +47,7 @@ CREATE TABLE sitewright_orders (
     CHECK ((state IN ('succeeded', 'failed', 'dead', 'cancelled')) = (finished_at IS NOT NULL))
 );
 CREATE INDEX sitewright_orders_state ON sitewright_orders (state, updated_at);
+CREATE INDEX sitewright_orders_line ON sitewright_orders (template) WHERE state = 'queued';
 CREATE INDEX sitewright_orders_pending ON sitewright_orders (updated_at)
     WHERE current_release IS NOT NULL AND (visible_release IS NULL OR visible_release <> current_release);
 CREATE INDEX sitewright_orders_created ON sitewright_orders (created_at);
