@@ -10,9 +10,10 @@ mod trap;
 
 pub use kind::FailureKind;
 pub use record::{
-    AiFailure, Diagnostic, FailureRecord, LogTail, Problem, Progress, RECORD_VERSION, Severity,
+    AiFailure, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress, RECORD_VERSION, Severity,
     SourceLocation, TemplateRef,
 };
+pub(crate) use record::now;
 pub(crate) use trail::millis;
 pub use trail::{TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};
 pub use trap::{Frame, RawFrame, TrapCode, TrapRecord};
