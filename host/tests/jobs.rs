@@ -52,8 +52,7 @@ impl Place {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let cluster = postgres::shared()?;
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        run_sql(&cluster.url("postgres"), &format!("CREATE DATABASE {name}")).await;
-        Some(Place { url: cluster.url(&name), folder: tempfile::tempdir().unwrap() })
+        Some(Place { url: cluster.create(&name), folder: tempfile::tempdir().unwrap() })
     }
 
     fn is_sqlite(&self) -> bool {
@@ -648,14 +647,19 @@ mod tests {
         assert!(last.message.contains("3 crashes are one too many"), "{}", last.message);
         // The store's record is the one that everything else writes, so that one renderer serves all.
         let record: FailureRecord = serde_json::from_value(last.record.clone()).unwrap();
-        assert_eq!((record.kind, &*record.stage, &*record.template.name), (FailureKind::Crashed, "copy-3", "flora"));
+        assert_eq!(
+            (record.kind, &*record.stage, &*record.template.name),
+            (FailureKind::Crashed, "copy-3", "flora")
+        );
         assert_eq!(record.progress.map(|steps| (steps.done, steps.total)), Some((3, 8)));
         let calls: Vec<(&str, &str)> =
             record.trail.iter().map(|entry| (&*entry.call, entry.args.split(':').next().unwrap())).collect();
         assert!(calls.contains(&("diagnostics.progress", "copy-3 3/8")), "{calls:?}");
         assert!(calls.contains(&("ai.complete", "copywriting")), "{calls:?}");
         assert_eq!(record.attributes["worker"], "victim-3");
-        assert!(!record.trace_id.is_empty() && !record.host_build.is_empty() && !record.config_version.is_empty());
+        assert!(
+            !record.trace_id.is_empty() && !record.host_build.is_empty() && !record.config_version.is_empty()
+        );
         assert_eq!(database.attempts("poison").await.unwrap()[2].last_stage.as_deref(), Some("copy-3"));
         rescuer.drain(GRACE).await.unwrap();
     }

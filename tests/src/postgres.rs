@@ -42,7 +42,8 @@ impl Cluster {
     /// A new cluster, or nothing where PostgreSQL is not installed.
     pub fn start() -> Option<Self> {
         let found = std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|versions| {
-            let mut bins: Vec<PathBuf> = versions.flatten().map(|version| version.path().join("bin")).collect();
+            let mut bins: Vec<PathBuf> =
+                versions.flatten().map(|version| version.path().join("bin")).collect();
             bins.retain(|bin| bin.join("postgres").exists());
             bins.sort();
             bins.pop()
@@ -57,7 +58,8 @@ impl Cluster {
         let id = Command::new("id").arg("-u").output().expect("id runs");
         let cluster = Cluster { folder, bin, root: id.stdout.trim_ascii() == b"0" };
         if cluster.root {
-            let owned = Command::new("chown").arg("postgres").arg(&cluster.folder).status().expect("chown runs");
+            let owned =
+                Command::new("chown").arg("postgres").arg(&cluster.folder).status().expect("chown runs");
             assert!(owned.success(), "the folder of the cluster could not be given to postgres");
         }
         // The shell waits for this process to end, then ends PostgreSQL and clears up.

@@ -150,10 +150,19 @@ pub(super) fn state_style(state: OrderState) -> anstyle::Style {
     }
 }
 
+/// `1 attempt`, `2 attempts`.
+pub(super) fn count(number: i64, of: &str) -> String {
+    if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
+}
+
 /// What AI calls came to: `5 AI calls, 1200 tokens in, 800 out, 0.0123 USD`.
 pub(super) fn cost(cost: &Cost) -> String {
-    let mut text =
-        format!("{} AI calls, {} tokens in, {} out", cost.calls, cost.input_tokens, cost.output_tokens);
+    let mut text = format!(
+        "{}, {} tokens in, {} out",
+        count(cost.calls, "AI call"),
+        cost.input_tokens,
+        cost.output_tokens
+    );
     // Nothing may also mean that nobody knows the prices.
     if cost.nano_usd > 0 {
         text.push_str(&format!(", {:.4} USD", cost.nano_usd as f64 / 1e9));

@@ -9,11 +9,11 @@ mod trail;
 mod trap;
 
 pub use kind::FailureKind;
+pub(crate) use record::now;
 pub use record::{
     AiFailure, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress, RECORD_VERSION, Severity,
     SourceLocation, TemplateRef,
 };
-pub(crate) use record::now;
 pub(crate) use trail::millis;
 pub use trail::{TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};
 pub use trap::{Frame, RawFrame, TrapCode, TrapRecord};

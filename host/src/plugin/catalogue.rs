@@ -225,7 +225,6 @@ impl Catalogue {
         }
         Ok(templates)
     }
-
 }
 
 /// The names of the templates in a folder. Nothing of them is read.

@@ -19,7 +19,7 @@ use crate::plugin::{CatalogueError, template_names};
 /// the same order sent again is answered, never made twice.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Order documents (JSON), as the CRM sends them or flat; `-` reads stdin.
     #[arg(required = true, value_name = "FILE|-")]
     files: Vec<PathBuf>,
@@ -165,13 +165,20 @@ fn refuse(invalid: &Invalid, json: bool) {
                 json!({ "file": file, "order": error.id(), "outcome": "invalid", "problems": problems })
             })
             .collect();
-        output::print_json(&json!({ "outcome": "invalid", "orders": orders }));
+        // With the keys of every report, so that a script need not look before it reads.
+        output::print_json(&json!({
+            "outcome": "invalid", "release": null, "files": [], "ai": null, "usage": null, "failure": null, "orders": orders,
+        }));
         return;
     }
     let mut text = String::new();
     for (file, error) in invalid {
-        let order = error.id().map(|id| format!("order {id} ")).unwrap_or_default();
-        text.push_str(&format!("error: {}: {}is not valid\n", file.display(), clean(&order)));
+        let order = error.id().map_or_else(|| "it ".to_owned(), |id| format!("order {id} "));
+        text.push_str(&format!(
+            "error: {}: {}is not valid\n",
+            clean(&file.display().to_string()),
+            clean(&order)
+        ));
         for problem in error.problems() {
             let at = if problem.pointer.is_empty() { "(whole document)" } else { &problem.pointer };
             text.push_str(&paragraph(&format!("{at} {}", problem.message), "  ", output::width()));

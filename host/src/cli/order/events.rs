@@ -18,7 +18,7 @@ const LATE: Duration = Duration::from_millis(600);
 /// Shows what an order went through, stage by stage.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "With --json --follow each event is one object on a line of its own.")]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The order's id.
     #[arg(value_name = "ID")]
     order: String,

@@ -15,7 +15,7 @@ use crate::message;
 #[command(
     after_help = "Examples:\n  sitewright order export 24 | jq '.attempts[].outcome'\n  sitewright order export 24 --out order-24.json"
 )]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// The order's id.
     #[arg(value_name = "ID")]
     order: String,

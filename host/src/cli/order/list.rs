@@ -12,7 +12,7 @@ use crate::jobs::{Database, Filter, Order, OrderState};
 #[command(
     after_help = "Examples:\n  sitewright order list --state failed\n  sitewright --json order list --limit 1000 | jq -r '.orders[].id'"
 )]
-pub(super) struct Args {
+pub(in crate::cli) struct Args {
     /// Only those in this state: queued, running, waiting, succeeded, failed, dead or cancelled.
     #[arg(long)]
     state: Option<OrderState>,

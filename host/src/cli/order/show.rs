@@ -54,7 +54,7 @@ fn text(order: &Order, attempts: &[Attempt], cost: &Cost, failure: Option<&Failu
         row("worker", worker.clone());
     }
     if let Some(asked) = order.cancel_requested_at {
-        row("to be stopped", format!("asked {}", when::time_and_distance(asked)));
+        row("asked to stop", when::time_and_distance(asked));
     }
     row("template", order.template.clone());
     row("priority", i64::from(order.priority).to_string());

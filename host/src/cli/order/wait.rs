@@ -426,8 +426,8 @@ impl End {
                 }
                 let took = render::duration(self.duration_ms.saturating_mul(1_000));
                 text.push_str(&format!(
-                    "{took} · {} attempts · {}\n",
-                    self.order.runs,
+                    "{took} · {} · {}\n",
+                    output::count(self.order.runs, "attempt"),
                     output::cost(&self.cost)
                 ));
                 text
@@ -436,9 +436,9 @@ impl End {
             state => match (&self.record, &self.failure) {
                 (Some(record), _) => {
                     let mut text = render::terminal(record, output::width());
-                    let runs = self.order.runs;
+                    let runs = output::count(self.order.runs, "attempt");
                     text.push_str(&format!(
-                        "  the order is {state} after {runs} attempts: sitewright order show {id}\n"
+                        "  the order is {state} after {runs}: sitewright order show {id}\n"
                     ));
                     if let Some(file) = &self.record_file {
                         text.push_str(&format!("  record {}\n", file.display()));
