@@ -13,6 +13,7 @@
 
 // The same file as in the tests that span crates, which this crate cannot depend on.
 #[path = "../../tests/src/postgres.rs"]
+#[allow(unreachable_pub, reason = "it is public for the tests that span crates")]
 mod postgres;
 
 use std::collections::HashMap;
