@@ -11,17 +11,20 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
+// The same file as in the tests that span crates, which this crate cannot depend on.
+#[path = "../../tests/src/postgres.rs"]
+#[allow(unreachable_pub, reason = "it is public for the tests that span crates")]
+mod postgres;
+
 use std::collections::HashMap;
 use std::future::Future;
-use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::json;
+use sitewright::failure::{FailureKind, FailureRecord};
 use sitewright::jobs::{
     Allowed, AttemptEnd, Backoff, CancelAnswer, Database, Enqueued, Error, Filter, Handler, NewAiCall,
     NewEvent, NewFailure, NewOrder, OrderState, RetryClass, SCHEMA_VERSION, Serving, Settled, Settlement,
@@ -48,10 +51,9 @@ impl Place {
 
     async fn postgres() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let cluster = CLUSTER.as_ref()?;
+        let cluster = postgres::shared()?;
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        run_sql(&cluster.url("postgres"), &format!("CREATE DATABASE {name}")).await;
-        Some(Place { url: cluster.url(&name), folder: tempfile::tempdir().unwrap() })
+        Some(Place { url: cluster.create(&name), folder: tempfile::tempdir().unwrap() })
     }
 
     fn is_sqlite(&self) -> bool {
@@ -88,65 +90,6 @@ async fn run_sql(url: &str, sql: &str) -> u64 {
     } else {
         let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
         sqlx::raw_sql(sql).execute(&mut connection).await.unwrap().rows_affected()
-    }
-}
-
-/// A PostgreSQL that ends with this process.
-struct Cluster {
-    folder: PathBuf,
-    bin: PathBuf,
-}
-
-static CLUSTER: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::start);
-
-impl Cluster {
-    fn url(&self, name: &str) -> String {
-        format!("postgres://sitewright@localhost/{name}?host={}", self.folder.display())
-    }
-
-    fn start() -> Option<Self> {
-        let found = std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|versions| {
-            let mut bins: Vec<PathBuf> =
-                versions.flatten().map(|version| version.path().join("bin")).collect();
-            bins.retain(|bin| bin.join("postgres").exists());
-            bins.sort();
-            bins.pop()
-        });
-        let Some(bin) = found else {
-            eprintln!(
-                "SKIPPED: no PostgreSQL in /usr/lib/postgresql; `apt-get install postgresql` runs this half of the tests too"
-            );
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap().keep();
-        // The shell waits for this process to end, then ends PostgreSQL and clears up. PostgreSQL refuses to run as root.
-        let script = format!(
-            "set -e; cd {folder}; \
-             {bin}/initdb -D data -U sitewright -A trust --no-sync >initdb.log 2>&1; \
-             {bin}/pg_ctl -D data -w -l log -o \"-k {folder} -c listen_addresses='' -c max_connections=400 -c fsync=off\" start >/dev/null; \
-             echo ready; read _ || true; {bin}/pg_ctl -D data -m immediate stop >/dev/null; rm -rf {folder}/*",
-            folder = folder.display(),
-            bin = bin.display(),
-        );
-        let root =
-            String::from_utf8(Command::new("id").arg("-u").output().unwrap().stdout).unwrap().trim() == "0";
-        let mut command = if root {
-            let owned = Command::new("chown").arg("postgres").arg(&folder).status().unwrap();
-            assert!(owned.success(), "the folder of the cluster could not be given to postgres");
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--", "sh", "-c"]);
-            command
-        } else {
-            let mut command = Command::new("sh");
-            command.arg("-c");
-            command
-        };
-        let mut shell = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "PostgreSQL did not start: see {}", folder.display());
-        std::mem::forget(shell);
-        Some(Cluster { folder, bin })
     }
 }
 
@@ -705,9 +648,21 @@ mod tests {
         assert_eq!(last.kind, "crashed");
         assert!(last.message.contains("victim-3") && last.message.contains("copy-3"), "{}", last.message);
         assert!(last.message.contains("3 crashes are one too many"), "{}", last.message);
-        assert_eq!(last.record["stage"], "copy-3");
-        assert_eq!(last.record["events"][0]["done"], 3);
-        assert_eq!(last.record["ai_calls"][0]["purpose"], "copywriting");
+        // The store's record is the one that everything else writes, so that one renderer serves all.
+        let record: FailureRecord = serde_json::from_value(last.record.clone()).unwrap();
+        assert_eq!(
+            (record.kind, &*record.stage, &*record.template.name),
+            (FailureKind::Crashed, "copy-3", "flora")
+        );
+        assert_eq!(record.progress.map(|steps| (steps.done, steps.total)), Some((3, 8)));
+        let calls: Vec<(&str, &str)> =
+            record.trail.iter().map(|entry| (&*entry.call, entry.args.split(':').next().unwrap())).collect();
+        assert!(calls.contains(&("diagnostics.progress", "copy-3 3/8")), "{calls:?}");
+        assert!(calls.contains(&("ai.complete", "copywriting")), "{calls:?}");
+        assert_eq!(record.attributes["worker"], "victim-3");
+        assert!(
+            !record.trace_id.is_empty() && !record.host_build.is_empty() && !record.config_version.is_empty()
+        );
         assert_eq!(database.attempts("poison").await.unwrap()[2].last_stage.as_deref(), Some("copy-3"));
         rescuer.drain(GRACE).await.unwrap();
     }
@@ -1242,11 +1197,8 @@ async fn a_file_locked_by_another_process_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_may_be_away_while_orders_run() {
     logged();
-    if CLUSTER.is_none() {
-        return;
-    }
     // A cluster of its own: the other tests use theirs meanwhile.
-    let cluster = Cluster::start().unwrap();
+    let Some(cluster) = postgres::Cluster::start() else { return };
     let place = Place { url: cluster.url("postgres"), folder: tempfile::tempdir().unwrap() };
     let database = place.open().await;
     let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(1_500)));
@@ -1254,28 +1206,10 @@ async fn postgres_may_be_away_while_orders_run() {
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
     database.enqueue_all((0..40).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
     until("all run", || async { handler.busy.load(Ordering::SeqCst) == 40 }).await;
-    let control = |what: &str| {
-        let script = format!(
-            "cd {0} && {1}/pg_ctl -D data -w -m immediate {what} -l log >/dev/null 2>&1",
-            cluster.folder.display(),
-            cluster.bin.display()
-        );
-        let options = format!(
-            "-k {} -c listen_addresses='' -c max_connections=400 -c fsync=off",
-            cluster.folder.display()
-        );
-        let script = if what == "start" {
-            script.replace("-m immediate", &format!("-o \"{options}\""))
-        } else {
-            script
-        };
-        let mut command = Command::new("runuser");
-        command.args(["-u", "postgres", "--", "sh", "-c", &script]).status().unwrap()
-    };
-    assert!(control("stop").success());
+    cluster.stop();
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert!(database.ping().await.is_err());
-    assert!(control("start").success());
+    cluster.start_again();
     in_time(async { serving.until_empty().await.unwrap() }).await;
     assert!(handler.runs().len() == 40 && handler.total() == 40, "{:?}", handler.runs());
     let stats = database.stats().await.unwrap();

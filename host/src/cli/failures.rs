@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
+use crate::config::Config;
 use crate::failure::{FailureRecord, render, store};
 
 /// What can be asked of failures.
@@ -22,14 +23,15 @@ pub(super) enum Command {
     },
     /// Shows one failure as a report.
     Show {
-        /// Its id, the beginning of its id, or a path to its file.
+        /// Its id, the beginning of its id, or a path to its file. What is not among the sites is looked for in the database of orders.
         #[arg(value_name = "ID|FILE.json")]
         failure: String,
     },
 }
 
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
-    let sites = setup.config()?.sites;
+    let config = setup.config()?;
+    let sites = config.sites.clone();
     match command {
         Command::List { order, limit } => {
             let read = blocking(move || Ok(read_all(&sites, order.as_deref(), limit)?)).await?;
@@ -41,7 +43,16 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
             }
         }
         Command::Show { failure } => {
-            let record = blocking(move || Ok(store::read(&store::find(&sites, &failure)?)?)).await?;
+            let id = failure.clone();
+            let found = blocking(move || Ok(store::find(&sites, &id).map(|file| store::read(&file)))).await?;
+            let record = match found {
+                Ok(read) => read?,
+                // What no attempt could write down lies in the database alone: a worker that was killed, a release that was not stored.
+                Err(unknown @ store::StoreError::Unknown { .. }) => {
+                    kept(&config, &failure).await?.ok_or(unknown)?
+                }
+                Err(error) => return Err(error.into()),
+            };
             if json {
                 output::print_json(&record);
             } else {
@@ -50,6 +61,30 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         }
     }
     Ok(Exit::Done)
+}
+
+/// The record in the database of orders; nothing when there is none, or no such database.
+async fn kept(config: &Config, id: &str) -> Result<Option<FailureRecord>, SetupError> {
+    let database = match Setup::orders(config).await {
+        Ok(database) => database,
+        Err(SetupError::Database(error)) if error.is_without_tables() => return Ok(None),
+        // Not the same as "there is none" (catalogue B4).
+        Err(error) => return Err(error),
+    };
+    let found = if id.is_empty() { Ok(Vec::new()) } else { database.failures_like(id).await };
+    database.close().await;
+    let found = found?;
+    match found.as_slice() {
+        [] => Ok(None),
+        [failure] => {
+            let from = PathBuf::from(format!("the record {} in the database", failure.id));
+            Ok(Some(store::parse(failure.record.clone(), &from)?))
+        }
+        several => {
+            let found = several.iter().map(|failure| failure.id.clone()).collect();
+            Err(store::StoreError::Ambiguous { id: id.to_owned(), found }.into())
+        }
+    }
 }
 
 async fn blocking<T: Send + 'static>(
@@ -113,21 +148,16 @@ fn table(entries: &[Entry]) -> String {
                     "{}  {day} {minute}  {bad}{:<15}{bad:#}  order {}  {}\n",
                     record.id,
                     record.kind.as_str(),
-                    one_line(&record.order, 40),
-                    one_line(&record.template.name, 40),
+                    output::one_line(&record.order, 40),
+                    output::one_line(&record.template.name, 40),
                 ));
-                text.push_str(&format!("  {}\n", one_line(record.message.as_str(), width.saturating_sub(2))));
+                text.push_str(&format!(
+                    "  {}\n",
+                    output::one_line(record.message.as_str(), width.saturating_sub(2))
+                ));
             }
             Err(error) => text.push_str(&format!("{}\n  {error}\n", path.display())),
         }
     }
     text
-}
-
-fn one_line(text: &str, room: usize) -> String {
-    let text = text.replace(|c: char| c.is_control(), " ");
-    match text.char_indices().nth(room.saturating_sub(1)) {
-        Some((end, c)) if end + c.len_utf8() < text.len() => format!("{}…", &text[..end]),
-        _ => text,
-    }
 }

@@ -1,9 +1,8 @@
 //! `sitewright generate`: one order, now and here.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
@@ -38,30 +37,32 @@ pub(super) struct Args {
     resume: Option<AttemptId>,
 }
 
-/// What `--json` prints.
+/// What `--json` prints; also of an order that came from the queue.
 #[derive(Serialize)]
-struct Report<'a> {
+pub(super) struct Report<'a> {
     /// `released` or `failed`.
-    outcome: &'static str,
+    pub(super) outcome: &'static str,
     /// The order's id.
-    order: &'a str,
+    pub(super) order: &'a str,
     /// The release, when there is one.
-    release: Option<Value>,
+    pub(super) release: Option<Value>,
     /// The release's files.
-    files: Vec<Value>,
+    pub(super) files: Vec<Value>,
     /// What the AI calls used.
-    ai: Value,
+    pub(super) ai: Value,
     /// Time, and each limit beside what was used.
-    usage: Value,
+    pub(super) usage: Value,
     /// The failure record, when there is one.
-    failure: Option<&'a FailureRecord>,
+    pub(super) failure: Option<&'a FailureRecord>,
     /// Where the record is stored.
-    failure_file: Option<PathBuf>,
+    pub(super) failure_file: Option<PathBuf>,
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
-    let document = read_order(&args.order, config.limits.order_bytes).await?;
+    let document = read_document(&args.order, config.limits.order_bytes).await.map_err(|error| {
+        SetupError::Usage(message!("the order {} cannot be read (--order): {error}", args.order.display()))
+    })?;
     let journal = match args.resume {
         None => JournalUse::Keep,
         Some(attempt) => resume(&config, &document, attempt)?,
@@ -116,7 +117,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                 match stored {
                     Ok(path) => output::print(&format!("  record {}\n", path.display())),
                     Err(message) => output::print(&format!("  {message}\n")),
-                }
+                };
                 let answered = totals.ai_calls.len();
                 if answered > 0 {
                     output::print(&format!(
@@ -162,23 +163,16 @@ fn leave(exit: Exit) -> ! {
     std::process::exit(exit as i32)
 }
 
-/// The order document: at most one byte over the limit is read, so that the order's own check can name the limit.
-async fn read_order(path: &Path, max: u64) -> Result<Vec<u8>, SetupError> {
+/// An order document: at most one byte over the limit is read, so that the order's own check can name the limit. `-` is stdin.
+pub(super) async fn read_document(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
     let mut document = Vec::new();
-    let read = if path == Path::new("-") {
-        tokio::io::stdin().take(max.saturating_add(1)).read_to_end(&mut document).await
+    let most = max.saturating_add(1);
+    if path == Path::new("-") {
+        tokio::io::stdin().take(most).read_to_end(&mut document).await?;
     } else {
-        match tokio::fs::File::open(path).await {
-            Ok(file) => file.take(max.saturating_add(1)).read_to_end(&mut document).await,
-            Err(error) => Err(error),
-        }
-    };
-    match read {
-        Ok(_) => Ok(document),
-        Err(error) => {
-            Err(SetupError::Usage(message!("the order {} cannot be read (--order): {error}", path.display())))
-        }
+        tokio::fs::File::open(path).await?.take(most).read_to_end(&mut document).await?;
     }
+    Ok(document)
 }
 
 /// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the process at once. Nothing when
@@ -213,11 +207,7 @@ struct Display {
 }
 
 fn show(mut watcher: watch::Receiver<RunProgress>) -> Display {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
+    let bar = output::spinner();
     let follower = bar.clone();
     let follow = tokio::spawn(async move {
         while watcher.changed().await.is_ok() {
@@ -280,7 +270,7 @@ fn released_json(released: &Released) -> impl Serialize + '_ {
 }
 
 /// The link that leads to the order's newest release.
-fn current(release: &Path) -> PathBuf {
+pub(super) fn current(release: &Path) -> PathBuf {
     release.parent().and_then(Path::parent).unwrap_or(release).join(crate::site::CURRENT)
 }
 

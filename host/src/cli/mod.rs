@@ -4,9 +4,13 @@ mod ai;
 mod doctor;
 mod failures;
 mod generate;
+mod migrate;
+mod order;
 mod output;
+mod queue;
 mod setup;
 mod template;
+mod when;
 mod worker;
 
 use std::path::PathBuf;
@@ -61,6 +65,14 @@ Exit codes:
 enum Command {
     /// Makes the site of one order, now and here.
     Generate(generate::Args),
+    /// Orders of the queue: put in line, look at, stop, begin again.
+    #[command(subcommand)]
+    Order(order::Command),
+    /// The queue: how much is in line, who works at it; stop it and let it go on.
+    #[command(subcommand)]
+    Queue(queue::Command),
+    /// Makes or renews the tables of the database.
+    Migrate(migrate::Args),
     /// Templates: what there is and what it needs.
     #[command(subcommand)]
     Template(template::Command),
@@ -109,6 +121,9 @@ impl Cli {
         let setup = setup::Setup { config, templates, out };
         let exit = match command {
             Command::Generate(args) => generate::run(&setup, args, json).await,
+            Command::Order(command) => order::run(&setup, command, json).await,
+            Command::Queue(command) => queue::run(&setup, command, json).await,
+            Command::Migrate(args) => migrate::run(&setup, args, json).await,
             Command::Template(command) => template::run(&setup, command, json).await,
             Command::Failures(command) => failures::run(&setup, command, json).await,
             Command::Ai(command) => ai::run(&setup, command, json).await,

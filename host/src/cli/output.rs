@@ -2,11 +2,14 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::setup::SetupError;
 use crate::failure::FailureKind;
+use crate::jobs::{Cost, OrderState};
 use crate::message::Message;
 
 /// Exit codes scripts may rely on.
@@ -78,19 +81,93 @@ pub(super) fn watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Prints text with colours where stdout shows them. A reader that has gone away is no failure.
-pub(super) fn print(text: &str) {
-    if let Err(error) = anstream::stdout().write_all(text.as_bytes()) {
+/// Prints text with colours where stdout shows them. A reader that has gone away is no failure; whether there is one still.
+pub(super) fn print(text: &str) -> bool {
+    let mut stdout = anstream::stdout();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    if let Err(error) = &written {
         tracing::debug!(%error, "stdout is closed");
     }
+    written.is_ok()
 }
 
 /// Prints one JSON value.
-pub(super) fn print_json(value: &impl Serialize) {
-    match serde_json::to_string_pretty(value) {
+pub(super) fn print_json(value: &impl Serialize) -> bool {
+    print_written(serde_json::to_string_pretty(value))
+}
+
+/// Prints one JSON value on a line of its own.
+pub(super) fn print_json_line(value: &impl Serialize) -> bool {
+    print_written(serde_json::to_string(value))
+}
+
+fn print_written(json: serde_json::Result<String>) -> bool {
+    match json {
         Ok(text) => print(&format!("{text}\n")),
-        Err(error) => tracing::error!(%error, "the result cannot be written as JSON"),
+        Err(error) => {
+            tracing::error!(%error, "the result cannot be written as JSON");
+            true
+        }
     }
+}
+
+/// Prints text on stderr, with colours where it shows them.
+pub(super) fn complain(text: &str) {
+    if let Err(error) = anstream::stderr().write_all(text.as_bytes()) {
+        tracing::debug!(%error, "stderr is closed");
+    }
+}
+
+/// A line on stderr that follows what happens.
+pub(super) fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// The text on one line of at most `room` characters, without what a terminal would obey.
+pub(super) fn one_line(text: &str, room: usize) -> String {
+    let text = text.replace(|c: char| c.is_control(), " ");
+    match text.char_indices().nth(room.saturating_sub(1)) {
+        Some((end, c)) if end + c.len_utf8() < text.len() => format!("{}…", &text[..end]),
+        _ => text,
+    }
+}
+
+/// The colour of a state.
+pub(super) fn state_style(state: OrderState) -> anstyle::Style {
+    use anstyle::AnsiColor::{Cyan, Green, Red, Yellow};
+    match state {
+        OrderState::Queued => anstyle::Style::new(),
+        OrderState::Running => Cyan.on_default(),
+        OrderState::Waiting => Yellow.on_default(),
+        OrderState::Succeeded => Green.on_default(),
+        OrderState::Failed | OrderState::Dead => Red.on_default().bold(),
+        OrderState::Cancelled => anstyle::Style::new().dimmed(),
+    }
+}
+
+/// `1 attempt`, `2 attempts`.
+pub(super) fn count(number: i64, of: &str) -> String {
+    if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
+}
+
+/// What AI calls came to: `5 AI calls, 1200 tokens in, 800 out, 0.0123 USD`.
+pub(super) fn cost(cost: &Cost) -> String {
+    let mut text = format!(
+        "{}, {} tokens in, {} out",
+        count(cost.calls, "AI call"),
+        cost.input_tokens,
+        cost.output_tokens
+    );
+    // Nothing may also mean that nobody knows the prices.
+    if cost.nano_usd > 0 {
+        text.push_str(&format!(", {:.4} USD", cost.nano_usd as f64 / 1e9));
+    }
+    text
 }
 
 /// Tells why a command could not begin.
@@ -103,9 +180,7 @@ pub(super) fn refuse(error: &SetupError, json: bool) {
     for cause in causes {
         text.push_str(&format!("  because {cause}\n"));
     }
-    if let Err(error) = anstream::stderr().write_all(text.as_bytes()) {
-        tracing::debug!(%error, "stderr is closed");
-    }
+    complain(&text);
 }
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();

@@ -116,6 +116,26 @@ impl Setup {
         Ok(SiteStore::open(url, sites, std::env::vars_os(), client, limits).await?)
     }
 
+    /// The orders there are, for those who look at them or change them. Makes nothing: a database that was never migrated is refused.
+    pub(super) async fn orders(config: &Config) -> Result<Database, SetupError> {
+        let database = Database::open_existing(config.database.expose()).await?;
+        database.check_schema().await?;
+        Ok(database)
+    }
+
+    /// The same for those who put an order in line: the first one makes the tables of the database inside, so that the first use needs
+    /// no ceremony. A server's tables, and older ones, are for `sitewright migrate` or a worker.
+    pub(super) async fn orders_or_new(config: &Config) -> Result<Database, SetupError> {
+        let database = Self::database(config).await?;
+        match database.check_schema().await {
+            Err(error) if database.is_embedded() && error.is_without_tables() => {
+                database.migrate().await?;
+            }
+            checked => checked?,
+        }
+        Ok(database)
+    }
+
     /// The AI gateway.
     pub(super) fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
         Self::gateway_with(config, http::client()?)

@@ -9,8 +9,9 @@ mod trail;
 mod trap;
 
 pub use kind::FailureKind;
+pub(crate) use record::now;
 pub use record::{
-    AiFailure, Diagnostic, FailureRecord, LogTail, Problem, Progress, RECORD_VERSION, Severity,
+    AiFailure, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress, RECORD_VERSION, Severity,
     SourceLocation, TemplateRef,
 };
 pub(crate) use trail::millis;

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use ulid::Ulid;
 
 use super::kind::FailureKind;
 use super::trail::TrailEntry;
 use super::trap::TrapRecord;
 use crate::ai::{AiErrorKind, Attempt};
+use crate::build::BUILD;
+use crate::message;
 use crate::message::Message;
 use crate::plugin::Measure;
 
@@ -91,6 +96,68 @@ pub struct FailureRecord {
     pub stdout: String,
     /// Each limit beside what was used of it.
     pub limits: BTreeMap<String, Measure>,
+}
+
+/// Whose failure it is, where no run is there to ask.
+#[derive(Debug, Clone)]
+pub struct OfAttempt {
+    /// The order's id.
+    pub order: String,
+    /// The job in the queue.
+    pub job: Option<String>,
+    /// The attempt's id.
+    pub attempt: String,
+    /// Its trace id.
+    pub trace_id: String,
+    /// The template's name.
+    pub template: String,
+    /// The configuration it was made with.
+    pub config_version: String,
+}
+
+impl FailureRecord {
+    /// The record of what no run could write down: its process ended, or it was over already. Time and build are those of whoever
+    /// writes it.
+    pub fn without_run(kind: FailureKind, message: Message, of: OfAttempt) -> Self {
+        FailureRecord {
+            version: RECORD_VERSION,
+            id: Ulid::generate().to_string(),
+            time: now(),
+            order: of.order,
+            job: of.job,
+            attempt: of.attempt,
+            trace_id: of.trace_id,
+            template: TemplateRef { name: of.template, version: String::new(), digest: String::new() },
+            host_build: BUILD.to_owned(),
+            config_version: of.config_version,
+            kind,
+            message,
+            causes: Vec::new(),
+            advice: Message::or(kind.advice(), message!("see `sitewright doctor`")),
+            code: None,
+            location: None,
+            attributes: BTreeMap::new(),
+            stage: "unknown".to_owned(),
+            progress: None,
+            trap: None,
+            panic: None,
+            ai: None,
+            blamed_calls: Vec::new(),
+            problems: Vec::new(),
+            trail: Vec::new(),
+            diagnostics: Vec::new(),
+            log: LogTail::default(),
+            stderr: String::new(),
+            stdout: String::new(),
+            limits: BTreeMap::new(),
+        }
+    }
+}
+
+/// The time as it stands in records.
+pub(crate) fn now() -> String {
+    let now = OffsetDateTime::now_utc().format(&Rfc3339);
+    now.unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned())
 }
 
 /// Which template, exactly.

@@ -199,7 +199,12 @@ fn trail(out: &mut String, trail: &[TrailEntry], width: usize) -> std::fmt::Resu
     };
     section(out, &title)?;
     for entry in shown {
-        let took = entry.duration_us.map_or_else(|| "in flight".to_owned(), duration);
+        let took = match (entry.duration_us, &entry.outcome) {
+            (Some(took), _) => duration(took),
+            (None, TrailOutcome::InFlight) => "in flight".to_owned(),
+            // Put together by somebody else after the process had ended.
+            (None, _) => String::new(),
+        };
         let begin =
             format!("{:>8} {:<20} {:>9}  ", duration(entry.at_ms.saturating_mul(1_000)), entry.call, took);
         let rest = width.saturating_sub(begin.chars().count() + 6);
@@ -256,6 +261,9 @@ fn tail(out: &mut String, title: &str, text: &str) -> std::fmt::Result {
 }
 
 fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
+    if record.limits.is_empty() {
+        return Ok(());
+    }
     section(out, "Limits")?;
     let (used, unused): (Vec<_>, Vec<_>) = record.limits.iter().partition(|(_, measure)| measure.used > 0);
     for (name, measure) in used {

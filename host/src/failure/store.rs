@@ -93,7 +93,15 @@ pub fn write(order_folder: &Path, record: &FailureRecord) -> Result<PathBuf, Sto
 pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
     let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
     let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(wrong)?;
+    parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)
+}
+
+/// The record that this JSON is; `path` says where it came from.
+///
+/// # Errors
+/// When it is no record, or is newer than this host.
+pub fn parse(value: serde_json::Value, path: &Path) -> Result<FailureRecord, StoreError> {
+    let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
     let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
     if version > u64::from(RECORD_VERSION) {
         return Err(StoreError::Newer {

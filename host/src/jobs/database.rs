@@ -86,6 +86,26 @@ impl Database {
         Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file }) })
     }
 
+    /// As [`Database::open`], for those who only look: a file that is not there is not made, and is told as a database without tables.
+    ///
+    /// # Errors
+    /// As [`Database::open`], and [`Error::OlderSchema`] when there is no file.
+    pub async fn open_existing(url: &str) -> Result<Self, Error> {
+        let file = if url.starts_with("sqlite:") { SqliteConnectOptions::from_str(url).ok() } else { None };
+        if let Some(options) = file {
+            let there = tokio::fs::try_exists(options.get_filename()).await;
+            let shown = redacted(url);
+            match there {
+                Ok(true) => {}
+                Ok(false) => return Err(Error::no_tables(shown)),
+                Err(error) => {
+                    return Err(Error::Open { shown, source: Arc::new(sqlx::Error::Io(error)) });
+                }
+            }
+        }
+        Self::open(url).await
+    }
+
     /// The URL without its password.
     pub fn shown(&self) -> &str {
         &self.inner.shown

@@ -127,6 +127,16 @@ impl Error {
         Error::River { doing: doing.into(), source: Arc::new(source) }
     }
 
+    /// What is said of a database that was never migrated.
+    pub(super) fn no_tables(shown: String) -> Self {
+        Error::OlderSchema { shown, of: "sitewright's", found: 0, known: super::schema::SCHEMA_VERSION }
+    }
+
+    /// Whether the database was never migrated: nothing is in it.
+    pub fn is_without_tables(&self) -> bool {
+        matches!(self, Error::OlderSchema { of: "sitewright's", found: 0, .. })
+    }
+
     /// Whether the one who called can mend it, by asking for something else or by setting something up.
     pub fn is_usage(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! What an order went through: its progress, and its failure records.
 
 use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use std::sync::Arc;
 
 use super::attempt::Attempt;
@@ -9,6 +9,7 @@ use super::database::{Database, now_ms};
 use super::error::Error;
 use super::order::Order;
 use super::sql::{Row, args};
+use crate::failure::{Progress, TrailEntry, TrailOutcome};
 
 /// A stage that an attempt reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +183,19 @@ impl Database {
         rows.first().map(Failure::read).transpose()
     }
 
+    /// The failure records whose id begins so, the newest first; at most a few.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn failures_like(&self, beginning: &str) -> Result<Vec<Failure>, Error> {
+        let wanted = beginning.to_ascii_uppercase();
+        let length = i64::try_from(wanted.chars().count()).unwrap_or(i64::MAX);
+        // Not `LIKE`: what a person types has no wildcards.
+        let sql = "SELECT * FROM sitewright_failures WHERE substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id DESC LIMIT 10";
+        let rows = self.read("reading a failure record", sql, args![&wanted, length]).await?;
+        rows.iter().map(Failure::read).collect()
+    }
+
     /// Everything about an order.
     ///
     /// # Errors
@@ -199,27 +213,73 @@ impl Database {
 }
 
 /// What the store knows of an attempt that ended with its process, for its failure record.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The last stage it reported, with how far it was.
+    pub(super) stage: Option<(String, Option<Progress>)>,
+    /// Its stages and its AI replies, oldest first.
+    pub(super) trail: Vec<TrailEntry>,
+}
+
+/// Reads it; `began` is when the attempt did, in milliseconds since the Unix epoch.
 pub(super) async fn known_of(
     tx: &mut super::sql::Tx,
     order: &str,
     attempt: &str,
-) -> Result<(Option<String>, Json), sqlx::Error> {
+    began: i64,
+) -> Result<Known, sqlx::Error> {
     let events = tx
         .all(
-            "SELECT at, stage, done, total, message FROM sitewright_events WHERE order_id = $1 AND attempt_id = $2
+            "SELECT at, stage, done, total FROM sitewright_events WHERE order_id = $1 AND attempt_id = $2
              ORDER BY id DESC LIMIT 50",
             args![order, attempt],
         )
         .await?;
     let calls = tx
         .all(
-            "SELECT created_at AS at, purpose, provider, model, request, occurrence, input_tokens, output_tokens, cost_nano_usd
+            "SELECT created_at AS at, purpose, provider, model, input_tokens, output_tokens
              FROM sitewright_ai_calls WHERE order_id = $1 AND attempt_id = $2 ORDER BY id DESC LIMIT 200",
             args![order, attempt],
         )
         .await?;
-    let stage = events.first().map(|row| row.text("stage")).transpose()?;
-    let told =
-        |rows: &[Row]| -> Vec<Json> { rows.iter().rev().map(|row| Json::Object(row.json())).collect() };
-    Ok((stage.clone(), json!({ "stage": stage, "events": told(&events), "ai_calls": told(&calls) })))
+    let mut known = Known::default();
+    let mut trail: Vec<(i64, &'static str, String)> = Vec::with_capacity(events.len() + calls.len());
+    for row in events.iter().rev() {
+        let (stage, progress) = (row.text("stage")?, progress(row)?);
+        let steps = progress.map(|steps| format!(" {}/{}", steps.done, steps.total)).unwrap_or_default();
+        trail.push((row.int("at")?, "diagnostics.progress", format!("{stage}{steps}")));
+        known.stage = Some((stage, progress));
+    }
+    for row in calls.iter().rev() {
+        let tokens = |column| row.opt_int(column).map(|count| count.unwrap_or_default());
+        let args = format!(
+            "{}: {} of {} answered, {} tokens in, {} out",
+            row.text("purpose")?,
+            row.text("model")?,
+            row.text("provider")?,
+            tokens("input_tokens")?,
+            tokens("output_tokens")?,
+        );
+        trail.push((row.int("at")?, "ai.complete", args));
+    }
+    trail.sort_by_key(|(at, ..)| *at);
+    known.trail = (1..)
+        .zip(trail)
+        .map(|(seq, (at, call, args))| TrailEntry {
+            seq,
+            at_ms: u64::try_from(at.saturating_sub(began)).unwrap_or_default(),
+            call: call.to_owned(),
+            args,
+            duration_us: None,
+            outcome: TrailOutcome::Ok,
+            call_id: None,
+        })
+        .collect();
+    Ok(known)
+}
+
+fn progress(row: &Row) -> Result<Option<Progress>, sqlx::Error> {
+    let steps =
+        |column| row.opt_int(column).map(|number| number.and_then(|number| u32::try_from(number).ok()));
+    Ok(steps("done")?.zip(steps("total")?).map(|(done, total)| Progress { done, total }))
 }

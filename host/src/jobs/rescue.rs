@@ -3,18 +3,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
-use ulid::Ulid;
-
 use super::attempt::AttemptEnd;
 use super::database::{Database, now_ms};
 use super::error::Error;
-use super::events::known_of;
+use super::events::{Known, known_of};
 use super::heartbeat::Observer;
 use super::order::OrderState;
 use super::river::{self, JobEnd};
 use super::settle::{Allowed, NewFailure, end_attempt, insert_failure};
 use super::sql::{Row, Tx, args};
+use crate::failure::{FailureKind, FailureRecord, OfAttempt};
 use crate::message;
 
 /// The lock under which one of several workers on PostgreSQL rescues: `siteresc` as a number.
@@ -269,7 +267,7 @@ async fn rescue_in(
     let owned = tx
         .optional(
             "UPDATE sitewright_orders SET updated_at = $3 WHERE id = $1 AND owner_attempt = $2 AND state = 'running'
-             RETURNING crashes, priority, job_id, cancel_requested_at, current_release",
+             RETURNING crashes, priority, job_id, cancel_requested_at, template, config_version",
             args![order, attempt, now],
         )
         .await?;
@@ -286,8 +284,23 @@ async fn rescue_in(
         OrderState::Queued
     };
     let failure = if crashed {
-        let (stage, known) = known_of(tx, order, attempt).await?;
-        Some(crash(order, attempt, worker, job, why, crashes, allowed, stage.as_deref(), known, now))
+        let row = tx
+            .optional("SELECT trace_id, started_at FROM sitewright_attempts WHERE id = $1", args![attempt])
+            .await?;
+        let (trace_id, began) = match row {
+            Some(row) => (row.text("trace_id")?, row.int("started_at")?),
+            None => (String::new(), now),
+        };
+        let of = OfAttempt {
+            order: order.to_owned(),
+            job: job.map(|job| job.to_string()),
+            attempt: attempt.to_owned(),
+            trace_id,
+            template: owned.text("template")?,
+            config_version: owned.opt_text("config_version")?.unwrap_or_default(),
+        };
+        let known = known_of(tx, order, attempt, began).await?;
+        Some(crash(of, worker, why, crashes, allowed, known))
     } else {
         None
     };
@@ -324,21 +337,12 @@ async fn rescue_in(
     Ok(Some(state))
 }
 
-#[allow(clippy::too_many_arguments, reason = "everything that is known, once")]
-fn crash(
-    order: &str,
-    attempt: &str,
-    worker: &str,
-    job: Option<i64>,
-    why: Why,
-    crashes: i64,
-    allowed: Allowed,
-    stage: Option<&str>,
-    known: Json,
-    now: i64,
-) -> NewFailure {
-    let at =
-        stage.map_or_else(|| "before it reported a stage".to_owned(), |stage| format!("in stage `{stage}`"));
+/// The record of an attempt whose process cannot write one: what the store knows of it.
+fn crash(of: OfAttempt, worker: &str, why: Why, crashes: i64, allowed: Allowed, known: Known) -> NewFailure {
+    let at = match &known.stage {
+        None => "before it reported a stage".to_owned(),
+        Some((stage, _)) => format!("in stage `{stage}`"),
+    };
     let given_up = if crashes > i64::from(allowed.crashes) {
         format!("; {crashes} crashes are one too many and the order is given up")
     } else {
@@ -354,15 +358,16 @@ fn crash(
             )
         }
     };
-    let id = Ulid::generate().to_string();
-    let mut record = json!({
-        "id": id, "order": order, "attempt": attempt, "job": job, "worker": worker, "kind": "crashed",
-        "message": message, "crashes": crashes, "crashes_allowed": allowed.crashes, "at": now,
-    });
-    if let (Json::Object(record), Json::Object(known)) = (&mut record, known) {
-        record.extend(known);
+    let mut record = FailureRecord::without_run(FailureKind::Crashed, message, of);
+    if let Some((stage, progress)) = known.stage {
+        (record.stage, record.progress) = (stage, progress);
     }
-    NewFailure { id, kind: "crashed".to_owned(), message, record }
+    record.trail = known.trail;
+    record.attributes.insert("worker".to_owned(), worker.to_owned());
+    record
+        .attributes
+        .insert("crashes".to_owned(), format!("{crashes}, of {} that are allowed", allowed.crashes));
+    NewFailure::from(&record)
 }
 
 /// Gives an order a job again, or ends it when its job was cancelled where only the queue is known. Nothing when it moved meanwhile.

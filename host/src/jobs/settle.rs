@@ -12,6 +12,7 @@ use super::error::Error;
 use super::order::OrderState;
 use super::river::{self, JobEnd};
 use super::sql::{Tx, args, parsed};
+use crate::failure::FailureRecord;
 use crate::message::Message;
 
 /// How often an order may be tried.
@@ -40,6 +41,18 @@ pub struct NewFailure {
     pub message: Message,
     /// The record.
     pub record: Json,
+}
+
+impl From<&FailureRecord> for NewFailure {
+    fn from(record: &FailureRecord) -> Self {
+        let (id, kind) = (record.id.clone(), record.kind.as_str().to_owned());
+        let written = serde_json::to_value(record).unwrap_or_else(|error| {
+            // All keys are texts, so this cannot be; should it ever, what is searched by is still there.
+            tracing::error!(%error, order = record.order, "a failure record cannot be written as JSON");
+            serde_json::json!({ "id": id, "order": record.order, "kind": kind, "message": record.message })
+        });
+        NewFailure { id, kind, message: record.message.clone(), record: written }
+    }
 }
 
 /// What an attempt came to, as its worker sees it.

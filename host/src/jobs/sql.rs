@@ -4,7 +4,7 @@
 use futures::future::BoxFuture;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Column as _, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 
 use super::error::Error;
 
@@ -103,20 +103,6 @@ impl Row {
     column!(opt_int, Option<i64>);
     column!(text, String);
     column!(opt_text, Option<String>);
-
-    /// All columns as JSON, for exports.
-    pub(super) fn json(&self) -> serde_json::Map<String, serde_json::Value> {
-        let names: Vec<String> = match self {
-            Row::Sqlite(row) => row.columns().iter().map(|column| column.name().to_owned()).collect(),
-            Row::Postgres(row) => row.columns().iter().map(|column| column.name().to_owned()).collect(),
-        };
-        let value = |name: &str| match (self.opt_int(name), self.opt_text(name)) {
-            (Ok(Some(number)), _) => number.into(),
-            (_, Ok(Some(text))) => text.into(),
-            _ => serde_json::Value::Null,
-        };
-        names.into_iter().map(|name| (name.clone(), value(&name))).collect()
-    }
 }
 
 macro_rules! bound {

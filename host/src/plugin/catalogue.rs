@@ -132,7 +132,7 @@ impl Catalogue {
             if let Some(template) = serving {
                 return Ok(template);
             }
-            let files = self.files().await?;
+            let files = files(&self.folder).await?;
             match files.iter().find(|file| file.file_stem().is_some_and(|stem| stem == name)) {
                 Some(path) => path.clone(),
                 None => {
@@ -180,7 +180,7 @@ impl Catalogue {
         let mut changes = Vec::new();
         let served =
             |name: &str| self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
-        for path in self.files().await? {
+        for path in files(&self.folder).await? {
             let Some(name) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else {
                 continue;
             };
@@ -220,24 +220,33 @@ impl Catalogue {
     /// When the folder cannot be read.
     pub async fn load_all(&self) -> Result<Vec<Result<Arc<Template>, TemplateError>>, CatalogueError> {
         let mut templates = Vec::new();
-        for path in self.files().await? {
+        for path in files(&self.folder).await? {
             templates.push(self.loaded(&path).await);
         }
         Ok(templates)
     }
+}
 
-    /// The `.wasm` files of the folder, sorted.
-    async fn files(&self) -> Result<Vec<PathBuf>, CatalogueError> {
-        let wrong = |source| CatalogueError::Folder { folder: self.folder.clone(), source };
-        let mut entries = tokio::fs::read_dir(&self.folder).await.map_err(wrong)?;
-        let mut files = Vec::new();
-        while let Some(entry) = entries.next_entry().await.map_err(wrong)? {
-            let path = entry.path();
-            if path.extension().is_some_and(|extension| extension == "wasm") {
-                files.push(path);
-            }
+/// The names of the templates in a folder. Nothing of them is read.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub async fn template_names(folder: &Path) -> Result<Vec<String>, CatalogueError> {
+    let files = files(folder).await?;
+    Ok(files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect())
+}
+
+/// The `.wasm` files of the folder, sorted.
+async fn files(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {
+    let wrong = |source| CatalogueError::Folder { folder: folder.to_owned(), source };
+    let mut entries = tokio::fs::read_dir(folder).await.map_err(wrong)?;
+    let mut files = Vec::new();
+    while let Some(entry) = entries.next_entry().await.map_err(wrong)? {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            files.push(path);
         }
-        files.sort();
-        Ok(files)
     }
+    files.sort();
+    Ok(files)
 }

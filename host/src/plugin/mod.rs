@@ -11,7 +11,7 @@ mod sandbox;
 mod template;
 
 pub use cache::{Cache, CacheOutcome};
-pub use catalogue::{Catalogue, CatalogueError, Change};
+pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
 pub use engine::{EPOCH_TICK, Engine, EngineError, Place};
 pub use limits::{Limits, Measure};
 pub use manifest::{AiPurpose, MAX_SCHEMA_BYTES, Manifest, ManifestError};

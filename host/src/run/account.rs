@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use ulid::Ulid;
 
 use super::attempt::{AttemptRequest, Ended, Host, Known};
 use super::outcome::Totals;
 use crate::ai::Redactor;
 use crate::build::BUILD;
-use crate::failure::{FailureRecord, LogTail, RECORD_VERSION, TrapRecord, millis};
+use crate::failure::{FailureRecord, LogTail, RECORD_VERSION, TrapRecord, millis, now};
 use crate::interface::RunLog;
 use crate::message;
 use crate::message::Message;
@@ -81,9 +79,7 @@ pub(super) async fn record(
     without_keys(FailureRecord {
         version: RECORD_VERSION,
         id: Ulid::generate().to_string(),
-        time: OffsetDateTime::now_utc()
-            .format(&Rfc3339)
-            .unwrap_or_else(|_| "1970-01-01T00:00:00Z".to_owned()),
+        time: now(),
         order: known.order.clone(),
         job: request.job.clone(),
         attempt: request.id.to_string(),

@@ -10,7 +10,7 @@ use super::journal::OrderJournal;
 use super::progress::Progress;
 use super::visible;
 use crate::ai::{Journal, RunJournal};
-use crate::failure::{FailureKind, FailureRecord};
+use crate::failure::{FailureKind, FailureRecord, OfAttempt};
 use crate::interface::RunProgress;
 use crate::jobs::{
     Backoff, Database, Handler, NewFailure, Settled, Settlement, Stop, StopReason, Taken, class,
@@ -111,12 +111,7 @@ impl Orders {
             None => (None, None, None),
         };
         let class = class(record.kind.as_str(), ai_kind, retryable, retry_after);
-        let failure = match new_failure(&record) {
-            Ok(failure) => failure,
-            Err(error) => {
-                host_failure(taken, message!("the failure record cannot be written as JSON: {error}"))
-            }
-        };
+        let failure = NewFailure::from(&record);
         if stopped {
             return Settlement::Cancelled { failure: Some(failure) };
         }
@@ -151,21 +146,17 @@ fn random(taken: &Taken) -> f64 {
     f64::from(u32::try_from(taken.attempt.random() & u128::from(u32::MAX)).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
-fn new_failure(record: &FailureRecord) -> Result<NewFailure, serde_json::Error> {
-    Ok(NewFailure {
-        id: record.id.clone(),
-        kind: record.kind.as_str().to_owned(),
-        message: record.message.clone(),
-        record: serde_json::to_value(record)?,
-    })
-}
-
 /// A failure after the attempt, where there is no record yet.
 fn host_failure(taken: &Taken, message: crate::message::Message) -> NewFailure {
-    let id = ulid::Ulid::generate().to_string();
-    let record = serde_json::json!({
-        "id": id, "order": taken.order, "job": taken.job, "attempt": taken.attempt.to_string(),
-        "trace_id": taken.trace_id, "kind": "host", "message": message,
-    });
-    NewFailure { id, kind: FailureKind::Host.as_str().to_owned(), message, record }
+    let of = OfAttempt {
+        order: taken.order.clone(),
+        job: Some(taken.job.to_string()),
+        attempt: taken.attempt.to_string(),
+        trace_id: taken.trace_id.clone(),
+        template: taken.template.clone(),
+        config_version: taken.config_version.clone().unwrap_or_default(),
+    };
+    let mut record = FailureRecord::without_run(FailureKind::Host, message, of);
+    record.stage = "release".to_owned();
+    NewFailure::from(&record)
 }

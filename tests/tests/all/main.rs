@@ -17,6 +17,7 @@ mod inside;
 mod lab;
 mod limits;
 mod orders;
+mod orders_cli;
 mod output;
 mod plugin;
 mod redaction;

@@ -1,0 +1,60 @@
+//! Times for people: RFC 3339 in UTC, the same on every machine, and how far away that is.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Milliseconds since the Unix epoch, as the database counts.
+pub(super) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `2026-11-23T04:35:08Z`.
+pub(super) fn time(ms: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(ms.div_euclid(1_000)).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{ms} ms"))
+}
+
+/// `2026-11-23T04:35:08Z (in 12 s)`.
+pub(super) fn time_and_distance(ms: i64) -> String {
+    format!("{} ({})", time(ms), distance(ms))
+}
+
+/// `in 12 s`, `5 min ago`.
+pub(super) fn distance(ms: i64) -> String {
+    let away = ms.saturating_sub(now_ms());
+    if away > 0 { format!("in {}", span(away)) } else { format!("{} ago", span(away.saturating_neg())) }
+}
+
+/// `12 s`, `5 min`, `3 h`, `2 d`; what is less than a second is `0 s`.
+pub(super) fn span(ms: i64) -> String {
+    match ms.max(0) / 1_000 {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_the_unit_a_person_would_use() {
+        let cases = [
+            (0, "0 s"),
+            (999, "0 s"),
+            (119_999, "119 s"),
+            (120_000, "2 min"),
+            (7_200_000, "2 h"),
+            (172_800_000, "2 d"),
+        ];
+        for (ms, text) in cases {
+            assert_eq!(span(ms), text);
+        }
+        assert_eq!(time(1_700_000_000_999), "2023-11-14T22:13:20Z");
+    }
+}

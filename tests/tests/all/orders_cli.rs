@@ -1,0 +1,682 @@
+//! `sitewright order`, `queue` and `migrate` through the real binary, on SQLite and, where it is installed, on PostgreSQL. The worker's part
+//! is done by the tests themselves, through `sitewright::jobs`, on the same database.
+
+use std::io::Write as _;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sitewright::failure::{FailureKind, FailureRecord, OfAttempt};
+use sitewright::jobs::{
+    Allowed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState, Settlement, Stop, Take, Taken,
+    WorkerId, WorkerSettings, serve,
+};
+use sitewright::message;
+use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, postgres};
+use sqlx::Connection as _;
+use ulid::Ulid;
+
+/// A workbench with a database of its own and one template, `faulty`.
+struct Place {
+    bench: Workbench,
+    url: String,
+}
+
+impl Place {
+    fn new(url: Option<String>) -> Self {
+        let database = url.as_ref().map(|url| format!("[database]\nurl = {url:?}\n")).unwrap_or_default();
+        let bench = Workbench::scripted(ANY_ANSWER, &format!("templates = \"templates\"\n{database}"));
+        std::fs::create_dir(bench.path().join("templates")).unwrap();
+        std::fs::copy(guest("guest-faulty"), bench.path().join("templates/faulty.wasm")).unwrap();
+        let url = url.unwrap_or_else(|| format!("sqlite://{}/sitewright.db", bench.path().display()));
+        Place { bench, url }
+    }
+
+    fn sqlite() -> Self {
+        Place::new(None)
+    }
+
+    fn postgres() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("cli{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Some(Place::new(Some(postgres::shared()?.create(&name))))
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite")
+    }
+
+    /// The same database, as a worker sees it.
+    async fn open(&self) -> Database {
+        let database = Database::open(&self.url).await.unwrap();
+        database.migrate().await.unwrap();
+        database
+    }
+
+    async fn sql(&self, sql: &'static str) {
+        if self.is_sqlite() {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        }
+    }
+
+    /// A file with an order of this id.
+    fn document(&self, id: &str) -> String {
+        let mut document = faulty("ok", json!({}));
+        document["order"]["id"] = json!(id);
+        self.bench.write(&format!("{id}.json"), document.to_string()).display().to_string()
+    }
+
+    /// `order add`, of orders with these ids.
+    fn add(&self, ids: &[&str]) -> Vec<String> {
+        let files: Vec<String> = ids.iter().map(|id| self.document(id)).collect();
+        let mut arguments = vec!["--json", "order", "add", "--template", "faulty"];
+        arguments.extend(files.iter().map(String::as_str));
+        let done = self.bench.run(&arguments);
+        assert_eq!(done.code, 0, "{} {}", done.stdout, done.stderr);
+        let orders = done.json()["orders"].clone();
+        orders.as_array().unwrap().iter().map(|order| order["outcome"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Runs it twice: for people and for scripts.
+    fn ok(&self, arguments: &[&str]) -> (String, Value) {
+        let done = self.bench.run(arguments);
+        assert_eq!((done.code, &*done.stderr), (0, ""), "{arguments:?}: {}", done.stdout);
+        assert!(
+            !done.stdout.contains('\u{1b}'),
+            "{arguments:?}: colours are for terminals: {:?}",
+            done.stdout
+        );
+        let for_scripts = self.bench.run(&[&["--json"], arguments].concat());
+        assert_eq!(for_scripts.code, 0, "{arguments:?}: {}", for_scripts.stderr);
+        (done.stdout, for_scripts.json())
+    }
+
+    /// Refused with 2, for people and for scripts alike.
+    fn refused(&self, arguments: &[&str], says: &str) {
+        let done = self.bench.run(arguments);
+        assert_eq!((done.code, &*done.stdout), (2, ""), "{arguments:?}: {}", done.stderr);
+        assert!(done.stderr.contains(says), "{arguments:?}: {says}: {}", done.stderr);
+        let done = self.bench.run(&[&["--json"], arguments].concat());
+        assert_eq!(done.code, 2, "{arguments:?}");
+        let report = done.json();
+        assert_eq!(report["outcome"], "error", "{arguments:?}");
+        let message = report["error"]["message"].as_str().unwrap();
+        // clap's own escapes are JSON's.
+        assert!(message.contains(says), "{arguments:?}: {says}: {message}");
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.bench.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn sqlite() {
+                super::tests::$name(super::Place::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn postgres() {
+                if let Some(place) = super::Place::postgres() {
+                    super::tests::$name(place).await;
+                }
+            }
+        }
+    )*};
+}
+
+on_both!(
+    b4_what_cannot_be_read_is_not_what_is_not_there,
+    c5_the_same_order_again_is_answered_and_never_done_twice,
+    c7_the_record_of_a_crash_reads_like_any_other,
+    d1_d3_d7_an_order_from_its_first_attempt_to_its_last,
+    events_are_followed_to_the_end,
+    exit_codes_of_waiting_are_those_of_generate,
+    g2_a_schema_of_another_version_is_refused,
+    g4_the_queue_at_a_glance,
+    mistakes_are_named_and_nothing_is_put_in_line,
+    waiting_ends_with_the_release_or_with_ctrl_c,
+);
+
+fn worker(name: &str) -> WorkerId {
+    WorkerId { client: name.to_owned(), config_version: Some("c1".to_owned()) }
+}
+
+async fn take(database: &Database, order: &str) -> Taken {
+    let job = database.order(order).await.unwrap().job_id.unwrap();
+    match database.take(order, job, &worker("host-7-somebody"), Ulid::generate()).await.unwrap() {
+        Take::Taken(taken) => *taken,
+        other => panic!("{order} was not taken: {other:?}"),
+    }
+}
+
+async fn settle(database: &Database, taken: &Taken, settlement: Settlement) {
+    database.settle(taken, &settlement, Allowed::default()).await.unwrap();
+}
+
+/// The failure that a worker would have written.
+fn failure(taken: &Taken, kind: FailureKind) -> NewFailure {
+    let of = OfAttempt {
+        order: taken.order.clone(),
+        job: Some(taken.job.to_string()),
+        attempt: taken.attempt.to_string(),
+        trace_id: taken.trace_id.clone(),
+        template: taken.template.clone(),
+        config_version: "c1".to_owned(),
+    };
+    NewFailure::from(&FailureRecord::without_run(kind, message!("it did not work out: {kind}"), of))
+}
+
+async fn event(database: &Database, taken: &Taken, stage: &str, done: u32) {
+    let event = NewEvent {
+        order: taken.order.clone(),
+        attempt: Some(taken.attempt.to_string()),
+        stage: stage.to_owned(),
+        done: Some(done),
+        total: Some(8),
+        message: None,
+    };
+    database.record_events(vec![event]).await.unwrap();
+}
+
+async fn ai_call(database: &Database, taken: &Taken) {
+    let call = NewAiCall {
+        request: "q".to_owned(),
+        occurrence: 0,
+        purpose: "copywriting".to_owned(),
+        provider: "p".to_owned(),
+        model: "m".to_owned(),
+        cost_nano_usd: Some(12_300_000),
+        input_tokens: Some(120),
+        output_tokens: Some(34),
+        entry: json!({ "content": "an answer" }),
+    };
+    database.keep_reply(&taken.order, &taken.attempt.to_string(), call).await.unwrap();
+}
+
+/// What is different each time, by its shape: ids, times, spans (with the blanks that align them), the build, and the database's address.
+fn masked(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut shown: Vec<String> = Vec::with_capacity(words.len());
+        for (at, word) in words.iter().enumerate() {
+            let mask = mask(word, words.get(at + 1).copied());
+            while mask.ends_with('N') && shown.last().is_some_and(String::is_empty) {
+                shown.pop();
+            }
+            shown.push(mask);
+        }
+        out.push_str(shown.join(" ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn mask(word: &str, next: Option<&str>) -> String {
+    let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+    let all = |is: fn(char) -> bool| !bare.is_empty() && bare.chars().all(is);
+    let unit = next
+        .is_some_and(|next| ["s", "min", "ms", "h"].contains(&next.trim_end_matches([')', ',', ':', ';'])));
+    let with = if word.starts_with("sqlite:") || word.starts_with("postgres:") {
+        return "<DATABASE>".to_owned();
+    } else if bare.len() == 26 && all(|c| c.is_ascii_digit() || c.is_ascii_uppercase()) {
+        "<ULID>"
+    } else if bare.len() == 32 && all(|c| c.is_ascii_hexdigit()) {
+        "<TRACE>"
+    } else if bare.ends_with('Z') && bare.contains('T') && bare.contains(':') {
+        "<TIME>"
+    } else if bare.len() == 10 && all(|c| c.is_ascii_digit() || c == '-') {
+        "<DAY>"
+    } else if bare.len() == 8 && all(|c| c.is_ascii_digit() || c == ':') {
+        "<TIME>"
+    } else if bare.contains("0.1.0+") {
+        "<BUILD>"
+    } else if unit && all(|c| c.is_ascii_digit() || c == '.') {
+        "N"
+    } else {
+        return word.to_owned();
+    };
+    word.replace(bare, with)
+}
+
+/// Reads what a child prints, until it ends.
+async fn ended(child: Child) -> Done {
+    tokio::task::spawn_blocking(|| child.wait_with_output().unwrap().into()).await.unwrap()
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+    let begin = Instant::now();
+    while !so().await {
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited a minute for: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A worker that works at nothing.
+struct Idle;
+
+#[async_trait::async_trait]
+impl Handler for Idle {
+    async fn handle(&self, _: &Taken, _: &Stop) -> Settlement {
+        Settlement::ReturnToQueue
+    }
+}
+
+mod tests {
+    use super::*;
+
+    pub(super) async fn g2_a_schema_of_another_version_is_refused(place: Place) {
+        let looks: [&[&str]; 8] = [
+            &["order", "list"],
+            &["order", "show", "24"],
+            &["order", "events", "24"],
+            &["order", "cancel", "24"],
+            &["order", "retry", "24"],
+            &["order", "export", "24"],
+            &["queue", "stats"],
+            &["queue", "pause"],
+        ];
+        for look in looks {
+            place.refused(look, "run `sitewright migrate`");
+        }
+        let file = place.document("24");
+        let add = ["order", "add", &file, "--template", "faulty"];
+        if place.is_sqlite() {
+            assert!(!place.bench.path().join("sitewright.db").exists(), "who only looks makes no file");
+            assert_eq!(place.bench.run(&add).code, 0, "the first use needs no ceremony");
+        } else {
+            place.refused(&add, "run `sitewright migrate`");
+            let done = place.bench.run(&["--json", "migrate"]);
+            assert_eq!((done.code, &done.json()["outcome"]), (0, &json!("migrated")), "{}", done.stdout);
+            assert_eq!(done.json()["from"], 0);
+            assert_eq!(place.bench.run(&add).code, 0);
+        }
+        let (text, report) = place.ok(&["migrate"]);
+        assert_eq!(report["outcome"], "unchanged");
+        insta::assert_snapshot!("migrate_unchanged", masked(&text));
+
+        place
+            .sql("INSERT INTO sitewright_schema (version, program, applied_at) VALUES (99, '9.9.9', 0)")
+            .await;
+        for arguments in looks.into_iter().chain([&add[..], &["migrate"]]) {
+            place.refused(arguments, "it was migrated by a newer sitewright");
+        }
+    }
+
+    pub(super) async fn c5_the_same_order_again_is_answered_and_never_done_twice(place: Place) {
+        let database = place.open().await;
+        assert_eq!(place.add(&["24", "25", "24"]), ["new", "new", "already_queued"]);
+        let taken = take(&database, "24").await;
+        assert_eq!(place.add(&["24", "25"]), ["already_running", "already_queued"]);
+        settle(&database, &taken, Settlement::Succeeded { release: "R1".to_owned() }).await;
+        assert_eq!(place.add(&["25", "24"]), ["already_queued", "already_done"]);
+        assert_eq!(database.order("24").await.unwrap().runs, 1);
+        // Clearly told to a person, and what is different from the first time too.
+        let mut changed = faulty("error", json!({}));
+        changed["order"]["id"] = json!("24");
+        let changed = place.bench.write("changed.json", changed.to_string()).display().to_string();
+        let (other, third) = (place.document("25"), place.document("26"));
+        let (text, report) = place.ok(&["order", "add", &changed, &other, "--template", "faulty"]);
+        insta::assert_snapshot!("add_known", masked(&text));
+        assert_eq!(report["orders"][0]["differs"], "document");
+        assert_eq!(
+            (&report["orders"][0]["state"], &report["orders"][0]["release"]),
+            (&json!("succeeded"), &json!("R1"))
+        );
+        assert_eq!(report["orders"][1]["differs"], Value::Null);
+        // The key is a second name: another id under it is the first order.
+        let add = |file: &str| {
+            place.bench.run(&["--json", "order", "add", file, "--template", "faulty", "--key", "k"]).json()
+        };
+        assert_eq!(add(&third)["orders"][0]["outcome"], "new");
+        let again = add(&place.document("27"));
+        assert_eq!(again["orders"][0]["outcome"], "already_queued");
+        assert_eq!(
+            (&again["orders"][0]["order"], &again["orders"][0]["sent_as"]),
+            (&json!("26"), &json!("27"))
+        );
+        assert_eq!(database.stats().await.unwrap().count(OrderState::Queued), 2);
+    }
+
+    pub(super) async fn mistakes_are_named_and_nothing_is_put_in_line(place: Place) {
+        let database = place.open().await;
+        let good = place.document("24");
+        let good = good.as_str();
+        let cases: [(&[&str], &str); 15] = [
+            (&["order", "add", good, "--template", "nobody"], "there are: faulty"),
+            (&["order", "add", good, "--template", "templates/faulty.wasm"], "give its name"),
+            (&["order", "add", good], "--template"),
+            (&["order", "add", "--template", "faulty"], "FILE"),
+            (&["order", "add", "no-such.json", "--template", "faulty"], "no-such.json"),
+            (&["order", "add", good, "--template", "faulty", "--priority", "5"], "--priority"),
+            (&["order", "add", good, good, "--template", "faulty", "--key", "k"], "a key of its own"),
+            (&["order", "add", "-", "-", "--template", "faulty"], "more than once"),
+            (&["order", "add", good, "--template", "faulty", "--key", " "], "idempotency_key"),
+            (&["order", "list", "--state", "lost"], "there are queued, running, waiting"),
+            (&["order", "show", "nobody"], "there is no order \"nobody\""),
+            (&["order", "events", "nobody"], "there is no order \"nobody\""),
+            (&["order", "cancel", "nobody"], "there is no order \"nobody\""),
+            (&["order", "retry", "nobody"], "there is no order \"nobody\""),
+            (&["order", "export", "nobody"], "there is no order \"nobody\""),
+        ];
+        for (arguments, says) in cases {
+            place.refused(arguments, says);
+        }
+        // Whatever is wrong with the documents is told at once, and the good one among them is not put in line either.
+        place.bench.write("half.json", "{\"order\": ");
+        place.bench.write("bare.json", "{\"order\": {\"id\": 25}, \"onboarding\": {}}");
+        let arguments = ["order", "add", "half.json", good, "bare.json", "--template", "faulty"];
+        let done = place.bench.run(&arguments);
+        assert_eq!((done.code, &*done.stdout), (3, ""));
+        insta::assert_snapshot!("add_invalid", done.stderr);
+        let done = place.bench.run(&[&["--json"], &arguments[..]].concat());
+        assert_eq!((done.code, &done.json()["outcome"]), (3, &json!("invalid")));
+        assert!(done.json()["orders"][1]["problems"].as_array().unwrap().len() > 3, "{}", done.stdout);
+        assert_eq!(database.unfinished().await.unwrap(), 0);
+        assert_eq!(place.ok(&["order", "list"]).0, "No orders.\n");
+        // A folder of templates that is not here may be where the worker is.
+        let done =
+            place.bench.run(&["--templates", "elsewhere", "order", "add", good, "--template", "nobody"]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        assert!(done.stderr.contains("warning: nobody checked"), "{}", done.stderr);
+        // stdin is a document too.
+        let mut command =
+            place.bench.command(&["--json", "order", "add", "-", "--template", "faulty", "--priority", "1"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(order("02-dentist-us-minimal").to_string().as_bytes()).unwrap();
+        let done = ended(child).await;
+        assert_eq!((done.code, &done.json()["orders"][0]["order"]), (0, &json!("102")));
+        assert_eq!(i64::from(database.order("102").await.unwrap().priority), 1);
+    }
+
+    pub(super) async fn d1_d3_d7_an_order_from_its_first_attempt_to_its_last(place: Place) {
+        let database = place.open().await;
+        place.add(&["24"]);
+        let taken = take(&database, "24").await;
+        event(&database, &taken, "copy", 3).await;
+        ai_call(&database, &taken).await;
+        insta::assert_snapshot!("show_running", masked(&place.ok(&["order", "show", "24"]).0));
+        // D3: why it waits, and until when.
+        let retry =
+            Settlement::Retry { failure: failure(&taken, FailureKind::Ai), after: Duration::from_secs(60) };
+        settle(&database, &taken, retry).await;
+        let (text, report) = place.ok(&["order", "show", "24"]);
+        insta::assert_snapshot!("show_waiting", masked(&text));
+        assert_eq!(report["order"]["state"], "waiting");
+        assert!(report["order"]["waiting_reason"].as_str().unwrap().contains("it did not work out"));
+        assert!(report["order"]["next_attempt_at"].is_i64());
+        assert_eq!(report["attempts"][0]["outcome"], "retry");
+        assert_eq!((&report["cost"]["calls"], &report["cost"]["input_tokens"]), (&json!(1), &json!(120)));
+        assert_eq!(report["last_failure"]["kind"], "ai");
+        insta::assert_snapshot!("list_waiting", masked(&place.ok(&["order", "list"]).0));
+
+        assert_eq!(place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"], "cancelled");
+        let (text, report) = place.ok(&["order", "cancel", "24"]);
+        assert_eq!(report["outcome"], "already_ended");
+        assert_eq!(report["state"], "cancelled");
+        assert!(text.contains("nothing was changed"), "{text}");
+
+        // D7: beginning again keeps what was.
+        assert_eq!(place.bench.run(&["--json", "order", "retry", "24"]).json()["outcome"], "queued");
+        place.refused(&["order", "retry", "24"], "has not ended");
+        let taken = take(&database, "24").await;
+        assert_eq!(place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"], "stopping");
+        settle(&database, &taken, Settlement::Succeeded { release: "R2".to_owned() }).await;
+        let (text, report) = place.ok(&["order", "show", "24"]);
+        insta::assert_snapshot!("show_succeeded", masked(&text));
+        let outcomes: Vec<&str> = report["attempts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|attempt| attempt["outcome"].as_str().unwrap())
+            .collect();
+        assert_eq!(outcomes, ["retry", "succeeded"]);
+
+        // D1: an end stays an end.
+        assert_eq!(place.add(&["24"]), ["already_done"]);
+        place.ok(&["order", "cancel", "24"]);
+        assert_eq!(database.order("24").await.unwrap().state, OrderState::Succeeded);
+
+        let done = place.bench.run(&["order", "export", "24", "--out", "24.export.json"]);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let file = std::fs::read(place.bench.path().join("24.export.json")).unwrap();
+        let export: Value = serde_json::from_slice(&file).unwrap();
+        assert_eq!(export, place.bench.run(&["order", "export", "24"]).json());
+        for (part, entries) in [("attempts", 2), ("events", 1), ("ai_calls", 1), ("failures", 1)] {
+            assert_eq!(export[part].as_array().unwrap().len(), entries, "{part}");
+        }
+        place.add(&["25"]);
+        let (_, listed) = place.ok(&["order", "list", "--limit", "1"]);
+        assert_eq!((&listed["orders"][0]["id"], &listed["more"]), (&json!("25"), &json!(true)));
+        let (_, listed) = place.ok(&["order", "list", "--state", "succeeded", "--template", "faulty"]);
+        assert_eq!((&listed["orders"][0]["id"], &listed["more"]), (&json!("24"), &json!(false)));
+    }
+
+    pub(super) async fn events_are_followed_to_the_end(place: Place) {
+        let database = place.open().await;
+        place.add(&["24"]);
+        assert_eq!(place.ok(&["order", "events", "24"]).0, "No events; order 24 is queued.\n");
+        let follow = place.spawn(&["--json", "order", "events", "24", "--follow"]);
+        let taken = take(&database, "24").await;
+        for (done, stage) in ["copy", "pages", "images"].into_iter().enumerate() {
+            event(&database, &taken, stage, done as u32).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        settle(&database, &taken, Settlement::Succeeded { release: "R1".to_owned() }).await;
+        // Workers write in batches: what comes a moment after the end still belongs to it.
+        event(&database, &taken, "late", 8).await;
+        let done = ended(follow).await;
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let stages: Vec<Value> = done
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["stage"].clone())
+            .collect();
+        assert_eq!(stages, ["copy", "pages", "images", "late"]);
+        let (text, report) = place.ok(&["order", "events", "24"]);
+        assert_eq!(report["events"].as_array().unwrap().len(), 4);
+        insta::assert_snapshot!("events", masked(&text));
+    }
+
+    pub(super) async fn exit_codes_of_waiting_are_those_of_generate(place: Place) {
+        let database = place.open().await;
+        let cases = [
+            (FailureKind::TemplateError, 4),
+            (FailureKind::Trap, 4),
+            (FailureKind::TemplateLoad, 4),
+            (FailureKind::Ai, 5),
+            (FailureKind::OutputRejected, 6),
+            (FailureKind::InvalidOrder, 3),
+            (FailureKind::Host, 1),
+            (FailureKind::Crashed, 1),
+        ];
+        let mut files = Vec::new();
+        for (kind, code) in cases {
+            let id = kind.as_str();
+            place.add(&[id]);
+            let taken = take(&database, id).await;
+            settle(&database, &taken, Settlement::Failed { failure: failure(&taken, kind) }).await;
+            let file = place.document(id);
+            let done = place.bench.run(&["--json", "order", "add", &file, "--template", "faulty", "--wait"]);
+            assert_eq!(done.code, code, "{kind}: {}", done.stdout);
+            let report = done.json();
+            for key in ["outcome", "order", "release", "files", "ai", "usage", "failure"] {
+                assert!(report.as_object().unwrap().contains_key(key), "{key}: {}", done.stdout);
+            }
+            assert_eq!((&report["outcome"], &report["failure"]["kind"]), (&json!("failed"), &json!(id)));
+            files.push(file);
+        }
+        place.add(&["stopped"]);
+        database.cancel("stopped").await.unwrap();
+        let stopped = place.document("stopped");
+        let done = place.bench.run(&["--json", "order", "add", &stopped, "--template", "faulty", "--wait"]);
+        assert_eq!((done.code, &done.json()["outcome"]), (7, &json!("cancelled")));
+        // Several: each is told, and the code is the first bad one's.
+        let all =
+            ["--json", "order", "add", "--template", "faulty", "--wait", &files[3], &files[0], &stopped];
+        let done = place.bench.run(&all);
+        assert_eq!((done.code, done.json()["orders"].as_array().unwrap().len()), (5, 3), "{}", done.stdout);
+        let done = place.bench.run(&["order", "add", &files[3], "--template", "faulty", "--wait"]);
+        insta::assert_snapshot!("wait_failed", masked(&done.stdout));
+        assert_eq!((done.code, &*done.stderr), (5, ""));
+    }
+
+    pub(super) async fn waiting_ends_with_the_release_or_with_ctrl_c(place: Place) {
+        let database = place.open().await;
+        // A real release, made by hand, which the worker of this test then has "made".
+        let mut document = faulty("ok", json!({}));
+        document["order"]["id"] = json!("24");
+        let made = place.bench.generate(&guest("guest-faulty"), &document);
+        assert_eq!(made.code, 0, "{}", made.stdout);
+        let release = made.json()["release"].clone();
+        let file = place.document("24");
+        let wait = ["order", "add", &file, "--template", "faulty", "--wait"];
+        let for_scripts = [&["--json"], &wait[..]].concat();
+        let (people, scripts) = (place.spawn(&wait), place.spawn(&for_scripts));
+        until("it is in line", || async { database.order("24").await.is_ok() }).await;
+        let taken = take(&database, "24").await;
+        event(&database, &taken, "copy", 1).await;
+        ai_call(&database, &taken).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let id = release["id"].as_str().unwrap().to_owned();
+        settle(&database, &taken, Settlement::Succeeded { release: id }).await;
+        let (people, scripts) = (ended(people).await, ended(scripts).await);
+        assert_eq!((people.code, &*people.stderr), (0, ""), "{}", people.stdout);
+        assert!(people.stdout.contains("order 24 is a website"), "{}", people.stdout);
+        assert!(people.stdout.contains("1 AI call, 120 tokens in, 34 out, 0.0123 USD"), "{}", people.stdout);
+        assert!(people.stdout.contains("current/index.html"), "{}", people.stdout);
+        let report = scripts.json();
+        assert_eq!((scripts.code, &report["outcome"]), (0, &json!("released")), "{}", scripts.stdout);
+        for key in ["id", "path", "current", "total_bytes"] {
+            assert_eq!(report["release"][key], release[key], "{key}");
+        }
+        assert_eq!(report["files"], made.json()["files"]);
+
+        // Ctrl-C ends the waiting, not the order. That nobody works is said.
+        let file = place.document("25");
+        let mut child = place.spawn(&["--json", "order", "add", &file, "--template", "faulty", "--wait"]);
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        let (line, stderr) = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
+            (line, stderr)
+        })
+        .await
+        .unwrap();
+        assert!(line.contains("no worker is running"), "{line}");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
+            .unwrap();
+        let done = ended(child).await;
+        let told = std::io::read_to_string(stderr).unwrap();
+        assert_eq!((done.code, &done.json()["outcome"]), (7, &json!("interrupted")), "{}", done.stdout);
+        assert!(told.contains("order 25 stays in the queue"), "{told}");
+        assert_eq!(database.order("25").await.unwrap().state, OrderState::Queued);
+    }
+
+    pub(super) async fn c7_the_record_of_a_crash_reads_like_any_other(place: Place) {
+        let database = place.open().await;
+        place.add(&["24"]);
+        database.pause().await.unwrap();
+        let taken = take(&database, "24").await;
+        event(&database, &taken, "copy", 3).await;
+        ai_call(&database, &taken).await;
+        // Nobody ever hears of `somebody` again: the next worker takes the order back.
+        let settings = WorkerSettings {
+            beat_every: Duration::from_millis(100),
+            silent_after: Duration::from_millis(400),
+            rescue_every: Duration::from_millis(50),
+            ..WorkerSettings::default()
+        };
+        let serving = serve(database.clone(), settings, Arc::new(Idle)).await.unwrap();
+        until("it is taken back", || async { database.order("24").await.unwrap().crashes == 1 }).await;
+        let stats = place.ok(&["queue", "stats"]);
+        assert_eq!(stats.1["workers"].as_array().unwrap().len(), 1, "{}", stats.1);
+        assert_eq!(stats.1["workers"][0]["pid"], std::process::id());
+        assert!(stats.0.contains("0 of ") && stats.0.contains("heard "), "{}", stats.0);
+        serving.drain(Duration::from_secs(5)).await.unwrap();
+
+        let id = database.order("24").await.unwrap().last_failure.unwrap();
+        let (text, report) = place.ok(&["failures", "show", &id]);
+        insta::assert_snapshot!("crashed", masked(&text));
+        let record: FailureRecord = serde_json::from_value(report).unwrap();
+        assert_eq!((record.kind, &*record.template.name), (FailureKind::Crashed, "faulty"));
+        assert_eq!(place.ok(&["failures", "show", &id[..20]]).0, text, "the beginning of an id is enough");
+        place.refused(&["failures", "show", "01ZZZZ"], "there is no failure \"01ZZZZ\"");
+    }
+
+    pub(super) async fn b4_what_cannot_be_read_is_not_what_is_not_there(place: Place) {
+        let database = place.open().await;
+        place.add(&["24"]);
+        database.close().await;
+        place.sql("DROP TABLE sitewright_failures").await;
+        place.sql("UPDATE sitewright_orders SET last_failure = 'F1'").await;
+        for arguments in
+            [&["order", "show", "24"][..], &["failures", "show", "F1"], &["order", "export", "24"]]
+        {
+            let done = place.bench.run(arguments);
+            assert_eq!((done.code, &*done.stdout), (1, ""), "{arguments:?}: {}", done.stderr);
+            assert!(done.stderr.contains("failed at the database"), "{arguments:?}: {}", done.stderr);
+        }
+        if place.is_sqlite() {
+            place.bench.write(
+                "sitewright.db",
+                "this is no database, and longer than the header of one would have to be, which is 100 bytes",
+            );
+            for name in ["sitewright.db-wal", "sitewright.db-shm"] {
+                std::fs::remove_file(place.bench.path().join(name)).ok();
+            }
+            let done = place.bench.run(&["order", "list"]);
+            assert_ne!(done.code, 0);
+            assert!(done.stderr.contains("not a database"), "{}", done.stderr);
+        }
+    }
+
+    pub(super) async fn g4_the_queue_at_a_glance(place: Place) {
+        let database = place.open().await;
+        place.add(&["1", "2", "3", "4", "5"]);
+        let taken = take(&database, "1").await;
+        settle(&database, &taken, Settlement::Succeeded { release: "R".to_owned() }).await;
+        let taken = take(&database, "2").await;
+        let retry =
+            Settlement::Retry { failure: failure(&taken, FailureKind::Ai), after: Duration::from_secs(60) };
+        settle(&database, &taken, retry).await;
+        take(&database, "3").await;
+        let (text, report) = place.ok(&["queue", "pause"]);
+        assert_eq!(report, json!({ "outcome": "paused", "paused": true }));
+        assert!(text.contains("sitewright queue resume"), "{text}");
+        let (text, report) = place.ok(&["queue", "stats"]);
+        insta::assert_snapshot!("stats", masked(&text));
+        for (state, count) in [("queued", 2), ("running", 1), ("waiting", 1), ("succeeded", 1), ("dead", 0)] {
+            assert_eq!(report["orders"][state], count, "{state}");
+        }
+        for key in ["oldest_queued_ms", "oldest_running_ms", "next_due_at"] {
+            assert!(report[key].is_i64(), "{key}: {report}");
+        }
+        assert_eq!(report["paused"], true);
+        place.ok(&["queue", "resume"]);
+        assert_eq!(place.ok(&["queue", "stats"]).1["paused"], false);
+    }
+}
+
+#[test]
+fn help_teaches() {
+    let bench = Workbench::configured("");
+    for command in ["order", "order add", "order list", "order export", "queue", "migrate"] {
+        let mut arguments: Vec<&str> = command.split(' ').collect();
+        arguments.push("--help");
+        let done = bench.run(&arguments);
+        assert_eq!(done.code, 0, "{command}: {}", done.stderr);
+        insta::assert_snapshot!(format!("help {command}").replace(' ', "_"), done.stdout);
+    }
+}
