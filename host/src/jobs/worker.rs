@@ -405,7 +405,8 @@ pub async fn serve<H: Handler>(
 
     let beats = tokio::spawn(beat(database.clone(), who.clone(), settings.clone()));
     let rescuer = Arc::new(tokio::sync::Mutex::new(rescuer));
-    let rescues = tokio::spawn(rescue(rescuer.clone(), running.clone(), settings.rescue_every));
+    let rescues =
+        tokio::spawn(rescue(rescuer.clone(), running.clone(), leaving.clone(), settings.rescue_every));
     tracing::info!(
         worker = who.client,
         database = database.shown(),
@@ -479,13 +480,20 @@ async fn beat(database: Database, who: Identity, settings: WorkerSettings) {
     }
 }
 
-async fn rescue(rescuer: Arc<tokio::sync::Mutex<Rescuer>>, running: Arc<Running>, every: Duration) {
+async fn rescue(
+    rescuer: Arc<tokio::sync::Mutex<Rescuer>>,
+    running: Arc<Running>,
+    leaving: Arc<AtomicBool>,
+    every: Duration,
+) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let mut rescuer = rescuer.lock().await;
-        for found in [rescuer.workers(false, |attempt| running.has(attempt)).await, rescuer.jobless().await] {
+        // Whoever leaves gives its orders back itself, and no crash is counted.
+        let works_at = |attempt: &str| leaving.load(Ordering::Acquire) || running.has(attempt);
+        for found in [rescuer.workers(false, works_at).await, rescuer.jobless().await] {
             match found {
                 Ok(rescued) => report(&rescued),
                 Err(error) => {
