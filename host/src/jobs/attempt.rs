@@ -144,7 +144,8 @@ pub struct Taken {
     pub document: String,
     /// The template that makes it.
     pub template: String,
-    /// The configuration to make it with: the one of its first attempt, whatever the worker has now (catalogue E13).
+    /// The configuration that its first attempt was made with. The worker's own may be newer by now; an attempt is made with one and the
+    /// same from its begin to its end, and names it (catalogue E13).
     pub config_version: Option<String>,
     /// The attempt that begins now.
     pub attempt: Ulid,
@@ -227,7 +228,8 @@ async fn take_in(
     let trace_id = format!("{:032x}", attempt.0);
     let row = match taken {
         Some(row) => {
-            let config = row.opt_text("config_version")?;
+            // What it is made with, which is the worker's; the order's own says what it began with.
+            let config = worker.config_version.clone().or(row.opt_text("config_version")?);
             tx.execute(
                 "INSERT INTO sitewright_attempts (id, order_id, number, worker, job_id, trace_id, config_version, started_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",

@@ -36,6 +36,15 @@ pub struct Orders {
 #[async_trait]
 impl Handler for Orders {
     async fn handle(&self, taken: &Taken, stop: &Stop) -> Settlement {
+        if taken.config_version.as_ref().is_some_and(|begun| *begun != self.host.config_version) {
+            tracing::info!(
+                order = taken.order,
+                attempt = %taken.attempt,
+                begun = taken.config_version,
+                now = self.host.config_version,
+                "the order began with another configuration"
+            );
+        }
         let kept: Arc<dyn Journal> =
             Arc::new(OrderJournal::new(self.database.clone(), &taken.order, &taken.attempt.to_string()));
         let journal = Arc::new(RunJournal::new(kept));

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::cli::output::{self, Exit};
 use crate::cli::setup::SetupError;
+use crate::config::Config;
 use crate::failure::render::clean;
 use crate::jobs::{CancelAnswer, Database};
 
@@ -27,8 +28,13 @@ pub(super) async fn cancel(database: &Database, order: &str, json: bool) -> Resu
     Ok(Exit::Done)
 }
 
-pub(super) async fn retry(database: &Database, order: &str, json: bool) -> Result<Exit, SetupError> {
-    let job = database.reopen(order, None).await?;
+pub(super) async fn retry(
+    database: &Database,
+    config: &Config,
+    order: &str,
+    json: bool,
+) -> Result<Exit, SetupError> {
+    let job = database.reopen(order, Some(&config.version)).await?;
     if json {
         output::print_json(&json!({ "outcome": "queued", "order": order, "job": job }));
     } else {

@@ -57,7 +57,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::Show { order } => show::run(&database, &order, json).await,
         Command::Events(args) => events::run(&database, args, json).await,
         Command::Cancel { order } => change::cancel(&database, &order, json).await,
-        Command::Retry { order } => change::retry(&database, &order, json).await,
+        Command::Retry { order } => change::retry(&database, &config, &order, json).await,
         Command::Export(args) => export::run(&database, args, json).await,
     };
     database.close().await;
