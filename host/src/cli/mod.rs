@@ -41,13 +41,14 @@ pub struct Cli {
     /// What is logged on stderr: `error` (the default; `info` for a worker), `sitewright=debug`, ...
     #[arg(long, global = true, value_name = "FILTER", env = "SITEWRIGHT_LOG")]
     log: Option<String>,
-    /// How a line of the log looks.
+    /// How a line of the log looks: `pretty` or `json`.
     #[arg(
         long,
         global = true,
         value_name = "FORMAT",
         env = "SITEWRIGHT_LOG_FORMAT",
-        default_value = "pretty"
+        default_value = "pretty",
+        hide_possible_values = true
     )]
     log_format: LogFormat,
     #[command(subcommand)]
