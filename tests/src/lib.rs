@@ -1,10 +1,18 @@
 //! What the tests that span crates share: the real binary, the real templates, the five orders, and a folder of their own.
 
 // Each test has a process of its own, and a failed preparation is a failed test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test support")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "test support"
+)]
 
 pub mod chat_server;
+pub mod factory;
 pub mod fault_server;
+pub mod postgres;
 pub mod standins;
 pub mod stream_server;
 

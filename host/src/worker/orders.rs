@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
 use super::journal::OrderJournal;
@@ -13,7 +14,7 @@ use crate::ai::{Journal, RunJournal};
 use crate::failure::{FailureKind, FailureRecord};
 use crate::interface::RunProgress;
 use crate::jobs::{
-    Backoff, Database, Handler, NewFailure, Settled, Settlement, Stop, StopReason, Taken, class,
+    Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason, Taken, class,
 };
 use crate::message;
 use crate::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt};
@@ -36,6 +37,17 @@ pub struct Orders {
 #[async_trait]
 impl Handler for Orders {
     async fn handle(&self, taken: &Taken, stop: &Stop) -> Settlement {
+        if let Some(named) = other_order(taken) {
+            let message = message!(
+                "the order is {:?}, but its document is that of order {named:?}: a site must not end up in the folder of another \
+                 order; put it in line under the id in its document",
+                taken.order
+            );
+            let mut failure = host_failure(taken, message);
+            failure.kind = FailureKind::InvalidOrder.as_str().to_owned();
+            failure.record["kind"] = failure.kind.as_str().into();
+            return Settlement::Failed { failure };
+        }
         let kept: Arc<dyn Journal> =
             Arc::new(OrderJournal::new(self.database.clone(), &taken.order, &taken.attempt.to_string()));
         let journal = Arc::new(RunJournal::new(kept));
@@ -110,7 +122,17 @@ impl Orders {
             }
             None => (None, None, None),
         };
-        let class = class(record.kind.as_str(), ai_kind, retryable, retry_after);
+        let mut class = class(record.kind.as_str(), ai_kind, retryable, retry_after);
+        if record.kind == FailureKind::Host
+            && let Err(error) = self.disk_takes_files(taken).await
+        {
+            tracing::error!(
+                %error,
+                folder = %self.host.sites.path().display(),
+                "the folder of sites takes no files, so the order waits and uses no attempt: make room, or make it writable"
+            );
+            class = RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
+        }
         let failure = match new_failure(&record) {
             Ok(failure) => failure,
             Err(error) => {
@@ -121,6 +143,20 @@ impl Orders {
             return Settlement::Cancelled { failure: Some(failure) };
         }
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
+    }
+
+    /// A full disk fails every order that comes. That is no fault of theirs, and must not use up what they may try.
+    async fn disk_takes_files(&self, taken: &Taken) -> std::io::Result<()> {
+        // No order's folder begins with a dot.
+        let path = self.host.sites.path().join(format!(".probe-{}", taken.attempt));
+        let written = async {
+            let mut file = tokio::fs::File::create(&path).await?;
+            file.write_all(&[b'x'; 64 * 1024]).await?;
+            file.sync_all().await
+        };
+        let written = written.await;
+        drop(tokio::fs::remove_file(&path).await);
+        written
     }
 
     /// After a template failure the replies that it blamed are asked again by the next attempt; all others are kept.
@@ -144,6 +180,12 @@ impl Orders {
         let class = class(&failure.kind, None, None, None);
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
     }
+}
+
+/// The id in the document when it is not the order's. A document that cannot be read tells so itself.
+fn other_order(taken: &Taken) -> Option<String> {
+    let document = serde_json::from_str(&taken.document).ok()?;
+    sitewright_order::read_id(&document).ok().filter(|id| *id != taken.order)
 }
 
 /// Anything between 0 and 1, the same for the same attempt: the last bits of its id are random.
