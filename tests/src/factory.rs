@@ -210,11 +210,19 @@ impl Factory {
         self.database.order(id).await.expect("the order is there")
     }
 
-    /// Waits until an order is in this state.
+    /// Waits until an order is in this state; one that ends otherwise fails the test at once.
     pub async fn until_state(&self, id: &str, state: OrderState) {
         let what = format!("{id} is {state}");
-        until(&what, || async { self.database.order(id).await.is_ok_and(|order| order.state == state) })
-            .await;
+        until(&what, || async {
+            let Ok(order) = self.database.order(id).await else { return false };
+            if order.state.has_ended() && order.state != state {
+                let failures = self.database.failures(id).await.expect("they can be read");
+                let why = failures.last().map(|failure| failure.message.clone());
+                panic!("{id} is {} and not {state}: {why:?}", order.state);
+            }
+            order.state == state
+        })
+        .await;
     }
 
     /// Waits until this many orders are in this state.

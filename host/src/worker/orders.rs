@@ -152,6 +152,8 @@ impl Orders {
         let written = async {
             let mut file = tokio::fs::File::create(&path).await?;
             file.write_all(&[b'x'; 64 * 1024]).await?;
+            // Until then the write is under way, and what comes of it is told to the next one.
+            file.flush().await?;
             file.sync_all().await
         };
         let written = written.await;

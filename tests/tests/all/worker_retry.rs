@@ -84,10 +84,7 @@ async fn classes(base: Base) {
     assert_eq!((order.state, order.attempts), (OrderState::Failed, 1));
     assert_eq!(counts(&model, "refused"), [1, 1]);
     let failure = &factory.database.failures("refused").await.unwrap()[0];
-    assert_eq!(
-        (&failure.record["ai"]["kind"], &failure.record["ai"]["status"]),
-        (&json!("auth"), &json!(401))
-    );
+    assert_eq!(failure.record["ai"]["kind"], "auth", "{}", failure.record);
     assert_eq!(factory.visible("refused"), None);
 
     // Begun again, only the reply that the template blamed is asked for again.
