@@ -61,6 +61,8 @@ async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
     })
     .await;
     for worker in &mut working {
+        // One that has only just begun does not listen yet.
+        worker.until_says("ready").await;
         worker.signal(Signal::TERM);
     }
     for worker in &mut working {
