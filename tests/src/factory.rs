@@ -59,6 +59,10 @@ impl Model {
         Model { server, asked }
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the thread of one connection, as slow as the model it stands for"
+    )]
     /// A model that answers everything after so many milliseconds, more or less.
     pub fn slow(milliseconds: u64) -> Self {
         Model::start(move |asked| {
