@@ -5,7 +5,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -40,7 +40,8 @@ impl Call {
         self.messages().iter().any(|message| message.contains(text))
     }
 
-    fn messages(&self) -> Vec<&str> {
+    /// The texts of its messages.
+    pub fn messages(&self) -> Vec<&str> {
         let messages = self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
         messages.iter().filter_map(|message| message["content"].as_str()).collect()
     }
@@ -88,6 +89,7 @@ struct Shared {
     choose: Box<Choose>,
     calls: Mutex<Vec<Call>>,
     came: Condvar,
+    given_up: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -102,6 +104,7 @@ impl ChatServer {
             choose: Box::new(choose),
             calls: Mutex::default(),
             came: Condvar::new(),
+            given_up: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
         let serving = shared.clone();
@@ -126,6 +129,11 @@ impl ChatServer {
     /// Every call so far.
     pub fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().expect("no thread panicked").clone()
+    }
+
+    /// Calls answered with [`Answer::Hang`] whose client has gone away.
+    pub fn given_up(&self) -> usize {
+        self.shared.given_up.load(Ordering::SeqCst)
     }
 
     /// Waits until so many calls came; false when they do not come.
@@ -187,8 +195,9 @@ impl Shared {
                 Answer::Reply { content, finish } => (200, &[][..], completion(&call, &content, finish)),
                 Answer::Http { status, headers, body } => (status, headers, body),
                 Answer::Hang => {
-                    reader.read_to_end(&mut Vec::new())?;
-                    return Ok(());
+                    let ended = reader.read_to_end(&mut Vec::new());
+                    self.given_up.fetch_add(1, Ordering::SeqCst);
+                    return ended.map(drop);
                 }
                 half @ (Answer::Half | Answer::Reset) => {
                     let whole = http(200, &[], &completion(&call, &self.good(&call), "stop"));

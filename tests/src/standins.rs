@@ -34,6 +34,13 @@ pub const MODEL: Packages = Packages {
     with_dependencies: false,
 };
 
+/// Another program that puts orders in line: Python's client of the queue, in the transactions of its own SQL library.
+pub const PRODUCER: Packages = Packages {
+    name: "producer",
+    packages: &["riverqueue==0.7.0", "sqlalchemy==2.0.43", "psycopg2-binary==2.9.10"],
+    with_dependencies: true,
+};
+
 impl Packages {
     /// The folder with the programs of the environment, made when it is not there. Nothing when it cannot be made; that has been
     /// told then.
@@ -84,7 +91,7 @@ fn run(command: &mut Command) -> Result<(), String> {
 
 /// Says that a test did not test anything: on the standard error itself, which the test harness does not hold back, and in
 /// `target/skipped-tests.txt`, which `cargo xtask test` shows at its end.
-fn skipped(test: &str, why: &str) {
+pub fn skipped(test: &str, why: &str) {
     assert!(
         std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
         "{REQUIRE}=1 demands the stand-ins, and {test} has none: {why}"

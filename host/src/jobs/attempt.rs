@@ -208,6 +208,11 @@ impl Database {
     }
 }
 
+/// An attempt's trace id: 32 hexadecimal digits.
+pub(super) fn trace_id(attempt: Ulid) -> String {
+    format!("{:032x}", attempt.0)
+}
+
 async fn take_in(
     tx: &mut Tx,
     order: &str,
@@ -225,7 +230,7 @@ async fn take_in(
             args![order, &id, &worker.client, job, &worker.config_version, now],
         )
         .await?;
-    let trace_id = format!("{:032x}", attempt.0);
+    let trace_id = trace_id(attempt);
     let row = match taken {
         Some(row) => {
             // What it is made with, which is the worker's; the order's own says what it began with.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::attempt::AttemptEnd;
+use super::attempt::{AttemptEnd, trace_id};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::events::{Known, known_of};
@@ -19,6 +19,9 @@ use crate::message;
 const ADVISORY_LOCK: i64 = 0x7369_7465_7265_7363;
 /// Orders of one transaction.
 const CHUNK: usize = 50;
+
+/// An order of a worker: its id, its attempt and its job.
+type Owned = (String, String, Option<i64>);
 
 /// What a rescue found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,7 +100,7 @@ impl Rescuer {
         for client in known {
             if client == self.me {
                 let orphans = self.owned(&client).await?;
-                let orphans = orphans.into_iter().filter(|(_, attempt)| !mine(attempt)).collect();
+                let orphans = orphans.into_iter().filter(|(_, attempt, _)| !mine(attempt)).collect();
                 self.release(&client, None, orphans, Why::Orphaned, &mut rescued).await?;
                 continue;
             }
@@ -123,11 +126,11 @@ impl Rescuer {
         Ok(rescued)
     }
 
-    async fn owned(&self, client: &str) -> Result<Vec<(String, String)>, Error> {
+    async fn owned(&self, client: &str) -> Result<Vec<Owned>, Error> {
         let doing = "looking for a worker's orders";
-        let sql = "SELECT id, owner_attempt FROM sitewright_orders WHERE state = 'running' AND owner_worker = $1 ORDER BY id";
+        let sql = "SELECT id, owner_attempt, job_id FROM sitewright_orders WHERE state = 'running' AND owner_worker = $1 ORDER BY id";
         let rows = self.database.read(doing, sql, args![client]).await?;
-        let read = |row: &Row| Ok((row.text("id")?, row.text("owner_attempt")?));
+        let read = |row: &Row| Ok((row.text("id")?, row.text("owner_attempt")?, row.opt_int("job_id")?));
         rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 
@@ -136,7 +139,7 @@ impl Rescuer {
         &self,
         client: &str,
         beats: Option<Option<i64>>,
-        owned: Vec<(String, String)>,
+        owned: Vec<Owned>,
         why: Why,
         rescued: &mut Rescued,
     ) -> Result<bool, Error> {
@@ -150,19 +153,20 @@ impl Rescuer {
                         return Ok(None);
                     }
                     let mut ends = Vec::new();
-                    for (order, attempt) in chunk {
+                    for (order, attempt, job) in chunk {
                         if let Some(state) =
                             rescue_in(tx, &river, &order, &attempt, &client, why, allowed).await?
                         {
-                            ends.push((order, state));
+                            ends.push((order, attempt, job, state));
                         }
                     }
                     Ok(Some(ends))
                 })
             });
             let Some(ends) = done.await? else { return Ok(false) };
-            for (order, state) in ends {
-                tracing::warn!(order, %state, ?why, "an order was taken back from its worker");
+            for (order, attempt, job, state) in ends {
+                let trace_id = attempt.parse().map(trace_id).unwrap_or_default();
+                tracing::warn!(order, job, attempt, trace_id, %state, ?why, "an order was taken back from its worker");
                 match state {
                     OrderState::Dead => rescued.dead.push(order),
                     OrderState::Cancelled => rescued.cancelled.push(order),

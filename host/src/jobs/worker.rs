@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use ulid::Ulid;
 
-use super::attempt::{Take, Taken, WorkerId};
+use super::attempt::{Take, Taken, WorkerId, trace_id};
 use super::database::Database;
 use super::error::Error;
 use super::heartbeat::{Identity, Observer, Presence};
@@ -180,25 +180,17 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
         let attempt = Ulid::generate();
         let _entered = self.running.enter(attempt);
         let order = &job.args.order;
-        let mut patience = Patience::new("take", order);
-        let taken = loop {
-            match self.database.take(order, job.id(), &self.who, attempt).await {
-                Ok(Take::Taken(taken)) => break taken,
-                Ok(left_over) => {
-                    tracing::info!(order, job = job.id(), ?left_over, "a job that no order needs is dropped");
-                    return Ok(WorkOutcome::Complete);
-                }
-                Err(error) if error.is_transient() => {
-                    tokio::select! {
-                        // The job goes back as it was.
-                        () = token.cancelled() => return Err(Box::new(WorkCancelled)),
-                        () = patience.wait(&error) => {}
-                    }
-                }
-                Err(error) => return Err(Box::new(error)),
-            }
+        let span = tracing::info_span!(
+            "take",
+            order,
+            job = job.id(),
+            %attempt,
+            trace_id = trace_id(attempt)
+        );
+        let taken = match self.taken(&job, attempt, &token).instrument(span).await {
+            Ok(taken) => taken,
+            Err(no) => return no,
         };
-        patience.over();
 
         let stop = Stop { token: token.clone(), leaving: self.leaving.clone() };
         self.handled(&taken, &stop).await;
@@ -208,6 +200,37 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
 }
 
 impl<H: Handler> OrderWorker<H> {
+    /// Takes the job's order, however long the database is away; or what becomes of the job.
+    async fn taken(
+        &self,
+        job: &Job<OrderJob>,
+        attempt: Ulid,
+        token: &CancellationToken,
+    ) -> Result<Box<Taken>, Result<WorkOutcome, BoxError>> {
+        let order = &job.args.order;
+        let mut patience = Patience::new("take", order);
+        loop {
+            match self.database.take(order, job.id(), &self.who, attempt).await {
+                Ok(Take::Taken(taken)) => {
+                    patience.over();
+                    return Ok(taken);
+                }
+                Ok(left_over) => {
+                    tracing::info!(?left_over, "a job that no order needs is dropped");
+                    return Err(Ok(WorkOutcome::Complete));
+                }
+                Err(error) if error.is_transient() => {
+                    tokio::select! {
+                        // The job goes back as it was.
+                        () = token.cancelled() => return Err(Err(Box::new(WorkCancelled))),
+                        () = patience.wait(&error) => {}
+                    }
+                }
+                Err(error) => return Err(Err(Box::new(error))),
+            }
+        }
+    }
+
     /// From a taken order to a settled one.
     async fn handled(&self, taken: &Taken, stop: &Stop) {
         let settlement = match AssertUnwindSafe(self.handler.handle(taken, stop)).catch_unwind().await {

@@ -1,11 +1,12 @@
 //! The AI replies of an order, in the database: there before the template sees them, so that no later attempt pays again.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::ai::{Journal, JournalEntry, JournalKey};
-use crate::jobs::{Database, NewAiCall};
+use crate::jobs::{Database, Error, NewAiCall};
 use crate::message;
 use crate::message::Message;
 
@@ -23,6 +24,38 @@ impl OrderJournal {
     }
 }
 
+impl OrderJournal {
+    /// Tries it for as long as the database is away: going on without an answer would pay twice, and the attempt could not be settled
+    /// either. The attempt's deadline, and whoever stops it, end the wait.
+    async fn until_it_answers<T, F>(&self, doing: &str, mut ask: impl FnMut() -> F + Send) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        for tries in 1u32.. {
+            match ask().await {
+                Err(error) if error.is_transient() => {
+                    if tries == 1 || tries.is_multiple_of(20) {
+                        tracing::warn!(
+                            doing,
+                            tries,
+                            %error,
+                            "the database does not answer; the order waits for it, so that no AI call is paid for twice"
+                        );
+                    }
+                }
+                answer => {
+                    if tries > 1 {
+                        tracing::info!(doing, tries, "the database answers again");
+                    }
+                    return answer;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50u64 << tries.min(5))).await;
+        }
+        unreachable!("it is tried for ever")
+    }
+}
+
 impl fmt::Debug for OrderJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OrderJournal").field("order", &self.order).field("attempt", &self.attempt).finish()
@@ -32,7 +65,11 @@ impl fmt::Debug for OrderJournal {
 #[async_trait]
 impl Journal for OrderJournal {
     async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
-        let found = self.database.reply(&self.order, &key.request, key.occurrence).await;
+        let found = self
+            .until_it_answers("look up an AI reply", || {
+                self.database.reply(&self.order, &key.request, key.occurrence)
+            })
+            .await;
         let call = match found {
             Ok(call) => call?,
             Err(error) => {
@@ -68,10 +105,9 @@ impl Journal for OrderJournal {
             output_tokens: entry.usage.output_tokens,
             entry: serde_json::to_value(entry).map_err(|error| failed(&error))?,
         };
-        self.database
-            .keep_reply(&self.order, &self.attempt, call)
-            .await
-            .map(drop)
-            .map_err(|error| failed(&error))
+        let kept = self.until_it_answers("keep an AI reply", || {
+            self.database.keep_reply(&self.order, &self.attempt, call.clone())
+        });
+        kept.await.map(drop).map_err(|error| failed(&error))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
 use super::journal::OrderJournal;
@@ -13,9 +14,10 @@ use crate::ai::{Journal, RunJournal};
 use crate::failure::{FailureKind, FailureRecord, OfAttempt};
 use crate::interface::RunProgress;
 use crate::jobs::{
-    Backoff, Database, Handler, NewFailure, Settled, Settlement, Stop, StopReason, Taken, class,
+    Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason, Taken, class,
 };
 use crate::message;
+use crate::message::Message;
 use crate::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt};
 use crate::site::SiteStore;
 
@@ -36,6 +38,16 @@ pub struct Orders {
 #[async_trait]
 impl Handler for Orders {
     async fn handle(&self, taken: &Taken, stop: &Stop) -> Settlement {
+        if let Some(named) = other_order(taken) {
+            let message = message!(
+                "the order is {:?}, but its document is that of order {named:?}: a site must not end up in the folder of another \
+                 order; put it in line under the id in its document",
+                taken.order
+            );
+            return Settlement::Failed {
+                failure: without_run(taken, FailureKind::InvalidOrder, "order", message),
+            };
+        }
         if taken.config_version.as_ref().is_some_and(|begun| *begun != self.host.config_version) {
             tracing::info!(
                 order = taken.order,
@@ -119,12 +131,38 @@ impl Orders {
             }
             None => (None, None, None),
         };
-        let class = class(record.kind.as_str(), ai_kind, retryable, retry_after);
+        let mut class = class(record.kind.as_str(), ai_kind, retryable, retry_after);
+        if record.kind == FailureKind::Host
+            && let Err(error) = self.disk_takes_files(taken).await
+        {
+            tracing::error!(
+                %error,
+                folder = %self.host.sites.path().display(),
+                "the folder of sites takes no files, so the order waits and uses no attempt: make room, or make it writable"
+            );
+            class = RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
+        }
         let failure = NewFailure::from(&record);
         if stopped {
             return Settlement::Cancelled { failure: Some(failure) };
         }
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
+    }
+
+    /// A full disk fails every order that comes. That is no fault of theirs, and must not use up what they may try.
+    async fn disk_takes_files(&self, taken: &Taken) -> std::io::Result<()> {
+        // No order's folder begins with a dot.
+        let path = self.host.sites.path().join(format!(".probe-{}", taken.attempt));
+        let written = async {
+            let mut file = tokio::fs::File::create(&path).await?;
+            file.write_all(&[b'x'; 64 * 1024]).await?;
+            // Until then the write is under way, and what comes of it is told to the next one.
+            file.flush().await?;
+            file.sync_all().await
+        };
+        let written = written.await;
+        drop(tokio::fs::remove_file(&path).await);
+        written
     }
 
     /// After a template failure the replies that it blamed are asked again by the next attempt; all others are kept.
@@ -150,13 +188,23 @@ impl Orders {
     }
 }
 
+/// The id in the document when it is not the order's. A document that cannot be read tells so itself.
+fn other_order(taken: &Taken) -> Option<String> {
+    let document = serde_json::from_str(&taken.document).ok()?;
+    sitewright_order::read_id(&document).ok().filter(|id| *id != taken.order)
+}
+
 /// Anything between 0 and 1, the same for the same attempt: the last bits of its id are random.
 fn random(taken: &Taken) -> f64 {
     f64::from(u32::try_from(taken.attempt.random() & u128::from(u32::MAX)).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 /// A failure after the attempt, where there is no record yet.
-fn host_failure(taken: &Taken, message: crate::message::Message) -> NewFailure {
+fn host_failure(taken: &Taken, message: Message) -> NewFailure {
+    without_run(taken, FailureKind::Host, "release", message)
+}
+
+fn without_run(taken: &Taken, kind: FailureKind, stage: &str, message: Message) -> NewFailure {
     let of = OfAttempt {
         order: taken.order.clone(),
         job: Some(taken.job.to_string()),
@@ -165,7 +213,7 @@ fn host_failure(taken: &Taken, message: crate::message::Message) -> NewFailure {
         template: taken.template.clone(),
         config_version: taken.config_version.clone().unwrap_or_default(),
     };
-    let mut record = FailureRecord::without_run(FailureKind::Host, message, of);
-    record.stage = "release".to_owned();
+    let mut record = FailureRecord::without_run(kind, message, of);
+    stage.clone_into(&mut record.stage);
     NewFailure::from(&record)
 }

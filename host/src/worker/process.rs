@@ -19,6 +19,9 @@ const PROBE_WITHIN: Duration = Duration::from_secs(20);
 /// The time between two looks for releases that a worker which died left invisible.
 const SHOW_EVERY: Duration = Duration::from_secs(10);
 
+/// How long a worker that goes looks for such releases.
+const SHOW_WITHIN: Duration = Duration::from_secs(5);
+
 /// What a worker goes by.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
@@ -57,6 +60,8 @@ impl From<&WorkerConfig> for WorkerOptions {
 pub struct Worker {
     serving: Serving,
     database: Database,
+    store: SiteStore,
+    keep: usize,
     progress: JoinHandle<()>,
     beside: CancellationToken,
 }
@@ -96,9 +101,15 @@ impl Worker {
         let watched = reload::watch_templates(host.catalogue.clone(), options.reload_every, beside.clone());
         beside_orders(&beside, watched);
         beside_orders(&beside, show_left(database.clone(), store.clone(), keep));
-        let orders = Orders { host, database: database.clone(), store, backoff: options.backoff, progress };
+        let orders = Orders {
+            host,
+            database: database.clone(),
+            store: store.clone(),
+            backoff: options.backoff,
+            progress,
+        };
         let serving = serve(database.clone(), settings, Arc::new(orders)).await?;
-        Ok(Worker { serving, database, progress: writing, beside })
+        Ok(Worker { serving, database, store, keep, progress: writing, beside })
     }
 
     /// Its id in the database.
@@ -131,6 +142,11 @@ impl Worker {
     pub async fn drain(self, grace: Duration) -> Result<Drained, Error> {
         let drained = self.serving.drain(grace).await;
         self.beside.cancel();
+        // Perhaps nobody comes after this one: what a worker that died has settled and not shown is shown now.
+        let showing = show_once(&self.database, &self.store, self.keep, 0);
+        if tokio::time::timeout(SHOW_WITHIN, showing).await.is_err() {
+            tracing::warn!("releases that are not visible yet are left to the next worker");
+        }
         // What was told of the last orders is written before the database closes.
         if tokio::time::timeout(Duration::from_secs(2), self.progress).await.is_err() {
             tracing::warn!("the last stages of orders could not be written down in time");
@@ -173,10 +189,17 @@ async fn probe_routes(host: Host) {
 }
 
 async fn show_left(database: Database, store: SiteStore, keep: usize) {
+    // At the start whatever is left was left by others; showing what its worker is about to show does no harm.
+    let mut settled_for_ms = 0;
     loop {
-        if let Err(error) = visible::show_pending(&database, &store, keep).await {
-            tracing::warn!(%error, "it cannot be looked for releases that are not visible yet");
-        }
+        show_once(&database, &store, keep, settled_for_ms).await;
+        settled_for_ms = visible::LOST_AFTER_MS;
         tokio::time::sleep(SHOW_EVERY).await;
+    }
+}
+
+async fn show_once(database: &Database, store: &SiteStore, keep: usize, settled_for_ms: i64) {
+    if let Err(error) = visible::show_pending(database, store, keep, settled_for_ms).await {
+        tracing::warn!(%error, "it cannot be looked for releases that are not visible yet");
     }
 }

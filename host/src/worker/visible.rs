@@ -10,7 +10,7 @@ use crate::message::Message;
 use crate::site::{OrderDir, ReleaseId, SiteStore};
 
 /// Milliseconds after which a release that was settled and is not visible has lost its worker.
-const SETTLED_FOR_MS: i64 = 5_000;
+pub(super) const LOST_AFTER_MS: i64 = 5_000;
 
 /// Makes the order's settled release the one that visitors see.
 pub(super) async fn show(
@@ -34,8 +34,8 @@ pub(super) async fn discard(store: &SiteStore, order: &str, release: &str) -> Re
     Ok(store.discard(&folder, id).await?)
 }
 
-/// Makes up for the step that a process which died could not make: every settled release is made visible. Called at start and now
-/// and then. How many there were.
+/// Makes up for the step that a process which died could not make: every release that was settled so many milliseconds ago is made
+/// visible. Called at start, now and then, and at the end. How many there were.
 ///
 /// # Errors
 /// When the database fails. An order whose release cannot be shown is told in the log and tried again the next time.
@@ -43,8 +43,9 @@ pub(super) async fn show_pending(
     database: &Database,
     store: &SiteStore,
     keep: usize,
+    settled_for_ms: i64,
 ) -> Result<usize, crate::jobs::Error> {
-    let pending = database.pending_visible(SETTLED_FOR_MS).await?;
+    let pending = database.pending_visible(settled_for_ms).await?;
     let count = pending.len();
     for (order, release) in pending {
         match show(database, store, keep, &order, &release).await {

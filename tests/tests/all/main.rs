@@ -24,3 +24,7 @@ mod redaction;
 mod runtime;
 mod sandbox;
 mod spans;
+mod worker_crash;
+mod worker_life;
+mod worker_outage;
+mod worker_retry;

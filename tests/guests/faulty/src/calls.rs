@@ -14,10 +14,10 @@ pub(crate) async fn many(count: u32) {
     }
 }
 
-/// `count` calls one after the other; the first that fails ends the run.
-pub(crate) async fn in_turn(count: u32) -> Result<()> {
+/// `count` calls one after the other, each beginning with `prompt`; the first that fails ends the run.
+pub(crate) async fn in_turn(count: u32, prompt: &str) -> Result<()> {
     for number in 0..count {
-        let call = ai::ask("copywriting").user(format!("call {number}")).text();
+        let call = ai::ask("copywriting").user(format!("{prompt}call {number}")).text();
         call.await.with_context(|| format!("while writing text {number}"))?;
     }
     Ok(())
@@ -30,9 +30,13 @@ pub(crate) async fn failing() -> Result<()> {
     Ok(())
 }
 
-/// One call whose reply arrives whole and is blamed by the template.
-pub(crate) async fn unreadable() -> Result<()> {
-    let reply = ai::ask("copywriting").user("any").format(ai::Format::Json).send().await?;
+/// One call whose reply arrives whole and is blamed by the template when it holds `unusable`; always when the order has no prompt.
+pub(crate) async fn unreadable(prompt: Option<&str>) -> Result<()> {
+    let ask = ai::ask("copywriting").user(prompt.map_or("any".to_owned(), |prompt| format!("{prompt}any")));
+    let reply = ask.format(ai::Format::Json).send().await?;
+    if prompt.is_some() && !reply.content.contains("unusable") {
+        return Ok(());
+    }
     Err(Error::new("unusable-reply", "the model's reply is of no use")
         .cause(&reply.content)
         .blame(reply.call_id))

@@ -65,9 +65,15 @@ impl Template for Faulty {
             Fault::StderrFlood => output::stderr_flood(wish.n.unwrap_or(10_000)),
             Fault::ReportFlood => output::report_flood(wish.n.unwrap_or(1_000)),
             Fault::ManyCalls => calls::many(wish.n.unwrap_or(65)).await,
-            Fault::CallsInTurn => calls::in_turn(wish.n.unwrap_or(65)).await?,
+            Fault::CallsInTurn => {
+                calls::in_turn(wish.n.unwrap_or(65), wish.prompt.as_deref().unwrap_or_default()).await?;
+            }
             Fault::AiError => calls::failing().await?,
-            Fault::AiUnreadable => calls::unreadable().await?,
+            Fault::AiUnreadable => {
+                let prompt = wish.prompt.as_deref();
+                calls::in_turn(wish.n.unwrap_or(0), prompt.unwrap_or_default()).await?;
+                calls::unreadable(prompt).await?;
+            }
             Fault::AiEcho => return calls::echo(&site, wish).await,
             Fault::Stream => return streams::whole(&site, wish).await,
             Fault::StreamDropped => streams::dropped().await?,

@@ -31,7 +31,7 @@ pub(crate) struct Wish {
     pub(crate) format: Option<String>,
     /// For [`Fault::AiEcho`] with `json-schema`.
     pub(crate) schema: Option<Value>,
-    /// For [`Fault::AiEcho`]: the message.
+    /// For [`Fault::AiEcho`]: the message. For [`Fault::CallsInTurn`] and [`Fault::AiUnreadable`]: what each message begins with.
     pub(crate) prompt: Option<String>,
 }
 
@@ -92,7 +92,8 @@ pub(crate) enum Fault {
     CallsInTurn,
     /// An AI call with the message `fail`, whose error ends the run.
     AiError,
-    /// An AI call (format `json`) whose reply the template finds unusable and blames.
+    /// `n` AI calls one after the other (none when `n` is missing), and one (format `json`) whose reply the template finds unusable
+    /// and blames; with a `prompt`, only a reply that holds `unusable`.
     AiUnreadable,
     /// An AI call as the order describes it; its reply becomes the page.
     AiEcho,

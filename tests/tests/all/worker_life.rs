@@ -1,0 +1,166 @@
+//! How a worker goes: told once, told twice, when nothing is left; and orders that somebody stops.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use sitewright::jobs::{AttemptEnd, CancelAnswer, OrderState};
+use sitewright_tests::chat_server::Answer;
+use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, until};
+
+/// `TESTS_DRAIN=1000` in the environment: orders in flight.
+fn in_flight(default: usize) -> usize {
+    std::env::var("TESTS_DRAIN").ok().map_or(default, |asked| asked.parse().expect("a number"))
+}
+
+/// Told to go with many orders that wait for AI: those whose replies come in time end, the others go back and count for nothing, no
+/// further one is begun, and another worker does the rest without paying again.
+async fn drained(base: Base, orders: usize) {
+    let (soon, late) = (Gate::default(), Gate::default());
+    let (open_soon, open_late) = (soon.clone(), late.clone());
+    let model = Model::start(move |asked| {
+        if asked.what == "call 1" {
+            if asked.order.starts_with("soon") { soon.pass() } else { late.pass() }
+        }
+        good(asked)
+    });
+    let factory =
+        Factory::new(base, &model).await.with("worker.grace_ms", 4_000).with("worker.silent_ms", 20_000);
+    let half = orders / 2;
+    let ids: Vec<String> =
+        (0..orders).map(|n| format!("{}-{n}", if n < half { "soon" } else { "late" })).collect();
+    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
+    let mut worker = factory.worker(&[]);
+    until("all wait for their second reply", || async { model.asked().len() == 2 * orders }).await;
+    worker.signal(Signal::TERM);
+    worker.until_says("told to go").await;
+    factory.order_all((0..20).map(|n| calls_in_turn(&format!("new-{n}"), 1))).await;
+    open_soon.open();
+    assert_eq!(worker.exit().await, 0, "{}", worker.log());
+
+    let mut in_time = 0;
+    for id in &ids {
+        let order = factory.order(id).await;
+        let attempts = factory.database.attempts(id).await.unwrap();
+        match order.state {
+            OrderState::Succeeded => in_time += 1,
+            state => {
+                assert_eq!((state, order.attempts, order.crashes), (OrderState::Queued, 0, 0), "{order:?}");
+                assert_eq!(attempts[0].outcome, Some(AttemptEnd::Returned));
+            }
+        }
+        assert_eq!((attempts.len(), order.runs), (1, 1), "{id}");
+        assert!(!id.starts_with("late") || order.state == OrderState::Queued, "{order:?}");
+    }
+    assert!(in_time > 0, "nothing ended in the grace time");
+    for n in 0..20 {
+        assert_eq!(factory.order(&format!("new-{n}")).await.runs, 0, "none is begun by a worker that goes");
+    }
+    assert!(factory.database.stats().await.unwrap().workers.is_empty(), "it took itself off the list");
+    open_late.open();
+    factory.drain().await;
+    for id in &ids {
+        factory.assert_done_once(id, 2).await;
+        assert_eq!(model.asked_of(id)[0], ("call 0".to_owned(), 1), "a kept reply is not asked for again");
+    }
+    eprintln!(
+        "drained: {orders} in flight, {in_time} of {half} that could ended in time, the rest went back"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d3_sigterm_lets_orders_end_and_gives_the_others_back_on_sqlite() {
+    drained(Base::Sqlite, in_flight(200)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d3_sigterm_lets_orders_end_and_gives_the_others_back_on_postgres() {
+    if let Some(base) = Base::postgres("SIGTERM on PostgreSQL") {
+        drained(base, in_flight(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sigterm_stops_at_once() {
+    let model = Model::start(|_| Answer::Hang);
+    let factory = Factory::new(Base::Sqlite, &model).await.with("worker.grace_ms", 3_600_000);
+    let ids: Vec<String> = (0..20).map(|n| format!("o-{n}")).collect();
+    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 1))).await;
+    let mut worker = factory.worker(&[]);
+    until("all wait", || async { model.asked().len() == 20 }).await;
+    worker.signal(Signal::TERM);
+    worker.until_says("told to go").await;
+    assert_eq!(model.server.given_up(), 0, "the first one lets them go on");
+    let begin = Instant::now();
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.exit().await, 0, "{}", worker.log());
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    for id in &ids {
+        let order = factory.order(id).await;
+        assert_eq!((order.state, order.attempts, order.crashes), (OrderState::Queued, 0, 0), "{order:?}");
+    }
+    until("the server sees that nobody waits", || async { model.server.given_up() == 20 }).await;
+}
+
+/// Somebody in another process stops an order that waits for AI.
+async fn cancelled(base: Base) {
+    let model = Model::start(|asked| if asked.order == "stop" { Answer::Hang } else { good(asked) });
+    let factory = Factory::new(base, &model).await;
+    factory.order_all([calls_in_turn("stop", 1)]).await;
+    let mut worker = factory.worker(&[]);
+    until("it waits for AI", || async { model.asked().len() == 1 }).await;
+    let begin = Instant::now();
+    assert_eq!(factory.database.cancel("stop").await.unwrap(), CancelAnswer::Stopping);
+    factory.until_state("stop", OrderState::Cancelled).await;
+    let took = begin.elapsed();
+    until("the server sees that nobody waits", || async { model.server.given_up() == 1 }).await;
+    eprintln!("cancelled after {took:?}, hung up after {:?}", begin.elapsed());
+    // Twice what is promised, since the machine does many tests at once.
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let order = factory.order("stop").await;
+    assert_eq!((order.attempts, order.crashes), (0, 0));
+    let attempts = factory.database.attempts("stop").await.unwrap();
+    assert_eq!(attempts[0].outcome, Some(AttemptEnd::Cancelled));
+    let failures = factory.database.failures("stop").await.unwrap();
+    assert_eq!((failures.len(), &*failures[0].kind), (1, "cancelled"), "a record says what it was doing");
+    assert_eq!(failures[0].record["trail"].as_array().unwrap().last().unwrap()["outcome"], "in_flight");
+    assert!(worker.runs());
+    factory.order_all([calls_in_turn("next", 1)]).await;
+    factory.until_state("next", OrderState::Succeeded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a6_an_order_that_waits_for_ai_is_stopped_from_another_process_on_sqlite() {
+    cancelled(Base::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a6_an_order_that_waits_for_ai_is_stopped_from_another_process_on_postgres() {
+    if let Some(base) = Base::postgres("cancelling on PostgreSQL") {
+        cancelled(base).await;
+    }
+}
+
+/// A worker that dies between the last two steps leaves a release that counts and that nobody sees: the next one shows it, also when
+/// it has nothing else to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
+    let model = Model::slow(1);
+    let factory = Factory::new(Base::Sqlite, &model).await;
+    factory.order_all([calls_in_turn("shown", 1)]).await;
+    factory.drain().await;
+    let release = factory.visible("shown").unwrap();
+    // What the disk and the database look like after such a death.
+    std::fs::remove_file(factory.bench.sites().join("shown/current")).unwrap();
+    let forgotten = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
+                     c.execute('UPDATE sitewright_orders SET visible_release = NULL'); c.commit()";
+    let path = factory.bench.path().join("orders.db");
+    let done = std::process::Command::new("python3").args(["-c", forgotten]).arg(path).status();
+    if !done.is_ok_and(|status| status.success()) {
+        sitewright_tests::standins::skipped("a release is shown by the next worker", "there is no python3");
+        return;
+    }
+    assert_eq!(factory.visible("shown"), None);
+    factory.drain().await;
+    assert_eq!(factory.visible("shown"), Some(release));
+    assert_eq!(factory.order("shown").await.runs, 1);
+}

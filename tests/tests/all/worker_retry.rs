@@ -1,0 +1,154 @@
+//! What becomes of an order whose AI calls fail, through the worker: what is waited for, what is tried again, what is given up, and what
+//! each of it costs.
+
+use serde_json::json;
+use sitewright::jobs::{AttemptEnd, OrderState};
+use sitewright_tests::chat_server::Answer;
+use sitewright_tests::factory::{Asked, Base, Factory, Model, calls_in_turn, good, named};
+use sitewright_tests::faulty;
+
+fn http(status: u16, headers: &'static [(&'static str, &'static str)]) -> Answer {
+    Answer::Http { status, headers, body: json!({ "error": { "message": "as the test wants" } }).to_string() }
+}
+
+async fn ends(factory: &Factory, id: &str) -> Vec<AttemptEnd> {
+    let attempts = factory.database.attempts(id).await.unwrap();
+    attempts.iter().map(|attempt| attempt.outcome.expect("it has ended")).collect()
+}
+
+fn counts(model: &Model, id: &str) -> Vec<usize> {
+    model.asked_of(id).into_iter().map(|(_, times)| times).collect()
+}
+
+/// Every class of failure on one worker.
+async fn classes(base: Base) {
+    let model = Model::start(|asked: &Asked| match (&*asked.order, &*asked.what, asked.times) {
+        ("limited", "call 1", 1 | 2) => http(429, &[("retry-after", "1")]),
+        ("overloaded", "call 1", 1) | ("overloaded", "call 2", 1) => http(503, &[]),
+        ("always", "call 0", _) => http(503, &[]),
+        ("refused", "call 1", _) => http(401, &[]),
+        ("blamed", "any", 1) => Answer::Reply { content: "\"unusable\"".to_owned(), finish: "stop" },
+        ("blamed", "any", _) => Answer::Reply { content: "\"fine\"".to_owned(), finish: "stop" },
+        _ => good(asked),
+    });
+    let factory = Factory::new(base, &model).await.with("worker.attempts", 3);
+    let blamed = json!({ "n": 2, "prompt": "[[blamed]] " });
+    factory
+        .order_all([
+            calls_in_turn("limited", 3),
+            calls_in_turn("overloaded", 4),
+            calls_in_turn("always", 1),
+            calls_in_turn("refused", 3),
+            named("blamed", faulty("ai-unreadable", blamed)),
+        ])
+        .await;
+    factory.drain().await;
+
+    // A rate limit is waited for as long as the provider says, and uses no attempt.
+    factory.assert_done_once("limited", 3).await;
+    assert_eq!(
+        ends(&factory, "limited").await,
+        [AttemptEnd::Snoozed, AttemptEnd::Snoozed, AttemptEnd::Succeeded]
+    );
+    assert_eq!(counts(&model, "limited"), [1, 3, 1]);
+    let attempts = factory.database.attempts("limited").await.unwrap();
+    for two in attempts.windows(2) {
+        assert!(
+            two[1].started_at - two[0].ended_at.unwrap() >= 990,
+            "the provider asked for a second: {attempts:?}"
+        );
+    }
+
+    // What may go well next time is tried again, and only what is missing is paid for.
+    let order = factory.order("overloaded").await;
+    assert_eq!((order.state, order.attempts), (OrderState::Succeeded, 3));
+    assert_eq!(
+        ends(&factory, "overloaded").await,
+        [AttemptEnd::Retry, AttemptEnd::Retry, AttemptEnd::Succeeded]
+    );
+    assert_eq!(counts(&model, "overloaded"), [1, 2, 2, 1]);
+    assert_eq!(factory.visible("overloaded"), order.current_release);
+    assert_eq!(
+        factory.database.failures("overloaded").await.unwrap().len(),
+        2,
+        "D7: each attempt keeps its record"
+    );
+
+    let order = factory.order("always").await;
+    assert_eq!((order.state, order.attempts), (OrderState::Dead, 3), "attempts are counted");
+    assert_eq!(ends(&factory, "always").await, [AttemptEnd::Retry, AttemptEnd::Retry, AttemptEnd::Dead]);
+    assert_eq!(counts(&model, "always"), [3]);
+
+    // What would end the same way is not tried again.
+    let order = factory.order("refused").await;
+    assert_eq!((order.state, order.attempts), (OrderState::Failed, 1));
+    assert_eq!(counts(&model, "refused"), [1, 1]);
+    let failure = &factory.database.failures("refused").await.unwrap()[0];
+    assert_eq!(failure.record["ai"]["kind"], "auth", "{}", failure.record);
+    assert_eq!(factory.visible("refused"), None);
+
+    // Begun again, only the reply that the template blamed is asked for again.
+    assert_eq!(factory.order("blamed").await.state, OrderState::Failed);
+    assert_eq!(model.asked_of("blamed").len(), 3);
+    assert_eq!(counts(&model, "blamed"), [1, 1, 1]);
+    factory.database.reopen("blamed", None).await.unwrap();
+    factory.drain().await;
+    assert_eq!(factory.order("blamed").await.state, OrderState::Succeeded);
+    assert_eq!(counts(&model, "blamed"), [1, 1, 2]);
+    assert_eq!(ends(&factory, "blamed").await, [AttemptEnd::Failed, AttemptEnd::Succeeded]);
+    let calls = factory.database.ai_calls("blamed").await.unwrap();
+    let aside: Vec<bool> = calls.iter().map(|call| call.asked_again_at.is_some()).collect();
+    assert_eq!(aside, [false, false, true, false], "the blamed reply stays on the books");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_each_failure_is_tried_again_as_it_deserves_on_sqlite() {
+    classes(Base::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_each_failure_is_tried_again_as_it_deserves_on_postgres() {
+    if let Some(base) = Base::postgres("classes of failures on PostgreSQL") {
+        classes(base).await;
+    }
+}
+
+/// The deadline ends an attempt with a record that says where it was; the next one goes on from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a6_a_deadline_ends_an_attempt_and_not_the_order() {
+    let model = Model::start(|asked| match (&*asked.what, asked.times) {
+        ("call 1", 1) => Answer::Hang,
+        _ => good(asked),
+    });
+    let factory = Factory::new(Base::Sqlite, &model).await.with("limits.deadline_ms", 3_000);
+    factory.order_all([calls_in_turn("late", 2)]).await;
+    factory.drain().await;
+    assert_eq!(ends(&factory, "late").await, [AttemptEnd::Retry, AttemptEnd::Succeeded]);
+    assert_eq!(counts(&model, "late"), [1, 2]);
+    let failure = &factory.database.failures("late").await.unwrap()[0];
+    assert_eq!(
+        (&*failure.kind, &failure.record["stage"]),
+        ("deadline", &json!("fault")),
+        "{}",
+        failure.record
+    );
+    let trail = failure.record["trail"].as_array().unwrap();
+    assert_eq!(trail.last().unwrap()["outcome"], "in_flight", "the last call is told: {trail:?}");
+    assert_eq!(model.server.given_up(), 1, "the AI server sees that nobody waits");
+}
+
+/// A row whose id and document do not agree: its site must neither overwrite another order's nor be lost in its folder.
+#[tokio::test(flavor = "multi_thread")]
+async fn a4_an_order_with_the_document_of_another_is_refused_before_it_costs() {
+    let model = Model::slow(1);
+    let factory = Factory::new(Base::Sqlite, &model).await;
+    let document = calls_in_turn("other", 1).to_string();
+    factory.database.enqueue(sitewright::jobs::NewOrder::new("mine", "faulty", document)).await.unwrap();
+    factory.drain().await;
+    let order = factory.order("mine").await;
+    assert_eq!((order.state, order.attempts), (OrderState::Failed, 1));
+    let failure = &factory.database.failures("mine").await.unwrap()[0];
+    assert_eq!(failure.kind, "invalid_order");
+    assert!(failure.message.contains("\"other\""), "{}", failure.message);
+    assert!(model.asked().is_empty() && factory.visible("other").is_none());
+}
