@@ -1,7 +1,14 @@
 //! One binary for all tests that span crates, so that the host is linked once.
 
 #![allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::type_complexity, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::type_complexity,
+    reason = "tests"
+)]
 
 mod ai_http;
 mod ai_standins;
