@@ -25,7 +25,9 @@ fn systemd_understands_every_line_of_the_unit() {
     let checked = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output();
     let checked = match checked {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("SKIPPED: systemd-analyze is not installed, so nothing says whether systemd takes the unit");
+            eprintln!(
+                "SKIPPED: systemd-analyze is not installed, so nothing says whether systemd takes the unit"
+            );
             return;
         }
         checked => checked.unwrap(),
