@@ -51,6 +51,8 @@ pub struct WorkerSettings {
     pub fetch_every: Duration,
     /// The longest time between two looks into the queue, for what no notification told.
     pub poll_every: Duration,
+    /// The same on SQLite, where no notification comes from other processes.
+    pub poll_embedded_every: Duration,
     /// How often orders that wait are looked at whether they are due.
     pub schedule_every: Duration,
     /// How long a handler that was told to stop may take, before its task is dropped.
@@ -69,6 +71,7 @@ impl Default for WorkerSettings {
             adopt_after: Duration::from_secs(10),
             fetch_every: Duration::from_millis(5),
             poll_every: Duration::from_secs(1),
+            poll_embedded_every: Duration::from_millis(100),
             schedule_every: Duration::from_secs(1),
             stop_within: Duration::from_secs(10),
         }
@@ -468,9 +471,14 @@ fn river_client(
         .with_scheduler_interval(settings.schedule_every)
         // The backstop. Its order, when it still runs, is not given away: `take` answers that it belongs to somebody.
         .with_rescue_after(Duration::from_secs(6 * 3_600));
+    let poll_every = if database.is_embedded() {
+        settings.poll_embedded_every.min(settings.poll_every)
+    } else {
+        settings.poll_every
+    };
     let queue = QueueConfig::new(settings.max_orders)
         .with_fetch_cooldown(settings.fetch_every)
-        .with_fetch_poll_interval(settings.poll_every);
+        .with_fetch_poll_interval(poll_every);
     builder
         .id(&who.client)
         .workers(workers)

@@ -25,6 +25,7 @@ use crate::interface::{RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
 use crate::order;
+use crate::order::OrderSnapshot;
 use crate::plugin::{Catalogue, CatalogueError, Limits, Template};
 use crate::site::{OrderDir, Release, SiteLimit, SitesRoot, Staging, place_async, publish_async};
 
@@ -130,7 +131,8 @@ pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
     attempt_within(host, request, &span).instrument(span.clone()).await
 }
 
-async fn attempt_within(host: &Host, request: AttemptRequest, span: &tracing::Span) -> Outcome {
+async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing::Span) -> Outcome {
+    let document = std::mem::take(&mut request.document);
     let log = Arc::new(RunLog::new(&host.limits, request.progress.clone()));
     let mut known = Known {
         stage: "order",
@@ -141,11 +143,11 @@ async fn attempt_within(host: &Host, request: AttemptRequest, span: &tracing::Sp
             digest: String::new(),
         },
         loaded: None,
-        order_bytes: request.document.len() as u64,
+        order_bytes: document.len() as u64,
         end: None,
         staging: None,
     };
-    let tried = try_attempt(host, &request, &log, &mut known, span);
+    let tried = try_attempt(host, &request, document, &log, &mut known, span);
     let ended = match AssertUnwindSafe(tried).catch_unwind().await {
         Ok(Ok(release)) => {
             let totals = totals(host, &request, &log, &known);
@@ -189,6 +191,7 @@ async fn attempt_within(host: &Host, request: AttemptRequest, span: &tracing::Sp
 async fn try_attempt(
     host: &Host,
     request: &AttemptRequest,
+    document: Vec<u8>,
     log: &Arc<RunLog>,
     known: &mut Known,
     span: &tracing::Span,
@@ -200,8 +203,8 @@ async fn try_attempt(
     };
 
     stage(known, "order");
-    let snapshot = order::load(&request.document, host.limits.order_max_bytes(), &host.default_locale)
-        .map_err(|error| {
+    let snapshot =
+        order::load(&document, host.limits.order_max_bytes(), &host.default_locale).map_err(|error| {
             if let Some(id) = error.id() {
                 known.order = id.to_string();
                 span.record("order", known.order.as_str());
@@ -217,6 +220,8 @@ async fn try_attempt(
                 )
             })
         })?;
+    // Thousands wait for AI at the same time: none of them holds what it will not look at again.
+    drop(document);
     known.order = snapshot.id().to_string();
     span.record("order", known.order.as_str());
 
@@ -240,17 +245,11 @@ async fn try_attempt(
     known.template = template.reference();
     known.loaded = Some(template.clone());
     routes_serve(host, &template)?;
-    let value: serde_json::Value = serde_json::from_str(snapshot.document()).map_err(|error| {
-        Ended::new(
-            FailureKind::Host,
-            message!("the normalised order cannot be read back: {error}"),
-            Vec::new(),
-        )
-    })?;
+    let value = read_back(&snapshot)?;
     // The schema is the template's, and one that is written to that end takes for ever: not on the runtime's threads.
     let schema = template.manifest.order_schema.clone();
-    let checked = tokio::task::spawn_blocking(move || (schema.check(&value), value));
-    let (problems, value) = patience.wait_for(checked).await?.map_err(|error| {
+    let checked = tokio::task::spawn_blocking(move || schema.check(&value));
+    let problems = patience.wait_for(checked).await?.map_err(|error| {
         Ended::new(FailureKind::Host, message!("checking the order did not end: {error}"), Vec::new())
     })?;
     if !problems.is_empty() {
@@ -310,7 +309,7 @@ async fn try_attempt(
     let staged = staging.seal_async().await.map_err(|error| {
         Ended::new(FailureKind::Host, message!("the site could not be read back: {error}"), causes_of(&error))
     })?;
-    let verified = check(staged, &snapshot, &value, &template).await?;
+    let verified = check(staged, &snapshot, &read_back(&snapshot)?, &template).await?;
 
     stage(known, "release");
     let info = release_info(request, log, &snapshot, &template);
@@ -323,6 +322,17 @@ async fn try_attempt(
             FailureKind::Host,
             message!("the site could not be released: {error}"),
             causes_of(&error),
+        ))
+    })
+}
+
+/// The normalised order as a tree, which is many times its text.
+fn read_back(snapshot: &OrderSnapshot) -> Result<serde_json::Value, Box<Ended>> {
+    serde_json::from_str(snapshot.document()).map_err(|error| {
+        Box::new(Ended::new(
+            FailureKind::Host,
+            message!("the normalised order cannot be read back: {error}"),
+            Vec::new(),
         ))
     })
 }

@@ -2,13 +2,14 @@
 
 #![allow(clippy::print_stdout, reason = "the result")]
 
+mod cluster;
 mod gateway;
 mod model;
 mod overhead;
+mod process;
 mod setup;
 mod waiting;
-
-use std::time::Duration;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -46,13 +47,11 @@ enum Bench {
         #[arg(long, default_value_t = 5_000)]
         in_flight: u32,
     },
+    /// What the durable queue and the real worker make of orders, on SQLite and on PostgreSQL.
+    Worker(worker::Args),
     /// The model server of the other benchmarks.
     #[command(hide = true)]
-    ServeModel {
-        /// How long each answer takes.
-        #[arg(long)]
-        delay_ms: u64,
-    },
+    ServeModel(model::Answering),
 }
 
 #[tokio::main]
@@ -66,7 +65,8 @@ async fn main() -> anyhow::Result<()> {
             }
         }
         Bench::Gateway { calls, rounds, in_flight } => gateway::measure(calls, rounds, in_flight).await?,
-        Bench::ServeModel { delay_ms } => model::serve(Duration::from_millis(delay_ms)).await?,
+        Bench::Worker(args) => worker::measure(&args).await?,
+        Bench::ServeModel(answering) => model::serve(answering).await?,
     }
     Ok(())
 }

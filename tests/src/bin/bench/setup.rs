@@ -103,7 +103,12 @@ fn cpu() -> Duration {
 
 /// A value of `/proc/self/status`, in bytes: `VmHWM` is the most memory the process had, `VmRSS` what it has.
 pub(crate) fn memory(name: &str) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    memory_of("self", name)
+}
+
+/// The same of another process.
+pub(crate) fn memory_of(process: &str, name: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line =
         status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such line")?;
     let kib: u64 = line.split_whitespace().next().context("no value")?.parse()?;

@@ -1,0 +1,53 @@
+//! What operators install.
+
+use std::process::Command;
+
+use sitewright::config::WorkerConfig;
+use sitewright_tests::root;
+
+fn unit() -> String {
+    std::fs::read_to_string(root().join("deploy/sitewright.service")).unwrap()
+}
+
+fn setting(name: &str) -> Option<String> {
+    let unit = unit();
+    let values = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    values.last().map(str::to_owned)
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sitewright.service");
+    // systemd asks whether the program is there.
+    let binary = sitewright_tests::binary();
+    std::fs::write(&file, unit().replace("/usr/local/bin/sitewright", binary.to_str().unwrap())).unwrap();
+    let checked = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output();
+    let checked = match checked {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!(
+                "SKIPPED: systemd-analyze is not installed, so nothing says whether systemd takes the unit"
+            );
+            return;
+        }
+        checked => checked.unwrap(),
+    };
+    let said = String::from_utf8_lossy(&checked.stderr);
+    // Other units of the machine may have faults of their own.
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("sitewright")).collect();
+    assert!(ours.is_empty(), "{}", ours.join("\n"));
+    assert!(checked.status.success() || !said.is_empty(), "{checked:?}");
+}
+
+#[test]
+fn the_unit_waits_longer_than_orders_get_to_end() {
+    let waits: u64 = setting("TimeoutStopSec").unwrap().parse().unwrap();
+    let grace = WorkerConfig::default().grace_ms / 1_000;
+    assert!(waits >= grace + 20, "systemd kills after {waits} s what may take {grace} s");
+}
+
+/// A hardening option that looks good and would stop every template from loading.
+#[test]
+fn the_unit_lets_templates_be_compiled() {
+    assert_eq!(setting("MemoryDenyWriteExecute").as_deref(), Some("no"));
+}
