@@ -11,8 +11,8 @@ fn unit() -> String {
 
 fn setting(name: &str) -> Option<String> {
     let unit = unit();
-    let values = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    values.last().map(str::to_owned)
+    let mut values = unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    values.next_back().map(str::to_owned)
 }
 
 #[test]
