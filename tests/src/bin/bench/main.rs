@@ -1,6 +1,6 @@
 //! Benchmarks, side by side in one process: `cargo xtask bench <name>`.
 
-#![allow(clippy::print_stdout, reason = "the result")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the result, and what is missing from it")]
 
 mod cluster;
 mod gateway;
