@@ -43,6 +43,8 @@ impl Cluster {
             command.arg("-c");
             command
         };
+        // In a group of its own: Ctrl-C ends this process, and its end is what the shell waits for.
+        command.process_group(0);
         let mut shell = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (stdin, stdout) = (shell.stdin.take(), shell.stdout.take());
         let stdout = stdout.context("the shell has an output")?;

@@ -144,6 +144,7 @@ async fn measured(
         }
         eprintln!("{name}: {title} …");
         let bench = Bench::new(args, place, part).await?;
+        let before = lines.len();
         match part {
             Part::Enqueue => bench.enqueue(args, &mut lines).await?,
             Part::Instant => bench.instant(args, &mut lines).await?,
@@ -151,6 +152,9 @@ async fn measured(
             Part::Waiting => bench.waiting(args, &mut lines).await?,
             Part::Pickup => bench.pickup(args, &mut lines).await?,
             Part::Start => bench.start(args, &mut lines).await?,
+        }
+        for line in lines.iter().skip(before) {
+            eprintln!("  {}: {}", line.what, line.values.join(", "));
         }
         folders.push(bench.folder);
     }
