@@ -221,7 +221,11 @@ impl Config {
 
         let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
         let version = version(&keys, &sites);
-        let database = keys.database.url(&base)?;
+        let database = keys.database.url(&base).map_err(|(key, problem)| {
+            let path = ["database".to_owned(), key.to_owned()];
+            let source = origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
+            ConfigError::Wrong(vec![format!("{source}: `database.{key}` {problem}")])
+        })?;
         let path = |key: Option<RelativePathBuf>, default: &str| {
             key.map_or_else(|| base.join(default), |key| key.relative())
         };
@@ -291,9 +295,11 @@ impl Config {
 impl DatabaseKeys {
     /// The one of the three that is given, or a file beside the configuration. A relative path of SQLite starts from the
     /// configuration's folder, as all paths do (catalogue F3).
-    fn url(self, base: &Path) -> Result<DatabaseUrl, ConfigError> {
-        let wrong =
-            |key: &str, problem: String| ConfigError::Wrong(vec![format!("`database.{key}` {problem}")]);
+    ///
+    /// # Errors
+    /// The key in `[database]`, and what is wrong with it.
+    fn url(self, base: &Path) -> Result<DatabaseUrl, (&'static str, String)> {
+        let wrong = |key: &'static str, problem: String| (key, problem);
         let url = match (self.url, self.url_env, self.url_file) {
             (None, None, None) => "sqlite://sitewright.db".to_owned(),
             (Some(url), None, None) => url,
