@@ -215,7 +215,12 @@ impl Config {
         let keys: Keys = figment.extract().map_err(wrong)?;
         let sites = match &keys.sites {
             None => SitesKeys::default(),
-            Some(figment::value::Value::Dict(..)) => figment.extract_inner("sites").map_err(wrong)?,
+            Some(figment::value::Value::Dict(..)) => figment.extract_inner("sites").map_err(|error| {
+                // The library tells the parts of the path of such a part in no order that could be shown.
+                let source = origin(&figment, &["sites".to_owned()]).unwrap_or_default();
+                let problems = error.into_iter().map(|error| format!("{source}: `sites`: {}", error.kind));
+                ConfigError::Wrong(problems.collect())
+            })?,
             Some(_) => SitesKeys { path: Some(figment.extract_inner("sites").map_err(wrong)?), store: None },
         };
 

@@ -159,7 +159,7 @@ fn what_is_wrong_with_the_file_is_told_with_file_and_key() {
         ("concurrency = \"many\"".into(), &["`concurrency`", "\"many\""]),
         ("default_locale = \"not a locale\"".into(), &["`default_locale`", "not a locale"]),
         ("sites = 7".into(), &["`sites`", "7"]),
-        ("sites = { pth = \"x\" }".into(), &["`sites.pth`", "unknown field"]),
+        ("sites = { pth = \"x\" }".into(), &["`sites`", "`pth`", "unknown field"]),
         (
             "[database]\nurl = \"mysql://u:hunter2@h/x\"".into(),
             &["`database.url`", "no address of a database"],
