@@ -297,6 +297,8 @@ on_both!(
     d4_waiting_for_a_limit_uses_no_attempt,
     retries_at_once_are_never_done_twice,
     a_cancelled_order_ends_wherever_it_is,
+    b3_orders_that_wait_hold_no_connection,
+    b6_a_stage_called_success_ends_nothing,
     pause_stops_the_line,
     a_template_with_many_orders_does_not_keep_anothers_waiting,
     a_release_that_is_not_visible_is_found,
@@ -991,6 +993,41 @@ mod tests {
         assert_eq!(calls.len(), 4, "what was paid for stays in the ledger");
         assert!(calls.iter().all(|call| !call.current));
         assert_eq!(calls.iter().filter(|call| call.asked_again_at.is_some()).count(), 3);
+    }
+
+    pub(super) async fn b3_orders_that_wait_hold_no_connection(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|_, _| Do::Wait);
+        let serving = worker(&database, &handler).await;
+        database.enqueue_all((0..50).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
+        // Many more than the pool has connections.
+        until("all of them wait", || async { handler.busy.load(Ordering::SeqCst) == 50 }).await;
+        let asked = (0..50).map(|n| {
+            let database = database.clone();
+            async move { database.order(&format!("o{n}")).await.unwrap().state }
+        });
+        let states = futures::future::join_all(asked).await;
+        assert!(states.iter().all(|state| *state == OrderState::Running), "{states:?}");
+        serving.stop_now().await.unwrap();
+    }
+
+    pub(super) async fn b6_a_stage_called_success_ends_nothing(place: Place) {
+        let database = place.open().await;
+        database.enqueue(new_order("24")).await.unwrap();
+        let taken = taken_by(&database, "24", "w").await;
+        let step = |stage: &str| NewEvent {
+            order: "24".to_owned(),
+            attempt: Some(taken.attempt.to_string()),
+            stage: stage.to_owned(),
+            done: Some(4),
+            total: Some(4),
+            message: None,
+        };
+        database.record_events(vec![step("success"), step("succeeded"), step("failed")]).await.unwrap();
+        let order = database.order("24").await.unwrap();
+        assert_eq!((order.state, order.finished_at), (OrderState::Running, None));
+        release(&database, &taken, "r1").await;
+        assert_eq!(database.order("24").await.unwrap().state, OrderState::Succeeded);
     }
 
     pub(super) async fn a_template_with_many_orders_does_not_keep_anothers_waiting(place: Place) {

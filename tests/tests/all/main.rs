@@ -36,3 +36,4 @@ mod worker_crash;
 mod worker_life;
 mod worker_outage;
 mod worker_retry;
+mod worker_store;
