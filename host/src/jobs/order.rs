@@ -1,5 +1,6 @@
 //! Orders: what a customer wants, and where it stands.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -336,7 +337,7 @@ impl Database {
         let doing = format!("putting order {:?} in line", order.id);
         self.write(doing, move |tx| {
             let (order, river) = (order.clone(), river.clone());
-            Box::pin(async move { enqueue_in(tx, &river, &order).await })
+            Box::pin(async move { enqueue_in(tx, &river, &order, &mut Line::default()).await })
         })
         .await
     }
@@ -351,9 +352,9 @@ impl Database {
         self.write(format!("putting {} orders in line", orders.len()), move |tx| {
             let (orders, river) = (orders.clone(), river.clone());
             Box::pin(async move {
-                let mut answers = Vec::with_capacity(orders.len());
+                let (mut answers, mut line) = (Vec::with_capacity(orders.len()), Line::default());
                 for order in orders.iter() {
-                    answers.push(enqueue_in(tx, &river, order).await?);
+                    answers.push(enqueue_in(tx, &river, order, &mut line).await?);
                 }
                 Ok(answers)
             })
@@ -471,6 +472,7 @@ async fn enqueue_in(
     tx: &mut Tx,
     river: &riverqueue::Client,
     order: &NewOrder,
+    line: &mut Line,
 ) -> Result<Enqueued, sqlx::Error> {
     let now = now_ms();
     // Without a target, so that the id and the key both count: either of them taken means that the order is there.
@@ -491,7 +493,7 @@ async fn enqueue_in(
         )
         .await?;
     if inserted == 1 {
-        let place = place_in_line(tx, &order.template, order.priority).await?;
+        let place = line.place(tx, &order.template, order.priority).await?;
         let job = river::insert(river, tx, &order.id, place.into(), None).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job]).await?;
         return Ok(Enqueued::New { order: order.id.clone(), job });
@@ -518,14 +520,32 @@ async fn enqueue_in(
 /// Orders of one template that may be in line before further ones of it stand back.
 const FAIR_SHARE: i64 = 500;
 
-/// The priority of an order's job: one lower than the order's own while many orders of its template are in line already, so that a
-/// template with ten thousand orders does not keep another one's ten waiting.
-async fn place_in_line(tx: &mut Tx, template: &str, priority: Priority) -> Result<Priority, sqlx::Error> {
-    let sql = "SELECT count(*) AS waiting FROM
-            (SELECT 1 FROM sitewright_orders WHERE template = $1 AND state = 'queued' LIMIT $2) AS line";
-    let row = tx.optional(sql, args![template, FAIR_SHARE + 1]).await?;
-    let waiting = row.map_or(Ok(0), |row| row.int("waiting"))?;
-    Ok(if waiting > FAIR_SHARE { Priority((priority.0 + 1).min(Priority::LOWEST.0)) } else { priority })
+/// How many orders of each template are in line, as far as one transaction has asked.
+#[derive(Default)]
+struct Line(HashMap<String, i64>);
+
+impl Line {
+    /// The priority of an order's job: one lower than the order's own while many orders of its template are in line already, so that
+    /// a template with ten thousand orders does not keep another one's ten waiting. The order's row is there already.
+    async fn place(
+        &mut self,
+        tx: &mut Tx,
+        template: &str,
+        priority: Priority,
+    ) -> Result<Priority, sqlx::Error> {
+        let waiting = match self.0.get(template) {
+            // Counted before; the rows since then are of this transaction.
+            Some(waiting) => waiting + 1,
+            None => {
+                let sql = "SELECT count(*) AS waiting FROM
+                        (SELECT 1 FROM sitewright_orders WHERE template = $1 AND state = 'queued' LIMIT $2) AS line";
+                let row = tx.optional(sql, args![template, FAIR_SHARE + 1]).await?;
+                row.map_or(Ok(0), |row| row.int("waiting"))?
+            }
+        };
+        self.0.insert(template.to_owned(), waiting);
+        Ok(if waiting > FAIR_SHARE { Priority((priority.0 + 1).min(Priority::LOWEST.0)) } else { priority })
+    }
 }
 
 /// What came of it, or the state that stood against it; nothing when there is no such order.
