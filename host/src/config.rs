@@ -24,7 +24,7 @@ pub const DEFAULT_FILE: &str = "sitewright.toml";
 /// What variables begin with.
 pub const PREFIX: &str = "SITEWRIGHT_";
 /// Variables with the prefix that are no keys.
-const NOT_KEYS: [&str; 2] = ["config", "log"];
+const NOT_KEYS: [&str; 3] = ["config", "log", "log_format"];
 
 /// The keys of the file.
 #[derive(Debug, Deserialize)]

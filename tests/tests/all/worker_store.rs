@@ -31,6 +31,7 @@ async fn f4_a_release_in_an_object_store_is_what_the_database_says() {
     let orders = ["one", "two", "three"];
     factory.order_all(orders.map(|id| calls_in_turn(id, 2))).await;
     let mut worker = factory.worker_command(&["--drain"]);
+    worker.env("SITEWRIGHT_LOG_FORMAT", "json");
     let done = tokio::task::spawn_blocking({
         let origin = server.origin().to_owned();
         move || worker.envs(env(&origin)).output().unwrap()
@@ -40,6 +41,7 @@ async fn f4_a_release_in_an_object_store_is_what_the_database_says() {
     let log = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{log}");
     assert!(!log.contains("planted-secret-77"), "{log}");
+    assert!(log.lines().all(|line| line.starts_with('{')), "{log}");
 
     let temp = tempfile::tempdir().unwrap();
     let root = SitesRoot::open(temp.path()).unwrap();

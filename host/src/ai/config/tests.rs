@@ -98,14 +98,16 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
 fn the_readme_s_examples_are_read() {
     #[derive(serde::Deserialize)]
     struct File {
-        ai: AiConfig,
+        ai: Option<AiConfig>,
+        worker: Option<crate::config::WorkerConfig>,
     }
     let readme = include_str!("../../../../README.md");
     let examples: Vec<&str> =
         readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(examples.len() >= 2);
+    assert!(examples.len() >= 3);
     for example in examples {
-        let file: File = toml::from_str(example).unwrap();
-        assert_eq!(file.ai.check(), [], "{example}");
+        let File { ai, worker } = toml::from_str(example).unwrap();
+        assert!(ai.is_some() || worker.is_some(), "{example}");
+        assert_eq!(ai.unwrap_or_default().check(), [], "{example}");
     }
 }
