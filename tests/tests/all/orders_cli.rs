@@ -204,7 +204,7 @@ async fn ai_call(database: &Database, taken: &Taken) {
     database.keep_reply(&taken.order, &taken.attempt.to_string(), call).await.unwrap();
 }
 
-/// What is different each time, by its shape: ids, times, spans (with the blanks that align them), the build, and the database's address.
+/// What is different each time, by its shape: ids, times, spans (with the blanks that align them), the build, the configuration, and the database's address.
 fn masked(text: &str) -> String {
     let mut out = String::new();
     // A span may be nothing, and is then told in the smallest unit.
@@ -235,6 +235,8 @@ fn mask(word: &str, next: Option<&str>) -> String {
         "<ULID>"
     } else if bare.len() == 32 && all(|c| c.is_ascii_hexdigit()) {
         "<TRACE>"
+    } else if bare.len() == 12 && all(|c| c.is_ascii_hexdigit()) {
+        "<CONFIG>"
     } else if bare.ends_with('Z') && bare.contains('T') && bare.contains(':') {
         "<TIME>"
     } else if bare.len() == 10 && all(|c| c.is_ascii_digit() || c == '-') {
