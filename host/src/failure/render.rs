@@ -216,11 +216,17 @@ fn trail(out: &mut String, trail: &[TrailEntry], width: usize) -> std::fmt::Resu
                 (BAD, shortened(error, rest.saturating_sub(entry.args.chars().count() + 1).max(rest / 2)))
             }
         };
+        let args = match entry.waited_ms {
+            0 => entry.args.clone(),
+            waited => {
+                format!("waited {} for limits · {}", duration(waited.saturating_mul(1_000)), entry.args)
+            }
+        };
         writeln!(
             out,
             "    {begin}{style}{}{style:#} {DIM}{}{DIM:#}",
             clean(&outcome),
-            clean(&shortened(&entry.args, rest.saturating_sub(outcome.chars().count() + 1))),
+            clean(&shortened(&args, rest.saturating_sub(outcome.chars().count() + 1))),
         )?;
     }
     Ok(())

@@ -24,11 +24,18 @@ pub struct TrailEntry {
     /// How long it took, in microseconds; missing while it is in flight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
+    /// How long of it an AI call waited for the limits of its providers, in milliseconds, all attempts together.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waited_ms: u64,
     /// How it ended.
     pub outcome: TrailOutcome,
     /// The AI call's id, for `ai` calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How a host call ended.
@@ -98,6 +105,7 @@ impl Trail {
             call: call.to_owned(),
             args,
             duration_us: None,
+            waited_ms: 0,
             outcome: TrailOutcome::InFlight,
             call_id,
         });
@@ -111,6 +119,14 @@ impl Trail {
         if let Some(entry) = found.ok().and_then(|at| self.entries.get_mut(at)) {
             entry.duration_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
             entry.outcome = outcome;
+        }
+    }
+
+    /// Tells how long of a call's time was spent waiting for limits.
+    pub fn waited(&mut self, seq: u64, waited_ms: u64) {
+        let found = self.entries.binary_search_by_key(&seq, |entry| entry.seq);
+        if let Some(entry) = found.ok().and_then(|at| self.entries.get_mut(at)) {
+            entry.waited_ms = waited_ms;
         }
     }
 

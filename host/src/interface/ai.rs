@@ -146,6 +146,11 @@ impl Call {
     #[allow(clippy::result_large_err, reason = "the contract's error, as the bindings take it")]
     pub(super) fn end(self, outcome: Result<Completed, AiError>) -> Told {
         let Call { log, entry, began, purpose, .. } = self;
+        let attempts = match &outcome {
+            Ok(done) => &done.attempts,
+            Err(error) => &error.attempts,
+        };
+        log.waited(entry, attempts.iter().map(|attempt| attempt.waited_ms).sum());
         match outcome {
             Ok(done) => {
                 log.end(entry, TrailOutcome::Ok);

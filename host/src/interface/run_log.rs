@@ -154,6 +154,11 @@ impl RunLog {
         self.inner().trail.end(seq, began.elapsed(), outcome);
     }
 
+    /// Tells how long an AI call waited for limits.
+    pub fn waited(&self, (seq, _): (u64, Instant), waited_ms: u64) {
+        self.inner().trail.waited(seq, waited_ms);
+    }
+
     /// The stage the run is in.
     pub fn set_progress(&self, progress: RunProgress) {
         self.progress.send_replace(progress);

@@ -271,6 +271,7 @@ pub(super) async fn known_of(
             call: call.to_owned(),
             args,
             duration_us: None,
+            waited_ms: 0,
             outcome: TrailOutcome::Ok,
             call_id: None,
         })

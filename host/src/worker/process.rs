@@ -82,7 +82,7 @@ impl Worker {
             tracing::info!(from = migrated.from, to = migrated.to, river = ?migrated.river, "the database was migrated");
         }
         match host.catalogue.refresh().await {
-            Ok(changes) => reload::tell(&changes, &mut Vec::new()),
+            Ok(changes) => reload::tell(&changes, &mut Vec::new(), &host.gateway),
             Err(error) => tracing::error!("{error}; orders fail until it is there"),
         }
         let beside = CancellationToken::new();
@@ -98,7 +98,12 @@ impl Worker {
         };
         let keep = host.keep_releases;
         beside_orders(&beside, probe_routes(host.clone()));
-        let watched = reload::watch_templates(host.catalogue.clone(), options.reload_every, beside.clone());
+        let watched = reload::watch_templates(
+            host.gateway.clone(),
+            host.catalogue.clone(),
+            options.reload_every,
+            beside.clone(),
+        );
         beside_orders(&beside, watched);
         beside_orders(&beside, show_left(database.clone(), store.clone(), keep));
         let orders = Orders {

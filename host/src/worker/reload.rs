@@ -1,15 +1,22 @@
 //! Templates that are new or changed are served without a restart. Running orders keep the version they started with; a file that is
 //! no good leaves the old template in its place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::ai::Gateway;
 use crate::message::causes_of;
-use crate::plugin::{Catalogue, Change};
+use crate::plugin::{Catalogue, Change, Template};
 
 /// Looks at the templates' folder every `every`, and at once on SIGHUP, until `stop`.
-pub(super) async fn watch_templates(catalogue: Catalogue, every: Duration, stop: CancellationToken) {
+pub(super) async fn watch_templates(
+    gateway: Arc<Gateway>,
+    catalogue: Catalogue,
+    every: Duration,
+    stop: CancellationToken,
+) {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => Some(hangup),
@@ -37,16 +44,19 @@ pub(super) async fn watch_templates(catalogue: Catalogue, every: Duration, stop:
             tracing::info!("SIGHUP: looking at the templates");
         }
         match catalogue.refresh().await {
-            Ok(changes) => tell(&changes, &mut refused),
+            Ok(changes) => tell(&changes, &mut refused, &gateway),
             Err(error) => tracing::error!("{error}; the templates that were loaded are served"),
         }
     }
 }
 
 /// Logs what has changed. A file that is refused each time is told once.
-pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>) {
+pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>, gateway: &Gateway) {
     let mut still = Vec::new();
     for change in changes {
+        if let Change::Added(new) | Change::Replaced { new, .. } = change {
+            tell_missing_routes(new, gateway);
+        }
         match change {
             Change::Added(new) => {
                 tracing::info!(
@@ -83,4 +93,16 @@ pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>) {
         }
     }
     *refused = still;
+}
+
+/// A purpose without a route is told when the template is loaded, not when its first order fails (catalogue E3).
+fn tell_missing_routes(template: &Template, gateway: &Gateway) {
+    let purposes = template.manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
+    for purpose in gateway.purposes_without_route(purposes) {
+        tracing::error!(
+            template = template.manifest.name,
+            purpose,
+            "no route serves a purpose of this template, so its orders will fail: add [ai.routes.{purpose}] or [ai.routes.default]"
+        );
+    }
 }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use sitewright_tests::chat_server::{Answer, Call, ChatServer, ClosedPort, PATIENCE, REQUEST_ID, TOKENS};
@@ -502,6 +503,28 @@ fn a3_when_all_candidates_fail_each_of_them_is_in_the_record() {
 fn outcomes(attempts: &Value) -> Vec<&str> {
     let attempts = attempts.as_array().unwrap();
     attempts.iter().map(|attempt| attempt["outcome"].as_str().unwrap_or("?")).collect()
+}
+
+#[test]
+fn e12_waiting_for_a_limit_is_in_the_trail() {
+    let asked = Mutex::new(0);
+    let server = server(move |_| {
+        let mut asked = asked.lock().unwrap();
+        *asked += 1;
+        // A model takes its time; whoever else wants the one place waits as long.
+        std::thread::sleep(Duration::from_millis(30));
+        if *asked < 4 { Answer::Good } else { error(401, "invalid_api_key", &[]) }
+    });
+    let limited = provider("local", &server.base_url(), "limits = { concurrency = 1 }");
+    let bench = with_attempts(1, &(limited + &routes(&["local"], &["local"])));
+    let done = generate(&bench);
+    assert_eq!(done.code, 5, "{}", done.stdout);
+    let record = done.json()["failure"].clone();
+    let trail = record["trail"].as_array().unwrap();
+    let calls: Vec<&Value> = trail.iter().filter(|entry| entry["call"] == "ai.complete").collect();
+    let waited = |entry: &&&Value| entry["waited_ms"].as_u64().unwrap_or(0) > 0;
+    assert!(calls.iter().any(|entry| !waited(&entry)), "the first one had the place: {calls:?}");
+    assert!(calls.iter().any(|entry| waited(&entry)), "those behind it waited: {calls:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use sitewright::jobs::{AttemptEnd, CancelAnswer, OrderState};
 use sitewright_tests::chat_server::Answer;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, until};
+use sitewright_tests::{Workbench, guest};
 
 /// `TESTS_DRAIN=1000` in the environment: orders in flight.
 fn in_flight(default: usize) -> usize {
@@ -163,4 +164,26 @@ async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
     factory.drain().await;
     assert_eq!(factory.visible("shown"), Some(release));
     assert_eq!(factory.order("shown").await.runs, 1);
+}
+
+#[test]
+fn e3_a_worker_tells_at_its_start_which_purpose_has_no_route() {
+    let bench = Workbench::configured(
+        "templates = \"templates\"\n\
+         [ai.providers.s]\nkind = \"scripted\"\nrules_inline = \"[[rule]]\\nanswer = { text = 'x' }\"\n\
+         [ai.routes.other]\ntry = [{ provider = \"s\", model = \"m\" }]\n",
+    );
+    std::fs::create_dir(bench.path().join("templates")).unwrap();
+    std::fs::copy(guest("guest-faulty"), bench.path().join("templates/faulty.wasm")).unwrap();
+    let mut worker = bench.command(&[]);
+    worker.env("SITEWRIGHT_DATABASE__URL", format!("sqlite://{}/orders.db", bench.path().display()));
+    let done = worker.args(["worker", "--drain"]).output().unwrap();
+    let log = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{log}");
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("no route serves")).collect();
+    assert!(!told.is_empty(), "{log}");
+    assert!(
+        told.iter().all(|line| line.contains("faulty") && line.contains("[ai.routes.default]")),
+        "{told:?}"
+    );
 }
