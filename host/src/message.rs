@@ -98,3 +98,38 @@ pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
     }
     causes
 }
+
+/// What the operating system refused, when an error comes from that.
+pub fn io_kind_of(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
+    let below = match error.downcast_ref::<std::io::Error>() {
+        // The source of such an error is its inner error's: the inner error itself is only to be had this way.
+        Some(io) => io.get_ref().and_then(|inner| io_kind_of(inner)).or(Some(io.kind())),
+        None => None,
+    };
+    below.or_else(|| error.source().and_then(io_kind_of))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_the_system_refused_is_found_below_what_was_tried() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let rows: [(anyhow::Error, Option<io::ErrorKind>); 4] = [
+            (full().into(), Some(io::ErrorKind::StorageFull)),
+            (
+                anyhow::Error::new(full()).context("a file was written").context("a site was made"),
+                Some(io::ErrorKind::StorageFull),
+            ),
+            // The innermost knows best: what stands around it says often no more than `other`.
+            (io::Error::other(full()).into(), Some(io::ErrorKind::StorageFull)),
+            (anyhow::anyhow!("no room"), None),
+        ];
+        for (error, kind) in rows {
+            assert_eq!(io_kind_of(error.as_ref()), kind, "{error:#}");
+        }
+    }
+}

@@ -97,7 +97,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             }
             Exit::Done
         }
-        Outcome::Failed { record, stored, totals } => {
+        Outcome::Failed { record, stored, totals, .. } => {
             if let Err(message) = &stored {
                 tracing::error!(order = record.order, "{message}");
             }

@@ -114,6 +114,11 @@ impl Ended {
     pub(super) fn new(kind: FailureKind, message: Message, causes: Vec<Message>) -> Self {
         Ended { classified: Classified { causes, ..Classified::new(kind, message) }, problems: Vec::new() }
     }
+
+    /// See [`Classified::refused`].
+    pub(super) fn refused(message: Message, error: &(dyn std::error::Error + 'static)) -> Self {
+        Ended { classified: Classified::refused(message, error), problems: Vec::new() }
+    }
 }
 
 /// Makes one attempt: reads the order, loads the template, runs it, checks the site and releases it.
@@ -173,6 +178,7 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         ),
     };
     let totals = totals(host, &request, &log, &known);
+    let refused = ended.classified.refused;
     let record = record(host, &request, &log, &known, &totals, ended).await;
     if let Some(staging) = known.staging.take() {
         staging.abandon();
@@ -185,7 +191,7 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         "{}",
         record.message
     );
-    Outcome::Failed { record: Box::new(record), stored, totals }
+    Outcome::Failed { record: Box::new(record), stored, refused, totals }
 }
 
 async fn try_attempt(
@@ -306,9 +312,10 @@ async fn try_attempt(
     }
 
     stage(known, "checks");
-    let staged = staging.seal_async().await.map_err(|error| {
-        Ended::new(FailureKind::Host, message!("the site could not be read back: {error}"), causes_of(&error))
-    })?;
+    let staged = staging
+        .seal_async()
+        .await
+        .map_err(|error| Ended::refused(message!("the site could not be read back: {error}"), &error))?;
     let verified = check(staged, &snapshot, &read_back(&snapshot)?, &template).await?;
 
     stage(known, "release");
@@ -318,11 +325,7 @@ async fn try_attempt(
         Publication::Place => place_async(verified, info).await,
     };
     release.map_err(|error| {
-        Box::new(Ended::new(
-            FailureKind::Host,
-            message!("the site could not be released: {error}"),
-            causes_of(&error),
-        ))
+        Box::new(Ended::refused(message!("the site could not be released: {error}"), &error))
     })
 }
 

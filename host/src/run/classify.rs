@@ -10,7 +10,7 @@ use crate::ai::AiErrorKind;
 use crate::failure::{AiFailure, FailureKind, RawFrame, SourceLocation, TrapCode};
 use crate::interface::RunLog;
 use crate::message;
-use crate::message::Message;
+use crate::message::{Message, causes_of, io_kind_of};
 use crate::plugin::bindings::generator;
 use crate::plugin::{LimitHit, Limits};
 use crate::site::{SiteLimit, StorageError};
@@ -27,6 +27,7 @@ pub(super) struct Classified {
     pub(super) ai: Option<AiFailure>,
     pub(super) blamed_calls: Vec<String>,
     pub(super) attributes: BTreeMap<String, String>,
+    pub(super) refused: Option<std::io::ErrorKind>,
 }
 
 /// A stopped guest, not yet symbolized.
@@ -49,6 +50,16 @@ impl Classified {
             ai: None,
             blamed_calls: Vec::new(),
             attributes: BTreeMap::new(),
+            refused: None,
+        }
+    }
+
+    /// The host failed because the operating system refused something.
+    pub(super) fn refused(message: Message, error: &(dyn std::error::Error + 'static)) -> Self {
+        Classified {
+            causes: causes_of(error),
+            refused: io_kind_of(error),
+            ..Classified::new(FailureKind::Host, message)
         }
     }
 }
@@ -160,13 +171,10 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
         };
     }
     if let Some(storage) = find::<StorageError>(error) {
-        return Classified {
-            causes: crate::message::causes_of(storage),
-            ..Classified::new(
-                FailureKind::Host,
-                message!("the host could not store a file of the site: {storage}"),
-            )
-        };
+        return Classified::refused(
+            message!("the host could not store a file of the site: {storage}"),
+            storage,
+        );
     }
     if find::<wasmtime::PoolConcurrencyLimitError>(error).is_some() {
         return Classified::new(

@@ -7,7 +7,6 @@ use crate::build::BUILD;
 use crate::failure::{FailureKind, Problem};
 use crate::interface::RunLog;
 use crate::message;
-use crate::message::causes_of;
 use crate::order::OrderSnapshot;
 use crate::plugin::Template;
 use crate::site::{ReleaseInfo, ReleaseTemplate, StagedSite, VerifiedSite, VerifyError, VerifyOptions};
@@ -43,11 +42,9 @@ pub(super) async fn check(
                 .collect();
             Box::new(Ended { problems, ..Ended::new(FailureKind::OutputRejected, message, Vec::new()) })
         }
-        VerifyError::Storage(error) => Box::new(Ended::new(
-            FailureKind::Host,
-            message!("the site could not be read back: {error}"),
-            causes_of(&error),
-        )),
+        VerifyError::Storage(error) => {
+            Box::new(Ended::refused(message!("the site could not be read back: {error}"), &error))
+        }
     })
 }
 

@@ -72,6 +72,8 @@ pub enum Outcome {
         record: Box<FailureRecord>,
         /// Where it is stored, or why it could not be.
         stored: Result<PathBuf, Message>,
+        /// What the operating system refused the host, when that failed the attempt: a full disk fails every order alike.
+        refused: Option<std::io::ErrorKind>,
         /// What was used until then.
         totals: Totals,
     },

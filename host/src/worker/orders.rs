@@ -1,5 +1,6 @@
 //! One attempt of a taken order: from its document to a settlement.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,11 +88,11 @@ impl Handler for Orders {
                 }
                 Settlement::Succeeded { release: release.manifest.id.to_string() }
             }
-            Outcome::Failed { record, stored, .. } => {
+            Outcome::Failed { record, stored, refused, .. } => {
                 if let Err(message) = stored {
                     tracing::error!(order = taken.order, "{message}");
                 }
-                self.failed(taken, stop, *record, &journal).await
+                self.failed(taken, stop, *record, refused, &journal).await
             }
         }
     }
@@ -117,6 +118,7 @@ impl Orders {
         taken: &Taken,
         stop: &Stop,
         record: FailureRecord,
+        refused: Option<ErrorKind>,
         journal: &RunJournal,
     ) -> Settlement {
         let stopped = record.kind == FailureKind::Cancelled && stop.token().is_cancelled();
@@ -133,7 +135,7 @@ impl Orders {
         };
         let mut class = class(record.kind.as_str(), ai_kind, retryable, retry_after);
         if record.kind == FailureKind::Host
-            && let Err(error) = self.disk_takes_files(taken).await
+            && let Some(error) = self.refuses_files(taken, refused).await
         {
             tracing::error!(
                 %error,
@@ -149,8 +151,18 @@ impl Orders {
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
     }
 
-    /// A full disk fails every order that comes. That is no fault of theirs, and must not use up what they may try.
-    async fn disk_takes_files(&self, taken: &Taken) -> std::io::Result<()> {
+    /// Why the folder of sites takes no files, if so. A full disk fails every order that comes: that is no fault of theirs, and must
+    /// not use up what they may try. There may be room again by now, so what the attempt itself was told counts first.
+    async fn refuses_files(&self, taken: &Taken, refused: Option<ErrorKind>) -> Option<std::io::Error> {
+        match refused {
+            Some(
+                kind @ (ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem),
+            ) => Some(kind.into()),
+            _ => self.write_probe(taken).await.err(),
+        }
+    }
+
+    async fn write_probe(&self, taken: &Taken) -> std::io::Result<()> {
         // No order's folder begins with a dot.
         let path = self.host.sites.path().join(format!(".probe-{}", taken.attempt));
         let written = async {
