@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use site_support::{dir, good_site, info, options, path, publish_marked, staged, staging, verified};
 use sitewright::site::{
     MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SitesRoot, VerifyError, activate,
-    discard, list_releases, place, publish, publish_async, read_current,
+    discard, list_releases, place, publish, read_current,
 };
 
 fn root() -> (tempfile::TempDir, SitesRoot) {
@@ -257,16 +257,68 @@ fn b4_nothing_there_and_cannot_be_read_are_different_answers() {
     assert!(matches!(read_current(&root, &dir("7")), Err(ReadError::Storage(_))));
 }
 
-#[tokio::test]
-async fn the_async_way_is_the_same_way() {
-    let (_temp, root) = root();
-    let run = staging(&root, "7", "a1");
-    for (path, bytes) in good_site() {
-        run.write_async(path.as_str(), bytes).await.unwrap();
+/// Sites that are held in memory until they are released, in each way that one can come to its end, and what is on the disk after.
+#[test]
+fn d1_a_site_that_was_held_in_memory_is_released_like_any_other() {
+    let files = good_site();
+    let bytes: u64 = files.values().map(|bytes| bytes.len() as u64).sum();
+    // How many bytes there is room for: none, half of the site, all of it.
+    for room in [0, bytes / 2, bytes] {
+        let temp = tempfile::tempdir().unwrap();
+        let root = SitesRoot::open(&temp.path().join("sites")).unwrap().holding(room);
+        for attempt in ["a1", "a2", "a3"] {
+            let site = verified(&root, "7", attempt, &files);
+            assert_eq!(
+                root.path().join("7/staging").join(attempt).exists(),
+                room < bytes,
+                "{room}: {attempt}"
+            );
+            let release = publish(site, info(None), 2).unwrap();
+            assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release, "{room}");
+            for file in &release.manifest.files {
+                assert_eq!(std::fs::read(release.path.join(file.path.as_str())).unwrap(), files[&file.path]);
+            }
+        }
+        assert_eq!(ids(&root, "7").len(), 2, "{room}: the newest two stay");
+        let names = |folder: &str| std::fs::read_dir(root.path().join(folder)).unwrap().count();
+        assert_eq!(names("7/releases"), 2, "{room}: nothing else lies beside them");
+        assert_eq!(root.sweep().unwrap(), 0, "{room}");
+
+        // Given up, rejected, dropped before its release: there is room again, and nothing on the disk.
+        let run = staging(&root, "8", "a1");
+        run.write("index.html", &vec![b'x'; usize::try_from(bytes).unwrap()]).unwrap();
+        run.abandon();
+        drop(staged(&root, "8", "a2", &files));
+        drop(verified(&root, "8", "a3", &files));
+        assert_eq!(root.path().join("8").exists(), room < bytes, "{room}");
+        drop(publish(verified(&root, "8", "a4", &files), info(None), 2).unwrap());
+        assert_eq!(ids(&root, "8").len(), 1, "{room}");
     }
-    let site = run.seal_async().await.unwrap().verify_async(options()).await.unwrap();
-    let release = publish_async(site, info(None), 5).await.unwrap();
-    assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release);
+}
+
+/// A disk that takes nothing at the moment of the release leaves what visitors saw, and nothing half made.
+#[test]
+fn d1_a_held_site_that_cannot_be_stored_leaves_nothing() {
+    let (_temp, root) = root();
+    let root = root.holding(1 << 20);
+    publish_marked(&root, "7", 1, 5);
+    let before = snapshot(root.path());
+    let id = ReleaseId("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap());
+    let in_the_way = root.path().join("7/releases").join(format!(".new-{id}"));
+    std::fs::create_dir(&in_the_way).unwrap();
+    let error = publish(verified(&root, "7", "a2", &good_site()), info(Some(id)), 5).unwrap_err();
+    assert!(error.to_string().contains(&format!(".new-{id}")), "{error}");
+    assert_eq!(snapshot(root.path()), before);
+
+    // What a process leaves that ends in the middle goes with the next sweep, unless somebody is about to release.
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    std::fs::write(in_the_way.join("index.html"), b"half").unwrap();
+    let order = std::fs::File::open(root.path().join("7")).unwrap();
+    order.lock().unwrap();
+    assert_eq!(root.sweep().unwrap(), 0);
+    drop(order);
+    assert_eq!(root.sweep().unwrap(), 1);
+    assert_eq!(snapshot(root.path()), before);
 }
 
 #[test]

@@ -247,7 +247,7 @@ async fn c4_many_writes_at_once_share_one_account() {
     let stored = futures::future::join_all(writes).await.into_iter().filter(|stored| *stored).count();
     assert_eq!(stored, 50);
     assert_eq!(run.usage().total_bytes.used, 5000);
-    let site = run.seal_async().await.unwrap();
+    let site = run.seal().unwrap();
     assert_eq!(site.files_stored(), 50);
     assert_eq!(entries(&temp.path().join("sites/7/staging/a1/p")).len(), 50);
 }

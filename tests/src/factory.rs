@@ -130,6 +130,8 @@ impl Gate {
 pub enum Base {
     /// A file in the workbench.
     Sqlite,
+    /// A file elsewhere.
+    SqliteAt(PathBuf),
     /// A database of its own at this address.
     Postgres(String),
 }
@@ -174,6 +176,7 @@ impl Factory {
             .expect("it is built");
         let url = match base {
             Base::Sqlite => format!("sqlite://{}/orders.db", bench.path().display()),
+            Base::SqliteAt(file) => format!("sqlite://{}", file.display()),
             Base::Postgres(url) => url,
         };
         let database = Database::open(&url).await.expect("the database opens");
@@ -198,6 +201,11 @@ impl Factory {
     pub fn set(&mut self, key: &str, value: impl ToString) {
         self.settings
             .insert(format!("SITEWRIGHT_{}", key.replace('.', "__").to_uppercase()), value.to_string());
+    }
+
+    /// Sets a variable in the environment of all workers started from now on.
+    pub fn set_env(&mut self, name: &str, value: impl ToString) {
+        self.settings.insert(name.to_owned(), value.to_string());
     }
 
     /// Puts orders in line that the template `faulty` makes.

@@ -12,6 +12,10 @@ use crate::plugin::{Cache, Catalogue, CatalogueError, Engine, EngineError, Loade
 use crate::run::Host;
 use crate::site::{RootError, SiteStore, SitesRoot, StoreError, StoreLimits};
 
+/// Bytes of sites that stay in memory until they are released, 64 MiB: a worker's thousands of small sites, and a bound for what their
+/// templates can fill.
+const HELD_BYTES: u64 = 64 << 20;
+
 /// The flags every command has.
 pub(super) struct Setup {
     pub(super) config: Option<PathBuf>,
@@ -159,7 +163,7 @@ impl Setup {
         Ok(Host {
             catalogue: Self::catalogue(config, concurrency)?,
             gateway: Self::gateway_with(config, client)?,
-            sites: SitesRoot::open(&config.sites)?,
+            sites: SitesRoot::open(&config.sites)?.holding(HELD_BYTES),
             limits: Arc::new(config.limits.clone()),
             default_locale: config.default_locale.clone(),
             keep_releases: config.keep_releases,

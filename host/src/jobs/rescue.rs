@@ -17,6 +17,8 @@ use crate::message;
 
 /// The lock under which one of several workers on PostgreSQL rescues: `siteresc` as a number.
 const ADVISORY_LOCK: i64 = 0x7369_7465_7265_7363;
+/// So far ahead of the clock an order is not from another machine whose clock is a little off, but from before the clock was set back.
+const AHEAD_MS: i64 = 30_000;
 /// Orders of one transaction.
 const CHUNK: usize = 50;
 
@@ -201,6 +203,45 @@ impl Rescuer {
         let rows = self.database.read(doing, sql, args![before]).await?;
         let mut rescued = Rescued::default();
         self.requeue(rows, doing, &mut rescued).await?;
+        Ok(rescued)
+    }
+
+    /// Orders that were written down in the future: the clock was set back since, and they would wait for as long. They are dated
+    /// back, and keep what was left of their wait.
+    pub(super) async fn ahead(&mut self) -> Result<Rescued, Error> {
+        let doing = "looking for orders from the future";
+        let failed = |error| Error::database(doing, error);
+        let sql = "SELECT id FROM sitewright_orders WHERE state IN ('queued', 'waiting') AND updated_at > $1
+             ORDER BY id LIMIT 500";
+        let beyond = now_ms().saturating_add(AHEAD_MS);
+        let rows = self.database.read(doing, sql, args![beyond]).await?;
+        let found: Vec<String> =
+            rows.iter().map(|row| row.text("id")).collect::<Result<_, _>>().map_err(failed)?;
+        let mut rescued = Rescued::default();
+        for chunk in found.chunks(CHUNK) {
+            let (river, chunk) = (self.database.river().clone(), chunk.to_vec());
+            let done = self.database.write(doing.to_owned(), move |tx| {
+                let (river, chunk) = (river.clone(), chunk.clone());
+                Box::pin(async move {
+                    let mut dated = Vec::new();
+                    if one_rescues(tx).await? {
+                        for order in chunk {
+                            if date_back(tx, &river, &order, beyond).await? {
+                                dated.push(order);
+                            }
+                        }
+                    }
+                    Ok(dated)
+                })
+            });
+            for order in done.await? {
+                tracing::warn!(
+                    order,
+                    "the order came from the future: the clock was set back, so it is dated anew"
+                );
+                rescued.requeued.push(order);
+            }
+        }
         Ok(rescued)
     }
 
@@ -407,4 +448,28 @@ async fn requeue_in(
     let new = river::replace(river, tx, order, row.int("priority")?, job, None, due).await?;
     tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, new]).await?;
     Ok(Some(false))
+}
+
+/// Whether the order was still there, and still from beyond that time.
+async fn date_back(
+    tx: &mut Tx,
+    river: &riverqueue::Client,
+    order: &str,
+    beyond: i64,
+) -> Result<bool, sqlx::Error> {
+    let now = now_ms();
+    let dated = tx
+        .optional(
+            "UPDATE sitewright_orders SET updated_at = $2, next_attempt_at = $2 + (next_attempt_at - updated_at)
+             WHERE id = $1 AND state IN ('queued', 'waiting') AND updated_at > $3
+             RETURNING priority, job_id, next_attempt_at",
+            args![order, now, beyond],
+        )
+        .await?;
+    let Some(row) = dated else { return Ok(false) };
+    let due = row.opt_int("next_attempt_at")?;
+    let new =
+        river::replace(river, tx, order, row.int("priority")?, row.opt_int("job_id")?, None, due).await?;
+    tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, new]).await?;
+    Ok(true)
 }

@@ -524,7 +524,8 @@ async fn rescue(
         let mut rescuer = rescuer.lock().await;
         // Whoever leaves gives its orders back itself, and no crash is counted.
         let works_at = |attempt: &str| leaving.load(Ordering::Acquire) || running.has(attempt);
-        for found in [rescuer.workers(false, works_at).await, rescuer.jobless().await] {
+        for found in [rescuer.workers(false, works_at).await, rescuer.jobless().await, rescuer.ahead().await]
+        {
             match found {
                 Ok(rescued) => report(&rescued),
                 Err(error) => {

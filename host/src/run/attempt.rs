@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::account::{record, store, totals};
 use super::classify::{Classified, classify};
-use super::finish::{check, release_info};
+use super::finish::{Finish, read_back, release_info};
 use super::outcome::{AttemptId, Outcome, Released};
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::ai::{AiConfig, AiErrorKind, FileJournal, Gateway, RunJournal};
@@ -25,9 +25,8 @@ use crate::interface::{RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
 use crate::order;
-use crate::order::OrderSnapshot;
 use crate::plugin::{Catalogue, CatalogueError, Limits, Template};
-use crate::site::{OrderDir, Release, SiteLimit, SitesRoot, Staging, place_async, publish_async};
+use crate::site::{OrderDir, Release, SiteLimit, SitesRoot, Staging};
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
 #[derive(Clone)]
@@ -311,32 +310,21 @@ async fn try_attempt(
         return Err(Box::new(Ended::new(FailureKind::OutputLimit, message, Vec::new())));
     }
 
-    stage(known, "checks");
-    let staged = staging
-        .seal_async()
-        .await
-        .map_err(|error| Ended::refused(message!("the site could not be read back: {error}"), &error))?;
-    let verified = check(staged, &snapshot, &read_back(&snapshot)?, &template).await?;
-
-    stage(known, "release");
-    let info = release_info(request, log, &snapshot, &template);
-    let release = match request.publication {
-        Publication::Publish => publish_async(verified, info, host.keep_releases).await,
-        Publication::Place => place_async(verified, info).await,
+    let finish = Finish {
+        info: release_info(request, log, &snapshot, &template),
+        staging,
+        snapshot,
+        template,
+        publication: request.publication,
+        keep_releases: host.keep_releases,
     };
-    release.map_err(|error| {
-        Box::new(Ended::refused(message!("the site could not be released: {error}"), &error))
-    })
-}
-
-/// The normalised order as a tree, which is many times its text.
-fn read_back(snapshot: &OrderSnapshot) -> Result<serde_json::Value, Box<Ended>> {
-    serde_json::from_str(snapshot.document()).map_err(|error| {
-        Box::new(Ended::new(
-            FailureKind::Host,
-            message!("the normalised order cannot be read back: {error}"),
-            Vec::new(),
-        ))
+    let told = log.clone();
+    let entered = move |stage: &'static str| {
+        told.set_progress(RunProgress { stage: stage.to_owned(), done: 0, total: 0 });
+    };
+    finish.finished(entered).await.map_err(|(stage, ended)| {
+        known.stage = stage;
+        ended
     })
 }
 

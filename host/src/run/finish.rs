@@ -1,18 +1,84 @@
 //! From a run's files to a verified site, and what its release says.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
-use super::attempt::{AttemptRequest, Ended};
+use super::attempt::{AttemptRequest, Ended, Publication};
 use crate::build::BUILD;
 use crate::failure::{FailureKind, Problem};
 use crate::interface::RunLog;
 use crate::message;
 use crate::order::OrderSnapshot;
 use crate::plugin::Template;
-use crate::site::{ReleaseInfo, ReleaseTemplate, StagedSite, VerifiedSite, VerifyError, VerifyOptions};
+use crate::site::{
+    Release, ReleaseInfo, ReleaseTemplate, StagedSite, Staging, VerifiedSite, VerifyError, VerifyOptions,
+    place, publish,
+};
+
+/// The stage in which a site is checked.
+const CHECKS: &str = "checks";
+/// The stage in which it becomes a release.
+const RELEASE: &str = "release";
+
+/// What comes after a run that went well, in one go on the blocking pool: thousands of sites are finished at the same time, and each
+/// change of threads costs what a small file does.
+pub(super) struct Finish {
+    pub(super) staging: Staging,
+    pub(super) snapshot: OrderSnapshot,
+    pub(super) template: Arc<Template>,
+    pub(super) info: ReleaseInfo,
+    pub(super) publication: Publication,
+    pub(super) keep_releases: usize,
+}
+
+impl Finish {
+    /// The release, or in which stage it failed. `entered` is told of each stage when it begins.
+    pub(super) async fn finished(
+        self,
+        entered: impl Fn(&'static str) + Send + 'static,
+    ) -> Result<Release, (&'static str, Box<Ended>)> {
+        let done = tokio::task::spawn_blocking(move || {
+            entered(CHECKS);
+            let verified = self.checked().map_err(|ended| (CHECKS, ended))?;
+            entered(RELEASE);
+            let release = match self.publication {
+                Publication::Publish => publish(verified, self.info, self.keep_releases),
+                Publication::Place => place(verified, self.info),
+            };
+            release.map_err(|error| {
+                let message = message!("the site could not be released: {error}");
+                (RELEASE, Box::new(Ended::refused(message, &error)))
+            })
+        });
+        done.await.unwrap_or_else(|error| {
+            let message = message!("checking and releasing the site did not end: {error}");
+            Err((CHECKS, Box::new(Ended::new(FailureKind::Host, message, Vec::new()))))
+        })
+    }
+
+    fn checked(&self) -> Result<VerifiedSite, Box<Ended>> {
+        let staged =
+            self.staging.clone().seal().map_err(|error| {
+                Ended::refused(message!("the site could not be read back: {error}"), &error)
+            })?;
+        check(staged, &self.snapshot, &read_back(&self.snapshot)?, &self.template)
+    }
+}
+
+/// The normalised order as a tree, which is many times its text.
+pub(super) fn read_back(snapshot: &OrderSnapshot) -> Result<serde_json::Value, Box<Ended>> {
+    serde_json::from_str(snapshot.document()).map_err(|error| {
+        Box::new(Ended::new(
+            FailureKind::Host,
+            message!("the normalised order cannot be read back: {error}"),
+            Vec::new(),
+        ))
+    })
+}
 
 /// Checks a site against the order it was made for.
-pub(super) async fn check(
+fn check(
     staged: StagedSite,
     snapshot: &OrderSnapshot,
     document: &serde_json::Value,
@@ -22,7 +88,7 @@ pub(super) async fn check(
     // A template that does not write the order's language decides itself which of its own it takes.
     let speaks = template.manifest.locales.iter().any(|locale| locale.language() == wanted.language());
     let languages = if speaks { vec![wanted.clone()] } else { template.manifest.locales.clone() };
-    staged.verify_async(VerifyOptions::for_order(document, languages)).await.map_err(|error| match error {
+    staged.verify(&VerifyOptions::for_order(document, languages)).map_err(|error| match error {
         VerifyError::Rejected(verdict) => {
             let message = message!("the site was rejected: {verdict}");
             let problems = verdict

@@ -10,13 +10,14 @@
 //! - [`path`]: what a guest may call a file;
 //! - [`limits`]: how much it may write, and how much it has written;
 //! - [`root`]: the one folder of all sites, and an order's folder in it;
-//! - [`staging`]: where a run writes, with the account of its files in `ledger`;
+//! - [`staging`]: where a run writes, with the account of its files in `ledger` and the small ones in `held`;
 //! - [`verify`]: whether the site can work;
 //! - [`manifest`], [`release`]: what is published, and how it is switched in one step;
 //! - [`store`]: where a worker keeps releases: that folder, or an object store that several share.
 //!
 //! Functions here block on the file system unless they are `async`: call them from `spawn_blocking`.
 
+mod held;
 mod ledger;
 pub mod limits;
 pub mod manifest;
@@ -34,7 +35,7 @@ pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseIn
 pub use path::{MANIFEST_FILE, PathError, SitePath};
 pub use release::{
     DEFAULT_KEEP, ListedRelease, PublishError, ReadError, Release, activate, discard, list_releases, place,
-    place_async, publish, publish_async, read_current,
+    publish, read_current,
 };
 pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};

@@ -1,13 +1,17 @@
 //! A verified site becomes the one that visitors see.
 //!
 //! The order of the steps is what makes a crash harmless; each is on the disk before the next begins:
-//! 1. every file, every folder (innermost first) and `manifest.json` in the staging area;
-//! 2. the staging area becomes `releases/<id>` by one rename; then both parent folders;
+//! 1. every file, every folder (innermost first) and `manifest.json` in the staging area, or, for a site that was held in memory until
+//!    now, in `releases/.new-<id>`;
+//! 2. that folder becomes `releases/<id>` by one rename; then `releases`;
 //! 3. a new symbolic link under a name of its own; then one rename puts it in the place of `current`; then the order's folder;
 //! 4. releases beyond the newest few go: first renamed into the staging area, then removed.
 //!
 //! After a crash before step 3's rename, `current` is what it was (catalogue D1, F4); after it, `current` is the new
-//! release, whole. What is left lying about is in the staging area and goes with the next sweep.
+//! release, whole. What is left lying about is in the staging area or begins with `.new-`, and goes with the next sweep.
+//!
+//! One rename is one transaction of every file system that keeps a journal: with the folder it leads into, the one it came from is on
+//! the disk.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -18,11 +22,11 @@ use ulid::Ulid;
 
 use super::manifest::{MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo};
 use super::path::MANIFEST_FILE;
-use super::root::{CURRENT, OrderDir, RELEASES, STAGING, SitesRoot};
-use super::staging::{Area, StagedSite};
+use super::root::{CURRENT, NEW_PREFIX, OrderDir, RELEASES, STAGING, SitesRoot};
+use super::staging::{Area, StagedSite, write_file};
 use super::storage::{
-    StorageError, blocking, create_file, ensure_folder, handle_of, open_file, open_folder, remove_folder,
-    sync_folder,
+    StorageError, create_file, ensure_folder, lock, make_folder, make_link, open_file, open_folder,
+    remove_folder, rename, sync_folder, sync_folder_at,
 };
 use super::verify::VerifiedSite;
 
@@ -115,7 +119,7 @@ pub enum ReadError {
 }
 
 /// Makes `site` the order's current release and keeps the newest `keep` of its releases; the current one always stays.
-/// Blocking: call it from `spawn_blocking`, or use [`publish_async`]. Publications of one order wait for each other.
+/// Blocking: call it from `spawn_blocking`. Publications of one order wait for each other.
 ///
 /// # Errors
 /// The current release and the others are what they were; except that a disk that fails in the very last sync leaves the
@@ -147,14 +151,12 @@ pub fn place(site: VerifiedSite, info: ReleaseInfo) -> Result<Release, PublishEr
 /// When the order has no such release, or the file system refuses; `current` is then what it was.
 pub fn activate(root: &SitesRoot, order: &OrderDir, id: ReleaseId, keep: usize) -> Result<(), ReadError> {
     let place = Place::open(root, order)?;
-    let existing =
-        release_ids(&place.releases).map_err(StorageError::on("read the folder", &place.releases_path))?;
+    let existing = place.existing()?;
     if !existing.contains(&id) {
         let missing = io::Error::from(io::ErrorKind::NotFound);
         return Err(StorageError::on("find", place.releases_path.join(id.to_string()))(missing).into());
     }
     if current_id(&place.order, &place.order_path)? != Some(id) {
-        place.settle()?;
         place.switch(id)?;
         sync_folder(&place.order)
             .map_err(StorageError::on("write the switch of `current` to the disk in", &place.order_path))?;
@@ -172,8 +174,7 @@ pub fn activate(root: &SitesRoot, order: &OrderDir, id: ReleaseId, keep: usize) 
 /// When the order's folders cannot be read.
 pub fn discard(root: &SitesRoot, order: &OrderDir, id: ReleaseId) -> Result<(), ReadError> {
     let place = Place::open(root, order)?;
-    let existing =
-        release_ids(&place.releases).map_err(StorageError::on("read the folder", &place.releases_path))?;
+    let existing = place.existing()?;
     if existing.contains(&id) && current_id(&place.order, &place.order_path)? != Some(id) {
         place.expire(id);
     }
@@ -187,26 +188,31 @@ fn adopted(
 ) -> Result<(Place, Release, BTreeSet<ReleaseId>), PublishError> {
     let staged = site.into_staged();
     let place = Place::open(&staged.area.root, &staged.area.order)?;
-    let existing =
-        release_ids(&place.releases).map_err(StorageError::on("read the folder", &place.releases_path))?;
+    let existing = place.existing()?;
     let id = choose_id(info.id, &existing, &staged.area.order)?;
     let manifest = manifest_of(&staged, id, info);
     let json =
         serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
-    sync_site(&staged.area.folder()?.dir, &manifest, &json, &staged.area.path())?;
-    let path = place.adopt(&staged.area, id)?;
-    Ok((place, Release { path, manifest }, existing))
+    match staged.area.opened() {
+        Some(folder) => {
+            sync_site(&folder.dir, &staged.area, &manifest, &json, &staged.area.path())?;
+            place.adopt(&staged.area, id)?;
+        }
+        None => place.make(&staged.area, &manifest, &json, id)?,
+    }
+    let release = Release { path: place.release_path(id), manifest };
+    Ok((place, release, existing))
 }
 
 /// The folders of one order, open and locked for one publication.
 struct Place {
+    /// Locked until this is dropped, or the process ends.
     order: Dir,
-    staging: Dir,
     releases: Dir,
     order_path: PathBuf,
     releases_path: PathBuf,
-    /// Goes when this is dropped, or with the process.
-    _lock: std::fs::File,
+    /// Whether `releases` was made just now, so that nothing can be in it.
+    fresh: bool,
 }
 
 impl Place {
@@ -214,32 +220,66 @@ impl Place {
         let order_path = root.order_path(order);
         let releases_path = order_path.join(RELEASES);
         let order = root.ensure_order(order)?;
-        let lock = handle_of(&order)
-            .and_then(|handle| handle.lock().map(|()| handle))
-            .map_err(StorageError::on("lock the folder", &order_path))?;
-        remove_links(&order).map_err(StorageError::on("tidy the folder", &order_path))?;
-        let releases = ensure_folder(&order, RELEASES)
-            .and_then(|releases| sync_folder(&order).map(|()| releases))
+        lock(&order).map_err(StorageError::on("lock the folder", &order_path))?;
+        let (releases, fresh) = ensure_folder(&order, RELEASES)
+            .and_then(|(releases, made)| match made {
+                true => sync_folder(&order).map(|()| (releases, made)),
+                false => Ok((releases, made)),
+            })
             .map_err(StorageError::on("create the folder", &releases_path))?;
-        let staging = ensure_folder(&order, STAGING)
-            .map_err(StorageError::on("create the folder", order_path.join(STAGING)))?;
-        Ok(Place { order, staging, releases, order_path, releases_path, _lock: lock })
+        Ok(Place { order, releases, order_path, releases_path, fresh })
+    }
+
+    /// The releases there are.
+    fn existing(&self) -> Result<BTreeSet<ReleaseId>, StorageError> {
+        if self.fresh {
+            return Ok(BTreeSet::new());
+        }
+        release_ids(&self.releases).map_err(StorageError::on("read the folder", &self.releases_path))
+    }
+
+    fn release_path(&self, id: ReleaseId) -> PathBuf {
+        self.releases_path.join(id.to_string())
+    }
+
+    fn staging(&self) -> io::Result<Dir> {
+        Ok(ensure_folder(&self.order, STAGING)?.0)
     }
 
     /// Step 2: the staging area becomes a release.
-    fn adopt(&self, area: &Area, id: ReleaseId) -> Result<PathBuf, StorageError> {
-        let path = self.releases_path.join(id.to_string());
-        self.staging
-            .rename(area.attempt.as_str(), &self.releases, id.to_string())
-            .map_err(StorageError::on("move the site to", &path))?;
+    fn adopt(&self, area: &Area, id: ReleaseId) -> Result<(), StorageError> {
+        self.staging()
+            .and_then(|staging| rename(&staging, area.attempt.as_str(), &self.releases, &id.to_string()))
+            .map_err(StorageError::on("move the site to", self.release_path(id)))?;
         area.release();
-        Ok(path)
+        Ok(())
+    }
+
+    /// Steps 1 and 2 for a site that was held in memory.
+    fn make(&self, area: &Area, manifest: &Manifest, json: &[u8], id: ReleaseId) -> Result<(), StorageError> {
+        let name = format!("{NEW_PREFIX}{id}");
+        let path = self.releases_path.join(&name);
+        let made = make_folder(&self.releases, &name)
+            .and_then(|()| open_folder(&self.releases, &name))
+            .map_err(StorageError::on("create the folder", &path))
+            .and_then(|folder| sync_site(&folder, area, manifest, json, &path))
+            .and_then(|()| {
+                rename(&self.releases, &name, &self.releases, &id.to_string())
+                    .map_err(StorageError::on("move the site to", self.release_path(id)))
+            });
+        if made.is_err()
+            && let Err(error) = remove_folder(&self.releases, &name)
+        {
+            tracing::warn!(%error, folder = %path.display(), "a site that could not be stored stays until the next sweep");
+        }
+        made
     }
 
     /// The end of step 2, and step 3. A release that cannot become current is removed: it must not be taken for a site that
     /// was once good.
     fn make_current(&self, id: ReleaseId) -> Result<(), StorageError> {
-        let switched = self.settle().and_then(|()| self.switch(id));
+        let tidy = remove_links(&self.order).map_err(StorageError::on("tidy the folder", &self.order_path));
+        let switched = tidy.and_then(|()| self.settle()).and_then(|()| self.switch(id));
         if let Err(error) = switched {
             if let Err(error) = remove_links(&self.order) {
                 tracing::warn!(%error, release = %id, "a link that was never `current` stays until the next publication");
@@ -254,17 +294,20 @@ impl Place {
 
     /// The end of step 2: the move into `releases` is on the disk.
     fn settle(&self) -> Result<(), StorageError> {
-        sync_folder(&self.releases)
-            .and_then(|()| sync_folder(&self.staging))
-            .map_err(StorageError::on("write to the disk", &self.releases_path))
+        sync_folder(&self.releases).map_err(StorageError::on("write to the disk", &self.releases_path))
     }
 
     /// Step 3. The link is relative, so the sites folder may be moved or mounted elsewhere.
     fn switch(&self, id: ReleaseId) -> Result<(), StorageError> {
-        let link = format!("{LINK_PREFIX}{id}");
-        self.order
-            .symlink_contents(format!("{RELEASES}/{id}"), &link)
-            .and_then(|()| self.order.rename(&link, &self.order, CURRENT))
+        let (link, target) = (format!("{LINK_PREFIX}{id}"), format!("{RELEASES}/{id}"));
+        let made = match make_link(&self.order, &target, &link) {
+            // Of a process that ended between this step and the next.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                remove_links(&self.order).and_then(|()| make_link(&self.order, &target, &link))
+            }
+            made => made,
+        };
+        made.and_then(|()| rename(&self.order, &link, &self.order, CURRENT))
             .map_err(StorageError::on("switch", self.order_path.join(CURRENT)))
     }
 
@@ -272,10 +315,10 @@ impl Place {
     /// cannot be removed fails nothing: the next publication tries again.
     fn expire(&self, id: ReleaseId) {
         let name = format!(".expired-{id}");
-        let removed = self
-            .releases
-            .rename(id.to_string(), &self.staging, &name)
-            .and_then(|()| remove_folder(&self.staging, &name));
+        let removed = self.staging().and_then(|staging| {
+            rename(&self.releases, &id.to_string(), &staging, &name)?;
+            remove_folder(&staging, &name)
+        });
         if let Err(error) = removed {
             let folder = self.releases_path.join(id.to_string());
             tracing::warn!(%error, folder = %folder.display(), "a release that is not needed could not be removed");
@@ -302,26 +345,6 @@ fn manifest_of(staged: &StagedSite, id: ReleaseId, info: ReleaseInfo) -> Manifes
         total_bytes: staged.files.values().map(|file| file.bytes).sum(),
         files: files.collect(),
     }
-}
-
-/// As [`publish`], on the blocking pool. Dropping the future does not stop it.
-///
-/// # Errors
-/// As [`publish`].
-pub async fn publish_async(
-    site: VerifiedSite,
-    info: ReleaseInfo,
-    keep: usize,
-) -> Result<Release, PublishError> {
-    blocking(site.path(), move || publish(site, info, keep)).await
-}
-
-/// As [`place`], on the blocking pool. Dropping the future does not stop it.
-///
-/// # Errors
-/// As [`place`].
-pub async fn place_async(site: VerifiedSite, info: ReleaseInfo) -> Result<Release, PublishError> {
-    blocking(site.path(), move || place(site, info)).await
 }
 
 /// The order's current release, or nothing when it has none. Blocking.
@@ -388,26 +411,34 @@ fn choose_id(
     }
 }
 
-/// Step 1: everything in the staging area is on the disk, the manifest last.
-fn sync_site(folder: &Dir, manifest: &Manifest, json: &[u8], area: &Path) -> Result<(), StorageError> {
+/// Step 1: everything is in `folder` and on the disk, the manifest last.
+fn sync_site(
+    folder: &Dir,
+    area: &Area,
+    manifest: &Manifest,
+    json: &[u8],
+    shown: &Path,
+) -> Result<(), StorageError> {
     let mut folders = BTreeSet::new();
+    let held = area.held();
     for file in &manifest.files {
-        open_file(folder, &file.path)
-            .and_then(|open| open.sync_all())
-            .map_err(StorageError::on("write to the disk", area.join(&file.path)))?;
+        let open = match held.get(&file.path) {
+            Some(bytes) => write_file(folder, &file.path, bytes, shown)?,
+            None => open_file(folder, file.path.as_str())
+                .map_err(StorageError::on("open", shown.join(&file.path)))?,
+        };
+        open.sync_all().map_err(StorageError::on("write to the disk", shown.join(&file.path)))?;
         folders.extend(file.path.folders());
     }
+    drop(held);
     // A folder sorts before what is in it; so backwards is innermost first.
     for name in folders.into_iter().rev() {
-        folder
-            .open_dir(name)
-            .and_then(|dir| sync_folder(&dir))
-            .map_err(StorageError::on("write to the disk", area.join(name)))?;
+        sync_folder_at(folder, name).map_err(StorageError::on("write to the disk", shown.join(name)))?;
     }
     create_file(folder, MANIFEST_FILE)
         .and_then(|mut file| file.write_all(json).and_then(|()| file.sync_all()))
-        .map_err(StorageError::on("write", area.join(MANIFEST_FILE)))?;
-    sync_folder(folder).map_err(StorageError::on("write to the disk", area))
+        .map_err(StorageError::on("write", shown.join(MANIFEST_FILE)))?;
+    sync_folder(folder).map_err(StorageError::on("write to the disk", shown))
 }
 
 /// Links of publications that ended between making and renaming one. The caller has the order's lock.

@@ -10,12 +10,15 @@ use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use super::held::HeldBytes;
 use super::storage::{
-    StorageError, create_file, ensure_folder, handle_of, open_folder, remove_folder, sync_folder,
+    StorageError, create_file, ensure_folder, open_folder, open_root, remove_folder, sync_folder, try_lock,
 };
 
 pub(super) const STAGING: &str = "staging";
 pub(super) const RELEASES: &str = "releases";
+/// What the name of a folder in `releases` begins with while a site is written to it.
+pub(super) const NEW_PREFIX: &str = ".new-";
 /// The link in an order's folder that leads to its current release.
 pub const CURRENT: &str = "current";
 
@@ -96,6 +99,7 @@ pub enum RootError {
 pub struct SitesRoot {
     dir: Arc<Dir>,
     path: Arc<Path>,
+    held: Arc<HeldBytes>,
 }
 
 impl SitesRoot {
@@ -108,9 +112,22 @@ impl SitesRoot {
         let open = |source| RootError::Open { path: path.to_owned(), source };
         Dir::create_ambient_dir_all(path, ambient_authority()).map_err(open)?;
         let path_resolved = std::fs::canonicalize(path).map_err(open)?;
-        let dir = Dir::open_ambient_dir(&path_resolved, ambient_authority()).map_err(open)?;
+        let dir = open_root(&path_resolved).map_err(open)?;
         probe(&dir).map_err(|source| RootError::NotWritable { path: path_resolved.clone(), source })?;
-        Ok(SitesRoot { dir: Arc::new(dir), path: path_resolved.into() })
+        Ok(SitesRoot { dir: Arc::new(dir), path: path_resolved.into(), held: Arc::default() })
+    }
+
+    /// Small sites stay in memory until they are released, as long as all of them together have no more than so many bytes: most
+    /// sites then touch the disk once, when they are known to be good. Without this, every file goes to the disk at once.
+    #[must_use]
+    pub fn holding(mut self, bytes: u64) -> Self {
+        self.held = Arc::new(HeldBytes::new(bytes));
+        self
+    }
+
+    /// What sites may hold in memory.
+    pub(super) fn held(&self) -> &Arc<HeldBytes> {
+        &self.held
     }
 
     /// The folder: absolute, links resolved.
@@ -140,12 +157,12 @@ impl SitesRoot {
     /// # Errors
     /// When it cannot be made or opened, or is a symbolic link.
     pub fn ensure_order(&self, order: &OrderDir) -> Result<Dir, StorageError> {
-        if let Some(dir) = self.open_order(order)? {
-            return Ok(dir);
-        }
-        ensure_folder(&self.dir, order.as_str())
-            .and_then(|dir| sync_folder(&self.dir).map(|()| dir))
-            .map_err(StorageError::on("create the folder", self.order_path(order)))
+        let ensured = ensure_folder(&self.dir, order.as_str());
+        let synced = ensured.and_then(|(dir, made)| match made {
+            true => sync_folder(&self.dir).map(|()| dir),
+            false => Ok(dir),
+        });
+        synced.map_err(StorageError::on("create the folder", self.order_path(order)))
     }
 
     /// Removes what crashed runs left in the staging areas, and returns how many folders that were. A run that is alive
@@ -174,31 +191,55 @@ impl SitesRoot {
         first.map_or(Ok(swept), Err)
     }
 
-    fn sweep_order(&self, order: &OrderDir) -> Result<u64, StorageError> {
-        let path = self.order_path(order).join(STAGING);
-        let staging = match open_folder(&self.dir, order.as_str()).and_then(|dir| open_folder(&dir, STAGING))
-        {
-            Ok(staging) => staging,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(0);
-            }
+    fn sweep_order(&self, name: &OrderDir) -> Result<u64, StorageError> {
+        let path = self.order_path(name);
+        let order = match open_folder(&self.dir, name.as_str()) {
+            Ok(order) => order,
+            Err(error) if is_no_folder(&error) => return Ok(0),
             Err(error) => return Err(StorageError::on("open the folder", path)(error)),
         };
-        let mut swept = 0;
-        for entry in staging.entries().map_err(StorageError::on("read the folder", &path))? {
-            let name = entry.map_err(StorageError::on("read the folder", &path))?.file_name();
-            let name = name.to_string_lossy();
-            let left = path.join(name.as_ref());
-            let Ok(folder) = open_folder(&staging, &name) else { continue };
-            let handle = handle_of(&folder).map_err(StorageError::on("open the folder", &left))?;
-            if handle.try_lock().is_err() {
-                continue;
-            }
-            remove_folder(&staging, &name).map_err(StorageError::on("remove the folder", &left))?;
-            swept += 1;
+        let mut swept = sweep_folder(&order, STAGING, &path, |_| true)?;
+        // Whoever releases a site has the order's folder; what is half made and not theirs is nobody's.
+        if try_lock(&order).map_err(StorageError::on("lock the folder", &path))? {
+            swept += sweep_folder(&order, RELEASES, &path, |entry| entry.starts_with(NEW_PREFIX))?;
         }
         Ok(swept)
     }
+}
+
+/// Removes the folders in `name` that `ours` says are made on the way to a release and that no run has locked.
+fn sweep_folder(
+    order: &Dir,
+    name: &str,
+    path: &Path,
+    ours: impl Fn(&str) -> bool,
+) -> Result<u64, StorageError> {
+    let path = path.join(name);
+    let folder = match open_folder(order, name) {
+        Ok(folder) => folder,
+        Err(error) if is_no_folder(&error) => return Ok(0),
+        Err(error) => return Err(StorageError::on("open the folder", path)(error)),
+    };
+    let mut swept = 0;
+    for entry in folder.entries().map_err(StorageError::on("read the folder", &path))? {
+        let entry = entry.map_err(StorageError::on("read the folder", &path))?.file_name();
+        let entry = entry.to_string_lossy();
+        let left = path.join(entry.as_ref());
+        if !ours(&entry) {
+            continue;
+        }
+        let Ok(inner) = open_folder(&folder, &entry) else { continue };
+        if !try_lock(&inner).map_err(StorageError::on("lock the folder", &left))? {
+            continue;
+        }
+        remove_folder(&folder, &entry).map_err(StorageError::on("remove the folder", &left))?;
+        swept += 1;
+    }
+    Ok(swept)
+}
+
+fn is_no_folder(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn probe(dir: &Dir) -> io::Result<()> {

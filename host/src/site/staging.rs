@@ -2,27 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
 use sha2::{Digest, Sha256};
 
+use super::held::HeldFiles;
 use super::ledger::{Conflict, Ledger};
 use super::limits::{LimitHit, SiteLimits, SiteUsage};
 use super::path::{PathError, SitePath};
 use super::root::{OrderDir, STAGING, SitesRoot};
 use super::storage::{
-    StorageError, blocking, create_file, ensure_folder, handle_of, open_folder, remove_folder,
+    StorageError, blocking, create_file, ensure_folder, make_folder, open_folder, remove_folder, try_lock,
 };
 
-/// Where one run writes: `<root>/<order>/staging/<attempt>/`, made at the first write. Cheap to clone, so that a write in
-/// flight keeps it alive; when the last clone goes without having become a release, the folder is removed.
+/// Where one run writes: memory, as long as the site is small and [`SitesRoot::holding`] leaves room, and from then on
+/// `<root>/<order>/staging/<attempt>/`, made at the first write. Cheap to clone, so that a write in flight keeps it alive; when the
+/// last clone goes without having become a release, all of it is removed.
 #[derive(Debug, Clone)]
 pub struct Staging(pub(super) Arc<Area>);
 
-/// A staging area that nothing is written to any more: each file is whole on the disk.
+/// A staging area that nothing is written to any more: each file is whole, in memory or on the disk.
 #[derive(Debug)]
 pub struct StagedSite {
     pub(super) area: Arc<Area>,
@@ -89,6 +91,8 @@ pub(super) struct Area {
     ledger: Mutex<Ledger>,
     /// The folder once it is there. Only the blocking pool takes this lock, for the time of making one folder.
     folder: Mutex<Option<Arc<Folder>>>,
+    /// The files that are not in the folder.
+    held: Mutex<HeldFiles>,
     /// Whether the folder belongs to a release by now.
     released: AtomicBool,
 }
@@ -96,9 +100,8 @@ pub(super) struct Area {
 /// The area's folder, open.
 #[derive(Debug)]
 pub(super) struct Folder {
+    /// Locked, which tells a sweep that the run is alive. The lock goes with the process.
     pub(super) dir: Dir,
-    /// Tells a sweep that the run is alive. Goes with the process.
-    _lock: std::fs::File,
 }
 
 /// A path that has been accepted and paid for, before its bytes are stored. If it is dropped without
@@ -118,6 +121,7 @@ impl Staging {
             attempt,
             ledger: Mutex::new(Ledger::new(limits)),
             folder: Mutex::new(None),
+            held: Mutex::new(HeldFiles::new(root.held().clone())),
             released: AtomicBool::new(false),
         }))
     }
@@ -127,15 +131,21 @@ impl Staging {
     /// # Errors
     /// As the contract's `write-error`: invalid path, conflict, limit, storage. A refused write uses nothing.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
-        Ok(self.reserve(path, bytes.len() as u64)?.store(bytes)?)
+        match self.reserve(path, bytes.len() as u64)?.hold(bytes.to_vec()) {
+            Ok(()) => Ok(()),
+            Err((reserved, bytes)) => Ok(reserved.store(&bytes)?),
+        }
     }
 
-    /// Writes one file: the checks at once, the bytes on the blocking pool.
+    /// Writes one file: the checks at once, bytes that go to the disk on the blocking pool.
     ///
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn write_async(&self, path: &str, bytes: Vec<u8>) -> Result<(), WriteError> {
-        let reserved = self.reserve(path, bytes.len() as u64)?;
+        let (reserved, bytes) = match self.reserve(path, bytes.len() as u64)?.hold(bytes) {
+            Ok(()) => return Ok(()),
+            Err(disk) => disk,
+        };
         let shown = self.0.path();
         Ok(blocking(shown, move || reserved.store(&bytes)).await?)
     }
@@ -159,7 +169,7 @@ impl Staging {
         self.0.ledger().last_hit()
     }
 
-    /// Ends the writing and makes sure that every file is whole on the disk. Blocking.
+    /// Ends the writing and makes sure that every file is whole. Blocking.
     ///
     /// # Errors
     /// When a file is missing or has another size than was written; lists them all. The area is then removed.
@@ -169,12 +179,13 @@ impl Staging {
         let mut stored = BTreeMap::new();
         let mut missing = Vec::new();
         for (path, file) in files {
-            let on_disk = folder.as_ref().and_then(|folder| folder.dir.symlink_metadata(&path).ok());
-            match (file, on_disk) {
-                (Some(file), Some(found)) if found.is_file() && found.len() == file.bytes => {
-                    stored.insert(path, file);
-                }
-                _ => missing.push(path),
+            let whole = file.filter(|file| {
+                self.0.held().get(&path).is_some()
+                    || folder.as_ref().is_some_and(|folder| folder.has(&path, file))
+            });
+            match whole {
+                Some(file) => drop(stored.insert(path, file)),
+                None => missing.push(path),
             }
         }
         if missing.is_empty() {
@@ -182,14 +193,6 @@ impl Staging {
         } else {
             Err(SealError::Missing(missing))
         }
-    }
-
-    /// As [`seal`](Self::seal), on the blocking pool.
-    ///
-    /// # Errors
-    /// As [`seal`](Self::seal).
-    pub async fn seal_async(self) -> Result<StagedSite, SealError> {
-        blocking(self.0.path(), move || self.seal()).await
     }
 
     /// Refuses further writes and gives the area up. Its folder is removed as soon as no write is in flight, on the
@@ -207,22 +210,54 @@ impl StagedSite {
 }
 
 impl Reserved {
-    /// Stores the bytes. Blocking.
+    /// Keeps the bytes in memory, or gives them back when they must go to the disk: [`store`](Reserved::store). Never blocks.
+    fn hold(self, bytes: Vec<u8>) -> Result<(), (Reserved, Vec<u8>)> {
+        let size = bytes.len() as u64;
+        let kept = self.area.held().keep(&self.path, bytes);
+        if let Err(bytes) = kept {
+            return Err((self, bytes));
+        }
+        let sha256 = self.area.held().get(&self.path).map(sha256).unwrap_or_default();
+        self.area.ledger().stored(self.path, StoredFile { bytes: size, sha256 });
+        Ok(())
+    }
+
+    /// Stores the bytes on the disk. Blocking.
     ///
     /// # Errors
     /// The operating system's; the run must fail then, because the site stays partial.
     pub fn store(self, bytes: &[u8]) -> Result<(), StorageError> {
         let folder = self.area.folder()?;
-        let full = self.area.path().join(&self.path);
-        if let Some((parent, _)) = self.path.as_str().rsplit_once('/') {
-            folder.dir.create_dir_all(parent).map_err(StorageError::on("create the folder of", &full))?;
-        }
-        let mut file = create_file(&folder.dir, &self.path).map_err(StorageError::on("create", &full))?;
-        file.write_all(bytes).map_err(StorageError::on("write", &full))?;
-        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let stored = StoredFile { bytes: bytes.len() as u64, sha256 };
+        write_file(&folder.dir, &self.path, bytes, &self.area.path())?;
+        let stored = StoredFile { bytes: bytes.len() as u64, sha256: sha256(bytes) };
         self.area.ledger().stored(self.path, stored);
         Ok(())
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a file that is not there yet below `dir`, which is `shown`, and its folders.
+pub(super) fn write_file(
+    dir: &Dir,
+    path: &SitePath,
+    bytes: &[u8],
+    shown: &Path,
+) -> Result<std::fs::File, StorageError> {
+    let full = || shown.join(path);
+    if let Some((parent, _)) = path.as_str().rsplit_once('/') {
+        dir.create_dir_all(parent).map_err(StorageError::on("create the folder of", full()))?;
+    }
+    let mut file = create_file(dir, path.as_str()).map_err(StorageError::on("create", full()))?;
+    file.write_all(bytes).map_err(StorageError::on("write", full()))?;
+    Ok(file)
+}
+
+impl Folder {
+    fn has(&self, path: &SitePath, file: &StoredFile) -> bool {
+        self.dir.symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.bytes)
     }
 }
 
@@ -238,7 +273,7 @@ impl Area {
     }
 
     /// The folder, if anything was written.
-    fn opened(&self) -> Option<Arc<Folder>> {
+    pub(super) fn opened(&self) -> Option<Arc<Folder>> {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -249,10 +284,16 @@ impl Area {
             return Ok(Arc::clone(folder));
         }
         let order = self.root.ensure_order(&self.order)?;
-        let made = ensure_folder(&order, STAGING).and_then(|staging| claim(&staging, self.attempt.as_str()));
+        let made =
+            ensure_folder(&order, STAGING).and_then(|(staging, _)| claim(&staging, self.attempt.as_str()));
         let made = Arc::new(made.map_err(StorageError::on("create the folder", self.path()))?);
         *folder = Some(Arc::clone(&made));
         Ok(made)
+    }
+
+    /// The files in memory. The lock is held for moments.
+    pub(super) fn held(&self) -> MutexGuard<'_, HeldFiles> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -264,11 +305,10 @@ impl Area {
 /// the process. A sweep may take the folder between the two steps: then it is made again.
 fn claim(staging: &Dir, name: &str) -> io::Result<Folder> {
     for _ in 0..16 {
-        staging.create_dir(name)?;
+        make_folder(staging, name)?;
         let Ok(dir) = open_folder(staging, name) else { continue };
-        let lock = handle_of(&dir)?;
-        if lock.try_lock().is_ok() && staging.try_exists(name)? {
-            return Ok(Folder { dir, _lock: lock });
+        if try_lock(&dir)? && staging.try_exists(name)? {
+            return Ok(Folder { dir });
         }
         remove_folder(staging, name)?;
     }

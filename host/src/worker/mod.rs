@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `orders` | one attempt of a taken order, from its document to a settlement |
+//! | `clock` | tells when the clock of the machine was set |
 //! | `journal` | the AI replies of an order, in the database |
 //! | `progress` | the stages of all running orders, written down in batches |
 //! | `visible` | the last step of a release: what visitors see follows what the database says |
@@ -14,6 +15,7 @@
 //!                   │  journal, progress
 //! ```
 
+mod clock;
 mod journal;
 mod orders;
 mod process;

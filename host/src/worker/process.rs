@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::orders::Orders;
 use super::progress::Progress;
-use super::{reload, visible};
+use super::{clock, reload, visible};
 use crate::config::WorkerConfig;
 use crate::jobs::{Allowed, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve};
 use crate::run::Host;
-use crate::site::SiteStore;
+use crate::site::{SiteStore, SitesRoot};
 
 /// How long the probe of the routes at start may take. Orders do not wait for it.
 const PROBE_WITHIN: Duration = Duration::from_secs(20);
@@ -106,6 +106,8 @@ impl Worker {
         );
         beside_orders(&beside, watched);
         beside_orders(&beside, show_left(database.clone(), store.clone(), keep));
+        beside_orders(&beside, sweep_left(host.sites.clone()));
+        beside_orders(&beside, clock::watch());
         let orders = Orders {
             host,
             database: database.clone(),
@@ -200,6 +202,16 @@ async fn show_left(database: Database, store: SiteStore, keep: usize) {
         show_once(&database, &store, keep, settled_for_ms).await;
         settled_for_ms = visible::LOST_AFTER_MS;
         tokio::time::sleep(SHOW_EVERY).await;
+    }
+}
+
+/// Removes what runs left half written whose process died (catalogue D1).
+async fn sweep_left(sites: SitesRoot) {
+    match tokio::task::spawn_blocking(move || sites.sweep()).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(folders)) => tracing::info!(folders, "what crashed runs had left half written was removed"),
+        Ok(Err(error)) => tracing::warn!(%error, "not all that crashed runs left could be removed"),
+        Err(error) => tracing::error!(%error, "removing what crashed runs left did not end"),
     }
 }
 

@@ -513,13 +513,16 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
 
 #[test]
 fn a_host_that_cannot_store_says_so_and_keeps_its_record() {
-    // A file lies where a folder has to be: in the way of the first file, and of the finished release.
-    for (in_the_way, stage) in [("staging", "fault"), ("releases", "release")] {
+    // A file lies where a folder has to be: in the way of the first file that is too large to be held in memory, and of the finished
+    // release.
+    let large = faulty("big-file", json!({ "n": 300_000 }));
+    let small = faulty("ok", Value::Null);
+    for (in_the_way, order_document, stage) in [("staging", large, "fault"), ("releases", small, "release")] {
         let bench = Workbench::scripted(ANY_ANSWER, "");
         let order = bench.sites().join(ORDER);
         std::fs::create_dir_all(&order).unwrap();
         std::fs::write(order.join(in_the_way), "in the way").unwrap();
-        let done = bench.generate(&guest("guest-faulty"), &faulty("ok", Value::Null));
+        let done = bench.generate(&guest("guest-faulty"), &order_document);
         assert_eq!(done.code, 1, "{in_the_way}: {}", done.stdout);
         let record = only_record(&bench, &done);
         assert_eq!((&record["kind"], &record["stage"]), (&json!("host"), &json!(stage)), "{in_the_way}");

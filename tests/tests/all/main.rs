@@ -34,6 +34,7 @@ mod sandbox;
 mod spans;
 mod worker_crash;
 mod worker_life;
+mod worker_machine;
 mod worker_outage;
 mod worker_retry;
 mod worker_store;

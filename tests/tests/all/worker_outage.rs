@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sitewright::jobs::OrderState;
+use sitewright_tests::disk::Disk;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, named, until};
 use sitewright_tests::{faulty, guest, postgres, standins};
 
@@ -115,7 +115,7 @@ async fn d4_a7_a_full_disk_fails_no_order() {
     let factory = Factory::new(Base::Sqlite, &model).await.with("worker.attempts", 2);
     let sites = factory.bench.sites();
     std::fs::create_dir(&sites).unwrap();
-    let Some(_disk) = Disk::small(&sites) else {
+    let Some(_disk) = Disk::small(&sites, "1m") else {
         standins::skipped("a full disk", "no file system may be mounted; root may");
         return;
     };
@@ -153,23 +153,6 @@ async fn d4_a7_a_full_disk_fails_no_order() {
         model.asked_of("full").iter().all(|(_, times)| *times == 1),
         "waiting for the disk costs nothing"
     );
-}
-
-/// A file system of one mebibyte.
-struct Disk(std::path::PathBuf);
-
-impl Disk {
-    fn small(at: &Path) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=1m", "sitewright-test"]).arg(at).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success()).then(|| Disk(at.to_owned()))
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("--lazy").arg(&self.0).status());
-    }
 }
 
 /// A template's file is replaced while it is at work, and then by one that is broken.

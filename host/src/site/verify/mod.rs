@@ -16,7 +16,6 @@ mod reference;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
-use std::path::PathBuf;
 
 use sitewright_order::Locale;
 
@@ -25,7 +24,7 @@ use self::problem::Problems;
 use self::reference::{Facts, Index, Reference};
 use super::path::SitePath;
 use super::staging::StagedSite;
-use super::storage::{StorageError, blocking, open_file};
+use super::storage::{StorageError, open_file};
 use crate::message;
 
 pub use self::problem::{Rule, SiteProblem, Verdict};
@@ -78,9 +77,12 @@ impl SiteFiles for StagedSite {
     }
 
     fn read(&self, path: &SitePath) -> Result<Vec<u8>, StorageError> {
+        if let Some(bytes) = self.area.held().get(path) {
+            return Ok(bytes.to_vec());
+        }
         let mut bytes = Vec::new();
         let folder = self.area.folder()?;
-        open_file(&folder.dir, path)
+        open_file(&folder.dir, path.as_str())
             .and_then(|mut file| file.read_to_end(&mut bytes))
             .map_err(StorageError::on("read", self.area.path().join(path)))?;
         Ok(bytes)
@@ -112,24 +114,12 @@ impl StagedSite {
         let verdict = verify(&self, options)?;
         if verdict.is_good() { Ok(VerifiedSite(self)) } else { Err(VerifyError::Rejected(verdict)) }
     }
-
-    /// As [`verify`](Self::verify), on the blocking pool.
-    ///
-    /// # Errors
-    /// As [`verify`](Self::verify).
-    pub async fn verify_async(self, options: VerifyOptions) -> Result<VerifiedSite, VerifyError> {
-        blocking(self.area.path(), move || self.verify(&options)).await
-    }
 }
 
 impl VerifiedSite {
     /// Number of files.
     pub fn files(&self) -> usize {
         self.0.files.len()
-    }
-
-    pub(super) fn path(&self) -> PathBuf {
-        self.0.area.path()
     }
 
     pub(super) fn into_staged(self) -> StagedSite {

@@ -1,0 +1,165 @@
+//! The machine under a worker misbehaves: its clock is set while orders are at work, and the disk of its database is full. The worker
+//! goes on or says why not, and no order is lost or done twice.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use sitewright::jobs::OrderState;
+use sitewright_tests::chat_server::Answer;
+use sitewright_tests::disk::Disk;
+use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, until};
+use sitewright_tests::standins;
+
+/// The library of `faketime` that makes a program see another time of day, where it is installed.
+fn faketime() -> Option<PathBuf> {
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    folders
+        .iter()
+        .map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.is_file())
+}
+
+/// The clock of one process, set from outside. The clock that measures durations is left alone, as it is when somebody sets a machine's
+/// clock.
+struct Clock {
+    file: PathBuf,
+}
+
+impl Clock {
+    fn of(factory: &mut Factory) -> Option<Self> {
+        let library = faketime()?;
+        let clock = Clock { file: factory.bench.path().join("clock") };
+        clock.set("+0");
+        let file = clock.file.display().to_string();
+        for (name, value) in [
+            ("LD_PRELOAD", library.display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", file),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ] {
+            factory.set_env(name, value);
+        }
+        Some(clock)
+    }
+
+    /// In one step: a worker that reads half of it would see a third time.
+    fn set(&self, offset: &str) {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, offset).unwrap();
+        std::fs::rename(new, &self.file).unwrap();
+    }
+}
+
+async fn a_clock_is_set(base: Base) {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let model = Model::start(move |asked| match asked.order.as_str() {
+        "held" => {
+            held.pass();
+            good(asked)
+        }
+        // The provider wants to be left alone for a while, once.
+        "limited" if asked.times == 1 => Answer::Http {
+            status: 429,
+            headers: &[("retry-after", "3")],
+            body: r#"{"error": {"message": "slow down", "type": "rate_limit_error"}}"#.to_owned(),
+        },
+        _ => good(asked),
+    });
+    let mut factory = Factory::new(base, &model).await.with("limits.deadline_ms", 600_000);
+    let Some(clock) = Clock::of(&mut factory) else {
+        standins::skipped("a clock that is set", "the package `faketime` is not installed");
+        return;
+    };
+    let mut worker = factory.worker(&[]);
+    factory.order_all([calls_in_turn("held", 1)]).await;
+    until("it runs", || async { model.asked_of("held").len() == 1 }).await;
+
+    clock.set("+1d");
+    worker.until_says("the machine's clock was set").await;
+    factory.order_all([calls_in_turn("forward", 1)]).await;
+    factory.until_state("forward", OrderState::Succeeded).await;
+    assert_eq!(factory.order("held").await.state, OrderState::Running, "a day is no silence");
+
+    factory.order_all([calls_in_turn("limited", 1)]).await;
+    factory.until_state("limited", OrderState::Waiting).await;
+    clock.set("-1d");
+    // What waits, and what comes from a producer whose clock is a day ahead now.
+    factory.order_all([calls_in_turn("back", 1)]).await;
+    for order in ["limited", "back"] {
+        factory.until_state(order, OrderState::Succeeded).await;
+    }
+    assert!(worker.log().contains("the order came from the future"), "{}", worker.log());
+    gate.open();
+    factory.until_state("held", OrderState::Succeeded).await;
+
+    // One that starts in the past of what stands in the database.
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.exit().await, 0, "{}", worker.log());
+    clock.set("-2d");
+    factory.order_all([calls_in_turn("again", 1)]).await;
+    let log = factory.drain().await;
+    assert_eq!(factory.order("again").await.state, OrderState::Succeeded, "{log}");
+    for order in ["held", "forward", "limited", "back", "again"] {
+        until("it is visible", || async { factory.visible(order).is_some() }).await;
+        factory.assert_done_once(order, 1).await;
+        let runs = factory.order(order).await.runs;
+        assert_eq!(runs, if order == "limited" { 2 } else { 1 }, "{order}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_a_clock_that_is_set_loses_no_order_on_sqlite() {
+    a_clock_is_set(Base::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_a_clock_that_is_set_loses_no_order_on_postgres() {
+    let Some(base) = Base::postgres("a clock that is set") else { return };
+    a_clock_is_set(base).await;
+}
+
+/// The disk under SQLite is full while orders wait for their replies: they are kept, nothing is paid for twice, the log says what is
+/// waited for, and all goes on when there is room again.
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_d2_the_disk_of_the_database_is_full() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let model = Model::start(move |asked| {
+        if asked.what == "call 1" {
+            held.pass();
+        }
+        good(asked)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = Disk::small(folder.path(), "4m") else {
+        standins::skipped("a full disk under the database", "no file system may be mounted; root may");
+        return;
+    };
+    let base = Base::SqliteAt(folder.path().join("orders.db"));
+    let factory = Factory::new(base, &model).await.with("limits.deadline_ms", 600_000);
+    let ids: Vec<String> = (0..20).map(|number| format!("o-{number}")).collect();
+    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
+    let mut worker = factory.worker(&[]);
+    until("all wait for their second reply", || async { model.asked().len() == 40 }).await;
+    let filler = folder.path().join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write_all(&[b'x'; 4096]).is_ok() {}
+    drop(file);
+
+    gate.open();
+    worker.until_says("full").await;
+    worker.until_says("the database does not answer; the order waits for it").await;
+    assert!(worker.runs(), "{}", worker.log());
+    std::fs::remove_file(filler).unwrap();
+    until("all have ended", || async { factory.database.unfinished().await.is_ok_and(|left| left == 0) })
+        .await;
+    for id in &ids {
+        until("it is visible", || async { factory.visible(id).is_some() }).await;
+        factory.assert_done_once(id, 2).await;
+        assert_eq!(factory.order(id).await.runs, 1, "{id}");
+        assert!(model.asked_of(id).iter().all(|(_, times)| *times == 1), "nothing was paid for twice");
+    }
+}
