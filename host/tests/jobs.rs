@@ -1059,7 +1059,11 @@ mod tests {
         assert!(pending(0).await.is_empty(), "nothing was released");
         let taken = taken_by(&database, "24", "w").await;
         release(&database, &taken, "r1").await;
-        assert_eq!(pending(0).await, [("24".to_owned(), "r1".to_owned())]);
+        let found = pending(0).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((&*found[0].order, &*found[0].release), ("24", "r1"));
+        let made_by = (Some(taken.attempt.to_string()), Some(taken.job), Some(taken.trace_id));
+        assert_eq!((found[0].attempt.clone(), found[0].job, found[0].trace_id.clone()), made_by);
         assert!(pending(60_000).await.is_empty(), "its worker may be about to show it");
         database.mark_visible("24", "another").await.unwrap();
         assert_eq!(pending(0).await.len(), 1, "another release is not this one");

@@ -41,7 +41,7 @@ pub use database::Database;
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use ledger::{AiCall, Cost, NewAiCall};
-pub use order::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, Priority};
+pub use order::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease, Priority};
 pub use retry::{Backoff, RetryClass, class};
 pub use schema::{Migrated, SCHEMA_VERSION};
 pub use settle::{Allowed, NewFailure, Settled, Settlement};

@@ -326,6 +326,21 @@ pub enum CancelAnswer {
     AlreadyEnded(OrderState),
 }
 
+/// A release that counts and that visitors do not see yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingRelease {
+    /// Its order.
+    pub order: String,
+    /// The release.
+    pub release: String,
+    /// The attempt that made it.
+    pub attempt: Option<String>,
+    /// The job it was made for.
+    pub job: Option<i64>,
+    /// The attempt's trace id.
+    pub trace_id: Option<String>,
+}
+
 impl Database {
     /// Puts an order in line: its row and its job, or nothing.
     ///
@@ -416,19 +431,28 @@ impl Database {
         .await
     }
 
-    /// Orders whose current release has been settled for this long, in milliseconds, and is not known to be visible: with the release.
-    /// At most a thousand.
+    /// Releases that have been settled for this long, in milliseconds, and are not known to be visible. At most a thousand.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn pending_visible(&self, settled_for_ms: i64) -> Result<Vec<(String, String)>, Error> {
+    pub async fn pending_visible(&self, settled_for_ms: i64) -> Result<Vec<PendingRelease>, Error> {
         let doing = "looking for releases that are not visible";
-        let sql = "SELECT id, current_release FROM sitewright_orders
-             WHERE current_release IS NOT NULL AND (visible_release IS NULL OR visible_release <> current_release)
-                AND updated_at <= $1 ORDER BY updated_at LIMIT 1000";
+        let sql = "SELECT o.id AS id, o.current_release AS current_release, a.id AS attempt, a.job_id AS job_id, a.trace_id AS trace_id
+             FROM sitewright_orders o
+             LEFT JOIN sitewright_attempts a ON a.order_id = o.id AND a.release = o.current_release
+             WHERE o.current_release IS NOT NULL AND (o.visible_release IS NULL OR o.visible_release <> o.current_release)
+                AND o.updated_at <= $1 ORDER BY o.updated_at LIMIT 1000";
         let rows = self.read(doing, sql, args![now_ms() - settled_for_ms]).await?;
-        let pair = |row: &Row| Ok((row.text("id")?, row.text("current_release")?));
-        rows.iter().map(pair).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+        let read = |row: &Row| {
+            Ok(PendingRelease {
+                order: row.text("id")?,
+                release: row.text("current_release")?,
+                attempt: row.opt_text("attempt")?,
+                job: row.opt_int("job_id")?,
+                trace_id: row.opt_text("trace_id")?,
+            })
+        };
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 
     /// Asks to stop an order, from any process. The worker that has it is told within a second.

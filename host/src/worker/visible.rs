@@ -4,7 +4,9 @@
 //! changes nothing that anybody sees, and one that dies between the last two steps leaves a mark in the database by which any worker
 //! makes the step up.
 
-use crate::jobs::Database;
+use tracing::Instrument as _;
+
+use crate::jobs::{Database, PendingRelease};
 use crate::message;
 use crate::message::Message;
 use crate::site::{OrderDir, ReleaseId, SiteStore};
@@ -47,17 +49,16 @@ pub(super) async fn show_pending(
 ) -> Result<usize, crate::jobs::Error> {
     let pending = database.pending_visible(settled_for_ms).await?;
     let count = pending.len();
-    for (order, release) in pending {
-        match show(database, store, keep, &order, &release).await {
-            Ok(()) => tracing::info!(order, release, "the release is visible now"),
+    for PendingRelease { order, release, attempt, job, trace_id } in pending {
+        // No attempt is under way, but one made it (catalogue B8).
+        let span = tracing::info_span!("show", order, job, attempt, trace_id, release);
+        let shown = show(database, store, keep, &order, &release).instrument(span.clone()).await;
+        span.in_scope(|| match shown {
+            Ok(()) => tracing::info!("the release is visible now"),
             Err(message) => {
-                tracing::error!(
-                    order,
-                    release,
-                    "the order is done, but its release cannot be shown yet: {message}"
-                );
+                tracing::error!("the order is done, but its release cannot be shown yet: {message}");
             }
-        }
+        });
     }
     Ok(count)
 }
