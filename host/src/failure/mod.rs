@@ -2,11 +2,11 @@
 
 pub mod coredump;
 mod kind;
+mod python;
 mod record;
 pub mod render;
-pub mod store;
-mod python;
 mod source;
+pub mod store;
 pub mod symbolize;
 mod trail;
 mod trap;

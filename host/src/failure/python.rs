@@ -98,7 +98,8 @@ fn parse(stderr: &str) -> Vec<Traceback> {
     let mut reading = false;
     let mut link = Link::None;
     for whole in stderr.lines() {
-        let in_group = all.last().is_some_and(|traceback| traceback.link == Link::Member) || whole.contains(" | ");
+        let in_group =
+            all.last().is_some_and(|traceback| traceback.link == Link::Member) || whole.contains(" | ");
         let line = match whole.trim_start().strip_prefix('|') {
             Some(rest) if in_group => rest.strip_prefix(' ').unwrap_or(rest),
             _ => whole,

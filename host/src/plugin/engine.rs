@@ -144,13 +144,7 @@ impl Engine {
         let places = |count: u32| {
             Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
         };
-        Ok(Engine {
-            key,
-            inner,
-            concurrency,
-            runs: places(concurrency),
-            descriptions: places(DESCRIPTIONS),
-        })
+        Ok(Engine { key, inner, concurrency, runs: places(concurrency), descriptions: places(DESCRIPTIONS) })
     }
 
     /// An engine that keeps the state of guests that trap, for core dumps. It has instances of its own and shares this one's places, so

@@ -50,7 +50,9 @@ impl SymbolCache {
         let raw = frames.clone();
         match tokio::task::spawn_blocking(move || symbols.resolve(&raw)).await {
             Ok(symbolized) => symbolized,
-            Err(error) => Symbols::none(format!("reading the debug information failed: {error}")).resolve(&frames),
+            Err(error) => {
+                Symbols::none(format!("reading the debug information failed: {error}")).resolve(&frames)
+            }
         }
     }
 
@@ -110,9 +112,10 @@ async fn load(file: PathBuf, digest: [u8; 32]) -> Arc<Symbols> {
         Symbols::load(&wasm, name.as_deref().zip(bytes.as_deref()))
     };
     let loaded = tokio::task::spawn_blocking(read).await;
-    Arc::new(loaded.unwrap_or_else(|error| {
-        Symbols::none(format!("reading the debug information failed: {error}"))
-    }))
+    Arc::new(
+        loaded
+            .unwrap_or_else(|error| Symbols::none(format!("reading the debug information failed: {error}"))),
+    )
 }
 
 /// `local-business.debug.wasm` of `local-business.wasm`.

@@ -1,8 +1,8 @@
 //! One template, loaded: checked, compiled, linked in advance, ready to run.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -143,8 +143,7 @@ impl Loader {
         }
         let make = || {
             let engine = self.engine.with_dumps(&self.limits).map_err(|error| error.to_string())?;
-            let linker =
-                crate::interface::linker(engine.wasmtime()).map_err(|error| format!("{error:#}"))?;
+            let linker = crate::interface::linker(engine.wasmtime()).map_err(|error| format!("{error:#}"))?;
             Ok(Machine { engine, linker: Arc::new(linker) })
         };
         self.dumping.get_or_init(make).clone().map_err(TemplateProblem::Host)

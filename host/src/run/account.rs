@@ -11,7 +11,7 @@ use super::outcome::Totals;
 use crate::ai::Redactor;
 use crate::build::BUILD;
 use crate::failure::coredump::CoreDumpRecord;
-use crate::failure::{FailureRecord, from_folder, LogTail, RECORD_VERSION, TrapRecord, millis, now};
+use crate::failure::{FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord, from_folder, millis, now};
 use crate::interface::RunLog;
 use crate::message;
 use crate::message::Message;
@@ -75,7 +75,10 @@ pub(super) async fn record(
             // What the language itself told comes first; the engine's frames below it are its interpreter.
             let symbols_missing = symbolized.missing.filter(|_| stopped.told.is_empty());
             source = stopped.source.or(symbolized.source);
-            let frames = stopped.told.into_iter().chain(symbolized.frames).collect();
+            let told = !stopped.told.is_empty();
+            let engine = symbolized.frames.into_iter();
+            let engine = engine.map(|frame| Frame { own: frame.own && !told, ..frame });
+            let frames = stopped.told.into_iter().chain(engine).collect();
             Some(TrapRecord { code: stopped.code, message: stopped.message, frames, symbols_missing })
         }
         _ => None,
@@ -136,11 +139,9 @@ async fn coredump(host: &Host, known: &mut Known, id: &str) -> Option<CoreDumpRe
     let written =
         tokio::task::spawn_blocking(move || crate::failure::coredump::write(&sites, &id, &dump, keep)).await;
     Some(match written {
-        Ok(Ok(path)) => CoreDumpRecord {
-            path: Some(path.display().to_string()),
-            bytes: Some(bytes),
-            missing: None,
-        },
+        Ok(Ok(path)) => {
+            CoreDumpRecord { path: Some(path.display().to_string()), bytes: Some(bytes), missing: None }
+        }
         Ok(Err(error)) => CoreDumpRecord::missing(format!("it could not be written: {error}")),
         Err(error) => CoreDumpRecord::missing(format!("it could not be written: {error}")),
     })

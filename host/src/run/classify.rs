@@ -209,8 +209,8 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
             Some(SourceLocation { file: frame.file.clone()?, line: frame.line?, column: None })
         });
         let message = message!("the template raised {}", python.message);
-        let trap = stopped(code)
-            .map(|stopped| Stopped { told: python.frames, source: python.source, ..stopped });
+        let trap =
+            stopped(code).map(|stopped| Stopped { told: python.frames, source: python.source, ..stopped });
         return Classified {
             location,
             trap,

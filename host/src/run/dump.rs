@@ -27,10 +27,9 @@ pub(super) fn take(
     // The engine's own code panics on some components that are composed of others (wasmtime issue 13983).
     let bytes = std::panic::catch_unwind(AssertUnwindSafe(|| dump.serialize(&mut *store, name)));
     match bytes {
-        Ok(bytes) if bytes.len() as u64 > max_bytes => Err(format!(
-            "the dump has {} bytes; `coredump.max_bytes` allows {max_bytes}",
-            bytes.len()
-        )),
+        Ok(bytes) if bytes.len() as u64 > max_bytes => {
+            Err(format!("the dump has {} bytes; `coredump.max_bytes` allows {max_bytes}", bytes.len()))
+        }
         Ok(bytes) => Ok(bytes),
         Err(_) => Err("the engine cannot dump a component of this make".to_owned()),
     }

@@ -302,12 +302,7 @@ impl<'a> Reader<'a> {
         Ok(best)
     }
 
-    fn place(
-        &self,
-        unit: &Unit<Slice<'a>>,
-        at: Option<Call>,
-        budget: &mut Budget,
-    ) -> Result<Place, Stop> {
+    fn place(&self, unit: &Unit<Slice<'a>>, at: Option<Call>, budget: &mut Budget) -> Result<Place, Stop> {
         budget.spend(1)?;
         let Some(at) = at else { return Ok(Place::default()) };
         let number = |value: u64| u32::try_from(value).ok().filter(|value| *value > 0);

@@ -203,8 +203,7 @@ impl Symbols {
             Err(Stop::TimeUp) => return Err(TimeUp),
         };
         if let Some(problem) = problem {
-            self.broken
-                .get_or_init(|| format!("the template's debug information cannot be read: {problem}"));
+            self.broken.get_or_init(|| format!("the template's debug information cannot be read: {problem}"));
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() + offsets.len() > MAX_PLACES {
@@ -244,8 +243,7 @@ impl Symbols {
         }
         // What brings its source along brings it for libraries too; only the first own frame's counts.
         let first = super::source::first_own(&frames);
-        let source =
-            source.filter(|source| first.is_some_and(|frame| frame.line == Some(source.line)));
+        let source = source.filter(|source| first.is_some_and(|frame| frame.line == Some(source.line)));
         let no_debug = self.modules.iter().all(|module| module.debug.is_none());
         let lost = self.broken.get().filter(|_| first.is_none());
         let missing = match self.given_up.get().or(self.note.as_ref()).or(lost) {

@@ -78,7 +78,9 @@ pub(super) fn find(wasm: &[u8]) -> (Vec<Found>, bool) {
             Payload::CodeSectionStart { range, .. } => {
                 if let Some(Some(module)) = open.last_mut() {
                     module.code_start = range.start as u64;
-                    module.code = wasm.get(range.start as usize..range.end as usize).map(|code| Sha256::digest(code).into());
+                    module.code = wasm
+                        .get(range.start as usize..range.end as usize)
+                        .map(|code| Sha256::digest(code).into());
                 }
             }
             Payload::CustomSection(section) => {

@@ -19,7 +19,7 @@ const FOREIGN_PATHS: [&str; 11] = [
 const FOREIGN_FOLDERS: [&str; 3] = ["library/", "registry/", "rust/"];
 
 /// Beginnings of functions that no author writes, for frames without a file.
-const FOREIGN_FUNCTIONS: [&str; 25] = [
+const FOREIGN_FUNCTIONS: [&str; 26] = [
     // What `export!` puts into the author's own file.
     "export_",
     "core::",
@@ -45,14 +45,40 @@ const FOREIGN_FUNCTIONS: [&str; 25] = [
     "__wasm",
     "_start",
     "_initialize",
+    // What tools put between a module and its imports.
+    "indirect-",
     "abort",
 ];
 
 /// Functions of the C library that a failing program is likely to be in.
 const C_LIBRARY: [&str; 27] = [
-    "malloc", "calloc", "realloc", "free", "sbrk", "memcpy", "memmove", "memset", "memcmp", "strlen", "strcmp",
-    "strcpy", "strncpy", "strdup", "exit", "_Exit", "_exit", "raise", "printf", "fprintf", "vfprintf", "snprintf",
-    "vsnprintf", "puts", "fwrite", "qsort", "dispose_chunk",
+    "malloc",
+    "calloc",
+    "realloc",
+    "free",
+    "sbrk",
+    "memcpy",
+    "memmove",
+    "memset",
+    "memcmp",
+    "strlen",
+    "strcmp",
+    "strcpy",
+    "strncpy",
+    "strdup",
+    "exit",
+    "_Exit",
+    "_exit",
+    "raise",
+    "printf",
+    "fprintf",
+    "vfprintf",
+    "snprintf",
+    "vsnprintf",
+    "puts",
+    "fwrite",
+    "qsort",
+    "dispose_chunk",
 ];
 
 /// What the frames of one backtrace tell of the language: names without `::` are an author's in C alone.
@@ -68,7 +94,7 @@ impl Language {
     pub(super) fn of<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
         let mut language = Language::C;
         names.any(|name| {
-            if name.starts_with("_PyEval") || name.starts_with("PyObject_") {
+            if name.starts_with("_PyEval") || name.contains("componentize_py") {
                 language = Language::Python;
             } else if rustc_demangle::try_demangle(name).is_ok() {
                 language = Language::Rust;
