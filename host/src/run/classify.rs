@@ -270,10 +270,16 @@ fn frames(error: &wasmtime::Error) -> Vec<RawFrame> {
         .collect()
 }
 
+/// What the standard library prints after a panic's message.
+const AFTER_A_PANIC: [&str; 3] = ["note: ", "stack backtrace:", "thread panicked while processing panic"];
+
 /// A Rust panic as the standard library prints it, for guests whose hook did not tell:
 /// `thread 'main' (1) panicked at src/lib.rs:10:5:` and the message on the lines that follow.
 fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
-    let (_, rest) = stderr.rsplit_once(" panicked at ")?;
+    // A panic while a panic is told has no thread before it.
+    let begins = [" panicked at ", "\npanicked at "].map(|words| stderr.rfind(words).map(|at| at + words.len()));
+    let begins = begins.into_iter().flatten().max().or(stderr.starts_with("panicked at ").then_some(12))?;
+    let rest = &stderr[begins..];
     let (place, text) = rest.split_once('\n').unwrap_or((rest, ""));
     let mut parts = place.trim().trim_end_matches(':').rsplitn(3, ':');
     let column = parts.next().and_then(|part| part.parse().ok());
@@ -284,7 +290,7 @@ fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
     };
     let text: Vec<&str> = text
         .lines()
-        .take_while(|line| !line.starts_with("note: ") && !line.starts_with("stack backtrace:"))
+        .take_while(|line| !AFTER_A_PANIC.iter().any(|words| line.starts_with(words)))
         .collect();
     let message = Message::or(text.join("\n"), message!("(no message)")).to_string();
     Some(crate::interface::Panic { message, location })
@@ -330,6 +336,13 @@ mod tests {
             ),
             ("t panicked at src/lib.rs:44:34:", "(no message)", at("src/lib.rs", 44, Some(34))),
             ("t panicked at somewhere\nm\n", "m", None),
+            // A panic while the first one was told.
+            (
+                "panicked at src/a.rs:3:4:\nagain\nthread panicked while processing panic. aborting.\n",
+                "again",
+                at("src/a.rs", 3, Some(4)),
+            ),
+            ("x\npanicked at a.rs:1:1:\nagain\n", "again", at("a.rs", 1, Some(1))),
         ];
         for (stderr, message, location) in rows {
             let panic = printed_panic(stderr).unwrap_or_else(|| panic!("no panic in {stderr:?}"));
