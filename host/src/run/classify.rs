@@ -277,7 +277,8 @@ const AFTER_A_PANIC: [&str; 3] = ["note: ", "stack backtrace:", "thread panicked
 /// `thread 'main' (1) panicked at src/lib.rs:10:5:` and the message on the lines that follow.
 fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
     // A panic while a panic is told has no thread before it.
-    let begins = [" panicked at ", "\npanicked at "].map(|words| stderr.rfind(words).map(|at| at + words.len()));
+    let begins =
+        [" panicked at ", "\npanicked at "].map(|words| stderr.rfind(words).map(|at| at + words.len()));
     let begins = begins.into_iter().flatten().max().or(stderr.starts_with("panicked at ").then_some(12))?;
     let rest = &stderr[begins..];
     let (place, text) = rest.split_once('\n').unwrap_or((rest, ""));
@@ -288,10 +289,8 @@ fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
         (Some(file), Some(line)) => Some(SourceLocation { file: file.to_owned(), line, column }),
         _ => None,
     };
-    let text: Vec<&str> = text
-        .lines()
-        .take_while(|line| !AFTER_A_PANIC.iter().any(|words| line.starts_with(words)))
-        .collect();
+    let text: Vec<&str> =
+        text.lines().take_while(|line| !AFTER_A_PANIC.iter().any(|words| line.starts_with(words))).collect();
     let message = Message::or(text.join("\n"), message!("(no message)")).to_string();
     Some(crate::interface::Panic { message, location })
 }

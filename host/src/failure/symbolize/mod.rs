@@ -217,13 +217,14 @@ impl Symbols {
         let language = Language::of(raw.iter().filter_map(|frame| frame.function.as_deref()));
         let mut frames = Vec::with_capacity(raw.len());
         let mut source = None;
-        let (mut nameless, mut without_debug) = (false, false);
+        // Tools put modules without names beside the template's own: one name is enough to tell that it has some.
+        let (mut nameless, mut without_debug) = (true, false);
         for (raw, places) in raw.iter().zip(places) {
             let module = self.module_of(raw).map(|(_, module)| module);
             let beside = || module.and_then(|module| module.named.as_ref()?.function(raw.index));
             let function = raw.function.clone().or_else(beside);
             without_debug |= module.is_some_and(|module| module.debug.is_none());
-            nameless |= function.is_none() && places.is_empty();
+            nameless &= function.is_none() && places.is_empty();
             for (at, place) in places.iter().enumerate() {
                 // The last is the function itself, the others are inlined into it. Line tables name functions without their path; the
                 // name section has the whole name.
