@@ -177,3 +177,108 @@ fn shorten(path: &str) -> &str {
         _ => path,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(stderr: &str) -> (String, Vec<String>, Vec<String>) {
+        let found = PythonException::printed(stderr).unwrap_or_else(|| panic!("no exception in {stderr:?}"));
+        let frames = found.frames.iter().map(|frame| {
+            let own = if frame.own { "" } else { " (library)" };
+            let file = frame.file.as_deref().unwrap_or("-");
+            format!("{} {file}:{}{own}", frame.function, frame.line.unwrap_or(0))
+        });
+        (found.message, frames.collect(), found.causes)
+    }
+
+    #[test]
+    fn a_traceback_is_read_as_the_interpreter_prints_it() {
+        let begin = "Traceback (most recent call last):\n";
+        let end = "\nthread '<unnamed>' (1) panicked at runtime/src/lib.rs:1:1:\nx\n";
+        let rows: [(String, &str, &[&str], &[&str]); 7] = [
+            (
+                format!(
+                    "{begin}  File \"/bundled/a.py\", line 1, in poll\n  File \"/0/m.py\", line 5, in f\nKeyError: 'x'\n{end}"
+                ),
+                "KeyError: 'x'",
+                &["f m.py:5", "poll /bundled/a.py:1 (library)"],
+                &[],
+            ),
+            // Lines of code and the marks below them are no frames; what was repeated is told in words.
+            (
+                format!(
+                    "{begin}  File \"app.py\", line 2, in f\n    return g(x)\n           ~^^^\n  [Previous line repeated 9 more times]\nE: a\n\nb\n{end}"
+                ),
+                "E: a\n\nb",
+                &["f app.py:2"],
+                &[],
+            ),
+            (
+                format!(
+                    "{begin}  File \"a.py\", line 1, in f\nA: root\n\n{CAUSE}\n\n{begin}  File \"a.py\", line 2, in g\nB: middle\n\n{CONTEXT}\n\n{begin}  File \"a.py\", line 3, in h\nC: top\n"
+                ),
+                "C: top",
+                &["h a.py:3"],
+                &["while handling B: middle", "A: root"],
+            ),
+            // The first was caught.
+            (
+                format!(
+                    "{begin}  File \"a.py\", line 1, in f\nA: one\n{begin}  File \"a.py\", line 2, in g\nB\n"
+                ),
+                "B",
+                &["g a.py:2"],
+                &[],
+            ),
+            (
+                format!(
+                    "  + {}\n  |   File \"a.py\", line 9, in f\n  | ExceptionGroup: two (2 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | {begin}    |   File \"a.py\", line 1, in g\n    | A: one\n    +---------------- 2 ----------------\n    | {begin}    |   File \"a.py\", line 2, in h\n    | B: two\n    +------------------------------------\n",
+                    GROUP.trim_start_matches("+ ")
+                ),
+                "ExceptionGroup: two (2 sub-exceptions)",
+                &["g a.py:1", "f a.py:9"],
+                &["A: one", "B: two"],
+            ),
+            // The beginning of a long text is lost, not its end.
+            (
+                format!(
+                    "line 3, in lost\nX: lost\n\n{CAUSE}\n\n{begin}  File \"a.py\", line 2, in g\nB: b\n"
+                ),
+                "B: b",
+                &["g a.py:2"],
+                &[],
+            ),
+            (
+                format!(
+                    "{begin}  File \"<string>\", line 1, in <module>\n  File \"/3/site-packages/x.py\", line 1, in x\n  File \"c.py\", line 4\nSyntaxError: invalid syntax\n"
+                ),
+                "SyntaxError: invalid syntax",
+                &["<module> c.py:4", "x site-packages/x.py:1 (library)", "<module> <string>:1 (library)"],
+                &[],
+            ),
+        ];
+        for (stderr, message, frames, causes) in rows {
+            let expected = (message.to_owned(), frames.join("\n"), causes.join("\n"));
+            let (message, frames, causes) = printed(&stderr);
+            assert_eq!((message, frames.join("\n"), causes.join("\n")), expected, "{stderr}");
+        }
+        for stderr in ["", "all is well\n", begin, "Traceback\n  File \"a.py\", line 1, in f\nE: x\n"] {
+            assert_eq!(PythonException::printed(stderr), None, "{stderr:?}");
+        }
+    }
+
+    #[test]
+    fn the_line_of_code_is_shown_where_it_was_printed() {
+        let stderr =
+            "Traceback (most recent call last):\n  File \"a.py\", line 7, in f\n    bake( bread)\nE: x\n";
+        let source = PythonException::printed(stderr).and_then(|found| found.source);
+        let line = SourceExcerpt {
+            file: "a.py".to_owned(),
+            line: 7,
+            first: 7,
+            lines: vec!["bake( bread)".to_owned()],
+        };
+        assert_eq!(source, Some(line));
+    }
+}

@@ -119,6 +119,11 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
             }
         },
     };
+    if result.is_err() && coredump.is_none() && request.template.coredump().is_some() {
+        coredump = Some(Err(
+            "a dump is taken of a guest that is stopped in its own code, and this one was not".to_owned(),
+        ));
+    }
     let end = RunEnd {
         cpu: meter.used(),
         memory_peak: memory_peak.load(Ordering::Relaxed),

@@ -17,6 +17,7 @@ mod ai_wire;
 mod cli;
 mod config;
 mod contract;
+mod coredumps;
 mod deploy;
 mod doctor;
 mod engine;
