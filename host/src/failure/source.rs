@@ -32,13 +32,16 @@ pub struct SourceExcerpt {
 
 /// The lines around `line` of a text; nothing when it has no such line.
 pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
+    if line == 0 {
+        return None;
+    }
     let first = line.saturating_sub(AROUND).max(1);
     let skipped = usize::try_from(first - 1).ok()?;
     let wanted = usize::try_from(line - first + 1 + AROUND).ok()?;
     let lines: Vec<String> =
         text.lines().skip(skipped).take(wanted).map(|line| line.chars().take(MAX_LINE).collect()).collect();
     let has_line = u32::try_from(lines.len()).is_ok_and(|lines| first + lines > line);
-    (line > 0 && has_line).then(|| SourceExcerpt { file: String::new(), line, first, lines })
+    has_line.then(|| SourceExcerpt { file: String::new(), line, first, lines })
 }
 
 /// The lines around the first own frame, or the place that the template itself named, from the source that lies in `root`. Blocking.

@@ -24,8 +24,11 @@ const READERS: usize = 1;
 /// that is loaded again, or under another name, finds what was read before.
 #[derive(Debug, Clone, Default)]
 pub struct SymbolCache {
-    templates: Arc<Mutex<Vec<([u8; 32], Arc<Entry>)>>>,
+    templates: Arc<Mutex<Vec<Known>>>,
 }
+
+/// A template's digest and what is known of it.
+type Known = ([u8; 32], Arc<Entry>);
 
 #[derive(Debug)]
 struct Entry {

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sitewright::failure::RawFrame;
 use sitewright::failure::symbolize::Symbols;
+use sitewright::plugin::Limits;
 use sitewright_tests::languages::{c_guest, wasm_tools};
 use sitewright_tests::strip::{
     Strip, leb128, main_module, only_customs, push, push_custom, rewritten, section_of, stripped,
 };
 use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest, root};
 
+use crate::lab::Lab;
 use crate::trap_matrix::{NAMES_ONLY, STRIPPED, line_of};
 
 const OOB: (&str, &str) = ("tests/guests/faulty/src/traps.rs", "address.read_volatile()");
@@ -285,7 +287,7 @@ fn debug_information_made_to_hurt_costs_no_more_than_its_time() {
         let code = 8 + 6 + 4 + 2;
         let frame = RawFrame { offset: Some(code + 2), function: Some("bake".to_owned()), index: 0 };
         let began = Instant::now();
-        let resolved = symbols.resolve_within(&[frame.clone()], Duration::from_millis(300));
+        let resolved = symbols.resolve_within(std::slice::from_ref(&frame), Duration::from_millis(300));
         // Ten times what it may take: the machine may be busy with other tests, and what would go wrong here takes for ever.
         assert!(began.elapsed() < Duration::from_secs(10), "{what} took {:?}", began.elapsed());
         let last = resolved.frames.last().unwrap();
@@ -298,6 +300,79 @@ fn debug_information_made_to_hurt_costs_no_more_than_its_time() {
         // Whoever asks next is answered at once, with the same.
         assert_eq!(symbols.recall(&[frame]), Some(resolved), "{what}");
     }
+}
+
+#[test]
+fn damaged_debug_information_costs_frames_and_nothing_else() {
+    let wasm = std::fs::read(guest("guest-minimal")).unwrap();
+    let (begin, module) = main_module(&wasm);
+    let code = section_of(&module, 10);
+    let customs = code.end..module.len();
+    let frames: Vec<RawFrame> = (code.start..code.end)
+        .step_by(10_000)
+        .map(|at| RawFrame { offset: Some(begin + at as u64), function: Some("bake".to_owned()), index: 0 })
+        .take(32)
+        .collect();
+    // xorshift: the same damage every time.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    let offset = usize::try_from(begin).unwrap();
+    for round in 0..32 {
+        let mut damaged = wasm.clone();
+        for _ in 0..=(1 << (round % 12)) {
+            let at = offset + customs.start + random(customs.len());
+            damaged[at] = u8::try_from(random(256)).unwrap();
+        }
+        let began = Instant::now();
+        let resolved = Symbols::load(&damaged, None).resolve_within(&frames, Duration::from_millis(500));
+        assert!(began.elapsed() < Duration::from_secs(10), "round {round} took {:?}", began.elapsed());
+        assert!(resolved.frames.len() >= frames.len(), "round {round}: every frame is there");
+        let named = resolved.frames.iter().filter(|frame| frame.function == "bake").count();
+        assert_eq!(named, frames.len(), "round {round}: names do not come from what is damaged");
+    }
+}
+
+#[tokio::test]
+async fn debug_information_is_kept_by_digest_and_read_once() {
+    let lab = Lab::new(Limits::default(), 1, ANY_ANSWER);
+    let folder = tempfile::tempdir().unwrap();
+    let copy = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::copy(guest("guest-faulty"), &path).unwrap();
+        path
+    };
+    let (first, second) = (copy("first.wasm"), copy("second.wasm"));
+    let load = async |path: &Path| lab.host.catalogue.load(&path.to_string_lossy()).await.unwrap();
+    let (one, same) = (load(&first).await, load(&second).await);
+    let (begin, module) = main_module(&std::fs::read(&first).unwrap());
+    let at = begin + section_of(&module, 10).start as u64 + 50_000;
+    let frames = || vec![RawFrame { offset: Some(at), function: Some("bake".to_owned()), index: 0 }];
+    assert!(one.symbols().is_empty(), "nothing is read before the first trap");
+    let cold = one.symbolize(frames()).await;
+    assert!(cold.frames.iter().any(|frame| frame.line.is_some()), "{cold:#?}");
+    assert_eq!(one.symbols().len(), 1);
+
+    // Neither file is needed any more: what was read of one holds for the other.
+    std::fs::remove_file(&first).unwrap();
+    std::fs::remove_file(&second).unwrap();
+    assert_eq!(one.symbolize(frames()).await, cold);
+    assert_eq!(same.symbolize(frames()).await, cold, "the same bytes under another name");
+    assert_eq!(one.symbols().len(), 1);
+
+    one.symbols().clear();
+    let gone = one.symbolize(frames()).await;
+    let missing = gone.missing.unwrap();
+    assert!(missing.starts_with("the template's file cannot be read any more"), "{missing}");
+    std::fs::write(&first, std::fs::read(guest("guest-minimal")).unwrap()).unwrap();
+    one.symbols().clear();
+    let changed = one.symbolize(frames()).await;
+    assert_eq!(changed.missing.as_deref(), Some("the template's file has changed since it was loaded"));
+    assert_eq!(changed.frames[0].function, "bake", "names are the engine's");
 }
 
 #[test]

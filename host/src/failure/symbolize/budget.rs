@@ -8,6 +8,12 @@ pub const MAX_DEBUG_BYTES: usize = 256 << 20;
 pub(super) const MAX_ABBREVIATION_BYTES: usize = 2 << 20;
 /// The header of one line table, whose file names in memory become a hundred times their size.
 pub(super) const MAX_LINE_HEADER_BYTES: u64 = 1 << 20;
+/// Modules of one component that are looked at.
+pub(super) const MAX_MODULES: usize = 1_000;
+/// Debug sections of one module; DWARF has about twenty.
+pub(super) const MAX_SECTIONS: usize = 64;
+/// Frames of one record, inlined ones included.
+pub(super) const MAX_FRAMES: usize = 512;
 /// Ranges of compilation units kept in memory.
 pub(super) const MAX_UNIT_RANGES: usize = 1 << 20;
 /// Functions inlined into one another that one place shows.

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use budget::{Budget, Stop};
+use budget::{Budget, MAX_FRAMES, Stop};
 pub use budget::{MAX_DEBUG_BYTES, MAX_TIME};
 use dwarf::{Index, Place, Reader, Sections};
 use modules::Found;
@@ -242,6 +242,7 @@ impl Symbols {
                 frames.push(frame_of(function.as_deref(), raw, &Place::default(), language));
             }
         }
+        frames.truncate(MAX_FRAMES);
         // What brings its source along brings it for libraries too; only the first own frame's counts.
         let first = super::source::first_own(&frames);
         let source = source.filter(|source| first.is_some_and(|frame| frame.line == Some(source.line)));

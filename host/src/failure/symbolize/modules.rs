@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-use super::budget::MAX_DEBUG_BYTES;
+use super::budget::{MAX_DEBUG_BYTES, MAX_MODULES, MAX_SECTIONS};
 use super::dwarf::Sections;
 
 /// A module as it was found.
@@ -65,6 +65,9 @@ pub(super) fn find(wasm: &[u8]) -> (Vec<Found>, bool) {
     // Modules that have begun and not ended; sections belong to the last.
     let mut open: Vec<Option<Found>> = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
+        if done.len() + open.len() >= MAX_MODULES {
+            break;
+        }
         let Ok(payload) = payload else { break };
         match payload {
             Payload::Version { encoding: wasmparser::Encoding::Module, range, .. } if open.is_empty() => {
@@ -78,9 +81,7 @@ pub(super) fn find(wasm: &[u8]) -> (Vec<Found>, bool) {
             Payload::CodeSectionStart { range, .. } => {
                 if let Some(Some(module)) = open.last_mut() {
                     module.code_start = range.start as u64;
-                    module.code = wasm
-                        .get(range.start as usize..range.end as usize)
-                        .map(|code| Sha256::digest(code).into());
+                    module.code = wasm.get(range.clone()).map(|code| Sha256::digest(code).into());
                 }
             }
             Payload::CustomSection(section) => {
@@ -88,7 +89,7 @@ pub(super) fn find(wasm: &[u8]) -> (Vec<Found>, bool) {
                 match section.name() {
                     name if name.starts_with(".debug_") => {
                         bytes = bytes.saturating_add(section.data().len());
-                        if bytes > MAX_DEBUG_BYTES {
+                        if bytes > MAX_DEBUG_BYTES || module.sections.len() >= MAX_SECTIONS {
                             too_large = true;
                             module.sections.clear();
                         } else {

@@ -1,5 +1,9 @@
 //! Whose code it is, and paths and names as people want to read them.
 
+use std::fmt::Write as _;
+
+use super::budget::MAX_NAME_BYTES;
+
 /// Where the registry and the standard library stand in paths of compiled code.
 const FOREIGN_PATHS: [&str; 11] = [
     "wasisdk://",
@@ -125,35 +129,61 @@ pub(super) fn is_own(function: &str, file: Option<&str>, language: Language) -> 
     }
 }
 
-/// A name without what compilers do to it: Rust's without their hash, C++'s with their parameters.
+/// A name without what compilers do to it: Rust's without their hash, C++'s with their parameters. Quick and short whatever the name:
+/// what a mangled one stands for can be exponentially longer.
 pub(super) fn demangle(name: &str) -> String {
-    if let Ok(rust) = rustc_demangle::try_demangle(name) {
-        return bounded(&format!("{rust:#}"));
+    let mut shown = Shown::default();
+    if name.len() <= MAX_NAME_BYTES
+        && let Ok(rust) = rustc_demangle::try_demangle(name)
+    {
+        // A refusal means that it was long enough.
+        #[allow(clippy::let_underscore_must_use, reason = "what fits is kept")]
+        let _ = write!(shown, "{rust:#}");
+        return shown.text();
     }
-    if name.starts_with("_Z") && name.len() <= MAX_MANGLED {
+    if name.starts_with("_Z") && name.len() <= MAX_NAME_BYTES {
         let options = cpp_demangle::ParseOptions::default().recursion_limit(RECURSION);
-        let shown = cpp_demangle::DemangleOptions::default().recursion_limit(RECURSION);
-        let spelled = cpp_demangle::Symbol::new_with_options(name, &options)
-            .ok()
-            .and_then(|symbol| symbol.demangle_with_options(&shown).ok());
-        if let Some(spelled) = spelled {
-            return bounded(&spelled);
+        if let Ok(symbol) = cpp_demangle::Symbol::new_with_options(name, &options) {
+            let options = cpp_demangle::DemangleOptions::default().recursion_limit(RECURSION);
+            let whole = symbol.structured_demangle(&mut shown, &options).is_ok();
+            if whole || shown.full {
+                return shown.text();
+            }
         }
+        shown = Shown::default();
     }
-    bounded(name)
+    #[allow(clippy::let_underscore_must_use, reason = "what fits is kept")]
+    let _ = shown.write_str(name);
+    shown.text()
 }
 
-/// A longer C++ name stays as it is: what it stands for can be exponentially longer.
-const MAX_MANGLED: usize = 512;
 /// How deep a C++ name may be nested.
 const RECURSION: u32 = 64;
-/// Longest name shown, in characters.
+/// Longest name shown, in bytes.
 const MAX_SHOWN: usize = 1_024;
 
-fn bounded(name: &str) -> String {
-    match name.char_indices().nth(MAX_SHOWN) {
-        None => name.to_owned(),
-        Some((end, _)) => format!("{}…", &name[..end]),
+/// A text that takes no more than [`MAX_SHOWN`].
+#[derive(Debug, Default)]
+struct Shown {
+    text: String,
+    full: bool,
+}
+
+impl Shown {
+    fn text(mut self) -> String {
+        if self.full {
+            self.text.push('…');
+        }
+        self.text
+    }
+}
+
+impl std::fmt::Write for Shown {
+    fn write_str(&mut self, part: &str) -> std::fmt::Result {
+        let left = MAX_SHOWN - self.text.len();
+        self.full |= part.len() > left;
+        self.text.push_str(&part[..part.floor_char_boundary(left)]);
+        if self.full { Err(std::fmt::Error) } else { Ok(()) }
     }
 }
 
@@ -200,7 +230,13 @@ mod tests {
         ] {
             assert_eq!(demangle(name), shown);
         }
-        assert_eq!(demangle(&"x".repeat(5_000)).chars().count(), MAX_SHOWN + 1);
+        // Each `S_` doubles what stands before it: whole, this name has more letters than any memory.
+        let doubling = format!("_Z1fI{}E", "1aI".to_owned() + &"S_S_IS_S_E".repeat(40) + &"E".repeat(40));
+        for long in
+            ["x".repeat(5_000), format!("_ZN{}E", "9abcdefghi".repeat(300)), doubling, "é".repeat(900)]
+        {
+            assert!(demangle(&long).len() <= MAX_SHOWN + '…'.len_utf8(), "{long}");
+        }
     }
 
     #[test]
