@@ -197,3 +197,32 @@ fn names_of_cpp_are_demangled_and_paths_begin_at_the_source() {
         ]
     );
 }
+
+/// What a report shows between what happened and what the template called.
+fn shown(template: &std::path::Path, fault: &str, source: Option<&str>) -> String {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let order = bench.write("order.json", faulty(fault, Value::Null).to_string());
+    let (template, order) = (template.to_string_lossy(), order.to_string_lossy());
+    let mut arguments = vec!["generate", "--template", &template, "--order", &order];
+    let source = source.map(|source| root().join(source).display().to_string());
+    arguments.extend(source.iter().flat_map(|source| ["--source", source]));
+    let report = bench.run(&arguments).stdout;
+    let begin = report.find("  Where it stopped").unwrap_or_else(|| panic!("{report}"));
+    let end = report.find("  Host calls").unwrap_or(report.len());
+    report[begin..end].to_owned()
+}
+
+#[test]
+fn a_report_shows_the_lines_where_it_stopped() {
+    let rust = shown(&guest("guest-faulty"), "oob", Some("tests/guests/faulty"));
+    insta::assert_snapshot!("report_of_rust", rust);
+    if let Some(template) = c_guest("a_report_shows_the_lines_where_it_stopped") {
+        insta::assert_snapshot!("report_of_c", shown(&template, "inlined", None));
+    }
+    if let Some(template) = python_guest("a_report_shows_the_lines_where_it_stopped") {
+        insta::assert_snapshot!(
+            "report_of_python",
+            shown(&template, "cause", Some("tests/languages/python"))
+        );
+    }
+}

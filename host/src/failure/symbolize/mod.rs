@@ -53,6 +53,8 @@ struct Module {
     debug: Option<Sections>,
     /// Made when the first frame is asked for.
     index: Mutex<Option<Arc<Index>>>,
+    /// What `named` said of functions that have no other name.
+    names: Mutex<HashMap<u32, Option<String>>>,
 }
 
 /// What became of a backtrace.
@@ -72,19 +74,23 @@ impl Symbols {
     ///
     /// Never fails: what cannot be read is named in the record instead (`symbols_missing`).
     pub fn load(component: &[u8], beside: Option<(&str, &[u8])>) -> Self {
-        let (found, too_large) = modules::find(component);
+        Self::load_at_most(component, beside, MAX_DEBUG_BYTES)
+    }
+
+    /// As [`load`](Self::load), with another limit: debug information of more than `most` bytes is not read.
+    pub fn load_at_most(component: &[u8], beside: Option<(&str, &[u8])>, most: usize) -> Self {
+        let (found, too_large) = modules::find(component, most);
         let mut note = too_large.then(|| {
             format!(
-                "the template's debug information has more than {} MiB and was not read: build it with \
-                 `debug = \"line-tables-only\"` (Rust) or `-gline-tables-only` (C)",
-                MAX_DEBUG_BYTES >> 20
+                "the template's debug information has more than {most} bytes and was not read: build it with \
+                 `debug = \"line-tables-only\"` (Rust) or `-gline-tables-only` (C)"
             )
         });
         let mut others = Vec::new();
         if let Some((name, bytes)) = beside
             && found.iter().all(|module| module.sections.is_empty())
         {
-            others = modules::find(bytes).0;
+            others = modules::find(bytes, most).0;
             if !found.iter().any(|module| others.iter().any(|other| module.is_build_of(other))) {
                 note = Some(format!(
                     "`{name}` beside the template does not belong to it: its code is that of another build. Put there the debug \
@@ -122,6 +128,7 @@ impl Symbols {
         let places: Option<Vec<Arc<[Place]>>> = raw
             .iter()
             .map(|frame| match self.module_of(frame) {
+                Some((_, module)) if self.given_up.get().is_none() && !module.knows_name_of(frame) => None,
                 Some((_, module)) if self.given_up.get().is_none() && module.debug.is_some() => {
                     known.get(&frame.offset.unwrap_or(0)).cloned()
                 }
@@ -177,11 +184,17 @@ impl Symbols {
         raw: &[RawFrame],
         budget: &mut Budget,
     ) -> Result<(), TimeUp> {
+        let inside: Vec<&RawFrame> =
+            raw.iter().filter(|frame| self.module_of(frame).is_some_and(|(of, _)| of == number)).collect();
+        module.learn_names(&inside, budget)?;
         let Some(sections) = &module.debug else { return Ok(()) };
         let mut offsets: Vec<u64> = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            let inside = raw.iter().filter(|frame| self.module_of(frame).is_some_and(|(of, _)| of == number));
-            inside.filter_map(|frame| frame.offset).filter(|offset| !known.contains_key(offset)).collect()
+            inside
+                .iter()
+                .filter_map(|frame| frame.offset)
+                .filter(|offset| !known.contains_key(offset))
+                .collect()
         };
         offsets.sort_unstable();
         offsets.dedup();
@@ -221,7 +234,7 @@ impl Symbols {
         let (mut nameless, mut without_debug) = (true, false);
         for (raw, places) in raw.iter().zip(places) {
             let module = self.module_of(raw).map(|(_, module)| module);
-            let beside = || module.and_then(|module| module.named.as_ref()?.function(raw.index));
+            let beside = || module.and_then(|module| module.name_beside(raw.index));
             let function = raw.function.clone().or_else(beside);
             without_debug |= module.is_some_and(|module| module.debug.is_none());
             nameless &= function.is_none() && places.is_empty();
@@ -279,13 +292,46 @@ impl Module {
         let (range, code_start) = (own.range.clone(), own.code_start);
         if own.debug_bytes() > 0 {
             let debug = Some(own.sections);
-            return Module { range, code_start, named: None, debug, index: Mutex::default() };
+            return Module {
+                range,
+                code_start,
+                named: None,
+                debug,
+                index: Mutex::default(),
+                names: Mutex::default(),
+            };
         }
         let beside = others.iter().position(|other| own.is_build_of(other)).map(|at| others.swap_remove(at));
         let mut named = beside;
         let debug = named.as_mut().map(|found| std::mem::take(&mut found.sections));
         let debug = debug.filter(|sections| !sections.is_empty());
-        Module { range, code_start, named, debug, index: Mutex::default() }
+        Module { range, code_start, named, debug, index: Mutex::default(), names: Mutex::default() }
+    }
+
+    fn name_beside(&self, index: u32) -> Option<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned().flatten()
+    }
+
+    /// Whether the file beside the component need not be asked for the name of this frame's function.
+    fn knows_name_of(&self, frame: &RawFrame) -> bool {
+        self.named.is_none()
+            || frame.function.is_some()
+            || self.names.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&frame.index)
+    }
+
+    fn learn_names(&self, frames: &[&RawFrame], budget: &mut Budget) -> Result<(), TimeUp> {
+        let Some(named) = &self.named else { return Ok(()) };
+        let unknown = frames.iter().filter(|frame| !self.knows_name_of(frame));
+        let mut wanted: HashMap<u32, Option<String>> = unknown.map(|frame| (frame.index, None)).collect();
+        if !wanted.is_empty() {
+            named.name(&mut wanted, budget).map_err(|_| TimeUp)?;
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            if names.len() + wanted.len() > MAX_PLACES {
+                names.clear();
+            }
+            names.extend(wanted);
+        }
+        Ok(())
     }
 
     fn index(

@@ -1,12 +1,13 @@
 //! The core modules inside a component, and the debug information that belongs to each.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use wasmparser::{KnownCustom, Name, Parser, Payload};
 
-use super::budget::{MAX_DEBUG_BYTES, MAX_MODULES, MAX_SECTIONS};
+use super::budget::{Budget, MAX_MODULES, MAX_SECTIONS, Stop};
 use super::dwarf::Sections;
 
 /// A module as it was found.
@@ -40,27 +41,31 @@ impl Found {
         }
     }
 
-    /// The name of a function, from the names alone.
-    pub(super) fn function(&self, index: u32) -> Option<String> {
-        let names = self.names.as_ref()?;
+    /// The names of these functions, from the names alone; those that have none are left as they are.
+    pub(super) fn name(
+        &self,
+        wanted: &mut HashMap<u32, Option<String>>,
+        budget: &mut Budget,
+    ) -> Result<(), Stop> {
+        let Some(names) = &self.names else { return Ok(()) };
         let reader = wasmparser::BinaryReader::new(names, 0);
         for part in wasmparser::NameSectionReader::new(reader) {
-            if let Ok(Name::Function(functions)) = part {
-                for naming in functions {
-                    let naming = naming.ok()?;
-                    if naming.index == index {
-                        return Some(naming.name.to_owned());
-                    }
+            let Ok(Name::Function(functions)) = part else { continue };
+            for naming in functions {
+                budget.spend(1)?;
+                let Ok(naming) = naming else { break };
+                if let Some(name) = wanted.get_mut(&naming.index) {
+                    *name = Some(naming.name.to_owned());
                 }
             }
         }
-        None
+        Ok(())
     }
 }
 
 /// The core modules of a component, at any depth, or the one that a core module is. What does not parse gives what was found before.
-/// Debug information beyond [`MAX_DEBUG_BYTES`] in all is left out, which `too_large` tells.
-pub(super) fn find(wasm: &[u8]) -> (Vec<Found>, bool) {
+/// Debug information beyond `most` bytes in all is left out, which the answer's second part tells.
+pub(super) fn find(wasm: &[u8], most: usize) -> (Vec<Found>, bool) {
     let (mut done, mut too_large, mut bytes) = (Vec::new(), false, 0_usize);
     // Modules that have begun and not ended; sections belong to the last.
     let mut open: Vec<Option<Found>> = Vec::new();
@@ -89,7 +94,7 @@ pub(super) fn find(wasm: &[u8]) -> (Vec<Found>, bool) {
                 match section.name() {
                     name if name.starts_with(".debug_") => {
                         bytes = bytes.saturating_add(section.data().len());
-                        if bytes > MAX_DEBUG_BYTES || module.sections.len() >= MAX_SECTIONS {
+                        if bytes > most || module.sections.len() >= MAX_SECTIONS {
                             too_large = true;
                             module.sections.clear();
                         } else {

@@ -230,8 +230,12 @@ mod tests {
         ] {
             assert_eq!(demangle(name), shown);
         }
-        // Each `S_` doubles what stands before it: whole, this name has more letters than any memory.
-        let doubling = format!("_Z1fI{}E", "1aI".to_owned() + &"S_S_IS_S_E".repeat(40) + &"E".repeat(40));
+        // Each type is a pair of the one before it: whole, the name has more letters than any memory.
+        let mut doubling = "_Z1f1PIiiE".to_owned();
+        for number in ('0'..='9').chain('A'..='Z') {
+            doubling.push_str(&format!("S_IS{number}_S{number}_E"));
+        }
+        assert!(demangle(&doubling).starts_with("f(P<int, int>, P<P<int, int>, P<int, int> >, "));
         for long in
             ["x".repeat(5_000), format!("_ZN{}E", "9abcdefghi".repeat(300)), doubling, "é".repeat(900)]
         {
