@@ -38,8 +38,13 @@ pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
     let first = line.saturating_sub(AROUND).max(1);
     let skipped = usize::try_from(first - 1).ok()?;
     let wanted = usize::try_from(line - first + 1 + AROUND).ok()?;
-    let lines: Vec<String> =
+    let mut lines: Vec<String> =
         text.lines().skip(skipped).take(wanted).map(|line| line.chars().take(MAX_LINE).collect()).collect();
+    // What is empty below the line says nothing.
+    let least = usize::try_from(line - first + 1).ok()?;
+    while lines.len() > least && lines.last().is_some_and(|line| line.trim().is_empty()) {
+        lines.pop();
+    }
     let has_line = u32::try_from(lines.len()).is_ok_and(|lines| first + lines > line);
     has_line.then(|| SourceExcerpt { file: String::new(), line, first, lines })
 }
@@ -97,6 +102,8 @@ mod tests {
         for (line, first, shown) in [(1, 1, "123"), (2, 1, "1234"), (4, 2, "23456"), (7, 5, "567")] {
             assert_eq!(lines(line), Some((first, shown.to_owned())), "line {line}");
         }
+        let few = excerpt("a\n\n", 1).map(|found| found.lines);
+        assert_eq!(few, Some(vec!["a".to_owned()]), "empty lines below are left out");
         for line in [0, 8, u32::MAX] {
             assert_eq!(lines(line), None, "line {line}");
         }

@@ -303,6 +303,20 @@ fn debug_information_made_to_hurt_costs_no_more_than_its_time() {
 }
 
 #[test]
+fn debug_information_that_is_too_large_is_not_read() {
+    let wasm = std::fs::read(guest("guest-minimal")).unwrap();
+    let (begin, module) = main_module(&wasm);
+    let at = begin + section_of(&module, 10).start as u64 + 5_000;
+    let frame = RawFrame { offset: Some(at), function: Some("bake".to_owned()), index: 0 };
+    let resolved = Symbols::load_at_most(&wasm, None, 100_000).resolve(&[frame]);
+    assert_eq!(resolved.frames[0].function, "bake");
+    let missing = resolved.missing.unwrap();
+    assert!(missing.starts_with("the template's debug information has more than 100000 bytes"), "{missing}");
+    let symbols = Symbols::load(&wasm, None);
+    assert!(symbols.bytes() > 100_000 && symbols.bytes() < wasm.len(), "what is held is counted");
+}
+
+#[test]
 fn damaged_debug_information_costs_frames_and_nothing_else() {
     let wasm = std::fs::read(guest("guest-minimal")).unwrap();
     let (begin, module) = main_module(&wasm);
