@@ -6,6 +6,7 @@
 //! Relative paths in the file start from the file's folder, and so do the defaults; those of variables and flags start from the
 //! working directory (catalogue F3).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -17,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use sitewright_order::Locale;
 
 use crate::ai::AiConfig;
-use crate::plugin::{Limits, hex};
+use crate::plugin::{CoreDumpLimits, Limits, TemplateSetting, TemplateSettings, hex};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "sitewright.toml";
@@ -49,6 +50,19 @@ struct Keys {
     worker: WorkerConfig,
     #[serde(default)]
     ai: AiConfig,
+    #[serde(default)]
+    template: BTreeMap<String, TemplateKeys>,
+    #[serde(default)]
+    coredump: CoreDumpLimits,
+}
+
+/// What is set for one template: `[template.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TemplateKeys {
+    source: Option<RelativePathBuf>,
+    #[serde(default)]
+    coredump: bool,
 }
 
 /// Where the queue and the store of orders are.
@@ -163,6 +177,8 @@ pub struct Config {
     pub worker: WorkerConfig,
     /// Providers and routes.
     pub ai: AiConfig,
+    /// What is set for single templates, and for core dumps.
+    pub template_settings: TemplateSettings,
     /// The file, when there is one.
     pub file: Option<PathBuf>,
     /// The folder that relative paths of the AI part start from.
@@ -247,6 +263,7 @@ impl Config {
             database,
             worker: keys.worker,
             ai: keys.ai,
+            template_settings: template_settings(keys.template, keys.coredump),
             base,
             file,
         };
@@ -279,6 +296,8 @@ impl Config {
         at_least("worker.reload_ms", worker.reload_ms, 100);
         at_least("worker.beat_ms", worker.beat_ms, 10);
         at_least("worker.silent_ms", worker.silent_ms, worker.beat_ms.saturating_mul(3));
+        at_least("coredump.keep", self.template_settings.coredump.keep as u64, 1);
+        at_least("coredump.max_bytes", self.template_settings.coredump.max_bytes, 1 << 10);
         at_least("limits.memory_bytes", limits.memory_bytes, 1 << 20);
         at_least("limits.cpu_ms", limits.cpu_ms, 10);
         at_least("limits.deadline_ms", limits.deadline_ms, 10);
@@ -387,7 +406,7 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
     fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
         key.as_ref().map(RelativePathBuf::original)
     }
-    let values = serde_json::json!({
+    let mut values = serde_json::json!({
         "templates": path(&keys.templates),
         "sites": path(&sites.path),
         "store": sites.store,
@@ -399,7 +418,30 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
         "worker": keys.worker,
         "ai": keys.ai,
     });
+    // Only where something is set, so that a version without them stays what it was.
+    if keys.template.values().any(|keys| keys.coredump || keys.source.is_some()) {
+        let of = |keys: &TemplateKeys| serde_json::json!([path(&keys.source), keys.coredump]);
+        values["template"] = keys.template.iter().map(|(name, keys)| (name.clone(), of(keys))).collect();
+    }
+    if keys.coredump != CoreDumpLimits::default() {
+        values["coredump"] = serde_json::json!(keys.coredump);
+    }
     hex(&Sha256::digest(values.to_string()))[..12].to_owned()
+}
+
+fn template_settings(
+    templates: BTreeMap<String, TemplateKeys>,
+    coredump: CoreDumpLimits,
+) -> TemplateSettings {
+    let setting = |keys: TemplateKeys| TemplateSetting {
+        source: keys.source.map(|path| path.relative()),
+        coredump: keys.coredump,
+    };
+    TemplateSettings {
+        by_name: templates.into_iter().map(|(name, keys)| (name, setting(keys))).collect(),
+        of_all: TemplateSetting::default(),
+        coredump,
+    }
 }
 
 fn default_cache() -> Option<PathBuf> {

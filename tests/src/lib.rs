@@ -13,9 +13,11 @@ pub mod chat_server;
 pub mod disk;
 pub mod factory;
 pub mod fault_server;
+pub mod languages;
 pub mod postgres;
 pub mod standins;
 pub mod stream_server;
+pub mod strip;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -42,6 +42,11 @@ pub const PRODUCER: Packages = Packages {
 };
 
 impl Packages {
+    /// Packages with what they depend on.
+    pub const fn named(name: &'static str, packages: &'static [&'static str]) -> Self {
+        Packages { name, packages, with_dependencies: true }
+    }
+
     /// The folder with the programs of the environment, made when it is not there. Nothing when it cannot be made; that has been
     /// told then.
     pub fn ready(self, test: &str) -> Option<PathBuf> {

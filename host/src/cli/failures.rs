@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::generate::check_source;
 use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
-use crate::failure::{FailureRecord, render, store};
+use crate::failure::{FailureRecord, from_folder, render, store};
 
 /// What can be asked of failures.
 #[derive(Debug, clap::Subcommand)]
@@ -26,6 +27,9 @@ pub(super) enum Command {
         /// Its id, the beginning of its id, or a path to its file. What is not among the sites is looked for in the database of orders.
         #[arg(value_name = "ID|FILE.json")]
         failure: String,
+        /// Where the template's source lies: the report then shows the lines where it stopped. Beats `source` in `[template.NAME]`.
+        #[arg(long, value_name = "DIR")]
+        source: Option<PathBuf>,
     },
 }
 
@@ -42,7 +46,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                 output::print(&table(&read));
             }
         }
-        Command::Show { failure } => {
+        Command::Show { failure, source } => {
             let id = failure.clone();
             let found = blocking(move || Ok(store::find(&sites, &id).map(|file| store::read(&file)))).await?;
             let record = match found {
@@ -53,6 +57,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                 }
                 Err(error) => return Err(error.into()),
             };
+            let record = with_source(&config, record, source).await?;
             if json {
                 output::print_json(&record);
             } else {
@@ -61,6 +66,24 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         }
     }
     Ok(Exit::Done)
+}
+
+/// The record with the lines around its place in the source, where the source is at hand now.
+async fn with_source(
+    config: &Config,
+    record: FailureRecord,
+    source: Option<PathBuf>,
+) -> Result<FailureRecord, SetupError> {
+    if let Some(source) = &source {
+        check_source(source)?;
+    }
+    let set = config.template_settings.by_name.get(&record.template.name);
+    let Some(folder) = source.or_else(|| set?.source.clone()) else { return Ok(record) };
+    blocking(move || {
+        let found = from_folder(&folder, &record);
+        Ok(FailureRecord { source: found.or(record.source.clone()), ..record })
+    })
+    .await
 }
 
 /// The record in the database of orders; nothing when there is none, or no such database.

@@ -17,6 +17,7 @@ use crate::failure::{FailureKind, FailureRecord};
 use crate::interface::RunProgress;
 use crate::message;
 use crate::order;
+use crate::plugin::TemplateSetting;
 use crate::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Totals, attempt, journal_file,
 };
@@ -35,6 +36,12 @@ pub(super) struct Args {
     /// name the attempt.
     #[arg(long, value_name = "ATTEMPT")]
     resume: Option<AttemptId>,
+    /// Where the template's source lies: the failure record then shows the lines where it stopped.
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
+    /// Keeps a dump of the template's memory when it is stopped, in `<out>/.coredumps`. It holds the order's data.
+    #[arg(long)]
+    coredump: bool,
 }
 
 /// What `--json` prints; also of an order that came from the queue.
@@ -59,7 +66,12 @@ pub(super) struct Report<'a> {
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
-    let config = setup.config()?;
+    let mut config = setup.config()?;
+    if let Some(source) = &args.source {
+        check_source(source)?;
+    }
+    config.template_settings.of_all =
+        TemplateSetting { source: args.source.clone(), coredump: args.coredump };
     let document = read_document(&args.order, config.limits.order_bytes).await.map_err(|error| {
         SetupError::Usage(message!("the order {} cannot be read (--order): {error}", args.order.display()))
     })?;
@@ -138,6 +150,17 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     // Not earlier: a reader that takes no more of the report must not make Ctrl-C deaf.
     interrupts.abort();
     Ok(exit)
+}
+
+/// A wrong folder would merely show no lines, and nobody would know why.
+pub(super) fn check_source(folder: &Path) -> Result<(), SetupError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(SetupError::Usage(message!(
+        "the source {} is no folder (--source): give the one that holds the template's source",
+        folder.display()
+    )))
 }
 
 /// The earlier attempt's journal, when there is one: a wrong id would mean to pay for everything again.

@@ -102,6 +102,7 @@ impl Setup {
         let loader = Loader::new(engine, cache, config.limits.clone()).map_err(|error| {
             SetupError::Host(crate::message!("the host's interfaces cannot be linked: {error:#}"))
         })?;
+        let loader = loader.with_settings(config.template_settings.clone());
         Ok(Catalogue::new(config.templates.clone(), loader))
     }
 

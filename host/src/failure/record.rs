@@ -7,7 +7,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use ulid::Ulid;
 
+use super::coredump::CoreDumpRecord;
 use super::kind::FailureKind;
+use super::source::SourceExcerpt;
 use super::trail::TrailEntry;
 use super::trap::TrapRecord;
 use crate::ai::{AiErrorKind, Attempt};
@@ -83,6 +85,13 @@ pub struct FailureRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
 
+    /// The lines around the first own frame, where the template's source was at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceExcerpt>,
+    /// The dump of the stopped guest, when one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coredump: Option<CoreDumpRecord>,
+
     /// The last host calls, oldest first.
     pub trail: Vec<TrailEntry>,
     /// What the template reported, oldest first.
@@ -144,6 +153,8 @@ impl FailureRecord {
             ai: None,
             blamed_calls: Vec::new(),
             problems: Vec::new(),
+            source: None,
+            coredump: None,
             trail: Vec::new(),
             diagnostics: Vec::new(),
             log: LogTail::default(),

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
+use super::coredump::CoreDumpRecord;
 use super::record::{AiFailure, Diagnostic, FailureRecord, Severity};
+use super::source::SourceExcerpt;
 use super::trail::{TrailEntry, TrailOutcome};
 use super::trap::{Frame, TrapRecord};
 use crate::message::Message;
@@ -81,6 +83,12 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     if let Some(trap) = &record.trap {
         frames(out, trap)?;
     }
+    if let Some(source) = &record.source {
+        excerpt(out, source)?;
+    }
+    if let Some(dump) = &record.coredump {
+        coredump(out, dump, width)?;
+    }
     if let Some(ai) = &record.ai {
         ai_call(out, ai, &record.message, width)?;
     }
@@ -150,7 +158,8 @@ fn frames(out: &mut String, trap: &TrapRecord) -> std::fmt::Result {
     for (at, frame) in shown.iter().enumerate() {
         let style = if at == 0 && frame.own { OWN } else { Style::new() };
         let arrow = if at == 0 { "→" } else { " " };
-        writeln!(out, "    {arrow} {style}{}{style:#}", clean(&frame.function))?;
+        let inlined = if frame.inlined { " (inlined)" } else { "" };
+        writeln!(out, "    {arrow} {style}{}{style:#}{DIM}{inlined}{DIM:#}", clean(&frame.function))?;
         if let (Some(file), line) = (&frame.file, frame.line) {
             let line = line.map(|line| format!(":{line}")).unwrap_or_default();
             writeln!(out, "        {DIM}at{DIM:#} {}{line}", clean(file))?;
@@ -161,6 +170,36 @@ fn frames(out: &mut String, trap: &TrapRecord) -> std::fmt::Result {
         writeln!(out, "      {DIM}and {folded} frames of libraries and the language's runtime{DIM:#}")?;
     }
     Ok(())
+}
+
+/// The lines around the place, the one that matters marked.
+fn excerpt(out: &mut String, source: &SourceExcerpt) -> std::fmt::Result {
+    section(out, &source.file)?;
+    for (number, line) in (source.first..).zip(&source.lines) {
+        let (mark, style) = if number == source.line { (">", OWN) } else { (" ", DIM) };
+        writeln!(
+            out,
+            "    {mark} {DIM}{number:>5}{DIM:#}  {style}{}{style:#}",
+            clean(&line.replace('\t', "    "))
+        )?;
+    }
+    Ok(())
+}
+
+fn coredump(out: &mut String, dump: &CoreDumpRecord, width: usize) -> std::fmt::Result {
+    section(out, "Core dump")?;
+    match (&dump.path, &dump.missing) {
+        (Some(path), _) => {
+            let size = dump.bytes.map(|size| format!(" ({})", bytes(size))).unwrap_or_default();
+            writeln!(out, "    {}{DIM}{size}, holds the order's data{DIM:#}", clean(path))
+        }
+        (None, missing) => wrapped(
+            out,
+            &format!("none: {}", missing.as_deref().unwrap_or("no reason was given")),
+            "    ",
+            width,
+        ),
+    }
 }
 
 fn ai_call(out: &mut String, ai: &AiFailure, told: &Message, width: usize) -> std::fmt::Result {

@@ -99,6 +99,9 @@ pub struct Frame {
     pub column: Option<u32>,
     /// Whether this is the template author's own code, and not its language's runtime or a library.
     pub own: bool,
+    /// Whether its code is a part of the next frame's: the compiler put it there instead of a call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inlined: bool,
     /// Offset of the instruction in the component, in bytes, for other tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,

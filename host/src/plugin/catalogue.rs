@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::symbols::DEBUG_SUFFIX;
 use super::template::{Loader, Template, TemplateError};
 
 /// Finds templates by name or file, and keeps those it has loaded: a file is read again only when it has changed.
@@ -243,7 +244,9 @@ async fn files(folder: &Path) -> Result<Vec<PathBuf>, CatalogueError> {
     let mut files = Vec::new();
     while let Some(entry) = entries.next_entry().await.map_err(wrong)? {
         let path = entry.path();
-        if path.extension().is_some_and(|extension| extension == "wasm") {
+        let is_template = path.extension().is_some_and(|extension| extension == "wasm");
+        // `<name>.debug.wasm` is the debug information of the template beside it.
+        if is_template && !path.to_string_lossy().ends_with(DEBUG_SUFFIX) {
             files.push(path);
         }
     }

@@ -28,6 +28,13 @@ const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 /// Templates described at once, while others run: they have places of their own, so that a run never waits for a description.
 const DESCRIPTIONS: u32 = 8;
 
+/// Whether an engine keeps the state of a guest that traps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dumps {
+    None,
+    OfTraps,
+}
+
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -44,7 +51,7 @@ pub struct EngineError {
 /// Compiling and running share it, so what one process compiled another with the same configuration loads.
 /// Everything that would otherwise be read from the environment, or that decides whether a compiled artifact is compatible,
 /// is set here explicitly.
-fn configuration(limits: &Limits, concurrency: u32) -> Config {
+fn configuration(limits: &Limits, concurrency: u32, dumps: Dumps) -> Config {
     let mut config = Config::new();
 
     // The contract is made of async functions; nothing beyond what it needs is on.
@@ -66,7 +73,8 @@ fn configuration(limits: &Limits, concurrency: u32) -> Config {
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
     config.generate_address_map(true);
-    config.coredump_on_trap(false);
+    // Not a part of what a compiled artifact depends on: both engines load the same ones.
+    config.coredump_on_trap(dumps == Dumps::OfTraps);
 
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, concurrency)));
     config
@@ -132,21 +140,22 @@ impl Engine {
     /// # Errors
     /// When the address space for that many runs cannot be reserved.
     pub fn new(limits: &Limits, concurrency: u32) -> Result<Self, EngineError> {
-        let inner = wasmtime::Engine::new(&configuration(limits, concurrency))
-            .map_err(|source| EngineError { concurrency, source })?;
-        let mut hasher = DefaultHasher::new();
-        inner.precompile_compatibility_hash().hash(&mut hasher);
-        tick(&inner).map_err(|error| EngineError { concurrency, source: wasmtime::Error::new(error) })?;
+        let (inner, key) = start(limits, concurrency, Dumps::None)?;
         let places = |count: u32| {
             Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
         };
-        Ok(Engine {
-            key: hasher.finish(),
-            inner,
-            concurrency,
-            runs: places(concurrency),
-            descriptions: places(DESCRIPTIONS),
-        })
+        Ok(Engine { key, inner, concurrency, runs: places(concurrency), descriptions: places(DESCRIPTIONS) })
+    }
+
+    /// An engine that keeps the state of guests that trap, for core dumps. It has instances of its own and shares this one's places, so
+    /// that both together run no more than this one alone. Keeping the state costs every trap a millisecond and more: for templates of
+    /// which dumps are wanted.
+    ///
+    /// # Errors
+    /// When the address space for its instances cannot be reserved.
+    pub(super) fn with_dumps(&self, limits: &Limits) -> Result<Self, EngineError> {
+        let (inner, key) = start(limits, self.concurrency, Dumps::OfTraps)?;
+        Ok(Engine { inner, key, ..self.clone() })
     }
 
     /// How many runs have a place at once.
@@ -180,6 +189,16 @@ impl Engine {
     }
 }
 
+/// A wasmtime engine that ticks, and what artifacts compiled for it depend on.
+fn start(limits: &Limits, concurrency: u32, dumps: Dumps) -> Result<(wasmtime::Engine, u64), EngineError> {
+    let inner = wasmtime::Engine::new(&configuration(limits, concurrency, dumps))
+        .map_err(|source| EngineError { concurrency, source })?;
+    let mut hasher = DefaultHasher::new();
+    inner.precompile_compatibility_hash().hash(&mut hasher);
+    tick(&inner).map_err(|error| EngineError { concurrency, source: wasmtime::Error::new(error) })?;
+    Ok((inner, hasher.finish()))
+}
+
 /// Advances the epoch from an OS thread: a task of the runtime would stand still together with the guests it is to interrupt.
 /// The thread ends with the engine.
 #[allow(clippy::disallowed_methods, reason = "an OS thread of its own, not one of the runtime's")]
@@ -193,4 +212,25 @@ fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_with_dumps_shares_the_places_and_the_compiled_templates() {
+        let limits = Limits { memory_bytes: 1 << 20, ..Limits::default() };
+        let engine = Engine::new(&limits, 1).unwrap();
+        let dumping = engine.with_dumps(&limits).unwrap();
+        assert_eq!(
+            engine.compatibility_key(),
+            dumping.compatibility_key(),
+            "what one compiled the other loads"
+        );
+        let place = engine.runs.clone().try_acquire_owned().unwrap();
+        assert!(dumping.is_full(), "both together run no more than one alone");
+        drop(place);
+        assert!(!dumping.is_full());
+    }
 }

@@ -117,6 +117,11 @@ impl MemoryLimiter {
         MemoryLimiter { max, used: 0, peak }
     }
 
+    /// Bytes it has given out.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
     fn grow(&mut self, current: u64, desired: u64) -> wasmtime::Result<bool> {
         let wanted = self.used.saturating_sub(current).saturating_add(desired);
         self.peak.fetch_max(wanted, Ordering::Relaxed);

@@ -8,6 +8,8 @@ mod limits;
 mod manifest;
 mod meter;
 mod sandbox;
+mod settings;
+mod symbols;
 mod template;
 
 pub use cache::{Cache, CacheOutcome};
@@ -17,6 +19,8 @@ pub use limits::{Limits, Measure};
 pub use manifest::{AiPurpose, MAX_SCHEMA_BYTES, Manifest, ManifestError};
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
 pub use sandbox::{Capture, Determinism, Tail, sandbox};
+pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
+pub use symbols::SymbolCache;
 pub use template::{Loader, Template, TemplateError, TemplateProblem};
 pub(crate) use template::{interrupt_by, new_store};
 

@@ -1,12 +1,12 @@
 //! One template, loaded: checked, compiled, linked in advance, ready to run.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 use wasmtime::Store;
 use wasmtime::component::{InstancePre, Linker};
 
@@ -17,13 +17,15 @@ use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
 use super::meter::{CpuMeter, MemoryLimiter};
 use super::sandbox::{Capture, Determinism, sandbox};
-use crate::failure::symbolize::Symbols;
-use crate::failure::{Frame, RawFrame, TemplateRef};
+use super::settings::{CoreDumpLimits, TemplateSettings};
+use super::symbols::SymbolCache;
+use crate::failure::symbolize::Symbolized;
+use crate::failure::{RawFrame, TemplateRef};
 use crate::interface::{GuestState, RunLog};
 use crate::message::{Message, causes_of};
 
 /// Largest template read, in bytes: a Python template with its interpreter is 21 MB.
-const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
+pub(super) const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
 /// Calls, tasks and the like that one guest may have in flight: they lie in the host's memory, which no limit of the guest's covers.
 const MAX_CONCURRENT: usize = 10_000;
 /// Processor time `describe` may use.
@@ -44,7 +46,8 @@ pub struct Template {
     digest: [u8; 32],
     engine: Engine,
     pre: TemplatePre<GuestState>,
-    symbols: OnceCell<Arc<Symbols>>,
+    symbols: SymbolCache,
+    settings: Arc<TemplateSettings>,
 }
 
 /// A template that cannot be used: which, and why.
@@ -96,6 +99,17 @@ pub struct Loader {
     linker: Arc<Linker<GuestState>>,
     cache: Cache,
     limits: Arc<Limits>,
+    symbols: SymbolCache,
+    settings: Arc<TemplateSettings>,
+    /// For templates of which dumps are wanted; made with the first of them.
+    dumping: Arc<OnceLock<Result<Machine, String>>>,
+}
+
+/// An engine and the host's interfaces, linked for it.
+#[derive(Clone)]
+struct Machine {
+    engine: Engine,
+    linker: Arc<Linker<GuestState>>,
 }
 
 impl Loader {
@@ -105,7 +119,34 @@ impl Loader {
     /// When the host's interfaces cannot be linked: a bug of ours.
     pub fn new(engine: Engine, cache: Cache, limits: Limits) -> wasmtime::Result<Self> {
         let linker = Arc::new(crate::interface::linker(engine.wasmtime())?);
-        Ok(Loader { engine, linker, cache, limits: Arc::new(limits) })
+        Ok(Loader {
+            engine,
+            linker,
+            cache,
+            limits: Arc::new(limits),
+            symbols: SymbolCache::default(),
+            settings: Arc::default(),
+            dumping: Arc::default(),
+        })
+    }
+
+    /// The same with what the operator has set for templates.
+    #[must_use]
+    pub fn with_settings(self, settings: TemplateSettings) -> Self {
+        Loader { settings: Arc::new(settings), ..self }
+    }
+
+    /// What runs the template in `path`. Blocking when it is the first of which dumps are wanted.
+    fn machine(&self, path: &Path) -> Result<Machine, TemplateProblem> {
+        if !self.settings.of(path).coredump {
+            return Ok(Machine { engine: self.engine.clone(), linker: self.linker.clone() });
+        }
+        let make = || {
+            let engine = self.engine.with_dumps(&self.limits).map_err(|error| error.to_string())?;
+            let linker = crate::interface::linker(engine.wasmtime()).map_err(|error| format!("{error:#}"))?;
+            Ok(Machine { engine, linker: Arc::new(linker) })
+        };
+        self.dumping.get_or_init(make).clone().map_err(TemplateProblem::Host)
     }
 
     /// The engine.
@@ -126,16 +167,17 @@ impl Loader {
         let compiled = tokio::task::spawn_blocking(move || loader.compile(&file))
             .await
             .map_err(|error| TemplateProblem::Host(error.to_string()))??;
-        let manifest = self.describe(&compiled.pre).await?;
+        let manifest = self.describe(&compiled.engine, &compiled.pre).await?;
         Ok(Template {
             manifest: Manifest::check(manifest)?,
             path: path.to_owned(),
             bytes: compiled.bytes,
             cache: compiled.cache,
             digest: compiled.digest,
-            engine: self.engine.clone(),
+            engine: compiled.engine,
             pre: compiled.pre,
-            symbols: OnceCell::new(),
+            symbols: self.symbols.clone(),
+            settings: self.settings.clone(),
         })
     }
 
@@ -148,23 +190,28 @@ impl Loader {
         let wasm = std::fs::read(path).map_err(TemplateProblem::Unreadable)?;
         recognise(&wasm)?;
         let digest: [u8; 32] = Sha256::digest(&wasm).into();
+        let Machine { engine, linker } = self.machine(path)?;
         let (component, cache) =
-            self.cache.component(&self.engine, &wasm, &digest).map_err(TemplateProblem::DoesNotCompile)?;
+            self.cache.component(&engine, &wasm, &digest).map_err(TemplateProblem::DoesNotCompile)?;
         let instance: InstancePre<GuestState> =
-            self.linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
+            linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
         let pre = TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)?;
-        Ok(Compiled { pre, digest, cache, bytes: wasm.len() as u64 })
+        Ok(Compiled { engine, pre, digest, cache, bytes: wasm.len() as u64 })
     }
 
     /// Asks the template what it is, in an instance that can do nothing else.
-    async fn describe(&self, pre: &TemplatePre<GuestState>) -> Result<generator::Manifest, TemplateProblem> {
-        let _place = self.engine.description_place().await;
+    async fn describe(
+        &self,
+        engine: &Engine,
+        pre: &TemplatePre<GuestState>,
+    ) -> Result<generator::Manifest, TemplateProblem> {
+        let _place = engine.description_place().await;
         let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
         let log = Arc::new(RunLog::new(&self.limits, watch::Sender::default()));
         let wasi = sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr);
         let memory = MemoryLimiter::new(self.limits.memory_bytes, Arc::new(AtomicU64::new(0)));
         let mut store =
-            new_store(&self.engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
+            new_store(engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
         let meter = Arc::new(CpuMeter::default());
         interrupt_by(&mut store, &meter, DESCRIBE_CPU);
         let described = tokio::time::timeout(
@@ -196,6 +243,7 @@ impl Loader {
 }
 
 struct Compiled {
+    engine: Engine,
     pre: TemplatePre<GuestState>,
     digest: [u8; 32],
     cache: CacheOutcome,
@@ -265,30 +313,25 @@ impl Template {
         &self.pre
     }
 
-    /// Frames with functions, files and lines, and why there are none of those when there are none. Off the runtime's threads.
-    pub async fn symbolize(&self, frames: Vec<RawFrame>) -> (Vec<Frame>, Option<String>) {
-        let symbols = self.symbols().await;
-        let missing = symbols.missing().map(str::to_owned);
-        match tokio::task::spawn_blocking(move || symbols.resolve(&frames)).await {
-            Ok(frames) => (frames, missing),
-            Err(error) => (Vec::new(), Some(format!("reading the debug information failed: {error}"))),
-        }
+    /// Frames with functions, files and lines, and why there are none of those when there are none. Off the runtime's threads, in
+    /// bounded time; see [`SymbolCache`].
+    pub async fn symbolize(&self, frames: Vec<RawFrame>) -> Symbolized {
+        self.symbols.symbolize(&self.path, self.digest, frames).await
     }
 
-    /// Its debug information, read at the first call. When the file has changed since it was loaded, there is none.
-    async fn symbols(&self) -> Arc<Symbols> {
-        let load = || async {
-            let (path, digest) = (self.path.clone(), self.digest);
-            let loaded = tokio::task::spawn_blocking(move || match std::fs::read(&path) {
-                Ok(wasm) if <[u8; 32]>::from(Sha256::digest(&wasm)) == digest => Symbols::load(&wasm),
-                Ok(_) => Symbols::none("the template's file has changed since it was loaded"),
-                Err(error) => Symbols::none(format!("the template's file cannot be read any more: {error}")),
-            });
-            Arc::new(loaded.await.unwrap_or_else(|error| {
-                Symbols::none(format!("reading the debug information failed: {error}"))
-            }))
-        };
-        self.symbols.get_or_init(load).await.clone()
+    /// Where its source lies, when the operator has said so.
+    pub fn source(&self) -> Option<PathBuf> {
+        self.settings.of(&self.path).source
+    }
+
+    /// How large a dump of it may be and how many stay; nothing when none is wanted.
+    pub fn coredump(&self) -> Option<&CoreDumpLimits> {
+        self.settings.of(&self.path).coredump.then_some(&self.settings.coredump)
+    }
+
+    /// The debug information that this template shares with the others of its catalogue.
+    pub fn symbols(&self) -> &SymbolCache {
+        &self.symbols
     }
 }
 

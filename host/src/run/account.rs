@@ -10,7 +10,8 @@ use super::attempt::{AttemptRequest, Ended, Host, Known};
 use super::outcome::Totals;
 use crate::ai::Redactor;
 use crate::build::BUILD;
-use crate::failure::{FailureRecord, LogTail, RECORD_VERSION, TrapRecord, millis, now};
+use crate::failure::coredump::CoreDumpRecord;
+use crate::failure::{FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord, from_folder, millis, now};
 use crate::interface::RunLog;
 use crate::message;
 use crate::message::Message;
@@ -62,23 +63,33 @@ pub(super) async fn record(
     host: &Host,
     request: &AttemptRequest,
     log: &RunLog,
-    known: &Known,
+    known: &mut Known,
     totals: &Totals,
     ended: Ended,
 ) -> FailureRecord {
     let Ended { classified, problems } = ended;
+    let mut source = None;
     let trap = match (classified.trap, &known.loaded) {
         (Some(stopped), Some(template)) => {
-            let (frames, symbols_missing) = template.symbolize(stopped.frames).await;
+            let symbolized = template.symbolize(stopped.frames).await;
+            // What the language itself told comes first; the engine's frames below it are its interpreter.
+            let symbols_missing = symbolized.missing.filter(|_| stopped.told.is_empty());
+            source = stopped.source.or(symbolized.source);
+            let told = !stopped.told.is_empty();
+            let engine = symbolized.frames.into_iter();
+            let engine = engine.map(|frame| Frame { own: frame.own && !told, ..frame });
+            let frames = stopped.told.into_iter().chain(engine).collect();
             Some(TrapRecord { code: stopped.code, message: stopped.message, frames, symbols_missing })
         }
         _ => None,
     };
     let progress = log.progress();
     let running = known.stage == "run";
-    without_keys(FailureRecord {
+    let id = Ulid::generate().to_string();
+    let coredump = coredump(host, known, &id).await;
+    let record = without_keys(FailureRecord {
         version: RECORD_VERSION,
-        id: Ulid::generate().to_string(),
+        id,
         time: now(),
         order: known.order.clone(),
         job: request.job.clone(),
@@ -105,13 +116,43 @@ pub(super) async fn record(
         ai: classified.ai,
         blamed_calls: classified.blamed_calls,
         problems,
+        source,
+        coredump,
         trail: log.trail(),
         diagnostics: log.diagnostics().0,
         log: log.log_tail().0,
         stderr: known.end.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
         stdout: known.end.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
         limits: totals.limits.clone(),
+    });
+    with_source(record, known).await
+}
+
+/// Writes the guest's dump, when there is one.
+async fn coredump(host: &Host, known: &mut Known, id: &str) -> Option<CoreDumpRecord> {
+    let dump = match known.end.as_mut()?.coredump.take()? {
+        Ok(dump) => dump,
+        Err(why) => return Some(CoreDumpRecord::missing(why)),
+    };
+    let keep = known.loaded.as_ref()?.coredump()?.keep;
+    let (sites, id, bytes) = (host.sites.path().to_owned(), id.to_owned(), dump.len() as u64);
+    let written =
+        tokio::task::spawn_blocking(move || crate::failure::coredump::write(&sites, &id, &dump, keep)).await;
+    Some(match written {
+        Ok(Ok(path)) => {
+            CoreDumpRecord { path: Some(path.display().to_string()), bytes: Some(bytes), missing: None }
+        }
+        Ok(Err(error)) => CoreDumpRecord::missing(format!("it could not be written: {error}")),
+        Err(error) => CoreDumpRecord::missing(format!("it could not be written: {error}")),
     })
+}
+
+/// The record with the lines around its place in the source, where the source is at hand.
+async fn with_source(record: FailureRecord, known: &Known) -> FailureRecord {
+    let Some(folder) = known.loaded.as_ref().and_then(|template| template.source()) else { return record };
+    let with = record.clone();
+    let found = tokio::task::spawn_blocking(move || from_folder(&folder, &with)).await;
+    FailureRecord { source: found.ok().flatten().or(record.source), ..record }
 }
 
 /// The record without any key. What the gateway says has none; what a template logs or returns may have one, when a provider echoed it in
@@ -135,6 +176,7 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
                 panic: None,
                 ai: None,
                 problems: Vec::new(),
+                source: None,
                 trail: Vec::new(),
                 diagnostics: Vec::new(),
                 log: LogTail::default(),

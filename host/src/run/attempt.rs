@@ -178,7 +178,7 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
     };
     let totals = totals(host, &request, &log, &known);
     let refused = ended.classified.refused;
-    let record = record(host, &request, &log, &known, &totals, ended).await;
+    let record = record(host, &request, &log, &mut known, &totals, ended).await;
     if let Some(staging) = known.staging.take() {
         staging.abandon();
     }

@@ -7,7 +7,9 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use super::end::RunError;
 use crate::ai::AiErrorKind;
-use crate::failure::{AiFailure, FailureKind, RawFrame, SourceLocation, TrapCode};
+use crate::failure::{
+    AiFailure, FailureKind, Frame, PythonException, RawFrame, SourceExcerpt, SourceLocation, TrapCode,
+};
 use crate::interface::RunLog;
 use crate::message;
 use crate::message::{Message, causes_of, io_kind_of};
@@ -35,6 +37,10 @@ pub(super) struct Stopped {
     pub(super) code: TrapCode,
     pub(super) message: String,
     pub(super) frames: Vec<RawFrame>,
+    /// What the guest's language told of its own calls, innermost first.
+    pub(super) told: Vec<Frame>,
+    /// The line of the first of these.
+    pub(super) source: Option<SourceExcerpt>,
 }
 
 impl Classified {
@@ -158,7 +164,10 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
 /// The guest was stopped in the middle of its code, or could not be started.
 fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
     let cause = root_message(error);
-    let stopped = |code| Some(Stopped { code, message: cause.clone(), frames: frames(error) });
+    let stopped = |code| {
+        let frames = frames(error);
+        Some(Stopped { code, message: cause.clone(), frames, told: Vec::new(), source: None })
+    };
 
     if let Some(limit) = find::<LimitHit>(error) {
         let (kind, code) = match limit {
@@ -194,6 +203,22 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
     let panic = log.panic().or_else(|| printed_panic(stderr));
     // A panic message without an abort belongs to a panic that the template caught.
     let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
+    if let Some(python) = panic.as_ref().and_then(|panic| uncaught_exception(panic, stderr)) {
+        let own = python.frames.iter().find(|frame| frame.own);
+        let location = own.and_then(|frame| {
+            Some(SourceLocation { file: frame.file.clone()?, line: frame.line?, column: None })
+        });
+        let message = message!("the template raised {}", python.message);
+        let trap =
+            stopped(code).map(|stopped| Stopped { told: python.frames, source: python.source, ..stopped });
+        return Classified {
+            location,
+            trap,
+            panic: Some(python.message),
+            causes: python.causes.iter().filter_map(Message::new).collect(),
+            ..Classified::new(FailureKind::Panic, message)
+        };
+    }
     match panic {
         Some(panic) => Classified {
             location: panic.location,
@@ -245,10 +270,17 @@ fn frames(error: &wasmtime::Error) -> Vec<RawFrame> {
         .collect()
 }
 
+/// What the standard library prints after a panic's message.
+const AFTER_A_PANIC: [&str; 3] = ["note: ", "stack backtrace:", "thread panicked while processing panic"];
+
 /// A Rust panic as the standard library prints it, for guests whose hook did not tell:
 /// `thread 'main' (1) panicked at src/lib.rs:10:5:` and the message on the lines that follow.
 fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
-    let (_, rest) = stderr.rsplit_once(" panicked at ")?;
+    // A panic while a panic is told has no thread before it.
+    let begins =
+        [" panicked at ", "\npanicked at "].map(|words| stderr.rfind(words).map(|at| at + words.len()));
+    let begins = begins.into_iter().flatten().max().or(stderr.starts_with("panicked at ").then_some(12))?;
+    let rest = &stderr[begins..];
     let (place, text) = rest.split_once('\n').unwrap_or((rest, ""));
     let mut parts = place.trim().trim_end_matches(':').rsplitn(3, ':');
     let column = parts.next().and_then(|part| part.parse().ok());
@@ -257,12 +289,15 @@ fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
         (Some(file), Some(line)) => Some(SourceLocation { file: file.to_owned(), line, column }),
         _ => None,
     };
-    let text: Vec<&str> = text
-        .lines()
-        .take_while(|line| !line.starts_with("note: ") && !line.starts_with("stack backtrace:"))
-        .collect();
+    let text: Vec<&str> =
+        text.lines().take_while(|line| !AFTER_A_PANIC.iter().any(|words| line.starts_with(words))).collect();
     let message = Message::or(text.join("\n"), message!("(no message)")).to_string();
     Some(crate::interface::Panic { message, location })
+}
+
+/// The exception behind the end of a Python interpreter: its own panic says merely that there was one.
+fn uncaught_exception(panic: &crate::interface::Panic, stderr: &str) -> Option<PythonException> {
+    panic.message.contains("unexpected exception").then(|| PythonException::printed(stderr)).flatten()
 }
 
 fn last_line(text: &str) -> Option<&str> {
@@ -300,6 +335,13 @@ mod tests {
             ),
             ("t panicked at src/lib.rs:44:34:", "(no message)", at("src/lib.rs", 44, Some(34))),
             ("t panicked at somewhere\nm\n", "m", None),
+            // A panic while the first one was told.
+            (
+                "panicked at src/a.rs:3:4:\nagain\nthread panicked while processing panic. aborting.\n",
+                "again",
+                at("src/a.rs", 3, Some(4)),
+            ),
+            ("x\npanicked at a.rs:1:1:\nagain\n", "again", at("a.rs", 1, Some(1))),
         ];
         for (stderr, message, location) in rows {
             let panic = printed_panic(stderr).unwrap_or_else(|| panic!("no panic in {stderr:?}"));

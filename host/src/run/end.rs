@@ -14,6 +14,8 @@ pub struct RunEnd {
     pub stdout: (String, u64),
     /// The tail of stderr and the bytes printed in all.
     pub stderr: (String, u64),
+    /// The dump of a guest that was stopped, or why there is none; nothing when none was wanted.
+    pub coredump: Option<Result<Vec<u8>, String>>,
     /// Time from begin to end.
     pub elapsed: Duration,
 }

@@ -6,6 +6,7 @@
 mod account;
 mod attempt;
 mod classify;
+mod dump;
 mod end;
 mod finish;
 mod outcome;
@@ -26,7 +27,7 @@ use crate::ai::{Gateway, RunJournal};
 use crate::interface::{AiContext, GuestState, RunLog};
 use crate::plugin::bindings::generator;
 use crate::plugin::{
-    Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Template, interrupt_by, new_store, sandbox,
+    Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Place, Template, interrupt_by, new_store, sandbox,
 };
 use crate::site::Staging;
 
@@ -91,10 +92,15 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         if engine.is_full() {
             tracing::debug!(concurrency = engine.concurrency(), "a run waits for a place");
         }
-        let _place = engine.run_place().await;
+        let place = engine.run_place().await;
         has_place.store(true, Ordering::Relaxed);
-        generate(store, request.template.clone(), request.document.clone()).await
+        let mut store = store;
+        match generate(&mut store, request.template.clone(), request.document.clone()).await {
+            Ok(returned) => Ok(returned),
+            Err(error) => Err((error, store, place)),
+        }
     });
+    let mut coredump = None;
     let result = tokio::select! {
         biased;
         () = request.cancel.cancelled() => Err(RunError::Cancelled),
@@ -105,14 +111,25 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         ended = guest => match ended {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => Err(RunError::Template(crate::interface::returned(failure))),
-            Err(error) => Err(RunError::Stopped(error)),
+            // The guest has ended by itself: neither deadline nor cancellation changes that while it is dumped.
+            Err((error, store, place)) => {
+                let (error, dumped) = stopped(error, store, place, &request.template).await;
+                coredump = dumped;
+                Err(RunError::Stopped(error))
+            }
         },
     };
+    if result.is_err() && coredump.is_none() && request.template.coredump().is_some() {
+        coredump = Some(Err(
+            "a dump is taken of a guest that is stopped in its own code, and this one was not".to_owned(),
+        ));
+    }
     let end = RunEnd {
         cpu: meter.used(),
         memory_peak: memory_peak.load(Ordering::Relaxed),
         stdout: stdout.read(),
         stderr: stderr.read(),
+        coredump,
         elapsed: request.log.elapsed(),
     };
     (result, end)
@@ -120,7 +137,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
 
 /// Instantiates and calls. The error is whatever stopped the guest.
 async fn generate(
-    mut store: Store<GuestState>,
+    mut store: &mut Store<GuestState>,
     template: Arc<Template>,
     document: Arc<str>,
 ) -> wasmtime::Result<Result<(), generator::Failure>> {
@@ -132,6 +149,29 @@ async fn generate(
             instance.sitewright_template_generator().call_generate(accessor, document.to_string()).await
         })
         .await?
+}
+
+/// The dump of a stopped guest, when one is wanted. The guest goes with its store, and then its place is free.
+async fn stopped(
+    error: wasmtime::Error,
+    mut store: Store<GuestState>,
+    place: Place,
+    template: &Template,
+) -> (wasmtime::Error, Option<Result<Vec<u8>, String>>) {
+    let Some(limits) = template.coredump() else { return (error, None) };
+    let (name, max_bytes) = (template.manifest.name.clone(), limits.max_bytes);
+    // The error is shared: should the dump fail, the record still has it.
+    let error = Arc::new(error);
+    let of_guest = error.clone();
+    let dumped = tokio::task::spawn_blocking(move || {
+        let dumped = dump::take(&mut store, &of_guest, &name, max_bytes);
+        drop(store);
+        drop(place);
+        dumped
+    });
+    let dumped = dumped.await.unwrap_or_else(|error| Err(format!("taking the dump failed: {error}")));
+    let error = Arc::try_unwrap(error).unwrap_or_else(|error| wasmtime::Error::msg(format!("{error:?}")));
+    (error, Some(dumped))
 }
 
 /// Tells the log that the guest goes.

@@ -12,6 +12,7 @@
 
 mod calls;
 mod errors;
+mod misuse;
 mod output;
 mod sandbox;
 mod streams;
@@ -52,6 +53,11 @@ impl Template for Faulty {
             Fault::Oob => traps::read_out_of_bounds(),
             Fault::StackOverflow => traps::overflow_the_stack(),
             Fault::DivideByZero => traps::divide_by_zero(),
+            Fault::IntegerOverflow => misuse::overflow(),
+            Fault::BadIndirectCall => misuse::call_wrongly(),
+            Fault::HostCall => misuse::call_badly(),
+            Fault::PanicAsync => misuse::panic_after_a_call().await?,
+            Fault::PanicTwice => misuse::panic_twice(),
             Fault::Abort => std::process::abort(),
             Fault::Exit => std::process::exit(3),
             Fault::Spin => traps::spin(),

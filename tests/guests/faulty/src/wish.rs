@@ -62,6 +62,16 @@ pub(crate) enum Fault {
     StackOverflow,
     /// The wasm instruction `i32.div_u` by zero.
     DivideByZero,
+    /// The wasm instruction `i32.div_s` whose result does not fit.
+    IntegerOverflow,
+    /// A call through a pointer to a function of another type.
+    BadIndirectCall,
+    /// A text for the host that is not UTF-8.
+    HostCall,
+    /// A panic in async code, after an AI call was answered.
+    PanicAsync,
+    /// A panic while a panic is told.
+    PanicTwice,
     /// `std::process::abort`.
     Abort,
     /// `std::process::exit(3)`.

@@ -1,0 +1,137 @@
+//! Templates without their names or debug information, as other tools would leave them.
+
+/// What is taken from every module of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strip {
+    /// The debug information; names stay.
+    Debug,
+    /// Debug information and names.
+    All,
+}
+
+impl Strip {
+    fn takes(self, section: &[u8]) -> bool {
+        section.starts_with(b".debug_") || (self == Strip::All && section == b"name")
+    }
+}
+
+/// Sections of a component that hold a module or a component.
+const NESTED: [u8; 2] = [1, 4];
+const HEADER: usize = 8;
+
+/// The component without what `strip` takes, at any depth. Everything else stays byte for byte.
+pub fn stripped(wasm: &[u8], strip: Strip) -> Vec<u8> {
+    rewritten(wasm, &|section| !strip.takes(section))
+}
+
+/// The component with only the custom sections of modules that `keep` says, at any depth.
+pub fn rewritten(wasm: &[u8], keep: &dyn Fn(&[u8]) -> bool) -> Vec<u8> {
+    // The layer's number: 0 is a module, 1 a component.
+    let component = wasm[6] == 1;
+    let mut out = wasm[..HEADER].to_vec();
+    let mut at = HEADER;
+    while at < wasm.len() {
+        let (id, size, begin) = section(wasm, at);
+        let content = &wasm[begin..begin + size];
+        at = begin + size;
+        if component && NESTED.contains(&id) {
+            push(&mut out, id, &rewritten(content, keep));
+        } else if id != 0 || keep(name(content)) {
+            push(&mut out, id, content);
+        }
+    }
+    out
+}
+
+/// The largest module of a component: the template's own, not one that tools added.
+pub fn main_module(wasm: &[u8]) -> (u64, Vec<u8>) {
+    let (mut at, mut best) = (HEADER, (0, Vec::new()));
+    while at < wasm.len() {
+        let (id, size, begin) = section(wasm, at);
+        at = begin + size;
+        if id == 1 && size > best.1.len() {
+            best = (begin as u64, wasm[begin..at].to_vec());
+        }
+    }
+    best
+}
+
+/// A module's custom sections alone, as tools that keep nothing but debug information leave them.
+pub fn only_customs(module: &[u8]) -> Vec<u8> {
+    let (mut out, mut at) = (module[..HEADER].to_vec(), HEADER);
+    while at < module.len() {
+        let (id, size, begin) = section(module, at);
+        at = begin + size;
+        if id == 0 {
+            push(&mut out, 0, &module[begin..at]);
+        }
+    }
+    out
+}
+
+/// Where the contents of a module's section with this number lie.
+pub fn section_of(module: &[u8], wanted: u8) -> std::ops::Range<usize> {
+    let mut at = HEADER;
+    while at < module.len() {
+        let (id, size, begin) = section(module, at);
+        if id == wanted {
+            return begin..begin + size;
+        }
+        at = begin + size;
+    }
+    panic!("the module has no section {wanted}")
+}
+
+/// A section's number, size and where its content begins.
+fn section(wasm: &[u8], at: usize) -> (u8, usize, usize) {
+    let (size, begin) = number(wasm, at + 1);
+    (wasm[at], size, begin)
+}
+
+/// The name that a custom section's content begins with.
+fn name(content: &[u8]) -> &[u8] {
+    let (length, begin) = number(content, 0);
+    &content[begin..begin + length]
+}
+
+/// A LEB128 number, and where it ends.
+fn number(bytes: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut value, mut shift) = (0, 0);
+    loop {
+        let byte = bytes[at];
+        at += 1;
+        value |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte < 0x80 {
+            return (value, at);
+        }
+    }
+}
+
+/// Puts a section with this number at the end.
+pub fn push(out: &mut Vec<u8>, id: u8, content: &[u8]) {
+    out.push(id);
+    leb128(out, content.len());
+    out.extend_from_slice(content);
+}
+
+/// Puts a custom section at the end.
+pub fn push_custom(out: &mut Vec<u8>, name: &str, content: &[u8]) {
+    let mut whole = Vec::new();
+    leb128(&mut whole, name.len());
+    whole.extend_from_slice(name.as_bytes());
+    whole.extend_from_slice(content);
+    push(out, 0, &whole);
+}
+
+/// Puts a LEB128 number at the end.
+pub fn leb128(out: &mut Vec<u8>, mut value: usize) {
+    loop {
+        let low = u8::try_from(value & 0x7f).unwrap_or(0);
+        value >>= 7;
+        out.push(if value == 0 { low } else { low | 0x80 });
+        if value == 0 {
+            return;
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What languages tell of their own failures: Rust's panics, Python's tracebacks, names and inlined functions of C and C++.
+
+use serde_json::{Value, json};
+use sitewright_tests::languages::{c_guest, python_guest};
+use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest, root};
+
+use crate::trap_matrix::line_of;
+
+fn record(template: &std::path::Path, fault: &str, rules: &str) -> Value {
+    let bench = Workbench::scripted(rules, "");
+    bench.generate(template, &faulty(fault, Value::Null)).failure()
+}
+
+fn own(record: &Value) -> Vec<String> {
+    let frames = record["trap"]["frames"].as_array().unwrap();
+    let own = frames.iter().filter(|frame| frame["own"] == true);
+    own.map(|frame| {
+        format!(
+            "{} {}:{}",
+            frame["function"].as_str().unwrap(),
+            frame["file"].as_str().unwrap_or("-"),
+            frame["line"]
+        )
+    })
+    .collect()
+}
+
+#[test]
+fn a1_a_rust_panic_is_told_wherever_it_happens() {
+    let rows = [
+        // (fault, message, text of the line)
+        ("panic-str", "a panic with a plain text", ("lib.rs", "panic!(\"a panic with a plain text\")")),
+        ("panic-string", "a panic that names the order 102", ("lib.rs", "panic!(\"a panic that names")),
+        ("panic-any", "a panic whose payload is no text", ("lib.rs", "panic_any(42)")),
+        (
+            "panic-async",
+            "a panic after the reply \"a plain answer\"",
+            ("misuse.rs", "panic!(\"a panic after the reply"),
+        ),
+        // The first one never comes to an end: what stopped the template is the second.
+        ("panic-twice", "a panic while panicking", ("misuse.rs", "panic!(\"a panic while panicking\")")),
+    ];
+    for (fault, message, (file, marker)) in rows {
+        let record = record(&guest("guest-faulty"), fault, ANY_ANSWER);
+        assert_eq!(record["kind"], "panic", "{fault}: {record:#}");
+        assert_eq!(record["panic"], message, "{fault}");
+        assert_eq!(record["message"], format!("the template panicked: {message}"), "{fault}");
+        let file = format!("tests/guests/faulty/src/{file}");
+        let line = line_of(&file, marker);
+        assert_eq!(
+            (&record["location"]["file"], &record["location"]["line"]),
+            (&json!(file), &line),
+            "{fault}"
+        );
+        assert!(own(&record)[0].ends_with(&format!("{file}:{line}")), "{fault}: {:#?}", own(&record));
+    }
+}
+
+/// An exception and what its record must say.
+struct Raised {
+    fault: &'static str,
+    message: &'static str,
+    causes: &'static [&'static str],
+    /// Functions of the author's frames, innermost first.
+    own: &'static [&'static str],
+}
+
+#[test]
+fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
+    let Some(template) = python_guest("a2_a_python_exception_is_told_with_its_frames_and_its_chain") else {
+        return;
+    };
+    let rows = [
+        Raised {
+            fault: "exception",
+            message: "KeyError: 'bread'",
+            causes: &[],
+            own: &["price_of", "fail", "generate"],
+        },
+        Raised {
+            fault: "own-exception",
+            message: "app.NoBread: there is no bread\nand no butter",
+            causes: &[],
+            own: &["fail", "generate"],
+        },
+        Raised { fault: "no-message", message: "app.NoBread", causes: &[], own: &["fail", "generate"] },
+        Raised {
+            fault: "cause",
+            message: "RuntimeError: the price of the day cannot be read: four",
+            causes: &["ValueError: invalid literal for int() with base 10: 'four'"],
+            own: &["read_prices", "fail", "generate"],
+        },
+        Raised {
+            fault: "during",
+            message: "KeyError: 'no price'",
+            causes: &["while handling ValueError: invalid literal for int() with base 10: 'four'"],
+            own: &["read_again", "fail", "generate"],
+        },
+        Raised {
+            fault: "group",
+            message: "ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)",
+            causes: &["app.NoBread: no bread in a task"],
+            own: &["inside_a_task", "fail", "generate"],
+        },
+        Raised {
+            fault: "gather",
+            message: "app.NoBread: no bread in a task",
+            causes: &[],
+            own: &["inside_a_task", "fail", "generate"],
+        },
+        // What was caught and printed before is no cause.
+        Raised {
+            fault: "caught",
+            message: "app.NoBread: after one that was caught",
+            causes: &[],
+            own: &["fail", "generate"],
+        },
+    ];
+    for row in rows {
+        let fault = row.fault;
+        let record = record(&template, fault, ANY_ANSWER);
+        assert_eq!(record["kind"], "panic", "{fault}: {record:#}");
+        assert_eq!(record["panic"], row.message, "{fault}");
+        assert_eq!(record["message"], format!("the template raised {}", row.message), "{fault}");
+        assert_eq!(record["causes"], json!(row.causes), "{fault}");
+        let own = own(&record);
+        let functions: Vec<&str> = own.iter().map(|frame| frame.split(' ').next().unwrap()).collect();
+        assert_eq!(functions, row.own, "{fault}: {own:#?}");
+        let (_, place) = own[0].split_once(' ').unwrap();
+        let location = &record["location"];
+        assert_eq!(place, format!("{}:{}", location["file"].as_str().unwrap(), location["line"]), "{fault}");
+        assert_eq!(
+            record["trap"].get("symbols_missing"),
+            None,
+            "{fault}: the author's frames have everything"
+        );
+        let frames = record["trap"]["frames"].as_array().unwrap();
+        assert!(
+            frames.iter().any(|frame| frame["offset"].is_u64() && frame["own"] == false),
+            "{fault}: the interpreter's frames stand below"
+        );
+    }
+}
+
+#[test]
+fn the_authors_lines_are_shown_for_python_too() {
+    let Some(template) = python_guest("the_authors_lines_are_shown_for_python_too") else { return };
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let order = bench.write("order.json", faulty("exception", Value::Null).to_string());
+    let source = root().join("tests/languages/python");
+    let done = bench.run(&[
+        "generate",
+        "--template",
+        &template.to_string_lossy(),
+        "--order",
+        &order.to_string_lossy(),
+        "--source",
+        &source.to_string_lossy(),
+    ]);
+    let shown = done.stdout.lines().find(|line| line.contains('>')).unwrap_or_default();
+    assert!(shown.ends_with("5      return menu[dish]"), "{}", done.stdout);
+}
+
+#[test]
+fn an_inlined_function_is_shown_as_such() {
+    let Some(template) = c_guest("an_inlined_function_is_shown_as_such") else { return };
+    let record = record(&template, "inlined", ANY_ANSWER);
+    let frames = record["trap"]["frames"].as_array().unwrap();
+    let told: Vec<_> = frames
+        .iter()
+        .map(|frame| (frame["function"].as_str().unwrap(), frame["inlined"] == true, frame["line"].clone()))
+        .collect();
+    let line = |marker| line_of("tests/languages/c/template.c", marker);
+    assert_eq!(told[0], ("portion", true, line("// inlined")));
+    assert_eq!(told[1], ("serve", false, line("// caller")));
+    assert_eq!(frames[0]["offset"], frames[1]["offset"], "one place, two functions");
+    // The compiler put the source into the component.
+    let source = &record["source"];
+    assert_eq!((&source["file"], &source["line"]), (&json!("template.c"), &line("// inlined")));
+    let lines = source["lines"].as_array().unwrap();
+    assert!(lines.iter().any(|line| line.as_str().unwrap().contains("100 / (plates + zero)")), "{source}");
+}
+
+#[test]
+fn names_of_cpp_are_demangled_and_paths_begin_at_the_source() {
+    let Some(template) = c_guest("names_of_cpp_are_demangled_and_paths_begin_at_the_source") else { return };
+    let record = record(&template, "cpp", ANY_ANSWER);
+    let line = |file: &str, marker| line_of(&format!("tests/languages/c/{file}"), marker);
+    assert_eq!(
+        own(&record)[..2],
+        [
+            format!(
+                "kitchen::Oven::bake(int, bool) const kitchen.cpp:{}",
+                line("kitchen.cpp", "// division in C++")
+            ),
+            format!("bake_in_cpp kitchen.cpp:{}", line("kitchen.cpp", "return oven.bake")),
+        ]
+    );
+}
+
+/// What a report shows between what happened and what the template called.
+fn shown(template: &std::path::Path, fault: &str, source: Option<&str>) -> String {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let order = bench.write("order.json", faulty(fault, Value::Null).to_string());
+    let (template, order) = (template.to_string_lossy(), order.to_string_lossy());
+    let mut arguments = vec!["generate", "--template", &template, "--order", &order];
+    let source = source.map(|source| root().join(source).display().to_string());
+    arguments.extend(source.iter().flat_map(|source| ["--source", source]));
+    let report = bench.run(&arguments).stdout;
+    let begin = report.find("  Where it stopped").unwrap_or_else(|| panic!("{report}"));
+    let end = report.find("  Host calls").unwrap_or(report.len());
+    // The guest that fails grows: on which line it calls what fails is of no interest here.
+    let lines = report[begin..end].lines();
+    lines
+        .map(|line| match line.split_once("src/lib.rs:") {
+            Some((before, _)) => format!("{before}src/lib.rs:<line>\n"),
+            None => format!("{line}\n"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_report_shows_the_lines_where_it_stopped() {
+    let rust = shown(&guest("guest-faulty"), "oob", Some("tests/guests/faulty"));
+    insta::assert_snapshot!("report_of_rust", rust);
+    if let Some(template) = c_guest("a_report_shows_the_lines_where_it_stopped") {
+        insta::assert_snapshot!("report_of_c", shown(&template, "inlined", None));
+    }
+    if let Some(template) = python_guest("a_report_shows_the_lines_where_it_stopped") {
+        insta::assert_snapshot!(
+            "report_of_python",
+            shown(&template, "cause", Some("tests/languages/python"))
+        );
+    }
+}
