@@ -45,6 +45,18 @@ pub struct EngineError {
 /// Everything that would otherwise be read from the environment, or that decides whether a compiled artifact is compatible,
 /// is set here explicitly.
 fn configuration(limits: &Limits, concurrency: u32) -> Config {
+    let mut config = code();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, concurrency)));
+    config
+}
+
+/// An engine that only compiles: what it makes, an [`Engine`] loads.
+pub(super) fn for_compiling() -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&code())
+}
+
+/// All that decides what code looks like. Where instances get their memory from does not.
+fn code() -> Config {
     let mut config = Config::new();
 
     // The contract is made of async functions; nothing beyond what it needs is on.
@@ -67,8 +79,6 @@ fn configuration(limits: &Limits, concurrency: u32) -> Config {
     config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
     config.generate_address_map(true);
     config.coredump_on_trap(false);
-
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, concurrency)));
     config
 }
 

@@ -1,10 +1,12 @@
 //! One template, loaded: checked, compiled, linked in advance, ready to run.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, watch};
 use wasmtime::Store;
@@ -12,6 +14,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use super::bindings::{TemplatePre, generator};
 use super::cache::{Cache, CacheOutcome, hex};
+use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
@@ -70,9 +73,9 @@ pub enum TemplateProblem {
     /// The file is something else.
     #[error("this is {0}, not a WebAssembly component; build it for the target `wasm32-wasip2`")]
     NotAComponent(&'static str),
-    /// It is a component that the engine refuses.
-    #[error("it does not compile: {0:#}")]
-    DoesNotCompile(wasmtime::Error),
+    /// It is a component that the engine refuses, or one that does not compile within the limits.
+    #[error(transparent)]
+    DoesNotCompile(#[from] CompileError),
     /// It wants what the contract does not offer, or lacks what it asks for.
     #[error(
         "it does not fit the contract `sitewright:template@0.1.0`: {0:#}. Build it against the world `template` with an SDK of this version"
@@ -89,23 +92,30 @@ pub enum TemplateProblem {
     Host(String),
 }
 
-/// Loads templates: the engine, the linker and the cache that all of them share.
+/// Loads templates: the engine, the linker, the cache and the compiler that all of them share.
 #[derive(Clone)]
 pub struct Loader {
     engine: Engine,
     linker: Arc<Linker<GuestState>>,
     cache: Cache,
+    compiler: Compiler,
     limits: Arc<Limits>,
 }
 
 impl Loader {
-    /// A loader whose templates run in `engine`.
+    /// A loader whose templates run in `engine` and are compiled in this process; see [`with_compiler`](Self::with_compiler).
     ///
     /// # Errors
     /// When the host's interfaces cannot be linked: a bug of ours.
     pub fn new(engine: Engine, cache: Cache, limits: Limits) -> wasmtime::Result<Self> {
         let linker = Arc::new(crate::interface::linker(engine.wasmtime())?);
-        Ok(Loader { engine, linker, cache, limits: Arc::new(limits) })
+        Ok(Loader { engine, linker, cache, compiler: Compiler::here(), limits: Arc::new(limits) })
+    }
+
+    /// The same with another compiler: for templates that nobody vouches for.
+    #[must_use]
+    pub fn with_compiler(self, compiler: Compiler) -> Self {
+        Loader { compiler, ..self }
     }
 
     /// The engine.
@@ -122,38 +132,28 @@ impl Loader {
     }
 
     async fn try_load(&self, path: &Path) -> Result<Template, TemplateProblem> {
-        let (loader, file) = (self.clone(), path.to_owned());
-        let compiled = tokio::task::spawn_blocking(move || loader.compile(&file))
-            .await
-            .map_err(|error| TemplateProblem::Host(error.to_string()))??;
-        let manifest = self.describe(&compiled.pre).await?;
+        let file = path.to_owned();
+        let (wasm, digest) = blocking(move || read(&file)).await?;
+        let bytes = wasm.len() as u64;
+        let (component, cache) = self.cache.component(&self.engine, &self.compiler, wasm, &digest).await?;
+        let linker = self.linker.clone();
+        let pre = blocking(move || {
+            let instance: InstancePre<GuestState> =
+                linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
+            TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)
+        })
+        .await?;
+        let manifest = self.describe(&pre).await?;
         Ok(Template {
             manifest: Manifest::check(manifest)?,
             path: path.to_owned(),
-            bytes: compiled.bytes,
-            cache: compiled.cache,
-            digest: compiled.digest,
+            bytes,
+            cache,
+            digest,
             engine: self.engine.clone(),
-            pre: compiled.pre,
+            pre,
             symbols: OnceCell::new(),
         })
-    }
-
-    /// The blocking part of loading.
-    fn compile(&self, path: &Path) -> Result<Compiled, TemplateProblem> {
-        let size = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?.len();
-        if size > MAX_TEMPLATE_BYTES {
-            return Err(TemplateProblem::TooLarge(size));
-        }
-        let wasm = std::fs::read(path).map_err(TemplateProblem::Unreadable)?;
-        recognise(&wasm)?;
-        let digest: [u8; 32] = Sha256::digest(&wasm).into();
-        let (component, cache) =
-            self.cache.component(&self.engine, &wasm, &digest).map_err(TemplateProblem::DoesNotCompile)?;
-        let instance: InstancePre<GuestState> =
-            self.linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
-        let pre = TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)?;
-        Ok(Compiled { pre, digest, cache, bytes: wasm.len() as u64 })
     }
 
     /// Asks the template what it is, in an instance that can do nothing else.
@@ -195,11 +195,33 @@ impl Loader {
     }
 }
 
-struct Compiled {
-    pre: TemplatePre<GuestState>,
-    digest: [u8; 32],
-    cache: CacheOutcome,
-    bytes: u64,
+/// What takes a while, off the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TemplateProblem> + Send + 'static,
+) -> Result<T, TemplateProblem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| TemplateProblem::Host(error.to_string()))?
+}
+
+/// The file in `path`, looked at from outside, and its digest.
+fn read(path: &Path) -> Result<(Bytes, [u8; 32]), TemplateProblem> {
+    let found = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?;
+    if found.len() > MAX_TEMPLATE_BYTES {
+        return Err(TemplateProblem::TooLarge(found.len()));
+    }
+    if !found.is_file() && !found.is_dir() {
+        // Opening a pipe waits for whoever writes to it.
+        return Err(TemplateProblem::Unreadable(std::io::Error::other("it is no regular file")));
+    }
+    let mut wasm = Vec::new();
+    let file = std::fs::File::open(path).map_err(TemplateProblem::Unreadable)?;
+    // A file may grow while it is read.
+    file.take(MAX_TEMPLATE_BYTES + 1).read_to_end(&mut wasm).map_err(TemplateProblem::Unreadable)?;
+    if wasm.len() as u64 > MAX_TEMPLATE_BYTES {
+        return Err(TemplateProblem::TooLarge(wasm.len() as u64));
+    }
+    recognise(&wasm)?;
+    let digest = Sha256::digest(&wasm).into();
+    Ok((Bytes::from(wasm), digest))
 }
 
 /// Names what a file is when it is no component, by its first bytes.
