@@ -148,7 +148,7 @@ impl Cache {
         let (engine, digest) = (engine.clone(), *digest);
         let keep = move || {
             let component = deserialize(&engine, &artifact)
-                .map_err(|error| CompileError::Host(format!("what was compiled cannot be loaded: {error:#}")))?;
+                .map_err(|error| CompileError::Refused(format!("the engine does not take it: {error:#}")))?;
             if let Some(path) = path
                 && let Err(error) = write(&path, &engine, &digest, &artifact)
             {

@@ -28,6 +28,13 @@ const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 /// Templates described at once, while others run: they have places of their own, so that a run never waits for a description.
 const DESCRIPTIONS: u32 = 8;
 
+/// Most core instances, memories and tables of one template.
+const MAX_CORE_INSTANCES: u32 = 64;
+const MAX_MEMORIES: u32 = 2;
+const MAX_TABLES: u32 = 8;
+/// Most elements of one table.
+pub(super) const TABLE_ELEMENTS: usize = 65_536;
+
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -87,15 +94,18 @@ fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
     let runs = concurrency.saturating_add(DESCRIPTIONS);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs);
-    // A Rust template is 3 core instances with one memory and two tables; a Python one about 20, with one memory.
-    pool.total_core_instances(runs.saturating_mul(8).max(64));
-    pool.total_memories(runs.saturating_mul(2));
-    pool.total_tables(runs.saturating_mul(4).max(64));
-    pool.max_memories_per_component(8);
-    pool.max_tables_per_component(64);
+    // As many as all runs together may have: a template that takes more than its share is refused when it is loaded, and no run ever
+    // fails for want of what another one took. A Rust template is 3 core instances with one memory and two tables; a Python one
+    // about 20, with one memory. Only memories cost much address space.
+    pool.max_core_instances_per_component(MAX_CORE_INSTANCES);
+    pool.max_memories_per_component(MAX_MEMORIES);
+    pool.max_tables_per_component(MAX_TABLES);
+    pool.total_core_instances(runs.saturating_mul(MAX_CORE_INSTANCES));
+    pool.total_memories(runs.saturating_mul(MAX_MEMORIES));
+    pool.total_tables(runs.saturating_mul(MAX_TABLES));
     pool.max_component_instance_size(4 << 20);
     pool.max_core_instance_size(4 << 20);
-    pool.table_elements(65_536);
+    pool.table_elements(TABLE_ELEMENTS);
     pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     // A guest that waits holds no stack, one that was interrupted does.
     pool.total_stacks(runs.min(max_map_count() / 2));
