@@ -128,7 +128,8 @@ impl MemoryLimiter {
     }
 
     fn grow(&mut self, current: u64, desired: u64, own_max: Option<u64>) -> wasmtime::Result<bool> {
-        if own_max.is_some_and(|own_max| desired > own_max) {
+        // The engine tells the smaller of its own limit and of what the memory declares.
+        if own_max.is_some_and(|own_max| desired > own_max && own_max < self.max) {
             // Its own declaration forbids it, which is no failure of the run.
             return Ok(false);
         }
@@ -158,7 +159,8 @@ impl ResourceLimiter for MemoryLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS && maximum.is_none_or(|maximum| desired <= maximum) {
+        // The engine tells the smaller of its own limit and of what the table declares.
+        if desired > TABLE_ELEMENTS && maximum.is_none_or(|maximum| maximum >= TABLE_ELEMENTS) {
             return Err(wasmtime::Error::new(LimitHit::Table {
                 max: TABLE_ELEMENTS as u64,
                 wanted: desired as u64,

@@ -143,9 +143,11 @@ impl Loader {
             TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)
         })
         .await?;
-        let manifest = self.describe(&pre).await?;
+        let described = self.describe(&pre).await?;
+        // The schema is the template's, and takes as long to compile as the template likes: not on the runtime's threads.
+        let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
         Ok(Template {
-            manifest: Manifest::check(manifest)?,
+            manifest,
             path: path.to_owned(),
             bytes,
             cache,

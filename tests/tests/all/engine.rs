@@ -147,7 +147,7 @@ async fn a_cache_that_cannot_be_had_is_not_used() {
         assert!(entries(&open).is_empty(), "{mode:o}: nothing is written there");
     }
     assert_eq!(load(&file, 0).await, CacheOutcome::Off);
-    assert_eq!(load(&file.join("below"), 0), CacheOutcome::Off);
+    assert_eq!(load(&file.join("below"), 0).await, CacheOutcome::Off);
 }
 
 #[test]
