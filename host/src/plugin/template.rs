@@ -210,10 +210,6 @@ fn read(path: &Path) -> Result<(Bytes, [u8; 32]), TemplateProblem> {
     if found.len() > MAX_TEMPLATE_BYTES {
         return Err(TemplateProblem::TooLarge(found.len()));
     }
-    if !found.is_file() && !found.is_dir() {
-        // Opening a pipe waits for whoever writes to it.
-        return Err(TemplateProblem::Unreadable(std::io::Error::other("it is no regular file")));
-    }
     let mut wasm = Vec::new();
     let file = std::fs::File::open(path).map_err(TemplateProblem::Unreadable)?;
     // A file may grow while it is read.

@@ -388,7 +388,13 @@ async fn journal(
         JournalUse::Resume(attempt) => Some(file(*attempt)),
     };
     let own = file(request.id);
-    let opened = tokio::task::spawn_blocking(move || FileJournal::open(own, earlier.as_deref())).await;
+    let (sites, folder) = (host.sites.clone(), order_dir(order)?);
+    let open = move || {
+        // Not through a link that somebody put in the folder's place.
+        sites.ensure_order(&folder).map_err(|error| message!("the journal could not be opened: {error}"))?;
+        FileJournal::open(own, earlier.as_deref())
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
     match opened {
         Ok(Ok(journal)) => Ok(Some(Arc::new(RunJournal::new(Arc::new(journal))))),
         Ok(Err(message)) => Err(Box::new(Ended::new(FailureKind::Host, message, Vec::new()))),
