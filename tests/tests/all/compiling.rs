@@ -69,7 +69,7 @@ async fn whatever_becomes_of_a_compiler_is_told() {
         ("kill -9 $$", "the compiler failed over it: signal: 9"),
         ("kill -11 $$", "the compiler failed over it: signal: 11"),
         ("kill -24 $$", "the limit `compile_ms`"),
-        ("echo memory allocation of 7 bytes failed >&2; kill -6 $$", "limit `compile_memory_bytes` of 536870912"),
+        ("echo memory allocation of 7 bytes failed >&2; kill -6 $$", "more than 536870912 bytes of memory, the limit `compile_memory_bytes`"),
         ("echo no such thing >&2; exit 10", "does not compile: no such thing"),
         ("echo bad day >&2; exit 11", "the host could not compile it: bad day"),
         ("exit 101", "the compiler failed over it: exit status: 101"),
@@ -98,19 +98,18 @@ async fn a_compiler_sees_the_template_and_nothing_of_this_process() {
     // `CARGO_MANIFEST_DIR` and others are in the environment of a test.
     assert!(std::env::vars_os().count() > 2);
     let script = format!(
-        "/usr/bin/env > {0}; pwd >> {0}; ls /proc/self/fd | wc -l >> {0}; /usr/bin/cksum >> {0}; exit 10",
+        "/usr/bin/env > {0}; pwd >> {0}; /usr/bin/cksum >> {0}; exit 10",
         seen.display()
     );
     why(loader(&stand_in(&folder, &script), &limits(20_000), Cache::off()).load(&path).await);
     let seen = fs::read_to_string(seen).unwrap();
     let lines: Vec<&str> = seen.lines().collect();
-    // What a shell itself sets, and then: its folder, its files, the template.
+    // What a shell itself sets, and then: its folder, and the template.
     let own = ["PWD=", "OLDPWD=", "SHLVL=", "_="];
-    let (variables, rest) = lines.split_at(lines.len() - 3);
+    let (variables, rest) = lines.split_at(lines.len() - 2);
     assert!(variables.iter().all(|line| own.iter().any(|own| line.starts_with(own))), "{seen}");
     assert_eq!(rest[0], "/", "{seen}");
-    assert_eq!(rest[1].trim(), "4", "stdin, stdout, stderr and the listed folder: {seen}");
-    assert!(rest[2].ends_with(&format!(" {}", fs::metadata(&path).unwrap().len())), "{seen}");
+    assert!(rest[1].ends_with(&format!(" {}", fs::metadata(&path).unwrap().len())), "{seen}");
 }
 
 #[tokio::test]

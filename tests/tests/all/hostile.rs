@@ -11,7 +11,7 @@ use sitewright_tests::binary;
 use sitewright_tests::crafted::{Bomb, Crafted};
 
 use crate::alone::{alone, memory_mib};
-use crate::lab::{Lab, Started, released, wish};
+use crate::lab::{Lab, Started, failed, released, wish};
 
 /// What means harm.
 enum Guest {
@@ -534,4 +534,53 @@ fn told(record: &FailureRecord) -> String {
     let problems: Vec<&str> = record.problems.iter().map(|problem| problem.at.as_str()).collect();
     let trap = record.trap.as_ref().map(|trap| trap.message.as_str()).unwrap_or_default();
     format!("{}: {}; {}; {trap}; {}", record.kind, record.message, causes.join(": "), problems.join(", "))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
+    let lab = Lab::new(Limits::default(), 2, AI);
+    let outside = lab.path().join("outside");
+    let sites = lab.host.sites.path().to_owned();
+    // What is swapped, below the folder of an order that has a release, a journal and a record.
+    let rows = ["", "staging", "releases", "failures"];
+    for (number, swapped) in rows.into_iter().enumerate() {
+        let order = format!("{}", 1_000 + number);
+        released(lab.start(&wish(number, "ok", json!({}))).ended().await);
+        failed(lab.start(&wish(number, "unreachable", json!({}))).ended().await);
+        let target = outside.join(&order);
+        std::fs::create_dir_all(&target).unwrap();
+        let place = sites.join(&order).join(swapped);
+        let place = place.components().collect::<std::path::PathBuf>();
+        if place.exists() {
+            std::fs::rename(&place, lab.path().join(format!("taken-{number}"))).unwrap();
+        }
+        std::os::unix::fs::symlink(&target, &place).unwrap();
+        for fault in ["many-files", "unreachable"] {
+            let outcome = lab.start(&wish(number, fault, json!({ "n": 3 }))).ended().await;
+            match (swapped, fault, outcome) {
+                // Nothing of this attempt touches that folder.
+                ("failures", "many-files", Outcome::Released(_)) => {}
+                ("staging" | "releases", "unreachable", Outcome::Failed { record, stored, .. }) => {
+                    assert_eq!((record.kind.as_str(), stored.is_ok()), ("trap", true), "{swapped:?}");
+                }
+                (_, _, Outcome::Failed { record, stored, .. }) => {
+                    let told = told(&record) + &stored.err().map(|why| why.to_string()).unwrap_or_default();
+                    assert!(told.contains(&*place.to_string_lossy()), "{swapped:?}, {fault}: {told}");
+                }
+                (_, _, Outcome::Released(_)) => panic!("{swapped:?}, {fault}: it was released"),
+            }
+            let left: Vec<_> = std::fs::read_dir(&target).unwrap().collect();
+            assert!(left.is_empty(), "{swapped:?}, {fault}: something went through the link: {left:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_in_flight_when_the_guest_trapped_stand_in_the_trail_as_that() {
+    let lab = Lab::new(Limits::default(), 1, AI);
+    let record = failed(lab.start(&wish(0, "trap-in-flight", json!({ "n": 3 }))).ended().await);
+    let open = record.trail.iter().filter(|entry| entry.call == "ai.complete" && entry.duration_us.is_none());
+    assert_eq!(open.count(), 3, "{:#?}", record.trail);
+    let released = released(lab.start(&wish(1, "calls-left", json!({ "n": 3 }))).ended().await);
+    assert_eq!((released.totals.limits["ai_calls"].used, released.totals.ai_calls.len()), (3, 0));
 }
