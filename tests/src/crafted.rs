@@ -170,8 +170,9 @@ impl Bomb {
             Bomb::ManyLocals(branches) => {
                 const LOCALS: usize = 49_000;
                 locals = [&[1][..], &leb(LOCALS), &[0x7f]].concat();
-                let branch =
-                    |at: usize| [&[0x20, 0, 0x04, 0x40, 0x20, 0, 0x21][..], &leb((at * 7_919) % LOCALS), END].concat();
+                let branch = |at: usize| {
+                    [&[0x20, 0, 0x04, 0x40, 0x20, 0, 0x21][..], &leb((at * 7_919) % LOCALS), END].concat()
+                };
                 vec![[(0..branches).flat_map(branch).collect::<Vec<u8>>().as_slice(), GET].concat()]
             }
         };

@@ -5,11 +5,11 @@
 //! with. Anything else is compiled again and replaced; the cache is never a reason to fail. What is compiled comes from this program
 //! itself (see [`Compiler`]), through a file that has no name.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

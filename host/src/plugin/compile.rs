@@ -190,11 +190,7 @@ mod tests {
             (exit(child::REFUSED), "unknown import", refused("unknown import")),
             (exit(child::UNABLE), "no stdin", CompileError::Host("no stdin".to_owned())),
             (exit(child::REFUSED), "Cannot allocate memory (os error 12)", CompileError::Memory { max: 7 }),
-            (
-                signal(Signal::ABORT),
-                "memory allocation of 64 bytes failed",
-                CompileError::Memory { max: 7 },
-            ),
+            (signal(Signal::ABORT), "memory allocation of 64 bytes failed", CompileError::Memory { max: 7 }),
             (signal(Signal::XCPU), "", CompileError::Time { max_ms: 5 }),
             (signal(Signal::SEGV), "", crashed("signal: 11 (SIGSEGV)")),
             (exit(101), "index out of bounds", crashed("exit status: 101: index out of bounds")),

@@ -5,6 +5,8 @@ mod cache;
 mod catalogue;
 mod compile;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod limits;
 mod manifest;
 mod meter;

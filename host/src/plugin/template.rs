@@ -223,7 +223,7 @@ fn read(path: &Path) -> Result<(Bytes, [u8; 32]), TemplateProblem> {
 }
 
 /// Names what a file is when it is no component, by its first bytes.
-fn recognise(wasm: &[u8]) -> Result<(), TemplateProblem> {
+pub(super) fn recognise(wasm: &[u8]) -> Result<(), TemplateProblem> {
     let what = match wasm {
         [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(()),
         [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => "a core WebAssembly module",

@@ -150,12 +150,13 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
 /// Stores a record; a failure to do so is told beside the record and never replaces it.
 pub(super) async fn store(host: &Host, record: &FailureRecord) -> Result<PathBuf, Message> {
     let (sites, copy) = (host.sites.clone(), record.clone());
-    let stored = tokio::task::spawn_blocking(move || -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
-        let order = OrderDir::new(&copy.order)?;
-        let folder = sites.ensure_order(&order)?;
-        Ok(crate::failure::store::write(&folder, &sites.order_path(&order), &copy)?)
-    })
-    .await;
+    let stored =
+        tokio::task::spawn_blocking(move || -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
+            let order = OrderDir::new(&copy.order)?;
+            let folder = sites.ensure_order(&order)?;
+            Ok(crate::failure::store::write(&folder, &sites.order_path(&order), &copy)?)
+        })
+        .await;
     match stored {
         Ok(Ok(path)) => Ok(path),
         Ok(Err(error)) => Err(message!("the failure record could not be stored: {error}")),

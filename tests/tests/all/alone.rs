@@ -18,7 +18,8 @@ pub(crate) fn alone<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F
         .env_remove("RUST_BACKTRACE")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{name}:\n{said}");
     eprintln!("{said}");
 }

@@ -1,10 +1,10 @@
 //! Templates are compiled by another process, and whatever becomes of it is told.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use std::fs;
 
 use sitewright::plugin::{Cache, CacheOutcome, Compiler, Engine, Limits, Loader, Template, TemplateError};
 use sitewright_tests::crafted::{Bomb, Crafted};
@@ -69,7 +69,10 @@ async fn whatever_becomes_of_a_compiler_is_told() {
         ("kill -9 $$", "the compiler failed over it: signal: 9"),
         ("kill -11 $$", "the compiler failed over it: signal: 11"),
         ("kill -24 $$", "the limit `compile_ms`"),
-        ("echo memory allocation of 7 bytes failed >&2; kill -6 $$", "more than 536870912 bytes of memory, the limit `compile_memory_bytes`"),
+        (
+            "echo memory allocation of 7 bytes failed >&2; kill -6 $$",
+            "more than 536870912 bytes of memory, the limit `compile_memory_bytes`",
+        ),
         ("echo no such thing >&2; exit 10", "does not compile: no such thing"),
         ("echo bad day >&2; exit 11", "the host could not compile it: bad day"),
         ("exit 101", "the compiler failed over it: exit status: 101"),
@@ -79,7 +82,8 @@ async fn whatever_becomes_of_a_compiler_is_told() {
         ("cat", "the engine does not take it"),
     ];
     for (script, words) in rows {
-        let loader = loader(&stand_in(&folder, script), &limits(700), Cache::open(&folder.path().join("cache")));
+        let loader =
+            loader(&stand_in(&folder, script), &limits(700), Cache::open(&folder.path().join("cache")));
         let begin = Instant::now();
         let told = why(loader.load(&path).await);
         assert!(told.contains(words), "{script}: {told}");
@@ -97,10 +101,7 @@ async fn a_compiler_sees_the_template_and_nothing_of_this_process() {
     let seen = folder.path().join("seen");
     // `CARGO_MANIFEST_DIR` and others are in the environment of a test.
     assert!(std::env::vars_os().count() > 2);
-    let script = format!(
-        "/usr/bin/env > {0}; pwd >> {0}; /usr/bin/cksum >> {0}; exit 10",
-        seen.display()
-    );
+    let script = format!("/usr/bin/env > {0}; pwd >> {0}; /usr/bin/cksum >> {0}; exit 10", seen.display());
     why(loader(&stand_in(&folder, &script), &limits(20_000), Cache::off()).load(&path).await);
     let seen = fs::read_to_string(seen).unwrap();
     let lines: Vec<&str> = seen.lines().collect();
@@ -137,7 +138,9 @@ async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each
 fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    lists.flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
+    lists
+        .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+        .collect()
 }
 
 fn runs(pid: u32) -> bool {
@@ -165,8 +168,9 @@ async fn a_compiler_ends_with_the_process_that_asked_and_with_the_wish() {
     .await;
     // It has told the kernel by then that it wants to end with its parent: its limits come after that.
     until("it is within its limits", || async {
-        fs::read_to_string(format!("/proc/{compiler}/limits"))
-            .is_ok_and(|limits| limits.lines().any(|line| line.starts_with("Max data size") && !line.contains("unlimited")))
+        fs::read_to_string(format!("/proc/{compiler}/limits")).is_ok_and(|limits| {
+            limits.lines().any(|line| line.starts_with("Max data size") && !line.contains("unlimited"))
+        })
     })
     .await;
     // Not even a chance to clear up.

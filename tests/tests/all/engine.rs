@@ -26,7 +26,8 @@ fn loader(limits: &Limits, cache: Cache) -> Loader {
 async fn load(cache: &Path, small: usize) -> CacheOutcome {
     let digest = [u8::try_from(small).unwrap(); 32];
     let wasm = wat::parse_str(SMALL[small]).unwrap();
-    let (component, outcome) = Cache::open(cache).component(&engine(), &Compiler::here(), wasm.into(), &digest).await.unwrap();
+    let (component, outcome) =
+        Cache::open(cache).component(&engine(), &Compiler::here(), wasm.into(), &digest).await.unwrap();
     assert!(component.image_range().end > component.image_range().start);
     outcome
 }

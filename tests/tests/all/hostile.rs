@@ -72,7 +72,12 @@ fn crafted(name: &'static str, crafted: Crafted, end: End) -> Row {
 
 /// A file that is no template.
 fn file(name: &'static str, bytes: impl Into<Vec<u8>>, words: &'static [&'static str]) -> Row {
-    Row { name, guest: Guest::File(bytes.into()), limits: as_they_are, end: End::Record("template_load", words) }
+    Row {
+        name,
+        guest: Guest::File(bytes.into()),
+        limits: as_they_are,
+        end: End::Record("template_load", words),
+    }
 }
 
 fn quick(limits: &mut Limits) {
@@ -300,7 +305,11 @@ fn liars() -> Vec<Row> {
             Crafted::realloc("(call $log (i32.const 2) (i32.const 1024) (i32.const 4)) (i32.const 65536)"),
             Record("trap", &["cannot leave component instance"]),
         ),
-        describe("the manifest behind the end of memory", "(return (i32.const 0xfffffff0))", &["out of bounds"]),
+        describe(
+            "the manifest behind the end of memory",
+            "(return (i32.const 0xfffffff0))",
+            &["out of bounds"],
+        ),
         describe("the manifest at an odd address", "(return (i32.const 2049))", &["not aligned"]),
         describe(
             "a manifest whose name is not UTF-8",
@@ -324,7 +333,11 @@ fn liars() -> Vec<Row> {
         ),
         crafted(
             "a huge manifest",
-            Crafted { schema: format!("{{{}}}", " ".repeat(100_000)), describe: "(call $pair (i32.const 2072) (i32.const 8192) (i32.const 253952)) (call $pair (i32.const 2064) (i32.const 8192) (i32.const 253952))", ..Crafted::default() },
+            Crafted {
+                schema: format!("{{{}}}", " ".repeat(100_000)),
+                describe: "(call $pair (i32.const 2072) (i32.const 8192) (i32.const 253952)) (call $pair (i32.const 2064) (i32.const 8192) (i32.const 253952))",
+                ..Crafted::default()
+            },
             Record("template_load", &["`summary` must be one sentence of at most 1,000 bytes"]),
         ),
         describe(
@@ -333,7 +346,11 @@ fn liars() -> Vec<Row> {
             &["`order-schema` has 300000 bytes; at most 262144 are allowed"],
         ),
         describe("a manifest that traps", "unreachable", &["`describe` failed", "unreachable"]),
-        describe("a manifest that never comes", "(loop $again (br $again))", &["`describe` failed", "processor time"]),
+        describe(
+            "a manifest that never comes",
+            "(loop $again (br $again))",
+            &["`describe` failed", "processor time"],
+        ),
         describe(
             "a manifest that takes all memory",
             "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 100)) (i32.const -1))))",
@@ -522,7 +539,9 @@ impl End {
             return Err(format!("{word:?} is missing: {told}"));
         }
         match limit.map(|limit| record.limits[limit]) {
-            Some(measure) if measure.used < measure.max => Err(format!("{limit:?} is not used up: {measure:?}")),
+            Some(measure) if measure.used < measure.max => {
+                Err(format!("{limit:?} is not used up: {measure:?}"))
+            }
             _ => Ok(()),
         }
     }

@@ -1,6 +1,8 @@
 //! Part A of the catalogue of failures once more, through the worker: every way to fail leaves an order that has ended, and one whole
 //! record for each of its attempts, in the database and on the disk.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sitewright::failure::FailureRecord;
 use sitewright::jobs::OrderState;
@@ -20,7 +22,14 @@ fn rows() -> Vec<Row> {
     vec![
         ("a1-empty-panic", "panic-empty", json!({}), "panic", Failed, "the template panicked"),
         ("a1-odd-panic", "panic-any", json!({}), "panic", Failed, "the template panicked"),
-        ("a1-no-answer", "calls-in-turn", ask("a1-no-answer"), "ai", Dead, "first byte"),
+        (
+            "a1-no-answer",
+            "calls-in-turn",
+            ask("a1-no-answer"),
+            "ai",
+            Dead,
+            "no byte of an answer within 2500 ms",
+        ),
         ("a1-reset", "calls-in-turn", ask("a1-reset"), "ai", Dead, "connection"),
         ("a2-chain", "error", json!({}), "template_error", Failed, "the root: no bread"),
         ("a2-refused", "calls-in-turn", ask("a2-refused"), "ai", Failed, "401"),
@@ -37,19 +46,42 @@ fn rows() -> Vec<Row> {
         ("a5-call-limit", "calls-in-turn", json!({ "n": 100 }), "call_limit", Failed, "limits.ai_calls"),
         ("a5-order", "no-such-fault", json!({}), "template_error", Failed, "no-such-fault"),
         ("a6-cpu", "spin", json!({}), "cpu_limit", Failed, "processor time"),
-        ("a6-deadline", "ai-echo", json!({ "prompt": "[[a6-deadline]] hang" }), "deadline", Dead, "`fault`"),
+        (
+            "a6-deadline",
+            "calls-in-turn",
+            json!({ "n": 60, "prompt": "[[a6-deadline]] " }),
+            "deadline",
+            Dead,
+            "`fault`",
+        ),
         ("a6-never", "never", json!({}), "template_error", Failed, "nothing will ever complete"),
         ("a7-refused-file", "many-files", json!({}), "output_limit", Failed, "`files`"),
         ("a7-ignored", "ignored-refusal", json!({}), "output_limit", Failed, "as if it had not been"),
-        ("a7-partial", "files", json!({ "files": { "about.html": "x" } }), "output_rejected", Failed, "index.html"),
+        (
+            "a7-partial",
+            "files",
+            json!({ "files": { "about.html": "x" } }),
+            "output_rejected",
+            Failed,
+            "index.html",
+        ),
     ]
 }
 
 async fn catalogue(base: Base) {
     let model = Model::start(|asked: &Asked| {
-        let http = |status| Answer::Http { status, headers: &[], body: json!({ "error": { "message": KEY } }).to_string() };
+        let http = |status| Answer::Http {
+            status,
+            headers: &[],
+            body: json!({ "error": { "message": KEY } }).to_string(),
+        };
         match &*asked.order {
-            "a1-no-answer" | "a6-deadline" => Answer::Hang,
+            "a1-no-answer" => Answer::Hang,
+            "a6-deadline" => {
+                // Each answer comes in time, all together do not.
+                std::thread::sleep(Duration::from_secs(1));
+                good(asked)
+            }
             "a1-reset" => Answer::Reset,
             "a2-refused" => http(401),
             "a3-twice" if asked.what == "call 1" => http(503),
@@ -101,7 +133,10 @@ async fn ended(
         return Err(format!("{says:?} is missing: {text}"));
     }
     // One record for each attempt, and the order knows the last (catalogue A5).
-    if attempts.is_empty() || failures.len() != attempts.len() || order.last_failure.as_ref() != Some(&last.id) {
+    if attempts.is_empty()
+        || failures.len() != attempts.len()
+        || order.last_failure.as_ref() != Some(&last.id)
+    {
         return Err(format!("{} records of {} attempts: {said}", failures.len(), attempts.len()));
     }
     for failure in failures {
@@ -151,7 +186,8 @@ async fn a_every_row_of_the_catalogue_through_the_worker_on_postgresql() {
 #[tokio::test]
 async fn a9_a_worker_does_not_start_with_a_secret_that_cannot_be_read() {
     let model = Model::start(good);
-    let factory = Factory::new(Base::Sqlite, &model).await.with("ai.providers.local.api_key_file", "no-such-key.txt");
+    let factory =
+        Factory::new(Base::Sqlite, &model).await.with("ai.providers.local.api_key_file", "no-such-key.txt");
     let output = factory.worker_command(&["--drain"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");

@@ -59,16 +59,17 @@ impl CompileArgs {
 
 /// Compiles what stands on stdin and writes the compiled form to stdout. Blocking.
 pub fn compile_here(args: &CompileArgs) -> ExitCode {
-    let (code, said) = match confine(args).map_err(|error| format!("no limits: {error}")).and_then(|()| read()) {
-        Err(said) => (UNABLE, said),
-        Ok(wasm) => match compile(&wasm) {
-            Err(error) => (REFUSED, format!("{error:#}")),
-            Ok(compiled) => match std::io::stdout().lock().write_all(&compiled) {
-                Ok(()) => return ExitCode::SUCCESS,
-                Err(error) => (UNABLE, format!("the compiled form cannot be written: {error}")),
+    let (code, said) =
+        match confine(args).map_err(|error| format!("no limits: {error}")).and_then(|()| read()) {
+            Err(said) => (UNABLE, said),
+            Ok(wasm) => match compile(&wasm) {
+                Err(error) => (REFUSED, format!("{error:#}")),
+                Ok(compiled) => match std::io::stdout().lock().write_all(&compiled) {
+                    Ok(()) => return ExitCode::SUCCESS,
+                    Err(error) => (UNABLE, format!("the compiled form cannot be written: {error}")),
+                },
             },
-        },
-    };
+        };
     // Where this cannot be written to there is nobody to tell.
     drop(std::io::stderr().lock().write_all(said.as_bytes()));
     ExitCode::from(u8::try_from(code).unwrap_or(1))

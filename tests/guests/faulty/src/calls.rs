@@ -81,9 +81,8 @@ type InFlight = Vec<Pin<Box<dyn Future<Output = Result<String>>>>>;
 async fn begun(count: u32) -> InFlight {
     let mut calls: InFlight = (0..count)
         .map(|number| {
-            Box::pin(async move {
-                Ok(ai::ask("copywriting").user(format!("hang {number}")).text().await?)
-            }) as Pin<Box<dyn Future<Output = Result<String>>>>
+            Box::pin(async move { Ok(ai::ask("copywriting").user(format!("hang {number}")).text().await?) })
+                as Pin<Box<dyn Future<Output = Result<String>>>>
         })
         .collect();
     poll_fn(|context| {

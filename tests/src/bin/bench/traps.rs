@@ -174,7 +174,9 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
 
     let ms = |seconds: f64| format!("{:.2} ms", seconds * 1e3);
     let verdict = |held: bool| if held { "held" } else { "MISSED" };
-    println!("a template of Rust with its debug information, every record with frames, files and lines, and on the disk:\n");
+    println!(
+        "a template of Rust with its debug information, every record with frames, files and lines, and on the disk:\n"
+    );
     let line = |what: &str, value: String| println!("  {what:<58} {value}");
     line("one healthy order, wall and CPU", format!("{} {}", ms(healthy.0), ms(healthy.1)));
     line("one trapping order, symbols read, wall and CPU", format!("{} {}", ms(warm.0), ms(warm.1)));
@@ -280,9 +282,13 @@ fn sizes(sites: &Path) -> anyhow::Result<(usize, u64)> {
 async fn list(folder: &Path, records: usize) -> anyhow::Result<(Duration, u64)> {
     let mut command = std::process::Command::new(sitewright_tests::binary());
     sitewright_tests::forget_settings(&mut command);
-    command.current_dir(folder).args(["--out", "sites", "failures", "list", "--limit"]).arg(records.to_string());
+    command
+        .current_dir(folder)
+        .args(["--out", "sites", "failures", "list", "--limit"])
+        .arg(records.to_string());
     let begin = Instant::now();
-    let mut process = tokio::process::Command::from(command).stdout(Stdio::null()).kill_on_drop(true).spawn()?;
+    let mut process =
+        tokio::process::Command::from(command).stdout(Stdio::null()).kill_on_drop(true).spawn()?;
     let pid = process.id().context("it has ended already")?.to_string();
     let mut peak = 0;
     loop {
