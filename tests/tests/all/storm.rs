@@ -27,8 +27,8 @@ const GROWTH_MIB: u64 = 48;
 /// Fault, kind of the record, trap code.
 const WAYS: [(&str, FailureKind, &str); 11] = [
     ("unreachable", FailureKind::Trap, "unreachable"),
-    ("oob", FailureKind::Trap, "memory_out_of_bounds"),
-    ("divide-by-zero", FailureKind::Trap, "integer_division_by_zero"),
+    ("oob", FailureKind::Trap, "out_of_bounds"),
+    ("divide-by-zero", FailureKind::Trap, "divide_by_zero"),
     ("stack-overflow", FailureKind::Trap, "stack_overflow"),
     ("panic-str", FailureKind::Panic, "unreachable"),
     ("panic-string", FailureKind::Panic, "unreachable"),
