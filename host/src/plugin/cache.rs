@@ -31,7 +31,14 @@ pub struct Cache {
     folder: Option<PathBuf>,
     /// Held while a template is compiled: whoever wants the same one then finds it, and the compiler, which uses all processors
     /// by itself, holds the memory of one template at a time. Within: those that did not compile, and since when that is known.
-    compiling: Arc<Mutex<HashMap<[u8; 32], (Instant, CompileError)>>>,
+    compiling: Arc<Mutex<HashMap<[u8; 32], Refusal>>>,
+}
+
+/// A template that did not compile.
+#[derive(Debug)]
+struct Refusal {
+    since: Instant,
+    error: CompileError,
 }
 
 /// For how long a template that did not compile is not tried again: one that takes all the time there is would otherwise take it for
@@ -113,16 +120,16 @@ impl Cache {
                 CacheOutcome::Refused(reason)
             }
         };
-        compiling.retain(|_, (since, _)| since.elapsed() < REMEMBERED);
-        if let Some((_, error)) = compiling.get(digest) {
-            return Err(error.clone());
+        compiling.retain(|_, refusal| refusal.since.elapsed() < REMEMBERED);
+        if let Some(refusal) = compiling.get(digest) {
+            return Err(refusal.error.clone());
         }
         match compiler.compile(engine, wasm).await {
             Ok(artifact) => Ok((self.keep(engine, digest, artifact).await?, outcome)),
             Err(error) => {
                 // What the host could not do it may be able to do next time.
                 if !matches!(error, CompileError::Host(_)) && compiling.len() < MAX_REMEMBERED {
-                    compiling.insert(*digest, (Instant::now(), error.clone()));
+                    compiling.insert(*digest, Refusal { since: Instant::now(), error: error.clone() });
                 }
                 Err(error)
             }

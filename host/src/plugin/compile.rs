@@ -72,6 +72,17 @@ pub enum CompileError {
     Host(String),
 }
 
+impl CompileError {
+    /// The limit that was hit, as the configuration names it, and its value.
+    pub fn limit(&self) -> Option<(&'static str, u64)> {
+        match self {
+            CompileError::Time { max_ms } => Some(("compile_ms", *max_ms)),
+            CompileError::Memory { max } => Some(("compile_memory_bytes", *max)),
+            CompileError::Refused(_) | CompileError::Crashed(_) | CompileError::Host(_) => None,
+        }
+    }
+}
+
 impl Compiler {
     /// Compiles in this process and without limits: for whoever trusts the templates.
     pub fn here() -> Self {

@@ -324,6 +324,14 @@ impl TemplateError {
         tokio::task::spawn_blocking(digest).await.ok().flatten()
     }
 
+    /// The limit on compiling that it is about, and its value.
+    pub(crate) fn limit(&self) -> Option<(&'static str, u64)> {
+        match &self.problem {
+            TemplateProblem::DoesNotCompile(error) => error.limit(),
+            _ => None,
+        }
+    }
+
     /// Why, from the outermost cause to the root.
     pub fn causes(&self) -> Vec<Message> {
         causes_of(self)

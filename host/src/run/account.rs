@@ -35,6 +35,9 @@ pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known:
     measure("log_bytes", limits.log_bytes, log.log_tail().1);
     measure("stderr_bytes", limits.stderr_bytes, stderr);
     measure("diagnostics", limits.diagnostics, log.diagnostics().1);
+    if let Some((name, max)) = known.compile_limit {
+        measure(name, max, max);
+    }
     match &known.staging {
         Some(staging) => {
             for (limit, used) in staging.usage().entries() {

@@ -100,6 +100,8 @@ pub(super) struct Known {
     pub(super) template: TemplateRef,
     pub(super) loaded: Option<Arc<Template>>,
     pub(super) order_bytes: u64,
+    /// The limit on compiling that the template hit, and its value.
+    pub(super) compile_limit: Option<(&'static str, u64)>,
     pub(super) end: Option<RunEnd>,
     pub(super) staging: Option<Staging>,
 }
@@ -149,6 +151,7 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         },
         loaded: None,
         order_bytes: document.len() as u64,
+        compile_limit: None,
         end: None,
         staging: None,
     };
@@ -240,6 +243,7 @@ async fn try_attempt(
             if let CatalogueError::Unusable(unusable) = &error {
                 // Which file it was is the first question when a template that worked does not load (catalogue G1).
                 known.template.digest = unusable.digest().await.unwrap_or_default();
+                known.compile_limit = unusable.limit();
             }
             return Err(Box::new(Ended::new(
                 FailureKind::TemplateLoad,

@@ -70,6 +70,13 @@ fn crafted(name: &'static str, crafted: Crafted, end: End) -> Row {
     Row { name, guest: Guest::Crafted(crafted), limits: as_they_are, end }
 }
 
+/// A file that takes all the memory that compiling may take.
+fn bomb(name: &'static str, bomb: Bomb) -> Row {
+    let end =
+        End::Limit("template_load", "compile_memory_bytes", &["limit `compile_memory_bytes`", "268435456"]);
+    Row { name, guest: Guest::File(bomb.component()), limits: as_they_are, end }
+}
+
 /// A file that is no template.
 fn file(name: &'static str, bytes: impl Into<Vec<u8>>, words: &'static [&'static str]) -> Row {
     Row {
@@ -413,17 +420,9 @@ fn impostors() -> Vec<Row> {
         ),
         file("eight memories", text(&format!("(component {memories})")), &["does not compile", "memories"]),
         file("a thousand instances", text(&format!("(component {instances})")), &["does not compile", "instances"]),
-        file(
-            "a huge function",
-            Bomb::HugeFunction(1_000_000).component(),
-            &["limit `compile_memory_bytes`", "268435456"],
-        ),
-        file(
-            "many variables in many branches",
-            Bomb::ManyLocals(20_000).component(),
-            &["limit `compile_memory_bytes`"],
-        ),
-        file("deep nesting", Bomb::DeepNesting(2_000_000).component(), &["limit `compile_memory_bytes`"]),
+        bomb("a huge function", Bomb::HugeFunction(1_000_000)),
+        bomb("many variables in many branches", Bomb::ManyLocals(20_000)),
+        bomb("deep nesting", Bomb::DeepNesting(2_000_000)),
         file("a giant jump", Bomb::BranchTable(3_000_000).component(), &["does not compile", "br_table"]),
         file(
             "10,000 functions",
