@@ -92,7 +92,8 @@ async fn catalogue(base: Base) {
         .await
         .with("worker.attempts", 2)
         .with("limits.cpu_ms", 500)
-        .with("limits.deadline_ms", 8_000)
+        .with("limits.deadline_ms", 12_000)
+        .with("limits.files", 50)
         .with("ai.providers.local.first_byte_ms", 2_500)
         .with("ai.providers.local.api_key_file", "key.txt")
         .with("ai.retry.attempts", 2)
