@@ -306,6 +306,8 @@ impl Config {
         at_least("limits.total_bytes", limits.total_bytes, 1);
         at_least("limits.path_bytes", limits.path_bytes, 16);
         at_least("limits.order_bytes", limits.order_bytes, 64);
+        at_least("limits.compile_ms", limits.compile_ms, 100);
+        at_least("limits.compile_memory_bytes", limits.compile_memory_bytes, 64 << 20);
         if limits.memory_bytes > 4 << 30 {
             problems.push((
                 "limits.memory_bytes",

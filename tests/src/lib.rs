@@ -10,6 +10,7 @@
 )]
 
 pub mod chat_server;
+pub mod crafted;
 pub mod disk;
 pub mod factory;
 pub mod fault_server;

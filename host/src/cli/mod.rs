@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 pub use output::Exit;
 
+use crate::plugin::{CompileArgs, compile_here};
 use crate::telemetry::{Backpressure, LogFormat, Logging};
 
 /// Turns website orders into finished websites: sandboxed wasm templates, AI calls, and one complete record of whatever goes wrong.
@@ -87,6 +88,9 @@ enum Command {
     Worker(worker::Args),
     /// Checks configuration, folders, templates and AI routes, and says what to do.
     Doctor(doctor::Args),
+    /// From a component on stdin to its compiled form on stdout: what the other commands start this program for.
+    #[command(hide = true)]
+    CompileTemplate(CompileArgs),
 }
 
 impl Cli {
@@ -130,6 +134,10 @@ impl Cli {
             Command::Ai(command) => ai::run(&setup, command, json).await,
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
             Command::Worker(args) => worker::run(&setup, args, json, &logging).await,
+            Command::CompileTemplate(args) => {
+                let compiled = tokio::task::spawn_blocking(move || compile_here(&args)).await;
+                return compiled.unwrap_or_else(|_| Exit::Host.into());
+            }
         };
         match exit {
             Ok(exit) => exit.into(),

@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::jobs::Database;
 use crate::message::Message;
-use crate::plugin::{Cache, Catalogue, CatalogueError, Engine, EngineError, Loader};
+use crate::plugin::{Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader};
 use crate::run::Host;
 use crate::site::{RootError, SiteStore, SitesRoot, StoreError, StoreLimits};
 
@@ -102,7 +102,9 @@ impl Setup {
         let loader = Loader::new(engine, cache, config.limits.clone()).map_err(|error| {
             SetupError::Host(crate::message!("the host's interfaces cannot be linked: {error:#}"))
         })?;
-        let loader = loader.with_settings(config.template_settings.clone());
+        let loader = loader
+            .with_settings(config.template_settings.clone())
+            .with_compiler(Compiler::this_program(&config.limits));
         Ok(Catalogue::new(config.templates.clone(), loader))
     }
 

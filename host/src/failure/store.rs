@@ -3,6 +3,9 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use cap_fs_ext::DirExt as _;
+use cap_std::fs::{Dir, OpenOptions};
+
 use super::record::{FailureRecord, RECORD_VERSION};
 
 /// The folder of an order that holds its records.
@@ -68,21 +71,27 @@ fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> 
     move |source| StoreError::Io { what, path: path.to_owned(), source }
 }
 
-/// Writes a record into an order's folder, whole or not at all, and returns its file. Blocking.
+/// Writes a record into an order's open folder, whole or not at all, and returns its file; `shown` is where the folder is. Blocking.
+/// Whatever others put in place of a folder meanwhile, nothing is written through a link.
 ///
 /// # Errors
 /// When the file system refuses.
-pub fn write(order_folder: &Path, record: &FailureRecord) -> Result<PathBuf, StoreError> {
-    let folder = order_folder.join(FOLDER);
-    std::fs::create_dir_all(&folder).map_err(io("cannot make the folder", &folder))?;
+pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBuf, StoreError> {
+    let folder = shown.join(FOLDER);
+    let made = match order.create_dir(FOLDER) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => order.open_dir_nofollow(FOLDER),
+    };
+    let dir = made.map_err(io("cannot make the folder", &folder))?;
     let text = serde_json::to_vec_pretty(record).map_err(StoreError::Serialize)?;
-    let path = folder.join(format!("{}.json", record.id));
-    let temporary = folder.join(format!(".{}.tmp", record.id));
-    let mut file = std::fs::File::create(&temporary).map_err(io("cannot write", &temporary))?;
-    file.write_all(&text).and_then(|()| file.write_all(b"\n")).map_err(io("cannot write", &temporary))?;
-    file.sync_all().map_err(io("cannot sync", &temporary))?;
-    std::fs::rename(&temporary, &path).map_err(io("cannot put in place", &path))?;
-    std::fs::File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io("cannot sync", &folder))?;
+    let (name, temporary) = (format!("{}.json", record.id), format!(".{}.tmp", record.id));
+    let (path, shown) = (folder.join(&name), folder.join(&temporary));
+    let new = OpenOptions::new().write(true).create_new(true).to_owned();
+    let mut file = dir.open_with(&temporary, &new).map_err(io("cannot write", &shown))?;
+    file.write_all(&text).and_then(|()| file.write_all(b"\n")).map_err(io("cannot write", &shown))?;
+    file.sync_all().map_err(io("cannot sync", &shown))?;
+    dir.rename(&temporary, &dir, &name).map_err(io("cannot put in place", &path))?;
+    dir.open(".").and_then(|folder| folder.sync_all()).map_err(io("cannot sync", &folder))?;
     Ok(path)
 }
 

@@ -2,17 +2,23 @@
 //!
 //! A compiled artifact is native code: loading a wrong one is as bad as running a stranger's program. So an entry is used only when
 //! it lies in a folder that nobody else may write to, names the same template and engine, and has the checksum it was written
-//! with. Anything else is compiled again and replaced; the cache is never a reason to fail.
+//! with. Anything else is compiled again and replaced; the cache is never a reason to fail. What is compiled comes from this program
+//! itself (see [`Compiler`]), through a file that has no name.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
 use wasmtime::component::Component;
 
+use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
 
 /// First bytes of an entry; the number is the entry's own layout.
@@ -24,9 +30,22 @@ const HEADER_BYTES: usize = 16 + 8 + 32 + 32;
 pub struct Cache {
     folder: Option<PathBuf>,
     /// Held while a template is compiled: whoever wants the same one then finds it, and the compiler, which uses all processors
-    /// by itself, holds the memory of one template at a time.
-    compiling: Arc<Mutex<()>>,
+    /// by itself, holds the memory of one template at a time. Within: those that did not compile, and since when that is known.
+    compiling: Arc<Mutex<HashMap<[u8; 32], Refusal>>>,
 }
+
+/// A template that did not compile.
+#[derive(Debug)]
+struct Refusal {
+    since: Instant,
+    error: CompileError,
+}
+
+/// For how long a template that did not compile is not tried again: one that takes all the time there is would otherwise take it for
+/// each order, and each time the folder is looked at.
+const REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// Most of those.
+const MAX_REMEMBERED: usize = 256;
 
 /// What the cache had to say about a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,37 +95,75 @@ impl Cache {
         Cache { folder: None, compiling: Arc::default() }
     }
 
-    /// The component of `wasm`, from the cache or compiled. Blocking: compiling takes 0.2 s for a Rust template.
+    /// The component of `wasm`, from the cache or compiled, which takes 0.2 s for a Rust template.
     ///
     /// # Errors
-    /// When `wasm` does not compile.
-    pub fn component(
+    /// When `wasm` does not compile, or not within the compiler's limits.
+    pub async fn component(
         &self,
         engine: &Engine,
-        wasm: &[u8],
+        compiler: &Compiler,
+        wasm: Bytes,
         digest: &[u8; 32],
-    ) -> wasmtime::Result<(Component, CacheOutcome)> {
-        let Some(path) = self.path(engine, digest) else {
-            let _compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-            return Ok((Component::from_binary(engine.wasmtime(), wasm)?, CacheOutcome::Off));
-        };
-        if let Ok(Some(component)) = read(&path, engine, digest) {
+    ) -> Result<(Component, CacheOutcome), CompileError> {
+        if let Ok(Some(component)) = self.lookup(engine, digest).await {
             return Ok((component, CacheOutcome::Hit));
         }
-        let _compiling = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match read(&path, engine, digest) {
+        let mut compiling = self.compiling.lock().await;
+        let outcome = match self.lookup(engine, digest).await {
             Ok(Some(component)) => return Ok((component, CacheOutcome::Hit)),
+            Ok(None) if self.folder.is_none() => CacheOutcome::Off,
             Ok(None) => CacheOutcome::Miss,
             Err(reason) => {
-                tracing::info!(entry = %path.display(), reason, "a cached template is compiled again");
+                let entry = self.path(engine, digest).unwrap_or_default();
+                tracing::info!(entry = %entry.display(), reason, "a cached template is compiled again");
                 CacheOutcome::Refused(reason)
             }
         };
-        let component = Component::from_binary(engine.wasmtime(), wasm)?;
-        if let Err(error) = write(&path, engine, digest, &component) {
-            tracing::warn!(entry = %path.display(), error = format!("{error:#}"), "a compiled template could not be cached");
+        compiling.retain(|_, refusal| refusal.since.elapsed() < REMEMBERED);
+        if let Some(refusal) = compiling.get(digest) {
+            return Err(refusal.error.clone());
         }
-        Ok((component, outcome))
+        match compiler.compile(engine, wasm).await {
+            Ok(artifact) => Ok((self.keep(engine, digest, artifact).await?, outcome)),
+            Err(error) => {
+                // What the host could not do it may be able to do next time.
+                if !matches!(error, CompileError::Host(_)) && compiling.len() < MAX_REMEMBERED {
+                    compiling.insert(*digest, Refusal { since: Instant::now(), error: error.clone() });
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What [`read`] says, off the runtime's threads.
+    async fn lookup(&self, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Component>, String> {
+        let Some(path) = self.path(engine, digest) else { return Ok(None) };
+        let (engine, digest) = (engine.clone(), *digest);
+        let looked = tokio::task::spawn_blocking(move || read(&path, &engine, &digest)).await;
+        looked.unwrap_or_else(|error| Err(format!("reading it failed: {error}")))
+    }
+
+    /// Makes a component of what was compiled, and an entry where there is a cache.
+    async fn keep(
+        &self,
+        engine: &Engine,
+        digest: &[u8; 32],
+        artifact: Vec<u8>,
+    ) -> Result<Component, CompileError> {
+        let path = self.path(engine, digest);
+        let (engine, digest) = (engine.clone(), *digest);
+        let keep = move || {
+            let component = deserialize(&engine, &artifact)
+                .map_err(|error| CompileError::Refused(format!("the engine does not take it: {error:#}")))?;
+            if let Some(path) = path
+                && let Err(error) = write(&path, &engine, &digest, &artifact)
+            {
+                tracing::warn!(entry = %path.display(), error = format!("{error:#}"), "a compiled template could not be cached");
+            }
+            Ok(component)
+        };
+        tokio::task::spawn_blocking(keep).await.map_err(|error| CompileError::Host(error.to_string()))?
     }
 
     fn path(&self, engine: &Engine, digest: &[u8; 32]) -> Option<PathBuf> {
@@ -142,23 +199,23 @@ fn read(path: &Path, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Compon
 /// Makes a component of an artifact that this host wrote.
 #[allow(unsafe_code, reason = "wasmtime cannot verify native code; see the safety comment")]
 fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `artifact` must be what `Component::serialize` gave. The caller has checked that the entry belongs to this user, that
-    // nobody else may write to it, and that it carries the checksum `write` put there; wasmtime itself checks its own version and
-    // settings. Whoever can forge all that already runs code as this user.
+    // SAFETY: `artifact` must be what wasmtime compiled. Either this program has just made it, here or in a child process that nobody
+    // else can write to; or it is an entry that belongs to this user, that nobody else may write to, and that carries the checksum
+    // `write` put there. wasmtime itself checks its own version and settings. Whoever can forge all that already runs code as this
+    // user.
     unsafe { Component::deserialize(engine.wasmtime(), artifact) }
 }
 
 /// Writes an entry under a name of its own and renames it, so that a reader sees a whole entry or none.
-fn write(path: &Path, engine: &Engine, digest: &[u8; 32], component: &Component) -> anyhow::Result<()> {
-    let artifact = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+fn write(path: &Path, engine: &Engine, digest: &[u8; 32], artifact: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::generate()));
     let written = (|| {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(MAGIC)?;
         file.write_all(&engine.compatibility_key().to_le_bytes())?;
         file.write_all(digest)?;
-        file.write_all(&Sha256::digest(&artifact))?;
-        file.write_all(&artifact)?;
+        file.write_all(&Sha256::digest(artifact))?;
+        file.write_all(artifact)?;
         file.sync_data()?;
         fs::rename(&temporary, path)
     })();

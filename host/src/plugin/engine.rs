@@ -35,6 +35,13 @@ enum Dumps {
     OfTraps,
 }
 
+/// Most core instances, memories and tables of one template.
+const MAX_CORE_INSTANCES: u32 = 64;
+const MAX_MEMORIES: u32 = 2;
+const MAX_TABLES: u32 = 8;
+/// Most elements of one table.
+pub(super) const TABLE_ELEMENTS: usize = 65_536;
+
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -52,6 +59,20 @@ pub struct EngineError {
 /// Everything that would otherwise be read from the environment, or that decides whether a compiled artifact is compatible,
 /// is set here explicitly.
 fn configuration(limits: &Limits, concurrency: u32, dumps: Dumps) -> Config {
+    let mut config = code();
+    // Not a part of what a compiled artifact depends on: engines with and without load the same ones.
+    config.coredump_on_trap(dumps == Dumps::OfTraps);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, concurrency)));
+    config
+}
+
+/// An engine that only compiles: what it makes, an [`Engine`] loads.
+pub(super) fn for_compiling() -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&code())
+}
+
+/// All that decides what code looks like. Where instances get their memory from does not.
+fn code() -> Config {
     let mut config = Config::new();
 
     // The contract is made of async functions; nothing beyond what it needs is on.
@@ -73,10 +94,7 @@ fn configuration(limits: &Limits, concurrency: u32, dumps: Dumps) -> Config {
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
     config.generate_address_map(true);
-    // Not a part of what a compiled artifact depends on: both engines load the same ones.
-    config.coredump_on_trap(dumps == Dumps::OfTraps);
-
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, concurrency)));
+    config.coredump_on_trap(false);
     config
 }
 
@@ -85,15 +103,18 @@ fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
     let runs = concurrency.saturating_add(DESCRIPTIONS);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs);
-    // A Rust template is 3 core instances with one memory and two tables; a Python one about 20, with one memory.
-    pool.total_core_instances(runs.saturating_mul(8).max(64));
-    pool.total_memories(runs.saturating_mul(2));
-    pool.total_tables(runs.saturating_mul(4).max(64));
-    pool.max_memories_per_component(8);
-    pool.max_tables_per_component(64);
+    // As many as all runs together may have: a template that takes more than its share is refused when it is loaded, and no run ever
+    // fails for want of what another one took. A Rust template is 3 core instances with one memory and two tables; a Python one
+    // about 20, with one memory. Only memories cost much address space.
+    pool.max_core_instances_per_component(MAX_CORE_INSTANCES);
+    pool.max_memories_per_component(MAX_MEMORIES);
+    pool.max_tables_per_component(MAX_TABLES);
+    pool.total_core_instances(runs.saturating_mul(MAX_CORE_INSTANCES));
+    pool.total_memories(runs.saturating_mul(MAX_MEMORIES));
+    pool.total_tables(runs.saturating_mul(MAX_TABLES));
     pool.max_component_instance_size(4 << 20);
     pool.max_core_instance_size(4 << 20);
-    pool.table_elements(65_536);
+    pool.table_elements(TABLE_ELEMENTS);
     pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     // A guest that waits holds no stack, one that was interrupted does.
     pool.total_stacks(runs.min(max_map_count() / 2));

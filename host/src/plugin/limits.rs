@@ -35,6 +35,10 @@ pub struct Limits {
     pub diagnostics: u64,
     /// Bytes of the order document. Default 1 MiB.
     pub order_bytes: u64,
+    /// Milliseconds that compiling a template may take; a compiled one is kept. Default 2 min: a Python template takes 10 s.
+    pub compile_ms: u64,
+    /// Bytes of memory that compiling a template may take, in a process of its own. Default 2 GiB.
+    pub compile_memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -53,6 +57,8 @@ impl Default for Limits {
             stderr_bytes: 256 << 10,
             diagnostics: 256,
             order_bytes: order::MAX_BYTES as u64,
+            compile_ms: 120_000,
+            compile_memory_bytes: 2 << 30,
         }
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
+use super::engine::TABLE_ELEMENTS;
+
 /// A limit that stopped the guest in the middle of its code. Wasmtime carries it, with the frames, through the guest's stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitHit {
@@ -27,6 +29,14 @@ pub enum LimitHit {
         /// What is allowed, in bytes.
         max: u64,
         /// What it would have had.
+        wanted: u64,
+    },
+    /// A table is larger than any.
+    #[error("the template asked for a table of {wanted} elements; {max} are allowed")]
+    Table {
+        /// What is allowed.
+        max: u64,
+        /// What the table would have had.
         wanted: u64,
     },
 }
@@ -122,7 +132,12 @@ impl MemoryLimiter {
         self.used
     }
 
-    fn grow(&mut self, current: u64, desired: u64) -> wasmtime::Result<bool> {
+    fn grow(&mut self, current: u64, desired: u64, own_max: Option<u64>) -> wasmtime::Result<bool> {
+        // The engine tells the smaller of its own limit and of what the memory declares.
+        if own_max.is_some_and(|own_max| desired > own_max && own_max < self.max) {
+            // Its own declaration forbids it, which is no failure of the run.
+            return Ok(false);
+        }
         let wanted = self.used.saturating_sub(current).saturating_add(desired);
         self.peak.fetch_max(wanted, Ordering::Relaxed);
         if wanted > self.max {
@@ -134,14 +149,29 @@ impl MemoryLimiter {
 }
 
 impl ResourceLimiter for MemoryLimiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.grow(current as u64, desired as u64)
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.grow(current as u64, desired as u64, maximum.map(|maximum| maximum as u64))
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        self.grow(
-            (current as u64).saturating_mul(TABLE_ELEMENT_BYTES),
-            (desired as u64).saturating_mul(TABLE_ELEMENT_BYTES),
-        )
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        // The engine tells the smaller of its own limit and of what the table declares.
+        if desired > TABLE_ELEMENTS && maximum.is_none_or(|maximum| maximum >= TABLE_ELEMENTS) {
+            return Err(wasmtime::Error::new(LimitHit::Table {
+                max: TABLE_ELEMENTS as u64,
+                wanted: desired as u64,
+            }));
+        }
+        let bytes = |elements: usize| (elements as u64).saturating_mul(TABLE_ELEMENT_BYTES);
+        self.grow(bytes(current), bytes(desired), maximum.map(bytes))
     }
 }

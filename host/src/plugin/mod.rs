@@ -3,7 +3,10 @@
 pub mod bindings;
 mod cache;
 mod catalogue;
+mod compile;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod limits;
 mod manifest;
 mod meter;
@@ -14,6 +17,7 @@ mod template;
 
 pub use cache::{Cache, CacheOutcome};
 pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
+pub use compile::{CompileArgs, CompileError, Compiler, compile_here};
 pub use engine::{EPOCH_TICK, Engine, EngineError, Place};
 pub use limits::{Limits, Measure};
 pub use manifest::{AiPurpose, MAX_SCHEMA_BYTES, Manifest, ManifestError};

@@ -1,10 +1,12 @@
 //! One template, loaded: checked, compiled, linked in advance, ready to run.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use wasmtime::Store;
@@ -12,6 +14,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use super::bindings::{TemplatePre, generator};
 use super::cache::{Cache, CacheOutcome, hex};
+use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
@@ -73,9 +76,9 @@ pub enum TemplateProblem {
     /// The file is something else.
     #[error("this is {0}, not a WebAssembly component; build it for the target `wasm32-wasip2`")]
     NotAComponent(&'static str),
-    /// It is a component that the engine refuses.
-    #[error("it does not compile: {0:#}")]
-    DoesNotCompile(wasmtime::Error),
+    /// It is a component that the engine refuses, or one that does not compile within the limits.
+    #[error(transparent)]
+    DoesNotCompile(#[from] CompileError),
     /// It wants what the contract does not offer, or lacks what it asks for.
     #[error(
         "it does not fit the contract `sitewright:template@0.1.0`: {0:#}. Build it against the world `template` with an SDK of this version"
@@ -92,12 +95,13 @@ pub enum TemplateProblem {
     Host(String),
 }
 
-/// Loads templates: the engine, the linker and the cache that all of them share.
+/// Loads templates: the engine, the linker, the cache and the compiler that all of them share.
 #[derive(Clone)]
 pub struct Loader {
     engine: Engine,
     linker: Arc<Linker<GuestState>>,
     cache: Cache,
+    compiler: Compiler,
     limits: Arc<Limits>,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
@@ -113,7 +117,7 @@ struct Machine {
 }
 
 impl Loader {
-    /// A loader whose templates run in `engine`.
+    /// A loader whose templates run in `engine` and are compiled in this process; see [`with_compiler`](Self::with_compiler).
     ///
     /// # Errors
     /// When the host's interfaces cannot be linked: a bug of ours.
@@ -123,6 +127,7 @@ impl Loader {
             engine,
             linker,
             cache,
+            compiler: Compiler::here(),
             limits: Arc::new(limits),
             symbols: SymbolCache::default(),
             settings: Arc::default(),
@@ -149,6 +154,12 @@ impl Loader {
         self.dumping.get_or_init(make).clone().map_err(TemplateProblem::Host)
     }
 
+    /// The same with another compiler: for templates that nobody vouches for.
+    #[must_use]
+    pub fn with_compiler(self, compiler: Compiler) -> Self {
+        Loader { compiler, ..self }
+    }
+
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -163,40 +174,33 @@ impl Loader {
     }
 
     async fn try_load(&self, path: &Path) -> Result<Template, TemplateProblem> {
+        let file = path.to_owned();
+        let (wasm, digest) = blocking(move || read(&file)).await?;
+        let bytes = wasm.len() as u64;
         let (loader, file) = (self.clone(), path.to_owned());
-        let compiled = tokio::task::spawn_blocking(move || loader.compile(&file))
-            .await
-            .map_err(|error| TemplateProblem::Host(error.to_string()))??;
-        let manifest = self.describe(&compiled.engine, &compiled.pre).await?;
+        let machine = blocking(move || loader.machine(&file)).await?;
+        let (component, cache) = self.cache.component(&machine.engine, &self.compiler, wasm, &digest).await?;
+        let linker = machine.linker.clone();
+        let pre = blocking(move || {
+            let instance: InstancePre<GuestState> =
+                linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
+            TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)
+        })
+        .await?;
+        let described = self.describe(&machine.engine, &pre).await?;
+        // The schema is the template's, and takes as long to compile as the template likes: not on the runtime's threads.
+        let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
         Ok(Template {
-            manifest: Manifest::check(manifest)?,
+            manifest,
             path: path.to_owned(),
-            bytes: compiled.bytes,
-            cache: compiled.cache,
-            digest: compiled.digest,
-            engine: compiled.engine,
-            pre: compiled.pre,
+            bytes,
+            cache,
+            digest,
+            engine: machine.engine,
+            pre,
             symbols: self.symbols.clone(),
             settings: self.settings.clone(),
         })
-    }
-
-    /// The blocking part of loading.
-    fn compile(&self, path: &Path) -> Result<Compiled, TemplateProblem> {
-        let size = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?.len();
-        if size > MAX_TEMPLATE_BYTES {
-            return Err(TemplateProblem::TooLarge(size));
-        }
-        let wasm = std::fs::read(path).map_err(TemplateProblem::Unreadable)?;
-        recognise(&wasm)?;
-        let digest: [u8; 32] = Sha256::digest(&wasm).into();
-        let Machine { engine, linker } = self.machine(path)?;
-        let (component, cache) =
-            self.cache.component(&engine, &wasm, &digest).map_err(TemplateProblem::DoesNotCompile)?;
-        let instance: InstancePre<GuestState> =
-            linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
-        let pre = TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)?;
-        Ok(Compiled { engine, pre, digest, cache, bytes: wasm.len() as u64 })
     }
 
     /// Asks the template what it is, in an instance that can do nothing else.
@@ -242,16 +246,33 @@ impl Loader {
     }
 }
 
-struct Compiled {
-    engine: Engine,
-    pre: TemplatePre<GuestState>,
-    digest: [u8; 32],
-    cache: CacheOutcome,
-    bytes: u64,
+/// What takes a while, off the runtime's threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TemplateProblem> + Send + 'static,
+) -> Result<T, TemplateProblem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| TemplateProblem::Host(error.to_string()))?
+}
+
+/// The file in `path`, looked at from outside, and its digest.
+fn read(path: &Path) -> Result<(Bytes, [u8; 32]), TemplateProblem> {
+    let found = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?;
+    if found.len() > MAX_TEMPLATE_BYTES {
+        return Err(TemplateProblem::TooLarge(found.len()));
+    }
+    let mut wasm = Vec::new();
+    let file = std::fs::File::open(path).map_err(TemplateProblem::Unreadable)?;
+    // A file may grow while it is read.
+    file.take(MAX_TEMPLATE_BYTES + 1).read_to_end(&mut wasm).map_err(TemplateProblem::Unreadable)?;
+    if wasm.len() as u64 > MAX_TEMPLATE_BYTES {
+        return Err(TemplateProblem::TooLarge(wasm.len() as u64));
+    }
+    recognise(&wasm)?;
+    let digest = Sha256::digest(&wasm).into();
+    Ok((Bytes::from(wasm), digest))
 }
 
 /// Names what a file is when it is no component, by its first bytes.
-fn recognise(wasm: &[u8]) -> Result<(), TemplateProblem> {
+pub(super) fn recognise(wasm: &[u8]) -> Result<(), TemplateProblem> {
     let what = match wasm {
         [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(()),
         [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => "a core WebAssembly module",
@@ -345,6 +366,14 @@ impl TemplateError {
         };
         let digest = move || read().map(|bytes| format!("sha256:{}", hex(&Sha256::digest(bytes))));
         tokio::task::spawn_blocking(digest).await.ok().flatten()
+    }
+
+    /// The limit on compiling that it is about, and its value.
+    pub(crate) fn limit(&self) -> Option<(&'static str, u64)> {
+        match &self.problem {
+            TemplateProblem::DoesNotCompile(error) => error.limit(),
+            _ => None,
+        }
     }
 
     /// Why, from the outermost cause to the root.

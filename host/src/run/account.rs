@@ -16,6 +16,7 @@ use crate::interface::RunLog;
 use crate::message;
 use crate::message::Message;
 use crate::plugin::Measure;
+use crate::site::OrderDir;
 
 /// Each limit beside what was used, and the AI calls.
 pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) -> Totals {
@@ -35,6 +36,9 @@ pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known:
     measure("log_bytes", limits.log_bytes, log.log_tail().1);
     measure("stderr_bytes", limits.stderr_bytes, stderr);
     measure("diagnostics", limits.diagnostics, log.diagnostics().1);
+    if let Some((name, max)) = known.compile_limit {
+        measure(name, max, max);
+    }
     match &known.staging {
         Some(staging) => {
             for (limit, used) in staging.usage().entries() {
@@ -190,9 +194,14 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
 
 /// Stores a record; a failure to do so is told beside the record and never replaces it.
 pub(super) async fn store(host: &Host, record: &FailureRecord) -> Result<PathBuf, Message> {
-    let folder = host.sites.path().join(&record.order);
-    let copy = record.clone();
-    let stored = tokio::task::spawn_blocking(move || crate::failure::store::write(&folder, &copy)).await;
+    let (sites, copy) = (host.sites.clone(), record.clone());
+    let stored =
+        tokio::task::spawn_blocking(move || -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
+            let order = OrderDir::new(&copy.order)?;
+            let folder = sites.ensure_order(&order)?;
+            Ok(crate::failure::store::write(&folder, &sites.order_path(&order), &copy)?)
+        })
+        .await;
     match stored {
         Ok(Ok(path)) => Ok(path),
         Ok(Err(error)) => Err(message!("the failure record could not be stored: {error}")),

@@ -99,6 +99,8 @@ pub(super) struct Known {
     pub(super) template: TemplateRef,
     pub(super) loaded: Option<Arc<Template>>,
     pub(super) order_bytes: u64,
+    /// The limit on compiling that the template hit, and its value.
+    pub(super) compile_limit: Option<(&'static str, u64)>,
     pub(super) end: Option<RunEnd>,
     pub(super) staging: Option<Staging>,
 }
@@ -148,6 +150,7 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         },
         loaded: None,
         order_bytes: document.len() as u64,
+        compile_limit: None,
         end: None,
         staging: None,
     };
@@ -239,6 +242,7 @@ async fn try_attempt(
             if let CatalogueError::Unusable(unusable) = &error {
                 // Which file it was is the first question when a template that worked does not load (catalogue G1).
                 known.template.digest = unusable.digest().await.unwrap_or_default();
+                known.compile_limit = unusable.limit();
             }
             return Err(Box::new(Ended::new(
                 FailureKind::TemplateLoad,
@@ -376,7 +380,13 @@ async fn journal(
         JournalUse::Resume(attempt) => Some(file(*attempt)),
     };
     let own = file(request.id);
-    let opened = tokio::task::spawn_blocking(move || FileJournal::open(own, earlier.as_deref())).await;
+    let (sites, folder) = (host.sites.clone(), order_dir(order)?);
+    let open = move || {
+        // Not through a link that somebody put in the folder's place.
+        sites.ensure_order(&folder).map_err(|error| message!("the journal could not be opened: {error}"))?;
+        FileJournal::open(own, earlier.as_deref())
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
     match opened {
         Ok(Ok(journal)) => Ok(Some(Arc::new(RunJournal::new(Arc::new(journal))))),
         Ok(Err(message)) => Err(Box::new(Ended::new(FailureKind::Host, message, Vec::new()))),

@@ -172,7 +172,7 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
     if let Some(limit) = find::<LimitHit>(error) {
         let (kind, code) = match limit {
             LimitHit::Cpu { .. } => (FailureKind::CpuLimit, TrapCode::Cpu),
-            LimitHit::Memory { .. } => (FailureKind::MemoryLimit, TrapCode::Memory),
+            LimitHit::Memory { .. } | LimitHit::Table { .. } => (FailureKind::MemoryLimit, TrapCode::Memory),
         };
         return Classified {
             trap: stopped(code),

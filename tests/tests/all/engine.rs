@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::{fs, iter};
 
-use sitewright::plugin::{Cache, CacheOutcome, Engine, Limits, Loader};
+use sitewright::plugin::{Cache, CacheOutcome, Compiler, Engine, Limits, Loader};
 use sitewright_tests::{Workbench, guest};
 use tempfile::TempDir;
 
@@ -23,10 +23,11 @@ fn loader(limits: &Limits, cache: Cache) -> Loader {
 }
 
 /// What a host that starts now finds in the cache.
-fn load(cache: &Path, small: usize) -> CacheOutcome {
+async fn load(cache: &Path, small: usize) -> CacheOutcome {
     let digest = [u8::try_from(small).unwrap(); 32];
     let wasm = wat::parse_str(SMALL[small]).unwrap();
-    let (component, outcome) = Cache::open(cache).component(&engine(), &wasm, &digest).unwrap();
+    let (component, outcome) =
+        Cache::open(cache).component(&engine(), &Compiler::here(), wasm.into(), &digest).await.unwrap();
     assert!(component.image_range().end > component.image_range().start);
     outcome
 }
@@ -58,8 +59,8 @@ async fn what_one_engine_compiled_another_with_the_same_configuration_loads() {
     assert_eq!(Engine::new(&Limits::default(), 100).unwrap().compatibility_key(), one);
 }
 
-#[test]
-fn an_entry_that_cannot_be_trusted_is_compiled_again_and_replaced() {
+#[tokio::test]
+async fn an_entry_that_cannot_be_trusted_is_compiled_again_and_replaced() {
     type Spoil = fn(&Path);
     /// Turns over the byte at `at`, counted from the end when negative.
     fn flip(entry: &Path, at: isize) {
@@ -101,31 +102,31 @@ fn an_entry_that_cannot_be_trusted_is_compiled_again_and_replaced() {
         ),
     ];
     let cache = TempDir::new().unwrap();
-    load(cache.path(), 1);
+    load(cache.path(), 1).await;
     let others = entries(cache.path());
-    load(cache.path(), 0);
+    load(cache.path(), 0).await;
     let entry = entries(cache.path()).into_iter().find(|entry| !others.contains(entry)).unwrap();
     for (name, spoil, reason) in cases {
         spoil(&entry);
-        match load(cache.path(), 0) {
+        match load(cache.path(), 0).await {
             CacheOutcome::Refused(why) => assert!(why.contains(reason), "{name}: {why}"),
             other => panic!("{name}: {other:?}"),
         }
-        assert_eq!(load(cache.path(), 0), CacheOutcome::Hit, "{name}: not replaced");
+        assert_eq!(load(cache.path(), 0).await, CacheOutcome::Hit, "{name}: not replaced");
         assert_eq!(fs::metadata(&entry).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
     }
     assert_eq!(entries(cache.path()).len(), 2, "nothing else is left behind");
 }
 
-#[test]
-fn an_entry_that_can_be_neither_read_nor_replaced_is_gone_round() {
+#[tokio::test]
+async fn an_entry_that_can_be_neither_read_nor_replaced_is_gone_round() {
     let cache = TempDir::new().unwrap();
-    load(cache.path(), 0);
+    load(cache.path(), 0).await;
     let entry = entries(cache.path()).remove(0);
     fs::remove_file(&entry).unwrap();
     fs::create_dir(&entry).unwrap();
     for _ in 0..2 {
-        let outcome = load(cache.path(), 0);
+        let outcome = load(cache.path(), 0).await;
         assert!(
             matches!(&outcome, CacheOutcome::Refused(why) if why.contains("cannot be read")),
             "{outcome:?}"
@@ -134,8 +135,8 @@ fn an_entry_that_can_be_neither_read_nor_replaced_is_gone_round() {
     assert_eq!(entries(cache.path()), [entry], "no temporary file stays");
 }
 
-#[test]
-fn a_cache_that_cannot_be_had_is_not_used() {
+#[tokio::test]
+async fn a_cache_that_cannot_be_had_is_not_used() {
     let folder = TempDir::new().unwrap();
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();
@@ -143,11 +144,11 @@ fn a_cache_that_cannot_be_had_is_not_used() {
     fs::write(&file, "no folder").unwrap();
     for mode in [0o777, 0o770, 0o702] {
         fs::set_permissions(&open, fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(load(&open, 0), CacheOutcome::Off, "{mode:o}");
+        assert_eq!(load(&open, 0).await, CacheOutcome::Off, "{mode:o}");
         assert!(entries(&open).is_empty(), "{mode:o}: nothing is written there");
     }
-    assert_eq!(load(&file, 0), CacheOutcome::Off);
-    assert_eq!(load(&file.join("below"), 0), CacheOutcome::Off);
+    assert_eq!(load(&file, 0).await, CacheOutcome::Off);
+    assert_eq!(load(&file.join("below"), 0).await, CacheOutcome::Off);
 }
 
 #[test]

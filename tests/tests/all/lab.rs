@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sitewright::ai::{AiConfig, Gateway};
 use sitewright::failure::FailureRecord;
 use sitewright::interface::RunProgress;
-use sitewright::plugin::{Cache, Catalogue, Engine, Limits, Loader};
+use sitewright::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
 use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt};
 use sitewright::site::SitesRoot;
 use sitewright_tests::{compile_cache, faulty, guest};
@@ -24,9 +24,15 @@ pub(crate) struct Lab {
 impl Lab {
     /// A host whose AI calls are answered by `rules`.
     pub(crate) fn new(limits: Limits, concurrency: u32, rules: &str) -> Self {
+        Self::compiling(limits, concurrency, rules, Compiler::here())
+    }
+
+    /// The same with templates compiled by `compiler`.
+    pub(crate) fn compiling(limits: Limits, concurrency: u32, rules: &str, compiler: Compiler) -> Self {
         let folder = TempDir::new().unwrap();
         let engine = Engine::new(&limits, concurrency).unwrap();
         let loader = Loader::new(engine, Cache::open(&compile_cache()), limits.clone()).unwrap();
+        let loader = loader.with_compiler(compiler);
         let templates = guest("guest-faulty").parent().unwrap().to_owned();
         let host = Host {
             catalogue: Catalogue::new(templates, loader),
@@ -74,11 +80,16 @@ pub(crate) struct Started {
 
 impl Started {
     pub(crate) fn on(host: Host, order: &Value) -> Self {
+        Self::of(host, "guest-faulty", order)
+    }
+
+    /// An attempt of another template.
+    pub(crate) fn of(host: Host, template: &str, order: &Value) -> Self {
         let (progress, watcher) = watch::channel(RunProgress::default());
         let cancel = CancellationToken::new();
         let request = AttemptRequest {
             document: order.to_string().into_bytes(),
-            template: "guest-faulty".to_owned(),
+            template: template.to_owned(),
             id: AttemptId::new(),
             job: None,
             journal: JournalUse::Off,

@@ -1,8 +1,10 @@
 //! AI calls that fail, and too many of them.
 
+use std::{future::poll_fn, mem, pin::Pin, task::Poll};
+
 use sitewright_sdk::{prelude::*, serde_json::Value};
 
-use crate::{output, wish::Wish};
+use crate::{output, traps, wish::Wish};
 
 /// `count` calls at once; each failure becomes a diagnostic.
 pub(crate) async fn many(count: u32) {
@@ -64,4 +66,43 @@ pub(crate) async fn echo(site: &Site, wish: Wish) -> Result<()> {
         .await?;
     site.write("index.html", output::page("Echo", &format!("The model wrote: {}", reply.content)))?;
     Ok(())
+}
+
+/// `count` calls one after the other, whatever becomes of them.
+pub(crate) async fn ignored(count: u32) {
+    for number in 0..count {
+        drop(ai::ask("copywriting").user(format!("call {number}")).text().await);
+    }
+}
+
+type InFlight = Vec<Pin<Box<dyn Future<Output = Result<String>>>>>;
+
+/// `count` calls that have begun.
+async fn begun(count: u32) -> InFlight {
+    let mut calls: InFlight = (0..count)
+        .map(|number| {
+            Box::pin(async move { Ok(ai::ask("copywriting").user(format!("hang {number}")).text().await?) })
+                as Pin<Box<dyn Future<Output = Result<String>>>>
+        })
+        .collect();
+    poll_fn(|context| {
+        for call in &mut calls {
+            let _: Poll<Result<String>> = call.as_mut().poll(context);
+        }
+        Poll::Ready(())
+    })
+    .await;
+    calls
+}
+
+/// Returns with `count` calls under way.
+pub(crate) async fn left(count: u32) {
+    mem::forget(begun(count).await);
+}
+
+/// Traps with `count` calls under way.
+pub(crate) async fn trap_in_flight(count: u32) {
+    let calls = begun(count).await;
+    traps::unreachable();
+    drop(calls);
 }

@@ -95,6 +95,12 @@ impl Template for Faulty {
             Fault::Document => output::document(&site, &order)?,
             Fault::Random => return sandbox::random(&site),
             Fault::Env => sandbox::look_around(),
+            Fault::Churn => traps::churn(),
+            Fault::RecurseCalls => traps::recurse_through_calls(),
+            Fault::ReportLarge => output::report_large(wish.n.unwrap_or(1_024)),
+            Fault::CallsIgnored => calls::ignored(wish.n.unwrap_or(100_000)).await,
+            Fault::CallsLeft => calls::left(wish.n.unwrap_or(3)).await,
+            Fault::TrapInFlight => calls::trap_in_flight(wish.n.unwrap_or(3)).await,
         }
         if then_fail {
             return Err(Error::new("then-fail", "the order asked for an error in the end"));

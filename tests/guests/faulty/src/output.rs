@@ -78,6 +78,14 @@ pub(crate) fn report_flood(count: u32) {
     }
 }
 
+/// Reports `count` diagnostics of 1 MiB, each with its number.
+pub(crate) fn report_large(count: u32) {
+    let text = "x".repeat(1 << 20);
+    for number in 0..count {
+        report(Diagnostic::warning("large", &text).attribute("number", number));
+    }
+}
+
 fn line(number: u32) -> String {
     format!("line {number} {:-<1000}", "")
 }

@@ -56,3 +56,22 @@ pub(crate) fn use_memory(mebibytes: Option<u32>) {
         left = left.map(|left| left - 1);
     }
 }
+
+/// Allocates 64 KiB and frees them, for ever.
+#[inline(never)]
+pub(crate) fn churn() {
+    loop {
+        black_box(vec![1_u8; 64 * 1024]);
+    }
+}
+
+/// Recurses until there is no stack, with a call of the host at each level.
+pub(crate) fn recurse_through_calls() {
+    black_box(deeper_through_calls(0));
+}
+
+#[inline(never)]
+fn deeper_through_calls(depth: u32) -> u32 {
+    sitewright_sdk::prelude::progress("fault", depth, 0);
+    if black_box(depth) == u32::MAX { 0 } else { black_box(deeper_through_calls(depth + 1)) ^ depth }
+}

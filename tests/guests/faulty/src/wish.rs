@@ -135,6 +135,18 @@ pub(crate) enum Fault {
     Random,
     /// Tries every door of the sandbox; each becomes a diagnostic.
     Env,
+    /// Allocates and frees for ever.
+    Churn,
+    /// Recurses for ever, with a call of the host at each level.
+    RecurseCalls,
+    /// `n` diagnostics of 1 MiB.
+    ReportLarge,
+    /// `n` AI calls one after the other, whatever becomes of them.
+    CallsIgnored,
+    /// `n` AI calls that have begun and are forgotten when the site is returned.
+    CallsLeft,
+    /// `unreachable` while `n` AI calls are in flight.
+    TrapInFlight,
 }
 
 impl Wish {

@@ -8,6 +8,7 @@ mod model;
 mod overhead;
 mod process;
 mod setup;
+mod traps;
 mod waiting;
 mod worker;
 
@@ -49,6 +50,8 @@ enum Bench {
     },
     /// What the durable queue and the real worker make of orders, on SQLite and on PostgreSQL.
     Worker(worker::Args),
+    /// What a trap costs with its whole record, what a storm of them does to healthy orders, and what their records take.
+    Traps(traps::Args),
     /// The model server of the other benchmarks.
     #[command(hide = true)]
     ServeModel(model::Answering),
@@ -66,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
         }
         Bench::Gateway { calls, rounds, in_flight } => gateway::measure(calls, rounds, in_flight).await?,
         Bench::Worker(args) => worker::measure(&args).await?,
+        Bench::Traps(args) => traps::measure(&args).await?,
         Bench::ServeModel(answering) => model::serve(answering).await?,
     }
     Ok(())

@@ -1,0 +1,4 @@
+//! Debug information.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright::plugin::fuzzing::symbols(bytes));

@@ -1,0 +1,213 @@
+//! Compiling a template: by a child process with limits of its own.
+//!
+//! A compiler's time and memory depend on what it is given, and templates are anyone's. So the host asks itself, as another process, to
+//! compile: one that has no key in its environment, that the kernel keeps within its memory, that is killed when its time is up, and
+//! that never outlives the host. Where there is no program to ask - a test, another program that uses this library - compiling happens
+//! here, without limits.
+
+mod child;
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::process::Signal;
+
+pub use child::{CompileArgs, compile_here};
+
+use super::engine::Engine;
+use super::limits::Limits;
+
+/// The program that runs now, even when another one lies in its place by now: what another version compiles is of no use.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+/// Most bytes read of what a child says of its failure.
+const MAX_SAID: u64 = 4 << 10;
+
+/// Who compiles templates.
+#[derive(Debug, Clone)]
+pub struct Compiler(Option<Arc<Program>>);
+
+#[derive(Debug)]
+struct Program {
+    path: PathBuf,
+    max_ms: u64,
+    max_bytes: u64,
+}
+
+/// Why there is no compiled template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// It is no component the engine takes.
+    #[error("it does not compile: {0}")]
+    Refused(String),
+    /// It takes too long.
+    #[error(
+        "it was not compiled within {max_ms} ms, the limit `compile_ms`: it holds code that is made to take long, or the machine is busy; \
+         raise `limits.compile_ms` for a template you trust"
+    )]
+    Time {
+        /// What is allowed, in milliseconds.
+        max_ms: u64,
+    },
+    /// It takes too much memory.
+    #[error(
+        "compiling it takes more than {max} bytes of memory, the limit `compile_memory_bytes`; raise `limits.compile_memory_bytes` for \
+         a template you trust"
+    )]
+    Memory {
+        /// What is allowed, in bytes.
+        max: u64,
+    },
+    /// The compiler came to grief over it.
+    #[error("the compiler failed over it: {0}")]
+    Crashed(String),
+    /// The compiler could not be asked.
+    #[error("the host could not compile it: {0}")]
+    Host(String),
+}
+
+impl CompileError {
+    /// The limit that was hit, as the configuration names it, and its value.
+    pub fn limit(&self) -> Option<(&'static str, u64)> {
+        match self {
+            CompileError::Time { max_ms } => Some(("compile_ms", *max_ms)),
+            CompileError::Memory { max } => Some(("compile_memory_bytes", *max)),
+            CompileError::Refused(_) | CompileError::Crashed(_) | CompileError::Host(_) => None,
+        }
+    }
+}
+
+impl Compiler {
+    /// Compiles in this process and without limits: for whoever trusts the templates.
+    pub fn here() -> Self {
+        Compiler(None)
+    }
+
+    /// Has this program compile, started once more: for the `sitewright` binary.
+    pub fn this_program(limits: &Limits) -> Self {
+        Compiler::program(Path::new(THIS_PROGRAM), limits)
+    }
+
+    /// Has the `sitewright` binary in `path` compile. It must be of the same build.
+    pub fn program(path: &Path, limits: &Limits) -> Self {
+        Compiler(Some(Arc::new(Program {
+            path: path.to_owned(),
+            max_ms: limits.compile_ms,
+            max_bytes: limits.compile_memory_bytes,
+        })))
+    }
+
+    /// The compiled form of `wasm`. When this is dropped, the compiling ends.
+    pub(super) async fn compile(&self, engine: &Engine, wasm: Bytes) -> Result<Vec<u8>, CompileError> {
+        match &self.0 {
+            Some(program) => program.compile(wasm).await,
+            None => {
+                let engine = engine.wasmtime().clone();
+                blocking(move || {
+                    let compiled = engine.precompile_component(&wasm);
+                    compiled.map_err(|error| CompileError::Refused(format!("{error:#}")))
+                })
+                .await
+            }
+        }
+    }
+}
+
+impl Program {
+    async fn compile(&self, wasm: Bytes) -> Result<Vec<u8>, CompileError> {
+        let (input, mut output, mut said) = blocking(move || {
+            let mut input = memory_file("template")?;
+            input.write_all(&wasm).and_then(|()| input.rewind()).map_err(host)?;
+            Ok((input, memory_file("compiled")?, memory_file("said")?))
+        })
+        .await?;
+        let share = |file: &File| file.try_clone().map(Stdio::from).map_err(host);
+        let mut command = std::process::Command::new(&self.path);
+        command.arg0("sitewright").args(CompileArgs::new(self.max_ms, self.max_bytes).words());
+        // Nothing of this process's environment: its keys are none of a compiler's business, its settings neither.
+        command.env_clear().current_dir("/").stdin(input).stdout(share(&output)?).stderr(share(&said)?);
+        let mut command = tokio::process::Command::from(command);
+        let mut child = command.kill_on_drop(true).spawn().map_err(|error| {
+            CompileError::Host(format!("{} does not start: {error}", self.path.display()))
+        })?;
+        let ended = match tokio::time::timeout(Duration::from_millis(self.max_ms), child.wait()).await {
+            Ok(ended) => ended.map_err(host)?,
+            Err(_) => {
+                child.kill().await.map_err(host)?;
+                return Err(CompileError::Time { max_ms: self.max_ms });
+            }
+        };
+        let (max_ms, max) = (self.max_ms, self.max_bytes);
+        blocking(move || {
+            if ended.success() {
+                let mut compiled = Vec::new();
+                output.rewind().and_then(|()| output.read_to_end(&mut compiled)).map_err(host)?;
+                return Ok(compiled);
+            }
+            let mut bytes = Vec::new();
+            said.rewind().and_then(|()| said.take(MAX_SAID).read_to_end(&mut bytes)).map_err(host)?;
+            Err(why(ended, String::from_utf8_lossy(&bytes).trim(), max_ms, max))
+        })
+        .await
+    }
+}
+
+/// What the end of a child means.
+fn why(ended: ExitStatus, said: &str, max_ms: u64, max: u64) -> CompileError {
+    // In the standard library's words and the kernel's: nothing else tells that there was no memory.
+    let no_memory = said.contains("memory allocation of") || said.contains("os error 12");
+    match (ended.code(), ended.signal()) {
+        _ if no_memory => CompileError::Memory { max },
+        (Some(child::REFUSED), _) => CompileError::Refused(said.to_owned()),
+        (Some(child::UNABLE), _) => CompileError::Host(said.to_owned()),
+        (_, Some(signal)) if signal == Signal::XCPU.as_raw() => CompileError::Time { max_ms },
+        _ if said.is_empty() => CompileError::Crashed(ended.to_string()),
+        _ => CompileError::Crashed(format!("{ended}: {said}")),
+    }
+}
+
+/// A file in memory: it has no name that anybody else could open it by.
+fn memory_file(name: &str) -> Result<File, CompileError> {
+    memfd_create(name, MemfdFlags::CLOEXEC).map(File::from).map_err(|error| host(error.into()))
+}
+
+fn host(error: std::io::Error) -> CompileError {
+    CompileError::Host(error.to_string())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CompileError> + Send + 'static,
+) -> Result<T, CompileError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| CompileError::Crashed(error.to_string()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_child_says_which_limit_it_was() {
+        let exit = |code: i32| ExitStatus::from_raw(code << 8);
+        let signal = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
+        let refused = |said: &str| CompileError::Refused(said.to_owned());
+        let crashed = |said: &str| CompileError::Crashed(said.to_owned());
+        let rows = [
+            (exit(child::REFUSED), "unknown import", refused("unknown import")),
+            (exit(child::UNABLE), "no stdin", CompileError::Host("no stdin".to_owned())),
+            (exit(child::REFUSED), "Cannot allocate memory (os error 12)", CompileError::Memory { max: 7 }),
+            (signal(Signal::ABORT), "memory allocation of 64 bytes failed", CompileError::Memory { max: 7 }),
+            (signal(Signal::XCPU), "", CompileError::Time { max_ms: 5 }),
+            (signal(Signal::SEGV), "", crashed("signal: 11 (SIGSEGV)")),
+            (exit(101), "index out of bounds", crashed("exit status: 101: index out of bounds")),
+        ];
+        for (ended, said, expected) in rows {
+            assert_eq!(why(ended, said, 5, 7), expected, "{ended}: {said}");
+        }
+    }
+}

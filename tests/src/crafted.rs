@@ -1,0 +1,207 @@
+//! Templates that no compiler makes: components around core modules written by hand, that lie at the boundary; and components that are
+//! made to be hard to compile.
+
+use wit_component::{ComponentEncoder, StringEncoding};
+use wit_parser::Resolve;
+
+/// A component of the contract's world, in parts of WebAssembly text. Without changes it is a good template that makes no site.
+///
+/// Texts of its own lie from address 1,024 on; [`TEXT`] is one of them. What the host hands over goes from 64 KiB on.
+#[derive(Debug, Clone)]
+pub struct Crafted {
+    /// Further definitions.
+    pub also: &'static str,
+    /// Before the address of the manifest is returned.
+    pub describe: &'static str,
+    /// The body of `generate`: a callback code.
+    pub generate: &'static str,
+    /// The body of the callback: a callback code.
+    pub callback: &'static str,
+    /// The body of `cabi_realloc`: an address.
+    pub realloc: &'static str,
+    /// The manifest's `order-schema`.
+    pub schema: String,
+}
+
+/// Address of the word `text`, which has 4 bytes.
+pub const TEXT: u32 = 1_024;
+
+/// Ends the task with success, and the program with it.
+const RETURN: &str = "(call $return (i32.const 4096)) (i32.const 0)";
+/// Hands out one piece of memory after the other.
+const BUMP: &str = "(local $at i32)
+    (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+    (global.set $heap (i32.add (local.get $at) (local.get $size)))
+    (drop (memory.grow (i32.shr_u (local.get $size) (i32.const 16))))
+    (local.get $at)";
+
+impl Default for Crafted {
+    fn default() -> Self {
+        Crafted {
+            also: "",
+            describe: "",
+            generate: RETURN,
+            callback: "(i32.const 0)",
+            realloc: BUMP,
+            schema: "{}".to_owned(),
+        }
+    }
+}
+
+impl Crafted {
+    /// With this body of `generate`.
+    pub fn generate(generate: &'static str) -> Self {
+        Crafted { generate, ..Crafted::default() }
+    }
+
+    /// With this before the manifest is returned.
+    pub fn describe(describe: &'static str) -> Self {
+        Crafted { describe, ..Crafted::default() }
+    }
+
+    /// With this body of `cabi_realloc`.
+    pub fn realloc(realloc: &'static str) -> Self {
+        Crafted { realloc, ..Crafted::default() }
+    }
+
+    /// The component.
+    pub fn component(&self) -> Vec<u8> {
+        let Crafted { also, describe, generate, callback, realloc, schema } = self;
+        let text = format!(
+            r#"(module
+                (import "$root" "[waitable-set-new]" (func $waitable-set (result i32)))
+                (import "sitewright:template/diagnostics@0.1.0" "log" (func $log (param i32 i32 i32)))
+                (import "sitewright:template/diagnostics@0.1.0" "progress" (func $progress (param i32 i32 i32 i32)))
+                (import "sitewright:template/site@0.1.0" "write" (func $write (param i32 i32 i32 i32 i32)))
+                (import "sitewright:template/ai@0.1.0" "[async-lower]complete" (func $complete (param i32 i32) (result i32)))
+                (import "[export]sitewright:template/generator@0.1.0" "[task-return]generate" (func $return (param i32)))
+                (memory (export "memory") 4)
+                (global $heap (mut i32) (i32.const 65536))
+                (data (i32.const {TEXT}) "text")
+                (data (i32.const 1040) "crafted")
+                (data (i32.const 1056) "0.1.0")
+                (data (i32.const 1072) "en")
+                (data (i32.const 1088) "copywriting")
+                (data (i32.const 1104) "\ff\fe\80 no text")
+                (data (i32.const 1120) "index.html")
+                (data (i32.const 8192) "{schema}")
+                {also}
+                (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
+                    {realloc})
+                ;; The manifest: name, version, summary, order-schema, ai-purposes, locales.
+                (func $manifest
+                    (call $pair (i32.const 2048) (i32.const 1040) (i32.const 7))
+                    (call $pair (i32.const 2056) (i32.const 1056) (i32.const 5))
+                    (call $pair (i32.const 2064) (i32.const {TEXT}) (i32.const 4))
+                    (call $pair (i32.const 2072) (i32.const 8192) (i32.const {length}))
+                    (call $pair (i32.const 2080) (i32.const 2112) (i32.const 1))
+                    (call $pair (i32.const 2088) (i32.const 2144) (i32.const 1))
+                    (call $pair (i32.const 2112) (i32.const 1088) (i32.const 11))
+                    (call $pair (i32.const 2120) (i32.const {TEXT}) (i32.const 4))
+                    (call $pair (i32.const 2144) (i32.const 1072) (i32.const 2)))
+                (func $pair (param $at i32) (param $pointer i32) (param $length i32)
+                    (i32.store (local.get $at) (local.get $pointer))
+                    (i32.store offset=4 (local.get $at) (local.get $length)))
+                (func (export "sitewright:template/generator@0.1.0#describe") (result i32)
+                    (call $manifest)
+                    {describe}
+                    (i32.const 2048))
+                (func (export "[async-lift]sitewright:template/generator@0.1.0#generate") (param $order i32) (param $length i32) (result i32)
+                    {generate})
+                (func (export "[callback][async-lift]sitewright:template/generator@0.1.0#generate")
+                    (param $event i32) (param $a i32) (param $b i32) (result i32)
+                    {callback})
+            )"#,
+            schema = schema.escape_default(),
+            length = schema.len(),
+        );
+        componentize(wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}")))
+    }
+}
+
+/// A component of the world `template` around a core module.
+fn componentize(mut module: Vec<u8>) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    let path = crate::root().join("wit/template.wit");
+    let contract = std::fs::read_to_string(path).expect("the contract is there");
+    let package = resolve.push_str("template.wit", &contract).expect("the contract is good");
+    let world = resolve.select_world(&[package], Some("template")).expect("it has the world");
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .expect("the world can be written down");
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true).module(&module).expect("the module is good");
+    encoder.encode().unwrap_or_else(|error| panic!("no component: {error:#}"))
+}
+
+/// Something that is hard to compile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bomb {
+    /// One function of so many steps.
+    HugeFunction(usize),
+    /// So many functions.
+    ManyFunctions(usize),
+    /// So many blocks within each other.
+    DeepNesting(usize),
+    /// One jump to so many places.
+    BranchTable(usize),
+    /// So many branches in a function with 49,000 variables.
+    ManyLocals(usize),
+}
+
+/// A value that is added to: three instructions.
+const STEP: &[u8] = &[0x20, 0, 0x41, 7, 0x6a, 0x21, 0];
+/// The first parameter, which is the result.
+const GET: &[u8] = &[0x20, 0];
+const BLOCK: &[u8] = &[0x02, 0x40];
+const END: &[u8] = &[0x0b];
+
+impl Bomb {
+    /// A component with a core module that no import and no export hides the cost of.
+    pub fn component(self) -> Vec<u8> {
+        let mut locals = vec![0];
+        let bodies = match self {
+            Bomb::HugeFunction(steps) => vec![[&STEP.repeat(steps), GET].concat()],
+            Bomb::ManyFunctions(functions) => vec![[&STEP.repeat(10), GET].concat(); functions],
+            Bomb::DeepNesting(depth) => vec![[&BLOCK.repeat(depth), &END.repeat(depth), GET].concat()],
+            Bomb::BranchTable(targets) => {
+                let jump = [&[0x0e][..], &leb(targets), &vec![0; targets + 1]].concat();
+                vec![[BLOCK, GET, &jump, END, GET].concat()]
+            }
+            Bomb::ManyLocals(branches) => {
+                const LOCALS: usize = 49_000;
+                locals = [&[1][..], &leb(LOCALS), &[0x7f]].concat();
+                let branch = |at: usize| {
+                    [&[0x20, 0, 0x04, 0x40, 0x20, 0, 0x21][..], &leb((at * 7_919) % LOCALS), END].concat()
+                };
+                vec![[(0..branches).flat_map(branch).collect::<Vec<u8>>().as_slice(), GET].concat()]
+            }
+        };
+        let types = section(1, &[1, 0x60, 1, 0x7f, 1, 0x7f]);
+        let functions = section(3, &[leb(bodies.len()), vec![0; bodies.len()]].concat());
+        let mut code = leb(bodies.len());
+        for body in bodies {
+            code.extend(leb(locals.len() + body.len() + 1));
+            code.extend([&locals, body.as_slice(), END].concat());
+        }
+        let module = [b"\0asm\x01\0\0\0", types.as_slice(), &functions, &section(10, &code)].concat();
+        [b"\0asm\x0d\0\x01\0", section(1, &module).as_slice()].concat()
+    }
+}
+
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [&[id], leb(content.len()).as_slice(), content].concat()
+}
+
+/// A number as WebAssembly writes it.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let seven = u8::try_from(number & 0x7f).unwrap_or_default();
+        number >>= 7;
+        if number == 0 {
+            bytes.push(seven);
+            return bytes;
+        }
+        bytes.push(seven | 0x80);
+    }
+}

@@ -1,0 +1,201 @@
+//! Templates are compiled by another process, and whatever becomes of it is told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use sitewright::plugin::{Cache, CacheOutcome, Compiler, Engine, Limits, Loader, Template, TemplateError};
+use sitewright_tests::crafted::{Bomb, Crafted};
+use sitewright_tests::factory::until;
+use sitewright_tests::{Workbench, binary};
+use tempfile::TempDir;
+
+fn limits(compile_ms: u64) -> Limits {
+    Limits { compile_ms, compile_memory_bytes: 512 << 20, ..Limits::default() }
+}
+
+fn loader(compiler: &Path, limits: &Limits, cache: Cache) -> Loader {
+    let loader = Loader::new(Engine::new(limits, 1).unwrap(), cache, limits.clone()).unwrap();
+    loader.with_compiler(Compiler::program(compiler, limits))
+}
+
+fn why(loaded: Result<Template, TemplateError>) -> String {
+    let Err(error) = loaded else { panic!("it was loaded") };
+    let causes: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
+/// A good template in a folder.
+fn good(folder: &TempDir) -> PathBuf {
+    let path = folder.path().join("good.wasm");
+    fs::write(&path, Crafted::default().component()).unwrap();
+    path
+}
+
+/// A program that stands in for the compiler.
+fn stand_in(folder: &TempDir, script: &str) -> PathBuf {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let path = folder.path().join(format!("compiler-{number}"));
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn the_binary_compiles_for_the_library_and_a_warm_cache_asks_nobody() {
+    let folder = TempDir::new().unwrap();
+    let cache = || Cache::open(&folder.path().join("cache"));
+    let path = good(&folder);
+    let limits = limits(60_000);
+    let compiled = loader(&binary(), &limits, cache()).load(&path).await.unwrap();
+    assert_eq!((compiled.cache, &*compiled.manifest.name), (CacheOutcome::Miss, "crafted"));
+    // Nobody could be asked here.
+    let loaded = loader(Path::new("/no/such/compiler"), &limits, cache()).load(&path).await.unwrap();
+    assert_eq!((loaded.cache, &*loaded.manifest.name), (CacheOutcome::Hit, "crafted"));
+    let told = why(loader(Path::new("/no/such/compiler"), &limits, Cache::off()).load(&path).await);
+    assert!(told.contains("/no/such/compiler does not start"), "{told}");
+}
+
+#[tokio::test]
+async fn whatever_becomes_of_a_compiler_is_told() {
+    let folder = TempDir::new().unwrap();
+    let path = good(&folder);
+    let rows = [
+        // (what the compiler does, what is told)
+        ("exec sleep 100", "not compiled within 700 ms, the limit `compile_ms`"),
+        ("kill -9 $$", "the compiler failed over it: signal: 9"),
+        ("kill -11 $$", "the compiler failed over it: signal: 11"),
+        ("kill -24 $$", "the limit `compile_ms`"),
+        (
+            "echo memory allocation of 7 bytes failed >&2; kill -6 $$",
+            "more than 536870912 bytes of memory, the limit `compile_memory_bytes`",
+        ),
+        ("echo no such thing >&2; exit 10", "does not compile: no such thing"),
+        ("echo bad day >&2; exit 11", "the host could not compile it: bad day"),
+        ("exit 101", "the compiler failed over it: exit status: 101"),
+        ("head -c 100000 /dev/zero >&2; exit 101", "the compiler failed over it"),
+        ("exit 0", "the engine does not take it"),
+        ("echo something else", "the engine does not take it"),
+        ("cat", "the engine does not take it"),
+    ];
+    for (script, words) in rows {
+        let loader =
+            loader(&stand_in(&folder, script), &limits(700), Cache::open(&folder.path().join("cache")));
+        let begin = Instant::now();
+        let told = why(loader.load(&path).await);
+        assert!(told.contains(words), "{script}: {told}");
+        assert!(told.len() < 10_000, "{script}");
+        assert!(begin.elapsed() < Duration::from_secs(20), "{script}");
+    }
+    let cached = fs::read_dir(folder.path().join("cache")).unwrap().count();
+    assert_eq!(cached, 0, "nothing of that is kept");
+}
+
+#[tokio::test]
+async fn a_compiler_sees_the_template_and_nothing_of_this_process() {
+    let folder = TempDir::new().unwrap();
+    let path = good(&folder);
+    let seen = folder.path().join("seen");
+    // `CARGO_MANIFEST_DIR` and others are in the environment of a test.
+    assert!(std::env::vars_os().count() > 2);
+    let script = format!("/usr/bin/env > {0}; pwd >> {0}; /usr/bin/cksum >> {0}; exit 10", seen.display());
+    why(loader(&stand_in(&folder, &script), &limits(20_000), Cache::off()).load(&path).await);
+    let seen = fs::read_to_string(seen).unwrap();
+    let lines: Vec<&str> = seen.lines().collect();
+    // What a shell itself sets, and then: its folder, and the template.
+    let own = ["PWD=", "OLDPWD=", "SHLVL=", "_="];
+    let (variables, rest) = lines.split_at(lines.len() - 2);
+    assert!(variables.iter().all(|line| own.iter().any(|own| line.starts_with(own))), "{seen}");
+    assert_eq!(rest[0], "/", "{seen}");
+    assert!(rest[1].ends_with(&format!(" {}", fs::metadata(&path).unwrap().len())), "{seen}");
+}
+
+#[tokio::test]
+async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each_order() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("slow.wasm");
+    fs::write(&path, Bomb::ManyFunctions(100_000).component()).unwrap();
+    let loader = loader(&binary(), &limits(1_000), Cache::off());
+    let begin = Instant::now();
+    let told = why(loader.load(&path).await);
+    assert!(told.contains("not compiled within 1000 ms, the limit `compile_ms`"), "{told}");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    let begin = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(why(loader.load(&path).await), told);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(8), "it was tried again: {:?}", begin.elapsed());
+
+    // Another file is not blamed for it.
+    let good = loader.load(&good(&folder)).await;
+    assert!(good.is_ok() || why(good).contains("compile_ms"), "a slow machine may give up on that one too");
+}
+
+/// Processes that a process has started.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    lists
+        .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn runs(pid: u32) -> bool {
+    // One that has ended and that nobody has waited for has no command line any more.
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+#[tokio::test]
+async fn a_compiler_ends_with_the_process_that_asked_and_with_the_wish() {
+    let folder = TempDir::new().unwrap();
+    let bench = Workbench::configured("");
+    let path = bench.write("slow.wasm", Bomb::ManyFunctions(300_000).component());
+    let mut host = bench
+        .command(&["template", "inspect", &path.to_string_lossy()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("a compiler has been started", || async { !children(host.id()).is_empty() }).await;
+    let compiler = children(host.id())[0];
+    until("it compiles", || async {
+        fs::read(format!("/proc/{compiler}/cmdline"))
+            .is_ok_and(|line| String::from_utf8_lossy(&line).contains("compile-template"))
+    })
+    .await;
+    // It has told the kernel by then that it wants to end with its parent: its limits come after that.
+    until("it is within its limits", || async {
+        fs::read_to_string(format!("/proc/{compiler}/limits")).is_ok_and(|limits| {
+            limits.lines().any(|line| line.starts_with("Max data size") && !line.contains("unlimited"))
+        })
+    })
+    .await;
+    // Not even a chance to clear up.
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("the compiler has gone too", || async { !runs(compiler) }).await;
+
+    let pid = folder.path().join("pid");
+    let script = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000", pid.display());
+    let loader = loader(&stand_in(&folder, &script), &limits(600_000), Cache::off());
+    let good = good(&folder);
+    let loading = tokio::spawn(async move { loader.load(&good).await.map(|_| ()) });
+    until("the stand-in has started", || async { pid.exists() }).await;
+    let compiler: u32 = fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    assert!(runs(compiler));
+    loading.abort();
+    until("the stand-in has gone", || async { !runs(compiler) }).await;
+}
+
+#[test]
+fn the_subcommand_is_not_for_people_and_works_for_its_parent_only() {
+    let bench = Workbench::configured("");
+    assert!(!bench.run(&["--help"]).stdout.contains("compile-template"));
+    let arguments = ["compile-template", "--parent", "1", "--cpu-s", "1", "--memory-bytes", "1000000000"];
+    let done = bench.run(&arguments);
+    assert_eq!((done.code, &*done.stdout), (11, ""));
+    assert!(done.stderr.contains("the process that asked has gone"), "{}", done.stderr);
+}
