@@ -335,7 +335,7 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
         },
         Row {
             fault: "ai-error",
-            configuration: "[limits]\ndeadline_ms = 300",
+            configuration: "[limits]\ndeadline_ms = 1500",
             rules: "[[rule]]\nanswer = { fault = { hang = true } }",
             kind: "deadline",
             message: "it was waiting for ai.complete (copywriting text",
@@ -343,7 +343,7 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
         },
         Row {
             fault: "sleep",
-            configuration: "[limits]\ndeadline_ms = 300",
+            configuration: "[limits]\ndeadline_ms = 1500",
             kind: "deadline",
             message: "its last stage was `fault`, 0 of 1",
             ..Row::default()

@@ -43,7 +43,7 @@ const ROW: Row =
     Row { fault: "", configuration: "", rules: ANY_ANSWER, kind: "trap", code: None, message: "", own: None };
 
 const CPU: &str = "[limits]\ncpu_ms = 100";
-const DEADLINE: &str = "[limits]\ndeadline_ms = 400";
+const DEADLINE: &str = "[limits]\ndeadline_ms = 1500";
 const MEMORY: &str = "[limits]\nmemory_bytes = 67108864";
 
 struct Language {
@@ -196,7 +196,7 @@ fn a5_the_matrix_of_traps_in_rust() {
             kind: "deadline",
             configuration: DEADLINE,
             fault: "spin",
-            message: "deadline of 400 ms; its last stage was `fault`",
+            message: "deadline of 1500 ms; its last stage was `fault`",
             ..ROW
         },
         trap(
@@ -247,7 +247,7 @@ fn a5_the_matrix_of_traps_in_c() {
             kind: "deadline",
             configuration: DEADLINE,
             fault: "spin",
-            message: "deadline of 400 ms",
+            message: "deadline of 1500 ms",
             ..ROW
         },
         trap("host-call", "host_call", "invalid utf-8", "call_badly", "// no UTF-8"),
@@ -331,7 +331,7 @@ fn a5_the_matrix_of_failures_in_python() {
             fault: "spin",
             kind: "deadline",
             configuration: DEADLINE,
-            message: "deadline of 400 ms",
+            message: "deadline of 1500 ms",
             ..ROW
         },
         Row { fault: "error", kind: "template_error", message: "no site was made", ..ROW },
