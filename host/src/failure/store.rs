@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::group::{Brief, Outline};
 use super::record::{FailureRecord, RECORD_VERSION};
 
 /// The folder of an order that holds its records.
@@ -96,6 +97,33 @@ pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
     parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)
 }
 
+/// Reads one record in brief: most of it is passed over. Blocking.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        version: u32,
+        fingerprint: Option<String>,
+    }
+    let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
+    let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
+    let head: Head = serde_json::from_slice(&bytes).map_err(wrong)?;
+    if head.version > RECORD_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), version: head.version });
+    }
+    let brief = match head.fingerprint {
+        // Written before there were fingerprints: it takes the whole record to make one.
+        None => Brief::of(&serde_json::from_slice(&bytes).map_err(wrong)?),
+        Some(fingerprint) => {
+            let outline: Outline = serde_json::from_slice(&bytes).map_err(wrong)?;
+            outline.brief(fingerprint)
+        }
+    };
+    Ok(Brief { file: Some(path.to_owned()), ..brief })
+}
+
 /// The record that this JSON is; `path` says where it came from.
 ///
 /// # Errors
@@ -133,6 +161,19 @@ pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
         [path] => Ok(path.clone()),
         _ => Err(StoreError::Ambiguous { id: id.to_owned(), found: names() }),
     }
+}
+
+/// The files of an order's records, newest first. Blocking.
+///
+/// # Errors
+/// When its folder cannot be read.
+pub fn files_of(root: &Path, order: &str) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = files(root)?;
+    let is_of = |path: &PathBuf| {
+        path.parent().and_then(Path::parent).and_then(Path::file_name).is_some_and(|name| name == order)
+    };
+    found.retain(is_of);
+    Ok(found)
 }
 
 /// The files of all records under `root`, newest first. A root that does not exist has none; one that cannot be read is an

@@ -76,7 +76,7 @@ pub(super) async fn record(
     };
     let progress = log.progress();
     let running = known.stage == "run";
-    without_keys(FailureRecord {
+    let record = without_keys(FailureRecord {
         version: RECORD_VERSION,
         id: Ulid::generate().to_string(),
         time: now(),
@@ -87,6 +87,7 @@ pub(super) async fn record(
         template: known.template.clone(),
         host_build: BUILD.to_owned(),
         config_version: host.config_version.clone(),
+        fingerprint: None,
         kind: classified.kind,
         message: classified.message,
         causes: classified.causes,
@@ -106,12 +107,16 @@ pub(super) async fn record(
         blamed_calls: classified.blamed_calls,
         problems,
         trail: log.trail(),
+        calls: Some(log.calls()),
+        ai_calls: log.ai_tries(),
         diagnostics: log.diagnostics().0,
         log: log.log_tail().0,
         stderr: known.end.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
         stdout: known.end.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
         limits: totals.limits.clone(),
-    })
+    });
+    // Of what is left: a key in a message would make two failures of one.
+    record.with_fingerprint()
 }
 
 /// The record without any key. What the gateway says has none; what a template logs or returns may have one, when a provider echoed it in
@@ -136,6 +141,7 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
                 ai: None,
                 problems: Vec::new(),
                 trail: Vec::new(),
+                ai_calls: Vec::new(),
                 diagnostics: Vec::new(),
                 log: LogTail::default(),
                 stderr: String::new(),

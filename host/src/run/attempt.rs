@@ -184,13 +184,7 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         staging.abandon();
     }
     let stored = store(host, &record).await;
-    tracing::warn!(
-        template = record.template.name,
-        kind = record.kind.as_str(),
-        failure = record.id,
-        "{}",
-        record.message
-    );
+    crate::failure::emit(&record);
     Outcome::Failed { record: Box::new(record), stored, refused, totals }
 }
 

@@ -127,14 +127,14 @@ impl Staging {
     /// # Errors
     /// As the contract's `write-error`: invalid path, conflict, limit, storage. A refused write uses nothing.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
-        Ok(self.reserve(path, bytes.len() as u64)?.store(bytes)?)
+        Ok(self.reserve(path, bytes.len() as u64)?.store(bytes).map(drop)?)
     }
 
-    /// Writes one file: the checks at once, the bytes on the blocking pool.
+    /// Writes one file: the checks at once, the bytes on the blocking pool. Tells what was stored.
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub async fn write_async(&self, path: &str, bytes: Vec<u8>) -> Result<(), WriteError> {
+    pub async fn write_async(&self, path: &str, bytes: Vec<u8>) -> Result<StoredFile, WriteError> {
         let reserved = self.reserve(path, bytes.len() as u64)?;
         let shown = self.0.path();
         Ok(blocking(shown, move || reserved.store(&bytes)).await?)
@@ -207,11 +207,11 @@ impl StagedSite {
 }
 
 impl Reserved {
-    /// Stores the bytes. Blocking.
+    /// Stores the bytes and tells what was stored. Blocking.
     ///
     /// # Errors
     /// The operating system's; the run must fail then, because the site stays partial.
-    pub fn store(self, bytes: &[u8]) -> Result<(), StorageError> {
+    pub fn store(self, bytes: &[u8]) -> Result<StoredFile, StorageError> {
         let folder = self.area.folder()?;
         let full = self.area.path().join(&self.path);
         if let Some((parent, _)) = self.path.as_str().rsplit_once('/') {
@@ -221,8 +221,8 @@ impl Reserved {
         file.write_all(bytes).map_err(StorageError::on("write", &full))?;
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let stored = StoredFile { bytes: bytes.len() as u64, sha256 };
-        self.area.ledger().stored(self.path, stored);
-        Ok(())
+        self.area.ledger().stored(self.path, stored.clone());
+        Ok(stored)
     }
 }
 
