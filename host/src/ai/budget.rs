@@ -117,6 +117,21 @@ impl OrderBudget {
         *self.lock()
     }
 
+    /// Each limit of it with its most and what is used. Limits that are not configured are none.
+    pub fn measures(&self) -> Vec<(&'static str, u64, u64)> {
+        let spent = self.spent();
+        let BudgetConfig { calls, tokens, cost_usd } = self.limits;
+        let cost = cost_usd.map(|most| Usd::from_dollars(most).nanos());
+        [
+            ("ai_budget_calls", calls, spent.calls),
+            ("ai_budget_tokens", tokens, spent.tokens),
+            ("ai_budget_nano_usd", cost, spent.cost_usd.nanos()),
+        ]
+        .into_iter()
+        .filter_map(|(name, most, used)| Some((name, most?, used)))
+        .collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Spent> {
         self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }

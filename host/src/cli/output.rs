@@ -67,6 +67,29 @@ impl From<&SetupError> for Exit {
     }
 }
 
+/// When text has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Color {
+    /// Where a terminal shows them and nobody asked for none.
+    Auto,
+    /// Also in a pipe: for a pager.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Color {
+    /// From now on, for the whole process.
+    pub(super) fn choose(self) {
+        let choice = match self {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
 /// Columns of the terminal, or 100 where there is none.
 pub(super) fn width() -> usize {
     rustix::termios::tcgetwinsize(std::io::stdout())

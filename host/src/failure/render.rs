@@ -1,5 +1,6 @@
 //! A failure record as a report on a terminal.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -9,6 +10,7 @@ use super::trail::{TrailEntry, TrailOutcome};
 use super::trap::{Frame, TrapRecord};
 use crate::ai::Attempt;
 use crate::message::Message;
+use crate::plugin::Measure;
 
 mod markdown;
 mod text;
@@ -29,6 +31,8 @@ const OWN: Style = AnsiColor::Cyan.on_default().bold();
 
 /// How many of the newest moments a report shows, and half as many of those before that matter; the record has them all.
 const MOMENTS_SHOWN: usize = 12;
+/// How many problems of a document or site are told in brief.
+const BRIEF_PROBLEMS: usize = 5;
 /// How many lines of a text's tail a report shows.
 const TAIL_LINES: usize = 8;
 
@@ -121,6 +125,34 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// What happened, why, where, and what to do: a few lines for pages that are about more than the failure.
+pub fn in_brief(record: &FailureRecord, width: usize) -> String {
+    let width = width.max(MIN_WIDTH);
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = write_brief(&mut out, record, width);
+    out
+}
+
+fn write_brief(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
+    wrapped(out, record.message.as_str(), "    ", width)?;
+    for cause in causes(record) {
+        wrapped_after(out, cause.as_str(), "      because ", "              ", width)?;
+    }
+    for problem in record.problems.iter().take(BRIEF_PROBLEMS) {
+        wrapped_after(out, &format!("{} {}", problem.at, problem.message), "      ", "        ", width)?;
+    }
+    if record.problems.len() > BRIEF_PROBLEMS {
+        writeln!(out, "      and {} more", record.problems.len() - BRIEF_PROBLEMS)?;
+    }
+    if let Some(frame) = record.top_frame() {
+        let mut line = String::new();
+        wrapped_after(&mut line, &frame, "    where: ", "           ", width)?;
+        writeln!(out, "{OWN}{}{OWN:#}", line.trim_end())?;
+    }
+    wrapped_after(out, record.advice.as_str(), "    to do: ", "           ", width)
 }
 
 /// The causes that the message does not tell already. A template's own error repeats what its AI call said; what that call
@@ -303,12 +335,24 @@ fn tail(out: &mut String, title: &str, text: &str, lines_shown: usize, width: us
     Ok(())
 }
 
+/// Each limit beside what was used of it, a line each; those of which nothing was used come last, by name.
+pub fn limits_used(limits: &BTreeMap<String, Measure>, width: usize) -> String {
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = measures(&mut out, limits, width.max(MIN_WIDTH));
+    out
+}
+
 fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
     if record.limits.is_empty() {
         return Ok(());
     }
     section(out, "Limits")?;
-    let (used, unused): (Vec<_>, Vec<_>) = record.limits.iter().partition(|(_, measure)| measure.used > 0);
+    measures(out, &record.limits, width)
+}
+
+fn measures(out: &mut String, limits: &BTreeMap<String, Measure>, width: usize) -> std::fmt::Result {
+    let (used, unused): (Vec<_>, Vec<_>) = limits.iter().partition(|(_, measure)| measure.used > 0);
     for (name, measure) in used {
         let style = match measure.used.saturating_mul(100).checked_div(measure.max.max(1)).unwrap_or(0) {
             100.. => BAD,
@@ -317,7 +361,7 @@ fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::R
         };
         writeln!(
             out,
-            "    {:<14} {style}{:>12}{style:#} of {}",
+            "    {:<18} {style}{:>12}{style:#} of {}",
             clean(name),
             amount(name, measure.used),
             amount(name, measure.max)

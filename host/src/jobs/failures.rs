@@ -241,14 +241,7 @@ impl Database {
 
 async fn write_index(tx: &mut Tx, id: &str, index: &Index) -> Result<(), sqlx::Error> {
     let sql = "UPDATE sitewright_failures SET fingerprint = $2, template = $3, frame = $4 WHERE id = $1";
-    let (template, frame) = (index.template.as_deref(), index.frame.as_deref());
-    let values = args![id, &index.fingerprint, template.map(stored).as_deref(), frame.map(stored).as_deref()];
-    tx.execute(sql, values).await.map(drop)
-}
-
-/// The text as both databases store it: PostgreSQL has no NUL, which a guest may well write.
-pub(super) fn stored(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
+    tx.execute(sql, args![id, &index.fingerprint, &index.template, &index.frame]).await.map(drop)
 }
 
 fn count(row: &Row, column: &str) -> Result<u64, sqlx::Error> {

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::attempt::{AttemptEnd, Taken};
 use super::database::{Database, now_ms};
 use super::error::Error;
-use super::failures::{Index, stored};
+use super::failures::Index;
 use super::order::OrderState;
 use super::river::{self, JobEnd};
 use super::sql::{Tx, args, parsed};
@@ -280,12 +280,12 @@ pub(super) async fn insert_failure(
             order,
             attempt,
             &failure.kind,
-            &stored(failure.message.as_str()),
+            failure.message.as_str(),
             &failure.record.to_string(),
             now,
             &index.fingerprint,
-            index.template.as_deref().map(stored).as_deref(),
-            index.frame.as_deref().map(stored).as_deref()
+            &index.template,
+            &index.frame
         ],
     )
     .await

@@ -34,6 +34,17 @@ pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known:
     measure("log_bytes", limits.log_bytes, log.log_tail().1);
     measure("stderr_bytes", limits.stderr_bytes, stderr);
     measure("diagnostics", limits.diagnostics, log.diagnostics().1);
+    let unspent;
+    let budget = match &known.end {
+        Some(end) => &end.budget,
+        None => {
+            unspent = host.gateway.order_budget().measures();
+            &unspent
+        }
+    };
+    for (name, max, used) in budget {
+        measure(name, *max, *used);
+    }
     match &known.staging {
         Some(staging) => {
             for (limit, used) in staging.usage().entries() {

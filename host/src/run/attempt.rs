@@ -313,7 +313,8 @@ async fn try_attempt(
     let verified = check(staged, &snapshot, &read_back(&snapshot)?, &template).await?;
 
     stage(known, "release");
-    let info = release_info(request, log, &snapshot, &template);
+    let used = totals(host, request, log, known);
+    let info = release_info(request, log, &used, &snapshot, &template);
     let release = match request.publication {
         Publication::Publish => publish_async(verified, info, host.keep_releases).await,
         Publication::Place => place_async(verified, info).await,

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use super::attempt::{AttemptRequest, Ended};
+use super::outcome::Totals;
 use crate::build::BUILD;
 use crate::failure::{FailureKind, Problem};
 use crate::interface::RunLog;
@@ -52,6 +53,7 @@ pub(super) async fn check(
 pub(super) fn release_info(
     request: &AttemptRequest,
     log: &RunLog,
+    totals: &Totals,
     snapshot: &OrderSnapshot,
     template: &Template,
 ) -> ReleaseInfo {
@@ -70,6 +72,7 @@ pub(super) fn release_info(
             "output_tokens": calls.iter().filter_map(|call| call.usage.output_tokens).sum::<u64>(),
             "by_call": calls,
         }),
+        usage: serde_json::json!({ "duration_ms": totals.duration_ms, "limits": totals.limits }),
         locale: Some(snapshot.order().locale.to_string()),
         created_at: OffsetDateTime::from_unix_timestamp(
             i64::try_from(request.id.determinism().start_unix_ms / 1_000).unwrap_or(0),

@@ -64,6 +64,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
     let (stdout, stderr) = (Capture::new(limits.stderr_bytes), Capture::new(limits.stderr_bytes));
     let memory_peak = Arc::new(AtomicU64::new(0));
     let meter = Arc::new(CpuMeter::default());
+    let budget = request.gateway.order_budget();
     let purposes: Arc<[String]> =
         request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
     let state = GuestState::new(
@@ -73,7 +74,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         Some(AiContext {
             gateway: request.gateway.clone(),
             deadline: request.deadline,
-            budget: request.gateway.order_budget(),
+            budget: budget.clone(),
             journal: request.journal.clone(),
             max_calls: limits.ai_calls,
             purposes,
@@ -114,6 +115,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         stdout: stdout.read(),
         stderr: stderr.read(),
         elapsed: request.log.elapsed(),
+        budget: budget.measures(),
     };
     (result, end)
 }

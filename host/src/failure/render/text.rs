@@ -17,6 +17,7 @@ pub fn measure(name: &str, measure: Measure) -> String {
 pub(super) fn amount(name: &str, value: u64) -> String {
     match name {
         _ if name.ends_with("_bytes") => bytes(value),
+        _ if name.ends_with("_nano_usd") => format!("{:.4} USD", value as f64 / 1e9),
         _ if name.ends_with("_ms") => duration(value.saturating_mul(1_000)),
         _ => value.to_string(),
     }
