@@ -48,12 +48,9 @@ pub fn terminal(record: &FailureRecord, width: usize) -> String {
 
 fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
     let painted = |style: Style, text: &str| format!("{style}{}{style:#}", clean(text));
-    writeln!(
-        out,
-        "{} {}",
-        painted(BAD, &format!("✗ order {} failed: {}", record.order, record.kind)),
-        painted(DIM, &record.id)
-    )?;
+    let title = format!("✗ order {} failed: {}", shortened(&record.order, 60), record.kind);
+    let between = if columns(&title) + columns(&record.id) < width { " " } else { "\n  " };
+    writeln!(out, "{}{between}{}", painted(BAD, &title), painted(DIM, &record.id))?;
     wrapped(out, record.message.as_str(), "  ", width)?;
     for (at, cause) in causes(record).enumerate() {
         let lead = if at == 0 { "  because " } else { "      and " };
@@ -109,11 +106,9 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         Some(progress) => format!("{} ({} of {})", record.stage, progress.done, progress.total),
         None => record.stage.clone(),
     };
-    let fingerprint =
-        record.fingerprint.as_deref().map(|like| format!(" · like it {like}")).unwrap_or_default();
     for line in [
         format!("stage {stage} · template {} {}{digest}", template.name, template.version),
-        format!("attempt {} · trace {}{fingerprint}", record.attempt, record.trace_id),
+        format!("attempt {} · trace {}", record.attempt, record.trace_id),
         format!(
             "host {} · configuration {} · {}",
             record.host_build,
@@ -121,6 +116,11 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
             minute_and_second(&record.time)
         ),
     ] {
+        let line = text::paragraph(&line, "  ", width);
+        writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
+    }
+    if let Some(fingerprint) = &record.fingerprint {
+        let line = format!("fingerprint {fingerprint}; all like it: sitewright failures show {fingerprint}");
         let line = text::paragraph(&line, "  ", width);
         writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
     }
@@ -218,11 +218,14 @@ fn tried(out: &mut String, attempt: &Attempt, begin: &str, indent: &str, width: 
     let status = attempt.status.map(|status| format!(" · HTTP {status}")).unwrap_or_default();
     let request = attempt.request_id.as_deref().map(|id| format!(" · request {id}")).unwrap_or_default();
     let style = if attempt.outcome.as_str() == "succeeded" { GOOD } else { BAD };
-    let place = format!("{} {}", attempt.provider, attempt.model);
-    let rest = format!("{status} · {}{request}", duration(attempt.duration_ms.saturating_mul(1_000)));
     let outcome = attempt.outcome.as_str();
-    let room = width.saturating_sub(begin.len() + outcome.len() + text::columns(&rest) + 2).max(20);
-    writeln!(out, "{begin}{}: {style}{outcome}{style:#}{}", clean(&shortened(&place, room)), clean(&rest))?;
+    let place = format!("{} {}:", attempt.provider, attempt.model);
+    let rest = format!("{status} · {}{request}", duration(attempt.duration_ms.saturating_mul(1_000)));
+    let mut line = String::new();
+    wrapped_after(&mut line, &format!("{place} {outcome}{rest}"), begin, indent, width)?;
+    // The words are whole, so the first one that is the outcome is it.
+    let painted = format!(": {style}{outcome}{style:#}");
+    writeln!(out, "{}", line.trim_end().replacen(&format!(": {outcome}"), &painted, 1))?;
     if let Some(excerpt) = attempt.body_excerpt.as_deref().filter(|excerpt| !excerpt.trim().is_empty()) {
         let one_line: String = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
         let room = width.saturating_sub(indent.len());
@@ -237,8 +240,12 @@ fn timeline(out: &mut String, record: &FailureRecord, width: usize, room: usize)
     if moments.is_empty() {
         return Ok(());
     }
-    let calls = record.calls.unwrap_or(0).max(record.trail.len() as u64);
-    section(out, &format!("What led to it ({calls} host call{})", if calls == 1 { "" } else { "s" }))?;
+    let title = match record.calls.unwrap_or(0).max(record.trail.len() as u64) {
+        0 => "What led to it".to_owned(),
+        1 => "What led to it (1 host call)".to_owned(),
+        calls => format!("What led to it ({calls} host calls)"),
+    };
+    section(out, &title)?;
     let shown = timeline::shown(&moments, room);
     let mut next = 0;
     for at in shown {

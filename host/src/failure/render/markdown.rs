@@ -43,7 +43,11 @@ fn write_markdown(out: &mut String, record: &FailureRecord) -> std::fmt::Result 
         said.push_str(&format!("\n{name}: {value}"));
     }
     fenced(out, &said)?;
-    writeln!(out, "{}\n", escaped(record.advice.as_str()))?;
+    // The host's own words are Markdown already; a record may come from anywhere.
+    match record.advice.as_str() {
+        advice if advice == record.kind.advice() => writeln!(out, "{advice}\n")?,
+        other => writeln!(out, "{}\n", ticked(other))?,
+    }
 
     if !record.problems.is_empty() {
         writeln!(out, "## Problems ({})\n", record.problems.len())?;
@@ -183,21 +187,4 @@ fn longest_run(text: &str) -> usize {
         longest = longest.max(run);
     }
     longest
-}
-
-/// Words of the host, as text: what would be markup is not.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut in_code = false;
-    for c in clean(text).chars() {
-        match c {
-            '`' => in_code = !in_code,
-            '\\' | '*' | '_' | '<' | '>' | '[' | ']' | '#' | '|' | '@' | '~' | '&' | '$' if !in_code => {
-                out.push('\\')
-            }
-            _ => {}
-        }
-        out.push(c);
-    }
-    out
 }

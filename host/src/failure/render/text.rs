@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthChar as _;
 use crate::plugin::Measure;
 
 /// Below this a terminal is treated as this wide.
-pub(super) const MIN_WIDTH: usize = 40;
+pub(super) const MIN_WIDTH: usize = 72;
 
 /// A limit beside what was used, as reports show it: `12.3 MiB of 256 MiB`.
 pub fn measure(name: &str, measure: Measure) -> String {
