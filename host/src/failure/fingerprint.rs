@@ -54,6 +54,8 @@ pub fn of(record: &FailureRecord) -> String {
             problems.dedup();
             problems.iter().take(PROBLEMS).for_each(|problem| parts.add("problem", problem));
         }
+        // The message names worker and count; what counts is where the process ended.
+        FailureKind::Crashed => parts.add("stage", &normalised(&record.stage)),
         _ => parts.add("message", &normalised(record.panic.as_deref().unwrap_or(record.message.as_str()))),
     }
     if matches!(record.kind, FailureKind::Host | FailureKind::TemplateLoad) {

@@ -21,6 +21,8 @@ mod deploy;
 mod doctor;
 mod engine;
 mod failures;
+mod failures_cli;
+mod failures_faces;
 mod inside;
 mod lab;
 mod limits;

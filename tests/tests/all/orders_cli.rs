@@ -205,7 +205,7 @@ async fn ai_call(database: &Database, taken: &Taken) {
 }
 
 /// What is different each time, by its shape: ids, times, spans (with the blanks that align them), the build, the configuration, and the database's address.
-fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let mut out = String::new();
     // A span may be nothing, and is then told in the smallest unit.
     for line in text.replace(" 0 µs", " 0 ms").lines() {

@@ -103,12 +103,19 @@ async fn list(sources: &Sources, args: &Args, filter: &Filter, json: bool) -> Re
     }
     let (groups, unreadable) = sources.groups(filter).await?;
     if args.by == By::Template {
-        let attempts = match sources.database() {
-            // Attempts are not of a kind.
-            Some(database) if args.kind.is_none() => database.attempts_by_template(filter).await?,
-            _ => BTreeMap::new(),
-        };
-        let mut templates = by_template(groups, &attempts);
+        let mut queue = BTreeMap::new();
+        // Attempts are not of a kind.
+        if let Some(database) = sources.database().filter(|_| args.kind.is_none()) {
+            for (template, attempts) in database.attempts_by_template(filter).await? {
+                queue.insert(template, Queue { attempts, failures: 0 });
+            }
+            for group in database.failure_groups(filter).await? {
+                if let Some(of) = queue.get_mut(&group.template) {
+                    of.failures += group.count;
+                }
+            }
+        }
+        let mut templates = by_template(groups, &queue);
         templates.truncate(args.limit);
         if json {
             output::print_json(&json!({ "templates": templates, "unreadable": unreadable }));
@@ -170,6 +177,13 @@ fn alike(groups: Vec<Group>) -> Vec<Alike> {
     all.into_values().collect()
 }
 
+/// What the queue knows of a template.
+#[derive(Debug, Clone, Copy)]
+struct Queue {
+    attempts: u64,
+    failures: u64,
+}
+
 /// How a template does.
 #[derive(Debug, serde::Serialize)]
 struct OfTemplate {
@@ -177,7 +191,7 @@ struct OfTemplate {
     /// Attempts that have ended, as far as they came from the queue.
     attempts: Option<u64>,
     failures: u64,
-    /// Failures of a hundred attempts.
+    /// Of a hundred of those attempts, how many failed.
     share: Option<f64>,
     /// How many different failures.
     different: usize,
@@ -185,20 +199,20 @@ struct OfTemplate {
     worst: Group,
 }
 
-fn by_template(groups: Vec<Group>, attempts: &BTreeMap<String, u64>) -> Vec<OfTemplate> {
+fn by_template(groups: Vec<Group>, queue: &BTreeMap<String, Queue>) -> Vec<OfTemplate> {
     let mut templates: BTreeMap<String, OfTemplate> = BTreeMap::new();
     for group in groups {
         match templates.get_mut(&group.template) {
             None => {
-                let attempts = attempts.get(&group.template).copied();
-                let template = group.template.clone();
+                let known = queue.get(&group.template).filter(|known| known.attempts > 0);
+                let share = |of: &Queue| (of.failures as f64 * 1_000.0 / of.attempts as f64).round() / 10.0;
                 let of = OfTemplate {
-                    attempts,
+                    template: group.template.clone(),
+                    attempts: known.map(|known| known.attempts),
+                    share: known.map(share),
                     failures: group.count,
-                    share: None,
                     different: 1,
                     worst: group,
-                    template,
                 };
                 templates.insert(of.template.clone(), of);
             }
@@ -212,13 +226,6 @@ fn by_template(groups: Vec<Group>, attempts: &BTreeMap<String, u64>) -> Vec<OfTe
         }
     }
     let mut all: Vec<OfTemplate> = templates.into_values().collect();
-    for of in &mut all {
-        // Failures by hand have no attempt in the queue: a share of more than all would be no share.
-        of.share = of
-            .attempts
-            .filter(|attempts| *attempts >= of.failures)
-            .map(|attempts| (of.failures as f64 * 1_000.0 / attempts as f64).round() / 10.0);
-    }
     all.sort_by_key(|of| (Reverse(of.failures), of.template.clone()));
     all
 }
@@ -278,14 +285,12 @@ fn templates_text(templates: &[OfTemplate], width: usize) -> String {
                 different => format!(" {DIM}of {different} different ones{DIM:#}"),
             },
         ));
-        let indent = " ".repeat(widest + 31);
-        let room = width.saturating_sub(indent.len()).max(30);
-        // What the message says first is what all of them say.
-        text.push_str(&format!("{indent}{}\n", output::one_line(&worst.message, room)));
+        let room = width.saturating_sub(4);
+        text.push_str(&format!("    {}\n", output::one_line(&worst.message, room)));
         if let Some(frame) = &worst.frame {
-            text.push_str(&format!("{indent}{OWN}{}{OWN:#}\n", output::one_line(frame, room)));
+            text.push_str(&format!("    {OWN}{}{OWN:#}\n", output::one_line(frame, room)));
         }
-        text.push_str(&format!("{indent}{DIM}sitewright failures show {}{DIM:#}\n", name_of(worst)));
+        text.push_str(&format!("    {DIM}sitewright failures show {}{DIM:#}\n", name_of(worst)));
     }
     text
 }
