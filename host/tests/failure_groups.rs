@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use sitewright::failure::group::{Brief, Filter, Groups};
 use sitewright::failure::{FailureRecord, fingerprint};
 
+type Change = fn(&mut Value);
+
 /// A trap in `bakery::menu::prices`, changed as `change` says.
 fn trap(change: impl FnOnce(&mut Value)) -> FailureRecord {
     let frame = |function: &str, file: &str, line: u32, own: bool| json!({ "function": function, "file": file, "line": line, "column": 9, "own": own, "offset": line * 100 });
@@ -45,7 +47,7 @@ fn trap(change: impl FnOnce(&mut Value)) -> FailureRecord {
 fn the_same_bug_in_a_rebuilt_template_is_the_same() {
     let first = fingerprint::of(&trap(|_| ()));
     assert!(first.len() == 16 && first.chars().all(|c| c.is_ascii_hexdigit()), "{first}");
-    let changes: [(&str, fn(&mut Value)); 7] = [
+    let changes: [(&str, Change); 7] = [
         ("another build, order, time", |record| {
             for key in ["id", "order", "attempt", "trace_id", "host_build", "config_version", "time", "stage"]
             {
@@ -88,7 +90,7 @@ fn the_same_bug_in_a_rebuilt_template_is_the_same() {
 
 #[test]
 fn different_bugs_are_different() {
-    let changes: [(&str, fn(&mut Value)); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("nothing", |_| ()),
         ("another function", |record| {
             record["trap"]["frames"][1]["function"] = json!("bakery::menu::dishes")
@@ -191,7 +193,7 @@ fn a_thousand_equal_failures_are_one_group_with_a_count() {
     assert_eq!(many.last_at - many.first_at, 59 * 60_000);
     assert_eq!(
         many.frame.as_deref(),
-        Some("bakery::menu::prices::{closure#1} at plugins/bakery/src/menu.rs:41")
+        Some("plugins/bakery/src/menu.rs:41 in bakery::menu::prices::{closure#1}")
     );
 }
 

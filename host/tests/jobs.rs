@@ -1219,13 +1219,17 @@ mod tests {
         assert_eq!(database.orders_of_failures(&many.fingerprint).await.unwrap(), ["c", "b", "a"]);
         assert_eq!(
             database.fingerprints_like(&many.fingerprint[..6]).await.unwrap(),
-            [many.fingerprint.clone()]
+            std::slice::from_ref(&many.fingerprint)
         );
         assert_eq!(database.failures_of(&many.fingerprint, 3).await.unwrap().len(), 3);
         let ids = [many.newest.clone(), "none".to_owned()];
         assert_eq!(database.known_failures(&ids).await.unwrap(), [many.newest.clone()].into());
         let attempts = database.attempts_by_template(&all).await.unwrap();
-        assert_eq!(attempts.into_iter().collect::<Vec<_>>(), [("flora".to_owned(), 6)], "that of the order");
+        assert_eq!(
+            attempts.into_iter().collect::<Vec<_>>(),
+            [("florist".to_owned(), 6)],
+            "by the name in its records"
+        );
     }
 
     pub(super) async fn g2_failures_from_before_there_were_fingerprints_are_found_too(place: Place) {

@@ -105,6 +105,9 @@ impl Brief {
 /// What a brief is made of, as it stands in a record.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Outline {
+    pub(super) version: u32,
+    #[serde(default)]
+    fingerprint: Option<String>,
     id: String,
     time: String,
     order: String,
@@ -119,8 +122,9 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    pub(super) fn brief(self, fingerprint: String) -> Brief {
-        Brief {
+    /// Nothing when the record has no fingerprint.
+    pub(super) fn brief(self) -> Option<Brief> {
+        Some(Brief {
             at: millis_of(&self.time, &self.id),
             id: self.id,
             order: self.order,
@@ -129,9 +133,9 @@ impl Outline {
             template: self.template.name,
             message: self.message,
             frame: top_frame(self.trap.as_ref(), self.location.as_ref()),
-            fingerprint,
+            fingerprint: self.fingerprint?,
             file: None,
-        }
+        })
     }
 }
 

@@ -174,7 +174,7 @@ impl FailureRecord {
         FailureRecord { fingerprint, ..self }
     }
 
-    /// The author's own frame where the guest stopped, or where the template says it happened: `function at file:line`.
+    /// The author's own frame where the guest stopped, or where the template says it happened: `file:line in function`.
     pub fn top_frame(&self) -> Option<String> {
         top_frame(self.trap.as_ref(), self.location.as_ref())
     }
@@ -189,7 +189,7 @@ pub(crate) fn top_frame(trap: Option<&TrapRecord>, location: Option<&SourceLocat
     };
     match frames.into_iter().find(|frame| frame.own) {
         Some(Frame { function, file: Some(file), line, .. }) => {
-            Some(format!("{function} at {}", at(file, *line)))
+            Some(format!("{} in {function}", at(file, *line)))
         }
         Some(frame) => Some(frame.function.clone()),
         None => location.map(|place| at(&place.file, Some(place.line))),

@@ -103,23 +103,24 @@ pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
 /// As [`read`].
 pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     #[derive(serde::Deserialize)]
-    struct Head {
+    struct Version {
         version: u32,
-        fingerprint: Option<String>,
     }
     let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
     let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
-    let head: Head = serde_json::from_slice(&bytes).map_err(wrong)?;
-    if head.version > RECORD_VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), version: head.version });
+    let outline = serde_json::from_slice::<Outline>(&bytes);
+    let version = match &outline {
+        Ok(outline) => outline.version,
+        // Of a newer shape, perhaps.
+        Err(_) => serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version),
+    };
+    if version > RECORD_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), version });
     }
-    let brief = match head.fingerprint {
+    let brief = match outline.map_err(wrong)?.brief() {
+        Some(brief) => brief,
         // Written before there were fingerprints: it takes the whole record to make one.
         None => Brief::of(&serde_json::from_slice(&bytes).map_err(wrong)?),
-        Some(fingerprint) => {
-            let outline: Outline = serde_json::from_slice(&bytes).map_err(wrong)?;
-            outline.brief(fingerprint)
-        }
     };
     Ok(Brief { file: Some(path.to_owned()), ..brief })
 }

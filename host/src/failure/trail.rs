@@ -342,6 +342,8 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    type Spam = fn(&mut Trail, u32);
+
     fn call(trail: &mut Trail, call: &'static str) -> u64 {
         trail.begin(Duration::ZERO, NewCall { call, ..NewCall::default() })
     }
@@ -426,7 +428,7 @@ mod tests {
     /// Whatever is repeated, the other classes keep their share, and the newest of each is there.
     #[test]
     fn nothing_a_guest_repeats_pushes_out_the_calls_that_matter() {
-        let spam: [(&str, fn(&mut Trail, u32)); 5] = [
+        let spam: [(&str, Spam); 5] = [
             ("reports", |trail, _| {
                 done(trail, "diagnostics.report", TrailOutcome::Ok, false);
             }),

@@ -157,8 +157,11 @@ impl RunLog {
 
     /// The stage the template says it is in.
     pub fn told_progress(&self, progress: RunProgress) {
+        let mut inner = self.inner();
+        // Asked under the lock: what is entered later happened later.
         let at = self.elapsed();
-        self.inner().trail.progress(at, &progress.stage, progress.done, progress.total);
+        inner.trail.progress(at, &progress.stage, progress.done, progress.total);
+        drop(inner);
         self.set_progress(progress);
     }
 
@@ -187,8 +190,8 @@ impl RunLog {
         let end = message.floor_char_boundary(MAX_LOG_LINE);
         let line =
             format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
-        let at = self.elapsed();
         let mut inner = self.inner();
+        let at = self.elapsed();
         inner.log.push(line.as_bytes());
         inner.trail.log(at, message.len());
     }
@@ -293,7 +296,7 @@ impl RunLog {
         let at: BTreeMap<&str, u64> =
             trail.iter().filter_map(|entry| Some((entry.call_id.as_deref()?, entry.seq))).collect();
         calls.retain(|call| {
-            at.contains_key(call.call_id.as_str()) && !(call.attempts.is_empty() && !call.replayed)
+            (call.replayed || !call.attempts.is_empty()) && at.contains_key(call.call_id.as_str())
         });
         calls.sort_by_key(|call| at.get(call.call_id.as_str()).copied());
         calls

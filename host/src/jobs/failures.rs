@@ -183,17 +183,22 @@ impl Database {
         found.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 
-    /// How many attempts each template made that have ended.
+    /// How many attempts each template made that have ended, by the name that its failures have.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn attempts_by_template(&self, filter: &Filter) -> Result<BTreeMap<String, u64>, Error> {
         let doing = "counting attempts";
-        let sql = "SELECT o.template AS template, count(*) AS attempts
-             FROM sitewright_attempts a JOIN sitewright_orders o ON o.id = a.order_id
-             WHERE a.ended_at IS NOT NULL AND ($1 IS NULL OR o.template = $1) AND ($2 IS NULL OR a.ended_at >= $2)
-                AND ($3 IS NULL OR o.id = $3)
-             GROUP BY o.template";
+        // An order names a file; records have the name that the template in it gives itself, which may be another one.
+        let sql = "SELECT coalesce(n.own, o.template) AS template, count(*) AS attempts
+             FROM sitewright_attempts a JOIN sitewright_orders o ON o.id = a.order_id LEFT JOIN (
+                SELECT asked.template AS file, max(f.template) AS own
+                FROM sitewright_failures f JOIN sitewright_orders asked ON asked.id = f.order_id
+                WHERE f.template <> asked.template GROUP BY asked.template
+             ) AS n ON n.file = o.template
+             WHERE a.ended_at IS NOT NULL AND ($1 IS NULL OR coalesce(n.own, o.template) = $1)
+                AND ($2 IS NULL OR a.ended_at >= $2) AND ($3 IS NULL OR o.id = $3)
+             GROUP BY coalesce(n.own, o.template)";
         let rows = self.read(doing, sql, args![&filter.template, filter.since, &filter.order]).await?;
         let pair = |row: &Row| Ok((row.text("template")?, count(row, "attempts")?));
         rows.iter().map(pair).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))

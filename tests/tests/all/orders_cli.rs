@@ -14,7 +14,7 @@ use sitewright::jobs::{
     WorkerId, WorkerSettings, serve,
 };
 use sitewright::message;
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, postgres};
+use sitewright_tests::{ANY_ANSWER, Done, Workbench, check_record, faulty, guest, order, postgres};
 use sqlx::Connection as _;
 use ulid::Ulid;
 
@@ -612,6 +612,7 @@ mod tests {
         let id = database.order("24").await.unwrap().last_failure.unwrap();
         let (text, report) = place.ok(&["failures", "show", &id]);
         insta::assert_snapshot!("crashed", masked(&text));
+        check_record(&report);
         let record: FailureRecord = serde_json::from_value(report).unwrap();
         assert_eq!((record.kind, &*record.template.name), (FailureKind::Crashed, "faulty"));
         assert_eq!(place.ok(&["failures", "show", &id[..20]]).0, text, "the beginning of an id is enough");

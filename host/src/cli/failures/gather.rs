@@ -1,7 +1,7 @@
 //! Records from where they are: files among the sites, and the database of orders. A worker writes each to both; here it is one.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
@@ -254,8 +254,8 @@ fn parsed(failure: &Failure) -> Result<FailureRecord, SetupError> {
     Ok(store::parse(failure.record.clone(), &from)?)
 }
 
-fn id_of(file: &PathBuf) -> Option<String> {
-    Some(file.file_stem()?.to_string_lossy().into_owned())
+fn id_of(file: impl AsRef<Path>) -> Option<String> {
+    Some(file.as_ref().file_stem()?.to_string_lossy().into_owned())
 }
 
 fn read_briefs(files: Vec<PathBuf>, filter: &Filter) -> Briefs {

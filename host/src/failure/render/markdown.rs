@@ -115,7 +115,7 @@ fn about(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
         record.progress.map(|steps| format!(" ({} of {})", steps.done, steps.total)).unwrap_or_default();
     let rows = [
         ("failure", Some(record.id.clone())),
-        ("like it", record.fingerprint.clone()),
+        ("fingerprint", record.fingerprint.clone()),
         ("code", record.code.clone()),
         ("order", Some(record.order.clone())),
         ("job", record.job.clone()),
