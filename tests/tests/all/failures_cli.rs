@@ -18,7 +18,7 @@ fn rebuilt() -> Vec<u8> {
 }
 
 /// A page without what changes with every run, and with every line that is written into the template.
-fn shown(page: &str) -> String {
+fn unchanging(page: &str) -> String {
     let mut out = String::new();
     for line in masked(page).lines() {
         match (line.split_once(".rs:"), line.split_once("failures show ")) {
@@ -88,7 +88,7 @@ async fn a_question_has_one_screen(base: Base) {
     assert_eq!(list["more"], false);
     insta::assert_snapshot!(
         "failures_list",
-        shown(&run(&factory, &["failures", "list", "--sort", "count"]).stdout)
+        unchanging(&run(&factory, &["failures", "list", "--sort", "count"]).stdout)
     );
     let newest_first = asked(&factory, &["failures", "list"]);
     assert_eq!(newest_first["groups"][0]["kind"], "trap", "the one by hand came last");
@@ -125,7 +125,7 @@ async fn a_question_has_one_screen(base: Base) {
     assert_eq!((&template["worst"]["count"], &template["worst"]["frame"]), (&json!(4), &json!(frame)));
     insta::assert_snapshot!(
         "failures_by_template",
-        shown(&run(&factory, &["failures", "list", "--by", "template"]).stdout)
+        unchanging(&run(&factory, &["failures", "list", "--by", "template"]).stdout)
     );
 
     // Each time, and the newest in full.
