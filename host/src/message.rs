@@ -83,6 +83,16 @@ impl<'de> Deserialize<'de> for Message {
     }
 }
 
+impl schemars::JsonSchema for Message {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Message".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "description": "Text for a person: never empty.", "type": "string", "pattern": "\\S" })
+    }
+}
+
 /// The texts of an error's sources, outermost first, without those that their parent's text tells already.
 pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
     let mut causes = Vec::new();

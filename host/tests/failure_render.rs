@@ -55,6 +55,15 @@ fn frame(function: &str, file: Option<&str>, line: u32, own: bool) -> Value {
     }
 }
 
+fn attempt(provider: &str, status: Option<u16>, outcome: &str, excerpt: Option<&str>) -> Value {
+    let message = (outcome != "succeeded").then_some("the provider failed");
+    json!({
+        "provider": provider, "model": "some-model", "started_ms": 1_795_000_000_000_u64, "status": status,
+        "request_id": status.map(|_| "req-7"), "body_excerpt": excerpt, "duration_ms": 1_250,
+        "outcome": outcome, "message": message, "usage": {},
+    })
+}
+
 fn panicked() -> FailureRecord {
     record(
         "panic",
@@ -77,11 +86,30 @@ fn panicked() -> FailureRecord {
             "trail": [
                 { "seq": 1, "at_ms": 3, "call": "diagnostics.progress", "args": "write pages 2/5", "duration_us": 4, "outcome": "ok" },
                 {
-                    "seq": 2, "at_ms": 10, "call": "ai.complete", "args": "copywriting text, 2 messages of 812 bytes, sha256 0a1b2c3d4e5f",
-                    "duration_us": 2_310_000, "outcome": "ok", "call_id": "call-1",
+                    "seq": 2, "at_ms": 10, "call": "ai.complete", "args": "copywriting text, 2 messages of 812 bytes",
+                    "bytes": 845, "digest": "0a1b2c3d4e5f", "reply_bytes": 1_433,
+                    "duration_us": 2_310_000, "until": 4, "outcome": "ok", "call_id": "call-1",
                 },
-                { "seq": 3, "at_ms": 2_330, "call": "ai.complete", "args": "copywriting text", "outcome": "in_flight", "call_id": "call-2" },
+                {
+                    "seq": 3, "at_ms": 11, "call": "ai.complete", "args": "copywriting text, 2 messages of 700 bytes",
+                    "duration_us": 80_000, "until": 3, "outcome": "ok", "call_id": "call-2",
+                },
+                { "seq": 4, "at_ms": 330, "call": "ai.complete", "args": "copywriting text", "outcome": "in_flight", "call_id": "call-3" },
+                { "seq": 5, "at_ms": 2_400, "call": "diagnostics.report", "args": "short-menu", "duration_us": 3, "until": 5, "outcome": "ok" },
+                { "seq": 6, "at_ms": 2_401, "call": "site.write", "args": "menu.html (12 bytes)", "duration_us": 900, "until": 6, "outcome": "ok" },
             ],
+            "calls": 1_204,
+            "ai_calls": [{
+                "call_id": "call-1", "purpose": "copywriting", "attempts": [
+                    attempt("first", Some(429), "rate-limited", Some("slow down")),
+                    attempt("second", Some(200), "succeeded", None),
+                ],
+            }],
+            "diagnostics": [
+                { "at_ms": 1, "severity": "info", "code": "numberless", "message": "of a host that gave no numbers", "causes": [] },
+                { "seq": 5, "at_ms": 2_400, "severity": "warning", "code": "short-menu", "message": "the menu has one dish", "causes": ["the order names one"] },
+            ],
+            "fingerprint": "3fa9c1d2e4b5a697",
             "stderr": "thread '<unnamed>' (1) panicked at plugins/bakery/src/menu.rs:41:9:\nindex out of bounds\n",
             "log": { "text": "INFO three prices\n", "dropped_bytes": 0 },
         }),
@@ -89,13 +117,6 @@ fn panicked() -> FailureRecord {
 }
 
 fn ai_failed() -> FailureRecord {
-    let attempt = |provider: &str, status: Option<u16>, outcome: &str, excerpt: Option<&str>| {
-        json!({
-            "provider": provider, "model": "some-model", "started_ms": 1_795_000_000_000_u64, "status": status,
-            "request_id": status.map(|_| "req-7"), "body_excerpt": excerpt, "duration_ms": 1_250,
-            "outcome": outcome, "message": "the provider failed", "usage": {},
-        })
-    };
     record(
         "ai",
         json!({
@@ -157,14 +178,157 @@ fn a_rejected_site_shows_every_problem() {
 }
 
 #[test]
-fn nothing_a_guest_or_provider_wrote_reaches_the_terminal_as_a_command() {
-    // A provider's escape sequence arrives as text that a terminal only shows.
-    let report_of_ai = render::terminal(&ai_failed(), 100);
-    assert!(report_of_ai.contains("\u{fffd}[31mlater") && !report_of_ai.contains("\u{1b}[31mlater"));
-    for record in [panicked(), ai_failed(), rejected()] {
-        let plain = report(&record);
-        assert!(!plain.chars().any(|c| c.is_control() && c != '\n'), "{plain:?}");
-        assert!(plain.lines().all(|line| line.chars().count() <= 130), "{plain}");
+fn a_panic_as_markdown_for_an_issue() {
+    insta::assert_snapshot!(render::markdown(&panicked()));
+}
+
+#[test]
+fn an_ai_failure_as_markdown_for_an_issue() {
+    insta::assert_snapshot!(render::markdown(&ai_failed()));
+}
+
+#[test]
+fn a_rejected_site_as_markdown_for_an_issue() {
+    insta::assert_snapshot!(render::markdown(&rejected()));
+}
+
+#[test]
+fn a_failure_in_brief() {
+    let brief =
+        [panicked(), ai_failed(), rejected()].map(|record| render::in_brief(&record, 80)).join("---\n");
+    insta::assert_snapshot!(anstream::adapter::strip_str(&brief).to_string());
+}
+
+/// Text that a guest, a model or a provider could write to repaint a terminal, turn a line round or leave a block of code.
+const HOSTILE: [&str; 12] = [
+    "\u{1b}[2J\u{1b}[31mred\u{1b}]0;title\u{7}",
+    "\u{9b}31m and \u{8d}",
+    "over\rwritten\u{8}\u{8}\u{7f}",
+    "\u{202e}desrever\u{2066}isolated",
+    "line\u{2028}separator\u{2029}",
+    "zero\u{200b}width\u{feff}\u{e0041}",
+    "```\n# heading\n```text",
+    "`` ` ```` `",
+    "\n\n</details><script>alert(1)</script><img src=x>",
+    "@everyone [link](javascript:alert(1)) #1 ![i](x) | a | b |",
+    "- [ ] item\n> quote\n\n***\n    indented",
+    "nul\0and\ttab",
+];
+
+/// A record with this text wherever somebody else's text can be.
+fn hostile(text: &str) -> FailureRecord {
+    let said = format!("said: {text}");
+    let mut record = record(
+        "panic",
+        json!({
+            "order": text, "job": text, "attempt": text, "trace_id": text, "host_build": text, "config_version": text, "id": text, "time": text,
+            "fingerprint": text,
+            "template": { "name": text, "version": text, "digest": text },
+            "message": said, "causes": [said], "advice": said, "panic": text, "code": text, "stage": text,
+            "attributes": { text: text },
+            "location": { "file": text, "line": 1 },
+            "trap": {
+                "code": "unreachable", "message": text, "symbols_missing": text,
+                "frames": [{ "function": text, "file": text, "line": 1, "own": true }, { "function": text, "own": false }],
+            },
+            "ai": {
+                "kind": "auth", "message": said, "call_id": text, "purpose": text, "causes": [said], "retryable": false,
+                "attempts": [attempt(text, Some(401), "auth", Some(text))],
+            },
+            "problems": [{ "at": text, "rule": text, "message": text }],
+            "trail": [
+                { "seq": 1, "at_ms": 1, "call": text, "args": text, "outcome": { "error": text }, "duration_us": 1, "call_id": text },
+                { "seq": 2, "at_ms": 1, "call": "ai.complete", "args": text, "outcome": "in_flight", "call_id": "call-2" },
+            ],
+            "ai_calls": [{ "call_id": "call-2", "purpose": text, "attempts": [attempt(text, Some(500), "overloaded", Some(text))] }],
+            "diagnostics": [{ "at_ms": 1, "severity": "error", "code": text, "message": said, "causes": [said] }],
+            "log": { "text": text, "dropped_bytes": 0 }, "stderr": text, "stdout": text,
+        }),
+    );
+    record.limits.insert(format!("zz {text}"), record.limits["cpu_ms"]);
+    record
+}
+
+/// What a terminal obeys, or what makes a line read as another.
+fn is_dangerous(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[test]
+fn nothing_that_somebody_else_wrote_reaches_the_terminal_as_a_command() {
+    for text in HOSTILE {
+        let record = hostile(text);
+        let styled = render::terminal(&record, 100) + &render::in_brief(&record, 100);
+        // Without the colours that are ours, no escape is left.
+        let plain = anstream::adapter::strip_str(&styled).to_string();
+        assert!(!plain.chars().any(is_dangerous), "{text:?}: {plain:?}");
+        let ours = |sequence: &str| {
+            let end = sequence.find('m').unwrap_or(0);
+            sequence[..end].chars().all(|c| c.is_ascii_digit() || c == ';' || c == '[')
+        };
+        assert!(styled.split('\u{1b}').skip(1).all(ours), "{text:?}: {styled:?}");
+        assert!(render::markdown(&record).chars().all(|c| !is_dangerous(c)), "{text:?}");
+    }
+}
+
+#[test]
+fn nothing_that_somebody_else_wrote_is_markup_in_an_issue() {
+    use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+    let structure = |record: &FailureRecord| {
+        let markdown = render::markdown(record);
+        let mut shape = Vec::new();
+        let mut in_code = false;
+        let options = Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH;
+        for event in Parser::new_ext(&markdown, options) {
+            match event {
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(kind))) => {
+                    assert_eq!(&*kind, "text", "{markdown}");
+                    in_code = true;
+                }
+                Event::End(TagEnd::CodeBlock) => in_code = false,
+                Event::Text(_) if in_code => {}
+                Event::Code(_) => shape.push("code".to_owned()),
+                // Only the host's own words are text.
+                Event::Text(text) => assert!(!text.contains("said"), "{markdown}"),
+                Event::Html(html) | Event::InlineHtml(html) => shape.push(format!("html {html}")),
+                Event::Start(tag) => {
+                    assert!(!matches!(tag, Tag::Link { .. } | Tag::Image { .. }), "{markdown}");
+                    shape.push(format!("{tag:?}"));
+                }
+                other => shape.push(format!("{other:?}")),
+            }
+        }
+        shape
+    };
+    for text in HOSTILE {
+        let record = hostile(text);
+        assert_eq!(structure(&record), structure(&hostile("calm")), "{text:?}");
+    }
+    // An issue of GitHub's holds 65,536 characters.
+    let mut large = hostile(&"x".repeat(200_000));
+    large.stderr = "line\n".repeat(100_000);
+    large.log.text = "line\n".repeat(100_000);
+    let size = render::markdown(&large).chars().count();
+    assert!(size < 65_536, "{size}");
+}
+
+#[test]
+fn a_report_keeps_to_the_width_of_the_terminal() {
+    let mut records = vec![panicked(), ai_failed(), rejected()];
+    let mut wide = panicked();
+    wide.stderr = "東京タワー ".repeat(100);
+    records.push(wide);
+    // A terminal narrower than the second is treated like it.
+    for width in [10, 72, 80, 100, 160] {
+        for record in &records {
+            let report = render::terminal(record, width) + &render::in_brief(record, width);
+            let plain = anstream::adapter::strip_str(&report).to_string();
+            for line in plain.lines() {
+                let columns = unicode_width::UnicodeWidthStr::width(line);
+                assert!(columns <= width.max(72), "{width}: {columns}: {line}");
+            }
+        }
     }
 }
 

@@ -24,13 +24,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::json;
-use sitewright::failure::{FailureKind, FailureRecord};
+use sitewright::failure::group::Filter as ListedFailures;
+use sitewright::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright::jobs::{
     Allowed, AttemptEnd, Backoff, CancelAnswer, Database, Enqueued, Error, Filter, Handler, NewAiCall,
     NewEvent, NewFailure, NewOrder, OrderState, RetryClass, SCHEMA_VERSION, Serving, Settled, Settlement,
     Stop, StopReason, Take, Taken, WorkerId, WorkerSettings, class, serve,
 };
 use sitewright::message;
+use sitewright::message::Message;
 use sqlx::Connection as _;
 use ulid::Ulid;
 
@@ -310,6 +312,9 @@ on_both!(
     b4_b7_everything_is_listed_and_exported,
     g4_an_operator_sees_the_queue,
     a_result_that_cannot_be_stored_leaves_no_order_standing,
+    failures_are_counted_by_what_they_have_in_common,
+    g2_failures_from_before_there_were_fingerprints_are_found_too,
+    b7_a_text_that_a_database_cannot_store_settles_its_order_all_the_same,
 );
 
 mod tests {
@@ -1160,6 +1165,160 @@ mod tests {
         assert!(failure.message.contains("could not be stored"), "{}", failure.message);
         serving.drain(GRACE).await.unwrap();
     }
+
+    pub(super) async fn failures_are_counted_by_what_they_have_in_common(place: Place) {
+        let database = place.open().await;
+        // Two bugs; the first befalls three orders, one of them twice.
+        for (order, template, message) in [
+            ("a", "bakery", "no dish 1 of \"Soup\""),
+            ("b", "bakery", "no dish 22 of \"Cake\""),
+            ("b", "bakery", "no dish 3 of \"Tea\""),
+            ("c", "bakery", "no dish 4 of \"Tea\""),
+            ("a", "bakery", "the oven is cold"),
+            ("d", "florist", "no dish 1 of \"Soup\""),
+        ] {
+            fail(&database, order, whole(order, template, message)).await;
+        }
+        let all = ListedFailures::default();
+        let groups = database.failure_groups(&all).await.unwrap();
+        let mut counted: Vec<_> = groups
+            .iter()
+            .map(|group| (&*group.template, &*group.message, group.count, group.orders))
+            .collect();
+        counted.sort();
+        // The message is the newest's.
+        assert_eq!(
+            counted,
+            [
+                ("bakery", "no dish 4 of \"Tea\"", 4, 3),
+                ("bakery", "the oven is cold", 1, 1),
+                ("florist", "no dish 1 of \"Soup\"", 1, 1),
+            ]
+        );
+        let many = groups.iter().find(|group| group.count == 4).unwrap();
+        assert!(many.first_at < many.last_at, "{many:?}");
+        assert_eq!(many.newest, database.failures("c").await.unwrap()[0].id);
+        assert_eq!(many.kind, "template_error");
+
+        let only = |change: fn(&mut ListedFailures)| {
+            let mut filter = ListedFailures::default();
+            change(&mut filter);
+            filter
+        };
+        for (filter, count) in [
+            (only(|filter| filter.template = Some("florist".to_owned())), 1),
+            (only(|filter| filter.kind = Some("template_error".to_owned())), 6),
+            (only(|filter| filter.kind = Some("trap".to_owned())), 0),
+            (only(|filter| filter.order = Some("a".to_owned())), 2),
+            (ListedFailures { since: Some(many.last_at), ..all.clone() }, 3),
+            (ListedFailures { since: Some(many.last_at + 3_600_000), ..all.clone() }, 0),
+        ] {
+            let groups = database.failure_groups(&filter).await.unwrap();
+            assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), count, "{filter:?}");
+            let briefs = database.failures_in_brief(&filter, 100).await.unwrap();
+            assert_eq!(briefs.len() as u64, count, "{filter:?}");
+            assert!(briefs.is_sorted_by(|a, b| a.id > b.id) && briefs.iter().all(|brief| filter.fits(brief)));
+        }
+        assert_eq!(database.failures_in_brief(&all, 2).await.unwrap().len(), 2);
+        assert_eq!(database.orders_of_failures(&many.fingerprint).await.unwrap(), ["c", "b", "a"]);
+        assert_eq!(
+            database.fingerprints_like(&many.fingerprint[..6]).await.unwrap(),
+            std::slice::from_ref(&many.fingerprint)
+        );
+        assert_eq!(database.failures_of(&many.fingerprint, 3).await.unwrap().len(), 3);
+        let ids = [many.newest.clone(), "none".to_owned()];
+        assert_eq!(database.known_failures(&ids).await.unwrap(), [many.newest.clone()].into());
+        let attempts = database.attempts_by_template(&all).await.unwrap();
+        assert_eq!(
+            attempts.into_iter().collect::<Vec<_>>(),
+            [("florist".to_owned(), 6)],
+            "by the name in its records"
+        );
+    }
+
+    pub(super) async fn g2_failures_from_before_there_were_fingerprints_are_found_too(place: Place) {
+        let database = place.open().await;
+        fail(&database, "a", whole("a", "bakery", "no dish 1")).await;
+        fail(&database, "b", whole("b", "bakery", "no dish 2")).await;
+        fail(&database, "c", failure("template_error", "no whole record")).await;
+        let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
+        assert_eq!(before.len(), 2);
+        for sql in [
+            "DROP INDEX sitewright_failures_alike",
+            "DROP INDEX sitewright_failures_unlike",
+            "ALTER TABLE sitewright_failures DROP COLUMN fingerprint",
+            "ALTER TABLE sitewright_failures DROP COLUMN template",
+            "ALTER TABLE sitewright_failures DROP COLUMN frame",
+            "DELETE FROM sitewright_schema WHERE version >= 2",
+        ] {
+            place.sql(sql).await;
+        }
+        let database = Database::open(&place.url).await.unwrap();
+        assert!(database.check_schema().await.unwrap_err().to_string().contains("run `sitewright migrate`"));
+        let migrated = database.migrate().await.unwrap();
+        assert_eq!((migrated.from, migrated.to), (1, SCHEMA_VERSION));
+        let after = database.failure_groups(&ListedFailures::default()).await.unwrap();
+        assert_eq!(after, before);
+        assert_eq!(
+            place.number("SELECT count(*) FROM sitewright_failures WHERE fingerprint IS NULL").await,
+            0
+        );
+    }
+
+    pub(super) async fn b7_a_text_that_a_database_cannot_store_settles_its_order_all_the_same(place: Place) {
+        let database = place.open().await;
+        database.enqueue(new_order("24")).await.unwrap();
+        let taken = taken_by(&database, "24", "w").await;
+        let event = NewEvent {
+            order: "24".to_owned(),
+            attempt: Some(taken.attempt.to_string()),
+            stage: "a\0stage".to_owned(),
+            done: None,
+            total: None,
+            message: Some("\0".to_owned()),
+        };
+        database.record_events(vec![event]).await.unwrap();
+        let failure = NewFailure::from(&whole_record("24", "a\0template", "a\0message"));
+        let retry = Settlement::Retry { failure, after: Duration::ZERO };
+        let settled = database.settle(&taken, &retry, Allowed::default()).await.unwrap();
+        assert!(matches!(settled, Settled::Done { order: OrderState::Waiting, .. }), "{settled:?}");
+        let failure = &database.failures("24").await.unwrap()[0];
+        assert_eq!(failure.message, "a\u{fffd}message");
+        assert_eq!(failure.record["message"], "a\0message", "the record has it as it was");
+        let group = &database.failure_groups(&ListedFailures::default()).await.unwrap()[0];
+        assert_eq!(group.template, "a\u{fffd}template");
+    }
+}
+
+/// A failure of an order that is put in line for it, or again.
+async fn fail(database: &Database, order: &str, failure: NewFailure) {
+    if let Ok(found) = database.order(order).await {
+        assert!(found.state.has_ended());
+        database.reopen(order, None).await.unwrap();
+    } else {
+        database.enqueue(new_order(order)).await.unwrap();
+    }
+    let taken = taken_by(database, order, "w").await;
+    database.settle(&taken, &Settlement::Failed { failure }, Allowed::default()).await.unwrap();
+    // Times are told in milliseconds, and one is to be after the other.
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
+
+fn whole_record(order: &str, template: &str, message: &str) -> FailureRecord {
+    let of = OfAttempt {
+        order: order.to_owned(),
+        job: None,
+        attempt: Ulid::generate().to_string(),
+        trace_id: "t".to_owned(),
+        template: template.to_owned(),
+        config_version: "c".to_owned(),
+    };
+    let message = Message::or(message, message!("none"));
+    FailureRecord::without_run(FailureKind::TemplateError, message, of)
+}
+
+fn whole(order: &str, template: &str, message: &str) -> NewFailure {
+    NewFailure::from(&whole_record(order, template, message))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ pub mod strip;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -90,6 +91,37 @@ pub fn faulty(fault: &str, parameters: Value) -> Value {
     order
 }
 
+/// Holds a failure record against the published schema, and more strictly than that: every field must be one that the schema names.
+#[track_caller]
+pub fn check_record(record: &Value) {
+    static STRICT: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+        let mut schema: Value =
+            serde_json::from_str(sitewright::failure::schema::RECORD_SCHEMA).expect("the schema is JSON");
+        close_objects(&mut schema);
+        jsonschema::validator_for(&schema).expect("the schema is one")
+    });
+    let wrong: Vec<String> = STRICT
+        .iter_errors(record)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .take(5)
+        .collect();
+    assert!(wrong.is_empty(), "a record does not fit its schema: {wrong:#?}");
+}
+
+/// Makes every object of a schema refuse what it does not name.
+fn close_objects(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("properties").is_some_and(Value::is_object) {
+                fields.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+            fields.values_mut().for_each(close_objects);
+        }
+        Value::Array(values) => values.iter_mut().for_each(close_objects),
+        _ => {}
+    }
+}
+
 /// Takes from a command's environment what the binary would read as its configuration.
 pub fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
@@ -127,6 +159,7 @@ impl Done {
     pub fn failure(&self) -> Value {
         let failure = self.json()["failure"].clone();
         assert!(failure.is_object(), "there is no failure: {}", self.stdout);
+        check_record(&failure);
         failure
     }
 }

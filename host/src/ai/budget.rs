@@ -59,6 +59,16 @@ impl Serialize for Usd {
     }
 }
 
+impl schemars::JsonSchema for Usd {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Usd".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "description": "An amount of US dollars.", "type": "number", "minimum": 0 })
+    }
+}
+
 impl<'de> Deserialize<'de> for Usd {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         f64::deserialize(deserializer).map(Usd::from_dollars)
@@ -105,6 +115,21 @@ impl OrderBudget {
     /// What has been used so far.
     pub fn spent(&self) -> Spent {
         *self.lock()
+    }
+
+    /// Each limit of it with its most and what is used. Limits that are not configured are none.
+    pub fn measures(&self) -> Vec<(&'static str, u64, u64)> {
+        let spent = self.spent();
+        let BudgetConfig { calls, tokens, cost_usd } = self.limits;
+        let cost = cost_usd.map(|most| Usd::from_dollars(most).nanos());
+        [
+            ("ai_budget_calls", calls, spent.calls),
+            ("ai_budget_tokens", tokens, spent.tokens),
+            ("ai_budget_nano_usd", cost, spent.cost_usd.nanos()),
+        ]
+        .into_iter()
+        .filter_map(|(name, most, used)| Some((name, most?, used)))
+        .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Spent> {

@@ -1,5 +1,6 @@
 //! What comes back when all went well.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Usd;
@@ -17,7 +18,7 @@ pub enum FinishReason {
 }
 
 /// Tokens, as the provider counted them. Missing where it did not say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Tokens of the request.
     #[serde(skip_serializing_if = "Option::is_none")]

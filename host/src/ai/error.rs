@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Usd;
@@ -11,7 +12,7 @@ use super::request::CallId;
 use crate::message::Message;
 
 /// What went wrong. The names are those of the contract's `error-kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AiErrorKind {
     /// The provider refused the key.
@@ -200,6 +201,22 @@ impl fmt::Display for AttemptOutcome {
     }
 }
 
+impl JsonSchema for AttemptOutcome {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AttemptOutcome".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let kinds = AiErrorKind::ALL.map(AiErrorKind::as_str);
+        let names: Vec<&str> = std::iter::once(AttemptOutcome::Succeeded.as_str()).chain(kinds).collect();
+        schemars::json_schema!({
+            "description": "How an attempt ended: `succeeded`, or the kind of its error.",
+            "type": "string",
+            "enum": names,
+        })
+    }
+}
+
 impl TryFrom<String> for AttemptOutcome {
     type Error = UnknownKind;
 
@@ -219,7 +236,7 @@ impl From<AttemptOutcome> for String {
 }
 
 /// A limit on the time of an attempt (catalogue E1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
     /// Name look-up, TCP and TLS: `connect_ms`.
@@ -248,7 +265,7 @@ impl Limit {
 }
 
 /// One try of one candidate of a route. All are kept, also those that another candidate made good (catalogue A3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Name of the provider in the configuration.
     pub provider: String,

@@ -325,11 +325,7 @@ fn released_text(released: &Released) -> String {
         totals.ai_calls.len(),
         replayed(totals),
     ));
-    for name in ["cpu_ms", "memory_bytes", "ai_calls"] {
-        if let Some(measure) = totals.limits.get(name) {
-            text.push_str(&format!("  {dim}{name:<14} {}{dim:#}\n", render::measure(name, *measure)));
-        }
-    }
+    text.push_str(&render::limits_used(&totals.limits, output::width()));
     text.push_str(&format!(
         "  {dim}template {} {}{dim:#}\n",
         released.template.name, released.template.version

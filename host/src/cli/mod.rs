@@ -39,6 +39,9 @@ pub struct Cli {
     /// One JSON object on stdout, for scripts.
     #[arg(long, global = true)]
     json: bool,
+    /// When text has colours: `auto` (where a terminal shows them and NO_COLOR is not set), `always` or `never`.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    color: output::Color,
     /// What is logged on stderr: `error` (the default; `info` for a worker), `sitewright=debug`, ...
     #[arg(long, global = true, value_name = "FILTER", env = "SITEWRIGHT_LOG")]
     log: Option<String>,
@@ -104,6 +107,7 @@ impl Cli {
             let json = std::env::args_os().any(|argument| argument == "--json");
             output::misread(&error, json)
         })?;
+        cli.color.choose();
         // A worker's orders wait for nothing, not even for whoever reads its log.
         let (default, slow) = match &cli.command {
             Command::Worker(_) => ("info", Backpressure::Drop),
@@ -122,7 +126,7 @@ impl Cli {
 
     /// Runs the command and tells the exit code. All output is done.
     pub async fn run(self, logging: Logging) -> ExitCode {
-        let Cli { config, templates, out, json, log: _, log_format: _, command } = self;
+        let Cli { config, templates, out, json, color: _, log: _, log_format: _, command } = self;
         let setup = setup::Setup { config, templates, out };
         let exit = match command {
             Command::Generate(args) => generate::run(&setup, args, json).await,

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::setup::SetupError;
-use crate::failure::FailureKind;
+use crate::failure::{FailureKind, render};
 use crate::jobs::{Cost, OrderState};
 use crate::message::Message;
 
@@ -64,6 +64,29 @@ impl From<FailureKind> for Exit {
 impl From<&SetupError> for Exit {
     fn from(error: &SetupError) -> Exit {
         if error.is_usage() { Exit::Usage } else { Exit::Host }
+    }
+}
+
+/// When text has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Color {
+    /// Where a terminal shows them and nobody asked for none.
+    Auto,
+    /// Also in a pipe: for a pager.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Color {
+    /// From now on, for the whole process.
+    pub(super) fn choose(self) {
+        let choice = match self {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
     }
 }
 
@@ -128,13 +151,11 @@ pub(super) fn spinner() -> ProgressBar {
     bar
 }
 
-/// The text on one line of at most `room` characters, without what a terminal would obey.
+/// The text on one line of at most `room` columns, without what a terminal would obey.
 pub(super) fn one_line(text: &str, room: usize) -> String {
-    let text = text.replace(|c: char| c.is_control(), " ");
-    match text.char_indices().nth(room.saturating_sub(1)) {
-        Some((end, c)) if end + c.len_utf8() < text.len() => format!("{}…", &text[..end]),
-        _ => text,
-    }
+    // Lines of a text become one; whatever else is no text is shown as such.
+    let text = text.replace(['\n', '\r', '\t'], " ");
+    render::shortened(&render::clean(&text), room)
 }
 
 /// The colour of a state.

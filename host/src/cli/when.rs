@@ -38,6 +38,25 @@ pub(super) fn span(ms: i64) -> String {
     }
 }
 
+/// A time that was asked for: a span before now (`90s`, `30m`, `2h`, `7d`, `2w`), a day, or a time in RFC 3339.
+pub(super) fn since(text: &str) -> Result<i64, String> {
+    let wrong = || format!("{text:?} is no time: write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z");
+    let text_of_time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    if let Ok(time) = OffsetDateTime::parse(&text_of_time, &Rfc3339) {
+        return Ok(time.unix_timestamp().saturating_mul(1_000));
+    }
+    let seconds = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3_600,
+        Some('d') => 86_400,
+        Some('w') => 7 * 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].trim().parse().map_err(|_| wrong())?;
+    Ok(now_ms().saturating_sub(i64::from(number).saturating_mul(seconds * 1_000)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +75,20 @@ mod tests {
             assert_eq!(span(ms), text);
         }
         assert_eq!(time(1_700_000_000_999), "2023-11-14T22:13:20Z");
+    }
+
+    #[test]
+    fn a_time_is_told_from_a_span() {
+        assert_eq!(since("2023-11-14T22:13:20Z"), Ok(1_700_000_000_000));
+        assert_eq!(since("2023-11-14"), Ok(1_699_920_000_000));
+        for (span, ms) in
+            [("90s", 90_000), ("30m", 1_800_000), ("2h", 7_200_000), ("1d", 86_400_000), ("1w", 604_800_000)]
+        {
+            let away = now_ms() - since(span).unwrap_or_default();
+            assert!((ms..ms + 60_000).contains(&away), "{span}: {away}");
+        }
+        for text in ["", "h", "2", "-2h", "2x", "yesterday", "99999999999d", "ü", "2ü"] {
+            assert!(since(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The folder beside the orders' that holds dumps. No order has a name with a dot before it.
@@ -15,7 +16,7 @@ pub const FOLDER: &str = ".coredumps";
 const SUFFIX: &str = ".coredump";
 
 /// What became of a dump that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CoreDumpRecord {
     /// The file, until newer dumps take its place: WebAssembly's own format, which `wasm-tools print` shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]

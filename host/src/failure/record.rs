@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use ulid::Ulid;
 
 use super::coredump::CoreDumpRecord;
+use super::fingerprint;
 use super::kind::FailureKind;
 use super::source::SourceExcerpt;
 use super::trail::TrailEntry;
-use super::trap::TrapRecord;
+use super::trap::{Frame, TrapRecord};
 use crate::ai::{AiErrorKind, Attempt};
 use crate::build::BUILD;
 use crate::message;
@@ -22,9 +24,10 @@ use crate::plugin::Measure;
 pub const RECORD_VERSION: u32 = 1;
 
 /// Everything about one attempt that did not succeed. Written once, never changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureRecord {
-    /// [`RECORD_VERSION`].
+    /// The shape of the record: 1.
+    #[schemars(extend("const" = RECORD_VERSION))]
     pub version: u32,
     /// Id of this record: a ULID, so that ids sort by time.
     pub id: String,
@@ -46,6 +49,9 @@ pub struct FailureRecord {
     /// Identifies the configuration the attempt started with.
     pub config_version: String,
 
+    /// The same for failures that are most likely one and the same bug: 16 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Why, in one word.
     pub kind: FailureKind,
     /// What happened, in one sentence. Never empty.
@@ -92,9 +98,15 @@ pub struct FailureRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coredump: Option<CoreDumpRecord>,
 
-    /// The last host calls, oldest first.
+    /// The host calls that matter most, in the order in which they began.
     pub trail: Vec<TrailEntry>,
-    /// What the template reported, oldest first.
+    /// How many host calls there were in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// The AI calls that the trail has, with every try: linked by `call_id`. Calls that were refused before any try are not among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ai_calls: Vec<AiCallTries>,
+    /// What the template reported, oldest first. Those that the trail still has stand there under the same number.
     pub diagnostics: Vec<Diagnostic>,
     /// The tail of what the template logged.
     pub log: LogTail,
@@ -139,6 +151,7 @@ impl FailureRecord {
             template: TemplateRef { name: of.template, version: String::new(), digest: String::new() },
             host_build: BUILD.to_owned(),
             config_version: of.config_version,
+            fingerprint: None,
             kind,
             message,
             causes: Vec::new(),
@@ -156,12 +169,41 @@ impl FailureRecord {
             source: None,
             coredump: None,
             trail: Vec::new(),
+            calls: None,
+            ai_calls: Vec::new(),
             diagnostics: Vec::new(),
             log: LogTail::default(),
             stderr: String::new(),
             stdout: String::new(),
             limits: BTreeMap::new(),
         }
+    }
+
+    /// The record with its fingerprint.
+    pub fn with_fingerprint(self) -> Self {
+        let fingerprint = Some(fingerprint::of(&self));
+        FailureRecord { fingerprint, ..self }
+    }
+
+    /// The author's own frame where the guest stopped, or where the template says it happened: `file:line in function`.
+    pub fn top_frame(&self) -> Option<String> {
+        top_frame(self.trap.as_ref(), self.location.as_ref())
+    }
+}
+
+/// See [`FailureRecord::top_frame`].
+pub(crate) fn top_frame(trap: Option<&TrapRecord>, location: Option<&SourceLocation>) -> Option<String> {
+    let frames = trap.into_iter().flat_map(|trap| &trap.frames);
+    let at = |file: &str, line: Option<u32>| {
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!("{file}{line}")
+    };
+    match frames.into_iter().find(|frame| frame.own) {
+        Some(Frame { function, file: Some(file), line, .. }) => {
+            Some(format!("{} in {function}", at(file, *line)))
+        }
+        Some(frame) => Some(frame.function.clone()),
+        None => location.map(|place| at(&place.file, Some(place.line))),
     }
 }
 
@@ -172,7 +214,7 @@ pub(crate) fn now() -> String {
 }
 
 /// Which template, exactly.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TemplateRef {
     /// Its name, or what was asked for when it could not be loaded.
     pub name: String,
@@ -185,7 +227,7 @@ pub struct TemplateRef {
 }
 
 /// A place in the template's source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceLocation {
     /// Path as the compiler knew it.
     pub file: String,
@@ -197,7 +239,7 @@ pub struct SourceLocation {
 }
 
 /// How far a stage is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Steps done.
     pub done: u32,
@@ -206,7 +248,7 @@ pub struct Progress {
 }
 
 /// The AI call that failed the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AiFailure {
     /// Why.
     pub kind: AiErrorKind,
@@ -228,8 +270,22 @@ pub struct AiFailure {
     pub retry_after_ms: Option<u64>,
 }
 
+/// An AI call of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AiCallTries {
+    /// Its id, as in the trail.
+    pub call_id: String,
+    /// What it was for.
+    pub purpose: String,
+    /// Whether the reply came from the journal of an earlier attempt, at no cost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
+    /// Every try, over all candidates of the route; none for a call that was replayed.
+    pub attempts: Vec<Attempt>,
+}
+
 /// Something wrong with a document or a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Where: a JSON pointer into the order document, or a file of the site.
     pub at: String,
@@ -241,8 +297,11 @@ pub struct Problem {
 }
 
 /// Something the template reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
+    /// Number of the host call that it came with, as in the trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
     /// Milliseconds from the start of the run.
     pub at_ms: u64,
     /// `info`, `warning` or `error`.
@@ -263,7 +322,7 @@ pub struct Diagnostic {
 }
 
 /// How bad a diagnostic is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Worth knowing.
@@ -275,7 +334,7 @@ pub enum Severity {
 }
 
 /// The tail of a log.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogTail {
     /// Newest lines, oldest first: `LEVEL message`.
     pub text: String,

@@ -1,5 +1,6 @@
 //! A failure record as a report on a terminal.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -9,8 +10,19 @@ use super::record::{AiFailure, Diagnostic, FailureRecord, Severity};
 use super::source::SourceExcerpt;
 use super::trail::{TrailEntry, TrailOutcome};
 use super::trap::{Frame, TrapRecord};
+use crate::ai::Attempt;
 use crate::message::Message;
 use crate::plugin::Measure;
+
+mod markdown;
+mod text;
+mod timeline;
+
+pub use markdown::markdown;
+use text::{MIN_WIDTH, amount, wrapped, wrapped_after};
+pub use text::{bytes, duration, measure};
+pub(crate) use text::{clean, columns, paragraph, shortened};
+use timeline::{Moment, What};
 
 const TITLE: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -19,12 +31,12 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 const OWN: Style = AnsiColor::Cyan.on_default().bold();
 
-/// How many of the newest host calls a report shows; the record has all 256.
-const TRAIL_SHOWN: usize = 12;
+/// How many of the newest moments a report shows, and half as many of those before that matter; the record has them all.
+const MOMENTS_SHOWN: usize = 12;
+/// How many problems of a document or site are told in brief.
+const BRIEF_PROBLEMS: usize = 5;
 /// How many lines of a text's tail a report shows.
 const TAIL_LINES: usize = 8;
-/// Below this a terminal is treated as this wide.
-const MIN_WIDTH: usize = 60;
 
 /// The report, with ANSI colours, lines at most `width` columns where the text allows. Strip the colours where they are not
 /// wanted.
@@ -38,12 +50,9 @@ pub fn terminal(record: &FailureRecord, width: usize) -> String {
 
 fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
     let painted = |style: Style, text: &str| format!("{style}{}{style:#}", clean(text));
-    writeln!(
-        out,
-        "{} {}",
-        painted(BAD, &format!("✗ order {} failed: {}", record.order, record.kind)),
-        painted(DIM, &record.id)
-    )?;
+    let title = format!("✗ order {} failed: {}", shortened(&record.order, 60), record.kind);
+    let between = if columns(&title) + columns(&record.id) < width { " " } else { "\n  " };
+    writeln!(out, "{}{between}{}", painted(BAD, &title), painted(DIM, &record.id))?;
     wrapped(out, record.message.as_str(), "  ", width)?;
     for (at, cause) in causes(record).enumerate() {
         let lead = if at == 0 { "  because " } else { "      and " };
@@ -92,15 +101,10 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     if let Some(ai) = &record.ai {
         ai_call(out, ai, &record.message, width)?;
     }
-    if !record.trail.is_empty() {
-        trail(out, &record.trail, width)?;
-    }
-    if !record.diagnostics.is_empty() {
-        diagnostics(out, &record.diagnostics, width)?;
-    }
-    tail(out, "Log", &record.log.text)?;
-    tail(out, "stderr", &record.stderr)?;
-    tail(out, "stdout", &record.stdout)?;
+    timeline(out, record, width, MOMENTS_SHOWN)?;
+    tail(out, "Log", &record.log.text, TAIL_LINES, width)?;
+    tail(out, "stderr", &record.stderr, TAIL_LINES, width)?;
+    tail(out, "stdout", &record.stdout, TAIL_LINES, width)?;
     limits(out, record, width)?;
 
     writeln!(out)?;
@@ -120,9 +124,43 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
             minute_and_second(&record.time)
         ),
     ] {
-        writeln!(out, "  {}", painted(DIM, &line))?;
+        let line = text::paragraph(&line, "  ", width);
+        writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
+    }
+    if let Some(fingerprint) = &record.fingerprint {
+        let line = format!("fingerprint {fingerprint}; all like it: sitewright failures show {fingerprint}");
+        let line = text::paragraph(&line, "  ", width);
+        writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// What happened, why, where, and what to do: a few lines for pages that are about more than the failure.
+pub fn in_brief(record: &FailureRecord, width: usize) -> String {
+    let width = width.max(MIN_WIDTH);
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = write_brief(&mut out, record, width);
+    out
+}
+
+fn write_brief(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
+    wrapped(out, record.message.as_str(), "    ", width)?;
+    for cause in causes(record) {
+        wrapped_after(out, cause.as_str(), "      because ", "              ", width)?;
+    }
+    for problem in record.problems.iter().take(BRIEF_PROBLEMS) {
+        wrapped_after(out, &format!("{} {}", problem.at, problem.message), "      ", "        ", width)?;
+    }
+    if record.problems.len() > BRIEF_PROBLEMS {
+        writeln!(out, "      and {} more", record.problems.len() - BRIEF_PROBLEMS)?;
+    }
+    if let Some(frame) = record.top_frame() {
+        let mut line = String::new();
+        wrapped_after(&mut line, &frame, "    where: ", "           ", width)?;
+        writeln!(out, "{OWN}{}{OWN:#}", line.trim_end())?;
+    }
+    wrapped_after(out, record.advice.as_str(), "    to do: ", "           ", width)
 }
 
 /// The causes that the message does not tell already. A template's own error repeats what its AI call said; what that call
@@ -208,101 +246,147 @@ fn ai_call(out: &mut String, ai: &AiFailure, told: &Message, width: usize) -> st
         wrapped(out, ai.message.as_str(), "    ", width)?;
     }
     for (at, attempt) in ai.attempts.iter().enumerate() {
-        let status = attempt.status.map(|status| format!(" · HTTP {status}")).unwrap_or_default();
-        let request = attempt.request_id.as_deref().map(|id| format!(" · request {id}")).unwrap_or_default();
-        writeln!(
-            out,
-            "    {}. {} {}: {BAD}{}{BAD:#}{status} · {}{}",
-            at + 1,
-            clean(&attempt.provider),
-            clean(&attempt.model),
-            clean(attempt.outcome.as_str()),
-            duration(attempt.duration_ms.saturating_mul(1_000)),
-            clean(&request),
-        )?;
-        if let Some(excerpt) = attempt.body_excerpt.as_deref().filter(|excerpt| !excerpt.trim().is_empty()) {
-            let one_line: String = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
-            writeln!(out, "       {DIM}{}{DIM:#}", clean(&shortened(&one_line, width.saturating_sub(8))))?;
-        }
+        let begin = format!("    {}. ", at + 1);
+        tried(out, attempt, &begin, "       ", width)?;
     }
     Ok(())
 }
 
-fn trail(out: &mut String, trail: &[TrailEntry], width: usize) -> std::fmt::Result {
-    let shown = &trail[trail.len().saturating_sub(TRAIL_SHOWN)..];
-    let earlier = trail.len() - shown.len();
-    let title = if earlier == 0 {
-        "Host calls".to_owned()
-    } else {
-        format!("Last host calls ({earlier} earlier ones in the record)")
+/// One try of an AI call, and what was answered where it failed.
+fn tried(out: &mut String, attempt: &Attempt, begin: &str, indent: &str, width: usize) -> std::fmt::Result {
+    let status = attempt.status.map(|status| format!(" · HTTP {status}")).unwrap_or_default();
+    let request = attempt.request_id.as_deref().map(|id| format!(" · request {id}")).unwrap_or_default();
+    let style = if attempt.outcome.as_str() == "succeeded" { GOOD } else { BAD };
+    let outcome = attempt.outcome.as_str();
+    let place = format!("{} {}:", attempt.provider, attempt.model);
+    let rest = format!("{status} · {}{request}", duration(attempt.duration_ms.saturating_mul(1_000)));
+    let mut line = String::new();
+    wrapped_after(&mut line, &format!("{place} {outcome}{rest}"), begin, indent, width)?;
+    // The words are whole, so the first one that is the outcome is it.
+    let painted = format!(": {style}{outcome}{style:#}");
+    writeln!(out, "{}", line.trim_end().replacen(&format!(": {outcome}"), &painted, 1))?;
+    if let Some(excerpt) = attempt.body_excerpt.as_deref().filter(|excerpt| !excerpt.trim().is_empty()) {
+        let one_line: String = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
+        let room = width.saturating_sub(indent.len());
+        writeln!(out, "{indent}{DIM}{}{DIM:#}", shortened(&clean(&one_line), room))?;
+    }
+    Ok(())
+}
+
+/// Host calls, progress and reports in the order in which they happened.
+fn timeline(out: &mut String, record: &FailureRecord, width: usize, room: usize) -> std::fmt::Result {
+    let moments = timeline::of(record);
+    if moments.is_empty() {
+        return Ok(());
+    }
+    let title = match record.calls.unwrap_or(0).max(record.trail.len() as u64) {
+        0 => "What led to it".to_owned(),
+        1 => "What led to it (1 host call)".to_owned(),
+        calls => format!("What led to it ({calls} host calls)"),
     };
     section(out, &title)?;
-    for entry in shown {
-        let took = match (entry.duration_us, &entry.outcome) {
-            (Some(took), _) => duration(took),
-            (None, TrailOutcome::InFlight) => "in flight".to_owned(),
-            // Put together by somebody else after the process had ended.
-            (None, _) => String::new(),
-        };
-        let begin =
-            format!("{:>8} {:<20} {:>9}  ", duration(entry.at_ms.saturating_mul(1_000)), entry.call, took);
-        let rest = width.saturating_sub(begin.chars().count() + 6);
-        // What was asked is worth as much room as what came of it.
-        let (style, outcome) = match &entry.outcome {
-            TrailOutcome::Ok => (GOOD, "ok".to_owned()),
-            TrailOutcome::InFlight => (WARN, "no answer yet".to_owned()),
-            TrailOutcome::Error(error) => {
-                (BAD, shortened(error, rest.saturating_sub(entry.args.chars().count() + 1).max(rest / 2)))
-            }
-        };
-        let args = match entry.waited_ms {
-            0 => entry.args.clone(),
-            waited => {
-                format!("waited {} for limits · {}", duration(waited.saturating_mul(1_000)), entry.args)
-            }
-        };
-        writeln!(
-            out,
-            "    {begin}{style}{}{style:#} {DIM}{}{DIM:#}",
-            clean(&outcome),
-            clean(&shortened(&args, rest.saturating_sub(outcome.chars().count() + 1))),
-        )?;
+    let shown = timeline::shown(&moments, room);
+    let mut next = 0;
+    for at in shown {
+        if at > next {
+            writeln!(out, "             {DIM}… {} more in the record{DIM:#}", at - next)?;
+        }
+        next = at + 1;
+        moment(out, record, &moments[at], width)?;
     }
     Ok(())
 }
 
-fn diagnostics(out: &mut String, diagnostics: &[Diagnostic], width: usize) -> std::fmt::Result {
-    let shown = &diagnostics[diagnostics.len().saturating_sub(TRAIL_SHOWN)..];
-    section(out, &format!("The template reported ({})", diagnostics.len()))?;
-    for diagnostic in shown {
-        let (style, mark) = match diagnostic.severity {
-            Severity::Info => (DIM, "i"),
-            Severity::Warning => (WARN, "!"),
-            Severity::Error => (BAD, "✗"),
-        };
-        writeln!(out, "    {style}{mark} {}{style:#}", clean(&diagnostic.code))?;
-        wrapped(out, diagnostic.message.as_str(), "      ", width)?;
-        for cause in &diagnostic.causes {
-            wrapped(out, &format!("because {cause}"), "        ", width)?;
+fn moment(out: &mut String, record: &FailureRecord, moment: &Moment<'_>, width: usize) -> std::fmt::Result {
+    let begin = format!("{:>8} {}", duration(moment.at_ms.saturating_mul(1_000)), moment.lanes);
+    match moment.what {
+        What::Report(diagnostic) => reported(out, diagnostic, &begin, width),
+        What::Call(entry, tries) => {
+            called(out, entry, &begin, width)?;
+            let told = record.ai.as_ref().is_some_and(|ai| Some(&ai.call_id) == entry.call_id.as_ref());
+            let tries = tries.map(|tries| &*tries.attempts).unwrap_or_default();
+            // One try that succeeded says nothing that the call does not, and those of the failed call have a section of their own.
+            let worth = tries.len() > 1 || entry.outcome != TrailOutcome::Ok;
+            for attempt in tries.iter().filter(|_| worth && !told) {
+                tried(out, attempt, "             └ ", "               ", width)?;
+            }
+            Ok(())
         }
     }
+}
+
+fn called(out: &mut String, entry: &TrailEntry, begin: &str, width: usize) -> std::fmt::Result {
+    let took = match (entry.duration_us, &entry.outcome) {
+        (Some(took), _) => duration(took),
+        (None, TrailOutcome::InFlight) => "in flight".to_owned(),
+        // Put together by somebody else after the process had ended.
+        (None, _) => String::new(),
+    };
+    let begin = format!("{begin}{:<20} {took:>9}  ", clean(&entry.call));
+    let rest = width.saturating_sub(columns(&begin) + 6);
+    let mut args = entry.args.clone();
+    if let Some(reply) = entry.reply_bytes {
+        args = format!("{args} → {}", bytes(reply));
+    }
+    if entry.waited_ms > 0 {
+        let waited = duration(entry.waited_ms.saturating_mul(1_000));
+        args = format!("waited {waited} for limits · {args}");
+    }
+    if let Some(id) = &entry.call_id {
+        args = format!("{id} · {args}");
+    }
+    if entry.count > 1 && entry.call == "diagnostics.progress" {
+        args = format!("{args} · {} steps", entry.count);
+    }
+    // What was asked is worth as much room as what came of it.
+    let (style, outcome) = match &entry.outcome {
+        TrailOutcome::Ok => (GOOD, "ok".to_owned()),
+        TrailOutcome::InFlight => (WARN, "no answer yet".to_owned()),
+        TrailOutcome::Error(error) => {
+            (BAD, shortened(&clean(error), rest.saturating_sub(columns(&args) + 1).max(rest / 2)))
+        }
+    };
+    let args = shortened(&clean(&args), rest.saturating_sub(columns(&outcome) + 1));
+    writeln!(out, "    {begin}{style}{outcome}{style:#} {DIM}{args}{DIM:#}")
+}
+
+fn reported(out: &mut String, diagnostic: &Diagnostic, begin: &str, width: usize) -> std::fmt::Result {
+    let (style, mark) = match diagnostic.severity {
+        Severity::Info => (DIM, "i"),
+        Severity::Warning => (WARN, "!"),
+        Severity::Error => (BAD, "✗"),
+    };
+    let code = shortened(&clean(&diagnostic.code), 60);
+    writeln!(out, "    {begin}{style}{mark} {code}{style:#}")?;
+    wrapped(out, diagnostic.message.as_str(), "               ", width)?;
+    for cause in &diagnostic.causes {
+        wrapped_after(out, cause.as_str(), "               because ", "                       ", width)?;
+    }
     Ok(())
 }
 
-fn tail(out: &mut String, title: &str, text: &str) -> std::fmt::Result {
+fn tail(out: &mut String, title: &str, text: &str, lines_shown: usize, width: usize) -> std::fmt::Result {
     if text.trim().is_empty() {
         return Ok(());
     }
     section(out, title)?;
     let lines: Vec<&str> = text.lines().collect();
-    let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];
+    let shown = &lines[lines.len().saturating_sub(lines_shown)..];
     if shown.len() < lines.len() {
         writeln!(out, "    {DIM}… {} earlier lines in the record{DIM:#}", lines.len() - shown.len())?;
     }
     for line in shown {
-        writeln!(out, "    {}", clean(&shortened(line, 300)))?;
+        writeln!(out, "    {}", shortened(&clean(line), width.saturating_sub(4)))?;
     }
     Ok(())
+}
+
+/// Each limit beside what was used of it, a line each; those of which nothing was used come last, by name.
+pub fn limits_used(limits: &BTreeMap<String, Measure>, width: usize) -> String {
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = measures(&mut out, limits, width.max(MIN_WIDTH));
+    out
 }
 
 fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
@@ -310,7 +394,11 @@ fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::R
         return Ok(());
     }
     section(out, "Limits")?;
-    let (used, unused): (Vec<_>, Vec<_>) = record.limits.iter().partition(|(_, measure)| measure.used > 0);
+    measures(out, &record.limits, width)
+}
+
+fn measures(out: &mut String, limits: &BTreeMap<String, Measure>, width: usize) -> std::fmt::Result {
+    let (used, unused): (Vec<_>, Vec<_>) = limits.iter().partition(|(_, measure)| measure.used > 0);
     for (name, measure) in used {
         let style = match measure.used.saturating_mul(100).checked_div(measure.max.max(1)).unwrap_or(0) {
             100.. => BAD,
@@ -319,8 +407,8 @@ fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::R
         };
         writeln!(
             out,
-            "    {:<14} {style}{:>12}{style:#} of {}",
-            name,
+            "    {:<18} {style}{:>12}{style:#} of {}",
+            clean(name),
             amount(name, measure.used),
             amount(name, measure.max)
         )?;
@@ -329,102 +417,6 @@ fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::R
         let names: Vec<&str> = unused.into_iter().map(|(name, _)| name.as_str()).collect();
         let text = paragraph(&format!("nothing used of {}", names.join(", ")), "    ", width);
         writeln!(out, "{DIM}{}{DIM:#}", text.trim_end())?;
-    }
-    Ok(())
-}
-
-/// A limit beside what was used, as reports show it: `12.3 MiB of 256 MiB`.
-pub fn measure(name: &str, measure: Measure) -> String {
-    format!("{} of {}", amount(name, measure.used), amount(name, measure.max))
-}
-
-fn amount(name: &str, value: u64) -> String {
-    match name {
-        _ if name.ends_with("_bytes") => bytes(value),
-        _ if name.ends_with("_ms") => duration(value.saturating_mul(1_000)),
-        _ => value.to_string(),
-    }
-}
-
-/// Bytes for people: `255 B`, `12.3 KiB`, `256 MiB`.
-pub fn bytes(value: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if value < 1_024 {
-        return format!("{value} B");
-    }
-    let mut scaled = value as f64;
-    let mut unit = "B";
-    for next in UNITS {
-        if scaled < 1_024.0 {
-            break;
-        }
-        scaled /= 1_024.0;
-        unit = next;
-    }
-    if scaled.fract() < 0.05 || scaled >= 100.0 {
-        format!("{scaled:.0} {unit}")
-    } else {
-        format!("{scaled:.1} {unit}")
-    }
-}
-
-/// Microseconds for people: `85 µs`, `12 ms`, `1.20 s`, `10 min`.
-pub fn duration(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..1_000_000 => format!("{} ms", micros / 1_000),
-        1_000_000..120_000_000 => format!("{:.2} s", micros as f64 / 1e6),
-        _ => format!("{:.0} min", micros as f64 / 6e7),
-    }
-}
-
-fn shortened(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
-        return text.to_owned();
-    }
-    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
-}
-
-/// Text of a guest or a provider without what a terminal would obey: escape sequences could repaint the screen.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
-}
-
-/// The text in lines of at most `width` columns, each behind `indent` and ended.
-pub(crate) fn paragraph(text: &str, indent: &str, width: usize) -> String {
-    let mut out = String::new();
-    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
-    let _ = wrapped(&mut out, text, indent, width.max(MIN_WIDTH));
-    out
-}
-
-fn wrapped(out: &mut String, text: &str, indent: &str, width: usize) -> std::fmt::Result {
-    wrapped_after(out, text, indent, indent, width)
-}
-
-/// Words in lines of at most `width` columns; a word longer than a line stays whole.
-fn wrapped_after(out: &mut String, text: &str, first: &str, indent: &str, width: usize) -> std::fmt::Result {
-    let mut lead = first;
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let mut column = 0;
-        for word in line.split_whitespace() {
-            let word = clean(word);
-            let length = word.chars().count();
-            if column > 0 && column + 1 + length > width.saturating_sub(indent.len()) {
-                writeln!(out)?;
-                column = 0;
-            }
-            if column == 0 {
-                out.write_str(lead)?;
-                lead = indent;
-            } else {
-                out.write_char(' ')?;
-                column += 1;
-            }
-            out.write_str(&word)?;
-            column += length;
-        }
-        writeln!(out)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::FailureRecord;
@@ -18,7 +19,7 @@ const MAX_LINE: usize = 160;
 const MAX_FILE: u64 = 4 << 20;
 
 /// A few lines of the template's source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceExcerpt {
     /// The file, as the frame names it.
     pub file: String,

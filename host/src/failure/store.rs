@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, OpenOptions};
 
+use super::group::{Brief, Outline};
 use super::record::{FailureRecord, RECORD_VERSION};
 
 /// The folder of an order that holds its records.
@@ -105,6 +106,34 @@ pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
     parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)
 }
 
+/// Reads one record in brief: most of it is passed over. Blocking.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
+    let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
+    let outline = serde_json::from_slice::<Outline>(&bytes);
+    let version = match &outline {
+        Ok(outline) => outline.version,
+        // Of a newer shape, perhaps.
+        Err(_) => serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version),
+    };
+    if version > RECORD_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), version });
+    }
+    let brief = match outline.map_err(wrong)?.brief() {
+        Some(brief) => brief,
+        // Written before there were fingerprints: it takes the whole record to make one.
+        None => Brief::of(&serde_json::from_slice(&bytes).map_err(wrong)?),
+    };
+    Ok(Brief { file: Some(path.to_owned()), ..brief })
+}
+
 /// The record that this JSON is; `path` says where it came from.
 ///
 /// # Errors
@@ -142,6 +171,19 @@ pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
         [path] => Ok(path.clone()),
         _ => Err(StoreError::Ambiguous { id: id.to_owned(), found: names() }),
     }
+}
+
+/// The files of an order's records, newest first. Blocking.
+///
+/// # Errors
+/// When its folder cannot be read.
+pub fn files_of(root: &Path, order: &str) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = files(root)?;
+    let is_of = |path: &PathBuf| {
+        path.parent().and_then(Path::parent).and_then(Path::file_name).is_some_and(|name| name == order)
+    };
+    found.retain(is_of);
+    Ok(found)
 }
 
 /// The files of all records under `root`, newest first. A root that does not exist has none; one that cannot be read is an

@@ -1,10 +1,11 @@
 //! A trap: what stopped the guest, and where in the template's source.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wasmtime::Trap;
 
 /// What stopped the guest. Closed where the operator or author acts on it; the rest of wasmtime's codes are contract violations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrapCode {
     /// `unreachable`: an abort, most often after a panic.
@@ -36,6 +37,28 @@ pub enum TrapCode {
     Exit,
     /// Anything else wasmtime reports.
     Other,
+}
+
+impl TrapCode {
+    /// As it stands in records: `out_of_bounds`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TrapCode::Unreachable => "unreachable",
+            TrapCode::OutOfBounds => "out_of_bounds",
+            TrapCode::StackOverflow => "stack_overflow",
+            TrapCode::DivideByZero => "divide_by_zero",
+            TrapCode::IntegerOverflow => "integer_overflow",
+            TrapCode::BadConversion => "bad_conversion",
+            TrapCode::BadIndirectCall => "bad_indirect_call",
+            TrapCode::Deadlock => "deadlock",
+            TrapCode::InvalidValue => "invalid_value",
+            TrapCode::Cpu => "cpu",
+            TrapCode::Memory => "memory",
+            TrapCode::HostCall => "host_call",
+            TrapCode::Exit => "exit",
+            TrapCode::Other => "other",
+        }
+    }
 }
 
 impl From<Trap> for TrapCode {
@@ -84,7 +107,7 @@ pub struct RawFrame {
 }
 
 /// A frame a person can read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
     /// Demangled name; `function 12` where the template has no names.
     pub function: String,
@@ -108,7 +131,7 @@ pub struct Frame {
 }
 
 /// A trap with its frames, innermost first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrapRecord {
     /// What stopped the guest.
     pub code: TrapCode,

@@ -7,18 +7,17 @@ use tokio::time::Instant;
 use wasmtime::component::{Access, Accessor, FutureReader, HasSelf, StreamReader};
 
 use super::ai_stream;
-use super::diagnostics::cut;
+use super::diagnostics::{cut, short_digest};
 use super::run_log::{AiCall, RunLog};
 use super::state::{AiContext, GuestState};
 use crate::ai::{
     AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, Purpose,
     ReplySchema, Request, Role, TextSink, Usage,
 };
-use crate::failure::{AiFailure, TrailOutcome, millis};
+use crate::failure::{AiFailure, Ended, NewCall, TrailOutcome, millis};
 use crate::message;
 use crate::message::Message;
 use crate::plugin::bindings::{ai, ai_types};
-use crate::plugin::hex;
 
 /// What a guest is told in the end.
 pub(super) type Told = Result<ai_types::Completion, ai_types::Error>;
@@ -82,7 +81,13 @@ impl Call {
         let counted = log.count_ai_call(context.as_ref().map_or(0, |context| context.max_calls));
         let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
         let bytes = bytes(request);
-        let entry = log.begin(name, digest(request, bytes), Some(call_id.to_string()));
+        let entry = log.begin(NewCall {
+            call: name,
+            args: in_short(request, bytes),
+            bytes: Some(bytes as u64),
+            digest: digest(request, bytes),
+            call_id: Some(call_id.to_string()),
+        });
         Call {
             log: log.clone(),
             entry,
@@ -150,10 +155,11 @@ impl Call {
             Ok(done) => &done.attempts,
             Err(error) => &error.attempts,
         };
-        log.waited(entry, attempts.iter().map(|attempt| attempt.waited_ms).sum());
+        let waited_ms = attempts.iter().map(|attempt| attempt.waited_ms).sum();
         match outcome {
             Ok(done) => {
-                log.end(entry, TrailOutcome::Ok);
+                let reply_bytes = Some(done.completion.content.len() as u64);
+                log.end(entry, Ended { waited_ms, reply_bytes, ..Ended::from(TrailOutcome::Ok) });
                 let cost_usd = done.cost_usd();
                 let Completed { completion, attempts, replayed, raw_reply: _ } = done;
                 log.ai_answered(AiCall {
@@ -180,10 +186,9 @@ impl Call {
                 })
             }
             Err(error) => {
-                log.end(
-                    entry,
-                    TrailOutcome::Error(format!("{}: {}", error.kind, cut(error.message.as_str(), 300))),
-                );
+                let why = format!("{}: {}", error.kind, cut(error.message.as_str(), 300));
+                let refused = error.attempts.is_empty();
+                log.end(entry, Ended { waited_ms, refused, ..Ended::from(TrailOutcome::Error(why)) });
                 let told = told(&error);
                 log.ai_failed(AiFailure {
                     kind: error.kind,
@@ -214,21 +219,11 @@ fn bytes(request: &ai_types::Request) -> usize {
 }
 
 /// What the trail shows of a request: never its text, which is the customer's.
-fn digest(request: &ai_types::Request, bytes: usize) -> String {
-    use sha2::{Digest as _, Sha256};
+fn in_short(request: &ai_types::Request, bytes: usize) -> String {
+    let purpose = cut(&request.purpose, 64);
+    let (purpose, messages) = (purpose.escape_debug(), request.messages.len());
     if bytes > MAX_REQUEST_BYTES {
-        let messages = request.messages.len();
-        return format!(
-            "{} {messages} messages, {bytes} bytes in all",
-            cut(&request.purpose, 64).escape_debug()
-        );
-    }
-    let mut hash = Sha256::new();
-    let mut bytes = 0;
-    for message in &request.messages {
-        hash.update(message.content.as_bytes());
-        hash.update([0]);
-        bytes += message.content.len();
+        return format!("{purpose} {messages} messages, {bytes} bytes in all");
     }
     let format = match &request.format {
         ai_types::Format::Text => "text",
@@ -236,12 +231,14 @@ fn digest(request: &ai_types::Request, bytes: usize) -> String {
         ai_types::Format::JsonSchema(_) => "json-schema",
         ai_types::Format::Other(_) => "other",
     };
-    format!(
-        "{} {format}, {} messages of {bytes} bytes, sha256 {}",
-        cut(&request.purpose, 64).escape_debug(),
-        request.messages.len(),
-        hex(&hash.finalize()[..6])
-    )
+    let said: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    format!("{purpose} {format}, {messages} messages of {said} bytes")
+}
+
+/// Tells one request from another; one that is refused for its size is not read.
+fn digest(request: &ai_types::Request, bytes: usize) -> Option<String> {
+    (bytes <= MAX_REQUEST_BYTES)
+        .then(|| short_digest(request.messages.iter().map(|message| &message.content)))
 }
 
 async fn into_request(raw: ai_types::Request) -> Result<Request, Message> {

@@ -1,11 +1,14 @@
 //! `diagnostics`: what a template tells about itself. Bounded, and never a reason to fail.
 
+use sha2::{Digest as _, Sha256};
+
 use super::run_log::{Panic, RunProgress};
 use super::state::GuestState;
-use crate::failure::{Diagnostic, Severity, SourceLocation, TrailOutcome};
+use crate::failure::{Diagnostic, NewCall, Severity, SourceLocation, TrailOutcome};
 use crate::message;
 use crate::message::Message;
 use crate::plugin::bindings::{diagnostics, generator, types};
+use crate::plugin::hex;
 
 /// Longest text kept of anything a template reports, in bytes.
 const MAX_TEXT: usize = 8 << 10;
@@ -24,9 +27,16 @@ impl diagnostics::Host for GuestState {
     fn report(&mut self, diagnostic: diagnostics::Diagnostic) -> wasmtime::Result<()> {
         let mut texts = Texts(MAX_DIAGNOSTIC);
         let code = texts.take(&diagnostic.code, 128);
-        let entry = self.log.begin("diagnostics.report", code.clone(), None);
+        let entry = self.log.begin(NewCall {
+            call: "diagnostics.report",
+            args: code.clone(),
+            bytes: Some((diagnostic.code.len() + diagnostic.message.len()) as u64),
+            digest: Some(short_digest([cut(&diagnostic.code, MAX_TEXT), cut(&diagnostic.message, MAX_TEXT)])),
+            call_id: None,
+        });
         let message = Message::or(texts.take(&diagnostic.message, MAX_TEXT), message!("(no message) {code}"));
         self.log.diagnose(Diagnostic {
+            seq: Some(entry.0),
             at_ms: self.log.now_ms(),
             severity: match diagnostic.severity {
                 diagnostics::Severity::Info | diagnostics::Severity::Other => Severity::Info,
@@ -48,7 +58,13 @@ impl diagnostics::Host for GuestState {
     }
 
     fn panicked(&mut self, panic: diagnostics::Panic) -> wasmtime::Result<()> {
-        let entry = self.log.begin("diagnostics.panicked", cut(&panic.message, 200), None);
+        let entry = self.log.begin(NewCall {
+            call: "diagnostics.panicked",
+            args: cut(&panic.message, 200),
+            bytes: Some(panic.message.len() as u64),
+            digest: Some(short_digest([cut(&panic.message, MAX_TEXT)])),
+            call_id: None,
+        });
         self.log.panicked(Panic {
             message: cut(&panic.message, MAX_TEXT),
             location: panic.location.map(location),
@@ -72,9 +88,7 @@ impl diagnostics::Host for GuestState {
 
     fn progress(&mut self, stage: String, done: u32, total: u32) -> wasmtime::Result<()> {
         let stage = cut(&stage, 128);
-        let entry = self.log.begin("diagnostics.progress", format!("{stage} {done}/{total}"), None);
-        self.log.set_progress(RunProgress { stage, done, total });
-        self.log.end(entry, TrailOutcome::Ok);
+        self.log.told_progress(RunProgress { stage, done, total });
         Ok(())
     }
 }
@@ -82,6 +96,16 @@ impl diagnostics::Host for GuestState {
 /// A location of the template's source as records show it.
 pub(crate) fn location(raw: types::SourceLocation) -> SourceLocation {
     SourceLocation { file: cut(&raw.file, 1_024), line: raw.line, column: raw.column }
+}
+
+/// What tells one argument from another in a trail, without showing it: the beginning of its SHA-256.
+pub(super) fn short_digest(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+        hash.update([0]);
+    }
+    hex(&hash.finalize()[..6])
 }
 
 /// At most `max` bytes of a text, cut between characters.

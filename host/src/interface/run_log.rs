@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::ai::{Attempt, Usage, Usd};
 use crate::failure::{
-    AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
+    AiCallTries, AiFailure, Diagnostic, Ended, LogTail, NewCall, Progress, SourceLocation, Trail, TrailEntry,
+    millis,
 };
 use crate::plugin::{Limits, Tail};
 use crate::site::SiteLimit;
@@ -144,19 +145,24 @@ impl RunLog {
     }
 
     /// Enters a host call that begins now.
-    pub fn begin(&self, call: &'static str, args: String, call_id: Option<String>) -> (u64, Instant) {
-        let seq = self.inner().trail.begin(self.elapsed(), call, args, call_id);
+    pub fn begin(&self, call: NewCall) -> (u64, Instant) {
+        let seq = self.inner().trail.begin(self.elapsed(), call);
         (seq, Instant::now())
     }
 
     /// Enters how a host call ended.
-    pub fn end(&self, (seq, began): (u64, Instant), outcome: TrailOutcome) {
-        self.inner().trail.end(seq, began.elapsed(), outcome);
+    pub fn end(&self, (seq, began): (u64, Instant), ended: impl Into<Ended>) {
+        self.inner().trail.end(seq, began.elapsed(), ended);
     }
 
-    /// Tells how long an AI call waited for limits.
-    pub fn waited(&self, (seq, _): (u64, Instant), waited_ms: u64) {
-        self.inner().trail.waited(seq, waited_ms);
+    /// The stage the template says it is in.
+    pub fn told_progress(&self, progress: RunProgress) {
+        let mut inner = self.inner();
+        // Asked under the lock: what is entered later happened later.
+        let at = self.elapsed();
+        inner.trail.progress(at, &progress.stage, progress.done, progress.total);
+        drop(inner);
+        self.set_progress(progress);
     }
 
     /// The stage the run is in.
@@ -184,8 +190,8 @@ impl RunLog {
         let end = message.floor_char_boundary(MAX_LOG_LINE);
         let line =
             format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
-        let at = self.elapsed();
         let mut inner = self.inner();
+        let at = self.elapsed();
         inner.log.push(line.as_bytes());
         inner.trail.log(at, message.len());
     }
@@ -261,6 +267,39 @@ impl RunLog {
     /// The trail, oldest first.
     pub fn trail(&self) -> Vec<TrailEntry> {
         self.inner().trail.entries()
+    }
+
+    /// How many host calls there were.
+    pub fn calls(&self) -> u64 {
+        self.inner().trail.calls()
+    }
+
+    /// The AI calls with every try, in the order in which they began, as far as the trail has them.
+    pub fn ai_tries(&self) -> Vec<AiCallTries> {
+        let inner = self.inner();
+        let answered = inner.ai_answered.iter().map(|call| AiCallTries {
+            call_id: call.call_id.clone(),
+            purpose: call.purpose.clone(),
+            replayed: call.replayed,
+            attempts: call.attempts.clone(),
+        });
+        let failed = inner.ai_failed.values().chain(&inner.ai_failed_last).map(|call| AiCallTries {
+            call_id: call.call_id.clone(),
+            purpose: call.purpose.clone(),
+            replayed: false,
+            attempts: call.attempts.clone(),
+        });
+        let mut calls: Vec<AiCallTries> = answered.chain(failed).collect();
+        let trail = inner.trail.entries();
+        drop(inner);
+        // Of a thousand calls the record has those that the trail has: an attempt may carry two kibibytes of an answer.
+        let at: BTreeMap<&str, u64> =
+            trail.iter().filter_map(|entry| Some((entry.call_id.as_deref()?, entry.seq))).collect();
+        calls.retain(|call| {
+            (call.replayed || !call.attempts.is_empty()) && at.contains_key(call.call_id.as_str())
+        });
+        calls.sort_by_key(|call| at.get(call.call_id.as_str()).copied());
+        calls
     }
 
     /// The log's tail and its bytes in all.

@@ -3,7 +3,7 @@
 use super::diagnostics::cut;
 use super::run_log::OutputLimit;
 use super::state::GuestState;
-use crate::failure::TrailOutcome;
+use crate::failure::{Ended, NewCall, TrailOutcome};
 use crate::plugin::bindings::site;
 use crate::site::{PathError, SiteLimit, WriteError};
 
@@ -14,14 +14,16 @@ impl site::Host for GuestState {
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), site::WriteError>> {
         let args = format!("{} ({} bytes)", cut(&path, 200).escape_debug(), bytes.len());
-        let entry = self.log.begin("site.write", args, None);
+        let length = bytes.len() as u64;
+        let entry =
+            self.log.begin(NewCall { call: "site.write", args, bytes: Some(length), ..NewCall::default() });
         let Some(staging) = self.site.clone() else {
             let message = "`describe` must not write files".to_owned();
-            self.log.end(entry, TrailOutcome::Error(message.clone()));
+            self.log.end(entry, refused(&message));
             return Ok(Err(site::WriteError { kind: site::WriteErrorKind::Other, message }));
         };
         let outcome = match staging.write_async(&path, bytes).await {
-            Ok(()) => Ok(()),
+            Ok(stored) => Ok(stored),
             Err(error) => {
                 let message = error.to_string();
                 let kind = match error {
@@ -49,10 +51,17 @@ impl site::Host for GuestState {
                 Err(site::WriteError { kind, message })
             }
         };
-        let trail = outcome
-            .as_ref()
-            .map_or_else(|error| TrailOutcome::Error(error.message.clone()), |()| TrailOutcome::Ok);
-        self.log.end(entry, trail);
-        Ok(outcome)
+        let ended = match &outcome {
+            Ok(stored) => {
+                Ended { digest: stored.sha256.get(..12).map(str::to_owned), ..Ended::from(TrailOutcome::Ok) }
+            }
+            Err(error) => refused(&error.message),
+        };
+        self.log.end(entry, ended);
+        Ok(outcome.map(drop))
     }
+}
+
+fn refused(message: &str) -> Ended {
+    Ended { refused: true, ..Ended::from(TrailOutcome::Error(message.to_owned())) }
 }

@@ -9,7 +9,7 @@ use super::database::{Database, now_ms};
 use super::error::Error;
 use super::order::Order;
 use super::sql::{Row, args};
-use crate::failure::{Progress, TrailEntry, TrailOutcome};
+use crate::failure::{NewCall, Progress, TrailEntry, TrailOutcome};
 
 /// A stage that an attempt reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn read(row: &Row) -> Result<Self, Error> {
+    pub(super) fn read(row: &Row) -> Result<Self, Error> {
         let fields = || -> Result<(Failure, String), sqlx::Error> {
             let failure = Failure {
                 id: row.text("id")?,
@@ -265,15 +265,10 @@ pub(super) async fn known_of(
     trail.sort_by_key(|(at, ..)| *at);
     known.trail = (1..)
         .zip(trail)
-        .map(|(seq, (at, call, args))| TrailEntry {
-            seq,
-            at_ms: u64::try_from(at.saturating_sub(began)).unwrap_or_default(),
-            call: call.to_owned(),
-            args,
-            duration_us: None,
-            waited_ms: 0,
-            outcome: TrailOutcome::Ok,
-            call_id: None,
+        .map(|(seq, (at, call, args))| {
+            let at_ms = u64::try_from(at.saturating_sub(began)).unwrap_or_default();
+            let call = NewCall { call, args, ..NewCall::default() };
+            TrailEntry { outcome: TrailOutcome::Ok, ..TrailEntry::begun(seq, at_ms, call) }
         })
         .collect();
     Ok(known)

@@ -10,6 +10,7 @@
 //! | `retry` | which failures are worth another attempt, and when |
 //! | `ledger` | AI replies that were paid for |
 //! | `events` | progress and failure records |
+//! | `failures` | failure records by what they are searched by, and counted |
 //! | `worker` | takes orders, has them done, settles; drains |
 //! | `heartbeat`, `rescue` | who is alive, and what becomes of the orders of those who are not |
 //! | `stats` | what an operator watches; pause and resume |
@@ -23,6 +24,7 @@ mod attempt;
 mod database;
 mod error;
 mod events;
+mod failures;
 mod heartbeat;
 mod ledger;
 mod order;

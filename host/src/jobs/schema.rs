@@ -18,7 +18,8 @@ pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 ///
 /// Who only wants an order done inserts `id`, `document` and `template` into `sitewright_orders`: everything else has a default,
 /// and a worker finds orders that have no job yet. Times are milliseconds since the Unix epoch, documents are JSON texts.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE sitewright_orders (
     id TEXT PRIMARY KEY CHECK (length(id) BETWEEN 1 AND 200),
     document TEXT NOT NULL,
@@ -122,7 +123,17 @@ CREATE TABLE sitewright_workers (
     last_seen BIGINT NOT NULL,
     beats BIGINT NOT NULL
 );
-"];
+",
+    // What failures are counted by. The index holds all that counting reads: a record is large, and SQLite would pass over it to get at
+    // the columns behind it. Rows from before are filled in after the migration, see `Database::fill_index`.
+    "
+ALTER TABLE sitewright_failures ADD COLUMN fingerprint TEXT;
+ALTER TABLE sitewright_failures ADD COLUMN template TEXT;
+ALTER TABLE sitewright_failures ADD COLUMN frame TEXT;
+CREATE INDEX sitewright_failures_alike ON sitewright_failures (fingerprint, template, created_at, order_id, kind, id);
+CREATE INDEX sitewright_failures_unlike ON sitewright_failures (id) WHERE fingerprint IS NULL;
+",
+];
 
 const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS sitewright_schema (
     version BIGINT PRIMARY KEY,
@@ -189,6 +200,7 @@ impl Database {
         let mut tx = self.pool().begin().await.map_err(failed)?;
         apply(&mut tx, ours).await.map_err(failed)?;
         tx.commit().await.map_err(failed)?;
+        self.fill_index().await?;
         Ok(Migrated { from: ours, to: SCHEMA_VERSION, river })
     }
 

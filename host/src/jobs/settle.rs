@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::attempt::{AttemptEnd, Taken};
 use super::database::{Database, now_ms};
 use super::error::Error;
+use super::failures::Index;
 use super::order::OrderState;
 use super::river::{self, JobEnd};
 use super::sql::{Tx, args, parsed};
@@ -46,7 +47,11 @@ pub struct NewFailure {
 impl From<&FailureRecord> for NewFailure {
     fn from(record: &FailureRecord) -> Self {
         let (id, kind) = (record.id.clone(), record.kind.as_str().to_owned());
-        let written = serde_json::to_value(record).unwrap_or_else(|error| {
+        let whole = match record.fingerprint {
+            Some(_) => None,
+            None => Some(record.clone().with_fingerprint()),
+        };
+        let written = serde_json::to_value(whole.as_ref().unwrap_or(record)).unwrap_or_else(|error| {
             // All keys are texts, so this cannot be; should it ever, what is searched by is still there.
             tracing::error!(%error, order = record.order, "a failure record cannot be written as JSON");
             serde_json::json!({ "id": id, "order": record.order, "kind": kind, "message": record.message })
@@ -265,26 +270,26 @@ pub(super) async fn insert_failure(
     failure: &NewFailure,
     now: i64,
 ) -> Result<(), sqlx::Error> {
+    let index = Index::of(&failure.kind, failure.message.as_str(), &failure.record);
     tx.execute(
-        "INSERT INTO sitewright_failures (id, order_id, attempt_id, kind, message, record, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO sitewright_failures
+            (id, order_id, attempt_id, kind, message, record, created_at, fingerprint, template, frame)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
         args![
             &failure.id,
             order,
             attempt,
             &failure.kind,
             failure.message.as_str(),
-            &without_nul(failure.record.to_string()),
-            now
+            &failure.record.to_string(),
+            now,
+            &index.fingerprint,
+            &index.template,
+            &index.frame
         ],
     )
     .await
     .map(drop)
-}
-
-/// PostgreSQL stores no NUL, which a template's stderr may well contain; in JSON it stands as an escape.
-fn without_nul(text: String) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 pub(super) async fn end_attempt(

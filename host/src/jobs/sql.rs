@@ -53,26 +53,32 @@ impl From<Option<i64>> for Value {
 
 impl From<&str> for Value {
     fn from(value: &str) -> Self {
-        Value::Text(Some(value.to_owned()))
+        Value::Text(Some(without_nul(value)))
     }
 }
 
 impl From<&String> for Value {
     fn from(value: &String) -> Self {
-        Value::Text(Some(value.clone()))
+        Value::from(value.as_str())
     }
 }
 
 impl From<&Option<String>> for Value {
     fn from(value: &Option<String>) -> Self {
-        Value::Text(value.clone())
+        Value::from(value.as_deref())
     }
 }
 
 impl From<Option<&str>> for Value {
     fn from(value: Option<&str>) -> Self {
-        Value::Text(value.map(str::to_owned))
+        Value::Text(value.map(without_nul))
     }
+}
+
+/// PostgreSQL stores no NUL, which a guest may well write into a message or the name of a stage: its order could never be settled. In
+/// JSON it stands as an escape.
+fn without_nul(text: &str) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
 }
 
 /// The values of a statement.

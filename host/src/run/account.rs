@@ -39,6 +39,17 @@ pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known:
     if let Some((name, max)) = known.compile_limit {
         measure(name, max, max);
     }
+    let unspent;
+    let budget = match &known.end {
+        Some(end) => &end.budget,
+        None => {
+            unspent = host.gateway.order_budget().measures();
+            &unspent
+        }
+    };
+    for (name, max, used) in budget {
+        measure(name, *max, *used);
+    }
     match &known.staging {
         Some(staging) => {
             for (limit, used) in staging.usage().entries() {
@@ -102,6 +113,7 @@ pub(super) async fn record(
         template: known.template.clone(),
         host_build: BUILD.to_owned(),
         config_version: host.config_version.clone(),
+        fingerprint: None,
         kind: classified.kind,
         message: classified.message,
         causes: classified.causes,
@@ -123,13 +135,16 @@ pub(super) async fn record(
         source,
         coredump,
         trail: log.trail(),
+        calls: Some(log.calls()),
+        ai_calls: log.ai_tries(),
         diagnostics: log.diagnostics().0,
         log: log.log_tail().0,
         stderr: known.end.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
         stdout: known.end.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
         limits: totals.limits.clone(),
     });
-    with_source(record, known).await
+    // Of what is left: a key in a message would make two failures of one.
+    with_source(record, known).await.with_fingerprint()
 }
 
 /// Writes the guest's dump, when there is one.
@@ -182,6 +197,7 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
                 problems: Vec::new(),
                 source: None,
                 trail: Vec::new(),
+                ai_calls: Vec::new(),
                 diagnostics: Vec::new(),
                 log: LogTail::default(),
                 stderr: String::new(),

@@ -186,13 +186,7 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         staging.abandon();
     }
     let stored = store(host, &record).await;
-    tracing::warn!(
-        template = record.template.name,
-        kind = record.kind.as_str(),
-        failure = record.id,
-        "{}",
-        record.message
-    );
+    crate::failure::emit(&record);
     Outcome::Failed { record: Box::new(record), stored, refused, totals }
 }
 
@@ -314,8 +308,9 @@ async fn try_attempt(
         return Err(Box::new(Ended::new(FailureKind::OutputLimit, message, Vec::new())));
     }
 
+    let used = totals(host, request, log, known);
     let finish = Finish {
-        info: release_info(request, log, &snapshot, &template),
+        info: release_info(request, log, &used, &snapshot, &template),
         staging,
         snapshot,
         template,

@@ -18,6 +18,8 @@ pub struct RunEnd {
     pub coredump: Option<Result<Vec<u8>, String>>,
     /// Time from begin to end.
     pub elapsed: Duration,
+    /// Each limit of the budget for AI: its name, its most, what was used.
+    pub budget: Vec<(&'static str, u64, u64)>,
 }
 
 /// Why a run made no site.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::attempt::{AttemptRequest, Ended, Publication};
+use super::outcome::Totals;
 use crate::build::BUILD;
 use crate::failure::{FailureKind, Problem};
 use crate::interface::RunLog;
@@ -118,6 +119,7 @@ fn check(
 pub(super) fn release_info(
     request: &AttemptRequest,
     log: &RunLog,
+    totals: &Totals,
     snapshot: &OrderSnapshot,
     template: &Template,
 ) -> ReleaseInfo {
@@ -136,6 +138,7 @@ pub(super) fn release_info(
             "output_tokens": calls.iter().filter_map(|call| call.usage.output_tokens).sum::<u64>(),
             "by_call": calls,
         }),
+        usage: serde_json::json!({ "duration_ms": totals.duration_ms, "limits": totals.limits }),
         locale: Some(snapshot.order().locale.to_string()),
         created_at: OffsetDateTime::from_unix_timestamp(
             i64::try_from(request.id.determinism().start_unix_ms / 1_000).unwrap_or(0),

@@ -65,6 +65,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
     let (stdout, stderr) = (Capture::new(limits.stderr_bytes), Capture::new(limits.stderr_bytes));
     let memory_peak = Arc::new(AtomicU64::new(0));
     let meter = Arc::new(CpuMeter::default());
+    let budget = request.gateway.order_budget();
     let purposes: Arc<[String]> =
         request.template.manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect();
     let state = GuestState::new(
@@ -74,7 +75,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         Some(AiContext {
             gateway: request.gateway.clone(),
             deadline: request.deadline,
-            budget: request.gateway.order_budget(),
+            budget: budget.clone(),
             journal: request.journal.clone(),
             max_calls: limits.ai_calls,
             purposes,
@@ -131,6 +132,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         stderr: stderr.read(),
         coredump,
         elapsed: request.log.elapsed(),
+        budget: budget.measures(),
     };
     (result, end)
 }

@@ -55,6 +55,8 @@ pub struct ReleaseInfo {
     pub host_build: String,
     /// Calls, tokens and cost of the AI models, as the gateway counts them.
     pub ai: serde_json::Value,
+    /// How long the run took, and each limit with what was used of it.
+    pub usage: serde_json::Value,
     /// The site's language: a BCP 47 tag.
     pub locale: Option<String>,
     /// When the run ended.
@@ -84,6 +86,9 @@ pub struct Manifest {
     pub created_at: OffsetDateTime,
     /// What the AI calls used.
     pub ai: serde_json::Value,
+    /// How long the run took, and each limit with what was used of it.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub usage: serde_json::Value,
     /// Bytes of all files together.
     pub total_bytes: u64,
     /// The site's files by path; not this one.

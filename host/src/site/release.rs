@@ -342,6 +342,7 @@ fn manifest_of(staged: &StagedSite, id: ReleaseId, info: ReleaseInfo) -> Manifes
         locale: info.locale,
         created_at: info.created_at,
         ai: info.ai,
+        usage: info.usage,
         total_bytes: staged.files.values().map(|file| file.bytes).sum(),
         files: files.collect(),
     }

@@ -132,18 +132,18 @@ impl Staging {
     /// As the contract's `write-error`: invalid path, conflict, limit, storage. A refused write uses nothing.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
         match self.reserve(path, bytes.len() as u64)?.hold(bytes.to_vec()) {
-            Ok(()) => Ok(()),
-            Err((reserved, bytes)) => Ok(reserved.store(&bytes)?),
+            Ok(_) => Ok(()),
+            Err((reserved, bytes)) => Ok(reserved.store(&bytes).map(drop)?),
         }
     }
 
-    /// Writes one file: the checks at once, bytes that go to the disk on the blocking pool.
+    /// Writes one file: the checks at once, bytes that go to the disk on the blocking pool. Tells what was stored.
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub async fn write_async(&self, path: &str, bytes: Vec<u8>) -> Result<(), WriteError> {
+    pub async fn write_async(&self, path: &str, bytes: Vec<u8>) -> Result<StoredFile, WriteError> {
         let (reserved, bytes) = match self.reserve(path, bytes.len() as u64)?.hold(bytes) {
-            Ok(()) => return Ok(()),
+            Ok(held) => return Ok(held),
             Err(disk) => disk,
         };
         let shown = self.0.path();
@@ -210,28 +210,29 @@ impl StagedSite {
 }
 
 impl Reserved {
-    /// Keeps the bytes in memory, or gives them back when they must go to the disk: [`store`](Reserved::store). Never blocks.
-    fn hold(self, bytes: Vec<u8>) -> Result<(), (Reserved, Vec<u8>)> {
+    /// Keeps the bytes in memory and tells what was stored, or gives them back when they must go to the disk: [`store`](Reserved::store). Never blocks.
+    fn hold(self, bytes: Vec<u8>) -> Result<StoredFile, (Reserved, Vec<u8>)> {
         let size = bytes.len() as u64;
         let kept = self.area.held().keep(&self.path, bytes);
         if let Err(bytes) = kept {
             return Err((self, bytes));
         }
         let sha256 = self.area.held().get(&self.path).map(sha256).unwrap_or_default();
-        self.area.ledger().stored(self.path, StoredFile { bytes: size, sha256 });
-        Ok(())
+        let stored = StoredFile { bytes: size, sha256 };
+        self.area.ledger().stored(self.path, stored.clone());
+        Ok(stored)
     }
 
-    /// Stores the bytes on the disk. Blocking.
+    /// Stores the bytes on the disk and tells what was stored. Blocking.
     ///
     /// # Errors
     /// The operating system's; the run must fail then, because the site stays partial.
-    pub fn store(self, bytes: &[u8]) -> Result<(), StorageError> {
+    pub fn store(self, bytes: &[u8]) -> Result<StoredFile, StorageError> {
         let folder = self.area.folder()?;
         write_file(&folder.dir, &self.path, bytes, &self.area.path())?;
         let stored = StoredFile { bytes: bytes.len() as u64, sha256: sha256(bytes) };
-        self.area.ledger().stored(self.path, stored);
-        Ok(())
+        self.area.ledger().stored(self.path, stored.clone());
+        Ok(stored)
     }
 }
 

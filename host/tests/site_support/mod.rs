@@ -102,6 +102,7 @@ pub(crate) fn verified(root: &SitesRoot, order: &str, attempt: &str, files: &Fil
 
 pub(crate) fn info(id: Option<ReleaseId>) -> ReleaseInfo {
     ReleaseInfo {
+        usage: serde_json::Value::Null,
         id,
         template: ReleaseTemplate {
             name: "local-business".into(),

@@ -361,20 +361,20 @@ fn failures_are_listed_newest_first_and_shown_by_id_prefix_and_file() {
         .collect();
     let ids: Vec<&str> = reports.iter().map(|report| report["failure"]["id"].as_str().unwrap()).collect();
 
-    let listed = bench.run(&["--json", "failures", "list"]).json()["failures"].clone();
+    let listed = bench.run(&["--json", "failures", "list", "--flat"]).json()["failures"].clone();
     assert_eq!(listed[0]["id"], ids[1], "newest first");
     assert_eq!(listed[1]["id"], ids[0]);
     assert_eq!(listed[1]["kind"], "template_error");
     assert_eq!(
-        bench.run(&["--json", "failures", "list", "--limit", "1"]).json()["failures"]
+        bench.run(&["--json", "failures", "list", "--flat", "--limit", "1"]).json()["failures"]
             .as_array()
             .unwrap()
             .len(),
         1
     );
-    let none = bench.run(&["--json", "failures", "list", "--order", "no-such"]).json();
-    assert_eq!(none, json!({ "failures": [] }));
-    let text = bench.run(&["failures", "list"]).stdout;
+    let none = bench.run(&["--json", "failures", "list", "--flat", "--order", "no-such"]).json();
+    assert_eq!(none, json!({ "failures": [], "unreadable": [] }));
+    let text = bench.run(&["failures", "list", "--flat"]).stdout;
     for says in [ids[0], ids[1], "template_error", "panic", "no site was made"] {
         assert!(text.contains(says), "{says:?}: {text}");
     }
@@ -428,14 +428,14 @@ fn a1_an_ai_error_that_a_template_wraps_is_told_once_and_whole() {
 
 /// How often the trail, which is cut to the width of the page, repeats it.
 fn in_the_trail(text: &str) -> usize {
-    let (_, trail) = text.split_once("Host calls").expect("a trail");
+    let (_, trail) = text.split_once("What led to it").expect("a trail");
     trail.matches("refused its key").count()
 }
 
 #[test]
 fn help_names_every_argument() {
     let bench = Workbench::configured("");
-    let commands: [(&[&str], &[&str]); 8] = [
+    let commands: [(&[&str], &[&str]); 9] = [
         (
             &[],
             &[
@@ -453,8 +453,12 @@ fn help_names_every_argument() {
         (&["generate"], &["--template", "--order", "--out", "--config", "--json"]),
         (&["template", "list"], &["--templates", "--json"]),
         (&["template", "inspect"], &["<NAME|FILE.wasm>", "--schema"]),
-        (&["failures", "list"], &["--order", "--limit", "--json"]),
-        (&["failures", "show"], &["<ID|FILE.json>", "--json"]),
+        (
+            &["failures", "list"],
+            &["--by", "--flat", "--sort", "--template", "--kind", "--since", "--order", "--limit", "--json"],
+        ),
+        (&["failures", "show"], &["[ID|FINGERPRINT|FILE.json]", "--order", "--markdown", "--json"]),
+        (&["failures", "schema"], &["JSON Schema"]),
         (
             &["ai", "call"],
             &["--purpose", "--prompt", "--system", "--schema", "--max-output-tokens", "--deadline", "--json"],
@@ -506,9 +510,12 @@ fn what_no_terminal_shows_has_no_escape_sequences_and_no_progress_display() {
     let bench = bench(true);
     let order = bench.write("order.json", faulty("panic-str", json!({})).to_string());
     let order = order.display().to_string();
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 8] = [
         &["--log", "debug", "generate", "--template", "faulty", "--order", &order],
         &["failures", "list"],
+        &["failures", "list", "--flat"],
+        &["failures", "list", "--by", "template"],
+        &["failures", "show", "--order", "102"],
         &["template", "list"],
         &["template", "inspect", "faulty"],
         &["doctor"],
@@ -520,7 +527,7 @@ fn what_no_terminal_shows_has_no_escape_sequences_and_no_progress_display() {
             assert!(!text.contains('\r'), "{command:?}: {name}: {text:?}");
         }
     }
-    let id = bench.run(&["--json", "failures", "list"]).json()["failures"][0]["id"].clone();
+    let id = bench.run(&["--json", "failures", "list", "--flat"]).json()["failures"][0]["id"].clone();
     let shown = bench.run(&["failures", "show", id.as_str().unwrap()]);
     assert!(!shown.stdout.contains('\u{1b}'), "{:?}", shown.stdout);
 }

@@ -10,7 +10,7 @@ use sitewright::interface::RunProgress;
 use sitewright::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
 use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt};
 use sitewright::site::SitesRoot;
-use sitewright_tests::{compile_cache, faulty, guest};
+use sitewright_tests::{check_record, compile_cache, faulty, guest};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -139,6 +139,7 @@ pub(crate) fn failed(outcome: Outcome) -> Box<FailureRecord> {
     match outcome {
         Outcome::Failed { record, stored, .. } => {
             assert!(stored.unwrap().is_file(), "the record is stored");
+            check_record(&serde_json::to_value(&record).unwrap());
             record
         }
         Outcome::Released(released) => panic!("the order {} was released", released.order),

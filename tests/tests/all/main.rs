@@ -24,6 +24,8 @@ mod deploy;
 mod doctor;
 mod engine;
 mod failures;
+mod failures_cli;
+mod failures_faces;
 mod hostile;
 mod inside;
 mod lab;

@@ -14,7 +14,7 @@ use sitewright::jobs::{
     WorkerId, WorkerSettings, serve,
 };
 use sitewright::message;
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, postgres};
+use sitewright_tests::{ANY_ANSWER, Done, Workbench, check_record, faulty, guest, order, postgres};
 use sqlx::Connection as _;
 use ulid::Ulid;
 
@@ -205,7 +205,7 @@ async fn ai_call(database: &Database, taken: &Taken) {
 }
 
 /// What is different each time, by its shape: ids, times, spans (with the blanks that align them), the build, the configuration, and the database's address.
-fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let mut out = String::new();
     // A span may be nothing, and is then told in the smallest unit.
     for line in text.replace(" 0 µs", " 0 ms").lines() {
@@ -612,6 +612,7 @@ mod tests {
         let id = database.order("24").await.unwrap().last_failure.unwrap();
         let (text, report) = place.ok(&["failures", "show", &id]);
         insta::assert_snapshot!("crashed", masked(&text));
+        check_record(&report);
         let record: FailureRecord = serde_json::from_value(report).unwrap();
         assert_eq!((record.kind, &*record.template.name), (FailureKind::Crashed, "faulty"));
         assert_eq!(place.ok(&["failures", "show", &id[..20]]).0, text, "the beginning of an id is enough");

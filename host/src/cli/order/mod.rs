@@ -54,7 +54,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
     let exit = match command {
         Command::Add(_) => Ok(Exit::Done),
         Command::List(args) => list::run(&database, args, json).await,
-        Command::Show { order } => show::run(&database, &order, json).await,
+        Command::Show { order } => show::run(&database, &config, &order, json).await,
         Command::Events(args) => events::run(&database, args, json).await,
         Command::Cancel { order } => change::cancel(&database, &order, json).await,
         Command::Retry { order } => change::retry(&database, &config, &order, json).await,

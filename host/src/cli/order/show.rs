@@ -1,17 +1,29 @@
 //! `order show`: everything an operator asks of one order.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::cli::output::{self, Exit};
 use crate::cli::setup::SetupError;
 use crate::cli::when;
-use crate::failure::render::clean;
+use crate::config::Config;
+use crate::failure::render::{self, clean};
+use crate::failure::{FailureRecord, store};
 use crate::jobs::{Attempt, Cost, Database, Failure, Order, OrderState};
+use crate::plugin::Measure;
+use crate::site::{OrderDir, SitesRoot, list_releases};
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
 
-pub(super) async fn run(database: &Database, id: &str, json: bool) -> Result<Exit, SetupError> {
+pub(super) async fn run(
+    database: &Database,
+    config: &Config,
+    id: &str,
+    json: bool,
+) -> Result<Exit, SetupError> {
     let order = database.order(id).await?;
     let attempts = database.attempts(id).await?;
     let cost = database.cost(id).await?;
@@ -19,20 +31,53 @@ pub(super) async fn run(database: &Database, id: &str, json: bool) -> Result<Exi
         Some(failure) => database.failure(failure).await?,
         None => None,
     };
+    let record = failure.as_ref().and_then(|failure| {
+        let from = Path::new(&failure.id);
+        store::parse(failure.record.clone(), from)
+            .map_err(|error| tracing::warn!(order = order.id, %error, "the failure record cannot be read"))
+            .ok()
+    });
+    // What the last attempt used: a failure's record says so, a release's manifest when the sites are here.
+    let limits = match (&record, &order.current_release) {
+        (_, Some(release)) if order.state == OrderState::Succeeded => used(config, &order.id, release).await,
+        (Some(record), _) => record.limits.clone(),
+        _ => BTreeMap::new(),
+    };
     if json {
         let failure = failure.map(|failure| {
             json!({ "id": failure.id, "kind": failure.kind, "message": failure.message, "at": failure.at, "attempt": failure.attempt })
         });
         output::print_json(
-            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure }),
+            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits }),
         );
     } else {
-        output::print(&text(&order, &attempts, &cost, failure.as_ref(), output::width()));
+        let failure = failure.as_ref().map(|failure| (failure, record.as_ref()));
+        output::print(&text(&order, &attempts, &cost, failure, &limits, output::width()));
     }
     Ok(Exit::Done)
 }
 
-fn text(order: &Order, attempts: &[Attempt], cost: &Cost, failure: Option<&Failure>, width: usize) -> String {
+/// What the run used that made a release; nothing when the release is not among the sites of this machine.
+async fn used(config: &Config, order: &str, release: &str) -> BTreeMap<String, Measure> {
+    let (sites, order, id) = (config.sites.clone(), order.to_owned(), release.to_owned());
+    let found = tokio::task::spawn_blocking(move || {
+        // Only looked at: `SitesRoot::open` would make the folder.
+        let root = sites.is_dir().then(|| SitesRoot::open(&sites).ok()).flatten()?;
+        let releases = list_releases(&root, &OrderDir::new(&order).ok()?).ok()?;
+        let manifest = releases.into_iter().find(|release| release.id.to_string() == id)?.manifest.ok()?;
+        serde_json::from_value(manifest.usage["limits"].clone()).ok()
+    });
+    found.await.ok().flatten().unwrap_or_default()
+}
+
+fn text(
+    order: &Order,
+    attempts: &[Attempt],
+    cost: &Cost,
+    failure: Option<(&Failure, Option<&FailureRecord>)>,
+    limits: &BTreeMap<String, Measure>,
+    width: usize,
+) -> String {
     let style = output::state_style(order.state);
     let mut text = format!("order {}  {style}{}{style:#}\n", clean(&order.id), order.state);
     let mut row = |name: &str, value: String| {
@@ -79,13 +124,20 @@ fn text(order: &Order, attempts: &[Attempt], cost: &Cost, failure: Option<&Failu
     for attempt in attempts {
         text.push_str(&attempt_text(attempt, width));
     }
-    if let Some(failure) = failure {
-        let told = output::one_line(&failure.message, width.saturating_sub(failure.kind.len() + 19));
+    if !limits.is_empty() {
+        text.push_str(&format!("  {DIM}used{DIM:#}\n{}", render::limits_used(limits, width)));
+    }
+    if let Some((failure, record)) = failure {
         text.push_str(&format!(
-            "\n  last failure  {BAD}{}{BAD:#}: {told}\n    sitewright failures show {}\n",
+            "\n  last failure  {BAD}{}{BAD:#}  {DIM}{}{DIM:#}\n",
             clean(&failure.kind),
-            clean(&failure.id)
+            when::time_and_distance(failure.at)
         ));
+        match record {
+            Some(record) => text.push_str(&render::in_brief(record, width)),
+            None => text.push_str(&render::paragraph(&failure.message, "    ", width)),
+        }
+        text.push_str(&format!("    sitewright failures show {}\n", clean(&failure.id)));
     }
     let next = match order.state {
         OrderState::Failed | OrderState::Dead | OrderState::Cancelled => "order retry",

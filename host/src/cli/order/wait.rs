@@ -396,7 +396,10 @@ impl End {
                 "attempt": self.attempt,
                 "attempts": self.order.runs,
                 "duration_ms": self.duration_ms,
-                "limits": self.record.as_ref().map(|record| &record.limits),
+                "limits": match &self.record {
+                    Some(record) => json!(record.limits),
+                    None => manifest.map_or(Value::Null, |manifest| manifest.usage["limits"].clone()),
+                },
             }),
             failure: self.record.as_ref(),
             failure_file: self.record_file.clone(),

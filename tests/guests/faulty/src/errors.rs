@@ -34,3 +34,9 @@ pub(crate) fn three_deep(site: &Site) -> Result<()> {
         error.with_code("missing-service").attribute("page", "services").context("no site was made")
     })
 }
+
+/// Panics with what would repaint a terminal and turn its lines round.
+#[inline(never)]
+pub(crate) fn panic_escaping() -> ! {
+    panic!("a panic that turns \u{1b}[2J\u{1b}[31m the \u{202e} page\r\u{7} over");
+}

@@ -38,12 +38,16 @@ impl Template for Faulty {
         let then_fail = wish.then_fail;
         progress("fault", 0, 1);
         log::info(format!("asked for {:?}", wish.fault));
+        if wish.ai_first {
+            calls::in_turn(1, "").await?;
+        }
         match wish.fault {
             Fault::Ok => {}
             Fault::Error => return errors::three_deep(&site),
             Fault::PanicStr => panic!("a panic with a plain text"),
             Fault::PanicString => panic!("a panic that names the order {}", order.id),
             Fault::PanicAny => std::panic::panic_any(42),
+            Fault::PanicEscape => errors::panic_escaping(),
             Fault::PanicEmpty => std::panic::panic_any(""),
             Fault::PanicNoHook => {
                 drop(std::panic::take_hook());
@@ -70,6 +74,8 @@ impl Template for Faulty {
             Fault::LogFlood => output::log_flood(wish.n.unwrap_or(10_000)),
             Fault::StderrFlood => output::stderr_flood(wish.n.unwrap_or(10_000)),
             Fault::ReportFlood => output::report_flood(wish.n.unwrap_or(1_000)),
+            Fault::ProgressFlood => output::progress_flood(wish.n.unwrap_or(1_000)),
+            Fault::ChatterFlood => output::chatter_flood(wish.n.unwrap_or(1_000)),
             Fault::ManyCalls => calls::many(wish.n.unwrap_or(65)).await,
             Fault::CallsInTurn => {
                 calls::in_turn(wish.n.unwrap_or(65), wish.prompt.as_deref().unwrap_or_default()).await?;

@@ -71,6 +71,22 @@ pub(crate) fn stderr_flood(count: u32) {
     }
 }
 
+/// Tells of `count` steps of a stage.
+pub(crate) fn progress_flood(count: u32) {
+    for number in 0..count {
+        progress("flood", number, count);
+    }
+}
+
+/// Logs, tells of a stage and reports, `count` times.
+pub(crate) fn chatter_flood(count: u32) {
+    for number in 0..count {
+        log::debug(format!("line {number}"));
+        progress(format!("stage {number}"), number, count);
+        report(Diagnostic::info("flood", format!("report {number}")));
+    }
+}
+
 /// Reports `count` diagnostics, each with its number.
 pub(crate) fn report_flood(count: u32) {
     for number in 0..count {

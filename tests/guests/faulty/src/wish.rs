@@ -25,6 +25,9 @@ pub(crate) struct Wish {
     /// Whether the run ends with an error after the fault, so that a record shows what was left of it.
     #[serde(default)]
     pub(crate) then_fail: bool,
+    /// Whether an AI call is made before the fault.
+    #[serde(default)]
+    pub(crate) ai_first: bool,
     /// For [`Fault::AiEcho`]: `copywriting` when missing.
     pub(crate) purpose: Option<String>,
     /// For [`Fault::AiEcho`]: `text` (when missing), `json` or `json-schema`.
@@ -50,6 +53,8 @@ pub(crate) enum Fault {
     PanicString,
     /// A panic whose payload is a number.
     PanicAny,
+    /// A panic with a text that would repaint a terminal and turn its lines round.
+    PanicEscape,
     /// A panic with an empty text.
     PanicEmpty,
     /// A panic after the SDK's hook was taken away: only stderr tells of it.
@@ -96,6 +101,10 @@ pub(crate) enum Fault {
     StderrFlood,
     /// `n` diagnostics.
     ReportFlood,
+    /// `n` steps of a stage.
+    ProgressFlood,
+    /// `n` times a line of log, a stage of its own and a diagnostic.
+    ChatterFlood,
     /// `n` AI calls at once; each failure becomes a diagnostic whose code is its kind.
     ManyCalls,
     /// `n` AI calls one after the other; the first that fails ends the run.
