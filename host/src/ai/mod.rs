@@ -65,7 +65,7 @@ pub use config::{
 };
 pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
 pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
-pub use journal::{FileJournal, Journal, JournalEntry, JournalKey, RunJournal};
+pub use journal::{FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal};
 pub use json::{ReplySchema, SchemaError};
 pub use openai::Dialect;
 pub(crate) use redact::Redactor;

@@ -2,6 +2,7 @@
 
 mod kind;
 mod record;
+mod recording;
 pub mod render;
 pub mod store;
 pub mod symbolize;
@@ -14,6 +15,7 @@ pub use record::{
     AiFailure, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress, RECORD_VERSION, Severity,
     SourceLocation, TemplateRef,
 };
+pub use recording::{AiEnd, Files, MARKS, Mark, Marks, RECORDING_VERSION, Recording, reply_digest};
 pub(crate) use trail::millis;
 pub use trail::{TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};
 pub use trap::{Frame, RawFrame, TrapCode, TrapRecord};

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use ulid::Ulid;
 
 use super::kind::FailureKind;
+use super::recording::Recording;
 use super::trail::TrailEntry;
 use super::trap::TrapRecord;
 use crate::ai::{AiErrorKind, Attempt};
@@ -96,6 +97,9 @@ pub struct FailureRecord {
     pub stdout: String,
     /// Each limit beside what was used of it.
     pub limits: BTreeMap<String, Measure>,
+    /// What a replay of the attempt needs besides the order's document and the AI replies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Box<Recording>>,
 }
 
 /// Whose failure it is, where no run is there to ask.
@@ -150,6 +154,7 @@ impl FailureRecord {
             stderr: String::new(),
             stdout: String::new(),
             limits: BTreeMap::new(),
+            recording: None,
         }
     }
 }

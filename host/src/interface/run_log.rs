@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::ai::{Attempt, Usage, Usd};
+use super::follow::Follow;
+use super::recorder::{EndedCall, Recorder};
+use crate::ai::{AiError, Attempt, CallId, Completed, Usage, Usd};
 use crate::failure::{
-    AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
+    AiFailure, Diagnostic, LogTail, Mark, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
 };
 use crate::plugin::{Limits, Tail};
 use crate::site::SiteLimit;
@@ -78,12 +80,15 @@ pub struct RunLog {
     progress: watch::Sender<RunProgress>,
     max_diagnostics: usize,
     over: AtomicBool,
+    /// What a replay goes by.
+    follow: Option<Arc<Follow>>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
     trail: Trail,
+    recorder: Recorder,
     diagnostics: VecDeque<Diagnostic>,
     diagnostics_total: u64,
     log: Tail,
@@ -109,8 +114,10 @@ impl RunLog {
             progress,
             max_diagnostics: usize::try_from(limits.diagnostics).unwrap_or(usize::MAX),
             over: AtomicBool::new(false),
+            follow: None,
             inner: Mutex::new(Inner {
                 trail: Trail::default(),
+                recorder: Recorder::default(),
                 diagnostics: VecDeque::new(),
                 diagnostics_total: 0,
                 log: Tail::new(limits.log_bytes),
@@ -122,6 +129,29 @@ impl RunLog {
                 output_limit: None,
             }),
         }
+    }
+
+    /// An empty log of a run that is made again: it tells `follow` of each call, and goes by it.
+    #[must_use]
+    pub(crate) fn following(mut self, follow: Arc<Follow>) -> Self {
+        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).recorder.follow = Some(follow.clone());
+        self.follow = Some(follow);
+        self
+    }
+
+    /// What a replay goes by, in a replay.
+    pub(crate) fn follow(&self) -> Option<&Arc<Follow>> {
+        self.follow.as_ref()
+    }
+
+    /// Enters how an AI call ended that the run was allowed to make.
+    pub(super) fn ai_ended(&self, call_id: CallId, outcome: &Result<Completed, AiError>) {
+        self.inner().recorder.ended(call_id, outcome);
+    }
+
+    /// The marks of all host calls, how many there were, and how AI calls ended.
+    pub(crate) fn recorded(&self) -> (Vec<Mark>, u64, Vec<EndedCall>) {
+        self.inner().recorder.recorded()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -145,7 +175,9 @@ impl RunLog {
 
     /// Enters a host call that begins now.
     pub fn begin(&self, call: &'static str, args: String, call_id: Option<String>) -> (u64, Instant) {
-        let seq = self.inner().trail.begin(self.elapsed(), call, args, call_id);
+        let mut inner = self.inner();
+        inner.recorder.begin(call, &args);
+        let seq = inner.trail.begin(self.elapsed(), call, args, call_id);
         (seq, Instant::now())
     }
 
@@ -187,6 +219,7 @@ impl RunLog {
         let at = self.elapsed();
         let mut inner = self.inner();
         inner.log.push(line.as_bytes());
+        inner.recorder.log();
         inner.trail.log(at, message.len());
     }
 
