@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::output::{self, Exit};
+use super::replay;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use crate::failure::{FailureRecord, render, store};
+use crate::replay::{Ended, ExportOptions};
 
 /// What can be asked of failures.
 #[derive(Debug, clap::Subcommand)]
@@ -27,12 +29,36 @@ pub(super) enum Command {
         #[arg(value_name = "ID|FILE.json")]
         failure: String,
     },
+    /// Writes one failure with all that its author needs into one file (tar): record, order, AI replies, limits, template. `sitewright
+    /// replay` makes it again from that, anywhere. Keys are taken out always.
+    Export(ExportArgs),
+}
+
+/// See [`Command::Export`].
+#[derive(Debug, clap::Args)]
+pub(super) struct ExportArgs {
+    /// A failure, an attempt or an order, as `sitewright replay` takes them.
+    #[arg(value_name = "FAILURE|ATTEMPT|ORDER")]
+    what: String,
+    /// Replaces what the customer wrote, and what models answered, by placeholders of the same shape.
+    #[arg(long)]
+    scrub: bool,
+    /// Writes it into this file; `failure-<id>.tar` when missing.
+    #[arg(short, long, value_name = "FILE.tar")]
+    output: Option<PathBuf>,
+    /// Encloses this template instead of the one with the recorded digest.
+    #[arg(long, value_name = "FILE.wasm", conflicts_with = "no_template")]
+    template: Option<PathBuf>,
+    /// Encloses no template.
+    #[arg(long)]
+    no_template: bool,
 }
 
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
     let sites = config.sites.clone();
     match command {
+        Command::Export(args) => return export(&config, args, json).await,
         Command::List { order, limit } => {
             let read = blocking(move || Ok(read_all(&sites, order.as_deref(), limit)?)).await?;
             if json {
@@ -59,6 +85,46 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
                 output::print(&render::terminal(&record, output::width()));
             }
         }
+    }
+    Ok(Exit::Done)
+}
+
+async fn export(config: &Config, args: ExportArgs, json: bool) -> Result<Exit, SetupError> {
+    // Its keys are read, so that they can be taken out; that one is missing is no reason to tell nothing of a failure.
+    if let Err(error) = Setup::gateway(config) {
+        tracing::debug!(%error, "the configuration's AI part cannot be used");
+    }
+    let unpacked = replay::Unpacked::new()?;
+    let subject = replay::subject(config, &args.what, &unpacked.0).await?;
+    let id = match &subject.ended {
+        Ended::Failed(record) => record.id.clone(),
+        Ended::Released(_) | Ended::Unknown => subject.attempt.to_string(),
+    };
+    let to = args.output.unwrap_or_else(|| PathBuf::from(format!("failure-{id}.tar")));
+    let config = config.clone();
+    let exported = blocking(move || {
+        let options = ExportOptions {
+            scrub: args.scrub,
+            without_template: args.no_template,
+            template: args.template,
+            ..ExportOptions::new()
+        };
+        crate::replay::export(&subject, &config, &options, &to)
+            .map_err(|error| SetupError::Usage(crate::message!("nothing was exported: {error}")))
+    })
+    .await?;
+    if json {
+        output::print_json(&exported);
+    } else {
+        let size = render::bytes(exported.bytes);
+        let texts =
+            if exported.scrubbed { "texts are placeholders" } else { "holds what the customer wrote" };
+        let mut text = format!("{} ({size}, {texts})\n", exported.file.display());
+        for missing in &exported.missing {
+            text.push_str(&render::paragraph(&format!("! {missing}"), "  ", output::width()));
+        }
+        text.push_str(&format!("  sitewright replay {}\n", exported.file.display()));
+        output::print(&text);
     }
     Ok(Exit::Done)
 }

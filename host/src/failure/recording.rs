@@ -187,11 +187,13 @@ mod tests {
 
     #[test]
     fn marks_are_read_as_they_are_written_and_nothing_else_is() {
-        let marks = Marks(vec![Mark::new("ai.complete", "a"), Mark::new("site.write", "b"), Mark::new("other", "")]);
+        let marks =
+            Marks(vec![Mark::new("ai.complete", "a"), Mark::new("site.write", "b"), Mark::new("other", "")]);
         let text = String::from(marks.clone());
         assert_eq!(Marks::try_from(text.clone()), Ok(marks), "{text}");
         assert_eq!(Marks::try_from(String::new()), Ok(Marks::default()));
-        for wrong in ["a", "a123", "a0123456789abcx", "é123456789abcd", "aé23456789abcde", "a+1+1+1+1+1+1+1"] {
+        for wrong in ["a", "a123", "a0123456789abcx", "é123456789abcd", "aé23456789abcde", "a+1+1+1+1+1+1+1"]
+        {
             let read = Marks::try_from(wrong.to_owned());
             assert!(read.is_err() || wrong.contains('+'), "{wrong}: {read:?}");
         }

@@ -114,6 +114,9 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     ] {
         writeln!(out, "  {}", painted(DIM, &line))?;
     }
+    if record.recording.is_some() {
+        writeln!(out, "  {}", painted(DIM, &format!("sitewright replay {}", record.id)))?;
+    }
     Ok(())
 }
 

@@ -14,14 +14,24 @@ use crate::failure::{Mark, Recording};
 /// or sleeps meanwhile; when it does neither, it has gone another way.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How closely a run must follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// It is the recorded run, call by call.
+    Exact,
+    /// It makes the recorded calls, with other texts in them.
+    Calls,
+    /// It goes its own way: another template, or no recording.
+    Free,
+}
+
 /// What a replay goes by. One for each replay; shared by the run's calls and whoever watches it.
 #[derive(Debug)]
-pub struct Follow {
+pub(crate) struct Follow {
     marks: Vec<Mark>,
     total: u64,
     ends: Vec<(CallId, u64)>,
-    /// Whether the run must be the recorded one, call by call.
-    exact: bool,
+    pace: Pace,
     trap_on_report: bool,
     /// Ends the run.
     stop: CancellationToken,
@@ -35,13 +45,13 @@ struct State {
     ended: usize,
     out_of_time: bool,
     difference: Option<Difference>,
-    unanswered: Option<(CallId, String)>,
+    unanswered: Option<CallId>,
     last: Instant,
 }
 
 /// The first call that is not as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub(crate) struct Difference {
     /// Its number, from 1.
     pub number: u64,
     /// What the recording has.
@@ -52,13 +62,13 @@ pub struct Difference {
 
 /// What has happened in a replay so far.
 #[derive(Debug, Clone)]
-pub struct Happened {
+pub(crate) struct Happened {
     /// Host calls.
     pub begun: u64,
     /// The first that is not as it was.
     pub difference: Option<Difference>,
-    /// An AI call that the recording has no answer to, and what it was for.
-    pub unanswered: Option<(CallId, String)>,
+    /// An AI call that the recording has no answer to.
+    pub unanswered: Option<CallId>,
     /// Whether all that was recorded has happened.
     pub at_end: bool,
     /// Time since the last of it.
@@ -66,13 +76,18 @@ pub struct Happened {
 }
 
 impl Follow {
-    /// Beside `recording`; `exact` when the run must be the recorded one. `stop` ends the run that follows.
-    pub fn new(recording: &Recording, exact: bool, trap_on_report: bool, stop: CancellationToken) -> Self {
+    /// Beside `recording`. `stop` ends the run that follows.
+    pub(crate) fn new(
+        recording: &Recording,
+        pace: Pace,
+        trap_on_report: bool,
+        stop: CancellationToken,
+    ) -> Self {
         Follow {
             marks: recording.calls.0.clone(),
             total: recording.calls_total,
             ends: recording.ai.iter().map(|end| (end.call_id, end.after)).collect(),
-            exact,
+            pace,
             trap_on_report,
             stop,
             changed: Notify::new(),
@@ -105,10 +120,11 @@ impl Follow {
         let recorded = self.marks.get(at).copied();
         // Those behind the last mark are known by their number alone.
         let same = match recorded {
+            Some(mark) if self.pace == Pace::Calls => mark.call() == Mark::new(call, args).call(),
             Some(mark) => mark == Mark::new(call, args),
             None => number <= self.total,
         };
-        if self.exact && !same && state.difference.is_none() {
+        if self.pace != Pace::Free && !same && state.difference.is_none() {
             let now = Some((call.to_owned(), args.to_owned()));
             state.difference = Some(Difference { number, recorded, now });
         }
@@ -127,7 +143,7 @@ impl Follow {
 
     /// Waits until this AI call may end: when all that had happened before its end has happened. One that had not ended waits for ever.
     pub(super) async fn turn(&self, call: CallId) {
-        if !self.exact {
+        if self.pace == Pace::Free {
             return;
         }
         if !self.may_end(call) {
@@ -176,9 +192,9 @@ impl Follow {
     }
 
     /// The recording has no answer to this call: the run ends here.
-    pub(crate) fn unanswered(&self, call: CallId, purpose: &str) {
+    pub(crate) fn unanswered(&self, call: CallId) {
         let mut state = self.state();
-        state.unanswered.get_or_insert_with(|| (call, purpose.to_owned()));
+        state.unanswered.get_or_insert(call);
         drop(state);
         self.stop.cancel();
     }

@@ -12,7 +12,7 @@ mod site;
 mod state;
 
 pub(crate) use diagnostics::{location, returned};
-pub(crate) use follow::{Difference, Follow, Happened};
+pub(crate) use follow::{Difference, Follow, Happened, Pace};
 pub(crate) use recorder::EndedCall;
 pub use run_log::{AiCall, OutputLimit, Panic, RunLog, RunProgress};
 pub use state::{AiContext, GuestState};

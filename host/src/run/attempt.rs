@@ -238,7 +238,9 @@ async fn try_attempt(
     let deadline = match log.follow() {
         None => deadline_of(&host.limits),
         // A replay waits for nobody, but may compute on a slower machine.
-        Some(_) => deadline_of(&Limits { deadline_ms: host.limits.deadline_ms.max(REPLAY_MS), ..Limits::default() }),
+        Some(_) => {
+            deadline_of(&Limits { deadline_ms: host.limits.deadline_ms.max(REPLAY_MS), ..Limits::default() })
+        }
     };
     let stage = |known: &mut Known, stage: &'static str| {
         known.stage = stage;
@@ -246,32 +248,29 @@ async fn try_attempt(
     };
 
     stage(known, "order");
-    let snapshot =
-        order::load(&document, host.limits.order_max_bytes(), &host.default_locale).map_err(|error| {
-            if let Some(id) = error.id() {
-                known.order = id.to_string();
-                span.record("order", known.order.as_str());
-            }
-            let problems =
-                error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
-            Box::new(Ended {
-                problems,
-                ..Ended::new(
-                    FailureKind::InvalidOrder,
-                    message!("the order is not valid: {error}"),
-                    causes_of(&error),
-                )
-            })
-        })?;
-    let keeps = matches!(request.journal, JournalUse::Keep | JournalUse::Resume(_));
-    let document = match keeps {
-        true => keep::document(host, snapshot.id().as_str(), &known.document, document).await,
-        false => document,
+    let loaded = order::load(&document, host.limits.order_max_bytes(), &host.default_locale);
+    let id = match &loaded {
+        Ok(snapshot) => Some(snapshot.id()),
+        Err(error) => error.id(),
     };
+    if let Some(id) = id {
+        known.order = id.to_string();
+        span.record("order", known.order.as_str());
+    }
+    let document = match request.journal {
+        JournalUse::Keep | JournalUse::Resume(_) => {
+            keep::document(host, &known.order, &known.document, document).await
+        }
+        _ => document,
+    };
+    let snapshot = loaded.map_err(|error| {
+        let problems =
+            error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
+        let message = message!("the order is not valid: {error}");
+        Box::new(Ended { problems, ..Ended::new(FailureKind::InvalidOrder, message, causes_of(&error)) })
+    })?;
     // Thousands wait for AI at the same time: none of them holds what it will not look at again.
     drop(document);
-    known.order = snapshot.id().to_string();
-    span.record("order", known.order.as_str());
 
     stage(known, "template");
     let patience = Patience { cancel: &request.cancel, deadline, host, log };
@@ -426,7 +425,9 @@ async fn journal(
     let file = |attempt: AttemptId| journal_file(host.sites.path(), order, attempt);
     let earlier = match &request.journal {
         JournalUse::Off => return Ok(None),
-        JournalUse::Of(journal) | JournalUse::Replay(Replaying { journal, .. }) => return Ok(Some(journal.clone())),
+        JournalUse::Of(journal) | JournalUse::Replay(Replaying { journal, .. }) => {
+            return Ok(Some(journal.clone()));
+        }
         JournalUse::Keep => None,
         JournalUse::Resume(attempt) => Some(file(*attempt)),
     };

@@ -18,9 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::{AttemptRequest, Host, JournalUse, Known};
 use super::outcome::AttemptId;
 use crate::build::BUILD;
-use crate::failure::{
-    AiEnd, Files, Marks, RECORDING_VERSION, Recording, TemplateRef, TrailEntry, now,
-};
+use crate::failure::{AiEnd, Files, Marks, RECORDING_VERSION, Recording, TemplateRef, TrailEntry, now};
 use crate::interface::{EndedCall, RunLog};
 use crate::site::Release;
 

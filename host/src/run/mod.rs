@@ -12,8 +12,8 @@ mod keep;
 mod outcome;
 
 pub use attempt::{AttemptRequest, Host, JournalUse, Publication, Replaying, attempt, journal_file};
-pub use keep::{KeptRelease, attempt_file, document_file};
 pub use end::{RunEnd, RunError};
+pub use keep::{KeptRelease, attempt_file, document_file};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
 
 use std::sync::Arc;

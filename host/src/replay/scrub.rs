@@ -1,0 +1,466 @@
+//! What the customer wrote, and what models made of it, replaced by placeholders of the same shape.
+//!
+//! Word by word: each letter becomes a letter, each digit a digit, and the same word becomes the same word wherever it stands, in
+//! whatever case. So e-mail addresses, links and phone numbers stay such; dates, hours, colours, languages and what the template knows
+//! as a code stay as they are. The mapping is seeded from the document itself: who does not have it cannot undo it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::subject::Subject;
+use crate::order::INPUT_SCHEMA;
+
+/// Words of the host's own messages. They say nothing of anybody.
+const HOST_WORDS: &str = "a an and are as at be been but by call calls can cannot did do does ended error every failed fault file files for \
+    from had has have how if in into is it its json key last limit made more next no none not nothing of off on one or order other out \
+    page panicked reply removed route run said see set site so stopped template than that the then there they this to too trap \
+    unreachable used wasm was were what when which while who why will with within work would you";
+
+/// Words of opening hours.
+const HOURS: &str = "mon tue wed thu fri sat sun monday tuesday wednesday thursday friday saturday sunday seg ter qua qui sex sab dom \
+    closed open fechado aberto am pm to and h";
+
+/// Parts of addresses that name nobody.
+const ADDRESS_WORDS: &str = "http https www mailto tel com org net io br us uk de fr es pt facebook instagram linkedin youtube tiktok \
+    whatsapp wa me jpg jpeg png webp gif svg html pdf";
+
+/// Names of elements of HTML.
+const ELEMENTS: &str = "a b i p em br ul ol li h1 h2 h3 h4 h5 h6 div span strong section";
+
+/// Fewest bytes of a code: shorter ones stand in any file of some size by chance.
+const SHORTEST_CODE: usize = 4;
+/// Most words of a name that may be written without blanks.
+const JOINED_WORDS: usize = 6;
+
+/// Replaces texts of one attempt.
+pub(super) struct Scrubber {
+    seed: [u8; 32],
+    /// The template: what it holds to the letter is its own.
+    wasm: Vec<u8>,
+    /// Words that the template holds, each alone.
+    its_words: HashSet<String>,
+    /// Values and names that schemas fix.
+    fixed: BTreeSet<String>,
+    /// Words of the customer's and the models' texts, in small letters.
+    words: HashSet<String>,
+    /// Which of them follow each other.
+    pairs: HashSet<(String, String)>,
+    /// Numbers without their blanks, names without theirs, and words without their accents.
+    other_spellings: HashMap<String, String>,
+}
+
+impl Scrubber {
+    /// For everything that belongs to this attempt.
+    pub(super) fn new(subject: &Subject, wasm: &[u8]) -> Self {
+        let mut seed = Sha256::new();
+        seed.update(subject.attempt.to_string());
+        seed.update(&subject.document);
+        let mut scrubber = Scrubber {
+            seed: seed.finalize().into(),
+            wasm: wasm.to_owned(),
+            its_words: lowercase_words(wasm),
+            fixed: BTreeSet::new(),
+            words: HashSet::new(),
+            pairs: HashSet::new(),
+            other_spellings: HashMap::new(),
+        };
+        if let Ok(schema) = serde_json::from_str::<Value>(INPUT_SCHEMA) {
+            fixed_of(&schema, &mut scrubber.fixed);
+        }
+        let document = String::from_utf8_lossy(&subject.document);
+        scrubber.learn_text(&document);
+        for entry in &subject.replies {
+            scrubber.learn_text(&entry.content);
+            if let Some(raw) = &entry.raw_reply {
+                scrubber.learn_text(raw);
+            }
+        }
+        scrubber
+    }
+
+    fn learn_text(&mut self, text: &str) {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) => self.learn_value("", &value),
+            Err(_) => self.learn(text),
+        }
+    }
+
+    fn learn_value(&mut self, name: &str, value: &Value) {
+        match value {
+            Value::String(text) if !self.is_fixed(name, text) => self.learn(text),
+            Value::Number(number) if is_long(number) => self.learn(&number.to_string()),
+            Value::Array(values) => values.iter().for_each(|value| self.learn_value(name, value)),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    if !self.is_known_name(name) {
+                        self.learn(name);
+                    }
+                    if name != "id" {
+                        self.learn_value(name, value);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn learn(&mut self, text: &str) {
+        let words: Vec<String> = words(text).map(|(_, word)| word.to_lowercase()).collect();
+        for pair in words.windows(2) {
+            self.pairs.insert((pair[0].clone(), pair[1].clone()));
+        }
+        for word in &words {
+            let plain = without_accents(word);
+            if plain != *word {
+                let placeholder = without_accents(&self.placeholder(word));
+                self.other_spellings.entry(plain).or_insert(placeholder);
+            }
+        }
+        let joined = words.concat();
+        let is_number = is_phone(text);
+        if words.len() > 1 && (is_number || words.len() <= JOINED_WORDS) && joined.len() > 5 {
+            let placeholder: String = words.iter().map(|word| self.placeholder(word)).collect();
+            self.other_spellings
+                .entry(without_accents(&joined))
+                .or_insert_with(|| without_accents(&placeholder));
+            self.other_spellings.entry(joined).or_insert(placeholder);
+        }
+        self.words.extend(words);
+    }
+
+    /// The order's document. One that is no JSON is a text like any other.
+    pub(super) fn document(&self, text: &str) -> String {
+        self.json_or_text(text)
+    }
+
+    /// A model's reply.
+    pub(super) fn reply(&self, text: &str) -> String {
+        self.json_or_text(text)
+    }
+
+    fn json_or_text(&self, text: &str) -> String {
+        match serde_json::from_str::<Value>(text) {
+            Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
+                self.scrub_value("", &mut value);
+                value.to_string()
+            }
+            _ => self.scrub(text),
+        }
+    }
+
+    fn scrub_value(&self, name: &str, value: &mut Value) {
+        match value {
+            Value::String(text) if !self.is_fixed(name, text) => *text = self.scrub(text),
+            Value::Number(number) if is_long(number) => {
+                if let Ok(Value::Number(placeholder)) =
+                    serde_json::from_str(&self.placeholder(&number.to_string()))
+                {
+                    *number = placeholder;
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| self.scrub_value(name, value)),
+            Value::Object(fields) => {
+                let before = std::mem::take(fields);
+                for (name, mut value) in before {
+                    // The order's id names its folder and its records.
+                    if name != "id" {
+                        self.scrub_value(&name, &mut value);
+                    }
+                    let name = if self.is_known_name(&name) { name } else { self.scrub(&name) };
+                    fields.insert(name, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A text in which every word is the customer's or a model's.
+    fn scrub(&self, text: &str) -> String {
+        let is_address = text.contains("://") || text.contains('@');
+        self.rewrite(text, |before, word, lower| {
+            let known = (is_address && has(ADDRESS_WORDS, lower))
+                || (before.ends_with(['<', '/'])
+                    && before.trim_end_matches('/').ends_with('<')
+                    && has(ELEMENTS, lower));
+            (!known).then(|| self.placeholder(word))
+        })
+    }
+
+    /// A text of the template's or the host's, which may mention what the customer or a model wrote.
+    pub(super) fn mention(&self, text: &str) -> String {
+        if self.is_code(text) {
+            return text.to_owned();
+        }
+        let plain = unescaped(text);
+        let found: Vec<String> = words(&plain).map(|(_, word)| word.to_lowercase()).collect();
+        let pair = |at: usize| {
+            let (Some(one), Some(other)) = (found.get(at), found.get(at + 1)) else { return false };
+            self.pairs.contains(&(one.clone(), other.clone()))
+        };
+        let mut at = 0;
+        let mentioned = self.rewrite(&plain, |_, word, lower| {
+            let here = at;
+            at += 1;
+            if let Some(placeholder) = self.other_spellings.get(lower) {
+                return Some(cased(placeholder, word));
+            }
+            let quoted = pair(here) || here.checked_sub(1).is_some_and(pair);
+            let known = self.words.contains(lower)
+                // A tail is cut where it is cut.
+                || (here == 0 && lower.len() > 2 && self.words.iter().any(|word| word.ends_with(lower)))
+                || (here + 1 == found.len() && lower.len() > 2 && self.words.iter().any(|word| word.starts_with(lower)));
+            let public = word.chars().count() <= 2
+                || has(HOST_WORDS, lower)
+                || (word == lower && self.its_words.contains(lower));
+            (known && (quoted || !public)).then(|| self.placeholder(word))
+        });
+        if mentioned == plain { text.to_owned() } else { mentioned }
+    }
+
+    /// The text with each word replaced for which there is something else; `choose` gets what stands before it, the word, and the
+    /// word in small letters.
+    fn rewrite(&self, text: &str, mut choose: impl FnMut(&str, &str, &str) -> Option<String>) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for (at, word) in words(text) {
+            out.push_str(&text[done..at]);
+            match choose(&text[..at], word, &word.to_lowercase()) {
+                Some(placeholder) => out.push_str(&placeholder),
+                None => out.push_str(word),
+            }
+            done = at + word.len();
+        }
+        out.push_str(&text[done..]);
+        out
+    }
+
+    /// A word of the same length whose letters are letters and whose digits are digits.
+    fn placeholder(&self, word: &str) -> String {
+        let lower = word.to_lowercase();
+        for salt in 0..8u8 {
+            let mut random = Random { seed: self.seed, word: &lower, salt, block: 0, left: Vec::new() };
+            let placeholder: String =
+                word.chars().enumerate().map(|(at, c)| random.like(c, at == 0)).collect();
+            if placeholder != *word {
+                return placeholder;
+            }
+        }
+        word.to_owned()
+    }
+
+    /// Whether a value is not free to be another one.
+    fn is_fixed(&self, name: &str, text: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let language =
+            ["locale", "lang", "language", "currency", "timezone"].iter().any(|part| name.contains(part));
+        self.fixed.contains(text)
+            || (language && text.len() <= 35)
+            || is_colour(text)
+            || is_time(text)
+            || is_hours(text)
+            || self.is_code(text)
+    }
+
+    /// Whether the name of a field is one that somebody's program gave it.
+    fn is_known_name(&self, name: &str) -> bool {
+        let program = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        self.fixed.contains(name) || (program && name.contains('_')) || name.len() < 3 || self.holds(name)
+    }
+
+    /// Whether the template holds this text as one of its own: `opt-in`, `dark`.
+    fn is_code(&self, text: &str) -> bool {
+        let in_code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        text.len() >= SHORTEST_CODE
+            && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+            && text.bytes().all(in_code)
+            && self.holds(text)
+    }
+
+    fn holds(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        !text.is_empty() && self.wasm.windows(text.len()).any(|window| window == text)
+    }
+}
+
+/// Letters and digits that depend on a word and on the document, and on nothing else.
+struct Random<'a> {
+    seed: [u8; 32],
+    word: &'a str,
+    salt: u8,
+    block: u32,
+    left: Vec<u8>,
+}
+
+impl Random<'_> {
+    fn next(&mut self) -> u8 {
+        if self.left.is_empty() {
+            let mut hash = Sha256::new();
+            hash.update(self.seed);
+            hash.update([self.salt]);
+            hash.update(self.block.to_le_bytes());
+            hash.update(self.word);
+            self.left = hash.finalize().to_vec();
+            self.block += 1;
+        }
+        self.left.pop().unwrap_or_default()
+    }
+
+    fn of(&mut self, alphabet: &str) -> Option<char> {
+        let count = alphabet.chars().count().max(1);
+        alphabet.chars().nth(usize::from(self.next()) % count)
+    }
+
+    /// Another character of the same class and of as many bytes.
+    fn like(&mut self, c: char, first: bool) -> char {
+        let alphabet = match c {
+            'a'..='z' => "abcdefghijklmnopqrstuvwxyz",
+            'A'..='Z' => "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            '1'..='9' if first => "123456789",
+            '0' if first => "0",
+            '0'..='9' => "0123456789",
+            c if c.is_uppercase() && c.len_utf8() == 2 => "ÀÁÂÄÇÉÈÊÍÎÓÔÖÚÜÑ",
+            c if c.len_utf8() == 2 => "àáâäçéèêíîóôöúüñ",
+            c if c.len_utf8() == 3 => "天地玄黄宇宙洪荒日月盈昃辰宿列张",
+            _ => return c,
+        };
+        self.of(alphabet).unwrap_or(c)
+    }
+}
+
+/// The words of a text, each with its place.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        let start = rest + text[rest..].find(char::is_alphanumeric)?;
+        let end = text[start..].find(|c: char| !c.is_alphanumeric()).map_or(text.len(), |end| start + end);
+        rest = end;
+        Some((start, &text[start..end]))
+    })
+}
+
+fn has(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|known| known == word)
+}
+
+/// The placeholder in the case of the word it stands for.
+fn cased(placeholder: &str, like: &str) -> String {
+    if like.chars().all(|c| !c.is_lowercase()) {
+        return placeholder.to_uppercase();
+    }
+    let lower = placeholder.to_lowercase();
+    let mut letters = lower.chars();
+    match (like.chars().next().is_some_and(char::is_uppercase), letters.next()) {
+        (true, Some(first)) => first.to_uppercase().chain(letters).collect(),
+        _ => lower,
+    }
+}
+
+fn without_accents(text: &str) -> String {
+    text.nfd().filter(|c| !unicode_normalization::char::is_combining_mark(*c)).collect()
+}
+
+/// The text with what JSON and addresses have escaped in it as it is, so that its words are found.
+fn unescaped(text: &str) -> String {
+    let mut out = text.to_owned();
+    if text.contains("\\u") {
+        let mut parts = text.split("\\u");
+        out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let hex = part.trim_start_matches('{');
+            let digits = hex.len() - hex.trim_start_matches(|c: char| c.is_ascii_hexdigit()).len();
+            let digits = if hex.len() == part.len() { digits.min(4) } else { digits };
+            match u32::from_str_radix(&hex[..digits], 16).ok().and_then(char::from_u32) {
+                Some(c) if digits >= 2 => {
+                    out.push(c);
+                    let rest = &hex[digits..];
+                    out.push_str(if hex.len() == part.len() {
+                        rest
+                    } else {
+                        rest.strip_prefix('}').unwrap_or(rest)
+                    });
+                }
+                _ => {
+                    out.push_str("\\u");
+                    out.push_str(part);
+                }
+            }
+        }
+    }
+    if out.contains('%')
+        && let Ok(decoded) = percent_encoding::percent_decode_str(&out).decode_utf8()
+    {
+        out = decoded.into_owned();
+    }
+    out
+}
+
+fn is_long(number: &serde_json::Number) -> bool {
+    number.as_u64().is_some_and(|number| number >= 10_000)
+}
+
+fn is_colour(text: &str) -> bool {
+    let digits = text.strip_prefix('#');
+    digits.is_some_and(|digits| {
+        (3..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit())
+    })
+}
+
+/// A date or a time: digits, and a colon or the two hyphens of a date.
+fn is_time(text: &str) -> bool {
+    let plain = text.chars().all(|c| c.is_ascii_digit() || " :.,-–—TZ+/".contains(c));
+    let date =
+        text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(7) == Some(&b'-') && text.len() >= 10;
+    plain && text.chars().any(|c| c.is_ascii_digit()) && (text.contains(':') || date)
+}
+
+fn is_hours(text: &str) -> bool {
+    let mut any = false;
+    let all = words(text).all(|(_, word)| {
+        let lower = word.to_lowercase();
+        let day = has(HOURS, &lower);
+        any |= day;
+        day || lower.trim_end_matches(['h', 'a', 'p', 'm']).bytes().all(|b| b.is_ascii_digit())
+    });
+    all && any
+}
+
+fn is_phone(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    digits >= 6
+        && text.chars().all(|c| {
+            c.is_ascii_digit() || " ()+./-\u{a0}".contains(c) || ('\u{2010}'..='\u{2015}').contains(&c)
+        })
+}
+
+/// The values and the names of fields that a schema fixes.
+fn fixed_of(schema: &Value, fixed: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match (name.as_str(), value) {
+                    ("enum", Value::Array(values)) => {
+                        fixed.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
+                    }
+                    ("const", Value::String(value)) => drop(fixed.insert(value.clone())),
+                    ("properties", Value::Object(properties)) => fixed.extend(properties.keys().cloned()),
+                    _ => {}
+                }
+                fixed_of(value, fixed);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| fixed_of(value, fixed)),
+        _ => {}
+    }
+}
+
+/// The words in small letters that stand alone in a file.
+fn lowercase_words(bytes: &[u8]) -> HashSet<String> {
+    bytes
+        .split(|b| !b.is_ascii_alphanumeric())
+        .filter(|word| (3..=24).contains(&word.len()) && word.iter().all(u8::is_ascii_lowercase))
+        .filter_map(|word| String::from_utf8(word.to_vec()).ok())
+        .collect()
+}
