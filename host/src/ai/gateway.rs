@@ -160,10 +160,21 @@ impl Gateway {
             return Tries::new(self, &call, route, &request, text).ask(candidates).await;
         };
         let key = journal.key(call.call_id, &request);
-        match journal.recall(call.call_id, &key).await {
-            Some(Recalled::Reply(entry)) => return Ok(replayed(*entry, call.call_id)),
-            Some(Recalled::Failed(error)) => return Err(*error),
-            None => {}
+        let mut recalled = journal.recall(call.call_id, &key).await;
+        while let Some(before) = recalled {
+            recalled = match before {
+                Recalled::Reply(entry) => return Ok(replayed(*entry, call.call_id)),
+                Recalled::Failed(error) => return Err(*error),
+                Recalled::Streamed { pieces, end } => {
+                    for piece in pieces {
+                        text.push(&piece).await;
+                    }
+                    match end {
+                        Some(end) => Some(*end),
+                        None => std::future::pending().await,
+                    }
+                }
+            };
         }
         let done = Tries::new(self, &call, route, &request, text).ask(candidates).await?;
         let entry = JournalEntry {

@@ -61,6 +61,13 @@ pub enum Recalled {
     Reply(Box<JournalEntry>),
     /// Without one. Only a replay makes the same failure again.
     Failed(Box<AiError>),
+    /// With text that came in these pieces before it ended, if it did.
+    Streamed {
+        /// The pieces.
+        pieces: Vec<String>,
+        /// Its end; nothing when it had none.
+        end: Option<Box<Recalled>>,
+    },
 }
 
 /// Where replies are kept.

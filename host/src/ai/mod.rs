@@ -70,4 +70,4 @@ pub use json::{ReplySchema, SchemaError};
 pub use openai::Dialect;
 pub(crate) use redact::Redactor;
 pub use request::{CallId, CallIdError, ChatMessage, Format, Purpose, PurposeError, Request, Role};
-pub use text::TextSink;
+pub use text::{Pieces, TextSink};

@@ -15,7 +15,7 @@ pub use record::{
     AiFailure, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress, RECORD_VERSION, Severity,
     SourceLocation, TemplateRef,
 };
-pub use recording::{AiEnd, Files, MARKS, Mark, Marks, RECORDING_VERSION, Recording, reply_digest};
+pub use recording::{AiEnd, AiOpen, Files, MARKS, Mark, Marks, RECORDING_VERSION, Recording, reply_digest};
 pub(crate) use trail::millis;
 pub use trail::{TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};
 pub use trap::{Frame, RawFrame, TrapCode, TrapRecord};

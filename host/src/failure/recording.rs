@@ -42,8 +42,22 @@ pub struct Recording {
     pub calls_total: u64,
     /// The AI calls that ended, in the order in which they did.
     pub ai: Vec<AiEnd>,
+    /// Streamed AI calls that had not ended, with the text that the template had got.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<AiOpen>,
     /// What had been written.
     pub files: Files,
+}
+
+/// A streamed AI call that had not ended when its run did, or that the template had dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AiOpen {
+    /// The call.
+    pub call_id: CallId,
+    /// The text that had gone out.
+    pub text: String,
+    /// Lengths of the pieces in which it had.
+    pub pieces: Vec<u32>,
 }
 
 /// How and when one AI call ended, as the template saw it.
@@ -65,6 +79,9 @@ pub struct AiEnd {
     /// Lengths of the pieces in which a template that read along got the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pieces: Vec<u32>,
+    /// That text, when there was no reply in the end.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
 }
 
 /// The digest of a reply as recordings have it.

@@ -64,9 +64,9 @@ pub(super) struct Call {
     pub(super) entry: (u64, Instant),
     context: Option<AiContext>,
     began: Duration,
-    call_id: CallId,
+    pub(super) call_id: CallId,
     /// Whether the run may make it.
-    counted: bool,
+    pub(super) counted: bool,
     purpose: String,
     bytes: usize,
 }

@@ -13,7 +13,7 @@ mod state;
 
 pub(crate) use diagnostics::{location, returned};
 pub(crate) use follow::{Difference, Follow, Happened, Pace};
-pub(crate) use recorder::EndedCall;
+pub(crate) use recorder::{EndedCall, Recorded, Streamed};
 pub use run_log::{AiCall, OutputLimit, Panic, RunLog, RunProgress};
 pub use state::{AiContext, GuestState};
 

@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::follow::Follow;
-use super::recorder::{EndedCall, Recorder};
+use super::recorder::{Recorded, Recorder};
 use crate::ai::{AiError, Attempt, CallId, Completed, Usage, Usd};
 use crate::failure::{
-    AiFailure, Diagnostic, LogTail, Mark, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
+    AiFailure, Diagnostic, LogTail, Progress, SourceLocation, Trail, TrailEntry, TrailOutcome, millis,
 };
 use crate::plugin::{Limits, Tail};
 use crate::site::SiteLimit;
@@ -149,8 +149,13 @@ impl RunLog {
         self.inner().recorder.ended(call_id, outcome);
     }
 
-    /// The marks of all host calls, how many there were, and how AI calls ended.
-    pub(crate) fn recorded(&self) -> (Vec<Mark>, u64, Vec<EndedCall>) {
+    /// Enters a piece of text that went out of a streamed AI call.
+    pub(super) fn ai_passed(&self, call_id: CallId, piece: &str) {
+        self.inner().recorder.passed(call_id, piece);
+    }
+
+    /// What a replay will need to know of the calls.
+    pub(crate) fn recorded(&self) -> Recorded {
         self.inner().recorder.recorded()
     }
 

@@ -45,12 +45,39 @@ impl Answers {
     }
 
     fn answer(&self, end: &AiEnd) -> Option<Recalled> {
-        if let Some(error) = &end.error {
-            return Some(Recalled::Failed(error.clone()));
+        let (told, whole) = match &end.error {
+            Some(error) => (Recalled::Failed(error.clone()), end.text.as_str()),
+            None => {
+                let entry = self.subject.reply(&end.key.as_ref()?.request, end.reply.as_ref()?)?;
+                let whole = entry.raw_reply.as_ref().unwrap_or(&entry.content);
+                (Recalled::Reply(Box::new(entry.clone())), whole.as_str())
+            }
+        };
+        if end.pieces.is_empty() {
+            return Some(told);
         }
-        let entry = self.subject.reply(&end.key.as_ref()?.request, end.reply.as_ref()?)?;
-        Some(Recalled::Reply(Box::new(entry.clone())))
+        Some(Recalled::Streamed { pieces: cut(whole, &end.pieces), end: Some(Box::new(told)) })
     }
+
+    /// The text of a call that never ended.
+    fn unfinished(&self, call: CallId) -> Option<Recalled> {
+        let open = &self.subject.recording.as_ref()?.open;
+        let open = open.iter().find(|open| self.exact && open.call_id == call)?;
+        Some(Recalled::Streamed { pieces: cut(&open.text, &open.pieces), end: None })
+    }
+}
+
+/// The text in pieces of these lengths; what lies within a character goes to its begin.
+fn cut(text: &str, pieces: &[u32]) -> Vec<String> {
+    let (mut done, mut all) = (0usize, Vec::with_capacity(pieces.len()));
+    for length in pieces {
+        let end =
+            usize::try_from(*length).ok().and_then(|length| done.checked_add(length)).unwrap_or(text.len());
+        let end = text.floor_char_boundary(end.min(text.len())).max(done);
+        all.push(text[done..end].to_owned());
+        done = end;
+    }
+    all
 }
 
 #[async_trait]
@@ -63,7 +90,7 @@ impl Journal for Answers {
         if self.live {
             return None;
         }
-        if let Some(answer) = self.recorded(call, key) {
+        if let Some(answer) = self.recorded(call, key).or_else(|| self.unfinished(call)) {
             return Some(match answer {
                 Recalled::Failed(error) if error.call_id != call => {
                     Recalled::Failed(Box::new(crate::ai::AiError { call_id: call, ..*error }))

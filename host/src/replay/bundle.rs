@@ -17,7 +17,6 @@ use super::subject::{Ended, Subject};
 use crate::ai::{JournalEntry, Redactor};
 use crate::config::Config;
 use crate::failure::{FailureRecord, Recording, TemplateRef, render, reply_digest};
-use crate::message;
 use crate::message::Message;
 use crate::plugin::{Limits, hex};
 use crate::run::KeptRelease;
@@ -342,47 +341,67 @@ fn readme(subject: &Subject, to: &Path, with_template: bool) -> String {
 
 /// The subject without keys and, when asked for, without what the customer wrote.
 fn clean(subject: &Subject, options: &ExportOptions, wasm: &[u8]) -> Result<Subject, serde_json::Error> {
-    let mut clean = subject.clone();
+    let mut cleaned = subject.clone();
     let redactor = &options.redactor;
-    let mut keyless = |text: &str| redactor.redact(text).into_owned();
-    let replaced = replace(&mut clean, &mut keyless, None)?;
+    let replaced = replace(&mut cleaned, redactor)?;
     if replaced {
-        clean.scrubbed = true;
-        clean.notes.push("Keys were taken out of texts that the run depends on.".to_owned());
+        cleaned.scrubbed = true;
+        cleaned.notes.push("Keys were taken out of texts that the run depends on.".to_owned());
     }
     if options.scrub {
         let scrubber = Scrubber::new(subject, wasm);
-        replace(&mut clean, &mut |text| scrubber.mention(text), Some(&scrubber))?;
-        clean.scrubbed = true;
+        replace(&mut cleaned, &scrubber)?;
+        cleaned.scrubbed = true;
     }
-    Ok(clean)
+    Ok(cleaned)
 }
 
-/// Sends every text through `mention`; the document and the replies, when there is a scrubber, through that. Whether the run would
-/// see any of it.
-fn replace(
-    subject: &mut Subject,
-    mention: &mut dyn FnMut(&str) -> String,
-    scrubber: Option<&Scrubber>,
-) -> Result<bool, serde_json::Error> {
+/// What takes things out of texts.
+trait Clean {
+    /// A text of the host's or the template's.
+    fn mention(&self, text: &str) -> String;
+
+    /// A text of the customer's or of a model.
+    fn theirs(&self, text: &str) -> String;
+}
+
+impl Clean for Redactor {
+    fn mention(&self, text: &str) -> String {
+        self.redact(text).into_owned()
+    }
+
+    fn theirs(&self, text: &str) -> String {
+        let Ok(before) = serde_json::from_str::<Value>(text) else { return self.mention(text) };
+        let mut after = before.clone();
+        walk(&mut after, self, &[]);
+        if after == before { text.to_owned() } else { after.to_string() }
+    }
+}
+
+impl Clean for Scrubber {
+    fn mention(&self, text: &str) -> String {
+        Scrubber::mention(self, text)
+    }
+
+    fn theirs(&self, text: &str) -> String {
+        self.json_or_text(text)
+    }
+}
+
+/// Cleans every text of the subject, and the digests that depend on them. Whether the run would see any of it.
+fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json::Error> {
     let mut digests = BTreeMap::new();
     let mut seen = false;
     for entry in &mut subject.replies {
         let before = reply_digest(&entry.content);
-        let content =
-            scrubber.map_or_else(|| mention(&entry.content), |scrubber| scrubber.reply(&entry.content));
+        let content = clean.theirs(&entry.content);
         seen |= content != entry.content;
         entry.content = content;
-        entry.raw_reply = entry
-            .raw_reply
-            .as_deref()
-            .map(|raw| scrubber.map_or_else(|| mention(raw), |scrubber| scrubber.reply(raw)));
+        entry.raw_reply = entry.raw_reply.as_deref().map(|raw| clean.theirs(raw));
         digests.insert(before, reply_digest(&entry.content));
     }
     if !subject.document.is_empty() {
-        let text = String::from_utf8_lossy(&subject.document).into_owned();
-        let document =
-            scrubber.map_or_else(|| mention_json(&text, mention), |scrubber| scrubber.document(&text));
+        let document = clean.theirs(&String::from_utf8_lossy(&subject.document));
         if document.as_bytes() != subject.document.as_slice() {
             seen = true;
             subject.document = document.into_bytes();
@@ -394,29 +413,27 @@ fn replace(
         recordings.push(&mut kept.recording);
     }
     for recording in recordings {
-        {
-            let mut clean = values(&*recording, mention, &[])?;
-            clean.document.clone_from(&document);
-            // A path tells about the machine of the one who exports.
-            if let Some(name) = Path::new(&recording.template).file_name() {
-                clean.template = name.to_string_lossy().into_owned();
-            }
-            for end in &mut clean.ai {
-                if let Some(reply) = end.reply.as_mut() {
-                    *reply = digests.get(reply).unwrap_or(reply).clone();
-                }
-            }
-            *recording = clean;
+        let mut cleaned = values(&*recording, clean, &[])?;
+        cleaned.document.clone_from(&document);
+        // A path tells about the machine of the one who exports.
+        if let Some(name) = Path::new(&recording.template).file_name() {
+            cleaned.template = name.to_string_lossy().into_owned();
         }
+        for end in &mut cleaned.ai {
+            if let Some(reply) = end.reply.as_mut() {
+                *reply = digests.get(reply).unwrap_or(reply).clone();
+            }
+        }
+        *recording = cleaned;
     }
     match &mut subject.ended {
         Ended::Failed(record) => {
-            **record = values::<FailureRecord>(record, mention, &KEPT)?;
+            **record = values::<FailureRecord>(record, clean, &KEPT)?;
         }
         Ended::Released(kept) => {
             let recording = kept.recording.clone();
-            let clean = values::<KeptRelease>(kept, mention, &KEPT)?;
-            **kept = KeptRelease { recording, ..clean };
+            let cleaned = values::<KeptRelease>(kept, clean, &KEPT)?;
+            **kept = KeptRelease { recording, ..cleaned };
         }
         Ended::Unknown => {}
     }
@@ -448,30 +465,36 @@ const KEPT: [&str; 18] = [
 /// The value with every text in it replaced, but for the named fields. What a type refuses afterwards does not travel at all.
 fn values<T: Serialize + serde::de::DeserializeOwned>(
     value: &T,
-    mention: &mut dyn FnMut(&str) -> String,
+    clean: &dyn Clean,
     kept: &[&str],
 ) -> Result<T, serde_json::Error> {
     let mut tree = serde_json::to_value(value)?;
-    walk(&mut tree, mention, kept);
+    walk(&mut tree, clean, kept);
     serde_json::from_value(tree)
 }
 
-fn walk(value: &mut Value, mention: &mut dyn FnMut(&str) -> String, kept: &[&str]) {
+fn walk(value: &mut Value, clean: &dyn Clean, kept: &[&str]) {
     match value {
-        Value::String(text) => *text = mention(text),
-        Value::Array(values) => values.iter_mut().for_each(|value| walk(value, mention, kept)),
+        Value::String(text) => *text = clean.mention(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| walk(value, clean, kept)),
         Value::Object(fields) => {
             let trap = fields.contains_key("frames");
+            let log = fields.contains_key("dropped_bytes");
             for (name, mut value) in std::mem::take(fields) {
+                if let (Value::String(text), true) = (&value, Scrubber::is_theirs(&name) && !log) {
+                    value = Value::String(clean.theirs(text));
+                    fields.insert(name, value);
+                    continue;
+                }
                 let coded = value.is_string() && (CODED.contains(&name.as_str()) || (trap && name == "code"));
                 let named_by_template = NAMED.contains(&name.as_str());
                 if !coded && name != "routes" && !kept.contains(&name.as_str()) {
-                    walk(&mut value, mention, kept);
+                    walk(&mut value, clean, kept);
                 }
                 if let Some(named) = value.as_object_mut().filter(|_| named_by_template) {
                     *named = std::mem::take(named)
                         .into_iter()
-                        .map(|(name, value)| (mention(&name), value))
+                        .map(|(name, value)| (clean.mention(&name), value))
                         .collect();
                 }
                 fields.insert(name, value);
@@ -501,14 +524,6 @@ const CODED: [&str; 14] = [
 
 /// Fields whose own fields are named by the template: paths, attributes.
 const NAMED: [&str; 2] = ["list", "attributes"];
-
-/// A JSON text with every text in it replaced; as it is when nothing is.
-fn mention_json(text: &str, mention: &mut dyn FnMut(&str) -> String) -> String {
-    let Ok(before) = serde_json::from_str::<Value>(text) else { return mention(text) };
-    let mut after = before.clone();
-    walk(&mut after, mention, &[]);
-    if after == before { text.to_owned() } else { after.to_string() }
-}
 
 // ---------------------------------------------------------------------------------------------------------------------------------
 // Reading one.

@@ -177,6 +177,7 @@ fn nothing(subject: &Subject) -> Recording {
         calls: crate::failure::Marks::default(),
         calls_total: 0,
         ai: Vec::new(),
+        open: Vec::new(),
         files: crate::failure::Files::default(),
     }
 }
@@ -290,6 +291,9 @@ impl Judge<'_> {
                  answered, does not come again. Ask for a bundle without --scrub."
                     .to_owned(),
             );
+        }
+        if self.how.trap_on_report && verdict != Verdict::StoppedAtReport {
+            notes.push("The template reported no error, so nothing stopped it at one.".to_owned());
         }
         ReplayReport {
             verdict,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::subject::Subject;
+use super::subject::{Ended, Subject};
 use crate::order::INPUT_SCHEMA;
 
 /// Words of the host's own messages. They say nothing of anybody.
@@ -44,6 +44,8 @@ pub(super) struct Scrubber {
     its_words: HashSet<String>,
     /// Values and names that schemas fix.
     fixed: BTreeSet<String>,
+    /// Words of the names of providers and models.
+    operators: HashSet<String>,
     /// Words of the customer's and the models' texts, in small letters.
     words: HashSet<String>,
     /// Which of them follow each other.
@@ -63,6 +65,7 @@ impl Scrubber {
             wasm: wasm.to_owned(),
             its_words: lowercase_words(wasm),
             fixed: BTreeSet::new(),
+            operators: HashSet::new(),
             words: HashSet::new(),
             pairs: HashSet::new(),
             other_spellings: HashMap::new(),
@@ -78,7 +81,27 @@ impl Scrubber {
                 scrubber.learn_text(raw);
             }
         }
+        // Answers of which no reply came are in no journal; what they held is in the errors.
+        let mut told = Vec::new();
+        if let Some(recording) =
+            subject.recording.as_ref().and_then(|recording| serde_json::to_value(recording).ok())
+        {
+            texts_of(&recording, &mut told, &mut scrubber.operators);
+        }
+        if let Ended::Failed(record) = &subject.ended
+            && let Ok(record) = serde_json::to_value(record)
+        {
+            texts_of(&record, &mut told, &mut scrubber.operators);
+        }
+        for text in told {
+            scrubber.learn_text(&text);
+        }
         scrubber
+    }
+
+    /// Whether everything in a field of this name was written by the customer or by a model.
+    pub(super) fn is_theirs(name: &str) -> bool {
+        matches!(name, "body_excerpt" | "text" | "raw_reply")
     }
 
     fn learn_text(&mut self, text: &str) {
@@ -131,17 +154,8 @@ impl Scrubber {
         self.words.extend(words);
     }
 
-    /// The order's document. One that is no JSON is a text like any other.
-    pub(super) fn document(&self, text: &str) -> String {
-        self.json_or_text(text)
-    }
-
-    /// A model's reply.
-    pub(super) fn reply(&self, text: &str) -> String {
-        self.json_or_text(text)
-    }
-
-    fn json_or_text(&self, text: &str) -> String {
+    /// A text of the customer's or a model's: JSON keeps its shape, another text is scrubbed word by word.
+    pub(super) fn json_or_text(&self, text: &str) -> String {
         match serde_json::from_str::<Value>(text) {
             Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
                 self.scrub_value("", &mut value);
@@ -214,6 +228,7 @@ impl Scrubber {
                 || (here + 1 == found.len() && lower.len() > 2 && self.words.iter().any(|word| word.starts_with(lower)));
             let public = word.chars().count() <= 2
                 || has(HOST_WORDS, lower)
+                || self.operators.contains(lower)
                 || (word == lower && self.its_words.contains(lower));
             (known && (quoted || !public)).then(|| self.placeholder(word))
         });
@@ -281,7 +296,7 @@ impl Scrubber {
 
     fn holds(&self, text: &str) -> bool {
         let text = text.as_bytes();
-        !text.is_empty() && self.wasm.windows(text.len()).any(|window| window == text)
+        !text.is_empty() && memmem(&self.wasm, text)
     }
 }
 
@@ -435,6 +450,26 @@ fn is_phone(text: &str) -> bool {
         })
 }
 
+/// The texts of answers that were no replies, and the words of providers' and models' names.
+fn texts_of(value: &Value, texts: &mut Vec<String>, operators: &mut HashSet<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| texts_of(value, texts, operators)),
+        Value::Object(fields) => {
+            let log = fields.contains_key("dropped_bytes");
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if Scrubber::is_theirs(name) && !log => texts.push(text.clone()),
+                    Value::String(text) if name == "provider" || name == "model" => {
+                        operators.extend(words(text).map(|(_, word)| word.to_lowercase()));
+                    }
+                    value => texts_of(value, texts, operators),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The values and the names of fields that a schema fixes.
 fn fixed_of(schema: &Value, fixed: &mut BTreeSet<String>) {
     match schema {
@@ -454,6 +489,19 @@ fn fixed_of(schema: &Value, fixed: &mut BTreeSet<String>) {
         Value::Array(values) => values.iter().for_each(|value| fixed_of(value, fixed)),
         _ => {}
     }
+}
+
+/// Whether the bytes hold these, found by their first one.
+fn memmem(bytes: &[u8], wanted: &[u8]) -> bool {
+    let Some(first) = wanted.first() else { return false };
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|b| b == first) {
+        from += at + 1;
+        if bytes[from..].starts_with(&wanted[1..]) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The words in small letters that stand alone in a file.

@@ -17,9 +17,12 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{AttemptRequest, Host, JournalUse, Known};
 use super::outcome::AttemptId;
+use crate::ai::CallId;
 use crate::build::BUILD;
-use crate::failure::{AiEnd, Files, Marks, RECORDING_VERSION, Recording, TemplateRef, TrailEntry, now};
-use crate::interface::{EndedCall, RunLog};
+use crate::failure::{
+    AiEnd, AiOpen, Files, Marks, RECORDING_VERSION, Recording, TemplateRef, TrailEntry, now,
+};
+use crate::interface::{EndedCall, Recorded, RunLog, Streamed};
 use crate::site::Release;
 
 /// A released attempt, as it is kept for replays.
@@ -70,15 +73,18 @@ pub(super) fn recording(
     if matches!(request.journal, JournalUse::Off) {
         return None;
     }
-    let (marks, calls_total, ends) = log.recorded();
+    let Recorded { marks, total, ends, open } = log.recorded();
     let end = |end: EndedCall| AiEnd {
         key: known.journal.as_ref().and_then(|journal| journal.key_of(end.call_id)),
         call_id: end.call_id,
         after: end.after,
         reply: end.reply,
         error: end.error,
-        pieces: Vec::new(),
+        pieces: end.streamed.pieces,
+        text: end.streamed.text,
     };
+    let still_open =
+        |(call_id, Streamed { text, pieces }): (CallId, Streamed)| AiOpen { call_id, text, pieces };
     let stored = known.staging.as_ref().map(crate::site::Staging::stored).unwrap_or_default();
     Some(Recording {
         version: RECORDING_VERSION,
@@ -88,8 +94,9 @@ pub(super) fn recording(
         default_locale: host.default_locale.to_string(),
         routes: host.gateway.routes().into_iter().map(|route| route.name).collect(),
         calls: Marks(marks),
-        calls_total,
+        calls_total: total,
         ai: ends.into_iter().map(end).collect(),
+        open: open.into_iter().map(still_open).collect(),
         files: Files::new(stored.iter().map(|(path, file)| (path.as_str(), file.sha256.as_str()))),
     })
 }
