@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::Digest as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -263,7 +264,8 @@ impl Judge<'_> {
             false => None,
         };
         let mut differences = Vec::new();
-        if self.exact && !subject.ended.by_time() {
+        // What follows from a question that nobody answers says nothing of its own.
+        if self.exact && !subject.ended.by_time() && self.happened.unanswered.is_none() {
             if let (Ended::Failed(then), Some(is)) = (&subject.ended, &now.failure) {
                 differences = compare::failures(then, is, subject.scrubbed);
             }
@@ -285,6 +287,11 @@ impl Judge<'_> {
         let differs = first_call.is_some() || !differences.is_empty();
         let (verdict, summary) = self.verdict(&now, differs, first_call.as_ref().map(|call| call.number));
         let mut notes = subject.notes.clone();
+        if let Some(recording) = recorded
+            && recording.document != crate::plugin::hex(&sha2::Sha256::digest(&subject.document))
+        {
+            notes.push("The order's document is not the recorded one: it was changed since.".to_owned());
+        }
         if subject.scrubbed && verdict == Verdict::Diverged {
             notes.push(
                 "The texts of this bundle are placeholders: a failure that depends on what the customer wrote, or on what a model \
@@ -333,16 +340,16 @@ impl Judge<'_> {
                 now.failure.as_ref().map(|record| first_line(record.message.as_str())).unwrap_or_default();
             return (Verdict::StoppedAtReport, format!("stopped at the first error diagnostic: {what}"));
         }
-        if let Some(unanswered) = self.happened.unanswered {
-            return match subject.ended {
-                _ if subject.recording.is_none() && self.how.template.is_none() => (
+        if let Some(unanswered) = self.happened.unanswered.filter(|_| !self.exact) {
+            return match () {
+                () if subject.recording.is_none() && self.how.template.is_none() => (
                     Verdict::ReproducedUpToTheEnd,
                     format!(
                         "order {order} was replayed up to host call {}: {unanswered} had no answer when its process ended",
                         self.happened.begun
                     ),
                 ),
-                _ => (
+                () => (
                     Verdict::Unanswered,
                     format!(
                         "it cannot be told whether the failure is fixed: {unanswered} asks a model what was not asked then; \

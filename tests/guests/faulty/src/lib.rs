@@ -13,6 +13,7 @@
 mod calls;
 mod errors;
 mod output;
+mod replayed;
 mod sandbox;
 mod streams;
 mod traps;
@@ -89,6 +90,9 @@ impl Template for Faulty {
             Fault::Document => output::document(&site, &order)?,
             Fault::Random => return sandbox::random(&site),
             Fault::Env => sandbox::look_around(),
+            Fault::Race => replayed::race(wish.n.unwrap_or(6)).await,
+            Fault::Complain => replayed::complain(),
+            Fault::Quote => replayed::quote(&order, &site).await?,
         }
         if then_fail {
             return Err(Error::new("then-fail", "the order asked for an error in the end"));

@@ -125,6 +125,12 @@ pub(crate) enum Fault {
     Random,
     /// Tries every door of the sandbox; each becomes a diagnostic.
     Env,
+    /// `n` AI calls at once; each says when it has ended.
+    Race,
+    /// Reports an error and goes on.
+    Complain,
+    /// Says what the customer and a model wrote wherever a template can say something, and fails.
+    Quote,
 }
 
 impl Wish {
