@@ -179,6 +179,12 @@ impl Follow {
         }
     }
 
+    /// Nothing will happen any more.
+    pub(crate) fn give_up_now(&self) {
+        let last = self.state().last;
+        self.give_up(last);
+    }
+
     /// Nothing has happened for long although AI calls wait for what comes before their end: the run is another one.
     fn give_up(&self, before: Instant) {
         let mut state = self.state();

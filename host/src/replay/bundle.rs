@@ -196,7 +196,7 @@ pub fn export(
     }
     files.insert(
         "README.txt",
-        Content::Bytes(readme(subject, to, !options.without_template && wasm.is_some()).into_bytes()),
+        Content::Bytes(readme(subject, !options.without_template && wasm.is_some()).into_bytes()),
     );
     write(files, subject.scrubbed, missing, to)
 }
@@ -311,8 +311,7 @@ fn configuration(config: &Config) -> Value {
     })
 }
 
-fn readme(subject: &Subject, to: &Path, with_template: bool) -> String {
-    let name = to.file_name().map_or_else(|| "bundle.tar".into(), |name| name.to_string_lossy());
+fn readme(subject: &Subject, with_template: bool) -> String {
     let template = if with_template { "" } else { " --template template.wasm" };
     let texts = if subject.scrubbed {
         "What the customer wrote and what models answered was replaced by placeholders of the same shape. A failure that depends on \
@@ -322,8 +321,8 @@ fn readme(subject: &Subject, to: &Path, with_template: bool) -> String {
     };
     format!(
         "One attempt at order {}, as it was recorded. {texts}\n\
-         Make it again, without a network, a key or a configuration:\n\n    sitewright replay {name}{template}\n\n\
-         Is it fixed in another build?\n\n    sitewright replay {name} --template other.wasm\n\n\
+         Make it again, without a network, a key or a configuration:\n\n    sitewright replay FILE.tar{template}\n\n\
+         Is it fixed in another build?\n\n    sitewright replay FILE.tar --template other.wasm\n\n\
          attempt.json        limits, routes' names, the marks of all host calls, how each AI call ended\n\
          record.json, .txt   the failure record\n\
          release.json        of an attempt that succeeded: what it released\n\

@@ -152,16 +152,18 @@ pub async fn replay(subject: Subject, how: How) -> Result<ReplayReport, ReplayEr
 /// Ends a run that has come to where the recorded one was ended from outside, or that waits for what never came.
 fn look(subject: &Subject, follow: &Follow, stop: &CancellationToken, exact: bool, recording: &Recording) {
     let happened = follow.happened();
-    if !exact || stop.is_cancelled() || !happened.at_end {
+    if !exact || stop.is_cancelled() {
         return;
     }
     let computing = Duration::from_millis(recording.limits.cpu_ms) + Duration::from_secs(10);
-    if happened.quiet > QUIET && subject.ended.by_time() {
+    if happened.at_end && happened.quiet > QUIET && subject.ended.by_time() {
         match subject.ended.kind() {
             Some(FailureKind::Deadline) => follow.run_out_of_time(),
             _ => stop.cancel(),
         }
     } else if happened.quiet > computing {
+        // It waits for an answer that it did not get then: the recording is not whole.
+        follow.give_up_now();
         stop.cancel();
     }
 }

@@ -388,6 +388,7 @@ fn a_divergence_names_the_first_call_that_differs() {
     std::fs::write(&file, order.to_string()).unwrap();
     reproduced("as it was", &bench, &attempt);
     let calls = done.failure()["recording"]["calls"].as_str().unwrap().to_owned();
+    let ends = done.failure()["recording"]["ai"].clone();
     edit_record(&bench, |record| {
         record["recording"]["calls"] = json!(calls.rsplit_once(' ').unwrap().0);
         record["recording"]["calls_total"] = json!(4);
@@ -403,6 +404,7 @@ fn a_divergence_names_the_first_call_that_differs() {
     edit_record(&bench, |record| {
         record["recording"]["calls"] = json!(format!("{calls} w00112233445566"));
         record["recording"]["calls_total"] = json!(6);
+        record["recording"]["ai"] = ends;
     });
     let fewer = replay(&bench, &[&attempt]).json();
     assert_eq!(

