@@ -12,7 +12,7 @@ use crate::failure::{Mark, Recording};
 
 /// How long a replay waits for the call that the recording has next, while AI calls wait for their turn behind it. The template computes
 /// or sleeps meanwhile; when it does neither, it has gone another way.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How closely a run must follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,7 +222,7 @@ impl Follow {
         Happened {
             begun: state.begun,
             difference: state.difference.clone(),
-            unanswered: state.unanswered.clone(),
+            unanswered: state.unanswered,
             at_end: state.begun >= self.total && state.ended >= self.ends.len(),
             quiet: state.last.elapsed(),
         }

@@ -5,7 +5,7 @@
 //! | `subject`, `find` | what was recorded, and where does it lie? |
 //! | `answers` | what was each AI call told then? |
 //! | `drive` | how is it made again? |
-//! | `compare`, `report` | is it the same, and where is it not? |
+//! | `compare`, `judge`, `report` | is it the same, and where is it not? |
 //! | `bundle` | how does all of it travel, in one file? |
 //! | `scrub` | how does it travel without what the customer wrote? |
 //!
@@ -16,6 +16,7 @@ mod bundle;
 mod compare;
 mod drive;
 mod find;
+mod judge;
 mod report;
 mod scrub;
 mod subject;
