@@ -17,12 +17,16 @@ pub(super) struct Recorder {
     ends: Vec<EndedCall>,
     /// Text of streamed calls, as it went out.
     streams: BTreeMap<CallId, Streamed>,
+    /// Bytes of text that were ever kept of them.
+    text_bytes: usize,
     /// What a replay goes by.
     pub(super) follow: Option<Arc<Follow>>,
 }
 
 /// Most bytes kept of the text of a call that has no reply to show for it.
 const MAX_TEXT: usize = 64 << 10;
+/// Most bytes of such texts in one run.
+const MAX_TEXTS: usize = 2 << 20;
 /// Most pieces of one call that are told apart.
 const MAX_PIECES: usize = 4_096;
 
@@ -83,6 +87,7 @@ impl Recorder {
         let mut streamed = self.streams.remove(&call_id).unwrap_or_default();
         if reply.is_some() {
             // The journal has it.
+            self.text_bytes -= streamed.text.len();
             streamed.text = String::new();
         }
         self.ends.push(EndedCall { call_id, after: self.begun, reply, error, streamed });
@@ -97,7 +102,10 @@ impl Recorder {
             return;
         }
         let streamed = self.streams.entry(call_id).or_default();
-        if streamed.pieces.len() < MAX_PIECES && streamed.text.len() + piece.len() <= MAX_TEXT {
+        let room =
+            self.text_bytes + piece.len() <= MAX_TEXTS && streamed.text.len() + piece.len() <= MAX_TEXT;
+        if room && streamed.pieces.len() < MAX_PIECES {
+            self.text_bytes += piece.len();
             streamed.pieces.push(u32::try_from(piece.len()).unwrap_or(u32::MAX));
             streamed.text.push_str(piece);
         }

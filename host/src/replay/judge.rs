@@ -126,13 +126,17 @@ impl Judge<'_> {
         }
         if let Some(unanswered) = self.happened.unanswered.filter(|_| !self.exact) {
             return match () {
-                () if subject.recording.is_none() && self.how.template.is_none() => (
-                    Verdict::ReproducedUpToTheEnd,
-                    format!(
-                        "order {order} was replayed up to host call {}: {unanswered} had no answer when its process ended",
-                        self.happened.begun
-                    ),
-                ),
+                () if subject.recording.is_none()
+                    && (self.how.template.is_none() || subject.template.digest.is_empty()) =>
+                {
+                    (
+                        Verdict::ReproducedUpToTheEnd,
+                        format!(
+                            "order {order} was replayed up to host call {}: {unanswered} had no answer when its process ended",
+                            self.happened.begun
+                        ),
+                    )
+                }
                 () => (
                     Verdict::Unanswered,
                     format!(

@@ -153,7 +153,11 @@ pub(super) async fn released(
     let shown = path.clone();
     let written = tokio::task::spawn_blocking(move || {
         let text = serde_json::to_vec(&kept).map_err(std::io::Error::other)?;
-        write(&path, &text)
+        // Nobody looks for it before the attempt has ended, and its name is its own: it need not be put in place in one step.
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, &text)
     });
     let result = written.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     if let Err(error) = result {

@@ -224,3 +224,61 @@ pub(super) fn lowercase_words(bytes: &[u8]) -> HashSet<String> {
         .filter_map(|word| String::from_utf8(word.to_vec()).ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_stay_is_known_by_its_shape() {
+        let rows: [(&str, [bool; 4]); 12] = [
+            // (text, [colour, time, hours, phone])
+            ("#B3261E", [true, false, false, false]),
+            ("#zanzibar", [false, false, false, false]),
+            ("11:30-15:00, 18:30-23:00", [false, true, false, false]),
+            ("2026-02-03T12:00:00", [false, true, false, false]),
+            ("Mon-Fri 9-17", [false, false, true, false]),
+            ("closed", [false, false, true, false]),
+            ("by appointment, ask for Zoe", [false, false, false, false]),
+            ("+55 19 95550-1011", [false, false, false, true]),
+            ("(555) 010-2200", [false, false, false, true]),
+            ("5519955501010", [false, false, false, true]),
+            ("12", [false, false, false, false]),
+            ("", [false, false, false, false]),
+        ];
+        for (text, wanted) in rows {
+            assert_eq!([is_colour(text), is_time(text), is_hours(text), is_phone(text)], wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_seen_through() {
+        let rows = [
+            (r"D\u00fcster", "Düster"),
+            (r"D\u{fc}ster", "Düster"),
+            ("D%C3%BCster", "Düster"),
+            ("100 % sure", "100 % sure"),
+            (r"\u", r"\u"),
+            ("%FF", "%FF"),
+        ];
+        for (text, plain) in rows {
+            assert_eq!(unescaped(text), plain);
+        }
+        let words: Vec<&str> = words("a-b, c1 é!").map(|(_, word)| word).collect();
+        assert_eq!(words, ["a", "b", "c1", "é"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_placeholder_has_the_shape_of_its_word(word in "[a-zA-Z0-9éÄ天]{1,40}") {
+            let mut random = Random { seed: [7; 32], word: &word, salt: 0, block: 0, left: Vec::new() };
+            let placeholder: String = word.chars().enumerate().map(|(at, c)| random.like(c, at == 0)).collect();
+            proptest::prop_assert_eq!(placeholder.len(), word.len());
+            for (one, other) in placeholder.chars().zip(word.chars()) {
+                proptest::prop_assert_eq!(one.is_ascii_digit(), other.is_ascii_digit());
+                proptest::prop_assert_eq!(one.is_uppercase(), other.is_uppercase());
+                proptest::prop_assert_eq!(one.is_alphabetic(), other.is_alphabetic());
+            }
+        }
+    }
+}
