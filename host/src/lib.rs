@@ -10,6 +10,7 @@
 //! | [`site`] | is what it made a website, and where does it go? |
 //! | [`run`] | one order through one instance: the boundary that gives one outcome |
 //! | [`failure`] | what went wrong, whole? |
+//! | [`replay`] | does it happen again? |
 //! | [`jobs`] | which orders are there, who has them, and how did they end? |
 //! | [`worker`] | how does an order of the queue become a site? |
 //! | [`config`], [`cli`], [`telemetry`], [`http`] | what the operator sets, calls and reads |
@@ -28,6 +29,7 @@ pub mod jobs;
 pub mod message;
 pub mod order;
 pub mod plugin;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod site;

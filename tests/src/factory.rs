@@ -272,6 +272,13 @@ impl Factory {
         worker.log()
     }
 
+    /// Another command than a worker, with the same configuration.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bench.command(arguments);
+        command.envs(&self.settings);
+        command
+    }
+
     /// The release of an order that visitors see, whole: every file is as its manifest says.
     pub fn visible(&self, order: &str) -> Option<String> {
         use sha2::Digest as _;

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::budget::Usd;
 use super::completion::{FinishReason, Usage};
+use super::error::AiError;
 use super::request::{CallId, Format, Request};
 use crate::message;
 use crate::message::Message;
@@ -53,11 +54,32 @@ pub struct JournalEntry {
     pub raw_reply: Option<String>,
 }
 
+/// How a call ended when it was made before.
+#[derive(Debug, Clone)]
+pub enum Recalled {
+    /// With this reply.
+    Reply(Box<JournalEntry>),
+    /// Without one. Only a replay makes the same failure again.
+    Failed(Box<AiError>),
+    /// With text that came in these pieces before it ended, if it did.
+    Streamed {
+        /// The pieces.
+        pieces: Vec<String>,
+        /// Its end; nothing when it had none.
+        end: Option<Box<Recalled>>,
+    },
+}
+
 /// Where replies are kept.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync {
     /// The reply of an earlier attempt, when there is one.
     async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry>;
+
+    /// What is known of this call before anybody is asked. A replay knows failures too.
+    async fn recall(&self, _call: CallId, key: &JournalKey) -> Option<Recalled> {
+        self.lookup(key).await.map(|entry| Recalled::Reply(Box::new(entry)))
+    }
 
     /// Keeps a reply. Has it for sure when it returns.
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message>;
@@ -102,8 +124,13 @@ impl RunJournal {
         ids.filter_map(|id| asked.keys.get(&id).cloned()).collect()
     }
 
-    pub(super) async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
-        self.journal.lookup(key).await
+    /// The question of this call of the run, when it was asked.
+    pub fn key_of(&self, call: CallId) -> Option<JournalKey> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).keys.get(&call).cloned()
+    }
+
+    pub(super) async fn recall(&self, call: CallId, key: &JournalKey) -> Option<Recalled> {
+        self.journal.recall(call, key).await
     }
 
     pub(super) async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
@@ -153,8 +180,8 @@ impl FileJournal {
     /// # Errors
     /// When a file that is there cannot be read.
     pub fn open(path: PathBuf, earlier: Option<&Path>) -> Result<Self, Message> {
-        let earlier = earlier.map(read).transpose()?.unwrap_or_default();
-        let own = Mutex::new(read(&path)?);
+        let earlier = earlier.map(read_journal).transpose()?.unwrap_or_default();
+        let own = Mutex::new(read_journal(&path)?);
         Ok(FileJournal { path, earlier, own, file: Arc::default() })
     }
 
@@ -164,8 +191,11 @@ impl FileJournal {
     }
 }
 
-/// The replies of a file; none when there is no file.
-fn read(file: &Path) -> Result<HashMap<JournalKey, JournalEntry>, Message> {
+/// The replies of a file; none when there is no file. Blocks on file I/O.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub fn read_journal(file: &Path) -> Result<HashMap<JournalKey, JournalEntry>, Message> {
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashMap::new()),

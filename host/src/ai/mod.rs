@@ -65,9 +65,9 @@ pub use config::{
 };
 pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
 pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
-pub use journal::{FileJournal, Journal, JournalEntry, JournalKey, RunJournal};
+pub use journal::{FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal};
 pub use json::{ReplySchema, SchemaError};
 pub use openai::Dialect;
 pub(crate) use redact::Redactor;
 pub use request::{CallId, CallIdError, ChatMessage, Format, Purpose, PurposeError, Request, Role};
-pub use text::TextSink;
+pub use text::{Pieces, TextSink};

@@ -56,8 +56,13 @@ impl Redactor {
     /// Redacts every text of a JSON value, names of fields aside, and tells whether one was changed. Keys of a few letters, as one's own
     /// servers have, are no secrets and may be words.
     pub(crate) fn redact_values(&self, value: &mut Value) -> bool {
+        self.for_records().redact_texts(value)
+    }
+
+    /// For texts that may hold any word.
+    pub(crate) fn for_records(&self) -> Self {
         let long = |secret: &&SecretString| secret.expose_secret().len() >= SHORTEST_SECRET;
-        Redactor::new(self.secrets.iter().filter(long).cloned()).redact_texts(value)
+        Redactor::new(self.secrets.iter().filter(long).cloned())
     }
 
     fn redact_texts(&self, value: &mut Value) -> bool {

@@ -1,5 +1,7 @@
 //! The text of a reply on its way to the caller while the model still writes it.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::completion::Completed;
@@ -10,6 +12,12 @@ const CHUNK_BYTES: usize = 4 << 10;
 /// Chunks that wait for a caller that does not take them: with [`CHUNK_BYTES`] 256 KiB a call. When so many wait, the provider's answer
 /// is not read on.
 const WAITING: usize = 64;
+
+/// Is told of each piece of text that goes out.
+pub trait Pieces: std::fmt::Debug + Send + Sync {
+    /// The caller has this piece to take.
+    fn passed(&self, piece: &str);
+}
 
 /// Where the text of one call's reply goes while it comes.
 ///
@@ -22,12 +30,13 @@ pub struct TextSink {
     held: String,
     /// Bytes passed on.
     passed: usize,
+    told: Option<Arc<dyn Pieces>>,
 }
 
 impl TextSink {
     /// For a caller who wants only the whole reply.
     pub fn none() -> Self {
-        TextSink { to: None, held: String::new(), passed: 0 }
+        TextSink { to: None, held: String::new(), passed: 0, told: None }
     }
 
     /// With the chunks, each of at most 4 KiB and never empty. They end when the sink is dropped. Text that nobody takes waits, and
@@ -35,6 +44,12 @@ impl TextSink {
     pub fn channel() -> (Self, mpsc::Receiver<String>) {
         let (to, chunks) = mpsc::channel(WAITING);
         (TextSink { to: Some(to), ..TextSink::none() }, chunks)
+    }
+
+    /// The same, and tells of each piece.
+    #[must_use]
+    pub fn telling(self, told: Arc<dyn Pieces>) -> Self {
+        TextSink { told: Some(told), ..self }
     }
 
     /// Passes on what the whole reply has beyond the text that came while it was written: all of it when it came from the journal, from
@@ -80,6 +95,9 @@ impl TextSink {
                 return;
             }
             self.passed += chunk.len();
+            if let Some(told) = &self.told {
+                told.passed(chunk);
+            }
             rest = after;
         }
     }

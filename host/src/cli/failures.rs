@@ -1,5 +1,6 @@
 //! `sitewright failures`: what went wrong, and why.
 
+mod export;
 mod gather;
 mod list;
 mod show;
@@ -17,6 +18,9 @@ pub(super) enum Command {
     Show(show::Args),
     /// Prints the JSON Schema of failure records.
     Schema,
+    /// Writes one failure with all that its author needs into one file (tar): record, order, AI replies, limits, template. `sitewright
+    /// replay` makes it again from that, anywhere. Keys are taken out always.
+    Export(export::Args),
 }
 
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
@@ -27,5 +31,6 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
             output::print(RECORD_SCHEMA);
             Ok(Exit::Done)
         }
+        Command::Export(args) => export::run(&setup.config()?, args, json).await,
     }
 }

@@ -8,6 +8,7 @@ mod migrate;
 mod order;
 mod output;
 mod queue;
+mod replay;
 mod setup;
 mod template;
 mod when;
@@ -64,7 +65,8 @@ Exit codes:
   0 done                     4 template failed (error, trap, limit)
   1 host error               5 AI failed
   2 usage or configuration   6 output rejected
-  3 invalid order            7 cancelled";
+  3 invalid order            7 cancelled
+  8 replay differs           9 cannot be replayed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -84,6 +86,8 @@ enum Command {
     /// Failure records: what went wrong, and why.
     #[command(subcommand)]
     Failures(failures::Command),
+    /// Makes a recorded attempt again, offline: does it still fail, and is it fixed in another build?
+    Replay(replay::Args),
     /// AI calls by hand, through the code that templates use.
     #[command(subcommand)]
     Ai(ai::Command),
@@ -135,6 +139,7 @@ impl Cli {
             Command::Migrate(args) => migrate::run(&setup, args, json).await,
             Command::Template(command) => template::run(&setup, command, json).await,
             Command::Failures(command) => failures::run(&setup, command, json).await,
+            Command::Replay(args) => replay::run(&setup, args, json).await,
             Command::Ai(command) => ai::run(&setup, command, json).await,
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
             Command::Worker(args) => worker::run(&setup, args, json, &logging).await,

@@ -32,6 +32,10 @@ pub enum Exit {
     OutputRejected = 6,
     /// Cancelled.
     Cancelled = 7,
+    /// A replay is not what was recorded, or not fixed.
+    Diverged = 8,
+    /// An attempt cannot be replayed.
+    NotReplayable = 9,
 }
 
 impl From<Exit> for ExitCode {

@@ -7,6 +7,7 @@ pub mod group;
 mod kind;
 mod python;
 mod record;
+mod recording;
 pub mod render;
 pub mod schema;
 mod source;
@@ -24,6 +25,7 @@ pub use record::{
     Severity, SourceLocation, TemplateRef,
 };
 pub(crate) use record::{now, top_frame};
+pub use recording::{AiEnd, AiOpen, Files, MARKS, Mark, Marks, RECORDING_VERSION, Recording, reply_digest};
 pub use source::{SourceExcerpt, from_folder};
 pub(crate) use trail::millis;
 pub use trail::{Ended, NewCall, TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};

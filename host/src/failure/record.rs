@@ -11,6 +11,7 @@ use ulid::Ulid;
 use super::coredump::CoreDumpRecord;
 use super::fingerprint;
 use super::kind::FailureKind;
+use super::recording::Recording;
 use super::source::SourceExcerpt;
 use super::trail::TrailEntry;
 use super::trap::{Frame, TrapRecord};
@@ -117,6 +118,11 @@ pub struct FailureRecord {
     pub stdout: String,
     /// Each limit beside what was used of it.
     pub limits: BTreeMap<String, Measure>,
+    /// What a replay of the attempt needs besides the order's document and the AI replies: for `sitewright replay` alone, with a version
+    /// of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub recording: Option<Box<Recording>>,
 }
 
 /// Whose failure it is, where no run is there to ask.
@@ -176,6 +182,7 @@ impl FailureRecord {
             stderr: String::new(),
             stdout: String::new(),
             limits: BTreeMap::new(),
+            recording: None,
         }
     }
 

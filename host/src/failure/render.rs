@@ -132,6 +132,9 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         let line = text::paragraph(&line, "  ", width);
         writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
     }
+    if record.recording.is_some() {
+        writeln!(out, "  {}", painted(DIM, &format!("sitewright replay {}", record.id)))?;
+    }
     Ok(())
 }
 

@@ -63,9 +63,9 @@ pub(super) struct Call {
     pub(super) entry: (u64, Instant),
     context: Option<AiContext>,
     began: Duration,
-    call_id: CallId,
+    pub(super) call_id: CallId,
     /// Whether the run may make it.
-    counted: bool,
+    pub(super) counted: bool,
     purpose: String,
     bytes: usize,
 }
@@ -106,6 +106,15 @@ impl Call {
         request: ai_types::Request,
         text: &mut TextSink,
     ) -> Result<Completed, AiError> {
+        let outcome = self.ask(request, text).await;
+        if let Some(follow) = self.log.follow().filter(|_| self.counted) {
+            // A replay: it ends when it ended then.
+            follow.turn(self.call_id).await;
+        }
+        outcome
+    }
+
+    async fn ask(&self, request: ai_types::Request, text: &mut TextSink) -> Result<Completed, AiError> {
         let refuse = |kind, message| Err(AiError::before_any_attempt(self.call_id, kind, message));
         let (purpose, bytes) = (&self.purpose, self.bytes);
         let Some(context) = &self.context else {
@@ -150,6 +159,9 @@ impl Call {
     /// Enters how the call ended, and what the guest is told.
     #[allow(clippy::result_large_err, reason = "the contract's error, as the bindings take it")]
     pub(super) fn end(self, outcome: Result<Completed, AiError>) -> Told {
+        if self.counted {
+            self.log.ai_ended(self.call_id, &outcome);
+        }
         let Call { log, entry, began, purpose, .. } = self;
         let attempts = match &outcome {
             Ok(done) => &done.attempts,

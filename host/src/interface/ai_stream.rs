@@ -20,7 +20,7 @@ use wasmtime::component::{Destination, StreamProducer, StreamResult};
 use super::ai::{Call, Told};
 use super::run_log::RunLog;
 use super::state::{GuestState, MAX_AI_STREAMS};
-use crate::ai::TextSink;
+use crate::ai::{CallId, Pieces, TextSink};
 use crate::failure::TrailOutcome;
 use crate::plugin::bindings::ai_types;
 
@@ -41,7 +41,11 @@ pub(super) fn start(
 ) -> (Chunks, impl Future<Output = wasmtime::Result<Told>> + Send + 'static) {
     let (log, entry) = (call.log.clone(), call.entry);
     let ended = Arc::new(AtomicBool::new(false));
-    let (mut text, chunks) = TextSink::channel();
+    let (text, chunks) = TextSink::channel();
+    let mut text = match call.counted {
+        true => text.telling(Arc::new(Recording { log: log.clone(), call_id: call.call_id })),
+        false => text,
+    };
     let (tell, told) = oneshot::channel();
     let mut work = Box::pin({
         let ended = ended.clone();
@@ -77,6 +81,19 @@ pub(super) fn start(
         }
     };
     (Chunks { waiting: chunks, next: None, _held: held }, outcome)
+}
+
+/// Enters the pieces of one call in the run's log.
+#[derive(Debug)]
+struct Recording {
+    log: Arc<RunLog>,
+    call_id: CallId,
+}
+
+impl Pieces for Recording {
+    fn passed(&self, piece: &str) {
+        self.log.ai_passed(self.call_id, piece);
+    }
 }
 
 /// A call that is in the guest's hands.

@@ -35,16 +35,19 @@ impl diagnostics::Host for GuestState {
             call_id: None,
         });
         let message = Message::or(texts.take(&diagnostic.message, MAX_TEXT), message!("(no message) {code}"));
+        let severity = match diagnostic.severity {
+            diagnostics::Severity::Info | diagnostics::Severity::Other => Severity::Info,
+            diagnostics::Severity::Warning => Severity::Warning,
+            diagnostics::Severity::Error => Severity::Error,
+        };
+        let trapped =
+            severity == Severity::Error && self.log.follow().is_some_and(|follow| follow.traps_on_report());
         self.log.diagnose(Diagnostic {
             seq: Some(entry.0),
             at_ms: self.log.now_ms(),
-            severity: match diagnostic.severity {
-                diagnostics::Severity::Info | diagnostics::Severity::Other => Severity::Info,
-                diagnostics::Severity::Warning => Severity::Warning,
-                diagnostics::Severity::Error => Severity::Error,
-            },
-            code,
-            message,
+            severity,
+            code: code.clone(),
+            message: message.clone(),
             causes: texts.causes(&diagnostic.causes),
             location: diagnostic.location.map(location),
             attributes: texts
@@ -53,6 +56,12 @@ impl diagnostics::Host for GuestState {
                 .map(|attribute| (attribute.name, attribute.value))
                 .collect(),
         });
+        if trapped {
+            // The guest's stack at this call is what was asked for.
+            let why = format!("its first error diagnostic was to stop it: {code}: {message}");
+            self.log.end(entry, TrailOutcome::Error(why.clone()));
+            return Err(wasmtime::Error::msg(why));
+        }
         self.log.end(entry, TrailOutcome::Ok);
         Ok(())
     }

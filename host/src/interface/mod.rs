@@ -5,11 +5,15 @@
 mod ai;
 mod ai_stream;
 mod diagnostics;
+mod follow;
+mod recorder;
 mod run_log;
 mod site;
 mod state;
 
 pub(crate) use diagnostics::{location, returned};
+pub(crate) use follow::{Difference, Follow, Happened, Pace};
+pub(crate) use recorder::{EndedCall, Recorded, Streamed};
 pub use run_log::{AiCall, OutputLimit, Panic, RunLog, RunProgress};
 pub use state::{AiContext, GuestState};
 

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::ai::{Attempt, Usage, Usd};
+use super::follow::Follow;
+use super::recorder::{Recorded, Recorder};
+use crate::ai::{AiError, Attempt, CallId, Completed, Usage, Usd};
 use crate::failure::{
     AiCallTries, AiFailure, Diagnostic, Ended, LogTail, NewCall, Progress, SourceLocation, Trail, TrailEntry,
     millis,
@@ -79,12 +81,15 @@ pub struct RunLog {
     progress: watch::Sender<RunProgress>,
     max_diagnostics: usize,
     over: AtomicBool,
+    /// What a replay goes by.
+    follow: Option<Arc<Follow>>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
     trail: Trail,
+    recorder: Recorder,
     diagnostics: VecDeque<Diagnostic>,
     diagnostics_total: u64,
     log: Tail,
@@ -110,8 +115,10 @@ impl RunLog {
             progress,
             max_diagnostics: usize::try_from(limits.diagnostics).unwrap_or(usize::MAX),
             over: AtomicBool::new(false),
+            follow: None,
             inner: Mutex::new(Inner {
                 trail: Trail::default(),
+                recorder: Recorder::default(),
                 diagnostics: VecDeque::new(),
                 diagnostics_total: 0,
                 log: Tail::new(limits.log_bytes),
@@ -123,6 +130,34 @@ impl RunLog {
                 output_limit: None,
             }),
         }
+    }
+
+    /// An empty log of a run that is made again: it tells `follow` of each call, and goes by it.
+    #[must_use]
+    pub(crate) fn following(mut self, follow: Arc<Follow>) -> Self {
+        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).recorder.follow = Some(follow.clone());
+        self.follow = Some(follow);
+        self
+    }
+
+    /// What a replay goes by, in a replay.
+    pub(crate) fn follow(&self) -> Option<&Arc<Follow>> {
+        self.follow.as_ref()
+    }
+
+    /// Enters how an AI call ended that the run was allowed to make.
+    pub(super) fn ai_ended(&self, call_id: CallId, outcome: &Result<Completed, AiError>) {
+        self.inner().recorder.ended(call_id, outcome);
+    }
+
+    /// Enters a piece of text that went out of a streamed AI call.
+    pub(super) fn ai_passed(&self, call_id: CallId, piece: &str) {
+        self.inner().recorder.passed(call_id, piece);
+    }
+
+    /// What a replay will need to know of the calls.
+    pub(crate) fn recorded(&self) -> Recorded {
+        self.inner().recorder.recorded()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -146,7 +181,9 @@ impl RunLog {
 
     /// Enters a host call that begins now.
     pub fn begin(&self, call: NewCall) -> (u64, Instant) {
-        let seq = self.inner().trail.begin(self.elapsed(), call);
+        let mut inner = self.inner();
+        inner.recorder.begin(&call);
+        let seq = inner.trail.begin(self.elapsed(), call);
         (seq, Instant::now())
     }
 
@@ -193,6 +230,7 @@ impl RunLog {
         let mut inner = self.inner();
         let at = self.elapsed();
         inner.log.push(line.as_bytes());
+        inner.recorder.log();
         inner.trail.log(at, message.len());
     }
 

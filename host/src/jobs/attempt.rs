@@ -196,6 +196,17 @@ impl Database {
         }
     }
 
+    /// One attempt; nothing when there is none of this id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn attempt(&self, id: &str) -> Result<Option<Attempt>, Error> {
+        let sql = "SELECT id, order_id, number, worker, job_id, trace_id, config_version, started_at, ended_at, outcome,
+                lease_lost_at, release, failure_id, last_stage
+             FROM sitewright_attempts WHERE id = $1";
+        self.read("reading an attempt", sql, args![id]).await?.first().map(Attempt::read).transpose()
+    }
+
     /// The attempts of an order, the first one first.
     ///
     /// # Errors

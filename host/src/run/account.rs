@@ -142,6 +142,7 @@ pub(super) async fn record(
         stderr: known.end.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
         stdout: known.end.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
         limits: totals.limits.clone(),
+        recording: super::keep::recording(host, request, log, known).map(Box::new),
     });
     // Of what is left: a key in a message would make two failures of one.
     with_source(record, known).await.with_fingerprint()
@@ -202,6 +203,7 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
                 log: LogTail::default(),
                 stderr: String::new(),
                 stdout: String::new(),
+                recording: None,
                 ..record
             }
         }

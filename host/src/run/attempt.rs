@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use sha2::{Digest as _, Sha256};
 use sitewright_order::Locale;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,16 +18,20 @@ use tracing::Instrument as _;
 use super::account::{record, store, totals};
 use super::classify::{Classified, classify};
 use super::finish::{Finish, read_back, release_info};
+use super::keep;
 use super::outcome::{AttemptId, Outcome, Released};
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
 use crate::ai::{AiConfig, AiErrorKind, FileJournal, Gateway, RunJournal};
 use crate::failure::{AiFailure, FailureKind, Problem, TemplateRef};
-use crate::interface::{RunLog, RunProgress};
+use crate::interface::{Follow, RunLog, RunProgress};
 use crate::message;
 use crate::message::{Message, causes_of};
 use crate::order;
 use crate::plugin::{Catalogue, CatalogueError, Limits, Template};
 use crate::site::{OrderDir, Release, SiteLimit, SitesRoot, Staging};
+
+/// Fewest milliseconds that a replay may take.
+const REPLAY_MS: u64 = 600_000;
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
 #[derive(Clone)]
@@ -79,6 +84,17 @@ pub enum JournalUse {
     Resume(AttemptId),
     /// This one, which the caller reads and keeps.
     Of(Arc<RunJournal>),
+    /// Takes everything from a recording and keeps nothing.
+    Replay(Replaying),
+}
+
+/// A run that is made again.
+#[derive(Debug, Clone)]
+pub struct Replaying {
+    /// Answers its AI calls.
+    pub journal: Arc<RunJournal>,
+    /// Compares its calls, and says when each AI call ends.
+    pub(crate) follow: Arc<Follow>,
 }
 
 /// What an attempt does with a verified site.
@@ -102,6 +118,9 @@ pub(super) struct Known {
     /// The limit on compiling that the template hit, and its value.
     pub(super) compile_limit: Option<(&'static str, u64)>,
     pub(super) end: Option<RunEnd>,
+    /// SHA-256 of the document as it came.
+    pub(super) document: String,
+    pub(super) journal: Option<Arc<RunJournal>>,
     pub(super) staging: Option<Staging>,
 }
 
@@ -139,7 +158,11 @@ pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
 
 async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing::Span) -> Outcome {
     let document = std::mem::take(&mut request.document);
-    let log = Arc::new(RunLog::new(&host.limits, request.progress.clone()));
+    let log = RunLog::new(&host.limits, request.progress.clone());
+    let log = Arc::new(match &request.journal {
+        JournalUse::Replay(replaying) => log.following(replaying.follow.clone()),
+        _ => log,
+    });
     let mut known = Known {
         stage: "order",
         order: "unknown".to_owned(),
@@ -152,6 +175,11 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         order_bytes: document.len() as u64,
         compile_limit: None,
         end: None,
+        document: match &request.journal {
+            JournalUse::Off => String::new(),
+            _ => crate::plugin::hex(&Sha256::digest(&document)),
+        },
+        journal: None,
         staging: None,
     };
     let tried = try_attempt(host, &request, document, &log, &mut known, span);
@@ -164,8 +192,13 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
                 duration_ms = totals.duration_ms,
                 "released"
             );
+            let recording = keep::recording(host, &request, &log, &known);
+            if let Some(recording) = &recording {
+                keep::released(host, &request, &log, &known, &release, recording).await;
+            }
             return Outcome::Released(Box::new(Released {
                 release,
+                recording,
                 template: known.template,
                 order: known.order,
                 diagnostics: log.diagnostics().0,
@@ -198,34 +231,42 @@ async fn try_attempt(
     known: &mut Known,
     span: &tracing::Span,
 ) -> Result<Release, Box<Ended>> {
-    let deadline = deadline_of(&host.limits);
+    let deadline = match log.follow() {
+        None => deadline_of(&host.limits),
+        // A replay waits for nobody, but may compute on a slower machine.
+        Some(_) => {
+            deadline_of(&Limits { deadline_ms: host.limits.deadline_ms.max(REPLAY_MS), ..Limits::default() })
+        }
+    };
     let stage = |known: &mut Known, stage: &'static str| {
         known.stage = stage;
         log.set_progress(RunProgress { stage: stage.to_owned(), done: 0, total: 0 });
     };
 
     stage(known, "order");
-    let snapshot =
-        order::load(&document, host.limits.order_max_bytes(), &host.default_locale).map_err(|error| {
-            if let Some(id) = error.id() {
-                known.order = id.to_string();
-                span.record("order", known.order.as_str());
-            }
-            let problems =
-                error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
-            Box::new(Ended {
-                problems,
-                ..Ended::new(
-                    FailureKind::InvalidOrder,
-                    message!("the order is not valid: {error}"),
-                    causes_of(&error),
-                )
-            })
-        })?;
+    let loaded = order::load(&document, host.limits.order_max_bytes(), &host.default_locale);
+    let id = match &loaded {
+        Ok(snapshot) => Some(snapshot.id()),
+        Err(error) => error.id(),
+    };
+    if let Some(id) = id {
+        known.order = id.to_string();
+        span.record("order", known.order.as_str());
+    }
+    let document = match request.journal {
+        JournalUse::Keep | JournalUse::Resume(_) => {
+            keep::document(host, &known.order, &known.document, document).await
+        }
+        _ => document,
+    };
+    let snapshot = loaded.map_err(|error| {
+        let problems =
+            error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
+        let message = message!("the order is not valid: {error}");
+        Box::new(Ended { problems, ..Ended::new(FailureKind::InvalidOrder, message, causes_of(&error)) })
+    })?;
     // Thousands wait for AI at the same time: none of them holds what it will not look at again.
     drop(document);
-    known.order = snapshot.id().to_string();
-    span.record("order", known.order.as_str());
 
     stage(known, "template");
     let patience = Patience { cancel: &request.cancel, deadline, host, log };
@@ -280,6 +321,7 @@ async fn try_attempt(
     );
     known.staging = Some(staging.clone());
     let journal = journal(host, request, &known.order).await?;
+    known.journal.clone_from(&journal);
     let (result, end) = run(RunRequest {
         template: template.clone(),
         document: snapshot.document().clone(),
@@ -370,7 +412,9 @@ async fn journal(
     let file = |attempt: AttemptId| journal_file(host.sites.path(), order, attempt);
     let earlier = match &request.journal {
         JournalUse::Off => return Ok(None),
-        JournalUse::Of(journal) => return Ok(Some(journal.clone())),
+        JournalUse::Of(journal) | JournalUse::Replay(Replaying { journal, .. }) => {
+            return Ok(Some(journal.clone()));
+        }
         JournalUse::Keep => None,
         JournalUse::Resume(attempt) => Some(file(*attempt)),
     };

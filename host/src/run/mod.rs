@@ -9,10 +9,12 @@ mod classify;
 mod dump;
 mod end;
 mod finish;
+mod keep;
 mod outcome;
 
-pub use attempt::{AttemptRequest, Host, JournalUse, Publication, attempt, journal_file};
+pub use attempt::{AttemptRequest, Host, JournalUse, Publication, Replaying, attempt, journal_file};
 pub use end::{RunEnd, RunError};
+pub use keep::{KeptRelease, attempt_file, document_file};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
 
 use std::sync::Arc;
@@ -104,7 +106,11 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
     let mut coredump = None;
     let result = tokio::select! {
         biased;
-        () = request.cancel.cancelled() => Err(RunError::Cancelled),
+        () = request.cancel.cancelled() => Err(match request.log.follow() {
+            // A replay: the time had run out here.
+            Some(follow) if follow.is_out_of_time() => RunError::Deadline,
+            _ => RunError::Cancelled,
+        }),
         () = tokio::time::sleep_until(request.deadline) => Err(match has_place.load(Ordering::Relaxed) {
             true => RunError::Deadline,
             false => RunError::NoPlace { concurrency: request.template.engine().concurrency() },

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
-use crate::failure::{Diagnostic, FailureRecord, TemplateRef};
+use crate::failure::{Diagnostic, FailureRecord, Recording, TemplateRef};
 use crate::interface::AiCall;
 use crate::message::Message;
 use crate::plugin::{Determinism, Measure};
@@ -91,6 +91,8 @@ pub struct Released {
     pub diagnostics: Vec<Diagnostic>,
     /// What was used.
     pub totals: Totals,
+    /// What a replay needs; nothing when nothing was to be kept.
+    pub recording: Option<Recording>,
 }
 
 /// What an attempt used.

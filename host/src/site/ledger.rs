@@ -100,6 +100,11 @@ impl Ledger {
         self.files.clone()
     }
 
+    pub(super) fn files_stored(&self) -> Vec<(SitePath, StoredFile)> {
+        let stored = |(path, file): (&SitePath, &Option<StoredFile>)| Some((path.clone(), file.clone()?));
+        self.files.iter().filter_map(stored).collect()
+    }
+
     pub(super) fn usage(&self) -> SiteUsage {
         self.usage
     }

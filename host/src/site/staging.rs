@@ -164,6 +164,11 @@ impl Staging {
         self.0.ledger().usage()
     }
 
+    /// The files that are whole on the disk.
+    pub fn stored(&self) -> Vec<(SitePath, StoredFile)> {
+        self.0.ledger().files_stored()
+    }
+
     /// The most recent write that a limit refused.
     pub fn last_limit_hit(&self) -> Option<LimitHit> {
         self.0.ledger().last_hit()

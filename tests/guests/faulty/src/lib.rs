@@ -14,6 +14,7 @@ mod calls;
 mod errors;
 mod misuse;
 mod output;
+mod replayed;
 mod sandbox;
 mod streams;
 mod traps;
@@ -107,6 +108,9 @@ impl Template for Faulty {
             Fault::CallsIgnored => calls::ignored(wish.n.unwrap_or(100_000)).await,
             Fault::CallsLeft => calls::left(wish.n.unwrap_or(3)).await,
             Fault::TrapInFlight => calls::trap_in_flight(wish.n.unwrap_or(3)).await,
+            Fault::Race => replayed::race(wish.n.unwrap_or(6)).await,
+            Fault::Complain => replayed::complain(),
+            Fault::Quote => replayed::quote(&order, &site).await?,
         }
         if then_fail {
             return Err(Error::new("then-fail", "the order asked for an error in the end"));

@@ -156,6 +156,12 @@ pub(crate) enum Fault {
     CallsLeft,
     /// `unreachable` while `n` AI calls are in flight.
     TrapInFlight,
+    /// `n` AI calls at once; each says when it has ended.
+    Race,
+    /// Reports an error and goes on.
+    Complain,
+    /// Says what the customer and a model wrote wherever a template can say something, and fails.
+    Quote,
 }
 
 impl Wish {
