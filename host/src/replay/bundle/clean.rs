@@ -109,6 +109,8 @@ fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json
     match &mut subject.ended {
         Ended::Failed(record) => {
             **record = values::<FailureRecord>(record, clean, &KEPT)?;
+            // A dump holds all that the template had in its memory: it does not travel, and a path to it says nothing elsewhere.
+            record.coredump = None;
         }
         Ended::Released(kept) => {
             let recording = kept.recording.clone();
