@@ -142,13 +142,15 @@ const LETTERS: [(u8, &str); 7] = [
 impl Mark {
     /// What a call was called with, as far as it is known when it begins: in one text, as reports of replays show it.
     pub fn args(call: &str, args: &str, bytes: Option<u64>, digest: Option<&str>) -> String {
-        // How many lines of log follow each other is not known when the first one comes, and a file is hashed when it is stored.
+        // How many lines of log follow each other is not known when the first one comes, nor how many steps a stage will have; and a file is
+        // hashed when it is stored.
         let (args, digest) = match call {
             "diagnostics.log" => ("", None),
-            "site.write" => (args, None),
+            "site.write" | "diagnostics.progress" => (args, None),
             _ => (args, digest),
         };
-        let bytes = bytes.filter(|_| call != "diagnostics.log").map(|bytes| format!("{bytes} bytes"));
+        let shared = matches!(call, "diagnostics.log" | "diagnostics.progress");
+        let bytes = bytes.filter(|_| !shared).map(|bytes| format!("{bytes} bytes"));
         let digest = digest.map(|digest| format!("sha256 {digest}"));
         let known = [bytes, digest].into_iter().flatten().collect::<Vec<_>>().join(", ");
         match (args.is_empty(), known.is_empty()) {

@@ -197,6 +197,8 @@ impl RunLog {
         let mut inner = self.inner();
         // Asked under the lock: what is entered later happened later.
         let at = self.elapsed();
+        let args = format!("{} {}/{}", progress.stage, progress.done, progress.total);
+        inner.recorder.begin(&NewCall { call: "diagnostics.progress", args, ..NewCall::default() });
         inner.trail.progress(at, &progress.stage, progress.done, progress.total);
         drop(inner);
         self.set_progress(progress);

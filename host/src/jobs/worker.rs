@@ -30,6 +30,9 @@ use super::sql::Pool;
 use crate::message;
 use crate::message::Message;
 
+/// How long a worker that leaves waits for its last heartbeat to be written.
+const LAST_BEAT: Duration = Duration::from_secs(5);
+
 /// What a worker goes by. The times are those that were measured to work; tests set shorter ones.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -359,6 +362,8 @@ pub struct Serving {
     running: Arc<Running>,
     rescuer: Arc<tokio::sync::Mutex<Rescuer>>,
     beats: JoinHandle<()>,
+    /// Ends the heartbeats after the one that is on its way.
+    quiet: CancellationToken,
     rescues: JoinHandle<()>,
     _presence: Presence,
 }
@@ -429,7 +434,8 @@ pub async fn serve<H: Handler>(
     let mut run = client.start().map_err(starting)?;
     run.wait_ready().await.map_err(starting)?;
 
-    let beats = tokio::spawn(beat(database.clone(), who.clone(), settings.clone()));
+    let quiet = CancellationToken::new();
+    let beats = tokio::spawn(beat(database.clone(), who.clone(), settings.clone(), quiet.clone()));
     let rescuer = Arc::new(tokio::sync::Mutex::new(rescuer));
     let rescues =
         tokio::spawn(rescue(rescuer.clone(), running.clone(), leaving.clone(), settings.rescue_every));
@@ -447,6 +453,7 @@ pub async fn serve<H: Handler>(
         running,
         rescuer,
         beats,
+        quiet,
         rescues,
         _presence: presence,
     })
@@ -491,12 +498,14 @@ fn river_client(
         .build()
 }
 
-async fn beat(database: Database, who: Identity, settings: WorkerSettings) {
+async fn beat(database: Database, who: Identity, settings: WorkerSettings, quiet: CancellationToken) {
     let mut failures = 0u32;
     let mut ticks = tokio::time::interval(settings.beat_every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        if quiet.run_until_cancelled(ticks.tick()).await.is_none() {
+            return;
+        }
         match database.beat(&who, settings.max_orders).await {
             Ok(()) if failures > 0 => {
                 tracing::info!(failures, "heartbeats are written again");
@@ -618,7 +627,6 @@ impl Serving {
         };
         self.rescues.abort();
         let left = self.leave().await;
-        self.beats.abort();
         let drained = Drained { running, in_time: in_time.map_err(stopping)? };
         left?;
         tracing::info!(running, in_time = drained.in_time, "the worker is gone");
@@ -635,11 +643,18 @@ impl Serving {
     }
 
     /// Gives back what handlers that did not listen still had.
-    async fn leave(&self) -> Result<(), Error> {
+    async fn leave(&mut self) -> Result<(), Error> {
         let mut last = None;
         for _ in 0..5 {
             let left = async {
                 report(&self.rescuer.lock().await.leave().await?);
+                // One that is written after the farewell would put the worker back on the list.
+                self.quiet.cancel();
+                if !self.beats.is_finished()
+                    && tokio::time::timeout(LAST_BEAT, &mut self.beats).await.is_err()
+                {
+                    self.beats.abort();
+                }
                 self.database.forget_worker(&self.client).await
             };
             match left.await {

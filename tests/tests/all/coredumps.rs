@@ -162,7 +162,7 @@ fn the_newest_dumps_stay() {
     let records = names_in(&bench.sites().join("102/failures"));
     assert_eq!(records.len(), 4);
     assert!(!Path::new(FOLDER).exists());
-    let listed = bench.run(&["--json", "failures", "list"]).json();
+    let listed = bench.run(&["--json", "failures", "list", "--flat"]).json();
     assert_eq!(listed["failures"].as_array().map(Vec::len), Some(4), "dumps are no records");
 }
 

@@ -46,7 +46,7 @@ fn a5_a_record_of_each_kind_fits_the_published_schema() {
     note(&bench.generate(&none, &faulty("ok", Value::Null)).failure());
     std::fs::create_dir_all(bench.sites().join("102")).unwrap();
     std::fs::write(bench.sites().join("102/staging"), "in the way").unwrap();
-    note(&bench.generate(&guest("guest-faulty"), &faulty("ok", Value::Null)).failure());
+    note(&bench.generate(&guest("guest-faulty"), &faulty("big-file", json!({ "n": 300_000 }))).failure());
     // Interrupted runs and crashed workers leave theirs in `failures::a6_…` and `orders_cli::c7_…`, through the same check.
     let elsewhere = [FailureKind::Cancelled, FailureKind::Crashed].map(|kind| kind.as_str().to_owned());
     let all: BTreeSet<String> = FailureKind::ALL.into_iter().map(|kind| kind.as_str().to_owned()).collect();

@@ -208,7 +208,7 @@ fn shown(template: &std::path::Path, fault: &str, source: Option<&str>) -> Strin
     arguments.extend(source.iter().flat_map(|source| ["--source", source]));
     let report = bench.run(&arguments).stdout;
     let begin = report.find("  Where it stopped").unwrap_or_else(|| panic!("{report}"));
-    let end = report.find("  Host calls").unwrap_or(report.len());
+    let end = report.find("\n  What led to it").unwrap_or(report.len());
     // The guest that fails grows: on which line it calls what fails is of no interest here.
     let lines = report[begin..end].lines();
     lines

@@ -264,7 +264,7 @@ async fn d2_a_plain_row_is_an_order() {
 async fn b2_a_log_that_nobody_reads_stops_no_order() {
     let model = Model::slow(1);
     let factory = Factory::new(Base::Sqlite, &model).await;
-    let ids: Vec<String> = (0..150).map(|n| format!("o-{n}")).collect();
+    let ids: Vec<String> = (0..300).map(|n| format!("o-{n}")).collect();
     factory.order_all(ids.iter().map(|id| calls_in_turn(id, 6))).await;
     // All that there is, from all who say anything.
     let mut command = factory.worker_command(&["--log=trace,sqlx=trace,riverqueue=trace,wasmtime=warn"]);
