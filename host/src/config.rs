@@ -446,6 +446,13 @@ fn template_settings(
     }
 }
 
+/// What a text says of AI that has to be a whole configuration otherwise: for tests of examples.
+#[cfg(test)]
+pub(crate) fn ai_of(text: &str) -> Result<AiConfig, Box<figment::Error>> {
+    let keys: Keys = Figment::from(Toml::string(text)).extract().map_err(Box::new)?;
+    Ok(keys.ai)
+}
+
 fn default_cache() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     base.or_else(|| std::env::home_dir().map(|home| home.join(".cache"))).map(|base| base.join("sitewright"))

@@ -170,6 +170,29 @@ fn f1_a_planted_link_is_not_followed() {
 }
 
 #[test]
+fn f1_what_is_kept_beside_a_site_goes_through_no_link_and_replaces_nothing() {
+    let (temp, root) = root();
+    let outside = temp.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    root.keep(&dir("7"), "attempts", "a.json", b"first").unwrap();
+    root.keep(&dir("7"), "attempts", "a.json", b"second").unwrap();
+    let kept = temp.path().join("sites/7/attempts");
+    assert_eq!(std::fs::read(kept.join("a.json")).unwrap(), b"first");
+    assert_eq!(entries(&kept), ["a.json"], "nothing half written stays");
+
+    // A folder of the order, the order's folder and a file, each replaced by a link to somewhere else.
+    std::os::unix::fs::symlink(&outside, temp.path().join("sites/7/documents")).unwrap();
+    std::os::unix::fs::symlink(&outside, temp.path().join("sites/8")).unwrap();
+    std::os::unix::fs::symlink(outside.join("c.json"), kept.join("c.json")).unwrap();
+    for (order, folder, name) in [("7", "documents", "a.json"), ("8", "attempts", "a.json")] {
+        let error = root.keep(&dir(order), folder, name, b"x").unwrap_err();
+        assert!(error.to_string().contains(order), "{error}");
+    }
+    root.keep(&dir("7"), "attempts", "c.json", b"x").unwrap();
+    assert_eq!(entries(&outside), [""; 0]);
+}
+
+#[test]
 fn a7_a_file_that_was_not_stored_makes_the_site_partial() {
     let (temp, root) = root();
     let run = staging(&root, "7", "a1");

@@ -72,6 +72,19 @@ impl Model {
         })
     }
 
+    /// A model that answers well, but the calls of this name only once the gate is open.
+    pub fn held(what: &'static str) -> (Self, Gate) {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let model = Model::start(move |asked| {
+            if asked.what == what {
+                held.pass();
+            }
+            good(asked)
+        });
+        (model, gate)
+    }
+
     /// All calls of orders so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("no thread panicked").clone()

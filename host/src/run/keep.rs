@@ -10,7 +10,6 @@
 //! All of it is the customer's data, lies in the order's folder and goes with it. None of it is worth failing an attempt for: what
 //! cannot be kept is logged.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +22,14 @@ use crate::failure::{
     AiEnd, AiOpen, Files, Marks, RECORDING_VERSION, Recording, TemplateRef, TrailEntry, now,
 };
 use crate::interface::{EndedCall, Recorded, RunLog, Streamed};
-use crate::site::Release;
+use crate::message;
+use crate::message::Message;
+use crate::site::{OrderDir, Release, SitesRoot};
+
+/// The folder of an order that holds its documents.
+const DOCUMENTS: &str = "documents";
+/// The folder of an order that holds the recordings of its released attempts.
+const ATTEMPTS: &str = "attempts";
 
 /// A released attempt, as it is kept for replays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,12 +61,12 @@ pub struct KeptRelease {
 
 /// Where the document of an order is kept.
 pub fn document_file(sites: &Path, order: &str, sha256: &str) -> PathBuf {
-    sites.join(order).join("documents").join(format!("{sha256}.json"))
+    sites.join(order).join(DOCUMENTS).join(format!("{sha256}.json"))
 }
 
 /// Where a released attempt is kept.
 pub fn attempt_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
-    sites.join(order).join("attempts").join(format!("{attempt}.json"))
+    sites.join(order).join(ATTEMPTS).join(format!("{attempt}.json"))
 }
 
 /// The recording of an attempt as far as it went; nothing when it keeps no replies.
@@ -103,25 +109,23 @@ pub(super) fn recording(
 
 /// Keeps the document, and gives it back.
 pub(super) async fn document(host: &Host, order: &str, sha256: &str, document: Vec<u8>) -> Vec<u8> {
-    let path = document_file(host.sites.path(), order, sha256);
-    let shown = path.clone();
+    let (sites, folder, name) = (host.sites.clone(), order.to_owned(), format!("{sha256}.json"));
     let written = tokio::task::spawn_blocking(move || {
         // Named after its content: the same document of a further attempt is there already.
-        let result = if path.exists() { Ok(()) } else { write(&path, &document) };
+        let result = keep(&sites, &folder, DOCUMENTS, &name, &document);
         (document, result)
     });
-    match written.await {
-        Ok((document, result)) => {
-            if let Err(error) = result {
-                tracing::warn!(file = %shown.display(), %error, "the order's document could not be kept: this attempt cannot be replayed");
-            }
-            document
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the order's document could not be kept: this attempt cannot be replayed");
-            Vec::new()
-        }
+    let (document, result) =
+        written.await.unwrap_or_else(|error| (Vec::new(), Err(message!("writing it did not end: {error}"))));
+    if let Err(error) = result {
+        tracing::warn!(order, %error, "the order's document could not be kept: this attempt cannot be replayed");
     }
+    document
+}
+
+fn keep(sites: &SitesRoot, order: &str, folder: &str, name: &str, content: &[u8]) -> Result<(), Message> {
+    let order = OrderDir::new(order).map_err(|error| message!("the order's id is no folder: {error}"))?;
+    sites.keep(&order, folder, name, content).map_err(|error| message!("the file is not there: {error}"))
 }
 
 /// Keeps what a replay of a released attempt needs.
@@ -149,33 +153,14 @@ pub(super) async fn released(
         trail: log.trail(),
         recording: recording.clone(),
     };
-    let path = attempt_file(host.sites.path(), &known.order, request.id);
-    let shown = path.clone();
+    let (sites, order, name) = (host.sites.clone(), known.order.clone(), format!("{}.json", request.id));
     let written = tokio::task::spawn_blocking(move || {
-        let text = serde_json::to_vec(&kept).map_err(std::io::Error::other)?;
-        // Nobody looks for it before the attempt has ended, and its name is its own: it need not be put in place in one step.
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(&path, &text)
+        let text = serde_json::to_vec(&kept)
+            .map_err(|error| message!("the recording cannot be written as JSON: {error}"))?;
+        keep(&sites, &order, ATTEMPTS, &name, &text)
     });
-    let result = written.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    let result = written.await.unwrap_or_else(|error| Err(message!("writing it did not end: {error}")));
     if let Err(error) = result {
-        tracing::warn!(file = %shown.display(), %error, "the attempt could not be kept: it cannot be replayed");
+        tracing::warn!(order = known.order, %error, "the attempt could not be kept: it cannot be replayed");
     }
-}
-
-/// Writes a file, whole or not at all. Nothing waits for the disk: after a power cut it may be missing.
-fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let Some(folder) = path.parent() else { return Ok(()) };
-    std::fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", ulid::Ulid::generate()));
-    let written = std::fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(content))
-        .and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        drop(std::fs::remove_file(&temporary));
-    }
-    written
 }

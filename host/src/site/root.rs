@@ -12,7 +12,8 @@ use ulid::Ulid;
 
 use super::held::HeldBytes;
 use super::storage::{
-    StorageError, create_file, ensure_folder, open_folder, open_root, remove_folder, sync_folder, try_lock,
+    StorageError, create_file, ensure_folder, open_folder, open_root, remove_folder, rename_new, sync_folder,
+    try_lock,
 };
 
 pub(super) const STAGING: &str = "staging";
@@ -163,6 +164,34 @@ impl SitesRoot {
             false => Ok(dir),
         });
         synced.map_err(StorageError::on("create the folder", self.order_path(order)))
+    }
+
+    /// Puts a small file into a folder of the order's folder, which is made if it is missing: whole or not at all, never through a link,
+    /// whatever others put in the place of a folder meanwhile. A file of that name that is there already stays, and that is no error.
+    /// Nothing waits for the disk: after a power cut the file may be missing. Blocking.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn keep(
+        &self,
+        order: &OrderDir,
+        folder: &str,
+        name: &str,
+        content: &[u8],
+    ) -> Result<(), StorageError> {
+        let shown = self.order_path(order).join(folder).join(name);
+        let order = self.ensure_order(order)?;
+        let kept = ensure_folder(&order, folder).and_then(|(dir, _)| {
+            let temporary = format!(".{name}.{}.tmp", Ulid::generate());
+            let written = create_file(&dir, &temporary)
+                .and_then(|mut file| file.write_all(content))
+                .and_then(|()| match rename_new(&dir, &temporary, name) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => dir.remove_file(&temporary),
+                    renamed => renamed,
+                });
+            written.inspect_err(|_| drop(dir.remove_file(&temporary)))
+        });
+        kept.map_err(StorageError::on("write", shown))
     }
 
     /// Removes what crashed runs left in the staging areas, and returns how many folders that were. A run that is alive

@@ -118,6 +118,16 @@ pub(super) fn rename(from: &Dir, name: &str, to: &Dir, new: &str) -> io::Result<
     Ok(rustix::fs::renameat(from, one_part(name)?, to, one_part(new)?)?)
 }
 
+/// Gives an entry another name in its folder, unless there is something of that name.
+pub(super) fn rename_new(dir: &Dir, name: &str, new: &str) -> io::Result<()> {
+    let flags = rustix::fs::RenameFlags::NOREPLACE;
+    match rustix::fs::renameat_with(dir, one_part(name)?, dir, one_part(new)?, flags) {
+        // Some file systems cannot; what is replaced there has the same name and is as good.
+        Err(rustix::io::Errno::INVAL) => rename(dir, name, dir, new),
+        renamed => Ok(renamed?),
+    }
+}
+
 /// Makes the link `name` that leads to `target`.
 pub(super) fn make_link(dir: &Dir, target: &str, name: &str) -> io::Result<()> {
     Ok(rustix::fs::symlinkat(target, dir, one_part(name)?)?)

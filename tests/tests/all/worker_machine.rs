@@ -125,14 +125,7 @@ async fn d4_a_clock_that_is_set_loses_no_order_on_postgres() {
 /// waited for, and all goes on when there is room again.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_d2_the_disk_of_the_database_is_full() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let model = Model::start(move |asked| {
-        if asked.what == "call 1" {
-            held.pass();
-        }
-        good(asked)
-    });
+    let (model, gate) = Model::held("call 1");
     let folder = tempfile::tempdir().unwrap();
     let Some(_disk) = Disk::small(folder.path(), "4m") else {
         standins::skipped("a full disk under the database", "no file system may be mounted; root may");

@@ -29,14 +29,7 @@ async fn b1_d2_postgres_goes_away_with_orders_in_flight() {
         return;
     };
     let (seconds, orders) = outage();
-    let gate = Gate::default();
-    let held = gate.clone();
-    let model = Model::start(move |asked| {
-        if asked.what == "call 1" {
-            held.pass();
-        }
-        good(asked)
-    });
+    let (model, gate) = Model::held("call 1");
     let base = Base::Postgres(cluster.create("outage"));
     let factory = Factory::new(base, &model).await.with("limits.deadline_ms", 600_000);
     let ids: Vec<String> = (0..orders).map(|n| format!("o-{n}")).collect();
@@ -67,14 +60,7 @@ async fn b1_d2_postgres_goes_away_with_orders_in_flight() {
 /// Another process holds SQLite's lock for as long as SQLite itself waits, and longer.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_d2_the_file_is_locked_by_another_process() {
-    let gate = Gate::default();
-    let held = gate.clone();
-    let model = Model::start(move |asked| {
-        if asked.what == "call 1" {
-            held.pass();
-        }
-        good(asked)
-    });
+    let (model, gate) = Model::held("call 1");
     let factory = Factory::new(Base::Sqlite, &model).await.with("limits.deadline_ms", 600_000);
     let ids: Vec<String> = (0..30).map(|n| format!("o-{n}")).collect();
     factory.order_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;

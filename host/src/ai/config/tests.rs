@@ -96,18 +96,12 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
 
 #[test]
 fn the_readme_s_examples_are_read() {
-    #[derive(serde::Deserialize)]
-    struct File {
-        ai: Option<AiConfig>,
-        worker: Option<crate::config::WorkerConfig>,
-    }
     let readme = include_str!("../../../../README.md");
     let examples: Vec<&str> =
         readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() >= 3);
     for example in examples {
-        let File { ai, worker } = toml::from_str(example).unwrap();
-        assert!(ai.is_some() || worker.is_some(), "{example}");
-        assert_eq!(ai.unwrap_or_default().check(), [], "{example}");
+        let ai = crate::config::ai_of(example).unwrap_or_else(|error| panic!("{error}:\n{example}"));
+        assert_eq!(ai.check(), [], "{example}");
     }
 }
