@@ -253,12 +253,9 @@ async fn try_attempt(
         known.order = id.to_string();
         span.record("order", known.order.as_str());
     }
-    let document = match request.journal {
-        JournalUse::Keep | JournalUse::Resume(_) => {
-            keep::document(host, &known.order, &known.document, document).await
-        }
-        _ => document,
-    };
+    if matches!(request.journal, JournalUse::Keep | JournalUse::Resume(_)) {
+        keep::document(host, &known.order, &known.document, &document).await;
+    }
     let snapshot = loaded.map_err(|error| {
         let problems =
             error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();

@@ -107,20 +107,17 @@ pub(super) fn recording(
     })
 }
 
-/// Keeps the document, and gives it back.
-pub(super) async fn document(host: &Host, order: &str, sha256: &str, document: Vec<u8>) -> Vec<u8> {
+/// Keeps the document.
+pub(super) async fn document(host: &Host, order: &str, sha256: &str, document: &[u8]) {
     let (sites, folder, name) = (host.sites.clone(), order.to_owned(), format!("{sha256}.json"));
-    let written = tokio::task::spawn_blocking(move || {
-        // Named after its content: the same document of a further attempt is there already.
-        let result = keep(&sites, &folder, DOCUMENTS, &name, &document);
-        (document, result)
-    });
-    let (document, result) =
-        written.await.unwrap_or_else(|error| (Vec::new(), Err(message!("writing it did not end: {error}"))));
+    let document = document.to_owned();
+    // Named after its content: the same document of a further attempt is there already.
+    let written =
+        tokio::task::spawn_blocking(move || keep(&sites, &folder, DOCUMENTS, &name, &document)).await;
+    let result = written.unwrap_or_else(|error| Err(message!("writing it did not end: {error}")));
     if let Err(error) = result {
         tracing::warn!(order, %error, "the order's document could not be kept: this attempt cannot be replayed");
     }
-    document
 }
 
 fn keep(sites: &SitesRoot, order: &str, folder: &str, name: &str, content: &[u8]) -> Result<(), Message> {
