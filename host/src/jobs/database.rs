@@ -5,8 +5,11 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 
 use super::error::Error;
 use super::river;
@@ -36,6 +39,17 @@ struct Inner {
     river: riverqueue::Client,
     shown: String,
     file: Option<PathBuf>,
+}
+
+/// Whether a connection can serve others. SQLite ends a transaction by itself when the disk is full (or broken, or memory is short); the
+/// rollback that follows fails then, and sqlx 0.9.0 counts the transaction as open for ever: every later `BEGIN` on that connection is
+/// refused. Such a connection is closed instead of handed to the next one.
+async fn has_left_its_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // The rollback of a dropped transaction may still be in line; a ping waits behind it.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 impl Database {
@@ -69,6 +83,7 @@ impl Database {
                 .max_connections(SQLITE_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .test_before_acquire(false)
+                .after_release(|connection, _| Box::pin(has_left_its_transaction(connection)))
                 .connect_with(options);
             (Pool::Sqlite(pool.await.map_err(failed)?), Some(file))
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
