@@ -1,7 +1,11 @@
 //! Logs on stderr. No line shows a key, whoever wrote it and at whatever level (catalogue A8).
 
 use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
@@ -41,18 +45,10 @@ pub enum Backpressure {
     Drop,
 }
 
-/// A log that was started. What waits is written when this is dropped.
+/// A log that was started. What waits is written when this is dropped, for a second at most.
 #[must_use = "what waits is written when this is dropped"]
 pub struct Logging {
     _writer: Option<WorkerGuard>,
-    dropped: Option<ErrorCounter>,
-}
-
-impl Logging {
-    /// Lines that were dropped since the start.
-    pub fn dropped_lines(&self) -> u64 {
-        self.dropped.as_ref().map_or(0, |counter| counter.dropped_lines() as u64)
-    }
 }
 
 /// Starts logging what `filter` lets through. Called once, by `main`.
@@ -77,24 +73,86 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
                 LogFormat::Pretty => log.with_ansi(colours).init(),
                 LogFormat::Json => log.json().init(),
             }
-            Logging { _writer: None, dropped: None }
+            Logging { _writer: None }
         }
         Backpressure::Drop => {
             let lossy = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
-            let (writer, guard) = lossy.thread_name("log").finish(Redacted);
-            let dropped = Some(writer.error_counter());
+            let counter = Arc::new(OnceLock::new());
+            let (writer, guard) =
+                lossy.thread_name("log").finish(Lossy::new(Redacted, format, counter.clone()));
+            // Nothing is written before there is a subscriber.
+            drop(counter.set(writer.error_counter()));
             let log = log.with_writer(writer);
             match format {
                 LogFormat::Pretty => log.with_ansi(colours).init(),
                 LogFormat::Json => log.json().init(),
             }
-            Logging { _writer: Some(guard), dropped }
+            Logging { _writer: Some(guard) }
         }
     };
     if !compiler_is_wanted {
         log::set_max_level(log::max_level().min(log::LevelFilter::Debug));
     }
     Ok(logging)
+}
+
+/// How often it is told at most that lines were dropped.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// The end of a line that lets go of what it cannot carry. It tells so itself, where the lines are missing: a line about it that had to
+/// wait in line with the others would be dropped with them.
+struct Lossy<W: io::Write> {
+    to: W,
+    format: LogFormat,
+    counter: Arc<OnceLock<ErrorCounter>>,
+    told: usize,
+    told_at: Option<Instant>,
+}
+
+impl<W: io::Write> Lossy<W> {
+    fn new(to: W, format: LogFormat, counter: Arc<OnceLock<ErrorCounter>>) -> Self {
+        Lossy { to, format, counter, told: 0, told_at: None }
+    }
+
+    fn tell(&mut self) -> io::Result<()> {
+        let dropped = self.counter.get().map_or(0, ErrorCounter::dropped_lines);
+        if dropped == self.told {
+            return Ok(());
+        }
+        (self.told, self.told_at) = (dropped, Some(Instant::now()));
+        let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+        let (target, message) =
+            (module_path!(), "lines of the log were dropped, in all since the start: stderr is slow");
+        match self.format {
+            LogFormat::Pretty => writeln!(self.to, "{now}  WARN {target}: {message} dropped={dropped}"),
+            LogFormat::Json => {
+                let fields = serde_json::json!({ "message": message, "dropped": dropped });
+                let line = serde_json::json!({ "timestamp": now, "level": "WARN", "fields": fields, "target": target });
+                writeln!(self.to, "{line}")
+            }
+        }
+    }
+}
+
+impl<W: io::Write> io::Write for Lossy<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.write_all(bytes)?;
+        if self.told_at.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+            self.tell()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<W: io::Write> Drop for Lossy<W> {
+    fn drop(&mut self) {
+        // Nobody is left to tell that this failed.
+        drop(self.tell());
+    }
 }
 
 /// Stderr behind a redactor. The subscriber writes each event at once, so no key is cut in two.

@@ -128,8 +128,8 @@ impl Cli {
         }
     }
 
-    /// Runs the command and tells the exit code. All output is done.
-    pub async fn run(self, logging: Logging) -> ExitCode {
+    /// Runs the command and tells the exit code. All output is done, and what waits to be logged is written.
+    pub async fn run(self, _logging: Logging) -> ExitCode {
         let Cli { config, templates, out, json, color: _, log: _, log_format: _, command } = self;
         let setup = setup::Setup { config, templates, out };
         let exit = match command {
@@ -142,7 +142,7 @@ impl Cli {
             Command::Replay(args) => replay::run(&setup, args, json).await,
             Command::Ai(command) => ai::run(&setup, command, json).await,
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
-            Command::Worker(args) => worker::run(&setup, args, json, &logging).await,
+            Command::Worker(args) => worker::run(&setup, args, json).await,
             Command::CompileTemplate(args) => {
                 let compiled = tokio::task::spawn_blocking(move || compile_here(&args)).await;
                 return compiled.unwrap_or_else(|_| Exit::Host.into());

@@ -9,7 +9,6 @@ use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use crate::message;
-use crate::telemetry::Logging;
 use crate::worker::{Worker, WorkerOptions};
 
 /// Takes orders from the queue and makes their sites.
@@ -30,15 +29,7 @@ pub(super) struct Args {
     max_orders: Option<u32>,
 }
 
-/// How often it is looked whether lines of the log were dropped.
-const LOG_CHECK: Duration = Duration::from_secs(5);
-
-pub(super) async fn run(
-    setup: &Setup,
-    args: Args,
-    json: bool,
-    logging: &Logging,
-) -> Result<Exit, SetupError> {
+pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let begin = Instant::now();
     let mut config = setup.config()?;
     if let Some(most) = args.max_orders {
@@ -52,12 +43,7 @@ pub(super) async fn run(
     let ready_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(worker = worker.id(), ready_ms, "ready");
     tell(json, &json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms }));
-    let exit = serve(worker, &args, &config, &mut signals, logging, json).await;
-    let dropped = logging.dropped_lines();
-    if dropped > 0 {
-        tracing::warn!(dropped, "lines of the log were dropped, in all since the start");
-    }
-    exit
+    serve(worker, &args, &config, &mut signals, json).await
 }
 
 async fn start(config: &Config) -> Result<Worker, SetupError> {
@@ -75,30 +61,14 @@ async fn serve(
     args: &Args,
     config: &Config,
     signals: &mut Signals,
-    logging: &Logging,
     json: bool,
 ) -> Result<Exit, SetupError> {
-    let watch_log = async {
-        let mut told = 0;
-        loop {
-            tokio::time::sleep(LOG_CHECK).await;
-            let dropped = logging.dropped_lines();
-            if dropped > told {
-                tracing::warn!(
-                    dropped,
-                    "lines of the log were dropped, in all since the start: stderr is slow"
-                );
-                told = dropped;
-            }
-        }
-    };
     let told_to_go = tokio::select! {
         () = signals.next() => true,
         ended = worker.ended(args.drain) => {
             ended?;
             false
         }
-        () = watch_log => false,
     };
     let grace = Duration::from_millis(config.worker.grace_ms);
     let stopper = worker.stopper();
