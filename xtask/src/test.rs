@@ -34,7 +34,7 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
     steps.run("guests", || guests::build(workspace, Selection::All))?;
     let binary = steps.run("host", || host::build(workspace))?;
     if !args.no_lint {
-        let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
         steps.run("clippy", || process::run(&mut cargo(&clippy)))?;
         dependencies(&cargo, steps)?;
     }

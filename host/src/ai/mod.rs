@@ -29,7 +29,7 @@ mod cloudflare;
 mod completion;
 mod config;
 mod error;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;

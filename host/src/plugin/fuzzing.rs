@@ -32,6 +32,22 @@ pub fn symbols(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn what_the_fuzzer_begins_with_and_what_it_found_is_answered() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        for (folder, answered) in
+            [("components", super::component as fn(&[u8])), ("symbols", super::symbols as fn(&[u8]))]
+        {
+            for file in std::fs::read_dir(root.join(folder)).unwrap() {
+                let bytes = std::fs::read(file.unwrap().path()).unwrap();
+                answered(&bytes);
+                for end in (0..bytes.len()).step_by(97) {
+                    answered(&bytes[..end]);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn bytes_that_are_nearly_a_component_are_answered() {
         let empty = b"\0asm\x0d\0\x01\0";
         let module = [&empty[..], b"\x01\x08\0asm\x01\0\0\0"].concat();

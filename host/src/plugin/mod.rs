@@ -5,7 +5,7 @@ mod cache;
 mod catalogue;
 mod compile;
 mod engine;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod limits;
 mod manifest;

@@ -56,7 +56,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use address::{base, endpoint};
 pub use endpoint::EndpointConfig;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(super) use keys::{Kind, ProviderKeys};
 pub use limits::{BreakerConfig, BudgetConfig, LimitsConfig, PriceConfig, RetryConfig};
 pub use providers::{

@@ -15,6 +15,7 @@ mod paths;
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ use paths::Language;
 
 use super::source::SourceExcerpt;
 use super::trap::{Frame, RawFrame};
+
+/// What is told of debug information that the reader fails over.
+const FAILED: &str =
+    "the reader fails over it, which is a bug of the host; please report it with the template";
 
 /// Places kept of one template: far more than it has ways to fail.
 const MAX_PLACES: usize = 4_096;
@@ -209,7 +214,10 @@ impl Symbols {
             let (places, of_places) = reader.places(&index, &addresses, budget)?;
             Ok((places, of_index.or(of_places)))
         };
-        let (places, problem) = match read() {
+        // What reads it adds and multiplies what it finds there without looking: in a build that checks this, as in any other way that its
+        // author did not think of, a template's bytes must cost files and lines, not the record.
+        let read = std::panic::catch_unwind(AssertUnwindSafe(&mut read));
+        let (places, problem) = match read.unwrap_or_else(|_| Err(Stop::Broken(FAILED.to_owned()))) {
             Ok((places, problem)) => (places, problem),
             // Kept as places without anything, so that nobody tries again.
             Err(Stop::Broken(problem)) => (vec![Vec::new(); offsets.len()], Some(problem)),
