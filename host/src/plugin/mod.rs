@@ -4,6 +4,7 @@ pub mod bindings;
 mod cache;
 mod catalogue;
 mod compile;
+pub mod contract;
 mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -20,7 +21,7 @@ pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
 pub use compile::{CompileArgs, CompileError, Compiler, compile_here};
 pub use engine::{EPOCH_TICK, Engine, EngineError, Place};
 pub use limits::{Limits, Measure};
-pub use manifest::{AiPurpose, MAX_SCHEMA_BYTES, Manifest, ManifestError};
+pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
 pub use sandbox::{Capture, Determinism, Tail, sandbox};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};

@@ -15,6 +15,7 @@ use wasmtime::component::{InstancePre, Linker};
 use super::bindings::{TemplatePre, generator};
 use super::cache::{Cache, CacheOutcome, hex};
 use super::compile::{CompileError, Compiler};
+use super::contract::{Target, TargetError};
 use super::engine::Engine;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
@@ -46,6 +47,8 @@ pub struct Template {
     pub bytes: u64,
     /// What the compile cache did.
     pub cache: CacheOutcome,
+    /// The contract it was built for.
+    pub target: Target,
     digest: [u8; 32],
     engine: Engine,
     pre: TemplatePre<GuestState>,
@@ -84,6 +87,9 @@ pub enum TemplateProblem {
         "it does not fit the contract `sitewright:template@0.1.0`: {0:#}. Build it against the world `template` with an SDK of this version"
     )]
     DoesNotFit(wasmtime::Error),
+    /// It was built for no version of the contract that the host knows.
+    #[error("it does not fit the contract: {0}")]
+    Contract(#[from] TargetError),
     /// `describe` did not answer.
     #[error("`describe` failed: {0}")]
     Describe(String),
@@ -175,7 +181,7 @@ impl Loader {
 
     async fn try_load(&self, path: &Path) -> Result<Template, TemplateProblem> {
         let file = path.to_owned();
-        let (wasm, digest) = blocking(move || read(&file)).await?;
+        let (wasm, digest, target) = blocking(move || read(&file)).await?;
         let bytes = wasm.len() as u64;
         let (loader, file) = (self.clone(), path.to_owned());
         let machine = blocking(move || loader.machine(&file)).await?;
@@ -195,6 +201,8 @@ impl Loader {
             path: path.to_owned(),
             bytes,
             cache,
+            // What was linked has what is asked for here; what is no template at all was refused in the engine's words.
+            target: target?,
             digest,
             engine: machine.engine,
             pre,
@@ -253,8 +261,8 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| TemplateProblem::Host(error.to_string()))?
 }
 
-/// The file in `path`, looked at from outside, and its digest.
-fn read(path: &Path) -> Result<(Bytes, [u8; 32]), TemplateProblem> {
+/// The file in `path`, looked at from outside, its digest, and what it was built for.
+fn read(path: &Path) -> Result<(Bytes, [u8; 32], Result<Target, TargetError>), TemplateProblem> {
     let found = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?;
     if found.len() > MAX_TEMPLATE_BYTES {
         return Err(TemplateProblem::TooLarge(found.len()));
@@ -267,8 +275,12 @@ fn read(path: &Path) -> Result<(Bytes, [u8; 32]), TemplateProblem> {
         return Err(TemplateProblem::TooLarge(wasm.len() as u64));
     }
     recognise(&wasm)?;
+    let target = Target::of(&wasm);
+    if let Err(error @ (TargetError::Unknown { .. } | TargetError::Mixed(_))) = target {
+        return Err(error.into());
+    }
     let digest = Sha256::digest(&wasm).into();
-    Ok((Bytes::from(wasm), digest))
+    Ok((Bytes::from(wasm), digest, target))
 }
 
 /// Names what a file is when it is no component, by its first bytes.
