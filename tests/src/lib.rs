@@ -9,6 +9,7 @@
     reason = "test support"
 )]
 
+pub mod author;
 pub mod chat_server;
 pub mod crafted;
 pub mod disk;
