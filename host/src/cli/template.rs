@@ -88,6 +88,7 @@ fn describe(template: &Template) -> Value {
         "version": template.manifest.version,
         "summary": template.manifest.summary,
         "contract": "sitewright:template@0.1.0",
+        "world": template.world(),
         "file": template.path,
         "bytes": template.bytes,
         "digest": template.digest(),
@@ -108,13 +109,14 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
     let bold = anstyle::Style::new().bold();
     let bad = anstyle::AnsiColor::Red.on_default().bold();
     let mut text = format!(
-        "{bold}{} {}{bold:#}\n  {}\n\n  file      {} ({})\n  digest    {}\n  contract  sitewright:template@0.1.0\n  languages {}\n  start     {cache}\n",
+        "{bold}{} {}{bold:#}\n  {}\n\n  file      {} ({})\n  digest    {}\n  contract  sitewright:template@0.1.0, world {}\n  languages {}\n  start     {cache}\n",
         manifest.name,
         manifest.version,
         render::clean(&manifest.summary),
         template.path.display(),
         render::bytes(template.bytes),
         template.digest(),
+        template.world(),
         locales.join(", "),
     );
     text.push_str(&format!("\n  {bold}AI purposes{bold:#}\n"));

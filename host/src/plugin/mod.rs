@@ -14,6 +14,7 @@ mod sandbox;
 mod settings;
 mod symbols;
 mod template;
+mod world;
 
 pub use cache::{Cache, CacheOutcome};
 pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
@@ -26,6 +27,7 @@ pub use sandbox::{Capture, Determinism, Tail, sandbox};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use symbols::SymbolCache;
 pub use template::{Loader, Template, TemplateError, TemplateProblem};
+pub use world::{Linked, World};
 pub(crate) use template::{interrupt_by, new_store};
 
 pub(crate) use cache::hex;

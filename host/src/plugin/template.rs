@@ -10,9 +10,9 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use wasmtime::Store;
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::{Component, Linker};
 
-use super::bindings::{TemplatePre, generator};
+use super::bindings::generator;
 use super::cache::{Cache, CacheOutcome, hex};
 use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
@@ -22,6 +22,7 @@ use super::meter::{CpuMeter, MemoryLimiter};
 use super::sandbox::{Capture, Determinism, sandbox};
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
+use super::world::{Linked, World};
 use crate::failure::symbolize::Symbolized;
 use crate::failure::{RawFrame, TemplateRef};
 use crate::interface::{GuestState, RunLog};
@@ -48,7 +49,7 @@ pub struct Template {
     pub cache: CacheOutcome,
     digest: [u8; 32],
     engine: Engine,
-    pre: TemplatePre<GuestState>,
+    linked: Linked,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
 }
@@ -81,9 +82,14 @@ pub enum TemplateProblem {
     DoesNotCompile(#[from] CompileError),
     /// It wants what the contract does not offer, or lacks what it asks for.
     #[error(
-        "it does not fit the contract `sitewright:template@0.1.0`: {0:#}. Build it against the world `template` with an SDK of this version"
+        "it does not fit the contract `sitewright:template@0.1.0`: {error:#}. Build it against the world `{world}` with an SDK of this version"
     )]
-    DoesNotFit(wasmtime::Error),
+    DoesNotFit {
+        /// The world it looks made for.
+        world: World,
+        /// What does not fit.
+        error: wasmtime::Error,
+    },
     /// `describe` did not answer.
     #[error("`describe` failed: {0}")]
     Describe(String),
@@ -181,13 +187,8 @@ impl Loader {
         let machine = blocking(move || loader.machine(&file)).await?;
         let (component, cache) = self.cache.component(&machine.engine, &self.compiler, wasm, &digest).await?;
         let linker = machine.linker.clone();
-        let pre = blocking(move || {
-            let instance: InstancePre<GuestState> =
-                linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
-            TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)
-        })
-        .await?;
-        let described = self.describe(&machine.engine, &pre).await?;
+        let linked = blocking(move || link(&linker, &component)).await?;
+        let described = self.describe(&machine.engine, &linked).await?;
         // The schema is the template's, and takes as long to compile as the template likes: not on the runtime's threads.
         let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
         Ok(Template {
@@ -197,7 +198,7 @@ impl Loader {
             cache,
             digest,
             engine: machine.engine,
-            pre,
+            linked,
             symbols: self.symbols.clone(),
             settings: self.settings.clone(),
         })
@@ -207,7 +208,7 @@ impl Loader {
     async fn describe(
         &self,
         engine: &Engine,
-        pre: &TemplatePre<GuestState>,
+        linked: &Linked,
     ) -> Result<generator::Manifest, TemplateProblem> {
         let _place = engine.description_place().await;
         let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
@@ -220,10 +221,7 @@ impl Loader {
         interrupt_by(&mut store, &meter, DESCRIBE_CPU);
         let described = tokio::time::timeout(
             DESCRIBE_DEADLINE,
-            meter.metered(async {
-                let template = pre.instantiate_async(&mut store).await?;
-                template.sitewright_template_generator().call_describe(&mut store).await
-            }),
+            meter.metered(linked.describe(&mut store)),
         )
         .await;
         match described {
@@ -244,6 +242,13 @@ impl Loader {
             }
         }
     }
+}
+
+/// The component with the host's interfaces, as a template of the world it is made for.
+fn link(linker: &Linker<GuestState>, component: &Component) -> Result<Linked, TemplateProblem> {
+    let world = World::of(component);
+    let linked = linker.instantiate_pre(component).and_then(|instance| Linked::new(world, instance));
+    linked.map_err(|error| TemplateProblem::DoesNotFit { world, error })
 }
 
 /// What takes a while, off the runtime's threads.
@@ -330,8 +335,13 @@ impl Template {
     }
 
     /// The linked component.
-    pub fn pre(&self) -> &TemplatePre<GuestState> {
-        &self.pre
+    pub fn linked(&self) -> &Linked {
+        &self.linked
+    }
+
+    /// The world of the contract that it is made for.
+    pub fn world(&self) -> World {
+        self.linked.world()
     }
 
     /// Frames with functions, files and lines, and why there are none of those when there are none. Off the runtime's threads, in
