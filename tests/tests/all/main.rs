@@ -15,6 +15,7 @@ mod ai_standins;
 mod ai_stream;
 mod ai_wire;
 mod alone;
+mod blocking;
 mod cli;
 mod compiling;
 mod config;
