@@ -64,5 +64,5 @@ async fn instantiate(template: &Template, limits: &Limits) -> wasmtime::Result<(
     let mut store = new_store(template.engine(), state, limits);
     let meter = Arc::new(CpuMeter::default());
     interrupt_by(&mut store, &meter, limits.cpu());
-    meter.metered(template.pre().instantiate_async(&mut store)).await.map(drop)
+    meter.metered(template.linked().start(&mut store)).await
 }

@@ -15,16 +15,22 @@ use crate::message::Message;
 pub enum Language {
     /// Rust, with cargo.
     Rust,
+    /// Python, with componentize-py.
+    Python,
+    /// JavaScript, with componentize-js.
+    Js,
 }
 
 impl Language {
     /// All of them.
-    pub const ALL: &'static [Language] = &[Language::Rust];
+    pub const ALL: &'static [Language] = &[Language::Rust, Language::Python, Language::Js];
 
     /// The file that a project of this language has at its top.
     pub fn project_file(self) -> &'static str {
         match self {
             Language::Rust => "Cargo.toml",
+            Language::Python => "pyproject.toml",
+            Language::Js => "package.json",
         }
     }
 }
@@ -33,6 +39,8 @@ impl fmt::Display for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Language::Rust => "rust",
+            Language::Python => "python",
+            Language::Js => "js",
         })
     }
 }
@@ -95,24 +103,25 @@ pub const MADE: [&str; 8] =
 
 /// The name that the project's file tells.
 fn name_in(language: Language, file: &Path) -> Result<TemplateName, Message> {
+    /// `[package]` of Cargo.toml, `[project]` of pyproject.toml.
     #[derive(Deserialize)]
-    struct Cargo {
+    struct Tables {
         package: Option<Named>,
+        project: Option<Named>,
     }
     #[derive(Deserialize)]
     struct Named {
-        name: String,
+        name: Option<String>,
     }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| message!("the file {} cannot be read: {error}", file.display()))?;
-    let (key, name) = match language {
-        Language::Rust => {
-            let cargo: Cargo = toml::from_str(&text)
-                .map_err(|error| message!("the file {} cannot be read: {error}", file.display()))?;
-            ("package.name", cargo.package.map(|package| package.name))
-        }
+    let wrong = |error: String| message!("the file {} cannot be read: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let tables = || toml::from_str::<Tables>(&text).map_err(|error| wrong(error.to_string()));
+    let (key, named) = match language {
+        Language::Rust => ("package.name", tables()?.package),
+        Language::Python => ("project.name", tables()?.project),
+        Language::Js => ("name", serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?),
     };
-    let name = name.ok_or_else(|| {
+    let name = named.and_then(|named| named.name).ok_or_else(|| {
         message!(
             "the file {} has no `{key}`, so it is no template's; give the folder of the template itself",
             file.display()
@@ -132,7 +141,7 @@ mod tests {
             let error = Project::open(folder.path()).unwrap_err();
             assert!(error.as_str().contains(part), "{part:?} is missing in {error}");
         };
-        says("has no Cargo.toml");
+        says("has no Cargo.toml, pyproject.toml, package.json");
         let write = |text: &str| std::fs::write(folder.path().join("Cargo.toml"), text).unwrap();
         write("[workspace]\n");
         says("has no `package.name`");
@@ -142,5 +151,14 @@ mod tests {
         says("`green-gate` would be one");
         write("[package]\nname = \"green-gate\"\n");
         assert_eq!(Project::open(folder.path()).unwrap().name.as_str(), "green-gate");
+
+        for (file, text, language) in [
+            ("pyproject.toml", "[project]\nname = \"a\"\n", Language::Python),
+            ("package.json", "{ \"name\": \"a\" }", Language::Js),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(file), text).unwrap();
+            assert_eq!(Project::open(folder.path()).unwrap().language, language);
+        }
     }
 }

@@ -50,6 +50,20 @@ const RUST: &[ScaffoldFile] = files! {
     "tests/orders.rs" from "rust/tests/orders.rs",
 };
 
+const PYTHON: &[ScaffoldFile] = files! {
+    ".gitignore" from "python/gitignore",
+    "README.md" from "python/README.md",
+    "pyproject.toml" from "python/pyproject.toml",
+    "src/app.py" from "python/src/app.py",
+};
+
+const JS: &[ScaffoldFile] = files! {
+    ".gitignore" from "js/gitignore",
+    "README.md" from "js/README.md",
+    "package.json" from "js/package.json",
+    "src/template.js" from "js/src/template.js",
+};
+
 /// Words of Rust, and crates that come with it: no crate can be called so and then be named in its own tests.
 const RUST_WORDS: [&str; 46] = [
     "abstract",
@@ -215,6 +229,8 @@ impl NewProject {
     fn files(&self) -> impl Iterator<Item = &'static ScaffoldFile> {
         let own = match self.language {
             Language::Rust => RUST,
+            Language::Python => PYTHON,
+            Language::Js => JS,
         };
         own.iter().chain(COMMON)
     }
@@ -225,6 +241,8 @@ impl NewProject {
             "ident" => self.name.module(),
             "type" => self.name.type_name(),
             "sdk" => self.sdk.cargo_dependency(),
+            "sdk-path" => self.sdk.python_path(),
+            "sdk-npm" => self.sdk.npm_dependency(),
             "rust-version" => env!("CARGO_PKG_RUST_VERSION").to_owned(),
             "toolchain" => toolchain().to_owned(),
             _ => return None,

@@ -77,6 +77,24 @@ impl Sdk {
         }
     }
 
+    /// Where the Python package is, as pyproject.toml writes it.
+    pub(super) fn python_path(&self) -> String {
+        let path = match self {
+            Sdk::Version(_) => "installed".to_owned(),
+            Sdk::Checkout(root) => root.display().to_string(),
+        };
+        toml::Value::String(path).to_string()
+    }
+
+    /// The dependency as package.json writes it.
+    pub(super) fn npm_dependency(&self) -> String {
+        let dependency = match self {
+            Sdk::Version(version) => version.clone(),
+            Sdk::Checkout(root) => format!("file:{}", root.join(IN_CHECKOUT).join("js").display()),
+        };
+        serde_json::Value::String(dependency).to_string()
+    }
+
     /// The checkout, when it is one.
     pub fn checkout(&self) -> Option<&Path> {
         match self {

@@ -15,6 +15,7 @@ mod sandbox;
 mod settings;
 mod symbols;
 mod template;
+mod world;
 
 pub use cache::{Cache, CacheOutcome};
 pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
@@ -28,5 +29,6 @@ pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use symbols::SymbolCache;
 pub use template::{Loader, Template, TemplateError, TemplateProblem};
 pub(crate) use template::{interrupt_by, new_store};
+pub use world::{Linked, World};
 
 pub(crate) use cache::hex;

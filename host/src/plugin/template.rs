@@ -10,12 +10,12 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use wasmtime::Store;
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::Linker;
 
-use super::bindings::{TemplatePre, generator};
+use super::bindings::generator;
 use super::cache::{Cache, CacheOutcome, hex};
 use super::compile::{CompileError, Compiler};
-use super::contract::{Target, TargetError};
+use super::contract::{Contract, Target, TargetError};
 use super::engine::Engine;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
@@ -23,6 +23,7 @@ use super::meter::{CpuMeter, MemoryLimiter};
 use super::sandbox::{Capture, Determinism, sandbox};
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
+use super::world::{Linked, World};
 use crate::failure::symbolize::Symbolized;
 use crate::failure::{RawFrame, TemplateRef};
 use crate::interface::{GuestState, RunLog};
@@ -51,7 +52,7 @@ pub struct Template {
     pub target: Target,
     digest: [u8; 32],
     engine: Engine,
-    pre: TemplatePre<GuestState>,
+    linked: Linked,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
 }
@@ -84,9 +85,14 @@ pub enum TemplateProblem {
     DoesNotCompile(#[from] CompileError),
     /// It wants what the contract does not offer, or lacks what it asks for.
     #[error(
-        "it does not fit the contract `sitewright:template@0.1.0`: {0:#}. Build it against the world `template` with an SDK of this version"
+        "it does not fit the contract `sitewright:template@0.1.0`: {error:#}. Build it against the world `{world}` with an SDK of this version"
     )]
-    DoesNotFit(wasmtime::Error),
+    DoesNotFit {
+        /// The world it looks made for.
+        world: World,
+        /// What does not fit.
+        error: wasmtime::Error,
+    },
     /// It was built for no version of the contract that the host knows.
     #[error("it does not fit the contract: {0}")]
     Contract(#[from] TargetError),
@@ -187,13 +193,15 @@ impl Loader {
         let machine = blocking(move || loader.machine(&file)).await?;
         let (component, cache) = self.cache.component(&machine.engine, &self.compiler, wasm, &digest).await?;
         let linker = machine.linker.clone();
-        let pre = blocking(move || {
-            let instance: InstancePre<GuestState> =
-                linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
-            TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)
-        })
-        .await?;
-        let described = self.describe(&machine.engine, &pre).await?;
+        // What is no template at all is refused in the engine's words, which say what it lacks.
+        let contract = target.as_ref().map_or(Contract::newest(), |target| target.contract);
+        let link = move || {
+            let world = World::of(&component);
+            (contract.link)(&linker, &component, world)
+                .map_err(|error| TemplateProblem::DoesNotFit { world, error })
+        };
+        let linked = blocking(link).await?;
+        let described = self.describe(&machine.engine, &linked).await?;
         // The schema is the template's, and takes as long to compile as the template likes: not on the runtime's threads.
         let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
         Ok(Template {
@@ -201,11 +209,11 @@ impl Loader {
             path: path.to_owned(),
             bytes,
             cache,
-            // What was linked has what is asked for here; what is no template at all was refused in the engine's words.
+            // What was linked has what is asked for here.
             target: target?,
             digest,
             engine: machine.engine,
-            pre,
+            linked,
             symbols: self.symbols.clone(),
             settings: self.settings.clone(),
         })
@@ -215,7 +223,7 @@ impl Loader {
     async fn describe(
         &self,
         engine: &Engine,
-        pre: &TemplatePre<GuestState>,
+        linked: &Linked,
     ) -> Result<generator::Manifest, TemplateProblem> {
         let _place = engine.description_place().await;
         let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
@@ -226,14 +234,8 @@ impl Loader {
             new_store(engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
         let meter = Arc::new(CpuMeter::default());
         interrupt_by(&mut store, &meter, DESCRIBE_CPU);
-        let described = tokio::time::timeout(
-            DESCRIBE_DEADLINE,
-            meter.metered(async {
-                let template = pre.instantiate_async(&mut store).await?;
-                template.sitewright_template_generator().call_describe(&mut store).await
-            }),
-        )
-        .await;
+        let described =
+            tokio::time::timeout(DESCRIBE_DEADLINE, meter.metered(linked.describe(&mut store))).await;
         match described {
             Ok(Ok(manifest)) => Ok(manifest),
             Ok(Err(error)) => {
@@ -342,8 +344,13 @@ impl Template {
     }
 
     /// The linked component.
-    pub fn pre(&self) -> &TemplatePre<GuestState> {
-        &self.pre
+    pub fn linked(&self) -> &Linked {
+        &self.linked
+    }
+
+    /// The world of the contract that it is made for.
+    pub fn world(&self) -> World {
+        self.linked.world()
     }
 
     /// Frames with functions, files and lines, and why there are none of those when there are none. Off the runtime's threads, in

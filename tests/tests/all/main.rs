@@ -16,6 +16,7 @@ mod ai_stream;
 mod ai_wire;
 mod alone;
 mod author;
+mod blocking;
 mod cli;
 mod compiling;
 mod config;

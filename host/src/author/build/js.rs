@@ -18,7 +18,14 @@ pub(super) async fn build(project: &Project, listener: Option<Listener<'_>>) -> 
     let (bundle, out) =
         (folder.join(format!("{}.js", project.name)), folder.join(format!("{}.wasm", project.name)));
     let esbuild = tool(project, "esbuild").configure(|command| {
-        command.args([ENTRY, "--bundle", "--format=esm", "--external:sitewright:*", "--log-level=warning", "--color=true"]);
+        command.args([
+            ENTRY,
+            "--bundle",
+            "--format=esm",
+            "--external:sitewright:*",
+            "--log-level=warning",
+            "--color=true",
+        ]);
         command.args(TEXTS.map(|text| format!("--loader:.{text}=text")));
         command.arg(format!("--outfile={}", bundle.display()));
     });

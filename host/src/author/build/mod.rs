@@ -1,5 +1,8 @@
 //! From a project to a component.
 
+mod contract;
+mod js;
+mod python;
 mod rust;
 mod tool;
 
@@ -119,6 +122,8 @@ impl Builder {
                 let toolchain = self.rust.get_or_try_init(|| rust::Toolchain::find(&self.project)).await?;
                 toolchain.build(&self.project, self.mode, listener).await?
             }
+            Language::Python => python::build(&self.project, listener).await?,
+            Language::Js => js::build(&self.project, listener).await?,
         };
         let took = start.elapsed();
         let (name, mode) = (self.project.name.to_string(), self.mode);

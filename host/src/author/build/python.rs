@@ -19,9 +19,12 @@ const INSTALLED: &str = "installed";
 pub(super) async fn build(project: &Project, listener: Option<Listener<'_>>) -> Result<PathBuf, BuildError> {
     let wit = contract::folder(project).await?;
     let found = project.clone();
-    let (program, sdk) = tokio::task::spawn_blocking(move || Ok::<_, BuildError>((program(&found), sdk(&found)?)))
-        .await
-        .map_err(|error| BuildError::Unexpected(format!("looking for the project's tools failed: {error}")))??;
+    let (program, sdk) =
+        tokio::task::spawn_blocking(move || Ok::<_, BuildError>((program(&found), sdk(&found)?)))
+            .await
+            .map_err(|error| {
+                BuildError::Unexpected(format!("looking for the project's tools failed: {error}"))
+            })??;
     let out = project.scratch().join("build").join(format!("{}.wasm", project.name));
     let folder = out.parent().unwrap_or(&project.folder).to_owned();
     tokio::fs::create_dir_all(&folder).await.map_err(|source| BuildError::File {
@@ -34,7 +37,13 @@ pub(super) async fn build(project: &Project, listener: Option<Listener<'_>>) -> 
         project.folder.display()
     );
     let tool = Tool::new(program, "componentize-py", advice).configure(|command| {
-        command.current_dir(&project.folder).arg("-d").arg(&wit).args(["-w", "template", "componentize", "-p", "src"]);
+        command.current_dir(&project.folder).arg("-d").arg(&wit).args([
+            "-w",
+            "template",
+            "componentize",
+            "-p",
+            "src",
+        ]);
         command.arg("-p").arg(&sdk).arg("-o").arg(&out).arg(MODULE);
         // Nothing is written beside the sources.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
@@ -70,8 +79,11 @@ fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
         sdk: Option<String>,
     }
     let file = project.folder.join("pyproject.toml");
-    let text = std::fs::read_to_string(&file)
-        .map_err(|source| BuildError::File { path: file.clone(), doing: "cannot be read", source })?;
+    let text = std::fs::read_to_string(&file).map_err(|source| BuildError::File {
+        path: file.clone(),
+        doing: "cannot be read",
+        source,
+    })?;
     let keys: File = toml::from_str(&text)
         .map_err(|error| BuildError::Unexpected(format!("{} cannot be read: {error}", file.display())))?;
     let asked = keys.tool.sitewright.sdk;

@@ -83,7 +83,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 
 fn contract_json(template: &Template) -> serde_json::Value {
     let target = &template.target;
-    json!({ "version": target.contract.version, "world": target.world.map(|world| world.name) })
+    json!({ "version": target.contract.version, "world": target.world })
 }
 
 fn millis(duration: Duration) -> u64 {

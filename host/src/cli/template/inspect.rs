@@ -43,7 +43,7 @@ pub(super) fn describe(template: &Template) -> Value {
         "version": template.manifest.version,
         "summary": template.manifest.summary,
         "contract": format!("{PACKAGE}@{}", target.contract.version),
-        "world": target.world.map(|world| world.name),
+        "world": target.world,
         "newest_contract": format!("{PACKAGE}@{}", Contract::newest().version),
         "imports": target.imports,
         "file": template.path,
@@ -56,7 +56,7 @@ pub(super) fn describe(template: &Template) -> Value {
 
 /// `sitewright:template@0.1.0, world template`.
 pub(super) fn contract(target: &Target) -> String {
-    let world = target.world.map(|world| format!(", world {}", world.name)).unwrap_or_default();
+    let world = target.world.map(|world| format!(", world {world}")).unwrap_or_default();
     format!("{PACKAGE}@{}{world}", target.contract.version)
 }
 

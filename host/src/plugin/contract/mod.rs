@@ -1,13 +1,17 @@
 //! The published versions of the contract, and which of them a component was built for.
 //!
-//! Each version has a module here that tells what it is, and one in [`bindings`](super::bindings) that speaks it. Another version is
-//! one more of each, an entry in [`VERSIONS`], and an arm where a template is linked.
+//! Each version has a module here that tells what it is and links its components, and one in [`bindings`](super::bindings) that speaks
+//! it. Another version is one more of each, and an entry in [`VERSIONS`].
 
 mod v0_1;
 
 use std::collections::BTreeSet;
 
 use wasmparser::{Parser, Payload};
+use wasmtime::component::{Component, Linker};
+
+use super::world::{Linked, World};
+use crate::interface::GuestState;
 
 /// The package of the contract.
 pub const PACKAGE: &str = "sitewright:template";
@@ -16,23 +20,33 @@ pub const PACKAGE: &str = "sitewright:template";
 pub const VERSIONS: &[&Contract] = &[&v0_1::CONTRACT];
 
 /// One published version of the contract.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Contract {
     /// Its number: `0.1.0`.
     pub version: &'static str,
     /// The worlds that a template may be built against, the one that is told apart most easily first.
-    pub worlds: &'static [World],
+    worlds: &'static [WorldMark],
     /// What it gives to templates that the version before did not.
     pub brought: &'static [&'static str],
+    /// Links a component of this version.
+    pub(super) link: fn(&Linker<GuestState>, &Component, World) -> wasmtime::Result<Linked>,
 }
 
-/// A world of the contract.
-#[derive(Debug, PartialEq, Eq)]
-pub struct World {
-    /// Its name: `template`.
-    pub name: &'static str,
+/// There is one of each version.
+impl PartialEq for Contract {
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version
+    }
+}
+
+impl Eq for Contract {}
+
+/// How a world is told by a component's imports and exports.
+#[derive(Debug)]
+struct WorldMark {
+    world: World,
     /// Interfaces of the package that a component of this world has one of, and of no other world.
-    pub marks: &'static [&'static str],
+    interfaces: &'static [&'static str],
 }
 
 /// What a component was built for.
@@ -41,7 +55,7 @@ pub struct Target {
     /// The version.
     pub contract: &'static Contract,
     /// The world; nothing when the component has too little of any to tell.
-    pub world: Option<&'static World>,
+    pub world: Option<World>,
     /// Everything it imports, the contract's own and others': `sitewright:template/ai@0.1.0`.
     pub imports: Vec<String>,
     /// Everything it exports.
@@ -118,7 +132,8 @@ impl Target {
             .find(|contract| contract.version == version)
             .ok_or_else(|| TargetError::Unknown { found: version.to_owned() })?;
         let has = |mark: &&str| own.iter().any(|(interface, _)| interface == mark);
-        let world = contract.worlds.iter().find(|world| world.marks.iter().any(|mark| has(&mark)));
+        let mark = contract.worlds.iter().find(|mark| mark.interfaces.iter().any(|name| has(name)));
+        let world = mark.map(|mark| mark.world);
         Ok(Target { contract, world, imports, exports })
     }
 }
@@ -165,7 +180,9 @@ mod tests {
         };
         let target =
             Target::of(&component(&["wasi:cli/exit@0.2.6", "sitewright:template/ai@0.1.0"])).unwrap();
-        assert_eq!((target.contract.version, target.world.unwrap().name), ("0.1.0", "template"));
+        assert_eq!((target.contract.version, target.world), ("0.1.0", Some(World::Template)));
+        let blocking = Target::of(&component(&["sitewright:template/ai-sync@0.1.0"])).unwrap();
+        assert_eq!(blocking.world, Some(World::TemplateSync));
         assert_eq!(target.imports.len(), 2);
         let bare = Target::of(&component(&["sitewright:template/site@0.1.0"])).unwrap();
         assert_eq!(bare.world, None);
