@@ -19,21 +19,25 @@ const STARTS: usize = 21;
 /// What a start costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartCost {
-    /// Compiling, linking and asking the template what it is: paid once, then it comes from the cache.
+    /// Compiling, or taking from the cache, linking, and asking the template what it is: paid once by each host.
     pub first: Duration,
     /// Making a fresh instance and dropping it, the median: paid for each order.
     pub each: Duration,
 }
 
-/// Loads the template in `path` without a cache, and starts it often enough to tell what that costs.
+/// Loads the template in `path`, and starts it often enough to tell what that costs. What was compiled stays in the cache.
 ///
 /// # Errors
 /// When it cannot be used.
-pub async fn start_cost(path: &Path, limits: &Limits) -> Result<(Template, StartCost), TemplateError> {
+pub async fn start_cost(
+    path: &Path,
+    cache: Cache,
+    limits: &Limits,
+) -> Result<(Template, StartCost), TemplateError> {
     let wrong =
         |problem: String| TemplateError { path: path.to_owned(), problem: TemplateProblem::Host(problem) };
     let engine = Engine::new(limits, 1).map_err(|error| wrong(error.to_string()))?;
-    let loader = Loader::new(engine, Cache::off(), limits.clone())
+    let loader = Loader::new(engine, cache, limits.clone())
         .map_err(|error| wrong(format!("{error:#}")))?
         .with_compiler(Compiler::this_program(limits));
     let start = Instant::now();

@@ -33,14 +33,14 @@ const COMMON: &[ScaffoldFile] = files! {
     "order.json" from "common/order.json",
     "ai.toml" from "common/ai.toml",
     "sitewright.toml" from "common/sitewright.toml",
-    "assets/site.css" from "common/site.css",
-    "assets/icon.svg" from "common/icon.svg",
     "conformance/first/case.toml" from "common/case.toml",
     "conformance/first/order.json" from "common/order.json",
     "conformance/first/ai.toml" from "common/ai.toml",
 };
 
 const RUST: &[ScaffoldFile] = files! {
+    "assets/icon.svg" from "common/icon.svg",
+    "assets/site.css" from "common/site.css",
     ".gitignore" from "rust/gitignore",
     "Cargo.toml" from "rust/Cargo.toml.in",
     "README.md" from "rust/README.md",
@@ -51,6 +51,8 @@ const RUST: &[ScaffoldFile] = files! {
 };
 
 const PYTHON: &[ScaffoldFile] = files! {
+    "src/assets/icon.svg" from "common/icon.svg",
+    "src/assets/site.css" from "common/site.css",
     ".gitignore" from "python/gitignore",
     "README.md" from "python/README.md",
     "pyproject.toml" from "python/pyproject.toml",
@@ -58,6 +60,8 @@ const PYTHON: &[ScaffoldFile] = files! {
 };
 
 const JS: &[ScaffoldFile] = files! {
+    "assets/icon.svg" from "common/icon.svg",
+    "assets/site.css" from "common/site.css",
     ".gitignore" from "js/gitignore",
     "README.md" from "js/README.md",
     "package.json" from "js/package.json",

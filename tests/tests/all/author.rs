@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use sitewright_tests::author::{Desk, DevServer};
-use sitewright_tests::root;
+use sitewright_tests::standins::skipped;
+use sitewright_tests::{Done, languages, root};
 
 /// What a project is made of, and not what it is called.
 const NAME: &str = "green-gate";
@@ -66,6 +69,57 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
     assert!(desk.path().join(NAME).join("dist/green-gate-0.1.0.debug.wasm").is_file());
 
     conforms(&desk, named["file"].as_str().unwrap());
+}
+
+/// Builds a new project of a language and makes its site; what can be said of every language.
+fn comes_alive(desk: &Desk, world: &str, path: Option<&Path>) {
+    let with_tools = |arguments: &[&str]| {
+        let mut command = desk.command(NAME, arguments);
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        Done::from(command.output().unwrap())
+    };
+    let built = with_tools(&["--json", "template", "build"]);
+    assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
+    assert_eq!(built.json()["contract"]["world"], world, "{}", built.stdout);
+    let report = desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
+    assert_eq!(report.code, 0, "{}\n{}", report.stdout, report.stderr);
+    let page =
+        fs::read_to_string(desk.path().join(NAME).join(".sitewright/sites/1/current/index.html")).unwrap();
+    for part in ["Green Gate Gardens", "<li>Lawn care</li>", "--brand: #2f6f4f", "What we do"] {
+        assert!(page.contains(part), "{part:?} is missing in {page}");
+    }
+    conforms(desk, "dist/green-gate.wasm");
+}
+
+#[test]
+fn a_new_python_template_builds_runs_and_conforms_as_it_is() {
+    let test = "a_new_python_template_builds_runs_and_conforms_as_it_is";
+    let Some(programs) = languages::python_tools(test) else { return };
+    let desk = Desk::clean("python");
+    new(&desk, &["--lang", "python"]);
+    comes_alive(&desk, "template", Some(&programs));
+}
+
+#[test]
+fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
+    let test = "a_new_javascript_template_builds_runs_and_conforms_as_it_is";
+    let desk = Desk::clean("js");
+    new(&desk, &["--lang", "js"]);
+    let project = desk.path().join(NAME);
+    let done = desk.run(NAME, &["template", "build"]);
+    assert!(done.code == 2 && done.stderr.contains("npm install"), "{}", done.stderr);
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--prefer-offline", "--no-audit", "--no-fund", "--no-progress"])
+        .current_dir(&project);
+    match npm.output() {
+        Ok(installed) if installed.status.success() => comes_alive(&desk, "template-sync", None),
+        Ok(failed) => {
+            skipped(test, String::from_utf8_lossy(&failed.stderr).lines().next().unwrap_or("npm failed"))
+        }
+        Err(error) => skipped(test, &format!("npm cannot be run: {error}")),
+    }
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(super) async fn build(project: &Project, listener: Option<Listener<'_>>) -> 
         command.arg("-p").arg(&sdk).arg("-o").arg(&out).arg(MODULE);
         // Nothing is written beside the sources.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
+        // The stack of the tool itself would hide the author's.
+        command.env("RUST_BACKTRACE", "0");
     });
     let ended = tool.run(listener).await?;
     if !ended.status.success() {

@@ -14,7 +14,7 @@ use crate::cli::setup::{Setup, SetupError};
 use crate::failure::render;
 use crate::message;
 use crate::message::causes_of;
-use crate::plugin::Template;
+use crate::plugin::{Cache, CacheOutcome, Template};
 
 /// Builds a template's project with the tools of its language, loads the component as a host would, and tells its size, what it
 /// imports and what its start costs. The component is `dist/NAME.wasm`; `dist/NAME.debug.wasm` beside it has the debug information that
@@ -39,7 +39,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
-    let limits = setup.config()?.limits;
+    let config = setup.config()?;
     let folder = args.folder;
     let project = tokio::task::spawn_blocking(move || Project::open(&folder))
         .await
@@ -50,7 +50,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         Ok(built) => built,
         Err(error) => return failed(&error, json),
     };
-    let (template, cost) = match start_cost(&built.file, &limits).await {
+    let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
+    let (template, cost) = match start_cost(&built.file, cache, &config.limits).await {
         Ok(measured) => measured,
         Err(error) => {
             let error = SetupError::Templates(error.into());
@@ -73,7 +74,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             "imports": template.target.imports,
             "exports": template.target.exports,
             "build_ms": millis(built.took),
-            "start": { "first_ms": millis(cost.first), "each_us": u64::try_from(cost.each.as_micros()).unwrap_or(u64::MAX) },
+            "start": { "compiled": template.cache != CacheOutcome::Hit, "first_ms": millis(cost.first), "each_us": u64::try_from(cost.each.as_micros()).unwrap_or(u64::MAX) },
         }));
     } else {
         output::print(&told(&built, &template, cost));
@@ -165,8 +166,9 @@ fn told(built: &Built, template: &Template, cost: StartCost) -> String {
         (
             "start",
             format!(
-                "{} to compile and ask what it is, once; then {} for each order",
+                "{} to {}, once; then {} for each order",
                 render::duration(micros(cost.first)),
+                if template.cache == CacheOutcome::Hit { "take it from the cache" } else { "compile it" },
                 render::duration(micros(cost.each))
             ),
         ),

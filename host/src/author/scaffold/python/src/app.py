@@ -5,7 +5,7 @@ from pathlib import Path
 from sitewright import Order, Question, Template, ask, html, progress, write_file
 
 # Read while the component is built: a template has no files when it runs.
-ASSETS = Path(__file__).parent.parent / "assets"
+ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "site.css").read_text()
 ICON = (ASSETS / "icon.svg").read_text()
 
