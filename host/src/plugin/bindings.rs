@@ -45,10 +45,8 @@ pub mod v0_1_sync {
         fn from(manifest: generator_sync::Manifest) -> Self {
             let generator_sync::Manifest { name, version, summary, order_schema, ai_purposes, locales } =
                 manifest;
-            let purpose = |generator_sync::AiPurpose { name, description }| generator::AiPurpose {
-                name,
-                description,
-            };
+            let purpose =
+                |generator_sync::AiPurpose { name, description }| generator::AiPurpose { name, description };
             let ai_purposes = ai_purposes.into_iter().map(purpose).collect();
             generator::Manifest { name, version, summary, order_schema, ai_purposes, locales }
         }

@@ -27,7 +27,7 @@ pub use sandbox::{Capture, Determinism, Tail, sandbox};
 pub use settings::{CoreDumpLimits, TemplateSetting, TemplateSettings};
 pub use symbols::SymbolCache;
 pub use template::{Loader, Template, TemplateError, TemplateProblem};
-pub use world::{Linked, World};
 pub(crate) use template::{interrupt_by, new_store};
+pub use world::{Linked, World};
 
 pub(crate) use cache::hex;

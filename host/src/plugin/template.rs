@@ -219,11 +219,8 @@ impl Loader {
             new_store(engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
         let meter = Arc::new(CpuMeter::default());
         interrupt_by(&mut store, &meter, DESCRIBE_CPU);
-        let described = tokio::time::timeout(
-            DESCRIBE_DEADLINE,
-            meter.metered(linked.describe(&mut store)),
-        )
-        .await;
+        let described =
+            tokio::time::timeout(DESCRIBE_DEADLINE, meter.metered(linked.describe(&mut store))).await;
         match described {
             Ok(Ok(manifest)) => Ok(manifest),
             Ok(Err(error)) => {

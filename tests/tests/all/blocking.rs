@@ -64,7 +64,8 @@ async fn calls_of_one_complete_all_are_in_flight_together_and_answered_in_their_
     let outcome = run(&host, &blocking("all", Value::Null)).await;
     assert_eq!(inside::ended(&outcome), "released");
     let page = fs::read_to_string(bench.sites().join("102/current/index.html")).unwrap();
-    let told: Vec<&str> = page.lines().filter(|line| line.starts_with("<p>") && line.ends_with("</p>")).collect();
+    let told: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("<p>") && line.ends_with("</p>")).collect();
     let others = ["<p>another</p>"; 6];
     assert_eq!(told, [&["<p>one</p>", "<p>two</p>"], others.as_slice()].concat());
 
@@ -100,7 +101,8 @@ async fn a_run_that_is_cancelled_ends_in_the_middle_of_its_calls() {
     let host = inside::host(&bench, 1);
     for (fault, call, open) in [("all", "ai-sync.complete-all", 8), ("in-turn", "ai-sync.complete", 1)] {
         let (progress, mut stages) = watch::channel(RunProgress::default());
-        let request = inside::request("guest-blocking", &blocking(fault, Value::Null), AttemptId::new(), progress);
+        let request =
+            inside::request("guest-blocking", &blocking(fault, Value::Null), AttemptId::new(), progress);
         let cancel = request.cancel.clone();
         let cancelling = async {
             stages.wait_for(|progress| progress.stage == "fault").await.unwrap();
@@ -218,7 +220,9 @@ async fn what_fits_the_other_world_only_by_half_is_told_which_one() {
     let generator = |world: &str| {
         format!("(component (instance $it) (export \"sitewright:template/{world}@0.1.0\" (instance $it)))")
     };
-    for (component, world) in [(generator("generator-sync"), "template-sync"), (generator("generator"), "template")] {
+    for (component, world) in
+        [(generator("generator-sync"), "template-sync"), (generator("generator"), "template")]
+    {
         let path = folder.path().join(format!("{world}.wasm"));
         fs::write(&path, wat::parse_str(&component).unwrap()).unwrap();
         let Err(error) = loader.load(&path).await else { panic!("{component} was loaded") };

@@ -44,9 +44,14 @@ impl Guest for Blocking {
             }
             // Goes on whatever becomes of its calls.
             "regardless" => {
-                let requests: Vec<Request> = (1..=count).map(|number| request(&format!("question {number}."))).collect();
+                let requests: Vec<Request> =
+                    (1..=count).map(|number| request(&format!("question {number}."))).collect();
                 let outcomes = complete_all(&requests).into_iter();
-                page(&outcomes.map(|outcome| outcome.map_or_else(|error| error.message, told)).collect::<Vec<_>>())
+                page(
+                    &outcomes
+                        .map(|outcome| outcome.map_or_else(|error| error.message, told))
+                        .collect::<Vec<_>>(),
+                )
             }
             "after-an-answer" => {
                 complete(&request("question 1.")).map_err(failed)?;
@@ -109,7 +114,8 @@ fn failure(code: &str, message: &str, ai_calls: Vec<String>) -> Failure {
 fn page(lines: &[String]) -> Result<(), Failure> {
     let lines: String = lines.iter().map(|line| format!("<p>{line}</p>\n")).collect();
     let page = format!(
-        "<!doctype html><html lang=en><head><title>Blocking</title></head><body><p>Whole.</p>\n{lines}</body></html>"
+        "<!doctype html><html lang=en><head><title>Blocking</title><meta name=description content=\"A template that blocks\">\
+         <meta name=viewport content=\"width=device-width\"></head><body><h1>A page that is whole</h1>\n{lines}</body></html>"
     );
     site::write("index.html", page.as_bytes()).map_err(|error| failure("write", &error.message, Vec::new()))
 }
