@@ -35,7 +35,9 @@ pub(crate) enum Command {
 /// that is running never sees half a template. The same sources give the same bytes on every machine: paths in the
 /// debug information are relative to the repository.
 ///
-/// Needs the target wasm32-wasip2 and adds it with rustup when it is missing.
+/// Needs the target wasm32-wasip2 and adds it with rustup when it is missing. Folders of plugins/ without a Cargo.toml are templates in
+/// Python and JavaScript: their tools are installed into target/standins with python3 and npm; where they cannot be had, that is said
+/// and the rest is built (SITEWRIGHT_REQUIRE_STANDINS=1 makes it an error).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask build               the templates\n  \

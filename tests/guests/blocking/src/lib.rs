@@ -114,7 +114,8 @@ fn failure(code: &str, message: &str, ai_calls: Vec<String>) -> Failure {
 fn page(lines: &[String]) -> Result<(), Failure> {
     let lines: String = lines.iter().map(|line| format!("<p>{line}</p>\n")).collect();
     let page = format!(
-        "<!doctype html><html lang=en><head><title>Blocking</title></head><body><p>Whole.</p>\n{lines}</body></html>"
+        "<!doctype html><html lang=en><head><title>Blocking</title><meta name=description content=\"A template that blocks\">\
+         <meta name=viewport content=\"width=device-width\"></head><body><h1>A page that is whole</h1>\n{lines}</body></html>"
     );
     site::write("index.html", page.as_bytes()).map_err(|error| failure("write", &error.message, Vec::new()))
 }
