@@ -4,6 +4,7 @@ pub mod bindings;
 mod cache;
 mod catalogue;
 mod compile;
+mod description;
 mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -18,6 +19,7 @@ mod template;
 pub use cache::{Cache, CacheOutcome};
 pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
 pub use compile::{CompileArgs, CompileError, Compiler, compile_here};
+pub use description::{DESCRIBE_CPU, Description};
 pub use engine::{EPOCH_TICK, Engine, EngineError, Place};
 pub use limits::{Limits, Measure};
 pub use manifest::{AiPurpose, MAX_SCHEMA_BYTES, Manifest, ManifestError};
