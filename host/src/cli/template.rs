@@ -13,6 +13,8 @@ use crate::plugin::{CacheOutcome, Template};
 pub(super) enum Command {
     /// Lists the templates of the folder, the broken ones with the reason.
     List,
+    /// Keeps one run against real models as a conformance case.
+    Record(super::template_record::Args),
     /// Tells all about one template: its manifest, its digest, the routes its AI calls need.
     Inspect {
         /// A template's name, or a path to a `.wasm` file.
@@ -25,9 +27,13 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
+    if let Command::Record(args) = command {
+        return super::template_record::run(setup, args, json).await;
+    }
     let config = setup.config()?;
     let catalogue = Setup::catalogue(&config, 1)?;
     match command {
+        Command::Record(_) => Ok(Exit::Done),
         Command::List => {
             let templates = catalogue.load_all().await?;
             let broken = templates.iter().filter(|template| template.is_err()).count();

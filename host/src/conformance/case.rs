@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sitewright_script::Sample;
 
 use super::rule::Rule;
 use crate::failure::FailureKind;
@@ -127,14 +126,6 @@ pub enum Answers {
 }
 
 impl Answers {
-    pub(super) fn sample(self) -> Sample {
-        match self {
-            Answers::Full => Sample::Full,
-            Answers::Smallest => Sample::Smallest,
-            Answers::Hostile => Sample::Hostile,
-        }
-    }
-
     /// As in a script.
     pub(super) fn as_str(self) -> &'static str {
         match self {

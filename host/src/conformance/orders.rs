@@ -76,9 +76,30 @@ impl Orders {
         let required = ["id", "locale", "business_name", "business_email", "business_phone", "niche", "primary_city", "state", "primary_service"];
         let minimal = made(Sample::Smallest, &|name| required.contains(&name));
         let full = made(Sample::Full, &|_| true);
-        orders.minimal = minimal;
+        orders.minimal = orders.completed(minimal, &known);
         orders.full = full;
         orders
+    }
+
+    /// The same order with what the host wants besides: a list may be empty, but it must be there.
+    fn completed(&self, mut document: Value, known: &Map<String, Value>) -> Value {
+        let problems = |document: &Value| match order::load(document.to_string().as_bytes(), self.max_bytes, &self.locale) {
+            Ok(_) => 0,
+            Err(error) => error.problems().count(),
+        };
+        let mut before = problems(&document);
+        for (name, value) in known {
+            if before == 0 || document.get(name).is_some() {
+                continue;
+            }
+            let least = if value.is_array() { json!([]) } else { value.clone() };
+            document[name] = least;
+            match problems(&document) {
+                fewer if fewer < before => before = fewer,
+                _ => drop(document.as_object_mut().map(|fields| fields.shift_remove(name))),
+            }
+        }
+        document
     }
 
     /// Whether the template's schema has something against this field.

@@ -14,8 +14,6 @@ use crate::message::Message;
 /// One AI call of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
-    pub(crate) call: CallId,
-    pub(crate) key: JournalKey,
     pub(crate) purpose: String,
     /// The texts of its messages.
     pub(crate) messages: Vec<String>,
@@ -82,7 +80,7 @@ impl Watch {
 
 #[async_trait]
 impl Journal for Watch {
-    fn asked(&self, call: CallId, key: &JournalKey, request: &Request) {
+    fn asked(&self, _: CallId, key: &JournalKey, request: &Request) {
         let format = match &request.format {
             Format::Text => AskedFormat::Text,
             Format::Json => AskedFormat::Json,
@@ -91,8 +89,6 @@ impl Journal for Watch {
         let mut all = self.all();
         self.at.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), all.len());
         all.push(Asked {
-            call,
-            key: key.clone(),
             purpose: request.purpose.to_string(),
             messages: request.messages.iter().map(|message| message.content.clone()).collect(),
             format,

@@ -18,6 +18,8 @@ mod alone;
 mod cli;
 mod compiling;
 mod config;
+mod conformance;
+mod conformance_rules;
 mod contract;
 mod coredumps;
 mod deploy;
