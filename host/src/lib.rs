@@ -11,6 +11,7 @@
 //! | [`run`] | one order through one instance: the boundary that gives one outcome |
 //! | [`failure`] | what went wrong, whole? |
 //! | [`replay`] | does it happen again? |
+//! | [`conformance`] | does a template keep the contract? |
 //! | [`jobs`] | which orders are there, who has them, and how did they end? |
 //! | [`worker`] | how does an order of the queue become a site? |
 //! | [`author`] | how is a template written? |
@@ -24,6 +25,7 @@ pub mod author;
 pub mod build;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod failure;
 pub mod http;
 pub mod interface;

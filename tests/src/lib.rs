@@ -16,6 +16,7 @@ pub mod disk;
 pub mod factory;
 pub mod fault_server;
 pub mod languages;
+pub mod nonconforming;
 pub mod postgres;
 pub mod standins;
 pub mod stream_server;

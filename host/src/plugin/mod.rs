@@ -5,6 +5,7 @@ mod cache;
 mod catalogue;
 mod compile;
 pub mod contract;
+mod description;
 mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -20,6 +21,7 @@ mod world;
 pub use cache::{Cache, CacheOutcome};
 pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
 pub use compile::{CompileArgs, CompileError, Compiler, compile_here};
+pub use description::{DESCRIBE_CPU, Description};
 pub use engine::{EPOCH_TICK, Engine, EngineError, Place};
 pub use limits::{Limits, Measure};
 pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};

@@ -2,13 +2,11 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
 use wasmtime::Store;
 use wasmtime::component::Linker;
 
@@ -16,27 +14,24 @@ use super::bindings::generator;
 use super::cache::{Cache, CacheOutcome, hex};
 use super::compile::{CompileError, Compiler};
 use super::contract::{Contract, Target, TargetError};
+use super::description::{self, Description};
 use super::engine::Engine;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
-use super::meter::{CpuMeter, MemoryLimiter};
-use super::sandbox::{Capture, Determinism, sandbox};
+use super::meter::CpuMeter;
+use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
 use super::world::{Linked, World};
 use crate::failure::symbolize::Symbolized;
 use crate::failure::{RawFrame, TemplateRef};
-use crate::interface::{GuestState, RunLog};
+use crate::interface::GuestState;
 use crate::message::{Message, causes_of};
 
 /// Largest template read, in bytes: a Python template with its interpreter is 21 MB.
 pub(super) const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
 /// Calls, tasks and the like that one guest may have in flight: they lie in the host's memory, which no limit of the guest's covers.
 const MAX_CONCURRENT: usize = 10_000;
-/// Processor time `describe` may use.
-const DESCRIBE_CPU: Duration = Duration::from_secs(2);
-/// Time `describe` may take.
-const DESCRIBE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A template that can run.
 pub struct Template {
@@ -99,6 +94,9 @@ pub enum TemplateProblem {
     /// `describe` did not answer.
     #[error("`describe` failed: {0}")]
     Describe(String),
+    /// `describe` did not answer in time.
+    #[error("`describe` failed: {0}")]
+    DescribeSlow(String),
     /// `describe` answered nonsense.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -177,6 +175,11 @@ impl Loader {
         &self.engine
     }
 
+    /// Where the source of the template in this file lies, when the operator has said so.
+    pub fn source_of(&self, path: &Path) -> Option<PathBuf> {
+        self.settings.of(path).source
+    }
+
     /// Reads, compiles or takes from the cache, links and describes the template in `path`.
     ///
     /// # Errors
@@ -225,34 +228,8 @@ impl Loader {
         engine: &Engine,
         linked: &Linked,
     ) -> Result<generator::Manifest, TemplateProblem> {
-        let _place = engine.description_place().await;
-        let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
-        let log = Arc::new(RunLog::new(&self.limits, watch::Sender::default()));
-        let wasi = sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr);
-        let memory = MemoryLimiter::new(self.limits.memory_bytes, Arc::new(AtomicU64::new(0)));
-        let mut store =
-            new_store(engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
-        let meter = Arc::new(CpuMeter::default());
-        interrupt_by(&mut store, &meter, DESCRIBE_CPU);
-        let described =
-            tokio::time::timeout(DESCRIBE_DEADLINE, meter.metered(linked.describe(&mut store))).await;
-        match described {
-            Ok(Ok(manifest)) => Ok(manifest),
-            Ok(Err(error)) => {
-                let mut reason = log.panic().map_or_else(
-                    || format!("{:#}", root(&error)),
-                    |panic| format!("it panicked: {}", panic.message),
-                );
-                let (printed, _) = stderr.read();
-                if let Some(printed) = Message::new(printed) {
-                    reason = format!("{reason}; it printed: {printed}");
-                }
-                Err(TemplateProblem::Describe(reason))
-            }
-            Err(_) => {
-                Err(TemplateProblem::Describe(format!("it did not answer within {DESCRIBE_DEADLINE:?}")))
-            }
-        }
+        let determinism = Determinism { seed: 0, start_unix_ms: 0 };
+        Ok(description::ask(engine, linked, &self.limits, determinism).await?.manifest)
     }
 }
 
@@ -341,6 +318,18 @@ impl Template {
     /// The engine it was compiled for.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Asks it once more what it is, in an instance of its own with this clock and these random numbers.
+    ///
+    /// # Errors
+    /// When it does not answer, or not in time.
+    pub async fn describe(
+        &self,
+        limits: &Limits,
+        determinism: Determinism,
+    ) -> Result<Description, TemplateProblem> {
+        description::ask(&self.engine, &self.linked, limits, determinism).await
     }
 
     /// The linked component.

@@ -20,6 +20,8 @@ mod blocking;
 mod cli;
 mod compiling;
 mod config;
+mod conformance;
+mod conformance_rules;
 mod contract;
 mod contract_versions;
 mod coredumps;

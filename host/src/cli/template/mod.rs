@@ -20,6 +20,8 @@ pub(super) enum Command {
     New(new::Args),
     /// Builds a template's project and tells what came out.
     Build(build::Args),
+    /// Keeps one run against real models as a conformance case.
+    Record(super::template_record::Args),
     /// Shows a template's site in a browser while it is written.
     Dev(dev::Args),
 }
@@ -30,6 +32,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
         Command::Inspect(args) => inspect::run(setup, args, json).await,
         Command::New(args) => new::run(args, json).await,
         Command::Build(args) => build::run(setup, args, json).await,
+        Command::Record(args) => super::template_record::run(setup, args, json).await,
         Command::Dev(args) => dev::run(setup, args, json).await,
     }
 }
