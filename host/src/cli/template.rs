@@ -27,13 +27,10 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
-    if let Command::Record(args) = command {
-        return super::template_record::run(setup, args, json).await;
-    }
     let config = setup.config()?;
     let catalogue = Setup::catalogue(&config, 1)?;
     match command {
-        Command::Record(_) => Ok(Exit::Done),
+        Command::Record(args) => super::template_record::run(setup, args, json).await,
         Command::List => {
             let templates = catalogue.load_all().await?;
             let broken = templates.iter().filter(|template| template.is_err()).count();

@@ -81,6 +81,8 @@ pub(super) async fn ask(
                 _ => TemplateProblem::Describe(reason),
             })
         }
-        Err(_) => Err(TemplateProblem::DescribeSlow(format!("it did not answer within {DESCRIBE_DEADLINE:?}"))),
+        Err(_) => {
+            Err(TemplateProblem::DescribeSlow(format!("it did not answer within {DESCRIBE_DEADLINE:?}")))
+        }
     }
 }

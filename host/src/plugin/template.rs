@@ -12,8 +12,8 @@ use wasmtime::component::{InstancePre, Linker};
 
 use super::bindings::{TemplatePre, generator};
 use super::cache::{Cache, CacheOutcome, hex};
-use super::description::{self, Description};
 use super::compile::{CompileError, Compiler};
+use super::description::{self, Description};
 use super::engine::Engine;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
