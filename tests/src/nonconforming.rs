@@ -67,10 +67,10 @@ fn files(rule: &'static str, files: Value) -> Variant {
     variant(rule, wishing(&json!({ "files": files })))
 }
 
-/// A page with this in its head and body, good otherwise.
+/// A page with this in its head and body, good otherwise. The guest writes the order's locale into it.
 fn page(head: &str, body: &str) -> String {
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Extra</title>\
+        "<!DOCTYPE html>\n<html lang=\"(locale)\"><head><meta charset=\"utf-8\"><title>Extra</title>\
          <meta name=\"description\" content=\"One page more.\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{head}</head>\n\
          <body><h1>One page more than others have</h1>{body}</body></html>\n"
@@ -154,10 +154,7 @@ fn limits() -> Vec<Variant> {
     vec![
         fault("limits/memory-bytes", "memory", 220 << 20),
         Variant { what: "all of it".to_owned(), ..fault("limits/memory-bytes", "memory", 300 << 20) },
-        Variant {
-            settings: vec![("SITEWRIGHT_LIMITS__CPU_MS", "1500")],
-            ..fault("limits/cpu", "cpu", 0)
-        },
+        Variant { settings: vec![("SITEWRIGHT_LIMITS__CPU_MS", "1500")], ..fault("limits/cpu", "cpu", 0) },
         fault("limits/ai-calls", "ai-calls", 55),
         Variant { what: "all of them".to_owned(), ..fault("limits/ai-calls", "ai-calls", 65) },
         fault("limits/files", "files", 1_700),
@@ -179,10 +176,13 @@ fn site() -> Vec<Variant> {
         fault("site/utf8", "bytes", 0),
         extra("site/html-syntax", "", "<p>An <b>unclosed <i>crossing</b> of</i> elements.</p>"),
         files("site/css-syntax", json!({ "style.css": "p { content: \"no end\n }" })),
-        files("site/xml-syntax", json!({ "icon.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"><g></svg>" })),
+        files(
+            "site/xml-syntax",
+            json!({ "icon.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"><g></svg>" }),
+        ),
         files("site/json-syntax", json!({ "more.json": "{ no json" })),
         extra("site/json-ld", "<script type=\"application/ld+json\">{ no json</script>", ""),
-        spoilt("site/language", "lang=\"en\"", "lang=\"de\""),
+        spoilt("site/language", "(locale)", "de"),
         spoilt("site/title", "<title>Extra</title>", ""),
         spoilt("site/description", "name=\"description\"", "name=\"remark\""),
         spoilt("site/viewport", "name=\"viewport\"", "name=\"remark\""),

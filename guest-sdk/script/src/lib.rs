@@ -184,9 +184,9 @@ impl Rule {
             Answer::Text(text) => Some(What::Text(text.clone())),
             Answer::Fault(fault) => Some(What::Fault(fault.clone())),
             // A rule that answers from the schema has nothing to say to a request without one.
-            Answer::FromSchema(how) => {
-                question.schema.map(|schema| What::Text(sample::sample(schema, *how).to_string()))
-            }
+            Answer::FromSchema(how) => question
+                .schema
+                .map(|schema| What::Text(sample::answer(schema, *how, question.messages).to_string())),
         }
     }
 

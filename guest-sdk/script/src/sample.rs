@@ -38,11 +38,34 @@ pub enum Sample {
 
 /// A value for a schema.
 pub fn sample(schema: &Value, how: Sample) -> Value {
+    answer(schema, how, &[])
+}
+
+/// A value for a schema, in answer to these messages. Full and hostile answers to different questions are different, so that one in
+/// the place of another is seen.
+pub(crate) fn answer(schema: &Value, how: Sample, messages: &[&str]) -> Value {
     if how == Sample::Off {
         let list = schema.as_object().and_then(type_of) == Some("array");
-        return if list { serde_json::json!({ "off": "the schema" }) } else { serde_json::json!(["off the schema"]) };
+        return if list {
+            serde_json::json!({ "off": "the schema" })
+        } else {
+            serde_json::json!(["off the schema"])
+        };
     }
-    Sampler { root: schema, how, values: 0, texts: 0 }.value(schema, 0)
+    let texts = match how {
+        Sample::Full | Sample::Hostile if !messages.is_empty() => number_of(messages),
+        _ => 0,
+    };
+    Sampler { root: schema, how, values: 0, texts }.value(schema, 0)
+}
+
+/// A number below a million that other messages do not have, by all likelihood (FNV-1a).
+fn number_of(messages: &[&str]) -> usize {
+    let bytes = messages.iter().flat_map(|message| message.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash % 1_000_000) as usize
 }
 
 struct Sampler<'a> {

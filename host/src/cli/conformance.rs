@@ -131,13 +131,19 @@ fn setting(config: &Config) -> Result<Setting, SetupError> {
 async fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, SetupError> {
     let mut files = Vec::new();
     for path in named {
-        if !path.is_dir() {
+        if path.is_file() {
             files.push(path.clone());
             continue;
         }
+        if !path.is_dir() {
+            return Err(SetupError::Usage(message!("there is no file or folder {}", path.display())));
+        }
         let names = template_names(path).await?;
         if names.is_empty() {
-            return Err(SetupError::Usage(message!("the folder {} has no templates: no `.wasm` file", path.display())));
+            return Err(SetupError::Usage(message!(
+                "the folder {} has no templates: no `.wasm` file",
+                path.display()
+            )));
         }
         files.extend(names.into_iter().map(|name| path.join(format!("{name}.wasm"))));
     }
@@ -170,9 +176,14 @@ fn rules(json: bool) -> Exit {
 }
 
 /// A bar that follows the trials.
-fn bar(file: &Path, mut progress: watch::Receiver<(usize, usize)>) -> (ProgressBar, tokio::task::JoinHandle<()>) {
+fn bar(
+    file: &Path,
+    mut progress: watch::Receiver<(usize, usize)>,
+) -> (ProgressBar, tokio::task::JoinHandle<()>) {
     let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30.cyan} {pos} of {len} orders {elapsed:.dim}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {bar:30.cyan} {pos} of {len} orders {elapsed:.dim}")
+    {
         bar.set_style(style);
     }
     bar.set_message(file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default());

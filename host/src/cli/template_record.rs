@@ -66,7 +66,10 @@ fn told(recorded: &Recorded, json: bool) -> Exit {
     if files.is_empty() {
         text.push_str("Nothing ran, so there is no case.\n");
     } else {
-        text.push_str(&format!("A case with {}:\n", output::count(i64::try_from(*answered).unwrap_or(i64::MAX), "AI answer")));
+        text.push_str(&format!(
+            "A case with {}:\n",
+            output::count(i64::try_from(*answered).unwrap_or(i64::MAX), "AI answer")
+        ));
         text.extend(files.iter().map(|file| format!("  {}\n", file.display())));
         text.push_str("Try it with `sitewright conformance`; `--update` keeps its site as a snapshot.\n");
     }

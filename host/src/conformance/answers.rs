@@ -61,7 +61,12 @@ pub(super) fn faulty(fault: &Fault, asked: &Asked) -> Option<ScriptRule> {
         },
         Fault::Named(_) => return None,
     };
-    Some(ScriptRule { purpose: Some(asked.purpose.clone()), contains: asked.messages.clone(), times: None, answer })
+    Some(ScriptRule {
+        purpose: Some(asked.purpose.clone()),
+        contains: asked.messages.clone(),
+        times: None,
+        answer,
+    })
 }
 
 /// The whole script: the fault, then the author's rules, then answers made from the requests' schemas.
@@ -71,12 +76,18 @@ pub(super) fn script(
     answers: Answers,
 ) -> Result<String, Message> {
     let plain = match answers {
-        Answers::Full => "A quiet workshop near the harbour.\n\nPeople come back because the work lasts.".to_owned(),
+        Answers::Full => {
+            "A quiet workshop near the harbour.\n\nPeople come back because the work lasts.".to_owned()
+        }
         Answers::Smallest => "ok".to_owned(),
         Answers::Hostile => format!("A text of a model {}", sitewright_script::HOSTILE),
     };
-    let made = [table("from_schema", answers.as_str()), table("text", plain)]
-        .map(|answer| ScriptRule { purpose: None, contains: Vec::new(), times: None, answer });
+    let made = [table("from_schema", answers.as_str()), table("text", plain)].map(|answer| ScriptRule {
+        purpose: None,
+        contains: Vec::new(),
+        times: None,
+        answer,
+    });
     // Answers that a case makes up are tried as they are: an author's good ones would hide them.
     let author = if answers == Answers::Full { author.0.as_slice() } else { &[] };
     write(fault.iter().map(value).chain(author.iter().cloned().map(Ok)).chain(made.iter().map(value)))

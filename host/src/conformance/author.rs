@@ -56,8 +56,11 @@ impl Author {
             return Ok(Author::default());
         }
         let settings_file = folder.join(SETTINGS);
-        let settings: Settings =
-            if settings_file.exists() { parsed(&settings_file, &text(&settings_file)?)? } else { Settings::default() };
+        let settings: Settings = if settings_file.exists() {
+            parsed(&settings_file, &text(&settings_file)?)?
+        } else {
+            Settings::default()
+        };
         let answers = settings.answers.map(|file| rules(&folder.join(file))).transpose()?.unwrap_or_default();
         let unreadable =
             |error: std::io::Error| message!("the folder {} cannot be read: {error}", folder.display());
@@ -84,15 +87,22 @@ impl AuthorCase {
     fn read(folder: PathBuf) -> Result<Self, Message> {
         let file = folder.join(CASE);
         let mut case: Case = parsed(&file, &text(&file)?)?;
-        for (field, set) in
-            [("rule", case.rule.is_some()), ("ai.fault", case.ai.fault.is_some()), ("ai.at", !case.ai.at.is_empty())]
-        {
+        for (field, set) in [
+            ("rule", case.rule.is_some()),
+            ("ai.fault", case.ai.fault.is_some()),
+            ("ai.at", !case.ai.at.is_empty()),
+        ] {
             if set {
-                return Err(message!("in {}: `{field}` is for the suite's own cases; write faults as rules of `ai.toml`", file.display()));
+                return Err(message!(
+                    "in {}: `{field}` is for the suite's own cases; write faults as rules of `ai.toml`",
+                    file.display()
+                ));
             }
         }
         if case.name.is_empty() {
-            case.name = folder.file_name().map_or_else(|| "case".to_owned(), |name| name.to_string_lossy().into_owned());
+            case.name = folder
+                .file_name()
+                .map_or_else(|| "case".to_owned(), |name| name.to_string_lossy().into_owned());
         }
         let OrderSource::File(order) = &case.order else {
             return Err(message!("in {}: `order` must name a file, like \"order.json\"", file.display()));
@@ -110,7 +120,8 @@ impl AuthorCase {
 }
 
 fn text(file: &Path) -> Result<String, Message> {
-    std::fs::read_to_string(file).map_err(|error| message!("the file {} cannot be read: {error}", file.display()))
+    std::fs::read_to_string(file)
+        .map_err(|error| message!("the file {} cannot be read: {error}", file.display()))
 }
 
 fn rules(file: &Path) -> Result<AuthorRules, Message> {

@@ -10,9 +10,7 @@ use wasmparser::{ComponentExternalKind, Parser, Payload};
 use super::rule::Rule;
 use super::tally::{Finding, Tally};
 use crate::plugin::bindings::generator;
-use crate::plugin::{
-    DESCRIBE_CPU, Determinism, Limits, Loader, ManifestError, Template, TemplateProblem,
-};
+use crate::plugin::{DESCRIBE_CPU, Determinism, Limits, Loader, ManifestError, Template, TemplateProblem};
 
 /// The contract's package, without its version.
 const PACKAGE: &str = "sitewright:template/";
@@ -24,7 +22,12 @@ const INTERFACES: [&str; 5] = ["ai", "ai-types", "diagnostics", "site", "types"]
 const EXPORT: &str = "generator";
 
 /// Tries the file and loads it; nothing when it cannot be loaded.
-pub(super) async fn check(loader: &Loader, file: &Path, limits: &Limits, tally: &mut Tally) -> Option<Arc<Template>> {
+pub(super) async fn check(
+    loader: &Loader,
+    file: &Path,
+    limits: &Limits,
+    tally: &mut Tally,
+) -> Option<Arc<Template>> {
     let path = file.to_owned();
     let seen = tokio::task::spawn_blocking(move || std::fs::read(path).map(|bytes| outside(&bytes))).await;
     let mut named = false;
@@ -94,10 +97,17 @@ fn outside(bytes: &[u8]) -> Option<Vec<(Rule, String)>> {
     let wanted = format!("{PACKAGE}{EXPORT}");
     let ours: Vec<&String> = exports.iter().filter(|name| name.split('@').next() == Some(&wanted)).collect();
     if ours.is_empty() {
-        let others = if exports.is_empty() { "nothing".to_owned() } else { format!("`{}`", exports.join("`, `")) };
+        let others =
+            if exports.is_empty() { "nothing".to_owned() } else { format!("`{}`", exports.join("`, `")) };
         found.push((Rule::Exports, format!("it exports {others} and not `{wanted}@{}`", VERSIONS[0])));
-    } else if !ours.iter().any(|name| name.split('@').nth(1).is_some_and(|version| VERSIONS.contains(&version))) {
-        found.push((Rule::Version, format!("it exports `{}`; this host speaks {}", ours[0], VERSIONS.join(", "))));
+    } else if !ours
+        .iter()
+        .any(|name| name.split('@').nth(1).is_some_and(|version| VERSIONS.contains(&version)))
+    {
+        found.push((
+            Rule::Version,
+            format!("it exports `{}`; this host speaks {}", ours[0], VERSIONS.join(", ")),
+        ));
     }
     Some(found)
 }
@@ -108,7 +118,10 @@ fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
         if !INTERFACES.contains(&room) {
             found.push((Rule::Imports, format!("it imports `{name}`, which the contract does not have")));
         } else if !VERSIONS.contains(&version) {
-            found.push((Rule::Version, format!("it imports `{name}`; this host speaks {}", VERSIONS.join(", "))));
+            found.push((
+                Rule::Version,
+                format!("it imports `{name}`; this host speaks {}", VERSIONS.join(", ")),
+            ));
         }
     } else if !(interface.starts_with("wasi:") && version.starts_with("0.2.")) {
         found.push((Rule::Imports, format!("it imports `{name}`, which is no part of the contract")));
@@ -138,7 +151,8 @@ fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
 
 /// The schema against the draft's own schema: the engine that checks orders passes over words it does not know.
 fn draft(template: &Template, tally: &mut Tally) {
-    let schema: serde_json::Value = serde_json::from_str(&template.manifest.order_schema_text).unwrap_or_default();
+    let schema: serde_json::Value =
+        serde_json::from_str(&template.manifest.order_schema_text).unwrap_or_default();
     let named = schema.get("$schema").and_then(serde_json::Value::as_str);
     if let Some(other) = named.filter(|name| !name.contains("json-schema.org/draft/2020-12/schema")) {
         let message = format!("`order-schema` says that it is `{other}`; the contract wants draft 2020-12");
@@ -183,7 +197,9 @@ async fn pure(template: &Template, limits: &Limits, tally: &mut Tally) {
             None => first = Some(manifest),
             Some(before) => {
                 let fields = before.as_object().into_iter().flatten();
-                for (field, value) in fields.filter(|(field, value)| manifest.get(field.as_str()) != Some(*value)) {
+                for (field, value) in
+                    fields.filter(|(field, value)| manifest.get(field.as_str()) != Some(*value))
+                {
                     let message = format!(
                         "`describe` gives another `{field}` each time: {value} and then {}",
                         manifest.get(field).unwrap_or_default()

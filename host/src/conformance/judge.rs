@@ -65,7 +65,9 @@ impl Judge<'_> {
                 let message = "it released a site although one of its AI calls was never answered";
                 tally.found(rule, finding(planned, message));
             }
-            Wanted::Failure => tally.found(rule, finding(planned, "it became a site; a failure was expected")),
+            Wanted::Failure => {
+                tally.found(rule, finding(planned, "it became a site; a failure was expected"))
+            }
             Wanted::Site | Wanted::SiteOrFailure => {}
         }
         if matches!(rule, Rule::Hostile | Rule::Escaped) {
@@ -76,10 +78,17 @@ impl Judge<'_> {
         }
         if let Some(baseline) = self.baseline {
             if rule.level() == Level::Ai && rule != Rule::Escaped && rule != Rule::Smallest {
-                let missing: Vec<&str> =
-                    baseline.files.keys().filter(|path| !site.files.contains_key(*path)).map(String::as_str).collect();
+                let missing: Vec<&str> = baseline
+                    .files
+                    .keys()
+                    .filter(|path| !site.files.contains_key(*path))
+                    .map(String::as_str)
+                    .collect();
                 if !missing.is_empty() {
-                    let message = format!("half a site: it has no `{}`, which it has when all is well", missing.join("`, `"));
+                    let message = format!(
+                        "half a site: it has no `{}`, which it has when all is well",
+                        missing.join("`, `")
+                    );
                     tally.found(rule, finding(planned, message));
                     return Ok(());
                 }
@@ -176,7 +185,9 @@ impl Judge<'_> {
         let told = format!("{}: {}", record.kind, record.message);
         let typed = matches!(record.kind, FailureKind::TemplateError | FailureKind::Ai);
         let undeclared = record.ai.as_ref().is_some_and(|ai| {
-            ai.kind == AiErrorKind::InvalidRequest && ai.attempts.is_empty() && ai.message.as_str().contains("not declared")
+            ai.kind == AiErrorKind::InvalidRequest
+                && ai.attempts.is_empty()
+                && ai.message.as_str().contains("not declared")
         });
         if undeclared {
             return add(Rule::Purposes, told);
@@ -187,7 +198,8 @@ impl Judge<'_> {
                 // No order becomes a site: it is the pages that are wrong, not what they make of this order.
                 (None, FailureKind::OutputRejected) if self.baseline.is_none() => {
                     for problem in &record.problems {
-                        let check = problem.rule.as_deref().and_then(|rule| format!("site/{rule}").parse().ok());
+                        let check =
+                            problem.rule.as_deref().and_then(|rule| format!("site/{rule}").parse().ok());
                         let mut finding = finding(planned, problem.message.to_string());
                         finding.file = Some(problem.at.clone());
                         tally.found(check.unwrap_or(own), finding);
@@ -204,7 +216,10 @@ impl Judge<'_> {
                     }
                     _ if typed => tally.tried(Rule::Blame),
                     FailureKind::OutputRejected if faulty => {
-                        add(Rule::Whole, format!("half a site, which did not pass its checks: {}", record.message));
+                        add(
+                            Rule::Whole,
+                            format!("half a site, which did not pass its checks: {}", record.message),
+                        );
                     }
                     FailureKind::OutputRejected => add(own, told),
                     _ if faulty => add(Rule::Stops, told),
@@ -221,7 +236,9 @@ impl Judge<'_> {
                 if let Some(kind) = kind {
                     add(own, format!("it ended with {told}; a failure of the kind {kind} was expected"));
                 }
-                if let Some(code) = case.expect.code.as_ref().filter(|code| record.code.as_ref() != Some(code)) {
+                if let Some(code) =
+                    case.expect.code.as_ref().filter(|code| record.code.as_ref() != Some(code))
+                {
                     let found = record.code.as_deref().unwrap_or("none");
                     add(own, format!("its code is `{found}`; `{code}` was expected"));
                 }
@@ -256,8 +273,11 @@ fn limit_of(record: &FailureRecord) -> Option<LimitRule> {
         FailureKind::MemoryLimit => LimitRule::Memory,
         FailureKind::CallLimit => LimitRule::AiCalls,
         FailureKind::OutputLimit => {
-            let over = |limit: &LimitRule| record.limits.get(limit.key()).is_some_and(|measure| measure.used > measure.max);
-            let limits = [LimitRule::Files, LimitRule::FileBytes, LimitRule::TotalBytes, LimitRule::PathBytes];
+            let over = |limit: &LimitRule| {
+                record.limits.get(limit.key()).is_some_and(|measure| measure.used > measure.max)
+            };
+            let limits =
+                [LimitRule::Files, LimitRule::FileBytes, LimitRule::TotalBytes, LimitRule::PathBytes];
             limits.into_iter().find(over).unwrap_or(LimitRule::TotalBytes)
         }
         _ => return None,
@@ -265,7 +285,12 @@ fn limit_of(record: &FailureRecord) -> Option<LimitRule> {
 }
 
 /// Each file of two sites.
-fn same(planned: &Planned, one: &BTreeMap<String, Vec<u8>>, other: &BTreeMap<String, Vec<u8>>, tally: &mut Tally) {
+fn same(
+    planned: &Planned,
+    one: &BTreeMap<String, Vec<u8>>,
+    other: &BTreeMap<String, Vec<u8>>,
+    tally: &mut Tally,
+) {
     let different = one.keys().chain(other.keys()).filter(|path| one.get(*path) != other.get(*path));
     let mut paths: Vec<&str> = different.map(String::as_str).collect();
     paths.sort_unstable();

@@ -80,9 +80,14 @@ pub(super) struct Made {
 #[derive(Debug)]
 pub(super) enum Ended {
     Site(Site),
-    Failed { record: Box<FailureRecord>, limits: BTreeMap<String, Measure> },
+    Failed {
+        record: Box<FailureRecord>,
+        limits: BTreeMap<String, Measure>,
+    },
     /// It was stopped from outside; these files lie where its site would have been.
-    Stopped { left: Vec<String> },
+    Stopped {
+        left: Vec<String>,
+    },
 }
 
 /// A site that passed the host's checks.
@@ -174,10 +179,18 @@ impl Lab {
             Outcome::Released(released) => {
                 let (release, totals) = (released.release, released.totals);
                 let read = tokio::task::spawn_blocking(move || {
-                    let read = |path: &str| std::fs::read(release.path.join(path)).map(|bytes| (path.to_owned(), bytes));
-                    release.manifest.files.iter().map(|file| read(file.path.as_str())).collect::<Result<_, _>>()
+                    let read = |path: &str| {
+                        std::fs::read(release.path.join(path)).map(|bytes| (path.to_owned(), bytes))
+                    };
+                    release
+                        .manifest
+                        .files
+                        .iter()
+                        .map(|file| read(file.path.as_str()))
+                        .collect::<Result<_, _>>()
                 });
-                let read: std::io::Result<BTreeMap<_, _>> = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                let read: std::io::Result<BTreeMap<_, _>> =
+                    read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 let files = read.map_err(|error| message!("a finished site cannot be read back: {error}"))?;
                 let Totals { limits, ai_calls, .. } = totals;
                 Ok(Ended::Site(Site { files, limits, ai_calls: ai_calls.len() }))

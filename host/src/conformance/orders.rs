@@ -38,7 +38,8 @@ impl Orders {
         let mut solved = schema.clone();
         solve_patterns(&mut solved);
         let english = manifest.locales.iter().find(|locale| locale.language() == "en");
-        let locale = english.or(manifest.locales.first()).map_or_else(|| "en".to_owned(), ToString::to_string);
+        let locale =
+            english.or(manifest.locales.first()).map_or_else(|| "en".to_owned(), ToString::to_string);
         let mut orders = Orders {
             manifest,
             schema,
@@ -73,7 +74,17 @@ impl Orders {
             }
             document
         };
-        let required = ["id", "locale", "business_name", "business_email", "business_phone", "niche", "primary_city", "state", "primary_service"];
+        let required = [
+            "id",
+            "locale",
+            "business_name",
+            "business_email",
+            "business_phone",
+            "niche",
+            "primary_city",
+            "state",
+            "primary_service",
+        ];
         let minimal = made(Sample::Smallest, &|name| required.contains(&name));
         let full = made(Sample::Full, &|_| true);
         orders.minimal = orders.completed(minimal, &known);
@@ -83,7 +94,11 @@ impl Orders {
 
     /// The same order with what the host wants besides: a list may be empty, but it must be there.
     fn completed(&self, mut document: Value, known: &Map<String, Value>) -> Value {
-        let problems = |document: &Value| match order::load(document.to_string().as_bytes(), self.max_bytes, &self.locale) {
+        let problems = |document: &Value| match order::load(
+            document.to_string().as_bytes(),
+            self.max_bytes,
+            &self.locale,
+        ) {
             Ok(_) => 0,
             Err(error) => error.problems().count(),
         };
@@ -201,7 +216,8 @@ impl Orders {
                 self.enumerations(part, pointer.clone(), at, depth + 1, found);
             }
         }
-        let listed = schema.get("enum").and_then(Value::as_array).into_iter().flatten().chain(schema.get("const"));
+        let listed =
+            schema.get("enum").and_then(Value::as_array).into_iter().flatten().chain(schema.get("const"));
         found.extend(listed.filter(|value| !value.is_null()).map(|value| (pointer.clone(), value.clone())));
         if schema.get("type").and_then(Value::as_str) == Some("boolean") {
             found.extend([true, false].map(|flag| (pointer.clone(), Value::Bool(flag))));
@@ -250,12 +266,19 @@ impl Orders {
 
     fn hostile(&self, base: &Value) -> Vec<NamedOrder> {
         let markup = self.with_texts(base, &|text| {
-            vec![format!("{text} {HOSTILE} {{{{ x }}}} ${{y}}"), format!("{text} {HOSTILE}"), "<sw-hostile>".to_owned()]
+            vec![
+                format!("{text} {HOSTILE} {{{{ x }}}} ${{y}}"),
+                format!("{text} {HOSTILE}"),
+                "<sw-hostile>".to_owned(),
+            ]
         });
         let signs = "\u{202e}\u{200b}مرحبا 👩‍👩‍👧 ﷽ e\u{301} 漢字 \u{2028}%s %n ../../ ' -- ;";
         let unicode = self.with_texts(base, &|text| vec![format!("{signs}{text}")]);
         let long = self.with_texts(base, &|text| {
-            [2_000, 400, 100].iter().map(|length| format!("{text} {}", "very long words ".repeat(length / 16))).collect()
+            [2_000, 400, 100]
+                .iter()
+                .map(|length| format!("{text} {}", "very long words ".repeat(length / 16)))
+                .collect()
         });
         let unbroken = self.with_texts(base, &|text| vec![format!("{text}{}", "w".repeat(180))]);
         [("markup", markup), ("signs", unicode), ("long texts", long), ("unbroken words", unbroken)]
@@ -276,7 +299,9 @@ impl Orders {
         let mut places = Vec::new();
         leaves(base, String::new(), &mut places);
         let is_colour = |value: &Value| {
-            value.as_str().is_some_and(|text| text.len() == 7 && text.starts_with('#') && text[1..].bytes().all(|b| b.is_ascii_hexdigit()))
+            value.as_str().is_some_and(|text| {
+                text.len() == 7 && text.starts_with('#') && text[1..].bytes().all(|b| b.is_ascii_hexdigit())
+            })
         };
         places.retain(|(_, value)| is_colour(value));
         if places.is_empty() {
@@ -312,7 +337,9 @@ impl Orders {
         let mut longer = false;
         for name in lists(base) {
             for length in [LONG, LONG / 2, 50, 20, 10] {
-                let Some(entries) = base[&name].as_array().filter(|entries| !entries.is_empty()) else { break };
+                let Some(entries) = base[&name].as_array().filter(|entries| !entries.is_empty()) else {
+                    break;
+                };
                 let grown = (0..length.max(entries.len())).map(|at| match entries.get(at) {
                     Some(entry) => entry.clone(),
                     None => numbered(&entries[at % entries.len()], at),
@@ -399,7 +426,8 @@ fn write_match(part: &regex_syntax::hir::Hir, text: &mut String) -> Option<()> {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(Class::Unicode(class)) => {
-            let in_class = |wanted: &char| class.iter().any(|range| (range.start()..=range.end()).contains(wanted));
+            let in_class =
+                |wanted: &char| class.iter().any(|range| (range.start()..=range.end()).contains(wanted));
             let liked = ('a'..='z').chain('0'..='9').chain('A'..='Z').find(in_class);
             text.push(liked.or_else(|| class.iter().next().map(|range| range.start()))?);
         }

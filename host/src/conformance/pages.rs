@@ -55,16 +55,22 @@ pub(super) fn look(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> Se
 /// The elements in which markup of a stranger came to life, as `file: what`.
 pub(super) fn come_alive(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let mut found = Vec::new();
-    for (path, bytes) in files.iter().filter(|(path, _)| [".html", ".htm", ".svg"].iter().any(|end| path.ends_with(end))) {
+    for (path, bytes) in
+        files.iter().filter(|(path, _)| [".html", ".htm", ".svg"].iter().any(|end| path.ends_with(end)))
+    {
         let page = parse(&String::from_utf8_lossy(bytes));
         for element in page.html.root_element().descendent_elements() {
             let name = element.value().name();
             let line = page.lines.get(&element.id()).map(|line| format!(":{line}")).unwrap_or_default();
             let script = name == "script"
-                && element.attr("type").is_none_or(|kind| kind.is_empty() || kind.contains("javascript") || kind == "module")
+                && element
+                    .attr("type")
+                    .is_none_or(|kind| kind.is_empty() || kind.contains("javascript") || kind == "module")
                 && element.text().any(|text| text.contains("swHostile"));
-            let handler =
-                element.value().attrs().any(|(name, value)| name.starts_with("on") && value.contains("swHostile"));
+            let handler = element
+                .value()
+                .attrs()
+                .any(|(name, value)| name.starts_with("on") && value.contains("swHostile"));
             if name == "sw-hostile" || script || handler {
                 found.push(format!("{path}{line}: a `<{name}>` that was text"));
             }
@@ -103,7 +109,11 @@ impl Look<'_> {
                     _ => false,
                 };
                 if blocked {
-                    self.add(PageRule::Zoom, Some(element), format!("the viewport's `{part}` keeps visitors from zooming"));
+                    self.add(
+                        PageRule::Zoom,
+                        Some(element),
+                        format!("the viewport's `{part}` keeps visitors from zooming"),
+                    );
                 }
             }
         }
@@ -169,7 +179,8 @@ impl Look<'_> {
             ("input", "button" | "image") => return,
             _ => {}
         }
-        let wrapped = element.ancestors().filter_map(ElementRef::wrap).any(|outer| outer.value().name() == "label");
+        let wrapped =
+            element.ancestors().filter_map(ElementRef::wrap).any(|outer| outer.value().name() == "label");
         let id = element.attr("id").unwrap_or_default();
         let pointed = !id.is_empty()
             && self.page.html.root_element().descendent_elements().any(|label| {
@@ -192,7 +203,8 @@ impl Look<'_> {
         let contrast = ratio(ink, ground);
         let wanted = if matches!(name, "h1" | "h2") { CONTRAST_LARGE } else { CONTRAST };
         if shows && contrast < wanted {
-            let message = format!("text in {ink} on {ground} has a contrast of {contrast:.1}:1, less than {wanted}:1");
+            let message =
+                format!("text in {ink} on {ground} has a contrast of {contrast:.1}:1, less than {wanted}:1");
             self.add(PageRule::Contrast, Some(element), message);
         }
     }
@@ -209,15 +221,20 @@ impl Look<'_> {
                 "img" | "source" | "script" | "iframe" | "embed" | "audio" | "track" | "input" => {
                     addresses.extend(attr("src"));
                     addresses.extend(attr("srcset").into_iter().flat_map(|set| {
-                        set.split(',').filter_map(|part| part.split_whitespace().next().map(str::to_owned)).collect::<Vec<_>>()
+                        set.split(',')
+                            .filter_map(|part| part.split_whitespace().next().map(str::to_owned))
+                            .collect::<Vec<_>>()
                     }));
                 }
                 "video" => addresses.extend(attr("src").into_iter().chain(attr("poster"))),
                 "object" => addresses.extend(attr("data")),
                 "link" => {
                     let relation = element.attr("rel").unwrap_or_default().to_ascii_lowercase();
-                    let is = |names: &[&str]| relation.split_ascii_whitespace().any(|found| names.contains(&found));
-                    if is(&["stylesheet", "preload", "modulepreload", "icon", "apple-touch-icon", "manifest"]) {
+                    let is = |names: &[&str]| {
+                        relation.split_ascii_whitespace().any(|found| names.contains(&found))
+                    };
+                    if is(&["stylesheet", "preload", "modulepreload", "icon", "apple-touch-icon", "manifest"])
+                    {
                         addresses.extend(attr("href"));
                     } else if is(&["preconnect", "dns-prefetch", "prefetch"]) {
                         hints.extend(attr("href"));
@@ -225,7 +242,8 @@ impl Look<'_> {
                 }
                 "style" => {
                     let text: String = element.text().collect();
-                    addresses.extend(crate::site::verify::css::read(&text).urls.into_iter().map(|(url, _)| url));
+                    addresses
+                        .extend(crate::site::verify::css::read(&text).urls.into_iter().map(|(url, _)| url));
                 }
                 _ => {}
             }
@@ -238,7 +256,8 @@ impl Look<'_> {
             }
             local.extend(addresses.iter().filter_map(|address| self.local(address)));
         }
-        let loaded: u64 = local.iter().filter_map(|path| self.files.get(path)).map(|bytes| bytes.len() as u64).sum();
+        let loaded: u64 =
+            local.iter().filter_map(|path| self.files.get(path)).map(|bytes| bytes.len() as u64).sum();
         let weight = own + loaded;
         self.seen.heaviest = self.seen.heaviest.max(weight);
         if weight > MAX_WEIGHT {
@@ -257,11 +276,21 @@ impl Look<'_> {
     }
 }
 
-fn outside(file: &str, address: &str, what: &str, line: Option<u64>, external: &[String], problems: &mut Vec<Problem>) {
+fn outside(
+    file: &str,
+    address: &str,
+    what: &str,
+    line: Option<u64>,
+    external: &[String],
+    problems: &mut Vec<Problem>,
+) {
     let address = address.trim();
     let whole = if address.starts_with("//") { format!("https:{address}") } else { address.to_owned() };
     let Ok(url) = url::Url::parse(&whole) else { return };
-    let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https" | "ws" | "wss")) else { return };
+    let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https" | "ws" | "wss"))
+    else {
+        return;
+    };
     if !external.iter().any(|allowed| allowed == host) {
         problems.push(Problem {
             rule: PageRule::External,
@@ -273,13 +302,19 @@ fn outside(file: &str, address: &str, what: &str, line: Option<u64>, external: &
 }
 
 fn heading(name: &str) -> Option<u32> {
-    name.strip_prefix('h').filter(|level| level.len() == 1)?.parse().ok().filter(|level| (1..=6).contains(level))
+    name.strip_prefix('h')
+        .filter(|level| level.len() == 1)?
+        .parse()
+        .ok()
+        .filter(|level| (1..=6).contains(level))
 }
 
 fn hidden(element: &ElementRef<'_>) -> bool {
-    std::iter::once(*element)
-        .chain(element.ancestors().filter_map(ElementRef::wrap))
-        .any(|outer| outer.attr("hidden").is_some() || outer.attr("aria-hidden") == Some("true") || outer.value().name() == "template")
+    std::iter::once(*element).chain(element.ancestors().filter_map(ElementRef::wrap)).any(|outer| {
+        outer.attr("hidden").is_some()
+            || outer.attr("aria-hidden") == Some("true")
+            || outer.value().name() == "template"
+    })
 }
 
 /// What somebody who does not see an element is told of it.
@@ -300,7 +335,10 @@ fn styled(element: &ElementRef<'_>, properties: &[&str]) -> Option<Color> {
     style.split(';').rev().find_map(|declaration| {
         let (property, value) = declaration.split_once(':')?;
         let value = value.trim().trim_end_matches("!important").trim();
-        properties.contains(&property.trim().to_ascii_lowercase().as_str()).then(|| value.parse().ok()).flatten()
+        properties
+            .contains(&property.trim().to_ascii_lowercase().as_str())
+            .then(|| value.parse().ok())
+            .flatten()
     })
 }
 
@@ -309,7 +347,8 @@ fn ratio(one: Color, other: Color) -> f64 {
     let luminance = |colour: Color| {
         let hex = colour.to_string();
         let channel = |at: usize| {
-            let value = f64::from(u8::from_str_radix(hex.get(at..at + 2).unwrap_or("0"), 16).unwrap_or(0)) / 255.0;
+            let value =
+                f64::from(u8::from_str_radix(hex.get(at..at + 2).unwrap_or("0"), 16).unwrap_or(0)) / 255.0;
             if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
         };
         0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)

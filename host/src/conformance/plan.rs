@@ -39,7 +39,15 @@ pub(super) struct Baseline {
 }
 
 fn trial(document: Value, script: String) -> Trial {
-    Trial { document, script, hold: Hold::None, budget: None, impatient: false, attempt: 0, stop: Stop::Never }
+    Trial {
+        document,
+        script,
+        hold: Hold::None,
+        budget: None,
+        impatient: false,
+        attempt: 0,
+        stop: Stop::Never,
+    }
 }
 
 /// The trials of the two cases that all others build on.
@@ -119,17 +127,25 @@ fn derived(
             }
         },
     };
-    let label = |detail: &str| if detail.is_empty() { case.name.clone() } else { format!("{}: {detail}", case.name) };
+    let label =
+        |detail: &str| if detail.is_empty() { case.name.clone() } else { format!("{}: {detail}", case.name) };
     let calls = baseline.map_or(0, |baseline| baseline.asked.len());
     let mut planned = Vec::new();
     for (name, document) in documents {
         if let (Some(fault), Some(baseline)) = (&case.ai.fault, baseline) {
             for (at, asked, index) in places(&case.ai.at, &baseline.asked) {
-                let Some(trial) = with_fault(fault, asked, index, baseline, document.clone(), case, author)? else {
+                let Some(trial) = with_fault(fault, asked, index, baseline, document.clone(), case, author)?
+                else {
                     continue;
                 };
                 let detail = format!("the {} of {calls} AI calls", at.as_str());
-                planned.push(Planned { case: case.clone(), rule, label: label(&detail), trial, folder: None });
+                planned.push(Planned {
+                    case: case.clone(),
+                    rule,
+                    label: label(&detail),
+                    trial,
+                    folder: None,
+                });
             }
             continue;
         }
@@ -150,7 +166,11 @@ fn derived(
         }
     }
     if planned.is_empty() && baseline.is_some() {
-        let why = if calls == 0 { "the template makes no AI call" } else { "none of its AI calls can have that fault" };
+        let why = if calls == 0 {
+            "the template makes no AI call"
+        } else {
+            "none of its AI calls can have that fault"
+        };
         tally.skipped(rule, why);
     }
     Ok(planned)

@@ -12,6 +12,7 @@ use crate::failure::FailureKind;
 use crate::interface::RunProgress;
 use crate::message;
 use crate::message::Message;
+use crate::order;
 use crate::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt};
 
 /// What became of a run that is recorded.
@@ -30,7 +31,12 @@ pub struct Recorded {
 ///
 /// # Errors
 /// When the case cannot be written. What becomes of the order is no error.
-pub async fn record(host: &Host, template: String, document: Vec<u8>, folder: &Path) -> Result<Recorded, Message> {
+pub async fn record(
+    host: &Host,
+    template: String,
+    document: Vec<u8>,
+    folder: &Path,
+) -> Result<Recorded, Message> {
     let watch = Arc::new(Watch::new(Hold::None));
     let request = AttemptRequest {
         document: document.clone(),
@@ -54,6 +60,12 @@ pub async fn record(host: &Host, template: String, document: Vec<u8>, folder: &P
         ));
     }
     let case = case_file(&outcome);
+    // As the template got it: with the language that this host gives to orders that name none.
+    let document = order::load(&document, host.limits.order_max_bytes(), &host.default_locale)
+        .ok()
+        .and_then(|snapshot| serde_json::from_str::<serde_json::Value>(snapshot.document()).ok())
+        .and_then(|order| serde_json::to_vec_pretty(&order).ok())
+        .unwrap_or(document);
     let script = text(&rules(&asked))?;
     if let Outcome::Failed { record, .. } = &outcome
         && matches!(record.kind, FailureKind::InvalidOrder | FailureKind::TemplateLoad | FailureKind::Host)
@@ -94,14 +106,14 @@ fn rules(asked: &[Asked]) -> Vec<ScriptRule> {
                     Table::from_iter([(key.to_owned(), Value::String(answer.clone()))])
                 }
             };
-            let same = asked_alike(asked);
-            ScriptRule { purpose: Some(asked.purpose.clone()), contains: same, times: Some(1), answer }
+            ScriptRule {
+                purpose: Some(asked.purpose.clone()),
+                contains: asked.messages.clone(),
+                times: Some(1),
+                answer,
+            }
         })
         .collect()
-}
-
-fn asked_alike(asked: &Asked) -> Vec<String> {
-    asked.messages.iter().filter(|message| !message.is_empty()).cloned().collect()
 }
 
 fn case_file(outcome: &Outcome) -> String {

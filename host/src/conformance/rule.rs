@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::site::Rule as Check;
 
 /// A part of the suite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// What the file is, before any order.
@@ -207,9 +209,34 @@ impl Rule {
     pub fn all() -> Vec<Rule> {
         use Rule::*;
         let mut all = vec![
-            Component, Imports, Exports, Version, Types, Describe, Quick, Manifest, Schema, Pure, Minimal, Full,
-            Optional, Values, Locales, Hostile, Colours, EmptyLists, LongLists, Deterministic, Stops, Whole, Blame,
-            Slow, OffSchema, Escaped, Smallest, Purposes,
+            Component,
+            Imports,
+            Exports,
+            Version,
+            Types,
+            Describe,
+            Quick,
+            Manifest,
+            Schema,
+            Pure,
+            Minimal,
+            Full,
+            Optional,
+            Values,
+            Locales,
+            Hostile,
+            Colours,
+            EmptyLists,
+            LongLists,
+            Deterministic,
+            Stops,
+            Whole,
+            Blame,
+            Slow,
+            OffSchema,
+            Escaped,
+            Smallest,
+            Purposes,
         ];
         all.extend(LimitRule::ALL.map(Limit));
         all.extend(CHECKS.map(Site));
@@ -356,7 +383,9 @@ impl Rule {
                 PageRule::ButtonText => "each button says what it does",
                 PageRule::FrameTitle => "each frame has a title",
                 PageRule::Zoom => "visitors may zoom",
-                PageRule::Contrast => "texts whose colours stand in the page can be read on their ground (4.5:1)",
+                PageRule::Contrast => {
+                    "texts whose colours stand in the page can be read on their ground (4.5:1)"
+                }
                 PageRule::TabOrder => "the keyboard goes through a page in its order",
                 PageRule::External => "pages load nothing from elsewhere, but for declared hosts",
                 PageRule::Weight => "a page with all it loads has at most 3 MiB",
@@ -371,41 +400,65 @@ impl Rule {
     pub fn advice(self) -> &'static str {
         use Rule::*;
         match self {
-            Component => "Build it for the target `wasm32-wasip2` (or with componentize-py or componentize-js) and check that file.",
-            Imports => "Take out what needs more than the contract: files, network, threads. A template talks to models and writes its site, nothing else.",
+            Component => {
+                "Build it for the target `wasm32-wasip2` (or with componentize-py or componentize-js) and check that file."
+            }
+            Imports => {
+                "Take out what needs more than the contract: files, network, threads. A template talks to models and writes its site, nothing else."
+            }
             Exports => "Call the SDK's `export!` with your template, or build against the world `template`.",
             Version => "Build it again with the SDK of this host's version.",
-            Types => "Build it again with an unchanged `wit/` and one SDK; mixed versions give other types under the same names.",
+            Types => {
+                "Build it again with an unchanged `wit/` and one SDK; mixed versions give other types under the same names."
+            }
             Describe => "Run `sitewright template inspect` on it: `describe` must return, without a panic.",
             Quick => "Compute nothing in `describe`: return constants.",
             Manifest => "Correct the field in `manifest()`.",
-            Schema => "Correct the schema, or leave it to the SDK: without one of its own a template accepts every order.",
+            Schema => {
+                "Correct the schema, or leave it to the SDK: without one of its own a template accepts every order."
+            }
             Pure => "Take clock, randomness, logging and AI calls out of `describe`.",
             Minimal | Full | Optional | Values | EmptyLists | LongLists => {
                 "The schema says that such an order is good: handle it, or narrow `order_schema` so that it is refused before the run."
             }
-            Locales => "Set `<html lang>` to the order's locale, and declare only languages the template can write.",
-            Hostile | Escaped => "Escape whatever comes from orders and models: use askama's `.html` templates, and JSON written by a JSON library.",
+            Locales => {
+                "Set `<html lang>` to the order's locale, and declare only languages the template can write."
+            }
+            Hostile | Escaped => {
+                "Escape whatever comes from orders and models: use askama's `.html` templates, and JSON written by a JSON library."
+            }
             Colours => "Derive text colours from the ground they stand on; test with black and white.",
             Deterministic => "Take no clock, no random number and no unordered map into what is written.",
             Stops => "Handle the error of every AI call; `?` is enough. Never `unwrap` one.",
             Whole => "Return the error, or write a page that needs no answer; never leave pages out.",
             Blame => "Return the SDK's error with context around it, or name the call's id in `ai_calls`.",
-            Slow => "Write answers down by what was asked, not by when they came: `join_all` keeps the order.",
+            Slow => {
+                "Write answers down by what was asked, not by when they came: `join_all` keeps the order."
+            }
             OffSchema => "Ask with a schema (`.json()`), or check what came before using it.",
-            Smallest => "Say in the schema what you need (`minItems`, `minLength`), or handle empty texts and lists.",
+            Smallest => {
+                "Say in the schema what you need (`minItems`, `minLength`), or handle empty texts and lists."
+            }
             Purposes => "Declare the purpose in `manifest()`, or call with one that is declared.",
-            Limit(_) => "Use less of it, or tell operators to raise the limit and run the suite with that configuration.",
+            Limit(_) => {
+                "Use less of it, or tell operators to raise the limit and run the suite with that configuration."
+            }
             Site(_) => "Correct the page or file; the message says how.",
             Page(page) => match page {
-                PageRule::OneH1 | PageRule::HeadingOrder => "Let headings tell the page's structure; make them look right with CSS.",
+                PageRule::OneH1 | PageRule::HeadingOrder => {
+                    "Let headings tell the page's structure; make them look right with CSS."
+                }
                 PageRule::Labels => "Give the field a `<label for>`, wrap it in one, or set `aria-label`.",
-                PageRule::LinkText | PageRule::ButtonText => "Put text into it, or `aria-label`; an image inside needs an `alt` that says it.",
+                PageRule::LinkText | PageRule::ButtonText => {
+                    "Put text into it, or `aria-label`; an image inside needs an `alt` that says it."
+                }
                 PageRule::FrameTitle => "Set `title` on the `<iframe>`.",
                 PageRule::Zoom => "Leave `user-scalable` and `maximum-scale` out of the viewport.",
                 PageRule::Contrast => "Choose a darker or lighter colour for the text or its ground.",
                 PageRule::TabOrder => "Leave `tabindex` out, or set 0 or -1.",
-                PageRule::External => "Ship fonts, scripts and images with the site, or list the host in `external` of `conformance/conformance.toml`.",
+                PageRule::External => {
+                    "Ship fonts, scripts and images with the site, or list the host in `external` of `conformance/conformance.toml`."
+                }
                 PageRule::Weight => "Make images smaller and load less on one page.",
             },
             Dropped => "Wait for every AI call that was begun before returning.",

@@ -88,10 +88,14 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
         None => author::folder_of(&subject.file, setting.loader.source_of(&subject.file)),
     };
     let read = folder.clone();
-    let author = tokio::task::spawn_blocking(move || read.map_or_else(|| Ok(Author::default()), |folder| Author::read(&folder)));
-    let author = author.await.map_err(|error| message!("reading the author's cases did not end: {error}"))??;
+    let author = tokio::task::spawn_blocking(move || {
+        read.map_or_else(|| Ok(Author::default()), |folder| Author::read(&folder))
+    });
+    let author =
+        author.await.map_err(|error| message!("reading the author's cases did not end: {error}"))??;
 
-    let limits = Limits { deadline_ms: setting.limits.deadline_ms.min(DEADLINE_MS), ..setting.limits.clone() };
+    let limits =
+        Limits { deadline_ms: setting.limits.deadline_ms.min(DEADLINE_MS), ..setting.limits.clone() };
     let template = contract::check(&setting.loader, &subject.file, &limits, &mut tally).await;
     let mut report = TemplateReport::new(&subject.file, template.as_deref());
     let broken = Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && tally.failed(rule));
@@ -106,8 +110,10 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
         )?;
         let (made, locale) = (template.clone(), setting.default_locale.clone());
         let max_bytes = limits.order_max_bytes();
-        let suite = Suite { lab: Arc::new(lab), subject, author: Arc::new(author), at_once: setting.at_once.max(1) };
-        let orders = tokio::task::spawn_blocking(move || Orders::new(made.manifest.clone(), max_bytes, &locale));
+        let suite =
+            Suite { lab: Arc::new(lab), subject, author: Arc::new(author), at_once: setting.at_once.max(1) };
+        let orders =
+            tokio::task::spawn_blocking(move || Orders::new(made.manifest.clone(), max_bytes, &locale));
         let orders = orders.await.map_err(|error| message!("making orders did not end: {error}"))?;
         tally = suite.run(Arc::new(orders), tally).await?;
     } else {
@@ -150,7 +156,11 @@ impl Suite<'_> {
         let made = self.made(&planned).await?;
         let baseline = planned.iter().zip(&made).find_map(|(planned, made)| match &made.ended {
             Ended::Site(site) => Some((
-                Baseline { document: planned.trial.document.clone(), asked: made.asked.clone(), took: made.took },
+                Baseline {
+                    document: planned.trial.document.clone(),
+                    asked: made.asked.clone(),
+                    took: made.took,
+                },
                 site.clone(),
             )),
             _ => None,
@@ -166,7 +176,9 @@ impl Suite<'_> {
             Some((baseline, _)) => {
                 let rules = self.author.clone();
                 let (mut planned, back) = self
-                    .planned(tally, move |tally| plan::rest(&cases, &orders, &baseline, &rules.answers, tally))
+                    .planned(tally, move |tally| {
+                        plan::rest(&cases, &orders, &baseline, &rules.answers, tally)
+                    })
                     .await?;
                 tally = back;
                 planned.retain(|planned| self.subject.wants(planned));

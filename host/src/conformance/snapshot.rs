@@ -62,7 +62,11 @@ pub(super) fn compare(case: &Path, site: &BTreeMap<String, Vec<u8>>) -> Result<V
     let mut differences = Vec::new();
     for (path, before) in &kept.files {
         let message = match site.get(path) {
-            None => Difference { file: path.clone(), message: "the file is not there any more".to_owned(), lines: None },
+            None => Difference {
+                file: path.clone(),
+                message: "the file is not there any more".to_owned(),
+                lines: None,
+            },
             Some(bytes) if digest(bytes) == *before => continue,
             Some(bytes) => Difference {
                 file: path.clone(),
@@ -76,7 +80,11 @@ pub(super) fn compare(case: &Path, site: &BTreeMap<String, Vec<u8>>) -> Result<V
         differences.push(message);
     }
     for path in site.keys().filter(|path| !kept.files.contains_key(*path)) {
-        differences.push(Difference { file: path.clone(), message: "the file is new".to_owned(), lines: None });
+        differences.push(Difference {
+            file: path.clone(),
+            message: "the file is new".to_owned(),
+            lines: None,
+        });
     }
     Ok(differences)
 }
@@ -104,11 +112,15 @@ fn lines(before: &str, after: &str, [one, other]: [&str; 2]) -> String {
 /// When it cannot be written.
 pub(super) fn update(case: &Path, site: &BTreeMap<String, Vec<u8>>) -> Result<(), Message> {
     let folder = case.join(FOLDER);
-    let failed = |error: std::io::Error| message!("the snapshot {} cannot be written: {error}", folder.display());
+    let failed =
+        |error: std::io::Error| message!("the snapshot {} cannot be written: {error}", folder.display());
     if folder.exists() {
         // Only what we made ourselves is removed.
         if !folder.join(MANIFEST).is_file() && std::fs::read_dir(&folder).map_err(failed)?.next().is_some() {
-            return Err(message!("the folder {} holds no snapshot and is left alone; move it away", folder.display()));
+            return Err(message!(
+                "the folder {} holds no snapshot and is left alone; move it away",
+                folder.display()
+            ));
         }
         std::fs::remove_dir_all(&folder).map_err(failed)?;
     }

@@ -70,7 +70,11 @@ mod tests {
         assert!(cases.len() > 30);
         for (at, case) in cases.iter().enumerate() {
             assert!(case.rule.is_some() && !case.name.is_empty(), "{case:?}");
-            assert!(cases[..at].iter().all(|earlier| earlier.name != case.name), "{} is there twice", case.name);
+            assert!(
+                cases[..at].iter().all(|earlier| earlier.name != case.name),
+                "{} is there twice",
+                case.name
+            );
         }
     }
 }

@@ -104,7 +104,9 @@ impl Journal for Watch {
         let index = self.index(key).unwrap_or_default();
         match self.hold {
             Hold::None => {}
-            Hold::Rising(step) => tokio::time::sleep(step.saturating_mul(u32::try_from(index).unwrap_or(0))).await,
+            Hold::Rising(step) => {
+                tokio::time::sleep(step.saturating_mul(u32::try_from(index).unwrap_or(0))).await
+            }
             Hold::Falling { step, calls } => {
                 let times = u32::try_from(calls.saturating_sub(index)).unwrap_or(0);
                 tokio::time::sleep(step.saturating_mul(times)).await;

@@ -21,7 +21,8 @@ fn broken(variant: &Variant) -> (Vec<String>, Value) {
     command.envs(variant.settings.iter().copied());
     let done = sitewright_tests::Done::from(command.output().unwrap());
     let report = done.json();
-    let rules = report["templates"][0]["rules"].as_array().unwrap_or_else(|| panic!("{}", done.stdout)).clone();
+    let rules =
+        report["templates"][0]["rules"].as_array().unwrap_or_else(|| panic!("{}", done.stdout)).clone();
     let failed = |rule: &&Value| rule["verdict"] == "failed";
     let broken: Vec<String> =
         rules.iter().filter(failed).map(|rule| rule["rule"].as_str().unwrap().to_owned()).collect();
@@ -35,7 +36,10 @@ fn told(report: &Value) -> String {
     let failed = rules.iter().filter(|rule| rule["verdict"] == "failed");
     let lines = failed.flat_map(|rule| {
         rule["findings"].as_array().unwrap().iter().take(3).map(move |finding| {
-            format!("  {}: {} · {} · {}\n", rule["rule"], finding["case"], finding["file"], finding["message"])
+            format!(
+                "  {}: {} · {} · {}\n",
+                rule["rule"], finding["case"], finding["file"], finding["message"]
+            )
         })
     });
     lines.collect()
@@ -43,7 +47,9 @@ fn told(report: &Value) -> String {
 
 fn each_breaks_its_rule(level: Level) {
     let mut wrong = Vec::new();
-    for variant in variants().iter().filter(|variant| variant.rule.starts_with(&format!("{}/", level.as_str()))) {
+    for variant in
+        variants().iter().filter(|variant| variant.rule.starts_with(&format!("{}/", level.as_str())))
+    {
         let (broken, report) = broken(variant);
         if broken != [variant.rule] {
             wrong.push(format!("{} ({}) breaks {broken:?}\n{}", variant.rule, variant.what, told(&report)));
@@ -52,7 +58,13 @@ fn each_breaks_its_rule(level: Level) {
         let rules = report["templates"][0]["rules"].as_array().unwrap();
         for rule in rules.iter().filter(|rule| rule["verdict"] == "failed") {
             assert!(!rule["advice"].as_str().unwrap().is_empty(), "{rule}");
-            assert!(rule["findings"].as_array().unwrap().iter().all(|f| !f["message"].as_str().unwrap().is_empty()));
+            assert!(
+                rule["findings"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|f| !f["message"].as_str().unwrap().is_empty())
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

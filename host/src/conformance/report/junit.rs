@@ -59,7 +59,11 @@ fn suite(out: &mut String, template: &TemplateReport) {
 fn case(out: &mut String, template: &TemplateReport, rule: &RuleReport) {
     let class = format!("{}.{}", template.name(), rule.level.as_str());
     // What one rule took is not known: its trials count for several.
-    let head = format!("    <testcase name=\"{}\" classname=\"{}\" time=\"0.000\"", clean(&rule.rule.id()), clean(&class));
+    let head = format!(
+        "    <testcase name=\"{}\" classname=\"{}\" time=\"0.000\"",
+        clean(&rule.rule.id()),
+        clean(&class)
+    );
     match rule.verdict {
         Verdict::Passed => out.push_str(&format!("{head}/>\n")),
         Verdict::Skipped => {

@@ -42,10 +42,19 @@ fn write_template(out: &mut String, template: &TemplateReport) -> std::fmt::Resu
 /// A YAML block: JSON texts are YAML too.
 fn write_findings(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
     let json = |text: &str| serde_json::Value::from(text).to_string();
-    writeln!(out, "      ---\n      severity: fail\n      advice: {}", json(rule.advice.unwrap_or_default()))?;
+    writeln!(
+        out,
+        "      ---\n      severity: fail\n      advice: {}",
+        json(rule.advice.unwrap_or_default())
+    )?;
     writeln!(out, "      findings:")?;
     for finding in &rule.findings {
-        writeln!(out, "        - at: {}\n          message: {}", json(&place(finding)), json(&finding.message))?;
+        writeln!(
+            out,
+            "        - at: {}\n          message: {}",
+            json(&place(finding)),
+            json(&finding.message)
+        )?;
     }
     writeln!(out, "      ...")
 }

@@ -24,7 +24,12 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
     let good = anstyle::AnsiColor::Green.on_default();
     let bad = anstyle::AnsiColor::Red.on_default().bold();
     let version = template.template.as_ref().map(|template| template.version.as_str()).unwrap_or_default();
-    writeln!(out, "{bold}{} {version}{bold:#} {dim}{}{dim:#}", render::clean(template.name()), template.file)?;
+    writeln!(
+        out,
+        "{bold}{} {version}{bold:#} {dim}{}{dim:#}",
+        render::clean(template.name()),
+        template.file
+    )?;
     for level in Level::ALL {
         let rules: Vec<&RuleReport> = template.rules.iter().filter(|rule| rule.level == level).collect();
         if rules.is_empty() {

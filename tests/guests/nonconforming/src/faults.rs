@@ -54,7 +54,9 @@ pub(crate) fn of_call(wish: &Wish, error: ai::Error) -> Result<Option<String>> {
         ("no-trap", ai::ErrorKind::RateLimited) => panic!("nobody said that a call can fail"),
         ("whole", ai::ErrorKind::RateLimited) => Ok(None),
         ("blame", ai::ErrorKind::RateLimited) => Err(Error::new("no-text", "there is no text for a page")),
-        ("off-schema", ai::ErrorKind::SchemaMismatch) => panic!("nobody said that an answer can be of no use"),
+        ("off-schema", ai::ErrorKind::SchemaMismatch) => {
+            panic!("nobody said that an answer can be of no use")
+        }
         _ => Err(error.into()),
     }
 }

@@ -88,7 +88,9 @@ impl Template for Nonconforming {
         let mut files = pages::files(&wish, &order, &copies, about.as_deref());
         for (path, content) in &wish.files {
             match content {
-                Some(content) => drop(files.insert(path.clone(), content.clone())),
+                Some(content) => {
+                    drop(files.insert(path.clone(), content.replace("(locale)", &order.locale.to_string())))
+                }
                 None => drop(files.remove(path)),
             }
         }

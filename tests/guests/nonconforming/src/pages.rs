@@ -14,7 +14,8 @@ pub(crate) fn files(
     about: Option<&str>,
 ) -> BTreeMap<String, String> {
     let plain = |text: &str| escaped(text);
-    let name = if wish.fault == "hostile" { order.business_name.clone() } else { plain(&order.business_name) };
+    let name =
+        if wish.fault == "hostile" { order.business_name.clone() } else { plain(&order.business_name) };
     let mut body = format!("<p>{name} in {}</p>", plain(&order.primary_city));
     for copy in copies {
         let headline = if wish.fault == "escaped" { copy.headline.clone() } else { plain(&copy.headline) };
@@ -28,7 +29,10 @@ pub(crate) fn files(
     let mut files = BTreeMap::new();
     files.insert("index.html".to_owned(), page(wish, order, &body));
     if let Some(about) = about {
-        files.insert("about.html".to_owned(), page(wish, order, &format!("<p>{} is what we do best.</p>", plain(about))));
+        files.insert(
+            "about.html".to_owned(),
+            page(wish, order, &format!("<p>{} is what we do best.</p>", plain(about))),
+        );
     }
     let data = serde_json::json!({ "name": order.business_name });
     files.insert("data.json".to_owned(), data.to_string());
@@ -48,5 +52,9 @@ fn page(wish: &Wish, order: &Order, body: &str) -> String {
 
 /// A text that shows as it is.
 pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }

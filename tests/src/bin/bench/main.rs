@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the result, and what is missing from it")]
 
 mod cluster;
+mod conformance;
 mod gateway;
 mod model;
 mod overhead;
@@ -52,6 +53,8 @@ enum Bench {
     Worker(worker::Args),
     /// What a trap costs with its whole record, what a storm of them does to healthy orders, and what their records take.
     Traps(traps::Args),
+    /// How long the conformance suite takes for a template.
+    Conformance(conformance::Args),
     /// The model server of the other benchmarks.
     #[command(hide = true)]
     ServeModel(model::Answering),
@@ -70,6 +73,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Gateway { calls, rounds, in_flight } => gateway::measure(calls, rounds, in_flight).await?,
         Bench::Worker(args) => worker::measure(&args).await?,
         Bench::Traps(args) => traps::measure(&args).await?,
+        Bench::Conformance(args) => conformance::measure(&args).await?,
         Bench::ServeModel(answering) => model::serve(answering).await?,
     }
     Ok(())
