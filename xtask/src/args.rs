@@ -111,6 +111,7 @@ pub(crate) struct TestArgs {
 #[command(after_help = "Examples:\n  \
     cargo xtask bench overhead      CPU per order beside a bare wasmtime loop\n  \
     cargo xtask bench gateway       CPU and latency of an AI call beside bare reqwest\n  \
+    cargo xtask bench templates     loading, CPU and memory of the templates in Rust, Python and JavaScript\n  \
     cargo xtask bench worker        orders through the durable queue, SQLite and PostgreSQL\n  \
     cargo xtask bench -- --help     what there is to measure")]
 pub(crate) struct BenchArgs {

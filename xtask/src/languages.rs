@@ -19,6 +19,8 @@ use crate::workspace::{Group, Workspace};
 
 /// Makes components of Python programs. The tests' own guest in Python is built with the same environment.
 const PYTHON_TOOLS: &str = "componentize-py==0.25.1";
+/// Where the tools for JavaScript are named, with a lock file.
+const JAVASCRIPT_TOOLS: &str = "xtask/javascript";
 /// Makes a missing tool an error.
 const REQUIRE: &str = "SITEWRIGHT_REQUIRE_STANDINS";
 
@@ -94,10 +96,13 @@ impl Foreign {
     /// Identifies what the component is made of.
     fn stamp(&self, workspace: &Workspace) -> anyhow::Result<String> {
         let mut hasher = DefaultHasher::new();
-        PYTHON_TOOLS.hash(&mut hasher);
-        let tools = workspace.root.join("xtask/javascript");
-        for folder in [&self.folder.join("src"), &self.sdk(workspace), &workspace.root.join("wit"), &tools] {
-            for file in files(folder)? {
+        let mut folders = vec![self.folder.join("src"), self.sdk(workspace), workspace.root.join("wit")];
+        match self.language {
+            Language::Python => PYTHON_TOOLS.hash(&mut hasher),
+            Language::JavaScript => folders.push(workspace.root.join(JAVASCRIPT_TOOLS)),
+        }
+        for folder in folders {
+            for file in files(&folder)? {
                 file.strip_prefix(&workspace.root).unwrap_or(&file).hash(&mut hasher);
                 fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?.hash(&mut hasher);
             }
@@ -118,9 +123,7 @@ impl Foreign {
         let standins = workspace.target.join("standins");
         match self.language {
             Language::Python => python(&standins.join("python-guest")),
-            Language::JavaScript => {
-                npm(&standins.join("javascript"), &workspace.root.join("xtask/javascript"))
-            }
+            Language::JavaScript => npm(&standins.join("javascript"), &workspace.root.join(JAVASCRIPT_TOOLS)),
         }
     }
 
@@ -135,7 +138,9 @@ impl Foreign {
                 copy(&self.sdk(workspace), &sdk)?;
                 let mut tool = Command::new(tools.join("componentize-py"));
                 tool.arg("-d").arg(&wit).args(["-w", "template", "componentize", "-p"]).arg(&sources);
-                process::run(tool.arg("-p").arg(&sdk).arg("-o").arg(&built).arg("app").stdout(Stdio::null()))?;
+                process::run(
+                    tool.arg("-p").arg(&sdk).arg("-o").arg(&built).arg("app").stdout(Stdio::null()),
+                )?;
             }
             Language::JavaScript => {
                 let bundle = work.join(format!("{}.js", self.name));
@@ -176,7 +181,8 @@ fn python(folder: &Path) -> Result<PathBuf, String> {
 fn npm(folder: &Path, wanted: &Path) -> Result<PathBuf, String> {
     let (programs, done) = (folder.join("node_modules/.bin"), folder.join("installed"));
     let _lock = lock(folder)?;
-    let read = |path: PathBuf| fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let read =
+        |path: PathBuf| fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
     let exactly = read(wanted.join("package-lock.json"))?;
     if fs::read_to_string(&done).is_ok_and(|installed| installed == exactly) {
         return Ok(programs);
@@ -249,15 +255,21 @@ mod tests {
     fn templates_in_other_languages_are_found_by_what_stands_in_their_folders() {
         let root = tempfile::tempdir().unwrap();
         let plugins = root.path().join("plugins");
-        for file in ["rusty/Cargo.toml", "rusty/package.json", "js/package.json", "py/src/app.py", "notes/README.md"] {
+        for file in
+            ["rusty/Cargo.toml", "rusty/package.json", "js/package.json", "py/src/app.py", "notes/README.md"]
+        {
             let file = plugins.join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();
         }
-        let workspace =
-            Workspace { root: root.path().to_owned(), target: root.path().join("target"), guests: Vec::new() };
+        let workspace = Workspace {
+            root: root.path().to_owned(),
+            target: root.path().join("target"),
+            guests: Vec::new(),
+        };
         let found = all(&workspace).unwrap();
-        let found: Vec<_> = found.iter().map(|template| (template.name.as_str(), template.language)).collect();
+        let found: Vec<_> =
+            found.iter().map(|template| (template.name.as_str(), template.language)).collect();
         assert_eq!(found, [("js", Language::JavaScript), ("py", Language::Python)]);
     }
 
@@ -269,14 +281,15 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         };
-        for file in
-            ["plugins/py/src/app.py", "guest-sdk/python/a.py", "wit/a.wit", "xtask/javascript/package.json"]
-        {
+        for file in ["plugins/py/src/app.py", "guest-sdk/python/a.py", "wit/a.wit"] {
             write(file, "one");
         }
         write("plugins/py/src/__pycache__/app.pyc", "left behind");
-        let workspace =
-            Workspace { root: root.path().to_owned(), target: root.path().join("target"), guests: Vec::new() };
+        let workspace = Workspace {
+            root: root.path().to_owned(),
+            target: root.path().join("target"),
+            guests: Vec::new(),
+        };
         let template = all(&workspace).unwrap().remove(0);
         let to = root.path().join("copy");
         write("copy/old.py", "from the last time");

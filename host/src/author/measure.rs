@@ -56,7 +56,7 @@ pub async fn start_cost(
 }
 
 async fn instantiate(template: &Template, limits: &Limits) -> wasmtime::Result<()> {
-    let _place = template.engine().run_place().await;
+    let _place = template.engine().run_place(template.world()).await;
     let (stdout, stderr) = (Capture::new(1 << 10), Capture::new(1 << 10));
     let state = GuestState::new(
         sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr),

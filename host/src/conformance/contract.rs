@@ -17,9 +17,9 @@ const PACKAGE: &str = "sitewright:template/";
 /// Versions of the contract that this host speaks.
 const VERSIONS: [&str; 1] = ["0.1.0"];
 /// The contract's interfaces that a template may import.
-const INTERFACES: [&str; 5] = ["ai", "ai-types", "diagnostics", "site", "types"];
-/// What it must export.
-const EXPORT: &str = "generator";
+const INTERFACES: [&str; 6] = ["ai", "ai-sync", "ai-types", "diagnostics", "site", "types"];
+/// What it must export one of: of the world `template`, or of `template-sync`.
+const EXPORTS: [&str; 2] = ["generator", "generator-sync"];
 
 /// Tries the file and loads it; nothing when it cannot be loaded.
 pub(super) async fn check(
@@ -94,12 +94,15 @@ fn outside(bytes: &[u8]) -> Option<Vec<(Rule, String)>> {
     if !component {
         return None;
     }
-    let wanted = format!("{PACKAGE}{EXPORT}");
-    let ours: Vec<&String> = exports.iter().filter(|name| name.split('@').next() == Some(&wanted)).collect();
+    let wanted = EXPORTS.map(|export| format!("{PACKAGE}{export}"));
+    let ours: Vec<&String> = exports
+        .iter()
+        .filter(|name| name.split('@').next().is_some_and(|name| wanted.iter().any(|wanted| wanted == name)))
+        .collect();
     if ours.is_empty() {
         let others =
             if exports.is_empty() { "nothing".to_owned() } else { format!("`{}`", exports.join("`, `")) };
-        found.push((Rule::Exports, format!("it exports {others} and not `{wanted}@{}`", VERSIONS[0])));
+        found.push((Rule::Exports, format!("it exports {others} and not `{}@{}`", wanted[0], VERSIONS[0])));
     } else if !ours
         .iter()
         .any(|name| name.split('@').nth(1).is_some_and(|version| VERSIONS.contains(&version)))

@@ -95,7 +95,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         if engine.is_full() {
             tracing::debug!(concurrency = engine.concurrency(), "a run waits for a place");
         }
-        let place = engine.run_place().await;
+        let place = engine.run_place(request.template.world()).await;
         has_place.store(true, Ordering::Relaxed);
         let mut store = store;
         match generate(&mut store, request.template.clone(), request.document.clone()).await {

@@ -39,6 +39,7 @@ mod mutated;
 mod orders;
 mod orders_cli;
 mod output;
+mod pages;
 mod plugin;
 mod redaction;
 mod replay;

@@ -9,6 +9,7 @@ mod model;
 mod overhead;
 mod process;
 mod setup;
+mod templates;
 mod traps;
 mod waiting;
 mod worker;
@@ -55,6 +56,15 @@ enum Bench {
     Traps(traps::Args),
     /// How long the conformance suite takes for a template.
     Conformance(conformance::Args),
+    /// What a template's language costs: loading it, an order, and the memory of orders that wait for AI.
+    Templates {
+        /// Orders that wait at once.
+        #[arg(long, default_value_t = 200)]
+        waiting: u32,
+        /// Orders made one after the other.
+        #[arg(long, default_value_t = 50)]
+        orders: u32,
+    },
     /// The model server of the other benchmarks.
     #[command(hide = true)]
     ServeModel(model::Answering),
@@ -74,6 +84,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Worker(args) => worker::measure(&args).await?,
         Bench::Traps(args) => traps::measure(&args).await?,
         Bench::Conformance(args) => conformance::measure(&args).await?,
+        Bench::Templates { waiting, orders } => templates::measure(waiting, orders).await?,
         Bench::ServeModel(answering) => model::serve(answering).await?,
     }
     Ok(())
