@@ -13,6 +13,7 @@
 //! | [`Error`], [`Context`] | failing, with everything that led to it |
 //! | [`progress`], [`log`], [`report`] | telling what goes on |
 //! | [`testing`] | running a template in a plain `cargo test` |
+//! | [`guide`] | how to do all that, one question a page, with examples that run |
 //!
 //! # A template
 //!
@@ -116,6 +117,8 @@ pub mod ai;
 mod backend;
 mod diagnostics;
 mod error;
+#[cfg(doc)]
+pub mod guide;
 mod site;
 mod stall;
 mod template;

@@ -11,17 +11,21 @@
 //! | [`run`] | one order through one instance: the boundary that gives one outcome |
 //! | [`failure`] | what went wrong, whole? |
 //! | [`replay`] | does it happen again? |
+//! | [`conformance`] | does a template keep the contract? |
 //! | [`jobs`] | which orders are there, who has them, and how did they end? |
 //! | [`worker`] | how does an order of the queue become a site? |
+//! | [`author`] | how is a template written? |
 //! | [`config`], [`cli`], [`telemetry`], [`http`] | what the operator sets, calls and reads |
 //!
 //! Data flows one way: an order document becomes an [`order::OrderSnapshot`], [`run::attempt`] makes a [`run::Outcome`] of it: a
 //! release, or one [`failure::FailureRecord`].
 
 pub mod ai;
+pub mod author;
 pub mod build;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod failure;
 pub mod http;
 pub mod interface;

@@ -22,6 +22,11 @@ pub fn wasm_tools(test: &str) -> Option<PathBuf> {
     Some(WASM_TOOLS.ready(test)?.join("wasm-tools"))
 }
 
+/// The folder with componentize-py, when it can be had.
+pub fn python_tools(test: &str) -> Option<PathBuf> {
+    PYTHON.ready(test)
+}
+
 /// The template in Python (`tests/languages/python`), built when its sources are new.
 pub fn python_guest(test: &str) -> Option<PathBuf> {
     let programs = PYTHON.ready(test)?;

@@ -9,12 +9,14 @@
     reason = "test support"
 )]
 
+pub mod author;
 pub mod chat_server;
 pub mod crafted;
 pub mod disk;
 pub mod factory;
 pub mod fault_server;
 pub mod languages;
+pub mod nonconforming;
 pub mod postgres;
 pub mod standins;
 pub mod stream_server;

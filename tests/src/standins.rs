@@ -83,6 +83,40 @@ impl Packages {
     }
 }
 
+/// What the lock file in `tests/standins/<name>` names, installed with npm: the folder with its `node_modules`. Nothing when it cannot be
+/// had; that has been told then.
+pub fn node_modules(name: &str, test: &str) -> Option<PathBuf> {
+    match node_modules_prepared(name) {
+        Ok(folder) => Some(folder),
+        Err(why) => {
+            skipped(test, &why);
+            None
+        }
+    }
+}
+
+fn node_modules_prepared(name: &str) -> Result<PathBuf, String> {
+    let (wanted, folder) =
+        (root().join("tests/standins").join(name), root().join("target/standins").join(name));
+    let told = |error: std::io::Error| format!("{}: {error}", folder.display());
+    std::fs::create_dir_all(&folder).map_err(told)?;
+    let lock = File::create(folder.join("lock")).map_err(told)?;
+    lock.lock().map_err(told)?;
+    let exactly = std::fs::read_to_string(wanted.join("package-lock.json")).map_err(told)?;
+    let done = folder.join("installed");
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == exactly) {
+        return Ok(folder);
+    }
+    for file in ["package.json", "package-lock.json"] {
+        std::fs::copy(wanted.join(file), folder.join(file)).map_err(told)?;
+    }
+    // Not `npm ci`, which refuses where a registry lacks packages for other systems.
+    let flags = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    run(Command::new("npm").current_dir(&folder).args(flags).stdin(Stdio::null()))?;
+    std::fs::write(&done, exactly).map_err(told)?;
+    Ok(folder)
+}
+
 fn run(command: &mut Command) -> Result<(), String> {
     let what = format!("{command:?}");
     let done = command.stdin(Stdio::null()).output().map_err(|error| format!("{what}: {error}"))?;

@@ -35,7 +35,9 @@ pub(crate) enum Command {
 /// that is running never sees half a template. The same sources give the same bytes on every machine: paths in the
 /// debug information are relative to the repository.
 ///
-/// Needs the target wasm32-wasip2 and adds it with rustup when it is missing.
+/// Needs the target wasm32-wasip2 and adds it with rustup when it is missing. Folders of plugins/ without a Cargo.toml are templates in
+/// Python and JavaScript: their tools are installed into target/standins with python3 and npm; where they cannot be had, that is said
+/// and the rest is built (SITEWRIGHT_REQUIRE_STANDINS=1 makes it an error).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask build               the templates\n  \
@@ -109,6 +111,7 @@ pub(crate) struct TestArgs {
 #[command(after_help = "Examples:\n  \
     cargo xtask bench overhead      CPU per order beside a bare wasmtime loop\n  \
     cargo xtask bench gateway       CPU and latency of an AI call beside bare reqwest\n  \
+    cargo xtask bench templates     loading, CPU and memory of the templates in Rust, Python and JavaScript\n  \
     cargo xtask bench worker        orders through the durable queue, SQLite and PostgreSQL\n  \
     cargo xtask bench -- --help     what there is to measure")]
 pub(crate) struct BenchArgs {

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use crate::args::DemoArgs;
 use crate::guests::{self, Selection};
 use crate::host;
+use crate::languages;
 use crate::process;
 use crate::say;
 use crate::workspace::{Group, Workspace};
@@ -32,9 +33,10 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<Exit
         "--order {}: there is no such file; sample orders are in tests/orders",
         order.display()
     );
-    let names: Vec<_> = workspace.guests(Group::Templates).map(|guest| guest.name.as_str()).collect();
+    let mut names: Vec<_> = workspace.guests(Group::Templates).map(|guest| guest.name.clone()).collect();
+    names.extend(languages::all(workspace)?.into_iter().map(|template| template.name));
     anyhow::ensure!(
-        names.contains(&args.template.as_str()),
+        names.contains(&args.template),
         "--template {}: there is no such template; plugins/ has {}",
         args.template,
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }

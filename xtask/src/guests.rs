@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 
 use crate::install::{self, Change};
+use crate::languages;
 use crate::process;
 use crate::remap;
 use crate::say;
@@ -40,6 +41,9 @@ pub(crate) fn build(workspace: &Workspace, selection: Selection) -> anyhow::Resu
     // dependencies, and a template's bytes must not depend on whether the tests' guests were built beside it.
     for group in selection.groups() {
         build_group(workspace, *group, &flags)?;
+        if *group == Group::Templates {
+            languages::build(workspace)?;
+        }
     }
     Ok(())
 }

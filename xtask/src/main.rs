@@ -5,6 +5,7 @@
 //! - [`toolchain`]: sees that the wasm target is there
 //! - [`remap`]: compiler flags that keep this machine's paths out of templates
 //! - [`guests`]: builds the guests and puts them where the host looks
+//! - [`languages`]: builds the templates in other languages
 //! - [`install`]: copies a file only when it changed, and never halfway
 //! - [`host`]: builds the host so that demo and tests share one build
 //! - [`demo`], [`test`], [`bench`]: the commands
@@ -16,6 +17,7 @@ mod demo;
 mod guests;
 mod host;
 mod install;
+mod languages;
 mod process;
 mod remap;
 mod say;

@@ -12,10 +12,15 @@
 //! answer = { text = "Bem-vindo" }        # or json, json_text, from_schema, fault
 //! ```
 //!
+//! `from_schema` answers a request that has a schema with a value made from it: `true` or `"smallest"`, `"full"` (everything
+//! optional, lists with entries), `"hostile"` (markup in every text) or `"off"` (what no object's schema accepts).
+//!
 //! The first rule that matches answers. A rule without conditions matches everything.
 
 mod parse;
 mod sample;
+
+pub use sample::{HOSTILE, Sample, sample};
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -164,7 +169,7 @@ struct Rule {
 #[derive(Debug)]
 enum Answer {
     Text(String),
-    FromSchema,
+    FromSchema(Sample),
     Fault(Fault),
 }
 
@@ -179,9 +184,9 @@ impl Rule {
             Answer::Text(text) => Some(What::Text(text.clone())),
             Answer::Fault(fault) => Some(What::Fault(fault.clone())),
             // A rule that answers from the schema has nothing to say to a request without one.
-            Answer::FromSchema => {
-                question.schema.map(|schema| What::Text(sample::smallest(schema).to_string()))
-            }
+            Answer::FromSchema(how) => question
+                .schema
+                .map(|schema| What::Text(sample::answer(schema, *how, question.messages).to_string())),
         }
     }
 

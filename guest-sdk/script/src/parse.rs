@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::sample::Sample;
 use crate::{Answer, ConnectionFault, Fault, Rule, ScriptError};
 
 #[derive(Deserialize)]
@@ -27,8 +28,16 @@ struct RawAnswer {
     text: Option<String>,
     json: Option<toml::Value>,
     json_text: Option<String>,
-    from_schema: Option<bool>,
+    from_schema: Option<RawSample>,
     fault: Option<RawFault>,
+}
+
+/// `true` is the same as `"smallest"`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "true, or \"smallest\", \"full\", \"hostile\" or \"off\"")]
+enum RawSample {
+    Flag(bool),
+    Named(Sample),
 }
 
 #[derive(Deserialize)]
@@ -138,8 +147,9 @@ fn answer(raw: RawAnswer) -> Result<Answer, Problem> {
                 format!("is not JSON: {error}; use `text` for an answer that is meant to be wrong"),
             )),
         },
-        (None, None, None, Some(true), None) => Ok(Answer::FromSchema),
-        (None, None, None, Some(false), None) => {
+        (None, None, None, Some(RawSample::Flag(true)), None) => Ok(Answer::FromSchema(Sample::Smallest)),
+        (None, None, None, Some(RawSample::Named(sample)), None) => Ok(Answer::FromSchema(sample)),
+        (None, None, None, Some(RawSample::Flag(false)), None) => {
             Err(problem("answer.from_schema", "is false; leave it out or write true"))
         }
         (None, None, None, None, Some(raw)) => Ok(Answer::Fault(fault_of(raw)?)),

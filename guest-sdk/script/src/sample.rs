@@ -1,4 +1,4 @@
-//! The smallest value that a JSON Schema accepts, always the same one.
+//! Values that a JSON Schema accepts, always the same ones.
 //!
 //! For the schemas that come from Rust and Python types: objects, arrays, enums, references inside the document, bounds.
 //! A `pattern` is not solved; such a text comes out as plain words and the reply fails its check, which names the field.
@@ -16,12 +16,61 @@ const WORDS: [&str; 12] = [
     "trusted", "classic",
 ];
 
-pub(crate) fn smallest(schema: &Value) -> Value {
-    Sampler { root: schema, values: 0, texts: 0 }.value(schema, 0)
+/// What a hostile text holds: it breaks out of whatever does not escape it, and can be found again afterwards.
+pub const HOSTILE: &str = "</title></p>\"><sw-hostile a='\"><script>swHostile()</script>&amp;";
+
+/// Entries of a list where the schema leaves the number open.
+const ENTRIES: u64 = 3;
+
+/// Which of the values that a schema accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sample {
+    /// Nothing that may be left out, no entry that need not be there.
+    Smallest,
+    /// All that it names, lists with three entries.
+    Full,
+    /// As `Full`, with [`HOSTILE`] in every text that has room for some of it.
+    Hostile,
+    /// None of them: a list where the schema wants anything else, and an object where it wants a list.
+    Off,
+}
+
+/// A value for a schema.
+pub fn sample(schema: &Value, how: Sample) -> Value {
+    answer(schema, how, &[])
+}
+
+/// A value for a schema, in answer to these messages. Full and hostile answers to different questions are different, so that one in
+/// the place of another is seen.
+pub(crate) fn answer(schema: &Value, how: Sample, messages: &[&str]) -> Value {
+    if how == Sample::Off {
+        let list = schema.as_object().and_then(type_of) == Some("array");
+        return if list {
+            serde_json::json!({ "off": "the schema" })
+        } else {
+            serde_json::json!(["off the schema"])
+        };
+    }
+    let texts = match how {
+        Sample::Full | Sample::Hostile if !messages.is_empty() => number_of(messages),
+        _ => 0,
+    };
+    Sampler { root: schema, how, values: 0, texts }.value(schema, 0)
+}
+
+/// A number below a million that other messages do not have, by all likelihood (FNV-1a).
+fn number_of(messages: &[&str]) -> usize {
+    let bytes = messages.iter().flat_map(|message| message.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash % 1_000_000) as usize
 }
 
 struct Sampler<'a> {
     root: &'a Value,
+    how: Sample,
     values: u64,
     /// Texts made so far: each begins with another word, so that `uniqueItems` holds.
     texts: usize,
@@ -105,12 +154,29 @@ impl Sampler<'_> {
                 properties.and_then(|properties| properties.get(name)).unwrap_or(&Value::Bool(true));
             object.insert(name.to_owned(), self.value(property, depth + 1));
         }
+        if self.how != Sample::Smallest && depth < MAX_DEPTH / 2 {
+            for (name, property) in properties.into_iter().flatten() {
+                if !object.contains_key(name) {
+                    object.insert(name.clone(), self.value(property, depth + 1));
+                }
+            }
+        }
         Value::Object(object)
     }
 
     fn array(&mut self, schema: &Map<String, Value>, depth: usize) -> Value {
         let prefix = schema.get("prefixItems").and_then(Value::as_array);
-        let count = bound(schema, "minItems").unwrap_or(0).min(MAX_VALUES);
+        let least = bound(schema, "minItems").unwrap_or(0);
+        let wanted = match self.how {
+            Sample::Smallest | Sample::Off => least,
+            // A list of what contains itself would never end.
+            Sample::Full | Sample::Hostile if depth > MAX_DEPTH / 2 => least,
+            Sample::Full | Sample::Hostile if schema.contains_key("items") => {
+                least.max(ENTRIES).min(bound(schema, "maxItems").unwrap_or(u64::MAX).max(least))
+            }
+            Sample::Full | Sample::Hostile => least.max(prefix.map_or(0, |prefix| prefix.len() as u64)),
+        };
+        let count = wanted.min(MAX_VALUES);
         let any = Value::Bool(true);
         let items = (0..count).map(|index| {
             let item = prefix.and_then(|prefix| prefix.get(index as usize));
@@ -134,6 +200,9 @@ impl Sampler<'_> {
         }
         let least = bound(schema, "minLength").unwrap_or(0) as usize;
         let most = bound(schema, "maxLength").map_or(usize::MAX, |most| most as usize);
+        if self.how == Sample::Hostile && most > 0 && !schema.contains_key("pattern") {
+            return hostile(first, least, most);
+        }
         let mut text = String::new();
         let mut word = first;
         // Two words at least, and a number once the words repeat, so that texts differ.
@@ -157,6 +226,15 @@ impl Sampler<'_> {
         }
         text
     }
+}
+
+/// A hostile text of the wanted number of characters, different from the others.
+fn hostile(number: usize, least: usize, most: usize) -> String {
+    let mut text = format!("{} {}{HOSTILE}", WORDS[number % WORDS.len()], number);
+    while text.chars().count() < least {
+        text.push_str(HOSTILE);
+    }
+    text.chars().take(most.max(least)).collect::<String>().trim_end().to_owned()
 }
 
 fn type_of(schema: &Map<String, Value>) -> Option<&str> {

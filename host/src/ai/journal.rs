@@ -73,6 +73,9 @@ pub enum Recalled {
 /// Where replies are kept.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync {
+    /// Is told of each call before anybody is asked, for whoever wants to see the questions themselves.
+    fn asked(&self, _call: CallId, _key: &JournalKey, _request: &Request) {}
+
     /// The reply of an earlier attempt, when there is one.
     async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry>;
 
@@ -108,12 +111,14 @@ impl RunJournal {
 
     /// The key of a call that begins now.
     pub(super) fn key(&self, call: CallId, request: &Request) -> JournalKey {
-        let request = digest(request);
+        let digest = digest(request);
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = asked.times.entry(request.clone()).or_default();
+        let next = asked.times.entry(digest.clone()).or_default();
         let occurrence = std::mem::replace(next, *next + 1);
-        let key = JournalKey { request, occurrence };
+        let key = JournalKey { request: digest, occurrence };
         asked.keys.insert(call, key.clone());
+        drop(asked);
+        self.journal.asked(call, &key, request);
         key
     }
 

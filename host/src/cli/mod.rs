@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod ai;
+mod conformance;
 mod doctor;
 mod failures;
 mod generate;
@@ -11,6 +12,7 @@ mod queue;
 mod replay;
 mod setup;
 mod template;
+mod template_record;
 mod when;
 mod worker;
 
@@ -66,7 +68,8 @@ Exit codes:
   1 host error               5 AI failed
   2 usage or configuration   6 output rejected
   3 invalid order            7 cancelled
-  8 replay differs           9 cannot be replayed";
+  8 replay differs           9 cannot be replayed
+ 10 a template breaks a rule of the conformance suite";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -83,6 +86,8 @@ enum Command {
     /// Templates: what there is and what it needs.
     #[command(subcommand)]
     Template(template::Command),
+    /// Tries templates against the contract.
+    Conformance(conformance::Args),
     /// Failure records: what went wrong, and why.
     #[command(subcommand)]
     Failures(failures::Command),
@@ -138,6 +143,7 @@ impl Cli {
             Command::Queue(command) => queue::run(&setup, command, json).await,
             Command::Migrate(args) => migrate::run(&setup, args, json).await,
             Command::Template(command) => template::run(&setup, command, json).await,
+            Command::Conformance(args) => conformance::run(&setup, args, json).await,
             Command::Failures(command) => failures::run(&setup, command, json).await,
             Command::Replay(args) => replay::run(&setup, args, json).await,
             Command::Ai(command) => ai::run(&setup, command, json).await,

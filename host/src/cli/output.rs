@@ -36,6 +36,8 @@ pub enum Exit {
     Diverged = 8,
     /// An attempt cannot be replayed.
     NotReplayable = 9,
+    /// A template breaks a rule of the conformance suite.
+    Nonconforming = 10,
 }
 
 impl From<Exit> for ExitCode {

@@ -97,15 +97,19 @@ impl Setup {
 
     /// The templates, in an engine for `concurrency` runs at once.
     pub(super) fn catalogue(config: &Config, concurrency: u32) -> Result<Catalogue, SetupError> {
+        Ok(Catalogue::new(config.templates.clone(), Self::loader(config, concurrency)?))
+    }
+
+    /// What loads templates, into an engine for `concurrency` runs at once.
+    pub(super) fn loader(config: &Config, concurrency: u32) -> Result<Loader, SetupError> {
         let engine = Engine::new(&config.limits, concurrency)?;
         let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
         let loader = Loader::new(engine, cache, config.limits.clone()).map_err(|error| {
             SetupError::Host(crate::message!("the host's interfaces cannot be linked: {error:#}"))
         })?;
-        let loader = loader
+        Ok(loader
             .with_settings(config.template_settings.clone())
-            .with_compiler(Compiler::this_program(&config.limits));
-        Ok(Catalogue::new(config.templates.clone(), loader))
+            .with_compiler(Compiler::this_program(&config.limits)))
     }
 
     /// The database of orders, open. Its tables are looked at by those who use them.

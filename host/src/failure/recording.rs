@@ -129,9 +129,11 @@ pub struct Mark {
 }
 
 /// The letters of the functions.
-const LETTERS: [(u8, &str); 7] = [
+const LETTERS: [(u8, &str); 9] = [
     (b'a', "ai.complete"),
     (b's', "ai.complete-stream"),
+    (b'b', "ai-sync.complete"),
+    (b'c', "ai-sync.complete-all"),
     (b'w', "site.write"),
     (b'p', "diagnostics.progress"),
     (b'r', "diagnostics.report"),

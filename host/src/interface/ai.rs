@@ -1,4 +1,5 @@
-//! `ai.complete`: a call to a model through the gateway. `ai_stream` is the same call with its text as it comes.
+//! `ai.complete`: a call to a model through the gateway. `ai_stream` is the same call with its text as it comes, `ai_sync` for guests that
+//! can only block.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +36,7 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
             let state = access.get();
             (state.log.clone(), state.ai.clone())
         });
-        // Dropping this future drops the request to the provider.
-        let call = Call::begin(&log, context, "ai.complete", &request);
-        let outcome = call.answer(request, &mut TextSink::none()).await;
-        Ok(call.end(outcome))
+        Ok(Call::begin(&log, context, "ai.complete", &request).made(request).await)
     }
 
     fn complete_stream(
@@ -72,7 +70,7 @@ pub(super) struct Call {
 
 impl Call {
     /// Counts and enters a call that begins now.
-    fn begin(
+    pub(super) fn begin(
         log: &Arc<RunLog>,
         context: Option<AiContext>,
         name: &'static str,
@@ -98,6 +96,12 @@ impl Call {
             purpose: cut(&request.purpose, 64).to_owned(),
             bytes,
         }
+    }
+
+    /// Asks and ends. Dropping this future drops the request to the provider.
+    pub(super) async fn made(self, request: ai_types::Request) -> Told {
+        let outcome = self.answer(request, &mut TextSink::none()).await;
+        self.end(outcome)
     }
 
     /// Asks, unless the run may not.

@@ -4,6 +4,7 @@
 
 mod ai;
 mod ai_stream;
+mod ai_sync;
 mod diagnostics;
 mod follow;
 mod recorder;
@@ -19,7 +20,7 @@ pub use state::{AiContext, GuestState};
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::plugin::bindings::v0_1::Template as TemplateWorld;
+use crate::plugin::bindings::{TemplateWorld, ai_sync as ai_sync_bindings};
 
 /// A linker with everything a template may import: this contract and the WASI 0.2 that language runtimes expect.
 ///
@@ -29,5 +30,7 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>>
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     TemplateWorld::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, |state| state)?;
+    // All else that the world `template-sync` imports is already there.
+    ai_sync_bindings::add_to_linker::<_, HasSelf<GuestState>>(&mut linker, |state| state)?;
     Ok(linker)
 }

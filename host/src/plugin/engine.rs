@@ -9,6 +9,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use super::limits::Limits;
+use super::world::World;
 
 /// How often the epoch advances, and so the longest a guest runs before it yields to its neighbours.
 ///
@@ -116,12 +117,24 @@ fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
     pool.max_core_instance_size(4 << 20);
     pool.table_elements(TABLE_ELEMENTS);
     pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
-    // A guest that waits holds no stack, one that was interrupted does.
-    pool.total_stacks(runs.min(max_map_count() / 2));
+    // An async guest that waits holds no stack; one that was interrupted does, and one of the world `template-sync` always.
+    pool.total_stacks(runs.min(max_stacks()));
     pool
 }
 
-/// How many memory mappings the kernel lets this process have; each stack takes two.
+/// Most stacks there can be: each takes two memory mappings.
+fn max_stacks() -> u32 {
+    max_map_count() / 2
+}
+
+/// Runs at once that may keep a stack while they wait: all, or where there are fewer stacks than runs half of them, so that the others
+/// find one when they compute.
+fn stacked_runs(concurrency: u32) -> u32 {
+    let stacks = max_stacks();
+    if concurrency.saturating_add(DESCRIPTIONS) <= stacks { concurrency } else { (stacks / 2).max(1) }
+}
+
+/// How many memory mappings the kernel lets this process have.
 fn max_map_count() -> u32 {
     const KERNEL_DEFAULT: u32 = 65_530;
     std::fs::read_to_string("/proc/sys/vm/max_map_count")
@@ -137,6 +150,7 @@ pub struct Engine {
     key: u64,
     concurrency: u32,
     runs: Arc<Semaphore>,
+    stacked: Arc<Semaphore>,
     descriptions: Arc<Semaphore>,
 }
 
@@ -145,13 +159,14 @@ pub struct Engine {
 #[must_use = "the place is free again when this is dropped"]
 pub struct Place {
     _permit: Option<OwnedSemaphorePermit>,
+    _stack: Option<OwnedSemaphorePermit>,
 }
 
 impl Place {
     async fn of(places: &Arc<Semaphore>) -> Self {
         // Nobody closes these semaphores; without a permit the pool itself would still refuse one instance too many.
         let permit: Result<_, AcquireError> = places.clone().acquire_owned().await;
-        Place { _permit: permit.ok() }
+        Place { _permit: permit.ok(), _stack: None }
     }
 }
 
@@ -165,7 +180,14 @@ impl Engine {
         let places = |count: u32| {
             Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
         };
-        Ok(Engine { key, inner, concurrency, runs: places(concurrency), descriptions: places(DESCRIPTIONS) })
+        Ok(Engine {
+            key,
+            inner,
+            concurrency,
+            runs: places(concurrency),
+            stacked: places(stacked_runs(concurrency)),
+            descriptions: places(DESCRIPTIONS),
+        })
     }
 
     /// An engine that keeps the state of guests that trap, for core dumps. It has instances of its own and shares this one's places, so
@@ -189,9 +211,14 @@ impl Engine {
         self.runs.available_permits() == 0
     }
 
-    /// Waits for the place of one run, in the order of asking.
-    pub async fn run_place(&self) -> Place {
-        Place::of(&self.runs).await
+    /// Waits for the place of one run of a template of that world, in the order of asking.
+    pub async fn run_place(&self, world: World) -> Place {
+        // First of all: whoever waits for a stack keeps no place from others.
+        let stack = match world.waits_on_its_stack() {
+            true => self.stacked.clone().acquire_owned().await.ok(),
+            false => None,
+        };
+        Place { _stack: stack, ..Place::of(&self.runs).await }
     }
 
     /// Waits for the place of one description.
@@ -253,5 +280,13 @@ mod tests {
         assert!(dumping.is_full(), "both together run no more than one alone");
         drop(place);
         assert!(!dumping.is_full());
+    }
+
+    #[test]
+    fn every_run_may_keep_a_stack_unless_there_are_more_runs_than_stacks() {
+        let stacks = max_stacks();
+        assert_eq!(stacked_runs(1), 1);
+        assert_eq!(stacked_runs(stacks - DESCRIPTIONS), stacks - DESCRIPTIONS);
+        assert_eq!(stacked_runs(stacks), stacks / 2);
     }
 }

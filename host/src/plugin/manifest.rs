@@ -10,6 +10,8 @@ use crate::schema::CompiledSchema;
 
 /// Most bytes of a manifest's order schema.
 pub const MAX_SCHEMA_BYTES: usize = 256 << 10;
+/// Most bytes of a template's name, and of a purpose's.
+pub const MAX_NAME_BYTES: usize = 64;
 
 /// A checked manifest.
 #[derive(Debug, Clone, Serialize)]
@@ -137,7 +139,7 @@ fn shortened(text: &str) -> String {
 }
 
 fn is_name(text: &str) -> bool {
-    text.len() <= 64
+    text.len() <= MAX_NAME_BYTES
         && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

@@ -2,39 +2,36 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
 use wasmtime::Store;
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::Linker;
 
-use super::bindings::{TemplatePre, generator};
+use super::bindings::generator;
 use super::cache::{Cache, CacheOutcome, hex};
 use super::compile::{CompileError, Compiler};
+use super::contract::{Contract, Target, TargetError};
+use super::description::{self, Description};
 use super::engine::Engine;
 use super::limits::Limits;
 use super::manifest::{Manifest, ManifestError};
-use super::meter::{CpuMeter, MemoryLimiter};
-use super::sandbox::{Capture, Determinism, sandbox};
+use super::meter::CpuMeter;
+use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
+use super::world::{Linked, World};
 use crate::failure::symbolize::Symbolized;
 use crate::failure::{RawFrame, TemplateRef};
-use crate::interface::{GuestState, RunLog};
+use crate::interface::GuestState;
 use crate::message::{Message, causes_of};
 
 /// Largest template read, in bytes: a Python template with its interpreter is 21 MB.
 pub(super) const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
 /// Calls, tasks and the like that one guest may have in flight: they lie in the host's memory, which no limit of the guest's covers.
 const MAX_CONCURRENT: usize = 10_000;
-/// Processor time `describe` may use.
-const DESCRIBE_CPU: Duration = Duration::from_secs(2);
-/// Time `describe` may take.
-const DESCRIBE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A template that can run.
 pub struct Template {
@@ -46,9 +43,11 @@ pub struct Template {
     pub bytes: u64,
     /// What the compile cache did.
     pub cache: CacheOutcome,
+    /// The contract it was built for.
+    pub target: Target,
     digest: [u8; 32],
     engine: Engine,
-    pre: TemplatePre<GuestState>,
+    linked: Linked,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
 }
@@ -81,12 +80,23 @@ pub enum TemplateProblem {
     DoesNotCompile(#[from] CompileError),
     /// It wants what the contract does not offer, or lacks what it asks for.
     #[error(
-        "it does not fit the contract `sitewright:template@0.1.0`: {0:#}. Build it against the world `template` with an SDK of this version"
+        "it does not fit the contract `sitewright:template@0.1.0`: {error:#}. Build it against the world `{world}` with an SDK of this version"
     )]
-    DoesNotFit(wasmtime::Error),
+    DoesNotFit {
+        /// The world it looks made for.
+        world: World,
+        /// What does not fit.
+        error: wasmtime::Error,
+    },
+    /// It was built for no version of the contract that the host knows.
+    #[error("it does not fit the contract: {0}")]
+    Contract(#[from] TargetError),
     /// `describe` did not answer.
     #[error("`describe` failed: {0}")]
     Describe(String),
+    /// `describe` did not answer in time.
+    #[error("`describe` failed: {0}")]
+    DescribeSlow(String),
     /// `describe` answered nonsense.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -165,6 +175,11 @@ impl Loader {
         &self.engine
     }
 
+    /// Where the source of the template in this file lies, when the operator has said so.
+    pub fn source_of(&self, path: &Path) -> Option<PathBuf> {
+        self.settings.of(path).source
+    }
+
     /// Reads, compiles or takes from the cache, links and describes the template in `path`.
     ///
     /// # Errors
@@ -175,19 +190,21 @@ impl Loader {
 
     async fn try_load(&self, path: &Path) -> Result<Template, TemplateProblem> {
         let file = path.to_owned();
-        let (wasm, digest) = blocking(move || read(&file)).await?;
+        let (wasm, digest, target) = blocking(move || read(&file)).await?;
         let bytes = wasm.len() as u64;
         let (loader, file) = (self.clone(), path.to_owned());
         let machine = blocking(move || loader.machine(&file)).await?;
         let (component, cache) = self.cache.component(&machine.engine, &self.compiler, wasm, &digest).await?;
         let linker = machine.linker.clone();
-        let pre = blocking(move || {
-            let instance: InstancePre<GuestState> =
-                linker.instantiate_pre(&component).map_err(TemplateProblem::DoesNotFit)?;
-            TemplatePre::new(instance).map_err(TemplateProblem::DoesNotFit)
-        })
-        .await?;
-        let described = self.describe(&machine.engine, &pre).await?;
+        // What is no template at all is refused in the engine's words, which say what it lacks.
+        let contract = target.as_ref().map_or(Contract::newest(), |target| target.contract);
+        let link = move || {
+            let world = World::of(&component);
+            (contract.link)(&linker, &component, world)
+                .map_err(|error| TemplateProblem::DoesNotFit { world, error })
+        };
+        let linked = blocking(link).await?;
+        let described = self.describe(&machine.engine, &linked).await?;
         // The schema is the template's, and takes as long to compile as the template likes: not on the runtime's threads.
         let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
         Ok(Template {
@@ -195,9 +212,11 @@ impl Loader {
             path: path.to_owned(),
             bytes,
             cache,
+            // What was linked has what is asked for here.
+            target: target?,
             digest,
             engine: machine.engine,
-            pre,
+            linked,
             symbols: self.symbols.clone(),
             settings: self.settings.clone(),
         })
@@ -207,42 +226,10 @@ impl Loader {
     async fn describe(
         &self,
         engine: &Engine,
-        pre: &TemplatePre<GuestState>,
+        linked: &Linked,
     ) -> Result<generator::Manifest, TemplateProblem> {
-        let _place = engine.description_place().await;
-        let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
-        let log = Arc::new(RunLog::new(&self.limits, watch::Sender::default()));
-        let wasi = sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr);
-        let memory = MemoryLimiter::new(self.limits.memory_bytes, Arc::new(AtomicU64::new(0)));
-        let mut store =
-            new_store(engine, GuestState::new(wasi, memory, log.clone(), None, None), &self.limits);
-        let meter = Arc::new(CpuMeter::default());
-        interrupt_by(&mut store, &meter, DESCRIBE_CPU);
-        let described = tokio::time::timeout(
-            DESCRIBE_DEADLINE,
-            meter.metered(async {
-                let template = pre.instantiate_async(&mut store).await?;
-                template.sitewright_template_generator().call_describe(&mut store).await
-            }),
-        )
-        .await;
-        match described {
-            Ok(Ok(manifest)) => Ok(manifest),
-            Ok(Err(error)) => {
-                let mut reason = log.panic().map_or_else(
-                    || format!("{:#}", root(&error)),
-                    |panic| format!("it panicked: {}", panic.message),
-                );
-                let (printed, _) = stderr.read();
-                if let Some(printed) = Message::new(printed) {
-                    reason = format!("{reason}; it printed: {printed}");
-                }
-                Err(TemplateProblem::Describe(reason))
-            }
-            Err(_) => {
-                Err(TemplateProblem::Describe(format!("it did not answer within {DESCRIBE_DEADLINE:?}")))
-            }
-        }
+        let determinism = Determinism { seed: 0, start_unix_ms: 0 };
+        Ok(description::ask(engine, linked, &self.limits, determinism).await?.manifest)
     }
 }
 
@@ -253,8 +240,8 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| TemplateProblem::Host(error.to_string()))?
 }
 
-/// The file in `path`, looked at from outside, and its digest.
-fn read(path: &Path) -> Result<(Bytes, [u8; 32]), TemplateProblem> {
+/// The file in `path`, looked at from outside, its digest, and what it was built for.
+fn read(path: &Path) -> Result<(Bytes, [u8; 32], Result<Target, TargetError>), TemplateProblem> {
     let found = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?;
     if found.len() > MAX_TEMPLATE_BYTES {
         return Err(TemplateProblem::TooLarge(found.len()));
@@ -267,8 +254,12 @@ fn read(path: &Path) -> Result<(Bytes, [u8; 32]), TemplateProblem> {
         return Err(TemplateProblem::TooLarge(wasm.len() as u64));
     }
     recognise(&wasm)?;
+    let target = Target::of(&wasm);
+    if let Err(error @ (TargetError::Unknown { .. } | TargetError::Mixed(_))) = target {
+        return Err(error.into());
+    }
     let digest = Sha256::digest(&wasm).into();
-    Ok((Bytes::from(wasm), digest))
+    Ok((Bytes::from(wasm), digest, target))
 }
 
 /// Names what a file is when it is no component, by its first bytes.
@@ -329,9 +320,26 @@ impl Template {
         &self.engine
     }
 
+    /// Asks it once more what it is, in an instance of its own with this clock and these random numbers.
+    ///
+    /// # Errors
+    /// When it does not answer, or not in time.
+    pub async fn describe(
+        &self,
+        limits: &Limits,
+        determinism: Determinism,
+    ) -> Result<Description, TemplateProblem> {
+        description::ask(&self.engine, &self.linked, limits, determinism).await
+    }
+
     /// The linked component.
-    pub fn pre(&self) -> &TemplatePre<GuestState> {
-        &self.pre
+    pub fn linked(&self) -> &Linked {
+        &self.linked
+    }
+
+    /// The world of the contract that it is made for.
+    pub fn world(&self) -> World {
+        self.linked.world()
     }
 
     /// Frames with functions, files and lines, and why there are none of those when there are none. Off the runtime's threads, in

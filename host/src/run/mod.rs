@@ -95,7 +95,7 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         if engine.is_full() {
             tracing::debug!(concurrency = engine.concurrency(), "a run waits for a place");
         }
-        let place = engine.run_place().await;
+        let place = engine.run_place(request.template.world()).await;
         has_place.store(true, Ordering::Relaxed);
         let mut store = store;
         match generate(&mut store, request.template.clone(), request.document.clone()).await {
@@ -145,18 +145,13 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
 
 /// Instantiates and calls. The error is whatever stopped the guest.
 async fn generate(
-    mut store: &mut Store<GuestState>,
+    store: &mut Store<GuestState>,
     template: Arc<Template>,
     document: Arc<str>,
 ) -> wasmtime::Result<Result<(), generator::Failure>> {
     // Dropped before the store, however this ends.
     let _over = Over(store.data().log.clone());
-    let instance = template.pre().instantiate_async(&mut store).await?;
-    store
-        .run_concurrent(async |accessor| {
-            instance.sitewright_template_generator().call_generate(accessor, document.to_string()).await
-        })
-        .await?
+    template.linked().generate(store, &document).await
 }
 
 /// The dump of a stopped guest, when one is wanted. The guest goes with its store, and then its place is free.

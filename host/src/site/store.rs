@@ -17,7 +17,7 @@
 #[cfg(test)]
 mod conflicts;
 pub mod connect;
-mod content;
+pub(crate) mod content;
 mod objects;
 pub mod trouble;
 

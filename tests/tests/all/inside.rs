@@ -44,17 +44,26 @@ pub(crate) async fn watched(
     id: AttemptId,
     progress: watch::Sender<RunProgress>,
 ) -> Outcome {
-    let request = AttemptRequest {
+    attempt(host, request("guest-faulty", order, id, progress)).await
+}
+
+/// An attempt of an order with a guest of `tests/guests`.
+pub(crate) fn request(
+    template: &str,
+    order: &Value,
+    id: AttemptId,
+    progress: watch::Sender<RunProgress>,
+) -> AttemptRequest {
+    AttemptRequest {
         document: order.to_string().into_bytes(),
-        template: guest("guest-faulty").to_string_lossy().into_owned(),
+        template: guest(template).to_string_lossy().into_owned(),
         id,
         job: None,
         journal: JournalUse::Off,
         publication: Publication::Publish,
         cancel: CancellationToken::new(),
         progress,
-    };
-    attempt(host, request).await
+    }
 }
 
 /// The kind of a failed attempt, or `released`.

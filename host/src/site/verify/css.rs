@@ -7,13 +7,13 @@ const MAX_DEPTH: usize = 32;
 
 /// What a style sheet refers to and what is wrong with it. Lines count from 0.
 #[derive(Debug, Default)]
-pub(super) struct Sheet {
-    pub(super) urls: Vec<(String, u32)>,
-    pub(super) errors: Vec<(&'static str, u32)>,
+pub(crate) struct Sheet {
+    pub(crate) urls: Vec<(String, u32)>,
+    pub(crate) errors: Vec<(&'static str, u32)>,
 }
 
 /// Reads a style sheet or the declarations of a `style` attribute.
-pub(super) fn read(text: &str) -> Sheet {
+pub(crate) fn read(text: &str) -> Sheet {
     let mut sheet = Sheet::default();
     walk(&mut Parser::new(text), &mut sheet, 0);
     sheet

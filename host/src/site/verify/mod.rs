@@ -6,10 +6,10 @@
 //! All of it is CPU work on whole files: it belongs on the blocking pool, and every parser here is bounded in depth. What
 //! runs long is at most linear in what the run's limits let a template write.
 
-mod css;
+pub(crate) mod css;
 mod data;
 mod html;
-mod page;
+pub(crate) mod page;
 mod placeholders;
 mod problem;
 mod reference;

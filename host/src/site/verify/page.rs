@@ -33,23 +33,23 @@ const HARMLESS: [&str; 5] = [
     "hr in option",
 ];
 
-pub(super) type NodeId = <HtmlTreeSink as TreeSink>::Handle;
+pub(crate) type NodeId = <HtmlTreeSink as TreeSink>::Handle;
 
 /// A parsed page.
-pub(super) struct Page {
-    pub(super) html: Html,
+pub(crate) struct Page {
+    pub(crate) html: Html,
     /// Where each element begins, from 1.
-    pub(super) lines: HashMap<NodeId, u64>,
+    pub(crate) lines: HashMap<NodeId, u64>,
     /// What the parser complained about and a visitor may see: line, and the parser's words.
-    pub(super) errors: Vec<(u64, String)>,
+    pub(crate) errors: Vec<(u64, String)>,
     /// Why the rest of it was not parsed, if so.
-    pub(super) stopped: Option<&'static str>,
+    pub(crate) stopped: Option<&'static str>,
     /// Whether browsers show it as pages of the last century.
-    pub(super) quirks: bool,
+    pub(crate) quirks: bool,
 }
 
 /// Parses a page.
-pub(super) fn parse(text: &str) -> Page {
+pub(crate) fn parse(text: &str) -> Page {
     let options = ParseOpts {
         tree_builder: TreeBuilderOpts {
             exact_errors: true,

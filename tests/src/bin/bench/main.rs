@@ -3,11 +3,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the result, and what is missing from it")]
 
 mod cluster;
+mod conformance;
 mod gateway;
 mod model;
 mod overhead;
 mod process;
 mod setup;
+mod templates;
 mod traps;
 mod waiting;
 mod worker;
@@ -52,6 +54,17 @@ enum Bench {
     Worker(worker::Args),
     /// What a trap costs with its whole record, what a storm of them does to healthy orders, and what their records take.
     Traps(traps::Args),
+    /// How long the conformance suite takes for a template.
+    Conformance(conformance::Args),
+    /// What a template's language costs: loading it, an order, and the memory of orders that wait for AI.
+    Templates {
+        /// Orders that wait at once.
+        #[arg(long, default_value_t = 200)]
+        waiting: u32,
+        /// Orders made one after the other.
+        #[arg(long, default_value_t = 50)]
+        orders: u32,
+    },
     /// The model server of the other benchmarks.
     #[command(hide = true)]
     ServeModel(model::Answering),
@@ -70,6 +83,8 @@ async fn main() -> anyhow::Result<()> {
         Bench::Gateway { calls, rounds, in_flight } => gateway::measure(calls, rounds, in_flight).await?,
         Bench::Worker(args) => worker::measure(&args).await?,
         Bench::Traps(args) => traps::measure(&args).await?,
+        Bench::Conformance(args) => conformance::measure(&args).await?,
+        Bench::Templates { waiting, orders } => templates::measure(waiting, orders).await?,
         Bench::ServeModel(answering) => model::serve(answering).await?,
     }
     Ok(())

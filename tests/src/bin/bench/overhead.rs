@@ -68,18 +68,8 @@ async fn bare(setup: &Setup, orders: u32) -> anyhow::Result<()> {
         let state = GuestState::new(wasi, memory, log.clone(), None, None);
         let mut store = Store::new(setup.template.engine().wasmtime(), state);
         store.set_epoch_deadline(u64::MAX / 2);
-        let template =
-            setup.template.pre().instantiate_async(&mut store).await.map_err(|error| anyhow!("{error:#}"))?;
-        let ended = store
-            .run_concurrent(async |accessor| {
-                template
-                    .sitewright_template_generator()
-                    .call_generate(accessor, setup.document().to_owned())
-                    .await
-            })
-            .await
-            .and_then(|ended| ended)
-            .map_err(|error| anyhow!("{error:#}"))?;
+        let ended = setup.template.linked().generate(&mut store, setup.document()).await;
+        let ended = ended.map_err(|error| anyhow!("{error:#}"))?;
         ensure!(ended.is_ok(), "the template failed");
     }
     Ok(())

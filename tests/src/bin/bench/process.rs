@@ -63,13 +63,9 @@ impl Worker {
         Ok(Duration::from_secs_f64((ticks(11)? + ticks(12)?) as f64 / TICKS_PER_SECOND))
     }
 
-    /// The memory it has now. Not `VmRSS`: that counts a page of a template's memory image, of which there is one, once for each
-    /// instance.
+    /// The memory it has now; see [`crate::setup::memory_now`].
     pub(crate) fn memory_now(&self) -> anyhow::Result<u64> {
-        let sums = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid))?;
-        let line = sums.lines().find_map(|line| line.strip_prefix("Pss:")).context("no such line")?;
-        let kib: u64 = line.split_whitespace().next().context("no value")?.parse()?;
-        Ok(kib * 1_024)
+        crate::setup::memory_now(&self.pid.to_string())
     }
 
     /// A value of its `/proc/…/status`, in bytes.

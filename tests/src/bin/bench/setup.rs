@@ -32,11 +32,20 @@ impl Setup {
         order: serde_json::Value,
         sites: &Path,
     ) -> anyhow::Result<Self> {
+        Setup::of(&sitewright_tests::guest(name), Cache::off(), concurrency, rules, order, sites).await
+    }
+
+    /// The same with any template, compiled or taken from `cache`.
+    pub(crate) async fn of(
+        template: &Path,
+        cache: Cache,
+        concurrency: u32,
+        rules: &str,
+        order: serde_json::Value,
+        sites: &Path,
+    ) -> anyhow::Result<Self> {
         let limits = Limits::default();
-        let engine = Engine::new(&limits, concurrency)?;
-        let loader = Loader::new(engine, Cache::off(), limits.clone())
-            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        let template = Arc::new(loader.load(&sitewright_tests::guest(name)).await?);
+        let template = Arc::new(loader(cache, concurrency)?.load(template).await?);
         let config: AiConfig = serde_json::from_value(serde_json::json!({
             "providers": { "scripted": { "kind": "scripted", "rules_inline": rules } },
             "routes": { "default": { "try": [{ "provider": "scripted", "model": "bench" }] } },
@@ -79,6 +88,13 @@ impl Setup {
     }
 }
 
+/// Loads templates into an engine of its own.
+pub(crate) fn loader(cache: Cache, concurrency: u32) -> anyhow::Result<Loader> {
+    let limits = Limits::default();
+    let engine = Engine::new(&limits, concurrency)?;
+    Loader::new(engine, cache, limits).map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
 /// Wall and processor time since its making.
 pub(crate) struct Clocks {
     wall: Instant,
@@ -111,6 +127,15 @@ pub(crate) fn memory_of(process: &str, name: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line =
         status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such line")?;
+    let kib: u64 = line.split_whitespace().next().context("no value")?.parse()?;
+    Ok(kib * 1_024)
+}
+
+/// The memory that a process has. Not `VmRSS`: that counts a page of a template's memory image, of which there is one, once for each
+/// instance.
+pub(crate) fn memory_now(process: &str) -> anyhow::Result<u64> {
+    let sums = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let line = sums.lines().find_map(|line| line.strip_prefix("Pss:")).context("no such line")?;
     let kib: u64 = line.split_whitespace().next().context("no value")?.parse()?;
     Ok(kib * 1_024)
 }

@@ -1,0 +1,60 @@
+//! Pages, images, styles.
+//!
+//! [`Site::write`](crate::Site::write) takes a relative path and bytes. A file is written once, and the site becomes visible only when the run has
+//! succeeded and the host's checks find a site that works: links that lead somewhere, an `alt` for each image, a language, no placeholder
+//! left.
+//!
+//! Pages are [askama](crate::askama) templates: checked when the crate is compiled, and they escape what they insert. Whatever goes with
+//! them is shipped inside the component with `include_str!` and `include_bytes!`; a template has no files of its own when it runs.
+//!
+//! ```
+//! use sitewright_sdk::prelude::*;
+//!
+//! // In a project: const LOGO: &[u8] = include_bytes!("../assets/logo.svg");
+//! const LOGO: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\"/>";
+//! // In a project: include_str!("../assets/site.css")
+//! const STYLE: &str = "body { font: 1.1rem/1.5 system-ui, sans-serif; } h1 { color: var(--brand, #234); }";
+//!
+//! // In a project: `path = "about.html"`, a file of the folder `templates`.
+//! #[derive(askama::Template)]
+//! #[template(
+//!     askama = sitewright_sdk::askama,
+//!     ext = "html",
+//!     source = r#"<!doctype html>
+//! <html lang="{{ order.locale }}">
+//! <head><title>{{ order.business_name }}</title><link rel="stylesheet" href="../assets/site.css"></head>
+//! <body{% if let Some(color) = order.primary_color %} style="--brand: {{ color }}"{% endif %}>
+//! <img src="../assets/logo.svg" alt="" width="64" height="64">
+//! <h1>{{ order.business_name }}</h1>
+//! </body>
+//! </html>"#
+//! )]
+//! struct About<'a> {
+//!     order: &'a Order,
+//! }
+//!
+//! struct Pages;
+//!
+//! impl Template for Pages {
+//!     fn manifest() -> Manifest {
+//!         Manifest::new("pages", "0.1.0", "A page with a logo.").locale("pt-BR")
+//!     }
+//!
+//!     async fn generate(order: Order, site: Site) -> Result<()> {
+//!         site.write("assets/logo.svg", LOGO)?;
+//!         site.write("assets/site.css", STYLE)?;
+//!         site.write("about/index.html", askama::Template::render(&About { order: &order })?)?;
+//!         site.write_json("order.json", &serde_json::json!({ "locale": order.locale }))?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let mut order = testing::sample_order();
+//! order["business_name"] = "<script>alert('Ana')</script>".into();
+//! let run = testing::Harness::new().run::<Pages>(order);
+//! run.result.as_ref().unwrap();
+//! assert!(!run.text("about/index.html").contains("<script>"));
+//! assert_eq!(run.file("assets/logo.svg"), Some(LOGO));
+//! ```
+//!
+//! Of two pages that write the same path, the second is told so. Pass on what `write` returns: a file that was not written is missing.

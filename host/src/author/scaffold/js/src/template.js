@@ -1,0 +1,87 @@
+/** @@name@@: a site of one page. */
+import { ask, html, progress, template, writeFile } from 'sitewright';
+import icon from '../assets/icon.svg';
+import style from '../assets/site.css';
+
+/** What the model gives back. It reads the descriptions: they are a part of the question. */
+const COPY = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['headline', 'about', 'services_heading'],
+  properties: {
+    headline: { type: 'string', minLength: 1, maxLength: 120, description: 'At most eight words.' },
+    about: {
+      type: 'string',
+      minLength: 40,
+      maxLength: 1000,
+      description: 'Two or three sentences about the business, for its customers.',
+    },
+    services_heading: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 60,
+      description: 'The heading above the list of services: one or two words.',
+    },
+  },
+};
+
+export const generatorSync = template({
+  name: '@@name@@',
+  version: '0.1.0',
+  summary: 'A site of one page.',
+  purposes: { copywriting: 'the headline and the text below it' },
+  locales: ['en', 'pt-BR'],
+
+  generate(order) {
+    progress('copy', 0, 1);
+    const copy = ask({
+      purpose: 'copywriting',
+      system: 'You write for small businesses: plainly, and nothing that is not in the data.',
+      user: `Write the copy of a one-page website, in the language of the locale ${order.locale}.`,
+      data: { name: order.business_name, city: order.primary_city, services: order.services ?? [] },
+      schema: COPY,
+    }).value;
+
+    progress('page', 0, 1);
+    writeFile('index.html', page(order, copy));
+    writeFile('assets/site.css', style);
+    writeFile('assets/icon.svg', icon);
+  },
+});
+
+/** The page. `html` escapes what it inserts. */
+function page(order, copy) {
+  const services = order.services ?? [];
+  const number = order.business_phone.replace(/[^+0-9]/g, '');
+  return html`<!doctype html>
+<html lang="${order.locale}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${order.business_name}</title>
+<meta name="description" content="${copy.headline}">
+<link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="assets/site.css">
+</head>
+<body style="${order.primary_color ? `--brand: ${order.primary_color}` : ''}">
+<header>
+<p class="name">${order.business_name}</p>
+<h1>${copy.headline}</h1>
+</header>
+<main>
+<p class="lead">${copy.about}</p>
+${services.length > 0 && html`<h2>${copy.services_heading}</h2>
+<ul>
+${services.map((service) => html`<li>${service}</li>\n`)}</ul>
+`}</main>
+<footer>
+<address>
+<a href="tel:${number}">${order.business_phone}</a>
+<a href="mailto:${order.business_email}">${order.business_email}</a>
+</address>
+<p>${order.business_name}, ${order.primary_city}</p>
+</footer>
+</body>
+</html>
+`;
+}

@@ -1,0 +1,100 @@
+"""@@name@@: a site of one page."""
+
+from pathlib import Path
+
+from sitewright import Order, Question, Template, ask, html, progress, write_file
+
+# Read while the component is built: a template has no files when it runs.
+ASSETS = Path(__file__).parent / "assets"
+STYLE = (ASSETS / "site.css").read_text()
+ICON = (ASSETS / "icon.svg").read_text()
+
+# What the model gives back. It reads the descriptions: they are a part of the question.
+COPY = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["headline", "about", "services_heading"],
+    "properties": {
+        "headline": {"type": "string", "minLength": 1, "maxLength": 120, "description": "At most eight words."},
+        "about": {
+            "type": "string",
+            "minLength": 40,
+            "maxLength": 1000,
+            "description": "Two or three sentences about the business, for its customers.",
+        },
+        "services_heading": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 60,
+            "description": "The heading above the list of services: one or two words.",
+        },
+    },
+}
+
+
+class Generator(Template):
+    """The template: what it is and needs, and how it makes the site of one order."""
+
+    name = "@@name@@"
+    version = "0.1.0"
+    summary = "A site of one page."
+    purposes = {"copywriting": "the headline and the text below it"}
+    locales = ["en", "pt-BR"]
+
+    async def make(self, order: Order):
+        progress("copy", 0, 1)
+        reply = await ask(
+            Question(
+                "copywriting",
+                system="You write for small businesses: plainly, and nothing that is not in the data.",
+                user=f"Write the copy of a one-page website, in the language of the locale {order.locale}.",
+                data={"name": order.business_name, "city": order.primary_city, "services": order.services},
+                schema=COPY,
+            )
+        )
+        progress("page", 0, 1)
+        write_file("index.html", page(order, reply.value))
+        write_file("assets/site.css", STYLE)
+        write_file("assets/icon.svg", ICON)
+
+
+def page(order, copy):
+    """The page. `html` escapes what it inserts."""
+    style = f"--brand: {order.primary_color}" if order.primary_color else ""
+    number = "".join(each for each in order.business_phone if each in "+0123456789")
+    services = html(
+        t"""<h2>{copy["services_heading"]}</h2>
+<ul>
+{[html(t"<li>{service}</li>\n") for service in order.services]}</ul>
+"""
+    )
+    return html(
+        t"""<!doctype html>
+<html lang="{order.locale}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{order.business_name}</title>
+<meta name="description" content="{copy["headline"]}">
+<link rel="icon" href="assets/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="assets/site.css">
+</head>
+<body style="{style}">
+<header>
+<p class="name">{order.business_name}</p>
+<h1>{copy["headline"]}</h1>
+</header>
+<main>
+<p class="lead">{copy["about"]}</p>
+{services if order.services else None}</main>
+<footer>
+<address>
+<a href="tel:{number}">{order.business_phone}</a>
+<a href="mailto:{order.business_email}">{order.business_email}</a>
+</address>
+<p>{order.business_name}, {order.primary_city}</p>
+</footer>
+</body>
+</html>
+"""
+    )

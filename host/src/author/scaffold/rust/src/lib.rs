@@ -1,0 +1,61 @@
+//! @@name@@: a site of one page.
+
+use sitewright_sdk::prelude::*;
+
+/// The template: `manifest` says what it is and needs, `generate` makes the site of one order.
+pub struct @@type@@;
+
+/// What the model gives back. It reads these comments: they are a part of the question.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(crate = "sitewright_sdk::serde", deny_unknown_fields)]
+#[schemars(crate = "sitewright_sdk::schemars")]
+struct Copy {
+    /// At most eight words, without a full stop.
+    #[schemars(length(min = 1, max = 120))]
+    headline: String,
+    /// Two or three sentences about the business, for its customers.
+    #[schemars(length(min = 40, max = 1000))]
+    about: String,
+    /// The heading above the list of services: one or two words.
+    #[schemars(length(min = 1, max = 60))]
+    services_heading: String,
+}
+
+/// `templates/index.html`, which escapes what it inserts.
+#[derive(askama::Template)]
+#[template(askama = sitewright_sdk::askama, path = "index.html")]
+struct Page<'a> {
+    order: &'a Order,
+    copy: &'a Copy,
+}
+
+impl Template for @@type@@ {
+    fn manifest() -> Manifest {
+        Manifest::new("@@name@@", env!("CARGO_PKG_VERSION"), "A site of one page.")
+            .purpose("copywriting", "the headline and the text below it")
+            .locale("en")
+            .locale("pt-BR")
+    }
+
+    async fn generate(order: Order, site: Site) -> Result<()> {
+        progress("copy", 0, 1);
+        let copy: Copy = ai::ask("copywriting")
+            .system("You write for small businesses: plainly, and nothing that is not in the data.")
+            .user(format!("Write the copy of a one-page website, in the language of the locale {}.", order.locale))
+            .data("name", &order.business_name)
+            .data("city", &order.primary_city)
+            .data("services", &order.services.join("\n"))
+            .json()
+            .await
+            .context("while writing the copy")?;
+
+        progress("page", 0, 1);
+        let html = askama::Template::render(&Page { order: &order, copy: &copy })?;
+        site.write("index.html", html)?;
+        site.write("assets/site.css", include_str!("../assets/site.css"))?;
+        site.write("assets/icon.svg", include_str!("../assets/icon.svg"))?;
+        Ok(())
+    }
+}
+
+sitewright_sdk::export!(@@type@@);

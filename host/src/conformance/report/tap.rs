@@ -1,0 +1,69 @@
+//! TAP 14: a subtest for each template, a point for each rule.
+
+use std::fmt::Write as _;
+
+use super::{Report, RuleReport, TemplateReport, Verdict, place};
+
+/// The report.
+pub fn tap(report: &Report) -> String {
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = write_report(&mut out, report);
+    out
+}
+
+fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(out, "TAP version 14\n1..{}", report.templates.len())?;
+    for (at, template) in report.templates.iter().enumerate() {
+        writeln!(out, "# Subtest: {}", escaped(template.name()))?;
+        write_template(out, template)?;
+        let ok = if template.passed { "ok" } else { "not ok" };
+        writeln!(out, "{ok} {} - {}", at + 1, escaped(template.name()))?;
+    }
+    Ok(())
+}
+
+fn write_template(out: &mut String, template: &TemplateReport) -> std::fmt::Result {
+    writeln!(out, "    1..{}", template.rules.len())?;
+    for (at, rule) in template.rules.iter().enumerate() {
+        let ok = if rule.verdict == Verdict::Failed { "not ok" } else { "ok" };
+        let skip = match &rule.skipped {
+            Some(why) => format!(" # SKIP {}", escaped(&one_line(why))),
+            None => String::new(),
+        };
+        writeln!(out, "    {ok} {} - {}: {}{skip}", at + 1, rule.rule, escaped(&rule.demand))?;
+        if rule.verdict == Verdict::Failed {
+            write_findings(out, rule)?;
+        }
+    }
+    Ok(())
+}
+
+/// A YAML block: JSON texts are YAML too.
+fn write_findings(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
+    let json = |text: &str| serde_json::Value::from(text).to_string();
+    writeln!(
+        out,
+        "      ---\n      severity: fail\n      advice: {}",
+        json(rule.advice.unwrap_or_default())
+    )?;
+    writeln!(out, "      findings:")?;
+    for finding in &rule.findings {
+        writeln!(
+            out,
+            "        - at: {}\n          message: {}",
+            json(&place(finding)),
+            json(&finding.message)
+        )?;
+    }
+    writeln!(out, "      ...")
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What TAP would read as a directive.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('#', "\\#")
+}

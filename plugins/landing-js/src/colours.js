@@ -1,0 +1,89 @@
+/** The brand's colours, made readable: contrast is arithmetic, after WCAG 2. */
+
+const WHITE = [255, 255, 255];
+const BLACK = [0, 0, 0];
+/** Contrast that text of any size needs, level AA, and a little more. */
+const READABLE = 4.6;
+
+/** What a customer without wishes gets. */
+const USUAL = {
+  restaurant: '#a63a24',
+  lawyer: '#1f3a5f',
+  dentist: '#0f766e',
+  real_estate: '#2b4c7e',
+  plumber: '#0b5fa5',
+  electrician: '#b45309',
+  landscaping: '#3f6b2c',
+  cleaning: '#0e7490',
+};
+
+/** Every colour of the page. `onX` is text on `x`. */
+export function colours(order) {
+  const brand = parse(order.primary_color ?? USUAL[order.niche] ?? '#4b3f8f');
+  const second = parse(order.secondary_color) ?? mix(brand, BLACK, 0.6);
+  const accent = parse(order.accent_color) ?? mix(brand, WHITE, 0.7);
+  const tint = mix(brand, WHITE, 0.93);
+  const deep = readable(second, WHITE, 9);
+  return {
+    paper: WHITE,
+    tint,
+    ink: readable(mix(second, BLACK, 0.7), tint, 10),
+    muted: readable(mix(second, [120, 120, 120], 0.6), tint, READABLE + 1),
+    line: mix(brand, WHITE, 0.8),
+    brand,
+    onBrand: on(brand),
+    brandText: readable(brand, tint, READABLE),
+    deep,
+    onDeep: WHITE,
+    accentOnDeep: readable(accent, deep, READABLE),
+  };
+}
+
+/** The colours as custom properties of the stylesheet. */
+export function properties(shades) {
+  const name = (key) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return Object.entries(shades)
+    .map(([key, colour]) => `  --${name(key)}: ${hex(colour)};\n`)
+    .join('');
+}
+
+export function hex(colour) {
+  return `#${colour.map((channel) => channel.toString(16).padStart(2, '0')).join('')}`;
+}
+
+/** The contrast ratio of two colours, 1 to 21. */
+export function contrast(one, other) {
+  const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+function luminance(colour) {
+  const [red, green, blue] = colour.map((channel) => {
+    const value = channel / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+/** The colour, moved towards black or white until it can be read on the ground. */
+function readable(colour, ground, ratio) {
+  const end = on(ground) === WHITE ? WHITE : BLACK;
+  for (let step = 0; step <= 20; step += 1) {
+    const shade = mix(colour, end, step / 20);
+    if (contrast(shade, ground) >= ratio) return shade;
+  }
+  return end;
+}
+
+/** White on what is dark, black on what is light: one of them can always be read, since the product of their ratios is 21. */
+function on(ground) {
+  return contrast(WHITE, ground) >= READABLE ? WHITE : BLACK;
+}
+
+function mix(colour, other, part) {
+  return colour.map((channel, at) => Math.round(channel * (1 - part) + other[at] * part));
+}
+
+function parse(text) {
+  return text && [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+}

@@ -1,0 +1,43 @@
+/** What search engines read: the business as schema.org knows it. */
+
+const TYPES = {
+  restaurant: 'Restaurant',
+  lawyer: 'Attorney',
+  dentist: 'Dentist',
+  real_estate: 'RealEstateAgent',
+  plumber: 'Plumber',
+  electrician: 'Electrician',
+  landscaping: 'HomeAndConstructionBusiness',
+  cleaning: 'HomeAndConstructionBusiness',
+};
+
+export function business(order, copy, ways, offered) {
+  return {
+    '@context': 'https://schema.org',
+    '@type': TYPES[order.niche] ?? 'LocalBusiness',
+    name: order.business_name,
+    description: copy.description,
+    telephone: order.business_phone,
+    email: order.business_email,
+    address: {
+      '@type': 'PostalAddress',
+      streetAddress: ways.address.join(', ') || undefined,
+      addressLocality: order.primary_city,
+      addressRegion: order.state,
+    },
+    areaServed: order.service_areas.length > 0 ? order.service_areas : undefined,
+    openingHoursSpecification: order.business_hours.flatMap(({ day, ranges }) => ranges.map((range) => opening(day, range))),
+    sameAs: ways.social.map(({ href }) => href),
+    makesOffer: offered.map((name) => ({ '@type': 'Offer', itemOffered: { '@type': 'Service', name } })),
+  };
+}
+
+function opening(day, range) {
+  const [opens, closes] = range.split('-');
+  return {
+    '@type': 'OpeningHoursSpecification',
+    dayOfWeek: day[0].toUpperCase() + day.slice(1),
+    opens,
+    closes: closes === '24:00' ? '23:59' : closes,
+  };
+}

@@ -1,0 +1,86 @@
+"""The brand's colours, made readable: contrast is arithmetic, after WCAG 2."""
+
+WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
+READABLE = 4.6
+"""Contrast that text of any size needs, level AA, and a little more."""
+
+USUAL = {
+    "restaurant": "#a63a24",
+    "lawyer": "#1f3a5f",
+    "dentist": "#0f766e",
+    "real_estate": "#2b4c7e",
+    "plumber": "#0b5fa5",
+    "electrician": "#b45309",
+    "landscaping": "#3f6b2c",
+    "cleaning": "#0e7490",
+}
+"""What a customer without wishes gets."""
+
+
+def colours(order):
+    """Every colour of the page. `on_x` is text on `x`."""
+    brand = parse(order.primary_color or USUAL.get(order.niche, "#4b3f8f"))
+    second = parse(order.secondary_color) or mix(brand, BLACK, 0.6)
+    accent = parse(order.accent_color) or mix(brand, WHITE, 0.7)
+    tint = mix(brand, WHITE, 0.93)
+    deep = readable(second, WHITE, 9)
+    return {
+        "paper": WHITE,
+        "tint": tint,
+        "ink": readable(mix(second, BLACK, 0.7), tint, 10),
+        "muted": readable(mix(second, (120, 120, 120), 0.6), tint, READABLE + 1),
+        "line": mix(brand, WHITE, 0.8),
+        "brand": brand,
+        "on_brand": on(brand),
+        "brand_text": readable(brand, tint, READABLE),
+        "deep": deep,
+        "on_deep": WHITE,
+        "accent_on_deep": readable(accent, deep, READABLE),
+    }
+
+
+def properties(shades):
+    """The colours as custom properties of the stylesheet."""
+    return "".join(f"  --{name.replace('_', '-')}: {hex_of(colour)};\n" for name, colour in shades.items())
+
+
+def hex_of(colour):
+    return "#" + "".join(f"{channel:02x}" for channel in colour)
+
+
+def contrast(one, other):
+    """The contrast ratio of two colours, 1 to 21."""
+    dark, light = sorted([luminance(one), luminance(other)])
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour):
+    values = [channel / 255 for channel in colour]
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def readable(colour, ground, ratio):
+    """The colour, moved towards black or white until it can be read on the ground."""
+    end = on(ground)
+    for step in range(21):
+        shade = mix(colour, end, step / 20)
+        if contrast(shade, ground) >= ratio:
+            return shade
+    return end
+
+
+def on(ground):
+    """White on what is dark, black on what is light: one of them can always be read, since the product of their ratios is 21."""
+    return WHITE if contrast(WHITE, ground) >= READABLE else BLACK
+
+
+def mix(colour, other, part):
+    return tuple(round(one * (1 - part) + two * part) for one, two in zip(colour, other))
+
+
+def parse(text):
+    return text and tuple(int(text[at : at + 2], 16) for at in (1, 3, 5))

@@ -1,0 +1,158 @@
+"""The page. Whatever stands between `{` and `}` is escaped by `html`."""
+
+from sitewright import html, json_for_script
+
+from colours import hex_of
+from hours import rows
+from structured import business
+from texts import services
+
+
+def page(order, copy, ways, speaks):
+    words = speaks.words
+    offered = services(order)
+    return html(t"""<!doctype html>
+<html lang="{speaks.tag}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{copy.title} · {order.business_name}</title>
+<meta name="description" content="{copy.description}">
+<link rel="icon" href="favicon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="style.css">
+<script type="application/ld+json">{json_for_script(business(order, copy, ways, offered))}</script>
+</head>
+<body>
+<a class="skip" href="#content">{words.skip}</a>
+<header class="top">
+  <p class="name">{order.business_name}</p>
+  <nav aria-label="{words.sections}">
+    <ul>
+      <li><a href="#services">{words.services}</a></li>
+      <li><a href="#about">{words.about}</a></li>
+      <li><a href="#contact">{words.contact}</a></li>
+    </ul>
+  </nav>
+</header>
+<main id="content">
+  <section class="opening">
+    <h1>{copy.headline}</h1>
+    {copy.lead and html(t'<p class="lead">{copy.lead}</p>')}
+    {actions(ways)}
+  </section>
+  <section id="services">
+    <h2>{copy.services_heading or words.services}</h2>
+    {copy.services_lead and html(t"<p>{copy.services_lead}</p>")}
+    <ul class="cards">{cards(offered, copy.services)}</ul>
+  </section>
+  <section id="about" class="tinted">
+    <h2>{copy.about_heading or words.about}</h2>
+    {[html(t"<p>{paragraph}</p>") for paragraph in copy.about]}
+    {years(order, words)}
+  </section>
+  {testimonials(order, words)}
+  {questions(copy, words)}
+  <section id="contact" class="deep">
+    <h2>{words.contact}</h2>
+    {actions(ways)}
+    <div class="columns">{details(order, ways, words)}{hours(order, speaks)}</div>
+  </section>
+</main>
+<footer>
+  <p>{order.business_name} · {order.primary_city}, {order.state}</p>
+  {social(ways)}
+</footer>
+</body>
+</html>
+""")
+
+
+def actions(ways):
+    first, second = ways.first, ways.second
+    return html(
+        t'<p class="actions"><a class="button" href="{first.href}">{first.label}</a> '
+        t'<a class="button quiet" href="{second.href}">{second.label}</a></p>'
+    )
+
+
+def cards(names, texts):
+    texts = texts + [""] * len(names)
+    return [html(t"<li><h3>{name}</h3>{text and html(t'<p>{text}</p>')}</li>") for name, text in zip(names, texts)]
+
+
+def years(order, words):
+    if not order.years_in_business:
+        return None
+    text = words.year if order.years_in_business == 1 else words.years.format(order.years_in_business)
+    return html(t'<p class="years">{text}</p>')
+
+
+def testimonials(order, words):
+    if not order.testimonials:
+        return None
+
+    def caption(said):
+        role = f", {said.role}" if said.role else ""
+        stars = f" · {words.stars.format(f'{said.rating:g}')}" if said.rating else ""
+        return f"{said.name or words.customer}{role}{stars}"
+
+    entries = [
+        html(t"""<li><figure>
+      <blockquote><p>{said.text}</p></blockquote>
+      <figcaption>{caption(said)}</figcaption>
+    </figure></li>""")
+        for said in order.testimonials
+    ]
+    return html(t'<section id="said"><h2>{words.said}</h2><ul class="cards">{entries}</ul></section>')
+
+
+def questions(copy, words):
+    if not copy.questions:
+        return None
+    entries = [
+        html(t"<details><summary>{question}</summary><p>{answer}</p></details>") for question, answer in copy.questions
+    ]
+    return html(t'<section id="questions"><h2>{words.questions}</h2>{entries}</section>')
+
+
+def details(order, ways, words):
+    lines = [*ways.address, f"{order.primary_city}, {order.state}"]
+    address = [html(t"{at > 0 and html(t'<br>')}{line}") for at, line in enumerate(lines)]
+    areas = order.service_areas and html(t"<dt>{words.areas}</dt><dd>{', '.join(order.service_areas)}</dd>")
+    return html(t"""<div><dl>
+    <dt>{words.phone}</dt><dd><a href="{ways.phone.href}">{order.business_phone}</a></dd>
+    <dt>{words.email}</dt><dd><a href="{ways.email.href}">{order.business_email}</a></dd>
+    <dt>{words.address}</dt><dd>{address}</dd>
+    {areas}
+  </dl></div>""")
+
+
+def hours(order, speaks):
+    if not order.business_hours:
+        return None
+    words = speaks.words
+    lines = [
+        html(t'<tr><th scope="row">{day}</th><td>{times}</td></tr>')
+        for day, times in rows(order.business_hours, speaks)
+    ]
+    return html(t"""<table>
+      <caption>{words.hours}</caption>
+      <thead><tr><th scope="col">{words.day}</th><th scope="col">{words.time}</th></tr></thead>
+      <tbody>{lines}</tbody>
+    </table>""")
+
+
+def social(ways):
+    links = [html(t'<li><a href="{link.href}" rel="noopener">{link.label}</a></li>') for link in ways.social]
+    return links and html(t"<ul>{links}</ul>")
+
+
+def icon(order, shades):
+    """The browser tab's icon: the first letter on the brand's colour."""
+    letter = next((character for character in order.business_name if character.isalnum()), "•").upper()
+    brand, ink = hex_of(shades["brand"]), hex_of(shades["on_brand"])
+    return html(
+        t'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="14" fill="{brand}"/>'
+        t'<text x="32" y="45" font-family="sans-serif" font-size="38" font-weight="700" text-anchor="middle" '
+        t'fill="{ink}">{letter}</text></svg>\n'
+    )

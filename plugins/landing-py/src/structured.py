@@ -1,0 +1,50 @@
+"""What search engines read: the business as schema.org knows it."""
+
+TYPES = {
+    "restaurant": "Restaurant",
+    "lawyer": "Attorney",
+    "dentist": "Dentist",
+    "real_estate": "RealEstateAgent",
+    "plumber": "Plumber",
+    "electrician": "Electrician",
+    "landscaping": "HomeAndConstructionBusiness",
+    "cleaning": "HomeAndConstructionBusiness",
+}
+
+
+def business(order, copy, ways, offered):
+    known = {
+        "@context": "https://schema.org",
+        "@type": TYPES.get(order.niche, "LocalBusiness"),
+        "name": order.business_name,
+        "description": copy.description,
+        "telephone": order.business_phone,
+        "email": order.business_email,
+        "address": present({
+            "@type": "PostalAddress",
+            "streetAddress": ", ".join(ways.address),
+            "addressLocality": order.primary_city,
+            "addressRegion": order.state,
+        }),
+        "areaServed": order.service_areas,
+        "openingHoursSpecification": [
+            opening(each["day"], span) for each in order.business_hours for span in each["ranges"]
+        ],
+        "sameAs": [link.href for link in ways.social],
+        "makesOffer": [{"@type": "Offer", "itemOffered": {"@type": "Service", "name": name}} for name in offered],
+    }
+    return present(known)
+
+
+def present(values):
+    return {name: value for name, value in values.items() if value}
+
+
+def opening(day, span):
+    opens, closes = span.split("-")
+    return {
+        "@type": "OpeningHoursSpecification",
+        "dayOfWeek": day.capitalize(),
+        "opens": opens,
+        "closes": "23:59" if closes == "24:00" else closes,
+    }

@@ -1,0 +1,123 @@
+//! A template in the world `template-sync`: what it asks it waits for on its stack. `extra.fault` of its order says what it does.
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "the contract's bindings speak the ABI")]
+
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
+mod bindings {
+    wit_bindgen::generate!({ world: "template-sync", path: "../../../wit" });
+}
+
+use std::hint::black_box;
+
+use bindings::exports::sitewright::template::generator_sync::{AiPurpose, Failure, Guest, Manifest};
+use bindings::sitewright::template::ai_sync::{Completion, Error, complete, complete_all};
+use bindings::sitewright::template::ai_types::{Format, Message, Request, Role};
+use bindings::sitewright::template::{diagnostics, site};
+use serde_json::Value;
+
+struct Blocking;
+
+impl Guest for Blocking {
+    fn describe() -> Manifest {
+        Manifest {
+            name: "blocking".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: "Waits, and fails as its order asks.".to_owned(),
+            order_schema: r#"{"type": "object"}"#.to_owned(),
+            ai_purposes: vec![AiPurpose { name: "copywriting".to_owned(), description: String::new() }],
+            locales: vec!["en".to_owned()],
+        }
+    }
+
+    fn generate(order: String) -> Result<(), Failure> {
+        let order: Value = serde_json::from_str(&order).unwrap_or_default();
+        let extra = &order["extra"];
+        let count = extra["n"].as_u64().unwrap_or(8);
+        diagnostics::progress("fault", 0, 1);
+        match extra["fault"].as_str().unwrap_or_default() {
+            // Ends with what it was told, question by question.
+            "all" => page(&answers(count, |number| format!("question {number}."))?),
+            "same" => page(&answers(count, |_| "the same question".to_owned())?),
+            "in-turn" => {
+                let asked = (1..=count).map(|number| complete(&request(&format!("question {number}."))));
+                page(&asked.map(|outcome| outcome.map(told).map_err(failed)).collect::<Result<Vec<_>, _>>()?)
+            }
+            // Goes on whatever becomes of its calls.
+            "regardless" => {
+                let requests: Vec<Request> =
+                    (1..=count).map(|number| request(&format!("question {number}."))).collect();
+                let outcomes = complete_all(&requests).into_iter();
+                page(
+                    &outcomes
+                        .map(|outcome| outcome.map_or_else(|error| error.message, told))
+                        .collect::<Vec<_>>(),
+                )
+            }
+            "after-an-answer" => {
+                complete(&request("question 1.")).map_err(failed)?;
+                Err(failure("missing-service", "no site was made", Vec::new()))
+            }
+            "panic" => {
+                let answer = complete(&request("question 1.")).map(told);
+                panic!("a panic after {answer:?}")
+            }
+            "spin" => loop {
+                black_box(());
+            },
+            "hoard" => {
+                let mut held = Vec::new();
+                loop {
+                    held.push(black_box(vec![1_u8; 1 << 20]));
+                }
+            }
+            _ => page(&[]),
+        }
+    }
+}
+
+fn answers(count: u64, question: impl Fn(u64) -> String) -> Result<Vec<String>, Failure> {
+    let requests: Vec<Request> = (1..=count).map(|number| request(&question(number))).collect();
+    complete_all(&requests).into_iter().map(|outcome| outcome.map(told).map_err(failed)).collect()
+}
+
+fn request(text: &str) -> Request {
+    Request {
+        purpose: "copywriting".to_owned(),
+        messages: vec![Message { role: Role::User, content: text.to_owned() }],
+        format: Format::Text,
+        max_output_tokens: None,
+        temperature: None,
+        seed: None,
+        stop: Vec::new(),
+    }
+}
+
+fn told(completion: Completion) -> String {
+    completion.content
+}
+
+fn failed(error: Error) -> Failure {
+    failure("ai-failed", &error.message, vec![error.call_id])
+}
+
+fn failure(code: &str, message: &str, ai_calls: Vec<String>) -> Failure {
+    Failure {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        causes: Vec::new(),
+        location: None,
+        ai_calls,
+        attributes: Vec::new(),
+    }
+}
+
+fn page(lines: &[String]) -> Result<(), Failure> {
+    let lines: String = lines.iter().map(|line| format!("<p>{line}</p>\n")).collect();
+    let page = format!(
+        "<!doctype html><html lang=en><head><title>Blocking</title><meta name=description content=\"A template that blocks\">\
+         <meta name=viewport content=\"width=device-width\"></head><body><h1>A page that is whole</h1>\n{lines}</body></html>"
+    );
+    site::write("index.html", page.as_bytes()).map_err(|error| failure("write", &error.message, Vec::new()))
+}
+
+bindings::export!(Blocking with_types_in bindings);

@@ -1,0 +1,60 @@
+//! The site, as good as it can be made unless something else is wished.
+
+use std::collections::BTreeMap;
+
+use sitewright_sdk::{prelude::*, serde_json};
+
+use crate::{Copy, Wish};
+
+/// Every file of a site.
+pub(crate) fn files(
+    wish: &Wish,
+    order: &Order,
+    copies: &[Copy],
+    about: Option<&str>,
+) -> BTreeMap<String, String> {
+    let plain = |text: &str| escaped(text);
+    let name =
+        if wish.fault == "hostile" { order.business_name.clone() } else { plain(&order.business_name) };
+    let mut body = format!("<p>{name} in {}</p>", plain(&order.primary_city));
+    for copy in copies {
+        let headline = if wish.fault == "escaped" { copy.headline.clone() } else { plain(&copy.headline) };
+        body.push_str(&format!("<h2>{headline}</h2>"));
+        body.extend(copy.points.iter().map(|point| format!("<p>{}</p>", plain(point))));
+    }
+    body.extend(order.services.iter().map(|service| format!("<p>{}</p>", plain(service))));
+    if wish.fault == "deterministic" {
+        body.push_str(&format!("<p>Lucky number {}</p>", crate::faults::lucky()));
+    }
+    let mut files = BTreeMap::new();
+    files.insert("index.html".to_owned(), page(wish, order, &body));
+    if let Some(about) = about {
+        files.insert(
+            "about.html".to_owned(),
+            page(wish, order, &format!("<p>{} is what we do best.</p>", plain(about))),
+        );
+    }
+    let data = serde_json::json!({ "name": order.business_name });
+    files.insert("data.json".to_owned(), data.to_string());
+    files
+}
+
+fn page(wish: &Wish, order: &Order, body: &str) -> String {
+    let language = if wish.fault == "locales" { "en".to_owned() } else { order.locale.to_string() };
+    let style = if wish.fault == "weight" { "<link rel=\"stylesheet\" href=\"heavy.css\">" } else { "" };
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head><meta charset=\"utf-8\"><title>A small site</title>\
+         <meta name=\"description\" content=\"A site for the tests of the conformance suite.\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{style}</head>\n\
+         <body><h1>A small site for tests</h1>{body}</body></html>\n"
+    )
+}
+
+/// A text that shows as it is.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}

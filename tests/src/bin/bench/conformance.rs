@@ -1,0 +1,57 @@
+//! The conformance suite over one template, as CI runs it: a process of its own each time.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use sitewright_tests::{binary, forget_settings, template};
+
+/// What is measured.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The template of `plugins/`.
+    #[arg(long, default_value = "local-business")]
+    template: String,
+    /// How often.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+}
+
+/// Measures and prints.
+pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = template(&args.template);
+    let mut first = None;
+    let mut took = Vec::new();
+    let mut orders = 0;
+    for _ in 0..=args.rounds.max(1) {
+        let mut command = std::process::Command::new(binary());
+        forget_settings(&mut command);
+        command.env("SITEWRIGHT_CACHE", folder.path().join("cache"));
+        command
+            .current_dir(folder.path())
+            .args(["--json", "conformance"])
+            .arg(&file)
+            .stderr(Stdio::inherit());
+        let began = Instant::now();
+        let done =
+            tokio::process::Command::from(command).output().await.context("the binary does not start")?;
+        let time = began.elapsed();
+        let report: Value = serde_json::from_slice(&done.stdout).context("the report is no JSON")?;
+        ensure!(done.status.success(), "{} breaks a rule: run `sitewright conformance` on it", args.template);
+        orders = report["templates"][0]["trials"].as_u64().unwrap_or_default();
+        // The first one compiles.
+        match first {
+            None => first = Some(time),
+            Some(_) => took.push(time),
+        }
+    }
+    took.sort();
+    let seconds = |time: Option<Duration>| format!("{:.2} s", time.unwrap_or_default().as_secs_f64());
+    println!("conformance suite, {}: {orders} orders", args.template);
+    println!("  compiled before, median of {}  {}", took.len(), seconds(took.get(took.len() / 2).copied()));
+    println!("  fastest                    {}", seconds(took.first().copied()));
+    println!("  with compiling             {}", seconds(first));
+    Ok(())
+}

@@ -1,0 +1,251 @@
+//! Faulty templates for the conformance suite: one for each rule, and that rule is the only one that it breaks.
+//!
+//! Most are the guest `nonconforming` with another wish in its data; what is wrong with a file itself is done to its bytes.
+
+use serde_json::{Value, json};
+
+use crate::guest;
+
+/// A template that breaks one rule.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// What is wrong, and where there is more than one way, which.
+    pub what: String,
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+    /// Settings of the run: environment variables.
+    pub settings: Vec<(&'static str, &'static str)>,
+    /// Files of the author's folder.
+    pub author: Vec<(&'static str, String)>,
+}
+
+/// The guest, with nothing wrong.
+pub fn good() -> Vec<u8> {
+    wishing(&json!({}))
+}
+
+/// The guest, with this wish in its data.
+pub fn wishing(wish: &Value) -> Vec<u8> {
+    let mut bytes = std::fs::read(guest("guest-nonconforming")).expect("the guest is built");
+    let mark = b"{\"place\":\"sitewright-nonconforming\"}";
+    let at = find(&bytes, mark).expect("the guest has a place for a wish");
+    let text = wish.to_string();
+    assert!(text.len() < 16_384, "the wish is too long");
+    bytes[at..at + 16_384].fill(b' ');
+    bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+    bytes
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+/// The guest with each `from` in its file replaced by `to`, which is as long.
+fn patched(from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = good();
+    let mut count = 0;
+    while let Some(at) = find(&bytes, from.as_bytes()) {
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        count += 1;
+    }
+    assert!(count > 0, "the guest does not hold {from:?}");
+    bytes
+}
+
+fn variant(rule: &'static str, bytes: Vec<u8>) -> Variant {
+    Variant { rule, what: rule.to_owned(), bytes, settings: Vec::new(), author: Vec::new() }
+}
+
+fn fault(rule: &'static str, fault: &str, n: usize) -> Variant {
+    variant(rule, wishing(&json!({ "fault": fault, "n": n })))
+}
+
+fn files(rule: &'static str, files: Value) -> Variant {
+    variant(rule, wishing(&json!({ "files": files })))
+}
+
+/// A page with this in its head and body, good otherwise. The guest writes the order's locale into it.
+fn page(head: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"(locale)\"><head><meta charset=\"utf-8\"><title>Extra</title>\
+         <meta name=\"description\" content=\"One page more.\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{head}</head>\n\
+         <body><h1>One page more than others have</h1>{body}</body></html>\n"
+    )
+}
+
+fn extra(rule: &'static str, head: &str, body: &str) -> Variant {
+    files(rule, json!({ "extra.html": page(head, body) }))
+}
+
+/// A page more with `from` replaced.
+fn spoilt(rule: &'static str, from: &str, to: &str) -> Variant {
+    let good = page("", "");
+    let bad = good.replacen(from, to, 1);
+    assert_ne!(good, bad);
+    files(rule, json!({ "extra.html": bad }))
+}
+
+/// Every faulty template.
+pub fn variants() -> Vec<Variant> {
+    [contract(), behaviour(), ai(), limits(), site(), author()].concat()
+}
+
+fn contract() -> Vec<Variant> {
+    let module = wat::parse_str("(module)").expect("it is a module");
+    let types = wat::parse_str(
+        "(component
+            (import \"sitewright:template/site@0.1.0\" (instance (export \"write\" (func (param \"path\" string)))))
+            (instance $nothing)
+            (export \"sitewright:template/generator@0.1.0\" (instance $nothing)))",
+    )
+    .expect("it is a component");
+    let mut broken = good();
+    broken.truncate(broken.len() / 2);
+    vec![
+        variant("contract/component", module),
+        Variant { what: "half a file".to_owned(), ..variant("contract/component", broken) },
+        Variant { what: "text".to_owned(), ..variant("contract/component", b"no template".to_vec()) },
+        variant("contract/imports", patched("wasi:cli/exit@", "mail:box/send@")),
+        variant("contract/exports", patched("template/generator@0.1.0", "template/degenerat@0.1.0")),
+        variant("contract/version", patched("template/generator@0.1.0", "template/generator@0.9.0")),
+        variant("contract/types", types),
+        fault("contract/describe", "describe", 0),
+        fault("contract/quick", "quick", 0),
+        fault("contract/manifest", "manifest", 0),
+        fault("contract/schema", "schema", 0),
+        fault("contract/pure", "pure", 0),
+    ]
+}
+
+fn behaviour() -> Vec<Variant> {
+    vec![
+        fault("behaviour/minimal", "minimal", 0),
+        fault("behaviour/full", "full", 0),
+        fault("behaviour/optional", "optional", 0),
+        fault("behaviour/values", "values", 0),
+        fault("behaviour/locales", "locales", 0),
+        fault("behaviour/hostile-text", "hostile", 0),
+        fault("behaviour/colours", "colours", 0),
+        fault("behaviour/empty-lists", "empty-lists", 0),
+        fault("behaviour/long-lists", "long-lists", 0),
+        fault("behaviour/deterministic", "deterministic", 0),
+    ]
+}
+
+fn ai() -> Vec<Variant> {
+    vec![
+        fault("ai/no-trap", "no-trap", 0),
+        fault("ai/whole-or-failed", "whole", 0),
+        fault("ai/blame", "blame", 0),
+        fault("ai/slow", "slow", 0),
+        fault("ai/off-schema", "off-schema", 0),
+        fault("ai/escaped", "escaped", 0),
+        fault("ai/smallest", "smallest", 0),
+        fault("ai/purposes", "purposes", 0),
+        fault("cancel/dropped", "dropped", 0),
+    ]
+}
+
+fn limits() -> Vec<Variant> {
+    vec![
+        fault("limits/memory-bytes", "memory", 220 << 20),
+        Variant { what: "all of it".to_owned(), ..fault("limits/memory-bytes", "memory", 300 << 20) },
+        Variant { settings: vec![("SITEWRIGHT_LIMITS__CPU_MS", "1500")], ..fault("limits/cpu", "cpu", 0) },
+        fault("limits/ai-calls", "ai-calls", 55),
+        Variant { what: "all of them".to_owned(), ..fault("limits/ai-calls", "ai-calls", 65) },
+        fault("limits/files", "files", 1_700),
+        fault("limits/file-bytes", "file-bytes", 7 << 20),
+        Variant { what: "all of them".to_owned(), ..fault("limits/file-bytes", "file-bytes", 9 << 20) },
+        fault("limits/total-bytes", "total-bytes", 54 << 20),
+        fault("limits/path-bytes", "path-bytes", 215),
+        fault("limits/diagnostics", "diagnostics", 220),
+        fault("limits/log-bytes", "log", 240_000),
+        fault("limits/stderr-bytes", "stderr", 240_000),
+    ]
+}
+
+fn site() -> Vec<Variant> {
+    let deep = format!("{}{}", "<div>".repeat(300), "</div>".repeat(300));
+    let black = "<p style=\"color: #777777; background: #808080\">Grey on grey.</p>";
+    vec![
+        files("site/entry-page", json!({ "index.html": null, "start.html": page("", "") })),
+        fault("site/utf8", "bytes", 0),
+        extra("site/html-syntax", "", "<p>An <b>unclosed <i>crossing</b> of</i> elements.</p>"),
+        files("site/css-syntax", json!({ "style.css": "p { content: \"no end\n }" })),
+        files(
+            "site/xml-syntax",
+            json!({ "icon.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"><g></svg>" }),
+        ),
+        files("site/json-syntax", json!({ "more.json": "{ no json" })),
+        extra("site/json-ld", "<script type=\"application/ld+json\">{ no json</script>", ""),
+        spoilt("site/language", "(locale)", "de"),
+        spoilt("site/title", "<title>Extra</title>", ""),
+        spoilt("site/description", "name=\"description\"", "name=\"remark\""),
+        spoilt("site/viewport", "name=\"viewport\"", "name=\"remark\""),
+        spoilt("site/empty-page", "One page more than others have", "One"),
+        extra("site/duplicate-id", "", "<p id=\"a\">One.</p><p id=\"a\">Two.</p>"),
+        files(
+            "site/image-alt",
+            json!({ "extra.html": page("", "<img src=\"i.svg\">"), "i.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"/>" }),
+        ),
+        extra("site/form-action", "", "<form><button>Send</button></form>"),
+        extra("site/broken-reference", "", "<a href=\"nowhere.html\">Nowhere</a>"),
+        extra("site/broken-fragment", "", "<a href=\"index.html#nowhere\">Nowhere</a>"),
+        extra("site/link-scheme", "", "<a href=\"javascript:void(0)\">Nothing</a>"),
+        extra("site/placeholder", "", "<p>Dear {{ customer }},</p>"),
+        files(
+            "site/sitemap",
+            json!({ "sitemap.xml": "<?xml version=\"1.0\"?><urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\"><url><loc>index.html</loc></url></urlset>" }),
+        ),
+        extra("site/too-large", "", &deep),
+        extra("site/one-h1", "", "<h1>Another one</h1>"),
+        extra("site/heading-order", "", "<h4>Far below</h4>"),
+        extra("site/labels", "", "<form action=\"mailto:a@example.com\"><input name=\"a\"></form>"),
+        extra("site/link-text", "", "<a href=\"index.html\"></a>"),
+        extra("site/button-text", "", "<button></button>"),
+        extra("site/frame-title", "", "<iframe src=\"index.html\"></iframe>"),
+        spoilt("site/zoom", "initial-scale=1", "user-scalable=no"),
+        extra("site/contrast", "", black),
+        extra("site/tab-order", "", "<button tabindex=\"3\">First</button>"),
+        extra("site/external", "", "<img src=\"https://pixel.example/p.gif\" alt=\"\">"),
+        Variant {
+            what: "in a style sheet".to_owned(),
+            ..files(
+                "site/external",
+                json!({ "more.css": "@font-face { font-family: a; src: url(https://fonts.example/a.woff2) }" }),
+            )
+        },
+        fault("site/weight", "weight", 0),
+    ]
+}
+
+fn author() -> Vec<Variant> {
+    let order = crate::order("03-plumber-us-premium").to_string();
+    let case = |expect: &str| format!("why = \"a test\"\n[expect]\n{expect}\n");
+    vec![
+        Variant {
+            author: vec![
+                ("one/case.toml", case("contains = { \"index.html\" = [\"a text that is not there\"] }")),
+                ("one/order.json", order.clone()),
+            ],
+            ..variant("author/expected", good())
+        },
+        Variant {
+            what: "an outcome".to_owned(),
+            author: vec![("one/case.toml", case("outcome = \"failure\"")), ("one/order.json", order.clone())],
+            ..variant("author/expected", good())
+        },
+        Variant {
+            author: vec![
+                ("one/case.toml", case("outcome = \"site\"")),
+                ("one/order.json", order),
+                ("one/snapshot/snapshot.json", "{ \"files\": { \"other.html\": \"00\" } }".to_owned()),
+            ],
+            ..variant("author/snapshot", good())
+        },
+    ]
+}

@@ -1,0 +1,269 @@
+//! The way of a template's author, in a clean folder: a new project, built, run, and looked at while it is written.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use sitewright_tests::author::{Desk, DevServer};
+use sitewright_tests::standins::skipped;
+use sitewright_tests::{Done, languages, root};
+
+/// What a project is made of, and not what it is called.
+const NAME: &str = "green-gate";
+
+fn new(desk: &Desk, arguments: &[&str]) -> Value {
+    let sdk = root().display().to_string();
+    let made = desk.run("", &[&["--json", "template", "new", NAME, "--sdk", &sdk], arguments].concat());
+    assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+    made.json()
+}
+
+/// Runs the conformance suite over a component where this binary has one.
+fn conforms(desk: &Desk, component: &str) {
+    let help = desk.run("", &["--help"]);
+    if !help.stdout.contains("conformance") {
+        eprintln!("this binary has no conformance suite");
+        return;
+    }
+    let done = desk.run(NAME, &["conformance", component, "--cases", "conformance"]);
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
+    let desk = Desk::clean("rust");
+    let made = new(&desk, &["--lang", "rust"]);
+    assert_eq!((made["language"].as_str(), made["name"].as_str()), (Some("rust"), Some(NAME)));
+    for file in made["files"].as_array().unwrap() {
+        assert!(desk.path().join(NAME).join(file.as_str().unwrap()).is_file(), "{file}");
+    }
+
+    let built = desk.run(NAME, &["--json", "template", "build"]);
+    assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
+    let built = built.json();
+    assert_eq!(built["contract"]["version"], "0.1.0");
+    assert_eq!(built["contract"]["world"], "template");
+    assert!(built["imports"].as_array().unwrap().contains(&"sitewright:template/ai@0.1.0".into()), "{built}");
+    let component = desk.path().join(NAME).join("dist/green-gate.wasm");
+    let debug = desk.path().join(NAME).join("dist/green-gate.debug.wasm");
+    assert_eq!(built["bytes"].as_u64().unwrap(), fs::metadata(&component).unwrap().len());
+    assert!(fs::metadata(&component).unwrap().len() < 1 << 20, "{built}");
+    let wasm = fs::read(&debug).unwrap();
+    let has = |text: &str| wasm.windows(text.len()).any(|part| part == text.as_bytes());
+    // What it was made from, not where.
+    assert!(has("src/lib.rs") && has(".debug_line"));
+    assert!(!has(desk.path().to_str().unwrap()), "the component tells the project's folder");
+    assert!(!has(root().to_str().unwrap()), "the component tells the SDK's folder");
+
+    let report = desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
+    assert_eq!(report.code, 0, "{}\n{}", report.stdout, report.stderr);
+    let page = desk.path().join(NAME).join(".sitewright/sites/1/current/index.html");
+    assert!(fs::read_to_string(page).unwrap().contains("Green Gate Gardens"));
+
+    // The same with names that tell the version.
+    let named = desk.run(NAME, &["--json", "template", "build", "--release-name"]).json();
+    assert!(named["file"].as_str().unwrap().ends_with("dist/green-gate-0.1.0.wasm"), "{named}");
+    assert_eq!(named["digest"], built["digest"], "the same source, the same bytes");
+    assert!(desk.path().join(NAME).join("dist/green-gate-0.1.0.debug.wasm").is_file());
+
+    conforms(&desk, named["file"].as_str().unwrap());
+}
+
+/// Builds a new project of a language and makes its site; what can be said of every language.
+fn comes_alive(desk: &Desk, world: &str, path: Option<&Path>) {
+    let with_tools = |arguments: &[&str]| {
+        let mut command = desk.command(NAME, arguments);
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        Done::from(command.output().unwrap())
+    };
+    let built = with_tools(&["--json", "template", "build"]);
+    assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
+    assert_eq!(built.json()["contract"]["world"], world, "{}", built.stdout);
+    let report = desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
+    assert_eq!(report.code, 0, "{}\n{}", report.stdout, report.stderr);
+    let page =
+        fs::read_to_string(desk.path().join(NAME).join(".sitewright/sites/1/current/index.html")).unwrap();
+    for part in ["Green Gate Gardens", "<li>Lawn care</li>", "--brand: #2f6f4f", "What we do"] {
+        assert!(page.contains(part), "{part:?} is missing in {page}");
+    }
+    conforms(desk, "dist/green-gate.wasm");
+}
+
+#[test]
+fn a_new_python_template_builds_runs_and_conforms_as_it_is() {
+    let test = "a_new_python_template_builds_runs_and_conforms_as_it_is";
+    let Some(programs) = languages::python_tools(test) else { return };
+    let desk = Desk::clean("python");
+    new(&desk, &["--lang", "python"]);
+    comes_alive(&desk, "template", Some(&programs));
+}
+
+#[test]
+fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
+    let test = "a_new_javascript_template_builds_runs_and_conforms_as_it_is";
+    let desk = Desk::clean("js");
+    new(&desk, &["--lang", "js"]);
+    let project = desk.path().join(NAME);
+    let done = desk.run(NAME, &["template", "build"]);
+    assert!(done.code == 2 && done.stderr.contains("npm install"), "{}", done.stderr);
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--prefer-offline", "--no-audit", "--no-fund", "--no-progress"])
+        .current_dir(&project);
+    match npm.output() {
+        Ok(installed) if installed.status.success() => comes_alive(&desk, "template-sync", None),
+        Ok(failed) => {
+            skipped(test, String::from_utf8_lossy(&failed.stderr).lines().next().unwrap_or("npm failed"))
+        }
+        Err(error) => skipped(test, &format!("npm cannot be run: {error}")),
+    }
+}
+
+#[test]
+fn dev_shows_each_version_and_each_failure_in_the_open_page() {
+    let desk = Desk::clean("dev");
+    new(&desk, &[]);
+    let source = "green-gate/src/lib.rs";
+    let server =
+        DevServer::start(desk.command(NAME, &["--json", "template", "dev", "--order", "order.json"]));
+    let first = server.until("shown");
+    assert!(first["build_ms"].is_u64(), "{first}");
+    let page = server.get("/");
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(page.body.contains("<li>Lawn care</li>"), "{}", page.body);
+    assert!(page.head.contains("cache-control: no-store"), "{}", page.head);
+    let style = server.get("/assets/site.css");
+    assert!(style.status == 200 && style.head.contains("content-type: text/css"), "{}", style.head);
+    assert!(server.get("/__sitewright/reload.js").body.contains("EventSource"));
+    // The release on the disk looks for no news.
+    let released = desk.path().join("green-gate/.sitewright/sites/1/current/index.html");
+    assert!(!fs::read_to_string(released).unwrap().contains("__sitewright"));
+
+    // Nobody else's name, and no other file than the site's.
+    let port = server.address.rsplit(':').next().unwrap();
+    for (host, status) in [
+        (format!("localhost:{port}"), 200),
+        ("evil.example".to_owned(), 421),
+        (format!("evil.example:{port}"), 421),
+        ("127.0.0.1:1".to_owned(), 421),
+        (String::new(), 421),
+    ] {
+        assert_eq!(server.get_as(&host, "/").status, status, "{host}");
+    }
+    for path in [
+        "/manifest.json",
+        "/../manifest.json",
+        "/%2e%2e/manifest.json",
+        "/..%2f..%2fCargo.toml",
+        "/order.json",
+        "/%ff",
+    ] {
+        assert!([400, 404].contains(&server.get(path).status), "{path}");
+    }
+
+    // A change: the open page hears of it, and gets the new one.
+    let mut versions = server.versions();
+    desk.edit("green-gate/templates/index.html", |text| {
+        text.replace("</footer>", "<p>Written twice.</p></footer>")
+    });
+    server.until("shown");
+    let next = versions.other_than(&page.version());
+    let page = server.get("/");
+    assert_eq!(page.version(), next);
+    assert!(page.body.contains("Written twice."), "{}", page.body);
+
+    // The order alone: nothing is built.
+    desk.edit("green-gate/order.json", |text| text.replace("Lawn care", "Lawns & hedges"));
+    let shown = server.until("shown");
+    assert!(shown["build_ms"].is_null(), "{shown}");
+    assert!(server.get("/").body.contains("Lawns &#38; hedges"));
+
+    // A mistake that the compiler finds, in the compiler's words.
+    desk.edit(source, |text| {
+        text.replace("progress(\"page\", 0, 1);", "progress(\"page\", <String>::nothing, 1);")
+    });
+    server.until("failed");
+    let page = server.get("/");
+    assert_eq!(page.status, 503);
+    assert!(
+        page.body.contains("The template was not built") && page.body.contains("src/lib.rs"),
+        "{}",
+        page.body
+    );
+    assert!(page.body.contains("&lt;") && !page.body.contains("<String>"), "{}", page.body);
+
+    // One that is found when it runs: the record, with the line of the author's own.
+    desk.edit(source, |text| {
+        text.replace(
+            "progress(\"page\", <String>::nothing, 1);",
+            "panic!(\"the <gate> is shut\");\n#[allow(unreachable_code)]\n",
+        )
+    });
+    server.until("failed");
+    let page = server.get("/");
+    assert!(
+        page.body.contains("No site was made") && page.body.contains("the &lt;gate&gt; is shut"),
+        "{}",
+        page.body
+    );
+    assert!(page.body.contains("src/lib.rs:"), "{}", page.body);
+
+    // And mended.
+    desk.edit(source, |text| {
+        text.replace("panic!(\"the <gate> is shut\");\n#[allow(unreachable_code)]\n", "")
+    });
+    server.until("shown");
+    assert!(server.get("/").body.contains("Written twice."));
+    assert_eq!(server.interrupt(), 0);
+}
+
+#[test]
+fn a_new_project_is_refused_with_the_reason() {
+    let desk = Desk::clean("refused");
+    fs::create_dir(desk.path().join("taken")).unwrap();
+    fs::write(desk.path().join("taken/notes.txt"), "mine").unwrap();
+    let cases: [(&[&str], &str); 5] = [
+        (&["Green"], "capital letter 'G'"),
+        (&["fn"], "means something already"),
+        (&["taken"], "nothing is ever overwritten"),
+        (&["new", "--sdk", "taken"], "--sdk"),
+        (&["new", "--lang", "cobol"], "rust"),
+    ];
+    for (arguments, says) in cases {
+        let done = desk.run("", &[&["template", "new"], arguments].concat());
+        assert_eq!(done.code, 2, "{arguments:?}: {}", done.stderr);
+        assert!(done.stderr.contains(says), "{arguments:?}: {says:?} is missing in {}", done.stderr);
+        assert!(!desk.path().join("new").exists());
+    }
+    assert_eq!(fs::read_dir(desk.path().join("taken")).unwrap().count(), 1);
+    let done = desk.run("", &["template", "build", "taken"]);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(done.stderr.contains("template new"), "{}", done.stderr);
+}
+
+#[test]
+fn a_tool_that_is_missing_is_named_with_what_to_do() {
+    let desk = Desk::clean("tools");
+    new(&desk, &[]);
+    let nothing = desk.path().join("nothing");
+    fs::create_dir(&nothing).unwrap();
+    let without = |variables: &[(&str, &str)]| {
+        let mut command = desk.command(NAME, &["--json", "template", "build"]);
+        command.env("PATH", &nothing).env_remove("CARGO").env_remove("RUSTC").envs(variables.iter().copied());
+        sitewright_tests::Done::from(command.output().unwrap())
+    };
+    let done = without(&[]);
+    assert_eq!(done.code, 2, "{}", done.stdout);
+    assert!(done.stdout.contains("rustc is missing") && done.stdout.contains("rustup.rs"), "{}", done.stdout);
+
+    // A compiler that knows no WebAssembly.
+    let rustc = nothing.join("rustc-of-a-distribution");
+    fs::write(&rustc, "#!/bin/sh\necho /usr\n").unwrap();
+    fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755)).unwrap();
+    let done = without(&[("RUSTC", rustc.to_str().unwrap())]);
+    assert_eq!(done.code, 2, "{}", done.stdout);
+    assert!(done.stdout.contains("rustup target add wasm32-wasip2"), "{}", done.stdout);
+}

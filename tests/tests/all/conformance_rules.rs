@@ -1,0 +1,134 @@
+//! The suite tests itself: for each rule there is a faulty template, and that rule is the only one that it breaks.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+use sitewright::conformance::{Level, Rule};
+use sitewright_tests::Workbench;
+use sitewright_tests::nonconforming::{Variant, good, variants};
+
+/// The rules that a template breaks, and the whole report.
+fn broken(variant: &Variant) -> (Vec<String>, Value) {
+    let bench = Workbench::configured("");
+    let file = bench.write("template.wasm", &variant.bytes);
+    for (path, content) in &variant.author {
+        let path = bench.path().join("conformance").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    let mut command = bench.command(&["--json", "conformance", &file.to_string_lossy()]);
+    command.envs(variant.settings.iter().copied());
+    let done = sitewright_tests::Done::from(command.output().unwrap());
+    let report = done.json();
+    let rules =
+        report["templates"][0]["rules"].as_array().unwrap_or_else(|| panic!("{}", done.stdout)).clone();
+    let failed = |rule: &&Value| rule["verdict"] == "failed";
+    let broken: Vec<String> =
+        rules.iter().filter(failed).map(|rule| rule["rule"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(done.code, if broken.is_empty() { 0 } else { 10 }, "{}", done.stderr);
+    (broken, report)
+}
+
+/// What a report says of the broken rules, for people.
+fn told(report: &Value) -> String {
+    let rules = report["templates"][0]["rules"].as_array().unwrap();
+    let failed = rules.iter().filter(|rule| rule["verdict"] == "failed");
+    let lines = failed.flat_map(|rule| {
+        rule["findings"].as_array().unwrap().iter().take(3).map(move |finding| {
+            format!(
+                "  {}: {} · {} · {}\n",
+                rule["rule"], finding["case"], finding["file"], finding["message"]
+            )
+        })
+    });
+    lines.collect()
+}
+
+fn each_breaks_its_rule(level: Level) {
+    let mut wrong = Vec::new();
+    for variant in
+        variants().iter().filter(|variant| variant.rule.starts_with(&format!("{}/", level.as_str())))
+    {
+        let (broken, report) = broken(variant);
+        if broken != [variant.rule] {
+            wrong.push(format!("{} ({}) breaks {broken:?}\n{}", variant.rule, variant.what, told(&report)));
+        }
+        // Whoever reads it learns what to do, and which order it was.
+        let rules = report["templates"][0]["rules"].as_array().unwrap();
+        for rule in rules.iter().filter(|rule| rule["verdict"] == "failed") {
+            assert!(!rule["advice"].as_str().unwrap().is_empty(), "{rule}");
+            assert!(
+                rule["findings"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|f| !f["message"].as_str().unwrap().is_empty())
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_rule_has_its_faulty_template() {
+    let known: BTreeSet<String> = Rule::all().into_iter().map(Rule::id).collect();
+    let faulty: BTreeSet<String> = variants().iter().map(|variant| variant.rule.to_owned()).collect();
+    assert_eq!(known, faulty);
+}
+
+#[test]
+fn without_a_fault_the_same_template_keeps_every_rule() {
+    let variant = Variant {
+        rule: "none",
+        what: String::new(),
+        bytes: good(),
+        settings: Vec::new(),
+        author: Vec::new(),
+    };
+    let (broken, report) = broken(&variant);
+    assert!(broken.is_empty(), "{}", told(&report));
+    let rules = report["templates"][0]["rules"].as_array().unwrap();
+    let skipped: Vec<&str> = rules
+        .iter()
+        .filter(|rule| rule["verdict"] == "skipped")
+        .map(|rule| rule["rule"].as_str().unwrap())
+        .collect();
+    assert_eq!(skipped, ["author/expected", "author/snapshot"]);
+    assert!(Path::new(report["templates"][0]["file"].as_str().unwrap()).ends_with("template.wasm"));
+}
+
+#[test]
+fn contract() {
+    each_breaks_its_rule(Level::Contract);
+}
+
+#[test]
+fn behaviour() {
+    each_breaks_its_rule(Level::Behaviour);
+}
+
+#[test]
+fn ai() {
+    each_breaks_its_rule(Level::Ai);
+}
+
+#[test]
+fn limits() {
+    each_breaks_its_rule(Level::Limits);
+}
+
+#[test]
+fn site() {
+    each_breaks_its_rule(Level::Site);
+}
+
+#[test]
+fn cancel() {
+    each_breaks_its_rule(Level::Cancel);
+}
+
+#[test]
+fn author() {
+    each_breaks_its_rule(Level::Author);
+}
