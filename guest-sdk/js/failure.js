@@ -40,9 +40,13 @@ export function causes(error) {
   return texts;
 }
 
-/** Where an error began, from its stack: lines like `price@template.js:12:7`, innermost first. */
+/**
+ * Where an error began, from its stack: lines like `price@template.js:12:7`, innermost first. Functions of this package that fail for
+ * their caller are passed over.
+ */
 export function place(stack) {
-  const found = /^[^@\n]*@(.+):(\d+):(\d+)$/m.exec(stack ?? '');
+  const lines = (stack ?? '').split('\n').filter((line) => !/^(Failure|ask|askAll|writeFile)@/.test(line));
+  const found = /^[^@]*@(.+):(\d+):(\d+)$/.exec(lines[0] ?? '');
   if (!found) return undefined;
   const [, path, line, column] = found;
   // The folder it was built in says nothing to anybody.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use sha2::{Digest as _, Sha256};
 
 use crate::root;
-use crate::standins::{Packages, skipped};
+use crate::standins::{Packages, node_modules, skipped};
 
 /// Makes components of Python programs.
 const PYTHON: Packages = Packages::named("python-guest", &["componentize-py==0.25.1"]);
@@ -39,6 +39,25 @@ pub fn python_guest(test: &str) -> Option<PathBuf> {
             .arg("-o")
             .arg(out)
             .arg("app"))
+    })
+}
+
+/// The template in JavaScript (`tests/languages/js`), built when its sources are new.
+pub fn javascript_guest(test: &str) -> Option<PathBuf> {
+    let programs = node_modules("xtask/javascript", test)?.join("node_modules/.bin");
+    cached(test, "js", |sources, out| {
+        let bundle = out.with_extension("js");
+        run(Command::new(programs.join("esbuild"))
+            .current_dir(sources)
+            .args(["template.js", "--bundle", "--format=esm", "--external:sitewright:*"])
+            .arg(format!("--alias:sitewright={}", root().join("guest-sdk/js/index.js").display()))
+            .arg(format!("--outfile={}", bundle.display())))?;
+        run(Command::new(programs.join("componentize-js"))
+            .arg(&bundle)
+            .arg("--wit")
+            .arg(root().join("wit"))
+            .args(["--world-name", "template-sync", "--disable", "http", "fetch-event", "--out"])
+            .arg(out))
     })
 }
 
@@ -85,7 +104,8 @@ fn cached(test: &str, language: &str, build: impl Fn(&Path, &Path) -> Result<(),
     let lock = fs::File::create(folder.join(format!("{language}.lock"))).expect("a lock");
     lock.lock().expect("the lock is free in the end");
     let mut digest = Sha256::new();
-    let mut files: Vec<PathBuf> = [sources.as_path(), &root().join("wit")]
+    // Not every language uses all of these; they seldom change.
+    let mut files: Vec<PathBuf> = [sources.as_path(), &root().join("wit"), &root().join("guest-sdk/js")]
         .iter()
         .flat_map(|folder| fs::read_dir(folder).expect("sources"))
         .map(|entry| entry.expect("an entry").path())
@@ -104,7 +124,8 @@ fn cached(test: &str, language: &str, build: impl Fn(&Path, &Path) -> Result<(),
         let (unfinished, copy) = (component.with_extension("new"), folder.join("sources"));
         // Tools leave things beside what they read.
         fs::create_dir_all(&copy).expect("the folder can be made");
-        for file in fs::read_dir(&sources).expect("sources").map(|entry| entry.expect("an entry").path()) {
+        let sources = fs::read_dir(&sources).expect("sources").map(|entry| entry.expect("an entry").path());
+        for file in sources.filter(|path| path.is_file()) {
             fs::copy(&file, copy.join(file.file_name().expect("a name"))).expect("a copy");
         }
         if let Err(why) = build(&copy, &unfinished) {

@@ -83,10 +83,10 @@ impl Packages {
     }
 }
 
-/// What the lock file in `tests/standins/<name>` names, installed with npm: the folder with its `node_modules`. Nothing when it cannot be
-/// had; that has been told then.
-pub fn node_modules(name: &str, test: &str) -> Option<PathBuf> {
-    match node_modules_prepared(name) {
+/// What the lock file in a folder of the repository names, installed with npm: the folder with its `node_modules`. Nothing when it cannot
+/// be had; that has been told then.
+pub fn node_modules(wanted: &str, test: &str) -> Option<PathBuf> {
+    match node_modules_prepared(&root().join(wanted)) {
         Ok(folder) => Some(folder),
         Err(why) => {
             skipped(test, &why);
@@ -95,9 +95,9 @@ pub fn node_modules(name: &str, test: &str) -> Option<PathBuf> {
     }
 }
 
-fn node_modules_prepared(name: &str) -> Result<PathBuf, String> {
-    let (wanted, folder) =
-        (root().join("tests/standins").join(name), root().join("target/standins").join(name));
+fn node_modules_prepared(wanted: &Path) -> Result<PathBuf, String> {
+    // `cargo xtask build` installs its own tools there in the same way.
+    let folder = root().join("target/standins").join(wanted.file_name().unwrap_or_default());
     let told = |error: std::io::Error| format!("{}: {error}", folder.display());
     std::fs::create_dir_all(&folder).map_err(told)?;
     let lock = File::create(folder.join("lock")).map_err(told)?;

@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 
 /// Builds the guests and the host and runs the program `bench` of sitewright-tests.
 pub(crate) fn run(workspace: &Workspace, args: &BenchArgs) -> anyhow::Result<ExitCode> {
-    guests::build(workspace, Selection::All)?;
+    guests::build_all(workspace, Selection::All)?;
     // Of the whole workspace, so that shared dependencies get the features that they have in every other build.
     process::run(process::cargo().current_dir(&workspace.root).args([
         "build",

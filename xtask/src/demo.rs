@@ -44,6 +44,7 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<Exit
     let start = Instant::now();
     say::step("templates");
     guests::build(workspace, Selection::Templates)?;
+    languages::build(workspace, |name| name == args.template)?;
     say::step("host");
     let binary = host::build(workspace)?;
     let build_took = start.elapsed();

@@ -33,7 +33,16 @@ impl Selection {
     }
 }
 
-/// Builds the selected guests and puts them in place.
+/// Builds the selected guests in every language and puts them in place.
+pub(crate) fn build_all(workspace: &Workspace, selection: Selection) -> anyhow::Result<()> {
+    build(workspace, selection)?;
+    if selection.groups().contains(&Group::Templates) {
+        languages::build(workspace, |_| true)?;
+    }
+    Ok(())
+}
+
+/// Builds the selected guests in Rust and puts them in place.
 pub(crate) fn build(workspace: &Workspace, selection: Selection) -> anyhow::Result<()> {
     let toolchain = Toolchain::ready(workspace)?;
     let flags = remap::encode(&toolchain.origins(workspace)?.flags());
@@ -41,9 +50,6 @@ pub(crate) fn build(workspace: &Workspace, selection: Selection) -> anyhow::Resu
     // dependencies, and a template's bytes must not depend on whether the tests' guests were built beside it.
     for group in selection.groups() {
         build_group(workspace, *group, &flags)?;
-        if *group == Group::Templates {
-            languages::build(workspace)?;
-        }
     }
     Ok(())
 }

@@ -59,9 +59,9 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<Vec<Foreign>> {
     Ok(found)
 }
 
-/// Builds those whose sources, tools or contract have changed.
-pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
-    for template in all(workspace)? {
+/// Builds those that are `wanted` by name and whose sources, tools or contract have changed.
+pub(crate) fn build(workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    for template in all(workspace)?.into_iter().filter(|template| wanted(&template.name)) {
         let component = workspace.components(Group::Templates).join(format!("{}.wasm", template.name));
         let work = workspace.target.join("languages").join(&template.name);
         fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;

@@ -31,7 +31,7 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
     if !args.no_lint {
         steps.run("format", || process::run(&mut cargo(&["fmt", "--all", "--check"])))?;
     }
-    steps.run("guests", || guests::build(workspace, Selection::All))?;
+    steps.run("guests", || guests::build_all(workspace, Selection::All))?;
     let binary = steps.run("host", || host::build(workspace))?;
     if !args.no_lint {
         let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];

@@ -50,6 +50,7 @@ mod sandbox;
 mod spans;
 mod storm;
 mod symbols;
+mod template_languages;
 mod trap_languages;
 mod trap_matrix;
 mod worker_catalogue;

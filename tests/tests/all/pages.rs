@@ -106,7 +106,7 @@ fn program(names: &[&str], argument: &str) -> Option<PathBuf> {
 fn the_html_checker_finds_no_error_in_any_page() {
     const TEST: &str = "the_html_checker_finds_no_error_in_any_page";
     let Some(java) = program(&["java"], "-version") else { return skipped(TEST, "java is not here") };
-    let Some(tools) = node_modules("pages", TEST) else { return };
+    let Some(tools) = node_modules("tests/standins/pages", TEST) else { return };
     let (_, pages) = pages(TEST);
     let jar = tools.join("node_modules/vnu-jar/build/dist/vnu.jar");
     let mut checker = Command::new(java);
@@ -148,7 +148,7 @@ fn axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything() {
     let Some(browser) = program(&["/usr/bin/chromium", "/usr/bin/chromium-browser"], "--version") else {
         return skipped(TEST, "chromium is not here");
     };
-    let Some(tools) = node_modules("pages", TEST) else { return };
+    let Some(tools) = node_modules("tests/standins/pages", TEST) else { return };
     let (sites, pages) = pages(TEST);
     let mut check = Command::new("node");
     check.arg(root().join("tests/standins/pages/check.mjs")).arg(&tools).arg(&browser).arg(sites);

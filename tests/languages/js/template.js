@@ -1,0 +1,52 @@
+// A template in JavaScript that fails in the ways a JavaScript template can, as its order asks: `extra.fault` names the way.
+import { Failure, ask, html, progress, template, writeFile } from 'sitewright';
+import { priceOf } from './menu.js';
+
+const FAULTS = {
+  error: () => priceOf({ soup: 4 }, 'bread'),
+  'type-error': () => undefined.price,
+  'own-error': () => {
+    throw new NoBread('there is no bread\nand no butter');
+  },
+  string: () => {
+    throw 'no bread';
+  },
+  nothing: () => {
+    throw undefined;
+  },
+  failure: () => {
+    throw new Failure('missing-service', 'no site was made', { cause: new Error('no menu', { cause: 'no bread' }) });
+  },
+  ai: () => ask({ purpose: 'copywriting', system: 'x', user: 'fail' }),
+  path: () => writeFile('../index.html', ''),
+  'stack-overflow': () => recurse(0),
+  spin: () => {
+    for (;;) Math.random();
+  },
+  'memory-bomb': () => {
+    const held = [];
+    for (;;) held.push(new Uint8Array(1 << 20).fill(1));
+  },
+};
+
+class NoBread extends Error {
+  name = 'NoBread';
+}
+
+const recurse = (depth) => recurse(depth + 1) + 1;
+
+export const generatorSync = template({
+  name: 'scripted',
+  version: '0.1.0',
+  summary: 'Fails in JavaScript.',
+  purposes: { copywriting: 'calls that succeed or fail, as the script says' },
+  locales: ['en'],
+
+  generate(order) {
+    progress('fault', 0, 1);
+    FAULTS[order.extra.fault]?.();
+    writeFile('index.html', html`<!doctype html><html lang="en"><head><title>JavaScript</title>
+<meta name="description" content="A page that is whole"><meta name="viewport" content="width=device-width"></head>
+<body><h1>A page that is whole</h1></body></html>`);
+  },
+});

@@ -1,0 +1,176 @@
+//! The templates in Python and JavaScript: what their authors share with Rust's, and how they fail.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use sitewright_tests::languages::javascript_guest;
+use sitewright_tests::standins::skipped;
+use sitewright_tests::{ANY_ANSWER, Workbench, faulty, order, root, template};
+
+const NAMES: [&str; 2] = ["landing-py", "landing-js"];
+
+fn built(name: &str, test: &str) -> Option<PathBuf> {
+    let file = template("local-business").with_file_name(format!("{name}.wasm"));
+    if !file.is_file() {
+        skipped(test, &format!("{name} is not built: see what `cargo xtask build` says"));
+        return None;
+    }
+    Some(file)
+}
+
+/// The rules of a template's demo, with others before them.
+fn rules(name: &str, before: &str) -> String {
+    let demo = fs::read_to_string(root().join("plugins").join(name).join("demo/ai.toml")).unwrap();
+    format!("{before}\n{demo}")
+}
+
+/// The schema of orders, as a template in Rust gives it.
+fn schema() -> Value {
+    let bench = Workbench::scripted("", "");
+    bench.run(&["template", "inspect", "--schema", &template("local-business").to_string_lossy()]).json()
+}
+
+/// `SITEWRIGHT_UPDATE_SCHEMAS=1` writes the files anew.
+#[test]
+fn every_language_has_the_schema_of_orders() {
+    let schema = schema();
+    for file in ["guest-sdk/python/sitewright/order.schema.json", "guest-sdk/js/order.schema.json"] {
+        let path = root().join(file);
+        if std::env::var_os("SITEWRIGHT_UPDATE_SCHEMAS").is_some() {
+            fs::write(&path, format!("{schema:#}\n")).unwrap();
+        }
+        let known: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(
+            known, schema,
+            "{file} is not the schema of orders; set SITEWRIGHT_UPDATE_SCHEMAS=1 and run this again"
+        );
+    }
+}
+
+#[test]
+fn the_order_in_python_has_every_field_of_the_schema() {
+    let schema = schema();
+    let text = fs::read_to_string(root().join("guest-sdk/python/sitewright/order.py")).unwrap();
+    for field in schema["properties"].as_object().unwrap().keys() {
+        assert!(text.contains(&format!("\n    {field}: ")), "{field} is missing");
+    }
+}
+
+/// What the AI does, and what the record says: the code, the calls that are blamed.
+#[test]
+fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
+    const TEST: &str = "a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it";
+    let refused = "[[rule]]\ncontains = [\"part: services\\n\"]\nanswer = { fault = { status = 401 } }\n";
+    let blank = "[[rule]]\ncontains = [\"part: about\\n\"]\n\
+                 answer = { json = { heading = \"About us\", paragraphs = [\"  \"] } }\n";
+    let rows = [
+        // (rules, kind, part of the message, call)
+        (refused, "ai", "refused its key", "call-2"),
+        (blank, "template_error", "the model's reply has nothing in `about.paragraphs`", "call-3"),
+    ];
+    for name in NAMES {
+        let Some(file) = built(name, TEST) else { continue };
+        for (before, kind, message, call) in rows {
+            let bench = Workbench::scripted(&rules(name, before), "");
+            let record = bench.generate(&file, &order("02-dentist-us-minimal")).failure();
+            assert_eq!(record["kind"], kind, "{name}: {record:#}");
+            assert!(record["message"].as_str().unwrap().contains(message), "{name}: {}", record["message"]);
+            if kind == "ai" {
+                assert_eq!(record["ai"]["call_id"], call, "{name}");
+            }
+            // The call that is blamed is asked again; the others were paid for.
+            bench.write(
+                "ai.toml",
+                rules(name, &before.replace("status = 401", "status = 403").replace("\"  \"", "\"Whole.\"")),
+            );
+            let attempt = record["attempt"].as_str().unwrap();
+            let (template, document) = (file.to_string_lossy(), bench.path().join("order.json"));
+            let document = document.to_string_lossy();
+            let line =
+                ["--json", "generate", "--template", &template, "--order", &document, "--resume", attempt];
+            let again = bench.run(&line);
+            match kind {
+                "ai" => assert!(
+                    again.failure()["message"].as_str().unwrap().contains("403"),
+                    "{name}: asked again"
+                ),
+                _ => {
+                    assert_eq!(again.code, 0, "{name}: {}", again.stdout);
+                    let calls = again.json()["usage"]["ai_calls"].clone();
+                    assert!(calls.is_null() || calls == json!(4), "{name}: {calls}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_order_gives_the_same_bytes_in_either_language() {
+    const TEST: &str = "the_same_order_gives_the_same_bytes_in_either_language";
+    for name in NAMES {
+        let Some(file) = built(name, TEST) else { continue };
+        let made = || {
+            let bench = Workbench::scripted(&rules(name, ""), "default_locale = \"es\"");
+            let done = bench.generate(&file, &order("01-restaurant-ptbr-full"));
+            assert_eq!(done.code, 0, "{}", done.stdout);
+            let site = bench.sites().join("101/current");
+            ["index.html", "style.css", "favicon.svg"]
+                .map(|name| fs::read_to_string(site.join(name)).unwrap())
+        };
+        let (first, second) = (made(), made());
+        assert_eq!(first, second, "{name}");
+        assert!(first[0].contains("<html lang=\"es\">") && first[0].contains("Cerca de ti"), "{}", first[0]);
+    }
+}
+
+#[test]
+fn a_javascript_exception_is_told_with_its_stack() {
+    let Some(file) = javascript_guest("a_javascript_exception_is_told_with_its_stack") else { return };
+    let rules =
+        format!("[[rule]]\ncontains = [\"fail\"]\nanswer = {{ fault = {{ status = 401 }} }}\n{ANY_ANSWER}");
+    // (fault, kind, part of the message, part of stderr)
+    let rows = [
+        ("error", "panic", "the template panicked: Error: no bread today", "priceOf"),
+        ("type-error", "panic", "the template panicked: TypeError: ", "generate"),
+        (
+            "own-error",
+            "panic",
+            "the template panicked: NoBread: there is no bread\nand no butter",
+            "own-error",
+        ),
+        ("string", "panic", "the template panicked: no bread", ""),
+        ("nothing", "panic", "the template panicked: undefined", ""),
+        ("stack-overflow", "panic", "the template panicked: InternalError: too much recursion", "recurse"),
+        ("failure", "template_error", "no site was made", ""),
+        ("ai", "ai", "refused its key", ""),
+        ("path", "template_error", "has the part `..`", ""),
+        ("spin", "cpu_limit", "", ""),
+        ("memory-bomb", "memory_limit", "", ""),
+    ];
+    for (fault, kind, message, stderr) in rows {
+        let bench = Workbench::scripted(&rules, "[limits]\ncpu_ms = 2000");
+        let record = bench.generate(&file, &faulty(fault, Value::Null)).failure();
+        assert_eq!(record["kind"], kind, "{fault}: {record:#}");
+        let said = record["message"].as_str().unwrap();
+        assert!(said.contains(message), "{fault}: {said}");
+        let printed = record["stderr"].as_str().unwrap_or_default();
+        assert!(printed.contains(stderr), "{fault}: {printed}");
+        match fault {
+            "error" => {
+                let location = &record["location"];
+                assert!(
+                    location["file"].as_str().unwrap().ends_with(".js") && location["line"].is_u64(),
+                    "{location}"
+                );
+            }
+            "failure" => {
+                assert_eq!(record["causes"], json!(["no menu", "no bread"]));
+                assert!(record["location"]["line"].is_u64(), "{record:#}");
+            }
+            _ => {}
+        }
+    }
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    assert_eq!(bench.generate(&file, &faulty("ok", Value::Null)).code, 0);
+}
