@@ -22,6 +22,9 @@ pub const MAX_PATTERNS: usize = 100;
 /// memory without end to check.
 pub const MAX_FAN_OUT: u64 = 100_000;
 
+/// Parts of a schema times bytes of a value that are held against each other in less than a few milliseconds.
+const QUICK: u64 = 200_000;
+
 /// A JSON Schema (draft 2020-12 unless its `$schema` names another known draft), ready to check values.
 ///
 /// It never reads a file or the network, and its patterns run in linear time, so a schema from anywhere may be compiled.
@@ -29,6 +32,8 @@ pub const MAX_FAN_OUT: u64 = 100_000;
 #[derive(Debug)]
 pub struct CompiledSchema {
     validator: Validator,
+    /// How many parts it has when nothing in it makes the time to check a value grow faster than the value.
+    plain_parts: Option<u64>,
 }
 
 /// Why a text is no usable JSON Schema.
@@ -84,7 +89,8 @@ impl CompiledSchema {
                 reason: format!("it has {patterns} patterns; at most {MAX_PATTERNS} are allowed"),
             });
         }
-        if fan_out::of(schema) > MAX_FAN_OUT {
+        let parts = fan_out::of(schema);
+        if parts > MAX_FAN_OUT {
             return Err(SchemaError::Invalid {
                 pointer: "/".to_owned(),
                 reason: format!(
@@ -97,8 +103,15 @@ impl CompiledSchema {
             .offline()
             .with_pattern_options(limits)
             .build(schema)
-            .map(|validator| CompiledSchema { validator })
+            .map(|validator| CompiledSchema { validator, plain_parts: is_plain(schema).then_some(parts) })
             .map_err(|error| unusable(&error))
+    }
+
+    /// Whether a value whose text has so many bytes is checked in no time, whoever wrote the schema: on the runtime's threads then,
+    /// since a change of threads costs more.
+    pub fn is_quick(&self, bytes: usize) -> bool {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.plain_parts.is_some_and(|parts| parts.max(1).saturating_mul(bytes) <= QUICK)
     }
 
     /// What is wrong with a value; nothing when it fits. At most [`MAX_PROBLEMS`].
@@ -120,6 +133,28 @@ pub(crate) fn parse(text: &str) -> Result<Value, SchemaError> {
         line: error.line(),
         column: error.column(),
     })
+}
+
+/// Whether each part is held against each value at most once: no references, which may lead back and double on the way, nothing that
+/// asks what other parts said, and no regular expressions.
+fn is_plain(schema: &Value) -> bool {
+    match schema {
+        Value::Array(entries) => entries.iter().all(is_plain),
+        Value::Object(fields) => fields.iter().all(|(name, value)| {
+            let costly = matches!(
+                name.as_str(),
+                "$ref"
+                    | "$dynamicRef"
+                    | "$recursiveRef"
+                    | "pattern"
+                    | "patternProperties"
+                    | "unevaluatedProperties"
+                    | "unevaluatedItems"
+            );
+            !costly && is_plain(value)
+        }),
+        _ => true,
+    }
 }
 
 /// How many regular expressions a schema has, at most: an example that looks like one counts too.

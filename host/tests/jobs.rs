@@ -315,6 +315,7 @@ on_both!(
     failures_are_counted_by_what_they_have_in_common,
     g2_failures_from_before_there_were_fingerprints_are_found_too,
     b7_a_text_that_a_database_cannot_store_settles_its_order_all_the_same,
+    many_orders_at_once_are_done_as_each_alone,
 );
 
 mod tests {
@@ -998,6 +999,127 @@ mod tests {
         assert_eq!(calls.len(), 4, "what was paid for stays in the ledger");
         assert!(calls.iter().all(|call| !call.current));
         assert_eq!(calls.iter().filter(|call| call.asked_again_at.is_some()).count(), 3);
+    }
+
+    /// What waits together is one statement; and what is out of the ordinary is told as it would be alone.
+    pub(super) async fn many_orders_at_once_are_done_as_each_alone(place: Place) {
+        let database = place.open().await;
+        let id = |n: usize| format!("o{n}");
+        database.enqueue_all((0..40).map(|n| new_order(&id(n))).collect()).await.unwrap();
+        let mut jobs = Vec::new();
+        for n in 0..40 {
+            jobs.push(database.order(&id(n)).await.unwrap().job_id.unwrap());
+        }
+        // Order 7 is wanted twice, order 8 twice by the same attempt, and there is no order 99.
+        let same = Ulid::generate();
+        let wanted = (0..40).map(|n| (id(n), jobs[n], if n == 8 { same } else { Ulid::generate() }));
+        let wanted: Vec<_> = wanted
+            .chain([
+                (id(7), jobs[7], Ulid::generate()),
+                (id(8), jobs[8], same),
+                (id(99), 1, Ulid::generate()),
+            ])
+            .collect();
+        let worker = ghost("w\u{0}");
+        let takes = wanted.iter().map(|(order, job, attempt)| database.take(order, *job, &worker, *attempt));
+        let mut taken: Vec<Taken> = Vec::new();
+        let mut others = Vec::new();
+        for take in futures::future::join_all(takes).await {
+            match take.unwrap() {
+                Take::Taken(one) => taken.push(*one),
+                other => others.push(other),
+            }
+        }
+        assert_eq!(others.len(), 2, "{others:?}");
+        assert!(others.contains(&Take::NotThisJob) && others.contains(&Take::NoSuchOrder), "{others:?}");
+        assert_eq!(taken.len(), 41, "order 8 is given to the same attempt as often as it asks");
+        taken.sort_by(|a, b| (&a.order, a.attempt).cmp(&(&b.order, b.attempt)));
+        taken.dedup();
+        assert_eq!(taken.len(), 40);
+        for one in &taken {
+            assert_eq!((one.number, one.attempts_used, &*one.template), (1, 0, "flora"));
+            assert_eq!(one.document, json!({ "customer": one.order }).to_string());
+            let attempts = database.attempts(&one.order).await.unwrap();
+            assert_eq!(attempts.len(), 1, "{attempts:?}");
+            assert_eq!((&attempts[0].id, attempts[0].job), (&one.attempt.to_string(), Some(one.job)));
+            assert_eq!((&attempts[0].trace_id, &*attempts[0].worker), (&one.trace_id, "w\u{fffd}"));
+            assert_eq!(attempts[0].config_version.as_deref(), Some("c1"));
+        }
+
+        // Each keeps two replies, and a late attempt at order 3 brings one that does not count.
+        let keeps = taken.iter().flat_map(|one| {
+            let attempt = one.attempt.to_string();
+            [0, 1].map(|n| {
+                let (database, attempt) = (&database, attempt.clone());
+                async move { database.keep_reply(&one.order, &attempt, reply("q", n)).await.unwrap() }
+            })
+        });
+        let counted = futures::future::join_all(keeps).await;
+        assert!(counted.iter().all(|counts| *counts));
+        let again = ["o3", "o4"].map(|order| database.keep_reply(order, "late", reply("q", 1)));
+        for counts in futures::future::join_all(again).await {
+            assert!(!counts.unwrap());
+        }
+        for one in &taken {
+            let kept = database.reply(&one.order, "q", 1).await.unwrap().unwrap();
+            assert_eq!(kept.call, reply("q", 1));
+            assert_eq!(kept.attempt, Some(one.attempt.to_string()));
+            let late = i64::from(one.order == "o3" || one.order == "o4");
+            assert_eq!(database.cost(&one.order).await.unwrap().calls, 2 + late);
+        }
+        let told = |one: &Taken, stage: &str| NewEvent {
+            order: one.order.clone(),
+            attempt: Some(one.attempt.to_string()),
+            stage: stage.to_owned(),
+            done: Some(1),
+            total: None,
+            message: None,
+        };
+        let events = taken.iter().flat_map(|one| [told(one, "first"), told(one, "last \u{0}")]).collect();
+        database.record_events(events).await.unwrap();
+
+        // Order 5 fails, order 6 is settled twice, and order 9 belongs to somebody else by now.
+        let stranger = Taken {
+            attempt: Ulid::generate(),
+            ..taken.iter().find(|one| one.order == "o9").unwrap().clone()
+        };
+        let six = taken.iter().find(|one| one.order == "o6").unwrap();
+        let settled = taken.iter().filter(|one| one.order != "o9").chain([six, &stranger]);
+        let settles = settled.map(|one| {
+            let settlement = match &*one.order {
+                "o5" => Settlement::Failed { failure: failure("trap", "it trapped") },
+                _ => Settlement::Succeeded { release: format!("r-{}", one.order) },
+            };
+            let database = &database;
+            async move {
+                (one.order.clone(), database.settle(one, &settlement, Allowed::default()).await.unwrap())
+            }
+        });
+        for (order, settled) in futures::future::join_all(settles).await {
+            let wanted = match &*order {
+                "o5" => ended(AttemptEnd::Failed, OrderState::Failed),
+                "o9" => Settled::LeaseLost,
+                _ => ended(AttemptEnd::Succeeded, OrderState::Succeeded),
+            };
+            assert_eq!(settled, wanted, "{order}");
+        }
+        let seen = taken.iter().map(|one| database.mark_visible(&one.order, "r-o1"));
+        futures::future::join_all(seen).await.into_iter().for_each(|seen| seen.unwrap());
+        for one in &taken {
+            let order = database.order(&one.order).await.unwrap();
+            let attempt = database.attempts(&one.order).await.unwrap().remove(0);
+            if one.order == "o9" {
+                assert_eq!((order.state, attempt.outcome), (OrderState::Running, None));
+                continue;
+            }
+            assert_eq!((order.attempts, order.owner_attempt, order.owner_worker), (1, None, None));
+            assert!(order.finished_at.is_some() && attempt.ended_at == order.finished_at);
+            assert_eq!(attempt.last_stage.as_deref(), Some("last \u{fffd}"));
+            let release = (one.order != "o5").then(|| format!("r-{}", one.order));
+            assert_eq!((order.current_release, attempt.release), (release.clone(), release));
+        }
+        let pending = database.pending_visible(0).await.unwrap();
+        assert_eq!(pending.len(), 37, "only the release that was named is marked: {pending:?}");
     }
 
     pub(super) async fn b3_orders_that_wait_hold_no_connection(place: Place) {

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use site_support::{dir, good_site, info, options, path, publish_marked, staged, staging, verified};
 use sitewright::site::{
-    MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SitesRoot, VerifyError, activate,
-    discard, list_releases, place, publish, read_current,
+    MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SiteStore, SitesRoot, VerifyError,
+    activate, discard, list_releases, place, place_prepared, publish, read_current,
 };
 
 fn root() -> (tempfile::TempDir, SitesRoot) {
@@ -351,5 +351,58 @@ fn d1_a_release_that_does_not_count_goes_and_the_current_one_never() {
     for id in [late, late, good] {
         discard(&root, &dir("7"), id).unwrap();
         assert_eq!(ids(&root, "7"), [(good, true)]);
+    }
+}
+
+/// Steps taken for many at once are the same steps: nobody's mistake is another one's, and two sites of one order both come out.
+#[tokio::test(flavor = "multi_thread")]
+async fn d1_many_sites_that_are_finished_at_once_are_each_whole() {
+    let temp = tempfile::tempdir().unwrap();
+    let root = SitesRoot::open(&temp.path().join("sites")).unwrap().holding(64 << 20).in_crowds();
+    let store = SiteStore::Folder(root.clone());
+    let order_of = |n: usize| format!("o{}", n.min(59));
+    let placed = (0..64).map(|n| {
+        let (root, order) = (root.clone(), order_of(n));
+        async move {
+            let of = root.clone();
+            let prepare = move || match n {
+                7 => Err("it was not prepared"),
+                8 => panic!("its preparation is broken"),
+                _ => Ok((verified(&of, &order, &format!("a{n}"), &good_site()), info(None))),
+            };
+            place_prepared(&root, prepare).await
+        }
+    });
+    let mut releases = Vec::new();
+    for (n, placed) in futures::future::join_all(placed).await.into_iter().enumerate() {
+        match (n, placed) {
+            (7, Some(Err(why))) => assert_eq!(why, "it was not prepared"),
+            (8, None) => {}
+            (_, Some(Ok(Ok(release)))) => releases.push((order_of(n), release)),
+            (_, other) => panic!("site {n}: {other:?}"),
+        }
+    }
+    assert_eq!(ids(&root, "o59").len(), 5, "five sites of one order");
+    assert!(releases.iter().all(|(order, _)| read_current(&root, &dir(order)).unwrap().is_none()));
+
+    let missing: ReleaseId = ulid_of(1).to_string().parse().unwrap();
+    let shown = releases.iter().map(|(order, release)| (dir(order), release.manifest.id));
+    let shown: Vec<_> = shown.chain([(dir("o1"), missing)]).collect();
+    let shown = shown.iter().map(|(order, id)| async { (*id, store.activate(order, *id, 5).await) });
+    for (id, shown) in futures::future::join_all(shown).await {
+        assert_eq!(shown.is_ok(), id != missing, "{shown:?}");
+    }
+    for (order, release) in &releases {
+        let current = read_current(&root, &dir(order)).unwrap().unwrap();
+        assert!(order == "o59" || current == *release, "{order}");
+        for (path, bytes) in &good_site() {
+            assert_eq!(&std::fs::read(release.path.join(path)).unwrap(), bytes, "{order} {path}");
+        }
+        let folders = std::fs::read_dir(root.path().join(order)).unwrap();
+        let names: BTreeSet<_> = folders.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, BTreeSet::from(["current".into(), "releases".into()]), "{order}");
+    }
+    for order in ["o7", "o8"] {
+        assert!(!root.path().join(order).join("current").exists());
     }
 }

@@ -263,7 +263,7 @@ const PARSED_AT_ONCE: usize = 64 * 1024;
 
 /// The reply with its JSON checked, and the raw reply when the JSON was only a part of it.
 ///
-/// The schema is the template's: one whose references fan out takes for ever although it is short, so no schema is checked on the
+/// The schema is the template's: one whose references fan out takes for ever although it is short, so no such schema is checked on the
 /// runtime's threads (catalogue C4), and nobody waits for it beyond the order's deadline.
 async fn checked(
     reply: Reply,
@@ -274,6 +274,9 @@ async fn checked(
         Format::Text => return Ok((reply, None)),
         Format::Json if reply.content.len() <= PARSED_AT_ONCE => return extracted(reply, None),
         Format::Json => None,
+        Format::JsonSchema(schema) if schema.is_quick(reply.content.len()) => {
+            return extracted(reply, Some(schema));
+        }
         Format::JsonSchema(schema) => Some(schema.clone()),
     };
     let usage = reply.usage;

@@ -16,6 +16,7 @@ use super::completion::{Completed, Completion, Usage};
 use super::config::{AiConfig, BudgetConfig, ConfigError};
 use super::error::{AiError, AiErrorKind, Attempt};
 use super::journal::{JournalEntry, Recalled, RunJournal};
+use super::known_schemas::KnownSchemas;
 use super::provider::Provider;
 use super::ready;
 use super::request::{CallId, ChatMessage, Format, Purpose, Request, Role};
@@ -32,6 +33,7 @@ pub struct Gateway {
     transport: Transport,
     jitter: Jitter,
     budget: BudgetConfig,
+    schemas: KnownSchemas,
 }
 
 /// What the caller knows of a call besides its request.
@@ -107,19 +109,36 @@ impl Gateway {
     ) -> Result<Gateway, ConfigError> {
         let routes = ready::routes(config, base_dir, env)?;
         let transport = Transport::new(client);
-        Ok(Gateway { routes, transport, jitter: Jitter::from_clock(), budget: config.budget })
+        Ok(Gateway {
+            routes,
+            transport,
+            jitter: Jitter::from_clock(),
+            budget: config.budget,
+            schemas: KnownSchemas::default(),
+        })
     }
 
     /// A gateway whose routes have these names and lead to nobody: for a replay, whose answers were given before.
     pub fn offline(routes: impl IntoIterator<Item = String>, client: reqwest::Client) -> Gateway {
         let routes = routes.into_iter().map(|name| (name, Vec::new())).collect();
         let transport = Transport::new(client);
-        Gateway { routes, transport, jitter: Jitter::from_clock(), budget: BudgetConfig::default() }
+        Gateway {
+            routes,
+            transport,
+            jitter: Jitter::from_clock(),
+            budget: BudgetConfig::default(),
+            schemas: KnownSchemas::default(),
+        }
     }
 
     /// The budget of one order, to be shared by its calls.
     pub fn order_budget(&self) -> Arc<OrderBudget> {
         Arc::new(OrderBudget::new(self.budget))
+    }
+
+    /// The schemas that calls ask with.
+    pub fn schemas(&self) -> &KnownSchemas {
+        &self.schemas
     }
 
     /// The same gateway with waits between attempts that can be foretold, for tests.

@@ -67,6 +67,11 @@ impl ReplySchema {
         Ok(ReplySchema { inner: Arc::new(Inner { value, compiled }) })
     }
 
+    /// Whether a reply of so many bytes is checked in no time; see [`CompiledSchema::is_quick`].
+    pub(super) fn is_quick(&self, bytes: usize) -> bool {
+        self.inner.compiled.is_quick(bytes)
+    }
+
     /// The schema.
     pub fn value(&self) -> &Value {
         &self.inner.value

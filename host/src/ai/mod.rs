@@ -38,6 +38,7 @@ mod gemini;
 mod instructions;
 mod journal;
 mod json;
+mod known_schemas;
 mod ollama;
 mod openai;
 mod parts;
@@ -67,6 +68,7 @@ pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit
 pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
 pub use journal::{FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal};
 pub use json::{ReplySchema, SchemaError};
+pub use known_schemas::KnownSchemas;
 pub use openai::Dialect;
 pub(crate) use redact::Redactor;
 pub use request::{CallId, CallIdError, ChatMessage, Format, Purpose, PurposeError, Request, Role};

@@ -49,7 +49,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 async fn start(config: &Config) -> Result<Worker, SetupError> {
     let database = Setup::database(config).await?;
     let client = crate::http::client()?;
-    let host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
+    let mut host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
+    host.sites = host.sites.in_crowds();
     let store = Setup::store(config, &host.sites, &client).await?;
     let options = WorkerOptions::from(&config.worker);
     Ok(Worker::start(host, database, store, options).await?)

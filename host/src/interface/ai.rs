@@ -12,8 +12,8 @@ use super::diagnostics::{cut, short_digest};
 use super::run_log::{AiCall, RunLog};
 use super::state::{AiContext, GuestState};
 use crate::ai::{
-    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, Purpose,
-    ReplySchema, Request, Role, TextSink, Usage,
+    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, KnownSchemas,
+    Purpose, Request, Role, TextSink, Usage,
 };
 use crate::failure::{AiFailure, Ended, NewCall, TrailOutcome, millis};
 use crate::message;
@@ -142,7 +142,7 @@ impl Call {
             );
             return refuse(AiErrorKind::InvalidRequest, message);
         }
-        let request = match into_request(request).await {
+        let request = match into_request(request, context.gateway.schemas()).await {
             Ok(request) => request,
             Err(message) => return refuse(AiErrorKind::InvalidRequest, message),
         };
@@ -257,7 +257,7 @@ fn digest(request: &ai_types::Request, bytes: usize) -> Option<String> {
         .then(|| short_digest(request.messages.iter().map(|message| &message.content)))
 }
 
-async fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
+async fn into_request(raw: ai_types::Request, schemas: &KnownSchemas) -> Result<Request, Message> {
     let purpose = Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
     let messages = raw
         .messages
@@ -275,11 +275,7 @@ async fn into_request(raw: ai_types::Request) -> Result<Request, Message> {
         ai_types::Format::Text => Format::Text,
         ai_types::Format::Json => Format::Json,
         ai_types::Format::JsonSchema(schema) => Format::JsonSchema(
-            // Its patterns are compiled too, which takes as long as the template likes: not on the runtime's threads.
-            tokio::task::spawn_blocking(move || ReplySchema::compile(&schema))
-                .await
-                .map_err(|error| message!("the schema could not be compiled: {error}"))?
-                .map_err(|error| message!("the request is refused: {error}"))?,
+            schemas.compiled(schema).await.map_err(|error| message!("the request is refused: {error}"))?,
         ),
         ai_types::Format::Other(name) => {
             return Err(message!(

@@ -1,11 +1,15 @@
 //! Attempts: one try of an order each, kept for good.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use ulid::Ulid;
 
+use super::alike::{Alike, over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::order::OrderState;
@@ -182,12 +186,8 @@ impl Database {
     /// # Errors
     /// When the database fails.
     pub async fn take(&self, order: &str, job: i64, worker: &WorkerId, attempt: Ulid) -> Result<Take, Error> {
-        let (id, worker) = (order.to_owned(), worker.clone());
-        let taken = self.write(format!("taking order {order:?}"), move |tx| {
-            let (id, worker) = (id.clone(), worker.clone());
-            Box::pin(async move { take_in(tx, &id, job, &worker, attempt).await })
-        });
-        match taken.await? {
+        let take = TakeOrder { order: order.to_owned(), job, worker: worker.clone(), attempt };
+        match self.write_alike(format!("taking order {order:?}"), take).await? {
             Ok(taken) => Ok(taken),
             Err(state) => match parsed("sitewright_orders", "state", &state)? {
                 state if OrderState::has_ended(state) => Ok(Take::AlreadyEnded(state)),
@@ -224,14 +224,110 @@ pub(super) fn trace_id(attempt: Ulid) -> String {
     format!("{:032x}", attempt.0)
 }
 
-async fn take_in(
-    tx: &mut Tx,
-    order: &str,
+/// Takes one order.
+#[derive(Clone)]
+struct TakeOrder {
+    order: String,
     job: i64,
-    worker: &WorkerId,
+    worker: WorkerId,
     attempt: Ulid,
-) -> Result<Result<Take, String>, sqlx::Error> {
-    let (now, id) = (now_ms(), attempt.to_string());
+}
+
+impl TakeOrder {
+    fn taken(&self, row: &Row) -> Result<Taken, sqlx::Error> {
+        Ok(Taken {
+            order: self.order.clone(),
+            document: row.text("document")?,
+            template: row.text("template")?,
+            config_version: row.opt_text("config_version")?,
+            attempt: self.attempt,
+            number: row.int("runs")?,
+            attempts_used: row.int("attempts")?,
+            job: self.job,
+            trace_id: trace_id(self.attempt),
+            worker: self.worker.client.clone(),
+        })
+    }
+
+    /// What an attempt is made with, which is the worker's; the order's own says what it began with.
+    fn config<'a>(&'a self, order: &'a Option<String>) -> Option<&'a str> {
+        self.worker.config_version.as_deref().or(order.as_deref())
+    }
+}
+
+#[async_trait]
+impl Alike for TakeOrder {
+    /// The order's state when it is not given.
+    type Answer = Result<Take, String>;
+
+    async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error> {
+        let now = now_ms();
+        let wanted = rows(these.iter().map(|take| {
+            let TakeOrder { order, job, worker, attempt } = take;
+            vec![
+                json!(order),
+                json!(attempt.to_string()),
+                json!(worker.client),
+                json!(job),
+                json!(worker.config_version),
+            ]
+        }));
+        // `state || ''`: no index is made for that, and the orders are looked up by their ids, not among all of a state.
+        let sql = over_rows!(
+            tx,
+            "UPDATE sitewright_orders SET state = 'running', owner_attempt = t.value ->> 1, owner_worker = t.value ->> 2,
+                job_id = CAST(t.value ->> 3 AS BIGINT), runs = runs + 1, config_version = coalesce(config_version, t.value ->> 4),
+                waiting_reason = NULL, next_attempt_at = NULL, updated_at = $2
+             FROM ",
+            " WHERE sitewright_orders.id = t.value ->> 0
+                AND (state || '' = 'queued' OR (state || '' = 'waiting' AND job_id = CAST(t.value ->> 3 AS BIGINT)))
+             RETURNING owner_attempt, document, template, config_version, runs, attempts"
+        );
+        let mut given = HashMap::with_capacity(these.len());
+        for row in tx.all(sql, args![&wanted, now]).await? {
+            given.insert(row.text("owner_attempt")?, row);
+        }
+        let mut answers = Vec::with_capacity(these.len());
+        let mut begun = Vec::with_capacity(these.len());
+        for take in these {
+            let id = take.attempt.to_string();
+            let Some(row) = given.remove(&id) else {
+                answers.push(None);
+                continue;
+            };
+            let taken = take.taken(&row)?;
+            let config = take.config(&taken.config_version);
+            begun.push(vec![
+                json!(id),
+                json!(taken.order),
+                json!(taken.number),
+                json!(taken.worker),
+                json!(taken.job),
+                json!(taken.trace_id),
+                json!(config),
+            ]);
+            answers.push(Some(Ok(Take::Taken(Box::new(taken)))));
+        }
+        let sql = over_rows!(
+            tx,
+            "INSERT INTO sitewright_attempts (id, order_id, number, worker, job_id, trace_id, config_version, started_at)
+             SELECT t.value ->> 0, t.value ->> 1, CAST(t.value ->> 2 AS BIGINT), t.value ->> 3, CAST(t.value ->> 4 AS BIGINT),
+                t.value ->> 5, t.value ->> 6, CAST($2 AS BIGINT)
+             FROM ",
+            ""
+        );
+        tx.execute(sql, args![&rows(begun.into_iter()), now]).await?;
+        Ok(answers)
+    }
+
+    async fn one(&self, tx: &mut Tx) -> Result<Self::Answer, sqlx::Error> {
+        take_in(tx, self).await
+    }
+}
+
+async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Take, String>, sqlx::Error> {
+    let TakeOrder { order, job, worker, attempt } = take;
+    let (now, id, job) = (now_ms(), attempt.to_string(), *job);
     let taken = tx
         .optional(
             "UPDATE sitewright_orders SET state = 'running', owner_attempt = $2, owner_worker = $3, job_id = $4, runs = runs + 1,
@@ -241,15 +337,14 @@ async fn take_in(
             args![order, &id, &worker.client, job, &worker.config_version, now],
         )
         .await?;
-    let trace_id = trace_id(attempt);
     let row = match taken {
         Some(row) => {
-            // What it is made with, which is the worker's; the order's own says what it began with.
-            let config = worker.config_version.clone().or(row.opt_text("config_version")?);
+            let begun = row.opt_text("config_version")?;
+            let config = take.config(&begun);
             tx.execute(
                 "INSERT INTO sitewright_attempts (id, order_id, number, worker, job_id, trace_id, config_version, started_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                args![&id, order, row.int("runs")?, &worker.client, job, &trace_id, &config, now],
+                args![&id, order, row.int("runs")?, &worker.client, job, &trace_id(*attempt), config, now],
             )
             .await?;
             row
@@ -270,16 +365,5 @@ async fn take_in(
             }
         }
     };
-    Ok(Ok(Take::Taken(Box::new(Taken {
-        order: order.to_owned(),
-        document: row.text("document")?,
-        template: row.text("template")?,
-        config_version: row.opt_text("config_version")?,
-        attempt,
-        number: row.int("runs")?,
-        attempts_used: row.int("attempts")?,
-        job,
-        trace_id,
-        worker: worker.client.clone(),
-    }))))
+    Ok(Ok(Take::Taken(Box::new(take.taken(&row)?))))
 }

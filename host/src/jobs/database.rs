@@ -11,6 +11,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
 
+use super::alike::Alike;
 use super::error::Error;
 use super::river;
 use super::sql::{Operation, Pool, Row, Value};
@@ -166,6 +167,15 @@ impl Database {
         F: Operation<T>,
     {
         self.answered(doing, self.inner.writer.write(false, operation).await)
+    }
+
+    /// The same, in one statement with all of its kind that wait.
+    pub(super) async fn write_alike<A: Alike>(
+        &self,
+        doing: impl Into<String>,
+        one: A,
+    ) -> Result<A::Answer, Error> {
+        self.answered(doing, self.inner.writer.write_alike(one).await)
     }
 
     /// The same, before everything that waits.

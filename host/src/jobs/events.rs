@@ -1,9 +1,10 @@
 //! What an order went through: its progress, and its failure records.
 
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
+use super::alike::{over_rows, rows};
 use super::attempt::Attempt;
 use super::database::{Database, now_ms};
 use super::error::Error;
@@ -130,22 +131,25 @@ impl Database {
         self.write("writing progress down", move |tx| {
             let events = events.clone();
             Box::pin(async move {
-                for event in events.iter() {
-                    tx.execute(
-                        "INSERT INTO sitewright_events (order_id, attempt_id, at, stage, done, total, message)
-                         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                        args![
-                            &event.order,
-                            &event.attempt,
-                            now,
-                            &event.stage,
-                            event.done.map(i64::from),
-                            event.total.map(i64::from),
-                            &event.message
-                        ],
-                    )
-                    .await?;
-                }
+                let list = rows(events.iter().map(|event| {
+                    vec![
+                        json!(event.order),
+                        json!(event.attempt),
+                        json!(event.stage),
+                        json!(event.done),
+                        json!(event.total),
+                        json!(event.message),
+                    ]
+                }));
+                let sql = over_rows!(
+                    tx,
+                    "INSERT INTO sitewright_events (order_id, attempt_id, at, stage, done, total, message)
+                     SELECT t.value ->> 0, t.value ->> 1, CAST($2 AS BIGINT), t.value ->> 2, CAST(t.value ->> 3 AS BIGINT),
+                        CAST(t.value ->> 4 AS BIGINT), t.value ->> 5
+                     FROM ",
+                    ""
+                );
+                tx.execute(sql, args![&list, now]).await?;
                 Ok(())
             })
         })

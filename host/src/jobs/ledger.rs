@@ -1,12 +1,16 @@
 //! Replies of AI models that were paid for: the journal a retry reads, and the ledger of what an order cost.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use super::alike::{Alike, over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
-use super::sql::{Row, args};
+use super::sql::{Row, Tx, args};
 
 /// One reply, with the question it answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +102,91 @@ impl AiCall {
     }
 }
 
+/// A reply that is to be kept.
+#[derive(Clone)]
+struct KeptReply {
+    order: String,
+    attempt: String,
+    call: Arc<NewAiCall>,
+}
+
+#[async_trait]
+impl Alike for KeptReply {
+    /// Whether it counts.
+    type Answer = bool;
+
+    async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<bool>>, sqlx::Error> {
+        let list = rows(these.iter().map(|KeptReply { order, attempt, call }| {
+            vec![
+                json!(order),
+                json!(attempt),
+                json!(call.request),
+                json!(call.occurrence),
+                json!(call.purpose),
+                json!(call.provider),
+                json!(call.model),
+                json!(stored(call.cost_nano_usd)),
+                json!(stored(call.input_tokens)),
+                json!(stored(call.output_tokens)),
+                json!(call.entry.to_string()),
+            ]
+        }));
+        // `WHERE true`: SQLite would take `ON CONFLICT` for a join otherwise.
+        let sql = over_rows!(
+            tx,
+            "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, purpose, provider, model,
+                cost_nano_usd, input_tokens, output_tokens, entry, created_at)
+             SELECT t.value ->> 0, t.value ->> 1, t.value ->> 2, CAST(t.value ->> 3 AS BIGINT), 1, t.value ->> 4, t.value ->> 5,
+                t.value ->> 6, CAST(t.value ->> 7 AS BIGINT), CAST(t.value ->> 8 AS BIGINT), CAST(t.value ->> 9 AS BIGINT),
+                t.value ->> 10, CAST($2 AS BIGINT)
+             FROM ",
+            " WHERE true ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING
+             RETURNING order_id, attempt_id, request, occurrence"
+        );
+        let mut counts = HashSet::with_capacity(these.len());
+        for row in tx.all(sql, args![&list, now_ms()]).await? {
+            let attempt = row.opt_text("attempt_id")?.unwrap_or_default();
+            counts.insert((row.text("order_id")?, attempt, row.text("request")?, row.int("occurrence")?));
+        }
+        let mut first = |KeptReply { order, attempt, call }: &KeptReply| {
+            // One that is there twice counts once.
+            let key = (order.clone(), attempt.clone(), call.request.clone(), i64::from(call.occurrence));
+            counts.remove(&key).then_some(true)
+        };
+        Ok(these.iter().map(&mut first).collect())
+    }
+
+    async fn one(&self, tx: &mut Tx) -> Result<bool, sqlx::Error> {
+        let KeptReply { order, attempt, call } = self;
+        let values = |current: i64| {
+            args![
+                order,
+                attempt,
+                &call.request,
+                i64::from(call.occurrence),
+                current,
+                &call.purpose,
+                &call.provider,
+                &call.model,
+                stored(call.cost_nano_usd),
+                stored(call.input_tokens),
+                stored(call.output_tokens),
+                &call.entry.to_string(),
+                now_ms()
+            ]
+        };
+        let insert = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, purpose, provider,
+                model, cost_nano_usd, input_tokens, output_tokens, entry, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING";
+        let counts = tx.execute(insert, values(1)).await? == 1;
+        if !counts {
+            tx.execute(insert, values(0)).await?;
+        }
+        Ok(counts)
+    }
+}
+
 impl Database {
     /// The reply to this question that an earlier attempt paid for.
     ///
@@ -116,40 +205,8 @@ impl Database {
     /// # Errors
     /// When the database fails.
     pub async fn keep_reply(&self, order: &str, attempt: &str, call: NewAiCall) -> Result<bool, Error> {
-        let shared = Arc::new((order.to_owned(), attempt.to_owned(), call));
-        self.write(format!("keeping an AI reply of order {order:?}"), move |tx| {
-            let shared = shared.clone();
-            Box::pin(async move {
-                let (order, attempt, call) = &*shared;
-                let values = |current: i64| {
-                    args![
-                        order,
-                        attempt,
-                        &call.request,
-                        i64::from(call.occurrence),
-                        current,
-                        &call.purpose,
-                        &call.provider,
-                        &call.model,
-                        stored(call.cost_nano_usd),
-                        stored(call.input_tokens),
-                        stored(call.output_tokens),
-                        &call.entry.to_string(),
-                        now_ms()
-                    ]
-                };
-                let insert = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, purpose, provider,
-                        model, cost_nano_usd, input_tokens, output_tokens, entry, created_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-                     ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING";
-                let counts = tx.execute(insert, values(1)).await? == 1;
-                if !counts {
-                    tx.execute(insert, values(0)).await?;
-                }
-                Ok(counts)
-            })
-        })
-        .await
+        let kept = KeptReply { order: order.to_owned(), attempt: attempt.to_owned(), call: Arc::new(call) };
+        self.write_alike(format!("keeping an AI reply of order {order:?}"), kept).await
     }
 
     /// Puts replies aside that a template blamed for its failure, so that the next attempt asks again. None named means all.

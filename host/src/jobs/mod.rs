@@ -14,12 +14,13 @@
 //! | `worker` | takes orders, has them done, settles; drains |
 //! | `heartbeat`, `rescue` | who is alive, and what becomes of the orders of those who are not |
 //! | `stats` | what an operator watches; pause and resume |
-//! | `sql`, `writer` | both dialects alike; many writes to one commit |
+//! | `sql`, `writer`, `alike` | both dialects alike; many writes to one commit, and those of one kind to one statement |
 //! | `river` | the only place that knows River's tables |
 //!
 //! The order's row is the truth and its owner attempt the fence; a job of River only says that somebody should look at an order.
 //! Whatever happens to a job (lost, doubled, late), no order is lost, done twice or left standing.
 
+mod alike;
 mod attempt;
 mod database;
 mod error;

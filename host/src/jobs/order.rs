@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::alike::{Alike, over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::river;
@@ -341,6 +344,34 @@ pub struct PendingRelease {
     pub trace_id: Option<String>,
 }
 
+/// A release that visitors see.
+#[derive(Clone)]
+struct Seen {
+    order: String,
+    release: String,
+}
+
+#[async_trait]
+impl Alike for Seen {
+    type Answer = ();
+
+    async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<()>>, sqlx::Error> {
+        let list = rows(these.iter().map(|Seen { order, release }| vec![json!(order), json!(release)]));
+        let sql = over_rows!(
+            tx,
+            "UPDATE sitewright_orders SET visible_release = t.value ->> 1 FROM ",
+            " WHERE sitewright_orders.id = t.value ->> 0 AND current_release = t.value ->> 1"
+        );
+        tx.execute(sql, args![&list]).await?;
+        Ok(these.iter().map(|_| Some(())).collect())
+    }
+
+    async fn one(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+        let sql = "UPDATE sitewright_orders SET visible_release = $2 WHERE id = $1 AND current_release = $2";
+        tx.execute(sql, args![&self.order, &self.release]).await.map(drop)
+    }
+}
+
 impl Database {
     /// Puts an order in line: its row and its job, or nothing.
     ///
@@ -419,16 +450,8 @@ impl Database {
     /// # Errors
     /// When the database fails.
     pub async fn mark_visible(&self, id: &str, release: &str) -> Result<(), Error> {
-        let shared = std::sync::Arc::new((id.to_owned(), release.to_owned()));
-        self.write(format!("writing down that order {id:?} can be seen"), move |tx| {
-            let shared = shared.clone();
-            Box::pin(async move {
-                let (id, release) = &*shared;
-                let sql = "UPDATE sitewright_orders SET visible_release = $2 WHERE id = $1 AND current_release = $2";
-                tx.execute(sql, args![id, release]).await.map(drop)
-            })
-        })
-        .await
+        let seen = Seen { order: id.to_owned(), release: release.to_owned() };
+        self.write_alike(format!("writing down that order {id:?} can be seen"), seen).await
     }
 
     /// Releases that have been settled for this long, in milliseconds, and are not known to be visible. At most a thousand.

@@ -133,6 +133,18 @@ pub(super) async fn finish(
     tx.execute(finish, args![job, state]).await.map(drop)
 }
 
+/// Ends many jobs well that have not ended.
+pub(super) async fn complete_all(tx: &mut Tx, jobs: &[i64]) -> Result<(), sqlx::Error> {
+    let complete = tx.pick(
+        "UPDATE river_job SET state = 'completed', finalized_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
+         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_each($1)) AND finalized_at IS NULL",
+        "UPDATE river_job SET state = 'completed', finalized_at = clock_timestamp()
+         WHERE id IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST($1 AS json))) AND finalized_at IS NULL",
+    );
+    let list = serde_json::json!(jobs).to_string();
+    tx.execute(complete, args![&list]).await.map(drop)
+}
+
 async fn append_error(tx: &mut Tx, job: i64, error: &str) -> Result<(), sqlx::Error> {
     let append = tx.pick(
         "UPDATE river_job SET errors = jsonb_insert(coalesce(errors, jsonb('[]')), '$[#]', jsonb(json_object(

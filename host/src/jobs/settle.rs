@@ -1,11 +1,14 @@
 //! How an attempt ends: its order, its record and its job change together, and only while the attempt still owns the order.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
+use super::alike::{Alike, over_rows, rows};
 use super::attempt::{AttemptEnd, Taken};
 use super::database::{Database, now_ms};
 use super::error::Error;
@@ -144,12 +147,13 @@ impl Database {
         settlement: &Settlement,
         allowed: Allowed,
     ) -> Result<Settled, Error> {
-        let shared = Arc::new((taken.clone(), settlement.clone()));
-        let river = self.river().clone();
-        let settled = self.write(format!("settling order {:?}", taken.order), move |tx| {
-            let (shared, river) = (shared.clone(), river.clone());
-            Box::pin(async move { settle_in(tx, &river, &shared.0, &shared.1, allowed).await })
-        });
+        let settle = Settle {
+            taken: Arc::new(taken.clone()),
+            settlement: Arc::new(settlement.clone()),
+            river: self.river().clone(),
+            allowed,
+        };
+        let settled = self.write_alike(format!("settling order {:?}", taken.order), settle);
         match settled.await? {
             Ok(settled) => Ok(settled),
             Err((attempt, order, next_attempt_at)) => Ok(Settled::Done {
@@ -163,6 +167,80 @@ impl Database {
 
 /// Settled before: what stands in the rows.
 type Before = (String, String, Option<i64>);
+
+/// Ends one attempt.
+#[derive(Clone)]
+struct Settle {
+    taken: Arc<Taken>,
+    settlement: Arc<Settlement>,
+    river: riverqueue::Client,
+    allowed: Allowed,
+}
+
+#[async_trait]
+impl Alike for Settle {
+    type Answer = Result<Settled, Before>;
+
+    /// Those that succeeded, which is what thousands do at the same time.
+    async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error> {
+        let now = now_ms();
+        let succeeded = these.iter().filter_map(|settle| match &*settle.settlement {
+            Settlement::Succeeded { release } => {
+                let taken = &settle.taken;
+                Some(vec![json!(taken.order), json!(taken.attempt.to_string()), json!(release)])
+            }
+            _ => None,
+        });
+        let succeeded = rows(succeeded);
+        // `state || ''`: so that the orders are looked up by their ids, not among all that run.
+        let sql = over_rows!(
+            tx,
+            "UPDATE sitewright_orders SET state = 'succeeded', owner_attempt = NULL, owner_worker = NULL, attempts = attempts + 1,
+                current_release = t.value ->> 2, waiting_reason = NULL, next_attempt_at = NULL, updated_at = $2, finished_at = $2
+             FROM ",
+            " WHERE sitewright_orders.id = t.value ->> 0 AND owner_attempt = t.value ->> 1 AND state || '' = 'running'
+             RETURNING sitewright_orders.id AS order_id, job_id, current_release"
+        );
+        let (mut ended, mut jobs) = (HashMap::with_capacity(these.len()), Vec::with_capacity(these.len()));
+        for row in tx.all(sql, args![&succeeded, now]).await? {
+            jobs.extend(row.opt_int("job_id")?);
+            ended.insert(row.text("order_id")?, row.opt_text("current_release")?);
+        }
+        let mut attempts = Vec::with_capacity(ended.len());
+        let mut answers = Vec::with_capacity(these.len());
+        for settle in these {
+            let taken = &settle.taken;
+            let release = match &*settle.settlement {
+                // One that is there twice was settled once: the other one is told so by a closer look.
+                Settlement::Succeeded { release } => ended
+                    .remove(&taken.order)
+                    .filter(|current| current.as_ref() == Some(release))
+                    .map(|_| release),
+                _ => None,
+            };
+            answers.push(release.map(|release| {
+                attempts.push(vec![json!(taken.order), json!(taken.attempt.to_string()), json!(release)]);
+                let (attempt, order) = (AttemptEnd::Succeeded, OrderState::Succeeded);
+                Ok(Settled::Done { attempt, order, next_attempt_at: None })
+            }));
+        }
+        river::complete_all(tx, &jobs).await?;
+        let sql = over_rows!(
+            tx,
+            "UPDATE sitewright_attempts SET outcome = 'succeeded', ended_at = $2, release = t.value ->> 2, failure_id = NULL,
+                last_stage = (SELECT stage FROM sitewright_events
+                    WHERE order_id = t.value ->> 0 AND attempt_id = t.value ->> 1 ORDER BY sitewright_events.id DESC LIMIT 1)
+             FROM ",
+            " WHERE sitewright_attempts.id = t.value ->> 1 AND outcome IS NULL"
+        );
+        tx.execute(sql, args![&rows(attempts.into_iter()), now]).await?;
+        Ok(answers)
+    }
+
+    async fn one(&self, tx: &mut Tx) -> Result<Self::Answer, sqlx::Error> {
+        settle_in(tx, &self.river, &self.taken, &self.settlement, self.allowed).await
+    }
+}
 
 async fn settle_in(
     tx: &mut Tx,

@@ -72,7 +72,7 @@ impl Default for WorkerSettings {
             silent_after: Duration::from_secs(20),
             rescue_every: Duration::from_secs(5),
             adopt_after: Duration::from_secs(10),
-            fetch_every: Duration::from_millis(5),
+            fetch_every: Duration::from_millis(20),
             poll_every: Duration::from_secs(1),
             poll_embedded_every: Duration::from_millis(100),
             schedule_every: Duration::from_secs(1),

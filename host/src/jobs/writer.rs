@@ -4,6 +4,7 @@
 //! thousand times and stand in the way of each other, of River and of the heartbeats; here they wait in line and go to the disk
 //! together, and take few of the pool's connections. A write is answered when its commit is on the disk, as it would be alone.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,11 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::alike::{Alike, Together};
 use super::sql::{Operation, Pool, Tx};
 
 /// Most writes of one commit: few enough that others who wait for a lock get their turn soon.
-const BATCH: usize = 128;
+const BATCH: usize = 256;
 /// Writes that may wait before those who bring more have to.
 const LINE: usize = 4_096;
 /// Commits at a time on PostgreSQL: more would take the pool's connections from River and from readers.
@@ -53,13 +55,19 @@ impl Lines {
 }
 
 #[async_trait]
-trait Write: Send {
+pub(super) trait Write: Send {
     /// Runs in a transaction; whether it went well.
     async fn run(&mut self, tx: &mut Tx) -> bool;
     /// Whether it failed only because of another transaction.
     fn in_each_others_way(&self) -> bool;
     /// Answers whoever waits: with its own result after the commit, with this error otherwise.
     fn answer(self: Box<Self>, failed: Option<sqlx::Error>);
+    /// Does the other one too, in the same statements; gives it back when it is of another kind.
+    fn join(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>>;
+    /// Each of those that were joined.
+    fn apart(self: Box<Self>) -> Vec<Box<dyn Write>>;
+    fn as_any(&self) -> &dyn Any;
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 struct Pending<T, F> {
@@ -91,6 +99,22 @@ impl<T: Send + 'static, F: Operation<T>> Write for Pending<T, F> {
         };
         // Nobody may be waiting any more: the write is done all the same.
         drop(reply.send(answer));
+    }
+
+    fn join(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>> {
+        Err(other)
+    }
+
+    fn apart(self: Box<Self>) -> Vec<Box<dyn Write>> {
+        vec![self]
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
 }
 
@@ -133,6 +157,28 @@ impl Writer {
         line.send(Box::new(Pending { operation, result: None, reply })).await.ok()?;
         answer.await.ok()
     }
+
+    /// The same for a write of which several can be done at once.
+    pub(super) async fn write_alike<A: Alike>(&self, one: A) -> Option<Result<A::Answer, sqlx::Error>> {
+        let (reply, answer) = oneshot::channel();
+        self.line.send(Box::new(Together::of(one, reply))).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// Joins those of one kind. They belong to different orders, or none of them needs another one's result: whoever does waits for it
+/// before he brings his own. So their order among the others is of no account.
+fn joined(batch: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
+    let mut kinds: Vec<Box<dyn Write>> = Vec::new();
+    for write in batch {
+        let mut left = Some(write);
+        for kind in &mut kinds {
+            let Some(write) = left.take() else { break };
+            left = kind.join(write).err();
+        }
+        kinds.extend(left);
+    }
+    kinds
 }
 
 /// Lets other connections of this process to SQLite write, when there are any at work.
@@ -146,7 +192,7 @@ async fn give_way(pool: &Pool) {
 
 /// Commits them together; when one fails, each alone, so that it fails alone.
 async fn commit(pool: &Pool, batch: Vec<Box<dyn Write>>) {
-    let (batch, failed) = together(pool, batch).await;
+    let (batch, failed) = together(pool, joined(batch)).await;
     match failed {
         Failed::Nothing => batch.into_iter().for_each(|write| write.answer(None)),
         Failed::Commit(error) => {
@@ -155,7 +201,7 @@ async fn commit(pool: &Pool, batch: Vec<Box<dyn Write>>) {
             }
         }
         Failed::One => {
-            for write in batch {
+            for write in batch.into_iter().flat_map(|write| write.apart()) {
                 alone(pool, write).await;
             }
         }
@@ -184,7 +230,7 @@ async fn alone(pool: &Pool, write: Box<dyn Write>) {
 }
 
 /// Two transactions waited for each other, or saw different pasts: PostgreSQL asks to try again.
-fn in_each_others_way(error: &sqlx::Error) -> bool {
+pub(super) fn in_each_others_way(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if matches!(error.code().as_deref(), Some("40P01" | "40001")))
 }
 
@@ -213,7 +259,7 @@ async fn together(pool: &Pool, mut batch: Vec<Box<dyn Write>>) -> (Vec<Box<dyn W
 }
 
 /// `sqlx::Error` cannot be cloned: each of a batch gets one that says the same and counts as the same.
-fn copy(error: &sqlx::Error) -> sqlx::Error {
+pub(super) fn copy(error: &sqlx::Error) -> sqlx::Error {
     match error {
         sqlx::Error::PoolClosed => sqlx::Error::PoolClosed,
         sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,

@@ -287,12 +287,16 @@ async fn try_attempt(
     known.loaded = Some(template.clone());
     routes_serve(host, &template)?;
     let value = read_back(&snapshot)?;
-    // The schema is the template's, and one that is written to that end takes for ever: not on the runtime's threads.
+    // The schema is the template's, and one that is written to that end takes for ever: that one not on the runtime's threads.
     let schema = template.manifest.order_schema.clone();
-    let checked = tokio::task::spawn_blocking(move || schema.check(&value));
-    let problems = patience.wait_for(checked).await?.map_err(|error| {
-        Ended::new(FailureKind::Host, message!("checking the order did not end: {error}"), Vec::new())
-    })?;
+    let problems = if schema.is_quick(snapshot.document().len()) {
+        schema.check(&value)
+    } else {
+        let checked = tokio::task::spawn_blocking(move || schema.check(&value));
+        patience.wait_for(checked).await?.map_err(|error| {
+            Ended::new(FailureKind::Host, message!("checking the order did not end: {error}"), Vec::new())
+        })?
+    };
     if !problems.is_empty() {
         let problems: Vec<Problem> =
             problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();

@@ -14,7 +14,7 @@ use crate::order::OrderSnapshot;
 use crate::plugin::Template;
 use crate::site::{
     Release, ReleaseInfo, ReleaseTemplate, StagedSite, Staging, VerifiedSite, VerifyError, VerifyOptions,
-    place, publish,
+    place_prepared, publish,
 };
 
 /// The stage in which a site is checked.
@@ -39,23 +39,32 @@ impl Finish {
         self,
         entered: impl Fn(&'static str) + Send + 'static,
     ) -> Result<Release, (&'static str, Box<Ended>)> {
-        let done = tokio::task::spawn_blocking(move || {
+        let (root, publication, keep) = (self.staging.root().clone(), self.publication, self.keep_releases);
+        let prepare = move || {
             entered(CHECKS);
             let verified = self.checked().map_err(|ended| (CHECKS, ended))?;
             entered(RELEASE);
-            let release = match self.publication {
-                Publication::Publish => publish(verified, self.info, self.keep_releases),
-                Publication::Place => place(verified, self.info),
-            };
-            release.map_err(|error| {
+            Ok((verified, self.info))
+        };
+        let released = match publication {
+            Publication::Publish => {
+                let published = move || prepare().map(|(verified, info)| publish(verified, info, keep));
+                tokio::task::spawn_blocking(published).await.ok()
+            }
+            Publication::Place => place_prepared(&root, prepare).await,
+        };
+        match released {
+            Some(Ok(release)) => release.map_err(|error| {
                 let message = message!("the site could not be released: {error}");
                 (RELEASE, Box::new(Ended::refused(message, &error)))
-            })
-        });
-        done.await.unwrap_or_else(|error| {
-            let message = message!("checking and releasing the site did not end: {error}");
-            Err((CHECKS, Box::new(Ended::new(FailureKind::Host, message, Vec::new()))))
-        })
+            }),
+            Some(Err(ended)) => Err(ended),
+            None => {
+                let message =
+                    message!("checking and releasing the site did not end, which is a bug in Sitewright");
+                Err((CHECKS, Box::new(Ended::new(FailureKind::Host, message, Vec::new()))))
+            }
+        }
     }
 
     fn checked(&self) -> Result<VerifiedSite, Box<Ended>> {

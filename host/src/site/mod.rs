@@ -12,11 +12,12 @@
 //! - [`root`]: the one folder of all sites, and an order's folder in it;
 //! - [`staging`]: where a run writes, with the account of its files in `ledger` and the small ones in `held`;
 //! - [`verify`]: whether the site can work;
-//! - [`manifest`], [`release`]: what is published, and how it is switched in one step;
+//! - [`manifest`], [`release`]: what is published, and how it is switched in one step; `crowd`: of many sites at once;
 //! - [`store`]: where a worker keeps releases: that folder, or an object store that several share.
 //!
 //! Functions here block on the file system unless they are `async`: call them from `spawn_blocking`.
 
+mod crowd;
 mod held;
 mod ledger;
 pub mod limits;
@@ -29,6 +30,7 @@ mod storage;
 pub mod store;
 pub mod verify;
 
+pub use crowd::place_prepared;
 pub use ledger::Conflict;
 pub use limits::{LimitHit, SiteLimit, SiteLimits, SiteUsage, Used};
 pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo, ReleaseTemplate};

@@ -26,7 +26,7 @@ use super::root::{CURRENT, NEW_PREFIX, OrderDir, RELEASES, STAGING, SitesRoot};
 use super::staging::{Area, StagedSite, write_file};
 use super::storage::{
     StorageError, create_file, ensure_folder, lock, make_folder, make_link, open_file, open_folder,
-    remove_folder, rename, sync_folder, sync_folder_at,
+    remove_folder, rename, sync_folder, sync_folder_at, try_lock,
 };
 use super::verify::VerifiedSite;
 
@@ -150,20 +150,13 @@ pub fn place(site: VerifiedSite, info: ReleaseInfo) -> Result<Release, PublishEr
 /// # Errors
 /// When the order has no such release, or the file system refuses; `current` is then what it was.
 pub fn activate(root: &SitesRoot, order: &OrderDir, id: ReleaseId, keep: usize) -> Result<(), ReadError> {
-    let place = Place::open(root, order)?;
+    let place = Place::opened(root, order)?;
     let existing = place.existing()?;
-    if !existing.contains(&id) {
-        let missing = io::Error::from(io::ErrorKind::NotFound);
-        return Err(StorageError::on("find", place.releases_path.join(id.to_string()))(missing).into());
-    }
-    if current_id(&place.order, &place.order_path)? != Some(id) {
-        place.switch(id)?;
+    if place.show(id, &existing)? {
         sync_folder(&place.order)
             .map_err(StorageError::on("write the switch of `current` to the disk in", &place.order_path))?;
     }
-    for old in existing.iter().rev().filter(|old| **old != id).skip(keep.saturating_sub(1)) {
-        place.expire(*old);
-    }
+    place.expire_but(id, &existing, keep);
     Ok(())
 }
 
@@ -173,7 +166,7 @@ pub fn activate(root: &SitesRoot, order: &OrderDir, id: ReleaseId, keep: usize) 
 /// # Errors
 /// When the order's folders cannot be read.
 pub fn discard(root: &SitesRoot, order: &OrderDir, id: ReleaseId) -> Result<(), ReadError> {
-    let place = Place::open(root, order)?;
+    let place = Place::opened(root, order)?;
     let existing = place.existing()?;
     if existing.contains(&id) && current_id(&place.order, &place.order_path)? != Some(id) {
         place.expire(id);
@@ -187,25 +180,82 @@ fn adopted(
     info: ReleaseInfo,
 ) -> Result<(Place, Release, BTreeSet<ReleaseId>), PublishError> {
     let staged = site.into_staged();
-    let place = Place::open(&staged.area.root, &staged.area.order)?;
+    let place = Place::opened(&staged.area.root, &staged.area.order)?;
     let existing = place.existing()?;
     let id = choose_id(info.id, &existing, &staged.area.order)?;
-    let manifest = manifest_of(&staged, id, info);
-    let json =
-        serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
+    let (manifest, json) = manifest_of(&staged, id, info)?;
     match staged.area.opened() {
         Some(folder) => {
-            sync_site(&folder.dir, &staged.area, &manifest, &json, &staged.area.path())?;
+            store_site(&folder.dir, &staged.area, &manifest, &json, &staged.area.path(), Disk::Now)?;
             place.adopt(&staged.area, id)?;
         }
-        None => place.make(&staged.area, &manifest, &json, id)?,
+        None => {
+            place.make(&staged.area, &manifest, &json, id, Disk::Now)?;
+            place.rename_made(id)?;
+        }
     }
     let release = Release { path: place.release_path(id), manifest };
     Ok((place, release, existing))
 }
 
+/// Who sees to it that a step is on the disk before the next one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disk {
+    /// The step itself.
+    Now,
+    /// The caller, for many sites at once.
+    Together,
+}
+
+/// A site between the steps of [`place`], for a caller who takes them for many at once and writes to the disk what each of them made
+/// before he takes the next.
+pub(super) struct Written {
+    place: Place,
+    release: Release,
+    placed: bool,
+}
+
+impl Written {
+    /// Step 1. The site comes back when it cannot be done at once: it is on the disk already, or somebody has the order's folder.
+    #[allow(clippy::type_complexity, reason = "what came in, or what came of it")]
+    pub(super) fn together(
+        site: VerifiedSite,
+        info: ReleaseInfo,
+    ) -> Result<Result<Self, Box<(VerifiedSite, ReleaseInfo)>>, PublishError> {
+        let staged = site.staged();
+        if staged.area.opened().is_some() {
+            return Ok(Err(Box::new((site, info))));
+        }
+        let Some(place) = Place::open(&staged.area.root, &staged.area.order, Disk::Together)? else {
+            return Ok(Err(Box::new((site, info))));
+        };
+        let id = choose_id(info.id, &place.existing()?, &staged.area.order)?;
+        let (manifest, json) = manifest_of(staged, id, info)?;
+        place.make(&staged.area, &manifest, &json, id, Disk::Together)?;
+        let release = Release { path: place.release_path(id), manifest };
+        Ok(Ok(Written { place, release, placed: false }))
+    }
+
+    /// Step 2.
+    pub(super) fn rename(&mut self) -> Result<(), StorageError> {
+        self.place.rename_made(self.release.manifest.id)?;
+        self.placed = true;
+        Ok(())
+    }
+
+    /// Whether step 2 is done.
+    pub(super) fn is_placed(&self) -> bool {
+        self.placed
+    }
+
+    /// What became of it.
+    pub(super) fn release(self) -> Release {
+        self.release
+    }
+}
+
 /// The folders of one order, open and locked for one publication.
-struct Place {
+pub(super) struct Place {
     /// Locked until this is dropped, or the process ends.
     order: Dir,
     releases: Dir,
@@ -216,22 +266,55 @@ struct Place {
 }
 
 impl Place {
-    fn open(root: &SitesRoot, order: &OrderDir) -> Result<Self, StorageError> {
+    /// Waits for whoever has the folder.
+    fn opened(root: &SitesRoot, order: &OrderDir) -> Result<Self, StorageError> {
+        let folder = root.ensure_order(order)?;
+        lock(&folder).map_err(StorageError::on("lock the folder", root.order_path(order)))?;
+        Place::locked(root, order, folder, Disk::Now)
+    }
+
+    /// Nothing when somebody has the folder.
+    pub(super) fn open(root: &SitesRoot, order: &OrderDir, disk: Disk) -> Result<Option<Self>, StorageError> {
+        let folder = root.ensure_order_on(order, disk)?;
+        let locked =
+            try_lock(&folder).map_err(StorageError::on("lock the folder", root.order_path(order)))?;
+        if locked { Place::locked(root, order, folder, disk).map(Some) } else { Ok(None) }
+    }
+
+    fn locked(root: &SitesRoot, order: &OrderDir, folder: Dir, disk: Disk) -> Result<Self, StorageError> {
         let order_path = root.order_path(order);
         let releases_path = order_path.join(RELEASES);
-        let order = root.ensure_order(order)?;
-        lock(&order).map_err(StorageError::on("lock the folder", &order_path))?;
-        let (releases, fresh) = ensure_folder(&order, RELEASES)
-            .and_then(|(releases, made)| match made {
-                true => sync_folder(&order).map(|()| (releases, made)),
-                false => Ok((releases, made)),
+        let (releases, fresh) = ensure_folder(&folder, RELEASES)
+            .and_then(|(releases, made)| match (made, disk) {
+                (true, Disk::Now) => sync_folder(&folder).map(|()| (releases, made)),
+                (false, _) | (_, Disk::Together) => Ok((releases, made)),
             })
             .map_err(StorageError::on("create the folder", &releases_path))?;
-        Ok(Place { order, releases, order_path, releases_path, fresh })
+        Ok(Place { order: folder, releases, order_path, releases_path, fresh })
+    }
+
+    /// Switches to a release that is there. Whether there was anything to do.
+    pub(super) fn show(&self, id: ReleaseId, existing: &BTreeSet<ReleaseId>) -> Result<bool, ReadError> {
+        if !existing.contains(&id) {
+            let missing = io::Error::from(io::ErrorKind::NotFound);
+            return Err(StorageError::on("find", self.release_path(id))(missing).into());
+        }
+        if current_id(&self.order, &self.order_path)? == Some(id) {
+            return Ok(false);
+        }
+        self.switch(id)?;
+        Ok(true)
+    }
+
+    /// Removes all releases but this one and the newest others.
+    pub(super) fn expire_but(&self, id: ReleaseId, existing: &BTreeSet<ReleaseId>, keep: usize) {
+        for old in existing.iter().rev().filter(|old| **old != id).skip(keep.saturating_sub(1)) {
+            self.expire(*old);
+        }
     }
 
     /// The releases there are.
-    fn existing(&self) -> Result<BTreeSet<ReleaseId>, StorageError> {
+    pub(super) fn existing(&self) -> Result<BTreeSet<ReleaseId>, StorageError> {
         if self.fresh {
             return Ok(BTreeSet::new());
         }
@@ -255,24 +338,40 @@ impl Place {
         Ok(())
     }
 
-    /// Steps 1 and 2 for a site that was held in memory.
-    fn make(&self, area: &Area, manifest: &Manifest, json: &[u8], id: ReleaseId) -> Result<(), StorageError> {
+    /// Step 1 for a site that was held in memory.
+    fn make(
+        &self,
+        area: &Area,
+        manifest: &Manifest,
+        json: &[u8],
+        id: ReleaseId,
+        disk: Disk,
+    ) -> Result<(), StorageError> {
         let name = format!("{NEW_PREFIX}{id}");
         let path = self.releases_path.join(&name);
         let made = make_folder(&self.releases, &name)
             .and_then(|()| open_folder(&self.releases, &name))
             .map_err(StorageError::on("create the folder", &path))
-            .and_then(|folder| sync_site(&folder, area, manifest, json, &path))
-            .and_then(|()| {
-                rename(&self.releases, &name, &self.releases, &id.to_string())
-                    .map_err(StorageError::on("move the site to", self.release_path(id)))
-            });
-        if made.is_err()
-            && let Err(error) = remove_folder(&self.releases, &name)
+            .and_then(|folder| store_site(&folder, area, manifest, json, &path, disk));
+        self.unmake_unless(made, &name)
+    }
+
+    /// Step 2 for such a site.
+    fn rename_made(&self, id: ReleaseId) -> Result<(), StorageError> {
+        let name = format!("{NEW_PREFIX}{id}");
+        let renamed = rename(&self.releases, &name, &self.releases, &id.to_string())
+            .map_err(StorageError::on("move the site to", self.release_path(id)));
+        self.unmake_unless(renamed, &name)
+    }
+
+    fn unmake_unless(&self, done: Result<(), StorageError>, name: &str) -> Result<(), StorageError> {
+        if done.is_err()
+            && let Err(error) = remove_folder(&self.releases, name)
         {
-            tracing::warn!(%error, folder = %path.display(), "a site that could not be stored stays until the next sweep");
+            let folder = self.releases_path.join(name);
+            tracing::warn!(%error, folder = %folder.display(), "a site that could not be stored stays until the next sweep");
         }
-        made
+        done
     }
 
     /// The end of step 2, and step 3. A release that cannot become current is removed: it must not be taken for a site that
@@ -326,13 +425,18 @@ impl Place {
     }
 }
 
-fn manifest_of(staged: &StagedSite, id: ReleaseId, info: ReleaseInfo) -> Manifest {
+/// The manifest, and its text.
+fn manifest_of(
+    staged: &StagedSite,
+    id: ReleaseId,
+    info: ReleaseInfo,
+) -> Result<(Manifest, Vec<u8>), PublishError> {
     let files = staged.files.iter().map(|(path, file)| ManifestFile {
         path: path.clone(),
         size: file.bytes,
         sha256: file.sha256.clone(),
     });
-    Manifest {
+    let manifest = Manifest {
         format: MANIFEST_FORMAT,
         id,
         order: staged.area.order.clone(),
@@ -345,7 +449,10 @@ fn manifest_of(staged: &StagedSite, id: ReleaseId, info: ReleaseInfo) -> Manifes
         usage: info.usage,
         total_bytes: staged.files.values().map(|file| file.bytes).sum(),
         files: files.collect(),
-    }
+    };
+    let json =
+        serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
+    Ok((manifest, json))
 }
 
 /// The order's current release, or nothing when it has none. Blocking.
@@ -412,14 +519,16 @@ fn choose_id(
     }
 }
 
-/// Step 1: everything is in `folder` and on the disk, the manifest last.
-fn sync_site(
+/// Step 1: everything is in `folder`, the manifest last; and on the disk, unless the caller sees to that.
+fn store_site(
     folder: &Dir,
     area: &Area,
     manifest: &Manifest,
     json: &[u8],
     shown: &Path,
+    disk: Disk,
 ) -> Result<(), StorageError> {
+    let now = disk == Disk::Now;
     let mut folders = BTreeSet::new();
     let held = area.held();
     for file in &manifest.files {
@@ -428,8 +537,10 @@ fn sync_site(
             None => open_file(folder, file.path.as_str())
                 .map_err(StorageError::on("open", shown.join(&file.path)))?,
         };
-        open.sync_all().map_err(StorageError::on("write to the disk", shown.join(&file.path)))?;
-        folders.extend(file.path.folders());
+        if now {
+            open.sync_all().map_err(StorageError::on("write to the disk", shown.join(&file.path)))?;
+            folders.extend(file.path.folders());
+        }
     }
     drop(held);
     // A folder sorts before what is in it; so backwards is innermost first.
@@ -437,9 +548,9 @@ fn sync_site(
         sync_folder_at(folder, name).map_err(StorageError::on("write to the disk", shown.join(name)))?;
     }
     create_file(folder, MANIFEST_FILE)
-        .and_then(|mut file| file.write_all(json).and_then(|()| file.sync_all()))
+        .and_then(|mut file| file.write_all(json).and_then(|()| if now { file.sync_all() } else { Ok(()) }))
         .map_err(StorageError::on("write", shown.join(MANIFEST_FILE)))?;
-    sync_folder(folder).map_err(StorageError::on("write to the disk", shown))
+    if now { sync_folder(folder).map_err(StorageError::on("write to the disk", shown)) } else { Ok(()) }
 }
 
 /// Links of publications that ended between making and renaming one. The caller has the order's lock.

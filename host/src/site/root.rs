@@ -10,7 +10,9 @@ use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use super::crowd::Crowd;
 use super::held::HeldBytes;
+use super::release::Disk;
 use super::storage::{
     StorageError, create_file, ensure_folder, open_folder, open_root, remove_folder, rename_new, sync_folder,
     try_lock,
@@ -101,6 +103,7 @@ pub struct SitesRoot {
     dir: Arc<Dir>,
     path: Arc<Path>,
     held: Arc<HeldBytes>,
+    crowd: Option<Arc<Crowd>>,
 }
 
 impl SitesRoot {
@@ -115,7 +118,7 @@ impl SitesRoot {
         let path_resolved = std::fs::canonicalize(path).map_err(open)?;
         let dir = open_root(&path_resolved).map_err(open)?;
         probe(&dir).map_err(|source| RootError::NotWritable { path: path_resolved.clone(), source })?;
-        Ok(SitesRoot { dir: Arc::new(dir), path: path_resolved.into(), held: Arc::default() })
+        Ok(SitesRoot { dir: Arc::new(dir), path: path_resolved.into(), held: Arc::default(), crowd: None })
     }
 
     /// Small sites stay in memory until they are released, as long as all of them together have no more than so many bytes: most
@@ -124,6 +127,18 @@ impl SitesRoot {
     pub fn holding(mut self, bytes: u64) -> Self {
         self.held = Arc::new(HeldBytes::new(bytes));
         self
+    }
+
+    /// Sites that are finished at the same time go to the disk together, on Linux 5.8 and later. Must be called on a runtime.
+    #[must_use]
+    pub fn in_crowds(mut self) -> Self {
+        self.crowd = Crowd::start(&self.dir, &self.path).map(Arc::new);
+        self
+    }
+
+    /// Where sites that are finished meet.
+    pub(super) fn crowd(&self) -> Option<&Arc<Crowd>> {
+        self.crowd.as_ref()
     }
 
     /// What sites may hold in memory.
@@ -158,10 +173,15 @@ impl SitesRoot {
     /// # Errors
     /// When it cannot be made or opened, or is a symbolic link.
     pub fn ensure_order(&self, order: &OrderDir) -> Result<Dir, StorageError> {
+        self.ensure_order_on(order, Disk::Now)
+    }
+
+    /// The same; the caller may see to it that a new one gets to the disk.
+    pub(super) fn ensure_order_on(&self, order: &OrderDir, disk: Disk) -> Result<Dir, StorageError> {
         let ensured = ensure_folder(&self.dir, order.as_str());
-        let synced = ensured.and_then(|(dir, made)| match made {
-            true => sync_folder(&self.dir).map(|()| dir),
-            false => Ok(dir),
+        let synced = ensured.and_then(|(dir, made)| match (made, disk) {
+            (true, Disk::Now) => sync_folder(&self.dir).map(|()| dir),
+            (false, _) | (_, Disk::Together) => Ok(dir),
         });
         synced.map_err(StorageError::on("create the folder", self.order_path(order)))
     }

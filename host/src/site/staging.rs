@@ -159,6 +159,11 @@ impl Staging {
         Ok(Reserved { area: Arc::clone(&self.0), path })
     }
 
+    /// The sites folder that it belongs to.
+    pub fn root(&self) -> &SitesRoot {
+        &self.0.root
+    }
+
     /// What has been used of each limit so far.
     pub fn usage(&self) -> SiteUsage {
         self.0.ledger().usage()

@@ -23,8 +23,9 @@ pub mod trouble;
 
 use std::ffi::OsString;
 
+use super::crowd::activate_together;
 use super::manifest::ReleaseId;
-use super::release::{Release, activate, discard, read_current};
+use super::release::{Release, discard, read_current};
 use super::root::{OrderDir, SitesRoot};
 use crate::message;
 use connect::{Place, StoreLimits};
@@ -83,8 +84,7 @@ impl SiteStore {
         match self {
             SiteStore::Folder(root) => {
                 let what = format!("the release `{id}` of the order `{order}` cannot be made visible");
-                let (root, order) = (root.clone(), order.clone());
-                in_folder(&what, move || activate(&root, &order, id, keep)).await
+                told(&what, activate_together(root, order, id, keep).await)
             }
             SiteStore::Objects(objects) => objects.activate(order, id, keep).await,
         }
@@ -146,10 +146,15 @@ where
     T: Send + 'static,
     E: std::error::Error + Send + 'static,
 {
-    let why = match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => return Ok(done),
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => format!("{error}; run the order again"),
+    told(what, tokio::task::spawn_blocking(work).await.ok())
+}
+
+/// What came of it; nothing when it did not end.
+fn told<T, E: std::error::Error>(what: &str, done: Option<Result<T, E>>) -> Result<T, StoreError> {
+    let why = match done {
+        Some(Ok(done)) => return Ok(done),
+        Some(Err(error)) => error.to_string(),
+        None => "the work did not end, which is a bug in Sitewright; run the order again".to_owned(),
     };
     // `what` is words of ours; the literal begins with a word so that the message is never empty.
     Err(StoreError::new(StoreErrorKind::Folder, message!("in the sites folder, {what}: {why}")))

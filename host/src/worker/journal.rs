@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::ai::{Journal, JournalEntry, JournalKey};
-use crate::jobs::{Database, Error, NewAiCall};
+use crate::jobs::{Database, Error, NewAiCall, Taken};
 use crate::message;
 use crate::message::Message;
 
@@ -15,12 +15,19 @@ pub(super) struct OrderJournal {
     database: Database,
     order: String,
     attempt: String,
+    /// Whether nobody can have kept a reply of this order before.
+    first: bool,
 }
 
 impl OrderJournal {
     /// For an attempt that begins now.
-    pub(super) fn new(database: Database, order: &str, attempt: &str) -> Self {
-        OrderJournal { database, order: order.to_owned(), attempt: attempt.to_owned() }
+    pub(super) fn new(database: Database, taken: &Taken) -> Self {
+        OrderJournal {
+            database,
+            order: taken.order.clone(),
+            attempt: taken.attempt.to_string(),
+            first: taken.number == 1,
+        }
     }
 }
 
@@ -65,6 +72,9 @@ impl fmt::Debug for OrderJournal {
 #[async_trait]
 impl Journal for OrderJournal {
     async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
+        if self.first {
+            return None;
+        }
         let found = self
             .until_it_answers("look up an AI reply", || {
                 self.database.reply(&self.order, &key.request, key.occurrence)

@@ -58,8 +58,7 @@ impl Handler for Orders {
                 "the order began with another configuration"
             );
         }
-        let kept: Arc<dyn Journal> =
-            Arc::new(OrderJournal::new(self.database.clone(), &taken.order, &taken.attempt.to_string()));
+        let kept: Arc<dyn Journal> = Arc::new(OrderJournal::new(self.database.clone(), taken));
         let journal = Arc::new(RunJournal::new(kept));
         let (progress, watcher) = watch::channel(RunProgress::default());
         let request = AttemptRequest {

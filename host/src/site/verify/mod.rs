@@ -125,6 +125,10 @@ impl VerifiedSite {
     pub(super) fn into_staged(self) -> StagedSite {
         self.0
     }
+
+    pub(super) fn staged(&self) -> &StagedSite {
+        &self.0
+    }
 }
 
 /// Checks all files of a site. Blocking and heavy on the CPU.
