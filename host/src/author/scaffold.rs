@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn every_mark_of_every_language_is_filled_in() {
         let folder = tempfile::tempdir().unwrap();
-        for language in Language::ALL {
+        for &language in Language::ALL {
             let into = folder.path().join(language.to_string());
             let files = NewProject { language, ..project("green-gate", into.clone()) }.create().unwrap();
             assert!(files.contains(&"order.json".to_owned()), "{files:?}");

@@ -240,8 +240,11 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| TemplateProblem::Host(error.to_string()))?
 }
 
-/// The file in `path`, looked at from outside, its digest, and what it was built for.
-fn read(path: &Path) -> Result<(Bytes, [u8; 32], Result<Target, TargetError>), TemplateProblem> {
+/// A file, its digest, and what it was built for.
+type Looked = (Bytes, [u8; 32], Result<Target, TargetError>);
+
+/// The file in `path`, looked at from outside.
+fn read(path: &Path) -> Result<Looked, TemplateProblem> {
     let found = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?;
     if found.len() > MAX_TEMPLATE_BYTES {
         return Err(TemplateProblem::TooLarge(found.len()));

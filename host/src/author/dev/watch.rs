@@ -199,6 +199,7 @@ fn is_an_editors(name: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
 mod tests {
     use std::fs;
 

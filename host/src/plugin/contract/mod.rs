@@ -132,7 +132,7 @@ impl Target {
             .find(|contract| contract.version == version)
             .ok_or_else(|| TargetError::Unknown { found: version.to_owned() })?;
         let has = |mark: &&str| own.iter().any(|(interface, _)| interface == mark);
-        let mark = contract.worlds.iter().find(|mark| mark.interfaces.iter().any(|name| has(name)));
+        let mark = contract.worlds.iter().find(|mark| mark.interfaces.iter().any(has));
         let world = mark.map(|mark| mark.world);
         Ok(Target { contract, world, imports, exports })
     }
