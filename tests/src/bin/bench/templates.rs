@@ -1,7 +1,7 @@
 //! The templates in Rust, Python and JavaScript beside each other.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use sitewright::failure::render;
@@ -34,15 +34,15 @@ pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
         }
         let folder = tempfile::tempdir()?;
         let cache = || Cache::open(folder.path());
-        let begin = Instant::now();
+        let clocks = Clocks::start();
         let size = loader(cache(), 1)?.load(&file).await?.bytes;
-        let cold = begin.elapsed();
+        let cold = clocks.read().1;
         let mut warm = Vec::new();
         for _ in 0..LOADS {
             let loader = loader(cache(), 1)?;
-            let begin = Instant::now();
+            let clocks = Clocks::start();
             drop(loader.load(&file).await?);
-            warm.push(begin.elapsed().as_secs_f64() * 1e3);
+            warm.push(clocks.read().1.as_secs_f64() * 1e3);
         }
         let cpu = made(&file, cache(), name, orders).await?;
         let memory = held(&file, cache(), waiting).await?;
