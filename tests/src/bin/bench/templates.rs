@@ -1,6 +1,6 @@
 //! The templates in Rust, Python and JavaScript beside each other.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -59,7 +59,7 @@ pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
 }
 
 /// Processor time of an order, from the document to the last file.
-async fn made(file: &PathBuf, cache: Cache, name: &str, orders: u32) -> anyhow::Result<Duration> {
+async fn made(file: &Path, cache: Cache, name: &str, orders: u32) -> anyhow::Result<Duration> {
     let rules = sitewright_tests::root().join("plugins").join(name).join("demo/ai.toml");
     let folder = tempfile::tempdir()?;
     let setup = Setup::of(file, cache, 1, &std::fs::read_to_string(rules)?, order(), folder.path()).await?;
@@ -72,7 +72,7 @@ async fn made(file: &PathBuf, cache: Cache, name: &str, orders: u32) -> anyhow::
 }
 
 /// What an order holds while it waits for its first answers.
-async fn held(file: &PathBuf, cache: Cache, waiting: u32) -> anyhow::Result<u64> {
+async fn held(file: &Path, cache: Cache, waiting: u32) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let setup = Setup::of(file, cache, waiting, SILENCE, order(), folder.path()).await?;
     let before = memory_now("self")?;
