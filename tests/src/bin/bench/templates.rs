@@ -20,10 +20,10 @@ const SILENCE: &str = "[[rule]]\nanswer = { fault = { hang = true } }\n";
 
 pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
     println!(
-        "{waiting} orders that wait for AI at once; {orders} orders one after the other, with instant answers\n"
+        "{waiting} orders that wait for AI at once; {orders} orders one after the other, with instant answers. Times are processor time.\n"
     );
     println!(
-        "| template | size | load, compiling | load, from the cache | CPU per order | memory of an order that waits |"
+        "| template | size | load, compiling | load, from the cache | an order | memory of an order that waits |"
     );
     println!("|---|---|---|---|---|---|");
     for (name, language) in TEMPLATES {
