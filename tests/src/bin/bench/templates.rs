@@ -1,7 +1,7 @@
 //! The templates in Rust, Python and JavaScript beside each other.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::ensure;
 use sitewright::failure::render;
@@ -20,10 +20,10 @@ const SILENCE: &str = "[[rule]]\nanswer = { fault = { hang = true } }\n";
 
 pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
     println!(
-        "{waiting} orders that wait for AI at once; {orders} orders one after the other, with instant answers\n"
+        "{waiting} orders that wait for AI at once; {orders} orders one after the other, with instant answers. Times are processor time.\n"
     );
     println!(
-        "| template | size | load, compiling | load, from the cache | CPU per order | memory of an order that waits |"
+        "| template | size | load, compiling | load, from the cache | an order | memory of an order that waits |"
     );
     println!("|---|---|---|---|---|---|");
     for (name, language) in TEMPLATES {
@@ -34,15 +34,15 @@ pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
         }
         let folder = tempfile::tempdir()?;
         let cache = || Cache::open(folder.path());
-        let begin = Instant::now();
+        let clocks = Clocks::start();
         let size = loader(cache(), 1)?.load(&file).await?.bytes;
-        let cold = begin.elapsed();
+        let cold = clocks.read().1;
         let mut warm = Vec::new();
         for _ in 0..LOADS {
             let loader = loader(cache(), 1)?;
-            let begin = Instant::now();
+            let clocks = Clocks::start();
             drop(loader.load(&file).await?);
-            warm.push(begin.elapsed().as_secs_f64() * 1e3);
+            warm.push(clocks.read().1.as_secs_f64() * 1e3);
         }
         let cpu = made(&file, cache(), name, orders).await?;
         let memory = held(&file, cache(), waiting).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
 }
 
 /// Processor time of an order, from the document to the last file.
-async fn made(file: &PathBuf, cache: Cache, name: &str, orders: u32) -> anyhow::Result<Duration> {
+async fn made(file: &Path, cache: Cache, name: &str, orders: u32) -> anyhow::Result<Duration> {
     let rules = sitewright_tests::root().join("plugins").join(name).join("demo/ai.toml");
     let folder = tempfile::tempdir()?;
     let setup = Setup::of(file, cache, 1, &std::fs::read_to_string(rules)?, order(), folder.path()).await?;
@@ -72,7 +72,7 @@ async fn made(file: &PathBuf, cache: Cache, name: &str, orders: u32) -> anyhow::
 }
 
 /// What an order holds while it waits for its first answers.
-async fn held(file: &PathBuf, cache: Cache, waiting: u32) -> anyhow::Result<u64> {
+async fn held(file: &Path, cache: Cache, waiting: u32) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let setup = Setup::of(file, cache, waiting, SILENCE, order(), folder.path()).await?;
     let before = memory_now("self")?;
