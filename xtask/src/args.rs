@@ -113,6 +113,7 @@ pub(crate) struct TestArgs {
     cargo xtask bench gateway       CPU and latency of an AI call beside bare reqwest\n  \
     cargo xtask bench templates     loading, CPU and memory of the templates in Rust, Python and JavaScript\n  \
     cargo xtask bench worker        orders through the durable queue, SQLite and PostgreSQL\n  \
+    cargo xtask bench conformance   how long the conformance suite takes for a template\n  \
     cargo xtask bench -- --help     what there is to measure")]
 pub(crate) struct BenchArgs {
     /// The benchmark's name and its own arguments, handed on as they are.

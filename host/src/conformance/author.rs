@@ -69,9 +69,9 @@ impl Author {
             let path = entry.map_err(unreadable)?.path();
             if path.join(CASE).is_file() {
                 folders.push(path);
-            } else if path.is_dir() {
+            } else if path.join("order.json").is_file() || path.join("ai.toml").is_file() {
                 return Err(message!(
-                    "the folder {} has no {CASE}; each folder in `{FOLDER}` is a case",
+                    "the folder {} looks like a case and has no {CASE}; `[expect]` alone is enough",
                     path.display()
                 ));
             }

@@ -66,7 +66,10 @@ pub(super) fn come_alive(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
                 && element
                     .attr("type")
                     .is_none_or(|kind| kind.is_empty() || kind.contains("javascript") || kind == "module")
-                && element.text().any(|text| text.contains("swHostile"));
+                && element.text().any(|text| {
+                    // Inside a text of the script's own, written as JSON, it is as harmless as anywhere.
+                    text.trim_start().starts_with("swHostile()") || text.contains("<script>swHostile()")
+                });
             let handler = element
                 .value()
                 .attrs()

@@ -16,7 +16,7 @@ use super::watch::{Asked, Hold};
 use crate::message::Message;
 
 /// How much longer each answer takes than the one before, where answers are slow.
-const STEP: Duration = Duration::from_millis(5);
+const STEP: Duration = Duration::from_millis(25);
 
 /// One trial of a case.
 #[derive(Debug, Clone)]

@@ -62,11 +62,16 @@ impl Subject {
         self.filter.as_ref().is_none_or(|filter| rule.id().contains(filter.as_str()))
     }
 
+    /// Whether a trial is asked for by its name.
+    fn names(&self, planned: &Planned) -> bool {
+        self.filter.as_ref().is_some_and(|filter| planned.label.contains(filter.as_str()))
+    }
+
     /// Limits and pages are seen in whatever is made of orders.
     fn wants(&self, planned: &Planned) -> bool {
         let seen = |rule: Rule| matches!(rule.level(), Level::Limits | Level::Site) && self.wants_rule(rule);
         self.wants_rule(planned.rule)
-            || self.filter.as_ref().is_none_or(|filter| planned.label.contains(filter.as_str()))
+            || self.names(planned)
             || (planned.rule == Rule::Whole && (self.wants_rule(Rule::Stops) || self.wants_rule(Rule::Blame)))
             || (planned.rule == Rule::Expected && self.wants_rule(Rule::Snapshot))
             || (planned.rule.level() == Level::Behaviour && Rule::all().into_iter().any(seen))
@@ -126,7 +131,7 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
     report.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     for rule in Rule::all() {
         let of = tally.rules.remove(&rule).unwrap_or_default();
-        let shown = subject.wants_rule(rule) || !of.findings.is_empty();
+        let shown = subject.wants_rule(rule) || tally.named.contains(&rule) || !of.findings.is_empty();
         if shown {
             report.rules.push(RuleReport::new(rule, of));
         }
@@ -246,6 +251,9 @@ impl Suite<'_> {
         baseline: Option<Site>,
         mut tally: Tally,
     ) -> Result<Tally, Message> {
+        tally
+            .named
+            .extend(planned.iter().filter(|planned| self.subject.names(planned)).map(|planned| planned.rule));
         let (author, update) = (self.author.clone(), self.subject.update);
         let judged = tokio::task::spawn_blocking(move || {
             let judge = Judge { baseline: baseline.as_ref(), external: &author.external, update };

@@ -1,6 +1,6 @@
 //! What was found, rule by rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -91,6 +91,8 @@ pub(super) struct OfRule {
 pub(super) struct Tally {
     pub(super) rules: BTreeMap<Rule, OfRule>,
     pub(super) trials: u64,
+    /// Rules of cases that were asked for by their names.
+    pub(super) named: BTreeSet<Rule>,
 }
 
 impl Tally {

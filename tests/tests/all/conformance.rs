@@ -347,6 +347,12 @@ fn the_suite_and_its_rules_can_be_had_as_data() {
         let ours = std::fs::read(root().join("host/src/conformance/suite/0.1.0").join(file)).unwrap();
         assert!(exported == ours, "{file}");
     }
+    // A case can be asked for by its name.
+    bench.write("bakery.wasm", good());
+    let one =
+        bench.run(&["--json", "conformance", "bakery.wasm", "--filter", "without business_address"]).json();
+    assert_eq!(one["templates"][0]["rules"][0]["rule"], "behaviour/optional");
+    assert_eq!(one["templates"][0]["rules"][0]["trials"], 1);
     let rules = bench.run(&["--json", "conformance", "--rules"]).json();
     assert_eq!(rules["rules"].as_array().unwrap().len(), Rule::all().len());
 }

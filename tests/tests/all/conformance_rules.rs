@@ -51,7 +51,10 @@ fn each_breaks_its_rule(level: Level) {
         variants().iter().filter(|variant| variant.rule.starts_with(&format!("{}/", level.as_str())))
     {
         let (broken, report) = broken(variant);
-        if broken != [variant.rule] {
+        // What depends on which answer comes first depends on chance, too, when all come at once.
+        let by_chance = |rule: &&String| variant.rule == "ai/slow" && *rule == "behaviour/deterministic";
+        let certain: Vec<&String> = broken.iter().filter(|rule| !by_chance(rule)).collect();
+        if certain != [variant.rule] {
             wrong.push(format!("{} ({}) breaks {broken:?}\n{}", variant.rule, variant.what, told(&report)));
         }
         // Whoever reads it learns what to do, and which order it was.
