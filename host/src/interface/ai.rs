@@ -37,6 +37,8 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
         });
         // Dropping this future drops the request to the provider.
         let call = Call::begin(&log, context, "ai.complete", &request);
+        // The first poll is on the guest's own stack, which it keeps for as long as it lives: what goes deeper is for the next one.
+        tokio::task::yield_now().await;
         let outcome = call.answer(request, &mut TextSink::none()).await;
         Ok(call.end(outcome))
     }
