@@ -36,7 +36,10 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
             let state = access.get();
             (state.log.clone(), state.ai.clone())
         });
-        Ok(Call::begin(&log, context, "ai.complete", &request).made(request).await)
+        let call = Call::begin(&log, context, "ai.complete", &request);
+        // The first poll is on the guest's own stack, which it keeps for as long as it lives: what goes deeper is for the next one.
+        tokio::task::yield_now().await;
+        Ok(call.made(request).await)
     }
 
     fn complete_stream(

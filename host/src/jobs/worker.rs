@@ -193,7 +193,8 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
             %attempt,
             trace_id = trace_id(attempt)
         );
-        let taken = match self.taken(&job, attempt, &token).instrument(span).await {
+        // Boxed: what is not under way takes no room in an order that waits.
+        let taken = match Box::pin(self.taken(&job, attempt, &token).instrument(span)).await {
             Ok(taken) => taken,
             Err(no) => return no,
         };
@@ -254,7 +255,7 @@ impl<H: Handler> OrderWorker<H> {
             attempt = %taken.attempt,
             trace_id = taken.trace_id
         );
-        self.settled(taken, settlement).instrument(span).await;
+        Box::pin(self.settled(taken, settlement).instrument(span)).await;
     }
 
     async fn settled(&self, taken: &Taken, settlement: Settlement) {

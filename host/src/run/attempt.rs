@@ -194,7 +194,7 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
             );
             let recording = keep::recording(host, &request, &log, &known);
             if let Some(recording) = &recording {
-                keep::released(host, &request, &log, &known, &release, recording).await;
+                Box::pin(keep::released(host, &request, &log, &known, &release, recording)).await;
             }
             return Outcome::Released(Box::new(Released {
                 release,
@@ -214,11 +214,11 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
     };
     let totals = totals(host, &request, &log, &known);
     let refused = ended.classified.refused;
-    let record = record(host, &request, &log, &mut known, &totals, ended).await;
+    let record = Box::pin(record(host, &request, &log, &mut known, &totals, ended)).await;
     if let Some(staging) = known.staging.take() {
         staging.abandon();
     }
-    let stored = store(host, &record).await;
+    let stored = Box::pin(store(host, &record)).await;
     crate::failure::emit(&record);
     Outcome::Failed { record: Box::new(record), stored, refused, totals }
 }
@@ -267,7 +267,7 @@ async fn try_attempt(
 
     stage(known, "template");
     let patience = Patience { cancel: &request.cancel, deadline, host, log };
-    let loaded = patience.wait_for(host.catalogue.load(&request.template)).await?;
+    let loaded = patience.wait_for(Box::pin(host.catalogue.load(&request.template))).await?;
     let template = match loaded {
         Ok(template) => template,
         Err(error) => {
@@ -364,7 +364,7 @@ async fn try_attempt(
     let entered = move |stage: &'static str| {
         told.set_progress(RunProgress { stage: stage.to_owned(), done: 0, total: 0 });
     };
-    finish.finished(entered).await.map_err(|(stage, ended)| {
+    Box::pin(finish.finished(entered)).await.map_err(|(stage, ended)| {
         known.stage = stage;
         ended
     })

@@ -189,7 +189,7 @@ where
                 Ok(Err(other)) => {
                     let (site, info) = *other;
                     if let Some(reply) = self.reply.take() {
-                        drop(tokio::task::spawn_blocking(move || reply.send(Ok(place(site, info)))));
+                        drop(tokio::task::spawn_blocking(move || drop(reply.send(Ok(place(site, info))))));
                     }
                 }
                 Err(error) => self.answer(Ok(Err(error))),
@@ -288,7 +288,9 @@ impl Work for Activating {
             Ok(None) => {
                 let (root, order, id, keep) = (self.root.clone(), self.order.clone(), self.id, self.keep);
                 if let Some(reply) = self.reply.take() {
-                    drop(tokio::task::spawn_blocking(move || reply.send(activate(&root, &order, id, keep))));
+                    drop(tokio::task::spawn_blocking(move || {
+                        drop(reply.send(activate(&root, &order, id, keep)))
+                    }));
                 }
             }
             Err(error) => self.answer(Err(error)),

@@ -81,7 +81,7 @@ impl Handler for Orders {
         match outcome {
             Outcome::Released(released) => {
                 let release = &released.release;
-                if let Err(message) = self.store.put(release).await {
+                if let Err(message) = Box::pin(self.store.put(release)).await {
                     let message = message!("the site was made, but could not be stored: {message}");
                     return self.retry_later(taken, host_failure(taken, message));
                 }
@@ -91,7 +91,7 @@ impl Handler for Orders {
                 if let Err(message) = stored {
                     tracing::error!(order = taken.order, "{message}");
                 }
-                self.failed(taken, stop, *record, refused, &journal).await
+                Box::pin(self.failed(taken, stop, *record, refused, &journal)).await
             }
         }
     }
