@@ -48,6 +48,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
     async fn a_schema_is_compiled_once_and_no_more_are_kept_than_there_is_room_for() {
         let known = KnownSchemas::default();
         let kept = |known: &KnownSchemas| known.compiled.lock().unwrap().len();

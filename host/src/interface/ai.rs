@@ -37,8 +37,6 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
             (state.log.clone(), state.ai.clone())
         });
         let call = Call::begin(&log, context, "ai.complete", &request);
-        // The first poll is on the guest's own stack, which it keeps for as long as it lives: what goes deeper is for the next one.
-        tokio::task::yield_now().await;
         Ok(call.made(request).await)
     }
 
@@ -145,6 +143,9 @@ impl Call {
             );
             return refuse(AiErrorKind::InvalidRequest, message);
         }
+        // The first poll is on the guest's own stack, which it keeps for as long as it lives: what goes deeper is for the next one. Calls
+        // that are refused end above: a guest that makes too many must not hold them all.
+        tokio::task::yield_now().await;
         let request = match into_request(request, context.gateway.schemas()).await {
             Ok(request) => request,
             Err(message) => return refuse(AiErrorKind::InvalidRequest, message),

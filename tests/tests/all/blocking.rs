@@ -208,7 +208,10 @@ fn inspect_tells_the_world() {
         let told = bench.run(&["--json", "template", "inspect", &file.to_string_lossy()]).json();
         assert_eq!((&told["contract"], &told["world"]), (&json!("sitewright:template@0.1.0"), &json!(world)));
         let text = bench.run(&["template", "inspect", &file.to_string_lossy()]).stdout;
-        assert!(text.contains(&format!("sitewright:template@0.1.0, world {world}\n")), "{text}");
+        assert!(
+            text.contains(&format!("sitewright:template@0.1.0, world {world} (the newest there is)\n")),
+            "{text}"
+        );
     }
 }
 
