@@ -52,10 +52,14 @@ impl Desk {
             .current_dir(self.folder.join(folder))
             .args(arguments)
             .env("SITEWRIGHT_CACHE", compile_cache())
-            .env("CARGO_NET_OFFLINE", "true")
-            .env("CARGO_TARGET_DIR", root().join("target/author/target"))
             .stdin(Stdio::null());
+        self.for_cargo(&mut command);
         command
+    }
+
+    /// Cargo, or what calls it: it asks no network and builds into one folder for all desks.
+    pub fn for_cargo(&self, command: &mut Command) {
+        command.env("CARGO_NET_OFFLINE", "true").env("CARGO_TARGET_DIR", root().join("target/author/target"));
     }
 
     /// Runs the binary to its end.

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use sitewright_tests::author::{Desk, DevServer};
+use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::standins::skipped;
 use sitewright_tests::{Done, languages, root};
 
@@ -20,13 +21,8 @@ fn new(desk: &Desk, arguments: &[&str]) -> Value {
     made.json()
 }
 
-/// Runs the conformance suite over a component where this binary has one.
+/// Runs the conformance suite over a component.
 fn conforms(desk: &Desk, component: &str) {
-    let help = desk.run("", &["--help"]);
-    if !help.stdout.contains("conformance") {
-        eprintln!("this binary has no conformance suite");
-        return;
-    }
     let done = desk.run(NAME, &["conformance", component, "--cases", "conformance"]);
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
 }
@@ -91,6 +87,101 @@ fn comes_alive(desk: &Desk, world: &str, path: Option<&Path>) {
         assert!(page.contains(part), "{part:?} is missing in {page}");
     }
     conforms(desk, "dist/green-gate.wasm");
+}
+
+/// Cargo in the project, with what it prints when it fails.
+fn cargo(desk: &Desk, arguments: &[&str]) {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    desk.for_cargo(&mut cargo);
+    let done = Done::from(cargo.args(arguments).current_dir(desk.path().join(NAME)).output().unwrap());
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+}
+
+#[test]
+fn the_tests_of_a_new_rust_template_pass_as_they_are_and_fail_for_a_broken_one() {
+    let desk = Desk::clean("own-tests");
+    new(&desk, &[]);
+    cargo(&desk, &["test", "--quiet"]);
+    desk.edit("green-gate/templates/index.html", |text| text.replace("{{ service }}", "{{ order.id }}"));
+    let mut broken = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    desk.for_cargo(&mut broken);
+    let done = broken.args(["test", "--quiet"]).current_dir(desk.path().join(NAME)).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(!done.status.success() && said.contains("Lawn care</li> is missing"), "{said}");
+}
+
+#[test]
+fn a_project_for_a_published_sdk_names_the_version_and_builds_with_it() {
+    let desk = Desk::clean("published");
+    for (language, file, dependency) in [
+        ("rust", "Cargo.toml", "sitewright-sdk = \"0.1\""),
+        ("js", "package.json", "\"sitewright\": \"0.1\""),
+        ("python", "pyproject.toml", "\"installed\""),
+    ] {
+        let name = format!("in-{language}");
+        let made = desk.run("", &["template", "new", &name, "--lang", language, "--sdk", "0.1"]);
+        assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+        let text = fs::read_to_string(desk.path().join(&name).join(file)).unwrap();
+        assert!(text.contains(dependency), "{dependency:?} is missing in {text}");
+        assert!(!text.contains(root().to_str().unwrap()), "{text}");
+    }
+    let made = desk.run("", &["template", "new", NAME, "--sdk", "0.1"]);
+    assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+    // In the place of what a registry would have.
+    let sdk = root().join("guest-sdk").display().to_string();
+    fs::create_dir(desk.path().join(NAME).join(".cargo")).unwrap();
+    fs::write(
+        desk.path().join(NAME).join(".cargo/config.toml"),
+        format!("[patch.crates-io]\nsitewright-sdk = {{ path = {sdk:?} }}\n"),
+    )
+    .unwrap();
+    comes_alive(&desk, "template", None);
+}
+
+#[test]
+fn dev_asks_a_real_model_each_question_once() {
+    let desk = Desk::clean("recorded");
+    new(&desk, &[]);
+    let script = fs::read_to_string(desk.path().join("green-gate/ai.toml")).unwrap();
+    let model = ChatServer::start(&script.replace("purpose = \"copywriting\"\n", ""), |_| Answer::Good);
+    let configuration = format!(
+        "[ai.providers.model]\nkind = \"openai\"\nbase_url = {:?}\n\
+         [ai.routes.default]\ntry = [{{ provider = \"model\", model = \"small\" }}]\n",
+        model.base_url()
+    );
+    fs::write(desk.path().join("green-gate/sitewright.toml"), configuration).unwrap();
+    let start = || {
+        let server = DevServer::start(
+            desk.command(NAME, &["--json", "template", "dev", "--order", "order.json", "--ai", "recorded"]),
+        );
+        server.until("shown");
+        server
+    };
+    let server = start();
+    assert!(server.get("/").body.contains("A garden you look forward to"));
+    assert_eq!(model.calls().len(), 1);
+
+    // Another page about the same answers.
+    desk.edit("green-gate/templates/index.html", |text| text.replace("</footer>", "<p>Again.</p></footer>"));
+    server.until("shown");
+    assert!(server.get("/").body.contains("Again."));
+    assert_eq!(model.calls().len(), 1, "the answer was kept");
+
+    // Another question; and the first one, which is known.
+    desk.edit("green-gate/order.json", |text| text.replace("Lawn care", "Lawns"));
+    server.until("shown");
+    assert_eq!(model.calls().len(), 2);
+    assert!(model.calls()[1].says("Lawns"));
+    desk.edit("green-gate/order.json", |text| text.replace("Lawns", "Lawn care"));
+    server.until("shown");
+    assert_eq!(model.calls().len(), 2);
+    assert_eq!(server.interrupt(), 0);
+
+    // Tomorrow too.
+    let server = start();
+    assert!(server.get("/").body.contains("A garden you look forward to"));
+    assert_eq!(model.calls().len(), 2);
+    assert_eq!(server.interrupt(), 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod conformance;
+mod dev;
 mod gateway;
 mod model;
 mod overhead;
@@ -56,6 +57,8 @@ enum Bench {
     Traps(traps::Args),
     /// How long the conformance suite takes for a template.
     Conformance(conformance::Args),
+    /// How long an author waits for the page after saving a file, for each language.
+    Dev(dev::Args),
     /// What a template's language costs: loading it, an order, and the memory of orders that wait for AI.
     Templates {
         /// Orders that wait at once.
@@ -84,6 +87,7 @@ async fn main() -> anyhow::Result<()> {
         Bench::Worker(args) => worker::measure(&args).await?,
         Bench::Traps(args) => traps::measure(&args).await?,
         Bench::Conformance(args) => conformance::measure(&args).await?,
+        Bench::Dev(args) => dev::measure(args).await?,
         Bench::Templates { waiting, orders } => templates::measure(waiting, orders).await?,
         Bench::ServeModel(answering) => model::serve(answering).await?,
     }
