@@ -1,6 +1,6 @@
 //! The one HTTP client of the process.
 //!
-//! Everything that speaks HTTP shares [`client`]'s connections and TLS state. What differs between callers, the time to connect,
+//! Everything that speaks HTTP shares the connections and the TLS state of [`client`]. What differs between callers, the time to connect,
 //! is given with the call: [`connect_within`].
 
 use std::error::Error;
@@ -91,37 +91,143 @@ impl fmt::Display for ConnectTimeout {
 
 impl Error for ConnectTimeout {}
 
+/// Requests that share one connection of HTTP/2: no server may be expected to allow more (RFC 9113, section 6.5.2, and what nginx and
+/// the content networks before hosted models do). Whatever exceeds a server's number waits in silence until another request has ended.
+const STREAMS: usize = 100;
+
+/// The HTTP client of the process. Clones share all of it.
+///
+/// Below it is one client of the library for every [`STREAMS`] requests in flight, all with the same TLS: the library keeps one
+/// connection of HTTP/2 for a host, however many requests wait for it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    lanes: Arc<Lanes>,
+}
+
+#[derive(Debug)]
+struct Lanes {
+    tls: rustls::ClientConfig,
+    first: reqwest::Client,
+    /// The first one too.
+    all: Mutex<Vec<LaneState>>,
+}
+
+#[derive(Debug)]
+struct LaneState {
+    client: reqwest::Client,
+    in_flight: usize,
+}
+
+/// The right to make one request, for as long as its answer is read.
+#[derive(Debug)]
+pub struct Lane {
+    lanes: Arc<Lanes>,
+    index: usize,
+    client: reqwest::Client,
+}
+
+impl Client {
+    /// For what makes few requests at once.
+    pub fn first(&self) -> &reqwest::Client {
+        &self.lanes.first
+    }
+
+    /// For one request of many: it waits for none of the others.
+    pub fn lane(&self) -> Lane {
+        let mut all = self.lanes.lock();
+        let index = match all.iter().position(|lane| lane.in_flight < STREAMS) {
+            Some(index) => index,
+            None => match builder(self.lanes.tls.clone()).build() {
+                Ok(client) => {
+                    all.push(LaneState { client, in_flight: 0 });
+                    all.len() - 1
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no further HTTP client can be made: requests may wait for each other");
+                    0
+                }
+            },
+        };
+        let client = match all.get_mut(index) {
+            Some(lane) => {
+                lane.in_flight += 1;
+                lane.client.clone()
+            }
+            None => self.lanes.first.clone(),
+        };
+        drop(all);
+        Lane { lanes: self.lanes.clone(), index, client }
+    }
+}
+
+impl Lanes {
+    fn lock(&self) -> MutexGuard<'_, Vec<LaneState>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lane {
+    /// What makes the request.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(lane) = self.lanes.lock().get_mut(self.index) {
+            lane.in_flight -= 1;
+        }
+    }
+}
+
 /// Makes the client. Call it once, when the process starts.
 ///
-/// TLS is rustls with ring. Certificates are checked against the machine's own roots, and where a machine has none (a minimal
-/// container) against the bundled ones of Mozilla. Redirects are not followed and proxy variables are not read: an AI endpoint
+/// TLS is rustls with ring. Certificates are checked against the machine's own roots (or those of `SSL_CERT_FILE`), and where a machine
+/// has none (a minimal container) against the bundled ones of Mozilla. Redirects are not followed and proxy variables are not read: an AI endpoint
 /// that redirects is a mistake in the configuration, and a key must not travel where nobody sent it.
 ///
 /// # Errors
 /// When TLS cannot be set up.
-pub fn client() -> Result<reqwest::Client, ClientError> {
-    // reqwest takes the process-wide provider and panics without one. It is fine when another part was first.
+pub fn client() -> Result<Client, ClientError> {
+    // Other libraries take the process-wide provider. It is fine when another part was first.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a rustls crypto provider was installed before");
     }
-    let built = builder().build().or_else(|platform| {
-        tracing::debug!(error = %platform, "no certificates on this machine, so the bundled ones are used");
-        builder().tls_certs_only(bundled_roots()?).build()
-    });
-    built.map_err(|error| ClientError { causes: causes_with_self(&error) })
+    let tls = tls().map_err(|error| ClientError { causes: causes_with_self(&error) })?;
+    let first =
+        builder(tls.clone()).build().map_err(|error| ClientError { causes: causes_with_self(&error) })?;
+    let all = Mutex::new(vec![LaneState { client: first.clone(), in_flight: 0 }]);
+    Ok(Client { lanes: Arc::new(Lanes { tls, first, all }) })
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one place where the one client is made")]
-fn builder() -> reqwest::ClientBuilder {
+/// Made once: reading the machine's roots takes milliseconds.
+fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?;
+    let mut tls = match rustls_platform_verifier::Verifier::new(provider) {
+        Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+        Err(platform) => {
+            tracing::debug!(error = %platform, "no certificates on this machine, so the bundled ones are used");
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+            builder.with_root_certificates(roots)
+        }
+    }
+    .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(tls)
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place where clients are made")]
+fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
         .user_agent(concat!("sitewright/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connector_layer(LimitConnect)
-}
-
-fn bundled_roots() -> Result<Vec<reqwest::Certificate>, reqwest::Error> {
-    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| reqwest::Certificate::from_der(der)).collect()
 }
 
 /// The error's own text and those of its sources.

@@ -96,38 +96,108 @@ pub fn c_guest(test: &str) -> Option<PathBuf> {
     })
 }
 
+/// The examples of the guide for Python in one component, built when they or the package are new. An order's field `fault` names the
+/// example by its template's name. Nothing when the tools cannot be had.
+pub fn python_guide(test: &str) -> Option<PathBuf> {
+    let programs = PYTHON.ready(test)?;
+    let package = root().join("guest-sdk/python");
+    let text = package.join("GUIDE.md");
+    let mut inputs = files_in(&[&package.join("sitewright"), &root().join("wit")]);
+    inputs.push(text.clone());
+    kept(test, "python-guide", &inputs, |folder, out| {
+        let text = fs::read_to_string(&text).map_err(|error| error.to_string())?;
+        for (name, code) in guide_modules(&text) {
+            fs::write(folder.join(name), code).map_err(|error| error.to_string())?;
+        }
+        run(Command::new(programs.join("componentize-py"))
+            .arg("-d")
+            .arg(root().join("wit"))
+            .args(["-w", "template", "componentize", "-p"])
+            .arg(folder)
+            .arg("-p")
+            .arg(&package)
+            .arg("-o")
+            .arg(out)
+            .arg("app"))
+    })
+}
+
+/// The guide's blocks of Python as modules: one that begins with a file's name is that file, each other one an example; and `app.py`,
+/// which runs the example that an order names.
+fn guide_modules(guide: &str) -> Vec<(String, String)> {
+    let blocks = guide.split("```python\n").skip(1).filter_map(|rest| rest.split_once("```").map(|(code, _)| code));
+    let mut modules = Vec::new();
+    let mut app = "from sitewright import Order, Template\n".to_owned();
+    let mut examples = Vec::new();
+    for (number, code) in blocks.enumerate() {
+        let named = code.strip_prefix("# ").and_then(|rest| rest.lines().next()).filter(|name| name.ends_with(".py"));
+        let name = named.map_or_else(|| format!("example_{number}.py"), str::to_owned);
+        if named.is_none() {
+            app += &format!("import example_{number}\n");
+            examples.push(format!("example_{number}.Generator()"));
+        }
+        modules.push((name, code.to_owned()));
+    }
+    app += &format!(
+        "EXAMPLES = {{each.name: each for each in [{}]}}\n\n\n\
+         class Generator(Template):\n    \
+             name = 'guide'\n    version = '0.1.0'\n    summary = 'The examples of the guide.'\n    locales = ['en']\n    \
+             purposes = {{name: said for each in EXAMPLES.values() for name, said in each.purposes.items()}}\n\n    \
+             async def make(self, order: Order):\n        await EXAMPLES[order.extra['fault']].make(order)\n",
+        examples.join(", ")
+    );
+    modules.push(("app.py".to_owned(), app));
+    modules
+}
+
 /// The component made of the sources in a folder of `tests/languages`, kept for as long as they and the contract stay as they are.
 fn cached(test: &str, language: &str, build: impl Fn(&Path, &Path) -> Result<(), String>) -> Option<PathBuf> {
-    let sources = root().join("tests/languages").join(language);
-    let folder = root().join("target/language-guests");
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    let lock = fs::File::create(folder.join(format!("{language}.lock"))).expect("a lock");
-    lock.lock().expect("the lock is free in the end");
-    let mut digest = Sha256::new();
+    let sources = files_in(&[&root().join("tests/languages").join(language)]);
     // Not every language uses all of these; they seldom change.
-    let mut files: Vec<PathBuf> = [sources.as_path(), &root().join("wit"), &root().join("guest-sdk/js")]
+    let inputs = [sources.clone(), files_in(&[&root().join("wit"), &root().join("guest-sdk/js")])].concat();
+    kept(test, language, &inputs, |folder, out| {
+        for file in &sources {
+            fs::copy(file, folder.join(file.file_name().expect("a name"))).map_err(|error| error.to_string())?;
+        }
+        build(folder, out)
+    })
+}
+
+/// The files in these folders, not deeper.
+fn files_in(folders: &[&Path]) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = folders
         .iter()
         .flat_map(|folder| fs::read_dir(folder).expect("sources"))
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.is_file())
         .collect();
     files.sort();
-    for file in files {
-        digest.update(fs::read(&file).expect("a source"));
+    files
+}
+
+/// What `build` makes in a folder that is its own, kept for as long as its inputs stay as they are.
+fn kept(
+    test: &str,
+    name: &str,
+    inputs: &[PathBuf],
+    build: impl Fn(&Path, &Path) -> Result<(), String>,
+) -> Option<PathBuf> {
+    let folder = root().join("target/language-guests");
+    fs::create_dir_all(&folder).expect("the folder can be made");
+    let lock = fs::File::create(folder.join(format!("{name}.lock"))).expect("a lock");
+    lock.lock().expect("the lock is free in the end");
+    let mut digest = Sha256::new();
+    for file in inputs {
+        digest.update(fs::read(file).expect("a source"));
     }
     let digest: String = digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     // The name that a template has by its file is told in records, so the digest is the folder's.
     let folder = folder.join(digest);
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    let component = folder.join(format!("{language}-guest.wasm"));
+    let component = folder.join(format!("{name}-guest.wasm"));
     if !component.is_file() {
-        let (unfinished, copy) = (component.with_extension("new"), folder.join("sources"));
         // Tools leave things beside what they read.
+        let (unfinished, copy) = (component.with_extension("new"), folder.join("sources"));
         fs::create_dir_all(&copy).expect("the folder can be made");
-        let sources = fs::read_dir(&sources).expect("sources").map(|entry| entry.expect("an entry").path());
-        for file in sources.filter(|path| path.is_file()) {
-            fs::copy(&file, copy.join(file.file_name().expect("a name"))).expect("a copy");
-        }
         if let Err(why) = build(&copy, &unfinished) {
             skipped(test, &why);
             return None;

@@ -15,6 +15,7 @@ pub mod crafted;
 pub mod disk;
 pub mod factory;
 pub mod fault_server;
+pub mod h2_server;
 pub mod languages;
 pub mod nonconforming;
 pub mod postgres;

@@ -2,7 +2,7 @@
 
 - `Template`: what a template is, and how it becomes a component
 - `Order`: what the customer wants
-- `ask`, `ask_all`: asking models, for a purpose, one or several at once
+- `ask`, `ask_all`, `stream`: asking models, for a purpose, one or several at once, or reading along
 - `html`, `json_for_script`: text that enters a page is escaped
 - `write_file`, `progress`, `warn`: the site, and telling what goes on
 - `Failure`: failing, with everything that led to it
@@ -10,7 +10,7 @@
 See README.md beside this package.
 """
 
-from .ai import Question, Reply, ask, ask_all
+from .ai import Question, Reply, ask, ask_all, stream
 from .failure import Failure
 from .html import Html, html, json_for_script
 from .order import Order, Testimonial
@@ -19,5 +19,5 @@ from .template import Template
 
 __all__ = [
     "Failure", "Html", "Order", "Question", "Reply", "Template", "Testimonial",
-    "ask", "ask_all", "html", "json_for_script", "progress", "warn", "write_file",
+    "ask", "ask_all", "html", "json_for_script", "progress", "stream", "warn", "write_file",
 ]

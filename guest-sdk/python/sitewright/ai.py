@@ -3,10 +3,11 @@
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from componentize_py_types import Err
+from componentize_py_types import Err, Ok
 from wit_world.imports import ai, ai_types
 
 from .failure import Failure
@@ -54,10 +55,27 @@ async def ask(question: Question) -> Reply:
     try:
         completion = await ai.complete(_request(question))
     except Err as failed:
-        kind = failed.value.kind.name.lower().replace("_", "-")
-        raise Failure(f"ai-{kind}", failed.value.message, ai_calls=[failed.value.call_id]) from None
-    value = json.loads(completion.content) if question.schema else completion.content
-    return Reply(value, completion.call_id)
+        raise _failure(failed.value) from None
+    return _reply(question, completion)
+
+
+async def stream(question: Question, heard: Callable[[str], Any]) -> Reply:
+    """Asks one question and calls `heard` with each piece of text while the model writes. The pieces are unchecked; the reply that is
+    returned is whole and checked, as that of `ask`. Only where somebody watches: once a piece has come, the host can no longer ask
+    another model in silence.
+
+    Raises `Failure` when the call failed, however much of it was heard; it blames the call.
+    """
+    pieces, outcome = ai.complete_stream(_request(question))
+    with pieces:
+        while not pieces.writer_dropped:
+            for piece in await pieces.read(64):
+                heard(piece)
+    match await outcome.read():
+        case Ok(completion):
+            return _reply(question, completion)
+        case Err(error):
+            raise _failure(error)
 
 
 async def ask_all(questions: dict[str, Question]) -> dict[str, Reply]:
@@ -74,6 +92,16 @@ async def ask_all(questions: dict[str, Question]) -> dict[str, Reply]:
         blamed = [call for failure in failed for call in failure.ai_calls]
         raise Failure(failed[0].code, str(failed[0]), ai_calls=blamed)
     return dict(zip(questions, replies))
+
+
+def _reply(question, completion):
+    value = json.loads(completion.content) if question.schema else completion.content
+    return Reply(value, completion.call_id)
+
+
+def _failure(error):
+    kind = error.kind.name.lower().replace("_", "-")
+    return Failure(f"ai-{kind}", error.message, ai_calls=[error.call_id])
 
 
 def _request(question):

@@ -23,6 +23,7 @@ use super::request::{CallId, ChatMessage, Format, Purpose, Request, Role};
 use super::retry::{self, Jitter};
 use super::text::TextSink;
 use super::transport::Transport;
+use crate::http::Client;
 use crate::message;
 use crate::message::Message;
 
@@ -104,7 +105,7 @@ impl Gateway {
     pub fn new(
         config: &AiConfig,
         base_dir: &Path,
-        client: reqwest::Client,
+        client: Client,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Gateway, ConfigError> {
         let routes = ready::routes(config, base_dir, env)?;
@@ -119,7 +120,7 @@ impl Gateway {
     }
 
     /// A gateway whose routes have these names and lead to nobody: for a replay, whose answers were given before.
-    pub fn offline(routes: impl IntoIterator<Item = String>, client: reqwest::Client) -> Gateway {
+    pub fn offline(routes: impl IntoIterator<Item = String>, client: Client) -> Gateway {
         let routes = routes.into_iter().map(|name| (name, Vec::new())).collect();
         let transport = Transport::new(client);
         Gateway {

@@ -15,7 +15,7 @@ use super::provider::{
 };
 use super::secret::ApiKey;
 use super::text::TextSink;
-use crate::http::{ConnectTimeout, Connecting, causes_with_self, connect_within};
+use crate::http::{Client, ConnectTimeout, Connecting, causes_with_self, connect_within};
 
 /// Most bytes of an answer's body. No reply that a template could use is longer.
 pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -29,10 +29,10 @@ const LINGER: Duration = Duration::from_millis(100);
 /// Bytes of a success that are looked at to tell a stream from a whole body.
 const SNIFFED: usize = 16;
 
-/// Sends over the one HTTP client of the process.
+/// Sends over the HTTP client of the process.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
-    client: reqwest::Client,
+    client: Client,
 }
 
 /// When what happened, from the attempt's begin; filled in as it goes, so that a failure keeps it too.
@@ -147,7 +147,7 @@ enum Body {
 }
 
 impl Transport {
-    pub(super) fn new(client: reqwest::Client) -> Self {
+    pub(super) fn new(client: Client) -> Self {
         Transport { client }
     }
 
@@ -163,7 +163,10 @@ impl Transport {
         let limits = provider.limits;
         let clock = Clock::start(limits.call, deadline);
         let adapter = provider.adapter.as_ref();
-        let mut response = self.send(adapter.build(prompt), &clock, limits, &mut live.timing).await?;
+        // Until the whole answer is there.
+        let lane = self.client.lane();
+        let mut response =
+            send(lane.client(), adapter.build(prompt), &clock, limits, &mut live.timing).await?;
         let head = HttpHead {
             status: response.status().as_u16(),
             headers: std::mem::take(response.headers_mut()),
@@ -171,7 +174,9 @@ impl Transport {
         };
         // The beginning of what came, for excerpts; all of it when the body is not a stream.
         let mut read = Vec::new();
-        match receive(response, adapter, &head, &clock, limits, live, &mut read).await {
+        // Boxed: thousands of calls wait in `send`, with no room for this.
+        let received = Box::pin(receive(response, adapter, &head, &clock, limits, live, &mut read));
+        match received.await {
             Ok(Some(answer)) => answer.judge(&head).map_err(|failure| failure.of_answer(&head, &read)),
             Ok(None) => {
                 let http = HttpReply { head, body: read };
@@ -180,41 +185,40 @@ impl Transport {
             Err(failure) => Err(failure.of_answer(&head, &read)),
         }
     }
+}
 
-    /// Sends and waits for the head of the answer.
-    async fn send(
-        &self,
-        request: HttpRequest,
-        clock: &Clock,
-        limits: CallLimits,
-        timing: &mut Timing,
-    ) -> Result<reqwest::Response, Failure> {
-        let HttpRequest { url, headers, body } = request;
-        let post = self
-            .client
-            .post(url)
-            .headers(headers)
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body);
-        let (sending, connecting) = connect_within(limits.connect, post.send());
-        let mut sending = std::pin::pin!(sending);
-        let mut from = clock.begin;
-        let result = loop {
-            let stage = Stage { limit: Limit::FirstByte, most: limits.first_byte, from };
-            match clock.within(Some(stage), &mut sending).await {
-                Ok(result) => break result.map_err(|error| failure(error, "the request")),
-                // The time to connect has a limit of its own and does not count.
-                Err(failure) if failure.limit == Some(Limit::FirstByte) => match connecting.progress() {
-                    Connecting::Done(at) if at > from => from = at,
-                    Connecting::Since(at) if at + limits.connect > from => from = at + limits.connect,
-                    _ => break Err(failure),
-                },
-                Err(failure) => break Err(failure),
-            }
-        };
-        timing.connect = connecting.took();
-        result
-    }
+/// Sends and waits for the head of the answer.
+async fn send(
+    client: &reqwest::Client,
+    request: HttpRequest,
+    clock: &Clock,
+    limits: CallLimits,
+    timing: &mut Timing,
+) -> Result<reqwest::Response, Failure> {
+    let HttpRequest { url, headers, body } = request;
+    let post = client
+        .post(url)
+        .headers(headers)
+        .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .body(body);
+    let (sending, connecting) = connect_within(limits.connect, post.send());
+    let mut sending = std::pin::pin!(sending);
+    let mut from = clock.begin;
+    let result = loop {
+        let stage = Stage { limit: Limit::FirstByte, most: limits.first_byte, from };
+        match clock.within(Some(stage), &mut sending).await {
+            Ok(result) => break result.map_err(|error| failure(error, "the request")),
+            // The time to connect has a limit of its own and does not count.
+            Err(failure) if failure.limit == Some(Limit::FirstByte) => match connecting.progress() {
+                Connecting::Done(at) if at > from => from = at,
+                Connecting::Since(at) if at + limits.connect > from => from = at + limits.connect,
+                _ => break Err(failure),
+            },
+            Err(failure) => break Err(failure),
+        }
+    };
+    timing.connect = connecting.took();
+    result
 }
 
 /// Reads the body: a stream is decoded, and its text passed on, as it comes; anything else is left whole in `read` for the caller.

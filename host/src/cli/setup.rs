@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ai::Gateway;
 use crate::config::{Config, ConfigError};
-use crate::http;
+use crate::http::{self, Client};
 use crate::jobs::Database;
 use crate::message::Message;
 use crate::plugin::{Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader};
@@ -121,10 +121,10 @@ impl Setup {
     pub(super) async fn store(
         config: &Config,
         sites: &SitesRoot,
-        client: &reqwest::Client,
+        client: &Client,
     ) -> Result<SiteStore, SetupError> {
         let (url, limits) = (config.store.as_deref(), StoreLimits::default());
-        Ok(SiteStore::open(url, sites, std::env::vars_os(), client, limits).await?)
+        Ok(SiteStore::open(url, sites, std::env::vars_os(), client.first(), limits).await?)
     }
 
     /// The orders there are, for those who look at them or change them. Makes nothing: a database that was never migrated is refused.
@@ -152,7 +152,7 @@ impl Setup {
         Self::gateway_with(config, http::client()?)
     }
 
-    fn gateway_with(config: &Config, client: reqwest::Client) -> Result<Arc<Gateway>, SetupError> {
+    fn gateway_with(config: &Config, client: Client) -> Result<Arc<Gateway>, SetupError> {
         Ok(Arc::new(Gateway::new(&config.ai, &config.base, client, &|name| std::env::var_os(name))?))
     }
 
@@ -162,11 +162,7 @@ impl Setup {
     }
 
     /// As [`host`](Self::host), with the process's one HTTP client.
-    pub(super) fn host_with(
-        config: &Config,
-        concurrency: u32,
-        client: reqwest::Client,
-    ) -> Result<Host, SetupError> {
+    pub(super) fn host_with(config: &Config, concurrency: u32, client: Client) -> Result<Host, SetupError> {
         Ok(Host {
             catalogue: Self::catalogue(config, concurrency)?,
             gateway: Self::gateway_with(config, client)?,

@@ -15,6 +15,7 @@ use ulid::Ulid;
 use super::watch::{Asked, Hold, Watch};
 use crate::ai::{AiConfig, Gateway, RunJournal};
 use crate::failure::{FailureKind, FailureRecord};
+use crate::http::Client;
 use crate::interface::RunProgress;
 use crate::message;
 use crate::message::Message;
@@ -36,7 +37,7 @@ pub(super) struct Lab {
     pub(super) template: PathBuf,
     pub(super) limits: Arc<Limits>,
     pub(super) default_locale: Locale,
-    client: reqwest::Client,
+    client: Client,
     folder: TempDir,
     next: AtomicU64,
 }
@@ -104,7 +105,7 @@ impl Lab {
         template: PathBuf,
         limits: Limits,
         default_locale: Locale,
-        client: reqwest::Client,
+        client: Client,
     ) -> Result<Self, Message> {
         let folder = tempfile::Builder::new()
             .prefix("sitewright-conformance-")

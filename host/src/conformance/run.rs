@@ -19,6 +19,7 @@ use super::report::{RuleReport, TemplateReport};
 use super::rule::{Level, Rule};
 use super::suite;
 use super::tally::Tally;
+use crate::http::Client;
 use crate::message;
 use crate::message::Message;
 use crate::order::Locale;
@@ -39,7 +40,7 @@ pub struct Setting {
     /// Runs at once.
     pub at_once: usize,
     /// Never used to ask anybody.
-    pub client: reqwest::Client,
+    pub client: Client,
 }
 
 /// One template to be tried.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::time::Instant;
 use wasmtime::component::{Access, Accessor, FutureReader, HasSelf, StreamReader};
 
@@ -32,12 +33,14 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
         accessor: &Accessor<T, Self>,
         request: ai_types::Request,
     ) -> wasmtime::Result<Result<ai_types::Completion, ai_types::Error>> {
-        let (log, context) = accessor.with(|mut access| {
-            let state = access.get();
-            (state.log.clone(), state.ai.clone())
-        });
-        let call = Call::begin(&log, context, "ai.complete", &request);
-        Ok(call.made(request).await)
+        // The first poll is on the guest's own stack, which the run keeps for as long as it lives, whatever of it was touched: what goes
+        // deeper, or is as large as a call to a model, is for the next one. A call that is refused ends at once: a guest that makes too
+        // many must not hold them all.
+        let asked = accessor.with(|mut access| Asked::enter(access.get(), "ai.complete", request));
+        if asked.is_allowed() {
+            tokio::task::yield_now().await;
+        }
+        Ok(asked.made().await)
     }
 
     fn complete_stream(
@@ -54,6 +57,31 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
 
 /// Most bytes of one request: room for the largest order document and as much again.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
+
+/// A call that has been entered, with its request. On the heap and in functions of its own, so that who waits for it needs little room.
+struct Asked {
+    call: Call,
+    request: ai_types::Request,
+}
+
+impl Asked {
+    #[inline(never)]
+    fn enter(state: &GuestState, name: &'static str, request: ai_types::Request) -> Box<Self> {
+        let call = Call::begin(&state.log, state.ai.clone(), name, &request);
+        Box::new(Asked { call, request })
+    }
+
+    #[inline(never)]
+    fn is_allowed(&self) -> bool {
+        self.call.allowed(&self.request).is_ok()
+    }
+
+    #[inline(never)]
+    fn made(self: Box<Self>) -> BoxFuture<'static, Told> {
+        let Asked { call, request } = *self;
+        Box::pin(call.made(request))
+    }
+}
 
 /// One call that has been entered in the run's log.
 pub(super) struct Call {
@@ -119,9 +147,9 @@ impl Call {
         outcome
     }
 
-    async fn ask(&self, request: ai_types::Request, text: &mut TextSink) -> Result<Completed, AiError> {
+    /// What it is made with, if the run may make it.
+    pub(super) fn allowed(&self, request: &ai_types::Request) -> Result<&AiContext, AiError> {
         let refuse = |kind, message| Err(AiError::before_any_attempt(self.call_id, kind, message));
-        let (purpose, bytes) = (&self.purpose, self.bytes);
         let Some(context) = &self.context else {
             return refuse(AiErrorKind::NoRoute, message!("`describe` must not make AI calls"));
         };
@@ -131,6 +159,7 @@ impl Call {
                 message!("the run has made its {max_calls} AI calls; `limits.ai_calls` allows no more");
             return refuse(AiErrorKind::BudgetExceeded, message);
         }
+        let (purpose, bytes) = (&self.purpose, self.bytes);
         if bytes > MAX_REQUEST_BYTES {
             let message = message!(
                 "the request has {bytes} bytes; at most {MAX_REQUEST_BYTES} are allowed: say less, or ask in several calls"
@@ -143,13 +172,14 @@ impl Call {
             );
             return refuse(AiErrorKind::InvalidRequest, message);
         }
-        // The first poll is on the guest's own stack, which it keeps for as long as it lives: what goes deeper is for the next one. Calls
-        // that are refused end above: a guest that makes too many must not hold them all.
-        tokio::task::yield_now().await;
-        let request = match into_request(request, context.gateway.schemas()).await {
-            Ok(request) => request,
-            Err(message) => return refuse(AiErrorKind::InvalidRequest, message),
-        };
+        Ok(context)
+    }
+
+    async fn ask(&self, request: ai_types::Request, text: &mut TextSink) -> Result<Completed, AiError> {
+        let context = self.allowed(&request)?;
+        let request = into_request(request, context.gateway.schemas()).await.map_err(|message| {
+            AiError::before_any_attempt(self.call_id, AiErrorKind::InvalidRequest, message)
+        })?;
         let call = CallContext {
             call_id: self.call_id,
             deadline: context.deadline,

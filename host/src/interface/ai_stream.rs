@@ -50,6 +50,10 @@ pub(super) fn start(
     let mut work = Box::pin({
         let ended = ended.clone();
         async move {
+            if call.allowed(&request).is_ok() {
+                // As in `complete`: this is the guest's stack.
+                tokio::task::yield_now().await;
+            }
             let outcome = call.answer(request, &mut text).await;
             if outcome.is_err() && call.is_out_of_time() {
                 // The run's time is up as well: it ends now, with this call in flight.

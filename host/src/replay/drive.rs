@@ -13,6 +13,7 @@ use super::report::ReplayReport;
 use super::subject::{Ended, NotReplayable, Subject};
 use crate::ai::{Gateway, RunJournal};
 use crate::failure::{FailureKind, Recording};
+use crate::http::Client;
 use crate::interface::{Follow, Pace, RunProgress};
 use crate::message;
 use crate::message::Message;
@@ -37,7 +38,7 @@ pub struct How {
     /// Where compiled templates are kept.
     pub cache: Option<PathBuf>,
     /// The HTTP client, which is asked only in a live replay.
-    pub client: reqwest::Client,
+    pub client: Client,
 }
 
 /// What a live replay goes by: the configuration of today.

@@ -183,28 +183,9 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         staging: None,
     };
     let tried = try_attempt(host, &request, document, &log, &mut known, span);
+    // What comes after is boxed: thousands wait for AI at the same time, with no room for it.
     let ended = match AssertUnwindSafe(tried).catch_unwind().await {
-        Ok(Ok(release)) => {
-            let totals = totals(host, &request, &log, &known);
-            tracing::info!(
-                template = known.template.name,
-                release = %release.manifest.id,
-                duration_ms = totals.duration_ms,
-                "released"
-            );
-            let recording = keep::recording(host, &request, &log, &known);
-            if let Some(recording) = &recording {
-                Box::pin(keep::released(host, &request, &log, &known, &release, recording)).await;
-            }
-            return Outcome::Released(Box::new(Released {
-                release,
-                recording,
-                template: known.template,
-                order: known.order,
-                diagnostics: log.diagnostics().0,
-                totals,
-            }));
-        }
+        Ok(Ok(release)) => return Box::pin(released(host, &request, &log, known, release)).await,
         Ok(Err(ended)) => *ended,
         Err(panic) => Ended::new(
             FailureKind::Host,
@@ -212,13 +193,51 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
             Vec::new(),
         ),
     };
-    let totals = totals(host, &request, &log, &known);
+    Box::pin(failed(host, &request, &log, known, ended)).await
+}
+
+async fn released(
+    host: &Host,
+    request: &AttemptRequest,
+    log: &RunLog,
+    known: Known,
+    release: Release,
+) -> Outcome {
+    let totals = totals(host, request, log, &known);
+    tracing::info!(
+        template = known.template.name,
+        release = %release.manifest.id,
+        duration_ms = totals.duration_ms,
+        "released"
+    );
+    let recording = keep::recording(host, request, log, &known);
+    if let Some(recording) = &recording {
+        keep::released(host, request, log, &known, &release, recording).await;
+    }
+    Outcome::Released(Box::new(Released {
+        release,
+        recording,
+        template: known.template,
+        order: known.order,
+        diagnostics: log.diagnostics().0,
+        totals,
+    }))
+}
+
+async fn failed(
+    host: &Host,
+    request: &AttemptRequest,
+    log: &RunLog,
+    mut known: Known,
+    ended: Ended,
+) -> Outcome {
+    let totals = totals(host, request, log, &known);
     let refused = ended.classified.refused;
-    let record = Box::pin(record(host, &request, &log, &mut known, &totals, ended)).await;
+    let record = record(host, request, log, &mut known, &totals, ended).await;
     if let Some(staging) = known.staging.take() {
         staging.abandon();
     }
-    let stored = Box::pin(store(host, &record)).await;
+    let stored = store(host, &record).await;
     crate::failure::emit(&record);
     Outcome::Failed { record: Box::new(record), stored, refused, totals }
 }

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod ai_connections;
 mod ai_http;
 mod ai_standins;
 mod ai_stream;

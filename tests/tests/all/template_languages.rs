@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use sitewright_tests::languages::javascript_guest;
+use sitewright_tests::languages::{javascript_guest, python_guide};
 use sitewright_tests::standins::skipped;
 use sitewright_tests::{ANY_ANSWER, Workbench, faulty, order, root, template};
 
@@ -150,4 +150,44 @@ fn a_javascript_exception_is_told_with_its_stack() {
     }
     let bench = Workbench::scripted(ANY_ANSWER, "");
     assert_eq!(bench.generate(&file, &faulty("ok", Value::Null)).code, 0);
+}
+
+/// The examples of `guest-sdk/python/GUIDE.md`: each makes its page, or fails as the guide says.
+#[test]
+fn the_examples_of_the_python_guide_do_what_it_says() {
+    let Some(file) = python_guide("the_examples_of_the_python_guide_do_what_it_says") else { return };
+    let story = "[[rule]]\nanswer = { text = \"It began with bread.\" }\n";
+    let schema = "[[rule]]\nanswer = { from_schema = true }\n";
+    let refused = "[[rule]]\npurpose = \"copywriting\"\nanswer = { fault = { refused = true } }\n";
+    let prices = |list: &str| format!("{refused}[[rule]]\nanswer = {{ json = {{ prices = {list} }} }}\n");
+    let services = json!(["Cleaning", "Whitening"]);
+    // (example, rules, the file, what stands in it)
+    let rows = [
+        ("opening-hours", story, "index.html", "<li>Whitening</li>"),
+        ("questions", schema, "index.html", "<h2>"),
+        ("services", story, "index.html", "<h2>Cleaning, Whitening</h2><p>It began with bread.</p>"),
+        ("story", story, "index.html", "<p>It began with bread.</p>"),
+        ("pages", story, "about/index.html", "<img src=\"../assets/logo.svg\" alt=\"\">"),
+        ("price-list", &prices("[1.5, 20]"), "index.html", "<ul><li>Cleaning: 1.50</li><li>Whitening: 20.00</li></ul>"),
+    ];
+    for (example, rules, page, part) in rows {
+        let bench = Workbench::scripted(rules, "");
+        let done = bench.generate(&file, &faulty(example, json!({ "services": services })));
+        assert_eq!(done.code, 0, "{example}: {}\n{}", done.stdout, done.stderr);
+        let site = fs::read_dir(bench.sites()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("current").exists());
+        let page = fs::read_to_string(site.unwrap().join("current").join(page)).unwrap();
+        assert!(page.contains(part), "{example}: {part:?} is missing in {page}");
+    }
+
+    let failure = |example: &str, rules: &str, services: &Value| {
+        let bench = Workbench::scripted(rules, "");
+        bench.generate(&file, &faulty(example, json!({ "services": services }))).failure()
+    };
+    let record = failure("price-list", &prices("[1.5]"), &services);
+    assert_eq!((&record["code"], &record["blamed_calls"]), (&json!("prices-missing"), &json!(["call-2"])), "{record:#}");
+    let record = failure("opening-hours", story, &json!([]));
+    assert_eq!(record["code"], "no-services", "{record:#}");
+    // However much of it was heard.
+    let record = failure("story", "[[rule]]\nanswer = { fault = { cut = \"It began wi\" } }\n", &services);
+    assert_eq!((&record["kind"], &record["blamed_calls"]), (&json!("ai"), &json!(["call-1"])), "{record:#}");
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use super::build::{BuildError, Builder, Listener};
 use crate::ai::AiConfig;
 use crate::failure::FailureRecord;
+use crate::http::Client;
 use crate::message::Message;
 use crate::run::Host;
 
@@ -50,8 +51,8 @@ pub struct Dev {
     pub ai: AiSource,
     /// Runs the template. Its gateway is replaced for each round, so that a script begins anew.
     pub host: Host,
-    /// The one HTTP client.
-    pub client: reqwest::Client,
+    /// The HTTP client.
+    pub client: Client,
 }
 
 /// What a session tells.

@@ -77,7 +77,9 @@ fn times(args: &Args, language: &str, source: &str) -> anyhow::Result<Option<Vec
     let saved = |file: &str, find: &str| -> anyhow::Result<Vec<Value>> {
         (0..args.saves.max(1))
             .map(|round| {
-                desk.edit(&format!("{NAME}/{file}"), |text| text.replacen(find, &format!("{round}{find}"), 1));
+                desk.edit(&format!("{NAME}/{file}"), |text| {
+                    text.replacen(find, &format!("{round}{find}"), 1)
+                });
                 Ok(server.until("shown"))
             })
             .collect()

@@ -8,6 +8,7 @@ use anyhow::{anyhow, ensure};
 use serde_json::json;
 use sitewright::ai::{AiConfig, CallContext, CallId, ChatMessage, Format, Gateway, Purpose, Request, Role};
 use sitewright::failure::render;
+use sitewright::http::Client;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -38,13 +39,13 @@ pub(crate) async fn measure(calls: u32, rounds: u32, in_flight: u32) -> anyhow::
 }
 
 /// Both sides in turns, with so many calls in flight at a time.
-async fn added(client: &reqwest::Client, calls: u32, rounds: u32, width: u32) -> anyhow::Result<()> {
+async fn added(client: &Client, calls: u32, rounds: u32, width: u32) -> anyhow::Result<()> {
     let model = Arc::new(Model::start(Duration::ZERO).await?);
     let gateway = Arc::new(gateway(client, &model)?);
     let client = client.clone();
     let bare = move || {
         let (client, model) = (client.clone(), model.clone());
-        async move { bare(&client, &model).await }
+        async move { bare(client.first(), &model).await }
     };
     let ours = move || {
         let gateway = gateway.clone();
@@ -102,7 +103,7 @@ where
     Ok(())
 }
 
-async fn at_once(client: &reqwest::Client, calls: u32) -> anyhow::Result<()> {
+async fn at_once(client: &Client, calls: u32) -> anyhow::Result<()> {
     let model = Model::start(ANSWER).await?;
     let gateway = Arc::new(gateway(client, &model)?);
     let before = memory("VmRSS")?;
@@ -125,7 +126,7 @@ async fn at_once(client: &reqwest::Client, calls: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn gateway(client: &reqwest::Client, model: &Model) -> anyhow::Result<Gateway> {
+fn gateway(client: &Client, model: &Model) -> anyhow::Result<Gateway> {
     let config: AiConfig = serde_json::from_value(json!({
         "providers": { "bench": { "kind": "openai", "base_url": model.base_url() } },
         "routes": { "default": { "try": [{ "provider": "bench", "model": "bench" }] } },

@@ -1,11 +1,13 @@
 //! A model server in a process of its own, so that its processor time does not count as the client's.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
+use sitewright_tests::h2_server::H2Server;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
@@ -21,7 +23,8 @@ const HOLDING: &str = "holding";
 pub(crate) struct Model {
     _process: Child,
     said: Lines<BufReader<ChildStdout>>,
-    port: u16,
+    base_url: String,
+    certificate: Option<PathBuf>,
 }
 
 /// How the server answers.
@@ -36,6 +39,9 @@ pub(crate) struct Answering {
     /// The text of each answer, instead of one that says nothing.
     #[arg(long)]
     pub(crate) text: Option<String>,
+    /// HTTP/2 over TLS, as hosted models have it; its certificate is written to this file. Otherwise HTTP/1.1.
+    #[arg(long)]
+    pub(crate) certificate: Option<PathBuf>,
 }
 
 impl Model {
@@ -51,15 +57,15 @@ impl Model {
             .arg("serve-model")
             .args(["--delay-ms", &answering.delay_ms.to_string(), "--hold", &answering.hold.to_string()])
             .args(answering.text.iter().flat_map(|text| ["--text", text]))
+            .args(answering.certificate.iter().flat_map(|file| ["--certificate".as_ref(), file.as_os_str()]))
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .context("the model server does not start")?;
         let stdout = process.stdout.take().context("it has an output")?;
         let mut said = BufReader::new(stdout).lines();
-        let line = said.next_line().await?.context("the model server said no port")?;
-        let port = line.parse().map_err(|_| anyhow!("{line:?} is no port"))?;
-        Ok(Model { _process: process, said, port })
+        let base_url = said.next_line().await?.context("the model server did not say where it is")?;
+        Ok(Model { _process: process, said, base_url, certificate: answering.certificate.clone() })
     }
 
     /// Waits until it holds as many requests as it was told to.
@@ -69,37 +75,60 @@ impl Model {
         Ok(())
     }
 
+    /// What a client must trust.
+    pub(crate) fn certificate(&self) -> Option<&Path> {
+        self.certificate.as_deref()
+    }
+
     /// What stands before `/chat/completions`.
-    pub(crate) fn base_url(&self) -> String {
-        format!("http://127.0.0.1:{}/v1", self.port)
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
     }
 }
 
-/// Serves until killed; prints its port first.
+/// Serves until killed; prints first what stands before `/chat/completions`.
 pub(crate) async fn serve(answering: Answering) -> anyhow::Result<()> {
     more_files()?;
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    println!("{}", listener.local_addr()?.port());
     let server = Arc::new(Server {
         delay: Duration::from_millis(answering.delay_ms),
-        answer: answer(answering.text.as_deref()),
+        events: events(answering.text.as_deref()),
         hold: answering.hold,
         came: AtomicUsize::new(0),
         enough: watch::Sender::new(answering.hold == 0),
     });
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let server = server.clone();
-        tokio::spawn(async move {
-            // A client that goes away is none of the server's business.
-            drop(connection(stream, &server).await);
-        });
+    match &answering.certificate {
+        Some(file) => {
+            let listening = H2Server::bind(file).await.map_err(|error| anyhow!(error))?;
+            println!("{}", listening.base_url().map_err(|error| anyhow!(error))?);
+            let answer = move || {
+                let server = server.clone();
+                async move {
+                    // Without it nobody is answered, which the benchmark finds out.
+                    drop(server.wait().await);
+                    server.events.clone()
+                }
+            };
+            listening.serve(answer).await.map_err(|error| anyhow!(error))
+        }
+        None => {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+            println!("http://{}/v1", listener.local_addr()?);
+            let answer: Arc<[u8]> = whole_answer(&server.events).into();
+            loop {
+                let (stream, _) = listener.accept().await?;
+                let (server, answer) = (server.clone(), answer.clone());
+                tokio::spawn(async move {
+                    // A client that goes away is none of the server's business.
+                    drop(connection(stream, &server, &answer).await);
+                });
+            }
+        }
     }
 }
 
 struct Server {
     delay: Duration,
-    answer: Vec<u8>,
+    events: Vec<u8>,
     hold: usize,
     came: AtomicUsize,
     enough: watch::Sender<bool>,
@@ -121,7 +150,7 @@ impl Server {
     }
 }
 
-async fn connection(stream: TcpStream, server: &Server) -> anyhow::Result<()> {
+async fn connection(stream: TcpStream, server: &Server, answer: &[u8]) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
@@ -144,12 +173,12 @@ async fn connection(stream: TcpStream, server: &Server) -> anyhow::Result<()> {
         stream.read_exact(&mut body).await?;
         drop(body);
         server.wait().await?;
-        stream.get_mut().write_all(&server.answer).await?;
+        stream.get_mut().write_all(answer).await?;
     }
 }
 
-/// A streamed chat completion, as bytes of the whole HTTP answer.
-fn answer(text: Option<&str>) -> Vec<u8> {
+/// A streamed chat completion.
+fn events(text: Option<&str>) -> Vec<u8> {
     let event = |delta: &str, finish: &str| {
         format!(
             "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
@@ -165,11 +194,16 @@ fn answer(text: Option<&str>) -> Vec<u8> {
     }
     body += &event("{}", "\"stop\"");
     body += "data: {\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":120}}\n\ndata: [DONE]\n\n";
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req-1\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    body.into_bytes()
+}
+
+/// With the head of HTTP/1.1 before it.
+fn whole_answer(events: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req-1\r\ncontent-length: {}\r\n\r\n",
+        events.len()
+    );
+    [head.as_bytes(), events].concat()
 }
 
 /// As many open files as the system allows: a socket for each call in flight.

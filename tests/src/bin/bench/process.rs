@@ -22,10 +22,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts one with the configuration `sitewright.toml` of a folder.
-    pub(crate) async fn start(folder: &Path, max_orders: u32) -> anyhow::Result<Worker> {
+    /// Starts one with the configuration `sitewright.toml` of a folder. It trusts servers with this certificate, if any.
+    pub(crate) async fn start(
+        folder: &Path,
+        max_orders: u32,
+        certificate: Option<&Path>,
+    ) -> anyhow::Result<Worker> {
         let mut command = std::process::Command::new(sitewright_tests::binary());
         sitewright_tests::forget_settings(&mut command);
+        command.envs(certificate.map(|file| ("SSL_CERT_FILE", file)));
         command.current_dir(folder);
         let log = std::fs::File::create(folder.join("worker.log"))?;
         let begin = Instant::now();

@@ -42,6 +42,7 @@ enum Part {
     Enqueue,
     Instant,
     Slow,
+    WaitingTls,
     Waiting,
     Pickup,
     Start,
@@ -74,6 +75,15 @@ pub(crate) struct Args {
     /// it is missing.
     #[arg(long)]
     folder: Option<PathBuf>,
+}
+
+/// What the worker and the models speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// A connection for each call in flight: what is served at home, mostly.
+    Http1,
+    /// With TLS, a hundred calls on a connection: what hosted models have.
+    Http2,
 }
 
 /// One line of the table: what, and its value on each database.
@@ -135,7 +145,8 @@ async fn measured(
         (Part::Enqueue, "putting orders in line"),
         (Part::Instant, "instant answers"),
         (Part::Slow, "answers that take 2 s"),
-        (Part::Waiting, "orders that wait for AI"),
+        (Part::WaitingTls, "orders that wait for AI, over HTTP/2"),
+        (Part::Waiting, "orders that wait for AI, over HTTP/1.1"),
         (Part::Pickup, "an idle worker"),
         (Part::Start, "starting"),
     ] {
@@ -149,7 +160,8 @@ async fn measured(
             Part::Enqueue => bench.enqueue(args, &mut lines).await?,
             Part::Instant => bench.instant(args, &mut lines).await?,
             Part::Slow => bench.slow(args, &mut lines).await?,
-            Part::Waiting => bench.waiting(args, &mut lines).await?,
+            Part::Waiting => bench.waiting(args, Protocol::Http1, &mut lines).await?,
+            Part::WaitingTls => bench.waiting(args, Protocol::Http2, &mut lines).await?,
             Part::Pickup => bench.pickup(args, &mut lines).await?,
             Part::Start => bench.start(args, &mut lines).await?,
         }
@@ -198,7 +210,7 @@ impl Bench {
             model.base_url()
         );
         std::fs::write(self.folder.path().join("sitewright.toml"), configuration)?;
-        Worker::start(self.folder.path(), max_orders).await
+        Worker::start(self.folder.path(), max_orders, model.certificate()).await
     }
 
     async fn put_in_line(&self, count: usize) -> anyhow::Result<()> {
@@ -314,9 +326,13 @@ impl Bench {
         Ok(())
     }
 
-    async fn waiting(&self, args: &Args, lines: &mut Vec<Line>) -> anyhow::Result<()> {
+    async fn waiting(&self, args: &Args, protocol: Protocol, lines: &mut Vec<Line>) -> anyhow::Result<()> {
         let orders = usize::try_from(args.in_flight)?;
-        let mut model = model(SLOW, orders).await?;
+        let certificate = match protocol {
+            Protocol::Http1 => None,
+            Protocol::Http2 => Some(self.folder.path().join("model.pem")),
+        };
+        let mut model = model_speaking(SLOW, orders, certificate).await?;
         let worker = self.worker(&model, args.in_flight).await?;
         let idle = worker.memory_now()?;
         self.put_in_line(orders).await?;
@@ -333,8 +349,12 @@ impl Bench {
         lines.push(
             Line::new(
                 &format!(
-                    "memory, {} orders waiting for AI at the same time",
-                    count(f64::from(args.in_flight))
+                    "memory, {} orders waiting for AI at the same time, {}",
+                    count(f64::from(args.in_flight)),
+                    match protocol {
+                        Protocol::Http1 => "HTTP/1.1",
+                        Protocol::Http2 => "HTTP/2 and TLS",
+                    }
                 ),
                 render::bytes(waiting),
             )
@@ -436,8 +456,12 @@ impl Passed {
 }
 
 async fn model(delay: Duration, hold: usize) -> anyhow::Result<Model> {
+    model_speaking(delay, hold, None).await
+}
+
+async fn model_speaking(delay: Duration, hold: usize, certificate: Option<PathBuf>) -> anyhow::Result<Model> {
     let delay_ms = u64::try_from(delay.as_millis())?;
-    Model::answering(&Answering { delay_ms, hold, text: Some(ANSWER.to_owned()) }).await
+    Model::answering(&Answering { delay_ms, hold, text: Some(ANSWER.to_owned()), certificate }).await
 }
 
 fn order(kind: &str, number: usize) -> NewOrder {
