@@ -49,7 +49,7 @@ fn env(origin: &str) -> Vec<(String, String)> {
 }
 
 fn client() -> reqwest::Client {
-    sitewright::http::client().unwrap()
+    sitewright::http::client().unwrap().first().clone()
 }
 
 fn variables(variables: &[(&str, &str)]) -> Vec<(String, String)> {

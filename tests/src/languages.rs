@@ -125,12 +125,14 @@ pub fn python_guide(test: &str) -> Option<PathBuf> {
 /// The guide's blocks of Python as modules: one that begins with a file's name is that file, each other one an example; and `app.py`,
 /// which runs the example that an order names.
 fn guide_modules(guide: &str) -> Vec<(String, String)> {
-    let blocks = guide.split("```python\n").skip(1).filter_map(|rest| rest.split_once("```").map(|(code, _)| code));
+    let blocks =
+        guide.split("```python\n").skip(1).filter_map(|rest| rest.split_once("```").map(|(code, _)| code));
     let mut modules = Vec::new();
     let mut app = "from sitewright import Order, Template\n".to_owned();
     let mut examples = Vec::new();
     for (number, code) in blocks.enumerate() {
-        let named = code.strip_prefix("# ").and_then(|rest| rest.lines().next()).filter(|name| name.ends_with(".py"));
+        let named =
+            code.strip_prefix("# ").and_then(|rest| rest.lines().next()).filter(|name| name.ends_with(".py"));
         let name = named.map_or_else(|| format!("example_{number}.py"), str::to_owned);
         if named.is_none() {
             app += &format!("import example_{number}\n");
@@ -157,7 +159,8 @@ fn cached(test: &str, language: &str, build: impl Fn(&Path, &Path) -> Result<(),
     let inputs = [sources.clone(), files_in(&[&root().join("wit"), &root().join("guest-sdk/js")])].concat();
     kept(test, language, &inputs, |folder, out| {
         for file in &sources {
-            fs::copy(file, folder.join(file.file_name().expect("a name"))).map_err(|error| error.to_string())?;
+            fs::copy(file, folder.join(file.file_name().expect("a name")))
+                .map_err(|error| error.to_string())?;
         }
         build(folder, out)
     })

@@ -5,6 +5,8 @@ use sitewright_script::{HOSTILE, Sample, sample};
 
 use super::case::Derive;
 use super::suite;
+use crate::message;
+use crate::message::Message;
 use crate::order::{self, Locale};
 use crate::plugin::Manifest;
 
@@ -32,9 +34,18 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    pub(super) fn new(manifest: Manifest, max_bytes: usize, default_locale: &Locale) -> Self {
-        let schema: Value = serde_json::from_str(&manifest.order_schema_text).unwrap_or_default();
-        let known: Map<String, Value> = serde_json::from_str(suite::KNOWN).unwrap_or_default();
+    /// What is made for a template's schema.
+    ///
+    /// # Errors
+    /// When the schema or the suite's own values are no JSON; the one was looked at before, the others are ours.
+    pub(super) fn new(
+        manifest: Manifest,
+        max_bytes: usize,
+        default_locale: &Locale,
+    ) -> Result<Self, Message> {
+        let schema: Value = serde_json::from_str(&manifest.order_schema_text)
+            .map_err(|error| message!("the template's order schema cannot be read: {error}"))?;
+        let known = suite::known()?;
         let mut solved = schema.clone();
         solve_patterns(&mut solved);
         let english = manifest.locales.iter().find(|locale| locale.language() == "en");
@@ -89,7 +100,7 @@ impl Orders {
         let full = made(Sample::Full, &|_| true);
         orders.minimal = orders.completed(minimal, &known);
         orders.full = full;
-        orders
+        Ok(orders)
     }
 
     /// The same order with what the host wants besides: a list may be empty, but it must be there.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoEnumIterator as _, VariantArray as _};
 
 use crate::site::Rule as Check;
 
@@ -57,7 +58,7 @@ impl Level {
 }
 
 /// One rule. Its id is `<level>/<name>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter)]
 #[allow(missing_docs, reason = "`demand` says it")]
 pub enum Rule {
     Component,
@@ -89,10 +90,13 @@ pub enum Rule {
     Smallest,
     Purposes,
     /// What a limit leaves.
+    #[strum(disabled)]
     Limit(LimitRule),
     /// The host's own checks, which refuse a site.
+    #[strum(disabled)]
     Site(Check),
     /// What they let pass and a visitor would stumble over.
+    #[strum(disabled)]
     Page(PageRule),
     Dropped,
     Expected,
@@ -100,7 +104,7 @@ pub enum Rule {
 }
 
 /// The limits of which a template must leave something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
 #[allow(missing_docs, reason = "the names are those of the limits")]
 pub enum LimitRule {
     Memory,
@@ -116,19 +120,6 @@ pub enum LimitRule {
 }
 
 impl LimitRule {
-    const ALL: [LimitRule; 10] = [
-        LimitRule::Memory,
-        LimitRule::Cpu,
-        LimitRule::AiCalls,
-        LimitRule::Files,
-        LimitRule::FileBytes,
-        LimitRule::TotalBytes,
-        LimitRule::PathBytes,
-        LimitRule::Diagnostics,
-        LimitRule::Log,
-        LimitRule::Stderr,
-    ];
-
     /// As in the configuration and in records.
     pub fn key(self) -> &'static str {
         match self {
@@ -147,7 +138,7 @@ impl LimitRule {
 }
 
 /// What can be seen of a page without showing it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
 #[allow(missing_docs, reason = "`demand` says it")]
 pub enum PageRule {
     OneH1,
@@ -163,85 +154,14 @@ pub enum PageRule {
     Weight,
 }
 
-impl PageRule {
-    const ALL: [PageRule; 11] = [
-        PageRule::OneH1,
-        PageRule::HeadingOrder,
-        PageRule::Labels,
-        PageRule::LinkText,
-        PageRule::ButtonText,
-        PageRule::FrameTitle,
-        PageRule::Zoom,
-        PageRule::Contrast,
-        PageRule::TabOrder,
-        PageRule::External,
-        PageRule::Weight,
-    ];
-}
-
-/// The host's checks.
-const CHECKS: [Check; 21] = [
-    Check::EntryPage,
-    Check::Utf8,
-    Check::HtmlSyntax,
-    Check::CssSyntax,
-    Check::XmlSyntax,
-    Check::JsonSyntax,
-    Check::JsonLd,
-    Check::Language,
-    Check::Title,
-    Check::Description,
-    Check::Viewport,
-    Check::EmptyPage,
-    Check::DuplicateId,
-    Check::ImageAlt,
-    Check::FormAction,
-    Check::BrokenReference,
-    Check::BrokenFragment,
-    Check::LinkScheme,
-    Check::Placeholder,
-    Check::Sitemap,
-    Check::TooLarge,
-];
-
 impl Rule {
     /// Every rule, in the order of the report.
     pub fn all() -> Vec<Rule> {
-        use Rule::*;
-        let mut all = vec![
-            Component,
-            Imports,
-            Exports,
-            Version,
-            Types,
-            Describe,
-            Quick,
-            Manifest,
-            Schema,
-            Pure,
-            Minimal,
-            Full,
-            Optional,
-            Values,
-            Locales,
-            Hostile,
-            Colours,
-            EmptyLists,
-            LongLists,
-            Deterministic,
-            Stops,
-            Whole,
-            Blame,
-            Slow,
-            OffSchema,
-            Escaped,
-            Smallest,
-            Purposes,
-        ];
-        all.extend(LimitRule::ALL.map(Limit));
-        all.extend(CHECKS.map(Site));
-        all.extend(PageRule::ALL.map(Page));
-        all.extend([Dropped, Expected, Snapshot]);
+        let mut all: Vec<Rule> = Rule::iter().collect();
+        all.extend(LimitRule::VARIANTS.iter().copied().map(Rule::Limit));
+        all.extend(Check::VARIANTS.iter().copied().map(Rule::Site));
+        all.extend(PageRule::VARIANTS.iter().copied().map(Rule::Page));
+        all.sort_by_key(|rule| rule.level());
         all
     }
 

@@ -120,7 +120,7 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
             Suite { lab: Arc::new(lab), subject, author: Arc::new(author), at_once: setting.at_once.max(1) };
         let orders =
             tokio::task::spawn_blocking(move || Orders::new(made.manifest.clone(), max_bytes, &locale));
-        let orders = orders.await.map_err(|error| message!("making orders did not end: {error}"))?;
+        let orders = orders.await.map_err(|error| message!("making orders did not end: {error}"))??;
         tally = suite.run(Arc::new(orders), tally).await?;
     } else {
         for rule in Rule::all() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::case::Case;
 use crate::message;
@@ -19,8 +20,8 @@ const FILES: [(&str, &str); 4] = [
     ("orders/known.json", KNOWN),
 ];
 
-/// A good value for each field of the order that the host knows.
-pub(super) const KNOWN: &str = include_str!("suite/0.1.0/orders/known.json");
+/// See [`known`].
+const KNOWN: &str = include_str!("suite/0.1.0/orders/known.json");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +41,15 @@ pub fn cases() -> Result<Vec<Case>, Message> {
         cases.extend(file.case);
     }
     Ok(cases)
+}
+
+/// A good value for each field of the order that the host knows.
+///
+/// # Errors
+/// As [`cases`].
+pub(super) fn known() -> Result<Map<String, Value>, Message> {
+    serde_json::from_str(KNOWN)
+        .map_err(|error| message!("the suite's file {VERSION}/orders/known.json cannot be read: {error}"))
 }
 
 /// Writes the suite's files to `folder`, under the contract's version. Blocking.

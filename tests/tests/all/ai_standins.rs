@@ -101,7 +101,7 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
     let Some(programs) = prepared.unwrap() else { return };
     let mut mock = Standin::mock(&programs);
     let client = sitewright::http::client().unwrap();
-    listens(&client, &format!("{}/health", mock.origin)).await;
+    listens(client.first(), &format!("{}/health", mock.origin)).await;
     let origin = mock.origin.as_str();
     let providers = [
         ("openai", "openai", "/v1"),
@@ -109,7 +109,7 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
         ("gemini", "gemini", "/gemini/v1beta"),
     ];
     let all = providers.map(|(kind, provider, path)| {
-        let client = &client;
+        let client = client.first();
         async move {
             let config = format!(
                 "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}{path}\"\napi_key_env = \"STANDIN_KEY\"\n\

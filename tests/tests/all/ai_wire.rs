@@ -12,6 +12,7 @@ use sitewright::ai::{
     AiErrorKind::{self, *},
     AttemptOutcome, CallContext, CallId, ChatMessage, Format, Gateway, Limit, Purpose, Request, Role,
 };
+use sitewright::http::Client;
 use sitewright_tests::chat_server::ClosedPort;
 use sitewright_tests::fault_server::wire::TEXT;
 use sitewright_tests::fault_server::{Fault, FaultServer, Form, REQUEST_ID, Shape};
@@ -122,11 +123,11 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
     rows
 }
 
-fn client() -> reqwest::Client {
+fn client() -> Client {
     sitewright::http::client().unwrap()
 }
 
-fn gateway(client: &reqwest::Client, provider: &str) -> Gateway {
+fn gateway(client: &Client, provider: &str) -> Gateway {
     let config = format!(
         "{provider}[retry]\nattempts = {ATTEMPTS}\nbase_ms = 1\nmax_ms = 2\n\
          [routes.copywriting]\ntry = [{{ provider = \"faulty\", model = \"some-model\" }}]\n"
@@ -160,7 +161,7 @@ fn only(limit: Option<(Limit, u64)>) -> String {
 }
 
 /// Asks a server that has this fault, and holds what comes of it against the row.
-async fn check(client: &reqwest::Client, shape: Shape, form: Form, row: Row) {
+async fn check(client: &Client, shape: Shape, form: Form, row: Row) {
     let server = FaultServer::start(row.fault.script(shape, form)).await;
     let origin = format!("http://127.0.0.1:{}", server.port());
     let gateway = gateway(client, &shape.provider("faulty", &origin, &only(row.limit)));

@@ -168,13 +168,21 @@ fn the_examples_of_the_python_guide_do_what_it_says() {
         ("services", story, "index.html", "<h2>Cleaning, Whitening</h2><p>It began with bread.</p>"),
         ("story", story, "index.html", "<p>It began with bread.</p>"),
         ("pages", story, "about/index.html", "<img src=\"../assets/logo.svg\" alt=\"\">"),
-        ("price-list", &prices("[1.5, 20]"), "index.html", "<ul><li>Cleaning: 1.50</li><li>Whitening: 20.00</li></ul>"),
+        (
+            "price-list",
+            &prices("[1.5, 20]"),
+            "index.html",
+            "<ul><li>Cleaning: 1.50</li><li>Whitening: 20.00</li></ul>",
+        ),
     ];
     for (example, rules, page, part) in rows {
         let bench = Workbench::scripted(rules, "");
         let done = bench.generate(&file, &faulty(example, json!({ "services": services })));
         assert_eq!(done.code, 0, "{example}: {}\n{}", done.stdout, done.stderr);
-        let site = fs::read_dir(bench.sites()).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("current").exists());
+        let site = fs::read_dir(bench.sites())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.join("current").exists());
         let page = fs::read_to_string(site.unwrap().join("current").join(page)).unwrap();
         assert!(page.contains(part), "{example}: {part:?} is missing in {page}");
     }
@@ -184,7 +192,11 @@ fn the_examples_of_the_python_guide_do_what_it_says() {
         bench.generate(&file, &faulty(example, json!({ "services": services }))).failure()
     };
     let record = failure("price-list", &prices("[1.5]"), &services);
-    assert_eq!((&record["code"], &record["blamed_calls"]), (&json!("prices-missing"), &json!(["call-2"])), "{record:#}");
+    assert_eq!(
+        (&record["code"], &record["blamed_calls"]),
+        (&json!("prices-missing"), &json!(["call-2"])),
+        "{record:#}"
+    );
     let record = failure("opening-hours", story, &json!([]));
     assert_eq!(record["code"], "no-services", "{record:#}");
     // However much of it was heard.

@@ -46,7 +46,8 @@ async fn f4_a_release_in_an_object_store_is_what_the_database_says() {
     let temp = tempfile::tempdir().unwrap();
     let root = SitesRoot::open(temp.path()).unwrap();
     let client = sitewright::http::client().unwrap();
-    let open = SiteStore::open(Some(URL), &root, env(server.origin()), &client, StoreLimits::default());
+    let open =
+        SiteStore::open(Some(URL), &root, env(server.origin()), client.first(), StoreLimits::default());
     let store = open.await.unwrap();
     for id in orders {
         let order = factory.order(id).await;

@@ -16,7 +16,9 @@ const IN_ALL: usize = 500;
 const EXCERPT: usize = 120;
 
 /// What a site must hold to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// `index.html` exists.

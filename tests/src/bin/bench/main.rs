@@ -51,7 +51,8 @@ enum Bench {
         #[arg(long, default_value_t = 5_000)]
         in_flight: u32,
     },
-    /// What the durable queue and the real worker make of orders, on SQLite and on PostgreSQL.
+    /// What the durable queue and the real worker make of orders, on SQLite and on PostgreSQL. On ext4 leave six minutes between two
+    /// runs: removing the files of one makes files of the next expensive for so long.
     Worker(worker::Args),
     /// What a trap costs with its whole record, what a storm of them does to healthy orders, and what their records take.
     Traps(traps::Args),

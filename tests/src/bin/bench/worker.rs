@@ -48,6 +48,7 @@ enum Part {
     Start,
 }
 
+/// Orders are files, and the last run's files are removed when it ends: on ext4 wait six minutes before the next run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these parts.
@@ -95,7 +96,8 @@ struct Line {
 
 pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
     more_files()?;
-    // Removed at the end: for half a minute ext4 goes around the inodes of files that were just removed, which would count as ours.
+    // Removed at the end: for up to six minutes ext4 looks at the inode of each file that was removed before it makes another one
+    // (`recently_deleted` in its source: 60 s, and 300 s more while the removal is not on the disk), which would count as ours.
     let mut folders = Vec::new();
     let mut columns = vec![measured(args, "SQLite", &Place::Sqlite, &mut folders).await?];
     let mut names = vec!["SQLite".to_owned()];
