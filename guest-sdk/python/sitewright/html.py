@@ -11,11 +11,24 @@ class Html(str):
 
 def html(template: Template) -> Html:
     """HTML with values in it: a t-string. Every value is escaped, in text and in attributes (which must be quoted); what `html`
-    made itself goes in as it is, lists and generators are joined, and `None` and `False` are nothing.
+    made itself goes in as it is, lists and generators are joined, and `None` and `False` are nothing. `{price:.2f}` and `{name!r}` are
+    as in f-strings.
 
         html(t'<ul class="{kind}">{[html(t"<li>{name}</li>") for name in names]}</ul>')
     """
-    return Html("".join(part if isinstance(part, str) else _inserted(part.value) for part in template))
+    return Html("".join(part if isinstance(part, str) else _inserted(_formatted(part)) for part in template))
+
+
+def _formatted(part):
+    value = part.value
+    match part.conversion:
+        case "s":
+            value = str(value)
+        case "r":
+            value = repr(value)
+        case "a":
+            value = ascii(value)
+    return format(value, part.format_spec) if part.format_spec else value
 
 
 def _inserted(value):
