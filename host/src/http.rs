@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::message;
 use crate::message::{Message, causes_of};
 
 /// The time to connect (name look-up, TCP and TLS together) of a request that [`connect_within`] does not limit.
@@ -74,6 +75,12 @@ impl ConnectWatch {
 pub struct ClientError {
     /// What the TLS library said, outermost first.
     pub causes: Vec<Message>,
+}
+
+impl ClientError {
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        ClientError { causes: causes_with_self(error) }
+    }
 }
 
 /// A connection was not made in time. Found in the source chain of a request's error.
@@ -194,21 +201,31 @@ pub fn client() -> Result<Client, ClientError> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a rustls crypto provider was installed before");
     }
-    let tls = tls().map_err(|error| ClientError { causes: causes_with_self(&error) })?;
-    let first =
-        builder(tls.clone()).build().map_err(|error| ClientError { causes: causes_with_self(&error) })?;
+    let tls = tls()?;
+    let first = builder(tls.clone()).build().map_err(|error| ClientError::of(&error))?;
     let all = Mutex::new(vec![LaneState { client: first.clone(), in_flight: 0 }]);
     Ok(Client { lanes: Arc::new(Lanes { tls, first, all }) })
 }
 
+/// The variables that name other roots than the machine's, as most programs read them.
+const ROOTS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// Made once: reading the machine's roots takes milliseconds.
-fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
+fn tls() -> Result<rustls::ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()?;
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError::of(&error))?;
     let mut tls = match rustls_platform_verifier::Verifier::new(provider) {
         Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
         Err(platform) => {
+            // Whoever names roots wants those and no others.
+            if let Some((name, path)) = ROOTS.iter().find_map(|name| Some((name, std::env::var_os(name)?))) {
+                let path = path.display();
+                return Err(ClientError {
+                    causes: vec![message!("no certificate can be read from {path}, which {name} names")],
+                });
+            }
             tracing::debug!(error = %platform, "no certificates on this machine, so the bundled ones are used");
             let mut roots = rustls::RootCertStore::empty();
             roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());

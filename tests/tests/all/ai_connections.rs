@@ -7,6 +7,7 @@ use serde_json::json;
 use sitewright::jobs::OrderState;
 use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good};
 use sitewright_tests::h2_server::{H2Server, STREAMS};
+use sitewright_tests::{ANY_ANSWER, Done, Workbench};
 use tokio::sync::watch;
 
 /// Hosted models serve a hundred requests on a connection of HTTP/2. More calls than that wait for the model, and none for another
@@ -42,4 +43,17 @@ async fn calls_over_http_2_wait_for_the_model_and_not_for_each_other() {
     assert!((fewest..=ORDERS).contains(&made), "{made} connections for {ORDERS} calls");
     assert!(unused.asked().is_empty());
     serving.abort();
+}
+
+#[test]
+fn roots_that_cannot_be_read_are_an_error_that_names_them() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    for (variable, path) in [("SSL_CERT_FILE", "nowhere.pem"), ("SSL_CERT_DIR", "nowhere")] {
+        let mut doctor = bench.command(&["doctor"]);
+        doctor.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env(variable, path);
+        let done = Done::from(doctor.output().unwrap());
+        assert_ne!(done.code, 0);
+        let said = done.stdout + &done.stderr;
+        assert!(said.contains(variable) && said.contains(path), "{said}");
+    }
 }
