@@ -322,6 +322,8 @@ impl Factory {
     }
 
     /// The order succeeded exactly once, its release is the one that visitors see, and each of its AI calls is on the books once.
+    ///
+    /// Waits for the release to be visible: the pointer to it is written last, after the database says that the order has succeeded.
     pub async fn assert_done_once(&self, id: &str, calls: usize) {
         let export = self.database.export(id).await.expect("the order is there");
         let order = &export.order;
@@ -333,7 +335,7 @@ impl Factory {
         assert_eq!(crashes, order.crashes, "crashes are counted apart: {:?}", export.attempts);
         assert!(export.attempts.iter().all(|attempt| attempt.outcome.is_some()), "{:?}", export.attempts);
         assert!(order.current_release.is_some());
-        assert_eq!(self.visible(id), order.current_release, "{id}");
+        until("its release is visible", || async { self.visible(id) == order.current_release }).await;
         assert_eq!(export.ai_calls.iter().filter(|call| call.current).count(), calls, "{id}");
     }
 }
