@@ -37,7 +37,7 @@ struct Inner {
     pool: Pool,
     writer: Writer,
     /// Inserts and cancels jobs; works none.
-    river: riverqueue::Client,
+    river: river::Inserter,
     shown: String,
     file: Option<PathBuf>,
 }
@@ -97,7 +97,7 @@ impl Database {
         } else {
             return Err(wrong("it names no database this program knows".to_owned()));
         };
-        let river = river::inserter(&pool)?;
+        let river = river::Inserter::new(&pool);
         let writer = Writer::start(&pool);
         Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file }) })
     }
@@ -149,7 +149,7 @@ impl Database {
         &self.inner.pool
     }
 
-    pub(super) fn river(&self) -> &riverqueue::Client {
+    pub(super) fn river(&self) -> &river::Inserter {
         &self.inner.river
     }
 

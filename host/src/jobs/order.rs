@@ -517,7 +517,7 @@ impl Database {
 
 async fn enqueue_in(
     tx: &mut Tx,
-    river: &riverqueue::Client,
+    river: &river::Inserter,
     order: &NewOrder,
     line: &mut Line,
 ) -> Result<Enqueued, sqlx::Error> {
@@ -598,7 +598,7 @@ impl Line {
 /// What came of it, or the state that stood against it; nothing when there is no such order.
 type Answer<T> = Result<Option<Result<T, String>>, sqlx::Error>;
 
-async fn cancel_in(tx: &mut Tx, river: &riverqueue::Client, order: &str) -> Answer<CancelAnswer> {
+async fn cancel_in(tx: &mut Tx, river: &river::Inserter, order: &str) -> Answer<CancelAnswer> {
     let now = now_ms();
     let waiting = tx
         .optional(
@@ -632,7 +632,7 @@ async fn cancel_in(tx: &mut Tx, river: &riverqueue::Client, order: &str) -> Answ
 
 async fn reopen_in(
     tx: &mut Tx,
-    river: &riverqueue::Client,
+    river: &river::Inserter,
     order: &str,
     config: &Option<String>,
 ) -> Answer<i64> {

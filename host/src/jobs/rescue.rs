@@ -301,7 +301,7 @@ async fn ours_to_rescue(tx: &mut Tx, client: &str, beats: Option<Option<i64>>) -
 /// Takes an order from an attempt that will not end it. Where the order stands now; nothing when it moved meanwhile.
 async fn rescue_in(
     tx: &mut Tx,
-    river: &riverqueue::Client,
+    river: &river::Inserter,
     order: &str,
     attempt: &str,
     worker: &str,
@@ -418,7 +418,7 @@ fn crash(of: OfAttempt, worker: &str, why: Why, crashes: i64, allowed: Allowed, 
 /// Gives an order a job again, or ends it when its job was cancelled where only the queue is known. Nothing when it moved meanwhile.
 async fn requeue_in(
     tx: &mut Tx,
-    river: &riverqueue::Client,
+    river: &river::Inserter,
     order: &str,
     job: Option<i64>,
 ) -> Result<Option<bool>, sqlx::Error> {
@@ -453,7 +453,7 @@ async fn requeue_in(
 /// Whether the order was still there, and still from beyond that time.
 async fn date_back(
     tx: &mut Tx,
-    river: &riverqueue::Client,
+    river: &river::Inserter,
     order: &str,
     beyond: i64,
 ) -> Result<bool, sqlx::Error> {

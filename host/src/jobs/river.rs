@@ -4,13 +4,13 @@
 //! finish a newer attempt. Therefore each further attempt of an order gets a new job that carries on the old one's errors, and the
 //! old one is gone: what a late worker writes meets no row.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use riverqueue::{Client, InsertOpts, JobArgs, QUEUE_DEFAULT, jiff};
 use serde::{Deserialize, Serialize};
 
 use super::database::now_ms;
-use super::error::Error;
 use super::sql::{Pool, Tx, args};
 
 /// The queue of all orders: also the default of producers in other languages.
@@ -26,15 +26,32 @@ pub(super) struct OrderJob {
     pub(super) order: String,
 }
 
-/// A client that only inserts and cancels.
-pub(super) fn inserter(pool: &Pool) -> Result<Client, Error> {
-    let builder = match pool {
-        Pool::Sqlite(pool) => Client::builder(pool),
-        Pool::Postgres(pool) => Client::builder(pool),
-    };
-    // River tells its workers of at most one insertion per cooldown and leaves the others to the next poll.
-    let builder = builder.fetch_cooldown(Duration::from_millis(1)).default_max_attempts(MAX_ATTEMPTS);
-    builder.build().map_err(|error| Error::river("starting the queue's client", error))
+/// A client that inserts and cancels jobs, and works none. It is made when it is first needed: most who open a database only look, and
+/// River gives each client room for 65,536 events, 6 MiB, whoever reads them.
+#[derive(Debug, Clone)]
+pub(super) struct Inserter {
+    pool: Pool,
+    client: Arc<OnceLock<Client>>,
+}
+
+impl Inserter {
+    pub(super) fn new(pool: &Pool) -> Self {
+        Inserter { pool: pool.clone(), client: Arc::default() }
+    }
+
+    pub(super) fn client(&self) -> Result<&Client, riverqueue::Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let builder = match &self.pool {
+            Pool::Sqlite(pool) => Client::builder(pool),
+            Pool::Postgres(pool) => Client::builder(pool),
+        };
+        // River tells its workers of at most one insertion per cooldown and leaves the others to the next poll.
+        let builder = builder.fetch_cooldown(Duration::from_millis(1)).default_max_attempts(MAX_ATTEMPTS);
+        let client = builder.build()?;
+        Ok(self.client.get_or_init(|| client))
+    }
 }
 
 /// River's errors inside a transaction, as the transaction's.
@@ -47,7 +64,7 @@ pub(super) fn unwrapped(error: riverqueue::Error) -> sqlx::Error {
 
 /// Inserts the job of an order, due at `at` or now.
 pub(super) async fn insert(
-    client: &Client,
+    client: &Inserter,
     tx: &mut Tx,
     order: &str,
     priority: i64,
@@ -58,7 +75,8 @@ pub(super) async fn insert(
         options =
             options.with_scheduled_at(jiff::Timestamp::from_millisecond(at).unwrap_or(jiff::Timestamp::MAX));
     }
-    let insert = client.insert(OrderJob { order: order.to_owned() }).opts(options);
+    let insert =
+        client.client().map_err(unwrapped)?.insert(OrderJob { order: order.to_owned() }).opts(options);
     let inserted = match tx {
         Tx::Sqlite(tx) => insert.tx(tx).await,
         Tx::Postgres(tx) => insert.tx(tx).await,
@@ -68,7 +86,7 @@ pub(super) async fn insert(
 
 /// Puts a new job in the place of an order's old one, with its errors and this one, and its place in the line when it is due now.
 pub(super) async fn replace(
-    client: &Client,
+    client: &Inserter,
     tx: &mut Tx,
     order: &str,
     priority: i64,
@@ -159,7 +177,8 @@ async fn append_error(tx: &mut Tx, job: i64, error: &str) -> Result<(), sqlx::Er
 }
 
 /// Asks River to cancel: a job that waits is cancelled now, the worker of one that runs is told.
-pub(super) async fn cancel(client: &Client, tx: &mut Tx, job: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn cancel(client: &Inserter, tx: &mut Tx, job: i64) -> Result<(), sqlx::Error> {
+    let client = client.client().map_err(unwrapped)?;
     let cancelled = match tx {
         Tx::Sqlite(tx) => client.jobs().cancel(job).tx(tx).await,
         Tx::Postgres(tx) => client.jobs().cancel(job).tx(tx).await,

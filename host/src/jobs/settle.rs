@@ -173,7 +173,7 @@ type Before = (String, String, Option<i64>);
 struct Settle {
     taken: Arc<Taken>,
     settlement: Arc<Settlement>,
-    river: riverqueue::Client,
+    river: river::Inserter,
     allowed: Allowed,
 }
 
@@ -244,7 +244,7 @@ impl Alike for Settle {
 
 async fn settle_in(
     tx: &mut Tx,
-    river: &riverqueue::Client,
+    river: &river::Inserter,
     taken: &Taken,
     settlement: &Settlement,
     allowed: Allowed,

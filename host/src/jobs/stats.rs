@@ -129,7 +129,9 @@ impl Database {
     pub async fn pause(&self) -> Result<(), Error> {
         let doing = "pausing the queue";
         self.write(doing, |tx| Box::pin(river::ensure_queue(tx))).await?;
-        self.river().queues().pause(river::QUEUE).await.map_err(|error| Error::river(doing, error)).map(drop)
+        let failed = |error| Error::river(doing, error);
+        let client = self.river().client().map_err(failed)?;
+        client.queues().pause(river::QUEUE).await.map_err(failed).map(drop)
     }
 
     /// Lets the line go on.
@@ -139,6 +141,8 @@ impl Database {
     pub async fn resume(&self) -> Result<(), Error> {
         let doing = "resuming the queue";
         self.write(doing, |tx| Box::pin(river::ensure_queue(tx))).await?;
-        self.river().queues().resume(river::QUEUE).await.map_err(|error| Error::river(doing, error)).map(drop)
+        let failed = |error| Error::river(doing, error);
+        let client = self.river().client().map_err(failed)?;
+        client.queues().resume(river::QUEUE).await.map_err(failed).map(drop)
     }
 }
