@@ -166,7 +166,7 @@ fn ghost(name: &str) -> WorkerId {
 async fn taken_by(database: &Database, order: &str, worker: &str) -> Taken {
     let job = database.order(order).await.unwrap().job_id.unwrap();
     match database.take(order, job, &ghost(worker), Ulid::generate()).await.unwrap() {
-        Take::Taken(taken) => *taken,
+        Take::Taken(taken, _) => *taken,
         other => panic!("{order} was not taken: {other:?}"),
     }
 }
@@ -242,7 +242,7 @@ impl Scripted {
 
 #[async_trait]
 impl Handler for Scripted {
-    async fn handle(&self, taken: &Taken, stop: &Stop) -> Settlement {
+    async fn handle(&self, taken: &Taken, _: String, stop: &Stop) -> Settlement {
         let run = {
             let mut runs = self.runs.lock().unwrap();
             let run = runs.entry(taken.order.clone()).or_default();
@@ -488,7 +488,7 @@ mod tests {
         let takes = futures::future::join_all(takes).await;
         let count =
             |wanted: fn(&Take) -> bool| takes.iter().filter(|take| wanted(take.as_ref().unwrap())).count();
-        assert_eq!(count(|take| matches!(take, Take::Taken(_))), 1);
+        assert_eq!(count(|take| matches!(take, Take::Taken(..))), 1);
         assert_eq!(count(|take| *take == Take::NotThisJob), 19);
         assert_eq!(one.attempts("24").await.unwrap().len(), 1);
         assert_eq!(one.take("nobody", job, &ghost("w"), Ulid::generate()).await.unwrap(), Take::NoSuchOrder);
@@ -502,7 +502,7 @@ mod tests {
         let attempt = Ulid::generate();
         let first = database.take("24", job, &ghost("w"), attempt).await.unwrap();
         assert_eq!(database.take("24", job, &ghost("w"), attempt).await.unwrap(), first);
-        let Take::Taken(taken) = first else { panic!("{first:?}") };
+        let Take::Taken(taken, _) = first else { panic!("{first:?}") };
         assert_eq!(taken.trace_id.len(), 32);
         let settlement = Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(60) };
         let first = database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
@@ -1026,7 +1026,10 @@ mod tests {
         let mut others = Vec::new();
         for take in futures::future::join_all(takes).await {
             match take.unwrap() {
-                Take::Taken(one) => taken.push(*one),
+                Take::Taken(one, document) => {
+                    assert_eq!(document, json!({ "customer": one.order }).to_string());
+                    taken.push(*one);
+                }
                 other => others.push(other),
             }
         }
@@ -1038,7 +1041,6 @@ mod tests {
         assert_eq!(taken.len(), 40);
         for one in &taken {
             assert_eq!((one.number, one.attempts_used, &*one.template), (1, 0, "flora"));
-            assert_eq!(one.document, json!({ "customer": one.order }).to_string());
             let attempts = database.attempts(&one.order).await.unwrap();
             assert_eq!(attempts.len(), 1, "{attempts:?}");
             assert_eq!((&attempts[0].id, attempts[0].job), (&one.attempt.to_string(), Some(one.job)));

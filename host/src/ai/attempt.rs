@@ -57,8 +57,7 @@ impl Candidate {
         text: &mut TextSink,
     ) -> (Attempt, Result<(Completion, Option<String>), Failed>) {
         let span = self.span(route, request, call);
-        let mut attempt = self.begun();
-        let begin = Instant::now();
+        let (started, begin) = (SystemTime::now(), Instant::now());
         text.begin();
         let mut live = Live::new(text);
         let checked = async {
@@ -66,6 +65,7 @@ impl Candidate {
             checked(reply, &request.format, call.deadline).await
         };
         let result = checked.instrument(span.clone()).await;
+        let mut attempt = self.begun(started);
         attempt.duration_ms = millis(begin.elapsed());
         attempt.connect_ms = live.timing.connect.map(millis);
         attempt.first_byte_ms = live.timing.first_byte.map(millis);
@@ -173,7 +173,7 @@ impl Candidate {
             max_output_tokens: self.max_output_tokens.into_iter().chain(request.max_output_tokens).min(),
             temperature: request.temperature.or(self.temperature).filter(|_| self.send_temperature),
         };
-        self.provider.call(prompt, transport, deadline, live).await
+        self.provider.call(&prompt, transport, deadline, live).await
     }
 
     /// What these tokens cost, when the model has a price and the provider counted.
@@ -189,14 +189,14 @@ impl Candidate {
             outcome: AttemptOutcome::Failed(failed.failure.kind),
             message: Some(failed.message.clone()),
             limit: failed.failure.limit,
-            ..self.begun()
+            ..self.begun(SystemTime::now())
         };
         tracing::warn!(provider = self.provider_name, route, reason = %failed.message, "an AI attempt was not made");
         (attempt, failed)
     }
 
-    fn begun(&self) -> Attempt {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    fn begun(&self, started: SystemTime) -> Attempt {
+        let since_epoch = started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Attempt {
             provider: self.provider_name.clone(),
             model: self.model.clone(),
@@ -221,7 +221,10 @@ impl Candidate {
     /// The record of a candidate that a probe leaves alone.
     pub(super) fn not_asked(&self) -> Attempt {
         let place = self.provider.place();
-        Attempt { message: Some(message!("the script {place} is loaded; it was not asked")), ..self.begun() }
+        Attempt {
+            message: Some(message!("the script {place} is loaded; it was not asked")),
+            ..self.begun(SystemTime::now())
+        }
     }
 
     /// What to do about a failure that has been described.

@@ -15,7 +15,7 @@ use super::budget::{OrderBudget, estimated_tokens};
 use super::completion::{Completed, Completion, Usage};
 use super::config::{AiConfig, BudgetConfig, ConfigError};
 use super::error::{AiError, AiErrorKind, Attempt};
-use super::journal::{JournalEntry, Recalled, RunJournal};
+use super::journal::{JournalEntry, JournalKey, Recalled, RunJournal};
 use super::known_schemas::KnownSchemas;
 use super::provider::Provider;
 use super::ready;
@@ -155,7 +155,7 @@ impl Gateway {
     /// # Errors
     /// The last candidate's error with every attempt; `no-route`, `invalid-request` and `budget-exceeded` perhaps before any.
     pub async fn complete(&self, call: CallContext, request: Request) -> Result<Completed, AiError> {
-        self.stream(call, request, &mut TextSink::none()).await
+        self.stream(&call, &request, &mut TextSink::none()).await
     }
 
     /// As [`complete`](Self::complete), and passes on the model's text while it comes. Once some has gone out, a call that fails is not
@@ -165,8 +165,8 @@ impl Gateway {
     /// As [`complete`](Self::complete).
     pub async fn stream(
         &self,
-        call: CallContext,
-        request: Request,
+        call: &CallContext,
+        request: &Request,
         text: &mut TextSink,
     ) -> Result<Completed, AiError> {
         let refuse = |kind, message| Err(AiError::before_any_attempt(call.call_id, kind, message));
@@ -176,43 +176,18 @@ impl Gateway {
         let Some((route, candidates)) = self.route(request.purpose.as_str()) else {
             return refuse(AiErrorKind::NoRoute, no_route(&request.purpose));
         };
-        let Some(journal) = &call.journal else {
-            return Tries::new(self, &call, route, &request, text).ask(candidates).await;
-        };
-        let key = journal.key(call.call_id, &request);
-        let mut recalled = journal.recall(call.call_id, &key).await;
-        while let Some(before) = recalled {
-            recalled = match before {
-                Recalled::Reply(entry) => return Ok(replayed(*entry, call.call_id)),
-                Recalled::Failed(error) => return Err(*error),
-                Recalled::Streamed { pieces, end } => {
-                    for piece in pieces {
-                        text.push(&piece).await;
-                    }
-                    match end {
-                        Some(end) => Some(*end),
-                        None => std::future::pending().await,
-                    }
-                }
-            };
+        // What comes before and after the asking is boxed: thousands of calls wait for a model, with no room for it.
+        let journal = call.journal.as_ref().map(|journal| (journal, journal.key(call.call_id, request)));
+        if let Some((journal, key)) = &journal
+            && let Some(before) = Box::pin(recalled(journal, key, call.call_id, text)).await
+        {
+            return before.map_err(|error| *error);
         }
-        let done = Tries::new(self, &call, route, &request, text).ask(candidates).await?;
-        let entry = JournalEntry {
-            key,
-            purpose: request.purpose.to_string(),
-            content: done.completion.content.clone(),
-            finish_reason: done.completion.finish_reason,
-            usage: done.completion.usage,
-            cost_usd: done.cost_usd(),
-            provider: done.completion.provider.clone(),
-            model: done.completion.model.clone(),
-            raw_reply: done.raw_reply.clone(),
-        };
-        if let Err(message) = journal.store(&entry).await {
-            // The reply is good; only a retry would have to pay for it again.
-            tracing::error!(call = %call.call_id, "{message}");
+        let done = Tries::new(self, call, route, request, text).ask(candidates).await?;
+        match journal {
+            Some((journal, key)) => Ok(Box::pin(stored(journal, key, call, request, done)).await),
+            None => Ok(done),
         }
-        Ok(done)
     }
 
     /// The purposes that neither a route of their own nor `default` serves.
@@ -321,7 +296,7 @@ enum Next {
     /// The same candidate, after this wait.
     Again(Duration),
     /// The same candidate, told what was wrong with its reply.
-    Tell(Request),
+    Tell(Box<Request>),
     /// The route's next candidate.
     Other,
     /// Nobody.
@@ -339,10 +314,10 @@ impl<'a> Tries<'a> {
         Tries { gateway, call, route, request, text, attempts: Vec::new(), failures: Vec::new() }
     }
 
-    async fn ask(mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
+    async fn ask(&mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
         for (index, candidate) in candidates.iter().enumerate() {
             let last = index + 1 == candidates.len();
-            let mut told: Option<Request> = None;
+            let mut told: Option<Box<Request>> = None;
             let (mut tries, mut backoff) = (0, Duration::ZERO);
             loop {
                 if Instant::now() >= self.call.deadline {
@@ -352,7 +327,7 @@ impl<'a> Tries<'a> {
                 if !backoff.is_zero() {
                     tokio::time::sleep(backoff).await;
                 }
-                let request = told.as_ref().unwrap_or(self.request);
+                let request = told.as_deref().unwrap_or(self.request);
                 match self.once(candidate, request, backoff, told.is_some()).await {
                     Ok(done) => return Ok(done),
                     Err(Some(over_budget)) => return Err(self.failed(Some(over_budget))),
@@ -385,16 +360,16 @@ impl<'a> Tries<'a> {
         let cost = candidate.cost(estimate).unwrap_or_default();
         let reserve = self.call.budget.as_ref().map(|budget| budget.reserve(prompt, cost)).transpose();
         let reserved = reserve.map_err(Some)?;
-        let begin = Instant::now();
-        let pass = candidate.gate.enter(prompt, self.call.deadline).await;
-        let (waited_ms, backoff_ms) = (millis(begin.elapsed()), millis(backoff));
+        let (begin, backoff_ms) = (Instant::now(), millis(backoff));
+        let pass = candidate.gate.enter(prompt, self.call.deadline).await.map_err(Box::new);
+        let waited_ms = millis(begin.elapsed());
         let pass = match pass {
             Ok(pass) => pass,
             Err(failure) => {
                 if let Some(reserved) = reserved {
                     reserved.release();
                 }
-                let (attempt, failed) = candidate.turned_away(self.route, failure);
+                let (attempt, failed) = candidate.turned_away(self.route, *failure);
                 self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
                 self.failures.push(failed);
                 return Err(None);
@@ -436,7 +411,7 @@ impl<'a> Tries<'a> {
             return Next::Stop;
         }
         if let Some(reply) = failure.reply.as_ref().filter(|_| !told) {
-            return Next::Tell(corrected(self.request, reply, &failure.detail));
+            return Next::Tell(Box::new(corrected(self.request, reply, &failure.detail)));
         }
         if !failure.asked {
             return Next::Other;
@@ -451,7 +426,9 @@ impl<'a> Tries<'a> {
     }
 
     /// The error of the call: the last failure, with what the attempts before it said (catalogue A3).
-    fn failed(mut self, over_budget: Option<Message>) -> AiError {
+    fn failed(&mut self, over_budget: Option<Message>) -> AiError {
+        let (attempts, mut failures) =
+            (std::mem::take(&mut self.attempts), std::mem::take(&mut self.failures));
         let call_id = self.call.call_id;
         let before = |attempts: &[Attempt]| {
             attempts
@@ -462,24 +439,24 @@ impl<'a> Tries<'a> {
         };
         let earlier = |failures: Vec<Failed>| failures.into_iter().map(|failed| failed.message).collect();
         if let Some(message) = over_budget {
-            let message = match self.attempts.is_empty() {
+            let message = match attempts.is_empty() {
                 true => message,
-                false => message!("no further attempt: {message}; before it {}", before(&self.attempts)),
+                false => message!("no further attempt: {message}; before it {}", before(&attempts)),
             };
             let error = AiError::before_any_attempt(call_id, AiErrorKind::BudgetExceeded, message);
-            return AiError { attempts: self.attempts, causes: earlier(self.failures), ..error };
+            return AiError { attempts, causes: earlier(failures), ..error };
         }
-        let Some(last) = self.failures.pop() else {
+        let Some(last) = failures.pop() else {
             let message = message!(
                 "the order's deadline had passed before the call of route `{}`; give the order more time",
                 self.route
             );
             return AiError::before_any_attempt(call_id, AiErrorKind::Cancelled, message);
         };
-        let message = match self.attempts.len().saturating_sub(1) {
+        let message = match attempts.len().saturating_sub(1) {
             0 => last.message,
             tried => {
-                let before = before(&self.attempts[..tried]);
+                let before = before(&attempts[..tried]);
                 message!("every attempt failed; the last: {}; before it {before}", last.message)
             }
         };
@@ -490,15 +467,15 @@ impl<'a> Tries<'a> {
             ""
         };
         let message = Message::new(format!("{message}{why}")).unwrap_or(message);
-        let retryable = last.failure.retryable || self.failures.iter().any(|failed| failed.failure.retryable);
+        let retryable = last.failure.retryable || failures.iter().any(|failed| failed.failure.retryable);
         let mut causes = last.failure.causes;
-        causes.extend::<Vec<Message>>(earlier(self.failures));
+        causes.extend::<Vec<Message>>(earlier(failures));
         AiError {
             kind: last.failure.kind,
             message,
             call_id,
             http: last.failure.http,
-            attempts: self.attempts,
+            attempts,
             causes,
             retryable,
         }
@@ -514,6 +491,57 @@ fn corrected(request: &Request, reply: &str, problem: &str) -> Request {
     let mut request = request.clone();
     request.messages.extend([message(Role::Assistant, reply.to_owned()), message(Role::User, ask)]);
     request
+}
+
+/// How the call ended before, if it did; its text goes out as it did then.
+async fn recalled(
+    journal: &RunJournal,
+    key: &JournalKey,
+    call_id: CallId,
+    text: &mut TextSink,
+) -> Option<Result<Completed, Box<AiError>>> {
+    let mut recalled = journal.recall(call_id, key).await;
+    loop {
+        recalled = match recalled? {
+            Recalled::Reply(entry) => return Some(Ok(replayed(*entry, call_id))),
+            Recalled::Failed(error) => return Some(Err(error)),
+            Recalled::Streamed { pieces, end } => {
+                for piece in pieces {
+                    text.push(&piece).await;
+                }
+                match end {
+                    Some(end) => Some(*end),
+                    None => std::future::pending().await,
+                }
+            }
+        };
+    }
+}
+
+/// Keeps a reply that was paid for.
+async fn stored(
+    journal: &RunJournal,
+    key: JournalKey,
+    call: &CallContext,
+    request: &Request,
+    done: Completed,
+) -> Completed {
+    let entry = JournalEntry {
+        key,
+        purpose: request.purpose.to_string(),
+        content: done.completion.content.clone(),
+        finish_reason: done.completion.finish_reason,
+        usage: done.completion.usage,
+        cost_usd: done.cost_usd(),
+        provider: done.completion.provider.clone(),
+        model: done.completion.model.clone(),
+        raw_reply: done.raw_reply.clone(),
+    };
+    if let Err(message) = journal.store(&entry).await {
+        // The reply is good; only a retry would have to pay for it again.
+        tracing::error!(call = %call.call_id, "{message}");
+    }
+    done
 }
 
 fn replayed(entry: JournalEntry, call_id: CallId) -> Completed {

@@ -181,17 +181,18 @@ impl Provider {
     /// Makes one attempt that must have ended at `deadline`. Dropping it cancels the request.
     pub(super) async fn call(
         &self,
-        prompt: Prompt<'_>,
+        prompt: &Prompt<'_>,
         transport: &Transport,
         deadline: tokio::time::Instant,
         live: &mut Live<'_>,
     ) -> Result<Reply, Failure> {
         match self {
             Provider::Http(provider) => {
-                let reply = transport.call(provider, &prompt, deadline, live).await?;
-                reply.within(provider.adapter.silent_limit(&prompt))
+                let reply = transport.call(provider, prompt, deadline, live).await?;
+                reply.within(provider.adapter.silent_limit(prompt))
             }
-            Provider::Scripted(scripted) => scripted.call(prompt, deadline, live).await,
+            // Boxed: those who wait for a model have no room for it.
+            Provider::Scripted(scripted) => Box::pin(scripted.call(prompt, deadline, live)).await,
         }
     }
 

@@ -59,7 +59,7 @@ impl Scripted {
     /// Answers within its limit and before the deadline.
     pub(super) async fn call(
         &self,
-        prompt: Prompt<'_>,
+        prompt: &Prompt<'_>,
         deadline: Instant,
         live: &mut Live<'_>,
     ) -> Result<Reply, Failure> {
@@ -69,7 +69,7 @@ impl Scripted {
         reply
     }
 
-    async fn answer(&self, prompt: Prompt<'_>) -> Result<Reply, Failure> {
+    async fn answer(&self, prompt: &Prompt<'_>) -> Result<Reply, Failure> {
         let request = prompt.request;
         let messages: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
         let schema = match &request.format {
@@ -85,8 +85,8 @@ impl Scripted {
             tokio::time::sleep(reply.delay).await;
         }
         match reply.what {
-            What::Text(text) => openai::decode(&answer(&prompt, &text, "stop")),
-            What::Fault(fault) => failing(&prompt, fault).await,
+            What::Text(text) => openai::decode(&answer(prompt, &text, "stop")),
+            What::Fault(fault) => failing(prompt, fault).await,
         }
     }
 }

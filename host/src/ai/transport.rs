@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -15,7 +16,7 @@ use super::provider::{
 };
 use super::secret::ApiKey;
 use super::text::TextSink;
-use crate::http::{Client, ConnectTimeout, Connecting, causes_with_self, connect_within};
+use crate::http::{Client, ConnectTimeout, ConnectWatch, Connecting, causes_with_self, connect_within};
 
 /// Most bytes of an answer's body. No reply that a template could use is longer.
 pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -160,13 +161,17 @@ impl Transport {
         deadline: Instant,
         live: &mut Live<'_>,
     ) -> Result<Reply, Failure> {
-        let limits = provider.limits;
+        let limits = &provider.limits;
         let clock = Clock::start(limits.call, deadline);
         let adapter = provider.adapter.as_ref();
         // Until the whole answer is there.
         let lane = self.client.lane();
-        let mut response =
-            send(lane.client(), adapter.build(prompt), &clock, limits, &mut live.timing).await?;
+        let mut response = {
+            let post = post(lane.client(), adapter.build(prompt));
+            let (sending, connecting) = connect_within(limits.connect, post.send());
+            let sending = std::pin::pin!(sending);
+            sent(sending, &connecting, &clock, limits, &mut live.timing).await?
+        };
         let head = HttpHead {
             status: response.status().as_u16(),
             headers: std::mem::take(response.headers_mut()),
@@ -174,7 +179,7 @@ impl Transport {
         };
         // The beginning of what came, for excerpts; all of it when the body is not a stream.
         let mut read = Vec::new();
-        // Boxed: thousands of calls wait in `send`, with no room for this.
+        // Boxed: thousands of calls wait in `sent`, with no room for this.
         let received = Box::pin(receive(response, adapter, &head, &clock, limits, live, &mut read));
         match received.await {
             Ok(Some(answer)) => answer.judge(&head).map_err(|failure| failure.of_answer(&head, &read)),
@@ -187,22 +192,23 @@ impl Transport {
     }
 }
 
-/// Sends and waits for the head of the answer.
-async fn send(
-    client: &reqwest::Client,
-    request: HttpRequest,
-    clock: &Clock,
-    limits: CallLimits,
-    timing: &mut Timing,
-) -> Result<reqwest::Response, Failure> {
+fn post(client: &reqwest::Client, request: HttpRequest) -> reqwest::RequestBuilder {
     let HttpRequest { url, headers, body } = request;
-    let post = client
+    client
         .post(url)
         .headers(headers)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-        .body(body);
-    let (sending, connecting) = connect_within(limits.connect, post.send());
-    let mut sending = std::pin::pin!(sending);
+        .body(body)
+}
+
+/// Sends and waits for the head of the answer.
+async fn sent(
+    mut sending: Pin<&mut impl Future<Output = reqwest::Result<reqwest::Response>>>,
+    connecting: &ConnectWatch,
+    clock: &Clock,
+    limits: &CallLimits,
+    timing: &mut Timing,
+) -> Result<reqwest::Response, Failure> {
     let mut from = clock.begin;
     let result = loop {
         let stage = Stage { limit: Limit::FirstByte, most: limits.first_byte, from };
@@ -227,7 +233,7 @@ async fn receive(
     adapter: &dyn Adapter,
     head: &HttpHead,
     clock: &Clock,
-    limits: CallLimits,
+    limits: &CallLimits,
     live: &mut Live<'_>,
     read: &mut Vec<u8>,
 ) -> Result<Option<Answer>, Failure> {

@@ -4,7 +4,7 @@
 //! bytes for each host call, and a line for each AI call.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -152,14 +152,23 @@ impl Mark {
             _ => (args, digest),
         };
         let shared = matches!(call, "diagnostics.log" | "diagnostics.progress");
-        let bytes = bytes.filter(|_| !shared).map(|bytes| format!("{bytes} bytes"));
-        let digest = digest.map(|digest| format!("sha256 {digest}"));
-        let known = [bytes, digest].into_iter().flatten().collect::<Vec<_>>().join(", ");
-        match (args.is_empty(), known.is_empty()) {
-            (_, true) => args.to_owned(),
-            (true, false) => known,
-            (false, false) => format!("{args} ({known})"),
+        let bytes = bytes.filter(|_| !shared);
+        if bytes.is_none() && digest.is_none() {
+            return args.to_owned();
         }
+        // Room for all of it at once: growing is deep, and this is the stack of a guest that calls.
+        let mut text = String::with_capacity(args.len() + 64);
+        let (open, close) = if args.is_empty() { ("", "") } else { (" (", ")") };
+        let _fits = write!(text, "{args}{open}");
+        if let Some(bytes) = bytes {
+            let comma = if digest.is_some() { ", " } else { "" };
+            let _fits = write!(text, "{bytes} bytes{comma}");
+        }
+        if let Some(digest) = digest {
+            let _fits = write!(text, "sha256 {digest}");
+        }
+        text.push_str(close);
+        text
     }
 
     /// Of a call with these [`args`](Mark::args).

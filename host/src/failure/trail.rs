@@ -74,6 +74,16 @@ pub enum TrailOutcome {
     InFlight,
 }
 
+impl NewCall {
+    /// What the trail will show of it. Its number and its time are not known before it is entered.
+    ///
+    /// A function of its own, because a guest's calls are entered on the guest's stack, which stays as deep as it ever was.
+    #[inline(never)]
+    pub(crate) fn entry(self) -> Box<TrailEntry> {
+        Box::new(TrailEntry::begun(0, 0, self))
+    }
+}
+
 impl TrailEntry {
     /// A call that has begun.
     pub fn begun(seq: u64, at_ms: u64, call: NewCall) -> Self {
@@ -183,7 +193,8 @@ const MAX_STAGES: u32 = 8;
 /// times, it pushes out its like and not the calls that led to the failure.
 #[derive(Debug, Default)]
 pub struct Trail {
-    classes: [VecDeque<TrailEntry>; Class::ALL.len()],
+    /// Boxed: thousands of runs that wait have made a call or two each, and a queue has room for four from the first on.
+    classes: [VecDeque<Box<TrailEntry>>; Class::ALL.len()],
     calls: u64,
     /// The entry of the log lines since the last call that was more than telling.
     lines: Option<Shared>,
@@ -204,10 +215,15 @@ struct Shared {
 impl Trail {
     /// Enters a call that begins now and returns its number.
     pub fn begin(&mut self, at: Duration, call: NewCall) -> u64 {
-        if Class::of(call.call) != Class::Told {
+        self.begin_entry(at, call.entry())
+    }
+
+    /// The same of a call whose entry is made already.
+    pub(crate) fn begin_entry(&mut self, at: Duration, entry: Box<TrailEntry>) -> u64 {
+        if Class::of(&entry.call) != Class::Told {
             (self.lines, self.steps, self.stages) = (None, None, 0);
         }
-        self.enter(at, call)
+        self.enter(at, entry)
     }
 
     /// Enters a line of log. Lines between two calls share an entry.
@@ -239,7 +255,7 @@ impl Trail {
                 Shared { seq, count: count.saturating_add(1), bytes: before.saturating_add(bytes as u64) }
             }
             None => {
-                let seq = self.enter(at, NewCall { call, ..NewCall::default() });
+                let seq = self.enter(at, NewCall { call, ..NewCall::default() }.entry());
                 Shared { seq, count: 1, bytes: bytes as u64 }
             }
         }
@@ -255,16 +271,15 @@ impl Trail {
         }
     }
 
-    fn enter(&mut self, at: Duration, call: NewCall) -> u64 {
+    fn enter(&mut self, at: Duration, mut entry: Box<TrailEntry>) -> u64 {
         self.calls += 1;
-        let class = Class::of(call.call);
-        let entry = TrailEntry::begun(self.calls, millis(at), call);
-        self.class(class).push_back(entry);
+        (entry.seq, entry.at_ms) = (self.calls, millis(at));
+        self.class(Class::of(&entry.call)).push_back(entry);
         self.make_room();
         self.calls
     }
 
-    fn class(&mut self, class: Class) -> &mut VecDeque<TrailEntry> {
+    fn class(&mut self, class: Class) -> &mut VecDeque<Box<TrailEntry>> {
         &mut self.classes[class as usize]
     }
 
@@ -285,7 +300,7 @@ impl Trail {
     fn find(&mut self, seq: u64) -> Option<&mut TrailEntry> {
         self.classes.iter_mut().find_map(|entries| {
             let at = entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
-            entries.get_mut(at)
+            entries.get_mut(at).map(Box::as_mut)
         })
     }
 
@@ -327,7 +342,8 @@ impl Trail {
 
     /// The kept calls, in the order in which they began.
     pub fn entries(&self) -> Vec<TrailEntry> {
-        let mut entries: Vec<TrailEntry> = self.classes.iter().flatten().cloned().collect();
+        let mut entries: Vec<TrailEntry> =
+            self.classes.iter().flatten().map(|entry| TrailEntry::clone(entry)).collect();
         entries.sort_by_key(|entry| entry.seq);
         entries
     }

@@ -1,6 +1,7 @@
 //! `ai.complete`: a call to a model through the gateway. `ai_stream` is the same call with its text as it comes, `ai_sync` for guests that
 //! can only block.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::ai::{
     AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, KnownSchemas,
     Purpose, Request, Role, TextSink, Usage,
 };
-use crate::failure::{AiFailure, Ended, NewCall, TrailOutcome, millis};
+use crate::failure::{AiFailure, Ended, NewCall, TrailEntry, TrailOutcome, millis};
 use crate::message;
 use crate::message::Message;
 use crate::plugin::bindings::{ai, ai_types};
@@ -36,11 +37,15 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
         // The first poll is on the guest's own stack, which the run keeps for as long as it lives, whatever of it was touched: what goes
         // deeper, or is as large as a call to a model, is for the next one. A call that is refused ends at once: a guest that makes too
         // many must not hold them all.
-        let asked = accessor.with(|mut access| Asked::enter(access.get(), "ai.complete", request));
-        if asked.is_allowed() {
+        let request = Box::new(request);
+        let call = accessor.with(|mut access| {
+            let state = access.get();
+            Call::begin(&state.log, state.ai.as_ref(), "ai.complete", &request)
+        });
+        if call.is_allowed(&request) {
             tokio::task::yield_now().await;
         }
-        Ok(asked.made().await)
+        Ok(call.boxed(request).await)
     }
 
     fn complete_stream(
@@ -49,7 +54,8 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
     ) -> wasmtime::Result<(StreamReader<String>, FutureReader<Told>)> {
         let state = access.get();
         let place = ai_stream::place(state)?;
-        let call = Call::begin(&state.log, state.ai.clone(), "ai.complete-stream", &request);
+        let request = Box::new(request);
+        let call = Call::begin(&state.log, state.ai.as_ref(), "ai.complete-stream", &request);
         let (chunks, outcome) = ai_stream::start(call, request, place);
         Ok((StreamReader::new(&mut access, chunks)?, FutureReader::new(&mut access, outcome)?))
     }
@@ -58,37 +64,13 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
 /// Most bytes of one request: room for the largest order document and as much again.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
 
-/// A call that has been entered, with its request. On the heap and in functions of its own, so that who waits for it needs little room.
-struct Asked {
-    call: Call,
-    request: ai_types::Request,
-}
-
-impl Asked {
-    #[inline(never)]
-    fn enter(state: &GuestState, name: &'static str, request: ai_types::Request) -> Box<Self> {
-        let call = Call::begin(&state.log, state.ai.clone(), name, &request);
-        Box::new(Asked { call, request })
-    }
-
-    #[inline(never)]
-    fn is_allowed(&self) -> bool {
-        self.call.allowed(&self.request).is_ok()
-    }
-
-    #[inline(never)]
-    fn made(self: Box<Self>) -> BoxFuture<'static, Told> {
-        let Asked { call, request } = *self;
-        Box::pin(call.made(request))
-    }
-}
-
-/// One call that has been entered in the run's log.
+/// One call that has been entered in the run's log. It and its request are boxed wherever they go: thousands of calls wait, and a future
+/// keeps what it was given beside what it hands on.
 pub(super) struct Call {
     pub(super) log: Arc<RunLog>,
     /// What the log calls it.
     pub(super) entry: (u64, Instant),
-    context: Option<AiContext>,
+    context: Option<Arc<AiContext>>,
     began: Duration,
     pub(super) call_id: CallId,
     /// Whether the run may make it.
@@ -99,52 +81,62 @@ pub(super) struct Call {
 
 impl Call {
     /// Counts and enters a call that begins now.
+    #[inline(never)]
     pub(super) fn begin(
         log: &Arc<RunLog>,
-        context: Option<AiContext>,
+        context: Option<&Arc<AiContext>>,
         name: &'static str,
         request: &ai_types::Request,
-    ) -> Self {
-        let counted = log.count_ai_call(context.as_ref().map_or(0, |context| context.max_calls));
+    ) -> Box<Self> {
+        let counted = log.count_ai_call(context.map_or(0, |context| context.max_calls));
         let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
         let bytes = bytes(request);
-        let entry = log.begin(NewCall {
-            call: name,
-            args: in_short(request, bytes),
-            bytes: Some(bytes as u64),
-            digest: digest(request, bytes),
-            call_id: Some(call_id.to_string()),
-        });
-        Call {
+        let entry = log.begin_entry(entry(name, call_id, request, bytes));
+        Box::new(Call {
             log: log.clone(),
             entry,
-            context,
+            context: context.cloned(),
             began: log.elapsed(),
             call_id,
             counted: counted.is_ok(),
-            purpose: cut(&request.purpose, 64).to_owned(),
+            purpose: cut(&request.purpose, 64),
             bytes,
-        }
+        })
     }
 
     /// Asks and ends. Dropping this future drops the request to the provider.
-    pub(super) async fn made(self, request: ai_types::Request) -> Told {
+    pub(super) async fn made(self: Box<Self>, request: Box<ai_types::Request>) -> Told {
         let outcome = self.answer(request, &mut TextSink::none()).await;
         self.end(outcome)
+    }
+
+    /// The same, for who has no room for it.
+    #[inline(never)]
+    fn boxed(self: Box<Self>, request: Box<ai_types::Request>) -> BoxFuture<'static, Told> {
+        Box::pin(self.made(request))
     }
 
     /// Asks, unless the run may not.
     pub(super) async fn answer(
         &self,
-        request: ai_types::Request,
+        request: Box<ai_types::Request>,
         text: &mut TextSink,
     ) -> Result<Completed, AiError> {
-        let outcome = self.ask(request, text).await;
-        if let Some(follow) = self.log.follow().filter(|_| self.counted) {
-            // A replay: it ends when it ended then.
+        let Some(follow) = self.log.follow().filter(|_| self.counted) else {
+            return self.ask(request, text).await;
+        };
+        // A replay: it ends when it ended then.
+        Box::pin(async {
+            let outcome = self.ask(request, text).await;
             follow.turn(self.call_id).await;
-        }
-        outcome
+            outcome
+        })
+        .await
+    }
+
+    #[inline(never)]
+    fn is_allowed(&self, request: &ai_types::Request) -> bool {
+        self.allowed(request).is_ok()
     }
 
     /// What it is made with, if the run may make it.
@@ -175,18 +167,19 @@ impl Call {
         Ok(context)
     }
 
-    async fn ask(&self, request: ai_types::Request, text: &mut TextSink) -> Result<Completed, AiError> {
+    async fn ask(&self, request: Box<ai_types::Request>, text: &mut TextSink) -> Result<Completed, AiError> {
         let context = self.allowed(&request)?;
-        let request = into_request(request, context.gateway.schemas()).await.map_err(|message| {
+        let request = Box::pin(into_request(*request, context.gateway.schemas())).await;
+        let request = Box::new(request.map_err(|message| {
             AiError::before_any_attempt(self.call_id, AiErrorKind::InvalidRequest, message)
-        })?;
+        })?);
         let call = CallContext {
             call_id: self.call_id,
             deadline: context.deadline,
             budget: Some(context.budget.clone()),
             journal: context.journal.clone(),
         };
-        context.gateway.stream(call, request, text).await
+        context.gateway.stream(&call, &request, text).await
     }
 
     /// Whether the run's deadline has passed.
@@ -196,11 +189,12 @@ impl Call {
 
     /// Enters how the call ended, and what the guest is told.
     #[allow(clippy::result_large_err, reason = "the contract's error, as the bindings take it")]
-    pub(super) fn end(self, outcome: Result<Completed, AiError>) -> Told {
+    #[allow(clippy::boxed_local, reason = "calls are boxed wherever they go")]
+    pub(super) fn end(self: Box<Self>, outcome: Result<Completed, AiError>) -> Told {
         if self.counted {
             self.log.ai_ended(self.call_id, &outcome);
         }
-        let Call { log, entry, began, purpose, .. } = self;
+        let Call { log, entry, began, purpose, .. } = *self;
         let attempts = match &outcome {
             Ok(done) => &done.attempts,
             Err(error) => &error.attempts,
@@ -268,12 +262,28 @@ fn bytes(request: &ai_types::Request) -> usize {
     request.purpose.len() + format + messages.chain(stops).sum::<usize>()
 }
 
+/// What the trail shows of a call. A function of its own: what it needs of the guest's stack is free again before the call is entered.
+#[inline(never)]
+fn entry(name: &'static str, call_id: CallId, request: &ai_types::Request, bytes: usize) -> Box<TrailEntry> {
+    let call = NewCall {
+        call: name,
+        args: in_short(request, bytes),
+        bytes: Some(bytes as u64),
+        digest: digest(request, bytes),
+        call_id: Some(call_id.to_string()),
+    };
+    call.entry()
+}
+
 /// What the trail shows of a request: never its text, which is the customer's.
 fn in_short(request: &ai_types::Request, bytes: usize) -> String {
     let purpose = cut(&request.purpose, 64);
     let (purpose, messages) = (purpose.escape_debug(), request.messages.len());
+    // Room for all of it at once: growing is deep, and this is the guest's stack.
+    let mut short = String::with_capacity(128);
     if bytes > MAX_REQUEST_BYTES {
-        return format!("{purpose} {messages} messages, {bytes} bytes in all");
+        let _fits = write!(short, "{purpose} {messages} messages, {bytes} bytes in all");
+        return short;
     }
     let format = match &request.format {
         ai_types::Format::Text => "text",
@@ -282,7 +292,8 @@ fn in_short(request: &ai_types::Request, bytes: usize) -> String {
         ai_types::Format::Other(_) => "other",
     };
     let said: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    format!("{purpose} {format}, {messages} messages of {said} bytes")
+    let _fits = write!(short, "{purpose} {format}, {messages} messages of {said} bytes");
+    short
 }
 
 /// Tells one request from another; one that is refused for its size is not read.

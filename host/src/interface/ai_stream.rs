@@ -35,8 +35,8 @@ pub(super) fn place(state: &GuestState) -> wasmtime::Result<OwnedSemaphorePermit
 
 /// Begins the call. The chunks and the outcome hold it together: when both are dropped, it is cancelled.
 pub(super) fn start(
-    call: Call,
-    request: ai_types::Request,
+    call: Box<Call>,
+    request: Box<ai_types::Request>,
     place: OwnedSemaphorePermit,
 ) -> (Chunks, impl Future<Output = wasmtime::Result<Told>> + Send + 'static) {
     let (log, entry) = (call.log.clone(), call.entry);

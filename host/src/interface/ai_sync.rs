@@ -13,7 +13,8 @@ const MAX_AT_ONCE: usize = MAX_AI_STREAMS;
 
 impl ai_sync::Host for GuestState {
     async fn complete(&mut self, request: ai_types::Request) -> wasmtime::Result<Told> {
-        let call = Call::begin(&self.log, self.ai.clone(), "ai-sync.complete", &request);
+        let request = Box::new(request);
+        let call = Call::begin(&self.log, self.ai.as_ref(), "ai-sync.complete", &request);
         Ok(call.made(request).await)
     }
 
@@ -28,7 +29,10 @@ impl ai_sync::Host for GuestState {
         let begun: Vec<_> = requests
             .into_iter()
             .map(|request| {
-                (Call::begin(&self.log, self.ai.clone(), "ai-sync.complete-all", &request), request)
+                (
+                    Call::begin(&self.log, self.ai.as_ref(), "ai-sync.complete-all", &request),
+                    Box::new(request),
+                )
             })
             .collect();
         Ok(join_all(begun.into_iter().map(|(call, request)| call.made(request))).await)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::follow::Follow;
 use crate::ai::{AiError, CallId, Completed};
-use crate::failure::{MARKS, Mark, NewCall, reply_digest};
+use crate::failure::{MARKS, Mark, TrailEntry, reply_digest};
 
 /// The marks of a run's host calls and the ends of its AI calls. Eight bytes for a call.
 #[derive(Debug, Default)]
@@ -58,9 +58,15 @@ pub(crate) struct EndedCall {
 }
 
 impl Recorder {
-    pub(super) fn begin(&mut self, call: &NewCall) {
+    pub(super) fn begin(&mut self, call: &TrailEntry) {
         self.logging = false;
-        self.enter(call.call, &Mark::args(call.call, &call.args, call.bytes, call.digest.as_deref()));
+        self.enter(&call.call, &Mark::args(&call.call, &call.args, call.bytes, call.digest.as_deref()));
+    }
+
+    /// A step of a stage, as the trail shows it.
+    pub(super) fn progress(&mut self, step: &str) {
+        self.logging = false;
+        self.enter("diagnostics.progress", &Mark::args("diagnostics.progress", step, None, None));
     }
 
     pub(super) fn log(&mut self) {

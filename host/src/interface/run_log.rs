@@ -98,7 +98,7 @@ struct Inner {
     ai_answered: Vec<AiCall>,
     ai_failed: BTreeMap<String, AiFailure>,
     /// The newest of those that are too many to keep.
-    ai_failed_last: Option<AiFailure>,
+    ai_failed_last: Option<Box<AiFailure>>,
     output_limit: Option<OutputLimit>,
 }
 
@@ -181,9 +181,14 @@ impl RunLog {
 
     /// Enters a host call that begins now.
     pub fn begin(&self, call: NewCall) -> (u64, Instant) {
+        self.begin_entry(call.entry())
+    }
+
+    /// The same of a call whose entry is made already.
+    pub(super) fn begin_entry(&self, entry: Box<TrailEntry>) -> (u64, Instant) {
         let mut inner = self.inner();
-        inner.recorder.begin(&call);
-        let seq = inner.trail.begin(self.elapsed(), call);
+        inner.recorder.begin(&entry);
+        let seq = inner.trail.begin_entry(self.elapsed(), entry);
         (seq, Instant::now())
     }
 
@@ -198,7 +203,7 @@ impl RunLog {
         // Asked under the lock: what is entered later happened later.
         let at = self.elapsed();
         let args = format!("{} {}/{}", progress.stage, progress.done, progress.total);
-        inner.recorder.begin(&NewCall { call: "diagnostics.progress", args, ..NewCall::default() });
+        inner.recorder.progress(&args);
         inner.trail.progress(at, &progress.stage, progress.done, progress.total);
         drop(inner);
         self.set_progress(progress);
@@ -259,7 +264,7 @@ impl RunLog {
         if inner.ai_failed.len() < MAX_AI_FAILURES {
             inner.ai_failed.insert(failure.call_id.clone(), failure);
         } else {
-            inner.ai_failed_last = Some(failure);
+            inner.ai_failed_last = Some(Box::new(failure));
         }
     }
 
@@ -284,7 +289,7 @@ impl RunLog {
     /// A failed AI call by its id.
     pub fn ai_failure(&self, call_id: &str) -> Option<AiFailure> {
         let inner = self.inner();
-        let last = inner.ai_failed_last.as_ref().filter(|last| last.call_id == call_id);
+        let last = inner.ai_failed_last.as_deref().filter(|last| last.call_id == call_id);
         inner.ai_failed.get(call_id).or(last).cloned()
     }
 
@@ -323,12 +328,13 @@ impl RunLog {
             replayed: call.replayed,
             attempts: call.attempts.clone(),
         });
-        let failed = inner.ai_failed.values().chain(&inner.ai_failed_last).map(|call| AiCallTries {
-            call_id: call.call_id.clone(),
-            purpose: call.purpose.clone(),
-            replayed: false,
-            attempts: call.attempts.clone(),
-        });
+        let failed =
+            inner.ai_failed.values().chain(inner.ai_failed_last.as_deref()).map(|call| AiCallTries {
+                call_id: call.call_id.clone(),
+                purpose: call.purpose.clone(),
+                replayed: false,
+                attempts: call.attempts.clone(),
+            });
         let mut calls: Vec<AiCallTries> = answered.chain(failed).collect();
         let trail = inner.trail.entries();
         drop(inner);

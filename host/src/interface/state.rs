@@ -28,15 +28,14 @@ pub struct GuestState {
     pub(crate) memory: MemoryLimiter,
     pub(crate) log: Arc<RunLog>,
     /// Missing while a template is only described: calls are refused then.
-    pub(crate) ai: Option<AiContext>,
+    pub(crate) ai: Option<Arc<AiContext>>,
     /// Places for streamed AI calls.
     pub(super) ai_streams: Arc<Semaphore>,
     /// Missing while a template is only described: writes are refused then.
     pub(crate) site: Option<Staging>,
 }
 
-/// What an AI call of a run needs.
-#[derive(Clone)]
+/// What the AI calls of a run need.
 pub struct AiContext {
     /// Routes and providers.
     pub gateway: Arc<Gateway>,
@@ -61,6 +60,7 @@ impl GuestState {
         ai: Option<AiContext>,
         site: Option<Staging>,
     ) -> Self {
+        let ai = ai.map(Arc::new);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let ai_streams = Arc::new(Semaphore::new(MAX_AI_STREAMS));

@@ -144,8 +144,6 @@ pub struct WorkerId {
 pub struct Taken {
     /// The order's id.
     pub order: String,
-    /// Its document.
-    pub document: String,
     /// The template that makes it.
     pub template: String,
     /// The configuration that its first attempt was made with. The worker's own may be newer by now; an attempt is made with one and the
@@ -168,8 +166,8 @@ pub struct Taken {
 /// What came of taking an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Take {
-    /// It is ours.
-    Taken(Box<Taken>),
+    /// It is ours. With its document, which nobody needs for longer than until it has been read.
+    Taken(Box<Taken>, String),
     /// It has ended: the job is left over.
     AlreadyEnded(OrderState),
     /// Another attempt has it, or another job stands for it: this job is left over.
@@ -237,7 +235,6 @@ impl TakeOrder {
     fn taken(&self, row: &Row) -> Result<Taken, sqlx::Error> {
         Ok(Taken {
             order: self.order.clone(),
-            document: row.text("document")?,
             template: row.text("template")?,
             config_version: row.opt_text("config_version")?,
             attempt: self.attempt,
@@ -306,7 +303,7 @@ impl Alike for TakeOrder {
                 json!(taken.trace_id),
                 json!(config),
             ]);
-            answers.push(Some(Ok(Take::Taken(Box::new(taken)))));
+            answers.push(Some(Ok(Take::Taken(Box::new(taken), row.text("document")?))));
         }
         let sql = over_rows!(
             tx,
@@ -365,5 +362,5 @@ async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Take, String>, 
             }
         }
     };
-    Ok(Ok(Take::Taken(Box::new(take.taken(&row)?))))
+    Ok(Ok(Take::Taken(Box::new(take.taken(&row)?), row.text("document")?)))
 }

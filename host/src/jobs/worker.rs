@@ -84,9 +84,9 @@ impl Default for WorkerSettings {
 /// Does orders. One for all attempts of a worker.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Makes one attempt. When `stop` says so, it ends soon: with [`Settlement::Cancelled`] or [`Settlement::ReturnToQueue`], as
-    /// [`Stop::reason`] says.
-    async fn handle(&self, taken: &Taken, stop: &Stop) -> Settlement;
+    /// Makes one attempt at the order with this document. When `stop` says so, it ends soon: with [`Settlement::Cancelled`] or
+    /// [`Settlement::ReturnToQueue`], as [`Stop::reason`] says.
+    async fn handle(&self, taken: &Taken, document: String, stop: &Stop) -> Settlement;
 
     /// Called when the attempt's end is written, or when it turned out that the order belongs to somebody else now: then whatever the
     /// attempt made is to be thrown away.
@@ -181,28 +181,28 @@ struct OrderWorker<H> {
 impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
     type Error = BoxError;
 
-    async fn work(&self, context: WorkContext, job: Job<OrderJob>) -> Result<WorkOutcome, BoxError> {
-        let token = context.cancellation_token().clone();
-        let attempt = Ulid::generate();
-        let _entered = self.running.enter(attempt);
-        let order = &job.args.order;
-        let span = tracing::info_span!(
-            "take",
-            order,
-            job = job.id(),
-            %attempt,
-            trace_id = trace_id(attempt)
-        );
-        // Boxed: what is not under way takes no room in an order that waits.
-        let taken = match Box::pin(self.taken(&job, attempt, &token).instrument(span)).await {
-            Ok(taken) => taken,
-            Err(no) => return no,
-        };
-
-        let stop = Stop { token: token.clone(), leaving: self.leaving.clone() };
-        self.handled(&taken, &stop).await;
-        // The job changed together with the order: what River writes now meets no running job.
-        Ok(WorkOutcome::Complete)
+    // Not an `async fn`: thousands of these wait, and each would keep the whole job.
+    fn work(
+        &self,
+        context: WorkContext,
+        job: Job<OrderJob>,
+    ) -> impl Future<Output = Result<WorkOutcome, BoxError>> + Send {
+        let (token, id, order) = (context.cancellation_token().clone(), job.id(), job.args.order);
+        async move {
+            let attempt = Ulid::generate();
+            let _entered = self.running.enter(attempt);
+            let span = tracing::info_span!("take", order, job = id, %attempt, trace_id = trace_id(attempt));
+            // Boxed: what is not under way takes no room in an order that waits.
+            let (taken, document) =
+                match Box::pin(self.taken(&order, id, attempt, &token).instrument(span)).await {
+                    Ok(taken) => taken,
+                    Err(no) => return no,
+                };
+            let stop = Stop { token, leaving: self.leaving.clone() };
+            self.handled(&taken, document, &stop).await;
+            // The job changed together with the order: what River writes now meets no running job.
+            Ok(WorkOutcome::Complete)
+        }
     }
 }
 
@@ -210,17 +210,17 @@ impl<H: Handler> OrderWorker<H> {
     /// Takes the job's order, however long the database is away; or what becomes of the job.
     async fn taken(
         &self,
-        job: &Job<OrderJob>,
+        order: &str,
+        job: i64,
         attempt: Ulid,
         token: &CancellationToken,
-    ) -> Result<Box<Taken>, Result<WorkOutcome, BoxError>> {
-        let order = &job.args.order;
+    ) -> Result<(Box<Taken>, String), Result<WorkOutcome, BoxError>> {
         let mut patience = Patience::new("take", order);
         loop {
-            match self.database.take(order, job.id(), &self.who, attempt).await {
-                Ok(Take::Taken(taken)) => {
+            match self.database.take(order, job, &self.who, attempt).await {
+                Ok(Take::Taken(taken, document)) => {
                     patience.over();
-                    return Ok(taken);
+                    return Ok((taken, document));
                 }
                 Ok(left_over) => {
                     tracing::info!(?left_over, "a job that no order needs is dropped");
@@ -239,8 +239,9 @@ impl<H: Handler> OrderWorker<H> {
     }
 
     /// From a taken order to a settled one.
-    async fn handled(&self, taken: &Taken, stop: &Stop) {
-        let settlement = match AssertUnwindSafe(self.handler.handle(taken, stop)).catch_unwind().await {
+    async fn handled(&self, taken: &Taken, document: String, stop: &Stop) {
+        let handled = AssertUnwindSafe(self.handler.handle(taken, document, stop));
+        let settlement = match handled.catch_unwind().await {
             Ok(settlement) => settlement,
             Err(panic) => Settlement::Retry {
                 failure: host_failure(taken, panicked(&*panic)),

@@ -1,5 +1,7 @@
 //! The worlds of the contract: which of them a component is made for, and how it is called.
 
+use std::sync::Arc;
+
 use std::fmt;
 
 use serde::Serialize;
@@ -101,27 +103,34 @@ impl Linked {
     ///
     /// # Errors
     /// Whatever stopped the guest.
-    pub async fn generate(
-        &self,
-        store: &mut Store<GuestState>,
-        order: &str,
-    ) -> wasmtime::Result<Result<(), generator::Failure>> {
-        match &self.0 {
-            Pre::Template(pre) => {
-                let template = pre.instantiate_async(&mut *store).await?;
-                store
-                    .run_concurrent(async |accessor| {
-                        template
-                            .sitewright_template_generator()
-                            .call_generate(accessor, order.to_owned())
-                            .await
-                    })
-                    .await?
-            }
-            Pre::TemplateSync(pre) => {
-                let template = pre.instantiate_async(&mut *store).await?;
-                let ended = template.sitewright_template_generator_sync().call_generate(store, order).await?;
-                Ok(ended.map_err(Into::into))
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "an `async fn` keeps its arguments twice, and thousands of these wait"
+    )]
+    pub fn generate<'a>(
+        &'a self,
+        store: &'a mut Store<GuestState>,
+        order: &'a Arc<str>,
+    ) -> impl Future<Output = wasmtime::Result<Result<(), generator::Failure>>> + Send + 'a {
+        async move {
+            match &self.0 {
+                Pre::Template(pre) => {
+                    // Boxed, as is all that thousands of runs have while they wait.
+                    let template = Box::new(pre.instantiate_async(&mut *store).await?);
+                    store
+                        .run_concurrent(async |accessor| {
+                            template
+                                .sitewright_template_generator()
+                                .call_generate(accessor, order.to_string())
+                                .await
+                        })
+                        .await?
+                }
+                Pre::TemplateSync(pre) => {
+                    let template = pre.instantiate_async(&mut *store).await?;
+                    let call = template.sitewright_template_generator_sync().call_generate(store, order);
+                    Ok(Box::pin(call).await?.map_err(Into::into))
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use sitewright_order::Locale;
 use tokio::sync::watch;
@@ -144,7 +145,7 @@ impl Ended {
 /// Makes one attempt: reads the order, loads the template, runs it, checks the site and releases it.
 ///
 /// Dropping the future cancels the attempt without a record; cancel the token to have one.
-pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
+pub fn attempt(host: &Host, request: AttemptRequest) -> impl Future<Output = Outcome> + Send {
     // Every line that is logged meanwhile, whoever logs it, says for which order (catalogue B8).
     let span = tracing::info_span!(
         "attempt",
@@ -153,17 +154,20 @@ pub async fn attempt(host: &Host, request: AttemptRequest) -> Outcome {
         attempt = %request.id,
         trace_id = request.id.trace_id(),
     );
-    attempt_within(host, request, &span).instrument(span.clone()).await
+    let request = Box::new(request);
+    async move { attempt_within(host, request, &span).instrument(span.clone()).await }
 }
 
-async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing::Span) -> Outcome {
+// Thousands of these wait for AI at the same time. What comes before and after the run is boxed, and so is what is handed on: a future
+// keeps the room that any part of it needs for as long as it lives.
+async fn attempt_within(host: &Host, mut request: Box<AttemptRequest>, span: &tracing::Span) -> Outcome {
     let document = std::mem::take(&mut request.document);
     let log = RunLog::new(&host.limits, request.progress.clone());
     let log = Arc::new(match &request.journal {
         JournalUse::Replay(replaying) => log.following(replaying.follow.clone()),
         _ => log,
     });
-    let mut known = Known {
+    let mut known = Box::new(Known {
         stage: "order",
         order: "unknown".to_owned(),
         template: TemplateRef {
@@ -181,27 +185,28 @@ async fn attempt_within(host: &Host, mut request: AttemptRequest, span: &tracing
         },
         journal: None,
         staging: None,
-    };
+    });
     let tried = try_attempt(host, &request, document, &log, &mut known, span);
-    // What comes after is boxed: thousands wait for AI at the same time, with no room for it.
-    let ended = match AssertUnwindSafe(tried).catch_unwind().await {
-        Ok(Ok(release)) => return Box::pin(released(host, &request, &log, known, release)).await,
-        Ok(Err(ended)) => *ended,
-        Err(panic) => Ended::new(
-            FailureKind::Host,
-            message!("the host panicked, which is a bug in Sitewright: {}", panic_text(panic.as_ref())),
-            Vec::new(),
-        ),
+    let tried = AssertUnwindSafe(tried).catch_unwind().await;
+    let rest: BoxFuture<'_, Outcome> = match tried {
+        Ok(Ok(release)) => Box::pin(released(host, &request, &log, known, release)),
+        Ok(Err(ended)) => Box::pin(failed(host, &request, &log, known, ended)),
+        Err(panic) => {
+            let why = panic_text(panic.as_ref());
+            let message = message!("the host panicked, which is a bug in Sitewright: {why}");
+            let ended = Ended::new(FailureKind::Host, message, Vec::new());
+            Box::pin(failed(host, &request, &log, known, Box::new(ended)))
+        }
     };
-    Box::pin(failed(host, &request, &log, known, ended)).await
+    rest.await
 }
 
 async fn released(
     host: &Host,
     request: &AttemptRequest,
     log: &RunLog,
-    known: Known,
-    release: Release,
+    known: Box<Known>,
+    release: Box<Release>,
 ) -> Outcome {
     let totals = totals(host, request, log, &known);
     tracing::info!(
@@ -215,7 +220,7 @@ async fn released(
         keep::released(host, request, log, &known, &release, recording).await;
     }
     Outcome::Released(Box::new(Released {
-        release,
+        release: *release,
         recording,
         template: known.template,
         order: known.order,
@@ -228,12 +233,12 @@ async fn failed(
     host: &Host,
     request: &AttemptRequest,
     log: &RunLog,
-    mut known: Known,
-    ended: Ended,
+    mut known: Box<Known>,
+    ended: Box<Ended>,
 ) -> Outcome {
     let totals = totals(host, request, log, &known);
     let refused = ended.classified.refused;
-    let record = record(host, request, log, &mut known, &totals, ended).await;
+    let record = record(host, request, log, &mut known, &totals, *ended).await;
     if let Some(staging) = known.staging.take() {
         staging.abandon();
     }
@@ -249,7 +254,7 @@ async fn try_attempt(
     log: &Arc<RunLog>,
     known: &mut Known,
     span: &tracing::Span,
-) -> Result<Release, Box<Ended>> {
+) -> Result<Box<Release>, Box<Ended>> {
     let deadline = match log.follow() {
         None => deadline_of(&host.limits),
         // A replay waits for nobody, but may compute on a slower machine.
@@ -257,12 +262,48 @@ async fn try_attempt(
             deadline_of(&Limits { deadline_ms: host.limits.deadline_ms.max(REPLAY_MS), ..Limits::default() })
         }
     };
-    let stage = |known: &mut Known, stage: &'static str| {
-        known.stage = stage;
-        log.set_progress(RunProgress { stage: stage.to_owned(), done: 0, total: 0 });
-    };
+    let ready = Box::pin(ready(host, request, document, log, known, span, deadline)).await?;
+    let ran = run(RunRequest {
+        template: ready.template.clone(),
+        document: ready.document.clone(),
+        limits: host.limits.clone(),
+        determinism: request.id.determinism(),
+        gateway: host.gateway.clone(),
+        journal: known.journal.clone(),
+        staging: ready.staging.clone(),
+        log: log.clone(),
+        deadline,
+        cancel: request.cancel.clone(),
+    })
+    .await;
+    Box::pin(after(host, request, log, known, ready, ran)).await
+}
 
-    stage(known, "order");
+/// What a run needs of its attempt, and what is made of it afterwards.
+struct Ready {
+    /// The normalised order. All else that is known of it can be read from it again, and thousands wait.
+    document: Arc<str>,
+    locale: Locale,
+    template: Arc<Template>,
+    staging: Staging,
+}
+
+fn enter_stage(known: &mut Known, log: &RunLog, stage: &'static str) {
+    known.stage = stage;
+    log.set_progress(RunProgress { stage: stage.to_owned(), done: 0, total: 0 });
+}
+
+/// What comes before the run.
+async fn ready(
+    host: &Host,
+    request: &AttemptRequest,
+    document: Vec<u8>,
+    log: &RunLog,
+    known: &mut Known,
+    span: &tracing::Span,
+    deadline: Instant,
+) -> Result<Box<Ready>, Box<Ended>> {
+    enter_stage(known, log, "order");
     let loaded = order::load(&document, host.limits.order_max_bytes(), &host.default_locale);
     let id = match &loaded {
         Ok(snapshot) => Some(snapshot.id()),
@@ -281,10 +322,8 @@ async fn try_attempt(
         let message = message!("the order is not valid: {error}");
         Box::new(Ended { problems, ..Ended::new(FailureKind::InvalidOrder, message, causes_of(&error)) })
     })?;
-    // Thousands wait for AI at the same time: none of them holds what it will not look at again.
-    drop(document);
 
-    stage(known, "template");
+    enter_stage(known, log, "template");
     let patience = Patience { cancel: &request.cancel, deadline, host, log };
     let loaded = patience.wait_for(Box::pin(host.catalogue.load(&request.template))).await?;
     let template = match loaded {
@@ -305,7 +344,7 @@ async fn try_attempt(
     known.template = template.reference();
     known.loaded = Some(template.clone());
     routes_serve(host, &template)?;
-    let value = read_back(&snapshot)?;
+    let value = read_back(snapshot.document())?;
     // The schema is the template's, and one that is written to that end takes for ever: that one not on the runtime's threads.
     let schema = template.manifest.order_schema.clone();
     let problems = if schema.is_quick(snapshot.document().len()) {
@@ -332,7 +371,7 @@ async fn try_attempt(
         }));
     }
 
-    stage(known, "run");
+    enter_stage(known, log, "run");
     let staging = Staging::new(
         &host.sites,
         order_dir(&known.order)?,
@@ -340,21 +379,21 @@ async fn try_attempt(
         host.limits.site(),
     );
     known.staging = Some(staging.clone());
-    let journal = journal(host, request, &known.order).await?;
-    known.journal.clone_from(&journal);
-    let (result, end) = run(RunRequest {
-        template: template.clone(),
-        document: snapshot.document().clone(),
-        limits: host.limits.clone(),
-        determinism: request.id.determinism(),
-        gateway: host.gateway.clone(),
-        journal,
-        staging: staging.clone(),
-        log: log.clone(),
-        deadline,
-        cancel: request.cancel.clone(),
-    })
-    .await;
+    known.journal = journal(host, request, &known.order).await?;
+    let (document, locale) = (snapshot.document().clone(), snapshot.order().locale.clone());
+    Ok(Box::new(Ready { document, locale, template, staging }))
+}
+
+/// What comes after the run.
+async fn after(
+    host: &Host,
+    request: &AttemptRequest,
+    log: &Arc<RunLog>,
+    known: &mut Known,
+    ready: Box<Ready>,
+    (result, end): (Result<(), RunError>, RunEnd),
+) -> Result<Box<Release>, Box<Ended>> {
+    let Ready { document, locale, template, staging } = *ready;
     let stderr = end.stderr.0.clone();
     known.end = Some(end);
     if let Err(error) = result {
@@ -372,9 +411,10 @@ async fn try_attempt(
 
     let used = totals(host, request, log, known);
     let finish = Finish {
-        info: release_info(request, log, &used, &snapshot, &template),
+        info: release_info(request, log, &used, &locale, &template),
         staging,
-        snapshot,
+        document,
+        locale,
         template,
         publication: request.publication,
         keep_releases: host.keep_releases,
@@ -383,7 +423,7 @@ async fn try_attempt(
     let entered = move |stage: &'static str| {
         told.set_progress(RunProgress { stage: stage.to_owned(), done: 0, total: 0 });
     };
-    Box::pin(finish.finished(entered)).await.map_err(|(stage, ended)| {
+    finish.finished(entered).await.map(Box::new).map_err(|(stage, ended)| {
         known.stage = stage;
         ended
     })

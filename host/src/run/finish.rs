@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sitewright_order::Locale;
 use time::OffsetDateTime;
 
 use super::attempt::{AttemptRequest, Ended, Publication};
@@ -10,7 +11,6 @@ use crate::build::BUILD;
 use crate::failure::{FailureKind, Problem};
 use crate::interface::RunLog;
 use crate::message;
-use crate::order::OrderSnapshot;
 use crate::plugin::Template;
 use crate::site::{
     Release, ReleaseInfo, ReleaseTemplate, StagedSite, Staging, VerifiedSite, VerifyError, VerifyOptions,
@@ -26,7 +26,10 @@ const RELEASE: &str = "release";
 /// change of threads costs what a small file does.
 pub(super) struct Finish {
     pub(super) staging: Staging,
-    pub(super) snapshot: OrderSnapshot,
+    /// The normalised order.
+    pub(super) document: Arc<str>,
+    /// Its language.
+    pub(super) locale: Locale,
     pub(super) template: Arc<Template>,
     pub(super) info: ReleaseInfo,
     pub(super) publication: Publication,
@@ -72,13 +75,13 @@ impl Finish {
             self.staging.clone().seal().map_err(|error| {
                 Ended::refused(message!("the site could not be read back: {error}"), &error)
             })?;
-        check(staged, &self.snapshot, &read_back(&self.snapshot)?, &self.template)
+        check(staged, &self.locale, &read_back(&self.document)?, &self.template)
     }
 }
 
 /// The normalised order as a tree, which is many times its text.
-pub(super) fn read_back(snapshot: &OrderSnapshot) -> Result<serde_json::Value, Box<Ended>> {
-    serde_json::from_str(snapshot.document()).map_err(|error| {
+pub(super) fn read_back(document: &str) -> Result<serde_json::Value, Box<Ended>> {
+    serde_json::from_str(document).map_err(|error| {
         Box::new(Ended::new(
             FailureKind::Host,
             message!("the normalised order cannot be read back: {error}"),
@@ -90,11 +93,10 @@ pub(super) fn read_back(snapshot: &OrderSnapshot) -> Result<serde_json::Value, B
 /// Checks a site against the order it was made for.
 fn check(
     staged: StagedSite,
-    snapshot: &OrderSnapshot,
+    wanted: &Locale,
     document: &serde_json::Value,
     template: &Template,
 ) -> Result<VerifiedSite, Box<Ended>> {
-    let wanted = &snapshot.order().locale;
     // A template that does not write the order's language decides itself which of its own it takes.
     let speaks = template.manifest.locales.iter().any(|locale| locale.language() == wanted.language());
     let languages = if speaks { vec![wanted.clone()] } else { template.manifest.locales.clone() };
@@ -129,7 +131,7 @@ pub(super) fn release_info(
     request: &AttemptRequest,
     log: &RunLog,
     totals: &Totals,
-    snapshot: &OrderSnapshot,
+    locale: &Locale,
     template: &Template,
 ) -> ReleaseInfo {
     let calls = log.ai_calls();
@@ -148,7 +150,7 @@ pub(super) fn release_info(
             "by_call": calls,
         }),
         usage: serde_json::json!({ "duration_ms": totals.duration_ms, "limits": totals.limits }),
-        locale: Some(snapshot.order().locale.to_string()),
+        locale: Some(locale.to_string()),
         created_at: OffsetDateTime::from_unix_timestamp(
             i64::try_from(request.id.determinism().start_unix_ms / 1_000).unwrap_or(0),
         )

@@ -27,7 +27,6 @@ use wasmtime::Store;
 
 use crate::ai::{Gateway, RunJournal};
 use crate::interface::{AiContext, GuestState, RunLog};
-use crate::plugin::bindings::generator;
 use crate::plugin::{
     Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Place, Template, interrupt_by, new_store, sandbox,
 };
@@ -62,7 +61,11 @@ pub struct RunRequest {
 /// It waits for a place among the engine's when all are taken; waiting counts against the deadline. The store is dropped before
 /// this returns, and with it everything the guest held: its place, memory, calls in flight, files it has not written. Dropping
 /// this future does the same.
-pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
+pub fn run(request: RunRequest) -> impl Future<Output = (Result<(), RunError>, RunEnd)> + Send {
+    ended(Box::new(request))
+}
+
+async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
     let limits = &request.limits;
     let (stdout, stderr) = (Capture::new(limits.stderr_bytes), Capture::new(limits.stderr_bytes));
     let memory_peak = Arc::new(AtomicU64::new(0));
@@ -95,10 +98,15 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
         if engine.is_full() {
             tracing::debug!(concurrency = engine.concurrency(), "a run waits for a place");
         }
-        let place = engine.run_place(request.template.world()).await;
+        let place = Box::new(engine.run_place(request.template.world()).await);
         has_place.store(true, Ordering::Relaxed);
+        // Declared after the place, so that it goes before it when this is dropped.
         let mut store = store;
-        match generate(&mut store, request.template.clone(), request.document.clone()).await {
+        // Dropped before the store, however this ends.
+        let over = Over(request.log.clone());
+        let returned = request.template.linked().generate(&mut store, &request.document).await;
+        drop(over);
+        match returned {
             Ok(returned) => Ok(returned),
             Err(error) => Err((error, store, place)),
         }
@@ -143,22 +151,11 @@ pub async fn run(request: RunRequest) -> (Result<(), RunError>, RunEnd) {
     (result, end)
 }
 
-/// Instantiates and calls. The error is whatever stopped the guest.
-async fn generate(
-    store: &mut Store<GuestState>,
-    template: Arc<Template>,
-    document: Arc<str>,
-) -> wasmtime::Result<Result<(), generator::Failure>> {
-    // Dropped before the store, however this ends.
-    let _over = Over(store.data().log.clone());
-    template.linked().generate(store, &document).await
-}
-
 /// The dump of a stopped guest, when one is wanted. The guest goes with its store, and then its place is free.
 async fn stopped(
     error: wasmtime::Error,
     mut store: Store<GuestState>,
-    place: Place,
+    place: Box<Place>,
     template: &Template,
 ) -> (wasmtime::Error, Option<Result<Vec<u8>, String>>) {
     let Some(limits) = template.coredump() else { return (error, None) };

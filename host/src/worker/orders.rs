@@ -38,8 +38,8 @@ pub struct Orders {
 
 #[async_trait]
 impl Handler for Orders {
-    async fn handle(&self, taken: &Taken, stop: &Stop) -> Settlement {
-        if let Some(named) = other_order(taken) {
+    async fn handle(&self, taken: &Taken, document: String, stop: &Stop) -> Settlement {
+        if let Some(named) = other_order(taken, &document) {
             let message = message!(
                 "the order is {:?}, but its document is that of order {named:?}: a site must not end up in the folder of another \
                  order; put it in line under the id in its document",
@@ -62,7 +62,7 @@ impl Handler for Orders {
         let journal = Arc::new(RunJournal::new(kept));
         let (progress, watcher) = watch::channel(RunProgress::default());
         let request = AttemptRequest {
-            document: taken.document.clone().into_bytes(),
+            document: document.into_bytes(),
             template: taken.template.clone(),
             id: AttemptId::from(taken.attempt),
             job: Some(taken.job.to_string()),
@@ -200,8 +200,8 @@ impl Orders {
 }
 
 /// The id in the document when it is not the order's. A document that cannot be read tells so itself.
-fn other_order(taken: &Taken) -> Option<String> {
-    let document = serde_json::from_str(&taken.document).ok()?;
+fn other_order(taken: &Taken, document: &str) -> Option<String> {
+    let document = serde_json::from_str(document).ok()?;
     sitewright_order::read_id(&document).ok().filter(|id| *id != taken.order)
 }
 

@@ -155,7 +155,7 @@ fn worker(name: &str) -> WorkerId {
 async fn take(database: &Database, order: &str) -> Taken {
     let job = database.order(order).await.unwrap().job_id.unwrap();
     match database.take(order, job, &worker("host-7-somebody"), Ulid::generate()).await.unwrap() {
-        Take::Taken(taken) => *taken,
+        Take::Taken(taken, _) => *taken,
         other => panic!("{order} was not taken: {other:?}"),
     }
 }
@@ -271,7 +271,7 @@ struct Idle;
 
 #[async_trait::async_trait]
 impl Handler for Idle {
-    async fn handle(&self, _: &Taken, _: &Stop) -> Settlement {
+    async fn handle(&self, _: &Taken, _: String, _: &Stop) -> Settlement {
         Settlement::ReturnToQueue
     }
 }

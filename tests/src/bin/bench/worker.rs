@@ -358,7 +358,8 @@ impl Bench {
                         Protocol::Http2 => "HTTP/2 and TLS",
                     }
                 ),
-                render::bytes(waiting),
+                // In MiB, so that what is near the target can be told from it.
+                format!("{} MiB", count(waiting as f64 / f64::from(1 << 20))),
             )
             .target(format!("<= {}", render::bytes(TARGET_MEMORY)), waiting <= TARGET_MEMORY),
         );
