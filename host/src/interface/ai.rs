@@ -386,3 +386,19 @@ fn kind(kind: AiErrorKind) -> ai_types::ErrorKind {
         AiErrorKind::Other => Told::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// As for attempts: thousands of calls wait at the same time.
+    #[test]
+    fn a_call_that_waits_is_small() {
+        let call = size(Call::made);
+        assert!(call <= 2_048, "{call} bytes; box what is not needed while the model answers");
+    }
+}

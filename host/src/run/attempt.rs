@@ -546,3 +546,19 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic whose payload is no text".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A value that lives across two awaits, or an argument that is handed on, is room in each of the thousands of attempts that wait.
+    #[test]
+    fn an_attempt_that_waits_is_small() {
+        let attempt = size(|host: &'static Host, request| attempt(host, request));
+        assert!(attempt <= 896, "{attempt} bytes; box what is not needed while the template waits");
+    }
+}
