@@ -160,8 +160,10 @@ impl Program {
 
 /// What the end of a child means.
 fn why(ended: ExitStatus, said: &str, max_ms: u64, max: u64) -> CompileError {
-    // In the standard library's words and the kernel's: nothing else tells that there was no memory.
-    let no_memory = said.contains("memory allocation of") || said.contains("os error 12");
+    // In the words of the standard library, the engine and the kernel: nothing else tells that there was no memory.
+    let no_memory = ["memory allocation of", "out of memory (failed to allocate", "os error 12"]
+        .iter()
+        .any(|words| said.contains(words));
     match (ended.code(), ended.signal()) {
         _ if no_memory => CompileError::Memory { max },
         (Some(child::REFUSED), _) => CompileError::Refused(said.to_owned()),
@@ -202,6 +204,11 @@ mod tests {
             (exit(child::UNABLE), "no stdin", CompileError::Host("no stdin".to_owned())),
             (exit(child::REFUSED), "Cannot allocate memory (os error 12)", CompileError::Memory { max: 7 }),
             (signal(Signal::ABORT), "memory allocation of 64 bytes failed", CompileError::Memory { max: 7 }),
+            (
+                exit(1),
+                "unhandled out-of-memory error: out of memory (failed to allocate 16777248 bytes)",
+                CompileError::Memory { max: 7 },
+            ),
             (signal(Signal::XCPU), "", CompileError::Time { max_ms: 5 }),
             (signal(Signal::SEGV), "", crashed("signal: 11 (SIGSEGV)")),
             (exit(101), "index out of bounds", crashed("exit status: 101: index out of bounds")),

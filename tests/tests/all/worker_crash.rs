@@ -244,7 +244,7 @@ async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
     assert_eq!(model.asked_of("poison")[0], ("call 0".to_owned(), 1));
     assert!(worker.runs());
     factory.order_all([calls_in_turn("next", 1)]).await;
-    factory.until_count(OrderState::Running, 1).await;
+    factory.until_state("next", OrderState::Succeeded).await;
 }
 
 /// What a template does to itself ends its run and not the process, and its neighbours do not notice.
