@@ -64,7 +64,7 @@ pub(super) fn unwrapped(error: riverqueue::Error) -> sqlx::Error {
 
 /// Inserts the job of an order, due at `at` or now.
 pub(super) async fn insert(
-    client: &Inserter,
+    inserter: &Inserter,
     tx: &mut Tx,
     order: &str,
     priority: i64,
@@ -76,7 +76,7 @@ pub(super) async fn insert(
             options.with_scheduled_at(jiff::Timestamp::from_millisecond(at).unwrap_or(jiff::Timestamp::MAX));
     }
     let insert =
-        client.client().map_err(unwrapped)?.insert(OrderJob { order: order.to_owned() }).opts(options);
+        inserter.client().map_err(unwrapped)?.insert(OrderJob { order: order.to_owned() }).opts(options);
     let inserted = match tx {
         Tx::Sqlite(tx) => insert.tx(tx).await,
         Tx::Postgres(tx) => insert.tx(tx).await,
@@ -86,7 +86,7 @@ pub(super) async fn insert(
 
 /// Puts a new job in the place of an order's old one, with its errors and this one, and its place in the line when it is due now.
 pub(super) async fn replace(
-    client: &Inserter,
+    inserter: &Inserter,
     tx: &mut Tx,
     order: &str,
     priority: i64,
@@ -94,7 +94,7 @@ pub(super) async fn replace(
     error: Option<&str>,
     at: Option<i64>,
 ) -> Result<i64, sqlx::Error> {
-    let new = insert(client, tx, order, priority, at).await?;
+    let new = insert(inserter, tx, order, priority, at).await?;
     let Some(old) = old else { return Ok(new) };
     if let Some(error) = error {
         append_error(tx, old, error).await?;
@@ -177,8 +177,8 @@ async fn append_error(tx: &mut Tx, job: i64, error: &str) -> Result<(), sqlx::Er
 }
 
 /// Asks River to cancel: a job that waits is cancelled now, the worker of one that runs is told.
-pub(super) async fn cancel(client: &Inserter, tx: &mut Tx, job: i64) -> Result<(), sqlx::Error> {
-    let client = client.client().map_err(unwrapped)?;
+pub(super) async fn cancel(inserter: &Inserter, tx: &mut Tx, job: i64) -> Result<(), sqlx::Error> {
+    let client = inserter.client().map_err(unwrapped)?;
     let cancelled = match tx {
         Tx::Sqlite(tx) => client.jobs().cancel(job).tx(tx).await,
         Tx::Postgres(tx) => client.jobs().cancel(job).tx(tx).await,

@@ -103,6 +103,7 @@ impl Linked {
     ///
     /// # Errors
     /// Whatever stopped the guest.
+    // `&Arc<str>`: half the room of `&str` in a future that is just within a size of the allocator's.
     #[allow(
         clippy::manual_async_fn,
         reason = "an `async fn` keeps its arguments twice, and thousands of these wait"

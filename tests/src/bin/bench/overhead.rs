@@ -68,7 +68,7 @@ async fn bare(setup: &Setup, orders: u32) -> anyhow::Result<()> {
         let state = GuestState::new(wasi, memory, log.clone(), None, None);
         let mut store = Store::new(setup.template.engine().wasmtime(), state);
         store.set_epoch_deadline(u64::MAX / 2);
-        let ended = setup.template.linked().generate(&mut store, &setup.document().into()).await;
+        let ended = setup.template.linked().generate(&mut store, setup.document()).await;
         let ended = ended.map_err(|error| anyhow!("{error:#}"))?;
         ensure!(ended.is_ok(), "the template failed");
     }

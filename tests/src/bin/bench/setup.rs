@@ -83,7 +83,7 @@ impl Setup {
     }
 
     /// The order document.
-    pub(crate) fn document(&self) -> &str {
+    pub(crate) fn document(&self) -> &Arc<str> {
         &self.document
     }
 }
