@@ -51,9 +51,12 @@ impl<T: Template> Guest for Component<T> {
 
     async fn generate(order: String) -> Result<(), Failure> {
         tell_panics();
-        let order: Order = serde_json::from_str(&order).map_err(|error| {
+        let document = order;
+        let order: Order = serde_json::from_str(&document).map_err(|error| {
             failure(Error::from(error).context("the order could not be read").with_code("order-unreadable"))
         })?;
+        // While the template waits for AI, thousands of others do.
+        drop(document);
         let work = T::generate(order, Site::new());
         stall::watched(backend::wasm::is_waiting, work).await.map_err(failure)
     }

@@ -114,6 +114,8 @@
 pub mod __guest;
 
 pub mod ai;
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+mod allocator;
 mod backend;
 mod diagnostics;
 mod error;
