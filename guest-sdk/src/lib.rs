@@ -95,6 +95,9 @@
 //! `cargo build --release --target wasm32-wasip2` makes the component; with `debug = "line-tables-only"` in the profile,
 //! failure records name its functions and lines. The host loads the `.wasm` file as it is.
 //!
+//! The component allocates with [Talc](https://docs.rs/talc), set up so that a template that waits for AI touches as little memory as it
+//! can. A template that brings a `#[global_allocator]` of its own takes this crate with `default-features = false`.
+//!
 //! # What to know
 //!
 //! - **Order data is written by strangers.** Put it into prompts with [`Ask::data`](ai::Ask::data) or [`ai::data()`], into pages

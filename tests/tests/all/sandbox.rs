@@ -72,6 +72,16 @@ async fn the_same_attempt_sees_the_same_randomness_and_clock_and_another_does_no
 }
 
 #[test]
+fn a_templates_memory_is_its_own_and_is_used_again() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let done = bench.generate(&guest("guest-faulty"), &faulty("allocations", json!({ "n": 200_000 })));
+    assert_eq!(done.code, 0, "{}", done.stdout);
+    let used = done.json()["usage"]["limits"]["memory_bytes"]["used"].as_u64().unwrap();
+    // 1 MiB of it is the stack; at most 64 blocks of 32 KiB are in use at once, seldom more than half a MiB together.
+    assert!(used < 3 << 20, "{used} bytes for some hundred KiB");
+}
+
+#[test]
 fn f1_a_path_that_could_leave_the_site_is_refused_and_nothing_leaves_it() {
     let rows = [
         // (path, code of the diagnostic, what it says)

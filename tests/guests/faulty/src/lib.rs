@@ -12,6 +12,7 @@
 
 mod calls;
 mod errors;
+mod memory;
 mod misuse;
 mod output;
 mod replayed;
@@ -102,6 +103,7 @@ impl Template for Faulty {
             Fault::Document => output::document(&site, &order)?,
             Fault::Random => return sandbox::random(&site),
             Fault::Env => sandbox::look_around(),
+            Fault::Allocations => memory::allocations(wish.n.unwrap_or(100_000))?,
             Fault::Churn => traps::churn(),
             Fault::RecurseCalls => traps::recurse_through_calls(),
             Fault::ReportLarge => output::report_large(wish.n.unwrap_or(1_024)),

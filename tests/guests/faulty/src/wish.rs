@@ -144,6 +144,8 @@ pub(crate) enum Fault {
     Random,
     /// Tries every door of the sandbox; each becomes a diagnostic.
     Env,
+    /// Makes, resizes and frees `n` blocks of memory and fails if one is not what it was.
+    Allocations,
     /// Allocates and frees for ever.
     Churn,
     /// Recurses for ever, with a call of the host at each level.
