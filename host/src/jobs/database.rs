@@ -77,6 +77,8 @@ impl Database {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
                 .pragma("cache_size", format!("-{SQLITE_CACHE_KIB}"))
+                // A transaction that changes more than that still waits for its end before it writes to the file.
+                .pragma("cache_spill", "OFF")
                 .foreign_keys(false)
                 .optimize_on_close(true, None);
             let file = options.get_filename().to_owned();

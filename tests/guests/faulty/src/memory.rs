@@ -52,15 +52,16 @@ impl Block {
     /// Whether the block is where it may be, and its first bytes are what was written to them.
     fn whole(&self, filled: usize) -> Result<()> {
         if self.begin.is_null() || !(self.begin as usize).is_multiple_of(self.layout.align()) {
-            return Err(Error::new("misplaced", format!("a block for {:?} at {:?}", self.layout, self.begin)));
+            return Err(Error::new(
+                "misplaced",
+                format!("a block for {:?} at {:?}", self.layout, self.begin),
+            ));
         }
         // SAFETY: so many were written.
         let bytes = unsafe { slice::from_raw_parts(self.begin, filled) };
         match bytes.iter().position(|&byte| byte != self.filling) {
             None => Ok(()),
-            Some(at) => {
-                Err(Error::new("overwritten", format!("byte {at} of a block for {:?}", self.layout)))
-            }
+            Some(at) => Err(Error::new("overwritten", format!("byte {at} of a block for {:?}", self.layout))),
         }
     }
 }
@@ -78,7 +79,9 @@ pub(crate) fn allocations(steps: u32) -> Result<()> {
         let size = 1 + random(1 << (3 + random(13)));
         let align = 1 << random(if random(50) == 0 { 13 } else { 5 });
         match random(3) {
-            _ if blocks.is_empty() => blocks.push(Block::new(Layout::from_size_align(size, align)?, step as u8)?),
+            _ if blocks.is_empty() => {
+                blocks.push(Block::new(Layout::from_size_align(size, align)?, step as u8)?)
+            }
             0 if blocks.len() < BLOCKS => {
                 blocks.push(Block::new(Layout::from_size_align(size, align)?, step as u8)?);
             }
