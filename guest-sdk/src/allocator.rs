@@ -3,6 +3,9 @@
 //! Thousands of components wait side by side in one host, so what counts is how many of the system's memory pages each has written
 //! to. The C library's allocator marks both ends of the memory it manages, and the far end is up to 64 KiB away from all that is
 //! used: a page of 4 KiB for eight bytes. This one gives [Talc](https://docs.rs/talc) page after page instead.
+//!
+//! The C library has an allocator of its own beside it, for what C asks for. Lists that the host gives to C code (variables, open folders:
+//! the sandbox has none) come from Talc, and C's `free` would leak them.
 
 use core::{alloc::Layout, arch::wasm32::memory_grow, mem::MaybeUninit, ptr::NonNull};
 
@@ -42,9 +45,17 @@ impl Heap {
     /// Where the heap ends when it has `bytes` more above what is in use, without more memory.
     fn end_with(&self, in_use: NonNull<u8>, bytes: usize) -> Option<*mut u8> {
         let end = self.end.as_ptr() as usize;
-        let needed = (in_use.as_ptr() as usize).checked_add(bytes)?.max(end.checked_add(1)?);
-        let rounded = needed.checked_next_multiple_of(HOST_PAGE)?.min(self.limit as usize);
-        (needed <= rounded).then(|| self.end.as_ptr().wrapping_add(rounded - end))
+        let needed = (in_use.as_ptr() as usize).checked_add(bytes)?;
+        let wanted = needed.max(end.checked_add(self.step())?);
+        let rounded = wanted.checked_next_multiple_of(HOST_PAGE)?.min(self.limit as usize);
+        (needed <= rounded && end < rounded).then(|| self.end.as_ptr().wrapping_add(rounded - end))
+    }
+
+    /// How much it grows by at least. Each time Talc asks it has looked through many gaps in vain: a large heap must not grow page by
+    /// page.
+    fn step(&self) -> usize {
+        let size = (self.end.as_ptr() as usize).saturating_sub((&raw const FIRST) as usize);
+        (size / 16).clamp(1, 1 << 20)
     }
 }
 
@@ -62,6 +73,9 @@ unsafe impl Source for PageByPage {
         };
         // Talc adds a tag and what the alignment skips.
         let bytes = layout.size().checked_add(layout.align() + 2 * CHUNK_UNIT).ok_or(())?;
+        if bytes > isize::MAX as usize {
+            return Err(());
+        }
         // SAFETY: it is the end that Talc told.
         let in_use = unsafe { talc.reserved(heap.end) }.up_to;
         if let Some(end) = heap.end_with(in_use, bytes) {
@@ -70,7 +84,10 @@ unsafe impl Source for PageByPage {
             talc.source.heap = Some(heap);
             return Ok(());
         }
-        let pages = bytes.checked_add(HOST_PAGE).ok_or(())?.div_ceil(WASM_PAGE);
+        // What is free at the end counts when the new memory follows it; otherwise Talc asks once more.
+        let free = (heap.limit as usize).saturating_sub(in_use.as_ptr() as usize);
+        let missing = bytes.saturating_sub(free).max(heap.step());
+        let pages = missing.checked_add(HOST_PAGE).ok_or(())?.div_ceil(WASM_PAGE);
         let before = memory_grow::<0>(pages);
         if before == usize::MAX {
             return Err(());

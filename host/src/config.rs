@@ -24,6 +24,8 @@ use crate::plugin::{CoreDumpLimits, Limits, TemplateSetting, TemplateSettings, h
 pub const DEFAULT_FILE: &str = "sitewright.toml";
 /// What variables begin with.
 pub const PREFIX: &str = "SITEWRIGHT_";
+/// Most orders that one worker can have: so many jobs the queue gives to one client.
+pub const MOST_ORDERS: u32 = 10_000;
 /// Variables with the prefix that are no keys.
 const NOT_KEYS: [&str; 3] = ["config", "log", "log_format"];
 
@@ -78,7 +80,7 @@ struct DatabaseKeys {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerConfig {
-    /// Most orders at once, the waiting ones included: each has an instance of its template.
+    /// Most orders at once, the waiting ones included: each has an instance of its template. At most [`MOST_ORDERS`].
     pub max_orders: u32,
     /// Milliseconds that running orders get to end when the worker is told to go.
     pub grace_ms: u64,
@@ -308,6 +310,13 @@ impl Config {
         at_least("limits.order_bytes", limits.order_bytes, 64);
         at_least("limits.compile_ms", limits.compile_ms, 100);
         at_least("limits.compile_memory_bytes", limits.compile_memory_bytes, 64 << 20);
+        if worker.max_orders > MOST_ORDERS {
+            let most = format!(
+                "is {}, but a worker can have at most {MOST_ORDERS} orders at once; start a second worker",
+                worker.max_orders
+            );
+            problems.push(("worker.max_orders", most));
+        }
         if limits.memory_bytes > 4 << 30 {
             problems.push((
                 "limits.memory_bytes",

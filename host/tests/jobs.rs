@@ -1086,19 +1086,32 @@ mod tests {
             ..taken.iter().find(|one| one.order == "o9").unwrap().clone()
         };
         let six = taken.iter().find(|one| one.order == "o6").unwrap();
-        let settled = taken.iter().filter(|one| one.order != "o9").chain([six, &stranger]);
+        // A late attempt at order 7 comes just before the one that owns it.
+        let late = Taken {
+            attempt: Ulid::generate(),
+            ..taken.iter().find(|one| one.order == "o7").unwrap().clone()
+        };
+        let settled =
+            [&late].into_iter().chain(taken.iter().filter(|one| one.order != "o9")).chain([six, &stranger]);
         let settles = settled.map(|one| {
             let settlement = match &*one.order {
                 "o5" => Settlement::Failed { failure: failure("trap", "it trapped") },
+                _ if one.attempt == late.attempt => Settlement::Succeeded { release: "r-late".to_owned() },
                 _ => Settlement::Succeeded { release: format!("r-{}", one.order) },
             };
+            let attempt = one.attempt;
             let database = &database;
             async move {
-                (one.order.clone(), database.settle(one, &settlement, Allowed::default()).await.unwrap())
+                (
+                    one.order.clone(),
+                    attempt,
+                    database.settle(one, &settlement, Allowed::default()).await.unwrap(),
+                )
             }
         });
-        for (order, settled) in futures::future::join_all(settles).await {
+        for (order, attempt, settled) in futures::future::join_all(settles).await {
             let wanted = match &*order {
+                _ if attempt == late.attempt => Settled::LeaseLost,
                 "o5" => ended(AttemptEnd::Failed, OrderState::Failed),
                 "o9" => Settled::LeaseLost,
                 _ => ended(AttemptEnd::Succeeded, OrderState::Succeeded),
@@ -1106,7 +1119,8 @@ mod tests {
             assert_eq!(settled, wanted, "{order}");
         }
         let seen = taken.iter().map(|one| database.mark_visible(&one.order, "r-o1"));
-        futures::future::join_all(seen).await.into_iter().for_each(|seen| seen.unwrap());
+        let seen = futures::future::join_all(seen).await;
+        assert_eq!(seen.into_iter().filter(|seen| *seen.as_ref().unwrap()).count(), 1);
         for one in &taken {
             let order = database.order(&one.order).await.unwrap();
             let attempt = database.attempts(&one.order).await.unwrap().remove(0);
@@ -1485,7 +1499,9 @@ async fn a_file_locked_by_another_process_is_waited_for() {
         "slow" => Do::Sleep(Duration::from_millis(500)),
         _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
     });
-    let settings = WorkerSettings { silent_after: Duration::from_secs(60), ..quick() };
+    // Nobody's heartbeat can be written for longer than a worker may be silent: none is dead for that.
+    let settings = WorkerSettings { silent_after: Duration::from_secs(2), ..quick() };
+    let second = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
     database.enqueue(new_order("slow")).await.unwrap();
     until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
@@ -1514,6 +1530,7 @@ async fn a_file_locked_by_another_process_is_waited_for() {
         let order = database.order(id).await.unwrap();
         assert_eq!((order.state, order.crashes), (OrderState::Succeeded, 0), "{order:?}");
     }
+    second.drain(GRACE).await.unwrap();
     serving.drain(GRACE).await.unwrap();
 }
 
@@ -1526,7 +1543,10 @@ async fn postgres_may_be_away_while_orders_run() {
     let place = Place { url: cluster.url("postgres"), folder: tempfile::tempdir().unwrap() };
     let database = place.open().await;
     let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(1_500)));
-    let settings = WorkerSettings { silent_after: Duration::from_secs(60), ..quick() };
+    // It is away for longer than a worker may be silent, and three are: nobody takes the others for dead.
+    let settings = WorkerSettings { silent_after: Duration::from_secs(2), max_orders: 20, ..quick() };
+    let second = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
+    let third = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
     database.enqueue_all((0..40).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
     until("all run", || async { handler.busy.load(Ordering::SeqCst) == 40 }).await;
@@ -1538,6 +1558,12 @@ async fn postgres_may_be_away_while_orders_run() {
     assert!(handler.runs().len() == 40 && handler.total() == 40, "{:?}", handler.runs());
     let stats = database.stats().await.unwrap();
     assert_eq!(stats.count(OrderState::Succeeded), 40);
+    for n in 0..40 {
+        assert_eq!(database.order(&format!("o{n}")).await.unwrap().crashes, 0);
+    }
+    for other in [second, third] {
+        other.drain(GRACE).await.unwrap();
+    }
     serving.drain(GRACE).await.unwrap();
     drop(place.folder);
 }

@@ -48,6 +48,9 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
     steps.run("tests", || {
         let mut test = cargo(&["test", "--workspace"]);
         test.args(&args.rest);
+        if args.storm {
+            test.envs([("TESTS_STORM", "50,500"), ("TESTS_OUTAGE", "40,200"), ("TESTS_DRAIN", "1000")]);
+        }
         host::tell(&mut test, workspace, Some(&binary));
         process::run(&mut test)
     })?;

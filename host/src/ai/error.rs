@@ -338,6 +338,9 @@ pub struct AiError {
     pub causes: Vec<Message>,
     /// Whether the same call may succeed later.
     pub retryable: bool,
+    /// Milliseconds before which the same call makes no sense: the provider asked for it, or this host sends it nothing for so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl AiError {
@@ -354,6 +357,7 @@ impl AiError {
             attempts: Vec::new(),
             causes: Vec::new(),
             retryable: kind.retryable(),
+            retry_after_ms: None,
         }
     }
 }

@@ -291,7 +291,8 @@ impl Breaker {
 }
 
 fn turned_away(until: Instant, failures: u32, last: &Last) -> Failure {
-    let wait = until.saturating_duration_since(Instant::now()).as_secs_f64();
+    let closed_for = until.saturating_duration_since(Instant::now());
+    let wait = closed_for.as_secs_f64();
     let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
     let status = last.http.as_ref().map(|http| format!("status {}", http.status));
     let request = last.http.as_ref().and_then(|http| Some(format!("request {}", http.request_id.as_ref()?)));
@@ -305,7 +306,12 @@ fn turned_away(until: Instant, failures: u32, last: &Last) -> Failure {
         seen.join(", ")
     );
     // Waiting here would only hold up the route's next candidate.
-    Failure { asked: false, causes: last.causes.clone(), ..Failure::new(last.kind, detail) }
+    Failure {
+        asked: false,
+        causes: last.causes.clone(),
+        closed_for: Some(closed_for),
+        ..Failure::new(last.kind, detail)
+    }
 }
 
 #[cfg(test)]

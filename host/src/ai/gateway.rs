@@ -468,6 +468,8 @@ impl<'a> Tries<'a> {
         };
         let message = Message::new(format!("{message}{why}")).unwrap_or(message);
         let retryable = last.failure.retryable || failures.iter().any(|failed| failed.failure.retryable);
+        let asked = last.failure.http.as_ref().and_then(|http| http.retry_after_ms);
+        let closed = last.failure.closed_for.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let mut causes = last.failure.causes;
         causes.extend::<Vec<Message>>(earlier(failures));
         AiError {
@@ -478,6 +480,7 @@ impl<'a> Tries<'a> {
             attempts,
             causes,
             retryable,
+            retry_after_ms: asked.or(closed),
         }
     }
 }

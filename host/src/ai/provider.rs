@@ -175,6 +175,8 @@ pub(super) struct Failure {
     pub(super) asked: bool,
     /// What the model wrote, when that is what is wrong.
     pub(super) reply: Option<String>,
+    /// How long until anything is sent again, when this host itself sent nothing.
+    pub(super) closed_for: Option<Duration>,
 }
 
 impl Provider {
@@ -255,6 +257,7 @@ impl Failure {
             limit: None,
             asked: true,
             reply: None,
+            closed_for: None,
         }
     }
 

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
-use crate::config::Config;
+use crate::config::{Config, MOST_ORDERS};
 use crate::message;
 use crate::worker::{Worker, WorkerOptions};
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(long)]
     drain: bool,
     /// Most orders at once, instead of the configuration's `worker.max_orders`.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ORDERS)))]
     max_orders: Option<u32>,
 }
 

@@ -140,8 +140,9 @@ impl Error {
     /// Whether the one who called can mend it, by asking for something else or by setting something up.
     pub fn is_usage(&self) -> bool {
         match self {
+            // A server that is away may be back in a moment: whoever restarts the worker should go on doing so.
+            Error::Open { source, .. } => !is_away(source),
             Error::Url { .. }
-            | Error::Open { .. }
             | Error::NewerSchema { .. }
             | Error::OlderSchema { .. }
             | Error::NoSuchOrder { .. }
@@ -168,6 +169,13 @@ impl Error {
     }
 }
 
+/// Whether a database that does not open may do so in a moment. A file of SQLite's that cannot be opened was named wrongly.
+fn is_away(error: &sqlx::Error) -> bool {
+    const CANTOPEN: u32 = 14;
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    transient(error) && code.is_none_or(|code| code & 0xff != CANTOPEN)
+}
+
 fn transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -176,13 +184,15 @@ fn transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => match error.code().as_deref() {
-            // SQLite: busy, locked, out of memory, I/O, full, cannot open; their extended codes carry them in the low byte.
+            // SQLite: busy, locked, out of memory, read-only, I/O, full, cannot open; their extended codes carry them in the low byte.
             Some(code) if code.parse::<u32>().is_ok_and(|_| code.len() < 5) => {
-                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 10 | 13 | 14))
+                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
             }
-            // PostgreSQL: connection, rolled back for another, no resources, shutting down.
+            // PostgreSQL: connection, rolled back for another, no resources, shutting down, the system's errors; locked, and read-only:
+            // a stand-by after a failover, or a host that makes it so when the disk is full.
             Some(code) => {
-                ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class)) || code == "55P03"
+                ["08", "40", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
+                    || ["55P03", "25006"].contains(&code)
             }
             None => false,
         },

@@ -98,6 +98,16 @@ impl Observer {
         }
     }
 
+    /// Begins anew with all of them when this worker's own beats were away for longer than `most`: what kept its own from arriving
+    /// (a database that is down, a file that is locked, a process that was stopped) kept those of others away as well.
+    pub(super) fn trust_only_while(&mut self, me: &str, beats: i64, most: Duration) {
+        let away = self.seen.get(me).is_some_and(|(_, since)| since.elapsed() > most);
+        if away {
+            self.seen.clear();
+        }
+        self.silent_for(me, beats);
+    }
+
     /// Forgets all workers but these.
     pub(super) fn retain(&mut self, mut known: impl FnMut(&str) -> bool) {
         self.seen.retain(|client, _| known(client));

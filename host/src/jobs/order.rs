@@ -1,6 +1,6 @@
 //! Orders: what a customer wants, and where it stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -353,22 +353,27 @@ struct Seen {
 
 #[async_trait]
 impl Alike for Seen {
-    type Answer = ();
+    type Answer = bool;
 
-    async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<()>>, sqlx::Error> {
+    async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<bool>>, sqlx::Error> {
         let list = rows(these.iter().map(|Seen { order, release }| vec![json!(order), json!(release)]));
         let sql = over_rows!(
             tx,
             "UPDATE sitewright_orders SET visible_release = t.value ->> 1 FROM ",
-            " WHERE sitewright_orders.id = t.value ->> 0 AND current_release = t.value ->> 1"
+            " WHERE sitewright_orders.id = t.value ->> 0 AND current_release = t.value ->> 1
+             RETURNING sitewright_orders.id AS order_id, visible_release"
         );
-        tx.execute(sql, args![&list]).await?;
-        Ok(these.iter().map(|_| Some(())).collect())
+        let mut seen = HashSet::with_capacity(these.len());
+        for row in tx.all(sql, args![&list]).await? {
+            seen.insert((row.text("order_id")?, row.text("visible_release")?));
+        }
+        let is_seen = |one: &Seen| seen.contains(&(one.order.clone(), one.release.clone()));
+        Ok(these.iter().map(|one| Some(is_seen(one))).collect())
     }
 
-    async fn one(&self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+    async fn one(&self, tx: &mut Tx) -> Result<bool, sqlx::Error> {
         let sql = "UPDATE sitewright_orders SET visible_release = $2 WHERE id = $1 AND current_release = $2";
-        tx.execute(sql, args![&self.order, &self.release]).await.map(drop)
+        Ok(tx.execute(sql, args![&self.order, &self.release]).await? > 0)
     }
 }
 
@@ -445,11 +450,11 @@ impl Database {
         rows.await?.iter().map(Order::read).collect()
     }
 
-    /// Writes down that visitors see this release of an order.
+    /// Writes down that visitors see this release of an order. False when it is not the order's current one (any more).
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn mark_visible(&self, id: &str, release: &str) -> Result<(), Error> {
+    pub async fn mark_visible(&self, id: &str, release: &str) -> Result<bool, Error> {
         let seen = Seen { order: id.to_owned(), release: release.to_owned() };
         self.write_alike(format!("writing down that order {id:?} can be seen"), seen).await
     }

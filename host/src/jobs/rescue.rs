@@ -97,7 +97,9 @@ impl Rescuer {
                 known.extend(row.opt_text("worker").map_err(failed)?);
             }
         }
-        self.observer.retain(|client| known.contains(client));
+        self.observer.retain(|client| known.contains(client) || client == self.me);
+        let own = beats.get(&self.me).copied().unwrap_or(-1);
+        self.observer.trust_only_while(&self.me, own, self.silent_after / 2);
         let mut rescued = Rescued::default();
         for client in known {
             if client == self.me {

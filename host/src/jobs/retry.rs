@@ -96,7 +96,8 @@ impl Backoff {
                 Settlement::Retry { failure, after: floor.saturating_add(self.wait(used, random)) }
             }
             RetryClass::Limited { after } => {
-                let after = after.unwrap_or(self.limited).min(self.longest_limited);
+                // Whoever says "at once" is asked again after a moment: such an order uses no attempts, and would never rest.
+                let after = after.unwrap_or(self.limited).max(self.first).min(self.longest_limited);
                 // A tenth more at most: those who were refused together come back one after the other.
                 Settlement::Snooze { failure, after: after.mul_f64(1.0 + random.clamp(0.0, 1.0) / 10.0) }
             }

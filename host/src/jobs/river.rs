@@ -84,7 +84,9 @@ pub(super) async fn insert(
     inserted.map(|inserted| inserted.id()).map_err(unwrapped)
 }
 
-/// Puts a new job in the place of an order's old one, with its errors and this one, and its place in the line when it is due now.
+/// Puts a new job in the place of an order's old one, with its errors and this one, and its place in the line when it is due now. Of an
+/// order that a provider's limit puts off again and again River counts at most 999 attempts (its column is a `smallint`, and an attempt
+/// too many stands in the way of all jobs that are fetched with it) and keeps the last errors.
 pub(super) async fn replace(
     inserter: &Inserter,
     tx: &mut Tx,
@@ -101,15 +103,17 @@ pub(super) async fn replace(
     }
     let carry = tx.pick(
         "UPDATE river_job SET
-            errors = (SELECT errors FROM river_job WHERE id = $2),
-            attempt = coalesce((SELECT attempt FROM river_job WHERE id = $2), 0),
+            errors = (SELECT CASE WHEN json_array_length(errors) > 100 THEN jsonb_remove(errors, '$[0]') ELSE errors END
+                FROM river_job WHERE id = $2),
+            attempt = coalesce((SELECT min(attempt, 999) FROM river_job WHERE id = $2), 0),
             attempted_by = (SELECT attempted_by FROM river_job WHERE id = $2),
             scheduled_at = CASE WHEN state = 'available'
                 THEN coalesce((SELECT min(scheduled_at, river_job.scheduled_at) FROM river_job AS old WHERE old.id = $2), scheduled_at)
                 ELSE scheduled_at END
          WHERE id = $1",
         "UPDATE river_job AS new SET
-            errors = old.errors, attempt = old.attempt, attempted_by = old.attempted_by,
+            errors = CASE WHEN cardinality(old.errors) > 100 THEN old.errors[2:] ELSE old.errors END,
+            attempt = least(old.attempt, 999), attempted_by = old.attempted_by,
             scheduled_at = CASE WHEN new.state = 'available'
                 THEN least(old.scheduled_at, new.scheduled_at) ELSE new.scheduled_at END
          FROM river_job AS old WHERE new.id = $1 AND old.id = $2",

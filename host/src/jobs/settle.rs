@@ -211,11 +211,14 @@ impl Alike for Settle {
         for settle in these {
             let taken = &settle.taken;
             let release = match &*settle.settlement {
-                // One that is there twice was settled once: the other one is told so by a closer look.
-                Settlement::Succeeded { release } => ended
-                    .remove(&taken.order)
-                    .filter(|current| current.as_ref() == Some(release))
-                    .map(|_| release),
+                // One that is there twice was settled once, and a late attempt must not stand for the one that owns the order: the
+                // other one is told so by a closer look.
+                Settlement::Succeeded { release }
+                    if ended.get(&taken.order).is_some_and(|current| current.as_ref() == Some(release)) =>
+                {
+                    ended.remove(&taken.order);
+                    Some(release)
+                }
                 _ => None,
             };
             answers.push(release.map(|release| {

@@ -72,7 +72,7 @@ impl Database {
             orders.insert(state, row.int("orders").map_err(failed)?);
         }
         let ages = "SELECT
-            (SELECT min(created_at) FROM sitewright_orders WHERE state = 'queued') AS queued,
+            (SELECT min(updated_at) FROM sitewright_orders WHERE state = 'queued') AS queued,
             (SELECT min(a.started_at) FROM sitewright_orders o JOIN sitewright_attempts a ON a.id = o.owner_attempt
                 WHERE o.state = 'running') AS running,
             (SELECT min(next_attempt_at) FROM sitewright_orders WHERE state = 'waiting') AS due,

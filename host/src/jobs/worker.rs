@@ -12,7 +12,6 @@ use riverqueue::{
     BoxError, Client, Job, MaintenanceConfig, QueueConfig, Retention, RunHandle, WorkCancelled, WorkContext,
     WorkOutcome, Worker, Workers,
 };
-use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +26,7 @@ use super::rescue::{Rescued, Rescuer};
 use super::river::{OrderJob, QUEUE};
 use super::settle::{Allowed, NewFailure, Settled, Settlement};
 use super::sql::Pool;
+use crate::failure::{FailureKind, FailureRecord, OfAttempt};
 use crate::message;
 use crate::message::Message;
 
@@ -307,12 +307,15 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Message {
 
 /// A failure of the worker itself, where no run is left to make a whole record.
 fn host_failure(taken: &Taken, message: Message) -> NewFailure {
-    let id = Ulid::generate().to_string();
-    let record = json!({
-        "id": id, "order": taken.order, "job": taken.job, "attempt": taken.attempt.to_string(), "trace_id": taken.trace_id,
-        "kind": "host", "message": message,
-    });
-    NewFailure { id, kind: "host".to_owned(), message, record }
+    let of = OfAttempt {
+        order: taken.order.clone(),
+        job: Some(taken.job.to_string()),
+        attempt: taken.attempt.to_string(),
+        trace_id: taken.trace_id.clone(),
+        template: taken.template.clone(),
+        config_version: taken.config_version.clone().unwrap_or_default(),
+    };
+    NewFailure::from(&FailureRecord::without_run(FailureKind::Host, message, of))
 }
 
 /// Waits for a database that is away, longer each time, and says so without filling the log.

@@ -1,7 +1,7 @@
 //! The AI replies of an order, in the database: there before the template sees them, so that no later attempt pays again.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -15,18 +15,19 @@ pub(super) struct OrderJournal {
     database: Database,
     order: String,
     attempt: String,
-    /// Whether nobody can have kept a reply of this order before.
-    first: bool,
+    /// Until when nobody else can have kept a reply of this order: it is the first attempt, and too young for anybody to have taken the
+    /// order over. A worker that was stopped and goes on finds what was paid for meanwhile.
+    alone_until: Option<Instant>,
 }
 
 impl OrderJournal {
-    /// For an attempt that begins now.
-    pub(super) fn new(database: Database, taken: &Taken) -> Self {
+    /// For an attempt that begins now. Others take its order when its worker was silent for `silent_after`, and not before.
+    pub(super) fn new(database: Database, taken: &Taken, silent_after: Duration) -> Self {
         OrderJournal {
             database,
             order: taken.order.clone(),
             attempt: taken.attempt.to_string(),
-            first: taken.number == 1,
+            alone_until: (taken.number == 1).then(|| Instant::now() + silent_after / 2),
         }
     }
 }
@@ -72,7 +73,7 @@ impl fmt::Debug for OrderJournal {
 #[async_trait]
 impl Journal for OrderJournal {
     async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
-        if self.first {
+        if self.alone_until.is_some_and(|until| Instant::now() < until) {
             return None;
         }
         let found = self
@@ -118,6 +119,13 @@ impl Journal for OrderJournal {
         let kept = self.until_it_answers("keep an AI reply", || {
             self.database.keep_reply(&self.order, &self.attempt, call.clone())
         });
-        kept.await.map(drop).map_err(|error| failed(&error))
+        match kept.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(message!(
+                "order {:?} was given to another worker while this one was silent: this reply does not count",
+                self.order
+            )),
+            Err(error) => Err(failed(&error)),
+        }
     }
 }

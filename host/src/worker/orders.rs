@@ -11,11 +11,12 @@ use tokio::sync::watch;
 use super::journal::OrderJournal;
 use super::progress::Progress;
 use super::visible;
-use crate::ai::{Journal, RunJournal};
+use crate::ai::{AttemptOutcome, Journal, RunJournal};
 use crate::failure::{FailureKind, FailureRecord, OfAttempt};
 use crate::interface::RunProgress;
 use crate::jobs::{
-    Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason, Taken, class,
+    Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason, Taken,
+    class as retry_class,
 };
 use crate::message;
 use crate::message::Message;
@@ -32,6 +33,8 @@ pub struct Orders {
     pub store: SiteStore,
     /// How long to wait between attempts.
     pub backoff: Backoff,
+    /// How long a worker may be silent before others take its orders.
+    pub silent_after: Duration,
     /// Takes the stages.
     pub progress: Progress,
 }
@@ -52,13 +55,16 @@ impl Handler for Orders {
         if taken.config_version.as_ref().is_some_and(|begun| *begun != self.host.config_version) {
             tracing::info!(
                 order = taken.order,
+                job = taken.job,
                 attempt = %taken.attempt,
+                trace_id = taken.trace_id,
                 begun = taken.config_version,
                 now = self.host.config_version,
                 "the order began with another configuration"
             );
         }
-        let kept: Arc<dyn Journal> = Arc::new(OrderJournal::new(self.database.clone(), taken));
+        let kept: Arc<dyn Journal> =
+            Arc::new(OrderJournal::new(self.database.clone(), taken, self.silent_after));
         let journal = Arc::new(RunJournal::new(kept));
         let (progress, watcher) = watch::channel(RunProgress::default());
         let request = AttemptRequest {
@@ -89,7 +95,13 @@ impl Handler for Orders {
             }
             Outcome::Failed { record, stored, refused, .. } => {
                 if let Err(message) = stored {
-                    tracing::error!(order = taken.order, "{message}");
+                    tracing::error!(
+                        order = taken.order,
+                        job = taken.job,
+                        attempt = %taken.attempt,
+                        trace_id = taken.trace_id,
+                        "{message}"
+                    );
                 }
                 Box::pin(self.failed(taken, stop, *record, refused, &journal)).await
             }
@@ -132,11 +144,28 @@ impl Orders {
             }
             None => (None, None, None),
         };
-        let mut class = class(record.kind.as_str(), ai_kind, retryable, retry_after);
+        let kind = record.kind.as_str();
+        let mut class = retry_class(kind, ai_kind, retryable, retry_after);
+        if class == RetryClass::Permanent
+            && let Some(ai) = record.ai.as_ref().filter(|ai| ai.retryable)
+        {
+            // The last candidate of the route can do nothing for it, but another one may later.
+            let of_candidates = ai.attempts.iter().filter_map(|attempt| match attempt.outcome {
+                AttemptOutcome::Failed(failed) => {
+                    Some(retry_class(kind, Some(failed.as_str()), Some(failed.retryable()), None))
+                }
+                AttemptOutcome::Succeeded => None,
+            });
+            class = of_candidates.into_iter().find(|one| *one != RetryClass::Permanent).unwrap_or(class);
+        }
         if record.kind == FailureKind::Host
             && let Some(error) = self.refuses_files(taken, refused).await
         {
             tracing::error!(
+                order = taken.order,
+                job = taken.job,
+                attempt = %taken.attempt,
+                trace_id = taken.trace_id,
                 %error,
                 folder = %self.host.sites.path().display(),
                 "the folder of sites takes no files, so the order waits and uses no attempt: make room, or make it writable"
@@ -187,6 +216,9 @@ impl Orders {
         if let Err(error) = self.database.ask_again(&taken.order, which).await {
             tracing::warn!(
                 order = taken.order,
+                job = taken.job,
+                attempt = %taken.attempt,
+                trace_id = taken.trace_id,
                 %error,
                 "the replies that the template blamed could not be put aside: the next attempt gets them again"
             );
@@ -194,7 +226,7 @@ impl Orders {
     }
 
     fn retry_later(&self, taken: &Taken, failure: NewFailure) -> Settlement {
-        let class = class(&failure.kind, None, None, None);
+        let class = retry_class(&failure.kind, None, None, None);
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
     }
 }

@@ -113,6 +113,7 @@ impl Worker {
             database: database.clone(),
             store: store.clone(),
             backoff: options.backoff,
+            silent_after: options.silent_after,
             progress,
         };
         let serving = serve(database.clone(), settings, Arc::new(orders)).await?;

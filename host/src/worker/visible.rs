@@ -22,12 +22,29 @@ pub(super) async fn show(
     order: &str,
     release: &str,
 ) -> Result<(), Message> {
-    let (folder, id) = named(order, release)?;
-    store.activate(&folder, id, keep).await?;
-    database
-        .mark_visible(order, release)
-        .await
-        .map_err(|error| message!("the release is visible, but that could not be written down: {error}"))
+    let mut release = release.to_owned();
+    loop {
+        let (folder, id) = named(order, &release)?;
+        store.activate(&folder, id, keep).await?;
+        let unknown = |error| message!("the release is visible, but that could not be written down: {error}");
+        if database.mark_visible(order, &release).await.map_err(unknown)? {
+            return Ok(());
+        }
+        // This worker was slow, and the order has had another release since: visitors must not be left with the old one.
+        let current = database.order(order).await.map_err(unknown)?.current_release;
+        match current.filter(|current| *current != release) {
+            Some(current) => {
+                tracing::warn!(
+                    order,
+                    release,
+                    current,
+                    "the release was shown too late and is followed by the current one"
+                );
+                release = current;
+            }
+            None => return Ok(()),
+        }
+    }
 }
 
 /// Throws a release away whose attempt did not count.

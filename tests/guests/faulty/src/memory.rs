@@ -7,6 +7,10 @@ use std::{
 
 use sitewright_sdk::prelude::*;
 
+unsafe extern "C" {
+    fn malloc(size: usize) -> *mut u8;
+}
+
 /// Most blocks that are kept at once.
 const BLOCKS: usize = 64;
 
@@ -66,6 +70,18 @@ impl Block {
     }
 }
 
+/// Has the C library take memory, and keep it.
+fn taken_by_c(bytes: usize) -> Result<()> {
+    // SAFETY: it is C's own function.
+    let begin = unsafe { malloc(bytes) };
+    if begin.is_null() {
+        return Err(Error::new("no-memory", "the C library has none"));
+    }
+    // SAFETY: the block is that large.
+    unsafe { begin.write_bytes(0xff, bytes) };
+    Ok(())
+}
+
 /// Makes, resizes and frees `steps` blocks of all sizes, in an order that looks like none, and looks at each before it goes.
 pub(crate) fn allocations(steps: u32) -> Result<()> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -75,9 +91,14 @@ pub(crate) fn allocations(steps: u32) -> Result<()> {
     };
     let mut blocks: Vec<Block> = Vec::new();
     for step in 0..steps {
-        // Small ones mostly, and up to 32 KiB.
-        let size = 1 + random(1 << (3 + random(13)));
-        let align = 1 << random(if random(50) == 0 { 13 } else { 5 });
+        // Small ones mostly, up to 32 KiB; seldom one of up to 1 MiB.
+        let (mut most, aligned) = (1 << (3 + random(13)), if random(50) == 0 { 13 } else { 5 });
+        if random(1_000) == 0 {
+            most = 1 << 20;
+            // The C library's own allocator takes memory in between.
+            taken_by_c(10_000)?;
+        }
+        let (size, align) = (1 + random(most), 1 << random(aligned));
         match random(3) {
             _ if blocks.is_empty() => {
                 blocks.push(Block::new(Layout::from_size_align(size, align)?, step as u8)?)
