@@ -1091,8 +1091,9 @@ mod tests {
             attempt: Ulid::generate(),
             ..taken.iter().find(|one| one.order == "o7").unwrap().clone()
         };
-        let settled =
-            [&late].into_iter().chain(taken.iter().filter(|one| one.order != "o9")).chain([six, &stranger]);
+        let owners = taken.iter().filter(|one| one.order != "o9");
+        let settled = owners.flat_map(|one| if one.order == "o7" { vec![&late, one] } else { vec![one] });
+        let settled = settled.chain([six, &stranger]);
         let settles = settled.map(|one| {
             let settlement = match &*one.order {
                 "o5" => Settlement::Failed { failure: failure("trap", "it trapped") },
@@ -1655,6 +1656,11 @@ fn waits_grow_and_are_capped() {
     assert_eq!(after(RetryClass::Transient { at_least: Some(minute) }, 0), Some(Duration::from_secs(62)));
     assert_eq!(after(RetryClass::Limited { after: Some(minute) }, 3), Some(Duration::from_secs(66)));
     assert_eq!(after(RetryClass::Limited { after: None }, 3), Some(Duration::from_secs(33)));
+    // "At once" would go round for ever.
+    assert_eq!(
+        after(RetryClass::Limited { after: Some(Duration::ZERO) }, 3),
+        Some(Duration::from_millis(2_200))
+    );
     assert!(
         after(RetryClass::Limited { after: Some(Duration::MAX) }, 3) < Some(Duration::from_secs(7 * 3_600))
     );

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use sitewright::config::WorkerConfig;
-use sitewright_tests::root;
+use sitewright_tests::{ANY_ANSWER, Workbench, root, standins};
 
 fn unit() -> String {
     std::fs::read_to_string(root().join("deploy/sitewright.service")).unwrap()
@@ -25,8 +25,9 @@ fn systemd_understands_every_line_of_the_unit() {
     let checked = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output();
     let checked = match checked {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!(
-                "SKIPPED: systemd-analyze is not installed, so nothing says whether systemd takes the unit"
+            standins::skipped(
+                "systemd_understands_every_line_of_the_unit",
+                "systemd-analyze is not installed",
             );
             return;
         }
@@ -37,6 +38,21 @@ fn systemd_understands_every_line_of_the_unit() {
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("sitewright")).collect();
     assert!(ours.is_empty(), "{}", ours.join("\n"));
     assert!(checked.status.success() || !said.is_empty(), "{checked:?}");
+}
+
+#[test]
+fn d2_a_worker_that_starts_while_its_database_is_away_is_started_again() {
+    let bench = Workbench::scripted(ANY_ANSWER, "");
+    let prevented = setting("RestartPreventExitStatus").unwrap();
+    let started =
+        |url: &str| bench.command(&["worker"]).env("SITEWRIGHT_DATABASE__URL", url).output().unwrap();
+    let away = started("postgres:///sites?host=/nowhere/there");
+    let said = String::from_utf8_lossy(&away.stderr);
+    let code = away.status.code().unwrap();
+    assert!(said.contains("cannot be opened"), "{said}");
+    assert!(code != 0 && !prevented.split(' ').any(|one| one == code.to_string()), "{code}: {said}");
+    let wrong = started("mysql://sites").status.code().unwrap();
+    assert!(prevented.split(' ').any(|one| one == wrong.to_string()), "{wrong}");
 }
 
 #[test]
