@@ -1,6 +1,7 @@
 //! What goes wrong with a call: one closed list of kinds, and everything known about each attempt.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -340,7 +341,7 @@ pub struct AiError {
     pub retryable: bool,
     /// Milliseconds before which the same call makes no sense: the provider asked for it, or this host sends it nothing for so long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u64>,
+    pub retry_after_ms: Option<NonZeroU32>,
 }
 
 impl AiError {

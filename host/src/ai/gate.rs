@@ -309,7 +309,7 @@ fn turned_away(until: Instant, failures: u32, last: &Last) -> Failure {
     Failure {
         asked: false,
         causes: last.causes.clone(),
-        closed_for: Some(closed_for),
+        closed_for_ms: NonZeroU32::new(u32::try_from(closed_for.as_millis()).unwrap_or(u32::MAX)),
         ..Failure::new(last.kind, detail)
     }
 }

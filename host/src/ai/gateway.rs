@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -469,7 +470,7 @@ impl<'a> Tries<'a> {
         let message = Message::new(format!("{message}{why}")).unwrap_or(message);
         let retryable = last.failure.retryable || failures.iter().any(|failed| failed.failure.retryable);
         let asked = last.failure.http.as_ref().and_then(|http| http.retry_after_ms);
-        let closed = last.failure.closed_for.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let asked = asked.and_then(|ms| NonZeroU32::new(u32::try_from(ms).unwrap_or(u32::MAX)));
         let mut causes = last.failure.causes;
         causes.extend::<Vec<Message>>(earlier(failures));
         AiError {
@@ -480,7 +481,7 @@ impl<'a> Tries<'a> {
             attempts,
             causes,
             retryable,
-            retry_after_ms: asked.or(closed),
+            retry_after_ms: asked.or(last.failure.closed_for_ms),
         }
     }
 }

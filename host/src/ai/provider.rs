@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
@@ -175,8 +176,8 @@ pub(super) struct Failure {
     pub(super) asked: bool,
     /// What the model wrote, when that is what is wrong.
     pub(super) reply: Option<String>,
-    /// How long until anything is sent again, when this host itself sent nothing.
-    pub(super) closed_for: Option<Duration>,
+    /// Milliseconds until anything is sent again, when this host itself sent nothing.
+    pub(super) closed_for_ms: Option<NonZeroU32>,
 }
 
 impl Provider {
@@ -257,7 +258,7 @@ impl Failure {
             limit: None,
             asked: true,
             reply: None,
-            closed_for: None,
+            closed_for_ms: None,
         }
     }
 

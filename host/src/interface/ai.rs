@@ -242,7 +242,7 @@ impl Call {
                     attempts: error.attempts,
                     causes: error.causes,
                     retryable: error.retryable,
-                    retry_after_ms: error.retry_after_ms,
+                    retry_after_ms: error.retry_after_ms.map(|ms| u64::from(ms.get())),
                 });
                 Err(told)
             }
