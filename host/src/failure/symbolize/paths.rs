@@ -23,7 +23,7 @@ const FOREIGN_PATHS: [&str; 11] = [
 const FOREIGN_FOLDERS: [&str; 3] = ["library/", "registry/", "rust/"];
 
 /// Beginnings of functions that no author writes, for frames without a file.
-const FOREIGN_FUNCTIONS: [&str; 26] = [
+const FOREIGN_FUNCTIONS: [&str; 28] = [
     // What `export!` puts into the author's own file.
     "export_",
     "core::",
@@ -37,6 +37,8 @@ const FOREIGN_FUNCTIONS: [&str; 26] = [
     "_ZN",
     "__rdl",
     "dlmalloc",
+    "talc::",
+    "<talc::",
     "wit_bindgen",
     "<wit_bindgen",
     "sitewright_sdk::",
