@@ -100,7 +100,7 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     pub(crate) no_lint: bool,
     /// The storms at their full size: 50 kills in 500 orders, a database that is away for 40 s with 200 orders in flight, a worker that
-    /// is told to go with 1,000. Takes some ten minutes more.
+    /// is told to go with 1,000. Takes some two minutes more.
     #[arg(long)]
     pub(crate) storm: bool,
     /// Handed to `cargo test --workspace` as they are.
