@@ -14,6 +14,7 @@ use super::database::{Database, now_ms};
 use super::error::Error;
 use super::order::OrderState;
 use super::sql::{Row, Tx, args, parsed};
+use crate::failure::OfAttempt;
 
 /// How an attempt ended. Not how its order did: a `retry` is one attempt's end and no order's (catalogue B6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -161,6 +162,19 @@ pub struct Taken {
     pub trace_id: String,
     /// The worker that took it.
     pub worker: String,
+}
+
+impl From<&Taken> for OfAttempt {
+    fn from(taken: &Taken) -> Self {
+        OfAttempt {
+            order: taken.order.clone(),
+            job: Some(taken.job.to_string()),
+            attempt: taken.attempt.to_string(),
+            trace_id: taken.trace_id.clone(),
+            template: taken.template.clone(),
+            config_version: taken.config_version.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// What came of taking an order.

@@ -26,7 +26,7 @@ use super::rescue::{Rescued, Rescuer};
 use super::river::{OrderJob, QUEUE};
 use super::settle::{Allowed, NewFailure, Settled, Settlement};
 use super::sql::Pool;
-use crate::failure::{FailureKind, FailureRecord, OfAttempt};
+use crate::failure::{FailureKind, FailureRecord};
 use crate::message;
 use crate::message::Message;
 
@@ -307,15 +307,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Message {
 
 /// A failure of the worker itself, where no run is left to make a whole record.
 fn host_failure(taken: &Taken, message: Message) -> NewFailure {
-    let of = OfAttempt {
-        order: taken.order.clone(),
-        job: Some(taken.job.to_string()),
-        attempt: taken.attempt.to_string(),
-        trace_id: taken.trace_id.clone(),
-        template: taken.template.clone(),
-        config_version: taken.config_version.clone().unwrap_or_default(),
-    };
-    NewFailure::from(&FailureRecord::without_run(FailureKind::Host, message, of))
+    NewFailure::from(&FailureRecord::without_run(FailureKind::Host, message, taken.into()))
 }
 
 /// Waits for a database that is away, longer each time, and says so without filling the log.

@@ -64,6 +64,21 @@ impl OrderJournal {
     }
 }
 
+impl OrderJournal {
+    /// Whether somebody else has the order, as far as can be told. A reply may be there already for other reasons: the answer that it
+    /// was kept got lost with a connection, or it could not be looked up.
+    async fn is_lost(&self) -> bool {
+        let order = self.until_it_answers("see whose order it is", || self.database.order(&self.order)).await;
+        match order {
+            Ok(order) => order.owner_attempt.as_deref() != Some(&*self.attempt),
+            Err(error) => {
+                tracing::warn!(order = self.order, attempt = self.attempt, %error, "it cannot be told whose order this is");
+                false
+            }
+        }
+    }
+}
+
 impl fmt::Debug for OrderJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OrderJournal").field("order", &self.order).field("attempt", &self.attempt).finish()
@@ -121,10 +136,11 @@ impl Journal for OrderJournal {
         });
         match kept.await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(message!(
+            Ok(false) if self.is_lost().await => Err(message!(
                 "order {:?} was given to another worker while this one was silent: this reply does not count",
                 self.order
             )),
+            Ok(false) => Ok(()),
             Err(error) => Err(failed(&error)),
         }
     }

@@ -12,7 +12,7 @@ use super::journal::OrderJournal;
 use super::progress::Progress;
 use super::visible;
 use crate::ai::{AttemptOutcome, Journal, RunJournal};
-use crate::failure::{FailureKind, FailureRecord, OfAttempt};
+use crate::failure::{FailureKind, FailureRecord};
 use crate::interface::RunProgress;
 use crate::jobs::{
     Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason, Taken,
@@ -248,15 +248,7 @@ fn host_failure(taken: &Taken, message: Message) -> NewFailure {
 }
 
 fn without_run(taken: &Taken, kind: FailureKind, stage: &str, message: Message) -> NewFailure {
-    let of = OfAttempt {
-        order: taken.order.clone(),
-        job: Some(taken.job.to_string()),
-        attempt: taken.attempt.to_string(),
-        trace_id: taken.trace_id.clone(),
-        template: taken.template.clone(),
-        config_version: taken.config_version.clone().unwrap_or_default(),
-    };
-    let mut record = FailureRecord::without_run(kind, message, of);
+    let mut record = FailureRecord::without_run(kind, message, taken.into());
     stage.clone_into(&mut record.stage);
     NewFailure::from(&record)
 }
