@@ -145,3 +145,39 @@ impl Journal for OrderJournal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use ulid::Ulid;
+
+    use super::*;
+    use crate::jobs::{NewOrder, Settlement, Take, WorkerId};
+
+    #[tokio::test]
+    async fn d1_a_reply_that_is_there_already_ends_the_run_only_when_the_order_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/orders.db", folder.path().display());
+        let database = Database::open(&url).await.unwrap();
+        database.migrate().await.unwrap();
+        database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
+        let job = database.order("24").await.unwrap().job_id.unwrap();
+        let worker = WorkerId { client: "w".to_owned(), config_version: None };
+        let Take::Taken(taken, _) = database.take("24", job, &worker, Ulid::generate()).await.unwrap() else {
+            panic!("not taken");
+        };
+        let journal = OrderJournal::new(database.clone(), &taken, Duration::from_secs(20));
+        let entry: JournalEntry = serde_json::from_value(json!({
+            "request": "q", "occurrence": 0, "purpose": "copywriting", "content": "Bread.", "finish_reason": "stop",
+            "usage": { "input_tokens": 1, "output_tokens": 1 }, "provider": "p", "model": "m"
+        }))
+        .unwrap();
+        journal.store(&entry).await.unwrap();
+        // The answer was lost with its connection, and the reply is kept once more.
+        journal.store(&entry).await.unwrap();
+
+        database.settle(&taken, &Settlement::ReturnToQueue, crate::jobs::Allowed::default()).await.unwrap();
+        let lost = journal.store(&entry).await.unwrap_err();
+        assert!(lost.to_string().contains("given to another worker"), "{lost}");
+    }
+}
