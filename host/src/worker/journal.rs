@@ -147,6 +147,7 @@ impl Journal for OrderJournal {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test has a runtime of its own")]
 mod tests {
     use serde_json::json;
     use ulid::Ulid;
