@@ -8,12 +8,14 @@
 //! - [`languages`]: builds the templates in other languages
 //! - [`install`]: copies a file only when it changed, and never halfway
 //! - [`host`]: builds the host so that demo and tests share one build
+//! - [`disk`]: whether there is room
 //! - [`demo`], [`test`], [`bench`]: the commands
 //! - [`process`], [`steps`], [`say`]: running programs, timing them, talking
 
 mod args;
 mod bench;
 mod demo;
+mod disk;
 mod guests;
 mod host;
 mod install;

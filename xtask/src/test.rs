@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Context as _;
 
 use crate::args::TestArgs;
+use crate::disk;
 use crate::guests::{self, Selection};
 use crate::host;
 use crate::process;
@@ -18,6 +19,9 @@ pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> anyhow::Result<Exit
     let mut steps = Steps::default();
     let result = all(workspace, args, &mut steps);
     say::line(&format!("\n{steps}"));
+    if result.is_err() {
+        say::line(&disk::left(workspace)?);
+    }
     result.map(|()| ExitCode::SUCCESS)
 }
 
@@ -28,6 +32,7 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
         cargo
     };
     // What takes a second comes first.
+    steps.run("disk", || disk::room(workspace))?;
     if !args.no_lint {
         steps.run("format", || process::run(&mut cargo(&["fmt", "--all", "--check"])))?;
     }
@@ -46,6 +51,7 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
         return Err(error).with_context(|| format!("{} cannot be removed", skipped.display()));
     }
     steps.run("tests", || {
+        disk::room(workspace)?;
         let mut test = cargo(&["test", "--workspace"]);
         test.args(&args.rest);
         if args.storm {
