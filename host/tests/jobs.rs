@@ -303,6 +303,8 @@ on_both!(
     b6_a_stage_called_success_ends_nothing,
     pause_stops_the_line,
     a_template_with_many_orders_does_not_keep_anothers_waiting,
+    orders_that_stand_back_move_up_before_others_come,
+    d3_a_job_that_a_producer_inserted_stays_the_only_one,
     a_release_that_is_not_visible_is_found,
     draining_gives_orders_back_uncounted,
     a_handler_that_does_not_listen_loses_its_order_to_the_line,
@@ -1191,6 +1193,56 @@ mod tests {
         let last = ended.iter().rposition(|order| order.starts_with("small")).unwrap();
         assert_eq!(ended.len(), 910);
         assert!(last < 700, "the last of ten was number {last} of 910, though they came behind 900");
+    }
+
+    pub(super) async fn orders_that_stand_back_move_up_before_others_come(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let orders = (0..700).map(|n| new_order(&n.to_string())).collect();
+        database.enqueue_all(orders).await.unwrap();
+        let back = "SELECT count(*) FROM river_job WHERE state = 'available' AND priority = 3";
+        assert_eq!(place.number(back).await, 200);
+        let cancelled = (0..300).map(|n| {
+            let (database, id) = (database.clone(), n.to_string());
+            async move { database.cancel(&id).await }
+        });
+        futures::future::try_join_all(cancelled).await.unwrap();
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        until("they have moved up", || async { place.number(back).await == 0 }).await;
+        database.enqueue(new_order("late")).await.unwrap();
+        database.resume().await.unwrap();
+        serving.until_empty().await.unwrap();
+        serving.drain(GRACE).await.unwrap();
+        let ended: Vec<String> =
+            handler.settled.lock().unwrap().iter().map(|(order, _)| order.clone()).collect();
+        let late = ended.iter().position(|order| order == "late").unwrap();
+        // A worker of these settings has fifty at once, which end in any order.
+        assert!(late >= 350, "it came last of {} and was done as number {late}", ended.len());
+        let first = ended.iter().position(|order| order == "699").unwrap();
+        assert!(first >= 150, "who moves up comes behind those who stood there, not as number {first}");
+    }
+
+    pub(super) async fn d3_a_job_that_a_producer_inserted_stays_the_only_one(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let rows = "INSERT INTO sitewright_orders (id, document, template) VALUES ('foreign', '{}', 'flora'), ('plain', '{}', 'flora')";
+        place.sql(rows).await;
+        let args =
+            if place.is_sqlite() { "jsonb('{\"order\":\"foreign\"}')" } else { "'{\"order\":\"foreign\"}'" };
+        let job = format!(
+            "INSERT INTO river_job (args, kind, max_attempts) VALUES ({args}, 'sitewright_order', 5)"
+        );
+        place.sql(&job).await;
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        let known = "SELECT count(*) FROM sitewright_orders WHERE job_id IS NOT NULL";
+        until("both have a job", || async { place.number(known).await == 2 }).await;
+        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 2);
+        database.resume().await.unwrap();
+        serving.until_empty().await.unwrap();
+        assert_eq!(handler.runs(), HashMap::from([("foreign".to_owned(), 1), ("plain".to_owned(), 1)]));
+        serving.drain(GRACE).await.unwrap();
     }
 
     pub(super) async fn a_release_that_is_not_visible_is_found(place: Place) {

@@ -70,8 +70,9 @@ impl SetupError {
             | SetupError::Ai(_)
             | SetupError::Sites(_)
             | SetupError::Templates(_)
-            | SetupError::Store(_)
             | SetupError::Usage(_) => true,
+            // A store that is away may be back when the worker is started again.
+            SetupError::Store(error) => !error.kind.may_pass(),
             SetupError::Failures(error) => {
                 // A file that was named and cannot be shown was named wrongly; the folder of records is ours.
                 !matches!(error, StoreError::Io { .. } | StoreError::Serialize(_))

@@ -100,10 +100,12 @@ fn tell(json: bool, line: &serde_json::Value) {
     }
 }
 
-/// SIGTERM and Ctrl-C, none of them lost.
+/// SIGTERM and Ctrl-C, none of them lost. SIGHUP, which ends a process that does not catch it, is for whoever watches the templates;
+/// before they are loaded it has nothing to say.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    _hangup: Signal,
 }
 
 impl Signals {
@@ -114,6 +116,7 @@ impl Signals {
         Ok(Signals {
             interrupt: caught(SignalKind::interrupt())?,
             terminate: caught(SignalKind::terminate())?,
+            _hangup: caught(SignalKind::hangup())?,
         })
     }
 

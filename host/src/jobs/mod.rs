@@ -5,6 +5,7 @@
 //! | `database` | the one database of a process: opening it, reading, writing |
 //! | `schema` | our tables, and how a database gets them |
 //! | `order` | orders: put in line, list, cancel, begin again |
+//! | `line` | which of many orders of a template stand back, and when they move up |
 //! | `attempt` | taking an order: from then on an attempt owns it |
 //! | `settle` | how an attempt ends: order, record and job in one transaction, only while it owns the order |
 //! | `retry` | which failures are worth another attempt, and when |
@@ -28,6 +29,7 @@ mod events;
 mod failures;
 mod heartbeat;
 mod ledger;
+mod line;
 mod order;
 mod rescue;
 mod retry;

@@ -1,6 +1,6 @@
 //! Orders: what a customer wants, and where it stands.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::alike::{Alike, over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
+use super::line::Line;
 use super::river;
 use super::sql::{Row, Tx, args, parsed};
 
@@ -545,8 +546,8 @@ async fn enqueue_in(
         )
         .await?;
     if inserted == 1 {
-        let place = line.place(tx, &order.template, order.priority).await?;
-        let job = river::insert(river, tx, &order.id, place.into(), None).await?;
+        let place = line.place(tx, &order.template, order.priority.into()).await?;
+        let job = river::insert(river, tx, &order.id, place, None).await?;
         tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job]).await?;
         return Ok(Enqueued::New { order: order.id.clone(), job });
     }
@@ -567,37 +568,6 @@ async fn enqueue_in(
             Enqueued::AlreadyDone { order: id, state, release: there.opt_text("current_release")? }
         }
     })
-}
-
-/// Orders of one template that may be in line before further ones of it stand back.
-const FAIR_SHARE: i64 = 500;
-
-/// How many orders of each template are in line, as far as one transaction has asked.
-#[derive(Default)]
-struct Line(HashMap<String, i64>);
-
-impl Line {
-    /// The priority of an order's job: one lower than the order's own while many orders of its template are in line already, so that
-    /// a template with ten thousand orders does not keep another one's ten waiting. The order's row is there already.
-    async fn place(
-        &mut self,
-        tx: &mut Tx,
-        template: &str,
-        priority: Priority,
-    ) -> Result<Priority, sqlx::Error> {
-        let waiting = match self.0.get(template) {
-            // Counted before; the rows since then are of this transaction.
-            Some(waiting) => waiting + 1,
-            None => {
-                let sql = "SELECT count(*) AS waiting FROM
-                        (SELECT 1 FROM sitewright_orders WHERE template = $1 AND state = 'queued' LIMIT $2) AS line";
-                let row = tx.optional(sql, args![template, FAIR_SHARE + 1]).await?;
-                row.map_or(Ok(0), |row| row.int("waiting"))?
-            }
-        };
-        self.0.insert(template.to_owned(), waiting);
-        Ok(if waiting > FAIR_SHARE { Priority((priority.0 + 1).min(Priority::LOWEST.0)) } else { priority })
-    }
 }
 
 /// What came of it, or the state that stood against it; nothing when there is no such order.
@@ -646,14 +616,15 @@ async fn reopen_in(
             "UPDATE sitewright_orders SET state = 'queued', attempts = 0, crashes = 0, cancel_requested_at = NULL,
                 config_version = coalesce($2, config_version), waiting_reason = NULL, next_attempt_at = NULL,
                 finished_at = NULL, updated_at = $3
-             WHERE id = $1 AND state IN ('succeeded', 'failed', 'dead', 'cancelled') RETURNING priority",
+             WHERE id = $1 AND state IN ('succeeded', 'failed', 'dead', 'cancelled') RETURNING template, priority",
             args![order, config, now_ms()],
         )
         .await?;
     let Some(row) = reopened else {
         return state_of(tx, order).await.map(|state| state.map(Err));
     };
-    let job = river::insert(river, tx, order, row.int("priority")?, None).await?;
+    let place = Line::default().place(tx, &row.text("template")?, row.int("priority")?).await?;
+    let job = river::insert(river, tx, order, place, None).await?;
     tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, job]).await?;
     Ok(Some(Ok(job)))
 }

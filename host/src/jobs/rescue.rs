@@ -8,6 +8,7 @@ use super::database::{Database, now_ms};
 use super::error::Error;
 use super::events::{Known, known_of};
 use super::heartbeat::Observer;
+use super::line::Line;
 use super::order::OrderState;
 use super::river::{self, JobEnd};
 use super::settle::{Allowed, NewFailure, end_attempt, insert_failure};
@@ -260,9 +261,15 @@ impl Rescuer {
                     if !one_rescues(tx).await? {
                         return Ok(None);
                     }
-                    let mut ends = Vec::new();
+                    let jobless =
+                        chunk.iter().filter(|(_, job)| job.is_none()).map(|(order, _)| order.as_str());
+                    let unknown = river::open_jobs(tx, &jobless.collect::<Vec<_>>()).await?;
+                    let (mut ends, mut line) = (Vec::new(), Line::default());
                     for (order, job) in chunk {
-                        if let Some(cancelled) = requeue_in(tx, &river, &order, job).await? {
+                        if let (None, Some(inserted)) = (job, unknown.get(&order)) {
+                            learn_job(tx, &order, *inserted).await?;
+                        } else if let Some(cancelled) = requeue_in(tx, &river, &order, job, &mut line).await?
+                        {
                             ends.push((order, cancelled));
                         }
                     }
@@ -280,7 +287,7 @@ impl Rescuer {
 }
 
 /// On PostgreSQL, several workers would rescue the same at once; on SQLite there is one writer anyway.
-async fn one_rescues(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+pub(super) async fn one_rescues(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     if let Tx::Postgres(_) = tx {
         let locked =
             "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint ELSE 0::bigint END AS locked";
@@ -417,19 +424,27 @@ fn crash(of: OfAttempt, worker: &str, why: Why, crashes: i64, allowed: Allowed, 
     NewFailure::from(&record)
 }
 
+/// Writes down which job a producer inserted for its order.
+async fn learn_job(tx: &mut Tx, order: &str, job: i64) -> Result<(), sqlx::Error> {
+    let sql = "UPDATE sitewright_orders SET job_id = $2
+         WHERE id = $1 AND job_id IS NULL AND state IN ('queued', 'waiting')";
+    tx.execute(sql, args![order, job]).await.map(drop)
+}
+
 /// Gives an order a job again, or ends it when its job was cancelled where only the queue is known. Nothing when it moved meanwhile.
 async fn requeue_in(
     tx: &mut Tx,
     river: &river::Inserter,
     order: &str,
     job: Option<i64>,
+    line: &mut Line,
 ) -> Result<Option<bool>, sqlx::Error> {
     let now = now_ms();
     let row = tx
         .optional(
             "UPDATE sitewright_orders SET updated_at = $3
              WHERE id = $1 AND state IN ('queued', 'waiting') AND job_id IS NOT DISTINCT FROM $2
-             RETURNING priority, next_attempt_at",
+             RETURNING template, priority, next_attempt_at",
             args![order, job, now],
         )
         .await?;
@@ -446,8 +461,13 @@ async fn requeue_in(
             return Ok(Some(true));
         }
     }
-    let due = row.opt_int("next_attempt_at")?;
-    let new = river::replace(river, tx, order, row.int("priority")?, job, None, due).await?;
+    let (due, priority) = (row.opt_int("next_attempt_at")?, row.int("priority")?);
+    // Whoever had a place in line keeps it.
+    let place = match job {
+        None => line.place(tx, &row.text("template")?, priority).await?,
+        Some(_) => priority,
+    };
+    let new = river::replace(river, tx, order, place, job, None, due).await?;
     tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, new]).await?;
     Ok(Some(false))
 }

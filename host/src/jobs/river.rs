@@ -4,6 +4,7 @@
 //! finish a newer attempt. Therefore each further attempt of an order gets a new job that carries on the old one's errors, and the
 //! old one is gone: what a late worker writes meets no row.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -82,6 +83,26 @@ pub(super) async fn insert(
         Tx::Postgres(tx) => insert.tx(tx).await,
     };
     inserted.map(|inserted| inserted.id()).map_err(unwrapped)
+}
+
+/// The jobs that have not ended, of those orders that have one: a producer inserts it without telling the order. The oldest, where there
+/// are several.
+pub(super) async fn open_jobs(tx: &mut Tx, orders: &[&str]) -> Result<HashMap<String, i64>, sqlx::Error> {
+    if orders.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sql = tx.pick(
+        "SELECT args ->> '$.order' AS order_id, min(id) AS job FROM river_job
+         WHERE kind = 'sitewright_order' AND finalized_at IS NULL
+            AND args ->> '$.order' IN (SELECT value FROM json_each($1))
+         GROUP BY args ->> '$.order'",
+        "SELECT args ->> 'order' AS order_id, min(id) AS job FROM river_job
+         WHERE kind = 'sitewright_order' AND finalized_at IS NULL
+            AND args ->> 'order' IN (SELECT json_array_elements_text(CAST($1 AS json)))
+         GROUP BY args ->> 'order'",
+    );
+    let rows = tx.all(sql, args![&serde_json::json!(orders).to_string()]).await?;
+    rows.iter().map(|row| Ok((row.text("order_id")?, row.int("job")?))).collect()
 }
 
 /// Puts a new job in the place of an order's old one, with its errors and this one, and its place in the line when it is due now. Of an

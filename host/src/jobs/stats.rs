@@ -75,9 +75,8 @@ impl Database {
             (SELECT min(updated_at) FROM sitewright_orders WHERE state = 'queued') AS queued,
             (SELECT min(a.started_at) FROM sitewright_orders o JOIN sitewright_attempts a ON a.id = o.owner_attempt
                 WHERE o.state = 'running') AS running,
-            (SELECT min(next_attempt_at) FROM sitewright_orders WHERE state = 'waiting') AS due,
-            (SELECT CAST(count(*) AS BIGINT) FROM river_queue WHERE name = $1 AND paused_at IS NOT NULL) AS paused";
-        let rows = self.read(doing, ages, args![river::QUEUE]).await?;
+            (SELECT min(next_attempt_at) FROM sitewright_orders WHERE state = 'waiting') AS due";
+        let rows = self.read(doing, ages, vec![]).await?;
         let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
         let age = |since: Option<i64>| since.map(|since| (at - since).max(0));
         let workers = "SELECT w.client_id AS client_id, w.host AS host, w.pid AS pid, w.started_at AS started_at,
@@ -105,7 +104,7 @@ impl Database {
             oldest_queued_ms: age(row.opt_int("queued").map_err(failed)?),
             oldest_running_ms: age(row.opt_int("running").map_err(failed)?),
             next_due_at: row.opt_int("due").map_err(failed)?,
-            paused: row.int("paused").map_err(failed)? > 0,
+            paused: self.is_paused().await?,
             workers: known,
         })
     }
@@ -120,6 +119,16 @@ impl Database {
         let rows = self.read(doing, sql, vec![]).await?;
         let count = rows.first().map_or(Ok(0), |row| row.int("orders"));
         count.map_err(|error| Error::database(doing, error))
+    }
+
+    /// Whether the line is stopped.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn is_paused(&self) -> Result<bool, Error> {
+        let sql = "SELECT name FROM river_queue WHERE name = $1 AND paused_at IS NOT NULL";
+        let rows = self.read("looking whether the queue is paused", sql, args![river::QUEUE]).await?;
+        Ok(!rows.is_empty())
     }
 
     /// Stops the line: no worker takes another order until [`Database::resume`]. Running ones go on.

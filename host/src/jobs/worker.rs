@@ -22,6 +22,7 @@ use super::attempt::{Take, Taken, WorkerId, trace_id};
 use super::database::Database;
 use super::error::Error;
 use super::heartbeat::{Identity, Observer, Presence};
+use super::line;
 use super::rescue::{Rescued, Rescuer};
 use super::river::{OrderJob, QUEUE};
 use super::settle::{Allowed, NewFailure, Settled, Settlement};
@@ -525,9 +526,14 @@ async fn rescue(
 ) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut paused = false;
     loop {
         ticks.tick().await;
         let mut rescuer = rescuer.lock().await;
+        tell_pause(&rescuer.database, &mut paused).await;
+        if let Err(error) = line::move_up(&rescuer.database).await {
+            tracing::warn!(%error, "orders that stand back cannot move up while the database fails; it is tried again");
+        }
         // Whoever leaves gives its orders back itself, and no crash is counted.
         let works_at = |attempt: &str| leaving.load(Ordering::Acquire) || running.has(attempt);
         for found in [rescuer.workers(false, works_at).await, rescuer.jobless().await, rescuer.ahead().await]
@@ -539,6 +545,23 @@ async fn rescue(
                 }
             }
         }
+    }
+}
+
+/// Says why a worker stands still, and when it no longer does: `--drain` waits for orders that nobody takes.
+async fn tell_pause(database: &Database, was_paused: &mut bool) {
+    match database.is_paused().await {
+        Ok(paused) if paused == *was_paused => {}
+        Ok(true) => {
+            *was_paused = true;
+            tracing::warn!("the queue is paused: no order is taken before `sitewright queue resume`");
+        }
+        Ok(false) => {
+            *was_paused = false;
+            tracing::info!("the queue goes on");
+        }
+        // What comes next fails too, and says so.
+        Err(error) => tracing::debug!(%error, "whether the queue is paused cannot be read"),
     }
 }
 

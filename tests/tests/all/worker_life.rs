@@ -166,6 +166,22 @@ async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
     assert_eq!(factory.order("shown").await.runs, 1);
 }
 
+/// `--drain` on a queue that somebody has paused waits, and says for what.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_on_a_paused_queue_says_why_it_stands_still() {
+    let model = Model::slow(1);
+    let factory = Factory::new(Base::Sqlite, &model).await;
+    factory.order_all([calls_in_turn("later", 1)]).await;
+    factory.database.pause().await.unwrap();
+    let mut worker = factory.worker(&["--drain"]);
+    worker.until_says("sitewright queue resume").await;
+    assert_eq!(factory.order("later").await.state, OrderState::Queued);
+    factory.database.resume().await.unwrap();
+    assert_eq!(worker.exit().await, 0, "{}", worker.log());
+    assert_eq!(factory.order("later").await.state, OrderState::Succeeded);
+    assert!(worker.log().contains("the queue goes on"), "{}", worker.log());
+}
+
 #[test]
 fn e3_a_worker_tells_at_its_start_which_purpose_has_no_route() {
     let bench = Workbench::configured(

@@ -70,7 +70,8 @@ async fn a_worker_whose_store_cannot_be_written_does_not_start() {
     .await
     .unwrap();
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(2), "{said}");
+    // Not 2, after which systemd does not start it again: a store that is away may come back.
+    assert_eq!(done.status.code(), Some(1), "{said}");
     for part in [URL, "AWS_ENDPOINT", "refused"] {
         assert!(said.contains(part), "{part:?} is missing: {said}");
     }
