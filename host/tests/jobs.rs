@@ -73,7 +73,8 @@ impl Place {
         run_sql(&self.url, sql).await
     }
 
-    async fn number(&self, sql: &'static str) -> i64 {
+    async fn number(&self, sql: &str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {
             let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
             sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
@@ -297,6 +298,7 @@ on_both!(
     a_job_cancelled_in_the_queue_cancels_its_order,
     retries_use_attempts_and_then_the_order_is_dead,
     d4_waiting_for_a_limit_uses_no_attempt,
+    d4_an_order_that_is_put_off_for_weeks_stays_takeable,
     retries_at_once_are_never_done_twice,
     a_cancelled_order_ends_wherever_it_is,
     b3_orders_that_wait_hold_no_connection,
@@ -781,6 +783,50 @@ mod tests {
         assert!(far.next_attempt_at.unwrap() > far.updated_at + 3_500_000);
         let early = database.take("far", taken.job, &ghost("w"), Ulid::generate()).await.unwrap();
         assert_eq!(early, Take::NotThisJob, "only the job of its next attempt may take it");
+    }
+
+    pub(super) async fn d4_an_order_that_is_put_off_for_weeks_stays_takeable(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|taken, run| {
+            Do::Settle(if taken.order == "old" && run <= 3 {
+                Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_millis(1) }
+            } else {
+                Settlement::Succeeded { release: "r".to_owned() }
+            })
+        });
+        database.pause().await.unwrap();
+        database.enqueue_all(vec![new_order("old"), new_order("next")]).await.unwrap();
+        // What a provider's limit leaves behind in the queue's row after a thousand times.
+        let error = r#"{"at":"2026-11-23T00:00:00Z","attempt":1,"error":"429","trace":""}"#;
+        let aged = if place.is_sqlite() {
+            format!(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+                 UPDATE river_job SET attempt = 999, errors = (SELECT jsonb_group_array(json('{error}')) FROM n)
+                 WHERE id = (SELECT job_id FROM sitewright_orders WHERE id = 'old')"
+            )
+        } else {
+            format!(
+                "UPDATE river_job SET attempt = 999, errors = array_fill('{error}'::jsonb, ARRAY[100])
+                 WHERE id = (SELECT job_id FROM sitewright_orders WHERE id = 'old')"
+            )
+        };
+        assert_eq!(place.sql(&aged).await, 1);
+        database.resume().await.unwrap();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        serving.drain(GRACE).await.unwrap();
+        for order in ["old", "next"] {
+            assert_eq!(database.order(order).await.unwrap().state, OrderState::Succeeded);
+        }
+        let of_old = |what: &str| {
+            format!(
+                "SELECT {what} FROM river_job WHERE id = (SELECT job_id FROM sitewright_orders WHERE id = 'old')"
+            )
+        };
+        let errors =
+            if place.is_sqlite() { "json_array_length(errors)" } else { "cardinality(errors)::bigint" };
+        assert_eq!(place.number(&of_old(errors)).await, 100);
+        assert_eq!(place.number(&of_old("CAST(attempt AS BIGINT)")).await, 1_000);
     }
 
     pub(super) async fn retries_at_once_are_never_done_twice(place: Place) {
@@ -1617,6 +1663,38 @@ async fn postgres_may_be_away_while_orders_run() {
     for other in [second, third] {
         other.drain(GRACE).await.unwrap();
     }
+    serving.drain(GRACE).await.unwrap();
+    drop(place.folder);
+}
+
+/// A stand-by after a failover, or a host that takes writes away when the disk is full.
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_a_database_that_only_reads_is_waited_for() {
+    let Some(cluster) = postgres::Cluster::start() else { return };
+    let place = Place { url: cluster.url("postgres"), folder: tempfile::tempdir().unwrap() };
+    let database = place.open().await;
+    let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(500)));
+    let mut serving = serve(database.clone(), quick(), handler.clone()).await.unwrap();
+    database.enqueue_all((0..20).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
+    until("all run", || async { handler.busy.load(Ordering::SeqCst) == 20 }).await;
+    let mut operator = sqlx::PgConnection::connect(&place.url).await.unwrap();
+    // Connections keep what they began with, so each is ended and the next one is as the database says.
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    for only_reads in ["on", "off"] {
+        let change = format!("ALTER DATABASE postgres SET default_transaction_read_only = {only_reads}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut operator).await.unwrap();
+        sqlx::raw_sql(others).execute(&mut operator).await.unwrap();
+        if only_reads == "on" {
+            // All twenty have ended by then and would be settled.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let stats = database.stats().await.unwrap();
+            assert_eq!(stats.count(OrderState::Running), 20, "it reads, and nothing could be written");
+        }
+    }
+    in_time(async { serving.until_empty().await.unwrap() }).await;
+    assert!(handler.runs().len() == 20 && handler.total() == 20, "{:?}", handler.runs());
+    assert_eq!(database.stats().await.unwrap().count(OrderState::Succeeded), 20);
     serving.drain(GRACE).await.unwrap();
     drop(place.folder);
 }

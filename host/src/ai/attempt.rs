@@ -189,6 +189,7 @@ impl Candidate {
             outcome: AttemptOutcome::Failed(failed.failure.kind),
             message: Some(failed.message.clone()),
             limit: failed.failure.limit,
+            not_sent: true,
             ..self.begun(SystemTime::now())
         };
         tracing::warn!(provider = self.provider_name, route, reason = %failed.message, "an AI attempt was not made");
@@ -207,6 +208,7 @@ impl Candidate {
             waited_ms: 0,
             backoff_ms: 0,
             asked_again: false,
+            not_sent: false,
             connect_ms: None,
             first_byte_ms: None,
             duration_ms: 0,

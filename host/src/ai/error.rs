@@ -292,6 +292,9 @@ pub struct Attempt {
     /// Whether it told the model what was wrong with its reply before (catalogue E5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
+    /// Whether nothing was sent: this host leaves the provider alone for a while, or its limits left no room in time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_sent: bool,
     /// How long connecting took, in milliseconds; missing when a connection was open already or none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,

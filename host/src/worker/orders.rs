@@ -12,7 +12,7 @@ use super::journal::OrderJournal;
 use super::progress::Progress;
 use super::visible;
 use crate::ai::{AttemptOutcome, Journal, RunJournal};
-use crate::failure::{FailureKind, FailureRecord};
+use crate::failure::{AiFailure, FailureKind, FailureRecord};
 use crate::interface::RunProgress;
 use crate::jobs::{
     Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason, Taken,
@@ -158,6 +158,10 @@ impl Orders {
             });
             class = of_candidates.into_iter().find(|one| *one != RetryClass::Permanent).unwrap_or(class);
         }
+        if matches!(class, RetryClass::Transient { .. }) && record.ai.as_ref().is_some_and(was_not_sent) {
+            // It has tried nothing. While a provider is away, orders must not use up on that what they may try.
+            class = RetryClass::Limited { after: Some(retry_after.unwrap_or_default()) };
+        }
         if record.kind == FailureKind::Host
             && let Some(error) = self.refuses_files(taken, refused).await
         {
@@ -229,6 +233,11 @@ impl Orders {
         let class = retry_class(&failure.kind, None, None, None);
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
     }
+}
+
+/// Whether every candidate of the route was left alone, so that the call reached nobody.
+fn was_not_sent(error: &AiFailure) -> bool {
+    !error.attempts.is_empty() && error.attempts.iter().all(|attempt| attempt.not_sent)
 }
 
 /// The id in the document when it is not the order's. A document that cannot be read tells so itself.

@@ -87,3 +87,79 @@ fn named(order: &str, release: &str) -> Result<(OrderDir, ReleaseId), Message> {
         release.parse().map_err(|error| message!("the text {release:?} is no id of a release: {error}"))?;
     Ok((folder, id))
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test has a runtime of its own")]
+mod tests {
+    use serde_json::json;
+    use ulid::Ulid;
+
+    use super::*;
+    use crate::jobs::{Allowed, NewOrder, Settlement, Take, WorkerId};
+    use crate::site::{ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, Staging, VerifyOptions, place};
+
+    const PAGE: &[u8] =
+        b"<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Bakery</title>\
+        <meta name=\"description\" content=\"Real bread\">\
+        <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"></head>\
+        <body><main><p>Sourdough, fresh every morning.</p></main></body></html>";
+
+    /// Places a release of order 24 that nobody sees yet.
+    fn placed(root: &SitesRoot, attempt: &str) -> String {
+        let order = OrderDir::new("24").unwrap();
+        let staging = Staging::new(root, order, OrderDir::new(attempt).unwrap(), SiteLimits::default());
+        staging.write("index.html", PAGE).unwrap();
+        let options = VerifyOptions { languages: vec!["en".parse().unwrap()], literal_texts: Vec::new() };
+        let info = ReleaseInfo {
+            id: None,
+            usage: json!(null),
+            template: ReleaseTemplate {
+                name: "flora".into(),
+                version: "1.0.0".into(),
+                digest: "sha256:0".into(),
+            },
+            host_build: "test".into(),
+            ai: json!({}),
+            locale: None,
+            created_at: time::OffsetDateTime::UNIX_EPOCH,
+        };
+        let release = place(staging.seal().unwrap().verify(&options).unwrap(), info).unwrap();
+        release.manifest.id.to_string()
+    }
+
+    /// Has order 24 done with this release.
+    async fn settled(database: &Database, release: &str) {
+        let job = database.order("24").await.unwrap().job_id.unwrap();
+        let worker = WorkerId { client: "w".to_owned(), config_version: None };
+        let Take::Taken(taken, _) = database.take("24", job, &worker, Ulid::generate()).await.unwrap() else {
+            panic!("not taken");
+        };
+        let settlement = Settlement::Succeeded { release: release.to_owned() };
+        database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn d1_a_release_that_is_shown_too_late_is_followed_by_the_current_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let database =
+            Database::open(&format!("sqlite://{}/orders.db", folder.path().display())).await.unwrap();
+        database.migrate().await.unwrap();
+        let root = SitesRoot::open(&folder.path().join("sites")).unwrap();
+        let store = SiteStore::Folder(root.clone());
+        let current =
+            async || store.current(&OrderDir::new("24").unwrap()).await.unwrap().unwrap().to_string();
+        let (first, second) = (placed(&root, "one"), placed(&root, "two"));
+        database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
+        settled(&database, &first).await;
+        show(&database, &store, 5, "24", &first).await.unwrap();
+        assert_eq!(current().await, first);
+
+        // The order is begun again and another worker is faster than what the first one still has to do.
+        database.reopen("24", None).await.unwrap();
+        settled(&database, &second).await;
+        show(&database, &store, 5, "24", &second).await.unwrap();
+        show(&database, &store, 5, "24", &first).await.unwrap();
+        assert_eq!(current().await, second);
+        assert_eq!(show_pending(&database, &store, 5, 0).await.unwrap(), 0, "nothing is left to do");
+    }
+}

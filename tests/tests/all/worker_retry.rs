@@ -1,10 +1,12 @@
 //! What becomes of an order whose AI calls fail, through the worker: what is waited for, what is tried again, what is given up, and what
 //! each of it costs.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 use sitewright::jobs::{AttemptEnd, OrderState};
 use sitewright_tests::chat_server::Answer;
-use sitewright_tests::factory::{Asked, Base, Factory, Model, calls_in_turn, good, named};
+use sitewright_tests::factory::{Asked, Base, Factory, Model, calls_in_turn, good, named, until};
 use sitewright_tests::faulty;
 
 fn http(status: u16, headers: &'static [(&'static str, &'static str)]) -> Answer {
@@ -111,6 +113,50 @@ async fn d4_each_failure_is_tried_again_as_it_deserves_on_postgres() {
     if let Some(base) = Base::postgres("classes of failures on PostgreSQL") {
         classes(base).await;
     }
+}
+
+/// A provider that is left alone for a while: the orders it turns away rest that long, and use up nothing of what they may try.
+#[tokio::test(flavor = "multi_thread")]
+async fn d4_an_order_that_the_breaker_turns_away_rests_and_uses_no_attempt() {
+    const COOL_DOWN_MS: i64 = 700;
+    const AWAY: usize = 3;
+    let calls = AtomicUsize::new(0);
+    // Away for the first three calls, whoever makes them: one that opens the breaker, two that probe.
+    let model = Model::start(move |asked: &Asked| match calls.fetch_add(1, Ordering::SeqCst) {
+        call if call < AWAY => http(503, &[]),
+        _ => good(asked),
+    });
+    let factory = Factory::new(Base::Sqlite, &model)
+        .await
+        .with("worker.attempts", AWAY + 1)
+        .with("worker.retry_base_ms", 10)
+        .with("ai.providers.local.breaker.failures", 1)
+        .with("ai.providers.local.breaker.cool_down_ms", COOL_DOWN_MS);
+    factory.order_all([calls_in_turn("opens", 1)]).await;
+    let mut worker = factory.worker(&[]);
+    until("the first call has failed", || async {
+        !factory.database.failures("opens").await.unwrap().is_empty()
+    })
+    .await;
+    let others = ["one", "two", "three"];
+    factory.order_all(others.map(|id| calls_in_turn(id, 1))).await;
+    let (mut used, mut rested) = (0, 0);
+    for id in ["opens", "one", "two", "three"] {
+        factory.until_state(id, OrderState::Succeeded).await;
+        used += factory.order(id).await.attempts;
+        rested += ends(&factory, id).await.iter().filter(|end| **end == AttemptEnd::Snoozed).count();
+    }
+    assert_eq!(used, 4 + 3, "only what was sent counts: four replies and three failures; {}", worker.log());
+    assert!(rested >= 4, "{rested}");
+    let failures = factory.database.failures("one").await.unwrap();
+    let record = &failures.first().expect("nobody was let through at first").record;
+    assert!(record["message"].as_str().unwrap().contains("breaker"), "{record}");
+    assert_eq!(record["ai"]["attempts"][0]["not_sent"], true, "{record}");
+    assert!(
+        record["ai"]["retry_after_ms"].as_i64().is_some_and(|ms| (1..=COOL_DOWN_MS).contains(&ms)),
+        "{record}"
+    );
+    assert!(worker.runs());
 }
 
 /// The deadline ends an attempt with a record that says where it was; the next one goes on from there.
