@@ -86,7 +86,7 @@ pub struct WorkerConfig {
     pub grace_ms: u64,
     /// Attempts that an order may use. Waiting for a rate limit, draining and crashes use none.
     pub attempts: u32,
-    /// Times that an order's process may end under it; one more and the order is dead.
+    /// Times that an order's process may end under it: with the last one the order is dead.
     pub crashes: u32,
     /// Milliseconds between two looks at the templates' folder. SIGHUP looks at once.
     pub reload_ms: u64,
@@ -295,6 +295,7 @@ impl Config {
         let worker = &self.worker;
         at_least("worker.max_orders", u64::from(worker.max_orders), 1);
         at_least("worker.attempts", u64::from(worker.attempts), 1);
+        at_least("worker.crashes", u64::from(worker.crashes), 1);
         at_least("worker.reload_ms", worker.reload_ms, 100);
         at_least("worker.beat_ms", worker.beat_ms, 10);
         at_least("worker.silent_ms", worker.silent_ms, worker.beat_ms.saturating_mul(3));

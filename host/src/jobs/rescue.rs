@@ -332,7 +332,7 @@ async fn rescue_in(
     let stop = owned.opt_int("cancel_requested_at")?.is_some();
     let state = if stop {
         OrderState::Cancelled
-    } else if crashes > i64::from(allowed.crashes) {
+    } else if allowed.is_last_crash(crashes) {
         OrderState::Dead
     } else {
         OrderState::Queued
@@ -397,8 +397,8 @@ fn crash(of: OfAttempt, worker: &str, why: Why, crashes: i64, allowed: Allowed, 
         None => "before it reported a stage".to_owned(),
         Some((stage, _)) => format!("in stage `{stage}`"),
     };
-    let given_up = if crashes > i64::from(allowed.crashes) {
-        format!("; {crashes} crashes are one too many and the order is given up")
+    let given_up = if allowed.is_last_crash(crashes) {
+        format!("; after {crashes} crashes the order is given up")
     } else {
         String::new()
     };
@@ -418,9 +418,10 @@ fn crash(of: OfAttempt, worker: &str, why: Why, crashes: i64, allowed: Allowed, 
     }
     record.trail = known.trail;
     record.attributes.insert("worker".to_owned(), worker.to_owned());
-    record
-        .attributes
-        .insert("crashes".to_owned(), format!("{crashes}, of {} that are allowed", allowed.crashes));
+    record.attributes.insert(
+        "crashes".to_owned(),
+        format!("{crashes} of {}, after which it is given up", allowed.crashes),
+    );
     NewFailure::from(&record)
 }
 

@@ -24,13 +24,20 @@ use crate::message::Message;
 pub struct Allowed {
     /// Attempts in all. The last failure makes the order dead. Waiting for rate limits, draining and crashes use none.
     pub attempts: u32,
-    /// Crashes in all: one more and the order is dead, since it may be what ends the processes (catalogue C7).
+    /// Crashes in all. With the last one the order is dead, since it may be what ends the processes (catalogue C7).
     pub crashes: u32,
 }
 
 impl Default for Allowed {
     fn default() -> Self {
         Allowed { attempts: 5, crashes: 2 }
+    }
+}
+
+impl Allowed {
+    /// Whether an order that has crashed so often is dead.
+    pub(super) fn is_last_crash(self, crashes: i64) -> bool {
+        crashes >= i64::from(self.crashes)
     }
 }
 
