@@ -306,6 +306,8 @@ on_both!(
     pause_stops_the_line,
     a_template_with_many_orders_does_not_keep_anothers_waiting,
     orders_that_stand_back_move_up_before_others_come,
+    orders_that_waited_together_stand_back_too,
+    d3_d4_a_job_that_nobody_would_take_is_found,
     d3_a_job_that_a_producer_inserted_stays_the_only_one,
     a_release_that_is_not_visible_is_found,
     draining_gives_orders_back_uncounted,
@@ -1272,25 +1274,80 @@ mod tests {
         );
     }
 
+    /// What came due at the same time, after an outage of a provider, shares the line like everything else.
+    pub(super) async fn orders_that_waited_together_stand_back_too(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let orders = (0..700).map(|n| new_order(&n.to_string())).collect();
+        database.enqueue_all(orders).await.unwrap();
+        place.sql("UPDATE sitewright_orders SET state = 'waiting', waiting_reason = 'ai: 503', next_attempt_at = updated_at").await;
+        place.sql("UPDATE river_job SET priority = 2").await;
+        let serving = worker(&database, &Scripted::all_succeed()).await;
+        let back = "SELECT count(*) FROM river_job WHERE state = 'available' AND priority = 3";
+        until("the newest stand back", || async { place.number(back).await == 200 }).await;
+        let newest = "SELECT count(*) FROM river_job WHERE priority = 3 AND id > (SELECT max(id) - 200 FROM river_job)";
+        assert_eq!(place.number(newest).await, 200);
+        serving.drain(GRACE).await.unwrap();
+    }
+
+    /// The connection breaks after the queue gave a worker its jobs and before it heard of it; a clock was set back after orders had moved
+    /// up in line. Neither stands until an operator comes.
+    pub(super) async fn d3_d4_a_job_that_nobody_would_take_is_found(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        database.enqueue_all(vec![new_order("unheard"), new_order("ahead")]).await.unwrap();
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        let (me, ahead) =
+            (serving.client_id().to_owned(), "(SELECT job_id FROM sitewright_orders WHERE id = 'ahead')");
+        let change = if place.is_sqlite() {
+            format!(
+                "UPDATE river_job SET state = 'running', attempt = 1, attempted_by = jsonb_array('{me}'),
+                    attempted_at = strftime('%Y-%m-%d %H:%M:%f', 'now') WHERE id <> {ahead};
+                 UPDATE river_job SET scheduled_at = strftime('%Y-%m-%d %H:%M:%f', 'now', '1 hour') WHERE id = {ahead}"
+            )
+        } else {
+            format!(
+                "UPDATE river_job SET state = 'running', attempt = 1, attempted_by = ARRAY['{me}'], attempted_at = now()
+                    WHERE id <> {ahead};
+                 UPDATE river_job SET scheduled_at = now() + interval '1 hour' WHERE id = {ahead}"
+            )
+        };
+        place.sql(&change).await;
+        database.resume().await.unwrap();
+        serving.until_empty().await.unwrap();
+        assert_eq!(handler.runs(), HashMap::from([("unheard".to_owned(), 1), ("ahead".to_owned(), 1)]));
+        assert_eq!(database.order("unheard").await.unwrap().crashes, 0);
+        serving.drain(GRACE).await.unwrap();
+    }
+
     pub(super) async fn d3_a_job_that_a_producer_inserted_stays_the_only_one(place: Place) {
         let database = place.open().await;
         database.pause().await.unwrap();
-        let rows = "INSERT INTO sitewright_orders (id, document, template) VALUES ('foreign', '{}', 'flora'), ('plain', '{}', 'flora')";
-        place.sql(rows).await;
-        let args =
-            if place.is_sqlite() { "jsonb('{\"order\":\"foreign\"}')" } else { "'{\"order\":\"foreign\"}'" };
-        let job = format!(
-            "INSERT INTO river_job (args, kind, max_attempts) VALUES ({args}, 'sitewright_order', 5)"
-        );
-        place.sql(&job).await;
+        for id in ["foreign", "plain", "elsewhere"] {
+            let row = format!(
+                "INSERT INTO sitewright_orders (id, document, template) VALUES ('{id}', '{{}}', 'flora')"
+            );
+            place.sql(&row).await;
+        }
+        // The second is in a queue that nobody works.
+        for (id, queue) in [("foreign", "default"), ("elsewhere", "sites")] {
+            let args = format!("'{{\"order\":\"{id}\"}}'");
+            let args = if place.is_sqlite() { format!("jsonb({args})") } else { args };
+            let job = format!(
+                "INSERT INTO river_job (args, kind, max_attempts, queue) VALUES ({args}, 'sitewright_order', 5, '{queue}')"
+            );
+            place.sql(&job).await;
+        }
         let handler = Scripted::all_succeed();
         let mut serving = worker(&database, &handler).await;
         let known = "SELECT count(*) FROM sitewright_orders WHERE job_id IS NOT NULL";
-        until("both have a job", || async { place.number(known).await == 2 }).await;
-        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 2);
+        until("all have a job", || async { place.number(known).await == 3 }).await;
+        assert_eq!(place.number("SELECT count(*) FROM river_job WHERE queue = 'default'").await, 3);
         database.resume().await.unwrap();
         serving.until_empty().await.unwrap();
-        assert_eq!(handler.runs(), HashMap::from([("foreign".to_owned(), 1), ("plain".to_owned(), 1)]));
+        let once = ["foreign", "plain", "elsewhere"].map(|id| (id.to_owned(), 1));
+        assert_eq!(handler.runs(), HashMap::from(once));
         serving.drain(GRACE).await.unwrap();
     }
 

@@ -9,7 +9,7 @@ use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
 use crate::config::{Config, MOST_ORDERS};
 use crate::message;
-use crate::worker::{Worker, WorkerOptions};
+use crate::worker::{Prepared, Worker, WorkerOptions};
 
 /// Takes orders from the queue and makes their sites.
 ///
@@ -36,24 +36,26 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         config.worker.max_orders = most;
     }
     let mut signals = Signals::new()?;
-    let worker = tokio::select! {
-        started = start(&config) => started?,
+    let prepared = tokio::select! {
+        prepared = prepare(&config) => prepared?,
         () = signals.next() => return Ok(Exit::Cancelled),
     };
+    // From here on there are orders to give back: a signal is heard when that can be done.
+    let worker = prepared.begin().await?;
     let ready_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(worker = worker.id(), ready_ms, "ready");
     tell(json, &json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms }));
     serve(worker, &args, &config, &mut signals, json).await
 }
 
-async fn start(config: &Config) -> Result<Worker, SetupError> {
+async fn prepare(config: &Config) -> Result<Prepared, SetupError> {
     let database = Setup::database(config).await?;
     let client = crate::http::client()?;
     let mut host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
     host.sites = host.sites.in_crowds();
     let store = Setup::store(config, &host.sites, &client).await?;
     let options = WorkerOptions::from(&config.worker);
-    Ok(Worker::start(host, database, store, options).await?)
+    Ok(Prepared::new(host, database, store, options).await?)
 }
 
 /// Until it is told to go, has nothing left to do, or cannot go on.

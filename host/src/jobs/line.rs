@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::database::{Database, now_ms};
+use super::database::Database;
 use super::error::Error;
 use super::order::Priority;
 use super::rescue::one_rescues;
@@ -44,60 +44,91 @@ impl Line {
     }
 }
 
-/// A template of which orders stand back though there is room.
-struct Room {
+/// How many orders of a template are due, of those that can stand back.
+struct Due {
     template: String,
-    orders: i64,
+    /// With their own priority.
+    standing: i64,
+    /// One lower.
+    back: i64,
 }
 
-/// Lets orders that stand back move up where there is room. How many did.
-pub(super) async fn move_up(database: &Database) -> Result<u64, Error> {
-    let doing = "looking for orders that may move up in line";
+/// Shares the line out anew: where there is room, orders that stand back move up, oldest first; where more stand in line than may, which
+/// those do that waited for another attempt and are due at the same time, the newest stand back. How many moved.
+pub(super) async fn share_out(database: &Database) -> Result<u64, Error> {
+    let doing = "looking how templates share the line";
     let sql = "SELECT o.template AS template,
-            CAST(sum(CASE WHEN j.priority > o.priority THEN 0 ELSE 1 END) AS BIGINT) AS standing
+            CAST(sum(CASE WHEN j.priority > o.priority THEN 0 ELSE 1 END) AS BIGINT) AS standing,
+            CAST(sum(CASE WHEN j.priority > o.priority THEN 1 ELSE 0 END) AS BIGINT) AS back
          FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
-         WHERE o.state = 'queued' AND j.state = 'available'
-         GROUP BY o.template HAVING sum(CASE WHEN j.priority > o.priority THEN 1 ELSE 0 END) > 0";
-    let read =
-        |row: &Row| Ok(Room { template: row.text("template")?, orders: FAIR_SHARE - row.int("standing")? });
-    let rows = database.read(doing, sql, vec![]).await?;
-    let rooms = rows.iter().map(read).collect::<Result<Vec<Room>, _>>();
+         WHERE o.state IN ('queued', 'waiting') AND j.state = 'available' AND o.priority < $1
+         GROUP BY o.template";
+    let read = |row: &Row| {
+        Ok(Due { template: row.text("template")?, standing: row.int("standing")?, back: row.int("back")? })
+    };
+    let rows = database.read(doing, sql, args![i64::from(Priority::LOWEST)]).await?;
+    let due = rows.iter().map(read).collect::<Result<Vec<Due>, _>>();
     let mut moved = 0;
-    for Room { template, orders } in rooms.map_err(|error| Error::database(doing, error))? {
-        if orders <= 0 {
+    for Due { template, standing, back } in due.map_err(|error| Error::database(doing, error))? {
+        let up = (FAIR_SHARE - standing).min(back);
+        if up == 0 {
             continue;
         }
-        let doing = format!("moving orders of {template:?} up in line");
+        let doing = format!("sharing the line out among {template:?} and others");
         moved += database
             .write(doing, move |tx| {
                 let template = template.clone();
-                Box::pin(async move { move_up_in(tx, &template, orders).await })
+                Box::pin(async move {
+                    if !one_rescues(tx).await? {
+                        return Ok(0);
+                    }
+                    if up > 0 {
+                        move_up(tx, &template, up).await
+                    } else {
+                        stand_back(tx, &template, -up).await
+                    }
+                })
             })
             .await?;
     }
     Ok(moved)
 }
 
-/// Dated now, they come behind those who stand there already.
-async fn move_up_in(tx: &mut Tx, template: &str, most: i64) -> Result<u64, sqlx::Error> {
-    if !one_rescues(tx).await? {
-        return Ok(0);
-    }
+/// Dated now, by the clock that River's fetching goes by, they come behind those who stand there already.
+async fn move_up(tx: &mut Tx, template: &str, most: i64) -> Result<u64, sqlx::Error> {
     let sql = tx.pick(
-        "UPDATE river_job SET
-            priority = (SELECT o.priority FROM sitewright_orders o WHERE o.job_id = river_job.id),
-            scheduled_at = strftime('%Y-%m-%d %H:%M:%f', $3 / 1000.0, 'unixepoch')
-         WHERE state = 'available' AND id IN (
-            SELECT j.id FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
-            WHERE o.template = $1 AND o.state = 'queued' AND j.state = 'available' AND j.priority > o.priority
-            ORDER BY j.priority, j.scheduled_at, j.id LIMIT $2)",
-        "UPDATE river_job AS job SET priority = CAST(back.priority AS smallint),
-            scheduled_at = to_timestamp($3::bigint / 1000.0)
+        "UPDATE river_job SET priority = back.priority, scheduled_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
          FROM (
             SELECT j.id AS id, o.priority AS priority FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
-            WHERE o.template = $1 AND o.state = 'queued' AND j.state = 'available' AND j.priority > o.priority
+            WHERE o.template = $1 AND o.state IN ('queued', 'waiting') AND j.state = 'available' AND j.priority > o.priority
+            ORDER BY j.priority, j.scheduled_at, j.id LIMIT $2) AS back
+         WHERE river_job.id = back.id",
+        "UPDATE river_job AS job SET priority = CAST(back.priority AS smallint), scheduled_at = now()
+         FROM (
+            SELECT j.id AS id, o.priority AS priority FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
+            WHERE o.template = $1 AND o.state IN ('queued', 'waiting') AND j.state = 'available' AND j.priority > o.priority
             ORDER BY j.priority, j.scheduled_at, j.id LIMIT $2) AS back
          WHERE job.id = back.id AND job.state = 'available'",
     );
-    tx.execute(sql, args![template, most, now_ms()]).await
+    tx.execute(sql, args![template, most]).await
+}
+
+async fn stand_back(tx: &mut Tx, template: &str, most: i64) -> Result<u64, sqlx::Error> {
+    let sql = tx.pick(
+        "UPDATE river_job SET priority = standing.priority + 1
+         FROM (
+            SELECT j.id AS id, o.priority AS priority FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
+            WHERE o.template = $1 AND o.state IN ('queued', 'waiting') AND j.state = 'available' AND j.priority <= o.priority
+                AND o.priority < $3
+            ORDER BY j.priority DESC, j.scheduled_at DESC, j.id DESC LIMIT $2) AS standing
+         WHERE river_job.id = standing.id",
+        "UPDATE river_job AS job SET priority = CAST(standing.priority + 1 AS smallint)
+         FROM (
+            SELECT j.id AS id, o.priority AS priority FROM sitewright_orders o JOIN river_job j ON j.id = o.job_id
+            WHERE o.template = $1 AND o.state IN ('queued', 'waiting') AND j.state = 'available' AND j.priority <= o.priority
+                AND o.priority < $3
+            ORDER BY j.priority DESC, j.scheduled_at DESC, j.id DESC LIMIT $2) AS standing
+         WHERE job.id = standing.id AND job.state = 'available'",
+    );
+    tx.execute(sql, args![template, most, i64::from(Priority::LOWEST)]).await
 }

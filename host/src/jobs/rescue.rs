@@ -1,6 +1,7 @@
 //! Orders whose worker is gone, and orders whose job is: neither stays where it is (catalogue C7, D2, D3).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{AttemptEnd, trace_id};
@@ -107,6 +108,8 @@ impl Rescuer {
                 let orphans = self.owned(&client).await?;
                 let orphans = orphans.into_iter().filter(|(_, attempt, _)| !mine(attempt)).collect();
                 self.release(&client, None, orphans, Why::Orphaned, &mut rescued).await?;
+                // Those that it fetched without hearing of it: the connection broke before the answer came.
+                self.untaken(&client, self.silent_after, &mut rescued).await?;
                 continue;
             }
             let counted = beats.get(&client).copied();
@@ -116,7 +119,7 @@ impl Rescuer {
             }
             let owned = self.owned(&client).await?;
             let whole = self.release(&client, Some(counted), owned, Why::Silent, &mut rescued).await?;
-            if whole && self.untaken(&client, &mut rescued).await? && counted.is_some() {
+            if whole && self.untaken(&client, Duration::ZERO, &mut rescued).await? && counted.is_some() {
                 self.database.forget_worker(&client).await?;
             }
         }
@@ -182,17 +185,22 @@ impl Rescuer {
         Ok(true)
     }
 
-    /// Jobs that the worker had fetched without coming to take their orders.
-    async fn untaken(&self, client: &str, rescued: &mut Rescued) -> Result<bool, Error> {
+    /// Jobs that the worker had fetched so long ago without coming to take their orders.
+    async fn untaken(&self, client: &str, ago: Duration, rescued: &mut Rescued) -> Result<bool, Error> {
         let doing = "looking for jobs of a silent worker";
         let sql = self.database.pool().pick(
             "SELECT o.id AS id, o.job_id AS job_id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
-             WHERE j.state = 'running' AND o.state IN ('queued', 'waiting') AND j.attempted_by ->> '$[#-1]' = $1 ORDER BY o.id",
+             WHERE j.state = 'running' AND o.state IN ('queued', 'waiting') AND j.attempted_by ->> '$[#-1]' = $1
+                AND ($2 = 0 OR j.attempted_at < strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || ($2 / 1000.0) || ' seconds'))
+             ORDER BY o.id",
             "SELECT o.id AS id, o.job_id AS job_id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
              WHERE j.state = 'running' AND o.state IN ('queued', 'waiting')
-                AND j.attempted_by[array_upper(j.attempted_by, 1)] = $1 ORDER BY o.id",
+                AND j.attempted_by[array_upper(j.attempted_by, 1)] = $1
+                AND ($2::bigint = 0 OR j.attempted_at < now() - $2::bigint * interval '1 millisecond')
+             ORDER BY o.id",
         );
-        let rows = self.database.read(doing, sql, args![client]).await?;
+        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        let rows = self.database.read(doing, sql, args![client, ago]).await?;
         self.requeue(rows, doing, rescued).await
     }
 
@@ -214,8 +222,19 @@ impl Rescuer {
     pub(super) async fn ahead(&mut self) -> Result<Rescued, Error> {
         let doing = "looking for orders from the future";
         let failed = |error| Error::database(doing, error);
-        let sql = "SELECT id FROM sitewright_orders WHERE state IN ('queued', 'waiting') AND updated_at > $1
-             ORDER BY id LIMIT 500";
+        let sql = self.database.pool().pick(
+            "SELECT id FROM sitewright_orders WHERE state IN ('queued', 'waiting') AND updated_at > $1
+             UNION
+             SELECT o.id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
+             WHERE o.state IN ('queued', 'waiting') AND j.state = 'available'
+                AND j.scheduled_at > strftime('%Y-%m-%d %H:%M:%f', 'now', '30 seconds')
+             ORDER BY id LIMIT 500",
+            "SELECT id FROM sitewright_orders WHERE state IN ('queued', 'waiting') AND updated_at > $1
+             UNION
+             SELECT o.id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
+             WHERE o.state IN ('queued', 'waiting') AND j.state = 'available' AND j.scheduled_at > now() + interval '30 seconds'
+             ORDER BY id LIMIT 500",
+        );
         let beyond = now_ms().saturating_add(AHEAD_MS);
         let rows = self.database.read(doing, sql, args![beyond]).await?;
         let found: Vec<String> =
@@ -253,21 +272,20 @@ impl Rescuer {
         let read = |row: &Row| Ok((row.text("id")?, row.opt_int("job_id")?));
         let found: Vec<(String, Option<i64>)> =
             rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)?;
+        let jobless = found.iter().filter(|(_, job)| job.is_none()).map(|(order, _)| order.as_str());
+        let inserted = Arc::new(river::jobs_of(&self.database, &jobless.collect::<Vec<_>>()).await?);
         for chunk in found.chunks(CHUNK) {
-            let (river, chunk) = (self.database.river().clone(), chunk.to_vec());
+            let (river, chunk, inserted) = (self.database.river().clone(), chunk.to_vec(), inserted.clone());
             let done = self.database.write(doing.to_owned(), move |tx| {
-                let (river, chunk) = (river.clone(), chunk.clone());
+                let (river, chunk, inserted) = (river.clone(), chunk.clone(), inserted.clone());
                 Box::pin(async move {
                     if !one_rescues(tx).await? {
                         return Ok(None);
                     }
-                    let jobless =
-                        chunk.iter().filter(|(_, job)| job.is_none()).map(|(order, _)| order.as_str());
-                    let unknown = river::open_jobs(tx, &jobless.collect::<Vec<_>>()).await?;
                     let (mut ends, mut line) = (Vec::new(), Line::default());
                     for (order, job) in chunk {
-                        if let (None, Some(inserted)) = (job, unknown.get(&order)) {
-                            learn_job(tx, &order, *inserted).await?;
+                        if let (None, Some(known)) = (job, inserted.get(&order)) {
+                            learn_job(tx, &order, *known).await?;
                         } else if let Some(cancelled) = requeue_in(tx, &river, &order, job, &mut line).await?
                         {
                             ends.push((order, cancelled));
@@ -481,14 +499,18 @@ async fn date_back(
     beyond: i64,
 ) -> Result<bool, sqlx::Error> {
     let now = now_ms();
-    let dated = tx
-        .optional(
-            "UPDATE sitewright_orders SET updated_at = $2, next_attempt_at = $2 + (next_attempt_at - updated_at)
-             WHERE id = $1 AND state IN ('queued', 'waiting') AND updated_at > $3
-             RETURNING priority, job_id, next_attempt_at",
-            args![order, now, beyond],
-        )
-        .await?;
+    let back = tx.pick(
+        "UPDATE sitewright_orders SET updated_at = $2, next_attempt_at = $2 + (next_attempt_at - updated_at)
+         WHERE id = $1 AND state IN ('queued', 'waiting') AND (updated_at > $3 OR EXISTS (
+            SELECT 1 FROM river_job j WHERE j.id = job_id AND j.state = 'available'
+                AND j.scheduled_at > strftime('%Y-%m-%d %H:%M:%f', 'now', '30 seconds')))
+         RETURNING priority, job_id, next_attempt_at",
+        "UPDATE sitewright_orders SET updated_at = $2, next_attempt_at = $2 + (next_attempt_at - updated_at)
+         WHERE id = $1 AND state IN ('queued', 'waiting') AND (updated_at > $3 OR EXISTS (
+            SELECT 1 FROM river_job j WHERE j.id = job_id AND j.state = 'available' AND j.scheduled_at > now() + interval '30 seconds'))
+         RETURNING priority, job_id, next_attempt_at",
+    );
+    let dated = tx.optional(back, args![order, now, beyond]).await?;
     let Some(row) = dated else { return Ok(false) };
     let due = row.opt_int("next_attempt_at")?;
     let new =

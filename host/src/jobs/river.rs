@@ -11,8 +11,9 @@ use std::time::Duration;
 use riverqueue::{Client, InsertOpts, JobArgs, QUEUE_DEFAULT, jiff};
 use serde::{Deserialize, Serialize};
 
-use super::database::now_ms;
-use super::sql::{Pool, Tx, args};
+use super::database::{Database, now_ms};
+use super::error::Error;
+use super::sql::{Pool, Row, Tx, args};
 
 /// The queue of all orders: also the default of producers in other languages.
 pub(super) const QUEUE: &str = QUEUE_DEFAULT;
@@ -85,24 +86,26 @@ pub(super) async fn insert(
     inserted.map(|inserted| inserted.id()).map_err(unwrapped)
 }
 
-/// The jobs that have not ended, of those orders that have one: a producer inserts it without telling the order. The oldest, where there
-/// are several.
-pub(super) async fn open_jobs(tx: &mut Tx, orders: &[&str]) -> Result<HashMap<String, i64>, sqlx::Error> {
+/// The jobs that workers take or have, of those orders that have one: a producer inserts it without telling the order. The oldest, where
+/// there are several.
+pub(super) async fn jobs_of(database: &Database, orders: &[&str]) -> Result<HashMap<String, i64>, Error> {
+    let doing = "looking for jobs that a producer inserted";
     if orders.is_empty() {
         return Ok(HashMap::new());
     }
-    let sql = tx.pick(
+    let sql = database.pool().pick(
         "SELECT args ->> '$.order' AS order_id, min(id) AS job FROM river_job
-         WHERE kind = 'sitewright_order' AND finalized_at IS NULL
+         WHERE kind = 'sitewright_order' AND queue = $2 AND state IN ('available', 'retryable', 'running', 'scheduled')
             AND args ->> '$.order' IN (SELECT value FROM json_each($1))
          GROUP BY args ->> '$.order'",
         "SELECT args ->> 'order' AS order_id, min(id) AS job FROM river_job
-         WHERE kind = 'sitewright_order' AND finalized_at IS NULL
+         WHERE kind = 'sitewright_order' AND queue = $2 AND state IN ('available', 'retryable', 'running', 'scheduled')
             AND args ->> 'order' IN (SELECT json_array_elements_text(CAST($1 AS json)))
          GROUP BY args ->> 'order'",
     );
-    let rows = tx.all(sql, args![&serde_json::json!(orders).to_string()]).await?;
-    rows.iter().map(|row| Ok((row.text("order_id")?, row.int("job")?))).collect()
+    let rows = database.read(doing, sql, args![&serde_json::json!(orders).to_string(), QUEUE]).await?;
+    let read = |row: &Row| Ok((row.text("order_id")?, row.int("job")?));
+    rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
 }
 
 /// Puts a new job in the place of an order's old one, with its errors and this one, and its place in the line when it is due now. Of an

@@ -531,8 +531,8 @@ async fn rescue(
         ticks.tick().await;
         let mut rescuer = rescuer.lock().await;
         tell_pause(&rescuer.database, &mut paused).await;
-        if let Err(error) = line::move_up(&rescuer.database).await {
-            tracing::warn!(%error, "orders that stand back cannot move up while the database fails; it is tried again");
+        if let Err(error) = line::share_out(&rescuer.database).await {
+            tracing::warn!(%error, "templates cannot share the line out while the database fails; it is tried again");
         }
         // Whoever leaves gives its orders back itself, and no crash is counted.
         let works_at = |attempt: &str| leaving.load(Ordering::Acquire) || running.has(attempt);

@@ -24,5 +24,5 @@ mod reload;
 mod visible;
 
 pub use orders::Orders;
-pub use process::{Worker, WorkerOptions};
+pub use process::{Prepared, Worker, WorkerOptions};
 pub use progress::Progress;

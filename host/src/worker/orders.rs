@@ -159,8 +159,10 @@ impl Orders {
             class = of_candidates.into_iter().find(|one| *one != RetryClass::Permanent).unwrap_or(class);
         }
         if matches!(class, RetryClass::Transient { .. }) && record.ai.as_ref().is_some_and(was_not_sent) {
-            // It has tried nothing. While a provider is away, orders must not use up on that what they may try.
-            class = RetryClass::Limited { after: Some(retry_after.unwrap_or_default()) };
+            // It has tried nothing. While a provider is away, orders must not use up on that what they may try, nor come back all the time.
+            let rests = taken.number.saturating_sub(taken.attempts_used);
+            let rest = self.backoff.wait(u32::try_from(rests).unwrap_or(u32::MAX), 1.0);
+            class = RetryClass::Limited { after: retry_after.max(Some(rest)) };
         }
         if record.kind == FailureKind::Host
             && let Some(error) = self.refuses_files(taken, refused).await

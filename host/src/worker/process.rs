@@ -56,6 +56,14 @@ impl From<&WorkerConfig> for WorkerOptions {
     }
 }
 
+/// A worker whose tables are made and whose templates are loaded, and that has taken no order yet: dropped, it leaves nothing behind.
+pub struct Prepared {
+    host: Host,
+    database: Database,
+    store: SiteStore,
+    options: WorkerOptions,
+}
+
 /// A worker that works.
 pub struct Worker {
     serving: Serving,
@@ -66,12 +74,12 @@ pub struct Worker {
     beside: CancellationToken,
 }
 
-impl Worker {
-    /// Migrates the database, loads the templates and begins to take orders.
+impl Prepared {
+    /// Migrates the database and loads the templates.
     ///
     /// # Errors
     /// When the database cannot be used. A template that cannot is told in the log.
-    pub async fn start(
+    pub async fn new(
         host: Host,
         database: Database,
         store: SiteStore,
@@ -85,6 +93,15 @@ impl Worker {
             Ok(changes) => reload::tell(&changes, &mut Vec::new(), &host.gateway),
             Err(error) => tracing::error!("{error}; orders fail until it is there"),
         }
+        Ok(Prepared { host, database, store, options })
+    }
+
+    /// Begins to take orders. Not to be dropped halfway: orders that it has by then would count as crashed.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn begin(self) -> Result<Worker, Error> {
+        let Prepared { host, database, store, options } = self;
         let beside = CancellationToken::new();
         let (progress, writing) = Progress::start(database.clone());
         let settings = WorkerSettings {
@@ -119,7 +136,9 @@ impl Worker {
         let serving = serve(database.clone(), settings, Arc::new(orders)).await?;
         Ok(Worker { serving, database, store, keep, progress: writing, beside })
     }
+}
 
+impl Worker {
     /// Its id in the database.
     pub fn id(&self) -> &str {
         self.serving.client_id()
