@@ -16,13 +16,17 @@
 #[allow(unreachable_pub, reason = "it is public for the tests that span crates")]
 mod postgres;
 
+mod black_hole;
+
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use black_hole::BlackHole;
 use serde_json::json;
 use sitewright::failure::group::Filter as ListedFailures;
 use sitewright::failure::{FailureKind, FailureRecord, OfAttempt};
@@ -56,6 +60,15 @@ impl Place {
         let cluster = postgres::shared()?;
         let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         Some(Place { url: cluster.create(&name), folder: tempfile::tempdir().unwrap() })
+    }
+
+    /// The same PostgreSQL across a network that can be cut, and the address there.
+    async fn across_a_network(&self) -> (BlackHole, String) {
+        let (before, folder) = self.url.split_once("?host=").expect("it is PostgreSQL's");
+        let name = before.rsplit('/').next().expect("the address names a database");
+        let network = BlackHole::before(Path::new(folder)).await;
+        let url = network.url(name);
+        (network, url)
     }
 
     fn is_sqlite(&self) -> bool {
@@ -1757,6 +1770,151 @@ async fn d2_a_database_that_only_reads_is_waited_for() {
     assert_eq!(database.stats().await.unwrap().count(OrderState::Succeeded), 20);
     serving.drain(GRACE).await.unwrap();
     drop(place.folder);
+}
+
+/// A host that loses its power closes no connection: what waits for its answer gives up, and goes on with whoever has the address then.
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
+    logged();
+    let Some(place) = Place::postgres().await else { return };
+    let outside = place.open().await;
+    let (network, url) = place.across_a_network().await;
+    let database = Database::open_answering(&url, Duration::from_secs(2)).await.unwrap();
+    let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(500)));
+    // What River waits for is another test's.
+    let settings = WorkerSettings { standstill_after: Duration::from_secs(3), ..quick() };
+    let mut serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
+    outside.enqueue_all((0..20).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
+    until("all run", || async { handler.busy.load(Ordering::SeqCst) == 20 }).await;
+    network.lose_all();
+    outside.enqueue_all((20..40).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
+    in_time(async {
+        // As whoever watches over a worker: River's look into the queue may have been lost too.
+        while let Err(error) = serving.until_empty().await {
+            assert!(matches!(error, Error::Standstill { .. }), "{error:?}");
+            serving.drain(GRACE).await.unwrap();
+            serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
+        }
+    })
+    .await;
+    assert!(handler.runs().len() == 40 && handler.total() == 40, "{:?}", handler.runs());
+    assert_eq!(outside.stats().await.unwrap().count(OrderState::Succeeded), 40);
+    serving.drain(GRACE).await.unwrap();
+}
+
+/// River's own look into the queue has no limit of its own. A worker that it keeps from its orders ends and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
+    logged();
+    let Some(place) = Place::postgres().await else { return };
+    let outside = place.open().await;
+    let (network, url) = place.across_a_network().await;
+    let database = Database::open_answering(&url, Duration::from_secs(2)).await.unwrap();
+    let handler = Scripted::all_succeed();
+    let settings = WorkerSettings { standstill_after: Duration::from_secs(3), ..quick() };
+    // The first claim: the server never hears of it.
+    network.lose_for("SET state = 'running', attempt = job.attempt + 1");
+    let mut serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
+    until("the claim is lost", || async { network.has_lost() }).await;
+    outside.enqueue(new_order("24")).await.unwrap();
+    in_time(async {
+        let error = serving.until_empty().await.unwrap_err();
+        assert!(matches!(error, Error::Standstill { .. }), "{error:?}");
+        assert!(
+            !error.is_transient() && !error.is_usage(),
+            "whoever watches over the worker starts it again"
+        );
+        let begin = Instant::now();
+        let drained = serving.drain(GRACE).await.unwrap();
+        assert!(drained.in_time && drained.running == 0, "{drained:?}");
+        assert!(begin.elapsed() < GRACE, "it waited for River all the grace time");
+    })
+    .await;
+    assert_eq!(handler.total(), 0);
+    let mut next = serve(database, settings, handler.clone()).await.unwrap();
+    in_time(async { next.until_empty().await.unwrap() }).await;
+    assert_eq!(handler.runs(), HashMap::from([("24".to_owned(), 1)]));
+    next.drain(GRACE).await.unwrap();
+}
+
+/// A worker that stands still for as long, or has no room, takes nothing either, and is not to blame.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_room_or_in_a_pause_does_not_end() {
+    logged();
+    let place = Place::sqlite();
+    let database = place.open().await;
+    let gate = Arc::new(AtomicUsize::new(0));
+    let handler = Scripted::new({
+        let gate = gate.clone();
+        move |_, _| match gate.load(Ordering::SeqCst) {
+            0 => Do::Wait,
+            _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
+        }
+    });
+    let settings = WorkerSettings { max_orders: 1, standstill_after: Duration::from_millis(500), ..quick() };
+    let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
+    database.enqueue_all(vec![new_order("first"), new_order("second")]).await.unwrap();
+    // The job would have to be left for ten seconds; it seems to be here for an hour.
+    let long_ago = "UPDATE river_job SET scheduled_at = '2026-01-01 00:00:00.000' WHERE state = 'available'";
+    until("the first runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
+    assert_eq!(place.sql(long_ago).await, 1);
+    let on = tokio::time::timeout(Duration::from_secs(2), serving.until_empty()).await;
+    assert!(on.is_err(), "without room: {on:?}");
+    database.pause().await.unwrap();
+    gate.store(1, Ordering::SeqCst);
+    database.cancel("first").await.unwrap();
+    until_state(&database, "first", OrderState::Cancelled).await;
+    let on = tokio::time::timeout(Duration::from_secs(2), serving.until_empty()).await;
+    assert!(on.is_err(), "in a pause: {on:?}");
+    database.resume().await.unwrap();
+    in_time(async { serving.until_empty().await.unwrap() }).await;
+    assert_eq!(handler.runs(), HashMap::from([("first".to_owned(), 1), ("second".to_owned(), 1)]));
+    serving.drain(GRACE).await.unwrap();
+}
+
+/// A worker whose machine is gone in the middle of a transaction leaves a session that holds the order's row, and the lock under which
+/// orders are rescued, for as long as PostgreSQL believes in its client: two hours by TCP's own times.
+#[tokio::test(flavor = "multi_thread")]
+async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
+    logged();
+    let Some(place) = Place::postgres().await else { return };
+    let outside = place.open().await;
+    let (network, url) = place.across_a_network().await;
+    let lost = Database::open_answering(&url, Duration::from_secs(4)).await.unwrap();
+    outside.enqueue(new_order("24")).await.unwrap();
+    let taken = taken_by(&lost, "24", "lost").await;
+    // Its last transaction waits for the row, and gets it when nobody hears of it any more.
+    let mut holds = sqlx::PgConnection::connect(&place.url).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1 FROM sitewright_orders WHERE id = '24' FOR UPDATE")
+        .execute(&mut holds)
+        .await
+        .unwrap();
+    let settling = tokio::spawn({
+        let (lost, taken) = (lost.clone(), taken.clone());
+        async move {
+            let settlement = Settlement::Succeeded { release: "late".to_owned() };
+            lost.settle(&taken, &settlement, Allowed::default()).await
+        }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    until("it waits for the row", || async { place.number(waiting).await == 1 }).await;
+    network.lose_all();
+    sqlx::raw_sql("COMMIT").execute(&mut holds).await.unwrap();
+    let idle = "SELECT count(*) FROM pg_stat_activity
+         WHERE state = 'idle in transaction' AND datname = current_database()";
+    until("its session holds the row", || async { place.number(idle).await == 1 }).await;
+
+    let handler = Scripted::all_succeed();
+    let mut serving = serve(outside.clone(), quick(), handler.clone()).await.unwrap();
+    in_time(async { serving.until_empty().await.unwrap() }).await;
+    let order = outside.order("24").await.unwrap();
+    assert_eq!((order.state, order.crashes, handler.total()), (OrderState::Succeeded, 1, 1), "{order:?}");
+    // The lost one hears that it was not answered; when it asks again, that the order is somebody else's.
+    let unheard = settling.await.unwrap().unwrap_err();
+    assert!(unheard.is_transient() && unheard.to_string().contains("has not answered for 4 s"), "{unheard}");
+    assert_eq!(release(&lost, &taken, "late").await, Settled::LeaseLost);
+    assert_ne!(order.current_release.as_deref(), Some("late"));
+    serving.drain(GRACE).await.unwrap();
 }
 
 #[tokio::test]

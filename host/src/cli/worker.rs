@@ -66,13 +66,14 @@ async fn serve(
     signals: &mut Signals,
     json: bool,
 ) -> Result<Exit, SetupError> {
-    let told_to_go = tokio::select! {
-        () = signals.next() => true,
-        ended = worker.ended(args.drain) => {
-            ended?;
-            false
-        }
+    let (told_to_go, ended) = tokio::select! {
+        () = signals.next() => (true, Ok(())),
+        ended = worker.ended(args.drain) => (false, ended),
     };
+    if let Err(error) = &ended {
+        // What it has may end, and the rest goes back uncounted.
+        tracing::error!(%error, "the worker cannot go on");
+    }
     let grace = Duration::from_millis(config.worker.grace_ms);
     let stopper = worker.stopper();
     let running = worker.running();
@@ -85,13 +86,18 @@ async fn serve(
     let mut draining = std::pin::pin!(worker.drain(grace));
     let drained = loop {
         tokio::select! {
-            drained = &mut draining => break drained?,
+            drained = &mut draining => break drained,
             () = signals.next() => {
                 tracing::warn!("told to go again: running orders are stopped and go back to their place in line");
                 stopper.stop_now();
             }
         }
     };
+    if let (Err(_), Err(error)) = (&ended, &drained) {
+        tracing::warn!(%error, "and not all of its orders could be given back: others rescue them");
+    }
+    ended?;
+    let drained = drained?;
     tell(json, &json!({ "event": "gone", "running": drained.running, "in_time": drained.in_time }));
     Ok(Exit::Done)
 }

@@ -5,11 +5,11 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sqlx::Connection as _;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::alike::Alike;
 use super::error::Error;
@@ -28,6 +28,11 @@ const SQLITE_CACHE_KIB: u32 = 256;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one waits for a connection while the database is away or busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long PostgreSQL and this process wait for each other in the middle of something. A host that loses its power, or a network that is
+/// cut, closes no connection: without this, one waits for the other until TCP gives up, after a quarter of an hour or never.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// The same for a ping, before and after a connection is used: somebody may have left it in the middle of a statement.
+const PING_WITHIN: Duration = Duration::from_secs(5);
 
 /// Orders and everything known about them, in SQLite or PostgreSQL. Cheap to clone: all clones share one pool.
 #[derive(Debug, Clone)]
@@ -43,6 +48,53 @@ struct Inner {
     river: river::Inserter,
     shown: String,
     file: Option<PathBuf>,
+    /// None where statements are not waited for across a network.
+    answer_within: Option<Duration>,
+}
+
+/// Whether a connection to PostgreSQL can serve others. One that is silent is closed: whoever needs it opens another one, to the host that
+/// has the address by now.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PING_WITHIN, connection.ping()).await {
+        Ok(Ok(())) => Ok(true),
+        Ok(Err(error)) => {
+            tracing::info!(%error, "a connection to PostgreSQL is broken and is opened anew");
+            Ok(false)
+        }
+        Err(_) => {
+            tracing::warn!(
+                waited_ms = u64::try_from(PING_WITHIN.as_millis()).unwrap_or(u64::MAX),
+                "a connection to PostgreSQL does not answer and is given up"
+            );
+            Ok(false)
+        }
+    }
+}
+
+/// The server's half: it gives up a transaction whose client is gone or stopped, and with it the locks that would keep its orders from
+/// rescue.
+async fn limit_silence(connection: &mut PgConnection, within: Duration) -> Result<(), sqlx::Error> {
+    let ms = within.as_millis();
+    let set = format!("SET idle_in_transaction_session_timeout = {ms}; SET tcp_user_timeout = {ms}");
+    sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
+}
+
+/// What is said of a statement that was given up.
+fn unanswered(within: Duration) -> sqlx::Error {
+    let message =
+        format!("PostgreSQL has not answered for {} s, and the connection is given up", within.as_secs_f64());
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
+}
+
+/// What came of it, or that it took too long.
+pub(super) async fn answered<T>(
+    within: Option<Duration>,
+    asking: impl Future<Output = T>,
+) -> Result<T, sqlx::Error> {
+    match within {
+        None => Ok(asking.await),
+        Some(within) => tokio::time::timeout(within, asking).await.map_err(|_| unanswered(within)),
+    }
 }
 
 /// Whether a connection can serve others. SQLite ends a transaction by itself when the disk is full (or broken, or memory is short); the
@@ -62,6 +114,14 @@ impl Database {
     /// # Errors
     /// When the URL is none of these, or the database cannot be reached.
     pub async fn open(url: &str) -> Result<Self, Error> {
+        Self::open_answering(url, ANSWER_WITHIN).await
+    }
+
+    /// As [`Database::open`], with another time after which PostgreSQL counts as away when it does not answer, instead of a minute.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub async fn open_answering(url: &str, within: Duration) -> Result<Self, Error> {
         let shown = redacted(url);
         let wrong = |why: String| Error::Url { shown: shown.clone(), why };
         let failed = |error| Error::Open { shown: shown.clone(), source: Arc::new(error) };
@@ -98,14 +158,20 @@ impl Database {
             let pool = PgPoolOptions::new()
                 .max_connections(POSTGRES_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
+                .after_connect(move |connection, _| Box::pin(limit_silence(connection, within)))
+                // Instead of a ping before each use, which has no limit of its own.
+                .test_before_acquire(false)
+                .before_acquire(|connection, _| Box::pin(answers(connection)))
+                .after_release(|connection, _| Box::pin(answers(connection)))
                 .connect_with(options.application_name("sitewright"));
             (Pool::Postgres(pool.await.map_err(failed)?), None)
         } else {
             return Err(wrong("it names no database this program knows".to_owned()));
         };
         let river = river::Inserter::new(&pool);
-        let writer = Writer::start(&pool);
-        Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file }) })
+        let answer_within = matches!(pool, Pool::Postgres(_)).then_some(within);
+        let writer = Writer::start(&pool, answer_within);
+        Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file, answer_within }) })
     }
 
     /// As [`Database::open`], for those who only look: a file that is not there is not made, and is told as a database without tables.
@@ -172,7 +238,7 @@ impl Database {
         T: Send + 'static,
         F: Operation<T>,
     {
-        self.answered(doing, self.inner.writer.write(false, operation).await)
+        self.done(doing, self.inner.writer.write(false, operation).await)
     }
 
     /// The same, in one statement with all of its kind that wait.
@@ -181,7 +247,7 @@ impl Database {
         doing: impl Into<String>,
         one: A,
     ) -> Result<A::Answer, Error> {
-        self.answered(doing, self.inner.writer.write_alike(one).await)
+        self.done(doing, self.inner.writer.write_alike(one).await)
     }
 
     /// The same, before everything that waits.
@@ -190,14 +256,10 @@ impl Database {
         T: Send + 'static,
         F: Operation<T>,
     {
-        self.answered(doing, self.inner.writer.write(true, operation).await)
+        self.done(doing, self.inner.writer.write(true, operation).await)
     }
 
-    fn answered<T>(
-        &self,
-        doing: impl Into<String>,
-        answer: Option<Result<T, sqlx::Error>>,
-    ) -> Result<T, Error> {
+    fn done<T>(&self, doing: impl Into<String>, answer: Option<Result<T, sqlx::Error>>) -> Result<T, Error> {
         match answer {
             Some(result) => result.map_err(|error| Error::database(doing, error)),
             None => Err(Error::Closed { doing: doing.into() }),
@@ -211,7 +273,8 @@ impl Database {
         sql: &'static str,
         args: Vec<Value>,
     ) -> Result<Vec<Row>, Error> {
-        self.inner.pool.all(sql, args).await.map_err(|error| Error::database(doing, error))
+        let rows = answered(self.inner.answer_within, self.inner.pool.all(sql, args)).await;
+        rows.flatten().map_err(|error| Error::database(doing, error))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong between the worker and its database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why the queue or its store could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -110,6 +111,17 @@ pub enum Error {
         /// What the system said.
         source: Arc<std::io::Error>,
     },
+    /// Orders wait, the worker has room, and takes none.
+    #[error(
+        "the worker has taken no order for {} s although orders wait and it has room: its queue's client waits for an answer that the \
+         database never gives, as after a cut network; the worker ends and its orders are given back; start it again, as the systemd \
+         unit does by itself",
+        after.as_secs_f64()
+    )]
+    Standstill {
+        /// How long.
+        after: Duration,
+    },
     /// The database was closed while something was still being written.
     #[error("{doing} was not done: the database is closed already")]
     Closed {
@@ -152,6 +164,7 @@ impl Error {
             | Error::River { .. }
             | Error::Row { .. }
             | Error::LockFile { .. }
+            | Error::Standstill { .. }
             | Error::Closed { .. } => false,
         }
     }

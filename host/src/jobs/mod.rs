@@ -12,8 +12,10 @@
 //! | `ledger` | AI replies that were paid for |
 //! | `events` | progress and failure records |
 //! | `failures` | failure records by what they are searched by, and counted |
-//! | `worker` | takes orders, has them done, settles; drains |
+//! | `worker` | works a job: takes its order, has it done, settles |
+//! | `serving` | a worker as a whole: it starts, is heard, drains |
 //! | `heartbeat`, `rescue` | who is alive, and what becomes of the orders of those who are not |
+//! | `standstill` | a worker that takes nothing although orders wait |
 //! | `stats` | what an operator watches; pause and resume |
 //! | `sql`, `writer`, `alike` | both dialects alike; many writes to one commit, and those of one kind to one statement |
 //! | `river` | the only place that knows River's tables |
@@ -35,8 +37,10 @@ mod rescue;
 mod retry;
 mod river;
 mod schema;
+mod serving;
 mod settle;
 mod sql;
+mod standstill;
 mod stats;
 mod worker;
 mod writer;
@@ -49,6 +53,7 @@ pub use ledger::{AiCall, Cost, NewAiCall};
 pub use order::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease, Priority};
 pub use retry::{Backoff, RetryClass, class};
 pub use schema::{Migrated, SCHEMA_VERSION};
+pub use serving::{Drained, Serving, StopNow, WorkerSettings, serve};
 pub use settle::{Allowed, NewFailure, Settled, Settlement};
 pub use stats::{Stats, WorkerStats};
-pub use worker::{Drained, Handler, Serving, Stop, StopNow, StopReason, WorkerSettings, serve};
+pub use worker::{Handler, Stop, StopReason};

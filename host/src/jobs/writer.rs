@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::alike::{Alike, Together};
+use super::database::answered;
 use super::sql::{Operation, Pool, Tx};
 
 /// Most writes of one commit: few enough that others who wait for a lock get their turn soon.
@@ -120,13 +121,14 @@ impl<T: Send + 'static, F: Operation<T>> Write for Pending<T, F> {
 
 impl Writer {
     /// A writer that ends when nobody can bring it anything any more.
-    pub(super) fn start(pool: &Pool) -> Self {
+    /// A commit that is not answered within that time counts as failed.
+    pub(super) fn start(pool: &Pool, answer_within: Option<Duration>) -> Self {
         let (line, normal) = mpsc::channel::<Box<dyn Write>>(LINE);
         let (urgent, first) = mpsc::channel::<Box<dyn Write>>(LINE);
         let lines = Arc::new(Mutex::new(Lines { line: normal, urgent: first }));
         let writers = if matches!(pool, Pool::Sqlite(_)) { 1 } else { POSTGRES_WRITERS };
         for _ in 0..writers {
-            let (lines, pool) = (lines.clone(), pool.clone());
+            let (lines, place) = (lines.clone(), Place { pool: pool.clone(), answer_within });
             tokio::spawn(async move {
                 let mut turn = Instant::now();
                 loop {
@@ -135,9 +137,9 @@ impl Writer {
                     if batch.is_empty() {
                         break;
                     }
-                    commit(&pool, batch).await;
+                    commit(&place, batch).await;
                     if turn.elapsed() > TURN {
-                        give_way(&pool).await;
+                        give_way(&place.pool).await;
                         turn = Instant::now();
                     }
                 }
@@ -190,9 +192,15 @@ async fn give_way(pool: &Pool) {
     }
 }
 
+/// Where a writer writes.
+struct Place {
+    pool: Pool,
+    answer_within: Option<Duration>,
+}
+
 /// Commits them together; when one fails, each alone, so that it fails alone.
-async fn commit(pool: &Pool, batch: Vec<Box<dyn Write>>) {
-    let (batch, failed) = together(pool, joined(batch)).await;
+async fn commit(place: &Place, batch: Vec<Box<dyn Write>>) {
+    let (batch, failed) = together(place, joined(batch)).await;
     match failed {
         Failed::Nothing => batch.into_iter().for_each(|write| write.answer(None)),
         Failed::Commit(error) => {
@@ -202,17 +210,17 @@ async fn commit(pool: &Pool, batch: Vec<Box<dyn Write>>) {
         }
         Failed::One => {
             for write in batch.into_iter().flat_map(|write| write.apart()) {
-                alone(pool, write).await;
+                alone(place, write).await;
             }
         }
     }
 }
 
-async fn alone(pool: &Pool, write: Box<dyn Write>) {
+async fn alone(place: &Place, write: Box<dyn Write>) {
     let mut batch = vec![write];
     for tries in 1.. {
         let failed;
-        (batch, failed) = together(pool, batch).await;
+        (batch, failed) = together(place, batch).await;
         let again = match &failed {
             Failed::Nothing => false,
             Failed::One => batch.iter().any(|write| write.in_each_others_way()),
@@ -240,21 +248,26 @@ enum Failed {
     Commit(sqlx::Error),
 }
 
-async fn together(pool: &Pool, mut batch: Vec<Box<dyn Write>>) -> (Vec<Box<dyn Write>>, Failed) {
+async fn together(place: &Place, mut batch: Vec<Box<dyn Write>>) -> (Vec<Box<dyn Write>>, Failed) {
+    let failed = answered(place.answer_within, in_one(&place.pool, &mut batch)).await;
+    (batch, failed.unwrap_or_else(Failed::Commit))
+}
+
+async fn in_one(pool: &Pool, batch: &mut [Box<dyn Write>]) -> Failed {
     let mut tx = match pool.begin().await {
         Ok(tx) => tx,
-        Err(error) => return (batch, Failed::Commit(error)),
+        Err(error) => return Failed::Commit(error),
     };
-    for write in &mut batch {
+    for write in batch {
         if !write.run(&mut tx).await {
             // What could not be rolled back is when its connection is dropped.
             drop(tx.rollback().await);
-            return (batch, Failed::One);
+            return Failed::One;
         }
     }
     match tx.commit().await {
-        Ok(()) => (batch, Failed::Nothing),
-        Err(error) => (batch, Failed::Commit(error)),
+        Ok(()) => Failed::Nothing,
+        Err(error) => Failed::Commit(error),
     }
 }
 
