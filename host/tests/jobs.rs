@@ -1795,11 +1795,11 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
             serving.drain(GRACE).await.unwrap();
             serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
         }
+        serving.drain(GRACE).await.unwrap();
     })
     .await;
     assert!(handler.runs().len() == 40 && handler.total() == 40, "{:?}", handler.runs());
     assert_eq!(outside.stats().await.unwrap().count(OrderState::Succeeded), 40);
-    serving.drain(GRACE).await.unwrap();
 }
 
 /// River's own look into the queue has no limit of its own. A worker that it keeps from its orders ends and says so.

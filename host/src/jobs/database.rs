@@ -54,8 +54,8 @@ struct Inner {
 
 /// Whether a connection to PostgreSQL can serve others. One that is silent is closed: whoever needs it opens another one, to the host that
 /// has the address by now.
-async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    match tokio::time::timeout(PING_WITHIN, connection.ping()).await {
+async fn answers(connection: &mut PgConnection, within: Duration) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(within, connection.ping()).await {
         Ok(Ok(())) => Ok(true),
         Ok(Err(error)) => {
             tracing::info!(%error, "a connection to PostgreSQL is broken and is opened anew");
@@ -63,7 +63,7 @@ async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
         }
         Err(_) => {
             tracing::warn!(
-                waited_ms = u64::try_from(PING_WITHIN.as_millis()).unwrap_or(u64::MAX),
+                waited_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
                 "a connection to PostgreSQL does not answer and is given up"
             );
             Ok(false)
@@ -155,14 +155,16 @@ impl Database {
             (Pool::Sqlite(pool.await.map_err(failed)?), Some(file))
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let options = PgConnectOptions::from_str(url).map_err(|error| wrong(error.to_string()))?;
+            // Whoever gives up an old connection has time left for a new one.
+            let ping_within = PING_WITHIN.min(within / 4);
             let pool = PgPoolOptions::new()
                 .max_connections(POSTGRES_CONNECTIONS)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .after_connect(move |connection, _| Box::pin(limit_silence(connection, within)))
                 // Instead of a ping before each use, which has no limit of its own.
                 .test_before_acquire(false)
-                .before_acquire(|connection, _| Box::pin(answers(connection)))
-                .after_release(|connection, _| Box::pin(answers(connection)))
+                .before_acquire(move |connection, _| Box::pin(answers(connection, ping_within)))
+                .after_release(move |connection, _| Box::pin(answers(connection, ping_within)))
                 .connect_with(options.application_name("sitewright"));
             (Pool::Postgres(pool.await.map_err(failed)?), None)
         } else {

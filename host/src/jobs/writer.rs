@@ -276,6 +276,7 @@ pub(super) fn copy(error: &sqlx::Error) -> sqlx::Error {
     match error {
         sqlx::Error::PoolClosed => sqlx::Error::PoolClosed,
         sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
+        sqlx::Error::Io(error) => sqlx::Error::Io(std::io::Error::new(error.kind(), error.to_string())),
         other => sqlx::Error::Io(std::io::Error::other(other.to_string())),
     }
 }

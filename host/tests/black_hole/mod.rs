@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// Carries connections to a server's socket until it is told to lose them.
 #[derive(Debug)]
-pub struct BlackHole {
+pub(crate) struct BlackHole {
     port: u16,
     state: Arc<State>,
 }
@@ -25,7 +25,7 @@ struct State {
 
 impl BlackHole {
     /// In front of the PostgreSQL that has its socket in this folder.
-    pub async fn before(folder: &Path) -> Self {
+    pub(crate) async fn before(folder: &Path) -> Self {
         let state = State {
             socket: folder.join(".s.PGSQL.5432"),
             lost: watch::Sender::new(()),
@@ -46,22 +46,22 @@ impl BlackHole {
     }
 
     /// The address of a database through it.
-    pub fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         format!("postgres://sitewright@127.0.0.1:{}/{name}", self.port)
     }
 
     /// Loses all connections there are. New ones are carried.
-    pub fn lose_all(&self) {
+    pub(crate) fn lose_all(&self) {
         self.state.lost.send_replace(());
     }
 
     /// Loses the next connection that sends these words, and with it the words.
-    pub fn lose_for(&self, words: &'static str) {
+    pub(crate) fn lose_for(&self, words: &'static str) {
         *self.state.lost_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
     }
 
     /// Whether those words were sent since.
-    pub fn has_lost(&self) -> bool {
+    pub(crate) fn has_lost(&self) -> bool {
         self.state.lost_for.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }
