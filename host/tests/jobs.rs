@@ -1781,25 +1781,37 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
     let (network, url) = place.across_a_network().await;
     let database = Database::open_answering(&url, Duration::from_secs(2)).await.unwrap();
     let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(500)));
-    // What River waits for is another test's.
     let settings = WorkerSettings { standstill_after: Duration::from_secs(3), ..quick() };
     let mut serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
-    outside.enqueue_all((0..20).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
-    until("all run", || async { handler.busy.load(Ordering::SeqCst) == 20 }).await;
-    network.lose_all();
-    outside.enqueue_all((20..40).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
-    in_time(async {
-        // As whoever watches over a worker: River's look into the queue may have been lost too.
-        while let Err(error) = serving.until_empty().await {
-            assert!(matches!(error, Error::Standstill { .. }), "{error:?}");
-            serving.drain(GRACE).await.unwrap();
-            serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
+    // At rest, in the middle of a transaction, and when it is not known whether the commit was heard.
+    let cases = [None, Some("UPDATE sitewright_orders"), Some("COMMIT")];
+    for (round, lost_for) in (1..).zip(cases) {
+        let ids = |from: usize| (from..from + 10).map(move |n| new_order(&format!("{round}-{n}"))).collect();
+        outside.enqueue_all(ids(0)).await.unwrap();
+        until("all run", || async { handler.busy.load(Ordering::SeqCst) == 20 * round - 10 }).await;
+        match lost_for {
+            None => network.lose_all(),
+            Some(words) => {
+                network.lose_for(words);
+                until("they were said", || async { network.has_lost() }).await;
+            }
         }
-        serving.drain(GRACE).await.unwrap();
-    })
-    .await;
-    assert!(handler.runs().len() == 40 && handler.total() == 40, "{:?}", handler.runs());
-    assert_eq!(outside.stats().await.unwrap().count(OrderState::Succeeded), 40);
+        outside.enqueue_all(ids(10)).await.unwrap();
+        serving = tokio::time::timeout(Duration::from_secs(60), async {
+            // As whoever watches over a worker: River's look into the queue may have been lost too.
+            while let Err(error) = serving.until_empty().await {
+                assert!(matches!(error, Error::Standstill { .. }), "{error:?}");
+                serving.drain(GRACE).await.unwrap();
+                serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
+            }
+            serving
+        })
+        .await
+        .unwrap_or_else(|_| panic!("orders were left when this was lost: {lost_for:?}"));
+        assert_eq!(handler.total() as usize, 20 * round, "{lost_for:?}: {:?}", handler.runs());
+        assert_eq!(outside.stats().await.unwrap().count(OrderState::Succeeded), 20 * round as i64);
+    }
+    serving.drain(GRACE).await.unwrap();
 }
 
 /// River's own look into the queue has no limit of its own. A worker that it keeps from its orders ends and says so.
