@@ -393,8 +393,14 @@ impl Serving {
         );
         let attempts = self.running.clone();
         let without_orders = async {
-            attempts.until_none().await;
-            tokio::time::sleep(CLIENT_STOPS_WITHIN).await;
+            loop {
+                attempts.until_none().await;
+                tokio::time::sleep(CLIENT_STOPS_WITHIN).await;
+                // One that was fetched before may have begun meanwhile.
+                if attempts.len() == 0 {
+                    break;
+                }
+            }
         };
         let stopped = tokio::select! {
             stopped = self.run.stop() => Some(stopped),
