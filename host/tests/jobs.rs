@@ -1892,7 +1892,7 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     let Some(place) = Place::postgres().await else { return };
     let outside = place.open().await;
     let (network, url) = place.across_a_network().await;
-    let lost = Database::open_answering(&url, Duration::from_secs(4)).await.unwrap();
+    let lost = Database::open_answering(&url, Duration::from_secs(9)).await.unwrap();
     outside.enqueue(new_order("24")).await.unwrap();
     let taken = taken_by(&lost, "24", "lost").await;
     // Its last transaction waits for the row, and gets it when nobody hears of it any more.
@@ -1923,7 +1923,7 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     assert_eq!((order.state, order.crashes, handler.total()), (OrderState::Succeeded, 1, 1), "{order:?}");
     // The lost one hears that it was not answered; when it asks again, that the order is somebody else's.
     let unheard = settling.await.unwrap().unwrap_err();
-    assert!(unheard.is_transient() && unheard.to_string().contains("has not answered for 4 s"), "{unheard}");
+    assert!(unheard.is_transient() && unheard.to_string().contains("has not answered for 9 s"), "{unheard}");
     assert_eq!(release(&lost, &taken, "late").await, Settled::LeaseLost);
     assert_ne!(order.current_release.as_deref(), Some("late"));
     serving.drain(GRACE).await.unwrap();

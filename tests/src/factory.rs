@@ -5,6 +5,7 @@ use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,6 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sitewright::jobs::{AttemptEnd, Database, NewOrder, Order, OrderState};
 use sitewright::site::{OrderDir, SitesRoot, list_releases, read_current};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::chat_server::{Answer, Call, ChatServer, PATIENCE};
 use crate::{Workbench, faulty, guest, postgres, standins};
@@ -230,6 +233,34 @@ impl Factory {
         self.database.enqueue_all(orders.collect()).await.expect("the orders are put in line");
     }
 
+    /// Stops a worker with SIGSTOP at a moment when it does not write: one that is stopped with SQLite's lock keeps it, and then nobody
+    /// can go on before it does.
+    pub async fn pause(&self, worker: &Process) {
+        loop {
+            worker.signal(Signal::STOP);
+            until("it has stopped", || async { worker.is_stopped() }).await;
+            if self.can_be_written().await {
+                return;
+            }
+            eprintln!("the worker was in the middle of a write");
+            worker.signal(Signal::CONT);
+            tokio::time::sleep(Duration::from_millis(7)).await;
+        }
+    }
+
+    async fn can_be_written(&self) -> bool {
+        if !self.url.starts_with("sqlite:") {
+            // PostgreSQL ends what a stopped process was in the middle of.
+            return true;
+        }
+        let options = SqliteConnectOptions::from_str(&self.url).expect("the address is right");
+        let options = options.busy_timeout(Duration::from_millis(100));
+        let mut connection = options.connect().await.expect("the file opens");
+        let locked = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await;
+        connection.close().await.expect("the file closes");
+        locked.is_ok()
+    }
+
     /// An order as it stands.
     pub async fn order(&self, id: &str) -> Order {
         self.database.order(id).await.expect("the order is there")
@@ -367,6 +398,14 @@ impl Process {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
+    }
+
+    /// Whether a signal has stopped it.
+    fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let state =
+            stat.expect("the process is there").rsplit_once(") ").map(|(_, rest)| rest.starts_with('T'));
+        state.unwrap_or_default()
     }
 
     /// `kill -9`. When that was, in milliseconds since the Unix epoch.

@@ -74,8 +74,9 @@ async fn answers(connection: &mut PgConnection, within: Duration) -> Result<bool
 /// The server's half: it gives up a transaction whose client is gone or stopped, and with it the locks that would keep its orders from
 /// rescue.
 async fn limit_silence(connection: &mut PgConnection, within: Duration) -> Result<(), sqlx::Error> {
-    let ms = within.as_millis();
-    let set = format!("SET idle_in_transaction_session_timeout = {ms}; SET tcp_user_timeout = {ms}");
+    // A client says the next thing at once, or is gone or stopped: it is not waited for longer than a silent worker is.
+    let (idle_ms, ms) = (within.as_millis() / 3, within.as_millis());
+    let set = format!("SET idle_in_transaction_session_timeout = {idle_ms}; SET tcp_user_timeout = {ms}");
     sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
 }
 

@@ -157,7 +157,7 @@ async fn paused(base: Base) {
     factory.order_all([calls_in_turn("paused", 2)]).await;
     let mut first = factory.worker(&[]);
     until("the first worker waits", || async { model.asked().len() == 2 }).await;
-    first.signal(Signal::STOP);
+    factory.pause(&first).await;
     let mut second = factory.worker(&[]);
     factory.until_state("paused", OrderState::Succeeded).await;
     until("its release is visible", || async { factory.visible("paused").is_some() }).await;
@@ -199,7 +199,7 @@ async fn d1_a_paused_worker_changes_nothing_when_it_wakes_up_on_postgres() {
     }
 }
 
-/// An order under which each worker dies is given up after the third, with all that is known of it.
+/// An order under which each worker dies is given up after the second, with all that is known of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
     // Each attempt gets one call further.
