@@ -1849,36 +1849,41 @@ async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     next.drain(GRACE).await.unwrap();
 }
 
-/// A worker that stands still for as long, or has no room, takes nothing either, and is not to blame.
+/// A worker without room, in a pause, or without a database that takes writes takes nothing either, and is not to blame.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_without_room_or_in_a_pause_does_not_end() {
+async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     logged();
-    let place = Place::sqlite();
+    let Some(place) = Place::postgres().await else { return };
     let database = place.open().await;
-    let gate = Arc::new(AtomicUsize::new(0));
-    let handler = Scripted::new({
-        let gate = gate.clone();
-        move |_, _| match gate.load(Ordering::SeqCst) {
-            0 => Do::Wait,
-            _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
-        }
+    let handler = Scripted::new(|taken, _| match taken.order.as_str() {
+        "first" => Do::Wait,
+        _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
     });
-    let settings = WorkerSettings { max_orders: 1, standstill_after: Duration::from_millis(500), ..quick() };
+    let settings = WorkerSettings { max_orders: 1, standstill_after: Duration::from_millis(700), ..quick() };
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
-    database.enqueue_all(vec![new_order("first"), new_order("second")]).await.unwrap();
-    // The job would have to be left for ten seconds; it seems to be here for an hour.
-    let long_ago = "UPDATE river_job SET scheduled_at = '2026-01-01 00:00:00.000' WHERE state = 'available'";
+    let mut goes_on = async |what: &str| {
+        let on = tokio::time::timeout(Duration::from_secs(2), serving.until_empty()).await;
+        assert!(on.is_err(), "{what}: {on:?}");
+    };
+    database.enqueue(new_order("first")).await.unwrap();
     until("the first runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
+    database.enqueue(new_order("second")).await.unwrap();
+    // A job must have been left for ten seconds.
+    let long_ago = "UPDATE river_job SET scheduled_at = now() - interval '1 hour' WHERE state = 'available'";
     assert_eq!(place.sql(long_ago).await, 1);
-    let on = tokio::time::timeout(Duration::from_secs(2), serving.until_empty()).await;
-    assert!(on.is_err(), "without room: {on:?}");
+    goes_on("without room").await;
+
     database.pause().await.unwrap();
-    gate.store(1, Ordering::SeqCst);
     database.cancel("first").await.unwrap();
     until_state(&database, "first", OrderState::Cancelled).await;
-    let on = tokio::time::timeout(Duration::from_secs(2), serving.until_empty()).await;
-    assert!(on.is_err(), "in a pause: {on:?}");
+    goes_on("in a pause").await;
+
+    // As while somebody makes an index: what is there can be read, and nothing can be changed.
+    let mut other = sqlx::PgConnection::connect(&place.url).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE river_job IN SHARE MODE").execute(&mut other).await.unwrap();
     database.resume().await.unwrap();
+    goes_on("while its table is locked").await;
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
     in_time(async { serving.until_empty().await.unwrap() }).await;
     assert_eq!(handler.runs(), HashMap::from([("first".to_owned(), 1), ("second".to_owned(), 1)]));
     serving.drain(GRACE).await.unwrap();

@@ -28,42 +28,41 @@ impl Standstill {
     }
 
     /// Whether it stands still for too long: at each look a job was left that this worker `could_take`, and the number of those it has
-    /// `begun` stayed the same. A process that was stopped, or a database that was away, kept the looks away as well: then it begins
-    /// anew.
+    /// `begun` stayed the same. A process that was stopped, or a database that was away or took no writes, kept the looks away as well:
+    /// then it begins anew. Never so on SQLite, where nobody waits for a network.
     pub(super) async fn look(
         &mut self,
         database: &Database,
         begun: u64,
         could_take: bool,
     ) -> Result<bool, Error> {
-        let now = Instant::now();
-        if !could_take || !is_left(database).await? {
-            self.seen = None;
+        let seen = self.seen.take();
+        if !could_take || database.is_embedded() || !is_left(database).await? {
             return Ok(false);
         }
-        match &mut self.seen {
-            Some((before, since, last)) if *before == begun && now.duration_since(*last) < self.after / 2 => {
-                *last = now;
-                Ok(now.duration_since(*since) > self.after)
+        let now = Instant::now();
+        let since = match seen {
+            Some((before, since, last)) if before == begun && now.duration_since(last) < self.after / 2 => {
+                since
             }
-            seen => {
-                *seen = Some((begun, now, now));
-                Ok(false)
-            }
-        }
+            _ => now,
+        };
+        self.seen = Some((begun, since, now));
+        Ok(now.duration_since(since) > self.after)
     }
 }
 
-/// Whether a job is due that nobody takes.
+/// Whether a job is due that nobody takes although River could: the database takes writes, and neither the table nor the job is locked.
 async fn is_left(database: &Database) -> Result<bool, Error> {
-    let sql = database.pool().pick(
-        "SELECT id FROM river_job
-         WHERE state = 'available' AND queue = $1 AND kind = 'sitewright_order'
-            AND scheduled_at < strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || $2 || ' seconds') LIMIT 1",
-        "SELECT id FROM river_job
-         WHERE state = 'available' AND queue = $1 AND kind = 'sitewright_order'
-            AND scheduled_at < now() - $2::bigint * interval '1 second' LIMIT 1",
-    );
-    let rows = database.read("looking for orders that nobody takes", sql, args![QUEUE, LEFT_FOR_S]).await?;
-    Ok(!rows.is_empty())
+    let left = database.write("looking for orders that nobody takes", move |tx| {
+        Box::pin(async move {
+            tx.script("LOCK TABLE river_job IN ROW EXCLUSIVE MODE NOWAIT".to_owned()).await?;
+            let sql = "SELECT id FROM river_job
+                 WHERE state = 'available' AND queue = $1 AND kind = 'sitewright_order'
+                    AND scheduled_at < now() - $2::bigint * interval '1 second'
+                 LIMIT 1 FOR UPDATE SKIP LOCKED";
+            Ok(tx.optional(sql, args![QUEUE, LEFT_FOR_S]).await?.is_some())
+        })
+    });
+    left.await
 }
