@@ -1,4 +1,5 @@
-//! Tells the host which commit it is built from, so that every record can say which code ran (catalogue G1).
+//! Tells the host which commit it is built from, so that every record can say which code ran
+//! (catalogue G1).
 
 use std::process::Command;
 

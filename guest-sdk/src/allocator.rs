@@ -1,11 +1,12 @@
 //! The component's allocator.
 //!
-//! Thousands of components wait side by side in one host, so what counts is how many of the system's memory pages each has written
-//! to. The C library's allocator marks both ends of the memory it manages, and the far end is up to 64 KiB away from all that is
-//! used: a page of 4 KiB for eight bytes. This one gives [Talc](https://docs.rs/talc) page after page instead.
+//! Thousands of components wait side by side in one host, so what counts is how many of the
+//! system's memory pages each has written to. The C library's allocator marks both ends of the
+//! memory it manages, and the far end is up to 64 KiB away from all that is used: a page of 4 KiB for eight bytes. This one gives [Talc](https://docs.rs/talc) page after page instead.
 //!
-//! The C library has an allocator of its own beside it, for what C asks for. Lists that the host gives to C code (variables, open folders:
-//! the sandbox has none) come from Talc, and C's `free` would leak them.
+//! The C library has an allocator of its own beside it, for what C asks for. Lists that the host
+//! gives to C code (variables, open folders: the sandbox has none) come from Talc, and C's `free`
+//! would leak them.
 
 use core::{alloc::Layout, arch::wasm32::memory_grow, mem::MaybeUninit, ptr::NonNull};
 
@@ -17,15 +18,16 @@ use talc::{
 };
 
 #[global_allocator]
-static ALLOCATOR: TalcSyncCell<PageByPage, WasmBinning> = TalcSyncCell::new_wasm(PageByPage { heap: None });
+static ALLOCATOR: TalcSyncCell<PageByPage, WasmBinning> =
+    TalcSyncCell::new_wasm(PageByPage { heap: None });
 
 /// A page of the system that runs the host, which is what is saved.
 const HOST_PAGE: usize = 4 << 10;
 /// A page of WebAssembly: what memory grows by.
 const WASM_PAGE: usize = 64 << 10;
 
-/// Where the heap begins: beside the component's other data, whose last page has been written to anyway. A template that waits for AI
-/// needs about 8 KiB.
+/// Where the heap begins: beside the component's other data, whose last page has been written to
+/// anyway. A template that waits for AI needs about 8 KiB.
 static mut FIRST: [MaybeUninit<u8>; 8 << 10] = [MaybeUninit::uninit(); 8 << 10];
 
 /// Gives Talc no more than it asks for, rounded up to a page of the host.
@@ -51,8 +53,8 @@ impl Heap {
         (needed <= rounded && end < rounded).then(|| self.end.as_ptr().wrapping_add(rounded - end))
     }
 
-    /// How much it grows by at least. Each time Talc asks it has looked through many gaps in vain: a large heap must not grow page by
-    /// page.
+    /// How much it grows by at least. Each time Talc asks it has looked through many gaps in vain:
+    /// a large heap must not grow page by page.
     fn step(&self) -> usize {
         let size = (self.end.as_ptr() as usize).saturating_sub((&raw const FIRST) as usize);
         (size / 16).clamp(1, 1 << 20)
@@ -84,7 +86,8 @@ unsafe impl Source for PageByPage {
             talc.source.heap = Some(heap);
             return Ok(());
         }
-        // What is free at the end counts when the new memory follows it; otherwise Talc asks once more.
+        // What is free at the end counts when the new memory follows it; otherwise Talc asks once
+        // more.
         let free = (heap.limit as usize).saturating_sub(in_use.as_ptr() as usize);
         let missing = bytes.saturating_sub(free).max(heap.step());
         let pages = missing.checked_add(HOST_PAGE).ok_or(())?.div_ceil(WASM_PAGE);

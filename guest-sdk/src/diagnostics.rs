@@ -4,7 +4,8 @@ use std::{error::Error as StdError, fmt, panic::Location};
 
 use crate::{backend, error::chain};
 
-/// Says which stage the run is in (`strategy`, `copy`, `pages`), with `done` of `total` steps; `total` 0 means unknown.
+/// Says which stage the run is in (`strategy`, `copy`, `pages`), with `done` of `total` steps;
+/// `total` 0 means unknown.
 pub fn progress(stage: impl AsRef<str>, done: u32, total: u32) {
     backend::progress(stage.as_ref(), done, total);
 }
@@ -14,13 +15,17 @@ pub fn progress(stage: impl AsRef<str>, done: u32, total: u32) {
 /// ```
 /// use sitewright_sdk::prelude::*;
 ///
-/// report(Diagnostic::warning("no-hours", "the order has no opening hours: the page leaves them out").attribute("page", "contact"));
+/// report(
+///     Diagnostic::warning("no-hours", "the order has no opening hours: the page leaves them out")
+///         .attribute("page", "contact"),
+/// );
 /// ```
 pub fn report(diagnostic: Diagnostic) {
     backend::report(diagnostic);
 }
 
-/// Lines of log, at most 8 KiB each; what is longer is cut by the host. Of all a run logs, the newest 256 KiB are kept.
+/// Lines of log, at most 8 KiB each; what is longer is cut by the host. Of all a run logs, the
+/// newest 256 KiB are kept.
 ///
 /// ```
 /// use sitewright_sdk::prelude::*;

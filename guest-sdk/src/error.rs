@@ -9,7 +9,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why no site was made: a code, a message, every cause, the place, and the AI calls it came from.
 ///
-/// Any error becomes one with `?`, with all its sources as causes. [`Context`] says what was being done:
+/// Any error becomes one with `?`, with all its sources as causes. [`Context`] says what was being
+/// done:
 ///
 /// ```
 /// use sitewright_sdk::prelude::*;
@@ -27,8 +28,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// ```
 /// # use sitewright_sdk::prelude::*;
-/// let error = Error::new("missing-service", "the order names no service, and a services page was asked for")
-///     .attribute("page", "services");
+/// let error = Error::new(
+///     "missing-service",
+///     "the order names no service, and a services page was asked for",
+/// )
+/// .attribute("page", "services");
 /// assert_eq!(error.code(), "missing-service");
 /// ```
 //
@@ -46,14 +50,17 @@ struct Parts {
 }
 
 impl Error {
-    /// An error with a short, stable code for machines (`missing-service`) and a message for the operator: what happened and
-    /// what would be right. A blank message is replaced by one that names the code.
+    /// An error with a short, stable code for machines (`missing-service`) and a message for the
+    /// operator: what happened and what would be right. A blank message is replaced by one that
+    /// names the code.
     #[track_caller]
     pub fn new(code: impl Into<String>, message: impl fmt::Display) -> Self {
-        let code =
-            Some(code.into()).filter(|code| !code.trim().is_empty()).unwrap_or_else(|| "error".to_owned());
-        let message = said(message.to_string())
-            .unwrap_or_else(|| format!("the template failed with the code `{code}` and gave no message"));
+        let code = Some(code.into())
+            .filter(|code| !code.trim().is_empty())
+            .unwrap_or_else(|| "error".to_owned());
+        let message = said(message.to_string()).unwrap_or_else(|| {
+            format!("the template failed with the code `{code}` and gave no message")
+        });
         Error(Box::new(Parts {
             code,
             message,
@@ -64,13 +71,16 @@ impl Error {
         }))
     }
 
-    /// An error made of any other one, as `?` makes it: all sources become causes, and failed AI calls among them are blamed.
+    /// An error made of any other one, as `?` makes it: all sources become causes, and failed AI
+    /// calls among them are blamed.
     ///
-    /// The code tells where it came from: `ai-<kind>`, `write-<kind>`, `rendering`, `json`, `formatting`, else `error`.
+    /// The code tells where it came from: `ai-<kind>`, `write-<kind>`, `rendering`, `json`,
+    /// `formatting`, else `error`.
     #[track_caller]
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
         let chain: Vec<&(dyn StdError + 'static)> = chain(error).collect();
-        let code = chain.iter().find_map(|error| code_of(*error)).unwrap_or_else(|| "error".to_owned());
+        let code =
+            chain.iter().find_map(|error| code_of(*error)).unwrap_or_else(|| "error".to_owned());
         let mut made = Error::new(code, error);
         let mut parent = made.message().to_owned();
         for cause in &chain[1..] {
@@ -109,8 +119,9 @@ impl Error {
         self
     }
 
-    /// Names an AI call whose reply was unusable, by [`Completion::call_id`](ai::Completion::call_id). A retry of the order
-    /// asks that call again and replays the others. Calls that failed are named by themselves.
+    /// Names an AI call whose reply was unusable, by
+    /// [`Completion::call_id`](ai::Completion::call_id). A retry of the order asks that call
+    /// again and replays the others. Calls that failed are named by themselves.
     #[must_use]
     pub fn blame(mut self, call_id: impl Into<String>) -> Self {
         let call_id = call_id.into();
@@ -120,7 +131,8 @@ impl Error {
         self
     }
 
-    /// Says what was being done: `message` goes on top, the old message becomes the first cause. A blank one changes nothing.
+    /// Says what was being done: `message` goes on top, the old message becomes the first cause. A
+    /// blank one changes nothing.
     #[must_use]
     pub fn context(mut self, message: impl fmt::Display) -> Self {
         if let Some(message) = said(message.to_string()) {

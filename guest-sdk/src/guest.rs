@@ -10,7 +10,8 @@ use bindings::{
 use crate::{Error, Site, Template, backend, order::Order, stall};
 
 /// What the contract in `wit/` looks like in Rust.
-// The contract is written once, in the repository's `wit/`; publishing this crate alone would take a copy of that folder.
+// The contract is written once, in the repository's `wit/`; publishing this crate alone would take
+// a copy of that folder.
 #[allow(
     unsafe_code,
     missing_docs,
@@ -53,7 +54,11 @@ impl<T: Template> Guest for Component<T> {
         tell_panics();
         let document = order;
         let order: Order = serde_json::from_str(&document).map_err(|error| {
-            failure(Error::from(error).context("the order could not be read").with_code("order-unreadable"))
+            failure(
+                Error::from(error)
+                    .context("the order could not be read")
+                    .with_code("order-unreadable"),
+            )
         })?;
         // While the template waits for AI, thousands of others do.
         drop(document);

@@ -1,8 +1,8 @@
 //! What the author of a Sitewright template depends on.
 //!
-//! Sitewright turns website orders into finished websites. The programs that make the sites are *templates*: WebAssembly
-//! components that the host runs in a sandbox, one fresh instance for each order, without files, network or clock. All that a
-//! template can do stands in this crate:
+//! Sitewright turns website orders into finished websites. The programs that make the sites are
+//! *templates*: WebAssembly components that the host runs in a sandbox, one fresh instance for each
+//! order, without files, network or clock. All that a template can do stands in this crate:
 //!
 //! | | |
 //! |---|---|
@@ -92,24 +92,30 @@
 //! # }
 //! ```
 //!
-//! `cargo build --release --target wasm32-wasip2` makes the component; with `debug = "line-tables-only"` in the profile,
-//! failure records name its functions and lines. The host loads the `.wasm` file as it is.
+//! `cargo build --release --target wasm32-wasip2` makes the component; with `debug =
+//! "line-tables-only"` in the profile, failure records name its functions and lines. The host loads
+//! the `.wasm` file as it is.
 //!
 //! The component allocates with [Talc](https://docs.rs/talc), set up so that a template that waits for AI touches as little memory as it
-//! can. A template that brings a `#[global_allocator]` of its own takes this crate with `default-features = false`.
+//! can. A template that brings a `#[global_allocator]` of its own takes this crate with
+//! `default-features = false`.
 //!
 //! # What to know
 //!
-//! - **Order data is written by strangers.** Put it into prompts with [`Ask::data`](ai::Ask::data) or [`ai::data()`], into pages
-//!   with askama's escaping, never with `format!` into HTML.
-//! - **Ask at once what does not depend on each other**: [`join!`], [`try_join!`] or [`join_all`]. The calls run side by side.
-//! - **Read along only where somebody watches**: [`Ask::stream`](ai::Ask::stream) gives the text while the model writes, to tell how
-//!   far it is. What comes is unchecked, and after its first chunk a call is not tried again.
-//! - **Fail early and say why.** `?` keeps all causes and blames the AI calls they come from, so that a retry asks
-//!   only those again. Half a site is worth nothing: the host throws it away.
+//! - **Order data is written by strangers.** Put it into prompts with [`Ask::data`](ai::Ask::data)
+//!   or [`ai::data()`], into pages with askama's escaping, never with `format!` into HTML.
+//! - **Ask at once what does not depend on each other**: [`join!`], [`try_join!`] or [`join_all`].
+//!   The calls run side by side.
+//! - **Read along only where somebody watches**: [`Ask::stream`](ai::Ask::stream) gives the text
+//!   while the model writes, to tell how far it is. What comes is unchecked, and after its first
+//!   chunk a call is not tried again.
+//! - **Fail early and say why.** `?` keeps all causes and blames the AI calls they come from, so
+//!   that a retry asks only those again. Half a site is worth nothing: the host throws it away.
 //! - **Pass on what [`Site::write`] returns.** A file that was not written is missing on the site.
-//! - **A panic is a failure too**; its message and place reach the record, but not the causes an [`Error`] would have.
-//! - **Time and randomness are virtual.** The same order with the same replies makes the same site, byte for byte.
+//! - **A panic is a failure too**; its message and place reach the record, but not the causes an
+//!   [`Error`] would have.
+//! - **Time and randomness are virtual.** The same order with the same replies makes the same site,
+//!   byte for byte.
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -155,8 +161,8 @@ pub mod prelude {
     pub use crate::testing;
     pub use crate::{
         Context, Diagnostic, Error, Level, Manifest, Result, Severity, Site, Template, WriteError,
-        WriteErrorKind, ai, ai::Error as AiError, ai::ErrorKind as AiErrorKind, askama, futures, join,
-        join_all, log, progress, report, schemars, serde, serde_json, try_join, try_join_all,
+        WriteErrorKind, ai, ai::Error as AiError, ai::ErrorKind as AiErrorKind, askama, futures,
+        join, join_all, log, progress, report, schemars, serde, serde_json, try_join, try_join_all,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};
@@ -167,7 +173,8 @@ pub mod prelude {
 
 /// Makes a crate's component of a [`Template`]. Once in a crate, in any module.
 ///
-/// Natively it only checks that the type is a template, so that the crate builds for `cargo test` as well.
+/// Natively it only checks that the type is a template, so that the crate builds for `cargo test`
+/// as well.
 #[cfg(not(target_family = "wasm"))]
 #[macro_export]
 macro_rules! export {

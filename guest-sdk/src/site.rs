@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::{Result, backend};
 
-/// The site that is being made: a handle, to be cloned freely. The site becomes visible only when `generate` has succeeded
-/// and the site has passed the host's checks.
+/// The site that is being made: a handle, to be cloned freely. The site becomes visible only when
+/// `generate` has succeeded and the site has passed the host's checks.
 #[derive(Debug, Clone)]
 pub struct Site {
     // Only the SDK makes one: there is a site only while there is a run.
@@ -19,11 +19,12 @@ impl Site {
         Site { _run: () }
     }
 
-    /// Writes one file. The path is relative, with `/` between its parts: `about/index.html`. A file is written once.
+    /// Writes one file. The path is relative, with `/` between its parts: `about/index.html`. A
+    /// file is written once.
     ///
     /// # Errors
-    /// The path is not allowed or taken, a limit is reached (2,000 files, 8 MiB a file, 64 MiB in all, unless the operator
-    /// set others), or the host could not store the file.
+    /// The path is not allowed or taken, a limit is reached (2,000 files, 8 MiB a file, 64 MiB in
+    /// all, unless the operator set others), or the host could not store the file.
     pub fn write(&self, path: impl AsRef<str>, bytes: impl AsRef<[u8]>) -> Result<(), WriteError> {
         backend::write(path.as_ref(), bytes.as_ref())
     }
@@ -33,7 +34,11 @@ impl Site {
     /// # Errors
     /// The value cannot be JSON, or as [`Site::write`].
     #[track_caller]
-    pub fn write_json(&self, path: impl AsRef<str>, value: &(impl Serialize + ?Sized)) -> Result<()> {
+    pub fn write_json(
+        &self,
+        path: impl AsRef<str>,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<()> {
         self.write(path, serde_json::to_vec_pretty(value)?)?;
         Ok(())
     }
@@ -52,10 +57,11 @@ pub struct WriteError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WriteErrorKind {
-    /// The path is not allowed: absolute, `..` or `.` parts, `\`, NUL or control characters, empty parts, reserved device
-    /// names, a trailing dot or space, or over 255 bytes.
+    /// The path is not allowed: absolute, `..` or `.` parts, `\`, NUL or control characters, empty
+    /// parts, reserved device names, a trailing dot or space, or over 255 bytes.
     InvalidPath,
-    /// A file of this path, or one that differs only in upper and lower case, exists, or a part is a file.
+    /// A file of this path, or one that differs only in upper and lower case, exists, or a part is
+    /// a file.
     Conflict,
     /// A limit is reached: files, bytes of a file, or bytes in all.
     Limit,

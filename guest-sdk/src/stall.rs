@@ -25,28 +25,34 @@ impl Wake for Woken {
     }
 }
 
-/// Does `work`, and fails once it waits while no call is in flight and nothing has woken it: a template is alone in its
-/// instance, so nothing ever will.
+/// Does `work`, and fails once it waits while no call is in flight and nothing has woken it: a
+/// template is alone in its instance, so nothing ever will.
 pub(crate) async fn watched(
     in_flight: impl Fn() -> bool,
     work: impl Future<Output = Result<()>>,
 ) -> Result<()> {
     let mut work = pin!(work);
-    // One for as long as the same task polls: what `work` keeps from an earlier poll must count as well.
+    // One for as long as the same task polls: what `work` keeps from an earlier poll must count as
+    // well.
     let mut watch: Option<Arc<Woken>> = None;
     std::future::poll_fn(|context| {
         let woken = match watch.take().filter(|woken| woken.outer.will_wake(context.waker())) {
             Some(woken) => woken,
-            None => Arc::new(Woken { flag: AtomicBool::new(false), outer: context.waker().clone() }),
+            None => {
+                Arc::new(Woken { flag: AtomicBool::new(false), outer: context.waker().clone() })
+            }
         };
         woken.flag.store(false, Ordering::Release);
         watch = Some(woken.clone());
         let waker = Waker::from(woken.clone());
         match work.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Pending if !in_flight() && !woken.flag.load(Ordering::Acquire) => Poll::Ready(Err(Error::new(
-                "never-ends",
-                "the template waits for something that nothing will ever complete: only AI calls can be waited for",
-            ))),
+            Poll::Pending if !in_flight() && !woken.flag.load(Ordering::Acquire) => {
+                Poll::Ready(Err(Error::new(
+                    "never-ends",
+                    "the template waits for something that nothing will ever complete: only AI \
+                     calls can be waited for",
+                )))
+            }
             outcome => outcome,
         }
     })

@@ -6,15 +6,18 @@ use serde_json::Value;
 
 use crate::{Result, Site, order::Order};
 
-/// A program that makes sites. Implement it for a type without fields and hand that to [`export!`](crate::export!).
+/// A program that makes sites. Implement it for a type without fields and hand that to
+/// [`export!`](crate::export!).
 pub trait Template {
-    /// What this template is. Pure and quick: the host asks before any order comes, and expects the same answer each time.
+    /// What this template is. Pure and quick: the host asks before any order comes, and expects the
+    /// same answer each time.
     fn manifest() -> Manifest;
 
     /// Makes the site of one order. Write it as `async fn`.
     ///
     /// # Errors
-    /// Why no site was made. All files are dropped then, and the error goes into the failure record whole.
+    /// Why no site was made. All files are dropped then, and the error goes into the failure record
+    /// whole.
     fn generate(order: Order, site: Site) -> impl Future<Output = Result<()>>;
 }
 
@@ -22,14 +25,15 @@ pub trait Template {
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct Manifest {
-    /// Lower-case letters, digits and `-`, beginning with a letter, at most 64 bytes: `local-business`.
+    /// Lower-case letters, digits and `-`, beginning with a letter, at most 64 bytes:
+    /// `local-business`.
     pub name: String,
     /// Semantic version of the template: `1.4.0`.
     pub version: String,
     /// One sentence.
     pub summary: String,
-    /// JSON Schema (draft 2020-12, at most 256 KiB as text) of the orders it accepts. The host checks each order against it
-    /// before the run.
+    /// JSON Schema (draft 2020-12, at most 256 KiB as text) of the orders it accepts. The host
+    /// checks each order against it before the run.
     pub order_schema: Value,
     /// What its AI calls are for. A call with another purpose is refused.
     pub ai_purposes: Vec<AiPurpose>,
@@ -47,9 +51,13 @@ pub struct AiPurpose {
 }
 
 impl Manifest {
-    /// A manifest that accepts every [`Order`]. Give `env!("CARGO_PKG_VERSION")` as the version. It still needs a
-    /// [`locale`](Manifest::locale).
-    pub fn new(name: impl Into<String>, version: impl Into<String>, summary: impl Into<String>) -> Self {
+    /// A manifest that accepts every [`Order`]. Give `env!("CARGO_PKG_VERSION")` as the version. It
+    /// still needs a [`locale`](Manifest::locale).
+    pub fn new(
+        name: impl Into<String>,
+        version: impl Into<String>,
+        summary: impl Into<String>,
+    ) -> Self {
         Manifest {
             name: name.into(),
             version: version.into(),
@@ -72,8 +80,8 @@ impl Manifest {
         self
     }
 
-    /// Accepts only orders that this schema accepts, for a template that cannot do without some field. Orders are still
-    /// read as [`Order`].
+    /// Accepts only orders that this schema accepts, for a template that cannot do without some
+    /// field. Orders are still read as [`Order`].
     pub fn order_schema(mut self, schema: Value) -> Self {
         self.order_schema = schema;
         self

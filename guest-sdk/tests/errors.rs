@@ -76,7 +76,10 @@ fn an_error_tells_by_its_code_where_it_came_from() {
         (Error::from(fmt::Error), "formatting"),
         (Error::from(json), "json"),
         (Error::from(askama::Error::ValueMissing), "rendering"),
-        (Error::from(WriteError { kind: WriteErrorKind::Conflict, message: "a".into() }), "write-conflict"),
+        (
+            Error::from(WriteError { kind: WriteErrorKind::Conflict, message: "a".into() }),
+            "write-conflict",
+        ),
         (Error::from(layers()), "error"),
         (Error::from(layers()).with_code("mine"), "mine"),
     ];
@@ -112,7 +115,9 @@ struct Picky {
     word: String,
 }
 
-fn never<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
+fn never<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<String, D::Error> {
     String::deserialize(deserializer)?;
     Err(serde::de::Error::custom("no word is good enough"))
 }
@@ -205,5 +210,8 @@ fn e5_a_reply_that_does_not_fit_its_schema_never_reaches_the_template() {
 fn a_purpose_that_the_manifest_does_not_name_is_refused() {
     let error = asking("undeclared", r#"{ text = "x" }"#).result.unwrap_err();
     assert_eq!(error.code(), "ai-invalid-request");
-    assert!(error.message().contains("`code`") && error.message().contains("copywriting"), "{error:?}");
+    assert!(
+        error.message().contains("`code`") && error.message().contains("copywriting"),
+        "{error:?}"
+    );
 }

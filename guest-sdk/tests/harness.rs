@@ -82,7 +82,9 @@ struct Along;
 
 impl Template for Along {
     fn manifest() -> Manifest {
-        Manifest::new("along", "1.0.0", "Two texts.").purpose("copywriting", "the texts").locale("pt-BR")
+        Manifest::new("along", "1.0.0", "Two texts.")
+            .purpose("copywriting", "the texts")
+            .locale("pt-BR")
     }
 
     async fn generate(_order: Order, site: Site) -> Result<()> {
@@ -192,7 +194,10 @@ fn a_script_that_cannot_be_read_is_told_at_once_or_as_the_result() {
 fn a_template_that_waits_for_nothing_fails_instead_of_hanging() {
     let mut order = sample_order();
     order["site_description"] = "never".into();
-    assert_eq!(Harness::scripted(SCRIPT).run::<Pages>(order).result.unwrap_err().code(), "never-ends");
+    assert_eq!(
+        Harness::scripted(SCRIPT).run::<Pages>(order).result.unwrap_err().code(),
+        "never-ends"
+    );
 }
 
 #[test]
@@ -240,7 +245,9 @@ fn an_order_that_the_templates_schema_refuses_never_runs() {
 fn outside_of_a_run_nothing_answers() {
     let ask = std::pin::pin!(ai::ask("copywriting").user("x").text());
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(Err(error)) = ask.poll(&mut context) else { panic!("somebody answered") };
+    let std::task::Poll::Ready(Err(error)) = ask.poll(&mut context) else {
+        panic!("somebody answered")
+    };
     assert_eq!(error.kind, AiErrorKind::NoRoute);
     log::info("nobody listens, and that is fine");
 }

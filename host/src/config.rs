@@ -1,10 +1,11 @@
 //! What the operator sets: `sitewright.toml`, and every key also as an environment variable.
 //!
-//! `SITEWRIGHT_LIMITS__CPU_MS=5000` is `cpu_ms` in `[limits]`: the prefix, then the key's parts in capitals with two underscores
-//! between them. A variable beats the file, the file beats the default. Unknown keys are errors.
+//! `SITEWRIGHT_LIMITS__CPU_MS=5000` is `cpu_ms` in `[limits]`: the prefix, then the key's parts in
+//! capitals with two underscores between them. A variable beats the file, the file beats the
+//! default. Unknown keys are errors.
 //!
-//! Relative paths in the file start from the file's folder, and so do the defaults; those of variables and flags start from the
-//! working directory (catalogue F3).
+//! Relative paths in the file start from the file's folder, and so do the defaults; those of
+//! variables and flags start from the working directory (catalogue F3).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -80,7 +81,8 @@ struct DatabaseKeys {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerConfig {
-    /// Most orders at once, the waiting ones included: each has an instance of its template. At most [`MOST_ORDERS`].
+    /// Most orders at once, the waiting ones included: each has an instance of its template. At
+    /// most [`MOST_ORDERS`].
     pub max_orders: u32,
     /// Milliseconds that running orders get to end when the worker is told to go.
     pub grace_ms: u64,
@@ -94,7 +96,8 @@ pub struct WorkerConfig {
     pub beat_ms: u64,
     /// Milliseconds without a sign of life after which others take a worker's orders.
     pub silent_ms: u64,
-    /// Milliseconds that the wait before an order's second attempt is drawn below; doubles with each attempt.
+    /// Milliseconds that the wait before an order's second attempt is drawn below; doubles with
+    /// each attempt.
     pub retry_base_ms: u64,
     /// Milliseconds that no such wait is drawn above.
     pub retry_max_ms: u64,
@@ -161,9 +164,11 @@ pub struct Config {
     pub templates: PathBuf,
     /// Where sites and failure records go. Default `sites`.
     pub sites: PathBuf,
-    /// Where a worker keeps releases when that is not the folder: `s3://bucket/prefix`, `gs://...` or `az://...`.
+    /// Where a worker keeps releases when that is not the folder: `s3://bucket/prefix`, `gs://...`
+    /// or `az://...`.
     pub store: Option<String>,
-    /// Where compiled templates are kept. Default `sitewright` in the user's cache folder; none without one.
+    /// Where compiled templates are kept. Default `sitewright` in the user's cache folder; none
+    /// without one.
     pub cache: Option<PathBuf>,
     /// The language of orders that name none. Default `en`.
     pub default_locale: Locale,
@@ -173,7 +178,8 @@ pub struct Config {
     pub concurrency: u32,
     /// What a run may use.
     pub limits: Limits,
-    /// Where the queue and the store of orders are. Default `sqlite://sitewright.db` beside the file.
+    /// Where the queue and the store of orders are. Default `sqlite://sitewright.db` beside the
+    /// file.
     pub database: DatabaseUrl,
     /// How a worker works.
     pub worker: WorkerConfig,
@@ -206,7 +212,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the file (or `sitewright.toml` when it exists, or nothing) and the environment. Blocking: for the start.
+    /// Reads the file (or `sitewright.toml` when it exists, or nothing) and the environment.
+    /// Blocking: for the start.
     ///
     /// # Errors
     /// [`ConfigError`] naming file or variable, key, and what would be right.
@@ -233,13 +240,20 @@ impl Config {
         let keys: Keys = figment.extract().map_err(wrong)?;
         let sites = match &keys.sites {
             None => SitesKeys::default(),
-            Some(figment::value::Value::Dict(..)) => figment.extract_inner("sites").map_err(|error| {
-                // The library tells the parts of the path of such a part in no order that could be shown.
-                let source = origin(&figment, &["sites".to_owned()]).unwrap_or_default();
-                let problems = error.into_iter().map(|error| format!("{source}: `sites`: {}", error.kind));
-                ConfigError::Wrong(problems.collect())
-            })?,
-            Some(_) => SitesKeys { path: Some(figment.extract_inner("sites").map_err(wrong)?), store: None },
+            Some(figment::value::Value::Dict(..)) => {
+                figment.extract_inner("sites").map_err(|error| {
+                    // The library tells the parts of the path of such a part in no order that could
+                    // be shown.
+                    let source = origin(&figment, &["sites".to_owned()]).unwrap_or_default();
+                    let problems =
+                        error.into_iter().map(|error| format!("{source}: `sites`: {}", error.kind));
+                    ConfigError::Wrong(problems.collect())
+                })?
+            }
+            Some(_) => SitesKeys {
+                path: Some(figment.extract_inner("sites").map_err(wrong)?),
+                store: None,
+            },
         };
 
         let base = file.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
@@ -274,7 +288,8 @@ impl Config {
             .into_iter()
             .map(|(key, problem)| {
                 let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-                let source = origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
+                let source =
+                    origin(&figment, &path).unwrap_or_else(|| "the configuration".to_owned());
                 format!("{source}: `{key}` {problem}")
             })
             .collect();
@@ -313,7 +328,8 @@ impl Config {
         at_least("limits.compile_memory_bytes", limits.compile_memory_bytes, 64 << 20);
         if worker.max_orders > MOST_ORDERS {
             let most = format!(
-                "is {}, but a worker can have at most {MOST_ORDERS} orders at once; start a second worker",
+                "is {}, but a worker can have at most {MOST_ORDERS} orders at once; start a \
+                 second worker",
                 worker.max_orders
             );
             problems.push(("worker.max_orders", most));
@@ -321,7 +337,11 @@ impl Config {
         if limits.memory_bytes > 4 << 30 {
             problems.push((
                 "limits.memory_bytes",
-                format!("is {}, but a guest can have at most {} (4 GiB)", limits.memory_bytes, 4_u64 << 30),
+                format!(
+                    "is {}, but a guest can have at most {} (4 GiB)",
+                    limits.memory_bytes,
+                    4_u64 << 30
+                ),
             ));
         }
         problems
@@ -329,8 +349,8 @@ impl Config {
 }
 
 impl DatabaseKeys {
-    /// The one of the three that is given, or a file beside the configuration. A relative path of SQLite starts from the
-    /// configuration's folder, as all paths do (catalogue F3).
+    /// The one of the three that is given, or a file beside the configuration. A relative path of
+    /// SQLite starts from the configuration's folder, as all paths do (catalogue F3).
     ///
     /// # Errors
     /// The key in `[database]`, and what is wrong with it.
@@ -340,12 +360,18 @@ impl DatabaseKeys {
             (None, None, None) => "sqlite://sitewright.db".to_owned(),
             (Some(url), None, None) => url,
             (None, Some(name), None) => std::env::var(&name).map_err(|error| {
-                wrong("url_env", format!("names the variable {name}, which cannot be read: {error}"))
+                wrong(
+                    "url_env",
+                    format!("names the variable {name}, which cannot be read: {error}"),
+                )
             })?,
             (None, None, Some(path)) => {
                 let path = path.relative();
                 let text = std::fs::read_to_string(&path).map_err(|error| {
-                    wrong("url_file", format!("names {}, which cannot be read: {error}", path.display()))
+                    wrong(
+                        "url_file",
+                        format!("names {}, which cannot be read: {error}", path.display()),
+                    )
                 })?;
                 text.trim().to_owned()
             }
@@ -364,8 +390,12 @@ impl DatabaseKeys {
             }
             _ => url,
         };
-        if !["sqlite://", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-            let problem = "is no address of a database; write it like sqlite://sitewright.db or postgres://user@host/name";
+        if !["sqlite://", "postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
+            let problem = "is no address of a database; write it like sqlite://sitewright.db or \
+                           postgres://user@host/name";
             return Err(wrong("url", problem.to_owned()));
         }
         Ok(DatabaseUrl(SecretString::from(url)))
@@ -400,8 +430,8 @@ fn explain(figment: &Figment, error: &figment::Error) -> String {
     }
 }
 
-/// The file or the variable that sets a key, or what holds the key when it is not there. An error's own metadata blames the place
-/// of a whole table, which may be half file and half variables.
+/// The file or the variable that sets a key, or what holds the key when it is not there. An error's
+/// own metadata blames the place of a whole table, which may be half file and half variables.
 fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     (1..=path.len()).rev().find_map(|length| {
         let path = &path[..length];
@@ -412,8 +442,8 @@ fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     })
 }
 
-/// Digest of every key's value, wherever it comes from and whatever its default. Secrets are never among them: keys of
-/// providers are named, not given.
+/// Digest of every key's value, wherever it comes from and whatever its default. Secrets are never
+/// among them: keys of providers are named, not given.
 fn version(keys: &Keys, sites: &SitesKeys) -> String {
     fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
         key.as_ref().map(RelativePathBuf::original)
@@ -433,7 +463,8 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
     // Only where something is set, so that a version without them stays what it was.
     if keys.template.values().any(|keys| keys.coredump || keys.source.is_some()) {
         let of = |keys: &TemplateKeys| serde_json::json!([path(&keys.source), keys.coredump]);
-        values["template"] = keys.template.iter().map(|(name, keys)| (name.clone(), of(keys))).collect();
+        values["template"] =
+            keys.template.iter().map(|(name, keys)| (name.clone(), of(keys))).collect();
     }
     if keys.coredump != CoreDumpLimits::default() {
         values["coredump"] = serde_json::json!(keys.coredump);
@@ -464,6 +495,8 @@ pub(crate) fn ai_of(text: &str) -> Result<AiConfig, Box<figment::Error>> {
 }
 
 fn default_cache() -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    base.or_else(|| std::env::home_dir().map(|home| home.join(".cache"))).map(|base| base.join("sitewright"))
+    let base =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    base.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+        .map(|base| base.join("sitewright"))
 }

@@ -1,7 +1,7 @@
 //! The one HTTP client of the process.
 //!
-//! Everything that speaks HTTP shares the connections and the TLS state of [`client`]. What differs between callers, the time to connect,
-//! is given with the call: [`connect_within`].
+//! Everything that speaks HTTP shares the connections and the TLS state of [`client`]. What differs
+//! between callers, the time to connect, is given with the call: [`connect_within`].
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +18,8 @@ use tower_service::Service;
 use crate::message;
 use crate::message::{Message, causes_of};
 
-/// The time to connect (name look-up, TCP and TLS together) of a request that [`connect_within`] does not limit.
+/// The time to connect (name look-up, TCP and TLS together) of a request that [`connect_within`]
+/// does not limit.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
@@ -98,14 +99,16 @@ impl fmt::Display for ConnectTimeout {
 
 impl Error for ConnectTimeout {}
 
-/// Requests that share one connection of HTTP/2: no server may be expected to allow more (RFC 9113, section 6.5.2, and what nginx and
-/// the content networks before hosted models do). Whatever exceeds a server's number waits in silence until another request has ended.
+/// Requests that share one connection of HTTP/2: no server may be expected to allow more (RFC 9113,
+/// section 6.5.2, and what nginx and the content networks before hosted models do). Whatever
+/// exceeds a server's number waits in silence until another request has ended.
 const STREAMS: usize = 100;
 
 /// The HTTP client of the process. Clones share all of it.
 ///
-/// Below it is one client of the library for every [`STREAMS`] requests in flight, all with the same TLS: the library keeps one
-/// connection of HTTP/2 for a host, however many requests wait for it.
+/// Below it is one client of the library for every [`STREAMS`] requests in flight, all with the
+/// same TLS: the library keeps one connection of HTTP/2 for a host, however many requests wait for
+/// it.
 #[derive(Debug, Clone)]
 pub struct Client {
     lanes: Arc<Lanes>,
@@ -190,9 +193,11 @@ impl Drop for Lane {
 
 /// Makes the client. Call it once, when the process starts.
 ///
-/// TLS is rustls with ring. Certificates are checked against the machine's own roots (or those of `SSL_CERT_FILE`), and where a machine
-/// has none (a minimal container) against the bundled ones of Mozilla. Redirects are not followed and proxy variables are not read: an AI endpoint
-/// that redirects is a mistake in the configuration, and a key must not travel where nobody sent it.
+/// TLS is rustls with ring. Certificates are checked against the machine's own roots (or those of
+/// `SSL_CERT_FILE`), and where a machine has none (a minimal container) against the bundled ones of
+/// Mozilla. Redirects are not followed and proxy variables are not read: an AI endpoint
+/// that redirects is a mistake in the configuration, and a key must not travel where nobody sent
+/// it.
 ///
 /// # Errors
 /// When TLS cannot be set up.
@@ -252,8 +257,8 @@ pub(crate) fn causes_with_self(error: &(dyn Error + 'static)) -> Vec<Message> {
     Message::new(error.to_string()).into_iter().chain(causes_of(error)).collect()
 }
 
-/// A request of the one client with its own limit on the time to connect, and the watch that tells how far that is. A connection
-/// that is already open costs nothing.
+/// A request of the one client with its own limit on the time to connect, and the watch that tells
+/// how far that is. A connection that is already open costs nothing.
 pub fn connect_within<F: Future>(
     limit: Duration,
     request: F,
@@ -264,7 +269,8 @@ pub fn connect_within<F: Future>(
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Puts a limit on each connection that the client makes. The client itself knows only one limit for all callers.
+/// Puts a limit on each connection that the client makes. The client itself knows only one limit
+/// for all callers.
 #[derive(Clone)]
 struct LimitConnect;
 

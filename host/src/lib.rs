@@ -1,5 +1,5 @@
-//! Sitewright turns website orders into finished websites: sandboxed wasm templates make the pages, AI models write the
-//! copy, and whatever goes wrong leaves one complete record.
+//! Sitewright turns website orders into finished websites: sandboxed wasm templates make the pages,
+//! AI models write the copy, and whatever goes wrong leaves one complete record.
 //!
 //! | room | its question |
 //! |---|---|
@@ -17,8 +17,8 @@
 //! | [`author`] | how is a template written? |
 //! | [`config`], [`cli`], [`telemetry`], [`http`] | what the operator sets, calls and reads |
 //!
-//! Data flows one way: an order document becomes an [`order::OrderSnapshot`], [`run::attempt`] makes a [`run::Outcome`] of it: a
-//! release, or one [`failure::FailureRecord`].
+//! Data flows one way: an order document becomes an [`order::OrderSnapshot`], [`run::attempt`]
+//! makes a [`run::Outcome`] of it: a release, or one [`failure::FailureRecord`].
 
 pub mod ai;
 pub mod author;

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use sitewright::cli::Cli;
 
-/// A busy worker spends a fifth of its processor time in the C library's allocator; `cargo xtask bench worker` with and without this
-/// line shows it. Programs that use the library choose for themselves.
+/// A busy worker spends a fifth of its processor time in the C library's allocator; `cargo xtask
+/// bench worker` with and without this line shows it. Programs that use the library choose for
+/// themselves.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// Text for a person that says something: never empty, never blank.
 ///
-/// The old system logged `AI call failed: ` and nothing else, because the text of some errors was empty (catalogue A1). There
-/// is no way to make a `Message` out of such a text: [`message!`](crate::message!) wants a literal that begins with words,
-/// and [`Message::new`] refuses blanks.
+/// The old system logged `AI call failed: ` and nothing else, because the text of some errors was
+/// empty (catalogue A1). There is no way to make a `Message` out of such a text:
+/// [`message!`](crate::message!) wants a literal that begins with words, and [`Message::new`]
+/// refuses blanks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Message(String);
@@ -44,7 +45,8 @@ impl Message {
     }
 }
 
-/// Formats a [`Message`]. The literal must begin with text of its own, so that no argument can make the message empty:
+/// Formats a [`Message`]. The literal must begin with text of its own, so that no argument can make
+/// the message empty:
 ///
 /// ```
 /// # let reason = "";
@@ -93,14 +95,17 @@ impl schemars::JsonSchema for Message {
     }
 }
 
-/// The texts of an error's sources, outermost first, without those that their parent's text tells already.
+/// The texts of an error's sources, outermost first, without those that their parent's text tells
+/// already.
 pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
     let mut causes = Vec::new();
     let mut parent = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
         let text = cause.to_string();
-        if let Some(message) = Message::new(&text).filter(|message| !parent.contains(message.as_str())) {
+        if let Some(message) =
+            Message::new(&text).filter(|message| !parent.contains(message.as_str()))
+        {
             causes.push(message);
         }
         parent = text;
@@ -112,7 +117,8 @@ pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
 /// What the operating system refused, when an error comes from that.
 pub fn io_kind_of(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
     let below = match error.downcast_ref::<std::io::Error>() {
-        // The source of such an error is its inner error's: the inner error itself is only to be had this way.
+        // The source of such an error is its inner error's: the inner error itself is only to be
+        // had this way.
         Some(io) => io.get_ref().and_then(|inner| io_kind_of(inner)).or(Some(io.kind())),
         None => None,
     };

@@ -1,4 +1,5 @@
-//! JSON Schemas written by others (templates, AI requests), compiled once, whose complaints are written for people.
+//! JSON Schemas written by others (templates, AI requests), compiled once, whose complaints are
+//! written for people.
 
 mod explain;
 mod fan_out;
@@ -9,7 +10,8 @@ use jsonschema::{PatternOptions, ReferencingError, ValidationError, Validator};
 use serde_json::Value;
 pub use sitewright_order::Problem;
 
-/// Most problems that [`CompiledSchema::check`] reports: a list of a million wrong entries needs no million lines.
+/// Most problems that [`CompiledSchema::check`] reports: a list of a million wrong entries needs no
+/// million lines.
 pub const MAX_PROBLEMS: usize = 100;
 
 /// Most bytes one compiled `pattern` may take: no schema makes the host's memory its own.
@@ -18,21 +20,25 @@ const MAX_PATTERN: usize = 1 << 20;
 /// Most patterns in one schema, for the same reason.
 pub const MAX_PATTERNS: usize = 100;
 
-/// Most parts of a schema when every reference is followed. A short schema that refers to each of its parts twice would take time and
-/// memory without end to check.
+/// Most parts of a schema when every reference is followed. A short schema that refers to each of
+/// its parts twice would take time and memory without end to check.
 pub const MAX_FAN_OUT: u64 = 100_000;
 
-/// Parts of a schema times bytes of a value that are held against each other in less than a few milliseconds.
+/// Parts of a schema times bytes of a value that are held against each other in less than a few
+/// milliseconds.
 const QUICK: u64 = 200_000;
 
-/// A JSON Schema (draft 2020-12 unless its `$schema` names another known draft), ready to check values.
+/// A JSON Schema (draft 2020-12 unless its `$schema` names another known draft), ready to check
+/// values.
 ///
-/// It never reads a file or the network, and its patterns run in linear time, so a schema from anywhere may be compiled.
-/// Safe to share between tasks; checking needs no lock. `format` is a remark, as the draft says, not a check.
+/// It never reads a file or the network, and its patterns run in linear time, so a schema from
+/// anywhere may be compiled. Safe to share between tasks; checking needs no lock. `format` is a
+/// remark, as the draft says, not a check.
 #[derive(Debug)]
 pub struct CompiledSchema {
     validator: Validator,
-    /// How many parts it has when nothing in it makes the time to check a value grow faster than the value.
+    /// How many parts it has when nothing in it makes the time to check a value grow faster than
+    /// the value.
     plain_parts: Option<u64>,
 }
 
@@ -51,8 +57,8 @@ pub enum SchemaError {
     },
     /// It refers to something outside itself, which is never fetched.
     #[error(
-        "the JSON Schema refers to `{uri}`, which is outside of it, and nothing is ever fetched; put the schema under `$defs` \
-         and refer to it with `#/$defs/…`"
+        "the JSON Schema refers to `{uri}`, which is outside of it, and nothing is ever fetched; \
+         put the schema under `$defs` and refer to it with `#/$defs/…`"
     )]
     Remote {
         /// What it refers to.
@@ -72,7 +78,8 @@ impl CompiledSchema {
     /// Compiles the text of a JSON Schema. Its size is for the caller to limit.
     ///
     /// # Errors
-    /// [`SchemaError`] when the text is no JSON, no schema, or refers to something that is not in it.
+    /// [`SchemaError`] when the text is no JSON, no schema, or refers to something that is not in
+    /// it.
     pub fn compile(text: &str) -> Result<Self, SchemaError> {
         Self::of(&parse(text)?)
     }
@@ -94,7 +101,8 @@ impl CompiledSchema {
             return Err(SchemaError::Invalid {
                 pointer: "/".to_owned(),
                 reason: format!(
-                    "its references fan out to more than {MAX_FAN_OUT} parts when they are followed; refer to a part less often"
+                    "its references fan out to more than {MAX_FAN_OUT} parts when they are \
+                     followed; refer to a part less often"
                 ),
             });
         }
@@ -103,12 +111,15 @@ impl CompiledSchema {
             .offline()
             .with_pattern_options(limits)
             .build(schema)
-            .map(|validator| CompiledSchema { validator, plain_parts: is_plain(schema).then_some(parts) })
+            .map(|validator| CompiledSchema {
+                validator,
+                plain_parts: is_plain(schema).then_some(parts),
+            })
             .map_err(|error| unusable(&error))
     }
 
-    /// Whether a value whose text has so many bytes is checked in no time, whoever wrote the schema: on the runtime's threads then,
-    /// since a change of threads costs more.
+    /// Whether a value whose text has so many bytes is checked in no time, whoever wrote the
+    /// schema: on the runtime's threads then, since a change of threads costs more.
     pub fn is_quick(&self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.plain_parts.is_some_and(|parts| parts.max(1).saturating_mul(bytes) <= QUICK)
@@ -135,8 +146,8 @@ pub(crate) fn parse(text: &str) -> Result<Value, SchemaError> {
     })
 }
 
-/// Whether each part is held against each value at most once: no references, which may lead back and double on the way, nothing that
-/// asks what other parts said, and no regular expressions.
+/// Whether each part is held against each value at most once: no references, which may lead back
+/// and double on the way, nothing that asks what other parts said, and no regular expressions.
 fn is_plain(schema: &Value) -> bool {
     match schema {
         Value::Array(entries) => entries.iter().all(is_plain),

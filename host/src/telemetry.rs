@@ -13,16 +13,21 @@ use crate::ai::Redactor;
 
 /// The filter does not parse.
 #[derive(Debug, thiserror::Error)]
-#[error("the log filter {filter:?} (--log) is wrong: {source}; write it like `info` or `sitewright=debug`")]
+#[error(
+    "the log filter {filter:?} (--log) is wrong: {source}; write it like `info` or \
+     `sitewright=debug`"
+)]
 pub struct FilterError {
     filter: String,
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// The compiler, the engine, the queue and the database speak only when they are named: `trace` is for Sitewright.
+/// The compiler, the engine, the queue and the database speak only when they are named: `trace` is
+/// for Sitewright.
 const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn,riverqueue=warn,sqlx=warn";
 
-/// Lines that wait for a slow stderr in a process that must not wait for it; those beyond are dropped and counted.
+/// Lines that wait for a slow stderr in a process that must not wait for it; those beyond are
+/// dropped and counted.
 const WAITING_LINES: usize = 50_000;
 
 /// How a line looks.
@@ -40,8 +45,8 @@ pub enum LogFormat {
 pub enum Backpressure {
     /// The one who logs: every line is written, in a command that people run.
     Wait,
-    /// Nobody: a thread of its own writes, and what it cannot is dropped and counted. Logging can neither block nor fail an order
-    /// (catalogue B2).
+    /// Nobody: a thread of its own writes, and what it cannot is dropped and counted. Logging can
+    /// neither block nor fail an order (catalogue B2).
     Drop,
 }
 
@@ -61,8 +66,10 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
         // What the user names comes later and so wins.
         .parse(format!("{QUIET},{filter}"))
         .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
-    // The compiler asks for every instruction whether a line is wanted; answering alone makes a template compile for minutes.
-    let compiler_is_wanted = ["cranelift", "regalloc2", "wasmtime"].iter().any(|name| asked.contains(name));
+    // The compiler asks for every instruction whether a line is wanted; answering alone makes a
+    // template compile for minutes.
+    let compiler_is_wanted =
+        ["cranelift", "regalloc2", "wasmtime"].iter().any(|name| asked.contains(name));
     // A log in a file is for grep: colours only where a person sees them and wants them.
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
@@ -76,7 +83,8 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
             Logging { _writer: None }
         }
         Backpressure::Drop => {
-            let lossy = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
+            let lossy =
+                NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING_LINES);
             let counter = Arc::new(OnceLock::new());
             let (writer, guard) =
                 lossy.thread_name("log").finish(Lossy::new(Redacted, format, counter.clone()));
@@ -99,8 +107,8 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
 /// How often it is told at most that lines were dropped.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 
-/// The end of a line that lets go of what it cannot carry. It tells so itself, where the lines are missing: a line about it that had to
-/// wait in line with the others would be dropped with them.
+/// The end of a line that lets go of what it cannot carry. It tells so itself, where the lines are
+/// missing: a line about it that had to wait in line with the others would be dropped with them.
 struct Lossy<W: io::Write> {
     to: W,
     format: LogFormat,
@@ -121,10 +129,14 @@ impl<W: io::Write> Lossy<W> {
         }
         (self.told, self.told_at) = (dropped, Some(Instant::now()));
         let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-        let (target, message) =
-            (module_path!(), "lines of the log were dropped, in all since the start: stderr is slow");
+        let (target, message) = (
+            module_path!(),
+            "lines of the log were dropped, in all since the start: stderr is slow",
+        );
         match self.format {
-            LogFormat::Pretty => writeln!(self.to, "{now}  WARN {target}: {message} dropped={dropped}"),
+            LogFormat::Pretty => {
+                writeln!(self.to, "{now}  WARN {target}: {message} dropped={dropped}")
+            }
             LogFormat::Json => {
                 let fields = serde_json::json!({ "message": message, "dropped": dropped });
                 let line = serde_json::json!({ "timestamp": now, "level": "WARN", "fields": fields, "target": target });

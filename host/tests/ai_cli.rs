@@ -36,7 +36,9 @@ fn serve(answers: Vec<String>) -> u16 {
 
 fn answer(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
 }
 
 fn sitewright(port: u16, more: &str, args: &[&str]) -> Output {
@@ -51,7 +53,8 @@ fn sitewright(port: u16, more: &str, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sitewright"));
     command.args(["ai", "call", "--purpose", "copywriting", "--prompt", "Write."]).args(args);
     // No setting from outside counts.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SITEWRIGHT_"))
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SITEWRIGHT_"))
     {
         command.env_remove(name);
     }
@@ -59,7 +62,11 @@ fn sitewright(port: u16, more: &str, args: &[&str]) -> Output {
 }
 
 fn text(output: &Output) -> String {
-    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[test]
@@ -75,7 +82,10 @@ fn e11_a_call_by_hand_shows_reply_attempts_tokens_and_cost() {
     let json = sitewright(port, "", &["--json"]);
     assert_eq!(json.status.code(), Some(0), "{}", text(&json));
     let told: Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!((&told["outcome"], &told["completion"]["content"]), (&json!("answered"), &json!("Bem-vindo")));
+    assert_eq!(
+        (&told["outcome"], &told["completion"]["content"]),
+        (&json!("answered"), &json!("Bem-vindo"))
+    );
     assert_eq!(told["cost_usd"], json!(0.0035));
     let outcomes: Vec<&Value> =
         told["attempts"].as_array().unwrap().iter().map(|one| &one["outcome"]).collect();
@@ -98,7 +108,8 @@ fn a8_a_planted_key_is_nowhere_in_a_failing_call_at_any_log_level() {
     let echo = json!({"error": {"message": format!("Incorrect API key provided: {KEY} (Bearer {KEY}, sk-proj-0123456789)")}});
     for level in ["error", "warn", "info", "debug", "trace"] {
         for json in [true, false] {
-            let headers = format!("x-request-id: {KEY}\r\nlocation: http://a:{KEY}@b/?key={KEY}\r\n");
+            let headers =
+                format!("x-request-id: {KEY}\r\nlocation: http://a:{KEY}@b/?key={KEY}\r\n");
             let port = serve(vec![answer("401 Unauthorized", &headers, &echo.to_string())]);
             let args: &[&str] = if json { &["--log", level, "--json"] } else { &["--log", level] };
             let output = sitewright(port, "", args);

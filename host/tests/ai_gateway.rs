@@ -1,4 +1,5 @@
-//! Routes, configuration, keys, scripted answers and JSON replies, through the gateway's public surface.
+//! Routes, configuration, keys, scripted answers and JSON replies, through the gateway's public
+//! surface.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
 #![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
@@ -10,22 +11,23 @@ use std::time::Duration;
 
 use serde_json::json;
 use sitewright::ai::{
-    AiConfig, AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, ConfigError, FileJournal,
-    Format, Gateway, Limit, Purpose, ReplySchema, Request, Role, RunJournal,
+    AiConfig, AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, ConfigError,
+    FileJournal, Format, Gateway, Limit, Purpose, ReplySchema, Request, Role, RunJournal,
 };
 use tokio::time::Instant;
 
 fn made(config: &str, base_dir: &Path, env: &[(&str, OsString)]) -> Result<Gateway, ConfigError> {
     let config: AiConfig = toml::from_str(config).unwrap();
-    let env = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+    let env =
+        |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
     Gateway::new(&config, base_dir, sitewright::http::client().unwrap(), &env)
 }
 
 /// A gateway whose default route follows these rules.
 fn scripted(rules: &str) -> Gateway {
     let config = format!(
-        "[providers.script]\nkind = \"scripted\"\nrules_inline = '''\n{rules}\n'''\n\
-         [routes.default]\ntry = [{{ provider = \"script\" }}]\n"
+        "[providers.script]\nkind = \"scripted\"\nrules_inline = \
+         '''\n{rules}\n'''\n[routes.default]\ntry = [{{ provider = \"script\" }}]\n"
     );
     made(&config, Path::new("."), &[]).unwrap()
 }
@@ -55,11 +57,15 @@ async fn said(text: &str, format: Format) -> Result<Completed, AiError> {
     let rule = toml::Value::String(text.to_owned());
     let config = format!("[[rule]]\nanswer = {{ text = {rule} }}");
     let mut ai = AiConfig::default();
-    let script =
-        toml::from_str(&format!("kind = \"scripted\"\nrules_inline = {}", toml::Value::String(config)));
+    let script = toml::from_str(&format!(
+        "kind = \"scripted\"\nrules_inline = {}",
+        toml::Value::String(config)
+    ));
     ai.providers.insert("script".to_owned(), script.unwrap());
-    ai.routes.insert("default".to_owned(), toml::from_str("try = [{ provider = \"script\" }]").unwrap());
-    let gateway = Gateway::new(&ai, Path::new("."), sitewright::http::client().unwrap(), &|_| None).unwrap();
+    ai.routes
+        .insert("default".to_owned(), toml::from_str("try = [{ provider = \"script\" }]").unwrap());
+    let gateway =
+        Gateway::new(&ai, Path::new("."), sitewright::http::client().unwrap(), &|_| None).unwrap();
     gateway.complete(call(), request(format)).await
 }
 
@@ -72,7 +78,8 @@ async fn a_scripted_fault_looks_like_the_real_one() {
     use AiErrorKind::*;
     let rows = [
         (
-            "{ status = 429, body = \"slow\", headers = { retry-after = \"2\", x-request-id = \"r\" } }",
+            "{ status = 429, body = \"slow\", headers = { retry-after = \"2\", x-request-id = \
+             \"r\" } }",
             RateLimited,
             Some(429),
         ),
@@ -85,9 +92,14 @@ async fn a_scripted_fault_looks_like_the_real_one() {
         ("{ connection = \"reset\" }", Connection, None),
     ];
     for (fault, kind, status) in rows {
-        let error =
-            ask(&format!("[[rule]]\nanswer = {{ fault = {fault} }}"), Format::Text).await.unwrap_err();
-        assert_eq!((error.kind, error.http.as_ref().map(|http| http.status)), (kind, status), "{fault}");
+        let error = ask(&format!("[[rule]]\nanswer = {{ fault = {fault} }}"), Format::Text)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind, error.http.as_ref().map(|http| http.status)),
+            (kind, status),
+            "{fault}"
+        );
         assert!(error.message.as_str().contains("the provider `script`"), "{error}");
         if status == Some(429) {
             let http = error.http.unwrap();
@@ -104,15 +116,21 @@ async fn c8_a_rule_that_hangs_ends_at_the_smaller_limit_and_a_slow_one_does_not(
     let soon = CallContext { deadline: Instant::now() + Duration::from_secs(5), ..call() };
     let error = scripted(hang).complete(soon, request(Format::Text)).await.unwrap_err();
     assert_eq!((error.kind, error.attempts[0].duration_ms), (AiErrorKind::Cancelled, 5_000));
-    assert!(error.message.as_str().contains("the order's deadline passed after 5000 ms"), "{error}");
-    let slow = ask("[[rule]]\ndelay_ms = 299_999\nanswer = { text = \"late\" }", Format::Text).await.unwrap();
+    assert!(
+        error.message.as_str().contains("the order's deadline passed after 5000 ms"),
+        "{error}"
+    );
+    let slow = ask("[[rule]]\ndelay_ms = 299_999\nanswer = { text = \"late\" }", Format::Text)
+        .await
+        .unwrap();
     assert_eq!((slow.completion.content.as_str(), slow.attempts[0].duration_ms), ("late", 299_999));
 }
 
 #[tokio::test]
 async fn an_unanswered_prompt_names_purpose_prompt_and_script() {
-    let error =
-        ask("[[rule]]\npurpose = \"code\"\nanswer = { text = \"x\" }", Format::Text).await.unwrap_err();
+    let error = ask("[[rule]]\npurpose = \"code\"\nanswer = { text = \"x\" }", Format::Text)
+        .await
+        .unwrap_err();
     assert_eq!((error.kind, error.retryable), (AiErrorKind::NotFound, false));
     for words in ["`copywriting`", "page: home", "`rules_inline`", "add a rule"] {
         assert!(error.message.as_str().contains(words), "{error}");
@@ -121,12 +139,18 @@ async fn an_unanswered_prompt_names_purpose_prompt_and_script() {
 
 #[tokio::test]
 async fn e3_a_purpose_without_a_route_is_refused_before_any_attempt() {
-    let config = "[providers.s]\nkind = \"scripted\"\nrules_inline = \"[[rule]]\\nanswer = { text = 'x' }\"\n\
-                  [routes.strategy]\ntry = [{ provider = \"s\" }]";
+    let config = "[providers.s]\nkind = \"scripted\"\nrules_inline = \"[[rule]]\\nanswer = { text \
+                  = 'x' }\"\n[routes.strategy]\ntry = [{ provider = \"s\" }]";
     let gateway = made(config, Path::new("."), &[]).unwrap();
     let error = gateway.complete(call(), request(Format::Text)).await.unwrap_err();
-    assert_eq!((error.kind, error.attempts.len(), error.call_id), (AiErrorKind::NoRoute, 0, CallId::nth(17)));
-    assert!(error.message.as_str().contains("[ai.routes.copywriting] or [ai.routes.default]"), "{error}");
+    assert_eq!(
+        (error.kind, error.attempts.len(), error.call_id),
+        (AiErrorKind::NoRoute, 0, CallId::nth(17))
+    );
+    assert!(
+        error.message.as_str().contains("[ai.routes.copywriting] or [ai.routes.default]"),
+        "{error}"
+    );
     assert_eq!(gateway.purposes_without_route(["strategy", "copywriting"]), ["copywriting"]);
     let routes = gateway.routes();
     assert_eq!((routes[0].name.as_str(), routes[0].candidates[0].kind), ("strategy", "scripted"));
@@ -167,7 +191,12 @@ async fn e6_json_is_found_in_prose_and_fences_without_changing_a_letter() {
         (format!("  \n{code}\n"), code),
         (format!("\u{feff}{code}"), code),
         (format!("```json\n{code}\n```"), code),
-        (format!("Here it is [as asked] {{sic}}:\n\n```json\n{code}\n```\nAnything else? {{no}}"), code),
+        (
+            format!(
+                "Here it is [as asked] {{sic}}:\n\n```json\n{code}\n```\nAnything else? {{no}}"
+            ),
+            code,
+        ),
         (format!("Sure! {code} Enjoy."), code),
         ("Two: [1, 2] and [3]".to_owned(), "[1, 2]"),
         ("42".to_owned(), "42"),
@@ -196,7 +225,11 @@ async fn e5_json_is_never_repaired() {
     for text in rows {
         let error = said(text, Format::Json).await.unwrap_err();
         assert_eq!((error.kind, error.retryable), (AiErrorKind::Malformed, true), "{text}");
-        assert_eq!(error.attempts[0].body_excerpt.as_deref(), Some(text), "what the model wrote is kept");
+        assert_eq!(
+            error.attempts[0].body_excerpt.as_deref(),
+            Some(text),
+            "what the model wrote is kept"
+        );
         assert!(error.attempts[0].usage.output_tokens.is_some(), "it is paid for");
     }
 }
@@ -237,7 +270,8 @@ fn hostile() -> Format {
 
 #[tokio::test]
 async fn c4_a_hostile_schema_holds_no_thread_of_the_runtime() {
-    // This runtime has one thread. The scripted reply is there at once, so that nothing is waited for but the check.
+    // This runtime has one thread. The scripted reply is there at once, so that nothing is waited
+    // for but the check.
     let rules = numbers();
     let mut asked = std::pin::pin!(ask(&rules, hostile()));
     let first = tokio::select! {
@@ -251,7 +285,10 @@ async fn c4_a_hostile_schema_holds_no_thread_of_the_runtime() {
     let (gateway, request) = (scripted(&rules), request(hostile()));
     let soon = CallContext { deadline: Instant::now() + Duration::from_millis(100), ..call() };
     let error = gateway.complete(soon, request).await.unwrap_err();
-    assert_eq!((error.kind, error.attempts[0].limit), (AiErrorKind::Cancelled, Some(Limit::Deadline)));
+    assert_eq!(
+        (error.kind, error.attempts[0].limit),
+        (AiErrorKind::Cancelled, Some(Limit::Deadline))
+    );
     assert!(error.message.as_str().contains("held against the template's schema"), "{error}");
 }
 
@@ -282,8 +319,9 @@ fn a9_a_key_that_cannot_be_read_stops_the_start_and_names_provider_and_place() {
     write("inner", b"one\ntwo");
     write("large", &[b'x'; 20_000]);
     std::fs::create_dir(dir.path().join("folder")).unwrap();
-    let config =
-        |key: &str| format!("[providers.local]\nkind = \"openai\"\nbase_url = \"http://x/v1\"\n{key}\n");
+    let config = |key: &str| {
+        format!("[providers.local]\nkind = \"openai\"\nbase_url = \"http://x/v1\"\n{key}\n")
+    };
     let env = [
         ("EMPTY", OsString::from(" ")),
         ("GOOD", OsString::from("key-1\n")),
@@ -372,7 +410,8 @@ fn an_unknown_key_is_an_error_that_names_it() {
         (format!("{openai}api_key = \"secret\""), "api_key"),
         (
             format!(
-                "{openai}[routes.default]\ntry = [{{ provider = \"a\", model = \"m\", modell = \"n\" }}]"
+                "{openai}[routes.default]\ntry = [{{ provider = \"a\", model = \"m\", modell = \
+                 \"n\" }}]"
             ),
             "modell",
         ),
@@ -412,13 +451,14 @@ fn kinds_and_call_ids_have_one_spelling() {
 fn with(config: &str, rules: &str) -> Gateway {
     let rules = toml::Value::String(rules.to_owned());
     let config = format!(
-        "[routes.default]\ntry = [{{ provider = \"s\", model = \"m\" }}]\n[providers.s]\nkind = \"scripted\"\nrules_inline = {rules}\n{config}"
+        "[routes.default]\ntry = [{{ provider = \"s\", model = \"m\" }}]\n[providers.s]\nkind = \
+         \"scripted\"\nrules_inline = {rules}\n{config}"
     );
     made(&config, Path::new("."), &[]).unwrap().with_seed(1)
 }
 
-const TWO_THEN_GOOD: &str =
-    "[[rule]]\ntimes = 2\nanswer = { fault = { status = 503 } }\n[[rule]]\nanswer = { text = \"good\" }";
+const TWO_THEN_GOOD: &str = "[[rule]]\ntimes = 2\nanswer = { fault = { status = 503 } \
+                             }\n[[rule]]\nanswer = { text = \"good\" }";
 
 #[tokio::test(start_paused = true)]
 async fn e12_the_wait_doubles_is_kept_and_never_passes_the_deadline() {
@@ -426,14 +466,21 @@ async fn e12_the_wait_doubles_is_kept_and_never_passes_the_deadline() {
     let begin = Instant::now();
     let done = gateway.complete(call(), request(Format::Text)).await.unwrap();
     let waits: Vec<u64> = done.attempts.iter().map(|one| one.backoff_ms).collect();
-    assert!(waits[0] == 0 && waits[1] <= 1000 && waits[2] <= 2000 && waits[1] + waits[2] > 0, "{waits:?}");
+    assert!(
+        waits[0] == 0 && waits[1] <= 1000 && waits[2] <= 2000 && waits[1] + waits[2] > 0,
+        "{waits:?}"
+    );
     assert_eq!(begin.elapsed().as_millis() as u64, waits.iter().sum::<u64>());
 
-    let asks = "[[rule]]\nanswer = { fault = { status = 429, headers = { retry-after = \"60\" } } }";
+    let asks =
+        "[[rule]]\nanswer = { fault = { status = 429, headers = { retry-after = \"60\" } } }";
     let gateway = with("retry = { attempts = 5 }", asks);
     let soon = CallContext { deadline: Instant::now() + Duration::from_secs(59), ..call() };
     let error = gateway.complete(soon, request(Format::Text)).await.unwrap_err();
-    assert_eq!((error.kind, error.attempts.len(), error.retryable), (AiErrorKind::RateLimited, 1, true));
+    assert_eq!(
+        (error.kind, error.attempts.len(), error.retryable),
+        (AiErrorKind::RateLimited, 1, true)
+    );
     let later = CallContext { deadline: Instant::now() + Duration::from_secs(61), ..call() };
     let error = gateway.complete(later, request(Format::Text)).await.unwrap_err();
     assert_eq!((error.attempts.len(), error.attempts[1].backoff_ms), (2, 60_000));
@@ -442,21 +489,33 @@ async fn e12_the_wait_doubles_is_kept_and_never_passes_the_deadline() {
 #[tokio::test]
 async fn e5_a_reply_that_is_refused_is_asked_for_once_more_with_the_reason() {
     let schema = || {
-        schema(json!({"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}))
+        schema(
+            json!({"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}}),
+        )
     };
     let rules = |second: &str| {
         format!(
-            "[[rule]]\ncontains = [\"cannot be used\", \"title\", \"`title` is missing\", '{{\"a\": 1}}']\nanswer = {{ json_text = '{second}' }}\n\
-             [[rule]]\nanswer = {{ json_text = '{{\"a\": 1}}' }}"
+            "[[rule]]\ncontains = [\"cannot be used\", \"title\", \"`title` is missing\", \
+             '{{\"a\": 1}}']\nanswer = {{ json_text = '{second}' }}\n[[rule]]\nanswer = {{ \
+             json_text = '{{\"a\": 1}}' }}"
         )
     };
     let done = ask(&rules(r#"{"title": "x"}"#), schema()).await.unwrap();
     assert_eq!(done.completion.content, r#"{"title": "x"}"#);
-    let kept: Vec<_> = done.attempts.iter().map(|one| (one.outcome.as_str(), one.asked_again)).collect();
+    let kept: Vec<_> =
+        done.attempts.iter().map(|one| (one.outcome.as_str(), one.asked_again)).collect();
     assert_eq!(kept, [("schema-mismatch", false), ("succeeded", true)]);
-    assert_eq!(done.attempts[0].body_excerpt.as_deref(), Some(r#"{"a": 1}"#), "the raw reply is kept");
+    assert_eq!(
+        done.attempts[0].body_excerpt.as_deref(),
+        Some(r#"{"a": 1}"#),
+        "the raw reply is kept"
+    );
     let error = ask(&rules(r#"{"b": 2}"#), schema()).await.unwrap_err();
-    assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::SchemaMismatch, 2), "once, not for ever");
+    assert_eq!(
+        (error.kind, error.attempts.len()),
+        (AiErrorKind::SchemaMismatch, 2),
+        "once, not for ever"
+    );
 }
 
 #[tokio::test]
@@ -497,13 +556,19 @@ async fn e11_an_order_pays_for_each_attempt_and_never_beyond_its_budget() {
         assert!(error.message.as_str().contains(says), "{limit}: {error}");
         assert_eq!(budget.spent(), spent, "{limit}: a call that was refused costs nothing");
     }
-    let gateway = with("retry = { attempts = 9, base_ms = 0 }\n[budget]\ncalls = 2\n", TWO_THEN_GOOD);
+    let gateway =
+        with("retry = { attempts = 9, base_ms = 0 }\n[budget]\ncalls = 2\n", TWO_THEN_GOOD);
     let call = CallContext { budget: Some(gateway.order_budget()), ..call() };
     let error = gateway.complete(call, request(Format::Text)).await.unwrap_err();
-    assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::BudgetExceeded, 2), "retries count");
+    assert_eq!(
+        (error.kind, error.attempts.len()),
+        (AiErrorKind::BudgetExceeded, 2),
+        "retries count"
+    );
     let unpriced = made(
-        "[providers.s]\nkind = \"scripted\"\nrules_inline = \"[[rule]]\\nanswer = { text = 'x' }\"\n[routes.default]\n\
-         try = [{ provider = \"s\", model = \"m\" }]\n[budget]\ncost_usd = 1.0",
+        "[providers.s]\nkind = \"scripted\"\nrules_inline = \"[[rule]]\\nanswer = { text = 'x' \
+         }\"\n[routes.default]\ntry = [{ provider = \"s\", model = \"m\" }]\n[budget]\ncost_usd = \
+         1.0",
         Path::new("."),
         &[],
     );
@@ -514,7 +579,8 @@ async fn e11_an_order_pays_for_each_attempt_and_never_beyond_its_budget() {
 async fn d4_a_reply_in_the_journal_is_not_paid_for_again() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join("journal").join(name);
-    let rules = "[[rule]]\ntimes = 1\nanswer = { text = \"first\" }\n[[rule]]\ntimes = 1\nanswer = { text = \"second\" }";
+    let rules = "[[rule]]\ntimes = 1\nanswer = { text = \"first\" }\n[[rule]]\ntimes = 1\nanswer \
+                 = { text = \"second\" }";
     let gateway = with("", rules);
     let run = |own: &str, earlier: Option<&str>| {
         let earlier = earlier.map(&file);
@@ -527,7 +593,11 @@ async fn d4_a_reply_in_the_journal_is_not_paid_for_again() {
     };
     let first = run("one.jsonl", None);
     assert_eq!(said(&first).await, ("first".to_owned(), false));
-    assert_eq!(said(&first).await, ("second".to_owned(), false), "the same question again is another call");
+    assert_eq!(
+        said(&first).await,
+        ("second".to_owned(), false),
+        "the same question again is another call"
+    );
     // A process that died while it wrote leaves half a line.
     let mut torn = std::fs::OpenOptions::new().append(true).open(file("one.jsonl")).unwrap();
     std::io::Write::write_all(&mut torn, b"{\"request\": \"ab").unwrap();
@@ -546,12 +616,16 @@ async fn d4_a_reply_in_the_journal_is_not_paid_for_again() {
 
 #[tokio::test(start_paused = true)]
 async fn e12_a_wait_for_the_providers_limits_is_seen_and_counts_against_the_deadline() {
-    let gateway = with("limits = { requests_per_minute = 1 }", "[[rule]]\nanswer = { text = \"good\" }");
+    let gateway =
+        with("limits = { requests_per_minute = 1 }", "[[rule]]\nanswer = { text = \"good\" }");
     let first = gateway.complete(call(), request(Format::Text)).await.unwrap();
     let second = gateway.complete(call(), request(Format::Text)).await.unwrap();
     assert_eq!((first.attempts[0].waited_ms, second.attempts[0].waited_ms), (0, 60_000));
     let soon = CallContext { deadline: Instant::now() + Duration::from_secs(30), ..call() };
     let error = gateway.complete(soon, request(Format::Text)).await.unwrap_err();
-    assert_eq!((error.kind, error.attempts[0].limit), (AiErrorKind::RateLimited, Some(Limit::Deadline)));
+    assert_eq!(
+        (error.kind, error.attempts[0].limit),
+        (AiErrorKind::RateLimited, Some(Limit::Deadline))
+    );
     assert!(error.message.as_str().contains("limits.requests_per_minute"), "{error}");
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sitewright::ai::{
-    AiConfig, AiError, AiErrorKind, AttemptOutcome, CallContext, CallId, ChatMessage, Completed, Format,
-    Gateway, Limit, Purpose, Request, Role,
+    AiConfig, AiError, AiErrorKind, AttemptOutcome, CallContext, CallId, ChatMessage, Completed,
+    Format, Gateway, Limit, Purpose, Request, Role,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -123,7 +123,8 @@ async fn serve(mut stream: TcpStream, does: Does, saw: mpsc::UnboundedSender<See
             break String::new();
         }
     };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
     while bytes.len() < length.unwrap_or(0) {
         stream.read_buf(&mut bytes).await.unwrap();
     }
@@ -160,11 +161,13 @@ async fn serve(mut stream: TcpStream, does: Does, saw: mpsc::UnboundedSender<See
 
 fn provider(name: &str, base_url: &str, more: &str) -> String {
     format!(
-        "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key_env = \"LOCAL_AI_KEY\"\n{more}\n"
+        "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key_env = \
+         \"LOCAL_AI_KEY\"\n{more}\n"
     )
 }
 
-const ROUTE: &str = "[routes.copywriting]\ntry = [{ provider = \"local\", model = \"some-model\" }]\n";
+const ROUTE: &str =
+    "[routes.copywriting]\ntry = [{ provider = \"local\", model = \"some-model\" }]\n";
 
 /// One attempt for each candidate, unless the configuration says how many.
 fn gateway(config: &str) -> Gateway {
@@ -209,11 +212,19 @@ async fn a_reply_comes_with_its_usage_and_its_attempt() {
         (done.completion.content.as_str(), done.completion.model.as_str()),
         ("Bem-vindo", "some-model-2026")
     );
-    assert_eq!((done.completion.usage.input_tokens, done.completion.usage.output_tokens), (Some(3), Some(2)));
+    assert_eq!(
+        (done.completion.usage.input_tokens, done.completion.usage.output_tokens),
+        (Some(3), Some(2))
+    );
     let attempt = serde_json::to_value(&done.attempts).unwrap();
     assert_eq!(attempt[0]["outcome"], "succeeded");
     assert_eq!(
-        (&attempt[0]["provider"], &attempt[0]["model"], &attempt[0]["status"], &attempt[0]["request_id"]),
+        (
+            &attempt[0]["provider"],
+            &attempt[0]["model"],
+            &attempt[0]["status"],
+            &attempt[0]["request_id"]
+        ),
         (&json!("local"), &json!("some-model"), &json!(200), &json!("req_9"))
     );
     let (head, body) = server.request().await;
@@ -226,8 +237,9 @@ async fn a_reply_comes_with_its_usage_and_its_attempt() {
 async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt() {
     use AiErrorKind::*;
     let id = "x-request-id: req_7\r\n";
-    let refused =
-        format!(r#"{{"error":{{"message":"Incorrect API key provided: {KEY}","code":"invalid_api_key"}}}}"#);
+    let refused = format!(
+        r#"{{"error":{{"message":"Incorrect API key provided: {KEY}","code":"invalid_api_key"}}}}"#
+    );
     let slow = r#"{"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}}"#;
     let page = "<html><head><title>502 Bad Gateway</title></head></html>";
     let whole = reply("hello");
@@ -285,7 +297,14 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
             "<html>",
             &["HTML page", "/v1"],
         ),
-        ("JSON ends early", http("200 OK", id, early), Protocol, Some(200), "choices", &["ends early"]),
+        (
+            "JSON ends early",
+            http("200 OK", id, early),
+            Protocol,
+            Some(200),
+            "choices",
+            &["ends early"],
+        ),
         (
             "body ends early",
             raw(format!("HTTP/1.1 200 OK\r\n{id}content-length: {}\r\n\r\n{early}", whole.len())),
@@ -338,7 +357,14 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
             "",
             &["redirects to http://127.0.0.1:1/"],
         ),
-        ("far too large", http("200 OK", "", &large), Protocol, Some(200), "xxx", &["larger than 4 MiB"]),
+        (
+            "far too large",
+            http("200 OK", "", &large),
+            Protocol,
+            Some(200),
+            "xxx",
+            &["larger than 4 MiB"],
+        ),
     ];
     for (name, does, kind, status, excerpt, says) in rows {
         let server = Server::start(vec![does]).await;
@@ -350,14 +376,22 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
         }
         assert_eq!(error.http.as_ref().map(|http| http.status), status, "{name}");
         let attempt = &error.attempts[0];
-        assert_eq!((attempt.status, attempt.outcome), (status, AttemptOutcome::Failed(kind)), "{name}");
-        assert!(attempt.body_excerpt.as_deref().unwrap_or_default().contains(excerpt), "{name}: {attempt:?}");
+        assert_eq!(
+            (attempt.status, attempt.outcome),
+            (status, AttemptOutcome::Failed(kind)),
+            "{name}"
+        );
+        assert!(
+            attempt.body_excerpt.as_deref().unwrap_or_default().contains(excerpt),
+            "{name}: {attempt:?}"
+        );
         assert!(
             attempt.body_excerpt.as_deref().unwrap_or_default().len() <= AiError::EXCERPT_BYTES,
             "{name}"
         );
         assert_eq!(attempt.message.as_ref(), Some(&error.message), "{name}");
-        let shown = format!("{error} {error:?} {error:#?} {}", serde_json::to_string(&error).unwrap());
+        let shown =
+            format!("{error} {error:?} {error:#?} {}", serde_json::to_string(&error).unwrap());
         assert!(!shown.contains(KEY), "{name}: the key is shown: {shown}");
     }
 }
@@ -366,7 +400,10 @@ async fn a1_a2_e10_every_fault_of_the_wire_has_kind_message_status_and_excerpt()
 async fn a1_a_refused_connection_says_so() {
     let config = provider("local", &format!("http://127.0.0.1:{}", nobody().await), "");
     let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
-    assert_eq!((error.kind, error.http.as_ref(), error.retryable), (AiErrorKind::Connection, None, true));
+    assert_eq!(
+        (error.kind, error.http.as_ref(), error.retryable),
+        (AiErrorKind::Connection, None, true)
+    );
     assert!(error.message.as_str().contains("refused: nothing listens there"), "{error}");
     assert!(!error.causes.is_empty(), "the chain is kept");
 }
@@ -385,30 +422,36 @@ async fn a1_c8_each_time_limit_says_which_it_was() {
     let headers = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n".as_bytes().to_vec();
     for does in [Does::Stalls(Vec::new()), Does::Stalls(headers)] {
         let server = Server::start(vec![does]).await;
-        let error = complete(&format!("{}{ROUTE}", server.config("call_ms = 150"))).await.unwrap_err();
+        let error =
+            complete(&format!("{}{ROUTE}", server.config("call_ms = 150"))).await.unwrap_err();
         assert_eq!((error.kind, error.retryable), (AiErrorKind::Timeout, true));
         assert!(error.message.as_str().contains("limit of 150 ms (call_ms)"), "{error}");
     }
 
     // The time to connect includes TLS, which this server never answers.
     let server = Server::start(vec![Does::Ignores]).await;
-    let config = provider("local", &format!("https://127.0.0.1:{}", server.port), "connect_ms = 150");
+    let config =
+        provider("local", &format!("https://127.0.0.1:{}", server.port), "connect_ms = 150");
     let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
     assert_eq!(error.kind, AiErrorKind::Timeout);
     assert!(error.message.as_str().contains("within 150 ms (connect_ms)"), "{error}");
 
     let server = Server::start(vec![Does::Stalls(Vec::new())]).await;
     let soon = CallContext::new(CallId::nth(1), Instant::now() + Duration::from_millis(150));
-    let error =
-        gateway(&format!("{}{ROUTE}", server.config(""))).complete(soon, request()).await.unwrap_err();
+    let error = gateway(&format!("{}{ROUTE}", server.config("")))
+        .complete(soon, request())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, AiErrorKind::Cancelled);
     assert!(error.message.as_str().contains("the order's deadline passed after"), "{error}");
     assert!(error.message.as_str().contains("before the call's own limit of 300000 ms"), "{error}");
     assert_eq!(error.attempts.len(), 1);
 
     let gone = CallContext::new(CallId::nth(2), Instant::now());
-    let error =
-        gateway(&format!("{}{ROUTE}", server.config(""))).complete(gone, request()).await.unwrap_err();
+    let error = gateway(&format!("{}{ROUTE}", server.config("")))
+        .complete(gone, request())
+        .await
+        .unwrap_err();
     assert_eq!((error.kind, error.attempts.len()), (AiErrorKind::Cancelled, 0));
 }
 
@@ -445,9 +488,11 @@ async fn e10_the_base_url_may_end_with_a_slash_or_the_whole_path() {
 #[tokio::test]
 async fn a3_the_first_candidates_error_is_kept_when_the_next_answers_and_when_it_fails_too() {
     let bad = Server::start(vec![http("401 Unauthorized", "x-request-id: first\r\n", "{}")]).await;
-    let good = Server::start(vec![http("200 OK", "", &reply("yes")), http("500 Oops", "", "")]).await;
+    let good =
+        Server::start(vec![http("200 OK", "", &reply("yes")), http("500 Oops", "", "")]).await;
     let config = format!(
-        "{}{}[routes.default]\ntry = [{{ provider = \"a\", model = \"m1\" }}, {{ provider = \"b\", model = \"m2\" }}]\n",
+        "{}{}[routes.default]\ntry = [{{ provider = \"a\", model = \"m1\" }}, {{ provider = \
+         \"b\", model = \"m2\" }}]\n",
         provider("a", &format!("http://127.0.0.1:{}", bad.port), ""),
         provider("b", &format!("http://127.0.0.1:{}", good.port), ""),
     );
@@ -475,7 +520,10 @@ async fn a3_the_first_candidates_error_is_kept_when_the_next_answers_and_when_it
     assert_eq!(done.attempts[0].request_id.as_deref(), Some("first"));
     assert!(error.message.as_str().contains("before it `a`: auth"), "{error}");
     assert!(
-        error.causes.iter().any(|cause| cause.as_str().contains("`a` refused its key: nothing was sent")),
+        error
+            .causes
+            .iter()
+            .any(|cause| cause.as_str().contains("`a` refused its key: nothing was sent")),
         "{error:?}"
     );
     let back: AiError = serde_json::from_str(&serde_json::to_string(&error).unwrap()).unwrap();
@@ -485,10 +533,12 @@ async fn a3_the_first_candidates_error_is_kept_when_the_next_answers_and_when_it
 #[tokio::test]
 async fn e2_a_probe_asks_every_candidate_through_the_same_code() {
     let bad = Server::start(vec![http("401 Unauthorized", "", "{}")]).await;
-    let cut = json!({"choices": [{"message": {"content": "o"}, "finish_reason": "length"}]}).to_string();
+    let cut =
+        json!({"choices": [{"message": {"content": "o"}, "finish_reason": "length"}]}).to_string();
     let mut good = Server::start(vec![http("200 OK", "", &cut)]).await;
     let config = format!(
-        "{}{}[routes.default]\ntry = [{{ provider = \"a\", model = \"m1\" }}, {{ provider = \"b\", model = \"m2\" }}]\n",
+        "{}{}[routes.default]\ntry = [{{ provider = \"a\", model = \"m1\" }}, {{ provider = \
+         \"b\", model = \"m2\" }}]\n",
         provider("a", &format!("http://127.0.0.1:{}", bad.port), ""),
         provider("b", &format!("http://127.0.0.1:{}", good.port), ""),
     );
@@ -505,7 +555,10 @@ async fn a_provider_without_a_key_is_called_without_one() {
     let mut server = Server::start(vec![http("401 Unauthorized", "", "{}")]).await;
     let config = server.config("").replace("api_key_env = \"LOCAL_AI_KEY\"", "");
     let error = complete(&format!("{config}{ROUTE}")).await.unwrap_err();
-    assert!(error.message.as_str().contains("without a key: set api_key_env or api_key_file"), "{error}");
+    assert!(
+        error.message.as_str().contains("without a key: set api_key_env or api_key_file"),
+        "{error}"
+    );
     assert!(!server.request().await.0.to_lowercase().contains("authorization"));
 }
 
@@ -513,7 +566,8 @@ async fn a_provider_without_a_key_is_called_without_one() {
 async fn a_key_never_appears_in_what_is_shown_or_stored() {
     let config = format!("{}{ROUTE}", provider("local", "http://127.0.0.1:9/v1", ""));
     assert!(!format!("{:?}", gateway(&config)).contains("planted"));
-    // Whole, in a JSON escape, beside a fragment of the kind that OpenAI echoes, and across the excerpt's end.
+    // Whole, in a JSON escape, beside a fragment of the kind that OpenAI echoes, and across the
+    // excerpt's end.
     let far = format!("{}{KEY}", "x".repeat(AiError::EXCERPT_BYTES - 10));
     let bodies = [
         format!("wrong key {KEY}, also sk-proj-ab12****wxyz"),
@@ -521,8 +575,12 @@ async fn a_key_never_appears_in_what_is_shown_or_stored() {
         far,
     ];
     for body in bodies {
-        let server =
-            Server::start(vec![http("401 Unauthorized", &format!("x-request-id: {KEY}\r\n"), &body)]).await;
+        let server = Server::start(vec![http(
+            "401 Unauthorized",
+            &format!("x-request-id: {KEY}\r\n"),
+            &body,
+        )])
+        .await;
         let error = complete(&format!("{}{ROUTE}", server.config(""))).await.unwrap_err();
         let shown = format!("{error} {error:?} {}", serde_json::to_string(&error).unwrap());
         assert!(!shown.contains("planted") && !shown.contains("sk-"), "{shown}");
@@ -530,10 +588,14 @@ async fn a_key_never_appears_in_what_is_shown_or_stored() {
     }
 }
 
-const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req_s\r\n\r\n";
+const STREAM: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req_s\r\n\r\n";
 
 fn delta(text: &str) -> String {
-    format!("data: {}\n\n", json!({"model": "m-2026", "choices": [{"index": 0, "delta": {"content": text}}]}))
+    format!(
+        "data: {}\n\n",
+        json!({"model": "m-2026", "choices": [{"index": 0, "delta": {"content": text}}]})
+    )
 }
 
 fn end_of_stream() -> String {
@@ -567,10 +629,14 @@ async fn a_stream_is_asked_for_and_put_together_however_it_comes() {
         let attempt = &done.attempts[0];
         assert_eq!((attempt.status, attempt.request_id.as_deref()), (Some(200), Some("req_s")));
         assert!(
-            attempt.connect_ms.is_some() && attempt.first_byte_ms.is_some_and(|ms| ms <= attempt.duration_ms)
+            attempt.connect_ms.is_some()
+                && attempt.first_byte_ms.is_some_and(|ms| ms <= attempt.duration_ms)
         );
         let (_, body) = server.request().await;
-        assert_eq!((&body["stream"], &body["stream_options"]["include_usage"]), (&json!(true), &json!(true)));
+        assert_eq!(
+            (&body["stream"], &body["stream_options"]["include_usage"]),
+            (&json!(true), &json!(true))
+        );
     }
 }
 
@@ -592,15 +658,21 @@ async fn what_the_connection_does_after_the_final_marker_does_not_matter() {
     for (number, does) in faults.into_iter().enumerate() {
         let server = Server::start(vec![does]).await;
         let done = complete(&format!("{}{ROUTE}", server.config("call_ms = 5000"))).await;
-        assert_eq!(done.map(|done| done.completion.content).as_deref(), Ok("hello"), "fault {number}");
+        assert_eq!(
+            done.map(|done| done.completion.content).as_deref(),
+            Ok("hello"),
+            "fault {number}"
+        );
     }
 }
 
 #[tokio::test]
 async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
     use AiErrorKind::*;
-    let error =
-        format!("data: {}\n\n", json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}));
+    let error = format!(
+        "data: {}\n\n",
+        json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}})
+    );
     let hello = delta("hello");
     let quick = "first_byte_ms = 150\nidle_ms = 150";
     let huge = stream(&[
@@ -610,7 +682,8 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
         &delta(&"x".repeat(1 << 20)),
         &delta("x"),
     ]);
-    // What the server does, the provider's settings, kind, limit, what the message and the excerpt contain.
+    // What the server does, the provider's settings, kind, limit, what the message and the excerpt
+    // contain.
     type Row<'a> = (&'a str, Does, &'a str, AiErrorKind, Option<Limit>, &'a str, &'a str);
     let rows: Vec<Row<'_>> = vec![
         (
@@ -658,7 +731,15 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
             "slow down",
             "rate_limit_exceeded",
         ),
-        ("error at once", Does::Says(stream(&[&error])), "", RateLimited, None, "slow down", "slow down"),
+        (
+            "error at once",
+            Does::Says(stream(&[&error])),
+            "",
+            RateLimited,
+            None,
+            "slow down",
+            "slow down",
+        ),
         (
             "no final marker",
             Does::Says(stream(&[&hello])),
@@ -677,7 +758,15 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
             "without its final marker",
             "hello",
         ),
-        ("reset", Does::Resets(stream(&[&hello])), "", Connection, None, "ended in the middle", "hello"),
+        (
+            "reset",
+            Does::Resets(stream(&[&hello])),
+            "",
+            Connection,
+            None,
+            "ended in the middle",
+            "hello",
+        ),
         (
             "garbage, then close",
             Does::Says(stream(&[&hello, "data: {{{\n\n"])),
@@ -706,7 +795,15 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
             "invalid_api_key",
         ),
         ("only blanks", Does::Says(stream(&["\n\n"])), "", Empty, None, "empty body", ""),
-        ("nothing said", Does::Says(stream(&[&end_of_stream()])), "", Empty, None, "empty reply", ""),
+        (
+            "nothing said",
+            Does::Says(stream(&[&end_of_stream()])),
+            "",
+            Empty,
+            None,
+            "empty reply",
+            "",
+        ),
         ("huge", Does::Says(huge), "", Protocol, None, "larger than 4 MiB", "xxx"),
     ];
     for (name, does, more, kind, limit, says, excerpt) in rows {
@@ -715,9 +812,16 @@ async fn e1_e4_every_fault_of_a_stream_has_kind_limit_and_what_was_said() {
         let attempt = &error.attempts[0];
         assert_eq!((error.kind, attempt.limit), (kind, limit), "{name}: {error:?}");
         assert!(error.message.as_str().contains(says), "{name}: {error}");
-        assert!(attempt.body_excerpt.as_deref().unwrap_or_default().contains(excerpt), "{name}: {attempt:?}");
+        assert!(
+            attempt.body_excerpt.as_deref().unwrap_or_default().contains(excerpt),
+            "{name}: {attempt:?}"
+        );
         if name != "silence" {
-            assert_eq!((attempt.status, attempt.request_id.as_deref()), (Some(200), Some("req_s")), "{name}");
+            assert_eq!(
+                (attempt.status, attempt.request_id.as_deref()),
+                (Some(200), Some("req_s")),
+                "{name}"
+            );
         }
         if let Some(limit) = limit {
             let most = if limit == Limit::Call { 200 } else { 150 };
@@ -731,7 +835,8 @@ async fn e12_a_failed_attempt_is_made_again_as_the_provider_asks_and_all_are_kep
     let busy = http("429 Too Many Requests", "retry-after-ms: 40\r\nx-request-id: r1\r\n", "{}");
     let broken = Does::Says(stream(&[&delta("hel")]));
     let server =
-        Server::start(vec![busy, broken, Does::Says(stream(&[&delta("hello"), &end_of_stream()]))]).await;
+        Server::start(vec![busy, broken, Does::Says(stream(&[&delta("hello"), &end_of_stream()]))])
+            .await;
     let config = server.config("retry = { attempts = 3, base_ms = 1, max_ms = 2 }");
     let done = complete(&format!("{config}{ROUTE}")).await.unwrap();
     assert_eq!(done.completion.content, "hello");
@@ -761,22 +866,30 @@ async fn e12_what_cannot_help_is_not_tried_again() {
 #[tokio::test]
 async fn e10_whoever_the_breaker_turns_away_is_told_what_the_last_failure_said() {
     let busy = json!({"error": {"message": "the machine room is on fire"}}).to_string();
-    let mut server = Server::start(vec![http("503 Busy", "x-request-id: req_503\r\n", &busy)]).await;
+    let mut server =
+        Server::start(vec![http("503 Busy", "x-request-id: req_503\r\n", &busy)]).await;
     let gateway = gateway(&format!("{}{ROUTE}", server.config("breaker = { failures = 1 }")));
     let first = gateway.complete(call(), request()).await.unwrap_err();
     let turned = gateway.complete(call(), request()).await.unwrap_err();
     assert_eq!(turned.kind, first.kind);
     assert_eq!((turned.attempts.len(), turned.attempts[0].status), (1, None), "nothing was sent");
-    for says in
-        ["nothing was sent", "status 503", "request req_503", "the machine room is on fire", "(breaker)"]
-    {
+    for says in [
+        "nothing was sent",
+        "status 503",
+        "request req_503",
+        "the machine room is on fire",
+        "(breaker)",
+    ] {
         assert!(turned.message.as_str().contains(says), "{says}: {turned}");
     }
     server.request().await;
     assert!(server.seen.try_recv().is_err(), "one request only");
 
-    let nobody =
-        provider("local", &format!("http://127.0.0.1:{}/v1", nobody().await), "breaker = { failures = 1 }");
+    let nobody = provider(
+        "local",
+        &format!("http://127.0.0.1:{}/v1", nobody().await),
+        "breaker = { failures = 1 }",
+    );
     let gateway = self::gateway(&format!("{nobody}{ROUTE}"));
     let first = gateway.complete(call(), request()).await.unwrap_err();
     let turned = gateway.complete(call(), request()).await.unwrap_err();
@@ -788,10 +901,12 @@ async fn e10_whoever_the_breaker_turns_away_is_told_what_the_last_failure_said()
 async fn e12_providers_with_the_same_address_and_key_share_limits_and_breaker() {
     let mut server = Server::start(vec![http("401 Unauthorized", "", "{}")]).await;
     let both = |one: &str, other: &str| {
-        let other =
-            server.config(other).replace("providers.local", "providers.twin").replace("/v1\"", "/v1/\"");
-        let routes =
-            ROUTE.to_owned() + &ROUTE.replace("copywriting", "default").replace("\"local\"", "\"twin\"");
+        let other = server
+            .config(other)
+            .replace("providers.local", "providers.twin")
+            .replace("/v1\"", "/v1/\"");
+        let routes = ROUTE.to_owned()
+            + &ROUTE.replace("copywriting", "default").replace("\"local\"", "\"twin\"");
         format!("{}{other}{routes}", server.config(one))
     };
     let twin = |request: Request| Request { purpose: Purpose::new("other").unwrap(), ..request };
@@ -799,7 +914,10 @@ async fn e12_providers_with_the_same_address_and_key_share_limits_and_breaker() 
     assert_eq!(gateway.complete(call(), request()).await.unwrap_err().kind, AiErrorKind::Auth);
     let turned = gateway.complete(call(), twin(request())).await.unwrap_err();
     let message = turned.message.as_str();
-    assert!(message.contains("the provider `twin`") && message.contains("nothing was sent"), "{message}");
+    assert!(
+        message.contains("the provider `twin`") && message.contains("nothing was sent"),
+        "{message}"
+    );
 
     let no_key = both("", "").replacen("api_key_env = \"LOCAL_AI_KEY\"\n", "", 1);
     let gateway = self::gateway(&no_key);
@@ -828,19 +946,38 @@ async fn e12_providers_with_the_same_address_and_key_share_limits_and_breaker() 
 
 #[tokio::test]
 async fn e2_a_good_probe_closes_the_breaker_and_a_bad_one_opens_it() {
-    let cut = json!({"choices": [{"message": {"content": "o"}, "finish_reason": "length"}]}).to_string();
+    let cut =
+        json!({"choices": [{"message": {"content": "o"}, "finish_reason": "length"}]}).to_string();
     let refused = http("401 Unauthorized", "", "{}");
     let good = http("200 OK", "", &reply("yes"));
-    let server =
-        Server::start(vec![refused.clone(), http("200 OK", "", &cut), good, refused.clone(), refused]).await;
-    let gateway = gateway(&format!("{}{ROUTE}", server.config("breaker = { cool_down_ms = 3600000 }")));
+    let server = Server::start(vec![
+        refused.clone(),
+        http("200 OK", "", &cut),
+        good,
+        refused.clone(),
+        refused,
+    ])
+    .await;
+    let gateway =
+        gateway(&format!("{}{ROUTE}", server.config("breaker = { cool_down_ms = 3600000 }")));
     let usable = async || gateway.probe("copywriting", call().deadline).await.unwrap()[0].usable;
-    assert_eq!(gateway.complete(call(), request()).await.unwrap_err().attempts[0].status, Some(401));
-    assert_eq!(gateway.complete(call(), request()).await.unwrap_err().attempts[0].status, None, "it is open");
+    assert_eq!(
+        gateway.complete(call(), request()).await.unwrap_err().attempts[0].status,
+        Some(401)
+    );
+    assert_eq!(
+        gateway.complete(call(), request()).await.unwrap_err().attempts[0].status,
+        None,
+        "it is open"
+    );
     assert!(usable().await, "a probe is let through, and a cut reply is good enough");
     assert_eq!(gateway.complete(call(), request()).await.unwrap().completion.content, "yes");
     assert!(!usable().await);
-    assert_eq!(gateway.complete(call(), request()).await.unwrap_err().attempts[0].status, None, "it is open");
+    assert_eq!(
+        gateway.complete(call(), request()).await.unwrap_err().attempts[0].status,
+        None,
+        "it is open"
+    );
     assert!(!usable().await, "an open breaker is no reason not to look");
 }
 
@@ -850,11 +987,13 @@ async fn e2_all_routes_are_probed_at_once_and_have_ended_at_the_deadline() {
     let routes: String = ["a", "b", "c"].map(|route| ROUTE.replace("copywriting", route)).concat();
     let gateway = gateway(&format!("{}{routes}", server.config("")));
     let probes = gateway.probe_all(Instant::now() + Duration::from_millis(400)).await;
-    let told: Vec<_> = probes.iter().map(|probe| (probe.route.as_str(), probe.attempt.limit)).collect();
+    let told: Vec<_> =
+        probes.iter().map(|probe| (probe.route.as_str(), probe.attempt.limit)).collect();
     assert_eq!(told, ["a", "b", "c"].map(|route| (route, Some(Limit::Deadline))));
     assert!(probes.iter().all(|probe| !probe.usable && probe.advice.is_some()), "{probes:?}");
     for _ in 0..3 {
-        // Had they been made one after the other, the client would have left the first before it made the second.
+        // Had they been made one after the other, the client would have left the first before it
+        // made the second.
         server.request().await;
     }
 }

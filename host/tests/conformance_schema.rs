@@ -12,5 +12,8 @@ fn the_published_schema_knows_every_field_of_the_report() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/conformance-report.schema.json");
         return std::fs::write(file, text).unwrap();
     }
-    assert!(REPORT_SCHEMA == text, "host/schema/conformance-report.schema.json is not what the types say");
+    assert!(
+        REPORT_SCHEMA == text,
+        "host/schema/conformance-report.schema.json is not what the types say"
+    );
 }

@@ -49,8 +49,16 @@ fn the_same_bug_in_a_rebuilt_template_is_the_same() {
     assert!(first.len() == 16 && first.chars().all(|c| c.is_ascii_hexdigit()), "{first}");
     let changes: [(&str, Change); 7] = [
         ("another build, order, time", |record| {
-            for key in ["id", "order", "attempt", "trace_id", "host_build", "config_version", "time", "stage"]
-            {
+            for key in [
+                "id",
+                "order",
+                "attempt",
+                "trace_id",
+                "host_build",
+                "config_version",
+                "time",
+                "stage",
+            ] {
                 record[key] = json!("something else");
             }
             record["template"]["version"] = json!("2.0.0");
@@ -58,7 +66,8 @@ fn the_same_bug_in_a_rebuilt_template_is_the_same() {
         }),
         ("other lines and offsets", |record| {
             for frame in record["trap"]["frames"].as_array_mut().unwrap() {
-                (frame["line"], frame["offset"], frame["column"]) = (json!(999), json!(1), Value::Null);
+                (frame["line"], frame["offset"], frame["column"]) =
+                    (json!(999), json!(1), Value::Null);
             }
         }),
         ("built in another folder", |record| {
@@ -81,7 +90,9 @@ fn the_same_bug_in_a_rebuilt_template_is_the_same() {
             frames.insert(1, again.clone());
             frames.insert(1, again);
         }),
-        ("another fingerprint written down", |record| record["fingerprint"] = json!("0000000000000000")),
+        ("another fingerprint written down", |record| {
+            record["fingerprint"] = json!("0000000000000000")
+        }),
     ];
     for (name, change) in changes {
         assert_eq!(fingerprint::of(&trap(change)), first, "{name}");
@@ -98,10 +109,14 @@ fn different_bugs_are_different() {
         ("called from elsewhere", |record| {
             record["trap"]["frames"][2]["function"] = json!("bakery::home::page")
         }),
-        ("another file", |record| record["trap"]["frames"][1]["file"] = json!("plugins/bakery/src/home.rs")),
+        ("another file", |record| {
+            record["trap"]["frames"][1]["file"] = json!("plugins/bakery/src/home.rs")
+        }),
         ("another kind", |record| record["kind"] = json!("panic")),
         ("another trap", |record| record["trap"]["code"] = json!("divide_by_zero")),
-        ("other words", |record| record["message"] = json!("the template was stopped: something else")),
+        ("other words", |record| {
+            record["message"] = json!("the template was stopped: something else")
+        }),
         ("another code", |record| record["code"] = json!("c")),
         ("another template", |record| record["template"]["name"] = json!("florist")),
     ];
@@ -164,7 +179,11 @@ fn what_a_message_says_of_one_order_only_does_not_count() {
             ai("florist", "no flowers", "first", 503),
             ai("bakery", "while baking", "second", 503),
         ),
-        (ai("bakery", "x", "first", 503), ai("bakery", "y", "first", 503), ai("bakery", "x", "first", 500)),
+        (
+            ai("bakery", "x", "first", 503),
+            ai("bakery", "y", "first", 503),
+            ai("bakery", "x", "first", 500),
+        ),
     ];
     for (one, same, other) in rows {
         let [one, same, other] =

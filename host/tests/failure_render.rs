@@ -7,7 +7,8 @@ use sitewright::failure::{FailureRecord, render};
 
 /// A record of `kind` with the fields of `more` on top, as a reader would load it from its file.
 fn record(kind: &str, more: Value) -> FailureRecord {
-    let advice = serde_json::from_value::<sitewright::failure::FailureKind>(json!(kind)).unwrap().advice();
+    let advice =
+        serde_json::from_value::<sitewright::failure::FailureKind>(json!(kind)).unwrap().advice();
     let mut record = json!({
         "version": 1,
         "id": "01J0000000000000000000000A",
@@ -194,12 +195,14 @@ fn a_rejected_site_as_markdown_for_an_issue() {
 
 #[test]
 fn a_failure_in_brief() {
-    let brief =
-        [panicked(), ai_failed(), rejected()].map(|record| render::in_brief(&record, 80)).join("---\n");
+    let brief = [panicked(), ai_failed(), rejected()]
+        .map(|record| render::in_brief(&record, 80))
+        .join("---\n");
     insta::assert_snapshot!(anstream::adapter::strip_str(&brief).to_string());
 }
 
-/// Text that a guest, a model or a provider could write to repaint a terminal, turn a line round or leave a block of code.
+/// Text that a guest, a model or a provider could write to repaint a terminal, turn a line round or
+/// leave a block of code.
 const HOSTILE: [&str; 12] = [
     "\u{1b}[2J\u{1b}[31mred\u{1b}]0;title\u{7}",
     "\u{9b}31m and \u{8d}",
@@ -279,7 +282,8 @@ fn nothing_that_somebody_else_wrote_is_markup_in_an_issue() {
         let markdown = render::markdown(record);
         let mut shape = Vec::new();
         let mut in_code = false;
-        let options = Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH;
+        let options =
+            Options::ENABLE_TABLES | Options::ENABLE_TASKLISTS | Options::ENABLE_STRIKETHROUGH;
         for event in Parser::new_ext(&markdown, options) {
             match event {
                 Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(kind))) => {
@@ -361,7 +365,9 @@ fn a_record_has_the_names_that_others_rely_on() {
         assert!(json.pointer(pointer).is_some(), "{pointer}");
     }
     let json = serde_json::to_value(ai_failed()).unwrap();
-    for name in ["provider", "model", "status", "request_id", "body_excerpt", "duration_ms", "outcome"] {
+    for name in
+        ["provider", "model", "status", "request_id", "body_excerpt", "duration_ms", "outcome"]
+    {
         assert!(json.pointer(&format!("/ai/attempts/1/{name}")).is_some(), "{name}");
     }
     assert!(json.pointer("/ai/kind").is_some());

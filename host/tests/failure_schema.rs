@@ -33,7 +33,8 @@ fn record(kind: FailureKind) -> Value {
         template: "bakery".to_owned(),
         config_version: "C".to_owned(),
     };
-    serde_json::to_value(FailureRecord::without_run(kind, message!("it did not work out"), of)).unwrap()
+    serde_json::to_value(FailureRecord::without_run(kind, message!("it did not work out"), of))
+        .unwrap()
 }
 
 #[test]
@@ -46,7 +47,8 @@ fn a_record_of_each_kind_is_valid_and_a_broken_one_is_not() {
         assert!(validator.is_valid(&record), "{record:#}");
         assert!(serde_json::from_value::<FailureRecord>(record).is_ok());
     }
-    // What a reader of the next version adds does not trouble one that holds records against this schema.
+    // What a reader of the next version adds does not trouble one that holds records against this
+    // schema.
     let mut newer = record(FailureKind::Trap);
     newer["something_new"] = json!({ "a": 1 });
     assert!(validator.is_valid(&newer));
@@ -68,7 +70,8 @@ fn a_record_of_each_kind_is_valid_and_a_broken_one_is_not() {
         let mut record = record(FailureKind::Trap);
         *record.pointer_mut(pointer).unwrap() = value.clone();
         assert!(!validator.is_valid(&record), "{pointer} {value}");
-        // The schema says no more than the reader does, except the version, which a reader refuses in words of its own.
+        // The schema says no more than the reader does, except the version, which a reader refuses
+        // in words of its own.
         assert!(
             pointer == "/version" || serde_json::from_value::<FailureRecord>(record).is_err(),
             "{pointer} {value}"

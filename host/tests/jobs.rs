@@ -1,7 +1,8 @@
-//! The queue and its store, on real databases: every behaviour is one function that runs on SQLite and on PostgreSQL.
+//! The queue and its store, on real databases: every behaviour is one function that runs on SQLite
+//! and on PostgreSQL.
 //!
-//! PostgreSQL is a cluster of this test's own, in a temporary folder, reached through a socket there. Where it is not installed its
-//! half of the tests says so and is skipped.
+//! PostgreSQL is a cluster of this test's own, in a temporary folder, reached through a socket
+//! there. Where it is not installed its half of the tests says so and is skipped.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,9 +32,9 @@ use serde_json::json;
 use sitewright::failure::group::Filter as ListedFailures;
 use sitewright::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright::jobs::{
-    Allowed, AttemptEnd, Backoff, CancelAnswer, Database, Enqueued, Error, Filter, Handler, NewAiCall,
-    NewEvent, NewFailure, NewOrder, OrderState, RetryClass, SCHEMA_VERSION, Serving, Settled, Settlement,
-    Stop, StopReason, Take, Taken, WorkerId, WorkerSettings, class, serve,
+    Allowed, AttemptEnd, Backoff, CancelAnswer, Database, Enqueued, Error, Filter, Handler,
+    NewAiCall, NewEvent, NewFailure, NewOrder, OrderState, RetryClass, SCHEMA_VERSION, Serving,
+    Settled, Settlement, Stop, StopReason, Take, Taken, WorkerId, WorkerSettings, class, serve,
 };
 use sitewright::message;
 use sitewright::message::Message;
@@ -152,8 +153,10 @@ async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) 
 }
 
 async fn until_state(database: &Database, order: &str, state: OrderState) {
-    until(&format!("{order} is {state}"), || async { database.order(order).await.unwrap().state == state })
-        .await;
+    until(&format!("{order} is {state}"), || async {
+        database.order(order).await.unwrap().state == state
+    })
+    .await;
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------------
@@ -242,7 +245,9 @@ impl Scripted {
     }
 
     fn all_succeed() -> Arc<Self> {
-        Scripted::new(|taken, _| Do::Settle(Settlement::Succeeded { release: taken.attempt.to_string() }))
+        Scripted::new(|taken, _| {
+            Do::Settle(Settlement::Succeeded { release: taken.attempt.to_string() })
+        })
     }
 
     fn runs(&self) -> HashMap<String, u32> {
@@ -356,21 +361,32 @@ mod tests {
 
     pub(super) async fn b5_g2_a_schema_that_is_too_new_is_refused(place: Place) {
         let database = place.open().await;
-        for (table, column, known) in
-            [("sitewright_schema", "program, applied_at", SCHEMA_VERSION), ("river_migration", "", 8)]
-        {
+        for (table, column, known) in [
+            ("sitewright_schema", "program, applied_at", SCHEMA_VERSION),
+            ("river_migration", "", 8),
+        ] {
             let newer = known + 4;
             if column.is_empty() {
-                place.sql(&format!("INSERT INTO {table} (line, version) VALUES ('main', {newer})")).await;
+                place
+                    .sql(&format!("INSERT INTO {table} (line, version) VALUES ('main', {newer})"))
+                    .await;
             } else {
-                place.sql(&format!("INSERT INTO {table} (version, {column}) VALUES ({newer}, '9', 0)")).await;
+                place
+                    .sql(&format!(
+                        "INSERT INTO {table} (version, {column}) VALUES ({newer}, '9', 0)"
+                    ))
+                    .await;
             }
-            for error in [database.migrate().await.unwrap_err(), database.check_schema().await.unwrap_err()] {
+            for error in
+                [database.migrate().await.unwrap_err(), database.check_schema().await.unwrap_err()]
+            {
                 assert!(matches!(error, Error::NewerSchema { .. }), "{error:?}");
                 let text = error.to_string();
-                for part in
-                    [format!("version {newer}"), format!("up to {known}"), "newer sitewright".to_owned()]
-                {
+                for part in [
+                    format!("version {newer}"),
+                    format!("up to {known}"),
+                    "newer sitewright".to_owned(),
+                ] {
                     assert!(text.contains(&part), "{part} is missing in: {text}");
                 }
             }
@@ -383,12 +399,17 @@ mod tests {
 
     pub(super) async fn c5_the_same_order_is_put_in_line_once(place: Place) {
         let database = place.open().await;
-        let keyed = |id: &str| NewOrder { idempotency_key: Some("click-1".to_owned()), ..new_order(id) };
+        let keyed =
+            |id: &str| NewOrder { idempotency_key: Some("click-1".to_owned()), ..new_order(id) };
         let first = database.enqueue(keyed("24")).await.unwrap();
         assert!(matches!(&first, Enqueued::New { order, .. } if order == "24"), "{first:?}");
         let queued = Enqueued::AlreadyQueued { order: "24".to_owned() };
         assert_eq!(database.enqueue(new_order("24")).await.unwrap(), queued, "the same id");
-        assert_eq!(database.enqueue(keyed("25")).await.unwrap(), queued, "the same key under another id");
+        assert_eq!(
+            database.enqueue(keyed("25")).await.unwrap(),
+            queued,
+            "the same key under another id"
+        );
 
         let taken = taken_by(&database, "24", "w").await;
         let running = Enqueued::AlreadyRunning { order: "24".to_owned() };
@@ -409,7 +430,10 @@ mod tests {
         for (bad, field) in [
             (new_order(" "), "`id`"),
             (NewOrder::new("x", "", "{}"), "`template`"),
-            (NewOrder { idempotency_key: Some(String::new()), ..new_order("x") }, "`idempotency_key`"),
+            (
+                NewOrder { idempotency_key: Some(String::new()), ..new_order("x") },
+                "`idempotency_key`",
+            ),
             (NewOrder::new("x", "flora", "\0"), "NUL"),
         ] {
             let error = database.enqueue(bad).await.unwrap_err().to_string();
@@ -425,7 +449,8 @@ mod tests {
             tokio::spawn(async move { database.enqueue(new_order("24")).await.unwrap() })
         });
         let answers = futures::future::join_all(clicks).await;
-        let new = answers.iter().filter(|answer| matches!(answer, Ok(Enqueued::New { .. }))).count();
+        let new =
+            answers.iter().filter(|answer| matches!(answer, Ok(Enqueued::New { .. }))).count();
         assert_eq!(new, 1, "{answers:?}");
         assert_eq!(place.number("SELECT count(*) FROM river_job").await, 1);
 
@@ -454,13 +479,20 @@ mod tests {
             assert_eq!(order.state, state);
             assert!(order.finished_at.is_some() && order.owner_attempt.is_none(), "{order:?}");
             let ended = if place.is_sqlite() {
-                format!("UPDATE river_job SET queue = queue WHERE id = {job} AND state = '{job_state}'")
+                format!(
+                    "UPDATE river_job SET queue = queue WHERE id = {job} AND state = '{job_state}'"
+                )
             } else {
                 format!(
-                    "UPDATE river_job SET queue = queue WHERE id = {job} AND state = '{job_state}'::river_job_state"
+                    "UPDATE river_job SET queue = queue WHERE id = {job} AND state = \
+                     '{job_state}'::river_job_state"
                 )
             };
-            assert_eq!(place.sql(&ended).await, 1, "the job of an order that is {state} is {job_state}");
+            assert_eq!(
+                place.sql(&ended).await,
+                1,
+                "the job of an order that is {state} is {job_state}"
+            );
             // Nothing moves it: not a take, not a settlement of somebody else, not a cancel.
             let take = database.take(id, job, &ghost("late"), Ulid::generate()).await.unwrap();
             assert_eq!(take, Take::AlreadyEnded(state));
@@ -481,15 +513,22 @@ mod tests {
         release(&database, &taken, "r1").await;
         database.reopen("24", None).await.unwrap();
         let again = database.order("24").await.unwrap();
-        assert_eq!((again.state, again.current_release.as_deref()), (OrderState::Queued, Some("r1")));
+        assert_eq!(
+            (again.state, again.current_release.as_deref()),
+            (OrderState::Queued, Some("r1"))
+        );
         let taken = taken_by(&database, "24", "w").await;
         assert_eq!((taken.number, taken.attempts_used), (2, 0));
         let settlement = Settlement::Failed { failure: failure("output_rejected", "a dead link") };
         database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
         let failed = database.order("24").await.unwrap();
-        assert_eq!((failed.state, failed.current_release.as_deref()), (OrderState::Failed, Some("r1")));
+        assert_eq!(
+            (failed.state, failed.current_release.as_deref()),
+            (OrderState::Failed, Some("r1"))
+        );
         let attempts = database.attempts("24").await.unwrap();
-        let ends: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.outcome)).collect();
+        let ends: Vec<_> =
+            attempts.iter().map(|attempt| (attempt.number, attempt.outcome)).collect();
         assert_eq!(ends, [(1, Some(AttemptEnd::Succeeded)), (2, Some(AttemptEnd::Failed))]);
         assert_eq!(attempts[0].release.as_deref(), Some("r1"));
         assert_eq!(attempts[1].failure, failed.last_failure);
@@ -497,7 +536,9 @@ mod tests {
 
     pub(super) async fn an_order_is_taken_by_one(place: Place) {
         let (one, two) = (place.open().await, place.open().await);
-        let Enqueued::New { job, .. } = one.enqueue(new_order("24")).await.unwrap() else { panic!("new") };
+        let Enqueued::New { job, .. } = one.enqueue(new_order("24")).await.unwrap() else {
+            panic!("new")
+        };
         let takes = (0..20).map(|n| {
             let database = if n % 2 == 0 { one.clone() } else { two.clone() };
             tokio::spawn(async move {
@@ -505,12 +546,16 @@ mod tests {
             })
         });
         let takes = futures::future::join_all(takes).await;
-        let count =
-            |wanted: fn(&Take) -> bool| takes.iter().filter(|take| wanted(take.as_ref().unwrap())).count();
+        let count = |wanted: fn(&Take) -> bool| {
+            takes.iter().filter(|take| wanted(take.as_ref().unwrap())).count()
+        };
         assert_eq!(count(|take| matches!(take, Take::Taken(..))), 1);
         assert_eq!(count(|take| *take == Take::NotThisJob), 19);
         assert_eq!(one.attempts("24").await.unwrap().len(), 1);
-        assert_eq!(one.take("nobody", job, &ghost("w"), Ulid::generate()).await.unwrap(), Take::NoSuchOrder);
+        assert_eq!(
+            one.take("nobody", job, &ghost("w"), Ulid::generate()).await.unwrap(),
+            Take::NoSuchOrder
+        );
     }
 
     pub(super) async fn taking_and_settling_may_be_asked_twice(place: Place) {
@@ -523,7 +568,8 @@ mod tests {
         assert_eq!(database.take("24", job, &ghost("w"), attempt).await.unwrap(), first);
         let Take::Taken(taken, _) = first else { panic!("{first:?}") };
         assert_eq!(taken.trace_id.len(), 32);
-        let settlement = Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(60) };
+        let settlement =
+            Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(60) };
         let first = database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
         let again = database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
         assert_eq!(first, again);
@@ -567,11 +613,17 @@ mod tests {
         );
         assert_eq!(release(&database, &late, "late").await, Settled::LeaseLost);
         let order = database.order("24").await.unwrap();
-        assert_eq!((order.state, order.current_release.as_deref()), (OrderState::Succeeded, Some("r2")));
+        assert_eq!(
+            (order.state, order.current_release.as_deref()),
+            (OrderState::Succeeded, Some("r2"))
+        );
         let attempts = database.attempts("24").await.unwrap();
         assert_eq!(attempts[0].outcome, Some(AttemptEnd::Crashed));
         assert!(attempts[0].lease_lost_at.is_some(), "that the lease was lost is recorded");
-        assert_eq!((attempts[1].outcome, attempts[1].lease_lost_at), (Some(AttemptEnd::Succeeded), None));
+        assert_eq!(
+            (attempts[1].outcome, attempts[1].lease_lost_at),
+            (Some(AttemptEnd::Succeeded), None)
+        );
     }
 
     pub(super) async fn a_late_write_of_the_queue_meets_no_job(place: Place) {
@@ -580,7 +632,8 @@ mod tests {
         let Enqueued::New { job, .. } = database.enqueue(new_order("24")).await.unwrap() else {
             panic!("new")
         };
-        // As River's client of a worker that fetched the job and was suspended, once before and once after it took the order.
+        // As River's client of a worker that fetched the job and was suspended, once before and
+        // once after it took the order.
         let fetched = if place.is_sqlite() {
             "state = 'running', attempt = 1, attempted_by = jsonb('[\"other\",\"sleeper\"]')"
         } else {
@@ -603,9 +656,11 @@ mod tests {
             assert_eq!(place.sql(&completes).await, 0, "job {late} is gone");
         }
         let carried = if place.is_sqlite() {
-            "SELECT json_array_length(errors) FROM river_job WHERE attempt = 1 AND state = 'available'"
+            "SELECT json_array_length(errors) FROM river_job WHERE attempt = 1 AND state = \
+             'available'"
         } else {
-            "SELECT array_length(errors, 1)::bigint FROM river_job WHERE attempt = 1 AND state = 'available'"
+            "SELECT array_length(errors, 1)::bigint FROM river_job WHERE attempt = 1 AND state = \
+             'available'"
         };
         assert_eq!(place.number(carried).await, 1, "job {new} carries the error of the one before");
         database.resume().await.unwrap();
@@ -671,26 +726,42 @@ mod tests {
         let failures = database.failures("poison").await.unwrap();
         assert_eq!(failures.len(), 2);
         let last = &failures[1];
-        assert_eq!(database.order("poison").await.unwrap().last_failure.as_deref(), Some(&*last.id));
+        assert_eq!(
+            database.order("poison").await.unwrap().last_failure.as_deref(),
+            Some(&*last.id)
+        );
         assert_eq!(last.kind, "crashed");
-        assert!(last.message.contains("victim-2") && last.message.contains("copy-2"), "{}", last.message);
+        assert!(
+            last.message.contains("victim-2") && last.message.contains("copy-2"),
+            "{}",
+            last.message
+        );
         assert!(last.message.contains("after 2 crashes"), "{}", last.message);
-        // The store's record is the one that everything else writes, so that one renderer serves all.
+        // The store's record is the one that everything else writes, so that one renderer serves
+        // all.
         let record: FailureRecord = serde_json::from_value(last.record.clone()).unwrap();
         assert_eq!(
             (record.kind, &*record.stage, &*record.template.name),
             (FailureKind::Crashed, "copy-2", "flora")
         );
         assert_eq!(record.progress.map(|steps| (steps.done, steps.total)), Some((3, 8)));
-        let calls: Vec<(&str, &str)> =
-            record.trail.iter().map(|entry| (&*entry.call, entry.args.split(':').next().unwrap())).collect();
+        let calls: Vec<(&str, &str)> = record
+            .trail
+            .iter()
+            .map(|entry| (&*entry.call, entry.args.split(':').next().unwrap()))
+            .collect();
         assert!(calls.contains(&("diagnostics.progress", "copy-2 3/8")), "{calls:?}");
         assert!(calls.contains(&("ai.complete", "copywriting")), "{calls:?}");
         assert_eq!(record.attributes["worker"], "victim-2");
         assert!(
-            !record.trace_id.is_empty() && !record.host_build.is_empty() && !record.config_version.is_empty()
+            !record.trace_id.is_empty()
+                && !record.host_build.is_empty()
+                && !record.config_version.is_empty()
         );
-        assert_eq!(database.attempts("poison").await.unwrap()[1].last_stage.as_deref(), Some("copy-2"));
+        assert_eq!(
+            database.attempts("poison").await.unwrap()[1].last_stage.as_deref(),
+            Some("copy-2")
+        );
         rescuer.drain(GRACE).await.unwrap();
     }
 
@@ -698,7 +769,10 @@ mod tests {
         let database = place.open().await;
         // A producer in another language that knows nothing of the queue: three columns.
         place
-            .sql("INSERT INTO sitewright_orders (id, document, template) VALUES ('foreign', '{}', 'flora')")
+            .sql(
+                "INSERT INTO sitewright_orders (id, document, template) VALUES ('foreign', '{}', \
+                 'flora')",
+            )
             .await;
         // One whose job was lost, and one whose job was done away with while it waited.
         database.enqueue(new_order("lost")).await.unwrap();
@@ -706,20 +780,33 @@ mod tests {
         let handler = Scripted::all_succeed();
         let mut serving = worker(&database, &handler).await;
         serving.until_empty().await.unwrap();
-        assert_eq!(handler.runs(), HashMap::from([("foreign".to_owned(), 1), ("lost".to_owned(), 1)]));
-        assert_eq!(database.order("foreign").await.unwrap().config_version.as_deref(), Some("worker"));
+        assert_eq!(
+            handler.runs(),
+            HashMap::from([("foreign".to_owned(), 1), ("lost".to_owned(), 1)])
+        );
+        assert_eq!(
+            database.order("foreign").await.unwrap().config_version.as_deref(),
+            Some("worker")
+        );
 
-        // A producer that inserts the job itself, without telling the order; and a second job for it.
+        // A producer that inserts the job itself, without telling the order; and a second job for
+        // it.
         let insert = |id: &str| {
             let args = if place.is_sqlite() {
                 format!("jsonb('{{\"order\":\"{id}\"}}')")
             } else {
                 format!("'{{\"order\":\"{id}\"}}'")
             };
-            format!("INSERT INTO river_job (args, kind, max_attempts) VALUES ({args}, 'sitewright_order', 5)")
+            format!(
+                "INSERT INTO river_job (args, kind, max_attempts) VALUES ({args}, \
+                 'sitewright_order', 5)"
+            )
         };
         place
-            .sql("INSERT INTO sitewright_orders (id, document, template) VALUES ('both', '{}', 'flora')")
+            .sql(
+                "INSERT INTO sitewright_orders (id, document, template) VALUES ('both', '{}', \
+                 'flora')",
+            )
             .await;
         place.sql(&insert("both")).await;
         place.sql(&insert("both")).await;
@@ -735,7 +822,9 @@ mod tests {
         let database = place.open().await;
         database.pause().await.unwrap();
         database.enqueue(new_order("24")).await.unwrap();
-        place.sql("UPDATE river_job SET state = 'cancelled', finalized_at = CURRENT_TIMESTAMP").await;
+        place
+            .sql("UPDATE river_job SET state = 'cancelled', finalized_at = CURRENT_TIMESTAMP")
+            .await;
         let serving = worker(&database, &Scripted::all_succeed()).await;
         until_state(&database, "24", OrderState::Cancelled).await;
         serving.drain(GRACE).await.unwrap();
@@ -775,7 +864,10 @@ mod tests {
         let database = place.open().await;
         let handler = Scripted::new(|_, run| {
             Do::Settle(if run <= 8 {
-                Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_millis(1) }
+                Settlement::Snooze {
+                    failure: failure("ai", "429"),
+                    after: Duration::from_millis(1),
+                }
             } else {
                 Settlement::Succeeded { release: "r".to_owned() }
             })
@@ -804,7 +896,10 @@ mod tests {
         let database = place.open().await;
         let handler = Scripted::new(|taken, run| {
             Do::Settle(if taken.order == "old" && run <= 3 {
-                Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_millis(1) }
+                Settlement::Snooze {
+                    failure: failure("ai", "429"),
+                    after: Duration::from_millis(1),
+                }
             } else {
                 Settlement::Succeeded { release: "r".to_owned() }
             })
@@ -816,12 +911,14 @@ mod tests {
         let aged = if place.is_sqlite() {
             format!(
                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
-                 UPDATE river_job SET attempt = 999, errors = (SELECT jsonb_group_array(json('{error}')) FROM n)
+                 UPDATE river_job SET attempt = 999, errors = (SELECT \
+                 jsonb_group_array(json('{error}')) FROM n)
                  WHERE id = (SELECT job_id FROM sitewright_orders WHERE id = 'old')"
             )
         } else {
             format!(
-                "UPDATE river_job SET attempt = 999, errors = array_fill('{error}'::jsonb, ARRAY[100])
+                "UPDATE river_job SET attempt = 999, errors = array_fill('{error}'::jsonb, \
+                 ARRAY[100])
                  WHERE id = (SELECT job_id FROM sitewright_orders WHERE id = 'old')"
             )
         };
@@ -835,11 +932,15 @@ mod tests {
         }
         let of_old = |what: &str| {
             format!(
-                "SELECT {what} FROM river_job WHERE id = (SELECT job_id FROM sitewright_orders WHERE id = 'old')"
+                "SELECT {what} FROM river_job WHERE id = (SELECT job_id FROM sitewright_orders \
+                 WHERE id = 'old')"
             )
         };
-        let errors =
-            if place.is_sqlite() { "json_array_length(errors)" } else { "cardinality(errors)::bigint" };
+        let errors = if place.is_sqlite() {
+            "json_array_length(errors)"
+        } else {
+            "cardinality(errors)::bigint"
+        };
         assert_eq!(place.number(&of_old(errors)).await, 100);
         assert_eq!(place.number(&of_old("CAST(attempt AS BIGINT)")).await, 1_000);
     }
@@ -862,7 +963,10 @@ mod tests {
         first.drain(GRACE).await.unwrap();
         second.drain(GRACE).await.unwrap();
         assert_eq!(one.stats().await.unwrap().count(OrderState::Succeeded), 200);
-        assert_eq!(place.number("SELECT count(*) FROM river_job WHERE finalized_at IS NULL").await, 0);
+        assert_eq!(
+            place.number("SELECT count(*) FROM river_job WHERE finalized_at IS NULL").await,
+            0
+        );
         assert_eq!(place.number("SELECT count(*) FROM sitewright_attempts").await, 400);
     }
 
@@ -870,7 +974,10 @@ mod tests {
         let (database, other) = (place.open().await, place.open().await);
         database.enqueue(new_order("queued")).await.unwrap();
         assert_eq!(other.cancel("queued").await.unwrap(), CancelAnswer::Cancelled);
-        assert_eq!(other.cancel("queued").await.unwrap(), CancelAnswer::AlreadyEnded(OrderState::Cancelled));
+        assert_eq!(
+            other.cancel("queued").await.unwrap(),
+            CancelAnswer::AlreadyEnded(OrderState::Cancelled)
+        );
         assert!(matches!(other.cancel("nobody").await, Err(Error::NoSuchOrder { .. })));
 
         let handler = Scripted::new(|_, _| Do::Wait);
@@ -881,7 +988,10 @@ mod tests {
         assert_eq!(other.cancel("running").await.unwrap(), CancelAnswer::Stopping);
         until_state(&database, "running", OrderState::Cancelled).await;
         eprintln!("cancelled from another process after {:?}", asked.elapsed());
-        assert_eq!(*handler.stopped.lock().unwrap(), [("running".to_owned(), StopReason::OrderCancelled)]);
+        assert_eq!(
+            *handler.stopped.lock().unwrap(),
+            [("running".to_owned(), StopReason::OrderCancelled)]
+        );
         assert_eq!(database.failures("running").await.unwrap()[0].kind, "cancelled");
         serving.drain(GRACE).await.unwrap();
 
@@ -907,7 +1017,10 @@ mod tests {
         let serving = worker(&database, &handler).await;
         until_state(&database, "gone", OrderState::Cancelled).await;
         serving.drain(GRACE).await.unwrap();
-        assert_eq!(place.number("SELECT count(*) FROM river_job WHERE finalized_at IS NULL").await, 0);
+        assert_eq!(
+            place.number("SELECT count(*) FROM river_job WHERE finalized_at IS NULL").await,
+            0
+        );
     }
 
     pub(super) async fn pause_stops_the_line(place: Place) {
@@ -936,10 +1049,19 @@ mod tests {
         let drained = serving.drain(Duration::from_millis(100)).await.unwrap();
         assert_eq!((drained.running, drained.in_time), (30, false));
         assert!(
-            handler.stopped.lock().unwrap().iter().all(|(_, reason)| *reason == StopReason::WorkerLeaves)
+            handler
+                .stopped
+                .lock()
+                .unwrap()
+                .iter()
+                .all(|(_, reason)| *reason == StopReason::WorkerLeaves)
         );
         for order in database.orders(&Filter::default()).await.unwrap() {
-            assert_eq!((order.state, order.attempts, order.crashes), (OrderState::Queued, 0, 0), "{order:?}");
+            assert_eq!(
+                (order.state, order.attempts, order.crashes),
+                (OrderState::Queued, 0, 0),
+                "{order:?}"
+            );
             let attempts = database.attempts(&order.id).await.unwrap();
             assert_eq!(attempts[0].outcome, Some(AttemptEnd::Returned));
         }
@@ -952,7 +1074,9 @@ mod tests {
         assert_eq!(handler.total(), 30);
         // With time enough, running ones end by themselves, and a second signal ends the waiting.
         let slow =
-            Scripted::new(|_, run| if run == 1 { Do::Sleep(Duration::from_millis(300)) } else { Do::Wait });
+            Scripted::new(
+                |_, run| if run == 1 { Do::Sleep(Duration::from_millis(300)) } else { Do::Wait },
+            );
         serving.drain(GRACE).await.unwrap();
         let serving = worker(&database, &slow).await;
         database.enqueue(new_order("slow")).await.unwrap();
@@ -980,7 +1104,8 @@ mod tests {
         let order = database.order("24").await.unwrap();
         assert_eq!((order.state, order.crashes), (OrderState::Queued, 0));
 
-        // While the worker lives: its task is dropped, nobody works at the order, and it is taken back as a crash.
+        // While the worker lives: its task is dropped, nobody works at the order, and it is taken
+        // back as a crash.
         let serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
         until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 2 }).await;
         database.cancel("24").await.unwrap();
@@ -997,7 +1122,9 @@ mod tests {
         let second = worker(&two, &handler).await;
         let feeds = (0..300).map(|n| {
             let database = if n % 2 == 0 { one.clone() } else { two.clone() };
-            tokio::spawn(async move { database.enqueue(new_order(&format!("o{n}"))).await.unwrap() })
+            tokio::spawn(
+                async move { database.enqueue(new_order(&format!("o{n}"))).await.unwrap() },
+            )
         });
         futures::future::join_all(feeds).await;
         first.until_empty().await.unwrap();
@@ -1045,7 +1172,8 @@ mod tests {
         assert!(database.keep_reply("24", "a1", reply("q", 1)).await.unwrap());
         let first = database.reply("24", "q", 0).await.unwrap().unwrap();
         assert_eq!((first.attempt.as_deref(), &first.call), (Some("a1"), &reply("q", 0)));
-        // A worker that lost its order brings a second reply: paid for, but not the one that counts.
+        // A worker that lost its order brings a second reply: paid for, but not the one that
+        // counts.
         let other = NewAiCall { entry: json!("other"), ..reply("q", 0) };
         assert!(!database.keep_reply("24", "a2", other).await.unwrap());
         assert_eq!(database.reply("24", "q", 0).await.unwrap().unwrap(), first);
@@ -1064,7 +1192,8 @@ mod tests {
         assert_eq!(calls.iter().filter(|call| call.asked_again_at.is_some()).count(), 3);
     }
 
-    /// What waits together is one statement; and what is out of the ordinary is told as it would be alone.
+    /// What waits together is one statement; and what is out of the ordinary is told as it would be
+    /// alone.
     pub(super) async fn many_orders_at_once_are_done_as_each_alone(place: Place) {
         let database = place.open().await;
         let id = |n: usize| format!("o{n}");
@@ -1075,7 +1204,8 @@ mod tests {
         }
         // Order 7 is wanted twice, order 8 twice by the same attempt, and there is no order 99.
         let same = Ulid::generate();
-        let wanted = (0..40).map(|n| (id(n), jobs[n], if n == 8 { same } else { Ulid::generate() }));
+        let wanted =
+            (0..40).map(|n| (id(n), jobs[n], if n == 8 { same } else { Ulid::generate() }));
         let wanted: Vec<_> = wanted
             .chain([
                 (id(7), jobs[7], Ulid::generate()),
@@ -1084,7 +1214,9 @@ mod tests {
             ])
             .collect();
         let worker = ghost("w\u{0}");
-        let takes = wanted.iter().map(|(order, job, attempt)| database.take(order, *job, &worker, *attempt));
+        let takes = wanted
+            .iter()
+            .map(|(order, job, attempt)| database.take(order, *job, &worker, *attempt));
         let mut taken: Vec<Taken> = Vec::new();
         let mut others = Vec::new();
         for take in futures::future::join_all(takes).await {
@@ -1097,7 +1229,10 @@ mod tests {
             }
         }
         assert_eq!(others.len(), 2, "{others:?}");
-        assert!(others.contains(&Take::NotThisJob) && others.contains(&Take::NoSuchOrder), "{others:?}");
+        assert!(
+            others.contains(&Take::NotThisJob) && others.contains(&Take::NoSuchOrder),
+            "{others:?}"
+        );
         assert_eq!(taken.len(), 41, "order 8 is given to the same attempt as often as it asks");
         taken.sort_by(|a, b| (&a.order, a.attempt).cmp(&(&b.order, b.attempt)));
         taken.dedup();
@@ -1106,7 +1241,10 @@ mod tests {
             assert_eq!((one.number, one.attempts_used, &*one.template), (1, 0, "flora"));
             let attempts = database.attempts(&one.order).await.unwrap();
             assert_eq!(attempts.len(), 1, "{attempts:?}");
-            assert_eq!((&attempts[0].id, attempts[0].job), (&one.attempt.to_string(), Some(one.job)));
+            assert_eq!(
+                (&attempts[0].id, attempts[0].job),
+                (&one.attempt.to_string(), Some(one.job))
+            );
             assert_eq!((&attempts[0].trace_id, &*attempts[0].worker), (&one.trace_id, "w\u{fffd}"));
             assert_eq!(attempts[0].config_version.as_deref(), Some("c1"));
         }
@@ -1115,9 +1253,11 @@ mod tests {
         let keeps = taken.iter().flat_map(|one| {
             let attempt = one.attempt.to_string();
             [0, 1].map(|n| {
-                let (database, attempt) = (&database, attempt.clone());
-                async move { database.keep_reply(&one.order, &attempt, reply("q", n)).await.unwrap() }
-            })
+                    let (database, attempt) = (&database, attempt.clone());
+                    async move {
+                        database.keep_reply(&one.order, &attempt, reply("q", n)).await.unwrap()
+                    }
+                })
         });
         let counted = futures::future::join_all(keeps).await;
         assert!(counted.iter().all(|counts| *counts));
@@ -1140,7 +1280,8 @@ mod tests {
             total: None,
             message: None,
         };
-        let events = taken.iter().flat_map(|one| [told(one, "first"), told(one, "last \u{0}")]).collect();
+        let events =
+            taken.iter().flat_map(|one| [told(one, "first"), told(one, "last \u{0}")]).collect();
         database.record_events(events).await.unwrap();
 
         // Order 5 fails, order 6 is settled twice, and order 9 belongs to somebody else by now.
@@ -1155,12 +1296,15 @@ mod tests {
             ..taken.iter().find(|one| one.order == "o7").unwrap().clone()
         };
         let owners = taken.iter().filter(|one| one.order != "o9");
-        let settled = owners.flat_map(|one| if one.order == "o7" { vec![&late, one] } else { vec![one] });
+        let settled =
+            owners.flat_map(|one| if one.order == "o7" { vec![&late, one] } else { vec![one] });
         let settled = settled.chain([six, &stranger]);
         let settles = settled.map(|one| {
             let settlement = match &*one.order {
                 "o5" => Settlement::Failed { failure: failure("trap", "it trapped") },
-                _ if one.attempt == late.attempt => Settlement::Succeeded { release: "r-late".to_owned() },
+                _ if one.attempt == late.attempt => {
+                    Settlement::Succeeded { release: "r-late".to_owned() }
+                }
                 _ => Settlement::Succeeded { release: format!("r-{}", one.order) },
             };
             let attempt = one.attempt;
@@ -1230,7 +1374,10 @@ mod tests {
             total: Some(4),
             message: None,
         };
-        database.record_events(vec![step("success"), step("succeeded"), step("failed")]).await.unwrap();
+        database
+            .record_events(vec![step("success"), step("succeeded"), step("failed")])
+            .await
+            .unwrap();
         let order = database.order("24").await.unwrap();
         assert_eq!((order.state, order.finished_at), (OrderState::Running, None));
         release(&database, &taken, "r1").await;
@@ -1253,7 +1400,10 @@ mod tests {
             handler.settled.lock().unwrap().iter().map(|(order, _)| order.clone()).collect();
         let last = ended.iter().rposition(|order| order.starts_with("small")).unwrap();
         assert_eq!(ended.len(), 910);
-        assert!(last < 700, "the last of ten was number {last} of 910, though they came behind 900");
+        assert!(
+            last < 700,
+            "the last of ten was number {last} of 910, though they came behind 900"
+        );
     }
 
     pub(super) async fn orders_that_stand_back_move_up_before_others_come(place: Place) {
@@ -1287,41 +1437,54 @@ mod tests {
         );
     }
 
-    /// What came due at the same time, after an outage of a provider, shares the line like everything else.
+    /// What came due at the same time, after an outage of a provider, shares the line like
+    /// everything else.
     pub(super) async fn orders_that_waited_together_stand_back_too(place: Place) {
         let database = place.open().await;
         database.pause().await.unwrap();
         let orders = (0..700).map(|n| new_order(&n.to_string())).collect();
         database.enqueue_all(orders).await.unwrap();
-        place.sql("UPDATE sitewright_orders SET state = 'waiting', waiting_reason = 'ai: 503', next_attempt_at = updated_at").await;
+        place
+            .sql(
+                "UPDATE sitewright_orders SET state = 'waiting', waiting_reason = 'ai: 503', \
+                 next_attempt_at = updated_at",
+            )
+            .await;
         place.sql("UPDATE river_job SET priority = 2").await;
         let serving = worker(&database, &Scripted::all_succeed()).await;
         let back = "SELECT count(*) FROM river_job WHERE state = 'available' AND priority = 3";
         until("the newest stand back", || async { place.number(back).await == 200 }).await;
-        let newest = "SELECT count(*) FROM river_job WHERE priority = 3 AND id > (SELECT max(id) - 200 FROM river_job)";
+        let newest = "SELECT count(*) FROM river_job WHERE priority = 3 AND id > (SELECT max(id) \
+                      - 200 FROM river_job)";
         assert_eq!(place.number(newest).await, 200);
         serving.drain(GRACE).await.unwrap();
     }
 
-    /// The connection breaks after the queue gave a worker its jobs and before it heard of it; a clock was set back after orders had moved
-    /// up in line. Neither stands until an operator comes.
+    /// The connection breaks after the queue gave a worker its jobs and before it heard of it; a
+    /// clock was set back after orders had moved up in line. Neither stands until an operator
+    /// comes.
     pub(super) async fn d3_d4_a_job_that_nobody_would_take_is_found(place: Place) {
         let database = place.open().await;
         database.pause().await.unwrap();
         database.enqueue_all(vec![new_order("unheard"), new_order("ahead")]).await.unwrap();
         let handler = Scripted::all_succeed();
         let mut serving = worker(&database, &handler).await;
-        let (me, ahead) =
-            (serving.client_id().to_owned(), "(SELECT job_id FROM sitewright_orders WHERE id = 'ahead')");
+        let (me, ahead) = (
+            serving.client_id().to_owned(),
+            "(SELECT job_id FROM sitewright_orders WHERE id = 'ahead')",
+        );
         let change = if place.is_sqlite() {
             format!(
-                "UPDATE river_job SET state = 'running', attempt = 1, attempted_by = jsonb_array('{me}'),
+                "UPDATE river_job SET state = 'running', attempt = 1, attempted_by = \
+                 jsonb_array('{me}'),
                     attempted_at = strftime('%Y-%m-%d %H:%M:%f', 'now') WHERE id <> {ahead};
-                 UPDATE river_job SET scheduled_at = strftime('%Y-%m-%d %H:%M:%f', 'now', '1 hour') WHERE id = {ahead}"
+                 UPDATE river_job SET scheduled_at = strftime('%Y-%m-%d %H:%M:%f', 'now', '1 \
+                 hour') WHERE id = {ahead}"
             )
         } else {
             format!(
-                "UPDATE river_job SET state = 'running', attempt = 1, attempted_by = ARRAY['{me}'], attempted_at = now()
+                "UPDATE river_job SET state = 'running', attempt = 1, attempted_by = \
+                 ARRAY['{me}'], attempted_at = now()
                     WHERE id <> {ahead};
                  UPDATE river_job SET scheduled_at = now() + interval '1 hour' WHERE id = {ahead}"
             )
@@ -1329,7 +1492,10 @@ mod tests {
         place.sql(&change).await;
         database.resume().await.unwrap();
         serving.until_empty().await.unwrap();
-        assert_eq!(handler.runs(), HashMap::from([("unheard".to_owned(), 1), ("ahead".to_owned(), 1)]));
+        assert_eq!(
+            handler.runs(),
+            HashMap::from([("unheard".to_owned(), 1), ("ahead".to_owned(), 1)])
+        );
         assert_eq!(database.order("unheard").await.unwrap().crashes, 0);
         serving.drain(GRACE).await.unwrap();
     }
@@ -1339,7 +1505,8 @@ mod tests {
         database.pause().await.unwrap();
         for id in ["foreign", "plain", "elsewhere"] {
             let row = format!(
-                "INSERT INTO sitewright_orders (id, document, template) VALUES ('{id}', '{{}}', 'flora')"
+                "INSERT INTO sitewright_orders (id, document, template) VALUES ('{id}', '{{}}', \
+                 'flora')"
             );
             place.sql(&row).await;
         }
@@ -1348,7 +1515,8 @@ mod tests {
             let args = format!("'{{\"order\":\"{id}\"}}'");
             let args = if place.is_sqlite() { format!("jsonb({args})") } else { args };
             let job = format!(
-                "INSERT INTO river_job (args, kind, max_attempts, queue) VALUES ({args}, 'sitewright_order', 5, '{queue}')"
+                "INSERT INTO river_job (args, kind, max_attempts, queue) VALUES ({args}, \
+                 'sitewright_order', 5, '{queue}')"
             );
             place.sql(&job).await;
         }
@@ -1427,7 +1595,10 @@ mod tests {
         database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
         let export = serde_json::to_value(database.export("o0").await.unwrap()).unwrap();
         assert_eq!(export["order"]["state"], "failed");
-        assert_eq!(export["failures"][0]["record"]["why"], "unreachable", "no JSON in a text in JSON");
+        assert_eq!(
+            export["failures"][0]["record"]["why"], "unreachable",
+            "no JSON in a text in JSON"
+        );
         assert_eq!(export["ai_calls"][0]["entry"]["content"], "answer 0");
         assert_eq!(export["attempts"][0]["last_stage"], "end");
         assert_eq!(export["document"], json!({ "customer": "o0" }).to_string());
@@ -1452,7 +1623,10 @@ mod tests {
         assert_eq!(stats.orders.len(), 7, "a state that has none is told too");
         assert!(stats.oldest_queued_ms.is_some() && stats.oldest_running_ms.is_some());
         let [worker] = &stats.workers[..] else { panic!("{stats:?}") };
-        assert_eq!((worker.running, worker.max_orders, worker.pid), (2, 2, i64::from(std::process::id())));
+        assert_eq!(
+            (worker.running, worker.max_orders, worker.pid),
+            (2, 2, i64::from(std::process::id()))
+        );
         assert_eq!(worker.client_id, serving.client_id());
         assert!(worker.silent_ms < 60_000);
         assert_eq!(serving.running(), 2);
@@ -1527,7 +1701,10 @@ mod tests {
             assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), count, "{filter:?}");
             let briefs = database.failures_in_brief(&filter, 100).await.unwrap();
             assert_eq!(briefs.len() as u64, count, "{filter:?}");
-            assert!(briefs.is_sorted_by(|a, b| a.id > b.id) && briefs.iter().all(|brief| filter.fits(brief)));
+            assert!(
+                briefs.is_sorted_by(|a, b| a.id > b.id)
+                    && briefs.iter().all(|brief| filter.fits(brief))
+            );
         }
         assert_eq!(database.failures_in_brief(&all, 2).await.unwrap().len(), 2);
         assert_eq!(database.orders_of_failures(&many.fingerprint).await.unwrap(), ["c", "b", "a"]);
@@ -1546,7 +1723,9 @@ mod tests {
         );
     }
 
-    pub(super) async fn g2_failures_from_before_there_were_fingerprints_are_found_too(place: Place) {
+    pub(super) async fn g2_failures_from_before_there_were_fingerprints_are_found_too(
+        place: Place,
+    ) {
         let database = place.open().await;
         fail(&database, "a", whole("a", "bakery", "no dish 1")).await;
         fail(&database, "b", whole("b", "bakery", "no dish 2")).await;
@@ -1564,18 +1743,29 @@ mod tests {
             place.sql(sql).await;
         }
         let database = Database::open(&place.url).await.unwrap();
-        assert!(database.check_schema().await.unwrap_err().to_string().contains("run `sitewright migrate`"));
+        assert!(
+            database
+                .check_schema()
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("run `sitewright migrate`")
+        );
         let migrated = database.migrate().await.unwrap();
         assert_eq!((migrated.from, migrated.to), (1, SCHEMA_VERSION));
         let after = database.failure_groups(&ListedFailures::default()).await.unwrap();
         assert_eq!(after, before);
         assert_eq!(
-            place.number("SELECT count(*) FROM sitewright_failures WHERE fingerprint IS NULL").await,
+            place
+                .number("SELECT count(*) FROM sitewright_failures WHERE fingerprint IS NULL")
+                .await,
             0
         );
     }
 
-    pub(super) async fn b7_a_text_that_a_database_cannot_store_settles_its_order_all_the_same(place: Place) {
+    pub(super) async fn b7_a_text_that_a_database_cannot_store_settles_its_order_all_the_same(
+        place: Place,
+    ) {
         let database = place.open().await;
         database.enqueue(new_order("24")).await.unwrap();
         let taken = taken_by(&database, "24", "w").await;
@@ -1634,7 +1824,8 @@ fn whole(order: &str, template: &str, message: &str) -> NewFailure {
 // ---------------------------------------------------------------------------------------------------------------------------------
 // What only one of them does.
 
-/// Whoever comes first to a file on which nobody works knows that all earlier owners are gone: no silence has to pass.
+/// Whoever comes first to a file on which nobody works knows that all earlier owners are gone: no
+/// silence has to pass.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_worker_on_a_file_rescues_at_once() {
     logged();
@@ -1671,7 +1862,8 @@ async fn a_file_locked_by_another_process_is_waited_for() {
         "slow" => Do::Sleep(Duration::from_millis(500)),
         _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
     });
-    // Nobody's heartbeat can be written for longer than a worker may be silent: none is dead for that.
+    // Nobody's heartbeat can be written for longer than a worker may be silent: none is dead for
+    // that.
     let settings = WorkerSettings { silent_after: Duration::from_secs(2), ..quick() };
     let second = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
@@ -1715,8 +1907,10 @@ async fn postgres_may_be_away_while_orders_run() {
     let place = Place { url: cluster.url("postgres"), folder: tempfile::tempdir().unwrap() };
     let database = place.open().await;
     let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(1_500)));
-    // It is away for longer than a worker may be silent, and three are: nobody takes the others for dead.
-    let settings = WorkerSettings { silent_after: Duration::from_secs(2), max_orders: 20, ..quick() };
+    // It is away for longer than a worker may be silent, and three are: nobody takes the others for
+    // dead.
+    let settings =
+        WorkerSettings { silent_after: Duration::from_secs(2), max_orders: 20, ..quick() };
     let second = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let third = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
@@ -1751,18 +1945,24 @@ async fn d2_a_database_that_only_reads_is_waited_for() {
     database.enqueue_all((0..20).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
     until("all run", || async { handler.busy.load(Ordering::SeqCst) == 20 }).await;
     let mut operator = sqlx::PgConnection::connect(&place.url).await.unwrap();
-    // Connections keep what they began with, so each is ended and the next one is as the database says.
+    // Connections keep what they began with, so each is ended and the next one is as the database
+    // says.
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
     for only_reads in ["on", "off"] {
-        let change = format!("ALTER DATABASE postgres SET default_transaction_read_only = {only_reads}");
+        let change =
+            format!("ALTER DATABASE postgres SET default_transaction_read_only = {only_reads}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut operator).await.unwrap();
         sqlx::raw_sql(others).execute(&mut operator).await.unwrap();
         if only_reads == "on" {
             // All twenty have ended by then and would be settled.
             tokio::time::sleep(Duration::from_secs(1)).await;
             let stats = database.stats().await.unwrap();
-            assert_eq!(stats.count(OrderState::Running), 20, "it reads, and nothing could be written");
+            assert_eq!(
+                stats.count(OrderState::Running),
+                20,
+                "it reads, and nothing could be written"
+            );
         }
     }
     in_time(async { serving.until_empty().await.unwrap() }).await;
@@ -1772,7 +1972,8 @@ async fn d2_a_database_that_only_reads_is_waited_for() {
     drop(place.folder);
 }
 
-/// A host that loses its power closes no connection: what waits for its answer gives up, and goes on with whoever has the address then.
+/// A host that loses its power closes no connection: what waits for its answer gives up, and goes
+/// on with whoever has the address then.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
     logged();
@@ -1783,10 +1984,13 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
     let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(500)));
     let settings = WorkerSettings { standstill_after: Duration::from_secs(3), ..quick() };
     let mut serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
-    // At rest, in the middle of a transaction, and when it is not known whether the commit was heard.
+    // At rest, in the middle of a transaction, and when it is not known whether the commit was
+    // heard.
     let cases = [None, Some("UPDATE sitewright_orders"), Some("COMMIT")];
     for (round, lost_for) in (1..).zip(cases) {
-        let ids = |from: usize| (from..from + 10).map(move |n| new_order(&format!("{round}-{n}"))).collect();
+        let ids = |from: usize| {
+            (from..from + 10).map(move |n| new_order(&format!("{round}-{n}"))).collect()
+        };
         outside.enqueue_all(ids(0)).await.unwrap();
         until("all run", || async { handler.busy.load(Ordering::SeqCst) == 20 * round - 10 }).await;
         match lost_for {
@@ -1814,7 +2018,8 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
     serving.drain(GRACE).await.unwrap();
 }
 
-/// River's own look into the queue has no limit of its own. A worker that it keeps from its orders ends and says so.
+/// River's own look into the queue has no limit of its own. A worker that it keeps from its orders
+/// ends and says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     logged();
@@ -1849,7 +2054,8 @@ async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     next.drain(GRACE).await.unwrap();
 }
 
-/// A worker without room, in a pause, or without a database that takes writes takes nothing either, and is not to blame.
+/// A worker without room, in a pause, or without a database that takes writes takes nothing either,
+/// and is not to blame.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     logged();
@@ -1859,7 +2065,8 @@ async fn d2_a_worker_that_can_take_nothing_does_not_end() {
         "first" => Do::Wait,
         _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
     });
-    let settings = WorkerSettings { max_orders: 1, standstill_after: Duration::from_millis(700), ..quick() };
+    let settings =
+        WorkerSettings { max_orders: 1, standstill_after: Duration::from_millis(700), ..quick() };
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
     let mut goes_on = async |what: &str| {
         let on = tokio::time::timeout(Duration::from_secs(2), serving.until_empty()).await;
@@ -1869,7 +2076,8 @@ async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     until("the first runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
     database.enqueue(new_order("second")).await.unwrap();
     // A job must have been left for ten seconds.
-    let long_ago = "UPDATE river_job SET scheduled_at = now() - interval '1 hour' WHERE state = 'available'";
+    let long_ago =
+        "UPDATE river_job SET scheduled_at = now() - interval '1 hour' WHERE state = 'available'";
     assert_eq!(place.sql(long_ago).await, 1);
     goes_on("without room").await;
 
@@ -1889,8 +2097,9 @@ async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     serving.drain(GRACE).await.unwrap();
 }
 
-/// A worker whose machine is gone in the middle of a transaction leaves a session that holds the order's row, and the lock under which
-/// orders are rescued, for as long as PostgreSQL believes in its client: two hours by TCP's own times.
+/// A worker whose machine is gone in the middle of a transaction leaves a session that holds the
+/// order's row, and the lock under which orders are rescued, for as long as PostgreSQL believes in
+/// its client: two hours by TCP's own times.
 #[tokio::test(flavor = "multi_thread")]
 async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     logged();
@@ -1913,7 +2122,8 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
             lost.settle(&taken, &settlement, Allowed::default()).await
         }
     });
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND \
+                   datname = current_database()";
     until("it waits for the row", || async { place.number(waiting).await == 1 }).await;
     network.lose_all();
     sqlx::raw_sql("COMMIT").execute(&mut holds).await.unwrap();
@@ -1925,10 +2135,18 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     let mut serving = serve(outside.clone(), quick(), handler.clone()).await.unwrap();
     in_time(async { serving.until_empty().await.unwrap() }).await;
     let order = outside.order("24").await.unwrap();
-    assert_eq!((order.state, order.crashes, handler.total()), (OrderState::Succeeded, 1, 1), "{order:?}");
-    // The lost one hears that it was not answered; when it asks again, that the order is somebody else's.
+    assert_eq!(
+        (order.state, order.crashes, handler.total()),
+        (OrderState::Succeeded, 1, 1),
+        "{order:?}"
+    );
+    // The lost one hears that it was not answered; when it asks again, that the order is somebody
+    // else's.
     let unheard = settling.await.unwrap().unwrap_err();
-    assert!(unheard.is_transient() && unheard.to_string().contains("has not answered for 9 s"), "{unheard}");
+    assert!(
+        unheard.is_transient() && unheard.to_string().contains("has not answered for 9 s"),
+        "{unheard}"
+    );
     assert_eq!(release(&lost, &taken, "late").await, Settled::LeaseLost);
     assert_ne!(order.current_release.as_deref(), Some("late"));
     serving.drain(GRACE).await.unwrap();
@@ -1997,7 +2215,11 @@ fn d4_each_failure_has_its_class() {
         ("something_new", None, Some(true), permanent),
     ];
     for (kind, ai_kind, retryable, wanted) in table {
-        assert_eq!(class(kind, ai_kind, retryable, None), wanted, "{kind} {ai_kind:?} {retryable:?}");
+        assert_eq!(
+            class(kind, ai_kind, retryable, None),
+            wanted,
+            "{kind} {ai_kind:?} {retryable:?}"
+        );
     }
     assert_eq!(class("ai", Some("rate-limited"), None, Some(second)), limited(Some(second)));
     let overloaded = class("ai", Some("overloaded"), None, Some(second));
@@ -2018,8 +2240,14 @@ fn waits_grow_and_are_capped() {
     let minute = Duration::from_secs(60);
     assert_eq!(after(RetryClass::Permanent, 0), None);
     assert_eq!(after(RetryClass::Transient { at_least: None }, 0), Some(Duration::from_secs(2)));
-    assert_eq!(after(RetryClass::Transient { at_least: Some(minute) }, 0), Some(Duration::from_secs(62)));
-    assert_eq!(after(RetryClass::Limited { after: Some(minute) }, 3), Some(Duration::from_secs(66)));
+    assert_eq!(
+        after(RetryClass::Transient { at_least: Some(minute) }, 0),
+        Some(Duration::from_secs(62))
+    );
+    assert_eq!(
+        after(RetryClass::Limited { after: Some(minute) }, 3),
+        Some(Duration::from_secs(66))
+    );
     assert_eq!(after(RetryClass::Limited { after: None }, 3), Some(Duration::from_secs(33)));
     // "At once" would go round for ever.
     assert_eq!(
@@ -2027,6 +2255,7 @@ fn waits_grow_and_are_capped() {
         Some(Duration::from_millis(2_200))
     );
     assert!(
-        after(RetryClass::Limited { after: Some(Duration::MAX) }, 3) < Some(Duration::from_secs(7 * 3_600))
+        after(RetryClass::Limited { after: Some(Duration::MAX) }, 3)
+            < Some(Duration::from_secs(7 * 3_600))
     );
 }

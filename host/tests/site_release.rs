@@ -1,6 +1,15 @@
-//! A verified site becomes the one visitors see: whole, in one step, and never at the cost of the one before.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::disallowed_methods, reason = "each async test has the one runtime of its process: its own")]
+//! A verified site becomes the one visitors see: whole, in one step, and never at the cost of the
+//! one before.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "each async test has the one runtime of its process: its own"
+)]
 
 mod site_support;
 
@@ -8,10 +17,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use site_support::{dir, good_site, info, options, path, publish_marked, staged, staging, verified};
+use site_support::{
+    dir, good_site, info, options, path, publish_marked, staged, staging, verified,
+};
 use sitewright::site::{
-    MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SiteStore, SitesRoot, VerifyError,
-    activate, discard, list_releases, place, place_prepared, publish, read_current,
+    MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SiteStore, SitesRoot,
+    VerifyError, activate, discard, list_releases, place, place_prepared, publish, read_current,
 };
 
 fn root() -> (tempfile::TempDir, SitesRoot) {
@@ -69,11 +80,17 @@ fn f3_a_release_has_a_manifest_of_every_file() {
         (&json["order"], &json["attempt"], &json["locale"]),
         (&"7".into(), &"a1".into(), &"pt-BR".into())
     );
-    assert_eq!((&json["template"]["digest"], &json["ai"]["calls"]), (&"sha256:abc".into(), &3.into()));
-    let listed: Vec<_> = release.manifest.files.iter().map(|file| (file.path.clone(), file.size)).collect();
-    let wanted: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), bytes.len() as u64)).collect();
+    assert_eq!(
+        (&json["template"]["digest"], &json["ai"]["calls"]),
+        (&"sha256:abc".into(), &3.into())
+    );
+    let listed: Vec<_> =
+        release.manifest.files.iter().map(|file| (file.path.clone(), file.size)).collect();
+    let wanted: Vec<_> =
+        files.iter().map(|(path, bytes)| (path.clone(), bytes.len() as u64)).collect();
     assert_eq!(listed, wanted, "sorted by path");
-    let font = release.manifest.files.iter().find(|file| file.path == path("img/letra.woff2")).unwrap();
+    let font =
+        release.manifest.files.iter().find(|file| file.path == path("img/letra.woff2")).unwrap();
     assert_eq!(font.sha256, "ea5dbf9596d187e9500f23e9a680109475341cf4e81f7e043f7d97152c10772f");
     assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release);
     assert!(std::fs::read_dir(order.join("staging")).unwrap().next().is_none());
@@ -81,7 +98,8 @@ fn f3_a_release_has_a_manifest_of_every_file() {
 
 #[test]
 fn f3_a_later_change_of_the_working_directory_changes_nothing() {
-    // A relative path, resolved when the root is opened. The process's directory is left alone: other tests run beside this.
+    // A relative path, resolved when the root is opened. The process's directory is left alone:
+    // other tests run beside this.
     let here = std::env::current_dir().unwrap();
     let temp = tempfile::tempdir_in(&here).unwrap();
     let relative = Path::new(temp.path().file_name().unwrap()).join("sites");
@@ -106,8 +124,15 @@ fn f4_a_reader_never_misses_the_site_while_it_is_switched() {
             let mut newest = 0;
             while !done.load(Ordering::Acquire) || reads == 0 {
                 let text = std::fs::read_to_string(&entry).unwrap();
-                let mark =
-                    text.split("versão ").nth(1).unwrap().split('<').next().unwrap().parse::<u32>().unwrap();
+                let mark = text
+                    .split("versão ")
+                    .nth(1)
+                    .unwrap()
+                    .split('<')
+                    .next()
+                    .unwrap()
+                    .parse::<u32>()
+                    .unwrap();
                 assert!(mark >= newest, "{mark} after {newest}");
                 assert!(text.ends_with("</html>\n"));
                 newest = mark;
@@ -140,8 +165,11 @@ fn f4_a_crash_between_any_two_steps_leaves_the_old_site_or_the_new_one() {
     std::fs::create_dir(&orphan).unwrap();
     assert_eq!(current(), first.manifest.id);
     // In the middle of step 3: the link has been made but not renamed.
-    std::os::unix::fs::symlink(format!("releases/{}", id(1)), order.join(format!(".current-{}", id(1))))
-        .unwrap();
+    std::os::unix::fs::symlink(
+        format!("releases/{}", id(1)),
+        order.join(format!(".current-{}", id(1))),
+    )
+    .unwrap();
     assert_eq!(current(), first.manifest.id);
     // The next publication is not disturbed and clears up; the sweep takes the rest.
     let second = publish_marked(&root, "7", 2, 5);
@@ -167,7 +195,8 @@ fn d1_the_newest_five_releases_stay() {
     let published: Vec<ReleaseId> =
         (1..=7).map(|mark| publish_marked(&root, "7", mark, 5).manifest.id).collect();
     assert!(published.is_sorted(), "ids grow with time, also within one millisecond");
-    let kept: Vec<_> = published.iter().rev().take(5).map(|id| (*id, *id == published[6])).collect();
+    let kept: Vec<_> =
+        published.iter().rev().take(5).map(|id| (*id, *id == published[6])).collect();
     assert_eq!(ids(&root, "7"), kept);
     // The current one stays whatever is asked, and also when its id is older than others.
     let last = publish_marked(&root, "7", 8, 0).manifest.id;
@@ -201,7 +230,8 @@ fn d1_a_failed_attempt_touches_no_release() {
     assert_eq!(snapshot(&order), before);
     // Refused by an id that is taken.
     let taken = read_current(&root, &dir("7")).unwrap().unwrap().manifest.id;
-    let error = publish(verified(&root, "7", "twin", &good_site()), info(Some(taken)), 1).unwrap_err();
+    let error =
+        publish(verified(&root, "7", "twin", &good_site()), info(Some(taken)), 1).unwrap_err();
     assert!(matches!(error, PublishError::Exists { id, .. } if id == taken), "{error:?}");
     assert_eq!(snapshot(&order), before);
     // A switch that the file system refuses.
@@ -231,7 +261,10 @@ fn f1_planted_links_lead_no_release_outside() {
     for target in ["../../outside", "releases/../../8", "/etc", "releases/not-an-id"] {
         std::os::unix::fs::symlink(target, order.join("current")).unwrap();
         let error = read_current(&root, &dir("7")).unwrap_err();
-        assert!(matches!(error, ReadError::Link { .. }) && error.to_string().contains(target), "{error}");
+        assert!(
+            matches!(error, ReadError::Link { .. }) && error.to_string().contains(target),
+            "{error}"
+        );
         std::fs::remove_file(order.join("current")).unwrap();
     }
     std::os::unix::fs::symlink(&outside, order.join("current")).unwrap();
@@ -257,7 +290,8 @@ fn b4_nothing_there_and_cannot_be_read_are_different_answers() {
     assert!(matches!(read_current(&root, &dir("7")), Err(ReadError::Storage(_))));
 }
 
-/// Sites that are held in memory until they are released, in each way that one can come to its end, and what is on the disk after.
+/// Sites that are held in memory until they are released, in each way that one can come to its end,
+/// and what is on the disk after.
 #[test]
 fn d1_a_site_that_was_held_in_memory_is_released_like_any_other() {
     let files = good_site();
@@ -276,7 +310,10 @@ fn d1_a_site_that_was_held_in_memory_is_released_like_any_other() {
             let release = publish(site, info(None), 2).unwrap();
             assert_eq!(read_current(&root, &dir("7")).unwrap().unwrap(), release, "{room}");
             for file in &release.manifest.files {
-                assert_eq!(std::fs::read(release.path.join(file.path.as_str())).unwrap(), files[&file.path]);
+                assert_eq!(
+                    std::fs::read(release.path.join(file.path.as_str())).unwrap(),
+                    files[&file.path]
+                );
             }
         }
         assert_eq!(ids(&root, "7").len(), 2, "{room}: the newest two stay");
@@ -284,7 +321,8 @@ fn d1_a_site_that_was_held_in_memory_is_released_like_any_other() {
         assert_eq!(names("7/releases"), 2, "{room}: nothing else lies beside them");
         assert_eq!(root.sweep().unwrap(), 0, "{room}");
 
-        // Given up, rejected, dropped before its release: there is room again, and nothing on the disk.
+        // Given up, rejected, dropped before its release: there is room again, and nothing on the
+        // disk.
         let run = staging(&root, "8", "a1");
         run.write("index.html", &vec![b'x'; usize::try_from(bytes).unwrap()]).unwrap();
         run.abandon();
@@ -296,7 +334,8 @@ fn d1_a_site_that_was_held_in_memory_is_released_like_any_other() {
     }
 }
 
-/// A disk that takes nothing at the moment of the release leaves what visitors saw, and nothing half made.
+/// A disk that takes nothing at the moment of the release leaves what visitors saw, and nothing
+/// half made.
 #[test]
 fn d1_a_held_site_that_cannot_be_stored_leaves_nothing() {
     let (_temp, root) = root();
@@ -310,7 +349,8 @@ fn d1_a_held_site_that_cannot_be_stored_leaves_nothing() {
     assert!(error.to_string().contains(&format!(".new-{id}")), "{error}");
     assert_eq!(snapshot(root.path()), before);
 
-    // What a process leaves that ends in the middle goes with the next sweep, unless somebody is about to release.
+    // What a process leaves that ends in the middle goes with the next sweep, unless somebody is
+    // about to release.
     std::fs::create_dir_all(&in_the_way).unwrap();
     std::fs::write(in_the_way.join("index.html"), b"half").unwrap();
     let order = std::fs::File::open(root.path().join("7")).unwrap();
@@ -338,7 +378,11 @@ fn d1_a_placed_release_is_seen_only_after_it_is_activated_and_as_often_as_it_is(
 
     for _ in 0..2 {
         activate(&root, &dir("7"), placed.manifest.id, 1).unwrap();
-        assert_eq!(ids(&root, "7"), [(placed.manifest.id, true)], "the current one and no other is kept");
+        assert_eq!(
+            ids(&root, "7"),
+            [(placed.manifest.id, true)],
+            "the current one and no other is kept"
+        );
     }
 }
 
@@ -354,7 +398,8 @@ fn d1_a_release_that_does_not_count_goes_and_the_current_one_never() {
     }
 }
 
-/// Steps taken for many at once are the same steps: nobody's mistake is another one's, and two sites of one order both come out.
+/// Steps taken for many at once are the same steps: nobody's mistake is another one's, and two
+/// sites of one order both come out.
 #[tokio::test(flavor = "multi_thread")]
 async fn d1_many_sites_that_are_finished_at_once_are_each_whole() {
     let temp = tempfile::tempdir().unwrap();
@@ -388,7 +433,8 @@ async fn d1_many_sites_that_are_finished_at_once_are_each_whole() {
     let missing: ReleaseId = ulid_of(1).to_string().parse().unwrap();
     let shown = releases.iter().map(|(order, release)| (dir(order), release.manifest.id));
     let shown: Vec<_> = shown.chain([(dir("o1"), missing)]).collect();
-    let shown = shown.iter().map(|(order, id)| async { (*id, store.activate(order, *id, 5).await) });
+    let shown =
+        shown.iter().map(|(order, id)| async { (*id, store.activate(order, *id, 5).await) });
     for (id, shown) in futures::future::join_all(shown).await {
         assert_eq!(shown.is_ok(), id != missing, "{shown:?}");
     }

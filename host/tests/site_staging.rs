@@ -1,12 +1,21 @@
 //! Where a run writes: limits, what is in the way, and what is left of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::disallowed_methods, reason = "each async test has the one runtime of its process: its own")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "each async test has the one runtime of its process: its own"
+)]
 
 mod site_support;
 
 use site_support::{dir, path, staging};
 use sitewright::site::{
-    Conflict, LimitHit, PathError, SealError, SiteLimit, SiteLimits, SitesRoot, Staging, Used, WriteError,
+    Conflict, LimitHit, PathError, SealError, SiteLimit, SiteLimits, SitesRoot, Staging, Used,
+    WriteError,
 };
 
 const LIMITS: SiteLimits = SiteLimits { files: 3, file_bytes: 10, total_bytes: 20, path_bytes: 12 };
@@ -34,7 +43,8 @@ fn entries(path: &std::path::Path) -> Vec<String> {
 #[test]
 fn f2_each_limit_allows_its_value_and_refuses_one_more() {
     let (_temp, root) = root();
-    // What is written before, the last write that still fits, the one that does not, and the limit that says so.
+    // What is written before, the last write that still fits, the one that does not, and the limit
+    // that says so.
     type Write = (&'static str, usize);
     type Case = (&'static [Write], Write, Write, SiteLimit, u64, u64);
     let cases: [Case; 3] = [
@@ -99,8 +109,10 @@ fn f2_usage_counts_what_was_accepted() {
 
 #[test]
 fn f1_what_is_in_the_way_of_a_file_is_named() {
-    let case =
-        |wanted: &str, existing: &str| Conflict::Case { path: path(wanted), existing: existing.to_owned() };
+    let case = |wanted: &str, existing: &str| Conflict::Case {
+        path: path(wanted),
+        existing: existing.to_owned(),
+    };
     let cases = [
         ("about/index.html", "about/index.html", Conflict::Written(path("about/index.html"))),
         ("about/index.html", "about/Index.html", case("about/Index.html", "about/index.html")),
@@ -135,9 +147,12 @@ fn f1_order_2_cannot_write_into_project_24() {
     let victim = temp.path().join("sites/project_24");
     std::fs::create_dir(&victim).unwrap();
     let staging = staging(&root, "project_2", "a1");
-    for attack in
-        ["../../../project_24/index.html", "../project_24/x", "4/../../../../project_24/x", "/project_24/x"]
-    {
+    for attack in [
+        "../../../project_24/index.html",
+        "../project_24/x",
+        "4/../../../../project_24/x",
+        "/project_24/x",
+    ] {
         assert!(matches!(staging.write(attack, b"x"), Err(WriteError::InvalidPath(_))), "{attack}");
     }
     staging.write("4/index.html", b"x").unwrap();
@@ -180,7 +195,8 @@ fn f1_what_is_kept_beside_a_site_goes_through_no_link_and_replaces_nothing() {
     assert_eq!(std::fs::read(kept.join("a.json")).unwrap(), b"first");
     assert_eq!(entries(&kept), ["a.json"], "nothing half written stays");
 
-    // A folder of the order, the order's folder and a file, each replaced by a link to somewhere else.
+    // A folder of the order, the order's folder and a file, each replaced by a link to somewhere
+    // else.
     std::os::unix::fs::symlink(&outside, temp.path().join("sites/7/documents")).unwrap();
     std::os::unix::fs::symlink(&outside, temp.path().join("sites/8")).unwrap();
     std::os::unix::fs::symlink(outside.join("c.json"), kept.join("c.json")).unwrap();
@@ -207,10 +223,16 @@ fn a7_a_file_that_was_not_stored_makes_the_site_partial() {
     let SealError::Missing(missing) = &error else { panic!("{error:?}") };
     assert_eq!(*missing, [path("cut.html"), path("gone.html"), path("never.html")]);
     assert!(
-        error.to_string().contains("3 of its files are missing: `cut.html`, `gone.html`, `never.html`"),
+        error
+            .to_string()
+            .contains("3 of its files are missing: `cut.html`, `gone.html`, `never.html`"),
         "{error}"
     );
-    assert_eq!(entries(&temp.path().join("sites/7/staging")), [""; 0], "what is not whole is removed");
+    assert_eq!(
+        entries(&temp.path().join("sites/7/staging")),
+        [""; 0],
+        "what is not whole is removed"
+    );
 }
 
 #[test]
@@ -222,7 +244,11 @@ fn nothing_is_made_before_the_first_write_and_nothing_stays_after_the_last() {
     let clone = run.clone();
     run.abandon();
     assert!(matches!(clone.write("late.html", b"x"), Err(WriteError::Closed(_))));
-    assert_eq!(entries(&temp.path().join("sites/7/staging")), ["a1"], "a clone is a write in flight");
+    assert_eq!(
+        entries(&temp.path().join("sites/7/staging")),
+        ["a1"],
+        "a clone is a write in flight"
+    );
     drop(clone);
     assert_eq!(entries(&temp.path().join("sites/7/staging")), [""; 0]);
 }
@@ -242,7 +268,9 @@ fn d1_a_sweep_takes_what_crashed_runs_left_and_no_live_one() {
     let (temp, root) = root();
     let live = staging(&root, "7", "live");
     live.write("index.html", b"x").unwrap();
-    for left in ["7/staging/crashed/img", "8/staging/crashed", "8/releases/keep", ".git/staging/other"] {
+    for left in
+        ["7/staging/crashed/img", "8/staging/crashed", "8/releases/keep", ".git/staging/other"]
+    {
         std::fs::create_dir_all(temp.path().join("sites").join(left)).unwrap();
     }
     std::fs::write(temp.path().join("sites/7/staging/crashed/img/x"), b"x").unwrap();
@@ -267,7 +295,8 @@ async fn c4_many_writes_at_once_share_one_account() {
         let run = run.clone();
         async move { run.write_async(&format!("p/{number}.html"), vec![b'x'; 100]).await.is_ok() }
     });
-    let stored = futures::future::join_all(writes).await.into_iter().filter(|stored| *stored).count();
+    let stored =
+        futures::future::join_all(writes).await.into_iter().filter(|stored| *stored).count();
     assert_eq!(stored, 50);
     assert_eq!(run.usage().total_bytes.used, 5000);
     let site = run.seal().unwrap();
@@ -284,8 +313,14 @@ fn f3_the_root_is_resolved_once_and_proven_writable() {
     let file = temp.path().join("file");
     std::fs::write(&file, b"x").unwrap();
     let error = SitesRoot::open(&file).unwrap_err().to_string();
-    assert!(error.contains(&file.display().to_string()) && error.contains("name another"), "{error}");
+    assert!(
+        error.contains(&file.display().to_string()) && error.contains("name another"),
+        "{error}"
+    );
     // A folder nobody can write to, root included.
     let error = SitesRoot::open(std::path::Path::new("/proc/self/fdinfo")).unwrap_err().to_string();
-    assert!(error.contains("/fdinfo` is not writable") && error.contains("write access"), "{error}");
+    assert!(
+        error.contains("/fdinfo` is not writable") && error.contains("write access"),
+        "{error}"
+    );
 }

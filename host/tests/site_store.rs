@@ -1,6 +1,15 @@
-//! Releases are kept in the folder or in an object store, and visitors see a release only when it is whole.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::disallowed_methods, reason = "each async test has the one runtime of its process: its own")]
+//! Releases are kept in the folder or in an object store, and visitors see a release only when it
+//! is whole.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "each async test has the one runtime of its process: its own"
+)]
 
 mod s3_server;
 mod site_support;
@@ -16,8 +25,8 @@ use s3_server::S3Server;
 use serde_json::Value;
 use site_support::{Files, dir, good_site, info, page, path, verified};
 use sitewright::site::{
-    DEFAULT_KEEP, Pointer, Release, ReleaseId, SiteStore, SitesRoot, StoreError, StoreErrorKind, StoreLimits,
-    place,
+    DEFAULT_KEEP, Pointer, Release, ReleaseId, SiteStore, SitesRoot, StoreError, StoreErrorKind,
+    StoreLimits, place,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -118,7 +127,12 @@ impl Bench {
         Self::s3_through(server, server.origin(), prefix, limits).await
     }
 
-    async fn s3_through(server: &S3Server, origin: &str, prefix: &str, limits: StoreLimits) -> Self {
+    async fn s3_through(
+        server: &S3Server,
+        origin: &str,
+        prefix: &str,
+        limits: StoreLimits,
+    ) -> Self {
         let (temp, root) = root();
         let url = format!("s3://sites/{prefix}");
         let store = open(Some(&url), &root, &env(origin), limits).await.unwrap();
@@ -242,7 +256,9 @@ async fn all_keys(client: &reqwest::Client, origin: &str, bucket: &str) -> BTree
         let found: Vec<_> = text
             .split("<Key>")
             .skip(1)
-            .map(|rest| rest.split("</Key>").next().unwrap().replace("&amp;", "&").replace("&apos;", "'"))
+            .map(|rest| {
+                rest.split("</Key>").next().unwrap().replace("&amp;", "&").replace("&apos;", "'")
+            })
             .collect();
         if found.is_empty() {
             return keys;
@@ -257,7 +273,8 @@ fn marked(mark: &str) -> Files {
     files
 }
 
-/// Names with spaces, accents, other scripts and everything that URLs or stores treat in a way of their own.
+/// Names with spaces, accents, other scripts and everything that URLs or stores treat in a way of
+/// their own.
 fn odd_names() -> Files {
     let mut files = good_site();
     let names = [
@@ -283,8 +300,10 @@ fn odd_names() -> Files {
 fn many() -> Files {
     let mut files = good_site();
     for number in files.len()..500 {
-        files
-            .insert(path(&format!("texts/{number}.txt")), format!("text {number}\n").repeat(50).into_bytes());
+        files.insert(
+            path(&format!("texts/{number}.txt")),
+            format!("text {number}\n").repeat(50).into_bytes(),
+        );
     }
     files
 }
@@ -380,10 +399,15 @@ async fn every_byte(case: &str, bench: &Bench, first: &Files, second: &Files) {
         assert_eq!(of_release, files.len() + 1, "{case}: no file too many: {names:?}");
         before = Some(id);
     }
-    assert_eq!(bench.local_releases(), if bench.is_folder() { 2 } else { 0 }, "{case}: staging only");
+    assert_eq!(
+        bench.local_releases(),
+        if bench.is_folder() { 2 } else { 0 },
+        "{case}: staging only"
+    );
 }
 
-/// The process is killed between `put` and `activate`: the old release stays visible, and a later call may finish it.
+/// The process is killed between `put` and `activate`: the old release stays visible, and a later
+/// call may finish it.
 async fn killed_between(case: &str, bench: &Bench) {
     let old = bench.release(&marked("old")).await;
     let release = bench.place(&marked("new"), None);
@@ -444,12 +468,15 @@ async fn kept(case: &str, bench: &Bench) {
     );
     let names = bench.names().await;
     let current = format!("releases/{}/", ids[3]);
-    let rest: Vec<_> =
-        names.iter().filter(|name| !name.starts_with(&current) && *name != "current.json").collect();
+    let rest: Vec<_> = names
+        .iter()
+        .filter(|name| !name.starts_with(&current) && *name != "current.json")
+        .collect();
     assert!(rest.is_empty(), "{case}: {rest:?}");
 }
 
-/// Many make different releases visible at once: the pointer is always whole, and ends on one of them.
+/// Many make different releases visible at once: the pointer is always whole, and ends on one of
+/// them.
 async fn raced(bench: &Bench) {
     let mut ids = Vec::new();
     for mark in 0..4 {
@@ -468,7 +495,8 @@ async fn raced(bench: &Bench) {
     assert!(ids.contains(&visible), "{visible}");
 }
 
-/// A worker that does not know that it stored a release stores it again: nothing happens, not even to a visible one.
+/// A worker that does not know that it stored a release stores it again: nothing happens, not even
+/// to a visible one.
 async fn repeated(bench: &Bench) {
     let release = bench.place(&marked("1"), None);
     bench.store.put(&release).await.unwrap();
@@ -479,7 +507,8 @@ async fn repeated(bench: &Bench) {
     let mut with_pointer = names;
     with_pointer.insert("current.json".to_owned());
     assert_eq!(bench.names().await, with_pointer);
-    // Made again with another text under the same id, and broken on the disk: the visible one stays whole.
+    // Made again with another text under the same id, and broken on the disk: the visible one stays
+    // whole.
     let again = bench.place(&marked("2"), Some(release.manifest.id));
     std::fs::remove_file(again.path.join("css/site.css")).unwrap();
     let error = bench.store.put(&again).await.unwrap_err();
@@ -522,7 +551,9 @@ fn told(error: &StoreError, kind: StoreErrorKind, parts: &[&str], secrets: &[&st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
-    let Some(server) = S3Server::start("rights on an S3 server", &["accounts"]).await else { return };
+    let Some(server) = S3Server::start("rights on an S3 server", &["accounts"]).await else {
+        return;
+    };
     let (_temp, root) = root();
     let with = |id: &str, secret: &str, endpoint: &str| {
         let mut env = env(endpoint);
@@ -530,7 +561,8 @@ async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
         env[1].1 = secret.to_owned();
         env
     };
-    let ((writer, secret), (reader, reader_secret)) = (server.account("writer"), server.account("reader"));
+    let ((writer, secret), (reader, reader_secret)) =
+        (server.account("writer"), server.account("reader"));
     let origin = server.origin();
     let good = with(writer, secret, origin);
     let store = open(Some("s3://sites/of/writer"), &root, &good, limits()).await;
@@ -540,7 +572,10 @@ async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
     // With signatures checked, each name is signed as it is sent.
     let release = place(verified(&root, ORDER, "signed", &odd_names()), info(None)).unwrap();
     store.put(&release).await.unwrap_or_else(|error| panic!("{error}"));
-    store.activate(&dir(ORDER), release.manifest.id, 1).await.unwrap_or_else(|error| panic!("{error}"));
+    store
+        .activate(&dir(ORDER), release.manifest.id, 1)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
 
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -578,14 +613,22 @@ async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
         (URL, with(writer, secret, &closed), Unreachable, &[URL, "refused", "AWS_ENDPOINT"]),
         (URL, with(writer, secret, &silent_at), Unreachable, &[URL, "no answer within 1 s"]),
         (URL, with(writer, secret, "http://no-such-host.invalid"), Unreachable, &[URL, "dns"]),
-        (URL, good[..3].to_vec(), Configuration, &[URL, "127.0.0.1", "http://", "AWS_ALLOW_HTTP=true"]),
+        (
+            URL,
+            good[..3].to_vec(),
+            Configuration,
+            &[URL, "127.0.0.1", "http://", "AWS_ALLOW_HTTP=true"],
+        ),
         (URL, good[1..].to_vec(), Configuration, &[URL, "AWS_ACCESS_KEY_ID"]),
     ];
     let impatient = StoreLimits { request: Duration::from_secs(1), ..limits() };
     for (url, env, kind, parts) in cases {
         let secrets = [secret, reader_secret, "never-given"];
-        let limits =
-            if parts.iter().any(|part| part.contains("no answer")) { impatient.clone() } else { limits() };
+        let limits = if parts.iter().any(|part| part.contains("no answer")) {
+            impatient.clone()
+        } else {
+            limits()
+        };
         let error = open(Some(url), &root, &env, limits).await.map(|_| ()).unwrap_err();
         told(&error, kind, parts, &secrets);
     }
@@ -603,9 +646,12 @@ async fn what_cannot_be_a_store_is_refused_before_anything_is_asked() {
     let keys = env("http://127.0.0.1:9");
     let plus = |name: &str, value: &str| [keys.clone(), variables(&[(name, value)])].concat();
     let long = format!("s3://sites/{}", "a".repeat(600));
-    let azure =
-        variables(&[("AZURE_STORAGE_ACCOUNT_NAME", "acc"), ("AZURE_STORAGE_ACCOUNT_KEY", "bad key!!")]);
-    let google = variables(&[("GOOGLE_SERVICE_ACCOUNT_KEY", r#"{"private_key": "planted-secret-77"}"#)]);
+    let azure = variables(&[
+        ("AZURE_STORAGE_ACCOUNT_NAME", "acc"),
+        ("AZURE_STORAGE_ACCOUNT_KEY", "bad key!!"),
+    ]);
+    let google =
+        variables(&[("GOOGLE_SERVICE_ACCOUNT_KEY", r#"{"private_key": "planted-secret-77"}"#)]);
     let metadata = |origin: &str| variables(&[("AWS_METADATA_ENDPOINT", origin)]);
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -617,7 +663,8 @@ async fn what_cannot_be_a_store_is_refused_before_anything_is_asked() {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 drop(stream.read(&mut [0; 4096]).await);
-                let answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                let answer =
+                    b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
                 drop(stream.write_all(answer).await);
             }
         });
@@ -633,7 +680,12 @@ async fn what_cannot_be_a_store_is_refused_before_anything_is_asked() {
         ("s3://sites:9000/p", keys.clone(), Configuration, &["9000", "AWS_ENDPOINT"]),
         (&long, keys.clone(), Configuration, &["600", "512"]),
         ("file:///some/where/else", keys.clone(), Configuration, &["sites folder"]),
-        ("s3://sites", plus("AWS_PROXY_URL", "http://p"), Configuration, &["AWS_PROXY_URL", "take it out"]),
+        (
+            "s3://sites",
+            plus("AWS_PROXY_URL", "http://p"),
+            Configuration,
+            &["AWS_PROXY_URL", "take it out"],
+        ),
         (
             "s3://sites",
             plus("AWS_ENDPOINT", "http://me:planted-secret-77@h"),
@@ -643,8 +695,18 @@ async fn what_cannot_be_a_store_is_refused_before_anything_is_asked() {
         ("az://sites", Vec::new(), Configuration, &["az://sites", "AZURE_STORAGE_ACCOUNT_NAME"]),
         ("az://sites", azure, Configuration, &["az://sites", "AZURE_STORAGE_ACCOUNT_KEY"]),
         ("gs://sites", google, Configuration, &["gs://sites", "GOOGLE_APPLICATION_CREDENTIALS"]),
-        ("s3://sites/p", metadata(&closed), NoCredentials, &["s3://sites/p", "refused", "AWS_ACCESS_KEY_ID"]),
-        ("s3://sites/p", metadata(&forbidding), NoCredentials, &["s3://sites/p", "403", "AWS_ACCESS_KEY_ID"]),
+        (
+            "s3://sites/p",
+            metadata(&closed),
+            NoCredentials,
+            &["s3://sites/p", "refused", "AWS_ACCESS_KEY_ID"],
+        ),
+        (
+            "s3://sites/p",
+            metadata(&forbidding),
+            NoCredentials,
+            &["s3://sites/p", "403", "AWS_ACCESS_KEY_ID"],
+        ),
     ];
     for (url, env, kind, parts) in cases {
         let error = open(Some(url), &root, &env, limits()).await.map(|_| ()).unwrap_err();
@@ -652,8 +714,8 @@ async fn what_cannot_be_a_store_is_refused_before_anything_is_asked() {
     }
 }
 
-/// Stands before the server until more was sent through it than it was told to let through: then it is gone, in the middle of a
-/// request.
+/// Stands before the server until more was sent through it than it was told to let through: then it
+/// is gone, in the middle of a request.
 struct Door {
     origin: String,
     lets_through: Arc<AtomicUsize>,
@@ -694,8 +756,8 @@ async fn passed_on(mut inside: TcpStream, behind: String, left: Arc<AtomicUsize>
         let mut buffer = vec![0; 512];
         loop {
             let Ok(count @ 1..) = from_client.read(&mut buffer).await else { return false };
-            let enough =
-                left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(count));
+            let enough = left
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(count));
             if enough.is_err() {
                 return true;
             }
@@ -761,7 +823,8 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     let error = bench.store.activate(&dir(ORDER), id, DEFAULT_KEEP).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreachable);
 
-    // It is back, under another address: a part cannot become visible, the same release can be put again, or thrown away.
+    // It is back, under another address: a part cannot become visible, the same release can be put
+    // again, or thrown away.
     let back = SiteStore::open(
         Some("s3://sites/gone"),
         &bench.root,
@@ -780,10 +843,13 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     assert_eq!(bench.visible().await, Some(id));
 }
 
-/// The pointer of a store that was written by a person: `activate` repairs it, nothing else trusts it.
+/// The pointer of a store that was written by a person: `activate` repairs it, nothing else trusts
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pointer_that_is_none_is_told_and_repaired() {
-    let Some(server) = S3Server::start("a broken pointer on an S3 server", &[]).await else { return };
+    let Some(server) = S3Server::start("a broken pointer on an S3 server", &[]).await else {
+        return;
+    };
     let bench = Bench::s3(&server, "broken", limits()).await;
     let id = bench.release(&good_site()).await;
     let url = format!("{}/sites/broken/{ORDER}/current.json", server.origin());

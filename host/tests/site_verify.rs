@@ -1,5 +1,11 @@
-//! Each rule of the checks: the good site passes all of them, and each broken one breaks exactly its rule.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+//! Each rule of the checks: the good site passes all of them, and each broken one breaks exactly
+//! its rule.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod site_support;
 
@@ -112,7 +118,8 @@ fn f5_each_rule_is_enforced_alone() {
             Rule::XmlSyntax,
             Put(
                 "b.svg",
-                b"<!DOCTYPE svg [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><svg>&x;</svg>".to_vec(),
+                b"<!DOCTYPE svg [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><svg>&x;</svg>"
+                    .to_vec(),
             ),
         ),
         (Rule::JsonSyntax, Put("data.json", b"{\"a\": 1,}".to_vec())),
@@ -159,7 +166,10 @@ fn f5_each_rule_is_enforced_alone() {
             Rule::BrokenReference,
             Put("css/cores.css", b"@media x { a { b: image-set(url(nada.png) 1x) } }".to_vec()),
         ),
-        (Rule::BrokenReference, Put("site.webmanifest", br#"{"icons": [{"src": "nada.png"}]}"#.to_vec())),
+        (
+            Rule::BrokenReference,
+            Put("site.webmanifest", br#"{"icons": [{"src": "nada.png"}]}"#.to_vec()),
+        ),
         (Rule::BrokenReference, Remove("img/letra.woff2")),
         (
             Rule::BrokenReference,
@@ -183,11 +193,17 @@ fn f5_each_rule_is_enforced_alone() {
         (Rule::Placeholder, Body("<p>Sobrou }} aqui</p>")),
         (Rule::Placeholder, Body("<p title=\"{{ title }}\">x</p>")),
         (Rule::Placeholder, Body("<p data-a='{\"a\": \"{{ b }}\"}'>x</p>")),
-        (Rule::Placeholder, Head("<script type=\"application/ld+json\">{\"name\": \"{{ name }}\"}</script>")),
+        (
+            Rule::Placeholder,
+            Head("<script type=\"application/ld+json\">{\"name\": \"{{ name }}\"}</script>"),
+        ),
         (Rule::Placeholder, Put("robots.txt", b"Sitemap: ${base}/sitemap.xml".to_vec())),
         (Rule::Placeholder, Put("data.json", br#"{"nome": "{{nome}}"}"#.to_vec())),
         (Rule::Placeholder, Put("feed.xml", b"<a b='{{c}}'/>".to_vec())),
-        (Rule::Sitemap, Put("sitemap.xml", b"<urlset><url><loc>/sobre/</loc></url></urlset>".to_vec())),
+        (
+            Rule::Sitemap,
+            Put("sitemap.xml", b"<urlset><url><loc>/sobre/</loc></url></urlset>".to_vec()),
+        ),
     ];
     for (number, (rule, change)) in broken.iter().enumerate() {
         let found = problems(&changed(change));
@@ -217,20 +233,22 @@ fn a7_a_partial_site_lists_what_is_missing() {
 #[test]
 fn f5_a_problem_names_file_line_and_text() {
     let mut files = good_site();
-    let body = "<p>um</p>\n<p>dois</p>\n<p>Fale com {{ EMAIL }} hoje</p>\n<a href=\"nada.html\">x</a>";
+    let body =
+        "<p>um</p>\n<p>dois</p>\n<p>Fale com {{ EMAIL }} hoje</p>\n<a href=\"nada.html\">x</a>";
     files.insert(path("extra.html"), page("", body).into_bytes());
     let found = problems(&files);
     let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
-    let line =
-        |needle: &str| page("", body).lines().position(|line| line.contains(needle)).unwrap() as u64 + 1;
+    let line = |needle: &str| {
+        page("", body).lines().position(|line| line.contains(needle)).unwrap() as u64 + 1
+    };
     assert_eq!(found.len(), 2, "{found:#?}");
     assert_eq!((found[0].rule, found[0].line), (Rule::Placeholder, Some(line("EMAIL"))));
     assert!(found[0].excerpt.as_deref().unwrap().contains("{{ EMAIL }}"), "{found:#?}");
     assert_eq!((found[1].rule, found[1].line), (Rule::BrokenReference, Some(line("nada"))));
-    assert!(
-        shown[1]
-            .starts_with(&format!("extra.html:{}: the link `nada.html` leads to `nada.html`", line("nada")))
-    );
+    assert!(shown[1].starts_with(&format!(
+        "extra.html:{}: the link `nada.html` leads to `nada.html`",
+        line("nada")
+    )));
     assert!(shown[1].ends_with("[broken-reference]"));
     let json = serde_json::to_value(&found[1]).unwrap();
     assert_eq!(json["rule"], "broken-reference");
@@ -255,8 +273,11 @@ fn f6_the_customers_braces_are_shown_literally_and_the_templates_are_still_found
     let name = order["onboarding"]["business_name"].as_str().unwrap();
     let options = VerifyOptions::for_order(&order, options().languages);
     let cut: String = name.chars().take(50).collect();
-    let encoded = name.replace('\'', "%27").replace('"', "%22").replace(' ', "%20").replace('<', "%3C");
-    let ld = serde_json::to_string(&serde_json::json!({ "name": name })).unwrap().replace('<', "\\u003c");
+    let encoded =
+        name.replace('\'', "%27").replace('"', "%22").replace(' ', "%20").replace('<', "%3C");
+    let ld = serde_json::to_string(&serde_json::json!({ "name": name }))
+        .unwrap()
+        .replace('<', "\\u003c");
     let fine = [
         format!("<h1>{}</h1>", escaped(name)),
         format!("<h1>\n  Bem-vindo a {}\n</h1>", escaped(&name.replace(' ', "\n  "))),
@@ -295,7 +316,11 @@ fn f2_what_would_take_for_ever_to_check_is_a_problem_instead() {
         ("extra.html", page("", &"<div>".repeat(much)), Rule::TooLarge),
         ("extra.html", page("", &"<b><p>".repeat(much)), Rule::TooLarge),
         ("extra.html", page("", &"<!---->".repeat(much)), Rule::TooLarge),
-        ("extra.html", page("", &format!("<p {}>x</p>", attributes(&|n| format!("a{n} ")))), Rule::TooLarge),
+        (
+            "extra.html",
+            page("", &format!("<p {}>x</p>", attributes(&|n| format!("a{n} ")))),
+            Rule::TooLarge,
+        ),
         (
             "extra.html",
             page("", &format!("<p {}>x</p>", attributes(&|n| format!("a{n}=''")))),
@@ -336,7 +361,8 @@ fn f5_a_sitemap_is_looked_up_under_the_canonical_address() {
         "https://h.example/joe/",
         "https://h.example/joe/index.html",
     ] {
-        let folder = if canonical.contains("joe") { "https://h.example/joe" } else { "https://h.example" };
+        let folder =
+            if canonical.contains("joe") { "https://h.example/joe" } else { "https://h.example" };
         for (entry, broken) in [("/", 0), ("/sobre/", 0), ("/nada/", 1)] {
             let head = format!("<link rel=\"canonical\" href=\"{canonical}\">");
             let sitemap = format!("<urlset><url><loc>{folder}{entry}</loc></url></urlset>");
@@ -424,7 +450,8 @@ fn odd_file() -> impl Strategy<Value = String> {
         ",",
         "\\",
     ];
-    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..80).prop_map(|pieces| pieces.concat())
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..80)
+        .prop_map(|pieces| pieces.concat())
 }
 
 proptest! {

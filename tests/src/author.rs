@@ -1,4 +1,5 @@
-//! A template's author at work: projects in clean folders, built with shared target folders, and a browser that sees what is sent.
+//! A template's author at work: projects in clean folders, built with shared target folders, and a
+//! browser that sees what is sent.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -24,7 +25,8 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// The folder `target/author/<name>`: always the same, so that what cargo built there is found again.
+    /// The folder `target/author/<name>`: always the same, so that what cargo built there is found
+    /// again.
     pub fn clean(name: &str) -> Self {
         let all = root().join("target/author");
         fs::create_dir_all(&all).expect("the folder can be made");
@@ -43,8 +45,8 @@ impl Desk {
         &self.folder
     }
 
-    /// The binary in a folder of the desk, with nothing of the environment that it would read. Cargo asks no network and builds into one
-    /// folder for all desks.
+    /// The binary in a folder of the desk, with nothing of the environment that it would read.
+    /// Cargo asks no network and builds into one folder for all desks.
     pub fn command(&self, folder: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         forget_settings(&mut command);
@@ -59,7 +61,9 @@ impl Desk {
 
     /// Cargo, or what calls it: it asks no network and builds into one folder for all desks.
     pub fn for_cargo(&self, command: &mut Command) {
-        command.env("CARGO_NET_OFFLINE", "true").env("CARGO_TARGET_DIR", root().join("target/author/target"));
+        command
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("CARGO_TARGET_DIR", root().join("target/author/target"));
     }
 
     /// Runs the binary to its end.
@@ -93,7 +97,8 @@ impl DevServer {
         let (send, events) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let event = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                let event =
+                    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
                 if send.send(event).is_err() {
                     return;
                 }
@@ -127,7 +132,8 @@ impl DevServer {
         stream.read_to_end(&mut text).expect("an answer");
         let text = String::from_utf8_lossy(&text).into_owned();
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        let status =
+            head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
@@ -178,7 +184,8 @@ pub struct Answer {
 impl Answer {
     /// The version of the page, which its script compares with those that it hears of.
     pub fn version(&self) -> String {
-        let (_, after) = self.body.split_once("reload.js?version=").expect("the page looks for news");
+        let (_, after) =
+            self.body.split_once("reload.js?version=").expect("the page looks for news");
         after.split('"').next().expect("a version").to_owned()
     }
 }

@@ -1,6 +1,8 @@
-//! A server that speaks OpenAI's chat completions over real sockets: as well as a model, or as badly as a test wants.
+//! A server that speaks OpenAI's chat completions over real sockets: as well as a model, or as
+//! badly as a test wants.
 //!
-//! A thread for each connection and no HTTP library: what goes wrong on the wire must be written by hand.
+//! A thread for each connection and no HTTP library: what goes wrong on the wire must be written by
+//! hand.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -94,8 +96,8 @@ struct Shared {
 }
 
 impl ChatServer {
-    /// Starts a server on a free port. Good answers come from the rules of `script`; `choose` picks the answer of each call, on the
-    /// thread of its connection, and may wait.
+    /// Starts a server on a free port. Good answers come from the rules of `script`; `choose` picks
+    /// the answer of each call, on the thread of its connection, and may wait.
     pub fn start(script: &str, choose: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
         let port = listener.local_addr().expect("it has an address").port();
@@ -144,7 +146,8 @@ impl ChatServer {
     }
 }
 
-/// How long a test waits for what must come: long enough for the slowest machine, and no test that passes waits.
+/// How long a test waits for what must come: long enough for the slowest machine, and no test that
+/// passes waits.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Drop for ChatServer {
@@ -165,7 +168,8 @@ impl ClosedPort {
     /// Takes a free port.
     pub fn take() -> Self {
         use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
-        let bound = socket(AddressFamily::INET, SocketType::STREAM, None).expect("there are sockets");
+        let bound =
+            socket(AddressFamily::INET, SocketType::STREAM, None).expect("there are sockets");
         bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("there is a free port");
         let address = getsockname(&bound).expect("it has an address");
         let port = SocketAddr::try_from(address).expect("it is an IP address").port();
@@ -192,7 +196,9 @@ impl Shared {
             self.came.notify_all();
             let (status, headers, body) = match (self.choose)(&call) {
                 Answer::Good => (200, &[][..], completion(&call, &self.good(&call), "stop")),
-                Answer::Reply { content, finish } => (200, &[][..], completion(&call, &content, finish)),
+                Answer::Reply { content, finish } => {
+                    (200, &[][..], completion(&call, &content, finish))
+                }
                 Answer::Http { status, headers, body } => (status, headers, body),
                 Answer::Hang => {
                     let ended = reader.read_to_end(&mut Vec::new());
@@ -251,7 +257,8 @@ fn completion(call: &Call, content: &str, finish: &str) -> String {
 fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let content_type = if body.starts_with('<') { "text/html" } else { "application/json" };
     let mut text = format!(
-        "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\nx-request-id: {REQUEST_ID}\r\n"
+        "HTTP/1.1 {status} Whatever\r\ncontent-type: {content_type}\r\nx-request-id: \
+         {REQUEST_ID}\r\n"
     );
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
@@ -280,5 +287,9 @@ fn read_call(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Call>>
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Call { target, authorization, body: serde_json::from_slice(&body).unwrap_or_default() }))
+    Ok(Some(Call {
+        target,
+        authorization,
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    }))
 }

@@ -1,12 +1,14 @@
-//! Templates that no compiler makes: components around core modules written by hand, that lie at the boundary; and components that are
-//! made to be hard to compile.
+//! Templates that no compiler makes: components around core modules written by hand, that lie at
+//! the boundary; and components that are made to be hard to compile.
 
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
-/// A component of the contract's world, in parts of WebAssembly text. Without changes it is a good template that makes no site.
+/// A component of the contract's world, in parts of WebAssembly text. Without changes it is a good
+/// template that makes no site.
 ///
-/// Texts of its own lie from address 1,024 on; [`TEXT`] is one of them. What the host hands over goes from 64 KiB on.
+/// Texts of its own lie from address 1,024 on; [`TEXT`] is one of them. What the host hands over
+/// goes from 64 KiB on.
 #[derive(Debug, Clone)]
 pub struct Crafted {
     /// Further definitions.
@@ -162,7 +164,9 @@ impl Bomb {
         let bodies = match self {
             Bomb::HugeFunction(steps) => vec![[&STEP.repeat(steps), GET].concat()],
             Bomb::ManyFunctions(functions) => vec![[&STEP.repeat(10), GET].concat(); functions],
-            Bomb::DeepNesting(depth) => vec![[&BLOCK.repeat(depth), &END.repeat(depth), GET].concat()],
+            Bomb::DeepNesting(depth) => {
+                vec![[&BLOCK.repeat(depth), &END.repeat(depth), GET].concat()]
+            }
             Bomb::BranchTable(targets) => {
                 let jump = [&[0x0e][..], &leb(targets), &vec![0; targets + 1]].concat();
                 vec![[BLOCK, GET, &jump, END, GET].concat()]
@@ -171,7 +175,8 @@ impl Bomb {
                 const LOCALS: usize = 49_000;
                 locals = [&[1][..], &leb(LOCALS), &[0x7f]].concat();
                 let branch = |at: usize| {
-                    [&[0x20, 0, 0x04, 0x40, 0x20, 0, 0x21][..], &leb((at * 7_919) % LOCALS), END].concat()
+                    [&[0x20, 0, 0x04, 0x40, 0x20, 0, 0x21][..], &leb((at * 7_919) % LOCALS), END]
+                        .concat()
                 };
                 vec![[(0..branches).flat_map(branch).collect::<Vec<u8>>().as_slice(), GET].concat()]
             }
@@ -183,7 +188,8 @@ impl Bomb {
             code.extend(leb(locals.len() + body.len() + 1));
             code.extend([&locals, body.as_slice(), END].concat());
         }
-        let module = [b"\0asm\x01\0\0\0", types.as_slice(), &functions, &section(10, &code)].concat();
+        let module =
+            [b"\0asm\x01\0\0\0", types.as_slice(), &functions, &section(10, &code)].concat();
         [b"\0asm\x0d\0\x01\0", section(1, &module).as_slice()].concat()
     }
 }

@@ -1,4 +1,5 @@
-//! Real workers on a real database: processes that can be killed, stopped and told to go, and what an observer sees of their orders.
+//! Real workers on a real database: processes that can be killed, stopped and told to go, and what
+//! an observer sees of their orders.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -44,7 +45,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Calls of orders are answered as `choose` says, on a thread of their own; others, as probes are, at once.
+    /// Calls of orders are answered as `choose` says, on a thread of their own; others, as probes
+    /// are, at once.
     pub fn start(choose: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let heard = asked.clone();
@@ -52,7 +54,8 @@ impl Model {
             let Some((order, what)) = whose(call) else { return Answer::Good };
             let one = {
                 let mut heard = heard.lock().expect("no thread panicked");
-                let before = heard.iter().filter(|one| one.order == order && one.what == what).count();
+                let before =
+                    heard.iter().filter(|one| one.order == order && one.what == what).count();
                 let one = Asked { order, what, times: before + 1, at: now_ms() };
                 heard.push(one.clone());
                 one
@@ -69,7 +72,8 @@ impl Model {
     /// A model that answers everything after so many milliseconds, more or less.
     pub fn slow(milliseconds: u64) -> Self {
         Model::start(move |asked| {
-            let spread = asked.what.bytes().chain(asked.order.bytes()).map(u64::from).sum::<u64>() % 7;
+            let spread =
+                asked.what.bytes().chain(asked.order.bytes()).map(u64::from).sum::<u64>() % 7;
             std::thread::sleep(Duration::from_millis(milliseconds * (4 + spread) / 7));
             good(asked)
         })
@@ -153,7 +157,8 @@ pub enum Base {
 }
 
 impl Base {
-    /// A database in the cluster that all tests share. Nothing where PostgreSQL is not installed; that has been told then.
+    /// A database in the cluster that all tests share. Nothing where PostgreSQL is not installed;
+    /// that has been told then.
     pub fn postgres(test: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Some(cluster) = postgres::shared() else {
@@ -177,14 +182,14 @@ pub struct Factory {
 }
 
 impl Factory {
-    /// A factory whose AI calls go to `model`. Times are short; AI calls are made once, so that what is repeated is the worker's doing.
+    /// A factory whose AI calls go to `model`. Times are short; AI calls are made once, so that
+    /// what is repeated is the worker's doing.
     pub async fn new(base: Base, model: &Model) -> Self {
         let bench = Workbench::configured(&format!(
-            "templates = \"templates\"\n\
-             [worker]\nbeat_ms = 100\nsilent_ms = 1500\nreload_ms = 3600000\nretry_base_ms = 100\nretry_max_ms = 400\n\
-             [ai.retry]\nattempts = 1\n\
-             [ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\nbreaker = {{ failures = 0 }}\n\
-             [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
+            "templates = \"templates\"\n[worker]\nbeat_ms = 100\nsilent_ms = 1500\nreload_ms = \
+             3600000\nretry_base_ms = 100\nretry_max_ms = 400\n[ai.retry]\nattempts = \
+             1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\nbreaker = {{ failures \
+             = 0 }}\n[ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
             model.server.base_url()
         ));
         std::fs::create_dir(bench.path().join("templates")).expect("the workbench can be written");
@@ -207,7 +212,8 @@ impl Factory {
         factory.with("database.url", &url)
     }
 
-    /// The same with another value for a key of the configuration, in all workers started from now on.
+    /// The same with another value for a key of the configuration, in all workers started from now
+    /// on.
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.set(key, value);
         self
@@ -215,8 +221,10 @@ impl Factory {
 
     /// Sets a key of the configuration for all workers started from now on.
     pub fn set(&mut self, key: &str, value: impl ToString) {
-        self.settings
-            .insert(format!("SITEWRIGHT_{}", key.replace('.', "__").to_uppercase()), value.to_string());
+        self.settings.insert(
+            format!("SITEWRIGHT_{}", key.replace('.', "__").to_uppercase()),
+            value.to_string(),
+        );
     }
 
     /// Sets a variable in the environment of all workers started from now on.
@@ -233,8 +241,8 @@ impl Factory {
         self.database.enqueue_all(orders.collect()).await.expect("the orders are put in line");
     }
 
-    /// Stops a worker with SIGSTOP at a moment when it does not write: one that is stopped with SQLite's lock keeps it, and then nobody
-    /// can go on before it does.
+    /// Stops a worker with SIGSTOP at a moment when it does not write: one that is stopped with
+    /// SQLite's lock keeps it, and then nobody can go on before it does.
     pub async fn pause(&self, worker: &Process) {
         loop {
             worker.signal(Signal::STOP);
@@ -296,15 +304,21 @@ impl Factory {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let log = self.bench.path().join(format!("worker-{number}.log"));
         let mut command = self.worker_command(arguments);
-        command.stdout(Stdio::null()).stderr(File::create(&log).expect("the workbench can be written"));
+        command
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).expect("the workbench can be written"));
         Process { child: command.spawn().expect("the worker starts"), log }
     }
 
     /// `sitewright worker`, to be started otherwise.
     pub fn worker_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bench.command(&[]);
-        command.envs(&self.settings).args(arguments.iter().filter(|argument| argument.starts_with("--log")));
-        command.arg("worker").args(arguments.iter().filter(|argument| !argument.starts_with("--log")));
+        command
+            .envs(&self.settings)
+            .args(arguments.iter().filter(|argument| argument.starts_with("--log")));
+        command
+            .arg("worker")
+            .args(arguments.iter().filter(|argument| !argument.starts_with("--log")));
         command
     }
 
@@ -330,7 +344,8 @@ impl Factory {
         let release = read_current(&root, &folder).expect("the current release can be read")?;
         assert!(!release.manifest.files.is_empty());
         for file in &release.manifest.files {
-            let bytes = std::fs::read(release.path.join(file.path.as_str())).expect("the file is there");
+            let bytes =
+                std::fs::read(release.path.join(file.path.as_str())).expect("the file is there");
             let digest: String =
                 sha2::Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(digest, file.sha256, "{order}: {}", file.path);
@@ -352,21 +367,29 @@ impl Factory {
         )
     }
 
-    /// The order succeeded exactly once, its release is the one that visitors see, and each of its AI calls is on the books once.
+    /// The order succeeded exactly once, its release is the one that visitors see, and each of its
+    /// AI calls is on the books once.
     ///
-    /// Waits for the release to be visible: the pointer to it is written last, after the database says that the order has succeeded.
+    /// Waits for the release to be visible: the pointer to it is written last, after the database
+    /// says that the order has succeeded.
     pub async fn assert_done_once(&self, id: &str, calls: usize) {
         let export = self.database.export(id).await.expect("the order is there");
         let order = &export.order;
         assert_eq!((order.state, order.attempts), (OrderState::Succeeded, 1), "{order:?}");
         assert!(order.owner_attempt.is_none() && order.owner_worker.is_none(), "{order:?}");
-        let ended = |end| export.attempts.iter().filter(|attempt| attempt.outcome == Some(end)).count();
+        let ended =
+            |end| export.attempts.iter().filter(|attempt| attempt.outcome == Some(end)).count();
         assert_eq!(ended(AttemptEnd::Succeeded), 1, "{:?}", export.attempts);
         let crashes = i64::try_from(ended(AttemptEnd::Crashed)).expect("a small number");
         assert_eq!(crashes, order.crashes, "crashes are counted apart: {:?}", export.attempts);
-        assert!(export.attempts.iter().all(|attempt| attempt.outcome.is_some()), "{:?}", export.attempts);
+        assert!(
+            export.attempts.iter().all(|attempt| attempt.outcome.is_some()),
+            "{:?}",
+            export.attempts
+        );
         assert!(order.current_release.is_some());
-        until("its release is visible", || async { self.visible(id) == order.current_release }).await;
+        until("its release is visible", || async { self.visible(id) == order.current_release })
+            .await;
         assert_eq!(export.ai_calls.iter().filter(|call| call.current).count(), calls, "{id}");
     }
 }
@@ -403,8 +426,10 @@ impl Process {
     /// Whether a signal has stopped it.
     fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
-        let state =
-            stat.expect("the process is there").rsplit_once(") ").map(|(_, rest)| rest.starts_with('T'));
+        let state = stat
+            .expect("the process is there")
+            .rsplit_once(") ")
+            .map(|(_, rest)| rest.starts_with('T'));
         state.unwrap_or_default()
     }
 

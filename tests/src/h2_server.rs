@@ -26,8 +26,8 @@ pub struct H2Server {
 }
 
 impl H2Server {
-    /// On a free port of this machine, with a certificate of its own, which it writes to a file: programs trust it when their
-    /// `SSL_CERT_FILE` names that.
+    /// On a free port of this machine, with a certificate of its own, which it writes to a file:
+    /// programs trust it when their `SSL_CERT_FILE` names that.
     ///
     /// # Errors
     /// What cannot be made or written.
@@ -61,7 +61,8 @@ impl H2Server {
         self.connections.clone()
     }
 
-    /// Answers every request with what `answer` gives, a stream of server-sent events, until it is dropped.
+    /// Answers every request with what `answer` gives, a stream of server-sent events, until it is
+    /// dropped.
     ///
     /// # Errors
     /// When it cannot take connections any more.
@@ -80,7 +81,11 @@ impl H2Server {
     }
 }
 
-async fn connection<F, W>(stream: TcpStream, acceptor: TlsAcceptor, answer: F) -> Result<(), Trouble>
+async fn connection<F, W>(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    answer: F,
+) -> Result<(), Trouble>
 where
     F: Fn() -> W + Clone + Send + Sync + 'static,
     W: Future<Output = Vec<u8>> + Send + 'static,
@@ -88,7 +93,8 @@ where
     stream.set_nodelay(true)?;
     let stream = acceptor.accept(stream).await?;
     let mut builder = h2::server::Builder::new();
-    let mut connection = builder.max_concurrent_streams(STREAMS).handshake::<_, bytes::Bytes>(stream).await?;
+    let mut connection =
+        builder.max_concurrent_streams(STREAMS).handshake::<_, bytes::Bytes>(stream).await?;
     while let Some(request) = connection.accept().await {
         let (request, respond) = request?;
         let answer = answer.clone();

@@ -1,5 +1,6 @@
-//! Templates in other languages than Rust, and the public tool that their records are compared with. Their tools are Python packages
-//! as the stand-ins are: where they cannot be had, the tests say so loudly and pass.
+//! Templates in other languages than Rust, and the public tool that their records are compared
+//! with. Their tools are Python packages as the stand-ins are: where they cannot be had, the tests
+//! say so loudly and pass.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -79,8 +80,15 @@ pub fn c_guest(test: &str) -> Option<PathBuf> {
         let mut objects = Vec::new();
         for source in ["template.c", "kitchen.cpp"] {
             let object = folder.join(source).with_extension("o");
-            let flags =
-                ["cc", "--target=wasm32-freestanding", "-g", "-gdwarf-5", "-gembed-source", "-O1", "-c"];
+            let flags = [
+                "cc",
+                "--target=wasm32-freestanding",
+                "-g",
+                "-gdwarf-5",
+                "-gembed-source",
+                "-O1",
+                "-c",
+            ];
             run(zig(&flags).arg(source).arg("-o").arg(&object))?;
             objects.push(object);
         }
@@ -96,8 +104,9 @@ pub fn c_guest(test: &str) -> Option<PathBuf> {
     })
 }
 
-/// The examples of the guide for Python in one component, built when they or the package are new. An order's field `fault` names the
-/// example by its template's name. Nothing when the tools cannot be had.
+/// The examples of the guide for Python in one component, built when they or the package are new.
+/// An order's field `fault` names the example by its template's name. Nothing when the tools cannot
+/// be had.
 pub fn python_guide(test: &str) -> Option<PathBuf> {
     let programs = PYTHON.ready(test)?;
     let package = root().join("guest-sdk/python");
@@ -122,17 +131,21 @@ pub fn python_guide(test: &str) -> Option<PathBuf> {
     })
 }
 
-/// The guide's blocks of Python as modules: one that begins with a file's name is that file, each other one an example; and `app.py`,
-/// which runs the example that an order names.
+/// The guide's blocks of Python as modules: one that begins with a file's name is that file, each
+/// other one an example; and `app.py`, which runs the example that an order names.
 fn guide_modules(guide: &str) -> Vec<(String, String)> {
-    let blocks =
-        guide.split("```python\n").skip(1).filter_map(|rest| rest.split_once("```").map(|(code, _)| code));
+    let blocks = guide
+        .split("```python\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(code, _)| code));
     let mut modules = Vec::new();
     let mut app = "from sitewright import Order, Template\n".to_owned();
     let mut examples = Vec::new();
     for (number, code) in blocks.enumerate() {
-        let named =
-            code.strip_prefix("# ").and_then(|rest| rest.lines().next()).filter(|name| name.ends_with(".py"));
+        let named = code
+            .strip_prefix("# ")
+            .and_then(|rest| rest.lines().next())
+            .filter(|name| name.ends_with(".py"));
         let name = named.map_or_else(|| format!("example_{number}.py"), str::to_owned);
         if named.is_none() {
             app += &format!("import example_{number}\n");
@@ -141,22 +154,28 @@ fn guide_modules(guide: &str) -> Vec<(String, String)> {
         modules.push((name, code.to_owned()));
     }
     app += &format!(
-        "EXAMPLES = {{each.name: each for each in [{}]}}\n\n\n\
-         class Generator(Template):\n    \
-             name = 'guide'\n    version = '0.1.0'\n    summary = 'The examples of the guide.'\n    locales = ['en']\n    \
-             purposes = {{name: said for each in EXAMPLES.values() for name, said in each.purposes.items()}}\n\n    \
-             async def make(self, order: Order):\n        await EXAMPLES[order.extra['fault']].make(order)\n",
+        "EXAMPLES = {{each.name: each for each in [{}]}}\n\n\nclass Generator(Template):\n    \
+         name = 'guide'\n    version = '0.1.0'\n    summary = 'The examples of the guide.'\n    \
+         locales = ['en']\n    purposes = {{name: said for each in EXAMPLES.values() for name, \
+         said in each.purposes.items()}}\n\n    async def make(self, order: Order):\n        \
+         await EXAMPLES[order.extra['fault']].make(order)\n",
         examples.join(", ")
     );
     modules.push(("app.py".to_owned(), app));
     modules
 }
 
-/// The component made of the sources in a folder of `tests/languages`, kept for as long as they and the contract stay as they are.
-fn cached(test: &str, language: &str, build: impl Fn(&Path, &Path) -> Result<(), String>) -> Option<PathBuf> {
+/// The component made of the sources in a folder of `tests/languages`, kept for as long as they and
+/// the contract stay as they are.
+fn cached(
+    test: &str,
+    language: &str,
+    build: impl Fn(&Path, &Path) -> Result<(), String>,
+) -> Option<PathBuf> {
     let sources = files_in(&[&root().join("tests/languages").join(language)]);
     // Not every language uses all of these; they seldom change.
-    let inputs = [sources.clone(), files_in(&[&root().join("wit"), &root().join("guest-sdk/js")])].concat();
+    let inputs =
+        [sources.clone(), files_in(&[&root().join("wit"), &root().join("guest-sdk/js")])].concat();
     kept(test, language, &inputs, |folder, out| {
         for file in &sources {
             fs::copy(file, folder.join(file.file_name().expect("a name")))

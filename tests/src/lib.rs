@@ -1,4 +1,5 @@
-//! What the tests that span crates share: the real binary, the real templates, the five orders, and a folder of their own.
+//! What the tests that span crates share: the real binary, the real templates, the five orders, and
+//! a folder of their own.
 
 // Each test has a process of its own, and a failed preparation is a failed test.
 #![allow(
@@ -80,10 +81,12 @@ pub const ORDERS: [&str; 5] = [
 /// One of the five test orders.
 pub fn order(name: &str) -> Value {
     let path = root().join(format!("tests/orders/{name}.json"));
-    serde_json::from_slice(&std::fs::read(path).expect("the order is there")).expect("the order is JSON")
+    serde_json::from_slice(&std::fs::read(path).expect("the order is there"))
+        .expect("the order is JSON")
 }
 
-/// An order that makes the template `guest-faulty` do `fault`; see `tests/guests/faulty`. `parameters` are further fields.
+/// An order that makes the template `guest-faulty` do `fault`; see `tests/guests/faulty`.
+/// `parameters` are further fields.
 pub fn faulty(fault: &str, parameters: Value) -> Value {
     let mut order = order("02-dentist-us-minimal");
     let onboarding = order["onboarding"].as_object_mut().expect("an object");
@@ -94,12 +97,13 @@ pub fn faulty(fault: &str, parameters: Value) -> Value {
     order
 }
 
-/// Holds a failure record against the published schema, and more strictly than that: every field must be one that the schema names.
+/// Holds a failure record against the published schema, and more strictly than that: every field
+/// must be one that the schema names.
 #[track_caller]
 pub fn check_record(record: &Value) {
     static STRICT: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-        let mut schema: Value =
-            serde_json::from_str(sitewright::failure::schema::RECORD_SCHEMA).expect("the schema is JSON");
+        let mut schema: Value = serde_json::from_str(sitewright::failure::schema::RECORD_SCHEMA)
+            .expect("the schema is JSON");
         close_objects(&mut schema);
         jsonschema::validator_for(&schema).expect("the schema is one")
     });
@@ -181,11 +185,12 @@ impl From<Output> for Done {
 pub const ANY_ANSWER: &str = "[[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
 
 impl Workbench {
-    /// A workbench whose AI calls are answered by `rules` (see `sitewright-script`), with further lines of configuration before the
-    /// AI part.
+    /// A workbench whose AI calls are answered by `rules` (see `sitewright-script`), with further
+    /// lines of configuration before the AI part.
     pub fn scripted(rules: &str, configuration: &str) -> Self {
-        let ai = "[ai.providers.scripted]\nkind = \"scripted\"\nrules = \"ai.toml\"\n\
-                  [ai.routes.default]\ntry = [{ provider = \"scripted\", model = \"test\" }]\n";
+        let ai = "[ai.providers.scripted]\nkind = \"scripted\"\nrules = \
+                  \"ai.toml\"\n[ai.routes.default]\ntry = [{ provider = \"scripted\", model = \
+                  \"test\" }]\n";
         let bench = Workbench::configured(&format!("{configuration}\n{ai}"));
         bench.write("ai.toml", rules);
         bench
@@ -197,7 +202,10 @@ impl Workbench {
         let cache = compile_cache();
         bench.write(
             "sitewright.toml",
-            format!("sites = \"sites\"\ncache = {:?}\n{configuration}", cache.display().to_string()),
+            format!(
+                "sites = \"sites\"\ncache = {:?}\n{configuration}",
+                cache.display().to_string()
+            ),
         );
         bench
     }

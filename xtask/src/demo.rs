@@ -24,16 +24,16 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<Exit
     let order = match &args.order {
         None => workspace.root.join(ORDER),
         // The host runs in the repository's root; the path was meant from here.
-        Some(order) => {
-            std::path::absolute(order).with_context(|| format!("cannot find {}", order.display()))?
-        }
+        Some(order) => std::path::absolute(order)
+            .with_context(|| format!("cannot find {}", order.display()))?,
     };
     anyhow::ensure!(
         order.is_file(),
         "--order {}: there is no such file; sample orders are in tests/orders",
         order.display()
     );
-    let mut names: Vec<_> = workspace.guests(Group::Templates).map(|guest| guest.name.clone()).collect();
+    let mut names: Vec<_> =
+        workspace.guests(Group::Templates).map(|guest| guest.name.clone()).collect();
     names.extend(languages::all(workspace)?.into_iter().map(|template| template.name));
     anyhow::ensure!(
         names.contains(&args.template),
@@ -64,7 +64,8 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<Exit
     }
     let site = newest_site(&out)?.with_context(|| {
         format!(
-            "the host says it is done, and there is no <order>/current/index.html in {}; this is a mistake in Sitewright",
+            "the host says it is done, and there is no <order>/current/index.html in {}; this is \
+             a mistake in Sitewright",
             out.display()
         )
     })?;
@@ -78,13 +79,22 @@ pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<Exit
 }
 
 /// The host's command, exactly as an operator would write it.
-fn generate(workspace: &Workspace, args: &DemoArgs, binary: &Path, order: &Path, out: &Path) -> Command {
+fn generate(
+    workspace: &Workspace,
+    args: &DemoArgs,
+    binary: &Path,
+    order: &Path,
+    out: &Path,
+) -> Command {
     let mut generate = Command::new(binary);
     generate.current_dir(&workspace.root).arg("generate").args(["--template", &args.template]);
     generate.arg("--templates").arg(workspace.components(Group::Templates));
     generate.arg("--order").arg(order);
-    let config =
-        workspace.root.join(Group::Templates.sources()).join(&args.template).join("demo/sitewright.toml");
+    let config = workspace
+        .root
+        .join(Group::Templates.sources())
+        .join(&args.template)
+        .join("demo/sitewright.toml");
     if config.is_file() {
         generate.arg("--config").arg(config);
     }
@@ -98,7 +108,11 @@ fn command_line(workspace: &Workspace, command: &Command) -> String {
         let path = Path::new(part);
         path.strip_prefix(&workspace.root).unwrap_or(path).display().to_string()
     };
-    std::iter::once(command.get_program()).chain(command.get_args()).map(short).collect::<Vec<_>>().join(" ")
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(short)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn remove(folder: &Path) -> anyhow::Result<()> {
@@ -110,7 +124,8 @@ fn remove(folder: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The entry page of the site that was switched last: `<out>/<order>/current/index.html`. With `--keep` there are others.
+/// The entry page of the site that was switched last: `<out>/<order>/current/index.html`. With
+/// `--keep` there are others.
 fn newest_site(out: &Path) -> anyhow::Result<Option<PathBuf>> {
     let read = || -> io::Result<Option<(SystemTime, PathBuf)>> {
         let mut newest: Option<(SystemTime, PathBuf)> = None;
@@ -152,7 +167,10 @@ mod tests {
     #[test]
     fn addresses_survive_spaces_and_accents() {
         for (path, url) in [
-            ("/repo/target/demo/101/current/index.html", "file:///repo/target/demo/101/current/index.html"),
+            (
+                "/repo/target/demo/101/current/index.html",
+                "file:///repo/target/demo/101/current/index.html",
+            ),
             ("/casa de ana/maçã#1", "file:///casa%20de%20ana/ma%C3%A7%C3%A3%231"),
         ] {
             assert_eq!(file_url(Path::new(path)), url);

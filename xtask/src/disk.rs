@@ -7,10 +7,12 @@ use anyhow::{Context as _, ensure};
 
 use crate::workspace::Workspace;
 
-/// What the tests write for a while beside what is built: databases, sites (120 MB were measured; compiled templates and linkers take more).
+/// What the tests write for a while beside what is built: databases, sites (120 MB were measured;
+/// compiled templates and linkers take more).
 const TESTS: Bytes = Bytes(1 << 30);
 
-/// What a target folder takes that has everything and on which all tests have run (9.4 GB were measured).
+/// What a target folder takes that has everything and on which all tests have run (9.4 GB were
+/// measured).
 const FIRST_BUILD: Bytes = Bytes(10 << 30);
 
 /// An amount of bytes, shown in gigabytes of 2^30.
@@ -24,8 +26,9 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Refuses to go on where too little is free for the tests, and for building everything where nothing is built yet. A full disk shows
-/// itself in many other ways: a worker that waits, as it should, until there is room, a PostgreSQL that ends, a linker that is killed.
+/// Refuses to go on where too little is free for the tests, and for building everything where
+/// nothing is built yet. A full disk shows itself in many other ways: a worker that waits, as it
+/// should, until there is room, a PostgreSQL that ends, a linker that is killed.
 pub(crate) fn room(workspace: &Workspace) -> anyhow::Result<()> {
     // xtask itself has made the folder `debug` already.
     let built = workspace.target.join("debug/sitewright").exists();
@@ -49,14 +52,16 @@ pub(crate) fn left(workspace: &Workspace) -> anyhow::Result<String> {
 fn enough(folder: &Path, free: Bytes, needed: Bytes) -> anyhow::Result<()> {
     ensure!(
         free >= needed,
-        "{free} are free for {}, and {needed} are needed; remove what is old there (`cargo clean`), or name another folder in {}",
+        "{free} are free for {}, and {needed} are needed; remove what is old there (`cargo \
+         clean`), or name another folder in {}",
         folder.display(),
         if folder == std::env::temp_dir() { "TMPDIR" } else { "CARGO_TARGET_DIR" },
     );
     Ok(())
 }
 
-/// What an ordinary user may still write to the file system of this folder, or of the nearest one above it that exists.
+/// What an ordinary user may still write to the file system of this folder, or of the nearest one
+/// above it that exists.
 fn free(folder: &Path) -> anyhow::Result<Bytes> {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     let disk = rustix::fs::statvfs(there)
@@ -70,11 +75,12 @@ mod tests {
 
     #[test]
     fn too_little_room_is_refused_with_both_figures_and_what_to_do() {
-        let error = enough(Path::new("/there/target"), Bytes(1_300_000_000), FIRST_BUILD).unwrap_err();
+        let error =
+            enough(Path::new("/there/target"), Bytes(1_300_000_000), FIRST_BUILD).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "1.2 GB are free for /there/target, and 10.0 GB are needed; remove what is old there (`cargo clean`), or name another \
-             folder in CARGO_TARGET_DIR"
+            "1.2 GB are free for /there/target, and 10.0 GB are needed; remove what is old there \
+             (`cargo clean`), or name another folder in CARGO_TARGET_DIR"
         );
         assert!(enough(Path::new("/there/target"), TESTS, TESTS).is_ok());
     }

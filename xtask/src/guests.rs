@@ -46,8 +46,9 @@ pub(crate) fn build_all(workspace: &Workspace, selection: Selection) -> anyhow::
 pub(crate) fn build(workspace: &Workspace, selection: Selection) -> anyhow::Result<()> {
     let toolchain = Toolchain::ready(workspace)?;
     let flags = remap::encode(&toolchain.origins(workspace)?.flags());
-    // Never both groups in one call of cargo: it gives crates of one call the same features of shared
-    // dependencies, and a template's bytes must not depend on whether the tests' guests were built beside it.
+    // Never both groups in one call of cargo: it gives crates of one call the same features of
+    // shared dependencies, and a template's bytes must not depend on whether the tests' guests
+    // were built beside it.
     for group in selection.groups() {
         build_group(workspace, *group, &flags)?;
     }
@@ -57,7 +58,10 @@ pub(crate) fn build(workspace: &Workspace, selection: Selection) -> anyhow::Resu
 fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Result<()> {
     let guests: Vec<&Guest> = workspace.guests(group).collect();
     if guests.is_empty() {
-        say::line(&format!("no guests in {}: no workspace member there is a `cdylib`", group.sources()));
+        say::line(&format!(
+            "no guests in {}: no workspace member there is a `cdylib`",
+            group.sources()
+        ));
         return Ok(());
     }
     let mut built = Vec::new();
@@ -74,7 +78,8 @@ fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Resu
                 "--message-format",
                 "json-render-diagnostics",
             ])
-            // Instead of RUSTFLAGS and of flags in cargo's configuration: what others set must not change a template.
+            // Instead of RUSTFLAGS and of flags in cargo's configuration: what others set must not
+            // change a template.
             .env_remove("RUSTFLAGS")
             .env("CARGO_ENCODED_RUSTFLAGS", flags);
         built.extend(artifacts(&mut cargo)?);
@@ -82,9 +87,13 @@ fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Resu
     let width = guests.iter().map(|guest| guest.name.len()).max().unwrap_or(0);
     say::line(&format!("{} -> {}", group.sources(), workspace.components(group).display()));
     for guest in guests {
-        let from = built.iter().find(|built| built.manifest == guest.manifest).with_context(|| {
-            format!("cargo built {} and reported no .wasm file of it; this is a mistake in xtask", guest.name)
-        })?;
+        let from =
+            built.iter().find(|built| built.manifest == guest.manifest).with_context(|| {
+                format!(
+                    "cargo built {} and reported no .wasm file of it; this is a mistake in xtask",
+                    guest.name
+                )
+            })?;
         let installed = install::install(&from.file, &workspace.component(guest))?;
         let note = match installed.change {
             Change::Same => "",
@@ -95,15 +104,17 @@ fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Resu
     Ok(())
 }
 
-/// What cargo is asked: once for all guests that are nothing but components, and once for each that is also a Rust
-/// library. Cargo does no link-time optimisation for a crate of several types, which makes a component more than twice
-/// as large; `cargo rustc` can ask for one of the types, of one package.
+/// What cargo is asked: once for all guests that are nothing but components, and once for each that
+/// is also a Rust library. Cargo does no link-time optimisation for a crate of several types, which
+/// makes a component more than twice as large; `cargo rustc` can ask for one of the types, of one
+/// package.
 fn command_lines<'a>(guests: &[&'a Guest]) -> Vec<Vec<&'a str>> {
     let names = |library: Library| {
         guests.iter().filter(move |guest| guest.library == library).map(|guest| guest.name.as_str())
     };
     let mut lines = Vec::new();
-    let components: Vec<&str> = names(Library::Component).flat_map(|name| ["--package", name]).collect();
+    let components: Vec<&str> =
+        names(Library::Component).flat_map(|name| ["--package", name]).collect();
     if !components.is_empty() {
         lines.push([&["build"], components.as_slice()].concat());
     }
@@ -123,7 +134,8 @@ struct Artifact {
 
 /// Runs cargo and reads from its messages what it made; where that lies is cargo's business.
 fn artifacts(cargo: &mut Command) -> anyhow::Result<Vec<Artifact>> {
-    let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| process::cannot_start(cargo))?;
+    let mut child =
+        cargo.stdout(Stdio::piped()).spawn().with_context(|| process::cannot_start(cargo))?;
     let mut found = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
@@ -146,7 +158,8 @@ fn artifact(message: &str) -> Option<Artifact> {
     let message: Message = serde_json::from_str(message).ok()?;
     let is_component = |file: &Path| file.extension().is_some_and(|extension| extension == "wasm");
     let file = message.filenames.into_iter().find(|file| is_component(file))?;
-    (message.reason == "compiler-artifact").then_some(Artifact { manifest: message.manifest_path, file })
+    (message.reason == "compiler-artifact")
+        .then_some(Artifact { manifest: message.manifest_path, file })
 }
 
 #[cfg(test)]

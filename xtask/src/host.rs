@@ -8,10 +8,11 @@ use crate::workspace::{Group, Workspace};
 
 /// Builds the binary `sitewright` and gives its path.
 ///
-/// Not `cargo build -p sitewright`: cargo would then leave out the features that tests switch on in shared dependencies
-/// (tokio's `test-util` for one), and `cargo test` would compile tokio, wasmtime and all above them a second time. Asking
-/// for the whole workspace and for one test - xtask's own, the cheapest - makes cargo choose the features that
-/// `cargo test --workspace` will choose, while it compiles nothing more than the host and that test.
+/// Not `cargo build -p sitewright`: cargo would then leave out the features that tests switch on in
+/// shared dependencies (tokio's `test-util` for one), and `cargo test` would compile tokio,
+/// wasmtime and all above them a second time. Asking for the whole workspace and for one test -
+/// xtask's own, the cheapest - makes cargo choose the features that `cargo test --workspace` will
+/// choose, while it compiles nothing more than the host and that test.
 pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     process::run(process::cargo().current_dir(&workspace.root).args([
         "build",

@@ -22,10 +22,11 @@ pub(crate) struct Installed {
     pub(crate) change: Change,
 }
 
-/// Copies `from` to `to` when the bytes differ. A reader sees the old file or the new one, never a part: the copy is
-/// written beside it and renamed.
+/// Copies `from` to `to` when the bytes differ. A reader sees the old file or the new one, never a
+/// part: the copy is written beside it and renamed.
 pub(crate) fn install(from: &Path, to: &Path) -> anyhow::Result<Installed> {
-    let new = fs::read(from).with_context(|| format!("cannot read the built file {}", from.display()))?;
+    let new =
+        fs::read(from).with_context(|| format!("cannot read the built file {}", from.display()))?;
     let bytes = new.len() as u64;
     let old = match fs::read(to) {
         Ok(old) => Some(old),
@@ -43,8 +44,8 @@ fn replace(to: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
-    // The process id: two builds at once do not write into each other's file. No `.wasm` at the end: a host that
-    // reads the folder does not take it for a template.
+    // The process id: two builds at once do not write into each other's file. No `.wasm` at the
+    // end: a host that reads the folder does not take it for a template.
     let mut name = to.as_os_str().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = Path::new(&name);
@@ -61,8 +62,10 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -71,9 +74,12 @@ mod tests {
     fn writes_what_is_new_or_changed_and_leaves_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("built"), folder.path().join("templates/a-b.wasm"));
-        for (content, change) in
-            [("one", Change::Written), ("one", Change::Same), ("two", Change::Written), ("two", Change::Same)]
-        {
+        for (content, change) in [
+            ("one", Change::Written),
+            ("one", Change::Same),
+            ("two", Change::Written),
+            ("two", Change::Same),
+        ] {
             fs::write(&from, content).unwrap();
             assert_eq!(install(&from, &to).unwrap(), Installed { bytes: 3, change }, "{content}");
             assert_eq!(fs::read_to_string(&to).unwrap(), content);

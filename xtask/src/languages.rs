@@ -1,8 +1,9 @@
 //! Builds the templates in other languages than Rust, where their tools can be had.
 //!
-//! A folder of `plugins/` without a Cargo.toml is one: with a `package.json` it is JavaScript, with a `src/app.py` Python. The tools
-//! come from the languages' own package managers into the target folder, in versions that this repository names. Where they cannot
-//! be had, that is said, and nothing fails: the rest of the repository needs none of them.
+//! A folder of `plugins/` without a Cargo.toml is one: with a `package.json` it is JavaScript, with
+//! a `src/app.py` Python. The tools come from the languages' own package managers into the target
+//! folder, in versions that this repository names. Where they cannot be had, that is said, and
+//! nothing fails: the rest of the repository needs none of them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,7 +18,8 @@ use crate::process;
 use crate::say;
 use crate::workspace::{Group, Workspace};
 
-/// Makes components of Python programs. The tests' own guest in Python is built with the same environment.
+/// Makes components of Python programs. The tests' own guest in Python is built with the same
+/// environment.
 const PYTHON_TOOLS: &str = "componentize-py==0.25.1";
 /// Where the tools for JavaScript are named, with a lock file.
 const JAVASCRIPT_TOOLS: &str = "xtask/javascript";
@@ -44,7 +46,9 @@ pub(crate) struct Foreign {
 pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<Vec<Foreign>> {
     let plugins = workspace.root.join(Group::Templates.sources());
     let mut found = Vec::new();
-    for entry in fs::read_dir(&plugins).with_context(|| format!("cannot read {}", plugins.display()))? {
+    for entry in
+        fs::read_dir(&plugins).with_context(|| format!("cannot read {}", plugins.display()))?
+    {
         let folder = entry?.path();
         let language = match () {
             () if folder.join("Cargo.toml").is_file() => continue,
@@ -52,7 +56,8 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<Vec<Foreign>> {
             () if folder.join("src/app.py").is_file() => Language::Python,
             () => continue,
         };
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name =
+            folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         found.push(Foreign { name, folder, language });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -62,12 +67,17 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<Vec<Foreign>> {
 /// Builds those that are `wanted` by name and whose sources, tools or contract have changed.
 pub(crate) fn build(workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     for template in all(workspace)?.into_iter().filter(|template| wanted(&template.name)) {
-        let component = workspace.components(Group::Templates).join(format!("{}.wasm", template.name));
+        let component =
+            workspace.components(Group::Templates).join(format!("{}.wasm", template.name));
         let work = workspace.target.join("languages").join(&template.name);
         fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
         let (stamp, known) = (work.join("stamp"), template.stamp(workspace)?);
         if component.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == known) {
-            say::line(&format!("  {}  {:>10}", template.name, say::size(fs::metadata(&component)?.len())));
+            say::line(&format!(
+                "  {}  {:>10}",
+                template.name,
+                say::size(fs::metadata(&component)?.len())
+            ));
             continue;
         }
         let tools = match template.tools(workspace) {
@@ -96,7 +106,8 @@ impl Foreign {
     /// Identifies what the component is made of.
     fn stamp(&self, workspace: &Workspace) -> anyhow::Result<String> {
         let mut hasher = DefaultHasher::new();
-        let mut folders = vec![self.folder.join("src"), self.sdk(workspace), workspace.root.join("wit")];
+        let mut folders =
+            vec![self.folder.join("src"), self.sdk(workspace), workspace.root.join("wit")];
         match self.language {
             Language::Python => PYTHON_TOOLS.hash(&mut hasher),
             Language::JavaScript => folders.push(workspace.root.join(JAVASCRIPT_TOOLS)),
@@ -104,7 +115,9 @@ impl Foreign {
         for folder in folders {
             for file in files(&folder)? {
                 file.strip_prefix(&workspace.root).unwrap_or(&file).hash(&mut hasher);
-                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?.hash(&mut hasher);
+                fs::read(&file)
+                    .with_context(|| format!("cannot read {}", file.display()))?
+                    .hash(&mut hasher);
             }
         }
         Ok(format!("{:016x}", hasher.finish()))
@@ -118,17 +131,25 @@ impl Foreign {
         })
     }
 
-    /// The folder of the programs that build it, installed when they are not there; or why they cannot be had.
+    /// The folder of the programs that build it, installed when they are not there; or why they
+    /// cannot be had.
     fn tools(&self, workspace: &Workspace) -> Result<PathBuf, String> {
         let standins = workspace.target.join("standins");
         match self.language {
             Language::Python => python(&standins.join("python-guest")),
-            Language::JavaScript => npm(&standins.join("javascript"), &workspace.root.join(JAVASCRIPT_TOOLS)),
+            Language::JavaScript => {
+                npm(&standins.join("javascript"), &workspace.root.join(JAVASCRIPT_TOOLS))
+            }
         }
     }
 
     /// Makes the component, inside `work`.
-    fn componentize(&self, workspace: &Workspace, tools: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+    fn componentize(
+        &self,
+        workspace: &Workspace,
+        tools: &Path,
+        work: &Path,
+    ) -> anyhow::Result<PathBuf> {
         let (built, wit) = (work.join("built.wasm"), workspace.root.join("wit"));
         match self.language {
             Language::Python => {
@@ -137,7 +158,10 @@ impl Foreign {
                 copy(&self.folder.join("src"), &sources)?;
                 copy(&self.sdk(workspace), &sdk)?;
                 let mut tool = Command::new(tools.join("componentize-py"));
-                tool.arg("-d").arg(&wit).args(["-w", "template", "componentize", "-p"]).arg(&sources);
+                tool.arg("-d")
+                    .arg(&wit)
+                    .args(["-w", "template", "componentize", "-p"])
+                    .arg(&sources);
                 process::run(
                     tool.arg("-p").arg(&sdk).arg("-o").arg(&built).arg("app").stdout(Stdio::null()),
                 )?;
@@ -148,14 +172,28 @@ impl Foreign {
                 bundler.current_dir(&self.folder).arg("src/template.js");
                 bundler.args(["--bundle", "--format=esm", "--charset=utf8", "--log-level=warning"]);
                 bundler.args(["--external:sitewright:*", "--loader:.css=text"]);
-                bundler.arg(format!("--alias:sitewright={}", self.sdk(workspace).join("index.js").display()));
+                bundler.arg(format!(
+                    "--alias:sitewright={}",
+                    self.sdk(workspace).join("index.js").display()
+                ));
                 process::run(bundler.arg(format!("--outfile={}", bundle.display())))?;
                 let mut tool = Command::new(tools.join("componentize-js"));
                 tool.current_dir(work).arg(&bundle).arg("--wit").arg(&wit);
-                tool.args(["--world-name", "template-sync", "--disable", "http", "fetch-event", "--out"]);
+                tool.args([
+                    "--world-name",
+                    "template-sync",
+                    "--disable",
+                    "http",
+                    "fetch-event",
+                    "--out",
+                ]);
                 process::run(tool.arg(&built).stdout(Stdio::null()))?;
                 // It complains on its own, and ends well all the same.
-                anyhow::ensure!(built.is_file(), "componentize-js has made no component of {}", self.name);
+                anyhow::ensure!(
+                    built.is_file(),
+                    "componentize-js has made no component of {}",
+                    self.name
+                );
             }
         }
         Ok(built)
@@ -172,7 +210,15 @@ fn python(folder: &Path) -> Result<PathBuf, String> {
     quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.join("venv")))?;
     let mut install = Command::new(programs.join("python"));
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
-    quietly(install.args(["--only-binary", ":all:", "--timeout", "20", "--retries", "1", PYTHON_TOOLS]))?;
+    quietly(install.args([
+        "--only-binary",
+        ":all:",
+        "--timeout",
+        "20",
+        "--retries",
+        "1",
+        PYTHON_TOOLS,
+    ]))?;
     fs::write(&done, PYTHON_TOOLS).map_err(|error| error.to_string())?;
     Ok(programs)
 }
@@ -181,8 +227,9 @@ fn python(folder: &Path) -> Result<PathBuf, String> {
 fn npm(folder: &Path, wanted: &Path) -> Result<PathBuf, String> {
     let (programs, done) = (folder.join("node_modules/.bin"), folder.join("installed"));
     let _lock = lock(folder)?;
-    let read =
-        |path: PathBuf| fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let read = |path: PathBuf| {
+        fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
     let exactly = read(wanted.join("package-lock.json"))?;
     if fs::read_to_string(&done).is_ok_and(|installed| installed == exactly) {
         return Ok(programs);
@@ -191,7 +238,8 @@ fn npm(folder: &Path, wanted: &Path) -> Result<PathBuf, String> {
         fs::copy(wanted.join(file), folder.join(file)).map_err(|error| error.to_string())?;
     }
     // Not `npm ci`, which refuses where a registry lacks packages for other systems.
-    let flags = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    let flags =
+        ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     quietly(Command::new("npm").current_dir(folder).args(flags))?;
     fs::write(&done, exactly).map_err(|error| error.to_string())?;
     Ok(programs)
@@ -211,7 +259,8 @@ fn lock(folder: &Path) -> Result<File, String> {
 /// Runs a program that may be missing; its last word says why it failed.
 fn quietly(command: &mut Command) -> Result<(), String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let done = command.stdin(Stdio::null()).output().map_err(|error| format!("{program}: {error}"))?;
+    let done =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("{program}: {error}"))?;
     if done.status.success() {
         return Ok(());
     }
@@ -223,7 +272,9 @@ fn quietly(command: &mut Command) -> Result<(), String> {
 /// Every file below a folder, in one order, without what interpreters leave behind.
 fn files(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
         let path = entry?.path();
         match path.file_name().and_then(|name| name.to_str()) {
             Some("__pycache__" | "node_modules") => {}
@@ -255,9 +306,13 @@ mod tests {
     fn templates_in_other_languages_are_found_by_what_stands_in_their_folders() {
         let root = tempfile::tempdir().unwrap();
         let plugins = root.path().join("plugins");
-        for file in
-            ["rusty/Cargo.toml", "rusty/package.json", "js/package.json", "py/src/app.py", "notes/README.md"]
-        {
+        for file in [
+            "rusty/Cargo.toml",
+            "rusty/package.json",
+            "js/package.json",
+            "py/src/app.py",
+            "notes/README.md",
+        ] {
             let file = plugins.join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();

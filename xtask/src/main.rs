@@ -57,7 +57,9 @@ fn main() -> ExitCode {
 fn run(args: Args) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::load()?;
     match args.command {
-        Command::Build(build) => guests::build_all(&workspace, build.selection()).map(|()| ExitCode::SUCCESS),
+        Command::Build(build) => {
+            guests::build_all(&workspace, build.selection()).map(|()| ExitCode::SUCCESS)
+        }
         Command::Demo(demo) => demo::run(&workspace, &demo),
         Command::Test(test) => test::run(&workspace, &test),
         Command::Bench(bench) => bench::run(&workspace, &bench),

@@ -6,9 +6,9 @@ use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::Context as _;
 
-/// What `cargo run` puts into our environment about xtask itself. Handed on, build scripts that watch these variables
-/// (ring's does) would run again each time somebody goes from `cargo xtask` to plain `cargo` or back, and with them
-/// everything above.
+/// What `cargo run` puts into our environment about xtask itself. Handed on, build scripts that
+/// watch these variables (ring's does) would run again each time somebody goes from `cargo xtask`
+/// to plain `cargo` or back, and with them everything above.
 const OF_CARGO_RUN: [&str; 6] = [
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_PATH",
@@ -20,7 +20,8 @@ const OF_CARGO_RUN: [&str; 6] = [
 
 /// The cargo that runs us.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    let mut command =
+        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_of_cargo_run) {
             command.env_remove(&name);
@@ -30,7 +31,9 @@ pub(crate) fn cargo() -> Command {
 }
 
 fn is_of_cargo_run(name: &str) -> bool {
-    OF_CARGO_RUN.contains(&name) || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_BIN_EXE_")
+    OF_CARGO_RUN.contains(&name)
+        || name.starts_with("CARGO_PKG_")
+        || name.starts_with("CARGO_BIN_EXE_")
 }
 
 /// Runs a program on this terminal and asks for success.
@@ -41,8 +44,10 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
 
 /// Runs a program and gives its stdout; its stderr stays on this terminal.
 pub(crate) fn capture(command: &mut Command) -> anyhow::Result<String> {
-    let output =
-        command.stderr(std::process::Stdio::inherit()).output().with_context(|| cannot_start(command))?;
+    let output = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .with_context(|| cannot_start(command))?;
     check(command, output.status)?;
     String::from_utf8(output.stdout)
         .with_context(|| format!("`{}` printed bytes that are not UTF-8", shown(command)))
@@ -89,11 +94,13 @@ impl fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
-/// The program's name without its folder, and its first arguments: enough to recognise it, short enough to read.
+/// The program's name without its folder, and its first arguments: enough to recognise it, short
+/// enough to read.
 fn shown(command: &Command) -> String {
     const ARGUMENTS: usize = 6;
     let program = std::path::Path::new(command.get_program());
-    let mut text = program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+    let mut text =
+        program.file_stem().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     for argument in command.get_args().take(ARGUMENTS) {
         text.push(' ');
         text.push_str(&argument.to_string_lossy());

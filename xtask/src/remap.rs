@@ -1,5 +1,5 @@
-//! Compiler flags that keep this machine's paths out of templates: a template's digest says what it was made from,
-//! not where, and the files in a failure record are relative to the repository.
+//! Compiler flags that keep this machine's paths out of templates: a template's digest says what it
+//! was made from, not where, and the files in a failure record are relative to the repository.
 
 use std::fs;
 use std::io;
@@ -16,8 +16,8 @@ pub(crate) struct Origins {
     pub(crate) registries: Vec<PathBuf>,
     /// `<cargo home>/git/checkouts`.
     pub(crate) git: PathBuf,
-    /// The standard library's sources, when rust-src is installed. The compiler then prefers them to the
-    /// `/rustc/<commit>` that stands in the library itself.
+    /// The standard library's sources, when rust-src is installed. The compiler then prefers them
+    /// to the `/rustc/<commit>` that stands in the library itself.
     pub(crate) std_sources: Option<StdSources>,
 }
 
@@ -31,18 +31,23 @@ pub(crate) struct StdSources {
 }
 
 impl Origins {
-    /// One flag for each origin. Of several that match, rustc takes the last, so the more special ones (a cargo home
-    /// inside the repository, for one) come after the general.
+    /// One flag for each origin. Of several that match, rustc takes the last, so the more special
+    /// ones (a cargo home inside the repository, for one) come after the general.
     ///
-    /// The new names are absolute, as the old ones were, except the repository's own: debuggers join a relative name
-    /// with the crate's folder, which for a dependency would say it twice. They keep `registry/src` and
-    /// `/rustc/<commit>`, by which the host tells the template's own frames from its dependencies'.
+    /// The new names are absolute, as the old ones were, except the repository's own: debuggers
+    /// join a relative name with the crate's folder, which for a dependency would say it twice.
+    /// They keep `registry/src` and `/rustc/<commit>`, by which the host tells the template's
+    /// own frames from its dependencies'.
     pub(crate) fn flags(&self) -> Vec<String> {
         let mut flags = vec![remap(&self.workspace, "")];
         flags.push(remap(&self.git, "/cargo/git/checkouts/"));
-        flags.extend(self.registries.iter().map(|folder| remap(folder, "/cargo/registry/src/registry/")));
         flags.extend(
-            self.std_sources.iter().map(|std| remap(&std.folder, &format!("/rustc/{}/", std.commit))),
+            self.registries.iter().map(|folder| remap(folder, "/cargo/registry/src/registry/")),
+        );
+        flags.extend(
+            self.std_sources
+                .iter()
+                .map(|std| remap(&std.folder, &format!("/rustc/{}/", std.commit))),
         );
         flags
     }
@@ -57,8 +62,8 @@ pub(crate) fn encode(flags: &[String]) -> String {
     flags.join("\u{1f}")
 }
 
-/// The folders of `<cargo home>/registry/src`: their names contain a hash of the registry's address. Sorted, so that
-/// the flags are the same from build to build.
+/// The folders of `<cargo home>/registry/src`: their names contain a hash of the registry's
+/// address. Sorted, so that the flags are the same from build to build.
 pub(crate) fn registries(cargo_home: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let folder = cargo_home.join("registry/src");
     let read = || -> io::Result<Vec<PathBuf>> {
@@ -81,14 +86,21 @@ pub(crate) fn registries(cargo_home: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Cargo's home as cargo finds it: `CARGO_HOME`, else `.cargo` in the home folder.
-pub(crate) fn cargo_home(cargo_home: Option<PathBuf>, home: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    cargo_home.filter(|path| path.is_absolute()).or_else(|| home.map(|home| home.join(".cargo"))).context(
-        "neither CARGO_HOME (absolute) nor HOME is set, so the paths of dependencies cannot be kept out of the \
-         templates; set one of them",
-    )
+pub(crate) fn cargo_home(
+    cargo_home: Option<PathBuf>,
+    home: Option<PathBuf>,
+) -> anyhow::Result<PathBuf> {
+    cargo_home
+        .filter(|path| path.is_absolute())
+        .or_else(|| home.map(|home| home.join(".cargo")))
+        .context(
+            "neither CARGO_HOME (absolute) nor HOME is set, so the paths of dependencies cannot \
+             be kept out of the templates; set one of them",
+        )
 }
 
-/// The commit in the output of `rustc --version --verbose`; missing for compilers built from a tarball.
+/// The commit in the output of `rustc --version --verbose`; missing for compilers built from a
+/// tarball.
 pub(crate) fn commit(rustc_version: &str) -> Option<String> {
     rustc_version
         .lines()
@@ -110,7 +122,10 @@ mod tests {
                 "/x/registry/src/other-2".into(),
             ],
             git: "/home/ana/my sites/.c/git/checkouts".into(),
-            std_sources: Some(StdSources { folder: "/tc/lib/rustlib/src/rust".into(), commit: "abc".into() }),
+            std_sources: Some(StdSources {
+                folder: "/tc/lib/rustlib/src/rust".into(),
+                commit: "abc".into(),
+            }),
         };
         let flags = origins.flags();
         assert_eq!(
@@ -118,7 +133,8 @@ mod tests {
             [
                 "--remap-path-prefix=/home/ana/my sites/=",
                 "--remap-path-prefix=/home/ana/my sites/.c/git/checkouts/=/cargo/git/checkouts/",
-                "--remap-path-prefix=/home/ana/my sites/.c/registry/src/index-1/=/cargo/registry/src/registry/",
+                "--remap-path-prefix=/home/ana/my \
+                 sites/.c/registry/src/index-1/=/cargo/registry/src/registry/",
                 "--remap-path-prefix=/x/registry/src/other-2/=/cargo/registry/src/registry/",
                 "--remap-path-prefix=/tc/lib/rustlib/src/rust/=/rustc/abc/",
             ]
@@ -140,8 +156,9 @@ mod tests {
 
     #[test]
     fn cargo_home_is_found_as_cargo_finds_it() {
-        let found =
-            |cargo: Option<&str>, home: Option<&str>| cargo_home(cargo.map(Into::into), home.map(Into::into));
+        let found = |cargo: Option<&str>, home: Option<&str>| {
+            cargo_home(cargo.map(Into::into), home.map(Into::into))
+        };
         assert_eq!(found(Some("/c"), Some("/h")).unwrap(), Path::new("/c"));
         assert_eq!(found(None, Some("/h")).unwrap(), Path::new("/h/.cargo"));
         assert_eq!(found(Some(""), Some("/h")).unwrap(), Path::new("/h/.cargo"));

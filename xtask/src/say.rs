@@ -1,5 +1,5 @@
-//! What xtask itself says. All of it goes to stderr, beside cargo's own output, so that stdout belongs to the program
-//! that was asked for.
+//! What xtask itself says. All of it goes to stderr, beside cargo's own output, so that stdout
+//! belongs to the program that was asked for.
 
 use std::time::Duration;
 

@@ -39,7 +39,8 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
     steps.run("guests", || guests::build_all(workspace, Selection::All))?;
     let binary = steps.run("host", || host::build(workspace))?;
     if !args.no_lint {
-        let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+        let clippy =
+            ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
         steps.run("clippy", || process::run(&mut cargo(&clippy)))?;
         dependencies(&cargo, steps)?;
     }
@@ -55,7 +56,11 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
         let mut test = cargo(&["test", "--workspace"]);
         test.args(&args.rest);
         if args.storm {
-            test.envs([("TESTS_STORM", "50,500"), ("TESTS_OUTAGE", "40,200"), ("TESTS_DRAIN", "1000")]);
+            test.envs([
+                ("TESTS_STORM", "50,500"),
+                ("TESTS_OUTAGE", "40,200"),
+                ("TESTS_DRAIN", "1000"),
+            ]);
         }
         host::tell(&mut test, workspace, Some(&binary));
         process::run(&mut test)
@@ -67,7 +72,8 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
     Ok(())
 }
 
-/// What deny.toml asks. What cannot be tried here is named in the table, never passed over in silence.
+/// What deny.toml asks. What cannot be tried here is named in the table, never passed over in
+/// silence.
 fn dependencies(cargo: &impl Fn(&[&str]) -> Command, steps: &mut Steps) -> anyhow::Result<()> {
     const INSTALL: &str = "needs cargo-deny: cargo install cargo-deny --locked";
     if !works(Command::new("cargo-deny").arg("--version")) {

@@ -28,23 +28,25 @@ impl Toolchain {
             command.current_dir(&workspace.root);
             command
         };
-        let sysroot = PathBuf::from(process::capture(rustc().args(["--print", "sysroot"]))?.trim_end());
+        let sysroot =
+            PathBuf::from(process::capture(rustc().args(["--print", "sysroot"]))?.trim_end());
         let commit = remap::commit(&process::capture(rustc().args(["--version", "--verbose"]))?);
         let toolchain = Toolchain { sysroot, commit };
         if !toolchain.has_target() {
             add_target(workspace)?;
             anyhow::ensure!(
                 toolchain.has_target(),
-                "rustup has added the target {TARGET}, but not to the compiler in use ({}); run `rustc --print sysroot` \
-                 and `rustup show` in the repository to see which compiler wins in PATH",
+                "rustup has added the target {TARGET}, but not to the compiler in use ({}); run \
+                 `rustc --print sysroot` and `rustup show` in the repository to see which \
+                 compiler wins in PATH",
                 toolchain.sysroot.display()
             );
         }
         Ok(toolchain)
     }
 
-    /// Whether the target's standard library is there. Asked of the compiler's own folder, so that compilers that
-    /// rustup does not know (a distribution's, a container's) work too.
+    /// Whether the target's standard library is there. Asked of the compiler's own folder, so that
+    /// compilers that rustup does not know (a distribution's, a container's) work too.
     fn has_target(&self) -> bool {
         self.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir()
     }
@@ -55,8 +57,11 @@ impl Toolchain {
         let cargo_home = remap::cargo_home(path("CARGO_HOME"), path("HOME"))?;
         let mut registries = remap::registries(&cargo_home)?;
         if registries.is_empty() {
-            // Nothing was ever compiled here: the folder whose name we need appears with the first crate.
-            process::run(process::cargo().current_dir(&workspace.root).args(["fetch", "--target", TARGET]))?;
+            // Nothing was ever compiled here: the folder whose name we need appears with the first
+            // crate.
+            process::run(
+                process::cargo().current_dir(&workspace.root).args(["fetch", "--target", TARGET]),
+            )?;
             registries = remap::registries(&cargo_home)?;
         }
         let folder = self.sysroot.join("lib/rustlib/src/rust");
@@ -77,7 +82,10 @@ impl Toolchain {
 /// Lets rustup add the target to the repository's toolchain (rust-toolchain.toml).
 fn add_target(workspace: &Workspace) -> anyhow::Result<()> {
     let mut rustup = Command::new("rustup");
-    rustup.current_dir(&workspace.root).args(["target", "list", "--installed"]).stderr(Stdio::inherit());
+    rustup
+        .current_dir(&workspace.root)
+        .args(["target", "list", "--installed"])
+        .stderr(Stdio::inherit());
     let listed = rustup.output().with_context(|| {
         format!(
             "templates are compiled for {TARGET}; this compiler has no such target and there is no rustup to add it. \
@@ -87,13 +95,15 @@ fn add_target(workspace: &Workspace) -> anyhow::Result<()> {
     process::check(&rustup, listed.status)?;
     if !lists(&String::from_utf8_lossy(&listed.stdout), TARGET) {
         say::line(&format!("adding the target {TARGET} to the toolchain (once)"));
-        process::run(Command::new("rustup").current_dir(&workspace.root).args(["target", "add", TARGET]))
-            .with_context(|| {
-                format!(
-                    "rustup could not add the target {TARGET}. It needs the network once; offline, run \
-                     `rustup target add {TARGET}` in the repository where there is one"
-                )
-            })?;
+        process::run(
+            Command::new("rustup").current_dir(&workspace.root).args(["target", "add", TARGET]),
+        )
+        .with_context(|| {
+            format!(
+                "rustup could not add the target {TARGET}. It needs the network once; offline, \
+                 run `rustup target add {TARGET}` in the repository where there is one"
+            )
+        })?;
     }
     Ok(())
 }

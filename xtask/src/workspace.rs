@@ -69,8 +69,12 @@ impl Workspace {
     /// Asks cargo.
     pub(crate) fn load() -> anyhow::Result<Self> {
         // From where we stand: the alias `cargo xtask` exists only inside the repository.
-        let text =
-            process::capture(process::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+        let text = process::capture(process::cargo().args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+        ]))?;
         Self::from_metadata(&text)
     }
 
@@ -129,8 +133,10 @@ impl Package {
             .into_iter()
             .find(|group| folder == root.join(group.sources()))?;
         // Anything else there is a crate that guests share.
-        let target =
-            self.targets.iter().find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
+        let target = self
+            .targets
+            .iter()
+            .find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
         let library = match target.crate_types.len() {
             1 => Library::Component,
             _ => Library::ComponentAndRlib,
@@ -166,8 +172,11 @@ mod tests {
             packages.join(",")
         );
         let workspace = Workspace::from_metadata(&text).unwrap();
-        let found: Vec<_> =
-            workspace.guests.iter().map(|guest| (guest.name.as_str(), guest.group, guest.library)).collect();
+        let found: Vec<_> = workspace
+            .guests
+            .iter()
+            .map(|guest| (guest.name.as_str(), guest.group, guest.library))
+            .collect();
         assert_eq!(
             found,
             [
@@ -175,7 +184,8 @@ mod tests {
                 ("trap-guest", Group::TestGuests, Library::Component),
             ]
         );
-        let files: Vec<_> = workspace.guests.iter().map(|guest| workspace.component(guest)).collect();
+        let files: Vec<_> =
+            workspace.guests.iter().map(|guest| workspace.component(guest)).collect();
         assert_eq!(
             files,
             [
@@ -188,7 +198,11 @@ mod tests {
     #[test]
     fn this_repository_can_be_read() {
         let workspace = Workspace::load().unwrap();
-        assert!(workspace.root.join("rust-toolchain.toml").is_file(), "{}", workspace.root.display());
+        assert!(
+            workspace.root.join("rust-toolchain.toml").is_file(),
+            "{}",
+            workspace.root.display()
+        );
         assert!(workspace.target.is_absolute());
     }
 }

@@ -16,8 +16,14 @@ fn xtask(arguments: &[&str]) -> Output {
 fn every_command_teaches() {
     for (arguments, taught) in [
         (&["--help"][..], &["build", "demo", "test", "bench", "New here?"][..]),
-        (&["build", "--help"], &["target/templates/<name>.wasm", "wasm32-wasip2", "--all", "Examples:"]),
-        (&["demo", "--help"], &["--order", "--template", "--keep", "Examples:", "6 output rejected"]),
+        (
+            &["build", "--help"],
+            &["target/templates/<name>.wasm", "wasm32-wasip2", "--all", "Examples:"],
+        ),
+        (
+            &["demo", "--help"],
+            &["--order", "--template", "--keep", "Examples:", "6 output rejected"],
+        ),
         (&["test", "--help"], &["--no-lint", "clippy", "Examples:"]),
         (&["bench", "--help"], &["release", "Examples:"]),
     ] {
@@ -33,7 +39,11 @@ fn every_command_teaches() {
 #[test]
 fn mistakes_are_refused_before_anything_is_built() {
     for (arguments, code, said) in [
-        (&["demo", "--order", "no-such-order.json"][..], 1, &["no-such-order.json", "tests/orders"][..]),
+        (
+            &["demo", "--order", "no-such-order.json"][..],
+            1,
+            &["no-such-order.json", "tests/orders"][..],
+        ),
         (&["demo", "--template", "no-such-template"], 1, &["no-such-template", "plugins/"]),
         (&["build", "--all", "--tests-only"], 2, &["--all", "--tests-only"]),
         (&["biuld"], 2, &["biuld", "build"]),

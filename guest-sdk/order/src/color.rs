@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::cut;
 
-/// An opaque sRGB colour; written `#rrggbb`, read from any CSS colour (`#abc`, `blue`, `rgb(0, 0, 0)`, `hsl(…)`, `oklch(…)`).
-/// What lets something shine through is read without its transparency: a brand colour is opaque.
+/// An opaque sRGB colour; written `#rrggbb`, read from any CSS colour (`#abc`, `blue`, `rgb(0, 0,
+/// 0)`, `hsl(…)`, `oklch(…)`). What lets something shine through is read without its transparency:
+/// a brand colour is opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^#[0-9a-f]{6}$"))]
@@ -48,10 +49,12 @@ impl FromStr for Color {
             return Err(ColorError::MissingHash(given.to_owned()));
         }
         let hsv = given.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("hsv"));
-        // Colours nest (`rgb(from …)`): what is longer than any that a person writes is not even tried.
+        // Colours nest (`rgb(from …)`): what is longer than any that a person writes is not even
+        // tried.
         let plausible = given.is_ascii() && given.len() <= 200 && !hsv;
         let unknown = || ColorError::Unknown(given.to_owned());
-        let color = plausible.then(|| csscolorparser::parse(given).ok()).flatten().ok_or_else(unknown)?;
+        let color =
+            plausible.then(|| csscolorparser::parse(given).ok()).flatten().ok_or_else(unknown)?;
         let finite = [color.r, color.g, color.b, color.a].iter().all(|part| part.is_finite());
         let [r, g, b, alpha] = color.to_rgba8();
         match alpha {

@@ -9,7 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Day {
@@ -24,12 +26,19 @@ pub enum Day {
 
 impl Day {
     /// Monday to Sunday.
-    pub const ALL: [Day; 7] =
-        [Day::Monday, Day::Tuesday, Day::Wednesday, Day::Thursday, Day::Friday, Day::Saturday, Day::Sunday];
+    pub const ALL: [Day; 7] = [
+        Day::Monday,
+        Day::Tuesday,
+        Day::Wednesday,
+        Day::Thursday,
+        Day::Friday,
+        Day::Saturday,
+        Day::Sunday,
+    ];
 }
 
-/// One range in minutes from midnight. `close` may pass 1440 (24:00) when the business closes after midnight.
-/// Written `11:30-15:00`; all day is `00:00-24:00`.
+/// One range in minutes from midnight. `close` may pass 1440 (24:00) when the business closes after
+/// midnight. Written `11:30-15:00`; all day is `00:00-24:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$"))]
@@ -75,7 +84,8 @@ pub struct DayHours {
     pub ranges: Vec<Range>,
 }
 
-/// The days that are known, from Monday, each at most once. A day that is not named is unknown, not closed.
+/// The days that are known, from Monday, each at most once. A day that is not named is unknown, not
+/// closed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<DayHours>")]
 #[schemars(with = "Vec<DayHours>")]
@@ -97,7 +107,9 @@ pub enum HoursError {
     #[error("`{0}` and `{1}` overlap; join them, or correct one")]
     Overlap(Range, Range),
     /// The same day in two entries.
-    #[error("{0} is given twice; write all its times in one entry, like `11:30-15:00, 18:30-23:00`")]
+    #[error(
+        "{0} is given twice; write all its times in one entry, like `11:30-15:00, 18:30-23:00`"
+    )]
     DayTwice(Day),
 }
 
@@ -108,7 +120,11 @@ impl DayHours {
     /// [`HoursError::Overlap`].
     pub fn new(day: Day, mut ranges: Vec<Range>) -> Result<Self, HoursError> {
         ranges.sort_by_key(|range| (range.open, range.close));
-        match ranges.iter().zip(ranges.iter().skip(1)).find(|(first, second)| first.close > second.open) {
+        match ranges
+            .iter()
+            .zip(ranges.iter().skip(1))
+            .find(|(first, second)| first.close > second.open)
+        {
             Some((first, second)) => Err(HoursError::Overlap(*first, *second)),
             None => Ok(DayHours { day, ranges }),
         }
@@ -120,8 +136,10 @@ impl TryFrom<Vec<DayHours>> for Hours {
 
     /// Puts days and ranges in order; a day given twice and ranges that overlap are errors.
     fn try_from(days: Vec<DayHours>) -> Result<Self, HoursError> {
-        let mut days =
-            days.into_iter().map(|day| DayHours::new(day.day, day.ranges)).collect::<Result<Vec<_>, _>>()?;
+        let mut days = days
+            .into_iter()
+            .map(|day| DayHours::new(day.day, day.ranges))
+            .collect::<Result<Vec<_>, _>>()?;
         days.sort_by_key(|day| day.day);
         match days.iter().zip(days.iter().skip(1)).find(|(first, second)| first.day == second.day) {
             Some((twice, _)) => Err(HoursError::DayTwice(twice.day)),
@@ -133,8 +151,8 @@ impl TryFrom<Vec<DayHours>> for Hours {
 impl FromStr for Range {
     type Err = HoursError;
 
-    /// Reads `09:00-18:00`, `9am – 5pm`, `9h30-18h`, `9h às 18h`. An opening and a closing at the same minute are refused:
-    /// some mean the whole day by that, some a day off.
+    /// Reads `09:00-18:00`, `9am – 5pm`, `9h30-18h`, `9h às 18h`. An opening and a closing at the
+    /// same minute are refused: some mean the whole day by that, some a day off.
     fn from_str(text: &str) -> Result<Self, HoursError> {
         let wrong = || HoursError::Unreadable(text.to_owned());
         let (open, close) = text::span(text).ok_or_else(wrong)?;
@@ -148,7 +166,8 @@ impl FromStr for Range {
 impl FromStr for Day {
     type Err = HoursError;
 
-    /// Reads full and short names in any case, English and Portuguese: `monday`, `Mon`, `Segunda-feira`, `seg`, `TERÇA`.
+    /// Reads full and short names in any case, English and Portuguese: `monday`, `Mon`,
+    /// `Segunda-feira`, `seg`, `TERÇA`.
     fn from_str(text: &str) -> Result<Self, HoursError> {
         text::day(text).ok_or_else(|| HoursError::UnknownDay(text.to_owned()))
     }
@@ -168,7 +187,8 @@ impl fmt::Display for Day {
     }
 }
 
-/// Reads what a person types for one day: ranges with `,` or `;` between them, `24h`, or `closed` (no range).
+/// Reads what a person types for one day: ranges with `,` or `;` between them, `24h`, or `closed`
+/// (no range).
 ///
 /// # Errors
 /// [`HoursError::Unreadable`] with the part that cannot be read.

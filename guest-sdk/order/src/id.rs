@@ -17,7 +17,8 @@ pub struct IdError {
 /// Names that are devices on Windows, with any extension.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 
-/// Checks that `id` is an order id: 1 to 64 of `A-Z a-z 0-9 - _ .`, not beginning or ending with `.`, no device name of Windows.
+/// Checks that `id` is an order id: 1 to 64 of `A-Z a-z 0-9 - _ .`, not beginning or ending with
+/// `.`, no device name of Windows.
 ///
 /// # Errors
 /// [`IdError`] says which rule is broken.
@@ -39,8 +40,9 @@ pub fn check_id(id: &str) -> Result<(), IdError> {
         return wrong("it ends with `.`");
     }
     let stem = id.split('.').next().unwrap_or(id).to_ascii_lowercase();
-    let numbered =
-        |name: &str| stem.strip_prefix(name).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
+    let numbered = |name: &str| {
+        stem.strip_prefix(name).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+    };
     if DEVICES.contains(&stem.as_str()) || numbered("com") || numbered("lpt") {
         return wrong("it is the name of a Windows device");
     }

@@ -1,9 +1,10 @@
 //! The order as the host and every template see it: one flat, checked document.
 //!
-//! A CRM sends `{order, onboarding}` or a flat document with whatever was typed into its form. The host turns that into an
-//! [`Order`] once, with every problem named at once, and hands templates the JSON of that: colours are colours, hours are
-//! ranges, a missing list is an empty list, and there is always a locale. The JSON of an [`Order`] is itself an acceptable
-//! order document, and parsing it gives the same [`Order`] again.
+//! A CRM sends `{order, onboarding}` or a flat document with whatever was typed into its form. The
+//! host turns that into an [`Order`] once, with every problem named at once, and hands templates
+//! the JSON of that: colours are colours, hours are ranges, a missing list is an empty list, and
+//! there is always a locale. The JSON of an [`Order`] is itself an acceptable order document, and
+//! parsing it gives the same [`Order`] again.
 
 mod color;
 mod email;
@@ -32,8 +33,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// The CRM's id of the order, as text: 1 to 64 letters, digits, `-`, `_` or `.`, not beginning or ending with `.`, no
-    /// device name of Windows.
+    /// The CRM's id of the order, as text: 1 to 64 letters, digits, `-`, `_` or `.`, not beginning
+    /// or ending with `.`, no device name of Windows.
     #[schemars(extend("pattern" = "^[A-Za-z0-9_-]([A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?$"))]
     pub id: String,
     /// The language the site is written in.
@@ -52,7 +53,8 @@ pub struct Order {
     pub business_address: Option<String>,
     /// The trade.
     pub niche: Niche,
-    /// The trade in the customer's words. Expected when `niche` is `other`, but customers leave it out.
+    /// The trade in the customer's words. Expected when `niche` is `other`, but customers leave it
+    /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_niche: Option<String>,
     /// The city the business works from.
@@ -73,7 +75,8 @@ pub struct Order {
     /// The business in the customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_description: Option<String>,
-    /// Page names as the customer typed them (`Home`, `Cardápio`, `faq`). Empty: the template decides.
+    /// Page names as the customer typed them (`Home`, `Cardápio`, `faq`). Empty: the template
+    /// decides.
     #[serde(default)]
     pub selected_pages: Vec<String>,
     /// How the copy should sound.
@@ -128,7 +131,8 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_500))]
     pub years_in_business: Option<u32>,
-    /// Business data of the CRM that this version does not know, as it came. Never payment data or passwords.
+    /// Business data of the CRM that this version does not know, as it came. Never payment data or
+    /// passwords.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub extra: serde_json::Map<String, serde_json::Value>,
 }

@@ -18,8 +18,8 @@ pub struct LinkError {
 /// The address as `https://…` or `http://…`, without surrounding blanks. What has no scheme gets `https://`.
 ///
 /// # Errors
-/// [`LinkError`] for another scheme (`javascript:`), a user name, a missing or one-word host, blanks or other characters that
-/// no address holds, and for more than [`MAX_LINK`] characters.
+/// [`LinkError`] for another scheme (`javascript:`), a user name, a missing or one-word host,
+/// blanks or other characters that no address holds, and for more than [`MAX_LINK`] characters.
 pub fn web_address(text: &str) -> Result<String, LinkError> {
     let wrong = |reason| LinkError { text: text.to_owned(), reason };
     let given = text.trim();
@@ -49,11 +49,14 @@ pub fn web_address(text: &str) -> Result<String, LinkError> {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
-    if port.is_some_and(|port| !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err()) {
+    if port.is_some_and(|port| {
+        !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err()
+    }) {
         return Err(wrong("what follows the host's `:` is no port"));
     }
-    let label =
-        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    let label = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+    };
     if !host.contains('.') || !host.split('.').all(label) {
         return Err(wrong("it has no host with a dot, like `example.com`"));
     }
@@ -64,12 +67,13 @@ pub fn web_address(text: &str) -> Result<String, LinkError> {
     Ok(address)
 }
 
-/// The scheme (empty when there is none) and what follows its `:`. `example.com:8080` has a port, not a scheme.
+/// The scheme (empty when there is none) and what follows its `:`. `example.com:8080` has a port,
+/// not a scheme.
 fn split_scheme(text: &str) -> (&str, &str) {
     let Some((scheme, rest)) = text.split_once(':') else { return ("", text) };
     let begins = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
-    let is_scheme =
-        begins && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    let is_scheme = begins
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     let is_port = scheme.contains('.') && rest.starts_with(|c: char| c.is_ascii_digit());
     if is_scheme && !is_port { (scheme, rest) } else { ("", text) }
 }

@@ -40,7 +40,8 @@ impl FromStr for Locale {
         }
         let mut parts = text.trim().split(['-', '_']);
         let language = parts.next().unwrap_or_default();
-        if !(2..=3).contains(&language.len()) || !language.bytes().all(|b| b.is_ascii_alphabetic()) {
+        if !(2..=3).contains(&language.len()) || !language.bytes().all(|b| b.is_ascii_alphabetic())
+        {
             return Err(wrong());
         }
         let mut tag = language.to_ascii_lowercase();

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A phone number as the customer typed it, known to hold 6 to 15 digits and nothing that is not part of a number
-/// (at most 60 bytes).
+/// A phone number as the customer typed it, known to hold 6 to 15 digits and nothing that is not
+/// part of a number (at most 60 bytes).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^[+0-9(][0-9 ()./\u{a0}\u{2010}-\u{2015}-]*$"))]

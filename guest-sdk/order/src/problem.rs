@@ -4,11 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that is wrong with a document. Problems come in lists: all that can be found at once, not only the first.
+/// One thing that is wrong with a document. Problems come in lists: all that can be found at once,
+/// not only the first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Problem {
-    /// JSON pointer (RFC 6901) into the document as it was given: `/onboarding/primary_color`. Empty: the whole document.
-    /// What is missing is pointed at where it should be.
+    /// JSON pointer (RFC 6901) into the document as it was given: `/onboarding/primary_color`.
+    /// Empty: the whole document. What is missing is pointed at where it should be.
     pub pointer: String,
     /// For people, never empty: what is wrong and what would be right.
     pub message: String,
@@ -34,10 +35,12 @@ pub fn child(parent: &str, name: impl fmt::Display) -> String {
     format!("{parent}/{name}")
 }
 
-/// The beginning of a value's JSON, for a message: at most 60 characters, with `…` where it was cut.
+/// The beginning of a value's JSON, for a message: at most 60 characters, with `…` where it was
+/// cut.
 pub fn excerpt(value: &serde_json::Value) -> String {
     match value {
-        // What is large is described: writing it out only to cut it would cost as much as the document.
+        // What is large is described: writing it out only to cut it would cost as much as the
+        // document.
         serde_json::Value::Array(items) => format!("a list of {}", items.len()),
         serde_json::Value::Object(fields) => format!("an object of {} fields", fields.len()),
         serde_json::Value::String(text) => format!("`{}`", cut(text)),
@@ -53,7 +56,8 @@ pub(crate) fn cut(text: &str) -> String {
     }
 }
 
-/// Whether nobody would see anything of the text: white space, control characters and characters without width.
+/// Whether nobody would see anything of the text: white space, control characters and characters
+/// without width.
 pub(crate) fn is_blank(text: &str) -> bool {
     let invisible = |c| matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
     text.chars().all(|c| c.is_whitespace() || c.is_control() || invisible(c))

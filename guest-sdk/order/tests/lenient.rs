@@ -81,8 +81,7 @@ fn days_in_english_and_portuguese() {
 
 #[test]
 fn hours_come_in_three_forms() {
-    let normalised =
-        json!([{"day": "monday", "ranges": ["09:00-12:00", "13:00-18:00"]}, {"day": "sunday", "ranges": []}]);
+    let normalised = json!([{"day": "monday", "ranges": ["09:00-12:00", "13:00-18:00"]}, {"day": "sunday", "ranges": []}]);
     let forms = [
         json!({"dom": "fechado", "seg": "13h-18h, 9h-12h", "ter": null, "qua": ""}),
         json!({"Sunday": [], "Monday": ["9:00-12:00", "1pm-6pm"]}),
@@ -161,7 +160,11 @@ fn numbers_texts_and_flags_in_other_clothes() {
         ("has_whatsapp", json!(1), json!(true)),
         ("has_whatsapp", Value::Null, json!(false)),
         ("business_phone", json!(5550102200u64), json!("5550102200")),
-        ("business_phone", json!(" +1 555\u{2011}010\u{2011}2200 "), json!("+1 555\u{2011}010\u{2011}2200")),
+        (
+            "business_phone",
+            json!(" +1 555\u{2011}010\u{2011}2200 "),
+            json!("+1 555\u{2011}010\u{2011}2200"),
+        ),
         ("business_email", json!(" joe@example.com "), json!("joe@example.com")),
         ("business_name", json!(" x "), json!(" x ")),
         ("site_description", json!(" \n"), Value::Null),
@@ -191,8 +194,7 @@ fn unknown_fields_are_kept_and_secrets_are_not() {
         "password": "x", "Password_Hash": "x", "userSecret": "x", "apiKey": "x", "key": "x", "stripe_session_id": "x", "senha": "x", "api-token": "x",
         "customer_email": "x", "base_price": 1, "total_price": 1, "admin_notes": "x", "completed_steps": 1, "is_complete": true, "status": "x", "payment_intent": "x",
     });
-    let kept =
-        json!({"total_pages": 5, "seo_keywords": ["a"], "delivery": {"radius": 5, "zones": [{"name": "z"}]}});
+    let kept = json!({"total_pages": 5, "seo_keywords": ["a"], "delivery": {"radius": 5, "zones": [{"name": "z"}]}});
     let with = |mut document: Value, section: &str| {
         for (name, value) in given.as_object().unwrap() {
             set(&mut document, &format!("{section}/{name}"), value.clone());

@@ -1,12 +1,13 @@
-//! Every kind of wrong input: one table of what is changed, where the problem is seen and what it says.
+//! Every kind of wrong input: one table of what is changed, where the problem is seen and what it
+//! says.
 
 mod support;
 
 use serde_json::{Value, json};
 use support::{crm, flat, read, set, shipped};
 
-/// What is put where in a good document of the CRM's shape, and what the only problem's message must hold. The pointer of the
-/// problem is the place itself unless a third text says otherwise.
+/// What is put where in a good document of the CRM's shape, and what the only problem's message
+/// must hold. The pointer of the problem is the place itself unless a third text says otherwise.
 fn table() -> Vec<(&'static str, Value, &'static str, Option<&'static str>)> {
     let many = |entry: Value| Value::Array(vec![entry; 201]);
     let name = |length: usize| json!("é".repeat(length));
@@ -47,7 +48,11 @@ fn table() -> Vec<(&'static str, Value, &'static str, Option<&'static str>)> {
         row("/onboarding/niche", json!("bakery"), "one of `restaurant`, `lawyer`, `dentist`"),
         row("/onboarding/niche", json!(null), "it must be one of `restaurant`"),
         row("/onboarding/tone", json!("angry"), "one of `professional`, `friendly`, `premium`"),
-        row("/onboarding/primary_cta", json!("sms"), "one of `call`, `whatsapp`, `form`, `book_online`"),
+        row(
+            "/onboarding/primary_cta",
+            json!("sms"),
+            "one of `call`, `whatsapp`, `form`, `book_online`",
+        ),
         row("/onboarding/services", json!(null), "it may be empty"),
         row("/onboarding/services", json!("x"), "must be a list, but is `x`"),
         row("/onboarding/services", many(json!("a")), "has 201 entries; at most 200"),
@@ -55,9 +60,18 @@ fn table() -> Vec<(&'static str, Value, &'static str, Option<&'static str>)> {
         row("/onboarding/selected_pages", many(json!("a")), "has 201 entries; at most 200"),
         row("/onboarding/testimonials", many(json!({})), "has 201 entries; at most 200"),
         ("/onboarding/services", json!(["a", 5]), "must be a text", Some("/onboarding/services/1")),
-        ("/onboarding/services", json!(["a".repeat(301)]), "at most 300", Some("/onboarding/services/0")),
+        (
+            "/onboarding/services",
+            json!(["a".repeat(301)]),
+            "at most 300",
+            Some("/onboarding/services/0"),
+        ),
         row("/onboarding/site_description", name(20_001), "has 20001 characters; at most 20000"),
-        row("/onboarding/primary_color", json!("bleu"), "not a CSS colour; write it like `#1b4332`"),
+        row(
+            "/onboarding/primary_color",
+            json!("bleu"),
+            "not a CSS colour; write it like `#1b4332`",
+        ),
         row("/onboarding/primary_color", json!("#12345"), "not a CSS colour"),
         row("/onboarding/primary_color", json!("1b4332"), "with `#` it is one: `#1b4332`"),
         row("/onboarding/primary_color", json!("hsv(1, 1%, 1%)"), "not a CSS colour"),
@@ -120,14 +134,26 @@ fn table() -> Vec<(&'static str, Value, &'static str, Option<&'static str>)> {
             "must be like",
             Some("/onboarding/business_hours/0"),
         ),
-        row("/onboarding/social_facebook", json!("javascript:alert(1)"), "only `https:` and `http:`"),
+        row(
+            "/onboarding/social_facebook",
+            json!("javascript:alert(1)"),
+            "only `https:` and `http:`",
+        ),
         row("/onboarding/social_instagram", json!("@cantina"), "begins with `@`"),
         row("/onboarding/social_linkedin", json!("my page"), "blanks"),
         row("/onboarding/social_youtube", json!("youtube"), "no host with a dot"),
         row("/onboarding/social_youtube", json!("https://user@example.com"), "user name"),
         row("/onboarding/social_youtube", json!("https:example.com"), "`//` is missing"),
-        row("/onboarding/social_youtube", json!("https://example.com/\"><script>"), "percent-encoded"),
-        row("/onboarding/google_reviews_link", json!("data:text/html,x"), "only `https:` and `http:`"),
+        row(
+            "/onboarding/social_youtube",
+            json!("https://example.com/\"><script>"),
+            "percent-encoded",
+        ),
+        row(
+            "/onboarding/google_reviews_link",
+            json!("data:text/html,x"),
+            "only `https:` and `http:`",
+        ),
         row(
             "/onboarding/google_reviews_link",
             json!(format!("example.com/{}", "a".repeat(2_048))),
@@ -167,7 +193,8 @@ fn each_problem_names_the_field_and_what_would_be_right() {
         let problems = read(&document).expect_err(&format!("{place} = {value}"));
         // What is missing altogether is seen where it should be.
         let pointer = pointer.unwrap_or(place);
-        let expected = problems.iter().filter(|problem| problem.pointer == pointer).collect::<Vec<_>>();
+        let expected =
+            problems.iter().filter(|problem| problem.pointer == pointer).collect::<Vec<_>>();
         assert!(
             matches!(expected.as_slice(), [one] if one.message.contains(message)),
             "{place} = {value}: {problems:#?}"
@@ -202,7 +229,8 @@ fn all_problems_come_at_once() {
     set(&mut document, "/onboarding/business_hours", json!({"monday": "x", "someday": "24h"}));
     set(&mut document, "/onboarding/testimonials", json!([{"text": "a", "rating": 9}, 5]));
     set(&mut document, "/onboarding/years_in_business", json!(-3));
-    let pointers: Vec<_> = read(&document).unwrap_err().into_iter().map(|problem| problem.pointer).collect();
+    let pointers: Vec<_> =
+        read(&document).unwrap_err().into_iter().map(|problem| problem.pointer).collect();
     assert_eq!(
         pointers,
         [
@@ -231,7 +259,8 @@ fn what_is_no_object_is_one_problem() {
 
 #[test]
 fn an_empty_object_lacks_every_required_field() {
-    let pointers: Vec<_> = read(&json!({})).unwrap_err().into_iter().map(|problem| problem.pointer).collect();
+    let pointers: Vec<_> =
+        read(&json!({})).unwrap_err().into_iter().map(|problem| problem.pointer).collect();
     let required = [
         "/id",
         "/business_name",

@@ -1,6 +1,9 @@
 //! The JSON of an order is an order document, and reads as that order.
 
-#![allow(clippy::unwrap_used, reason = "a generator that makes no locale or phone number has failed")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a generator that makes no locale or phone number has failed"
+)]
 
 mod support;
 
@@ -60,8 +63,9 @@ fn extra() -> impl Strategy<Value = Map<String, Value>> {
         Just(json!({"a": [null, true]}))
     ];
     vec(("x_[a-z]{1,3}", value), 0..4).prop_map(|fields| {
-        let harmless =
-            |name: &str| !["key", "pin", "pwd", "cvc", "cvv"].iter().any(|word| name.contains(word));
+        let harmless = |name: &str| {
+            !["key", "pin", "pwd", "cvc", "cvv"].iter().any(|word| name.contains(word))
+        };
         fields.into_iter().filter(|(name, _)| harmless(name)).collect()
     })
 }

@@ -17,8 +17,12 @@ fn the_full_restaurant_order() {
     );
     assert_eq!(order.primary_color.unwrap().to_string(), "#b3261e");
     assert_eq!(order.years_in_business, Some(22));
-    let days: Vec<_> = order.business_hours.0.iter().map(|day| (day.day, day.ranges.len())).collect();
-    assert_eq!(days, [(Day::Tuesday, 2), (Day::Wednesday, 2), (Day::Saturday, 1), (Day::Sunday, 1)]);
+    let days: Vec<_> =
+        order.business_hours.0.iter().map(|day| (day.day, day.ranges.len())).collect();
+    assert_eq!(
+        days,
+        [(Day::Tuesday, 2), (Day::Wednesday, 2), (Day::Saturday, 1), (Day::Sunday, 1)]
+    );
     assert_eq!(order.business_hours.0[0].ranges[1], Range { open: 1110, close: 1380 });
     assert_eq!(order.testimonials.len(), 2);
     assert_eq!((order.testimonials[0].rating, order.testimonials[1].rating), (Some(5.0), None));
@@ -28,16 +32,24 @@ fn the_full_restaurant_order() {
 #[test]
 fn the_minimal_dentist_order_gets_the_defaults() {
     let order = read(&shipped("02-dentist-us-minimal")).unwrap();
-    assert_eq!((order.tone, order.primary_cta, order.has_whatsapp), (Tone::Professional, Cta::Call, false));
+    assert_eq!(
+        (order.tone, order.primary_cta, order.has_whatsapp),
+        (Tone::Professional, Cta::Call, false)
+    );
     assert_eq!(order.services, ["Cleanings"]);
-    assert!(order.business_hours.0.is_empty() && order.testimonials.is_empty() && order.extra.is_empty());
+    assert!(
+        order.business_hours.0.is_empty()
+            && order.testimonials.is_empty()
+            && order.extra.is_empty()
+    );
 }
 
 #[test]
 fn the_premium_plumber_order() {
     let order = read(&shipped("03-plumber-us-premium")).unwrap();
     assert_eq!(order.business_name, "Webb & Sons Plumbing");
-    let hours: Vec<_> = order.business_hours.0.iter().map(|day| (day.day, day.ranges.as_slice())).collect();
+    let hours: Vec<_> =
+        order.business_hours.0.iter().map(|day| (day.day, day.ranges.as_slice())).collect();
     let all_day: &[Range] = &[Range::ALL_DAY];
     assert_eq!(hours, [(Day::Monday, all_day), (Day::Tuesday, all_day), (Day::Sunday, all_day)]);
     assert!(order.testimonials.is_empty());
@@ -57,7 +69,11 @@ fn f6_hostile_text_survives_byte_for_byte() {
     assert_eq!(json!(order.site_description), onboarding["site_description"]);
     assert_eq!(order.testimonials.len(), 1, "the empty one is dropped");
     assert_eq!(json!(order.testimonials[0].text), onboarding["testimonials"][0]["text"]);
-    assert_eq!((order.about_owner, order.years_in_business), (None, None), "blank and 0 say nothing");
+    assert_eq!(
+        (order.about_owner, order.years_in_business),
+        (None, None),
+        "blank and 0 say nothing"
+    );
 }
 
 #[test]
@@ -69,9 +85,12 @@ fn f6_colours_are_a_type() {
 
 #[test]
 fn payment_data_and_secrets_never_get_in() {
-    for name in
-        ["01-restaurant-ptbr-full", "02-dentist-us-minimal", "03-plumber-us-premium", "05-lawyer-bad-colours"]
-    {
+    for name in [
+        "01-restaurant-ptbr-full",
+        "02-dentist-us-minimal",
+        "03-plumber-us-premium",
+        "05-lawyer-bad-colours",
+    ] {
         let order = read(&shipped(name)).unwrap();
         let text = serde_json::to_string(&order).unwrap();
         for secret in [

@@ -1,7 +1,8 @@
 //! The scripted AI provider's rules: which request gets which answer or fault.
 //!
-//! A script stands in for a model in the demo, in tests and in the conformance suite. This crate only decides; it does no I/O
-//! and never waits, so that the host's gateway and a template's native test harness follow the very same rules.
+//! A script stands in for a model in the demo, in tests and in the conformance suite. This crate
+//! only decides; it does no I/O and never waits, so that the host's gateway and a template's native
+//! test harness follow the very same rules.
 //!
 //! ```toml
 //! [[rule]]
@@ -12,8 +13,9 @@
 //! answer = { text = "Bem-vindo" }        # or json, json_text, from_schema, fault
 //! ```
 //!
-//! `from_schema` answers a request that has a schema with a value made from it: `true` or `"smallest"`, `"full"` (everything
-//! optional, lists with entries), `"hostile"` (markup in every text) or `"off"` (what no object's schema accepts).
+//! `from_schema` answers a request that has a schema with a value made from it: `true` or
+//! `"smallest"`, `"full"` (everything optional, lists with entries), `"hostile"` (markup in every
+//! text) or `"off"` (what no object's schema accepts).
 //!
 //! The first rule that matches answers. A rule without conditions matches everything.
 
@@ -123,7 +125,8 @@ pub enum ScriptError {
 }
 
 impl Script {
-    /// Reads and checks a script. Schemas, JSON texts, statuses and counts are checked here, so that answering cannot fail.
+    /// Reads and checks a script. Schemas, JSON texts, statuses and counts are checked here, so
+    /// that answering cannot fail.
     ///
     /// # Errors
     /// The first problem, with the number of its rule and the field.
@@ -131,7 +134,8 @@ impl Script {
         Ok(Script { rules: parse::rules(text)? })
     }
 
-    /// The answer of the first rule that matches and has calls left, counted as one call of that rule.
+    /// The answer of the first rule that matches and has calls left, counted as one call of that
+    /// rule.
     pub fn answer(&self, question: &Question<'_>) -> Option<Reply> {
         self.rules.iter().enumerate().find_map(|(index, rule)| {
             let what = rule.what(question)?;
@@ -146,11 +150,13 @@ impl Script {
 }
 
 impl Question<'_> {
-    /// What to tell when no rule matched: the purpose, the beginning of the prompt and where to add a rule.
+    /// What to tell when no rule matched: the purpose, the beginning of the prompt and where to add
+    /// a rule.
     pub fn unanswered(&self, script: &str) -> String {
         let prompt: String = self.messages.join("\n").chars().take(200).collect();
         format!(
-            "no rule of the script {script} answers the purpose `{}` for the prompt {prompt:?}: add a rule for it to {script}",
+            "no rule of the script {script} answers the purpose `{}` for the prompt {prompt:?}: \
+             add a rule for it to {script}",
             self.purpose
         )
     }
@@ -176,7 +182,8 @@ enum Answer {
 impl Rule {
     fn what(&self, question: &Question<'_>) -> Option<What> {
         let purpose_fits = self.purpose.as_ref().is_none_or(|purpose| purpose == question.purpose);
-        let occurs = |text: &String| question.messages.iter().any(|message| message.contains(text.as_str()));
+        let occurs =
+            |text: &String| question.messages.iter().any(|message| message.contains(text.as_str()));
         if !purpose_fits || !self.contains.iter().all(occurs) {
             return None;
         }
@@ -184,13 +191,14 @@ impl Rule {
             Answer::Text(text) => Some(What::Text(text.clone())),
             Answer::Fault(fault) => Some(What::Fault(fault.clone())),
             // A rule that answers from the schema has nothing to say to a request without one.
-            Answer::FromSchema(how) => question
-                .schema
-                .map(|schema| What::Text(sample::answer(schema, *how, question.messages).to_string())),
+            Answer::FromSchema(how) => question.schema.map(|schema| {
+                What::Text(sample::answer(schema, *how, question.messages).to_string())
+            }),
         }
     }
 
-    /// Counts one call, unless the rule has served all of its calls. Calls come from many tasks at once.
+    /// Counts one call, unless the rule has served all of its calls. Calls come from many tasks at
+    /// once.
     fn take(&self) -> bool {
         let Some(times) = self.times else { return true };
         self.served

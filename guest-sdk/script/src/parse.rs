@@ -70,12 +70,18 @@ pub(crate) fn rules(text: &str) -> Result<Vec<Rule>, ScriptError> {
     let rules = match document.remove("rule") {
         Some(toml::Value::Array(rules)) if !rules.is_empty() => rules,
         Some(toml::Value::Array(_)) | None => {
-            return Err(ScriptError::Document("there is no rule; write at least one [[rule]]".to_owned()));
+            return Err(ScriptError::Document(
+                "there is no rule; write at least one [[rule]]".to_owned(),
+            ));
         }
-        Some(_) => return Err(ScriptError::Document("`rule` is not a list; write [[rule]]".to_owned())),
+        Some(_) => {
+            return Err(ScriptError::Document("`rule` is not a list; write [[rule]]".to_owned()));
+        }
     };
     if let Some(key) = document.keys().next() {
-        return Err(ScriptError::Document(format!("the key `{key}` is unknown; a script has only [[rule]]")));
+        return Err(ScriptError::Document(format!(
+            "the key `{key}` is unknown; a script has only [[rule]]"
+        )));
     }
     rules.into_iter().enumerate().map(|(index, raw)| checked(index + 1, raw)).collect()
 }
@@ -89,11 +95,14 @@ fn checked(number: usize, raw: toml::Value) -> Result<Rule, ScriptError> {
     })
 }
 
-/// The rule as its raw type. serde's own message says what is wrong; this adds the field, found by reading the fields one
-/// by one.
+/// The rule as its raw type. serde's own message says what is wrong; this adds the field, found by
+/// reading the fields one by one.
 fn named_fields(number: usize, raw: toml::Value) -> Result<RawRule, ScriptError> {
-    let field =
-        |field: &str, problem: String| ScriptError::Rule { rule: number, field: field.to_owned(), problem };
+    let field = |field: &str, problem: String| ScriptError::Rule {
+        rule: number,
+        field: field.to_owned(),
+        problem,
+    };
     let Some(table) = raw.as_table() else {
         return Err(field("rule", "is not a table; write [[rule]]".to_owned()));
     };
@@ -120,7 +129,10 @@ fn named_fields(number: usize, raw: toml::Value) -> Result<RawRule, ScriptError>
 
 fn rule(raw: RawRule) -> Result<Rule, Problem> {
     if raw.times == Some(0) {
-        return Err(problem("times", "is 0, so the rule never answers; leave it out or give at least 1"));
+        return Err(problem(
+            "times",
+            "is 0, so the rule never answers; leave it out or give at least 1",
+        ));
     }
     if raw.contains.iter().any(String::is_empty) {
         return Err(problem("contains", "holds an empty text, which occurs everywhere; remove it"));
@@ -147,26 +159,35 @@ fn answer(raw: RawAnswer) -> Result<Answer, Problem> {
                 format!("is not JSON: {error}; use `text` for an answer that is meant to be wrong"),
             )),
         },
-        (None, None, None, Some(RawSample::Flag(true)), None) => Ok(Answer::FromSchema(Sample::Smallest)),
+        (None, None, None, Some(RawSample::Flag(true)), None) => {
+            Ok(Answer::FromSchema(Sample::Smallest))
+        }
         (None, None, None, Some(RawSample::Named(sample)), None) => Ok(Answer::FromSchema(sample)),
         (None, None, None, Some(RawSample::Flag(false)), None) => {
             Err(problem("answer.from_schema", "is false; leave it out or write true"))
         }
         (None, None, None, None, Some(raw)) => Ok(Answer::Fault(fault_of(raw)?)),
-        _ => {
-            Err(problem("answer", "needs exactly one of `text`, `json`, `json_text`, `from_schema`, `fault`"))
-        }
+        _ => Err(problem(
+            "answer",
+            "needs exactly one of `text`, `json`, `json_text`, `from_schema`, `fault`",
+        )),
     }
 }
 
 fn fault_of(raw: RawFault) -> Result<Fault, Problem> {
     let RawFault { status, body, headers, cut, garbage, empty, refused, hang, connection } = raw;
     if status.is_none() && (body.is_some() || headers.is_some()) {
-        return Err(problem("answer.fault", "has `body` or `headers` without the `status` they belong to"));
+        return Err(problem(
+            "answer.fault",
+            "has `body` or `headers` without the `status` they belong to",
+        ));
     }
     for (name, flag) in [("empty", empty), ("refused", refused), ("hang", hang)] {
         if flag == Some(false) {
-            return Err(problem("answer.fault", format!("`{name}` is false; leave it out or write true")));
+            return Err(problem(
+                "answer.fault",
+                format!("`{name}` is false; leave it out or write true"),
+            ));
         }
     }
     let mut faults = Vec::new();
@@ -193,7 +214,8 @@ fn fault_of(raw: RawFault) -> Result<Fault, Problem> {
         (Some(fault), true) => Ok(fault),
         _ => Err(problem(
             "answer.fault",
-            "needs exactly one of `status`, `cut`, `garbage`, `empty`, `refused`, `hang`, `connection`",
+            "needs exactly one of `status`, `cut`, `garbage`, `empty`, `refused`, `hang`, \
+             `connection`",
         )),
     }
 }
@@ -203,9 +225,11 @@ fn json_value(value: toml::Value) -> Result<Value, Problem> {
     Ok(match value {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => Value::from(number),
-        toml::Value::Float(number) => serde_json::Number::from_f64(number)
-            .map(Value::Number)
-            .ok_or_else(|| problem("answer.json", format!("holds {number}, which JSON cannot express")))?,
+        toml::Value::Float(number) => {
+            serde_json::Number::from_f64(number).map(Value::Number).ok_or_else(|| {
+                problem("answer.json", format!("holds {number}, which JSON cannot express"))
+            })?
+        }
         toml::Value::Boolean(flag) => Value::Bool(flag),
         toml::Value::Datetime(date) => Value::String(date.to_string()),
         toml::Value::Array(items) => {

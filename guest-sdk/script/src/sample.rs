@@ -1,22 +1,25 @@
 //! Values that a JSON Schema accepts, always the same ones.
 //!
-//! For the schemas that come from Rust and Python types: objects, arrays, enums, references inside the document, bounds.
-//! A `pattern` is not solved; such a text comes out as plain words and the reply fails its check, which names the field.
+//! For the schemas that come from Rust and Python types: objects, arrays, enums, references inside
+//! the document, bounds. A `pattern` is not solved; such a text comes out as plain words and the
+//! reply fails its check, which names the field.
 
 use serde_json::{Map, Number, Value};
 
 /// References followed inside one another before a recursive schema is given up with `null`.
 const MAX_DEPTH: usize = 24;
 
-/// Values and words made before the rest comes out as `null`: a schema is a stranger's, and must not fill the memory.
+/// Values and words made before the rest comes out as `null`: a schema is a stranger's, and must
+/// not fill the memory.
 const MAX_VALUES: u64 = 10_000;
 
 const WORDS: [&str; 12] = [
-    "fresh", "honest", "friendly", "local", "careful", "bright", "simple", "reliable", "warm", "quick",
-    "trusted", "classic",
+    "fresh", "honest", "friendly", "local", "careful", "bright", "simple", "reliable", "warm",
+    "quick", "trusted", "classic",
 ];
 
-/// What a hostile text holds: it breaks out of whatever does not escape it, and can be found again afterwards.
+/// What a hostile text holds: it breaks out of whatever does not escape it, and can be found again
+/// afterwards.
 pub const HOSTILE: &str = "</title></p>\"><sw-hostile a='\"><script>swHostile()</script>&amp;";
 
 /// Entries of a list where the schema leaves the number open.
@@ -32,7 +35,8 @@ pub enum Sample {
     Full,
     /// As `Full`, with [`HOSTILE`] in every text that has room for some of it.
     Hostile,
-    /// None of them: a list where the schema wants anything else, and an object where it wants a list.
+    /// None of them: a list where the schema wants anything else, and an object where it wants a
+    /// list.
     Off,
 }
 
@@ -41,8 +45,8 @@ pub fn sample(schema: &Value, how: Sample) -> Value {
     answer(schema, how, &[])
 }
 
-/// A value for a schema, in answer to these messages. Full and hostile answers to different questions are different, so that one in
-/// the place of another is seen.
+/// A value for a schema, in answer to these messages. Full and hostile answers to different
+/// questions are different, so that one in the place of another is seen.
 pub(crate) fn answer(schema: &Value, how: Sample, messages: &[&str]) -> Value {
     if how == Sample::Off {
         let list = schema.as_object().and_then(type_of) == Some("array");
@@ -86,7 +90,9 @@ impl Sampler<'_> {
         if let Some(value) = schema.get("const") {
             return value.clone();
         }
-        if let Some(value) = schema.get("enum").and_then(Value::as_array).and_then(|values| values.first()) {
+        if let Some(value) =
+            schema.get("enum").and_then(Value::as_array).and_then(|values| values.first())
+        {
             return value.clone();
         }
         if let Some(merged) = self.merged(schema) {
@@ -104,17 +110,19 @@ impl Sampler<'_> {
         }
     }
 
-    /// The schema with its reference, its `allOf` parts and the first alternative written into it; nothing when it has
-    /// none of these.
+    /// The schema with its reference, its `allOf` parts and the first alternative written into it;
+    /// nothing when it has none of these.
     fn merged(&self, schema: &Map<String, Value>) -> Option<Value> {
         let mut parts: Vec<&Value> = Vec::new();
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            parts.extend(reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)));
+            parts
+                .extend(reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)));
         }
         parts.extend(schema.get("allOf").and_then(Value::as_array).into_iter().flatten());
         for key in ["anyOf", "oneOf"] {
             let Some(alternatives) = schema.get(key).and_then(Value::as_array) else { continue };
-            let says_something = |part: &&Value| part.get("type").and_then(Value::as_str) != Some("null");
+            let says_something =
+                |part: &&Value| part.get("type").and_then(Value::as_str) != Some("null");
             parts.extend(alternatives.iter().find(says_something).or(alternatives.first()));
         }
         if parts.is_empty() {
@@ -150,8 +158,9 @@ impl Sampler<'_> {
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         let mut object = Map::new();
         for name in required.filter_map(Value::as_str) {
-            let property =
-                properties.and_then(|properties| properties.get(name)).unwrap_or(&Value::Bool(true));
+            let property = properties
+                .and_then(|properties| properties.get(name))
+                .unwrap_or(&Value::Bool(true));
             object.insert(name.to_owned(), self.value(property, depth + 1));
         }
         if self.how != Sample::Smallest && depth < MAX_DEPTH / 2 {
@@ -174,7 +183,9 @@ impl Sampler<'_> {
             Sample::Full | Sample::Hostile if schema.contains_key("items") => {
                 least.max(ENTRIES).min(bound(schema, "maxItems").unwrap_or(u64::MAX).max(least))
             }
-            Sample::Full | Sample::Hostile => least.max(prefix.map_or(0, |prefix| prefix.len() as u64)),
+            Sample::Full | Sample::Hostile => {
+                least.max(prefix.map_or(0, |prefix| prefix.len() as u64))
+            }
         };
         let count = wanted.min(MAX_VALUES);
         let any = Value::Bool(true);
@@ -194,7 +205,9 @@ impl Sampler<'_> {
             Some("date-time") => return "2026-01-01T00:00:00Z".to_owned(),
             Some("time") => return "09:00:00Z".to_owned(),
             Some("email") => return format!("{}@example.com", WORDS[first % WORDS.len()]),
-            Some("uri" | "url") => return format!("https://example.com/{}", WORDS[first % WORDS.len()]),
+            Some("uri" | "url") => {
+                return format!("https://example.com/{}", WORDS[first % WORDS.len()]);
+            }
             Some("uuid") => return format!("00000000-0000-4000-8000-{first:012}"),
             _ => {}
         }
@@ -272,7 +285,8 @@ fn integer(schema: &Map<String, Value>) -> Value {
     };
     let start = least.or(most.filter(|most| *most < 0.0)).unwrap_or(0.0);
     let step = get("multipleOf").filter(|step| *step >= 1.0).unwrap_or(1.0);
-    let found = if least.is_some() { (start / step).ceil() * step } else { (start / step).floor() * step };
+    let found =
+        if least.is_some() { (start / step).ceil() * step } else { (start / step).floor() * step };
     Value::from(found as i64)
 }
 

@@ -47,7 +47,10 @@ fn the_first_matching_rule_with_calls_left_answers() {
 fn an_unanswered_question_names_purpose_prompt_and_file() {
     let long = "é".repeat(300);
     let text = ask("strategy", &["Plan it", &long]).unanswered("demo.toml");
-    assert!(text.contains("`strategy`") && text.contains("Plan it") && text.contains("demo.toml"), "{text}");
+    assert!(
+        text.contains("`strategy`") && text.contains("Plan it") && text.contains("demo.toml"),
+        "{text}"
+    );
     assert!(text.chars().filter(|c| *c == 'é').count() < 200);
 }
 
@@ -71,7 +74,8 @@ fn every_fault_has_a_spelling() {
         (r#"{ connection = "reset" }"#, Fault::Connection(ConnectionFault::Reset)),
     ];
     for (text, fault) in cases {
-        let script = Script::from_toml(&format!("[[rule]]\nanswer = {{ fault = {text} }}")).unwrap();
+        let script =
+            Script::from_toml(&format!("[[rule]]\nanswer = {{ fault = {text} }}")).unwrap();
         assert_eq!(script.answer(&ask("any", &["x"])).unwrap().what, What::Fault(fault), "{text}");
     }
 }
@@ -95,13 +99,19 @@ fn a_wrong_script_is_told_the_rule_and_the_field() {
         ("answer = { fault = { } }", "answer.fault", "exactly one"),
         ("answer = { fault = { empty = true, hang = true } }", "answer.fault", "exactly one"),
         ("answer = { fault = { status = 200 } }", "answer.fault", "300 to 599"),
-        ("answer = { fault = { body = 'x', empty = true } }", "answer.fault", "without the `status`"),
+        (
+            "answer = { fault = { body = 'x', empty = true } }",
+            "answer.fault",
+            "without the `status`",
+        ),
         ("answer = { fault = { connection = 'lost' } }", "answer.fault", "unknown variant `lost`"),
         ("answer = { fault = { hang = false } }", "answer.fault", "false"),
     ];
     for (text, field, says) in cases {
         let error = Script::from_toml(&format!("{good}[[rule]]\n{text}")).unwrap_err();
-        let ScriptError::Rule { rule, field: found, problem } = &error else { panic!("{text}: {error}") };
+        let ScriptError::Rule { rule, field: found, problem } = &error else {
+            panic!("{text}: {error}")
+        };
         assert_eq!((*rule, found.as_str()), (2, field), "{text}: {error}");
         assert!(problem.contains(says), "{text}: {error}");
     }
@@ -134,8 +144,14 @@ fn from_schema_gives_the_smallest_value_and_skips_requests_without_a_schema() {
         (json!({"type": "integer", "exclusiveMinimum": 4, "multipleOf": 3}), json!(6)),
         (json!({"type": "integer", "maximum": -2}), json!(-2)),
         (json!({"type": "number", "minimum": 0.5}), json!(0.5)),
-        (json!({"type": "array", "items": {"type": "boolean"}, "minItems": 2}), json!([true, true])),
-        (json!({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/n"}], "$defs": {"n": {"const": 1}}}), json!(1)),
+        (
+            json!({"type": "array", "items": {"type": "boolean"}, "minItems": 2}),
+            json!([true, true]),
+        ),
+        (
+            json!({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/n"}], "$defs": {"n": {"const": 1}}}),
+            json!(1),
+        ),
         (
             json!({"allOf": [{"required": ["a"]}, {"properties": {"a": {"const": 1}}}], "type": "object"}),
             json!({"a": 1}),
@@ -149,7 +165,8 @@ fn from_schema_gives_the_smallest_value_and_skips_requests_without_a_schema() {
     assert!((40..=44).contains(&length), "{text}");
     let many = sample(&json!({"type": "array", "minItems": 40, "items": {"type": "string"}}));
     let many = many.as_array().unwrap();
-    let distinct: std::collections::BTreeSet<_> = many.iter().map(|text| text.as_str().unwrap()).collect();
+    let distinct: std::collections::BTreeSet<_> =
+        many.iter().map(|text| text.as_str().unwrap()).collect();
     assert_eq!(distinct.len(), 40);
 }
 
@@ -165,5 +182,8 @@ fn from_schema_ends_on_a_schema_that_contains_itself() {
         "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}, "c": {"type": "string", "minLength": 1_000_000_000}}
     });
     assert!(sample(&twice).to_string().len() < 1_000_000);
-    assert!(sample(&json!({"type": "array", "minItems": 1_000_000_000})).as_array().unwrap().len() <= 10_000);
+    assert!(
+        sample(&json!({"type": "array", "minItems": 1_000_000_000})).as_array().unwrap().len()
+            <= 10_000
+    );
 }

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Completion, DATA_RULE, Error, Format, Message, Request, Role, Streamed, data, data::OPENING, schema_of,
+    Completion, DATA_RULE, Error, Format, Message, Request, Role, Streamed, data, data::OPENING,
+    schema_of,
 };
 use crate::backend;
 
@@ -46,10 +47,11 @@ pub fn ask(purpose: impl Into<String>) -> Ask {
     }
 }
 
-/// One call in the making; see [`ask`]. Nothing is sent before `text`, `json` or another of the last group is awaited, or
-/// `stream` is called.
+/// One call in the making; see [`ask`]. Nothing is sent before `text`, `json` or another of the
+/// last group is awaited, or `stream` is called.
 #[derive(Debug, Clone, PartialEq)]
-#[must_use = "a call is sent when `text()`, `json()`, `reply()`, `json_value()` or `send()` is awaited, or by `stream()`"]
+#[must_use = "a call is sent when `text()`, `json()`, `reply()`, `json_value()` or `send()` is \
+              awaited, or by `stream()`"]
 pub struct Ask {
     request: Request,
 }
@@ -59,8 +61,8 @@ pub struct Ask {
 pub struct Reply<T> {
     /// What the reply says.
     pub value: T,
-    /// The reply as it came. Its `call_id` is what [`Error::blame`](crate::Error::blame) wants when the value turns out to
-    /// be unusable.
+    /// The reply as it came. Its `call_id` is what [`Error::blame`](crate::Error::blame) wants
+    /// when the value turns out to be unusable.
     pub completion: Completion,
 }
 
@@ -147,9 +149,11 @@ impl Ask {
         let completion = self.format(Format::JsonSchema(schema_of::<T>())).send().await?;
         match serde_json::from_str(&completion.content) {
             Ok(value) => Ok(Reply { value, completion }),
-            Err(source) => {
-                Err(Error::unreadable(&format!("`{}`", T::schema_name()), completion.call_id, source))
-            }
+            Err(source) => Err(Error::unreadable(
+                &format!("`{}`", T::schema_name()),
+                completion.call_id,
+                source,
+            )),
         }
     }
 
@@ -180,11 +184,14 @@ impl Ask {
     ///
     /// impl Template for Story {
     ///     fn manifest() -> Manifest {
-    ///         Manifest::new("story", "0.1.0", "One long page.").purpose("copywriting", "the story").locale("pt-BR")
+    ///         Manifest::new("story", "0.1.0", "One long page.")
+    ///             .purpose("copywriting", "the story")
+    ///             .locale("pt-BR")
     ///     }
     ///
     ///     async fn generate(_order: Order, site: Site) -> Result<()> {
-    ///         let mut story = ai::ask("copywriting").user("Tell the story of this business.").stream();
+    ///         let mut story =
+    ///             ai::ask("copywriting").user("Tell the story of this business.").stream();
     ///         let mut lines = 0;
     ///         while let Some(chunk) = story.next().await {
     ///             lines += chunk.matches('\n').count() as u32;
@@ -197,10 +204,13 @@ impl Ask {
     ///     }
     /// }
     ///
-    /// let run = testing::Harness::scripted(r#"
+    /// let run = testing::Harness::scripted(
+    ///     r#"
     ///     [[rule]]
     ///     answer = { text = "It began\nwith bread." }
-    /// "#).run::<Story>(testing::sample_order());
+    /// "#,
+    /// )
+    /// .run::<Story>(testing::sample_order());
     /// assert_eq!(run.text("index.html"), "It began\nwith bread.");
     /// assert_eq!(run.progress.last().unwrap().done, 1);
     /// ```
@@ -209,11 +219,15 @@ impl Ask {
         Streamed::new(chunks, outcome)
     }
 
-    /// The call as the host gets it: as it was built, and with [`DATA_RULE`] among the instructions when it carries data.
+    /// The call as the host gets it: as it was built, and with [`DATA_RULE`] among the instructions
+    /// when it carries data.
     pub fn into_request(self) -> Request {
         let mut request = self.request;
         let says = |message: &Message, text: &str| message.content.contains(text);
-        if request.messages.iter().any(|message| message.role != Role::System && says(message, OPENING))
+        if request
+            .messages
+            .iter()
+            .any(|message| message.role != Role::System && says(message, OPENING))
             && !request
                 .messages
                 .iter()
@@ -222,7 +236,9 @@ impl Ask {
             match request.messages.iter_mut().find(|message| message.role == Role::System) {
                 Some(system) => system.content = format!("{}\n\n{DATA_RULE}", system.content),
                 None => {
-                    request.messages.insert(0, Message { role: Role::System, content: DATA_RULE.to_owned() });
+                    request
+                        .messages
+                        .insert(0, Message { role: Role::System, content: DATA_RULE.to_owned() });
                 }
             }
         }
@@ -241,27 +257,40 @@ mod tests {
 
     #[test]
     fn e14_a_call_with_data_tells_the_model_what_data_is() {
-        let request =
-            ask("copywriting").system("You write.").user("Write.").data("name", "Ana").into_request();
+        let request = ask("copywriting")
+            .system("You write.")
+            .user("Write.")
+            .data("name", "Ana")
+            .into_request();
         assert_eq!(request.messages.len(), 2);
         assert_eq!(request.messages[0].content, format!("You write.\n\n{DATA_RULE}"));
         assert_eq!(request.messages[1].content, "Write.\n\n<data label=\"name\">\nAna\n</data>");
 
-        let formatted = ask("copywriting").user(format!("Write. {}", data("name", "Ana"))).into_request();
-        assert_eq!(formatted.messages[0], Message { role: Role::System, content: DATA_RULE.to_owned() });
+        let formatted =
+            ask("copywriting").user(format!("Write. {}", data("name", "Ana"))).into_request();
+        assert_eq!(
+            formatted.messages[0],
+            Message { role: Role::System, content: DATA_RULE.to_owned() }
+        );
     }
 
     #[test]
     fn e14_order_data_cannot_pretend_that_the_rule_was_given() {
-        let request = ask("copywriting").system("You write.").data("name", DATA_RULE).into_request();
+        let request =
+            ask("copywriting").system("You write.").data("name", DATA_RULE).into_request();
         assert!(request.messages[0].content.contains(DATA_RULE));
     }
 
     #[test]
     fn a_call_without_data_is_sent_as_it_was_built() {
-        let request = ask("code").system("Be brief.").user("Hello").stop("END").seed(7).into_request();
-        let texts: Vec<_> = request.messages.iter().map(|message| message.content.as_str()).collect();
+        let request =
+            ask("code").system("Be brief.").user("Hello").stop("END").seed(7).into_request();
+        let texts: Vec<_> =
+            request.messages.iter().map(|message| message.content.as_str()).collect();
         assert_eq!(texts, ["Be brief.", "Hello"]);
-        assert_eq!((request.seed, request.stop.as_slice()), (Some(7), ["END".to_owned()].as_slice()));
+        assert_eq!(
+            (request.seed, request.stop.as_slice()),
+            (Some(7), ["END".to_owned()].as_slice())
+        );
     }
 }

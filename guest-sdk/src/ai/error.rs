@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 /// An AI call that gave no usable reply. The host has already retried where that could help.
 ///
-/// With `?` it becomes a [`crate::Error`] that blames the call: a retry of the order asks that call again and replays the
-/// others.
+/// With `?` it becomes a [`crate::Error`] that blames the call: a retry of the order asks that call
+/// again and replays the others.
 #[derive(Debug, Clone)]
 pub struct Error {
     /// What kind of failure.
@@ -118,7 +118,8 @@ pub struct HttpDetail {
 }
 
 impl Error {
-    /// An error that no provider caused. It is not retryable. In a component only the host makes those.
+    /// An error that no provider caused. It is not retryable. In a component only the host makes
+    /// those.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn local(kind: ErrorKind, message: String, call_id: String) -> Self {
         Error { kind, message, http: None, attempts: 0, call_id, retryable: false, source: None }

@@ -1,8 +1,9 @@
 //! Calls to AI models, through the host's routes, keys, limits and budgets.
 //!
-//! A call names what it is *for*, never who answers: `copywriting`, not a provider or a model. The operator's routes decide
-//! the rest. Every reply a template sees is whole and checked: never empty, never cut, and JSON that was asked for parses and
-//! fits its schema. Calls that do not depend on each other go out at once:
+//! A call names what it is *for*, never who answers: `copywriting`, not a provider or a model. The
+//! operator's routes decide the rest. Every reply a template sees is whole and checked: never
+//! empty, never cut, and JSON that was asked for parses and fits its schema. Calls that do not
+//! depend on each other go out at once:
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -15,9 +16,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A template that wants to tell how far a long text has come reads along with [`Ask::stream`]. The text is the model's as it
-//! comes, unchecked: only what [`Streamed::finish`] gives is a reply. Nothing is mixed: after the first chunk the host does not
-//! retry or ask another model, so a call that is streamed fails sooner than one that is not. Where nobody sees the text come,
+//! A template that wants to tell how far a long text has come reads along with [`Ask::stream`]. The
+//! text is the model's as it comes, unchecked: only what [`Streamed::finish`] gives is a reply.
+//! Nothing is mixed: after the first chunk the host does not retry or ask another model, so a call
+//! that is streamed fails sooner than one that is not. Where nobody sees the text come,
 //! [`Ask::text`] and [`Ask::json`] are better.
 
 mod ask;

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 /// The JSON Schema (draft 2020-12) of what [`Ask::json`](super::Ask::json) accepts for `T`.
 ///
-/// It keeps to what providers' strict modes take: no references except in recursive types, no unknown properties, every
-/// property required (an `Option` may be `null`), `anyOf` for choices, no number formats. Doc comments become descriptions,
-/// which models read: write them.
+/// It keeps to what providers' strict modes take: no references except in recursive types, no
+/// unknown properties, every property required (an `Option` may be `null`), `anyOf` for choices, no
+/// number formats. Doc comments become descriptions, which models read: write them.
 pub fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
@@ -29,7 +29,8 @@ fn strict(schema: &mut Schema) {
         schema.remove("format");
     }
     schema.remove("default");
-    // Every choice of an enum excludes the others, so both words mean the same; strict modes know only one.
+    // Every choice of an enum excludes the others, so both words mean the same; strict modes know
+    // only one.
     if !schema.as_object().is_some_and(|object| object.contains_key("anyOf"))
         && let Some(choices) = schema.remove("oneOf")
     {

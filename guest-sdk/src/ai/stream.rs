@@ -13,8 +13,9 @@ use super::{Completion, Error};
 
 /// A call whose text is read while the model writes; see [`Ask::stream`](super::Ask::stream).
 ///
-/// [`next`](Self::next) gives the text as it comes, [`finish`](Self::finish) the whole, checked reply. Dropping it before cancels the
-/// call and the request to the provider. It is a [`Stream`] as well, so that `StreamExt` works on it.
+/// [`next`](Self::next) gives the text as it comes, [`finish`](Self::finish) the whole, checked
+/// reply. Dropping it before cancels the call and the request to the provider. It is a [`Stream`]
+/// as well, so that `StreamExt` works on it.
 #[must_use = "a call whose stream is dropped is cancelled"]
 pub struct Streamed {
     chunks: Chunks,
@@ -31,8 +32,9 @@ impl Streamed {
         Streamed { chunks, outcome, ended: false }
     }
 
-    /// More of the text, or nothing when there is no more: the reply is whole then, or the call has failed, and
-    /// [`finish`](Self::finish) tells which. No chunk is empty. A call of `next` that is dropped loses no text.
+    /// More of the text, or nothing when there is no more: the reply is whole then, or the call has
+    /// failed, and [`finish`](Self::finish) tells which. No chunk is empty. A call of `next`
+    /// that is dropped loses no text.
     pub async fn next(&mut self) -> Option<String> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

@@ -1,4 +1,5 @@
-//! The seam between what authors call and what answers: the host's imports in a component, a test's harness natively.
+//! The seam between what authors call and what answers: the host's imports in a component, a test's
+//! harness natively.
 
 #[cfg(not(target_family = "wasm"))]
 mod native;

@@ -10,7 +10,10 @@ use crate::{
 
 /// What answers a template natively.
 pub(crate) trait Backend {
-    fn complete(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Completion, Error>>>>;
+    fn complete(
+        &self,
+        request: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Completion, Error>>>>;
     fn stream(&self, request: Request) -> (Chunks, Outcome);
     fn report(&self, diagnostic: Diagnostic);
     fn log(&self, level: Level, message: &str);
@@ -22,7 +25,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<dyn Backend>>> = const { RefCell::new(None) };
 }
 
-/// Does `work` with `backend` answering on this thread, and puts back what answered before, also after a panic.
+/// Does `work` with `backend` answering on this thread, and puts back what answered before, also
+/// after a panic.
 pub(crate) fn during<T>(backend: Rc<dyn Backend>, work: impl FnOnce() -> T) -> T {
     struct Restore(Option<Rc<dyn Backend>>);
     impl Drop for Restore {
@@ -60,7 +64,10 @@ pub(crate) fn stream(request: Request) -> (Chunks, Outcome) {
 pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<(), WriteError> {
     match current() {
         Some(backend) => backend.write(path, bytes),
-        None => Err(WriteError { kind: WriteErrorKind::Storage, message: format!("`{path}`: {NOBODY}") }),
+        None => Err(WriteError {
+            kind: WriteErrorKind::Storage,
+            message: format!("`{path}`: {NOBODY}"),
+        }),
     }
 }
 

@@ -1,16 +1,19 @@
-//! In a component the host answers, through the contract's imports. Types are turned one into the other here and in
-//! `guest.rs`, nowhere else.
+//! In a component the host answers, through the contract's imports. Types are turned one into the
+//! other here and in `guest.rs`, nowhere else.
 
 use std::cell::Cell;
 
 use crate::{
     Diagnostic, Level, Severity,
     ai::{
-        Chunks, Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Outcome, Request, Role, Usage,
+        Chunks, Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Outcome, Request,
+        Role, Usage,
     },
     guest::{
         attributes,
-        bindings::sitewright::template::{ai as host_ai, ai_types as wit, diagnostics, site, types},
+        bindings::sitewright::template::{
+            ai as host_ai, ai_types as wit, diagnostics, site, types,
+        },
     },
     site::{WriteError, WriteErrorKind},
 };
@@ -104,7 +107,11 @@ pub(crate) fn progress(stage: &str, done: u32, total: u32) {
 
 /// Tells why the trap that comes next happens.
 pub(crate) fn panicked(message: String, at: Option<&std::panic::Location<'_>>) {
-    diagnostics::panicked(&diagnostics::Panic { message, location: at.map(location), backtrace: None });
+    diagnostics::panicked(&diagnostics::Panic {
+        message,
+        location: at.map(location),
+        backtrace: None,
+    });
 }
 
 pub(crate) fn location(at: &std::panic::Location<'_>) -> types::SourceLocation {
@@ -145,7 +152,10 @@ fn completion(reply: wit::Completion) -> Completion {
             wit::FinishReason::Stop => FinishReason::Stop,
             wit::FinishReason::Other => FinishReason::Other,
         },
-        usage: Usage { input_tokens: reply.usage.input_tokens, output_tokens: reply.usage.output_tokens },
+        usage: Usage {
+            input_tokens: reply.usage.input_tokens,
+            output_tokens: reply.usage.output_tokens,
+        },
         provider: reply.provider,
         model: reply.model,
         call_id: reply.call_id,

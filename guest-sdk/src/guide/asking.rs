@@ -1,12 +1,13 @@
 //! Text and data from a model.
 //!
-//! A template says what a call is *for*, one of the purposes in its manifest. Which model answers, with which key, and what it may cost is
-//! the operator's business; retries, time limits and repairs of bad JSON are the host's. What arrives is whole and checked, or an error.
+//! A template says what a call is *for*, one of the purposes in its manifest. Which model answers,
+//! with which key, and what it may cost is the operator's business; retries, time limits and
+//! repairs of bad JSON are the host's. What arrives is whole and checked, or an error.
 //!
 //! # A Rust type is the question
 //!
-//! [`Ask::json`](crate::ai::Ask::json) sends the type's JSON Schema along and reads the reply as that type. Models read the comments and
-//! the bounds of the fields: write them for the model.
+//! [`Ask::json`](crate::ai::Ask::json) sends the type's JSON Schema along and reads the reply as
+//! that type. Models read the comments and the bounds of the fields: write them for the model.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -73,7 +74,8 @@
 //! | [`json_value`](crate::ai::Ask::json_value) | JSON of a schema that is made at run time |
 //! | [`stream`](crate::ai::Ask::stream) | the text while it is written: [`reading_along`](super::reading_along) |
 //!
-//! A conversation is a list of messages: [`assistant`](crate::ai::Ask::assistant) adds what the model said before.
+//! A conversation is a list of messages: [`assistant`](crate::ai::Ask::assistant) adds what the
+//! model said before.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;

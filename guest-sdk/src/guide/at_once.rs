@@ -1,7 +1,8 @@
 //! Many things at the same time.
 //!
-//! An AI call takes seconds, and the host answers many at once. Ask at the same time for whatever does not need the other's answer:
-//! [`try_join!`](crate::try_join) for a few different things, [`try_join_all`](crate::try_join_all) for a list. A template has one thread; its calls
+//! An AI call takes seconds, and the host answers many at once. Ask at the same time for whatever
+//! does not need the other's answer: [`try_join!`](crate::try_join) for a few different things,
+//! [`try_join_all`](crate::try_join_all) for a list. A template has one thread; its calls
 //! run side by side in the host. The first error ends the others.
 //!
 //! ```
@@ -10,13 +11,19 @@
 //! struct Services;
 //!
 //! async fn blurb(service: &str) -> Result<String> {
-//!     let text = ai::ask("copywriting").user("One sentence for this service.").data("service", service).text().await;
+//!     let text = ai::ask("copywriting")
+//!         .user("One sentence for this service.")
+//!         .data("service", service)
+//!         .text()
+//!         .await;
 //!     text.context(format!("while writing about {service:?}"))
 //! }
 //!
 //! impl Template for Services {
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("services", "0.1.0", "One sentence a service.").purpose("copywriting", "a sentence").locale("en")
+//!         Manifest::new("services", "0.1.0", "One sentence a service.")
+//!             .purpose("copywriting", "a sentence")
+//!             .locale("en")
 //!     }
 //!
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
@@ -29,7 +36,8 @@
 //!     }
 //! }
 //!
-//! let run = testing::Harness::scripted(r#"
+//! let run = testing::Harness::scripted(
+//!     r#"
 //!     [[rule]]
 //!     contains = ["Bolos"]
 //!     answer = { text = "Cakes." }
@@ -40,13 +48,16 @@
 //!
 //!     [[rule]]
 //!     answer = { text = "Fresh" }
-//! "#).run::<Services>(testing::sample_order());
+//! "#,
+//! )
+//! .run::<Services>(testing::sample_order());
 //! run.result.as_ref().unwrap();
 //! assert_eq!(run.text("index.txt"), "Fresh\nBread.\nCakes.");
 //! assert_eq!(run.most_calls_at_once, 3);
 //! ```
 //!
-//! A run may make 64 calls unless the operator says otherwise. A customer may list 200 services: put several into one question.
+//! A run may make 64 calls unless the operator says otherwise. A customer may list 200 services:
+//! put several into one question.
 //!
 //! ```
 //! # let services: Vec<String> = (0..200).map(|n| format!("Service {n}")).collect();

@@ -1,7 +1,8 @@
 //! An order of a customer has failed: why?
 //!
-//! The operator sends you the failure record, or the bundle that `sitewright failures export <id> --scrub` makes: order, replies and record in one
-//! file, without the customer's words. With your build of the template beside it:
+//! The operator sends you the failure record, or the bundle that `sitewright failures export <id>
+//! --scrub` makes: order, replies and record in one file, without the customer's words. With your
+//! build of the template beside it:
 //!
 //! ```text
 //! sitewright replay failure-1042.tar                                        does it happen again?
@@ -9,15 +10,17 @@
 //! sitewright replay failure-1042.tar --trap-on report                       the stack at the first error that was reported
 //! ```
 //!
-//! A replay asks no model: replies, clock and random numbers are those of the attempt, so what happened happens again, call by call.
+//! A replay asks no model: replies, clock and random numbers are those of the attempt, so what
+//! happened happens again, call by call.
 //!
 //! # What a record needs of you
 //!
-//! - **Lines.** `sitewright template build` puts `<name>.debug.wasm` beside the component: keep it with each release you ship, and records
-//!   name functions, files and lines.
-//! - **Stages.** [`progress`](crate::progress) says what the run was doing, with how many steps done.
-//! - **What it decided.** [`log`](crate::log) lines and [`report`](crate::report)ed diagnostics stand in the record, in their place among the
-//!   calls.
+//! - **Lines.** `sitewright template build` puts `<name>.debug.wasm` beside the component: keep it
+//!   with each release you ship, and records name functions, files and lines.
+//! - **Stages.** [`progress`](crate::progress) says what the run was doing, with how many steps
+//!   done.
+//! - **What it decided.** [`log`](crate::log) lines and [`report`](crate::report)ed diagnostics
+//!   stand in the record, in their place among the calls.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -39,7 +42,10 @@
 //!             }
 //!         };
 //!         if order.business_hours.0.is_empty() {
-//!             report(Diagnostic::warning("no-opening-hours", "the page shows no hours").attribute("layout", layout));
+//!             report(
+//!                 Diagnostic::warning("no-opening-hours", "the page shows no hours")
+//!                     .attribute("layout", layout),
+//!             );
 //!         }
 //!         Err(Error::new("unfinished", "this template is an example"))
 //!     }

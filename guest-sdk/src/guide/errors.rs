@@ -1,8 +1,9 @@
 //! When something goes wrong.
 //!
-//! `?` is the answer nearly always. It turns any error into one that keeps all causes, the line in your source, and the AI calls it comes
-//! from, so that a retry of the order asks only those again. Say what you were doing with [`context`](crate::Context::context). Half a site is
-//! worth nothing: the host throws away what was written, and the customer keeps the site they had.
+//! `?` is the answer nearly always. It turns any error into one that keeps all causes, the line in
+//! your source, and the AI calls it comes from, so that a retry of the order asks only those again.
+//! Say what you were doing with [`context`](crate::Context::context). Half a site is worth nothing:
+//! the host throws away what was written, and the customer keeps the site they had.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -58,5 +59,6 @@
 //! assert!(error.location().file().ends_with(".rs"));
 //! ```
 //!
-//! A panic is a failure too: its message and its line reach the record, but none of the causes. An arithmetic mistake that release builds
-//! let pass is found by `sitewright template dev`, which builds with the checks of a debug build.
+//! A panic is a failure too: its message and its line reach the record, but none of the causes. An
+//! arithmetic mistake that release builds let pass is found by `sitewright template dev`, which
+//! builds with the checks of a debug build.

@@ -1,11 +1,12 @@
 //! Pages, images, styles.
 //!
-//! [`Site::write`](crate::Site::write) takes a relative path and bytes. A file is written once, and the site becomes visible only when the run has
-//! succeeded and the host's checks find a site that works: links that lead somewhere, an `alt` for each image, a language, no placeholder
-//! left.
+//! [`Site::write`](crate::Site::write) takes a relative path and bytes. A file is written once, and
+//! the site becomes visible only when the run has succeeded and the host's checks find a site that
+//! works: links that lead somewhere, an `alt` for each image, a language, no placeholder left.
 //!
-//! Pages are [askama](crate::askama) templates: checked when the crate is compiled, and they escape what they insert. Whatever goes with
-//! them is shipped inside the component with `include_str!` and `include_bytes!`; a template has no files of its own when it runs.
+//! Pages are [askama](crate::askama) templates: checked when the crate is compiled, and they escape
+//! what they insert. Whatever goes with them is shipped inside the component with `include_str!`
+//! and `include_bytes!`; a template has no files of its own when it runs.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -57,4 +58,5 @@
 //! assert_eq!(run.file("assets/logo.svg"), Some(LOGO));
 //! ```
 //!
-//! Of two pages that write the same path, the second is told so. Pass on what `write` returns: a file that was not written is missing.
+//! Of two pages that write the same path, the second is told so. Pass on what `write` returns: a
+//! file that was not written is missing.

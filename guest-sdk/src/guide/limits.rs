@@ -11,9 +11,10 @@
 //! | length of a path | 255 bytes |
 //! | diagnostics, log | 256, 256 KiB |
 //!
-//! A limit that is hit ends the run, and the failure record shows all of them beside what was used. `sitewright generate` shows the same for
-//! a run that went well: look there before you wonder. Waiting for a model costs no processor time, and a template that waits keeps
-//! nobody from running.
+//! A limit that is hit ends the run, and the failure record shows all of them beside what was used.
+//! `sitewright generate` shows the same for a run that went well: look there before you wonder.
+//! Waiting for a model costs no processor time, and a template that waits keeps nobody from
+//! running.
 //!
 //! Files are refused one by one, so a template can be told in a test what it would do:
 //!
@@ -43,5 +44,6 @@
 //! assert_eq!(error.code(), "write-invalid-path");
 //! ```
 //!
-//! There is no file system, no network, no environment and no thread. The clock and the random numbers are the attempt's own: the same
-//! order with the same replies makes the same site, byte for byte, and that is how a failure can be made again.
+//! There is no file system, no network, no environment and no thread. The clock and the random
+//! numbers are the attempt's own: the same order with the same replies makes the same site, byte
+//! for byte, and that is how a failure can be made again.

@@ -1,7 +1,8 @@
 //! The guide: from an order to a site, one question a page. Every example runs.
 //!
-//! New here? `sitewright template new my-template` makes a project that works, and `sitewright template dev --order order.json` shows its
-//! site in a browser while you change it. These pages say what you can put into it.
+//! New here? `sitewright template new my-template` makes a project that works, and `sitewright
+//! template dev --order order.json` shows its site in a browser while you change it. These pages
+//! say what you can put into it.
 //!
 //! | page | its question |
 //! |---|---|

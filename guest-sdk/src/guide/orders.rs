@@ -1,8 +1,10 @@
 //! What the customer wants.
 //!
-//! The host reads the CRM's document, checks it whole, and hands it over as an [`Order`](crate::order::Order): colours are colours, hours
-//! are hours, a phone number can be dialled. A field that may be missing is an `Option`; a list may be empty. Nothing of it has to be
-//! checked again, and all of it was written by strangers: see [`files`](super::files) and [`asking`](super::asking) for what that means.
+//! The host reads the CRM's document, checks it whole, and hands it over as an
+//! [`Order`](crate::order::Order): colours are colours, hours are hours, a phone number can be
+//! dialled. A field that may be missing is an `Option`; a list may be empty. Nothing of it has to
+//! be checked again, and all of it was written by strangers: see [`files`](super::files) and
+//! [`asking`](super::asking) for what that means.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -43,7 +45,8 @@
 //!
 //! # Orders that a template cannot do without some field
 //!
-//! Narrow the schema, and the host refuses other orders before a run begins and before a model is paid:
+//! Narrow the schema, and the host refuses other orders before a run begins and before a model is
+//! paid:
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;

@@ -1,7 +1,8 @@
 //! A long text, read while the model writes it.
 //!
-//! Only where somebody watches, and to tell how far it is: the pieces are unchecked, and once one has come the host can no longer ask
-//! another model in silence when the first fails. The site is made of what [`finish`](crate::ai::Streamed::finish) gives, which is whole.
+//! Only where somebody watches, and to tell how far it is: the pieces are unchecked, and once one
+//! has come the host can no longer ask another model in silence when the first fails. The site is
+//! made of what [`finish`](crate::ai::Streamed::finish) gives, which is whole.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -10,11 +11,16 @@
 //!
 //! impl Template for Story {
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("story", "0.1.0", "The business's story.").purpose("copywriting", "a long text").locale("en")
+//!         Manifest::new("story", "0.1.0", "The business's story.")
+//!             .purpose("copywriting", "a long text")
+//!             .locale("en")
 //!     }
 //!
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
-//!         let mut story = ai::ask("copywriting").user("Tell the story of this business.").data("name", &order.business_name).stream();
+//!         let mut story = ai::ask("copywriting")
+//!             .user("Tell the story of this business.")
+//!             .data("name", &order.business_name)
+//!             .stream();
 //!         let mut words = 0;
 //!         while let Some(piece) = story.next().await {
 //!             words += piece.split_whitespace().count() as u32;

@@ -1,7 +1,8 @@
 //! Tests without a host.
 //!
-//! A template is a plain Rust type. [`testing::Harness`](crate::testing::Harness) runs it natively in `cargo test`: the order is read and checked as
-//! the host does it, AI calls are answered by a script, files are kept for you to look at.
+//! A template is a plain Rust type. [`testing::Harness`](crate::testing::Harness) runs it natively
+//! in `cargo test`: the order is read and checked as the host does it, AI calls are answered by a
+//! script, files are kept for you to look at.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -11,11 +12,14 @@
 //!
 //! impl Template for Hello {
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("hello", "0.1.0", "One line.").purpose("copywriting", "the line").locale("en")
+//!         Manifest::new("hello", "0.1.0", "One line.")
+//!             .purpose("copywriting", "the line")
+//!             .locale("en")
 //!     }
 //!
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
-//!         let ask = || ai::ask("copywriting").user("A greeting.").data("name", &order.business_name);
+//!         let ask =
+//!             || ai::ask("copywriting").user("A greeting.").data("name", &order.business_name);
 //!         // Once more, when the first is too long.
 //!         let mut line = ask().text().await?;
 //!         if line.len() > 40 {
@@ -27,7 +31,8 @@
 //! }
 //!
 //! // The first rule that fits answers; `times` and `contains` tell one call from another.
-//! let harness = Harness::scripted(r#"
+//! let harness = Harness::scripted(
+//!     r#"
 //!     [[rule]]
 //!     times = 1
 //!     answer = { text = "A very warm welcome to each and every one of you." }
@@ -35,7 +40,8 @@
 //!     [[rule]]
 //!     contains = ["Shorter."]
 //!     answer = { text = "Welcome!" }
-//! "#);
+//! "#,
+//! );
 //! let run = harness.run::<Hello>(sample_order());
 //! run.result.as_ref().unwrap();
 //! assert_eq!(run.text("index.txt"), "Welcome!");
@@ -57,5 +63,6 @@
 //! }
 //! ```
 //!
-//! What the harness cannot show are limits of memory and time, traps, and the checks of the finished site. `sitewright template build` followed
-//! by `sitewright conformance` shows them: on the suite's own orders and on the cases in your `conformance/` folder.
+//! What the harness cannot show are limits of memory and time, traps, and the checks of the
+//! finished site. `sitewright template build` followed by `sitewright conformance` shows them: on
+//! the suite's own orders and on the cases in your `conformance/` folder.

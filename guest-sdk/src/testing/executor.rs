@@ -8,7 +8,8 @@ use std::{
 
 use crate::Result;
 
-/// Polls until the future is done. It must be one that fails when it waits for nothing (`stall::watched`).
+/// Polls until the future is done. It must be one that fails when it waits for nothing
+/// (`stall::watched`).
 pub(super) fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
     let mut work = pin!(work);
     loop {

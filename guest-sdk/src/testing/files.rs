@@ -28,7 +28,8 @@ impl Files {
     }
 
     pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
-        let refuse = |kind, why: String| Err(WriteError { kind, message: format!("`{path}` {why}") });
+        let refuse =
+            |kind, why: String| Err(WriteError { kind, message: format!("`{path}` {why}") });
         if let Some(why) = fault_of(path) {
             return refuse(WriteErrorKind::InvalidPath, format!("is not an allowed path: {why}"));
         }
@@ -41,10 +42,16 @@ impl Files {
             );
         }
         if let Some(file) = parents.iter().find(|parent| self.files.contains(**parent)) {
-            return refuse(WriteErrorKind::Conflict, format!("cannot stand in `{file}`, which is a file"));
+            return refuse(
+                WriteErrorKind::Conflict,
+                format!("cannot stand in `{file}`, which is a file"),
+            );
         }
         if self.written.len() == FILES {
-            return refuse(WriteErrorKind::Limit, format!("is one file too many: the limit is {FILES}"));
+            return refuse(
+                WriteErrorKind::Limit,
+                format!("is one file too many: the limit is {FILES}"),
+            );
         }
         if bytes.len() > FILE_BYTES {
             return refuse(
@@ -53,7 +60,10 @@ impl Files {
             );
         }
         if self.bytes + bytes.len() > SITE_BYTES {
-            return refuse(WriteErrorKind::Limit, format!("makes the site larger than {SITE_BYTES} bytes"));
+            return refuse(
+                WriteErrorKind::Limit,
+                format!("makes the site larger than {SITE_BYTES} bytes"),
+            );
         }
         self.folders.extend(parents.into_iter().map(str::to_owned));
         self.files.insert(key);
@@ -78,8 +88,9 @@ fn fault_of(path: &str) -> Option<&'static str> {
         let stem = part.split('.').next().unwrap_or_default().to_ascii_lowercase();
         let numbered = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
         let is_device = DEVICES.contains(&stem.as_str())
-            || numbered
-                .is_some_and(|number| number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit()));
+            || numbered.is_some_and(|number| {
+                number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit())
+            });
         match part {
             "" => Some("it begins or ends with `/`, or has an empty part"),
             "." | ".." => Some("it has a `.` or `..` part"),
@@ -97,8 +108,8 @@ mod tests {
     #[test]
     fn f1_paths_that_leave_the_site_or_confuse_a_file_system_are_refused() {
         for path in [
-            "", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\\b", "a\0", "a\n", "nul", "Com1.txt", "a.",
-            "a ", "c:x",
+            "", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\\b", "a\0", "a\n", "nul",
+            "Com1.txt", "a.", "a ", "c:x",
         ] {
             let error = Files::default().write(path, b"x").unwrap_err();
             assert_eq!(error.kind, WriteErrorKind::InvalidPath, "{path:?}");
@@ -114,7 +125,11 @@ mod tests {
         let mut files = Files::default();
         files.write("About/index.html", b"x").unwrap();
         for path in ["About/index.html", "about/INDEX.html", "about", "About/index.html/x"] {
-            assert_eq!(files.write(path, b"y").unwrap_err().kind, WriteErrorKind::Conflict, "{path}");
+            assert_eq!(
+                files.write(path, b"y").unwrap_err().kind,
+                WriteErrorKind::Conflict,
+                "{path}"
+            );
         }
         files.write("about/team.html", b"x").unwrap();
     }
@@ -122,7 +137,10 @@ mod tests {
     #[test]
     fn f2_the_limits_of_size_and_count_hold() {
         let mut files = Files::default();
-        assert_eq!(files.write("big", &vec![0; FILE_BYTES + 1]).unwrap_err().kind, WriteErrorKind::Limit);
+        assert_eq!(
+            files.write("big", &vec![0; FILE_BYTES + 1]).unwrap_err().kind,
+            WriteErrorKind::Limit
+        );
         for number in 0..FILES {
             files.write(&format!("{number}"), b"").unwrap();
         }

@@ -10,8 +10,10 @@ pub(super) fn check(manifest: &Manifest) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
-    let error =
-        Error::new("bad-manifest", format!("the host would not load the template `{}`", manifest.name));
+    let error = Error::new(
+        "bad-manifest",
+        format!("the host would not load the template `{}`", manifest.name),
+    );
     Err(problems.into_iter().fold(error, Error::cause))
 }
 
@@ -19,12 +21,16 @@ fn problems(manifest: &Manifest) -> Vec<String> {
     let mut problems = Vec::new();
     if !is_name(&manifest.name) || !manifest.name.starts_with(|c: char| c.is_ascii_lowercase()) {
         problems.push(format!(
-            "`name` is `{}`: use lower-case letters, digits and `-`, beginning with a letter, at most {NAME} bytes",
+            "`name` is `{}`: use lower-case letters, digits and `-`, beginning with a letter, at \
+             most {NAME} bytes",
             manifest.name
         ));
     }
     if !is_version(&manifest.version) {
-        problems.push(format!("`version` is `{}`: use a semantic version such as `1.4.0`", manifest.version));
+        problems.push(format!(
+            "`version` is `{}`: use a semantic version such as `1.4.0`",
+            manifest.version
+        ));
     }
     if manifest.summary.trim().is_empty() {
         problems.push("`summary` is empty: say in one sentence what the template makes".to_owned());
@@ -45,7 +51,9 @@ fn problems(manifest: &Manifest) -> Vec<String> {
 
 fn is_name(name: &str) -> bool {
     (1..=NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 fn is_version(version: &str) -> bool {

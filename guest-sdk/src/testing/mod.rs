@@ -1,36 +1,49 @@
 //! Runs a template natively, in a plain `cargo test`: no wasm, no host, no network, AI by script.
 //!
 //! ```
-//! use sitewright_sdk::{prelude::*, testing::{Harness, sample_order}};
+//! use sitewright_sdk::{
+//!     prelude::*,
+//!     testing::{Harness, sample_order},
+//! };
 //!
 //! struct Tiny;
 //!
 //! impl Template for Tiny {
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("tiny", "0.1.0", "One page.").purpose("copywriting", "the headline").locale("en")
+//!         Manifest::new("tiny", "0.1.0", "One page.")
+//!             .purpose("copywriting", "the headline")
+//!             .locale("en")
 //!     }
 //!
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
-//!         let headline = ai::ask("copywriting").user("A headline.").data("name", &order.business_name).text().await?;
+//!         let headline = ai::ask("copywriting")
+//!             .user("A headline.")
+//!             .data("name", &order.business_name)
+//!             .text()
+//!             .await?;
 //!         site.write("index.html", headline)?;
 //!         Ok(())
 //!     }
 //! }
 //!
-//! let run = Harness::scripted(r#"
+//! let run = Harness::scripted(
+//!     r#"
 //!     [[rule]]
 //!     purpose = "copywriting"
 //!     answer = { text = "Bread since 1990" }
-//! "#).run::<Tiny>(sample_order());
+//! "#,
+//! )
+//! .run::<Tiny>(sample_order());
 //!
 //! run.result.as_ref().unwrap();
 //! assert_eq!(run.text("index.html"), "Bread since 1990");
 //! assert!(run.ai_calls[0].prompt().contains("Padaria Ana"));
 //! ```
 //!
-//! It keeps the host's rules where they are cheap to keep: the order is read and checked as the host does it, JSON replies
-//! are checked against their schemas, files are written once to allowed paths, purposes must stand in the manifest. What it cannot
-//! show are limits of memory and time, traps, and the checks of the finished site: the conformance suite does.
+//! It keeps the host's rules where they are cheap to keep: the order is read and checked as the
+//! host does it, JSON replies are checked against their schemas, files are written once to allowed
+//! paths, purposes must stand in the manifest. What it cannot show are limits of memory and time,
+//! traps, and the checks of the finished site: the conformance suite does.
 
 mod executor;
 mod files;
@@ -100,7 +113,8 @@ pub struct Call {
 impl Call {
     /// The texts of all messages, first to last.
     pub fn prompt(&self) -> String {
-        let texts: Vec<&str> = self.request.messages.iter().map(|message| message.content.as_str()).collect();
+        let texts: Vec<&str> =
+            self.request.messages.iter().map(|message| message.content.as_str()).collect();
         texts.join("\n\n")
     }
 }
@@ -111,7 +125,8 @@ impl Harness {
         Harness { script: Ok(None) }
     }
 
-    /// A harness with these rules. A script that cannot be read is the result of each run, with the code `bad-script`.
+    /// A harness with these rules. A script that cannot be read is the result of each run, with the
+    /// code `bad-script`.
     pub fn scripted(rules: &str) -> Self {
         Harness { script: Script::from_toml(rules).map(|_| Some(rules.to_owned())) }
     }
@@ -125,8 +140,9 @@ impl Harness {
         Ok(Harness::scripted(rules))
     }
 
-    /// Runs a template on one order: the CRM's document, a flat document, an [`Order`], or the text of one of these. Each run
-    /// begins the script anew. A panic of the template goes through to the test.
+    /// Runs a template on one order: the CRM's document, a flat document, an [`Order`], or the text
+    /// of one of these. Each run begins the script anew. A panic of the template goes through
+    /// to the test.
     pub fn run<T: Template>(&self, order: impl Serialize) -> Run {
         match self.prepared::<T>(order) {
             Ok((order, recorder)) => {
@@ -145,7 +161,9 @@ impl Harness {
             Ok(Some(rules)) => Some(Script::from_toml(rules)?),
             Ok(None) => None,
             Err(error) => {
-                return Err(Error::of(error).with_code("bad-script").context("the script cannot be used"));
+                return Err(Error::of(error)
+                    .with_code("bad-script")
+                    .context("the script cannot be used"));
             }
         };
         let manifest = T::manifest();
@@ -197,13 +215,17 @@ impl Run {
     /// The text of a file.
     ///
     /// # Panics
-    /// The file was not written, or is not UTF-8. The panic tells what was written and how the run ended.
+    /// The file was not written, or is not UTF-8. The panic tells what was written and how the run
+    /// ended.
     #[track_caller]
     #[allow(clippy::panic, reason = "an assertion of a test")]
     pub fn text(&self, path: &str) -> &str {
         let Some(bytes) = self.file(path) else {
             let paths: Vec<&String> = self.files.keys().collect();
-            panic!("no file `{path}` was written, only {paths:?}; the run ended with {:?}", self.result);
+            panic!(
+                "no file `{path}` was written, only {paths:?}; the run ended with {:?}",
+                self.result
+            );
         };
         match std::str::from_utf8(bytes) {
             Ok(text) => text,

@@ -89,7 +89,10 @@ impl Drop for InFlight {
 }
 
 impl Backend for Recorder {
-    fn complete(&self, request: Request) -> Pin<Box<dyn Future<Output = Result<Completion, Error>>>> {
+    fn complete(
+        &self,
+        request: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Completion, Error>>>> {
         let reply = self.call(request);
         let in_flight = self.me.upgrade().map(InFlight);
         Box::pin(async move {
@@ -99,18 +102,22 @@ impl Backend for Recorder {
         })
     }
 
-    /// The text comes in chunks of a few bytes, so that a template meets words and lines that are cut.
+    /// The text comes in chunks of a few bytes, so that a template meets words and lines that are
+    /// cut.
     fn stream(&self, request: Request) -> (Chunks, Outcome) {
         let reply = self.call(request);
         let in_flight = self.me.upgrade().map(InFlight);
         let text = reply.as_ref().map_or_else(|_| String::new(), |reply| reply.content.clone());
         // Both hold the call, as both ends do with the host.
         let in_flight = Rc::new(in_flight);
-        let chunks = futures::stream::unfold((text, in_flight.clone()), |(mut text, in_flight)| async move {
-            executor::once_later().await;
-            let rest = text.split_off(text.floor_char_boundary(CHUNK_BYTES));
-            (!text.is_empty()).then_some((text, (rest, in_flight)))
-        });
+        let chunks = futures::stream::unfold(
+            (text, in_flight.clone()),
+            |(mut text, in_flight)| async move {
+                executor::once_later().await;
+                let rest = text.split_off(text.floor_char_boundary(CHUNK_BYTES));
+                (!text.is_empty()).then_some((text, (rest, in_flight)))
+            },
+        );
         let outcome = async move {
             executor::once_later().await;
             drop(in_flight);

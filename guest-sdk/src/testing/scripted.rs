@@ -37,7 +37,8 @@ pub(super) fn answer(
             "the harness has no script: make it with Harness::scripted".to_owned(),
         );
     };
-    let texts: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
+    let texts: Vec<&str> =
+        request.messages.iter().map(|message| message.content.as_str()).collect();
     let schema = match &request.format {
         Format::JsonSchema(schema) => Some(schema),
         Format::Text | Format::Json => None,
@@ -111,14 +112,22 @@ fn failed(fault: Fault, call_id: String) -> Error {
                 retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
                 body_excerpt: (!body.is_empty()).then_some(body),
             };
-            (kind_of(status), format!("the scripted provider answered HTTP {status}"), Some(Box::new(http)))
+            (
+                kind_of(status),
+                format!("the scripted provider answered HTTP {status}"),
+                Some(Box::new(http)),
+            )
         }
-        Fault::Cut(_) => (ErrorKind::Truncated, "the reply was cut at a token limit".to_owned(), None),
+        Fault::Cut(_) => {
+            (ErrorKind::Truncated, "the reply was cut at a token limit".to_owned(), None)
+        }
         Fault::Garbage(_) => {
             (ErrorKind::Protocol, "the answer was no reply of the protocol".to_owned(), None)
         }
         Fault::Empty => (ErrorKind::Empty, "the reply has no content".to_owned(), None),
-        Fault::Refused => (ErrorKind::ContentFiltered, "the provider refused the content".to_owned(), None),
+        Fault::Refused => {
+            (ErrorKind::ContentFiltered, "the provider refused the content".to_owned(), None)
+        }
         Fault::Hang => (ErrorKind::Timeout, "the provider never answered".to_owned(), None),
         Fault::Connection(ConnectionFault::Refused) => {
             (ErrorKind::Connection, "the connection was refused".to_owned(), None)

@@ -19,7 +19,8 @@ pub(super) enum Finish {
     Other(String),
 }
 
-/// A whole answer, decoded: what an adapter makes of a body or of a stream. Not judged yet: it may be empty, cut or refused.
+/// A whole answer, decoded: what an adapter makes of a body or of a stream. Not judged yet: it may
+/// be empty, cut or refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) content: String,
@@ -32,7 +33,8 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The reply, or why it is none (catalogue E4, E7). The failure has no excerpt: whoever read the body adds it.
+    /// The reply, or why it is none (catalogue E4, E7). The failure has no excerpt: whoever read
+    /// the body adds it.
     pub(super) fn judge(self, head: &HttpHead) -> Result<Reply, Failure> {
         let usage = self.usage;
         let fail = |kind, detail: String| Err(Failure::new(kind, detail).with_usage(usage));

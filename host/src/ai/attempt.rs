@@ -124,8 +124,8 @@ impl Candidate {
         (attempt, result)
     }
 
-    /// The span of one attempt, after OpenTelemetry's conventions for generative AI. No prompt and no reply is ever on it; which order it
-    /// serves stands on the span around it.
+    /// The span of one attempt, after OpenTelemetry's conventions for generative AI. No prompt and
+    /// no reply is ever on it; which order it serves stands on the span around it.
     fn span(&self, route: &str, request: &Request, call: &CallContext) -> tracing::Span {
         let span = tracing::info_span!(
             "chat",
@@ -170,7 +170,11 @@ impl Candidate {
         let prompt = Prompt {
             request,
             model: &self.model,
-            max_output_tokens: self.max_output_tokens.into_iter().chain(request.max_output_tokens).min(),
+            max_output_tokens: self
+                .max_output_tokens
+                .into_iter()
+                .chain(request.max_output_tokens)
+                .min(),
             temperature: request.temperature.or(self.temperature).filter(|_| self.send_temperature),
         };
         self.provider.call(&prompt, transport, deadline, live).await
@@ -268,8 +272,9 @@ const PARSED_AT_ONCE: usize = 64 * 1024;
 
 /// The reply with its JSON checked, and the raw reply when the JSON was only a part of it.
 ///
-/// The schema is the template's: one whose references fan out takes for ever although it is short, so no such schema is checked on the
-/// runtime's threads (catalogue C4), and nobody waits for it beyond the order's deadline.
+/// The schema is the template's: one whose references fan out takes for ever although it is short,
+/// so no such schema is checked on the runtime's threads (catalogue C4), and nobody waits for it
+/// beyond the order's deadline.
 async fn checked(
     reply: Reply,
     format: &Format,
@@ -289,18 +294,23 @@ async fn checked(
     match timeout_at(deadline, checking).await {
         Ok(Ok(checked)) => checked,
         Ok(Err(error)) => {
-            let detail = format!("its reply could not be checked, which is a bug in Sitewright: {error}");
+            let detail =
+                format!("its reply could not be checked, which is a bug in Sitewright: {error}");
             Err(Failure::new(AiErrorKind::Other, detail).with_usage(usage))
         }
         Err(_) => {
-            let detail = "the order's deadline passed while the reply was held against the template's schema";
+            let detail = "the order's deadline passed while the reply was held against the \
+                          template's schema";
             let failure = Failure::new(AiErrorKind::Cancelled, detail).with_usage(usage);
             Err(Failure { limit: Some(Limit::Deadline), ..failure })
         }
     }
 }
 
-fn extracted(reply: Reply, schema: Option<&ReplySchema>) -> Result<(Reply, Option<String>), Failure> {
+fn extracted(
+    reply: Reply,
+    schema: Option<&ReplySchema>,
+) -> Result<(Reply, Option<String>), Failure> {
     let (kind, detail) = match json::extract(&reply.content, schema) {
         Ok(json) if json.len() == reply.content.len() => return Ok((reply, None)),
         Ok(json) => {
@@ -312,7 +322,8 @@ fn extracted(reply: Reply, schema: Option<&ReplySchema>) -> Result<(Reply, Optio
         Err(JsonProblem::Mismatch(detail)) => (AiErrorKind::SchemaMismatch, detail),
     };
     // What the model wrote says more than the envelope around it.
-    let http = HttpDetail { body_excerpt: provider::excerpt(reply.content.as_bytes()), ..reply.http };
+    let http =
+        HttpDetail { body_excerpt: provider::excerpt(reply.content.as_bytes()), ..reply.http };
     let failure = Failure::new(kind, detail).with_http(http).with_usage(reply.usage);
     Err(Failure { reply: Some(reply.content), ..failure })
 }

@@ -10,7 +10,8 @@ use super::config::{BudgetConfig, PriceConfig};
 use crate::message;
 use crate::message::Message;
 
-/// An amount of US dollars, exact to a billionth: a token costs less than a cent's thousandth. In JSON a number of dollars.
+/// An amount of US dollars, exact to a billionth: a token costs less than a cent's thousandth. In
+/// JSON a number of dollars.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Usd(u64);
 
@@ -39,7 +40,8 @@ impl Usd {
 
     /// What these tokens cost.
     pub fn of(price: PriceConfig, usage: Usage) -> Usd {
-        let part = |tokens: Option<u64>, per_million: f64| tokens.unwrap_or(0) as f64 * per_million / 1e6;
+        let part =
+            |tokens: Option<u64>, per_million: f64| tokens.unwrap_or(0) as f64 * per_million / 1e6;
         Usd::from_dollars(
             part(usage.input_tokens, price.input_per_million)
                 + part(usage.output_tokens, price.output_per_million),
@@ -91,15 +93,16 @@ pub struct Spent {
     pub cost_usd: Usd,
 }
 
-/// The budget of one order, shared by its calls. Its lock is held for moments, never across an await.
+/// The budget of one order, shared by its calls. Its lock is held for moments, never across an
+/// await.
 #[derive(Debug)]
 pub struct OrderBudget {
     limits: BudgetConfig,
     spent: Mutex<Spent>,
 }
 
-/// A call that was let through. Settle it with what it used; a call that is dropped in flight stays counted with its estimate,
-/// since the provider may have charged for it.
+/// A call that was let through. Settle it with what it used; a call that is dropped in flight stays
+/// counted with its estimate, since the provider may have charged for it.
 #[derive(Debug)]
 pub(super) struct Reserved {
     budget: Arc<OrderBudget>,
@@ -137,27 +140,35 @@ impl OrderBudget {
     }
 
     /// Lets one request through that will use about this much, or tells which limit forbids it.
-    pub(super) fn reserve(self: &Arc<Self>, tokens: u64, cost_usd: Usd) -> Result<Reserved, Message> {
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        tokens: u64,
+        cost_usd: Usd,
+    ) -> Result<Reserved, Message> {
         let estimate = Spent { calls: 1, tokens, cost_usd };
         let mut spent = self.lock();
         let after = spent.and(estimate);
         let BudgetConfig { calls, tokens: most_tokens, cost_usd: most_cost } = self.limits;
         if let Some(most) = calls.filter(|most| after.calls > *most) {
             return Err(message!(
-                "the order's budget of {most} requests is used up; raise `calls` in [ai.budget], or look why it needs so many"
+                "the order's budget of {most} requests is used up; raise `calls` in [ai.budget], \
+                 or look why it needs so many"
             ));
         }
         if let Some(most) = most_tokens.filter(|most| after.tokens > *most) {
             let used = spent.tokens;
             return Err(message!(
-                "the order's budget of {most} tokens does not hold this call: {used} are used and its prompt has about {tokens}; raise `tokens` in [ai.budget]"
+                "the order's budget of {most} tokens does not hold this call: {used} are used and \
+                 its prompt has about {tokens}; raise `tokens` in [ai.budget]"
             ));
         }
         // What is reached is used up: a reply costs more than its prompt.
-        if let Some(most) = most_cost.map(Usd::from_dollars).filter(|most| after.cost_usd >= *most) {
+        if let Some(most) = most_cost.map(Usd::from_dollars).filter(|most| after.cost_usd >= *most)
+        {
             let used = spent.cost_usd;
             return Err(message!(
-                "the order's budget of {most} does not hold this call: {used} is spent and its prompt costs about {cost_usd}; raise `cost_usd` in [ai.budget]"
+                "the order's budget of {most} does not hold this call: {used} is spent and its \
+                 prompt costs about {cost_usd}; raise `cost_usd` in [ai.budget]"
             ));
         }
         *spent = after;

@@ -13,7 +13,9 @@ use super::request::CallId;
 use crate::message::Message;
 
 /// What went wrong. The names are those of the contract's `error-kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum AiErrorKind {
     /// The provider refused the key.
@@ -34,12 +36,14 @@ pub enum AiErrorKind {
     Overloaded,
     /// A time limit passed.
     Timeout,
-    /// The connection could not be made or broke, also in the middle of a body. A stream that ends in good order but too early
-    /// is `truncated`.
+    /// The connection could not be made or broke, also in the middle of a body. A stream that ends
+    /// in good order but too early is `truncated`.
     Connection,
-    /// The answer came whole but is not what the provider's protocol says: an HTML page, or JSON that ends early.
+    /// The answer came whole but is not what the provider's protocol says: an HTML page, or JSON
+    /// that ends early.
     Protocol,
-    /// The reply was cut at a token limit, or its stream ended without its final marker; only the latter is worth another try.
+    /// The reply was cut at a token limit, or its stream ended without its final marker; only the
+    /// latter is worth another try.
     Truncated,
     /// The reply had no content.
     Empty,
@@ -209,7 +213,8 @@ impl JsonSchema for AttemptOutcome {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let kinds = AiErrorKind::ALL.map(AiErrorKind::as_str);
-        let names: Vec<&str> = std::iter::once(AttemptOutcome::Succeeded.as_str()).chain(kinds).collect();
+        let names: Vec<&str> =
+            std::iter::once(AttemptOutcome::Succeeded.as_str()).chain(kinds).collect();
         schemars::json_schema!({
             "description": "How an attempt ended: `succeeded`, or the kind of its error.",
             "type": "string",
@@ -265,7 +270,8 @@ impl Limit {
     }
 }
 
-/// One try of one candidate of a route. All are kept, also those that another candidate made good (catalogue A3).
+/// One try of one candidate of a route. All are kept, also those that another candidate made good
+/// (catalogue A3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Name of the provider in the configuration.
@@ -283,19 +289,23 @@ pub struct Attempt {
     /// The beginning of what a failed attempt answered, at most 2 KiB, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
-    /// How long it waited for the provider's limits before it began, in milliseconds; the order's time runs meanwhile.
+    /// How long it waited for the provider's limits before it began, in milliseconds; the order's
+    /// time runs meanwhile.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
-    /// How long the gateway paused before it because the attempt before had failed, in milliseconds.
+    /// How long the gateway paused before it because the attempt before had failed, in
+    /// milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub backoff_ms: u64,
     /// Whether it told the model what was wrong with its reply before (catalogue E5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
-    /// Whether nothing was sent: this host leaves the provider alone for a while, or its limits left no room in time.
+    /// Whether nothing was sent: this host leaves the provider alone for a while, or its limits
+    /// left no room in time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
-    /// How long connecting took, in milliseconds; missing when a connection was open already or none was made.
+    /// How long connecting took, in milliseconds; missing when a connection was open already or
+    /// none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
     /// From the begin to the first byte of the answer's body, in milliseconds.
@@ -329,7 +339,8 @@ fn is_zero(value: &u64) -> bool {
 pub struct AiError {
     /// What went wrong at the last attempt.
     pub kind: AiErrorKind,
-    /// What happened, on which route, at which provider and model, and what to do next. Never a key.
+    /// What happened, on which route, at which provider and model, and what to do next. Never a
+    /// key.
     pub message: Message,
     /// Which call it was.
     pub call_id: CallId,
@@ -342,7 +353,8 @@ pub struct AiError {
     pub causes: Vec<Message>,
     /// Whether the same call may succeed later.
     pub retryable: bool,
-    /// Milliseconds before which the same call makes no sense: the provider asked for it, or this host sends it nothing for so long.
+    /// Milliseconds before which the same call makes no sense: the provider asked for it, or this
+    /// host sends it nothing for so long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<NonZeroU32>,
 }

@@ -1,4 +1,5 @@
-//! What must hold for any bytes a provider may send. `host/fuzz` looks for bytes that break it, and the tests below try some on every run.
+//! What must hold for any bytes a provider may send. `host/fuzz` looks for bytes that break it, and
+//! the tests below try some on every run.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,13 +13,16 @@ use super::config::{EndpointConfig, Kind, ProviderKeys};
 use super::gemini::Gemini;
 use super::ollama::Ollama;
 use super::openai::OpenAi;
-use super::provider::{Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Provider, Reply};
+use super::provider::{
+    Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Provider, Reply,
+};
 use super::secret::ApiKey;
 use super::stream::{Lines, Sse};
 use super::transport;
 use crate::message::Message;
 
-/// Server-sent events: nothing panics, and however the wire cuts the bytes, the same events come out.
+/// Server-sent events: nothing panics, and however the wire cuts the bytes, the same events come
+/// out.
 pub fn sse(bytes: &[u8]) {
     same(bytes, |pieces| {
         let mut framing = Sse::default();
@@ -44,7 +48,8 @@ pub fn ndjson(bytes: &[u8]) {
     });
 }
 
-/// The streams of every provider: the same, and what comes of them is a reply with content or an error with a message.
+/// The streams of every provider: the same, and what comes of them is a reply with content or an
+/// error with a message.
 pub fn streams(bytes: &[u8]) {
     for (at, adapter) in providers().iter().filter_map(adapter) {
         let head = head(200);
@@ -56,7 +61,10 @@ pub fn streams(bytes: &[u8]) {
             decoder.finish()?.judge(&head)
         });
         let mut decoder = adapter.decoder(&head);
-        let reply = decoder.push(bytes).and_then(|_| decoder.finish()).and_then(|answer| answer.judge(&head));
+        let reply = decoder
+            .push(bytes)
+            .and_then(|_| decoder.finish())
+            .and_then(|answer| answer.judge(&head));
         judged(at, reply);
     }
 }
@@ -69,11 +77,15 @@ pub fn answers(bytes: &[u8]) {
     let status = STATUSES[usize::from(*first) % STATUSES.len()];
     for (at, adapter) in providers().iter().filter_map(adapter) {
         let http = HttpReply { head: head(status), body: body.to_vec() };
-        judged(at, transport::whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http)));
+        judged(
+            at,
+            transport::whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http)),
+        );
     }
 }
 
-/// What became of the bytes in one piece becomes of them in single bytes, and in pieces whose sizes follow the bytes themselves.
+/// What became of the bytes in one piece becomes of them in single bytes, and in pieces whose sizes
+/// follow the bytes themselves.
 fn same<T: PartialEq + std::fmt::Debug>(bytes: &[u8], decode: impl Fn(&[&[u8]]) -> T) {
     let once = decode(&[bytes]);
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -94,7 +106,10 @@ fn judged(at: &Provider, reply: Result<Reply, Failure>) {
             let place = Place { route: "r", provider: "p", model: "m", at };
             let message = advice::message(&place, &failure).to_string();
             let parts = message.split_once("; ");
-            assert!(parts.is_some_and(|(what, next)| what.len() > 20 && next.len() > 30), "{message}");
+            assert!(
+                parts.is_some_and(|(what, next)| what.len() > 20 && next.len() > 30),
+                "{message}"
+            );
         }
     }
 }

@@ -1,6 +1,8 @@
-//! The way into one provider: how many at once, how many a minute, and whether it is worth asking at all.
+//! The way into one provider: how many at once, how many a minute, and whether it is worth asking
+//! at all.
 //!
-//! No lock is held across a request. Whoever waits here waits in the order of arrival, and its time runs.
+//! No lock is held across a request. Whoever waits here waits in the order of arrival, and its time
+//! runs.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -20,11 +22,13 @@ use super::error::{AiErrorKind, HttpDetail, Limit};
 use super::provider::Failure;
 use crate::message::Message;
 
-/// The limits of one address with its key, whatever providers of the configuration stand for the two.
+/// The limits of one address with its key, whatever providers of the configuration stand for the
+/// two.
 #[derive(Debug)]
 pub(super) struct Gate {
     concurrency: Option<Arc<Semaphore>>,
-    /// Rates are taken one by one, in the order of arrival. Held while waiting for the minute to pass, never for the network.
+    /// Rates are taken one by one, in the order of arrival. Held while waiting for the minute to
+    /// pass, never for the network.
     queue: tokio::sync::Mutex<()>,
     requests: Option<Rate>,
     tokens: Option<Rate>,
@@ -46,12 +50,17 @@ pub(super) struct Pass {
 impl Gate {
     pub(super) fn new(limits: LimitsConfig, breaker: BreakerConfig) -> Self {
         Gate {
-            concurrency: limits.concurrency.map(|most| Arc::new(Semaphore::new(most.get() as usize))),
+            concurrency: limits
+                .concurrency
+                .map(|most| Arc::new(Semaphore::new(most.get() as usize))),
             queue: tokio::sync::Mutex::new(()),
             requests: limits.requests_per_minute.map(Rate::per_minute),
             tokens: limits.tokens_per_minute.map(Rate::per_minute),
             debt: AtomicU64::new(0),
-            breaker: Arc::new(Breaker { config: breaker, state: Mutex::new(State::Closed { failures: 0 }) }),
+            breaker: Arc::new(Breaker {
+                config: breaker,
+                state: Mutex::new(State::Closed { failures: 0 }),
+            }),
         }
     }
 
@@ -62,9 +71,13 @@ impl Gate {
         self.wait(tokens, deadline, false).await
     }
 
-    /// The same for a call that is made to find out how things are: it waits for its turn, but no breaker turns it away, and how it
-    /// ends is what the breaker knows from then on.
-    pub(super) async fn enter_to_probe(&self, tokens: u64, deadline: Instant) -> Result<Pass, Failure> {
+    /// The same for a call that is made to find out how things are: it waits for its turn, but no
+    /// breaker turns it away, and how it ends is what the breaker knows from then on.
+    pub(super) async fn enter_to_probe(
+        &self,
+        tokens: u64,
+        deadline: Instant,
+    ) -> Result<Pass, Failure> {
         self.wait(tokens, deadline, true).await
     }
 
@@ -79,10 +92,14 @@ impl Gate {
         };
         let room = match &self.concurrency {
             None => None,
-            Some(semaphore) => match timeout_at(deadline, semaphore.clone().acquire_owned()).await {
-                Ok(Ok(room)) => Some(room),
-                Ok(Err(_)) | Err(_) => return Err(late("one of its places (limits.concurrency)".to_owned())),
-            },
+            Some(semaphore) => {
+                match timeout_at(deadline, semaphore.clone().acquire_owned()).await {
+                    Ok(Ok(room)) => Some(room),
+                    Ok(Err(_)) | Err(_) => {
+                        return Err(late("one of its places (limits.concurrency)".to_owned()));
+                    }
+                }
+            }
         };
         if self.requests.is_some() || self.tokens.is_some() {
             let turn = timeout_at(deadline, self.queue.lock()).await;
@@ -91,14 +108,19 @@ impl Gate {
             let owed = u32::try_from(tokens.saturating_add(debt)).unwrap_or(u32::MAX);
             let rates = [
                 (&self.requests, NonZeroU32::MIN, "requests_per_minute"),
-                (&self.tokens, NonZeroU32::new(owed).unwrap_or(NonZeroU32::MIN), "tokens_per_minute"),
+                (
+                    &self.tokens,
+                    NonZeroU32::new(owed).unwrap_or(NonZeroU32::MIN),
+                    "tokens_per_minute",
+                ),
             ];
             for (rate, cells, key) in rates {
                 let Some(rate) = rate else { continue };
                 while let Some(wait) = rate.take(cells) {
                     if Instant::now() + wait > deadline {
                         let detail = format!(
-                            "nothing was sent: its own limit (limits.{key}) leaves no room for {} ms, and the order's deadline is before that",
+                            "nothing was sent: its own limit (limits.{key}) leaves no room for {} \
+                             ms, and the order's deadline is before that",
                             wait.as_millis()
                         );
                         return Err(Failure {
@@ -173,21 +195,29 @@ impl Clock for TokioClock {
 impl Rate {
     fn per_minute(most: NonZeroU32) -> Self {
         let clock = TokioClock(Instant::now());
-        Rate { limiter: RateLimiter::direct_with_clock(Quota::per_minute(most), clock), clock, most }
+        Rate {
+            limiter: RateLimiter::direct_with_clock(Quota::per_minute(most), clock),
+            clock,
+            most,
+        }
     }
 
-    /// Takes this many, or tells how long until that is possible. More than a whole minute's worth counts as a minute's worth.
+    /// Takes this many, or tells how long until that is possible. More than a whole minute's worth
+    /// counts as a minute's worth.
     fn take(&self, cells: NonZeroU32) -> Option<Duration> {
         match self.limiter.check_n(cells.min(self.most)) {
             Ok(Ok(())) => None,
-            Ok(Err(not_yet)) => Some(not_yet.wait_time_from(self.clock.now()).max(Duration::from_millis(1))),
+            Ok(Err(not_yet)) => {
+                Some(not_yet.wait_time_from(self.clock.now()).max(Duration::from_millis(1)))
+            }
             // Cannot be: no more than the burst is asked for.
             Err(_) => None,
         }
     }
 }
 
-/// Stops asking a provider that refuses its key or fails again and again, until one call has found it well.
+/// Stops asking a provider that refuses its key or fails again and again, until one call has found
+/// it well.
 #[derive(Debug)]
 struct Breaker {
     config: BreakerConfig,
@@ -202,7 +232,8 @@ enum State {
     Open { until: Instant, failures: u32, last: Box<Last>, probing: bool },
 }
 
-/// The failure that opened the breaker: whoever is turned away is told it, so that no record ends in "nothing was sent" (catalogue A2).
+/// The failure that opened the breaker: whoever is turned away is told it, so that no record ends
+/// in "nothing was sent" (catalogue A2).
 #[derive(Debug, Clone)]
 struct Last {
     kind: AiErrorKind,
@@ -218,7 +249,9 @@ impl Breaker {
 
     fn check(&self) -> Result<(), Failure> {
         match &*self.lock() {
-            State::Open { until, failures, last, probing } if *probing || Instant::now() < *until => {
+            State::Open { until, failures, last, probing }
+                if *probing || Instant::now() < *until =>
+            {
                 Err(turned_away(*until, *failures, last))
             }
             _ => Ok(()),
@@ -229,7 +262,9 @@ impl Breaker {
     fn enter(&self, to_probe: bool) -> Result<bool, Failure> {
         match &mut *self.lock() {
             State::Closed { .. } => Ok(false),
-            State::Open { until, probing, .. } if to_probe || (!*probing && Instant::now() >= *until) => {
+            State::Open { until, probing, .. }
+                if to_probe || (!*probing && Instant::now() >= *until) =>
+            {
                 *probing = true;
                 Ok(true)
             }
@@ -293,16 +328,20 @@ impl Breaker {
 fn turned_away(until: Instant, failures: u32, last: &Last) -> Failure {
     let closed_for = until.saturating_duration_since(Instant::now());
     let wait = closed_for.as_secs_f64();
-    let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
+    let times =
+        if failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
     let status = last.http.as_ref().map(|http| format!("status {}", http.status));
-    let request = last.http.as_ref().and_then(|http| Some(format!("request {}", http.request_id.as_ref()?)));
-    let seen: Vec<String> = [Some(last.kind.to_string()), status, request].into_iter().flatten().collect();
+    let request =
+        last.http.as_ref().and_then(|http| Some(format!("request {}", http.request_id.as_ref()?)));
+    let seen: Vec<String> =
+        [Some(last.kind.to_string()), status, request].into_iter().flatten().collect();
     let said = match last.detail.trim() {
         "" => String::new(),
         detail => format!(": {detail}"),
     };
     let detail = format!(
-        "nothing was sent, because it failed {times} and the next call that may try is in {wait:.1} s (breaker); its last failure ({}){said}",
+        "nothing was sent, because it failed {times} and the next call that may try is in \
+         {wait:.1} s (breaker); its last failure ({}){said}",
         seen.join(", ")
     );
     // Waiting here would only hold up the route's next candidate.
@@ -386,7 +425,8 @@ mod tests {
     async fn e12_rates_and_places_make_calls_wait_and_never_past_the_deadline() {
         let most = |number| NonZeroU32::new(number);
         let begin = Instant::now();
-        let requests = gate(LimitsConfig { requests_per_minute: most(60), ..LimitsConfig::default() });
+        let requests =
+            gate(LimitsConfig { requests_per_minute: most(60), ..LimitsConfig::default() });
         for _ in 0..62 {
             requests.enter(0, later()).await.unwrap().ended(None);
         }
@@ -396,7 +436,8 @@ mod tests {
         assert_eq!((late.kind, late.limit), (AiErrorKind::RateLimited, Some(Limit::Deadline)));
 
         let begin = Instant::now();
-        let tokens = gate(LimitsConfig { tokens_per_minute: most(6000), ..LimitsConfig::default() });
+        let tokens =
+            gate(LimitsConfig { tokens_per_minute: most(6000), ..LimitsConfig::default() });
         let pass = tokens.enter(6000, later()).await.unwrap();
         tokens.used(&pass, 6500);
         drop(pass);

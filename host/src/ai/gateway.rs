@@ -94,12 +94,14 @@ pub struct Probe {
     pub advice: Option<Message>,
 }
 
-/// Probes in flight: enough that one slow provider holds up nobody, few enough that nobody is flooded.
+/// Probes in flight: enough that one slow provider holds up nobody, few enough that nobody is
+/// flooded.
 const PROBES_AT_ONCE: usize = 8;
 
 impl Gateway {
-    /// Checks the configuration and reads keys and scripts; `env` looks up environment variables (`std::env::var_os`), paths
-    /// are seen from `base_dir`, the configuration file's folder. Blocks on file I/O: call it while starting.
+    /// Checks the configuration and reads keys and scripts; `env` looks up environment variables
+    /// (`std::env::var_os`), paths are seen from `base_dir`, the configuration file's folder.
+    /// Blocks on file I/O: call it while starting.
     ///
     /// # Errors
     /// All problems at once, each with its key. A key that cannot be read is one (catalogue A9).
@@ -120,7 +122,8 @@ impl Gateway {
         })
     }
 
-    /// A gateway whose routes have these names and lead to nobody: for a replay, whose answers were given before.
+    /// A gateway whose routes have these names and lead to nobody: for a replay, whose answers were
+    /// given before.
     pub fn offline(routes: impl IntoIterator<Item = String>, client: Client) -> Gateway {
         let routes = routes.into_iter().map(|name| (name, Vec::new())).collect();
         let transport = Transport::new(client);
@@ -149,18 +152,24 @@ impl Gateway {
         Gateway { jitter: Jitter::seeded(seed), ..self }
     }
 
-    /// Asks the candidates of the purpose's route, in order and as often as may help, until one gives a whole, checked reply. A reply
-    /// in the journal is taken from there; a new one is journaled before it is returned. Dropping the future cancels the request in
-    /// flight.
+    /// Asks the candidates of the purpose's route, in order and as often as may help, until one
+    /// gives a whole, checked reply. A reply in the journal is taken from there; a new one is
+    /// journaled before it is returned. Dropping the future cancels the request in flight.
     ///
     /// # Errors
-    /// The last candidate's error with every attempt; `no-route`, `invalid-request` and `budget-exceeded` perhaps before any.
-    pub async fn complete(&self, call: CallContext, request: Request) -> Result<Completed, AiError> {
+    /// The last candidate's error with every attempt; `no-route`, `invalid-request` and
+    /// `budget-exceeded` perhaps before any.
+    pub async fn complete(
+        &self,
+        call: CallContext,
+        request: Request,
+    ) -> Result<Completed, AiError> {
         self.stream(&call, &request, &mut TextSink::none()).await
     }
 
-    /// As [`complete`](Self::complete), and passes on the model's text while it comes. Once some has gone out, a call that fails is not
-    /// tried again: nothing may be mixed with it. Hand the reply to [`TextSink::rest`] for what has not gone out yet.
+    /// As [`complete`](Self::complete), and passes on the model's text while it comes. Once some
+    /// has gone out, a call that fails is not tried again: nothing may be mixed with it. Hand
+    /// the reply to [`TextSink::rest`] for what has not gone out yet.
     ///
     /// # Errors
     /// As [`complete`](Self::complete).
@@ -177,8 +186,10 @@ impl Gateway {
         let Some((route, candidates)) = self.route(request.purpose.as_str()) else {
             return refuse(AiErrorKind::NoRoute, no_route(&request.purpose));
         };
-        // What comes before and after the asking is boxed: thousands of calls wait for a model, with no room for it.
-        let journal = call.journal.as_ref().map(|journal| (journal, journal.key(call.call_id, request)));
+        // What comes before and after the asking is boxed: thousands of calls wait for a model,
+        // with no room for it.
+        let journal =
+            call.journal.as_ref().map(|journal| (journal, journal.key(call.call_id, request)));
         if let Some((journal, key)) = &journal
             && let Some(before) = Box::pin(recalled(journal, key, call.call_id, text)).await
         {
@@ -192,7 +203,10 @@ impl Gateway {
     }
 
     /// The purposes that neither a route of their own nor `default` serves.
-    pub fn purposes_without_route<'a>(&self, purposes: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    pub fn purposes_without_route<'a>(
+        &self,
+        purposes: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<&'a str> {
         purposes.into_iter().filter(|purpose| self.route(purpose).is_none()).collect()
     }
 
@@ -211,21 +225,24 @@ impl Gateway {
         self.routes.iter().map(route).collect()
     }
 
-    /// Makes one small call to every candidate of a route through the same code as any other call: limits are waited for, and the
-    /// breaker learns how it ended. Nothing when there is no such route. A scripted candidate is not asked: its rules are for
-    /// templates, and asking would use them up.
+    /// Makes one small call to every candidate of a route through the same code as any other call:
+    /// limits are waited for, and the breaker learns how it ended. Nothing when there is no
+    /// such route. A scripted candidate is not asked: its rules are for templates, and asking
+    /// would use them up.
     pub async fn probe(&self, route: &str, deadline: Instant) -> Option<Vec<Probe>> {
         let (route, candidates) = self.routes.get_key_value(route)?;
         let probes = candidates.iter().map(|candidate| self.probe_one(route, candidate, deadline));
         Some(stream::iter(probes).buffered(PROBES_AT_ONCE).collect().await)
     }
 
-    /// Probes every candidate of every route, a few at once; the result has the order of the routes. All have ended at the deadline.
+    /// Probes every candidate of every route, a few at once; the result has the order of the
+    /// routes. All have ended at the deadline.
     pub async fn probe_all(&self, deadline: Instant) -> Vec<Probe> {
         let mut all = Vec::new();
         for (route, candidates) in &self.routes {
             for candidate in candidates {
-                // Boxed, because the compiler cannot see that a stream of these may move between threads.
+                // Boxed, because the compiler cannot see that a stream of these may move between
+                // threads.
                 all.push(self.probe_one(route, candidate, deadline).boxed());
             }
         }
@@ -235,9 +252,11 @@ impl Gateway {
     async fn probe_one(&self, route: &str, candidate: &Candidate, deadline: Instant) -> Probe {
         let done = |attempt: Attempt, failed: Option<Failed>| {
             // Cut at the probe's few tokens is good enough; a stream that broke off is not.
-            let failed = failed
-                .filter(|Failed { failure, .. }| failure.kind != AiErrorKind::Truncated || failure.retryable);
-            let advice = failed.as_ref().and_then(|failed| candidate.advice(route, &failed.failure));
+            let failed = failed.filter(|Failed { failure, .. }| {
+                failure.kind != AiErrorKind::Truncated || failure.retryable
+            });
+            let advice =
+                failed.as_ref().and_then(|failed| candidate.advice(route, &failed.failure));
             Probe { route: route.to_owned(), attempt, usable: failed.is_none(), advice }
         };
         if let Provider::Scripted(_) = candidate.provider.as_ref() {
@@ -275,8 +294,10 @@ impl Gateway {
     }
 
     fn route(&self, purpose: &str) -> Option<(&str, &[Candidate])> {
-        let found =
-            self.routes.get_key_value(purpose).or_else(|| self.routes.get_key_value(AiConfig::DEFAULT_ROUTE));
+        let found = self
+            .routes
+            .get_key_value(purpose)
+            .or_else(|| self.routes.get_key_value(AiConfig::DEFAULT_ROUTE));
         found.map(|(name, candidates)| (name.as_str(), candidates.as_slice()))
     }
 }
@@ -348,7 +369,8 @@ impl<'a> Tries<'a> {
         Err(self.failed(None))
     }
 
-    /// One attempt with everything around it: budget, limits, accounts. The error is a budget that does not hold it.
+    /// One attempt with everything around it: budget, limits, accounts. The error is a budget that
+    /// does not hold it.
     async fn once(
         &mut self,
         candidate: &Candidate,
@@ -356,10 +378,12 @@ impl<'a> Tries<'a> {
         backoff: Duration,
         asked_again: bool,
     ) -> Result<Completed, Option<Message>> {
-        let prompt = estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
+        let prompt =
+            estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
         let estimate = Usage { input_tokens: Some(prompt), output_tokens: None };
         let cost = candidate.cost(estimate).unwrap_or_default();
-        let reserve = self.call.budget.as_ref().map(|budget| budget.reserve(prompt, cost)).transpose();
+        let reserve =
+            self.call.budget.as_ref().map(|budget| budget.reserve(prompt, cost)).transpose();
         let reserved = reserve.map_err(Some)?;
         let (begin, backoff_ms) = (Instant::now(), millis(backoff));
         let pass = candidate.gate.enter(prompt, self.call.deadline).await.map_err(Box::new);
@@ -376,13 +400,15 @@ impl<'a> Tries<'a> {
                 return Err(None);
             }
         };
-        let (attempt, result) =
-            candidate.attempt(self.route, request, self.call, &self.gateway.transport, self.text).await;
+        let (attempt, result) = candidate
+            .attempt(self.route, request, self.call, &self.gateway.transport, self.text)
+            .await;
         let tokens = match attempt.usage {
             Usage { input_tokens: None, output_tokens: None } if result.is_err() => 0,
             Usage { input_tokens, output_tokens } => {
                 let reply = result.as_ref().map_or(0, |(completion, _)| completion.content.len());
-                input_tokens.unwrap_or(prompt) + output_tokens.unwrap_or_else(|| estimated_tokens(reply))
+                input_tokens.unwrap_or(prompt)
+                    + output_tokens.unwrap_or_else(|| estimated_tokens(reply))
             }
         };
         candidate.gate.used(&pass, tokens);
@@ -420,13 +446,16 @@ impl<'a> Tries<'a> {
         match retry::wait(candidate.retry, tries, failure, &self.gateway.jitter) {
             None => Next::Other,
             // Another candidate is quicker than a long wait.
-            Some(wait) if !last && wait > Duration::from_millis(candidate.retry.max_ms) => Next::Other,
+            Some(wait) if !last && wait > Duration::from_millis(candidate.retry.max_ms) => {
+                Next::Other
+            }
             Some(wait) if Instant::now() + wait >= self.call.deadline => Next::Other,
             Some(wait) => Next::Again(wait),
         }
     }
 
-    /// The error of the call: the last failure, with what the attempts before it said (catalogue A3).
+    /// The error of the call: the last failure, with what the attempts before it said (catalogue
+    /// A3).
     fn failed(&mut self, over_budget: Option<Message>) -> AiError {
         let (attempts, mut failures) =
             (std::mem::take(&mut self.attempts), std::mem::take(&mut self.failures));
@@ -438,7 +467,8 @@ impl<'a> Tries<'a> {
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        let earlier = |failures: Vec<Failed>| failures.into_iter().map(|failed| failed.message).collect();
+        let earlier =
+            |failures: Vec<Failed>| failures.into_iter().map(|failed| failed.message).collect();
         if let Some(message) = over_budget {
             let message = match attempts.is_empty() {
                 true => message,
@@ -449,7 +479,8 @@ impl<'a> Tries<'a> {
         }
         let Some(last) = failures.pop() else {
             let message = message!(
-                "the order's deadline had passed before the call of route `{}`; give the order more time",
+                "the order's deadline had passed before the call of route `{}`; give the order \
+                 more time",
                 self.route
             );
             return AiError::before_any_attempt(call_id, AiErrorKind::Cancelled, message);
@@ -468,7 +499,8 @@ impl<'a> Tries<'a> {
             ""
         };
         let message = Message::new(format!("{message}{why}")).unwrap_or(message);
-        let retryable = last.failure.retryable || failures.iter().any(|failed| failed.failure.retryable);
+        let retryable =
+            last.failure.retryable || failures.iter().any(|failed| failed.failure.retryable);
         let asked = last.failure.http.as_ref().and_then(|http| http.retry_after_ms);
         let asked = asked.and_then(|ms| NonZeroU32::new(u32::try_from(ms).unwrap_or(u32::MAX)));
         let mut causes = last.failure.causes;
@@ -490,7 +522,8 @@ impl<'a> Tries<'a> {
 fn corrected(request: &Request, reply: &str, problem: &str) -> Request {
     let message = |role, content: String| ChatMessage { role, content };
     let ask = format!(
-        "That reply cannot be used: {problem}. Answer the request again with the whole, corrected JSON value and nothing else."
+        "That reply cannot be used: {problem}. Answer the request again with the whole, corrected \
+         JSON value and nothing else."
     );
     let mut request = request.clone();
     request.messages.extend([message(Role::Assistant, reply.to_owned()), message(Role::User, ask)]);
@@ -564,14 +597,15 @@ fn replayed(entry: JournalEntry, call_id: CallId) -> Completed {
     }
 }
 
-/// Whether the route's next candidate may succeed where one failed. Whatever a provider or a model did, another one may do better;
-/// when the order's time is up, none can.
+/// Whether the route's next candidate may succeed where one failed. Whatever a provider or a model
+/// did, another one may do better; when the order's time is up, none can.
 fn another_may_help(kind: AiErrorKind) -> bool {
     !matches!(kind, AiErrorKind::BudgetExceeded | AiErrorKind::NoRoute | AiErrorKind::Cancelled)
 }
 
 fn no_route(purpose: &Purpose) -> Message {
     message!(
-        "no route serves the purpose `{purpose}`; add [ai.routes.{purpose}] or [ai.routes.default] to the configuration"
+        "no route serves the purpose `{purpose}`; add [ai.routes.{purpose}] or \
+         [ai.routes.default] to the configuration"
     )
 }

@@ -21,11 +21,13 @@ pub(super) fn any_json() -> String {
 /// For a reply that a schema must accept.
 pub(super) fn valid_against(schema: &Value) -> String {
     format!(
-        "Answer with one JSON value and nothing else. It must be valid against this JSON Schema:\n{schema}"
+        "Answer with one JSON value and nothing else. It must be valid against this JSON \
+         Schema:\n{schema}"
     )
 }
 
-/// The system messages as one text, with the instruction at its end, for providers that take it apart from the conversation.
+/// The system messages as one text, with the instruction at its end, for providers that take it
+/// apart from the conversation.
 pub(super) fn system(messages: &[ChatMessage], instruction: Option<String>) -> Option<String> {
     let system = messages.iter().filter(|message| message.role == Role::System);
     let texts: Vec<&str> =

@@ -18,8 +18,8 @@ use super::request::{CallId, Format, Request};
 use crate::message;
 use crate::message::Message;
 
-/// Which call of a run this is, as the run sees it: the same question, asked for the n-th time. Does not depend on the order in which
-/// calls that are made at once happen to begin.
+/// Which call of a run this is, as the run sees it: the same question, asked for the n-th time.
+/// Does not depend on the order in which calls that are made at once happen to begin.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JournalKey {
     /// SHA-256 of the request.
@@ -73,7 +73,8 @@ pub enum Recalled {
 /// Where replies are kept.
 #[async_trait]
 pub trait Journal: fmt::Debug + Send + Sync {
-    /// Is told of each call before anybody is asked, for whoever wants to see the questions themselves.
+    /// Is told of each call before anybody is asked, for whoever wants to see the questions
+    /// themselves.
     fn asked(&self, _call: CallId, _key: &JournalKey, _request: &Request) {}
 
     /// The reply of an earlier attempt, when there is one.
@@ -122,7 +123,8 @@ impl RunJournal {
         key
     }
 
-    /// The questions of these calls of the run, as the template names calls; names of no call are passed over.
+    /// The questions of these calls of the run, as the template names calls; names of no call are
+    /// passed over.
     pub fn keys_of(&self, calls: &[String]) -> Vec<JournalKey> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = calls.iter().filter_map(|call| call.parse::<CallId>().ok());
@@ -143,7 +145,8 @@ impl RunJournal {
     }
 }
 
-/// Everything that a reply depends on. Each part is told with its length, so that no two requests read the same.
+/// Everything that a reply depends on. Each part is told with its length, so that no two requests
+/// read the same.
 fn digest(request: &Request) -> String {
     let schema = match &request.format {
         Format::JsonSchema(schema) => Some(schema.value().to_string()),
@@ -167,10 +170,12 @@ fn digest(request: &Request) -> String {
     crate::plugin::hex(&Sha256::digest(canonical.to_string()))
 }
 
-/// A file with one JSON object a line. A half line at its end, from a process that died, is passed over; any other line that cannot be
-/// read is logged with its number, because its reply will be paid for again.
+/// A file with one JSON object a line. A half line at its end, from a process that died, is passed
+/// over; any other line that cannot be read is logged with its number, because its reply will be
+/// paid for again.
 ///
-/// A reply that comes from an earlier attempt's file is written into this one's too, so that the last attempt's file has all of them.
+/// A reply that comes from an earlier attempt's file is written into this one's too, so that the
+/// last attempt's file has all of them.
 #[derive(Debug)]
 pub struct FileJournal {
     path: PathBuf,
@@ -180,7 +185,8 @@ pub struct FileJournal {
 }
 
 impl FileJournal {
-    /// A journal that writes `path`, made with the first reply, and knows the replies of `earlier` too. Blocks on file I/O.
+    /// A journal that writes `path`, made with the first reply, and knows the replies of `earlier`
+    /// too. Blocks on file I/O.
     ///
     /// # Errors
     /// When a file that is there cannot be read.
@@ -204,7 +210,9 @@ pub fn read_journal(file: &Path) -> Result<HashMap<JournalKey, JournalEntry>, Me
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashMap::new()),
-        Err(error) => return Err(message!("the journal {} cannot be read: {error}", file.display())),
+        Err(error) => {
+            return Err(message!("the journal {} cannot be read: {error}", file.display()));
+        }
     };
     let mut entries = HashMap::new();
     let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
@@ -236,7 +244,8 @@ impl Journal for FileJournal {
         }
         let entry = self.earlier.get(key)?;
         if let Err(message) = self.store(entry).await {
-            // The reply is good; only an attempt that resumes this one would have to pay for it again.
+            // The reply is good; only an attempt that resumes this one would have to pay for it
+            // again.
             tracing::error!("{message}");
         }
         Some(entry.clone())
@@ -249,7 +258,9 @@ impl Journal for FileJournal {
         line.push(b'\n');
         let (path, file) = (self.path.clone(), self.file.clone());
         let written = tokio::task::spawn_blocking(move || append(&path, &file, &line)).await;
-        written.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        written
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))?;
         self.own().insert(entry.key.clone(), entry.clone());
         Ok(())
     }

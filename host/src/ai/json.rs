@@ -1,4 +1,5 @@
-//! JSON replies: found in the text without changing a letter, parsed strictly, checked against the schema.
+//! JSON replies: found in the text without changing a letter, parsed strictly, checked against the
+//! schema.
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,7 +62,9 @@ impl ReplySchema {
         }
         let value = schema::parse(text)?;
         if !value.is_object() {
-            return Err(SchemaError(message!("the JSON Schema is no JSON object; write {{\"type\": ...}}")));
+            return Err(SchemaError(message!(
+                "the JSON Schema is no JSON object; write {{\"type\": ...}}"
+            )));
         }
         let compiled = CompiledSchema::of(&value)?;
         Ok(ReplySchema { inner: Arc::new(Inner { value, compiled }) })
@@ -77,7 +80,8 @@ impl ReplySchema {
         &self.inner.value
     }
 
-    /// What of the value the schema does not accept: the first problems and the number of the others.
+    /// What of the value the schema does not accept: the first problems and the number of the
+    /// others.
     fn problems(&self, value: &Value) -> Option<String> {
         let problems = self.inner.compiled.check(value);
         if problems.is_empty() {
@@ -121,16 +125,19 @@ pub(super) enum JsonProblem {
 
 /// The JSON of a reply, letter for letter as the model wrote it.
 ///
-/// The whole text is tried first. A model without JSON mode wraps its JSON in prose or a code fence: then the first balanced
-/// object or array counts, after a fence if there is one. Nothing is repaired, and what stands inside a broken value is never
-/// taken for the value: JSON that ends early is an error, not its first complete part.
-pub(super) fn extract<'a>(reply: &'a str, schema: Option<&ReplySchema>) -> Result<&'a str, JsonProblem> {
+/// The whole text is tried first. A model without JSON mode wraps its JSON in prose or a code
+/// fence: then the first balanced object or array counts, after a fence if there is one. Nothing is
+/// repaired, and what stands inside a broken value is never taken for the value: JSON that ends
+/// early is an error, not its first complete part.
+pub(super) fn extract<'a>(
+    reply: &'a str,
+    schema: Option<&ReplySchema>,
+) -> Result<&'a str, JsonProblem> {
     let reply = reply.trim_start_matches('\u{feff}').trim();
     let (text, value) = match serde_json::from_str::<Value>(reply) {
         Ok(value) => (reply, value),
-        Err(whole) => {
-            find(reply).map_err(|found| JsonProblem::Malformed(found.unwrap_or_else(|| whole.to_string())))?
-        }
+        Err(whole) => find(reply)
+            .map_err(|found| JsonProblem::Malformed(found.unwrap_or_else(|| whole.to_string())))?,
     };
     match schema.and_then(|schema| schema.problems(&value)) {
         None => Ok(text),
@@ -165,7 +172,8 @@ fn find(reply: &str) -> Result<(&str, Value), Option<String>> {
     Err(first_problem)
 }
 
-/// The length of the bracketed region that begins here, strings respected; nothing when it does not end.
+/// The length of the bracketed region that begins here, strings respected; nothing when it does not
+/// end.
 fn balanced(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut in_string = false;

@@ -10,7 +10,8 @@ const KEPT: usize = 64;
 /// Bytes of the longest schema that is kept.
 const LONGEST: usize = 8 * 1024;
 
-/// The schemas that were asked with lately: small ones, and few of them, since templates choose them.
+/// The schemas that were asked with lately: small ones, and few of them, since templates choose
+/// them.
 #[derive(Debug, Default)]
 pub struct KnownSchemas {
     compiled: Mutex<HashMap<String, ReplySchema>>,
@@ -22,14 +23,16 @@ impl KnownSchemas {
     /// # Errors
     /// As [`ReplySchema::compile`], or when compiling did not end.
     pub async fn compiled(&self, text: String) -> Result<ReplySchema, SchemaError> {
-        if let Some(known) = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&text) {
+        if let Some(known) = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&text)
+        {
             return Ok(known.clone());
         }
-        // Its patterns are compiled too, which takes as long as the template likes: not on the runtime's threads.
+        // Its patterns are compiled too, which takes as long as the template likes: not on the
+        // runtime's threads.
         let compiling = tokio::task::spawn_blocking(move || (ReplySchema::compile(&text), text));
-        let (schema, text) = compiling
-            .await
-            .map_err(|error| SchemaError(crate::message!("the schema could not be compiled: {error}")))?;
+        let (schema, text) = compiling.await.map_err(|error| {
+            SchemaError(crate::message!("the schema could not be compiled: {error}"))
+        })?;
         let schema = schema?;
         // One with regular expressions may take a megabyte.
         if text.len() <= LONGEST && schema.is_quick(1) {

@@ -1,8 +1,10 @@
 //! The AI gateway: everything between a template's call and the model.
 //!
-//! A [`Request`] names a purpose; the operator's [`AiConfig`] says which route serves it and which providers and models the
-//! route tries, in order. [`Gateway::complete`] gives a whole, checked [`Completion`] or an [`AiError`] that says what
-//! happened at every attempt and what to do; [`Gateway::stream`] passes on the text while it comes as well. This part knows nothing of wasm, orders or queues.
+//! A [`Request`] names a purpose; the operator's [`AiConfig`] says which route serves it and which
+//! providers and models the route tries, in order. [`Gateway::complete`] gives a whole, checked
+//! [`Completion`] or an [`AiError`] that says what happened at every attempt and what to do;
+//! [`Gateway::stream`] passes on the text while it comes as well. This part knows nothing of wasm,
+//! orders or queues.
 //!
 //! | room | what it answers |
 //! |---|---|
@@ -60,13 +62,16 @@ mod transport;
 pub use budget::{OrderBudget, Spent, Usd};
 pub use completion::{Completed, Completion, FinishReason, Usage};
 pub use config::{
-    AiConfig, AnthropicConfig, AnthropicJson, BreakerConfig, BudgetConfig, CandidateConfig, CloudflareConfig,
-    ConfigError, ConfigProblem, EndpointConfig, GeminiConfig, GeminiJson, LimitsConfig, OllamaConfig,
-    OpenAiConfig, PriceConfig, ProviderConfig, RetryConfig, RouteConfig, ScriptedConfig,
+    AiConfig, AnthropicConfig, AnthropicJson, BreakerConfig, BudgetConfig, CandidateConfig,
+    CloudflareConfig, ConfigError, ConfigProblem, EndpointConfig, GeminiConfig, GeminiJson,
+    LimitsConfig, OllamaConfig, OpenAiConfig, PriceConfig, ProviderConfig, RetryConfig,
+    RouteConfig, ScriptedConfig,
 };
 pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
 pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
-pub use journal::{FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal};
+pub use journal::{
+    FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal,
+};
 pub use json::{ReplySchema, SchemaError};
 pub use known_schemas::KnownSchemas;
 pub use openai::Dialect;

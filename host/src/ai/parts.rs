@@ -1,4 +1,5 @@
-//! Streams whose parts are JSON, in server-sent events or line by line: everything about them but what the parts mean.
+//! Streams whose parts are JSON, in server-sent events or line by line: everything about them but
+//! what the parts mean.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -12,9 +13,15 @@ use super::stream::{Lines, Overlong, Sse, SseEvent};
 /// What a kind makes of the parts of one stream.
 pub(super) trait Parts: Send {
     /// Takes the next part; its framing is gone, its data not blank.
-    fn part(&mut self, head: &HttpHead, data: &[u8], found: &mut Vec<StreamEvent>) -> Result<(), Failure>;
+    fn part(
+        &mut self,
+        head: &HttpHead,
+        data: &[u8],
+        found: &mut Vec<StreamEvent>,
+    ) -> Result<(), Failure>;
 
-    /// Whether a part with this event name must be understood. What has another name is a newer server's, or a ping.
+    /// Whether a part with this event name must be understood. What has another name is a newer
+    /// server's, or a ping.
     fn knows(&self, event: &str) -> bool {
         matches!(event, "" | "message" | "error")
     }
@@ -22,7 +29,8 @@ pub(super) trait Parts: Send {
     /// Whether the final marker has come.
     fn is_done(&self) -> bool;
 
-    /// The stream has ended: what has been read of the answer, and whether its final marker was there.
+    /// The stream has ended: what has been read of the answer, and whether its final marker was
+    /// there.
     fn end(self: Box<Self>) -> (Answer, bool);
 }
 
@@ -75,7 +83,9 @@ impl PartDecoder {
             return Ok(());
         }
         match self.parts.part(&self.head, data, found) {
-            Err(failure) if failure.kind == AiErrorKind::Protocol && self.passes_over(part) => Ok(()),
+            Err(failure) if failure.kind == AiErrorKind::Protocol && self.passes_over(part) => {
+                Ok(())
+            }
             taken => taken,
         }
     }
@@ -95,7 +105,8 @@ impl StreamDecoder for PartDecoder {
                 lines.push(bytes).map(|lines| lines.into_iter().map(Framed::line).collect())
             }
         };
-        let parts = parts.map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
+        let parts = parts
+            .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
         let mut found = Vec::new();
         for part in parts {
             self.take(&part, &mut found)?;
@@ -113,8 +124,9 @@ impl StreamDecoder for PartDecoder {
             Framing::Lines(lines) => lines.rest().map(Framed::line),
         };
         // A whole part that lacks only its end counts; half of one is where the stream broke.
-        let whole =
-            |part: &Framed| part.data == b"[DONE]" || serde_json::from_slice::<Value>(&part.data).is_ok();
+        let whole = |part: &Framed| {
+            part.data == b"[DONE]" || serde_json::from_slice::<Value>(&part.data).is_ok()
+        };
         if let Some(part) = rest.filter(whole) {
             self.take(&part, &mut Vec::new())?;
         }
@@ -131,7 +143,8 @@ pub(super) fn read<T: DeserializeOwned>(head: &HttpHead, data: &[u8]) -> Result<
         .map_err(|error| head.not_protocol(format!("is not the protocol's JSON: {error}"), data))
 }
 
-/// Whether data began as JSON and broke: whoever sent that may have lost other parts too, so that nobody may pass it over.
+/// Whether data began as JSON and broke: whoever sent that may have lost other parts too, so that
+/// nobody may pass it over.
 pub(super) fn is_cut_json(data: &[u8]) -> bool {
     let data = data.trim_ascii();
     data.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(data).is_err()

@@ -1,10 +1,12 @@
 //! The seam between the gateway and the kinds of providers.
 //!
-//! A kind that is called over HTTP is an [`Adapter`]: pure functions over bytes. It says what is sent, and what the answer means,
-//! whole or streamed. It never waits, never reads a clock and never sees a connection, so every row of what providers answer is a
-//! test of its own. Sending, time limits, retries, rates and redaction stand around it, once for all kinds.
+//! A kind that is called over HTTP is an [`Adapter`]: pure functions over bytes. It says what is
+//! sent, and what the answer means, whole or streamed. It never waits, never reads a clock and
+//! never sees a connection, so every row of what providers answer is a test of its own. Sending,
+//! time limits, retries, rates and redaction stand around it, once for all kinds.
 //!
-//! To add a kind: a folder with an `Adapter`, a variant of [`ProviderConfig`](super::config::ProviderConfig), a line in `ready`.
+//! To add a kind: a folder with an `Adapter`, a variant of
+//! [`ProviderConfig`](super::config::ProviderConfig), a line in `ready`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,8 +29,9 @@ use crate::message::Message;
 
 /// One kind of provider with one endpoint, key included: what to send, and what its answers mean.
 ///
-/// A success may be streamed or whole: the transport asks [`is_stream`](Self::is_stream) with the first bytes, because endpoints
-/// that ignore `stream: true` and content types that lie both exist. Redirects and empty bodies never come here.
+/// A success may be streamed or whole: the transport asks [`is_stream`](Self::is_stream) with the
+/// first bytes, because endpoints that ignore `stream: true` and content types that lie both exist.
+/// Redirects and empty bodies never come here.
 pub(super) trait Adapter: fmt::Debug + Send + Sync {
     /// The name in the configuration and in `gen_ai.provider.name`.
     fn kind(&self) -> &'static str;
@@ -39,7 +42,8 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
     /// The request. It asks for a stream wherever the provider has one.
     fn build(&self, prompt: &Prompt<'_>) -> HttpRequest;
 
-    /// The limit on the reply's tokens that [`build`](Self::build) sends, where the provider may stop there without saying so.
+    /// The limit on the reply's tokens that [`build`](Self::build) sends, where the provider may
+    /// stop there without saying so.
     fn silent_limit(&self, _prompt: &Prompt<'_>) -> Option<u32> {
         None
     }
@@ -55,22 +59,26 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
     /// The meaning of the whole body of a success.
     fn whole(&self, http: &HttpReply) -> Result<Answer, Failure>;
 
-    /// The meaning of an answer with an error status. `said::failure` reads the envelopes of all known providers.
+    /// The meaning of an answer with an error status. `said::failure` reads the envelopes of all
+    /// known providers.
     fn map_error(&self, http: &HttpReply) -> Failure;
 }
 
 /// Makes an answer of a streamed body. An error of either function is final.
 pub(super) trait StreamDecoder: Send {
-    /// Takes the next bytes, cut anywhere, and tells what they say. An error frame inside the stream is an error; its failure
-    /// carries the frame as its excerpt. Unknown events and fields are passed over.
+    /// Takes the next bytes, cut anywhere, and tells what they say. An error frame inside the
+    /// stream is an error; its failure carries the frame as its excerpt. Unknown events and
+    /// fields are passed over.
     fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, Failure>;
 
-    /// Whether the stream's final marker has come. What the connection does afterwards does not matter then.
+    /// Whether the stream's final marker has come. What the connection does afterwards does not
+    /// matter then.
     fn is_done(&self) -> bool {
         false
     }
 
-    /// The body has ended: the answer, or [`Failure::unfinished`] when the stream lacks its final marker.
+    /// The body has ended: the answer, or [`Failure::unfinished`] when the stream lacks its final
+    /// marker.
     fn finish(self: Box<Self>) -> Result<Answer, Failure>;
 }
 
@@ -85,7 +93,8 @@ pub(super) enum StreamEvent {
     Finish(Finish),
 }
 
-/// One request, ready to go. A header that holds a key is marked sensitive, so that nothing prints it.
+/// One request, ready to go. A header that holds a key is marked sensitive, so that nothing prints
+/// it.
 #[derive(Debug, Clone)]
 pub(super) struct HttpRequest {
     pub(super) url: Url,
@@ -237,9 +246,12 @@ impl Reply {
     pub(super) fn within(self, silent_limit: Option<u32>) -> Result<Self, Failure> {
         match (silent_limit, self.usage.output_tokens) {
             (Some(limit), Some(tokens)) if tokens >= u64::from(limit) => {
-                let http = HttpDetail { body_excerpt: excerpt(self.content.as_bytes()), ..self.http };
+                let http =
+                    HttpDetail { body_excerpt: excerpt(self.content.as_bytes()), ..self.http };
                 let detail = format!("after {tokens} tokens");
-                Err(Failure::new(AiErrorKind::Truncated, detail).with_http(http).with_usage(self.usage))
+                Err(Failure::new(AiErrorKind::Truncated, detail)
+                    .with_http(http)
+                    .with_usage(self.usage))
             }
             _ => Ok(self),
         }
@@ -262,13 +274,15 @@ impl Failure {
         }
     }
 
-    /// A stream that ended in good order but without its final marker: whoever passed it on looked healthy, and the reply is not
-    /// whole. Unlike a cut at a token limit, the same request may well succeed.
+    /// A stream that ended in good order but without its final marker: whoever passed it on looked
+    /// healthy, and the reply is not whole. Unlike a cut at a token limit, the same request may
+    /// well succeed.
     pub(super) fn unfinished(read: &Answer) -> Self {
         let detail = match read.content.chars().count() {
             0 => "its stream ended before the reply began".to_owned(),
             characters => format!(
-                "its stream ended without its final marker, after {characters} characters of the reply"
+                "its stream ended without its final marker, after {characters} characters of the \
+                 reply"
             ),
         };
         let truncated = Failure::new(AiErrorKind::Truncated, detail).with_usage(read.usage);
@@ -307,27 +321,38 @@ impl HttpHead {
 
     /// The failure of a part of a stream that is not what the protocol says.
     pub(super) fn not_protocol(&self, what: impl fmt::Display, frame: &[u8]) -> Failure {
-        Failure::new(AiErrorKind::Protocol, format!("a part of its stream {what}")).of_answer(self, frame)
+        Failure::new(AiErrorKind::Protocol, format!("a part of its stream {what}"))
+            .of_answer(self, frame)
     }
 }
 
 /// The provider's id of the request, under the names that providers give it.
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    ["x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-generation-id", "cf-ray"]
-        .iter()
-        .filter_map(|name| headers.get(*name)?.to_str().ok())
-        .map(|id| id.chars().take(200).collect::<String>())
-        .find(|id| !id.trim().is_empty())
+    [
+        "x-request-id",
+        "request-id",
+        "apim-request-id",
+        "x-ms-request-id",
+        "x-generation-id",
+        "cf-ray",
+    ]
+    .iter()
+    .filter_map(|name| headers.get(*name)?.to_str().ok())
+    .map(|id| id.chars().take(200).collect::<String>())
+    .find(|id| !id.trim().is_empty())
 }
 
-/// The beginning of a body, longer than a record keeps by the longest key: it is cut to size after redaction, so that no
-/// half of a key stays at its end.
+/// The beginning of a body, longer than a record keeps by the longest key: it is cut to size after
+/// redaction, so that no half of a key stays at its end.
 pub(super) fn excerpt(body: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(&body[..body.len().min(AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES)]);
+    let text = String::from_utf8_lossy(
+        &body[..body.len().min(AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES)],
+    );
     (!text.trim().is_empty()).then(|| text.into_owned())
 }
 
-/// The text, cut at a character boundary to the size that a record keeps. For texts that have been redacted.
+/// The text, cut at a character boundary to the size that a record keeps. For texts that have been
+/// redacted.
 pub(super) fn cut_excerpt(text: &str) -> &str {
     &text[..text.floor_char_boundary(AiError::EXCERPT_BYTES)]
 }

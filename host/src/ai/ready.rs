@@ -1,4 +1,5 @@
-//! From the operator's configuration to candidates that can be called: addresses, keys and scripts are read here.
+//! From the operator's configuration to candidates that can be called: addresses, keys and scripts
+//! are read here.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,8 +13,8 @@ use super::anthropic::Anthropic;
 use super::attempt::Candidate;
 use super::cloudflare::Cloudflare;
 use super::config::{
-    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig, RetryConfig,
-    RouteConfig,
+    AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig,
+    RetryConfig, RouteConfig,
 };
 use super::gate::Gate;
 use super::gemini::Gemini;
@@ -82,7 +83,8 @@ pub(super) fn routes(
     Ok(config.routes.iter().map(|(name, route)| (name.clone(), candidates(route))).collect())
 }
 
-/// One gate for each address and key: who limits, limits by those. Providers of the configuration that stand for the same two share it.
+/// One gate for each address and key: who limits, limits by those. Providers of the configuration
+/// that stand for the same two share it.
 #[derive(Default)]
 struct Gates<'a>(Vec<Entry<'a>>);
 
@@ -102,10 +104,13 @@ impl<'a> Gates<'a> {
         provider: &Provider,
     ) -> Result<Arc<Gate>, ConfigProblem> {
         let (limits, breaker) = config.gate();
-        let Provider::Http(http) = provider else { return Ok(Arc::new(Gate::new(limits, breaker))) };
+        let Provider::Http(http) = provider else {
+            return Ok(Arc::new(Gate::new(limits, breaker)));
+        };
         let (place, key) = (provider.place().into_owned(), http.key.secret());
         let same_key = |entry: &&Entry<'_>| {
-            entry.key.as_ref().map(ExposeSecret::expose_secret) == key.map(ExposeSecret::expose_secret)
+            entry.key.as_ref().map(ExposeSecret::expose_secret)
+                == key.map(ExposeSecret::expose_secret)
         };
         let Some(entry) = self.0.iter().filter(|entry| entry.place == place).find(same_key) else {
             let gate = Arc::new(Gate::new(limits, breaker));
@@ -119,7 +124,9 @@ impl<'a> Gates<'a> {
                 return Err(ConfigProblem {
                     key: format!("ai.providers.{name}.{field}"),
                     message: message!(
-                        "the providers `{other}` and `{name}` have the same address and key and so share what they can bear, but say different `{field}`; write the same in ai.providers.{other} and ai.providers.{name}"
+                        "the providers `{other}` and `{name}` have the same address and key and \
+                         so share what they can bear, but say different `{field}`; write the same \
+                         in ai.providers.{other} and ai.providers.{name}"
                     ),
                 });
             }
@@ -152,19 +159,23 @@ fn ready(
         }
         ProviderConfig::Scripted(config) => {
             let field = if config.rules.is_some() { "rules" } else { "rules_inline" };
-            Scripted::read(config, base_dir).map(Provider::Scripted).map_err(|message| (field, message))
+            Scripted::read(config, base_dir)
+                .map(Provider::Scripted)
+                .map_err(|message| (field, message))
         }
     }
 }
 
-/// A provider behind an HTTP endpoint: the key is read, then `adapter` makes the kind's own part of it.
+/// A provider behind an HTTP endpoint: the key is read, then `adapter` makes the kind's own part of
+/// it.
 fn http(
     config: &EndpointConfig,
     base_dir: &Path,
     env: Env<'_>,
     adapter: impl FnOnce(&ApiKey) -> Result<Box<dyn Adapter>, Message>,
 ) -> Result<Provider, (&'static str, Message)> {
-    let key = ApiKey::read(config, base_dir, env).map_err(|problem| (problem.field, problem.message))?;
+    let key =
+        ApiKey::read(config, base_dir, env).map_err(|problem| (problem.field, problem.message))?;
     let limits = CallLimits {
         connect: Duration::from_millis(config.connect_ms),
         first_byte: Duration::from_millis(config.first_byte_ms),

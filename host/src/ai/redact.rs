@@ -1,5 +1,6 @@
-//! Removes keys from every text that leaves the gateway, and from every line of log. Some providers put the refused key, whole or in
-//! part, into their error text; URLs that people paste may hold one.
+//! Removes keys from every text that leaves the gateway, and from every line of log. Some providers
+//! put the refused key, whole or in part, into their error text; URLs that people paste may hold
+//! one.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +21,8 @@ const PREFIXES: [&str; 6] = ["sk-", "gsk_", "xai-", "AIza", "hf_", "r8_"];
 const PARAMETERS: [&str; 7] =
     ["key=", "api_key=", "api-key=", "apikey=", "token=", "access_token=", "subscription-key="];
 
-/// Every key that the process has read. Logs of libraries know no provider, so theirs are searched for all of them.
+/// Every key that the process has read. Logs of libraries know no provider, so theirs are searched
+/// for all of them.
 static READ: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
 
 /// The keys of one provider.
@@ -53,8 +55,9 @@ impl Redactor {
         Redactor { secrets: READ.read().unwrap_or_else(PoisonError::into_inner).clone() }
     }
 
-    /// Redacts every text of a JSON value, names of fields aside, and tells whether one was changed. Keys of a few letters, as one's own
-    /// servers have, are no secrets and may be words.
+    /// Redacts every text of a JSON value, names of fields aside, and tells whether one was
+    /// changed. Keys of a few letters, as one's own servers have, are no secrets and may be
+    /// words.
     pub(crate) fn redact_values(&self, value: &mut Value) -> bool {
         self.for_records().redact_texts(value)
     }
@@ -84,19 +87,22 @@ impl Redactor {
         }
     }
 
-    /// The text without the keys, without anything that begins like a key or follows `Bearer`, and without what URLs hold of them.
+    /// The text without the keys, without anything that begins like a key or follows `Bearer`, and
+    /// without what URLs hold of them.
     pub(crate) fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for secret in self.secrets.iter().map(ExposeSecret::expose_secret) {
             text = spelled_anyhow(text, secret);
         }
         text = removed(text, "://", |_, after| {
-            let end =
-                after.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(after.len());
+            let end = after
+                .find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c))
+                .unwrap_or(after.len());
             after[..end].rfind('@')
         });
         for prefix in PREFIXES {
-            // `task-list` and `desk-top` are words; a key stands alone and is longer than its prefix.
+            // `task-list` and `desk-top` are words; a key stands alone and is longer than its
+            // prefix.
             text = removed(text, prefix, |before, after| {
                 let inside_word = before.ends_with(|c: char| c.is_alphanumeric());
                 Some(key_end(after)).filter(|end| !inside_word && *end + prefix.len() >= 8)
@@ -116,7 +122,8 @@ impl Redactor {
     }
 }
 
-/// The text without the secret, however its characters are spelled: as they are, percent-encoded, or escaped as in JSON, once or twice.
+/// The text without the secret, however its characters are spelled: as they are, percent-encoded,
+/// or escaped as in JSON, once or twice.
 fn spelled_anyhow<'a>(text: Cow<'a, str>, secret: &str) -> Cow<'a, str> {
     let Some(first) = secret.chars().next() else { return text };
     let mut clean = String::new();
@@ -153,7 +160,9 @@ fn after(text: &str, wanted: char) -> Option<&str> {
     if let Some(rest) = text.strip_prefix(wanted) {
         return Some(rest);
     }
-    let coded = |digits: &str| u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) == Some(wanted);
+    let coded = |digits: &str| {
+        u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) == Some(wanted)
+    };
     if let Some(digits) = text.strip_prefix('%') {
         let digits = digits.strip_prefix("25").filter(|_| wanted != '%').unwrap_or(digits);
         return digits.get(..2).filter(|two| coded(two)).map(|_| &digits[2..]);
@@ -173,9 +182,13 @@ fn key_end(text: &str) -> usize {
     text.find(|c| !in_key(c)).unwrap_or(text.len())
 }
 
-/// The text with the key after (for prefixes of keys: with) each mark removed, where `length` finds one between what stands before the
-/// mark and after it.
-fn removed<'a>(text: Cow<'a, str>, mark: &str, length: impl Fn(&str, &str) -> Option<usize>) -> Cow<'a, str> {
+/// The text with the key after (for prefixes of keys: with) each mark removed, where `length` finds
+/// one between what stands before the mark and after it.
+fn removed<'a>(
+    text: Cow<'a, str>,
+    mark: &str,
+    length: impl Fn(&str, &str) -> Option<usize>,
+) -> Cow<'a, str> {
     if !text.contains(mark) {
         return text;
     }
@@ -216,7 +229,10 @@ mod tests {
             ("the key plant/ed+1 is wrong", "the key [key removed] is wrong"),
             ("%70lant%2Fed%2b1 and plant%252Fed+1", "[key removed] and [key removed]"),
             (r"plant\/ed\u002b1, plant\\/ed\\u002B1", "[key removed], [key removed]"),
-            ("plant%2Fed%2b2, plant/ed, plan, %, \\ and %é", "plant%2Fed%2b2, plant/ed, plan, %, \\ and %é"),
+            (
+                "plant%2Fed%2b2, plant/ed, plan, %, \\ and %é",
+                "plant%2Fed%2b2, plant/ed, plan, %, \\ and %é",
+            ),
             ("given: sk-proj-ab12****wxyz.", "given: [key removed]"),
             ("gsk_0123456789, xai-0123456789", "[key removed], [key removed]"),
             ("AIzaSyA0123456789", "[key removed]"),

@@ -16,7 +16,9 @@ pub struct Purpose(String);
 
 /// A text that is no purpose.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the purpose {0:?} is not 1 to 64 lower-case letters, digits and `-`, such as `copywriting`")]
+#[error(
+    "the purpose {0:?} is not 1 to 64 lower-case letters, digits and `-`, such as `copywriting`"
+)]
 pub struct PurposeError(pub String);
 
 impl Purpose {
@@ -75,7 +77,8 @@ impl From<Purpose> for String {
     }
 }
 
-/// The host's id of one call within its run: `call-17`. A template names it in a failure that the call caused.
+/// The host's id of one call within its run: `call-17`. A template names it in a failure that the
+/// call caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CallId(u32);
@@ -164,7 +167,8 @@ pub struct Request {
     pub messages: Vec<ChatMessage>,
     /// What the reply must be.
     pub format: Format,
-    /// Most tokens of the reply, at least 1. A route's own limit holds too: the smaller one is used.
+    /// Most tokens of the reply, at least 1. A route's own limit holds too: the smaller one is
+    /// used.
     pub max_output_tokens: Option<u32>,
     /// 0.0 to 2.0; the route's value when missing, then the model's.
     pub temperature: Option<f32>,
@@ -184,9 +188,13 @@ impl Request {
     /// The first problem, with the name of the field.
     pub fn check(&self) -> Result<(), Message> {
         if self.messages.is_empty() {
-            return Err(message!("the request has no message; it needs at least one in `messages`"));
+            return Err(message!(
+                "the request has no message; it needs at least one in `messages`"
+            ));
         }
-        if let Some(index) = self.messages.iter().position(|message| message.content.trim().is_empty()) {
+        if let Some(index) =
+            self.messages.iter().position(|message| message.content.trim().is_empty())
+        {
             return Err(message!(
                 "the content of messages[{index}] is empty; leave the message out or say something"
             ));

@@ -9,19 +9,30 @@ use super::provider::Failure;
 
 /// The wait before the next attempt at the same candidate; nothing when another one cannot help.
 ///
-/// `tries` counts the attempts made so far. What the provider asks for is obeyed to the letter; otherwise the wait is drawn between
-/// zero and a bound that doubles with each attempt ("full jitter"), so that callers that failed together do not come back together.
-pub(super) fn wait(policy: RetryConfig, tries: u32, failure: &Failure, jitter: &Jitter) -> Option<Duration> {
+/// `tries` counts the attempts made so far. What the provider asks for is obeyed to the letter;
+/// otherwise the wait is drawn between zero and a bound that doubles with each attempt ("full
+/// jitter"), so that callers that failed together do not come back together.
+pub(super) fn wait(
+    policy: RetryConfig,
+    tries: u32,
+    failure: &Failure,
+    jitter: &Jitter,
+) -> Option<Duration> {
     // A reply that is no JSON has its own way: one more question that says what was wrong.
     let by_reply = matches!(failure.kind, AiErrorKind::Malformed | AiErrorKind::SchemaMismatch);
-    if tries >= policy.attempts || !failure.retryable || by_reply || failure.kind == AiErrorKind::Cancelled {
+    if tries >= policy.attempts
+        || !failure.retryable
+        || by_reply
+        || failure.kind == AiErrorKind::Cancelled
+    {
         return None;
     }
     if let Some(asked) = failure.http.as_ref().and_then(|http| http.retry_after_ms) {
         return Some(Duration::from_millis(asked));
     }
-    let doubled =
-        policy.base_ms.saturating_mul(1_u64.checked_shl(tries.saturating_sub(1)).unwrap_or(u64::MAX));
+    let doubled = policy
+        .base_ms
+        .saturating_mul(1_u64.checked_shl(tries.saturating_sub(1)).unwrap_or(u64::MAX));
     Some(Duration::from_millis(jitter.up_to(doubled.min(policy.max_ms))))
 }
 
@@ -37,7 +48,9 @@ impl Jitter {
     /// Different in every process.
     pub(super) fn from_clock() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Jitter::seeded(now.as_secs().wrapping_mul(0x9e37_79b9).wrapping_add(u64::from(now.subsec_nanos())))
+        Jitter::seeded(
+            now.as_secs().wrapping_mul(0x9e37_79b9).wrapping_add(u64::from(now.subsec_nanos())),
+        )
     }
 
     /// A number from 0 to `most`, by SplitMix64.
@@ -64,8 +77,10 @@ mod tests {
     fn e12_only_what_can_help_is_tried_again() {
         let jitter = Jitter::seeded(1);
         for kind in AiErrorKind::ALL {
-            let own_way =
-                matches!(kind, AiErrorKind::Malformed | AiErrorKind::SchemaMismatch | AiErrorKind::Cancelled);
+            let own_way = matches!(
+                kind,
+                AiErrorKind::Malformed | AiErrorKind::SchemaMismatch | AiErrorKind::Cancelled
+            );
             let again = wait(POLICY, 1, &Failure::new(kind, ""), &jitter).is_some();
             assert_eq!(again, kind.retryable() && !own_way, "{kind}");
             let forbidden = Failure { retryable: false, ..Failure::new(kind, "") };
@@ -95,8 +110,12 @@ mod tests {
         }
         let again = Jitter::seeded(7);
         assert_eq!(Jitter::seeded(7).up_to(1000), again.up_to(1000));
-        let http =
-            HttpDetail { status: 429, request_id: None, retry_after_ms: Some(1574), body_excerpt: None };
+        let http = HttpDetail {
+            status: 429,
+            request_id: None,
+            retry_after_ms: Some(1574),
+            body_excerpt: None,
+        };
         let asked = failure.with_http(http);
         assert_eq!(wait(POLICY, 1, &asked, &jitter), Some(Duration::from_millis(1574)));
     }

@@ -7,14 +7,20 @@ use reqwest::header::HeaderMap;
 /// Longest wait that is believed; a larger number is a mistake or an attack.
 const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The wait that an error answer asks for: `retry-after-ms`, `retry-after` in seconds or as a date, then the message's
-/// `try again in 1.574s`. Read it on errors only; a success may carry the header too.
+/// The wait that an error answer asks for: `retry-after-ms`, `retry-after` in seconds or as a date,
+/// then the message's `try again in 1.574s`. Read it on errors only; a success may carry the header
+/// too.
 pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Option<Duration> {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let header =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let milliseconds = header("retry-after-ms").and_then(|text| number(text, 0.001));
     let after = || {
         let text = header("retry-after")?;
-        let at = || httpdate::parse_http_date(text).ok().map(|at| at.duration_since(now).unwrap_or_default());
+        let at = || {
+            httpdate::parse_http_date(text)
+                .ok()
+                .map(|at| at.duration_since(now).unwrap_or_default())
+        };
         number(text, 1.0).or_else(at)
     };
     let delay = milliseconds.or_else(after).or_else(|| in_message(message))?;

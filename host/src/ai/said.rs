@@ -1,5 +1,6 @@
-//! The meaning of an error, by what the provider says first and by the status otherwise. One reading for all providers: their
-//! envelopes and words overlap, and a proxy may speak like any of them.
+//! The meaning of an error, by what the provider says first and by the status otherwise. One
+//! reading for all providers: their envelopes and words overlap, and a proxy may speak like any of
+//! them.
 
 use std::time::Duration;
 
@@ -41,14 +42,16 @@ pub(super) fn in_success(head: &HttpHead, error: &Value) -> Failure {
     classified(head, status, &said)
 }
 
-/// The failure that a status and these words mean. It has no excerpt: whoever read the body adds it.
+/// The failure that a status and these words mean. It has no excerpt: whoever read the body adds
+/// it.
 pub(super) fn classified(head: &HttpHead, status: u16, said: &Said) -> Failure {
     of_kind(head, kind(status, said), said)
 }
 
 /// The failure of an error of this kind.
 pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, said: &Said) -> Failure {
-    let delay = said.delay.or_else(|| retry_after::delay(&head.headers, &said.message, head.received));
+    let delay =
+        said.delay.or_else(|| retry_after::delay(&head.headers, &said.message, head.received));
     let should_retry = head.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
     let retryable = match should_retry.map(str::trim) {
         Some("true") => true,
@@ -76,11 +79,14 @@ pub(super) fn kind(status: u16, said: &Said) -> AiErrorKind {
 fn by_words(said: &Said) -> Option<AiErrorKind> {
     said.words.iter().find_map(|word| {
         Some(match word.as_str() {
-            "invalid_api_key" | "authentication_error" | "invalid_authentication" => AiErrorKind::Auth,
-            "permission_error" | "permission_denied" => AiErrorKind::Permission,
-            "insufficient_quota" | "billing_error" | "billing_not_active" | "billing_hard_limit_reached" => {
-                AiErrorKind::QuotaExhausted
+            "invalid_api_key" | "authentication_error" | "invalid_authentication" => {
+                AiErrorKind::Auth
             }
+            "permission_error" | "permission_denied" => AiErrorKind::Permission,
+            "insufficient_quota"
+            | "billing_error"
+            | "billing_not_active"
+            | "billing_hard_limit_reached" => AiErrorKind::QuotaExhausted,
             "context_length_exceeded" | "exceed_context_size_error" => AiErrorKind::ContextTooLong,
             "content_filter" | "content_policy_violation" | "responsibleaipolicyviolation" => {
                 AiErrorKind::ContentFiltered
@@ -139,8 +145,8 @@ fn by_status(status: u16) -> AiErrorKind {
     }
 }
 
-/// Reads an error out of any envelope: `{"error": {...}}`, `{"error": "text"}`, the error itself, a list of one of these,
-/// `{"detail": ...}`.
+/// Reads an error out of any envelope: `{"error": {...}}`, `{"error": "text"}`, the error itself, a
+/// list of one of these, `{"detail": ...}`.
 pub(super) fn said(value: &Value) -> Said {
     match value {
         Value::Array(items) => items.first().map(said).unwrap_or_default(),
@@ -177,10 +183,12 @@ fn of_object(error: &Value) -> Said {
         words.push("content_filter".to_owned());
     }
     let texts = ["/message", "/detail/0/msg", "/detail/message", "/detail", "/msg"];
-    let message = texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
+    let message =
+        texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
     // OpenRouter hides what the provider behind it said.
     let raw = error.pointer("/metadata/raw").and_then(Value::as_str).filter(|raw| !raw.is_empty());
-    let message = raw.map_or_else(|| message.trim().to_owned(), |raw| format!("{} ({raw})", message.trim()));
+    let message =
+        raw.map_or_else(|| message.trim().to_owned(), |raw| format!("{} ({raw})", message.trim()));
     Said { message, words, number, delay: None }
 }
 
@@ -188,7 +196,11 @@ fn of_object(error: &Value) -> Said {
 fn plain(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
-    if text.starts_with('<') { html(text) } else { text.split_whitespace().collect::<Vec<_>>().join(" ") }
+    if text.starts_with('<') {
+        html(text)
+    } else {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// An HTML page for people: its title when it has one.
@@ -219,7 +231,9 @@ pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
         serde_json::error::Category::Eof => {
             format!("its answer is JSON that ends early, after {} bytes", body.len())
         }
-        serde_json::error::Category::Data => format!("its answer is JSON of another shape: {error}"),
+        serde_json::error::Category::Data => {
+            format!("its answer is JSON of another shape: {error}")
+        }
         _ => format!("its answer is not JSON: {error}"),
     }
 }

@@ -1,7 +1,7 @@
 //! The scripted provider: rules of a file in place of a model.
 //!
-//! What a rule says is put into the very bytes that an endpoint would send and decoded by the same code, so that a scripted fault
-//! and a real one look alike in every record.
+//! What a rule says is put into the very bytes that an endpoint would send and decoded by the same
+//! code, so that a scripted fault and a real one look alike in every record.
 
 use std::fs;
 use std::future::pending;
@@ -42,7 +42,10 @@ impl Scripted {
                 let path = base_dir.join(path);
                 let place = path.display().to_string();
                 let text = fs::read_to_string(&path).map_err(|error| {
-                    message!("the script {place} cannot be read ({error}); name the TOML file with the rules")
+                    message!(
+                        "the script {place} cannot be read ({error}); name the TOML file with the \
+                         rules"
+                    )
                 })?;
                 (place, text)
             }
@@ -71,7 +74,8 @@ impl Scripted {
 
     async fn answer(&self, prompt: &Prompt<'_>) -> Result<Reply, Failure> {
         let request = prompt.request;
-        let messages: Vec<&str> = request.messages.iter().map(|message| message.content.as_str()).collect();
+        let messages: Vec<&str> =
+            request.messages.iter().map(|message| message.content.as_str()).collect();
         let schema = match &request.format {
             Format::JsonSchema(schema) => Some(schema.value()),
             Format::Text | Format::Json => None,
@@ -116,7 +120,8 @@ async fn failing(prompt: &Prompt<'_>, fault: Fault) -> Result<Reply, Failure> {
     openai::decode(&http)
 }
 
-/// A chat completion. Tokens are guessed at four bytes each, so that usage is never missing and always the same.
+/// A chat completion. Tokens are guessed at four bytes each, so that usage is never missing and
+/// always the same.
 fn answer(prompt: &Prompt<'_>, content: &str, finish_reason: &str) -> HttpReply {
     let tokens = |bytes: usize| bytes.div_ceil(4);
     let input: usize = prompt.request.messages.iter().map(|message| message.content.len()).sum();

@@ -61,20 +61,24 @@ impl ApiKey {
         let (source, text) = match (&config.api_key_env, &config.api_key_file) {
             (None, None) => return Ok(ApiKey { source: KeySource::None, secret: None }),
             (Some(name), _) => {
-                let text =
-                    from_env(name, env).map_err(|message| KeyProblem { field: "api_key_env", message })?;
+                let text = from_env(name, env)
+                    .map_err(|message| KeyProblem { field: "api_key_env", message })?;
                 (KeySource::Env(name.clone()), text)
             }
             (None, Some(path)) => {
                 let path = base_dir.join(path);
-                let text =
-                    from_file(&path).map_err(|message| KeyProblem { field: "api_key_file", message })?;
+                let text = from_file(&path)
+                    .map_err(|message| KeyProblem { field: "api_key_file", message })?;
                 (KeySource::File(path), text)
             }
         };
         let key = ApiKey { source, secret: Some(SecretString::from(text)) };
         key.header("").map_err(|message| KeyProblem {
-            field: if matches!(key.source, KeySource::Env(_)) { "api_key_env" } else { "api_key_file" },
+            field: if matches!(key.source, KeySource::Env(_)) {
+                "api_key_env"
+            } else {
+                "api_key_file"
+            },
             message,
         })?;
         if let Some(secret) = key.secret() {
@@ -83,14 +87,15 @@ impl ApiKey {
         Ok(key)
     }
 
-    /// The value of a header that holds the key after this prefix (`Bearer `), marked so that nothing prints it; nothing without a
-    /// key.
+    /// The value of a header that holds the key after this prefix (`Bearer `), marked so that
+    /// nothing prints it; nothing without a key.
     pub(super) fn header(&self, prefix: &str) -> Result<Option<HeaderValue>, Message> {
         let Some(secret) = &self.secret else { return Ok(None) };
         let value = SecretString::from(format!("{prefix}{}", secret.expose_secret()));
         let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
             message!(
-                "the key of {} holds characters that no key has; was another file or text put there?",
+                "the key of {} holds characters that no key has; was another file or text put \
+                 there?",
                 self.source
             )
         })?;
@@ -115,11 +120,14 @@ fn from_env(name: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<String
     if text.len() > ApiKey::MAX_BYTES {
         let max = ApiKey::MAX_BYTES;
         return Err(message!(
-            "the environment variable {name} is over {max} bytes; put only the provider's key there"
+            "the environment variable {name} is over {max} bytes; put only the provider's key \
+             there"
         ));
     }
     if text.is_empty() {
-        return Err(message!("the environment variable {name} is empty; put the provider's key there"));
+        return Err(message!(
+            "the environment variable {name} is empty; put the provider's key there"
+        ));
     }
     Ok(text.to_owned())
 }
@@ -144,7 +152,10 @@ fn from_file(path: &Path) -> Result<String, Message> {
         ));
     }
     let text = String::from_utf8(bytes).map_err(|_| {
-        message!("the key file {shown} is not UTF-8 text; name the file that holds only the provider's key")
+        message!(
+            "the key file {shown} is not UTF-8 text; name the file that holds only the provider's \
+             key"
+        )
     })?;
     let text = text.trim();
     if text.is_empty() {

@@ -1,4 +1,5 @@
-//! What the tests of the adapters share: requests, answers as bytes, and the table that every error row is checked by.
+//! What the tests of the adapters share: requests, answers as bytes, and the table that every error
+//! row is checked by.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +12,8 @@ use super::config::{EndpointConfig, Kind, ProviderKeys};
 use super::error::AiErrorKind;
 use super::json::ReplySchema;
 use super::provider::{
-    Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Prompt, Provider, Reply, StreamEvent,
+    Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Prompt, Provider, Reply,
+    StreamEvent,
 };
 use super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::secret::ApiKey;
@@ -31,9 +33,12 @@ where
     C: Kind,
     A: Adapter,
 {
-    let key = EndpointConfig { api_key_env: Some("THE_KEY".to_owned()), ..EndpointConfig::default() };
+    let key =
+        EndpointConfig { api_key_env: Some("THE_KEY".to_owned()), ..EndpointConfig::default() };
     let env = |name: &str| (name == "THE_KEY").then(|| KEY.into());
-    let Ok(key) = ApiKey::read(&key, "/nowhere".as_ref(), &env) else { panic!("the key could not be read") };
+    let Ok(key) = ApiKey::read(&key, "/nowhere".as_ref(), &env) else {
+        panic!("the key could not be read")
+    };
     let mut keys: ProviderKeys = toml::from_str(config).unwrap();
     make(&C::take(&mut keys).unwrap(), &key).unwrap()
 }
@@ -61,7 +66,8 @@ pub(super) fn whole(
     transport::whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http))
 }
 
-/// What it makes of a success that comes in these pieces, with the texts that it hands on as they come.
+/// What it makes of a success that comes in these pieces, with the texts that it hands on as they
+/// come.
 pub(super) fn streamed(
     adapter: &dyn Adapter,
     headers: Headers<'_>,
@@ -83,8 +89,9 @@ pub(super) fn streamed(
     let done = decoder.is_done();
     let reply = decoder.finish().and_then(|answer| answer.judge(&head));
     // At a token limit it is not retryable, and the stream has ended as it should.
-    let unfinished =
-        reply.as_ref().is_err_and(|failure| failure.kind == AiErrorKind::Truncated && failure.retryable);
+    let unfinished = reply
+        .as_ref()
+        .is_err_and(|failure| failure.kind == AiErrorKind::Truncated && failure.retryable);
     assert!(!done || !unfinished, "a stream that is done lacks nothing");
     (texts, reply)
 }
@@ -110,7 +117,11 @@ impl Streamed<'_> {
                     "{name}"
                 );
                 // The last part comes with the answer when nothing marks its end.
-                assert!(reply.content.starts_with(&once.0), "{name}: what was handed on: {:?}", once.0);
+                assert!(
+                    reply.content.starts_with(&once.0),
+                    "{name}: what was handed on: {:?}",
+                    once.0
+                );
                 assert!(
                     !bytes.ends_with(b"\n") || once.0 == reply.content,
                     "{name}: {:?} was handed on",
@@ -122,7 +133,8 @@ impl Streamed<'_> {
             (became, _) => panic!("{name}: {became:?}"),
         }
         for at in 0..=bytes.len() {
-            let cut = streamed(adapter, &[("x-request-id", "req_1")], &[&bytes[..at], &bytes[at..]]);
+            let cut =
+                streamed(adapter, &[("x-request-id", "req_1")], &[&bytes[..at], &bytes[at..]]);
             assert_eq!(cut.1, once.1, "{name}, cut at {at}");
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -205,7 +217,8 @@ pub(super) fn close_json() -> impl proptest::strategy::Strategy<Value = String> 
     .prop_map(|value| value.to_string())
 }
 
-/// What the adapter sends for this format, and where. The key is in one header, which nothing prints, and nowhere else.
+/// What the adapter sends for this format, and where. The key is in one header, which nothing
+/// prints, and nowhere else.
 pub(super) fn sent(adapter: &dyn Adapter, request: &Request) -> (String, HeaderMap, Value) {
     sent_with(adapter, request, Some(100), Some(0.5))
 }
@@ -227,7 +240,9 @@ pub(super) fn provider(adapter: impl Adapter + 'static) -> Provider {
     let second = Duration::from_secs(1);
     let limits = CallLimits { connect: second, first_byte: second, idle: second, call: second };
     let none = EndpointConfig::default();
-    let Ok(key) = ApiKey::read(&none, "/nowhere".as_ref(), &|_| None) else { panic!("no key is needed") };
+    let Ok(key) = ApiKey::read(&none, "/nowhere".as_ref(), &|_| None) else {
+        panic!("no key is needed")
+    };
     Provider::Http(HttpProvider { adapter: Box::new(adapter), key, limits })
 }
 
@@ -284,14 +299,18 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Holds what the adapter makes of the row against it, and the message against what every message must have: what happened,
-    /// where, and what to do next.
+    /// Holds what the adapter makes of the row against it, and the message against what every
+    /// message must have: what happened, where, and what to do next.
     pub(super) fn check(&self, at: &Provider) {
         let Provider::Http(provider) = at else { panic!("adapters are called over HTTP") };
         let name = self.name;
         let failure = whole(provider.adapter.as_ref(), self.status, self.headers, &self.body)
             .expect_err("this is no reply");
-        assert_eq!((failure.kind, failure.retryable), (self.kind, self.retryable), "{name}: {failure:?}");
+        assert_eq!(
+            (failure.kind, failure.retryable),
+            (self.kind, self.retryable),
+            "{name}: {failure:?}"
+        );
         let detail = failure.http.as_ref().unwrap_or_else(|| panic!("{name}: no HTTP detail"));
         assert_eq!(detail.status, self.status, "{name}");
         assert_eq!(detail.retry_after_ms, self.wait_ms, "{name}: {failure:?}");

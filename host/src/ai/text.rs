@@ -9,8 +9,8 @@ use super::completion::Completed;
 /// Most bytes of one chunk. What a provider sends at once may be far longer.
 const CHUNK_BYTES: usize = 4 << 10;
 
-/// Chunks that wait for a caller that does not take them: with [`CHUNK_BYTES`] 256 KiB a call. When so many wait, the provider's answer
-/// is not read on.
+/// Chunks that wait for a caller that does not take them: with [`CHUNK_BYTES`] 256 KiB a call. When
+/// so many wait, the provider's answer is not read on.
 const WAITING: usize = 64;
 
 /// Is told of each piece of text that goes out.
@@ -21,12 +21,13 @@ pub trait Pieces: std::fmt::Debug + Send + Sync {
 
 /// Where the text of one call's reply goes while it comes.
 ///
-/// What has been passed on cannot be taken back. So a reply's text is mixed with no other: once anything has gone out, the call is
-/// not tried again (see [`has_begun`](Self::has_begun)).
+/// What has been passed on cannot be taken back. So a reply's text is mixed with no other: once
+/// anything has gone out, the call is not tried again (see [`has_begun`](Self::has_begun)).
 #[derive(Debug)]
 pub struct TextSink {
     to: Option<mpsc::Sender<String>>,
-    /// Blanks before the first word. A reply of blanks alone is none, and then another try may give one.
+    /// Blanks before the first word. A reply of blanks alone is none, and then another try may
+    /// give one.
     held: String,
     /// Bytes passed on.
     passed: usize,
@@ -39,8 +40,9 @@ impl TextSink {
         TextSink { to: None, held: String::new(), passed: 0, told: None }
     }
 
-    /// With the chunks, each of at most 4 KiB and never empty. They end when the sink is dropped. Text that nobody takes waits, and
-    /// the call with it; text for a receiver that was dropped goes nowhere.
+    /// With the chunks, each of at most 4 KiB and never empty. They end when the sink is dropped.
+    /// Text that nobody takes waits, and the call with it; text for a receiver that was dropped
+    /// goes nowhere.
     pub fn channel() -> (Self, mpsc::Receiver<String>) {
         let (to, chunks) = mpsc::channel(WAITING);
         (TextSink { to: Some(to), ..TextSink::none() }, chunks)
@@ -52,8 +54,8 @@ impl TextSink {
         TextSink { told: Some(told), ..self }
     }
 
-    /// Passes on what the whole reply has beyond the text that came while it was written: all of it when it came from the journal, from
-    /// a script, or from a provider that does not stream.
+    /// Passes on what the whole reply has beyond the text that came while it was written: all of it
+    /// when it came from the journal, from a script, or from a provider that does not stream.
     pub async fn rest(&mut self, reply: &Completed) {
         let whole = reply.raw_reply.as_ref().unwrap_or(&reply.completion.content);
         if let Some(rest) = whole.get(self.passed..) {

@@ -16,7 +16,9 @@ use super::provider::{
 };
 use super::secret::ApiKey;
 use super::text::TextSink;
-use crate::http::{Client, ConnectTimeout, ConnectWatch, Connecting, causes_with_self, connect_within};
+use crate::http::{
+    Client, ConnectTimeout, ConnectWatch, Connecting, causes_with_self, connect_within,
+};
 
 /// Most bytes of an answer's body. No reply that a template could use is longer.
 pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -24,7 +26,8 @@ pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Most bytes of a streamed body: each token comes in an envelope many times its size.
 const MAX_STREAM_BYTES: usize = 16 * MAX_BODY_BYTES;
 
-/// How long the end of the body is waited for after a stream's final marker. A connection that is read to its end can be used again.
+/// How long the end of the body is waited for after a stream's final marker. A connection that is
+/// read to its end can be used again.
 const LINGER: Duration = Duration::from_millis(100);
 
 /// Bytes of a success that are looked at to tell a stream from a whole body.
@@ -36,7 +39,8 @@ pub(super) struct Transport {
     client: Client,
 }
 
-/// When what happened, from the attempt's begin; filled in as it goes, so that a failure keeps it too.
+/// When what happened, from the attempt's begin; filled in as it goes, so that a failure keeps it
+/// too.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Timing {
     /// How long connecting took; nothing when a connection was open already.
@@ -85,8 +89,8 @@ impl Clock {
         self.begin.elapsed()
     }
 
-    /// The outcome, or the failure that names the limit that passed first: the stage's, the call's, or the order's deadline
-    /// (catalogue C8, E1).
+    /// The outcome, or the failure that names the limit that passed first: the stage's, the call's,
+    /// or the order's deadline (catalogue C8, E1).
     pub(super) async fn within<F: Future>(
         &self,
         stage: Option<Stage>,
@@ -101,7 +105,8 @@ impl Clock {
 
     /// Which limit passes first, and when.
     fn next(&self, stage: Option<Stage>) -> (Instant, Limit) {
-        let stage = stage.and_then(|stage| Some((stage.from.checked_add(stage.most)?, stage.limit)));
+        let stage =
+            stage.and_then(|stage| Some((stage.from.checked_add(stage.most)?, stage.limit)));
         let call = self.begin.checked_add(self.call).map(|end| (end, Limit::Call));
         let ends = stage.into_iter().chain(call).chain([(self.deadline, Limit::Deadline)]);
         // The first of equals counts: what the operator set before what the order has left.
@@ -115,15 +120,18 @@ impl Clock {
             Limit::Deadline => (
                 AiErrorKind::Cancelled,
                 format!(
-                    "the order's deadline passed after {waited} ms of this call, before the call's own limit of {call} ms"
+                    "the order's deadline passed after {waited} ms of this call, before the \
+                     call's own limit of {call} ms"
                 ),
             ),
-            Limit::Call => {
-                (AiErrorKind::Timeout, format!("no whole answer within its limit of {call} ms (call_ms)"))
-            }
-            Limit::Connect => {
-                (AiErrorKind::Timeout, format!("no connection was made within {most} ms (connect_ms)"))
-            }
+            Limit::Call => (
+                AiErrorKind::Timeout,
+                format!("no whole answer within its limit of {call} ms (call_ms)"),
+            ),
+            Limit::Connect => (
+                AiErrorKind::Timeout,
+                format!("no connection was made within {most} ms (connect_ms)"),
+            ),
             Limit::FirstByte => (
                 AiErrorKind::Timeout,
                 format!("no byte of an answer within {most} ms of the connection (first_byte_ms)"),
@@ -131,7 +139,8 @@ impl Clock {
             Limit::Idle => (
                 AiErrorKind::Timeout,
                 format!(
-                    "its answer stalled: nothing for {most} ms, after {waited} ms of this call (idle_ms)"
+                    "its answer stalled: nothing for {most} ms, after {waited} ms of this call \
+                     (idle_ms)"
                 ),
             ),
         };
@@ -152,8 +161,8 @@ impl Transport {
         Transport { client }
     }
 
-    /// One attempt: sends, reads and decodes, within every limit. An error status with a broken body is still an answer: the
-    /// status says more than the break.
+    /// One attempt: sends, reads and decodes, within every limit. An error status with a broken
+    /// body is still an answer: the status says more than the break.
     pub(super) async fn call(
         &self,
         provider: &HttpProvider,
@@ -182,7 +191,9 @@ impl Transport {
         // Boxed: thousands of calls wait in `sent`, with no room for this.
         let received = Box::pin(receive(response, adapter, &head, &clock, limits, live, &mut read));
         match received.await {
-            Ok(Some(answer)) => answer.judge(&head).map_err(|failure| failure.of_answer(&head, &read)),
+            Ok(Some(answer)) => {
+                answer.judge(&head).map_err(|failure| failure.of_answer(&head, &read))
+            }
             Ok(None) => {
                 let http = HttpReply { head, body: read };
                 whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http))
@@ -215,11 +226,15 @@ async fn sent(
         match clock.within(Some(stage), &mut sending).await {
             Ok(result) => break result.map_err(|error| failure(error, "the request")),
             // The time to connect has a limit of its own and does not count.
-            Err(failure) if failure.limit == Some(Limit::FirstByte) => match connecting.progress() {
-                Connecting::Done(at) if at > from => from = at,
-                Connecting::Since(at) if at + limits.connect > from => from = at + limits.connect,
-                _ => break Err(failure),
-            },
+            Err(failure) if failure.limit == Some(Limit::FirstByte) => {
+                match connecting.progress() {
+                    Connecting::Done(at) if at > from => from = at,
+                    Connecting::Since(at) if at + limits.connect > from => {
+                        from = at + limits.connect
+                    }
+                    _ => break Err(failure),
+                }
+            }
             Err(failure) => break Err(failure),
         }
     };
@@ -227,7 +242,8 @@ async fn sent(
     result
 }
 
-/// Reads the body: a stream is decoded, and its text passed on, as it comes; anything else is left whole in `read` for the caller.
+/// Reads the body: a stream is decoded, and its text passed on, as it comes; anything else is left
+/// whole in `read` for the caller.
 async fn receive(
     mut response: reqwest::Response,
     adapter: &dyn Adapter,
@@ -255,7 +271,9 @@ async fn receive(
                 let connected = clock.begin + live.timing.connect.unwrap_or_default();
                 Stage { limit: Limit::FirstByte, most: limits.first_byte, from: connected }
             }
-            Some(_) if done => Stage { limit: Limit::Idle, most: LINGER, from: ended.unwrap_or(now) },
+            Some(_) if done => {
+                Stage { limit: Limit::Idle, most: LINGER, from: ended.unwrap_or(now) }
+            }
             Some(_) => Stage { limit: Limit::Idle, most: limits.idle, from: now },
         };
         let chunk = match clock.within(Some(stage), response.chunk()).await {
@@ -267,7 +285,8 @@ async fn receive(
             Err(failure) => return Err(failure),
             Ok(Err(_)) if head.status >= 400 => break,
             Ok(Err(error)) => {
-                let what = format!("its answer ended in the middle, after {bytes} bytes of the body");
+                let what =
+                    format!("its answer ended in the middle, after {bytes} bytes of the body");
                 return Err(Failure { detail: what, ..failure(error, "the answer") });
             }
         };
@@ -313,9 +332,13 @@ async fn receive(
     }
 }
 
-/// Passes on the text among these events and tells its bytes. The provider's limits other than the call's do not count meanwhile: it is
-/// not the provider that is waited for.
-async fn pass_on(events: Vec<StreamEvent>, text: &mut TextSink, clock: &Clock) -> Result<usize, Failure> {
+/// Passes on the text among these events and tells its bytes. The provider's limits other than the
+/// call's do not count meanwhile: it is not the provider that is waited for.
+async fn pass_on(
+    events: Vec<StreamEvent>,
+    text: &mut TextSink,
+    clock: &Clock,
+) -> Result<usize, Failure> {
     let mut bytes = 0;
     for event in events {
         let StreamEvent::Text(more) = event else { continue };
@@ -324,7 +347,8 @@ async fn pass_on(events: Vec<StreamEvent>, text: &mut TextSink, clock: &Clock) -
             // Says nothing about the provider's health.
             Some(Limit::Call) => Failure {
                 detail: format!(
-                    "the template did not read its stream: text has waited until the call's limit of {} ms (call_ms)",
+                    "the template did not read its stream: text has waited until the call's limit \
+                     of {} ms (call_ms)",
                     clock.call.as_millis()
                 ),
                 kind: AiErrorKind::Cancelled,
@@ -363,8 +387,8 @@ fn redirect(head: &HttpHead) -> Failure {
     Failure { retryable: false, ..Failure::new(AiErrorKind::Protocol, detail) }
 }
 
-/// The meaning of an error of the HTTP client. Its own text may be as empty as `error sending request`; what happened is in the
-/// chain below it (catalogue A1).
+/// The meaning of an error of the HTTP client. Its own text may be as empty as `error sending
+/// request`; what happened is in the chain below it (catalogue A1).
 fn failure(error: reqwest::Error, what: &str) -> Failure {
     let error = error.without_url();
     let causes = causes_with_self(&error);
@@ -381,13 +405,17 @@ fn failure(error: reqwest::Error, what: &str) -> Failure {
         (AiErrorKind::Connection, format!("TLS failed: {root}"))
     } else {
         match io_kind(&error) {
-            Some(io::ErrorKind::ConnectionRefused) => {
-                (AiErrorKind::Connection, "the connection was refused: nothing listens there".to_owned())
+            Some(io::ErrorKind::ConnectionRefused) => (
+                AiErrorKind::Connection,
+                "the connection was refused: nothing listens there".to_owned(),
+            ),
+            Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => (
+                AiErrorKind::Connection,
+                format!("the connection broke before {what} was whole: {root}"),
+            ),
+            _ if error.is_builder() => {
+                (AiErrorKind::Other, format!("the request could not be made: {root}"))
             }
-            Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
-                (AiErrorKind::Connection, format!("the connection broke before {what} was whole: {root}"))
-            }
-            _ if error.is_builder() => (AiErrorKind::Other, format!("the request could not be made: {root}")),
             _ if error.is_connect() => {
                 (AiErrorKind::Connection, format!("no connection could be made: {root}"))
             }
@@ -398,7 +426,8 @@ fn failure(error: reqwest::Error, what: &str) -> Failure {
     Failure { causes, limit, ..Failure::new(kind, detail) }
 }
 
-/// The first error of this type in the chain, also inside I/O errors, which hide what they wrap from the chain.
+/// The first error of this type in the chain, also inside I/O errors, which hide what they wrap
+/// from the chain.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {

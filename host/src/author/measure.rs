@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::interface::{GuestState, RunLog};
 use crate::plugin::{
-    Cache, Capture, Compiler, CpuMeter, Determinism, Engine, Limits, Loader, MemoryLimiter, Template,
-    TemplateError, TemplateProblem, interrupt_by, new_store, sandbox,
+    Cache, Capture, Compiler, CpuMeter, Determinism, Engine, Limits, Loader, MemoryLimiter,
+    Template, TemplateError, TemplateProblem, interrupt_by, new_store, sandbox,
 };
 
 /// How often a template is started to tell how long that takes.
@@ -19,13 +19,15 @@ const STARTS: usize = 21;
 /// What a start costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartCost {
-    /// Compiling, or taking from the cache, linking, and asking the template what it is: paid once by each host.
+    /// Compiling, or taking from the cache, linking, and asking the template what it is: paid once
+    /// by each host.
     pub first: Duration,
     /// Making a fresh instance and dropping it, the median: paid for each order.
     pub each: Duration,
 }
 
-/// Loads the template in `path`, and starts it often enough to tell what that costs. What was compiled stays in the cache.
+/// Loads the template in `path`, and starts it often enough to tell what that costs. What was
+/// compiled stays in the cache.
 ///
 /// # Errors
 /// When it cannot be used.
@@ -34,8 +36,10 @@ pub async fn start_cost(
     cache: Cache,
     limits: &Limits,
 ) -> Result<(Template, StartCost), TemplateError> {
-    let wrong =
-        |problem: String| TemplateError { path: path.to_owned(), problem: TemplateProblem::Host(problem) };
+    let wrong = |problem: String| TemplateError {
+        path: path.to_owned(),
+        problem: TemplateProblem::Host(problem),
+    };
     let engine = Engine::new(limits, 1).map_err(|error| wrong(error.to_string()))?;
     let loader = Loader::new(engine, cache, limits.clone())
         .map_err(|error| wrong(format!("{error:#}")))?

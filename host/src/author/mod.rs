@@ -1,4 +1,5 @@
-//! What a template's author needs: a project to begin with, a build, a server that shows the site while it is written.
+//! What a template's author needs: a project to begin with, a build, a server that shows the site
+//! while it is written.
 //!
 //! | part | its question |
 //! |---|---|

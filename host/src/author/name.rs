@@ -23,10 +23,13 @@ impl FromStr for TemplateName {
         match problem(text) {
             None => Ok(TemplateName(text.to_owned())),
             Some(problem) => {
-                let better =
-                    suggestion(text).map(|name| format!("; `{name}` would be one")).unwrap_or_default();
+                let better = suggestion(text)
+                    .map(|name| format!("; `{name}` would be one"))
+                    .unwrap_or_default();
                 let shown: String = text.chars().take(80).collect();
-                Err(NameError(message!("a template cannot be called {shown:?}: the name {problem}{better}")))
+                Err(NameError(message!(
+                    "a template cannot be called {shown:?}: the name {problem}{better}"
+                )))
             }
         }
     }
@@ -34,13 +37,16 @@ impl FromStr for TemplateName {
 
 fn problem(text: &str) -> Option<String> {
     let first = text.chars().next();
-    let strange = text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'));
+    let strange =
+        text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'));
     match (first, strange) {
         (None, _) => Some("is empty".to_owned()),
         (_, Some(c)) if c.is_ascii_uppercase() => {
             Some(format!("has the capital letter {c:?}, and letters are lower-case"))
         }
-        (_, Some(c)) => Some(format!("has {c:?}, and only letters from a to z, digits and `-` are allowed")),
+        (_, Some(c)) => {
+            Some(format!("has {c:?}, and only letters from a to z, digits and `-` are allowed"))
+        }
         (Some(first), None) if !first.is_ascii_lowercase() => {
             Some(format!("begins with {first:?} and not with a letter"))
         }
@@ -78,7 +84,8 @@ impl TemplateName {
         self.0.replace('-', "_")
     }
 
-    /// As a type: `GreenGateTemplate` of `green-gate`. Never the name of something that templates use.
+    /// As a type: `GreenGateTemplate` of `green-gate`. Never the name of something that templates
+    /// use.
     pub fn type_name(&self) -> String {
         let word = |word: &str| {
             let mut letters = word.chars();

@@ -1,4 +1,5 @@
-//! A template's project: a folder whose files say in which language it is written and what it is called.
+//! A template's project: a folder whose files say in which language it is written and what it is
+//! called.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -75,9 +76,11 @@ impl Project {
                 return Ok(Project { folder: full, name, language: *language });
             }
         }
-        let files: Vec<&str> = Language::ALL.iter().map(|language| language.project_file()).collect();
+        let files: Vec<&str> =
+            Language::ALL.iter().map(|language| language.project_file()).collect();
         Err(message!(
-            "the folder {} is no template's project: it has no {}; `sitewright template new <name>` makes one",
+            "the folder {} is no template's project: it has no {}; `sitewright template new \
+             <name>` makes one",
             full.display(),
             files.join(", ")
         ))
@@ -119,11 +122,14 @@ fn name_in(language: Language, file: &Path) -> Result<TemplateName, Message> {
     let (key, named) = match language {
         Language::Rust => ("package.name", tables()?.package),
         Language::Python => ("project.name", tables()?.project),
-        Language::Js => ("name", serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?),
+        Language::Js => {
+            ("name", serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?)
+        }
     };
     let name = named.and_then(|named| named.name).ok_or_else(|| {
         message!(
-            "the file {} has no `{key}`, so it is no template's; give the folder of the template itself",
+            "the file {} has no `{key}`, so it is no template's; give the folder of the template \
+             itself",
             file.display()
         )
     })?;

@@ -1,7 +1,8 @@
 //! A new project: small, complete, and working as it is created.
 //!
-//! Its files lie in `scaffold/`, in the language's own folder and in `common`, and are part of this program. In them `@@name@@` and its
-//! like stand for what differs from project to project; a mark that nobody knows is an error, so that none is left behind.
+//! Its files lie in `scaffold/`, in the language's own folder and in `common`, and are part of this
+//! program. In them `@@name@@` and its like stand for what differs from project to project; a mark
+//! that nobody knows is an error, so that none is left behind.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -68,7 +69,8 @@ const JS: &[ScaffoldFile] = files! {
     "src/template.js" from "js/src/template.js",
 };
 
-/// Words of Rust, and crates that come with it: no crate can be called so and then be named in its own tests.
+/// Words of Rust, and crates that come with it: no crate can be called so and then be named in its
+/// own tests.
 const RUST_WORDS: [&str; 46] = [
     "abstract",
     "alloc",
@@ -154,7 +156,9 @@ pub enum NewError {
         source: io::Error,
     },
     /// A file of ours has a mark that nobody knows.
-    #[error("the scaffold's file {file} cannot be filled in: {problem}; this is a bug of Sitewright")]
+    #[error(
+        "the scaffold's file {file} cannot be filled in: {problem}; this is a bug of Sitewright"
+    )]
     Scaffold {
         /// The file.
         file: &'static str,
@@ -177,8 +181,11 @@ impl NewProject {
         if is_taken(&self.folder).map_err(at(&self.folder))? {
             return Err(NewError::Taken(self.folder.clone()));
         }
-        let parent =
-            self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = self
+            .folder
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(at(parent))?;
         // Made beside and renamed when it is whole: half a project would only be in the way.
         let unfinished = parent.join(format!(".{}.new-{}", self.name, std::process::id()));
@@ -204,7 +211,8 @@ impl NewProject {
         let reserved = [RUST_WORDS.as_slice(), &MORE_RUST_WORDS].concat();
         if self.language == Language::Rust && reserved.contains(&module.as_str()) {
             return Err(NewError::Name(message!(
-                "a template in Rust cannot be called {:?}, where `{module}` means something already; `{}-site` would be one",
+                "a template in Rust cannot be called {:?}, where `{module}` means something \
+                 already; `{}-site` would be one",
                 self.name.as_str(),
                 self.name
             )));
@@ -219,7 +227,8 @@ impl NewProject {
             write_new(&folder.join(path), text.as_bytes())?;
             written.push((*path).to_owned());
         }
-        // The very versions that the SDK was tested with, and that a machine which has built the checkout has at hand.
+        // The very versions that the SDK was tested with, and that a machine which has built the
+        // checkout has at hand.
         if let (Language::Rust, Some(checkout)) = (self.language, self.sdk.checkout())
             && let Ok(lock) = fs::read(checkout.join("Cargo.lock"))
         {
@@ -260,8 +269,14 @@ impl NewProject {
         let mut parts = text.split(MARK);
         out.push_str(parts.next().unwrap_or_default());
         while let Some(key) = parts.next() {
-            out.push_str(&self.value(key).ok_or_else(|| wrong(format!("it has the unknown mark {key:?}")))?);
-            out.push_str(parts.next().ok_or_else(|| wrong(format!("the mark {key:?} does not end")))?);
+            out.push_str(
+                &self
+                    .value(key)
+                    .ok_or_else(|| wrong(format!("it has the unknown mark {key:?}")))?,
+            );
+            out.push_str(
+                parts.next().ok_or_else(|| wrong(format!("the mark {key:?} does not end")))?,
+            );
         }
         Ok(out)
     }
@@ -312,7 +327,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for &language in Language::ALL {
             let into = folder.path().join(language.to_string());
-            let files = NewProject { language, ..project("green-gate", into.clone()) }.create().unwrap();
+            let files =
+                NewProject { language, ..project("green-gate", into.clone()) }.create().unwrap();
             assert!(files.contains(&"order.json".to_owned()), "{files:?}");
             for file in files {
                 let text = fs::read_to_string(into.join(&file)).unwrap();

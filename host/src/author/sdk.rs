@@ -30,8 +30,9 @@ impl FromStr for SdkSource {
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         let core = text.split(['-', '+']).next().unwrap_or_default();
         let parts: Vec<&str> = core.split('.').collect();
-        let is_version =
-            parts.len() <= 3 && parts.iter().all(|part| is_number(part)) && !Path::new(text).exists();
+        let is_version = parts.len() <= 3
+            && parts.iter().all(|part| is_number(part))
+            && !Path::new(text).exists();
         Ok(if is_version {
             SdkSource::Version(text.to_owned())
         } else {
@@ -50,8 +51,8 @@ pub enum Sdk {
 }
 
 impl Sdk {
-    /// What was asked for or, where nothing was, the checkout that this program was built in, and otherwise the published version of
-    /// this program. Blocking.
+    /// What was asked for or, where nothing was, the checkout that this program was built in, and
+    /// otherwise the published version of this program. Blocking.
     ///
     /// # Errors
     /// When a path leads to no SDK: what was looked for and where.
@@ -60,12 +61,17 @@ impl Sdk {
             Some(SdkSource::Version(version)) => Ok(Sdk::Version(version.clone())),
             Some(SdkSource::Path(path)) => {
                 let full = path.canonicalize().map_err(|error| {
-                    message!("the SDK {} cannot be found (--sdk): {error}; give a checkout of the repository, or a version like 0.1", path.display())
+                    message!(
+                        "the SDK {} cannot be found (--sdk): {error}; give a checkout of the \
+                         repository, or a version like 0.1",
+                        path.display()
+                    )
                 })?;
                 checkout_of(&full).map(Sdk::Checkout).ok_or_else(|| {
                     message!(
-                        "the folder {} holds no SDK (--sdk): neither it nor its {IN_CHECKOUT} has the Cargo.toml of the package \
-                         `{PACKAGE}`; give a checkout of the repository, or a version like 0.1",
+                        "the folder {} holds no SDK (--sdk): neither it nor its {IN_CHECKOUT} has \
+                         the Cargo.toml of the package `{PACKAGE}`; give a checkout of the \
+                         repository, or a version like 0.1",
                         path.display()
                     )
                 })

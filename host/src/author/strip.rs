@@ -1,5 +1,6 @@
-//! A component without its debug information. Its code, and the names of its functions, stay as they are, so that what was taken out
-//! still fits: the file with it is put beside the component as `<name>.debug.wasm`.
+//! A component without its debug information. Its code, and the names of its functions, stay as
+//! they are, so that what was taken out still fits: the file with it is put beside the component as
+//! `<name>.debug.wasm`.
 
 /// What a module or component begins with: magic number, version, layer.
 const HEADER: usize = 8;
@@ -12,7 +13,8 @@ const CUSTOM: u8 = 0;
 /// Deepest nesting that is looked into.
 const MAX_DEPTH: u32 = 16;
 
-/// The component without the `.debug_*` sections of its modules, at any depth. Nothing when it is not well-formed.
+/// The component without the `.debug_*` sections of its modules, at any depth. Nothing when it is
+/// not well-formed.
 pub(super) fn without_debug(wasm: &[u8]) -> Option<Vec<u8>> {
     rewritten(wasm, MAX_DEPTH)
 }
@@ -106,7 +108,9 @@ mod tests {
             assert!(stripped.is_none() || end == HEADER, "{end}");
         }
         assert_eq!(
-            without_debug(&[b"\0asm\x0d\0\x01\0".as_slice(), &[1, 0xff, 0xff, 0xff, 0xff, 0xff]].concat()),
+            without_debug(
+                &[b"\0asm\x0d\0\x01\0".as_slice(), &[1, 0xff, 0xff, 0xff, 0xff, 0xff]].concat()
+            ),
             None
         );
     }

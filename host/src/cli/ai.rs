@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
 use crate::ai::{
-    Attempt, AttemptOutcome, CallContext, CallId, ChatMessage, Format, Purpose, ReplySchema, Request, Role,
+    Attempt, AttemptOutcome, CallContext, CallId, ChatMessage, Format, Purpose, ReplySchema,
+    Request, Role,
 };
 use crate::message;
 
@@ -49,8 +50,10 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
     let gateway = Setup::gateway(&config)?;
     let deadline = Instant::now() + Duration::from_secs(args.deadline.min(24 * 3600));
     let request = request(args).await?;
-    let call =
-        CallContext { budget: Some(gateway.order_budget()), ..CallContext::new(CallId::nth(1), deadline) };
+    let call = CallContext {
+        budget: Some(gateway.order_budget()),
+        ..CallContext::new(CallId::nth(1), deadline)
+    };
     Ok(match gateway.complete(call, request).await {
         Ok(done) => {
             let cost_usd = done.cost_usd();
@@ -99,11 +102,13 @@ async fn request(args: CallArgs) -> Result<Request, SetupError> {
         None => Format::Text,
         Some(path) => {
             let shown = path.display();
-            let text = tokio::fs::read_to_string(&path)
-                .await
-                .map_err(|error| SetupError::Usage(message!("the schema {shown} cannot be read: {error}")))?;
+            let text = tokio::fs::read_to_string(&path).await.map_err(|error| {
+                SetupError::Usage(message!("the schema {shown} cannot be read: {error}"))
+            })?;
             let schema = ReplySchema::compile(&text);
-            Format::JsonSchema(schema.map_err(|error| SetupError::Usage(message!("in {shown}: {error}")))?)
+            Format::JsonSchema(
+                schema.map_err(|error| SetupError::Usage(message!("in {shown}: {error}")))?,
+            )
         }
     };
     let system = args.system.map(|content| ChatMessage { role: Role::System, content });
@@ -130,11 +135,16 @@ fn table(attempts: &[Attempt]) -> String {
         parts.extend(attempt.status.map(|status| status.to_string()));
         parts.extend(latency(attempt));
         let tokens = [(attempt.usage.input_tokens, "in"), (attempt.usage.output_tokens, "out")];
-        parts.extend(tokens.iter().filter_map(|(tokens, way)| Some(format!("{} tokens {way}", (*tokens)?))));
+        parts.extend(
+            tokens.iter().filter_map(|(tokens, way)| Some(format!("{} tokens {way}", (*tokens)?))),
+        );
         parts.extend(attempt.cost_usd.map(|cost| cost.to_string()));
         parts.extend(attempt.request_id.as_ref().map(|id| format!("request {id}")));
         let line = parts.join(" · ");
-        text.push_str(&format!("{mark} {} {} {dim}{line}{dim:#}\n", attempt.provider, attempt.model));
+        text.push_str(&format!(
+            "{mark} {} {} {dim}{line}{dim:#}\n",
+            attempt.provider, attempt.model
+        ));
     }
     text
 }
@@ -142,7 +152,8 @@ fn table(attempts: &[Attempt]) -> String {
 /// Where an attempt's time went.
 pub(super) fn latency(attempt: &Attempt) -> Vec<String> {
     let waits = [(attempt.waited_ms, "for limits"), (attempt.backoff_ms, "after the failure")];
-    let waits = waits.iter().filter(|(ms, _)| *ms > 0).map(|(ms, why)| format!("waited {ms} ms {why}"));
+    let waits =
+        waits.iter().filter(|(ms, _)| *ms > 0).map(|(ms, why)| format!("waited {ms} ms {why}"));
     let parts = [(attempt.connect_ms, "connect"), (attempt.first_byte_ms, "first byte")];
     let parts = parts.iter().filter_map(|(ms, what)| Some(format!("{what} {} ms", (*ms)?)));
     waits.chain(parts).chain([format!("{} ms in all", attempt.duration_ms)]).collect()

@@ -14,19 +14,23 @@ use crate::conformance::{Rule, Setting, Subject, conform, suite};
 use crate::plugin::template_names;
 use crate::{http, message};
 
-/// Tries templates against the contract: the file itself, orders made from its own schema, models that fail, its use of limits, its
-/// pages, and runs that are dropped. Offline; a few seconds for a template. Exits with 0 only when every rule holds.
+/// Tries templates against the contract: the file itself, orders made from its own schema, models
+/// that fail, its use of limits, its pages, and runs that are dropped. Offline; a few seconds for a
+/// template. Exits with 0 only when every rule holds.
 ///
-/// A folder `conformance` beside a template, or beside its source (`[template.<name>] source`), holds its author's cases: a folder for
-/// each, with `case.toml`, `order.json` and, where answers matter, `ai.toml`. `sitewright template record` makes one.
+/// A folder `conformance` beside a template, or beside its source (`[template.<name>] source`),
+/// holds its author's cases: a folder for each, with `case.toml`, `order.json` and, where answers
+/// matter, `ai.toml`. `sitewright template record` makes one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sitewright conformance bakery.wasm
   sitewright conformance target/templates --junit conformance.xml
   sitewright conformance bakery.wasm --filter ai/          only the rules about models
-  sitewright conformance bakery.wasm --update              keep the sites of the author's cases as snapshots
+  sitewright conformance bakery.wasm --update              keep the sites of the author's cases as \
+                        snapshots
 
-Exit codes: 0 every rule holds, 10 a rule is broken, 2 usage, a case or the configuration, 1 host error.")]
+Exit codes: 0 every rule holds, 10 a rule is broken, 2 usage, a case or the configuration, 1 host \
+                        error.")]
 pub(super) struct Args {
     /// A template, or a folder of them.
     #[arg(value_name = "FILE.wasm|DIR", required_unless_present_any = ["export", "rules"])]
@@ -43,7 +47,8 @@ pub(super) struct Args {
     /// Prints TAP 14 instead of the report.
     #[arg(long, conflicts_with = "json")]
     tap: bool,
-    /// Keeps the sites of the author's cases as their snapshots, in the place of those that were kept.
+    /// Keeps the sites of the author's cases as their snapshots, in the place of those that were
+    /// kept.
     #[arg(long)]
     update: bool,
     /// Writes the suite's own cases to a folder and does nothing else.
@@ -87,15 +92,20 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let nothing = templates.iter().all(|template| template.rules.is_empty());
     if let Some(filter) = args.filter.filter(|_| nothing) {
         return Err(SetupError::Usage(message!(
-            "the filter {filter:?} fits no rule and no case; `sitewright conformance --rules` lists the rules"
+            "the filter {filter:?} fits no rule and no case; `sitewright conformance --rules` \
+             lists the rules"
         )));
     }
-    let report = Report::new(templates, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let report =
+        Report::new(templates, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
     if let Some(file) = args.junit {
         let xml = junit::junit(&report);
         let written = tokio::fs::write(&file, xml).await;
         written.map_err(|error| {
-            SetupError::Usage(message!("the report {} (--junit) cannot be written: {error}", file.display()))
+            SetupError::Usage(message!(
+                "the report {} (--junit) cannot be written: {error}",
+                file.display()
+            ))
         })?;
     }
     let annotated = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
@@ -136,7 +146,10 @@ async fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, SetupError> {
             continue;
         }
         if !path.is_dir() {
-            return Err(SetupError::Usage(message!("there is no file or folder {}", path.display())));
+            return Err(SetupError::Usage(message!(
+                "there is no file or folder {}",
+                path.display()
+            )));
         }
         let names = template_names(path).await?;
         if names.is_empty() {
@@ -158,7 +171,9 @@ async fn export(folder: PathBuf, json: bool) -> Result<Exit, SetupError> {
     if json {
         output::print_json(&serde_json::json!({ "suite": suite::VERSION, "files": files }));
     } else {
-        output::print(&files.iter().map(|file| format!("{}\n", file.display())).collect::<String>());
+        output::print(
+            &files.iter().map(|file| format!("{}\n", file.display())).collect::<String>(),
+        );
     }
     Ok(Exit::Done)
 }
@@ -167,7 +182,9 @@ fn rules(json: bool) -> Exit {
     let all = Rule::all();
     if json {
         let rule = |rule: &Rule| serde_json::json!({ "rule": rule, "demand": rule.demand(), "advice": rule.advice() });
-        output::print_json(&serde_json::json!({ "rules": all.iter().map(rule).collect::<Vec<_>>() }));
+        output::print_json(
+            &serde_json::json!({ "rules": all.iter().map(rule).collect::<Vec<_>>() }),
+        );
     } else {
         let line = |rule: &Rule| format!("{:<28}  {}\n", rule.id(), rule.demand());
         output::print(&all.iter().map(line).collect::<String>());
@@ -186,7 +203,9 @@ fn bar(
     {
         bar.set_style(style);
     }
-    bar.set_message(file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default());
+    bar.set_message(
+        file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+    );
     bar.enable_steady_tick(Duration::from_millis(100));
     let followed = bar.clone();
     let task = tokio::spawn(async move {

@@ -1,4 +1,5 @@
-//! `sitewright doctor`: is everything there, does everything work, and what to do where it does not.
+//! `sitewright doctor`: is everything there, does everything work, and what to do where it does
+//! not.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use crate::failure::render;
 use crate::message::causes_of;
 use crate::site::SitesRoot;
 
-/// Checks the configuration, the folders, every template and every AI route through the code that orders use.
+/// Checks the configuration, the folders, every template and every AI route through the code that
+/// orders use.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Makes no AI call: routes are checked as far as the configuration goes.
@@ -57,8 +59,13 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                 .file
                 .as_ref()
                 .map_or_else(|| "no file, defaults".to_owned(), |file| file.display().to_string());
-            found.checks.push(Check::new("configuration", Ok(format!("{file}, version {}", config.version))));
-            if let Some(gateway) = examine(&config, &mut found.checks).await.filter(|_| !args.offline) {
+            found.checks.push(Check::new(
+                "configuration",
+                Ok(format!("{file}, version {}", config.version)),
+            ));
+            if let Some(gateway) =
+                examine(&config, &mut found.checks).await.filter(|_| !args.offline)
+            {
                 found.routes = gateway.probe_all(Instant::now() + PROBE_DEADLINE).await;
                 found.checks.extend(found.routes.iter().map(route_check));
             }
@@ -115,8 +122,11 @@ async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway
                             // Its own words repeat the file.
                             let reasons: Vec<String> =
                                 causes_of(&error).iter().map(ToString::to_string).collect();
-                            let reason =
-                                if reasons.is_empty() { error.to_string() } else { reasons.join(": ") };
+                            let reason = if reasons.is_empty() {
+                                error.to_string()
+                            } else {
+                                reasons.join(": ")
+                            };
                             Check::new(format!("template {}", error.path.display()), Err(reason))
                         }
                     });
@@ -133,7 +143,8 @@ async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway
     };
     for (template, purpose) in purposes {
         if !gateway.purposes_without_route([purpose.as_str()]).is_empty() {
-            let advice = format!("no route serves it; add [ai.routes.{purpose}] or [ai.routes.default]");
+            let advice =
+                format!("no route serves it; add [ai.routes.{purpose}] or [ai.routes.default]");
             checks.push(Check::new(format!("purpose {purpose} of {template}"), Err(advice)));
         }
     }
@@ -201,8 +212,16 @@ fn table(probes: &[Probe]) -> String {
         ["route", "provider", "model", "connect", "first byte", "total", "outcome", "what to do"];
     let ms = |time: Option<u64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time} ms"));
     let row = |probe: &Probe| {
-        let Attempt { provider, model, connect_ms, first_byte_ms, duration_ms, outcome, status, .. } =
-            &probe.attempt;
+        let Attempt {
+            provider,
+            model,
+            connect_ms,
+            first_byte_ms,
+            duration_ms,
+            outcome,
+            status,
+            ..
+        } = &probe.attempt;
         // A success with a message is a script: it is loaded and left alone.
         let asked = !(probe.usable && probe.attempt.message.is_some() && status.is_none());
         [
@@ -223,7 +242,9 @@ fn table(probes: &[Probe]) -> String {
     let rows: Vec<[String; 8]> = probes.iter().map(row).collect();
     let length = |text: &str| text.chars().count();
     let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| rows.iter().map(|row| length(&row[column])).chain([length(HEAD[column])]).max())
+        .map(|column| {
+            rows.iter().map(|row| length(&row[column])).chain([length(HEAD[column])]).max()
+        })
         .map(Option::unwrap_or_default)
         .collect();
     let line = |cells: &[&str]| {

@@ -14,12 +14,14 @@ use crate::failure::schema::RECORD_SCHEMA;
 pub(super) enum Command {
     /// Lists failures: the same bug is one line with a count.
     List(list::Args),
-    /// Shows a failure as a report: by its id, by its fingerprint with every time it happened, or the last one of an order.
+    /// Shows a failure as a report: by its id, by its fingerprint with every time it happened, or
+    /// the last one of an order.
     Show(show::Args),
     /// Prints the JSON Schema of failure records.
     Schema,
-    /// Writes one failure with all that its author needs into one file (tar): record, order, AI replies, limits, template. `sitewright
-    /// replay` makes it again from that, anywhere. Keys are taken out always.
+    /// Writes one failure with all that its author needs into one file (tar): record, order, AI
+    /// replies, limits, template. `sitewright replay` makes it again from that, anywhere. Keys
+    /// are taken out always.
     Export(export::Args),
 }
 

@@ -19,11 +19,13 @@ use crate::message;
 use crate::order;
 use crate::plugin::TemplateSetting;
 use crate::run::{
-    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Totals, attempt, journal_file,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Totals, attempt,
+    journal_file,
 };
 
-/// Makes the site of one order and releases it as `<out>/<order>/releases/<id>`, with `<out>/<order>/current` leading to it. A
-/// failure leaves a record in `<out>/<order>/failures` and the last good release untouched.
+/// Makes the site of one order and releases it as `<out>/<order>/releases/<id>`, with
+/// `<out>/<order>/current` leading to it. A failure leaves a record in `<out>/<order>/failures` and
+/// the last good release untouched.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A template's name, or a path to a `.wasm` file.
@@ -32,14 +34,15 @@ pub(super) struct Args {
     /// The order document (JSON), as the CRM sends it or flat; `-` reads stdin.
     #[arg(long, value_name = "FILE|-")]
     order: PathBuf,
-    /// Takes the AI replies that this earlier attempt at the order has paid for from its journal; the failure record and the report
-    /// name the attempt.
+    /// Takes the AI replies that this earlier attempt at the order has paid for from its journal;
+    /// the failure record and the report name the attempt.
     #[arg(long, value_name = "ATTEMPT")]
     resume: Option<AttemptId>,
     /// Where the template's source lies: the failure record then shows the lines where it stopped.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
-    /// Keeps a dump of the template's memory when it is stopped, in `<out>/.coredumps`. It holds the order's data.
+    /// Keeps a dump of the template's memory when it is stopped, in `<out>/.coredumps`. It holds
+    /// the order's data.
     #[arg(long)]
     coredump: bool,
 }
@@ -72,9 +75,13 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     }
     config.template_settings.of_all =
         TemplateSetting { source: args.source.clone(), coredump: args.coredump };
-    let document = read_document(&args.order, config.limits.order_bytes).await.map_err(|error| {
-        SetupError::Usage(message!("the order {} cannot be read (--order): {error}", args.order.display()))
-    })?;
+    let document =
+        read_document(&args.order, config.limits.order_bytes).await.map_err(|error| {
+            SetupError::Usage(message!(
+                "the order {} cannot be read (--order): {error}",
+                args.order.display()
+            ))
+        })?;
     let journal = match args.resume {
         None => JournalUse::Keep,
         Some(attempt) => resume(&config, &document, attempt)?,
@@ -140,8 +147,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                 }
             }
             if record.kind == FailureKind::Cancelled && record.stage == "template" {
-                // There is no guest and nothing to tidy, only a template that is still being read or compiled: whoever cancelled
-                // does not wait for that.
+                // There is no guest and nothing to tidy, only a template that is still being read
+                // or compiled: whoever cancelled does not wait for that.
                 leave(Exit::Cancelled);
             }
             record.kind.into()
@@ -163,15 +170,18 @@ pub(super) fn check_source(folder: &Path) -> Result<(), SetupError> {
     )))
 }
 
-/// The earlier attempt's journal, when there is one: a wrong id would mean to pay for everything again.
+/// The earlier attempt's journal, when there is one: a wrong id would mean to pay for everything
+/// again.
 fn resume(config: &Config, document: &[u8], attempt: AttemptId) -> Result<JournalUse, SetupError> {
     // What is wrong with the order is for the attempt to tell.
-    if let Ok(order) = order::load(document, config.limits.order_max_bytes(), &config.default_locale) {
+    if let Ok(order) =
+        order::load(document, config.limits.order_max_bytes(), &config.default_locale)
+    {
         let file = journal_file(&config.sites, order.id().as_ref(), attempt);
         if !file.is_file() {
             return Err(SetupError::Usage(message!(
-                "the attempt {attempt} at the order {} left no replies in {} (--resume): check the id in its record, or leave out \
-                 --resume to ask for all of them",
+                "the attempt {attempt} at the order {} left no replies in {} (--resume): check \
+                 the id in its record, or leave out --resume to ask for all of them",
                 order.id(),
                 file.display()
             )));
@@ -186,7 +196,8 @@ fn leave(exit: Exit) -> ! {
     std::process::exit(exit as i32)
 }
 
-/// An order document: at most one byte over the limit is read, so that the order's own check can name the limit. `-` is stdin.
+/// An order document: at most one byte over the limit is read, so that the order's own check can
+/// name the limit. `-` is stdin.
 pub(super) async fn read_document(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
     let mut document = Vec::new();
     let most = max.saturating_add(1);
@@ -198,8 +209,8 @@ pub(super) async fn read_document(path: &Path, max: u64) -> std::io::Result<Vec<
     Ok(document)
 }
 
-/// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the process at once. Nothing when
-/// signals cannot be had.
+/// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the
+/// process at once. Nothing when signals cannot be had.
 async fn cancel_on_interrupt(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     // Made once: what comes between two waits is then kept, not lost.

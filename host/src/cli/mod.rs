@@ -26,7 +26,8 @@ pub use output::Exit;
 use crate::plugin::{CompileArgs, compile_here};
 use crate::telemetry::{Backpressure, LogFormat, Logging};
 
-/// Turns website orders into finished websites: sandboxed wasm templates, AI calls, and one complete record of whatever goes wrong.
+/// Turns website orders into finished websites: sandboxed wasm templates, AI calls, and one
+/// complete record of whatever goes wrong.
 #[derive(Debug, Parser)]
 #[command(name = "sitewright", version = crate::build::BUILD, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -42,10 +43,18 @@ pub struct Cli {
     /// One JSON object on stdout, for scripts.
     #[arg(long, global = true)]
     json: bool,
-    /// When text has colours: `auto` (where a terminal shows them and NO_COLOR is not set), `always` or `never`.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    /// When text has colours: `auto` (where a terminal shows them and NO_COLOR is not set),
+    /// `always` or `never`.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     color: output::Color,
-    /// What is logged on stderr: `error` (the default; `info` for a worker), `sitewright=debug`, ...
+    /// What is logged on stderr: `error` (the default; `info` for a worker), `sitewright=debug`,
+    /// ...
     #[arg(long, global = true, value_name = "FILTER", env = "SITEWRIGHT_LOG")]
     log: Option<String>,
     /// How a line of the log looks: `pretty` or `json`.
@@ -91,7 +100,8 @@ enum Command {
     /// Failure records: what went wrong, and why.
     #[command(subcommand)]
     Failures(failures::Command),
-    /// Makes a recorded attempt again, offline: does it still fail, and is it fixed in another build?
+    /// Makes a recorded attempt again, offline: does it still fail, and is it fixed in another
+    /// build?
     Replay(replay::Args),
     /// AI calls by hand, through the code that templates use.
     #[command(subcommand)]
@@ -100,19 +110,22 @@ enum Command {
     Worker(worker::Args),
     /// Checks configuration, folders, templates and AI routes, and says what to do.
     Doctor(doctor::Args),
-    /// From a component on stdin to its compiled form on stdout: what the other commands start this program for.
+    /// From a component on stdin to its compiled form on stdout: what the other commands start this
+    /// program for.
     #[command(hide = true)]
     CompileTemplate(CompileArgs),
 }
 
 impl Cli {
-    /// Reads the command line and starts the log. Help, and what is wrong with the command line, is printed already.
+    /// Reads the command line and starts the log. Help, and what is wrong with the command line, is
+    /// printed already.
     ///
     /// # Errors
     /// The exit code, when there is nothing to run.
     pub fn read() -> Result<(Self, Logging), Exit> {
         let cli = Cli::try_parse().map_err(|error| {
-            // What cannot be parsed cannot say `--json` either, but whoever wrote it waits for JSON.
+            // What cannot be parsed cannot say `--json` either, but whoever wrote it waits for
+            // JSON.
             let json = std::env::args_os().any(|argument| argument == "--json");
             output::misread(&error, json)
         })?;
@@ -126,14 +139,16 @@ impl Cli {
         match crate::telemetry::start(filter, cli.log_format, slow) {
             Ok(logging) => Ok((cli, logging)),
             Err(error) => {
-                let error = setup::SetupError::Usage(crate::message!("nothing can be logged: {error}"));
+                let error =
+                    setup::SetupError::Usage(crate::message!("nothing can be logged: {error}"));
                 output::refuse(&error, cli.json);
                 Err(Exit::Usage)
             }
         }
     }
 
-    /// Runs the command and tells the exit code. All output is done, and what waits to be logged is written.
+    /// Runs the command and tells the exit code. All output is done, and what waits to be logged is
+    /// written.
     pub async fn run(self, _logging: Logging) -> ExitCode {
         let Cli { config, templates, out, json, color: _, log: _, log_format: _, command } = self;
         let setup = setup::Setup { config, templates, out };

@@ -110,7 +110,8 @@ pub(super) fn watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Prints text with colours where stdout shows them. A reader that has gone away is no failure; whether there is one still.
+/// Prints text with colours where stdout shows them. A reader that has gone away is no failure;
+/// whether there is one still.
 pub(super) fn print(text: &str) -> bool {
     let mut stdout = anstream::stdout();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -226,7 +227,8 @@ pub(super) fn misread(error: &clap::Error, json: bool) -> Exit {
     if wrong { Exit::Usage } else { Exit::Done }
 }
 
-/// What `--json` prints when nothing was begun: the keys of every report, so that a script need not look before it reads.
+/// What `--json` prints when nothing was begun: the keys of every report, so that a script need not
+/// look before it reads.
 fn print_error(message: &str, causes: &[Message]) {
     print_json(&serde_json::json!({
         "outcome": "error",

@@ -12,9 +12,8 @@ use crate::jobs::{Database, OrderState, Stats, WorkerStats};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Shows how many orders are in each state, the oldest ones, and the workers.
-    #[command(
-        after_help = "Worth an alarm: `oldest_queued_ms` that grows, workers whose `silent_ms` does, and any order that is dead."
-    )]
+    #[command(after_help = "Worth an alarm: `oldest_queued_ms` that grows, workers whose \
+                            `silent_ms` does, and any order that is dead.")]
     Stats,
     /// Stops the line: running orders go on, no worker takes another one.
     Pause,
@@ -31,7 +30,12 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
     done.map(|()| Exit::Done)
 }
 
-async fn act(database: &Database, command: &Command, silent_ms: i64, json: bool) -> Result<(), SetupError> {
+async fn act(
+    database: &Database,
+    command: &Command,
+    silent_ms: i64,
+    json: bool,
+) -> Result<(), SetupError> {
     match command {
         Command::Stats => {
             let stats = database.stats().await?;
@@ -43,7 +47,8 @@ async fn act(database: &Database, command: &Command, silent_ms: i64, json: bool)
         }
         Command::Pause => {
             database.pause().await?;
-            let says = "The queue is paused: running orders go on, no other one begins.\n  sitewright queue resume\n";
+            let says = "The queue is paused: running orders go on, no other one begins.\n  \
+                        sitewright queue resume\n";
             told("paused", says, json);
         }
         Command::Resume => {
@@ -66,8 +71,11 @@ const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
 
 fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
-    let paused =
-        if stats.paused { format!("  {BAD}paused{BAD:#}: sitewright queue resume") } else { String::new() };
+    let paused = if stats.paused {
+        format!("  {BAD}paused{BAD:#}: sitewright queue resume")
+    } else {
+        String::new()
+    };
     let mut text = format!("{DIM}{shown}{DIM:#}{paused}\n\n");
     for (state, count) in &stats.orders {
         let style = if *count > 0 { output::state_style(*state) } else { DIM };
@@ -88,8 +96,11 @@ fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
             }),
             _ => None,
         };
-        let line =
-            format!("  {style}{:<10}{style:#} {count:>7}  {}", state.as_str(), note.unwrap_or_default());
+        let line = format!(
+            "  {style}{:<10}{style:#} {count:>7}  {}",
+            state.as_str(),
+            note.unwrap_or_default()
+        );
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -105,7 +116,8 @@ fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
 
 fn worker_text(worker: &WorkerStats, at: i64, silent_ms: i64, width: usize) -> String {
     let heard = format!("heard {} ago", when::span(worker.silent_ms));
-    let heard = if worker.silent_ms >= silent_ms { format!("{BAD}silent: {heard}{BAD:#}") } else { heard };
+    let heard =
+        if worker.silent_ms >= silent_ms { format!("{BAD}silent: {heard}{BAD:#}") } else { heard };
     format!(
         "worker {}\n  {} of {} orders, {heard}, started {} ago {DIM}(process {} on {}){DIM:#}\n",
         output::one_line(&worker.client_id, width.saturating_sub(7)),

@@ -12,8 +12,8 @@ use crate::jobs::Database;
 use crate::message;
 use crate::replay::{FindError, How, Live, Places, ReplayError, Subject, find, replay};
 
-/// Makes a recorded attempt again, offline: from the order's document, the AI replies and failures that were recorded, and the clock and
-/// the random numbers of the attempt. Nothing is published.
+/// Makes a recorded attempt again, offline: from the order's document, the AI replies and failures
+/// that were recorded, and the clock and the random numbers of the attempt. Nothing is published.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes:
@@ -26,7 +26,8 @@ Examples:
   sitewright replay 1042 --template target/templates/local-business.wasm
   sitewright replay failure-1042.tar --trap-on report")]
 pub(super) struct Args {
-    /// A failure (its id, the beginning of it, or its file), an attempt, an order (its last attempt is meant), or a bundle.
+    /// A failure (its id, the beginning of it, or its file), an attempt, an order (its last
+    /// attempt is meant), or a bundle.
     #[arg(value_name = "FAILURE|ATTEMPT|ORDER|FILE.tar")]
     what: String,
     /// Another build of the template: is it fixed?
@@ -35,7 +36,8 @@ pub(super) struct Args {
     /// Stops the template at its first error diagnostic, so that the record has its stack there.
     #[arg(long, value_name = "WHERE")]
     trap_on: Option<TrapOn>,
-    /// Asks the configured models instead of taking the recorded answers. This costs what calls cost.
+    /// Asks the configured models instead of taking the recorded answers. This costs what calls
+    /// cost.
     #[arg(long)]
     against_live: bool,
 }
@@ -127,7 +129,8 @@ pub(super) struct Unpacked(pub(super) PathBuf);
 
 impl Unpacked {
     pub(super) fn new() -> Result<Self, SetupError> {
-        let path = std::env::temp_dir().join(format!("sitewright-bundle-{}", ulid::Ulid::generate()));
+        let path =
+            std::env::temp_dir().join(format!("sitewright-bundle-{}", ulid::Ulid::generate()));
         std::fs::create_dir(&path).map_err(|error| {
             SetupError::Host(message!("the folder {} cannot be made: {error}", path.display()))
         })?;

@@ -12,8 +12,8 @@ use crate::plugin::{Cache, Catalogue, CatalogueError, Compiler, Engine, EngineEr
 use crate::run::Host;
 use crate::site::{RootError, SiteStore, SitesRoot, StoreError, StoreLimits};
 
-/// Bytes of sites that stay in memory until they are released, 64 MiB: a worker's thousands of small sites, and a bound for what their
-/// templates can fill.
+/// Bytes of sites that stay in memory until they are released, 64 MiB: a worker's thousands of
+/// small sites, and a bound for what their templates can fill.
 const HELD_BYTES: u64 = 64 << 20;
 
 /// The flags every command has.
@@ -74,7 +74,8 @@ impl SetupError {
             // A store that is away may be back when the worker is started again.
             SetupError::Store(error) => !error.kind.may_pass(),
             SetupError::Failures(error) => {
-                // A file that was named and cannot be shown was named wrongly; the folder of records is ours.
+                // A file that was named and cannot be shown was named wrongly; the folder of
+                // records is ours.
                 !matches!(error, StoreError::Io { .. } | StoreError::Serialize(_))
             }
             SetupError::Database(error) => error.is_usage(),
@@ -128,15 +129,17 @@ impl Setup {
         Ok(SiteStore::open(url, sites, std::env::vars_os(), client.first(), limits).await?)
     }
 
-    /// The orders there are, for those who look at them or change them. Makes nothing: a database that was never migrated is refused.
+    /// The orders there are, for those who look at them or change them. Makes nothing: a database
+    /// that was never migrated is refused.
     pub(super) async fn orders(config: &Config) -> Result<Database, SetupError> {
         let database = Database::open_existing(config.database.expose()).await?;
         database.check_schema().await?;
         Ok(database)
     }
 
-    /// The same for those who put an order in line: the first one makes the tables of the database inside, so that the first use needs
-    /// no ceremony. A server's tables, and older ones, are for `sitewright migrate` or a worker.
+    /// The same for those who put an order in line: the first one makes the tables of the database
+    /// inside, so that the first use needs no ceremony. A server's tables, and older ones, are
+    /// for `sitewright migrate` or a worker.
     pub(super) async fn orders_or_new(config: &Config) -> Result<Database, SetupError> {
         let database = Self::database(config).await?;
         match database.check_schema().await {
@@ -154,7 +157,9 @@ impl Setup {
     }
 
     fn gateway_with(config: &Config, client: Client) -> Result<Arc<Gateway>, SetupError> {
-        Ok(Arc::new(Gateway::new(&config.ai, &config.base, client, &|name| std::env::var_os(name))?))
+        Ok(Arc::new(Gateway::new(&config.ai, &config.base, client, &|name| {
+            std::env::var_os(name)
+        })?))
     }
 
     /// Everything an attempt needs.
@@ -163,7 +168,11 @@ impl Setup {
     }
 
     /// As [`host`](Self::host), with the process's one HTTP client.
-    pub(super) fn host_with(config: &Config, concurrency: u32, client: Client) -> Result<Host, SetupError> {
+    pub(super) fn host_with(
+        config: &Config,
+        concurrency: u32,
+        client: Client,
+    ) -> Result<Host, SetupError> {
         Ok(Host {
             catalogue: Self::catalogue(config, concurrency)?,
             gateway: Self::gateway_with(config, client)?,

@@ -9,8 +9,9 @@ use crate::failure::render;
 use crate::message;
 use crate::run::Outcome;
 
-/// Makes one order with the configured models and keeps it, with what they answered, as a conformance case: `--out` names its folder,
-/// best below `conformance` beside the template. From then on the run is made again offline, for nothing.
+/// Makes one order with the configured models and keeps it, with what they answered, as a
+/// conformance case: `--out` names its folder, best below `conformance` beside the template. From
+/// then on the run is made again offline, for nothing.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The template: a name, or a path to a `.wasm` file.
@@ -23,7 +24,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let Some(folder) = &setup.out else {
-        return Err(SetupError::Usage(message!("the case needs a folder: `--out conformance/<name>`")));
+        return Err(SetupError::Usage(message!(
+            "the case needs a folder: `--out conformance/<name>`"
+        )));
     };
     if folder.join("case.toml").exists() {
         return Err(SetupError::Usage(message!(
@@ -32,14 +35,19 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         )));
     }
     let document = tokio::fs::read(&args.order).await.map_err(|error| {
-        SetupError::Usage(message!("the order {} (--order) cannot be read: {error}", args.order.display()))
+        SetupError::Usage(message!(
+            "the order {} (--order) cannot be read: {error}",
+            args.order.display()
+        ))
     })?;
-    let scratch = tempfile::tempdir()
-        .map_err(|error| SetupError::Host(message!("a folder for the site cannot be made: {error}")))?;
+    let scratch = tempfile::tempdir().map_err(|error| {
+        SetupError::Host(message!("a folder for the site cannot be made: {error}"))
+    })?;
     let mut config = setup.config()?;
     config.sites = scratch.path().join("sites");
     let host = Setup::host(&config, 1)?;
-    let recorded = record(&host, args.template, document, folder).await.map_err(SetupError::Usage)?;
+    let recorded =
+        record(&host, args.template, document, folder).await.map_err(SetupError::Usage)?;
     Ok(told(&recorded, json))
 }
 
@@ -71,7 +79,9 @@ fn told(recorded: &Recorded, json: bool) -> Exit {
             output::count(i64::try_from(*answered).unwrap_or(i64::MAX), "AI answer")
         ));
         text.extend(files.iter().map(|file| format!("  {}\n", file.display())));
-        text.push_str("Try it with `sitewright conformance`; `--update` keeps its site as a snapshot.\n");
+        text.push_str(
+            "Try it with `sitewright conformance`; `--update` keeps its site as a snapshot.\n",
+        );
     }
     text.extend(notes.iter().map(|note| format!("! {note}\n")));
     output::print(&text);

@@ -25,7 +25,11 @@ pub(super) fn time_and_distance(ms: i64) -> String {
 /// `in 12 s`, `5 min ago`.
 pub(super) fn distance(ms: i64) -> String {
     let away = ms.saturating_sub(now_ms());
-    if away > 0 { format!("in {}", span(away)) } else { format!("{} ago", span(away.saturating_neg())) }
+    if away > 0 {
+        format!("in {}", span(away))
+    } else {
+        format!("{} ago", span(away.saturating_neg()))
+    }
 }
 
 /// `12 s`, `5 min`, `3 h`, `2 d`; what is less than a second is `0 s`.
@@ -38,9 +42,11 @@ pub(super) fn span(ms: i64) -> String {
     }
 }
 
-/// A time that was asked for: a span before now (`90s`, `30m`, `2h`, `7d`, `2w`), a day, or a time in RFC 3339.
+/// A time that was asked for: a span before now (`90s`, `30m`, `2h`, `7d`, `2w`), a day, or a time
+/// in RFC 3339.
 pub(super) fn since(text: &str) -> Result<i64, String> {
-    let wrong = || format!("{text:?} is no time: write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z");
+    let wrong =
+        || format!("{text:?} is no time: write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z");
     let text_of_time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     if let Ok(time) = OffsetDateTime::parse(&text_of_time, &Rfc3339) {
         return Ok(time.unix_timestamp().saturating_mul(1_000));
@@ -81,9 +87,13 @@ mod tests {
     fn a_time_is_told_from_a_span() {
         assert_eq!(since("2023-11-14T22:13:20Z"), Ok(1_700_000_000_000));
         assert_eq!(since("2023-11-14"), Ok(1_699_920_000_000));
-        for (span, ms) in
-            [("90s", 90_000), ("30m", 1_800_000), ("2h", 7_200_000), ("1d", 86_400_000), ("1w", 604_800_000)]
-        {
+        for (span, ms) in [
+            ("90s", 90_000),
+            ("30m", 1_800_000),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+            ("1w", 604_800_000),
+        ] {
             let away = now_ms() - since(span).unwrap_or_default();
             assert!((ms..ms + 60_000).contains(&away), "{span}: {away}");
         }

@@ -13,15 +13,17 @@ use crate::worker::{Prepared, Worker, WorkerOptions};
 
 /// Takes orders from the queue and makes their sites.
 ///
-/// SIGTERM or Ctrl-C lets the running orders end (`worker.grace_ms`) and gives the others back; the second one stops at once. SIGHUP
-/// looks at the templates. Several workers may share one database: on one machine SQLite is enough, on several it is PostgreSQL.
+/// SIGTERM or Ctrl-C lets the running orders end (`worker.grace_ms`) and gives the others back; the
+/// second one stops at once. SIGHUP looks at the templates. Several workers may share one database:
+/// on one machine SQLite is enough, on several it is PostgreSQL.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     sitewright worker                       one worker on sitewright.db beside the configuration\n  \
     sitewright worker --drain               ends when every order has ended\n  \
     SITEWRIGHT_DATABASE__URL=postgres://... sitewright worker --log-format json")]
 pub(super) struct Args {
-    /// Ends when there is no order left that has not ended, those that wait for another attempt included.
+    /// Ends when there is no order left that has not ended, those that wait for another attempt
+    /// included.
     #[arg(long)]
     drain: bool,
     /// Most orders at once, instead of the configuration's `worker.max_orders`.
@@ -80,7 +82,8 @@ async fn serve(
     if told_to_go {
         tracing::info!(
             running,
-            "told to go: running orders may end, no others are begun; a second signal stops at once"
+            "told to go: running orders may end, no others are begun; a second signal stops at \
+             once"
         );
     }
     let mut draining = std::pin::pin!(worker.drain(grace));
@@ -108,8 +111,8 @@ fn tell(json: bool, line: &serde_json::Value) {
     }
 }
 
-/// SIGTERM and Ctrl-C, none of them lost. SIGHUP, which ends a process that does not catch it, is for whoever watches the templates;
-/// before they are loaded it has nothing to say.
+/// SIGTERM and Ctrl-C, none of them lost. SIGHUP, which ends a process that does not catch it, is
+/// for whoever watches the templates; before they are loaded it has nothing to say.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -119,7 +122,8 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self, SetupError> {
         let caught = |kind| {
-            signal(kind).map_err(|error| SetupError::Host(message!("signals cannot be caught: {error}")))
+            signal(kind)
+                .map_err(|error| SetupError::Host(message!("signals cannot be caught: {error}")))
         };
         Ok(Signals {
             interrupt: caught(SignalKind::interrupt())?,

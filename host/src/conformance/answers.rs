@@ -29,7 +29,8 @@ impl AuthorRules {
     /// Reads and checks a script.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         Script::from_toml(text).map_err(|error| error.to_string())?;
-        let mut document: Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+        let mut document: Table =
+            text.parse().map_err(|error: toml::de::Error| error.to_string())?;
         match document.remove("rule") {
             Some(Value::Array(rules)) => Ok(AuthorRules(rules)),
             _ => Ok(AuthorRules::default()),
@@ -46,8 +47,8 @@ fn table(key: &str, value: impl Into<Value>) -> Table {
     Table::from_iter([(key.to_owned(), value.into())])
 }
 
-/// What a fault makes of one call. Nothing when it is no fault of an answer, or the call cannot have it: prose is a good answer to a
-/// question for prose.
+/// What a fault makes of one call. Nothing when it is no fault of an answer, or the call cannot
+/// have it: prose is a good answer to a question for prose.
 pub(super) fn faulty(fault: &Fault, asked: &Asked) -> Option<ScriptRule> {
     let answer = match fault {
         Fault::Scripted(scripted) => table("fault", scripted.clone()),
@@ -69,28 +70,27 @@ pub(super) fn faulty(fault: &Fault, asked: &Asked) -> Option<ScriptRule> {
     })
 }
 
-/// The whole script: the fault, then the author's rules, then answers made from the requests' schemas.
+/// The whole script: the fault, then the author's rules, then answers made from the requests'
+/// schemas.
 pub(super) fn script(
     fault: Option<ScriptRule>,
     author: &AuthorRules,
     answers: Answers,
 ) -> Result<String, Message> {
     let plain = match answers {
-        Answers::Full => {
-            "A quiet workshop near the harbour.\n\nPeople come back because the work lasts.".to_owned()
-        }
+        Answers::Full => "A quiet workshop near the harbour.\n\nPeople come back because the work \
+                          lasts."
+            .to_owned(),
         Answers::Smallest => "ok".to_owned(),
         Answers::Hostile => format!("A text of a model {}", sitewright_script::HOSTILE),
     };
-    let made = [table("from_schema", answers.as_str()), table("text", plain)].map(|answer| ScriptRule {
-        purpose: None,
-        contains: Vec::new(),
-        times: None,
-        answer,
-    });
+    let made = [table("from_schema", answers.as_str()), table("text", plain)]
+        .map(|answer| ScriptRule { purpose: None, contains: Vec::new(), times: None, answer });
     // Answers that a case makes up are tried as they are: an author's good ones would hide them.
     let author = if answers == Answers::Full { author.0.as_slice() } else { &[] };
-    write(fault.iter().map(value).chain(author.iter().cloned().map(Ok)).chain(made.iter().map(value)))
+    write(
+        fault.iter().map(value).chain(author.iter().cloned().map(Ok)).chain(made.iter().map(value)),
+    )
 }
 
 fn value(rule: &ScriptRule) -> Result<Value, toml::ser::Error> {
@@ -103,7 +103,8 @@ pub(crate) fn text(rules: &[ScriptRule]) -> Result<String, Message> {
 }
 
 fn write(rules: impl Iterator<Item = Result<Value, toml::ser::Error>>) -> Result<String, Message> {
-    let failed = |error: toml::ser::Error| message!("the script of AI answers cannot be written: {error}");
+    let failed =
+        |error: toml::ser::Error| message!("the script of AI answers cannot be written: {error}");
     let rules = rules.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     toml::to_string(&Table::from_iter([("rule".to_owned(), Value::Array(rules))])).map_err(failed)
 }

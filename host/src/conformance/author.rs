@@ -41,7 +41,8 @@ struct Settings {
     /// Hosts that pages may load from: `fonts.example.com`.
     #[serde(default)]
     external: Vec<String>,
-    /// A script with good answers for the suite's own cases, for what cannot be made from the requests' schemas.
+    /// A script with good answers for the suite's own cases, for what cannot be made from the
+    /// requests' schemas.
     #[serde(default)]
     answers: Option<PathBuf>,
 }
@@ -61,9 +62,11 @@ impl Author {
         } else {
             Settings::default()
         };
-        let answers = settings.answers.map(|file| rules(&folder.join(file))).transpose()?.unwrap_or_default();
-        let unreadable =
-            |error: std::io::Error| message!("the folder {} cannot be read: {error}", folder.display());
+        let answers =
+            settings.answers.map(|file| rules(&folder.join(file))).transpose()?.unwrap_or_default();
+        let unreadable = |error: std::io::Error| {
+            message!("the folder {} cannot be read: {error}", folder.display())
+        };
         let mut folders = Vec::new();
         for entry in std::fs::read_dir(folder).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -94,7 +97,8 @@ impl AuthorCase {
         ] {
             if set {
                 return Err(message!(
-                    "in {}: `{field}` is for the suite's own cases; write faults as rules of `ai.toml`",
+                    "in {}: `{field}` is for the suite's own cases; write faults as rules of \
+                     `ai.toml`",
                     file.display()
                 ));
             }
@@ -105,7 +109,10 @@ impl AuthorCase {
                 .map_or_else(|| "case".to_owned(), |name| name.to_string_lossy().into_owned());
         }
         let OrderSource::File(order) = &case.order else {
-            return Err(message!("in {}: `order` must name a file, like \"order.json\"", file.display()));
+            return Err(message!(
+                "in {}: `order` must name a file, like \"order.json\"",
+                file.display()
+            ));
         };
         let order_file = folder.join(order);
         let order = serde_json::from_str(&text(&order_file)?)
@@ -129,10 +136,12 @@ fn rules(file: &Path) -> Result<AuthorRules, Message> {
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T, Message> {
-    toml::from_str(text).map_err(|error| message!("the file {} cannot be read: {error}", file.display()))
+    toml::from_str(text)
+        .map_err(|error| message!("the file {} cannot be read: {error}", file.display()))
 }
 
-/// Where the author's folder of a template is: beside the file, or beside the source that the operator has named for it.
+/// Where the author's folder of a template is: beside the file, or beside the source that the
+/// operator has named for it.
 pub(super) fn folder_of(template: &Path, source: Option<PathBuf>) -> Option<PathBuf> {
     let beside = template.parent().map(|folder| folder.join(FOLDER));
     // A folder of many templates has a folder of cases for each.

@@ -1,4 +1,5 @@
-//! A case: an order, what models answer to it, and what must come of it. Data, of the suite or of a template's author.
+//! A case: an order, what models answer to it, and what must come of it. Data, of the suite or of a
+//! template's author.
 
 use std::collections::BTreeMap;
 
@@ -95,7 +96,8 @@ pub enum Derive {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ai {
-    /// Rules in a file beside the case, in the format of scripted AI replies; they come before all others.
+    /// Rules in a file beside the case, in the format of scripted AI replies; they come before all
+    /// others.
     #[serde(default)]
     pub script: Option<String>,
     /// What is answered where no rule of an author does; made from the request's schema.
@@ -138,11 +140,15 @@ impl Answers {
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "\"budget\", \"off-schema\", or a fault as in scripts: { status = 503 }")]
+#[serde(
+    untagged,
+    expecting = "\"budget\", \"off-schema\", or a fault as in scripts: { status = 503 }"
+)]
 pub enum Fault {
     /// Something that no script can say.
     Named(NamedFault),
-    /// What a script says: `{ status = 429, headers = { retry-after = "1" } }`, `{ connection = "reset" }`, ...
+    /// What a script says: `{ status = 429, headers = { retry-after = "1" } }`, `{ connection =
+    /// "reset" }`, ...
     Scripted(toml::Table),
 }
 
@@ -213,7 +219,8 @@ pub struct Expect {
     /// How it ends.
     #[serde(default)]
     pub outcome: Wanted,
-    /// Whether the site must be, byte for byte, the one that the same order made with quick answers.
+    /// Whether the site must be, byte for byte, the one that the same order made with quick
+    /// answers.
     #[serde(default)]
     pub same: bool,
     /// Of which kind the failure is.

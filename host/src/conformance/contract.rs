@@ -10,7 +10,9 @@ use wasmparser::{ComponentExternalKind, Parser, Payload};
 use super::rule::Rule;
 use super::tally::{Finding, Tally};
 use crate::plugin::bindings::generator;
-use crate::plugin::{DESCRIBE_CPU, Determinism, Limits, Loader, ManifestError, Template, TemplateProblem};
+use crate::plugin::{
+    DESCRIBE_CPU, Determinism, Limits, Loader, ManifestError, Template, TemplateProblem,
+};
 
 /// The contract's package, without its version.
 const PACKAGE: &str = "sitewright:template/";
@@ -29,7 +31,8 @@ pub(super) async fn check(
     tally: &mut Tally,
 ) -> Option<Arc<Template>> {
     let path = file.to_owned();
-    let seen = tokio::task::spawn_blocking(move || std::fs::read(path).map(|bytes| outside(&bytes))).await;
+    let seen =
+        tokio::task::spawn_blocking(move || std::fs::read(path).map(|bytes| outside(&bytes))).await;
     let mut named = false;
     if let Ok(Ok(Some(seen))) = seen {
         for rule in [Rule::Imports, Rule::Exports, Rule::Version] {
@@ -47,7 +50,9 @@ pub(super) async fn check(
             let told: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
             let rules = match &error.problem {
                 // What is missing or too much has been said by name.
-                TemplateProblem::DoesNotFit { .. } | TemplateProblem::Contract(_) if named => return None,
+                TemplateProblem::DoesNotFit { .. } | TemplateProblem::Contract(_) if named => {
+                    return None;
+                }
                 problem => rules_of(problem),
             };
             for (rule, message) in rules {
@@ -56,7 +61,8 @@ pub(super) async fn check(
             return None;
         }
     };
-    for rule in [Rule::Types, Rule::Describe, Rule::Quick, Rule::Manifest, Rule::Schema, Rule::Pure] {
+    for rule in [Rule::Types, Rule::Describe, Rule::Quick, Rule::Manifest, Rule::Schema, Rule::Pure]
+    {
         tally.tried(rule);
     }
     draft(&template, tally);
@@ -97,12 +103,20 @@ fn outside(bytes: &[u8]) -> Option<Vec<(Rule, String)>> {
     let wanted = EXPORTS.map(|export| format!("{PACKAGE}{export}"));
     let ours: Vec<&String> = exports
         .iter()
-        .filter(|name| name.split('@').next().is_some_and(|name| wanted.iter().any(|wanted| wanted == name)))
+        .filter(|name| {
+            name.split('@').next().is_some_and(|name| wanted.iter().any(|wanted| wanted == name))
+        })
         .collect();
     if ours.is_empty() {
-        let others =
-            if exports.is_empty() { "nothing".to_owned() } else { format!("`{}`", exports.join("`, `")) };
-        found.push((Rule::Exports, format!("it exports {others} and not `{}@{}`", wanted[0], VERSIONS[0])));
+        let others = if exports.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("`{}`", exports.join("`, `"))
+        };
+        found.push((
+            Rule::Exports,
+            format!("it exports {others} and not `{}@{}`", wanted[0], VERSIONS[0]),
+        ));
     } else if !ours
         .iter()
         .any(|name| name.split('@').nth(1).is_some_and(|version| VERSIONS.contains(&version)))
@@ -119,7 +133,10 @@ fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     if let Some(room) = interface.strip_prefix(PACKAGE) {
         if !INTERFACES.contains(&room) {
-            found.push((Rule::Imports, format!("it imports `{name}`, which the contract does not have")));
+            found.push((
+                Rule::Imports,
+                format!("it imports `{name}`, which the contract does not have"),
+            ));
         } else if !VERSIONS.contains(&version) {
             found.push((
                 Rule::Version,
@@ -127,11 +144,15 @@ fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
             ));
         }
     } else if !(interface.starts_with("wasi:") && version.starts_with("0.2.")) {
-        found.push((Rule::Imports, format!("it imports `{name}`, which is no part of the contract")));
+        found.push((
+            Rule::Imports,
+            format!("it imports `{name}`, which is no part of the contract"),
+        ));
     }
 }
 
-/// Which rules a template breaks that cannot be loaded, with words of their own where the error has better ones for each.
+/// Which rules a template breaks that cannot be loaded, with words of their own where the error has
+/// better ones for each.
 fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
     match problem {
         TemplateProblem::Unreadable(_)
@@ -145,24 +166,32 @@ fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
         TemplateProblem::Manifest(ManifestError(problems)) => problems
             .iter()
             .map(|problem| {
-                let rule = if problem.starts_with("`order-schema`") { Rule::Schema } else { Rule::Manifest };
+                let rule = if problem.starts_with("`order-schema`") {
+                    Rule::Schema
+                } else {
+                    Rule::Manifest
+                };
                 (rule, Some(problem.clone()))
             })
             .collect(),
     }
 }
 
-/// The schema against the draft's own schema: the engine that checks orders passes over words it does not know.
+/// The schema against the draft's own schema: the engine that checks orders passes over words it
+/// does not know.
 fn draft(template: &Template, tally: &mut Tally) {
     let schema: serde_json::Value =
         serde_json::from_str(&template.manifest.order_schema_text).unwrap_or_default();
     let named = schema.get("$schema").and_then(serde_json::Value::as_str);
-    if let Some(other) = named.filter(|name| !name.contains("json-schema.org/draft/2020-12/schema")) {
-        let message = format!("`order-schema` says that it is `{other}`; the contract wants draft 2020-12");
+    if let Some(other) = named.filter(|name| !name.contains("json-schema.org/draft/2020-12/schema"))
+    {
+        let message =
+            format!("`order-schema` says that it is `{other}`; the contract wants draft 2020-12");
         tally.found(Rule::Schema, Finding::plain(message));
     }
     if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
-        let message = format!("`order-schema` is not valid at `{}`: {error}", error.instance_path());
+        let message =
+            format!("`order-schema` is not valid at `{}`: {error}", error.instance_path());
         tally.found(Rule::Schema, Finding::plain(message));
     }
 }
@@ -186,7 +215,8 @@ async fn pure(template: &Template, limits: &Limits, tally: &mut Tally) {
         };
         slowest = slowest.max(described.cpu);
         if let Some(call) = described.calls.first() {
-            let message = format!("`describe` calls `{call}`, and {} calls in all", described.calls.len());
+            let message =
+                format!("`describe` calls `{call}`, and {} calls in all", described.calls.len());
             tally.found(Rule::Pure, Finding::plain(message));
             return;
         }

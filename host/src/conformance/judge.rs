@@ -24,11 +24,17 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Enters what came of a trial. Reads and writes snapshots, looks at pages: call it from `spawn_blocking`.
+    /// Enters what came of a trial. Reads and writes snapshots, looks at pages: call it from
+    /// `spawn_blocking`.
     ///
     /// # Errors
     /// When a snapshot cannot be read or written.
-    pub(super) fn judge(&self, planned: &Planned, made: Made, tally: &mut Tally) -> Result<(), Message> {
+    pub(super) fn judge(
+        &self,
+        planned: &Planned,
+        made: Made,
+        tally: &mut Tally,
+    ) -> Result<(), Message> {
         tally.trials += 1;
         tally.tried(planned.rule);
         let level = planned.rule.level();
@@ -50,7 +56,8 @@ impl Judge<'_> {
             }
             Ended::Stopped { left } => {
                 if let Some(first) = left.first() {
-                    let message = format!("{} files are left of it; the first is `{first}`", left.len());
+                    let message =
+                        format!("{} files are left of it; the first is `{first}`", left.len());
                     tally.found(planned.rule, finding(planned, message));
                 }
                 Ok(())
@@ -168,7 +175,8 @@ impl Judge<'_> {
         let refused = called.saturating_sub(asked as u64);
         if refused > 0 {
             let message = format!(
-                "{refused} of its {called} AI calls were refused before a model was asked: their purpose is not declared, or the request makes no sense"
+                "{refused} of its {called} AI calls were refused before a model was asked: their \
+                 purpose is not declared, or the request makes no sense"
             );
             tally.found(Rule::Purposes, finding(planned, message));
         }
@@ -195,11 +203,14 @@ impl Judge<'_> {
         match own.level() {
             Level::Behaviour => match (limit_of(&record), record.kind) {
                 (Some(limit), _) => add(Rule::Limit(limit), told),
-                // No order becomes a site: it is the pages that are wrong, not what they make of this order.
+                // No order becomes a site: it is the pages that are wrong, not what they make of
+                // this order.
                 (None, FailureKind::OutputRejected) if self.baseline.is_none() => {
                     for problem in &record.problems {
-                        let check =
-                            problem.rule.as_deref().and_then(|rule| format!("site/{rule}").parse().ok());
+                        let check = problem
+                            .rule
+                            .as_deref()
+                            .and_then(|rule| format!("site/{rule}").parse().ok());
                         let mut finding = finding(planned, problem.message.to_string());
                         finding.file = Some(problem.at.clone());
                         tally.found(check.unwrap_or(own), finding);
@@ -211,14 +222,19 @@ impl Judge<'_> {
                 let faulty = matches!(own, Rule::Whole);
                 match record.kind {
                     _ if typed && case.expect.outcome == Wanted::Site => add(own, told),
-                    FailureKind::TemplateError if record.ai.is_none() && record.blamed_calls.is_empty() => {
+                    FailureKind::TemplateError
+                        if record.ai.is_none() && record.blamed_calls.is_empty() =>
+                    {
                         add(Rule::Blame, told);
                     }
                     _ if typed => tally.tried(Rule::Blame),
                     FailureKind::OutputRejected if faulty => {
                         add(
                             Rule::Whole,
-                            format!("half a site, which did not pass its checks: {}", record.message),
+                            format!(
+                                "half a site, which did not pass its checks: {}",
+                                record.message
+                            ),
                         );
                     }
                     FailureKind::OutputRejected => add(own, told),
@@ -228,13 +244,17 @@ impl Judge<'_> {
             }
             Level::Author => {
                 let wanted = case.expect.outcome != Wanted::Site;
-                // A recorded run may have ended in a way that no template should; its author wants it to stay so.
+                // A recorded run may have ended in a way that no template should; its author wants
+                // it to stay so.
                 if !(wanted && (typed || case.expect.kind == Some(record.kind))) {
                     return add(own, told);
                 }
                 let kind = case.expect.kind.filter(|kind| *kind != record.kind);
                 if let Some(kind) = kind {
-                    add(own, format!("it ended with {told}; a failure of the kind {kind} was expected"));
+                    add(
+                        own,
+                        format!("it ended with {told}; a failure of the kind {kind} was expected"),
+                    );
                 }
                 if let Some(code) =
                     case.expect.code.as_ref().filter(|code| record.code.as_ref() != Some(code))
@@ -247,7 +267,12 @@ impl Judge<'_> {
                         || record.causes.iter().any(|cause| cause.as_str().contains(text.as_str()))
                 };
                 if let Some(text) = case.expect.says.as_ref().filter(|text| !says(text)) {
-                    add(own, format!("neither its message nor a cause says {text:?}; it ended with {told}"));
+                    add(
+                        own,
+                        format!(
+                            "neither its message nor a cause says {text:?}; it ended with {told}"
+                        ),
+                    );
                 }
             }
             // A run that ended by itself before it was dropped has left no site either.
@@ -276,8 +301,12 @@ fn limit_of(record: &FailureRecord) -> Option<LimitRule> {
             let over = |limit: &LimitRule| {
                 record.limits.get(limit.key()).is_some_and(|measure| measure.used > measure.max)
             };
-            let limits =
-                [LimitRule::Files, LimitRule::FileBytes, LimitRule::TotalBytes, LimitRule::PathBytes];
+            let limits = [
+                LimitRule::Files,
+                LimitRule::FileBytes,
+                LimitRule::TotalBytes,
+                LimitRule::PathBytes,
+            ];
             limits.into_iter().find(over).unwrap_or(LimitRule::TotalBytes)
         }
         _ => return None,
@@ -291,12 +320,14 @@ fn same(
     other: &BTreeMap<String, Vec<u8>>,
     tally: &mut Tally,
 ) {
-    let different = one.keys().chain(other.keys()).filter(|path| one.get(*path) != other.get(*path));
+    let different =
+        one.keys().chain(other.keys()).filter(|path| one.get(*path) != other.get(*path));
     let mut paths: Vec<&str> = different.map(String::as_str).collect();
     paths.sort_unstable();
     paths.dedup();
     let Some(path) = paths.first() else { return };
-    let message = format!("{} of its files are different this time; the first is `{path}`", paths.len());
+    let message =
+        format!("{} of its files are different this time; the first is `{path}`", paths.len());
     let mut finding = finding(planned, message);
     finding.file = Some((*path).to_owned());
     if let (Some(one), Some(other)) = (one.get(*path), other.get(*path)) {
@@ -334,7 +365,9 @@ fn expected(planned: &Planned, site: &Site, tally: &mut Tally) {
         let message = format!("{} AI calls were answered; {calls} were expected", site.ai_calls);
         tally.found(planned.rule, finding(planned, message));
     }
-    if planned.rule == Rule::Whole && !matches!(planned.case.ai.fault, Some(Fault::Named(NamedFault::Drop))) {
+    if planned.rule == Rule::Whole
+        && !matches!(planned.case.ai.fault, Some(Fault::Named(NamedFault::Drop)))
+    {
         tally.tried(Rule::Stops);
     }
 }

@@ -21,10 +21,13 @@ use crate::message;
 use crate::message::Message;
 use crate::order::Locale;
 use crate::plugin::{Catalogue, Limits, Measure};
-use crate::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Totals, attempt};
+use crate::run::{
+    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Totals, attempt,
+};
 use crate::site::SitesRoot;
 
-/// What the clock of each attempt shows at first: 2026-01-15T12:00:00Z. The same for all, so that snapshots stay what they are.
+/// What the clock of each attempt shows at first: 2026-01-15T12:00:00Z. The same for all, so that
+/// snapshots stay what they are.
 const CLOCK_MS: u64 = 1_768_478_400_000;
 /// Bytes of sites that stay in memory until they are whole.
 const HELD_BYTES: u64 = 64 << 20;
@@ -112,7 +115,15 @@ impl Lab {
             .tempdir()
             .map_err(|error| message!("a folder for the suite's sites cannot be made: {error}"))?;
         let limits = Arc::new(limits);
-        Ok(Lab { catalogue, template, limits, default_locale, client, folder, next: AtomicU64::new(0) })
+        Ok(Lab {
+            catalogue,
+            template,
+            limits,
+            default_locale,
+            client,
+            folder,
+            next: AtomicU64::new(0),
+        })
     }
 
     /// Makes one order. The error is the host's: nothing that a template could do.
@@ -192,7 +203,8 @@ impl Lab {
                 });
                 let read: std::io::Result<BTreeMap<_, _>> =
                     read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-                let files = read.map_err(|error| message!("a finished site cannot be read back: {error}"))?;
+                let files =
+                    read.map_err(|error| message!("a finished site cannot be read back: {error}"))?;
                 let Totals { limits, ai_calls, .. } = totals;
                 Ok(Ended::Site(Site { files, limits, ai_calls: ai_calls.len() }))
             }
@@ -202,12 +214,15 @@ impl Lab {
             Outcome::Failed { record, .. } if record.kind == FailureKind::Cancelled => {
                 Ok(Ended::Stopped { left: left(folder).await? })
             }
-            Outcome::Failed { record, totals, .. } => Ok(Ended::Failed { record, limits: totals.limits }),
+            Outcome::Failed { record, totals, .. } => {
+                Ok(Ended::Failed { record, limits: totals.limits })
+            }
         }
     }
 
     async fn host(&self, trial: &Trial, folder: PathBuf) -> Result<Host, Message> {
-        // An answer that never comes is given up soon: the others are there at once, whatever the machine does.
+        // An answer that never comes is given up soon: the others are there at once, whatever the
+        // machine does.
         let patience = if trial.impatient { 50 } else { 300_000 };
         let budget = trial.budget.map_or(json!({}), |calls| json!({ "calls": calls }));
         let config: AiConfig = serde_json::from_value(json!({
@@ -250,7 +265,8 @@ async fn left(folder: &Path) -> Result<Vec<String>, Message> {
             files(&top, &top, &mut found);
             found
         });
-        let found = found.await.map_err(|error| message!("a folder could not be looked at: {error}"))?;
+        let found =
+            found.await.map_err(|error| message!("a folder could not be looked at: {error}"))?;
         if found.is_empty() || began.elapsed() > CLEAN_UP {
             return Ok(found);
         }

@@ -4,10 +4,13 @@
 //! the file ──contract──> loaded ──orders of its own schema──> baseline ──plan──> trials ──judge──> report
 //! ```
 //!
-//! - [`rule`]: what is demanded, and what to do. [`case`], [`suite`]: the suite as data. `author`: what an author adds to it.
+//! - [`rule`]: what is demanded, and what to do. [`case`], [`suite`]: the suite as data. `author`:
+//!   what an author adds to it.
 //! - `orders`, `answers`: what is made from the template's schemas. `plan`: from cases to trials.
-//! - `lab`, `watch`: one trial, through the code that makes every order. `contract`: before any order.
-//! - `judge`, `pages`, `snapshot`: what is wrong with what came of it. `tally`, [`report`]: all of it together.
+//! - `lab`, `watch`: one trial, through the code that makes every order. `contract`: before any
+//!   order.
+//! - `judge`, `pages`, `snapshot`: what is wrong with what came of it. `tally`, [`report`]: all of
+//!   it together.
 //! - [`record`]: a case from a run against real models.
 
 mod answers;

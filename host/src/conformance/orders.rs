@@ -37,7 +37,8 @@ impl Orders {
     /// What is made for a template's schema.
     ///
     /// # Errors
-    /// When the schema or the suite's own values are no JSON; the one was looked at before, the others are ours.
+    /// When the schema or the suite's own values are no JSON; the one was looked at before, the
+    /// others are ours.
     pub(super) fn new(
         manifest: Manifest,
         max_bytes: usize,
@@ -49,8 +50,9 @@ impl Orders {
         let mut solved = schema.clone();
         solve_patterns(&mut solved);
         let english = manifest.locales.iter().find(|locale| locale.language() == "en");
-        let locale =
-            english.or(manifest.locales.first()).map_or_else(|| "en".to_owned(), ToString::to_string);
+        let locale = english
+            .or(manifest.locales.first())
+            .map_or_else(|| "en".to_owned(), ToString::to_string);
         let mut orders = Orders {
             manifest,
             schema,
@@ -75,12 +77,17 @@ impl Orders {
                 if orders.refuses(&document, name) {
                     match before {
                         Some(before) => document[name] = before,
-                        None => drop(document.as_object_mut().map(|fields| fields.shift_remove(name))),
+                        None => {
+                            drop(document.as_object_mut().map(|fields| fields.shift_remove(name)))
+                        }
                     }
                 }
             }
             // What the host cannot know, it reads as nothing.
-            if document.get("extra").is_some_and(|extra| extra.as_object().is_some_and(Map::is_empty)) {
+            if document
+                .get("extra")
+                .is_some_and(|extra| extra.as_object().is_some_and(Map::is_empty))
+            {
                 drop(document.as_object_mut().map(|fields| fields.shift_remove("extra")));
             }
             document
@@ -131,15 +138,20 @@ impl Orders {
     /// Whether the template's schema has something against this field.
     fn refuses(&self, document: &Value, name: &str) -> bool {
         let here = format!("/{name}");
-        self.manifest.order_schema.check(document).iter().any(|problem| problem.pointer.starts_with(&here))
+        self.manifest
+            .order_schema
+            .check(document)
+            .iter()
+            .any(|problem| problem.pointer.starts_with(&here))
     }
 
     /// Why host or template do not accept an order; nothing when they do.
     pub(super) fn refused(&self, document: &Value) -> Option<String> {
-        let snapshot = match order::load(document.to_string().as_bytes(), self.max_bytes, &self.locale) {
-            Ok(snapshot) => snapshot,
-            Err(error) => return Some(error.to_string()),
-        };
+        let snapshot =
+            match order::load(document.to_string().as_bytes(), self.max_bytes, &self.locale) {
+                Ok(snapshot) => snapshot,
+                Err(error) => return Some(error.to_string()),
+            };
         let value: Value = serde_json::from_str(snapshot.document()).ok()?;
         let problems = self.manifest.order_schema.check(&value);
         problems.first().map(|problem| format!("{}: {}", problem.pointer, problem.message))
@@ -149,9 +161,15 @@ impl Orders {
         self.refused(document).is_none()
     }
 
-    /// The orders of a case, made from one that is known to become a site; none, and why, when the schema lets none be made.
-    pub(super) fn derive(&self, how: Derive, base: Option<&Value>) -> Result<Vec<NamedOrder>, String> {
-        let whole = |document: &Value| NamedOrder { name: String::new(), document: document.clone() };
+    /// The orders of a case, made from one that is known to become a site; none, and why, when the
+    /// schema lets none be made.
+    pub(super) fn derive(
+        &self,
+        how: Derive,
+        base: Option<&Value>,
+    ) -> Result<Vec<NamedOrder>, String> {
+        let whole =
+            |document: &Value| NamedOrder { name: String::new(), document: document.clone() };
         let base = base.unwrap_or(&self.full);
         let mut made = match how {
             Derive::Minimal | Derive::Baseline => vec![whole(&self.minimal)],
@@ -173,7 +191,8 @@ impl Orders {
         match (made.is_empty(), why) {
             (false, _) => Ok(made),
             (true, Some(why)) => Err(format!(
-                "no such order could be made from the schema ({why}); add one as a case of your own in `conformance/`"
+                "no such order could be made from the schema ({why}); add one as a case of your \
+                 own in `conformance/`"
             )),
             (true, None) => Err("the schema has nothing of that kind".to_owned()),
         }
@@ -201,7 +220,10 @@ impl Orders {
                 let mut document = base.clone();
                 *document.pointer_mut(&pointer)? = value.clone();
                 let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                Some(NamedOrder { name: format!("{} = {shown}", pointer.trim_start_matches('/')), document })
+                Some(NamedOrder {
+                    name: format!("{} = {shown}", pointer.trim_start_matches('/')),
+                    document,
+                })
             })
             .collect()
     }
@@ -227,15 +249,29 @@ impl Orders {
                 self.enumerations(part, pointer.clone(), at, depth + 1, found);
             }
         }
-        let listed =
-            schema.get("enum").and_then(Value::as_array).into_iter().flatten().chain(schema.get("const"));
-        found.extend(listed.filter(|value| !value.is_null()).map(|value| (pointer.clone(), value.clone())));
+        let listed = schema
+            .get("enum")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .chain(schema.get("const"));
+        found.extend(
+            listed.filter(|value| !value.is_null()).map(|value| (pointer.clone(), value.clone())),
+        );
         if schema.get("type").and_then(Value::as_str) == Some("boolean") {
             found.extend([true, false].map(|flag| (pointer.clone(), Value::Bool(flag))));
         }
-        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        for (name, property) in
+            schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+        {
             if let Some(inner) = at.get(name) {
-                self.enumerations(property, format!("{pointer}/{}", escaped(name)), inner, depth + 1, found);
+                self.enumerations(
+                    property,
+                    format!("{pointer}/{}", escaped(name)),
+                    inner,
+                    depth + 1,
+                    found,
+                );
             }
         }
         if let (Some(items), Some(inner)) = (schema.get("items"), at.get(0)) {
@@ -311,7 +347,9 @@ impl Orders {
         leaves(base, String::new(), &mut places);
         let is_colour = |value: &Value| {
             value.as_str().is_some_and(|text| {
-                text.len() == 7 && text.starts_with('#') && text[1..].bytes().all(|b| b.is_ascii_hexdigit())
+                text.len() == 7
+                    && text.starts_with('#')
+                    && text[1..].bytes().all(|b| b.is_ascii_hexdigit())
             })
         };
         places.retain(|(_, value)| is_colour(value));
@@ -340,7 +378,11 @@ impl Orders {
                 document[name] = before;
             }
         }
-        if names.is_empty() { Vec::new() } else { vec![NamedOrder { name: String::new(), document }] }
+        if names.is_empty() {
+            Vec::new()
+        } else {
+            vec![NamedOrder { name: String::new(), document }]
+        }
     }
 
     fn long_lists(&self, base: &Value) -> Vec<NamedOrder> {
@@ -348,7 +390,8 @@ impl Orders {
         let mut longer = false;
         for name in lists(base) {
             for length in [LONG, LONG / 2, 50, 20, 10] {
-                let Some(entries) = base[&name].as_array().filter(|entries| !entries.is_empty()) else {
+                let Some(entries) = base[&name].as_array().filter(|entries| !entries.is_empty())
+                else {
                     break;
                 };
                 let grown = (0..length.max(entries.len())).map(|at| match entries.get(at) {
@@ -408,7 +451,8 @@ fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Writes beside each pattern a text that it matches, so that whoever makes a value need not solve it.
+/// Writes beside each pattern a text that it matches, so that whoever makes a value need not solve
+/// it.
 fn solve_patterns(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -437,8 +481,9 @@ fn write_match(part: &regex_syntax::hir::Hir, text: &mut String) -> Option<()> {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(Class::Unicode(class)) => {
-            let in_class =
-                |wanted: &char| class.iter().any(|range| (range.start()..=range.end()).contains(wanted));
+            let in_class = |wanted: &char| {
+                class.iter().any(|range| (range.start()..=range.end()).contains(wanted))
+            };
             let liked = ('a'..='z').chain('0'..='9').chain('A'..='Z').find(in_class);
             text.push(liked.or_else(|| class.iter().next().map(|range| range.start()))?);
         }
@@ -463,7 +508,9 @@ mod tests {
 
     #[test]
     fn patterns_are_solved() {
-        for pattern in ["^#[0-9a-f]{6}$", "^[A-Z]{2}-[0-9]+$", "^(red|green)$", "a.c", r"^\d{3}$", "^$"] {
+        for pattern in
+            ["^#[0-9a-f]{6}$", "^[A-Z]{2}-[0-9]+$", "^(red|green)$", "a.c", r"^\d{3}$", "^$"]
+        {
             let text = matching(pattern).unwrap();
             let schema = json!({ "type": "string", "pattern": pattern });
             assert!(jsonschema::is_valid(&schema, &json!(text)), "{pattern}: {text:?}");

@@ -1,4 +1,5 @@
-//! What can be seen of a site's pages without showing them: accessibility, requests to others, weight.
+//! What can be seen of a site's pages without showing them: accessibility, requests to others,
+//! weight.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +33,8 @@ pub(super) struct Seen {
     pub(super) heaviest: u64,
 }
 
-/// Looks at all pages. Pages may load from `external` hosts. Heavy on the CPU: call it from `spawn_blocking`.
+/// Looks at all pages. Pages may load from `external` hosts. Heavy on the CPU: call it from
+/// `spawn_blocking`.
 pub(super) fn look(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> Seen {
     let mut seen = Seen::default();
     for (path, bytes) in files {
@@ -45,7 +47,14 @@ pub(super) fn look(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> Se
             look.loads(bytes.len() as u64);
         } else if path.ends_with(".css") {
             for (url, line) in crate::site::verify::css::read(&text).urls {
-                outside(path, &url, "style sheet", Some(u64::from(line) + 1), external, &mut seen.problems);
+                outside(
+                    path,
+                    &url,
+                    "style sheet",
+                    Some(u64::from(line) + 1),
+                    external,
+                    &mut seen.problems,
+                );
             }
         }
     }
@@ -55,20 +64,24 @@ pub(super) fn look(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> Se
 /// The elements in which markup of a stranger came to life, as `file: what`.
 pub(super) fn come_alive(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let mut found = Vec::new();
-    for (path, bytes) in
-        files.iter().filter(|(path, _)| [".html", ".htm", ".svg"].iter().any(|end| path.ends_with(end)))
+    for (path, bytes) in files
+        .iter()
+        .filter(|(path, _)| [".html", ".htm", ".svg"].iter().any(|end| path.ends_with(end)))
     {
         let page = parse(&String::from_utf8_lossy(bytes));
         for element in page.html.root_element().descendent_elements() {
             let name = element.value().name();
-            let line = page.lines.get(&element.id()).map(|line| format!(":{line}")).unwrap_or_default();
+            let line =
+                page.lines.get(&element.id()).map(|line| format!(":{line}")).unwrap_or_default();
             let script = name == "script"
-                && element
-                    .attr("type")
-                    .is_none_or(|kind| kind.is_empty() || kind.contains("javascript") || kind == "module")
+                && element.attr("type").is_none_or(|kind| {
+                    kind.is_empty() || kind.contains("javascript") || kind == "module"
+                })
                 && element.text().any(|text| {
-                    // Inside a text of the script's own, written as JSON, it is as harmless as anywhere.
-                    text.trim_start().starts_with("swHostile()") || text.contains("<script>swHostile()")
+                    // Inside a text of the script's own, written as JSON, it is as harmless as
+                    // anywhere.
+                    text.trim_start().starts_with("swHostile()")
+                        || text.contains("<script>swHostile()")
                 });
             let handler = element
                 .value()
@@ -93,7 +106,12 @@ struct Look<'a> {
 impl Look<'_> {
     fn add(&mut self, rule: PageRule, element: Option<ElementRef<'_>>, message: impl Into<String>) {
         let line = element.and_then(|element| self.page.lines.get(&element.id()).copied());
-        self.seen.problems.push(Problem { rule, file: self.path.to_owned(), line, message: message.into() });
+        self.seen.problems.push(Problem {
+            rule,
+            file: self.path.to_owned(),
+            line,
+            message: message.into(),
+        });
     }
 
     fn head(&mut self) {
@@ -103,7 +121,8 @@ impl Look<'_> {
             if !is_viewport {
                 continue;
             }
-            let content = element.attr("content").unwrap_or_default().to_ascii_lowercase().replace(' ', "");
+            let content =
+                element.attr("content").unwrap_or_default().to_ascii_lowercase().replace(' ', "");
             for part in content.split([',', ';']) {
                 let (key, value) = part.split_once('=').unwrap_or((part, ""));
                 let blocked = match key {
@@ -148,7 +167,11 @@ impl Look<'_> {
         match name {
             "a" if element.attr("href").is_some() && said(&element).is_empty() => {
                 let target = element.attr("href").unwrap_or_default().to_owned();
-                self.add(PageRule::LinkText, Some(element), format!("the link to `{target}` has no text"));
+                self.add(
+                    PageRule::LinkText,
+                    Some(element),
+                    format!("the link to `{target}` has no text"),
+                );
             }
             "button" if said(&element).is_empty() => {
                 self.add(PageRule::ButtonText, Some(element), "the button has no text");
@@ -159,7 +182,8 @@ impl Look<'_> {
             "input" | "select" | "textarea" => self.field(element, name),
             _ => {}
         }
-        if let Some(order) = element.attr("tabindex").and_then(|index| index.trim().parse::<i64>().ok())
+        if let Some(order) =
+            element.attr("tabindex").and_then(|index| index.trim().parse::<i64>().ok())
             && order > 0
         {
             let message = format!("`tabindex` {order} takes it out of the page's order");
@@ -170,26 +194,40 @@ impl Look<'_> {
 
     fn field(&mut self, element: ElementRef<'_>, name: &str) {
         let kind = element.attr("type").unwrap_or("text").to_ascii_lowercase();
-        let filled = |attribute| element.attr(attribute).is_some_and(|text: &str| !text.trim().is_empty());
+        let filled =
+            |attribute| element.attr(attribute).is_some_and(|text: &str| !text.trim().is_empty());
         match (name, kind.as_str()) {
             ("input", "hidden" | "submit" | "reset") => return,
             ("input", "button") if !filled("value") && !filled("aria-label") => {
                 return self.add(PageRule::ButtonText, Some(element), "the button has no `value`");
             }
             ("input", "image") if !filled("alt") && !filled("aria-label") => {
-                return self.add(PageRule::ButtonText, Some(element), "the image button has no `alt`");
+                return self.add(
+                    PageRule::ButtonText,
+                    Some(element),
+                    "the image button has no `alt`",
+                );
             }
             ("input", "button" | "image") => return,
             _ => {}
         }
-        let wrapped =
-            element.ancestors().filter_map(ElementRef::wrap).any(|outer| outer.value().name() == "label");
+        let wrapped = element
+            .ancestors()
+            .filter_map(ElementRef::wrap)
+            .any(|outer| outer.value().name() == "label");
         let id = element.attr("id").unwrap_or_default();
         let pointed = !id.is_empty()
             && self.page.html.root_element().descendent_elements().any(|label| {
-                label.value().name() == "label" && label.attr("for") == Some(id) && !said(&label).is_empty()
+                label.value().name() == "label"
+                    && label.attr("for") == Some(id)
+                    && !said(&label).is_empty()
             });
-        if !(wrapped || pointed || filled("aria-label") || filled("aria-labelledby") || filled("title")) {
+        if !(wrapped
+            || pointed
+            || filled("aria-label")
+            || filled("aria-labelledby")
+            || filled("title"))
+        {
             let shown = element.attr("name").unwrap_or(id).to_owned();
             self.add(PageRule::Labels, Some(element), format!("the field `{shown}` has no label"));
         }
@@ -206,8 +244,9 @@ impl Look<'_> {
         let contrast = ratio(ink, ground);
         let wanted = if matches!(name, "h1" | "h2") { CONTRAST_LARGE } else { CONTRAST };
         if shows && contrast < wanted {
-            let message =
-                format!("text in {ink} on {ground} has a contrast of {contrast:.1}:1, less than {wanted}:1");
+            let message = format!(
+                "text in {ink} on {ground} has a contrast of {contrast:.1}:1, less than {wanted}:1"
+            );
             self.add(PageRule::Contrast, Some(element), message);
         }
     }
@@ -236,8 +275,14 @@ impl Look<'_> {
                     let is = |names: &[&str]| {
                         relation.split_ascii_whitespace().any(|found| names.contains(&found))
                     };
-                    if is(&["stylesheet", "preload", "modulepreload", "icon", "apple-touch-icon", "manifest"])
-                    {
+                    if is(&[
+                        "stylesheet",
+                        "preload",
+                        "modulepreload",
+                        "icon",
+                        "apple-touch-icon",
+                        "manifest",
+                    ]) {
                         addresses.extend(attr("href"));
                     } else if is(&["preconnect", "dns-prefetch", "prefetch"]) {
                         hints.extend(attr("href"));
@@ -245,13 +290,16 @@ impl Look<'_> {
                 }
                 "style" => {
                     let text: String = element.text().collect();
-                    addresses
-                        .extend(crate::site::verify::css::read(&text).urls.into_iter().map(|(url, _)| url));
+                    addresses.extend(
+                        crate::site::verify::css::read(&text).urls.into_iter().map(|(url, _)| url),
+                    );
                 }
                 _ => {}
             }
             if let Some(style) = element.attr("style") {
-                addresses.extend(crate::site::verify::css::read(style).urls.into_iter().map(|(url, _)| url));
+                addresses.extend(
+                    crate::site::verify::css::read(style).urls.into_iter().map(|(url, _)| url),
+                );
             }
             let what = element.value().name();
             for address in addresses.iter().chain(&hints) {
@@ -259,8 +307,11 @@ impl Look<'_> {
             }
             local.extend(addresses.iter().filter_map(|address| self.local(address)));
         }
-        let loaded: u64 =
-            local.iter().filter_map(|path| self.files.get(path)).map(|bytes| bytes.len() as u64).sum();
+        let loaded: u64 = local
+            .iter()
+            .filter_map(|path| self.files.get(path))
+            .map(|bytes| bytes.len() as u64)
+            .sum();
         let weight = own + loaded;
         self.seen.heaviest = self.seen.heaviest.max(weight);
         if weight > MAX_WEIGHT {
@@ -288,9 +339,11 @@ fn outside(
     problems: &mut Vec<Problem>,
 ) {
     let address = address.trim();
-    let whole = if address.starts_with("//") { format!("https:{address}") } else { address.to_owned() };
+    let whole =
+        if address.starts_with("//") { format!("https:{address}") } else { address.to_owned() };
     let Ok(url) = url::Url::parse(&whole) else { return };
-    let Some(host) = url.host_str().filter(|_| matches!(url.scheme(), "http" | "https" | "ws" | "wss"))
+    let Some(host) =
+        url.host_str().filter(|_| matches!(url.scheme(), "http" | "https" | "ws" | "wss"))
     else {
         return;
     };
@@ -322,8 +375,10 @@ fn hidden(element: &ElementRef<'_>) -> bool {
 
 /// What somebody who does not see an element is told of it.
 fn said(element: &ElementRef<'_>) -> String {
-    let attribute = |element: &ElementRef<'_>, name| element.attr(name).unwrap_or_default().trim().to_owned();
-    let named = ["aria-label", "aria-labelledby", "title"].map(|name| attribute(element, name)).concat();
+    let attribute =
+        |element: &ElementRef<'_>, name| element.attr(name).unwrap_or_default().trim().to_owned();
+    let named =
+        ["aria-label", "aria-labelledby", "title"].map(|name| attribute(element, name)).concat();
     let inner = element.descendent_elements().map(|inner| match inner.value().name() {
         "img" => attribute(&inner, "alt"),
         _ => attribute(&inner, "aria-label"),
@@ -351,7 +406,8 @@ fn ratio(one: Color, other: Color) -> f64 {
         let hex = colour.to_string();
         let channel = |at: usize| {
             let value =
-                f64::from(u8::from_str_radix(hex.get(at..at + 2).unwrap_or("0"), 16).unwrap_or(0)) / 255.0;
+                f64::from(u8::from_str_radix(hex.get(at..at + 2).unwrap_or("0"), 16).unwrap_or(0))
+                    / 255.0;
             if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
         };
         0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)

@@ -76,7 +76,9 @@ pub(super) fn rest(
     tally: &mut Tally,
 ) -> Result<Vec<Planned>, Message> {
     let mut planned = Vec::new();
-    for case in cases.iter().filter(|case| !matches!(derives(case), Some(Derive::Full | Derive::Minimal))) {
+    for case in
+        cases.iter().filter(|case| !matches!(derives(case), Some(Derive::Full | Derive::Minimal)))
+    {
         planned.extend(derived(case, orders, Some(baseline), author, tally)?);
     }
     Ok(planned)
@@ -127,14 +129,16 @@ fn derived(
             }
         },
     };
-    let label =
-        |detail: &str| if detail.is_empty() { case.name.clone() } else { format!("{}: {detail}", case.name) };
+    let label = |detail: &str| {
+        if detail.is_empty() { case.name.clone() } else { format!("{}: {detail}", case.name) }
+    };
     let calls = baseline.map_or(0, |baseline| baseline.asked.len());
     let mut planned = Vec::new();
     for (name, document) in documents {
         if let (Some(fault), Some(baseline)) = (&case.ai.fault, baseline) {
             for (at, asked, index) in places(&case.ai.at, &baseline.asked) {
-                let Some(trial) = with_fault(fault, asked, index, baseline, document.clone(), case, author)?
+                let Some(trial) =
+                    with_fault(fault, asked, index, baseline, document.clone(), case, author)?
                 else {
                     continue;
                 };
@@ -194,14 +198,20 @@ fn with_fault(
     case: &Case,
     author: &AuthorRules,
 ) -> Result<Option<Trial>, Message> {
-    let good = |document: Value| Ok::<_, Message>(trial(document, script(None, author, case.ai.answers)?));
-    // As long as the whole order took, and again: a template that does not wait for the answer is at its end by then.
+    let good =
+        |document: Value| Ok::<_, Message>(trial(document, script(None, author, case.ai.answers)?));
+    // As long as the whole order took, and again: a template that does not wait for the answer is
+    // at its end by then.
     let patience = (baseline.took * 3).max(Duration::from_millis(50));
     let hold = Hold::Forever(index);
     Ok(Some(match fault {
         Fault::Named(NamedFault::Budget) => Trial { budget: Some(index as u64), ..good(document)? },
-        Fault::Named(NamedFault::Drop) => Trial { hold, stop: Stop::Drop(patience), ..good(document)? },
-        Fault::Named(NamedFault::Cancel) => Trial { hold, stop: Stop::Cancel(patience), ..good(document)? },
+        Fault::Named(NamedFault::Drop) => {
+            Trial { hold, stop: Stop::Drop(patience), ..good(document)? }
+        }
+        Fault::Named(NamedFault::Cancel) => {
+            Trial { hold, stop: Stop::Cancel(patience), ..good(document)? }
+        }
         fault => {
             let Some(rule) = faulty(fault, asked) else { return Ok(None) };
             let impatient = matches!(fault, Fault::Scripted(table) if table.contains_key("hang"));

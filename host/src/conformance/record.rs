@@ -1,4 +1,5 @@
-//! A case from one run against real models: the order, and what was answered, so that the same run is made again offline.
+//! A case from one run against real models: the order, and what was answered, so that the same run
+//! is made again offline.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +55,8 @@ pub async fn record(
     let mut notes = Vec::new();
     if answered < asked.len() {
         notes.push(format!(
-            "{} of {} AI calls got no answer; the case answers them with an error of the kind `overloaded`",
+            "{} of {} AI calls got no answer; the case answers them with an error of the kind \
+             `overloaded`",
             asked.len() - answered,
             asked.len()
         ));
@@ -68,7 +70,10 @@ pub async fn record(
         .unwrap_or(document);
     let script = text(&rules(&asked))?;
     if let Outcome::Failed { record, .. } = &outcome
-        && matches!(record.kind, FailureKind::InvalidOrder | FailureKind::TemplateLoad | FailureKind::Host)
+        && matches!(
+            record.kind,
+            FailureKind::InvalidOrder | FailureKind::TemplateLoad | FailureKind::Host
+        )
     {
         // Nothing ran: there is no case in that.
         return Ok(Recorded { outcome, answered, files: Vec::new(), notes });
@@ -82,12 +87,14 @@ pub async fn record(
         }
         Ok::<_, Message>(files)
     });
-    let files = written.await.map_err(|error| message!("writing the case did not end: {error}"))??;
+    let files =
+        written.await.map_err(|error| message!("writing the case did not end: {error}"))??;
     Ok(Recorded { outcome, answered, files, notes })
 }
 
-/// A rule for each call. Calls that say the same, or of which one holds all that another says, are told apart by how often and in
-/// which order: the more particular first, each for as many calls as there were.
+/// A rule for each call. Calls that say the same, or of which one holds all that another says, are
+/// told apart by how often and in which order: the more particular first, each for as many calls as
+/// there were.
 fn rules(asked: &[Asked]) -> Vec<ScriptRule> {
     let mut order: Vec<&Asked> = asked.iter().collect();
     let length = |asked: &Asked| asked.messages.iter().map(String::len).sum::<usize>();
@@ -119,15 +126,20 @@ fn rules(asked: &[Asked]) -> Vec<ScriptRule> {
 fn case_file(outcome: &Outcome) -> String {
     let expect = match outcome {
         Outcome::Released(_) => "outcome = \"site\"".to_owned(),
-        Outcome::Failed { record, .. } => format!("outcome = \"failure\"\nkind = \"{}\"", record.kind),
+        Outcome::Failed { record, .. } => {
+            format!("outcome = \"failure\"\nkind = \"{}\"", record.kind)
+        }
     };
     format!(
-        "why = \"Recorded from a run against real models.\"\norder = \"order.json\"\n\n[expect]\n{expect}\n"
+        "why = \"Recorded from a run against real models.\"\norder = \
+         \"order.json\"\n\n[expect]\n{expect}\n"
     )
 }
 
 fn write(folder: &Path, case: &str, order: &[u8], script: Option<&str>) -> Result<(), Message> {
-    let failed = |error: std::io::Error| message!("the case {} cannot be written: {error}", folder.display());
+    let failed = |error: std::io::Error| {
+        message!("the case {} cannot be written: {error}", folder.display())
+    };
     std::fs::create_dir_all(folder).map_err(failed)?;
     std::fs::write(folder.join("case.toml"), case).map_err(failed)?;
     std::fs::write(folder.join("order.json"), order).map_err(failed)?;

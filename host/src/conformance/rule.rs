@@ -11,7 +11,17 @@ use crate::site::Rule as Check;
 
 /// A part of the suite.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
@@ -169,11 +179,10 @@ impl Rule {
     pub fn level(self) -> Level {
         use Rule::*;
         match self {
-            Component | Imports | Exports | Version | Types | Describe | Quick | Manifest | Schema | Pure => {
-                Level::Contract
-            }
-            Minimal | Full | Optional | Values | Locales | Hostile | Colours | EmptyLists | LongLists
-            | Deterministic => Level::Behaviour,
+            Component | Imports | Exports | Version | Types | Describe | Quick | Manifest
+            | Schema | Pure => Level::Contract,
+            Minimal | Full | Optional | Values | Locales | Hostile | Colours | EmptyLists
+            | LongLists | Deterministic => Level::Behaviour,
             Stops | Whole | Blame | Slow | OffSchema | Escaped | Smallest | Purposes => Level::Ai,
             Limit(_) => Level::Limits,
             Site(_) | Page(_) => Level::Site,
@@ -218,7 +227,9 @@ impl Rule {
             Escaped => "escaped",
             Smallest => "smallest",
             Purposes => "purposes",
-            Limit(limit) => return Cow::Owned(limit.key().trim_end_matches("_ms").replace('_', "-")),
+            Limit(limit) => {
+                return Cow::Owned(limit.key().trim_end_matches("_ms").replace('_', "-"));
+            }
             Site(check) => return Cow::Owned(check.to_string()),
             Page(page) => match page {
                 PageRule::OneH1 => "one-h1",
@@ -262,16 +273,22 @@ impl Rule {
             Colours => "the darkest, the lightest and clashing colours become sites",
             EmptyLists => "empty lists become a site",
             LongLists => "lists of 200 entries become a site",
-            Deterministic => "the same order and answers give the same bytes, again and side by side",
+            Deterministic => {
+                "the same order and answers give the same bytes, again and side by side"
+            }
             Stops => "no failing AI call makes it panic, trap or run into a limit",
             Whole => "after a failing AI call it fails, or makes the whole site",
             Blame => "a failure that an AI call caused names the call",
             Slow => "slow answers, in any order, give the same bytes",
             OffSchema => "answers of another shape than asked for end in a failure or a whole site",
             Escaped => "markup and script in AI answers come out as text",
-            Smallest => "the smallest answers that its schemas accept end in a failure or a whole site",
+            Smallest => {
+                "the smallest answers that its schemas accept end in a failure or a whole site"
+            }
             Purposes => "it calls AI only for the purposes it declares",
-            Limit(limit) => return Cow::Owned(format!("it leaves a fifth of `limits.{}`", limit.key())),
+            Limit(limit) => {
+                return Cow::Owned(format!("it leaves a fifth of `limits.{}`", limit.key()));
+            }
             Site(check) => match check {
                 Check::EntryPage => "the site has an `index.html`",
                 Check::Utf8 => "text files are UTF-8",
@@ -321,63 +338,93 @@ impl Rule {
         use Rule::*;
         match self {
             Component => {
-                "Build it for the target `wasm32-wasip2` (or with componentize-py or componentize-js) and check that file."
+                "Build it for the target `wasm32-wasip2` (or with componentize-py or \
+                 componentize-js) and check that file."
             }
             Imports => {
-                "Take out what needs more than the contract: files, network, threads. A template talks to models and writes its site, nothing else."
+                "Take out what needs more than the contract: files, network, threads. A template \
+                 talks to models and writes its site, nothing else."
             }
-            Exports => "Call the SDK's `export!` with your template, or build against the world `template`.",
+            Exports => {
+                "Call the SDK's `export!` with your template, or build against the world \
+                 `template`."
+            }
             Version => "Build it again with the SDK of this host's version.",
             Types => {
-                "Build it again with an unchanged `wit/` and one SDK; mixed versions give other types under the same names."
+                "Build it again with an unchanged `wit/` and one SDK; mixed versions give other \
+                 types under the same names."
             }
-            Describe => "Run `sitewright template inspect` on it: `describe` must return, without a panic.",
+            Describe => {
+                "Run `sitewright template inspect` on it: `describe` must return, without a panic."
+            }
             Quick => "Compute nothing in `describe`: return constants.",
             Manifest => "Correct the field in `manifest()`.",
             Schema => {
-                "Correct the schema, or leave it to the SDK: without one of its own a template accepts every order."
+                "Correct the schema, or leave it to the SDK: without one of its own a template \
+                 accepts every order."
             }
             Pure => "Take clock, randomness, logging and AI calls out of `describe`.",
             Minimal | Full | Optional | Values | EmptyLists | LongLists => {
-                "The schema says that such an order is good: handle it, or narrow `order_schema` so that it is refused before the run."
+                "The schema says that such an order is good: handle it, or narrow `order_schema` \
+                 so that it is refused before the run."
             }
             Locales => {
-                "Set `<html lang>` to the order's locale, and declare only languages the template can write."
+                "Set `<html lang>` to the order's locale, and declare only languages the template \
+                 can write."
             }
             Hostile | Escaped => {
-                "Escape whatever comes from orders and models: use askama's `.html` templates, and JSON written by a JSON library."
+                "Escape whatever comes from orders and models: use askama's `.html` templates, and \
+                 JSON written by a JSON library."
             }
-            Colours => "Derive text colours from the ground they stand on; test with black and white.",
-            Deterministic => "Take no clock, no random number and no unordered map into what is written.",
+            Colours => {
+                "Derive text colours from the ground they stand on; test with black and white."
+            }
+            Deterministic => {
+                "Take no clock, no random number and no unordered map into what is written."
+            }
             Stops => "Handle the error of every AI call; `?` is enough. Never `unwrap` one.",
-            Whole => "Return the error, or write a page that needs no answer; never leave pages out.",
-            Blame => "Return the SDK's error with context around it, or name the call's id in `ai_calls`.",
+            Whole => {
+                "Return the error, or write a page that needs no answer; never leave pages out."
+            }
+            Blame => {
+                "Return the SDK's error with context around it, or name the call's id in \
+                 `ai_calls`."
+            }
             Slow => {
-                "Write answers down by what was asked, not by when they came: `join_all` keeps the order."
+                "Write answers down by what was asked, not by when they came: `join_all` keeps the \
+                 order."
             }
             OffSchema => "Ask with a schema (`.json()`), or check what came before using it.",
             Smallest => {
-                "Say in the schema what you need (`minItems`, `minLength`), or handle empty texts and lists."
+                "Say in the schema what you need (`minItems`, `minLength`), or handle empty texts \
+                 and lists."
             }
             Purposes => "Declare the purpose in `manifest()`, or call with one that is declared.",
             Limit(_) => {
-                "Use less of it, or tell operators to raise the limit and run the suite with that configuration."
+                "Use less of it, or tell operators to raise the limit and run the suite with that \
+                 configuration."
             }
             Site(_) => "Correct the page or file; the message says how.",
             Page(page) => match page {
                 PageRule::OneH1 | PageRule::HeadingOrder => {
                     "Let headings tell the page's structure; make them look right with CSS."
                 }
-                PageRule::Labels => "Give the field a `<label for>`, wrap it in one, or set `aria-label`.",
+                PageRule::Labels => {
+                    "Give the field a `<label for>`, wrap it in one, or set `aria-label`."
+                }
                 PageRule::LinkText | PageRule::ButtonText => {
-                    "Put text into it, or `aria-label`; an image inside needs an `alt` that says it."
+                    "Put text into it, or `aria-label`; an image inside needs an `alt` that says \
+                     it."
                 }
                 PageRule::FrameTitle => "Set `title` on the `<iframe>`.",
                 PageRule::Zoom => "Leave `user-scalable` and `maximum-scale` out of the viewport.",
-                PageRule::Contrast => "Choose a darker or lighter colour for the text or its ground.",
+                PageRule::Contrast => {
+                    "Choose a darker or lighter colour for the text or its ground."
+                }
                 PageRule::TabOrder => "Leave `tabindex` out, or set 0 or -1.",
                 PageRule::External => {
-                    "Ship fonts, scripts and images with the site, or list the host in `external` of `conformance/conformance.toml`."
+                    "Ship fonts, scripts and images with the site, or list the host in `external` \
+                     of `conformance/conformance.toml`."
                 }
                 PageRule::Weight => "Make images smaller and load less on one page.",
             },
@@ -403,7 +450,10 @@ impl FromStr for Rule {
     type Err = NoSuchRule;
 
     fn from_str(id: &str) -> Result<Self, NoSuchRule> {
-        Rule::all().into_iter().find(|rule| rule.id() == id).ok_or_else(|| NoSuchRule(id.to_owned()))
+        Rule::all()
+            .into_iter()
+            .find(|rule| rule.id() == id)
+            .ok_or_else(|| NoSuchRule(id.to_owned()))
     }
 }
 

@@ -25,7 +25,8 @@ use crate::message::Message;
 use crate::order::Locale;
 use crate::plugin::{Catalogue, Limits, Loader};
 
-/// Milliseconds after which a run of the suite is at its end, when the configuration does not say less.
+/// Milliseconds after which a run of the suite is at its end, when the configuration does not say
+/// less.
 const DEADLINE_MS: u64 = 30_000;
 
 /// What all templates are tried with.
@@ -70,10 +71,13 @@ impl Subject {
 
     /// Limits and pages are seen in whatever is made of orders.
     fn wants(&self, planned: &Planned) -> bool {
-        let seen = |rule: Rule| matches!(rule.level(), Level::Limits | Level::Site) && self.wants_rule(rule);
+        let seen = |rule: Rule| {
+            matches!(rule.level(), Level::Limits | Level::Site) && self.wants_rule(rule)
+        };
         self.wants_rule(planned.rule)
             || self.names(planned)
-            || (planned.rule == Rule::Whole && (self.wants_rule(Rule::Stops) || self.wants_rule(Rule::Blame)))
+            || (planned.rule == Rule::Whole
+                && (self.wants_rule(Rule::Stops) || self.wants_rule(Rule::Blame)))
             || (planned.rule == Rule::Expected && self.wants_rule(Rule::Snapshot))
             || (planned.rule.level() == Level::Behaviour && Rule::all().into_iter().any(seen))
     }
@@ -82,7 +86,8 @@ impl Subject {
 /// Tries one template.
 ///
 /// # Errors
-/// When the host, or what the author has put beside the template, is no good. What is wrong with the template is no error but the result.
+/// When the host, or what the author has put beside the template, is no good. What is wrong with
+/// the template is no error but the result.
 pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateReport, Message> {
     let began = Instant::now();
     let mut tally = Tally::default();
@@ -97,14 +102,18 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
     let author = tokio::task::spawn_blocking(move || {
         read.map_or_else(|| Ok(Author::default()), |folder| Author::read(&folder))
     });
-    let author =
-        author.await.map_err(|error| message!("reading the author's cases did not end: {error}"))??;
+    let author = author
+        .await
+        .map_err(|error| message!("reading the author's cases did not end: {error}"))??;
 
-    let limits =
-        Limits { deadline_ms: setting.limits.deadline_ms.min(DEADLINE_MS), ..setting.limits.clone() };
+    let limits = Limits {
+        deadline_ms: setting.limits.deadline_ms.min(DEADLINE_MS),
+        ..setting.limits.clone()
+    };
     let template = contract::check(&setting.loader, &subject.file, &limits, &mut tally).await;
     let mut report = TemplateReport::new(&subject.file, template.as_deref());
-    let broken = Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && tally.failed(rule));
+    let broken =
+        Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && tally.failed(rule));
     if let Some(template) = template.filter(|_| !broken) {
         let catalogue = Catalogue::new(PathBuf::new(), setting.loader.clone());
         let lab = Lab::new(
@@ -116,11 +125,17 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
         )?;
         let (made, locale) = (template.clone(), setting.default_locale.clone());
         let max_bytes = limits.order_max_bytes();
-        let suite =
-            Suite { lab: Arc::new(lab), subject, author: Arc::new(author), at_once: setting.at_once.max(1) };
+        let suite = Suite {
+            lab: Arc::new(lab),
+            subject,
+            author: Arc::new(author),
+            at_once: setting.at_once.max(1),
+        };
+        let orders = tokio::task::spawn_blocking(move || {
+            Orders::new(made.manifest.clone(), max_bytes, &locale)
+        });
         let orders =
-            tokio::task::spawn_blocking(move || Orders::new(made.manifest.clone(), max_bytes, &locale));
-        let orders = orders.await.map_err(|error| message!("making orders did not end: {error}"))??;
+            orders.await.map_err(|error| message!("making orders did not end: {error}"))??;
         tally = suite.run(Arc::new(orders), tally).await?;
     } else {
         for rule in Rule::all() {
@@ -132,7 +147,8 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
     report.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     for rule in Rule::all() {
         let of = tally.rules.remove(&rule).unwrap_or_default();
-        let shown = subject.wants_rule(rule) || tally.named.contains(&rule) || !of.findings.is_empty();
+        let shown =
+            subject.wants_rule(rule) || tally.named.contains(&rule) || !of.findings.is_empty();
         if shown {
             report.rules.push(RuleReport::new(rule, of));
         }
@@ -200,7 +216,9 @@ impl Suite<'_> {
             let why = match rule {
                 Rule::Expected => "there are no cases of the author's",
                 Rule::Snapshot => "no case of the author's has a snapshot; `--update` writes one",
-                Rule::Purposes | Rule::Blame | Rule::Stops => "no AI call failed it, or it makes none",
+                Rule::Purposes | Rule::Blame | Rule::Stops => {
+                    "no AI call failed it, or it makes none"
+                }
                 _ => "nothing of that kind came up",
             };
             tally.skipped(rule, why);
@@ -212,13 +230,15 @@ impl Suite<'_> {
         self.author.cases.iter().map(|case| plan::authors(case, answers)).collect()
     }
 
-    /// Plans off the runtime's threads: a schema is a stranger's, and orders are held against it a thousand times.
+    /// Plans off the runtime's threads: a schema is a stranger's, and orders are held against it a
+    /// thousand times.
     async fn planned(
         &self,
         mut tally: Tally,
         plan: impl FnOnce(&mut Tally) -> Result<Vec<Planned>, Message> + Send + 'static,
     ) -> Result<(Vec<Planned>, Tally), Message> {
-        let planned = tokio::task::spawn_blocking(move || plan(&mut tally).map(|planned| (planned, tally)));
+        let planned =
+            tokio::task::spawn_blocking(move || plan(&mut tally).map(|planned| (planned, tally)));
         planned.await.map_err(|error| message!("planning the suite did not end: {error}"))?
     }
 
@@ -252,9 +272,12 @@ impl Suite<'_> {
         baseline: Option<Site>,
         mut tally: Tally,
     ) -> Result<Tally, Message> {
-        tally
-            .named
-            .extend(planned.iter().filter(|planned| self.subject.names(planned)).map(|planned| planned.rule));
+        tally.named.extend(
+            planned
+                .iter()
+                .filter(|planned| self.subject.names(planned))
+                .map(|planned| planned.rule),
+        );
         let (author, update) = (self.author.clone(), self.subject.update);
         let judged = tokio::task::spawn_blocking(move || {
             let judge = Judge { baseline: baseline.as_ref(), external: &author.external, update };

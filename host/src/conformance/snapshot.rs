@@ -51,14 +51,21 @@ fn is_text(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// When the snapshot cannot be read.
-pub(super) fn compare(case: &Path, site: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Difference>, Message> {
+pub(super) fn compare(
+    case: &Path,
+    site: &BTreeMap<String, Vec<u8>>,
+) -> Result<Vec<Difference>, Message> {
     let folder = case.join(FOLDER);
     let file = folder.join(MANIFEST);
     let unreadable = |error: String| {
-        message!("the snapshot {} cannot be read: {error}; write it anew with `--update`", file.display())
+        message!(
+            "the snapshot {} cannot be read: {error}; write it anew with `--update`",
+            file.display()
+        )
     };
     let text = std::fs::read_to_string(&file).map_err(|error| unreadable(error.to_string()))?;
-    let kept: Manifest = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+    let kept: Manifest =
+        serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
     let mut differences = Vec::new();
     for (path, before) in &kept.files {
         let message = match site.get(path) {
@@ -74,7 +81,9 @@ pub(super) fn compare(case: &Path, site: &BTreeMap<String, Vec<u8>>) -> Result<V
                 lines: std::fs::read_to_string(folder.join(path))
                     .ok()
                     .filter(|_| is_text(bytes))
-                    .map(|before| lines(&before, &String::from_utf8_lossy(bytes), ["kept", "made now"])),
+                    .map(|before| {
+                        lines(&before, &String::from_utf8_lossy(bytes), ["kept", "made now"])
+                    }),
             },
         };
         differences.push(message);
@@ -112,11 +121,14 @@ fn lines(before: &str, after: &str, [one, other]: [&str; 2]) -> String {
 /// When it cannot be written.
 pub(super) fn update(case: &Path, site: &BTreeMap<String, Vec<u8>>) -> Result<(), Message> {
     let folder = case.join(FOLDER);
-    let failed =
-        |error: std::io::Error| message!("the snapshot {} cannot be written: {error}", folder.display());
+    let failed = |error: std::io::Error| {
+        message!("the snapshot {} cannot be written: {error}", folder.display())
+    };
     if folder.exists() {
         // Only what we made ourselves is removed.
-        if !folder.join(MANIFEST).is_file() && std::fs::read_dir(&folder).map_err(failed)?.next().is_some() {
+        if !folder.join(MANIFEST).is_file()
+            && std::fs::read_dir(&folder).map_err(failed)?.next().is_some()
+        {
             return Err(message!(
                 "the folder {} holds no snapshot and is left alone; move it away",
                 folder.display()
@@ -133,6 +145,7 @@ pub(super) fn update(case: &Path, site: &BTreeMap<String, Vec<u8>>) -> Result<()
         std::fs::write(file, bytes).map_err(failed)?;
     }
     let files = site.iter().map(|(path, bytes)| (path.clone(), digest(bytes))).collect();
-    let manifest = serde_json::to_string_pretty(&Manifest { files }).map_err(|error| failed(error.into()))?;
+    let manifest =
+        serde_json::to_string_pretty(&Manifest { files }).map_err(|error| failed(error.into()))?;
     std::fs::write(folder.join(MANIFEST), manifest + "\n").map_err(failed)
 }

@@ -36,8 +36,9 @@ struct File {
 pub fn cases() -> Result<Vec<Case>, Message> {
     let mut cases = Vec::new();
     for (path, text) in FILES.iter().filter(|(path, _)| path.ends_with(".toml")) {
-        let file: File = toml::from_str(text)
-            .map_err(|error| message!("the suite's file {VERSION}/{path} cannot be read: {error}"))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            message!("the suite's file {VERSION}/{path} cannot be read: {error}")
+        })?;
         cases.extend(file.case);
     }
     Ok(cases)
@@ -48,8 +49,9 @@ pub fn cases() -> Result<Vec<Case>, Message> {
 /// # Errors
 /// As [`cases`].
 pub(super) fn known() -> Result<Map<String, Value>, Message> {
-    serde_json::from_str(KNOWN)
-        .map_err(|error| message!("the suite's file {VERSION}/orders/known.json cannot be read: {error}"))
+    serde_json::from_str(KNOWN).map_err(|error| {
+        message!("the suite's file {VERSION}/orders/known.json cannot be read: {error}")
+    })
 }
 
 /// Writes the suite's files to `folder`, under the contract's version. Blocking.

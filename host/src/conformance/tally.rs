@@ -129,7 +129,9 @@ impl Tally {
     /// Whether this was found before.
     pub(super) fn knows(&self, rule: Rule, file: &str, message: &str) -> bool {
         self.rules.get(&rule).is_some_and(|of| {
-            of.findings.iter().any(|found| found.message == message && found.file.as_deref() == Some(file))
+            of.findings
+                .iter()
+                .any(|found| found.message == message && found.file.as_deref() == Some(file))
         })
     }
 
@@ -149,10 +151,13 @@ impl Tally {
         for (rule, of) in &mut self.rules {
             let Some(Measured { used, max, unit }) = of.measured else { continue };
             let head_room = matches!(rule, Rule::Limit(_) | Rule::Quick);
-            if head_room && of.findings.is_empty() && used.saturating_mul(100) > max.saturating_mul(HEAD_ROOM)
+            if head_room
+                && of.findings.is_empty()
+                && used.saturating_mul(100) > max.saturating_mul(HEAD_ROOM)
             {
                 let space = if unit.is_empty() { "" } else { " " };
-                let message = format!("it used {used}{space}{unit} of {max}; {HEAD_ROOM} % are good");
+                let message =
+                    format!("it used {used}{space}{unit} of {max}; {HEAD_ROOM} % are good");
                 of.findings.push(Finding { case: of.most_of.clone(), ..Finding::plain(message) });
             }
         }

@@ -55,7 +55,12 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(hold: Hold) -> Self {
-        Watch { hold, asked: Mutex::default(), at: Mutex::default(), held: watch::Sender::new(false) }
+        Watch {
+            hold,
+            asked: Mutex::default(),
+            at: Mutex::default(),
+            held: watch::Sender::new(false),
+        }
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Asked>> {

@@ -1,7 +1,7 @@
 //! Dumps of stopped guests on disk: `<sites>/.coredumps/<failure>.coredump`.
 //!
-//! A dump is the guest's whole memory and so holds the order's data: it is made when somebody asks for it, readable by this user alone,
-//! and goes before long.
+//! A dump is the guest's whole memory and so holds the order's data: it is made when somebody asks
+//! for it, readable by this user alone, and goes before long.
 
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -18,7 +18,8 @@ const SUFFIX: &str = ".coredump";
 /// What became of a dump that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CoreDumpRecord {
-    /// The file, until newer dumps take its place: WebAssembly's own format, which `wasm-tools print` shows.
+    /// The file, until newer dumps take its place: WebAssembly's own format, which `wasm-tools
+    /// print` shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Its size.
@@ -36,7 +37,8 @@ impl CoreDumpRecord {
     }
 }
 
-/// Writes a dump whole or not at all, and removes the oldest of those that are more than `keep`. Blocking.
+/// Writes a dump whole or not at all, and removes the oldest of those that are more than `keep`.
+/// Blocking.
 ///
 /// # Errors
 /// When the file system refuses.
@@ -45,7 +47,8 @@ pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     let path = folder.join(format!("{failure}{SUFFIX}"));
     let temporary = folder.join(format!("{failure}.tmp"));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written = file.write_all(dump).and_then(|()| std::fs::rename(&temporary, &path));
     if let Err(error) = written {
         if let Err(left) = std::fs::remove_file(&temporary) {
@@ -57,7 +60,8 @@ pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::
     Ok(path)
 }
 
-/// Names begin with the failure's id, which sorts by time. What cannot be removed is told and tried again with the next dump.
+/// Names begin with the failure's id, which sorts by time. What cannot be removed is told and tried
+/// again with the next dump.
 fn keep_newest(folder: &Path, keep: usize) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut dumps: Vec<PathBuf> = entries

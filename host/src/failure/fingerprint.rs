@@ -1,8 +1,8 @@
 //! What makes two failures the same: one line with a count, and not a thousand lines.
 //!
-//! A fingerprint is made of what a bug does not change when the template is built again or another order meets it: kind, code, the
-//! author's own frames without their lines, and the message without what is of one order only. The digest of the template is no part
-//! of it.
+//! A fingerprint is made of what a bug does not change when the template is built again or another
+//! order meets it: kind, code, the author's own frames without their lines, and the message without
+//! what is of one order only. The digest of the template is no part of it.
 
 use sha2::{Digest as _, Sha256};
 
@@ -28,13 +28,15 @@ pub fn of(record: &FailureRecord) -> String {
     parts.add("code", record.code.as_deref().unwrap_or_default());
     match record.kind {
         FailureKind::Ai | FailureKind::CallLimit => match &record.ai {
-            // What the template says of it differs from template to template; what failed is the call.
+            // What the template says of it differs from template to template; what failed is the
+            // call.
             Some(ai) => {
                 let last = ai.attempts.last();
                 parts.add("ai", ai.kind.as_str());
                 parts.add("purpose", &ai.purpose);
                 parts.add("provider", last.map(|attempt| &*attempt.provider).unwrap_or_default());
-                let status = last.and_then(|attempt| attempt.status).map(|status| status.to_string());
+                let status =
+                    last.and_then(|attempt| attempt.status).map(|status| status.to_string());
                 parts.add("status", &status.unwrap_or_default());
                 parts.add("message", &normalised(ai.message.as_str()));
             }
@@ -56,7 +58,10 @@ pub fn of(record: &FailureRecord) -> String {
         }
         // The message names worker and count; what counts is where the process ended.
         FailureKind::Crashed => parts.add("stage", &normalised(&record.stage)),
-        _ => parts.add("message", &normalised(record.panic.as_deref().unwrap_or(record.message.as_str()))),
+        _ => parts.add(
+            "message",
+            &normalised(record.panic.as_deref().unwrap_or(record.message.as_str())),
+        ),
     }
     if matches!(record.kind, FailureKind::Host | FailureKind::TemplateLoad) {
         // The host's own words, which name the reason.
@@ -76,14 +81,16 @@ pub fn of(record: &FailureRecord) -> String {
     parts.digest()
 }
 
-/// The fingerprint of what is no whole record: all that is known of it are its kind and its message.
+/// The fingerprint of what is no whole record: all that is known of it are its kind and its
+/// message.
 pub fn of_words(kind: &str, message: &str) -> String {
     let mut parts = Parts::new(kind);
     parts.add("message", &normalised(message));
     parts.digest()
 }
 
-/// Whether a failure of this kind is the template's doing, so that the same words of two templates are two bugs.
+/// Whether a failure of this kind is the template's doing, so that the same words of two templates
+/// are two bugs.
 fn is_the_templates(kind: FailureKind) -> bool {
     match kind {
         FailureKind::TemplateLoad
@@ -127,10 +134,12 @@ impl Parts {
     }
 }
 
-/// The frames that say where it is: the author's own, or the innermost ones where none is known to be. Recursion counts once.
+/// The frames that say where it is: the author's own, or the innermost ones where none is known to
+/// be. Recursion counts once.
 fn telling_frames(trap: &TrapRecord) -> Vec<&Frame> {
     let has_own = trap.frames.iter().any(|frame| frame.own);
-    let mut frames: Vec<&Frame> = trap.frames.iter().filter(|frame| frame.own || !has_own).collect();
+    let mut frames: Vec<&Frame> =
+        trap.frames.iter().filter(|frame| frame.own || !has_own).collect();
     frames.dedup_by(|a, b| place(a) == place(b));
     frames.truncate(FRAMES);
     frames
@@ -167,7 +176,8 @@ fn short_file(file: &str) -> &str {
     }
 }
 
-/// A message without what is of one order or one build only: quoted values, numbers, ids, hexadecimal digits, paths and addresses.
+/// A message without what is of one order or one build only: quoted values, numbers, ids,
+/// hexadecimal digits, paths and addresses.
 pub fn normalised(message: &str) -> String {
     let message = &message[..message.floor_char_boundary(MAX_MESSAGE)];
     let unquoted = without_quoted(message);
@@ -175,7 +185,8 @@ pub fn normalised(message: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What stands between quotes becomes a mark. An apostrophe inside a word is no quote, and a quote that nothing closes neither.
+/// What stands between quotes becomes a mark. An apostrophe inside a word is no quote, and a quote
+/// that nothing closes neither.
 fn without_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -210,7 +221,8 @@ fn masked_word(word: &str) -> String {
     let bare = word.trim_matches(is_edge);
     let mask = if bare.is_empty() || bare.contains("<value>") {
         return without_digits(word);
-    } else if bare.contains("://") || (bare.contains('/') && bare.chars().any(char::is_alphabetic)) {
+    } else if bare.contains("://") || (bare.contains('/') && bare.chars().any(char::is_alphabetic))
+    {
         "<path>"
     } else if is_id(bare) {
         "<id>"
@@ -225,7 +237,8 @@ fn is_id(word: &str) -> bool {
     let digits = word.chars().filter(char::is_ascii_digit).count();
     let hex = word.strip_prefix("0x").unwrap_or(word);
     let all_hex = !hex.is_empty() && hex.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    let all_alphanumeric = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    let all_alphanumeric =
+        word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     let has_letters = word.chars().any(|c| c.is_ascii_alphabetic());
     (hex.len() < word.len() && all_hex)
         || (all_hex && has_letters && digits > 0 && word.len() >= 6)
@@ -244,7 +257,8 @@ fn without_digits(word: &str) -> String {
         out.push('#');
         let mut ahead = chars.clone();
         while let Some(next) = ahead.next() {
-            let inside = matches!(next, '.' | ',') && ahead.peek().is_some_and(char::is_ascii_digit);
+            let inside =
+                matches!(next, '.' | ',') && ahead.peek().is_some_and(char::is_ascii_digit);
             if !(next.is_ascii_digit() || inside) {
                 break;
             }

@@ -75,8 +75,9 @@ pub struct Group {
 impl Filter {
     /// Whether the failure is one of them.
     pub fn fits(&self, brief: &Brief) -> bool {
-        let is =
-            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        };
         is(&self.template, &brief.template)
             && is(&self.kind, &brief.kind)
             && is(&self.order, &brief.order)
@@ -96,7 +97,10 @@ impl Brief {
             template: record.template.name.clone(),
             message: record.message.to_string(),
             frame: record.top_frame(),
-            fingerprint: record.fingerprint.clone().unwrap_or_else(|| super::fingerprint::of(record)),
+            fingerprint: record
+                .fingerprint
+                .clone()
+                .unwrap_or_else(|| super::fingerprint::of(record)),
             file: None,
         }
     }
@@ -139,7 +143,8 @@ impl Outline {
     }
 }
 
-/// A record's time in milliseconds since the Unix epoch; that of its id when it has none that can be read.
+/// A record's time in milliseconds since the Unix epoch; that of its id when it has none that can
+/// be read.
 fn millis_of(time: &str, id: &str) -> i64 {
     use time::OffsetDateTime;
     use time::format_description::well_known::Rfc3339;
@@ -197,7 +202,8 @@ impl Group {
     /// Both together; their orders are taken to be different ones.
     pub fn with(self, other: Group) -> Group {
         let (count, orders) = (self.count + other.count, self.orders + other.orders);
-        let (first_at, last_at) = (self.first_at.min(other.first_at), self.last_at.max(other.last_at));
+        let (first_at, last_at) =
+            (self.first_at.min(other.first_at), self.last_at.max(other.last_at));
         let newest = if other.newest > self.newest { other } else { self };
         Group { count, orders, first_at, last_at, ..newest }
     }

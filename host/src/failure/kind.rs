@@ -5,9 +5,11 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Why an attempt did not succeed. Closed: everything that decides by it (exit codes, retries, statistics) is checked by the
-/// compiler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// Why an attempt did not succeed. Closed: everything that decides by it (exit codes, retries,
+/// statistics) is checked by the compiler.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The order document is not one the template can serve.
@@ -90,43 +92,53 @@ impl FailureKind {
                 "Correct the fields listed below in the CRM and send the order again."
             }
             FailureKind::TemplateLoad => {
-                "Rebuild the template with the current SDK and check it with `sitewright template inspect`."
+                "Rebuild the template with the current SDK and check it with `sitewright template \
+                 inspect`."
             }
             FailureKind::TemplateError => {
-                "The template refused this order: read its message and causes; the template's author decides what to change."
+                "The template refused this order: read its message and causes; the template's \
+                 author decides what to change."
             }
             FailureKind::Panic | FailureKind::Trap => {
-                "This is a bug in the template: send this record to its author; the first frame marked as its own is where to look."
+                "This is a bug in the template: send this record to its author; the first frame \
+                 marked as its own is where to look."
             }
             FailureKind::CpuLimit => {
-                "The template computed for too long, most likely in an endless loop: the frames show where. If the work is real, raise \
-                 `limits.cpu_ms`."
+                "The template computed for too long, most likely in an endless loop: the frames \
+                 show where. If the work is real, raise `limits.cpu_ms`."
             }
             FailureKind::MemoryLimit => {
-                "The template asked for too much memory: the frames show where. If it is really needed, raise `limits.memory_bytes`."
+                "The template asked for too much memory: the frames show where. If it is really \
+                 needed, raise `limits.memory_bytes`."
             }
             FailureKind::OutputLimit => {
-                "The template wrote more than is allowed: see the limits below. If the site is meant to be that large, raise the limit."
+                "The template wrote more than is allowed: see the limits below. If the site is \
+                 meant to be that large, raise the limit."
             }
             FailureKind::CallLimit => {
-                "The template made too many AI calls: look for a loop around a call, or raise `limits.ai_calls`."
+                "The template made too many AI calls: look for a loop around a call, or raise \
+                 `limits.ai_calls`."
             }
             FailureKind::Deadline => {
-                "The run took too long: the trail shows what it waited for. Check the AI routes with `sitewright doctor`, or raise \
-                 `limits.deadline_ms`."
+                "The run took too long: the trail shows what it waited for. Check the AI routes \
+                 with `sitewright doctor`, or raise `limits.deadline_ms`."
             }
             FailureKind::Cancelled => "Nothing is wrong; run the order again when it is wanted.",
             FailureKind::Ai => {
-                "Check the route and its provider with `sitewright doctor`; the attempts below say what it answered."
+                "Check the route and its provider with `sitewright doctor`; the attempts below say \
+                 what it answered."
             }
             FailureKind::OutputRejected => {
-                "The template made a site that would not work: send the list below to its author. The last good release is untouched."
+                "The template made a site that would not work: send the list below to its author. \
+                 The last good release is untouched."
             }
             FailureKind::Crashed => {
-                "The worker's process ended: look at the machine's memory and the worker's log around this time."
+                "The worker's process ended: look at the machine's memory and the worker's log \
+                 around this time."
             }
             FailureKind::Host => {
-                "Read the causes: most often a full disk or missing rights. `sitewright doctor` checks both."
+                "Read the causes: most often a full disk or missing rights. `sitewright doctor` \
+                 checks both."
             }
         }
     }

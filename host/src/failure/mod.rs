@@ -21,11 +21,13 @@ pub use kind::FailureKind;
 pub use python::PythonException;
 
 pub use record::{
-    AiCallTries, AiFailure, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress, RECORD_VERSION,
-    Severity, SourceLocation, TemplateRef,
+    AiCallTries, AiFailure, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress,
+    RECORD_VERSION, Severity, SourceLocation, TemplateRef,
 };
 pub(crate) use record::{now, top_frame};
-pub use recording::{AiEnd, AiOpen, Files, MARKS, Mark, Marks, RECORDING_VERSION, Recording, reply_digest};
+pub use recording::{
+    AiEnd, AiOpen, Files, MARKS, Mark, Marks, RECORDING_VERSION, Recording, reply_digest,
+};
 pub use source::{SourceExcerpt, from_folder};
 pub(crate) use trail::millis;
 pub use trail::{Ended, NewCall, TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};

@@ -21,7 +21,8 @@ const GROUP: &str = "+ Exception Group Traceback (most recent call last):";
 const CAUSE: &str = "The above exception was the direct cause of the following exception:";
 const CONTEXT: &str = "During handling of the above exception, another exception occurred:";
 
-/// Beginnings of paths that no author's module has: what the interpreter and the tools brought along.
+/// Beginnings of paths that no author's module has: what the interpreter and the tools brought
+/// along.
 const FOREIGN: [&str; 5] = ["/world/", "/bundled/", "/python/", "<frozen ", "<string>"];
 /// Most lines that the text of one exception has in a record.
 const MAX_TEXT_LINES: usize = 20;
@@ -85,7 +86,12 @@ impl PythonException {
             told.flat_map(|traceback| traceback.frames.into_iter().rev()).collect();
         let source = frames.iter().find(|(frame, _)| frame.own).and_then(|(frame, code)| {
             let line = frame.line?;
-            Some(SourceExcerpt { file: frame.file.clone()?, line, first: line, lines: vec![code.clone()?] })
+            Some(SourceExcerpt {
+                file: frame.file.clone()?,
+                line,
+                first: line,
+                lines: vec![code.clone()?],
+            })
         });
         let frames = frames.into_iter().map(|(frame, _)| frame).collect();
         Some(PythonException { message, frames, causes, source })
@@ -98,8 +104,8 @@ fn parse(stderr: &str) -> Vec<Traceback> {
     let mut reading = false;
     let mut link = Link::None;
     for whole in stderr.lines() {
-        let in_group =
-            all.last().is_some_and(|traceback| traceback.link == Link::Member) || whole.contains(" | ");
+        let in_group = all.last().is_some_and(|traceback| traceback.link == Link::Member)
+            || whole.contains(" | ");
         let line = match whole.trim_start().strip_prefix('|') {
             Some(rest) if in_group => rest.strip_prefix(' ').unwrap_or(rest),
             _ => whole,
@@ -134,7 +140,8 @@ impl Traceback {
             if line.starts_with(' ') {
                 let code = line.trim();
                 // Below the code stand marks; a line that was repeated is told in words.
-                let is_code = !code.starts_with('[') && !code.chars().all(|c| matches!(c, '~' | '^' | ' '));
+                let is_code =
+                    !code.starts_with('[') && !code.chars().all(|c| matches!(c, '~' | '^' | ' '));
                 if let (true, Some((_, slot @ None))) = (is_code, self.frames.last_mut()) {
                     *slot = Some(code.to_owned());
                 }
@@ -173,7 +180,11 @@ fn frame(line: &str) -> Option<Frame> {
 fn shorten(path: &str) -> &str {
     let numbered = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
     match numbered {
-        Some((number, rest)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => rest,
+        Some((number, rest))
+            if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            rest
+        }
         _ => path,
     }
 }
@@ -183,7 +194,8 @@ mod tests {
     use super::*;
 
     fn printed(stderr: &str) -> (String, Vec<String>, Vec<String>) {
-        let found = PythonException::printed(stderr).unwrap_or_else(|| panic!("no exception in {stderr:?}"));
+        let found = PythonException::printed(stderr)
+            .unwrap_or_else(|| panic!("no exception in {stderr:?}"));
         let frames = found.frames.iter().map(|frame| {
             let own = if frame.own { "" } else { " (library)" };
             let file = frame.file.as_deref().unwrap_or("-");
@@ -199,16 +211,19 @@ mod tests {
         let rows: [(String, &str, &[&str], &[&str]); 7] = [
             (
                 format!(
-                    "{begin}  File \"/bundled/a.py\", line 1, in poll\n  File \"/0/m.py\", line 5, in f\nKeyError: 'x'\n{end}"
+                    "{begin}  File \"/bundled/a.py\", line 1, in poll\n  File \"/0/m.py\", line \
+                     5, in f\nKeyError: 'x'\n{end}"
                 ),
                 "KeyError: 'x'",
                 &["f m.py:5", "poll /bundled/a.py:1 (library)"],
                 &[],
             ),
-            // Lines of code and the marks below them are no frames; what was repeated is told in words.
+            // Lines of code and the marks below them are no frames; what was repeated is told in
+            // words.
             (
                 format!(
-                    "{begin}  File \"app.py\", line 2, in f\n    return g(x)\n           ~^^^\n  [Previous line repeated 9 more times]\nE: a\n\nb\n{end}"
+                    "{begin}  File \"app.py\", line 2, in f\n    return g(x)\n           ~^^^\n  \
+                     [Previous line repeated 9 more times]\nE: a\n\nb\n{end}"
                 ),
                 "E: a\n\nb",
                 &["f app.py:2"],
@@ -216,7 +231,9 @@ mod tests {
             ),
             (
                 format!(
-                    "{begin}  File \"a.py\", line 1, in f\nA: root\n\n{CAUSE}\n\n{begin}  File \"a.py\", line 2, in g\nB: middle\n\n{CONTEXT}\n\n{begin}  File \"a.py\", line 3, in h\nC: top\n"
+                    "{begin}  File \"a.py\", line 1, in f\nA: root\n\n{CAUSE}\n\n{begin}  File \
+                     \"a.py\", line 2, in g\nB: middle\n\n{CONTEXT}\n\n{begin}  File \"a.py\", \
+                     line 3, in h\nC: top\n"
                 ),
                 "C: top",
                 &["h a.py:3"],
@@ -225,7 +242,8 @@ mod tests {
             // The first was caught.
             (
                 format!(
-                    "{begin}  File \"a.py\", line 1, in f\nA: one\n{begin}  File \"a.py\", line 2, in g\nB\n"
+                    "{begin}  File \"a.py\", line 1, in f\nA: one\n{begin}  File \"a.py\", line \
+                     2, in g\nB\n"
                 ),
                 "B",
                 &["g a.py:2"],
@@ -233,7 +251,11 @@ mod tests {
             ),
             (
                 format!(
-                    "  + {}\n  |   File \"a.py\", line 9, in f\n  | ExceptionGroup: two (2 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | {begin}    |   File \"a.py\", line 1, in g\n    | A: one\n    +---------------- 2 ----------------\n    | {begin}    |   File \"a.py\", line 2, in h\n    | B: two\n    +------------------------------------\n",
+                    "  + {}\n  |   File \"a.py\", line 9, in f\n  | ExceptionGroup: two (2 \
+                     sub-exceptions)\n  +-+---------------- 1 ----------------\n    | {begin}    \
+                     |   File \"a.py\", line 1, in g\n    | A: one\n    +---------------- 2 \
+                     ----------------\n    | {begin}    |   File \"a.py\", line 2, in h\n    | B: \
+                     two\n    +------------------------------------\n",
                     GROUP.trim_start_matches("+ ")
                 ),
                 "ExceptionGroup: two (2 sub-exceptions)",
@@ -243,7 +265,8 @@ mod tests {
             // The beginning of a long text is lost, not its end.
             (
                 format!(
-                    "line 3, in lost\nX: lost\n\n{CAUSE}\n\n{begin}  File \"a.py\", line 2, in g\nB: b\n"
+                    "line 3, in lost\nX: lost\n\n{CAUSE}\n\n{begin}  File \"a.py\", line 2, in \
+                     g\nB: b\n"
                 ),
                 "B: b",
                 &["g a.py:2"],
@@ -251,10 +274,16 @@ mod tests {
             ),
             (
                 format!(
-                    "{begin}  File \"<string>\", line 1, in <module>\n  File \"/3/site-packages/x.py\", line 1, in x\n  File \"c.py\", line 4\nSyntaxError: invalid syntax\n"
+                    "{begin}  File \"<string>\", line 1, in <module>\n  File \
+                     \"/3/site-packages/x.py\", line 1, in x\n  File \"c.py\", line \
+                     4\nSyntaxError: invalid syntax\n"
                 ),
                 "SyntaxError: invalid syntax",
-                &["<module> c.py:4", "x site-packages/x.py:1 (library)", "<module> <string>:1 (library)"],
+                &[
+                    "<module> c.py:4",
+                    "x site-packages/x.py:1 (library)",
+                    "<module> <string>:1 (library)",
+                ],
                 &[],
             ),
         ];
@@ -263,15 +292,17 @@ mod tests {
             let (message, frames, causes) = printed(&stderr);
             assert_eq!((message, frames.join("\n"), causes.join("\n")), expected, "{stderr}");
         }
-        for stderr in ["", "all is well\n", begin, "Traceback\n  File \"a.py\", line 1, in f\nE: x\n"] {
+        for stderr in
+            ["", "all is well\n", begin, "Traceback\n  File \"a.py\", line 1, in f\nE: x\n"]
+        {
             assert_eq!(PythonException::printed(stderr), None, "{stderr:?}");
         }
     }
 
     #[test]
     fn the_line_of_code_is_shown_where_it_was_printed() {
-        let stderr =
-            "Traceback (most recent call last):\n  File \"a.py\", line 7, in f\n    bake( bread)\nE: x\n";
+        let stderr = "Traceback (most recent call last):\n  File \"a.py\", line 7, in f\n    \
+                      bake( bread)\nE: x\n";
         let source = PythonException::printed(stderr).and_then(|found| found.source);
         let line = SourceExcerpt {
             file: "a.py".to_owned(),

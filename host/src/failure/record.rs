@@ -70,7 +70,8 @@ pub struct FailureRecord {
     /// Whatever else the template wanted to say of its failure.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// The last stage: one of the host's (`order`, `template`, `checks`, `release`) or the template's own while it ran.
+    /// The last stage: one of the host's (`order`, `template`, `checks`, `release`) or the
+    /// template's own while it ran.
     pub stage: String,
     /// How far the stage was, when the template said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,7 +86,8 @@ pub struct FailureRecord {
     /// The AI call that failed the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ai: Option<AiFailure>,
-    /// AI calls whose replies, or failures, the template blamed: the next attempt at the order asks these again.
+    /// AI calls whose replies, or failures, the template blamed: the next attempt at the order
+    /// asks these again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blamed_calls: Vec<String>,
     /// What is wrong with the order document or the site, all of it.
@@ -104,10 +106,12 @@ pub struct FailureRecord {
     /// How many host calls there were in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
-    /// The AI calls that the trail has, with every try: linked by `call_id`. Calls that were refused before any try are not among them.
+    /// The AI calls that the trail has, with every try: linked by `call_id`. Calls that were
+    /// refused before any try are not among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ai_calls: Vec<AiCallTries>,
-    /// What the template reported, oldest first. Those that the trail still has stand there under the same number.
+    /// What the template reported, oldest first. Those that the trail still has stand there under
+    /// the same number.
     pub diagnostics: Vec<Diagnostic>,
     /// The tail of what the template logged.
     pub log: LogTail,
@@ -118,8 +122,8 @@ pub struct FailureRecord {
     pub stdout: String,
     /// Each limit beside what was used of it.
     pub limits: BTreeMap<String, Measure>,
-    /// What a replay of the attempt needs besides the order's document and the AI replies: for `sitewright replay` alone, with a version
-    /// of its own.
+    /// What a replay of the attempt needs besides the order's document and the AI replies: for
+    /// `sitewright replay` alone, with a version of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub recording: Option<Box<Recording>>,
@@ -143,8 +147,8 @@ pub struct OfAttempt {
 }
 
 impl FailureRecord {
-    /// The record of what no run could write down: its process ended, or it was over already. Time and build are those of whoever
-    /// writes it.
+    /// The record of what no run could write down: its process ended, or it was over already. Time
+    /// and build are those of whoever writes it.
     pub fn without_run(kind: FailureKind, message: Message, of: OfAttempt) -> Self {
         FailureRecord {
             version: RECORD_VERSION,
@@ -154,7 +158,11 @@ impl FailureRecord {
             job: of.job,
             attempt: of.attempt,
             trace_id: of.trace_id,
-            template: TemplateRef { name: of.template, version: String::new(), digest: String::new() },
+            template: TemplateRef {
+                name: of.template,
+                version: String::new(),
+                digest: String::new(),
+            },
             host_build: BUILD.to_owned(),
             config_version: of.config_version,
             fingerprint: None,
@@ -192,14 +200,18 @@ impl FailureRecord {
         FailureRecord { fingerprint, ..self }
     }
 
-    /// The author's own frame where the guest stopped, or where the template says it happened: `file:line in function`.
+    /// The author's own frame where the guest stopped, or where the template says it happened:
+    /// `file:line in function`.
     pub fn top_frame(&self) -> Option<String> {
         top_frame(self.trap.as_ref(), self.location.as_ref())
     }
 }
 
 /// See [`FailureRecord::top_frame`].
-pub(crate) fn top_frame(trap: Option<&TrapRecord>, location: Option<&SourceLocation>) -> Option<String> {
+pub(crate) fn top_frame(
+    trap: Option<&TrapRecord>,
+    location: Option<&SourceLocation>,
+) -> Option<String> {
     let frames = trap.into_iter().flat_map(|trap| &trap.frames);
     let at = |file: &str, line: Option<u32>| {
         let line = line.map(|line| format!(":{line}")).unwrap_or_default();
@@ -228,7 +240,8 @@ pub struct TemplateRef {
     /// Its version; empty when it could not be loaded.
     #[serde(default)]
     pub version: String,
-    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file, also of one that could not be loaded; empty when there was none.
+    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file, also of one that could not be
+    /// loaded; empty when there was none.
     #[serde(default)]
     pub digest: String,
 }
@@ -329,7 +342,9 @@ pub struct Diagnostic {
 }
 
 /// How bad a diagnostic is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Worth knowing.

@@ -1,7 +1,8 @@
-//! What must be known of a run to make it again: what it was given, which calls it made, and when each AI call ended.
+//! What must be known of a run to make it again: what it was given, which calls it made, and when
+//! each AI call ended.
 //!
-//! Replies lie in the journal and the order's document beside it; here are only their digests, so that a recording stays small: eight
-//! bytes for each host call, and a line for each AI call.
+//! Replies lie in the journal and the order's document beside it; here are only their digests, so
+//! that a recording stays small: eight bytes for each host call, and a line for each AI call.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -65,7 +66,8 @@ pub struct AiOpen {
 pub struct AiEnd {
     /// The call.
     pub call_id: CallId,
-    /// Host calls that had begun by then: a template that makes calls at once can tell which of them ended first.
+    /// Host calls that had begun by then: a template that makes calls at once can tell which of
+    /// them ended first.
     pub after: u64,
     /// Its question; missing when it was refused before it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,10 +144,11 @@ const LETTERS: [(u8, &str); 9] = [
 ];
 
 impl Mark {
-    /// What a call was called with, as far as it is known when it begins: in one text, as reports of replays show it.
+    /// What a call was called with, as far as it is known when it begins: in one text, as reports
+    /// of replays show it.
     pub fn args(call: &str, args: &str, bytes: Option<u64>, digest: Option<&str>) -> String {
-        // How many lines of log follow each other is not known when the first one comes, nor how many steps a stage will have; and a file is
-        // hashed when it is stored.
+        // How many lines of log follow each other is not known when the first one comes, nor how
+        // many steps a stage will have; and a file is hashed when it is stored.
         let (args, digest) = match call {
             "diagnostics.log" => ("", None),
             "site.write" | "diagnostics.progress" => (args, None),
@@ -173,7 +176,8 @@ impl Mark {
 
     /// Of a call with these [`args`](Mark::args).
     pub fn new(call: &str, args: &str) -> Self {
-        let letter = LETTERS.iter().find(|(_, name)| *name == call).map_or(b'?', |(letter, _)| *letter);
+        let letter =
+            LETTERS.iter().find(|(_, name)| *name == call).map_or(b'?', |(letter, _)| *letter);
         let mut digest = [0; 7];
         // How many lines of log follow each other is not known when the first one comes.
         if letter != b'l' {
@@ -184,7 +188,10 @@ impl Mark {
 
     /// The function that was called.
     pub fn call(&self) -> &'static str {
-        LETTERS.iter().find(|(letter, _)| *letter == self.letter).map_or("another call", |(_, name)| name)
+        LETTERS
+            .iter()
+            .find(|(letter, _)| *letter == self.letter)
+            .map_or("another call", |(_, name)| name)
     }
 }
 
@@ -194,7 +201,8 @@ impl fmt::Display for Mark {
     }
 }
 
-/// The marks of a run's host calls; in JSON one text, which is read and compared more easily than a thousand lines.
+/// The marks of a run's host calls; in JSON one text, which is read and compared more easily than a
+/// thousand lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Marks(pub Vec<Mark>);
@@ -235,12 +243,16 @@ mod tests {
 
     #[test]
     fn marks_are_read_as_they_are_written_and_nothing_else_is() {
-        let marks =
-            Marks(vec![Mark::new("ai.complete", "a"), Mark::new("site.write", "b"), Mark::new("other", "")]);
+        let marks = Marks(vec![
+            Mark::new("ai.complete", "a"),
+            Mark::new("site.write", "b"),
+            Mark::new("other", ""),
+        ]);
         let text = String::from(marks.clone());
         assert_eq!(Marks::try_from(text.clone()), Ok(marks), "{text}");
         assert_eq!(Marks::try_from(String::new()), Ok(Marks::default()));
-        for wrong in ["a", "a123", "a0123456789abcx", "é123456789abcd", "aé23456789abcde", "a+1+1+1+1+1+1+1"]
+        for wrong in
+            ["a", "a123", "a0123456789abcx", "é123456789abcd", "aé23456789abcde", "a+1+1+1+1+1+1+1"]
         {
             let read = Marks::try_from(wrong.to_owned());
             assert!(read.is_err() || wrong.contains('+'), "{wrong}: {read:?}");

@@ -31,15 +31,16 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 const OWN: Style = AnsiColor::Cyan.on_default().bold();
 
-/// How many of the newest moments a report shows, and half as many of those before that matter; the record has them all.
+/// How many of the newest moments a report shows, and half as many of those before that matter; the
+/// record has them all.
 const MOMENTS_SHOWN: usize = 12;
 /// How many problems of a document or site are told in brief.
 const BRIEF_PROBLEMS: usize = 5;
 /// How many lines of a text's tail a report shows.
 const TAIL_LINES: usize = 8;
 
-/// The report, with ANSI colours, lines at most `width` columns where the text allows. Strip the colours where they are not
-/// wanted.
+/// The report, with ANSI colours, lines at most `width` columns where the text allows. Strip the
+/// colours where they are not wanted.
 pub fn terminal(record: &FailureRecord, width: usize) -> String {
     let width = width.max(MIN_WIDTH);
     let mut out = String::new();
@@ -87,7 +88,11 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     if let Some(location) = &record.location {
         section(out, "Where it says it happened")?;
         let column = location.column.map(|column| format!(":{column}")).unwrap_or_default();
-        writeln!(out, "    {}", painted(OWN, &format!("{}:{}{column}", location.file, location.line)))?;
+        writeln!(
+            out,
+            "    {}",
+            painted(OWN, &format!("{}:{}{column}", location.file, location.line))
+        )?;
     }
     if let Some(trap) = &record.trap {
         frames(out, trap)?;
@@ -128,7 +133,9 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
         writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
     }
     if let Some(fingerprint) = &record.fingerprint {
-        let line = format!("fingerprint {fingerprint}; all like it: sitewright failures show {fingerprint}");
+        let line = format!(
+            "fingerprint {fingerprint}; all like it: sitewright failures show {fingerprint}"
+        );
         let line = text::paragraph(&line, "  ", width);
         writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
     }
@@ -138,7 +145,8 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     Ok(())
 }
 
-/// What happened, why, where, and what to do: a few lines for pages that are about more than the failure.
+/// What happened, why, where, and what to do: a few lines for pages that are about more than the
+/// failure.
 pub fn in_brief(record: &FailureRecord, width: usize) -> String {
     let width = width.max(MIN_WIDTH);
     let mut out = String::new();
@@ -153,7 +161,13 @@ fn write_brief(out: &mut String, record: &FailureRecord, width: usize) -> std::f
         wrapped_after(out, cause.as_str(), "      because ", "              ", width)?;
     }
     for problem in record.problems.iter().take(BRIEF_PROBLEMS) {
-        wrapped_after(out, &format!("{} {}", problem.at, problem.message), "      ", "        ", width)?;
+        wrapped_after(
+            out,
+            &format!("{} {}", problem.at, problem.message),
+            "      ",
+            "        ",
+            width,
+        )?;
     }
     if record.problems.len() > BRIEF_PROBLEMS {
         writeln!(out, "      and {} more", record.problems.len() - BRIEF_PROBLEMS)?;
@@ -166,12 +180,14 @@ fn write_brief(out: &mut String, record: &FailureRecord, width: usize) -> std::f
     wrapped_after(out, record.advice.as_str(), "    to do: ", "           ", width)
 }
 
-/// The causes that the message does not tell already. A template's own error repeats what its AI call said; what that call
-/// itself knew comes last.
+/// The causes that the message does not tell already. A template's own error repeats what its AI
+/// call said; what that call itself knew comes last.
 fn causes(record: &FailureRecord) -> impl Iterator<Item = &Message> {
     let told = record.ai.as_ref().map(|ai| ai.message.as_str());
-    let own =
-        record.causes.iter().filter(move |cause| told.is_none_or(|told| !cause.as_str().contains(told)));
+    let own = record
+        .causes
+        .iter()
+        .filter(move |cause| told.is_none_or(|told| !cause.as_str().contains(told)));
     let of_call = record.ai.iter().flat_map(|ai| &ai.causes);
     own.chain(of_call).filter(|cause| !record.message.as_str().contains(cause.as_str()))
 }
@@ -195,12 +211,17 @@ fn frames(out: &mut String, trap: &TrapRecord) -> std::fmt::Result {
     }
     // The author's own code first: that is where the bug is. The rest is one line.
     let has_own = trap.frames.iter().any(|frame| frame.own);
-    let shown: Vec<&Frame> = trap.frames.iter().filter(|frame| frame.own || !has_own).take(20).collect();
+    let shown: Vec<&Frame> =
+        trap.frames.iter().filter(|frame| frame.own || !has_own).take(20).collect();
     for (at, frame) in shown.iter().enumerate() {
         let style = if at == 0 && frame.own { OWN } else { Style::new() };
         let arrow = if at == 0 { "→" } else { " " };
         let inlined = if frame.inlined { " (inlined)" } else { "" };
-        writeln!(out, "    {arrow} {style}{}{style:#}{DIM}{inlined}{DIM:#}", clean(&frame.function))?;
+        writeln!(
+            out,
+            "    {arrow} {style}{}{style:#}{DIM}{inlined}{DIM:#}",
+            clean(&frame.function)
+        )?;
         if let (Some(file), line) = (&frame.file, frame.line) {
             let line = line.map(|line| format!(":{line}")).unwrap_or_default();
             writeln!(out, "        {DIM}at{DIM:#} {}{line}", clean(file))?;
@@ -208,7 +229,10 @@ fn frames(out: &mut String, trap: &TrapRecord) -> std::fmt::Result {
     }
     let folded = trap.frames.len() - shown.len();
     if folded > 0 {
-        writeln!(out, "      {DIM}and {folded} frames of libraries and the language's runtime{DIM:#}")?;
+        writeln!(
+            out,
+            "      {DIM}and {folded} frames of libraries and the language's runtime{DIM:#}"
+        )?;
     }
     Ok(())
 }
@@ -256,19 +280,29 @@ fn ai_call(out: &mut String, ai: &AiFailure, told: &Message, width: usize) -> st
 }
 
 /// One try of an AI call, and what was answered where it failed.
-fn tried(out: &mut String, attempt: &Attempt, begin: &str, indent: &str, width: usize) -> std::fmt::Result {
+fn tried(
+    out: &mut String,
+    attempt: &Attempt,
+    begin: &str,
+    indent: &str,
+    width: usize,
+) -> std::fmt::Result {
     let status = attempt.status.map(|status| format!(" · HTTP {status}")).unwrap_or_default();
-    let request = attempt.request_id.as_deref().map(|id| format!(" · request {id}")).unwrap_or_default();
+    let request =
+        attempt.request_id.as_deref().map(|id| format!(" · request {id}")).unwrap_or_default();
     let style = if attempt.outcome.as_str() == "succeeded" { GOOD } else { BAD };
     let outcome = attempt.outcome.as_str();
     let place = format!("{} {}:", attempt.provider, attempt.model);
-    let rest = format!("{status} · {}{request}", duration(attempt.duration_ms.saturating_mul(1_000)));
+    let rest =
+        format!("{status} · {}{request}", duration(attempt.duration_ms.saturating_mul(1_000)));
     let mut line = String::new();
     wrapped_after(&mut line, &format!("{place} {outcome}{rest}"), begin, indent, width)?;
     // The words are whole, so the first one that is the outcome is it.
     let painted = format!(": {style}{outcome}{style:#}");
     writeln!(out, "{}", line.trim_end().replacen(&format!(": {outcome}"), &painted, 1))?;
-    if let Some(excerpt) = attempt.body_excerpt.as_deref().filter(|excerpt| !excerpt.trim().is_empty()) {
+    if let Some(excerpt) =
+        attempt.body_excerpt.as_deref().filter(|excerpt| !excerpt.trim().is_empty())
+    {
         let one_line: String = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
         let room = width.saturating_sub(indent.len());
         writeln!(out, "{indent}{DIM}{}{DIM:#}", shortened(&clean(&one_line), room))?;
@@ -277,7 +311,12 @@ fn tried(out: &mut String, attempt: &Attempt, begin: &str, indent: &str, width: 
 }
 
 /// Host calls, progress and reports in the order in which they happened.
-fn timeline(out: &mut String, record: &FailureRecord, width: usize, room: usize) -> std::fmt::Result {
+fn timeline(
+    out: &mut String,
+    record: &FailureRecord,
+    width: usize,
+    room: usize,
+) -> std::fmt::Result {
     let moments = timeline::of(record);
     if moments.is_empty() {
         return Ok(());
@@ -300,15 +339,22 @@ fn timeline(out: &mut String, record: &FailureRecord, width: usize, room: usize)
     Ok(())
 }
 
-fn moment(out: &mut String, record: &FailureRecord, moment: &Moment<'_>, width: usize) -> std::fmt::Result {
+fn moment(
+    out: &mut String,
+    record: &FailureRecord,
+    moment: &Moment<'_>,
+    width: usize,
+) -> std::fmt::Result {
     let begin = format!("{:>8} {}", duration(moment.at_ms.saturating_mul(1_000)), moment.lanes);
     match moment.what {
         What::Report(diagnostic) => reported(out, diagnostic, &begin, width),
         What::Call(entry, tries) => {
             called(out, entry, &begin, width)?;
-            let told = record.ai.as_ref().is_some_and(|ai| Some(&ai.call_id) == entry.call_id.as_ref());
+            let told =
+                record.ai.as_ref().is_some_and(|ai| Some(&ai.call_id) == entry.call_id.as_ref());
             let tries = tries.map(|tries| &*tries.attempts).unwrap_or_default();
-            // One try that succeeded says nothing that the call does not, and those of the failed call have a section of their own.
+            // One try that succeeded says nothing that the call does not, and those of the failed
+            // call have a section of their own.
             let worth = tries.len() > 1 || entry.outcome != TrailOutcome::Ok;
             for attempt in tries.iter().filter(|_| worth && !told) {
                 tried(out, attempt, "             └ ", "               ", width)?;
@@ -353,7 +399,12 @@ fn called(out: &mut String, entry: &TrailEntry, begin: &str, width: usize) -> st
     writeln!(out, "    {begin}{style}{outcome}{style:#} {DIM}{args}{DIM:#}")
 }
 
-fn reported(out: &mut String, diagnostic: &Diagnostic, begin: &str, width: usize) -> std::fmt::Result {
+fn reported(
+    out: &mut String,
+    diagnostic: &Diagnostic,
+    begin: &str,
+    width: usize,
+) -> std::fmt::Result {
     let (style, mark) = match diagnostic.severity {
         Severity::Info => (DIM, "i"),
         Severity::Warning => (WARN, "!"),
@@ -363,12 +414,24 @@ fn reported(out: &mut String, diagnostic: &Diagnostic, begin: &str, width: usize
     writeln!(out, "    {begin}{style}{mark} {code}{style:#}")?;
     wrapped(out, diagnostic.message.as_str(), "               ", width)?;
     for cause in &diagnostic.causes {
-        wrapped_after(out, cause.as_str(), "               because ", "                       ", width)?;
+        wrapped_after(
+            out,
+            cause.as_str(),
+            "               because ",
+            "                       ",
+            width,
+        )?;
     }
     Ok(())
 }
 
-fn tail(out: &mut String, title: &str, text: &str, lines_shown: usize, width: usize) -> std::fmt::Result {
+fn tail(
+    out: &mut String,
+    title: &str,
+    text: &str,
+    lines_shown: usize,
+    width: usize,
+) -> std::fmt::Result {
     if text.trim().is_empty() {
         return Ok(());
     }
@@ -376,7 +439,11 @@ fn tail(out: &mut String, title: &str, text: &str, lines_shown: usize, width: us
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(lines_shown)..];
     if shown.len() < lines.len() {
-        writeln!(out, "    {DIM}… {} earlier lines in the record{DIM:#}", lines.len() - shown.len())?;
+        writeln!(
+            out,
+            "    {DIM}… {} earlier lines in the record{DIM:#}",
+            lines.len() - shown.len()
+        )?;
     }
     for line in shown {
         writeln!(out, "    {}", shortened(&clean(line), width.saturating_sub(4)))?;
@@ -384,7 +451,8 @@ fn tail(out: &mut String, title: &str, text: &str, lines_shown: usize, width: us
     Ok(())
 }
 
-/// Each limit beside what was used of it, a line each; those of which nothing was used come last, by name.
+/// Each limit beside what was used of it, a line each; those of which nothing was used come last,
+/// by name.
 pub fn limits_used(limits: &BTreeMap<String, Measure>, width: usize) -> String {
     let mut out = String::new();
     #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
@@ -400,14 +468,19 @@ fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::R
     measures(out, &record.limits, width)
 }
 
-fn measures(out: &mut String, limits: &BTreeMap<String, Measure>, width: usize) -> std::fmt::Result {
+fn measures(
+    out: &mut String,
+    limits: &BTreeMap<String, Measure>,
+    width: usize,
+) -> std::fmt::Result {
     let (used, unused): (Vec<_>, Vec<_>) = limits.iter().partition(|(_, measure)| measure.used > 0);
     for (name, measure) in used {
-        let style = match measure.used.saturating_mul(100).checked_div(measure.max.max(1)).unwrap_or(0) {
-            100.. => BAD,
-            80..100 => WARN,
-            _ => Style::new(),
-        };
+        let style =
+            match measure.used.saturating_mul(100).checked_div(measure.max.max(1)).unwrap_or(0) {
+                100.. => BAD,
+                80..100 => WARN,
+                _ => Style::new(),
+            };
         writeln!(
             out,
             "    {:<18} {style}{:>12}{style:#} of {}",

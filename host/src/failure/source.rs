@@ -39,8 +39,12 @@ pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
     let first = line.saturating_sub(AROUND).max(1);
     let skipped = usize::try_from(first - 1).ok()?;
     let wanted = usize::try_from(line - first + 1 + AROUND).ok()?;
-    let mut lines: Vec<String> =
-        text.lines().skip(skipped).take(wanted).map(|line| line.chars().take(MAX_LINE).collect()).collect();
+    let mut lines: Vec<String> = text
+        .lines()
+        .skip(skipped)
+        .take(wanted)
+        .map(|line| line.chars().take(MAX_LINE).collect())
+        .collect();
     // What is empty below the line says nothing.
     let least = usize::try_from(line - first + 1).ok()?;
     while lines.len() > least && lines.last().is_some_and(|line| line.trim().is_empty()) {
@@ -50,9 +54,11 @@ pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
     has_line.then(|| SourceExcerpt { file: String::new(), line, first, lines })
 }
 
-/// The lines around the first own frame, or the place that the template itself named, from the source that lies in `root`. Blocking.
+/// The lines around the first own frame, or the place that the template itself named, from the
+/// source that lies in `root`. Blocking.
 ///
-/// The file's name comes from the template: what does not lie below `root` is not read, whatever leads out of it.
+/// The file's name comes from the template: what does not lie below `root` is not read, whatever
+/// leads out of it.
 pub fn from_folder(root: &Path, record: &FailureRecord) -> Option<SourceExcerpt> {
     let frame = record.trap.as_ref().and_then(|trap| first_own(&trap.frames));
     let (file, line) = match (frame, &record.location) {
@@ -70,14 +76,16 @@ pub(super) fn first_own(frames: &[Frame]) -> Option<&Frame> {
     frames.iter().find(|frame| frame.own && frame.line.is_some())
 }
 
-/// The path as it is, then without its first folders: debug information counts from where the compiler ran, which may lie above the
-/// template's own folder. A file's bare name is no path that tells one from another.
+/// The path as it is, then without its first folders: debug information counts from where the
+/// compiler ran, which may lie above the template's own folder. A file's bare name is no path that
+/// tells one from another.
 fn candidates(file: &str) -> impl Iterator<Item = &Path> {
     const FOLDERS: usize = 16;
     let inner = file.match_indices('/').take(FOLDERS).map(|(at, _)| &file[at + 1..]);
     let inner = inner.filter(|rest| rest.contains('/'));
     std::iter::once(file).chain(inner).map(Path::new).filter(|path| {
-        !path.as_os_str().is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)))
+        !path.as_os_str().is_empty()
+            && path.components().all(|part| matches!(part, Component::Normal(_)))
     })
 }
 
@@ -100,7 +108,8 @@ mod tests {
     fn an_excerpt_has_the_line_and_a_few_around_it() {
         let text = "1\n2\n3\n4\n5\n6\n7";
         let lines = |line| excerpt(text, line).map(|found| (found.first, found.lines.concat()));
-        for (line, first, shown) in [(1, 1, "123"), (2, 1, "1234"), (4, 2, "23456"), (7, 5, "567")] {
+        for (line, first, shown) in [(1, 1, "123"), (2, 1, "1234"), (4, 2, "23456"), (7, 5, "567")]
+        {
             assert_eq!(lines(line), Some((first, shown.to_owned())), "line {line}");
         }
         let few = excerpt("a\n\n", 1).map(|found| found.lines);
@@ -108,13 +117,20 @@ mod tests {
         for line in [0, 8, u32::MAX] {
             assert_eq!(lines(line), None, "line {line}");
         }
-        assert_eq!(excerpt(&"x".repeat(1_000), 1).map(|found| found.lines[0].len()), Some(MAX_LINE));
+        assert_eq!(
+            excerpt(&"x".repeat(1_000), 1).map(|found| found.lines[0].len()),
+            Some(MAX_LINE)
+        );
     }
 
     #[test]
     fn only_paths_that_stay_below_the_root_are_tried() {
-        let tried = |file| candidates(file).map(|path| path.display().to_string()).collect::<Vec<_>>();
-        assert_eq!(tried("tests/a/src/lib.rs"), ["tests/a/src/lib.rs", "a/src/lib.rs", "src/lib.rs"]);
+        let tried =
+            |file| candidates(file).map(|path| path.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            tried("tests/a/src/lib.rs"),
+            ["tests/a/src/lib.rs", "a/src/lib.rs", "src/lib.rs"]
+        );
         assert_eq!(tried("app.py"), ["app.py"]);
         assert_eq!(tried("/etc/passwd"), ["etc/passwd"]);
         assert_eq!(tried("../../etc/passwd"), ["etc/passwd"]);

@@ -72,8 +72,9 @@ fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> 
     move |source| StoreError::Io { what, path: path.to_owned(), source }
 }
 
-/// Writes a record into an order's open folder, whole or not at all, and returns its file; `shown` is where the folder is. Blocking.
-/// Whatever others put in place of a folder meanwhile, nothing is written through a link.
+/// Writes a record into an order's open folder, whole or not at all, and returns its file; `shown`
+/// is where the folder is. Blocking. Whatever others put in place of a folder meanwhile, nothing is
+/// written through a link.
 ///
 /// # Errors
 /// When the file system refuses.
@@ -89,7 +90,9 @@ pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBu
     let (path, shown) = (folder.join(&name), folder.join(&temporary));
     let new = OpenOptions::new().write(true).create_new(true).to_owned();
     let mut file = dir.open_with(&temporary, &new).map_err(io("cannot write", &shown))?;
-    file.write_all(&text).and_then(|()| file.write_all(b"\n")).map_err(io("cannot write", &shown))?;
+    file.write_all(&text)
+        .and_then(|()| file.write_all(b"\n"))
+        .map_err(io("cannot write", &shown))?;
     file.sync_all().map_err(io("cannot sync", &shown))?;
     dir.rename(&temporary, &dir, &name).map_err(io("cannot put in place", &path))?;
     dir.open(".").and_then(|folder| folder.sync_all()).map_err(io("cannot sync", &folder))?;
@@ -121,7 +124,9 @@ pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     let version = match &outline {
         Ok(outline) => outline.version,
         // Of a newer shape, perhaps.
-        Err(_) => serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version),
+        Err(_) => {
+            serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version)
+        }
     };
     if version > RECORD_VERSION {
         return Err(StoreError::Newer { path: path.to_owned(), version });
@@ -150,7 +155,8 @@ pub fn parse(value: serde_json::Value, path: &Path) -> Result<FailureRecord, Sto
     serde_json::from_value(value).map_err(wrong)
 }
 
-/// The record's file that `id` means: a path to a file, or an id or the unambiguous beginning of one. Blocking.
+/// The record's file that `id` means: a path to a file, or an id or the unambiguous beginning of
+/// one. Blocking.
 ///
 /// # Errors
 /// When there is none, or several.
@@ -162,11 +168,19 @@ pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
     }
     let wanted = id.to_ascii_uppercase();
     let mut found: Vec<PathBuf> = files(root)?;
-    found.retain(|path| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&wanted)));
-    let names =
-        || found.iter().filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    found.retain(|path| {
+        path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&wanted))
+    });
+    let names = || {
+        found
+            .iter()
+            .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+            .collect()
+    };
     match found.as_slice() {
-        _ if wanted.is_empty() => Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() }),
+        _ if wanted.is_empty() => {
+            Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() })
+        }
         [] => Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() }),
         [path] => Ok(path.clone()),
         _ => Err(StoreError::Ambiguous { id: id.to_owned(), found: names() }),
@@ -180,14 +194,17 @@ pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
 pub fn files_of(root: &Path, order: &str) -> Result<Vec<PathBuf>, StoreError> {
     let mut found = files(root)?;
     let is_of = |path: &PathBuf| {
-        path.parent().and_then(Path::parent).and_then(Path::file_name).is_some_and(|name| name == order)
+        path.parent()
+            .and_then(Path::parent)
+            .and_then(Path::file_name)
+            .is_some_and(|name| name == order)
     };
     found.retain(is_of);
     Ok(found)
 }
 
-/// The files of all records under `root`, newest first. A root that does not exist has none; one that cannot be read is an
-/// error (catalogue B4). Blocking.
+/// The files of all records under `root`, newest first. A root that does not exist has none; one
+/// that cannot be read is an error (catalogue B4). Blocking.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -213,7 +230,9 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(io("cannot read the folder", folder)(error)),
         Ok(entries) => entries
-            .map(|entry| entry.map(|entry| entry.path()).map_err(io("cannot read the folder", folder)))
+            .map(|entry| {
+                entry.map(|entry| entry.path()).map_err(io("cannot read the folder", folder))
+            })
             .collect(),
     }
 }

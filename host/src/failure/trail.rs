@@ -12,14 +12,15 @@ pub const TRAIL_LENGTH: usize = 256;
 /// One call of the guest to the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrailEntry {
-    /// Number of the call in its run, from 1, in the order in which calls began. A gap means that calls were dropped, or that the
-    /// entry before it stands for several.
+    /// Number of the call in its run, from 1, in the order in which calls began. A gap means that
+    /// calls were dropped, or that the entry before it stands for several.
     pub seq: u64,
     /// Milliseconds from the start of the run to the start of the call.
     pub at_ms: u64,
     /// `ai.complete`, `site.write`, ...
     pub call: String,
-    /// What it was called with, in short: purpose and sizes, a path, a stage; never the customer's text.
+    /// What it was called with, in short: purpose and sizes, a path, a stage; never the customer's
+    /// text.
     pub args: String,
     /// Bytes that the guest handed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,20 +28,23 @@ pub struct TrailEntry {
     /// Bytes of text that it was answered with, for `ai` calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_bytes: Option<u64>,
-    /// The first 12 digits of the SHA-256 of what was handed over: equal calls have equal digests. Missing for a refused write, whose
-    /// bytes nobody read.
+    /// The first 12 digits of the SHA-256 of what was handed over: equal calls have equal digests.
+    /// Missing for a refused write, whose bytes nobody read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// How many calls in a row the entry stands for, when they are several: log lines, and steps of a stage.
+    /// How many calls in a row the entry stands for, when they are several: log lines, and steps
+    /// of a stage.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
     /// How long it took, in microseconds; missing while it is in flight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
-    /// Number of the newest call that had begun when this one ended: it overlapped with each of those between.
+    /// Number of the newest call that had begun when this one ended: it overlapped with each of
+    /// those between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
-    /// How long of it an AI call waited for the limits of its providers, in milliseconds, all attempts together.
+    /// How long of it an AI call waited for the limits of its providers, in milliseconds, all
+    /// attempts together.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
     /// How it ended.
@@ -77,7 +81,8 @@ pub enum TrailOutcome {
 impl NewCall {
     /// What the trail will show of it. Its number and its time are not known before it is entered.
     ///
-    /// A function of its own, because a guest's calls are entered on the guest's stack, which stays as deep as it ever was.
+    /// A function of its own, because a guest's calls are entered on the guest's stack, which stays
+    /// as deep as it ever was.
     #[inline(never)]
     pub(crate) fn entry(self) -> Box<TrailEntry> {
         Box::new(TrailEntry::begun(0, 0, self))
@@ -105,7 +110,8 @@ impl TrailEntry {
         }
     }
 
-    /// The last number that is known to have begun before this call ended; its own when it is only known that it ended.
+    /// The last number that is known to have begun before this call ended; its own when it is only
+    /// known that it ended.
     pub fn last_beside(&self) -> u64 {
         match (self.until, &self.outcome) {
             (Some(until), _) => until,
@@ -141,7 +147,8 @@ pub struct Ended {
     pub digest: Option<String>,
     /// See [`TrailEntry::waited_ms`].
     pub waited_ms: u64,
-    /// Whether the host refused it without doing anything: such calls cost a guest nothing and push out no others.
+    /// Whether the host refused it without doing anything: such calls cost a guest nothing and
+    /// push out no others.
     pub refused: bool,
 }
 
@@ -189,11 +196,13 @@ impl Class {
 /// Different stages that get an entry each when no call is made between them.
 const MAX_STAGES: u32 = 8;
 
-/// The newest [`TRAIL_LENGTH`] host calls of a run. Each class of calls has a share of the places: whatever a guest repeats a million
-/// times, it pushes out its like and not the calls that led to the failure.
+/// The newest [`TRAIL_LENGTH`] host calls of a run. Each class of calls has a share of the places:
+/// whatever a guest repeats a million times, it pushes out its like and not the calls that led to
+/// the failure.
 #[derive(Debug, Default)]
 pub struct Trail {
-    /// Boxed: thousands of runs that wait have made a call or two each, and a queue has room for four from the first on.
+    /// Boxed: thousands of runs that wait have made a call or two each, and a queue has room for
+    /// four from the first on.
     classes: [VecDeque<Box<TrailEntry>>; Class::ALL.len()],
     calls: u64,
     /// The entry of the log lines since the last call that was more than telling.
@@ -234,25 +243,36 @@ impl Trail {
         self.lines = Some(shared);
     }
 
-    /// Enters a step of a stage. The steps of one stage between two calls share an entry that shows the last one; so do stages that
-    /// are too many.
+    /// Enters a step of a stage. The steps of one stage between two calls share an entry that shows
+    /// the last one; so do stages that are too many.
     pub fn progress(&mut self, at: Duration, stage: &str, done: u32, total: u32) {
         let same = self.steps.as_ref().is_some_and(|(_, of)| of == stage);
         if !same {
             self.stages = self.stages.saturating_add(1);
         }
         let open = self.steps.take().filter(|_| same || self.stages > MAX_STAGES);
-        let shared = self.share(at, open.map(|(shared, _)| shared), "diagnostics.progress", stage.len());
+        let shared =
+            self.share(at, open.map(|(shared, _)| shared), "diagnostics.progress", stage.len());
         self.shared(at, shared, format!("{stage} {done}/{total}"));
         self.steps = Some((shared, stage.to_owned()));
     }
 
     /// One call more in an open entry, or a new one.
-    fn share(&mut self, at: Duration, open: Option<Shared>, call: &'static str, bytes: usize) -> Shared {
+    fn share(
+        &mut self,
+        at: Duration,
+        open: Option<Shared>,
+        call: &'static str,
+        bytes: usize,
+    ) -> Shared {
         match open.filter(|open| self.find(open.seq).is_some()) {
             Some(Shared { seq, count, bytes: before }) => {
                 self.calls += 1;
-                Shared { seq, count: count.saturating_add(1), bytes: before.saturating_add(bytes as u64) }
+                Shared {
+                    seq,
+                    count: count.saturating_add(1),
+                    bytes: before.saturating_add(bytes as u64),
+                }
             }
             None => {
                 let seq = self.enter(at, NewCall { call, ..NewCall::default() }.entry());
@@ -283,12 +303,14 @@ impl Trail {
         &mut self.classes[class as usize]
     }
 
-    /// Drops the oldest entry of a class that has more than its share, one that has ended before one that has not.
+    /// Drops the oldest entry of a class that has more than its share, one that has ended before
+    /// one that has not.
     fn make_room(&mut self) {
         if self.classes.iter().map(VecDeque::len).sum::<usize>() <= TRAIL_LENGTH {
             return;
         }
-        let over = |class: &Class| self.classes[*class as usize].len().saturating_sub(class.share());
+        let over =
+            |class: &Class| self.classes[*class as usize].len().saturating_sub(class.share());
         if let Some(class) = Class::ALL.into_iter().max_by_key(over) {
             let entries = self.class(class);
             let ended = entries.iter().position(|entry| entry.outcome != TrailOutcome::InFlight);
@@ -377,7 +399,8 @@ mod tests {
     #[test]
     fn the_newest_calls_stay_and_each_ends_as_itself() {
         let mut trail = Trail::default();
-        let numbers: Vec<u64> = (0..TRAIL_LENGTH + 10).map(|_| call(&mut trail, "site.write")).collect();
+        let numbers: Vec<u64> =
+            (0..TRAIL_LENGTH + 10).map(|_| call(&mut trail, "site.write")).collect();
         trail.end(numbers[0], Duration::ZERO, TrailOutcome::Ok);
         trail.end(numbers[20], Duration::from_micros(7), TrailOutcome::Error("no".to_owned()));
         let entries = trail.entries();
@@ -401,8 +424,10 @@ mod tests {
         trail.end(first, Duration::ZERO, TrailOutcome::Ok);
         trail.end(second, Duration::ZERO, TrailOutcome::Ok);
         let entries = trail.entries();
-        let shown: Vec<(&str, &str, u64)> =
-            entries.iter().map(|entry| (entry.call.as_str(), entry.args.as_str(), entry.count)).collect();
+        let shown: Vec<(&str, &str, u64)> = entries
+            .iter()
+            .map(|entry| (entry.call.as_str(), entry.args.as_str(), entry.count))
+            .collect();
         assert_eq!(
             shown,
             [

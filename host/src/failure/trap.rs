@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wasmtime::Trap;
 
-/// What stopped the guest. Closed where the operator or author acts on it; the rest of wasmtime's codes are contract violations.
+/// What stopped the guest. Closed where the operator or author acts on it; the rest of wasmtime's
+/// codes are contract violations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrapCode {
@@ -24,8 +25,8 @@ pub enum TrapCode {
     BadIndirectCall,
     /// The guest waits for something that can never come.
     Deadlock,
-    /// The guest handed over a text that is not UTF-8, a variant that does not exist, a pointer that leads nowhere, or called in a
-    /// way the component model forbids.
+    /// The guest handed over a text that is not UTF-8, a variant that does not exist, a pointer
+    /// that leads nowhere, or called in a way the component model forbids.
     InvalidValue,
     /// The processor-time limit.
     Cpu,
@@ -65,14 +66,17 @@ impl From<Trap> for TrapCode {
     fn from(trap: Trap) -> Self {
         match trap {
             Trap::UnreachableCodeReached => TrapCode::Unreachable,
-            Trap::MemoryOutOfBounds | Trap::HeapMisaligned | Trap::ArrayOutOfBounds => TrapCode::OutOfBounds,
+            Trap::MemoryOutOfBounds | Trap::HeapMisaligned | Trap::ArrayOutOfBounds => {
+                TrapCode::OutOfBounds
+            }
             Trap::StackOverflow => TrapCode::StackOverflow,
             Trap::IntegerDivisionByZero => TrapCode::DivideByZero,
             Trap::IntegerOverflow => TrapCode::IntegerOverflow,
             Trap::BadConversionToInteger => TrapCode::BadConversion,
-            Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature | Trap::NullReference => {
-                TrapCode::BadIndirectCall
-            }
+            Trap::TableOutOfBounds
+            | Trap::IndirectCallToNull
+            | Trap::BadSignature
+            | Trap::NullReference => TrapCode::BadIndirectCall,
             Trap::AsyncDeadlock | Trap::NoAsyncResult => TrapCode::Deadlock,
             Trap::Interrupt | Trap::OutOfFuel => TrapCode::Cpu,
             Trap::AllocationTooLarge => TrapCode::Memory,
@@ -120,9 +124,11 @@ pub struct Frame {
     /// Column, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
-    /// Whether this is the template author's own code, and not its language's runtime or a library.
+    /// Whether this is the template author's own code, and not its language's runtime or a
+    /// library.
     pub own: bool,
-    /// Whether its code is a part of the next frame's: the compiler put it there instead of a call.
+    /// Whether its code is a part of the next frame's: the compiler put it there instead of a
+    /// call.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inlined: bool,
     /// Offset of the instruction in the component, in bytes, for other tools.

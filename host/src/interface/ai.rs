@@ -1,5 +1,5 @@
-//! `ai.complete`: a call to a model through the gateway. `ai_stream` is the same call with its text as it comes, `ai_sync` for guests that
-//! can only block.
+//! `ai.complete`: a call to a model through the gateway. `ai_stream` is the same call with its text
+//! as it comes, `ai_sync` for guests that can only block.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use super::diagnostics::{cut, short_digest};
 use super::run_log::{AiCall, RunLog};
 use super::state::{AiContext, GuestState};
 use crate::ai::{
-    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format, KnownSchemas,
-    Purpose, Request, Role, TextSink, Usage,
+    AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, FinishReason, Format,
+    KnownSchemas, Purpose, Request, Role, TextSink, Usage,
 };
 use crate::failure::{AiFailure, Ended, NewCall, TrailEntry, TrailOutcome, millis};
 use crate::message;
@@ -34,8 +34,9 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
         accessor: &Accessor<T, Self>,
         request: ai_types::Request,
     ) -> wasmtime::Result<Result<ai_types::Completion, ai_types::Error>> {
-        // The first poll is on the guest's own stack, which the run keeps for as long as it lives, whatever of it was touched: what goes
-        // deeper, or is as large as a call to a model, is for the next one. A call that is refused ends at once: a guest that makes too
+        // The first poll is on the guest's own stack, which the run keeps for as long as it lives,
+        // whatever of it was touched: what goes deeper, or is as large as a call to a
+        // model, is for the next one. A call that is refused ends at once: a guest that makes too
         // many must not hold them all.
         let request = Box::new(request);
         let call = accessor.with(|mut access| {
@@ -64,8 +65,8 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
 /// Most bytes of one request: room for the largest order document and as much again.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
 
-/// One call that has been entered in the run's log. It and its request are boxed wherever they go: thousands of calls wait, and a future
-/// keeps what it was given beside what it hands on.
+/// One call that has been entered in the run's log. It and its request are boxed wherever they go:
+/// thousands of calls wait, and a future keeps what it was given beside what it hands on.
 pub(super) struct Call {
     pub(super) log: Arc<RunLog>,
     /// What the log calls it.
@@ -147,27 +148,34 @@ impl Call {
         };
         if !self.counted {
             let max_calls = context.max_calls;
-            let message =
-                message!("the run has made its {max_calls} AI calls; `limits.ai_calls` allows no more");
+            let message = message!(
+                "the run has made its {max_calls} AI calls; `limits.ai_calls` allows no more"
+            );
             return refuse(AiErrorKind::BudgetExceeded, message);
         }
         let (purpose, bytes) = (&self.purpose, self.bytes);
         if bytes > MAX_REQUEST_BYTES {
             let message = message!(
-                "the request has {bytes} bytes; at most {MAX_REQUEST_BYTES} are allowed: say less, or ask in several calls"
+                "the request has {bytes} bytes; at most {MAX_REQUEST_BYTES} are allowed: say \
+                 less, or ask in several calls"
             );
             return refuse(AiErrorKind::InvalidRequest, message);
         }
         if !context.purposes.contains(&request.purpose) {
             let message = message!(
-                "the purpose {purpose:?} is not declared in the template's manifest; add it to `ai-purposes`"
+                "the purpose {purpose:?} is not declared in the template's manifest; add it to \
+                 `ai-purposes`"
             );
             return refuse(AiErrorKind::InvalidRequest, message);
         }
         Ok(context)
     }
 
-    async fn ask(&self, request: Box<ai_types::Request>, text: &mut TextSink) -> Result<Completed, AiError> {
+    async fn ask(
+        &self,
+        request: Box<ai_types::Request>,
+        text: &mut TextSink,
+    ) -> Result<Completed, AiError> {
         let context = self.allowed(&request)?;
         let request = Box::pin(into_request(*request, context.gateway.schemas())).await;
         let request = Box::new(request.map_err(|message| {
@@ -232,7 +240,10 @@ impl Call {
             Err(error) => {
                 let why = format!("{}: {}", error.kind, cut(error.message.as_str(), 300));
                 let refused = error.attempts.is_empty();
-                log.end(entry, Ended { waited_ms, refused, ..Ended::from(TrailOutcome::Error(why)) });
+                log.end(
+                    entry,
+                    Ended { waited_ms, refused, ..Ended::from(TrailOutcome::Error(why)) },
+                );
                 let told = told(&error);
                 log.ai_failed(AiFailure {
                     kind: error.kind,
@@ -250,7 +261,8 @@ impl Call {
     }
 }
 
-/// The size of a request, with a little for each part, so that a million empty ones have a size too.
+/// The size of a request, with a little for each part, so that a million empty ones have a size
+/// too.
 fn bytes(request: &ai_types::Request) -> usize {
     const PART: usize = 16;
     let messages = request.messages.iter().map(|message| message.content.len() + PART);
@@ -262,9 +274,15 @@ fn bytes(request: &ai_types::Request) -> usize {
     request.purpose.len() + format + messages.chain(stops).sum::<usize>()
 }
 
-/// What the trail shows of a call. A function of its own: what it needs of the guest's stack is free again before the call is entered.
+/// What the trail shows of a call. A function of its own: what it needs of the guest's stack is
+/// free again before the call is entered.
 #[inline(never)]
-fn entry(name: &'static str, call_id: CallId, request: &ai_types::Request, bytes: usize) -> Box<TrailEntry> {
+fn entry(
+    name: &'static str,
+    call_id: CallId,
+    request: &ai_types::Request,
+    bytes: usize,
+) -> Box<TrailEntry> {
     let call = NewCall {
         call: name,
         args: in_short(request, bytes),
@@ -303,7 +321,8 @@ fn digest(request: &ai_types::Request, bytes: usize) -> Option<String> {
 }
 
 async fn into_request(raw: ai_types::Request, schemas: &KnownSchemas) -> Result<Request, Message> {
-    let purpose = Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
+    let purpose =
+        Purpose::new(raw.purpose).map_err(|error| message!("the request is refused: {error}"))?;
     let messages = raw
         .messages
         .into_iter()
@@ -320,7 +339,10 @@ async fn into_request(raw: ai_types::Request, schemas: &KnownSchemas) -> Result<
         ai_types::Format::Text => Format::Text,
         ai_types::Format::Json => Format::Json,
         ai_types::Format::JsonSchema(schema) => Format::JsonSchema(
-            schemas.compiled(schema).await.map_err(|error| message!("the request is refused: {error}"))?,
+            schemas
+                .compiled(schema)
+                .await
+                .map_err(|error| message!("the request is refused: {error}"))?,
         ),
         ai_types::Format::Other(name) => {
             return Err(message!(

@@ -1,7 +1,8 @@
 //! `ai.complete-stream`: a call whose text the guest reads along.
 //!
-//! The call is a task of its own, so that its time limits pass at their time whatever the guest does. The guest holds the ends of a
-//! stream and of a future; when it has dropped both, or when its store goes, the task ends and the request to the provider with it.
+//! The call is a task of its own, so that its time limits pass at their time whatever the guest
+//! does. The guest holds the ends of a stream and of a future; when it has dropped both, or when
+//! its store goes, the task ends and the request to the provider with it.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -24,7 +25,8 @@ use crate::ai::{CallId, Pieces, TextSink};
 use crate::failure::TrailOutcome;
 use crate::plugin::bindings::ai_types;
 
-/// A place for one more call. Refused calls take one too: what a guest holds of them lies in the host's memory.
+/// A place for one more call. Refused calls take one too: what a guest holds of them lies in the
+/// host's memory.
 pub(super) fn place(state: &GuestState) -> wasmtime::Result<OwnedSemaphorePermit> {
     state.ai_streams.clone().try_acquire_owned().map_err(|_| {
         wasmtime::Error::msg(format!(
@@ -33,7 +35,8 @@ pub(super) fn place(state: &GuestState) -> wasmtime::Result<OwnedSemaphorePermit
     })
 }
 
-/// Begins the call. The chunks and the outcome hold it together: when both are dropped, it is cancelled.
+/// Begins the call. The chunks and the outcome hold it together: when both are dropped, it is
+/// cancelled.
 pub(super) fn start(
     call: Box<Call>,
     request: Box<ai_types::Request>,
@@ -70,7 +73,8 @@ pub(super) fn start(
             }
         }
     });
-    // The first step is made here: the same questions enter the journal in the order in which the guest asks them.
+    // The first step is made here: the same questions enter the journal in the order in which the
+    // guest asks them.
     let task = match work.as_mut().now_or_never() {
         Some(()) => None,
         None => Some(tokio::spawn(work.in_current_span()).abort_handle()),
@@ -81,7 +85,9 @@ pub(super) fn start(
         async move {
             let told = told.await;
             drop(held);
-            told.map_err(|_| wasmtime::Error::msg("an AI call ended without an outcome: a bug in Sitewright"))
+            told.map_err(|_| {
+                wasmtime::Error::msg("an AI call ended without an outcome: a bug in Sitewright")
+            })
         }
     };
     (Chunks { waiting: chunks, next: None, _held: held }, outcome)
@@ -116,7 +122,8 @@ impl Drop for Held {
         if let Some(task) = &self.task {
             task.abort();
         }
-        // A call that is dropped because its run is over had not ended when the run did, and the trail says so already.
+        // A call that is dropped because its run is over had not ended when the run did, and the
+        // trail says so already.
         if !self.ended.swap(true, Ordering::AcqRel) && !self.log.is_over() {
             let why = "cancelled: the template dropped the stream and its outcome";
             self.log.end(self.entry, TrailOutcome::Error(why.to_owned()));

@@ -18,14 +18,19 @@ impl ai_sync::Host for GuestState {
         Ok(call.made(request).await)
     }
 
-    async fn complete_all(&mut self, requests: Vec<ai_types::Request>) -> wasmtime::Result<Vec<Told>> {
+    async fn complete_all(
+        &mut self,
+        requests: Vec<ai_types::Request>,
+    ) -> wasmtime::Result<Vec<Told>> {
         if requests.len() > MAX_AT_ONCE {
             return Err(wasmtime::Error::msg(format!(
-                "the template asked for {} AI calls at once; `complete-all` takes at most {MAX_AT_ONCE}",
+                "the template asked for {} AI calls at once; `complete-all` takes at most \
+                 {MAX_AT_ONCE}",
                 requests.len()
             )));
         }
-        // All are entered before the first begins, so that the trail, the journal and a replay have them in one order.
+        // All are entered before the first begins, so that the trail, the journal and a replay have
+        // them in one order.
         let begun: Vec<_> = requests
             .into_iter()
             .map(|request| {

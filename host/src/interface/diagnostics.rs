@@ -31,17 +31,21 @@ impl diagnostics::Host for GuestState {
             call: "diagnostics.report",
             args: code.clone(),
             bytes: Some((diagnostic.code.len() + diagnostic.message.len()) as u64),
-            digest: Some(short_digest([cut(&diagnostic.code, MAX_TEXT), cut(&diagnostic.message, MAX_TEXT)])),
+            digest: Some(short_digest([
+                cut(&diagnostic.code, MAX_TEXT),
+                cut(&diagnostic.message, MAX_TEXT),
+            ])),
             call_id: None,
         });
-        let message = Message::or(texts.take(&diagnostic.message, MAX_TEXT), message!("(no message) {code}"));
+        let message =
+            Message::or(texts.take(&diagnostic.message, MAX_TEXT), message!("(no message) {code}"));
         let severity = match diagnostic.severity {
             diagnostics::Severity::Info | diagnostics::Severity::Other => Severity::Info,
             diagnostics::Severity::Warning => Severity::Warning,
             diagnostics::Severity::Error => Severity::Error,
         };
-        let trapped =
-            severity == Severity::Error && self.log.follow().is_some_and(|follow| follow.traps_on_report());
+        let trapped = severity == Severity::Error
+            && self.log.follow().is_some_and(|follow| follow.traps_on_report());
         self.log.diagnose(Diagnostic {
             seq: Some(entry.0),
             at_ms: self.log.now_ms(),
@@ -107,7 +111,8 @@ pub(crate) fn location(raw: types::SourceLocation) -> SourceLocation {
     SourceLocation { file: cut(&raw.file, 1_024), line: raw.line, column: raw.column }
 }
 
-/// What tells one argument from another in a trail, without showing it: the beginning of its SHA-256.
+/// What tells one argument from another in a trail, without showing it: the beginning of its
+/// SHA-256.
 pub(super) fn short_digest(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let mut hash = Sha256::new();
     for part in parts {

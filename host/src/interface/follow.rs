@@ -1,4 +1,5 @@
-//! A run that is made again, beside the recording of the first time: each call is compared, and each AI call ends when it ended then.
+//! A run that is made again, beside the recording of the first time: each call is compared, and
+//! each AI call ends when it ended then.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::ai::CallId;
 use crate::failure::{Mark, Recording};
 
-/// How long a replay waits for the call that the recording has next, while AI calls wait for their turn behind it. The template computes
-/// or sleeps meanwhile; when it does neither, it has gone another way.
+/// How long a replay waits for the call that the recording has next, while AI calls wait for their
+/// turn behind it. The template computes or sleeps meanwhile; when it does neither, it has gone
+/// another way.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How closely a run must follow.
@@ -141,7 +143,8 @@ impl Follow {
         self.changed.notify_waiters();
     }
 
-    /// Waits until this AI call may end: when all that had happened before its end has happened. One that had not ended waits for ever.
+    /// Waits until this AI call may end: when all that had happened before its end has happened.
+    /// One that had not ended waits for ever.
     pub(super) async fn turn(&self, call: CallId) {
         if self.pace == Pace::Free {
             return;
@@ -185,12 +188,14 @@ impl Follow {
         self.give_up(last);
     }
 
-    /// Nothing has happened for long although AI calls wait for what comes before their end: the run is another one.
+    /// Nothing has happened for long although AI calls wait for what comes before their end: the
+    /// run is another one.
     fn give_up(&self, before: Instant) {
         let mut state = self.state();
         let at_end = state.begun >= self.total && state.ended >= self.ends.len();
         if !at_end && state.last == before && state.difference.is_none() {
-            let recorded = usize::try_from(state.begun).ok().and_then(|at| self.marks.get(at).copied());
+            let recorded =
+                usize::try_from(state.begun).ok().and_then(|at| self.marks.get(at).copied());
             state.difference = Some(Difference { number: state.begun + 1, recorded, now: None });
             drop(state);
             self.changed.notify_waiters();

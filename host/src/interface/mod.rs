@@ -1,6 +1,7 @@
 //! The host side of the contract: what a guest's calls do.
 //!
-//! Each call is entered in the run's trail when it begins and when it ends. Nothing here waits on the network while it holds a lock.
+//! Each call is entered in the run's trail when it begins and when it ends. Nothing here waits on
+//! the network while it holds a lock.
 
 mod ai;
 mod ai_stream;
@@ -22,7 +23,8 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::plugin::bindings::{TemplateWorld, ai_sync as ai_sync_bindings};
 
-/// A linker with everything a template may import: this contract and the WASI 0.2 that language runtimes expect.
+/// A linker with everything a template may import: this contract and the WASI 0.2 that language
+/// runtimes expect.
 ///
 /// # Errors
 /// When an interface is linked twice: a bug of ours.

@@ -60,7 +60,10 @@ pub(crate) struct EndedCall {
 impl Recorder {
     pub(super) fn begin(&mut self, call: &TrailEntry) {
         self.logging = false;
-        self.enter(&call.call, &Mark::args(&call.call, &call.args, call.bytes, call.digest.as_deref()));
+        self.enter(
+            &call.call,
+            &Mark::args(&call.call, &call.args, call.bytes, call.digest.as_deref()),
+        );
     }
 
     /// A step of a stage, as the trail shows it.
@@ -108,8 +111,8 @@ impl Recorder {
             return;
         }
         let streamed = self.streams.entry(call_id).or_default();
-        let room =
-            self.text_bytes + piece.len() <= MAX_TEXTS && streamed.text.len() + piece.len() <= MAX_TEXT;
+        let room = self.text_bytes + piece.len() <= MAX_TEXTS
+            && streamed.text.len() + piece.len() <= MAX_TEXT;
         if room && streamed.pieces.len() < MAX_PIECES {
             self.text_bytes += piece.len();
             streamed.pieces.push(u32::try_from(piece.len()).unwrap_or(u32::MAX));

@@ -13,8 +13,8 @@ use super::follow::Follow;
 use super::recorder::{Recorded, Recorder};
 use crate::ai::{AiError, Attempt, CallId, Completed, Usage, Usd};
 use crate::failure::{
-    AiCallTries, AiFailure, Diagnostic, Ended, LogTail, NewCall, Progress, SourceLocation, Trail, TrailEntry,
-    millis,
+    AiCallTries, AiFailure, Diagnostic, Ended, LogTail, NewCall, Progress, SourceLocation, Trail,
+    TrailEntry, millis,
 };
 use crate::plugin::{Limits, Tail};
 use crate::site::SiteLimit;
@@ -73,8 +73,8 @@ pub struct AiCall {
     pub attempts: Vec<Attempt>,
 }
 
-/// The trail, diagnostics, log, progress and AI calls of one run. Shared between the guest's calls and whoever owns the run; its
-/// lock is held for moments, never across an await.
+/// The trail, diagnostics, log, progress and AI calls of one run. Shared between the guest's calls
+/// and whoever owns the run; its lock is held for moments, never across an await.
 #[derive(Debug)]
 pub struct RunLog {
     began: Instant,
@@ -104,7 +104,8 @@ struct Inner {
 
 /// Longest line of log, in bytes.
 const MAX_LOG_LINE: usize = 8 << 10;
-/// Failed AI calls kept. A refused call costs a guest next to nothing: one that goes on calling must not fill the host's memory.
+/// Failed AI calls kept. A refused call costs a guest next to nothing: one that goes on calling
+/// must not fill the host's memory.
 const MAX_AI_FAILURES: usize = 1_024;
 
 impl RunLog {
@@ -135,7 +136,8 @@ impl RunLog {
     /// An empty log of a run that is made again: it tells `follow` of each call, and goes by it.
     #[must_use]
     pub(crate) fn following(mut self, follow: Arc<Follow>) -> Self {
-        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).recorder.follow = Some(follow.clone());
+        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).recorder.follow =
+            Some(follow.clone());
         self.follow = Some(follow);
         self
     }
@@ -232,8 +234,11 @@ impl RunLog {
     /// Adds a line of log; a line over 8 KiB is cut.
     pub fn log(&self, level: &str, message: &str) {
         let end = message.floor_char_boundary(MAX_LOG_LINE);
-        let line =
-            format!("{level} {}{}\n", &message[..end], if end < message.len() { " [cut]" } else { "" });
+        let line = format!(
+            "{level} {}{}\n",
+            &message[..end],
+            if end < message.len() { " [cut]" } else { "" }
+        );
         let mut inner = self.inner();
         let at = self.elapsed();
         inner.log.push(line.as_bytes());
@@ -268,7 +273,8 @@ impl RunLog {
         }
     }
 
-    /// Keeps the first limit that refused a write; one on a path makes room for any other, because a template can get over it.
+    /// Keeps the first limit that refused a write; one on a path makes room for any other, because
+    /// a template can get over it.
     pub fn output_limited(&self, limit: OutputLimit) {
         let kept = &mut self.inner().output_limit;
         if kept.as_ref().is_none_or(|kept| kept.limit == SiteLimit::PathBytes) {
@@ -328,17 +334,19 @@ impl RunLog {
             replayed: call.replayed,
             attempts: call.attempts.clone(),
         });
-        let failed =
-            inner.ai_failed.values().chain(inner.ai_failed_last.as_deref()).map(|call| AiCallTries {
+        let failed = inner.ai_failed.values().chain(inner.ai_failed_last.as_deref()).map(|call| {
+            AiCallTries {
                 call_id: call.call_id.clone(),
                 purpose: call.purpose.clone(),
                 replayed: false,
                 attempts: call.attempts.clone(),
-            });
+            }
+        });
         let mut calls: Vec<AiCallTries> = answered.chain(failed).collect();
         let trail = inner.trail.entries();
         drop(inner);
-        // Of a thousand calls the record has those that the trail has: an attempt may carry two kibibytes of an answer.
+        // Of a thousand calls the record has those that the trail has: an attempt may carry two
+        // kibibytes of an answer.
         let at: BTreeMap<&str, u64> =
             trail.iter().filter_map(|entry| Some((entry.call_id.as_deref()?, entry.seq))).collect();
         calls.retain(|call| {

@@ -15,8 +15,12 @@ impl site::Host for GuestState {
     ) -> wasmtime::Result<Result<(), site::WriteError>> {
         let args = format!("{} ({} bytes)", cut(&path, 200).escape_debug(), bytes.len());
         let length = bytes.len() as u64;
-        let entry =
-            self.log.begin(NewCall { call: "site.write", args, bytes: Some(length), ..NewCall::default() });
+        let entry = self.log.begin(NewCall {
+            call: "site.write",
+            args,
+            bytes: Some(length),
+            ..NewCall::default()
+        });
         let Some(staging) = self.site.clone() else {
             let message = "`describe` must not write files".to_owned();
             self.log.end(entry, refused(&message));
@@ -38,11 +42,15 @@ impl site::Host for GuestState {
                     }
                     WriteError::Conflict(_) => site::WriteErrorKind::Conflict,
                     WriteError::Limit(hit) => {
-                        self.log.output_limited(OutputLimit { limit: hit.limit, message: message.clone() });
+                        self.log.output_limited(OutputLimit {
+                            limit: hit.limit,
+                            message: message.clone(),
+                        });
                         site::WriteErrorKind::Limit
                     }
                     WriteError::Closed(_) => site::WriteErrorKind::Other,
-                    // Nothing the guest does can help: the run ends here, as the host's failure and not the template's.
+                    // Nothing the guest does can help: the run ends here, as the host's failure and
+                    // not the template's.
                     WriteError::Storage(error) => {
                         self.log.end(entry, TrailOutcome::Error(message));
                         return Err(wasmtime::Error::new(error));
@@ -52,9 +60,10 @@ impl site::Host for GuestState {
             }
         };
         let ended = match &outcome {
-            Ok(stored) => {
-                Ended { digest: stored.sha256.get(..12).map(str::to_owned), ..Ended::from(TrailOutcome::Ok) }
-            }
+            Ok(stored) => Ended {
+                digest: stored.sha256.get(..12).map(str::to_owned),
+                ..Ended::from(TrailOutcome::Ok)
+            },
             Err(error) => refused(&error.message),
         };
         self.log.end(entry, ended);

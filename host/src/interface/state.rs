@@ -12,16 +12,16 @@ use crate::ai::{Gateway, OrderBudget, RunJournal};
 use crate::plugin::MemoryLimiter;
 use crate::site::Staging;
 
-/// Most resources (streams, pollables) a guest may hold: they lie in the host's memory, which no limit of the guest's covers. A
-/// language's runtime needs a dozen.
+/// Most resources (streams, pollables) a guest may hold: they lie in the host's memory, which no
+/// limit of the guest's covers. A language's runtime needs a dozen.
 const MAX_RESOURCES: usize = 10_000;
 
-/// Most streamed AI calls a guest may hold, those that have ended included. For the same reason, and more than the calls that a run may
-/// make.
+/// Most streamed AI calls a guest may hold, those that have ended included. For the same reason,
+/// and more than the calls that a run may make.
 pub(super) const MAX_AI_STREAMS: usize = 1_024;
 
-/// The data of one run's store. Dropped with the store when the run ends, however it ends; what outlives the run is in the
-/// [`RunLog`] and the [`Staging`].
+/// The data of one run's store. Dropped with the store when the run ends, however it ends; what
+/// outlives the run is in the [`RunLog`] and the [`Staging`].
 pub struct GuestState {
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,

@@ -1,7 +1,8 @@
 //! Writes of one kind that wait together become one statement.
 //!
-//! A statement costs two changes of threads on SQLite and a trip over the network on PostgreSQL: more than what most of them do. Ten
-//! thousand orders that go through the same few steps would pay that ten times each; together they pay it once for all that wait.
+//! A statement costs two changes of threads on SQLite and a trip over the network on PostgreSQL:
+//! more than what most of them do. Ten thousand orders that go through the same few steps would pay
+//! that ten times each; together they pay it once for all that wait.
 
 use std::any::Any;
 
@@ -18,8 +19,9 @@ pub(super) trait Alike: Clone + Send + Sync + 'static {
     /// What whoever waits is told.
     type Answer: Send + 'static;
 
-    /// Does several, each as [`one`](Alike::one) would in their order. Nothing is said of those that are not done, because there is
-    /// something about them that needs a closer look: they are done by `one` then.
+    /// Does several, each as [`one`](Alike::one) would in their order. Nothing is said of those
+    /// that are not done, because there is something about them that needs a closer look: they
+    /// are done by `one` then.
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error>;
 
     /// Does this one.
@@ -112,8 +114,8 @@ impl<A: Alike> Write for Together<A> {
     }
 }
 
-/// A statement over the rows of a list, for both databases: `$1` is the list as a JSON text, an array of arrays, and each of them is
-/// `t.value`.
+/// A statement over the rows of a list, for both databases: `$1` is the list as a JSON text, an
+/// array of arrays, and each of them is `t.value`.
 macro_rules! over_rows {
     ($tx:expr, $before:literal, $after:literal) => {
         $tx.pick(

@@ -16,7 +16,8 @@ use super::order::OrderState;
 use super::sql::{Row, Tx, args, parsed};
 use crate::failure::OfAttempt;
 
-/// How an attempt ended. Not how its order did: a `retry` is one attempt's end and no order's (catalogue B6).
+/// How an attempt ended. Not how its order did: a `retry` is one attempt's end and no order's
+/// (catalogue B6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptEnd {
@@ -93,7 +94,8 @@ pub struct Attempt {
     pub ended_at: Option<i64>,
     /// How it ended; missing while it runs.
     pub outcome: Option<AttemptEnd>,
-    /// When its worker came back after somebody else had been given the order. Nothing it brought was kept.
+    /// When its worker came back after somebody else had been given the order. Nothing it brought
+    /// was kept.
     pub lease_lost_at: Option<i64>,
     /// The release it made.
     pub release: Option<String>,
@@ -124,9 +126,13 @@ impl Attempt {
             };
             Ok((attempt, row.opt_text("outcome")?))
         };
-        let wrong = |error: sqlx::Error| Error::Row { table: "sitewright_attempts", why: error.to_string() };
+        let wrong = |error: sqlx::Error| Error::Row {
+            table: "sitewright_attempts",
+            why: error.to_string(),
+        };
         let (attempt, outcome) = fields().map_err(wrong)?;
-        let outcome = outcome.map(|text| parsed("sitewright_attempts", "outcome", &text)).transpose()?;
+        let outcome =
+            outcome.map(|text| parsed("sitewright_attempts", "outcome", &text)).transpose()?;
         Ok(Attempt { outcome, ..attempt })
     }
 }
@@ -134,7 +140,8 @@ impl Attempt {
 /// Who takes an order.
 #[derive(Debug, Clone)]
 pub struct WorkerId {
-    /// The id of its client in the queue: host, process and something random, never the same twice.
+    /// The id of its client in the queue: host, process and something random, never the same
+    /// twice.
     pub client: String,
     /// The configuration it runs with.
     pub config_version: Option<String>,
@@ -147,8 +154,9 @@ pub struct Taken {
     pub order: String,
     /// The template that makes it.
     pub template: String,
-    /// The configuration that its first attempt was made with. The worker's own may be newer by now; an attempt is made with one and the
-    /// same from its begin to its end, and names it (catalogue E13).
+    /// The configuration that its first attempt was made with. The worker's own may be newer by
+    /// now; an attempt is made with one and the same from its begin to its end, and names it
+    /// (catalogue E13).
     pub config_version: Option<String>,
     /// The attempt that begins now.
     pub attempt: Ulid,
@@ -191,13 +199,21 @@ pub enum Take {
 }
 
 impl Database {
-    /// Takes an order for an attempt with this id. Asked again with the same id, the answer is the same.
+    /// Takes an order for an attempt with this id. Asked again with the same id, the answer is the
+    /// same.
     ///
-    /// An order that is queued is given for any job that names it; one that waits only for the job of its next attempt.
+    /// An order that is queued is given for any job that names it; one that waits only for the job
+    /// of its next attempt.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take(&self, order: &str, job: i64, worker: &WorkerId, attempt: Ulid) -> Result<Take, Error> {
+    pub async fn take(
+        &self,
+        order: &str,
+        job: i64,
+        worker: &WorkerId,
+        attempt: Ulid,
+    ) -> Result<Take, Error> {
         let take = TakeOrder { order: order.to_owned(), job, worker: worker.clone(), attempt };
         match self.write_alike(format!("taking order {order:?}"), take).await? {
             Ok(taken) => Ok(taken),
@@ -213,10 +229,15 @@ impl Database {
     /// # Errors
     /// When the database fails.
     pub async fn attempt(&self, id: &str) -> Result<Option<Attempt>, Error> {
-        let sql = "SELECT id, order_id, number, worker, job_id, trace_id, config_version, started_at, ended_at, outcome,
+        let sql = "SELECT id, order_id, number, worker, job_id, trace_id, config_version, \
+                   started_at, ended_at, outcome,
                 lease_lost_at, release, failure_id, last_stage
              FROM sitewright_attempts WHERE id = $1";
-        self.read("reading an attempt", sql, args![id]).await?.first().map(Attempt::read).transpose()
+        self.read("reading an attempt", sql, args![id])
+            .await?
+            .first()
+            .map(Attempt::read)
+            .transpose()
     }
 
     /// The attempts of an order, the first one first.
@@ -224,7 +245,8 @@ impl Database {
     /// # Errors
     /// When the database fails.
     pub async fn attempts(&self, order: &str) -> Result<Vec<Attempt>, Error> {
-        let sql = "SELECT id, order_id, number, worker, job_id, trace_id, config_version, started_at, ended_at, outcome,
+        let sql = "SELECT id, order_id, number, worker, job_id, trace_id, config_version, \
+                   started_at, ended_at, outcome,
                 lease_lost_at, release, failure_id, last_stage
              FROM sitewright_attempts WHERE order_id = $1 ORDER BY number";
         self.read("reading attempts", sql, args![order]).await?.iter().map(Attempt::read).collect()
@@ -260,7 +282,8 @@ impl TakeOrder {
         })
     }
 
-    /// What an attempt is made with, which is the worker's; the order's own says what it began with.
+    /// What an attempt is made with, which is the worker's; the order's own says what it began
+    /// with.
     fn config<'a>(&'a self, order: &'a Option<String>) -> Option<&'a str> {
         self.worker.config_version.as_deref().or(order.as_deref())
     }
@@ -283,15 +306,19 @@ impl Alike for TakeOrder {
                 json!(worker.config_version),
             ]
         }));
-        // `state || ''`: no index is made for that, and the orders are looked up by their ids, not among all of a state.
+        // `state || ''`: no index is made for that, and the orders are looked up by their ids, not
+        // among all of a state.
         let sql = over_rows!(
             tx,
-            "UPDATE sitewright_orders SET state = 'running', owner_attempt = t.value ->> 1, owner_worker = t.value ->> 2,
-                job_id = CAST(t.value ->> 3 AS BIGINT), runs = runs + 1, config_version = coalesce(config_version, t.value ->> 4),
+            "UPDATE sitewright_orders SET state = 'running', owner_attempt = t.value ->> 1, \
+             owner_worker = t.value ->> 2,
+                job_id = CAST(t.value ->> 3 AS BIGINT), runs = runs + 1, config_version = \
+             coalesce(config_version, t.value ->> 4),
                 waiting_reason = NULL, next_attempt_at = NULL, updated_at = $2
              FROM ",
             " WHERE sitewright_orders.id = t.value ->> 0
-                AND (state || '' = 'queued' OR (state || '' = 'waiting' AND job_id = CAST(t.value ->> 3 AS BIGINT)))
+                AND (state || '' = 'queued' OR (state || '' = 'waiting' AND job_id = CAST(t.value \
+             ->> 3 AS BIGINT)))
              RETURNING owner_attempt, document, template, config_version, runs, attempts"
         );
         let mut given = HashMap::with_capacity(these.len());
@@ -321,8 +348,10 @@ impl Alike for TakeOrder {
         }
         let sql = over_rows!(
             tx,
-            "INSERT INTO sitewright_attempts (id, order_id, number, worker, job_id, trace_id, config_version, started_at)
-             SELECT t.value ->> 0, t.value ->> 1, CAST(t.value ->> 2 AS BIGINT), t.value ->> 3, CAST(t.value ->> 4 AS BIGINT),
+            "INSERT INTO sitewright_attempts (id, order_id, number, worker, job_id, trace_id, \
+             config_version, started_at)
+             SELECT t.value ->> 0, t.value ->> 1, CAST(t.value ->> 2 AS BIGINT), t.value ->> 3, \
+             CAST(t.value ->> 4 AS BIGINT),
                 t.value ->> 5, t.value ->> 6, CAST($2 AS BIGINT)
              FROM ",
             ""
@@ -341,8 +370,10 @@ async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Take, String>, 
     let (now, id, job) = (now_ms(), attempt.to_string(), *job);
     let taken = tx
         .optional(
-            "UPDATE sitewright_orders SET state = 'running', owner_attempt = $2, owner_worker = $3, job_id = $4, runs = runs + 1,
-                config_version = coalesce(config_version, $5), waiting_reason = NULL, next_attempt_at = NULL, updated_at = $6
+            "UPDATE sitewright_orders SET state = 'running', owner_attempt = $2, owner_worker = \
+             $3, job_id = $4, runs = runs + 1,
+                config_version = coalesce(config_version, $5), waiting_reason = NULL, \
+             next_attempt_at = NULL, updated_at = $6
              WHERE id = $1 AND (state = 'queued' OR (state = 'waiting' AND job_id = $4))
              RETURNING document, template, config_version, runs, attempts",
             args![order, &id, &worker.client, job, &worker.config_version, now],
@@ -353,9 +384,19 @@ async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Take, String>, 
             let begun = row.opt_text("config_version")?;
             let config = take.config(&begun);
             tx.execute(
-                "INSERT INTO sitewright_attempts (id, order_id, number, worker, job_id, trace_id, config_version, started_at)
+                "INSERT INTO sitewright_attempts (id, order_id, number, worker, job_id, trace_id, \
+                 config_version, started_at)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                args![&id, order, row.int("runs")?, &worker.client, job, &trace_id(*attempt), config, now],
+                args![
+                    &id,
+                    order,
+                    row.int("runs")?,
+                    &worker.client,
+                    job,
+                    &trace_id(*attempt),
+                    config,
+                    now
+                ],
             )
             .await?;
             row
@@ -363,7 +404,8 @@ async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Take, String>, 
         None => {
             let there = tx
                 .optional(
-                    "SELECT document, template, config_version, runs, attempts, state, owner_attempt
+                    "SELECT document, template, config_version, runs, attempts, state, \
+                     owner_attempt
                      FROM sitewright_orders WHERE id = $1",
                     args![order],
                 )

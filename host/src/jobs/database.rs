@@ -21,20 +21,23 @@ use super::writer::Writer;
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// Connections to SQLite: readers, River's, and the one that writes.
 const SQLITE_CONNECTIONS: u32 = 6;
-/// What each connection to SQLite remembers of the file, in KiB; SQLite's own default is 2,000. The system has the file in memory as well,
-/// and what is asked for is what was just written.
+/// What each connection to SQLite remembers of the file, in KiB; SQLite's own default is 2,000. The
+/// system has the file in memory as well, and what is asked for is what was just written.
 const SQLITE_CACHE_KIB: u32 = 256;
 /// How long SQLite waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one waits for a connection while the database is away or busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long PostgreSQL and this process wait for each other in the middle of something. A host that loses its power, or a network that is
-/// cut, closes no connection: without this, one waits for the other until TCP gives up, after a quarter of an hour or never.
+/// How long PostgreSQL and this process wait for each other in the middle of something. A host that
+/// loses its power, or a network that is cut, closes no connection: without this, one waits for the
+/// other until TCP gives up, after a quarter of an hour or never.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// The same for a ping, before and after a connection is used: somebody may have left it in the middle of a statement.
+/// The same for a ping, before and after a connection is used: somebody may have left it in the
+/// middle of a statement.
 const PING_WITHIN: Duration = Duration::from_secs(5);
 
-/// Orders and everything known about them, in SQLite or PostgreSQL. Cheap to clone: all clones share one pool.
+/// Orders and everything known about them, in SQLite or PostgreSQL. Cheap to clone: all clones
+/// share one pool.
 #[derive(Debug, Clone)]
 pub struct Database {
     inner: Arc<Inner>,
@@ -52,8 +55,8 @@ struct Inner {
     answer_within: Option<Duration>,
 }
 
-/// Whether a connection to PostgreSQL can serve others. One that is silent is closed: whoever needs it opens another one, to the host that
-/// has the address by now.
+/// Whether a connection to PostgreSQL can serve others. One that is silent is closed: whoever needs
+/// it opens another one, to the host that has the address by now.
 async fn answers(connection: &mut PgConnection, within: Duration) -> Result<bool, sqlx::Error> {
     match tokio::time::timeout(within, connection.ping()).await {
         Ok(Ok(())) => Ok(true),
@@ -71,19 +74,23 @@ async fn answers(connection: &mut PgConnection, within: Duration) -> Result<bool
     }
 }
 
-/// The server's half: it gives up a transaction whose client is gone or stopped, and with it the locks that would keep its orders from
-/// rescue.
+/// The server's half: it gives up a transaction whose client is gone or stopped, and with it the
+/// locks that would keep its orders from rescue.
 async fn limit_silence(connection: &mut PgConnection, within: Duration) -> Result<(), sqlx::Error> {
-    // A client says the next thing at once, or is gone or stopped: it is not waited for longer than a silent worker is.
+    // A client says the next thing at once, or is gone or stopped: it is not waited for longer than
+    // a silent worker is.
     let (idle_ms, ms) = (within.as_millis() / 3, within.as_millis());
-    let set = format!("SET idle_in_transaction_session_timeout = {idle_ms}; SET tcp_user_timeout = {ms}");
+    let set =
+        format!("SET idle_in_transaction_session_timeout = {idle_ms}; SET tcp_user_timeout = {ms}");
     sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
 }
 
 /// What is said of a statement that was given up.
 fn unanswered(within: Duration) -> sqlx::Error {
-    let message =
-        format!("PostgreSQL has not answered for {} s, and the connection is given up", within.as_secs_f64());
+    let message = format!(
+        "PostgreSQL has not answered for {} s, and the connection is given up",
+        within.as_secs_f64()
+    );
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
 }
 
@@ -98,9 +105,10 @@ pub(super) async fn answered<T>(
     }
 }
 
-/// Whether a connection can serve others. SQLite ends a transaction by itself when the disk is full (or broken, or memory is short); the
-/// rollback that follows fails then, and sqlx 0.9.0 counts the transaction as open for ever: every later `BEGIN` on that connection is
-/// refused. Such a connection is closed instead of handed to the next one.
+/// Whether a connection can serve others. SQLite ends a transaction by itself when the disk is full
+/// (or broken, or memory is short); the rollback that follows fails then, and sqlx 0.9.0 counts the
+/// transaction as open for ever: every later `BEGIN` on that connection is refused. Such a
+/// connection is closed instead of handed to the next one.
 async fn has_left_its_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
         // The rollback of a dropped transaction may still be in line; a ping waits behind it.
@@ -110,7 +118,8 @@ async fn has_left_its_transaction(connection: &mut SqliteConnection) -> Result<b
 }
 
 impl Database {
-    /// Opens `sqlite://path` (made when it is not there) or `postgres://…`. Makes no tables: see [`Database::migrate`].
+    /// Opens `sqlite://path` (made when it is not there) or `postgres://…`. Makes no tables: see
+    /// [`Database::migrate`].
     ///
     /// # Errors
     /// When the URL is none of these, or the database cannot be reached.
@@ -118,7 +127,8 @@ impl Database {
         Self::open_answering(url, ANSWER_WITHIN).await
     }
 
-    /// As [`Database::open`], with another time after which PostgreSQL counts as away when it does not answer, instead of a minute.
+    /// As [`Database::open`], with another time after which PostgreSQL counts as away when it does
+    /// not answer, instead of a minute.
     ///
     /// # Errors
     /// As [`Database::open`].
@@ -130,7 +140,8 @@ impl Database {
             if url.contains(":memory:") || url.contains("mode=memory") {
                 return Err(wrong("a database in memory forgets its orders".to_owned()));
             }
-            let options = SqliteConnectOptions::from_str(url).map_err(|error| wrong(error.to_string()))?;
+            let options =
+                SqliteConnectOptions::from_str(url).map_err(|error| wrong(error.to_string()))?;
             let options = options
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
@@ -138,7 +149,8 @@ impl Database {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(BUSY_TIMEOUT)
                 .pragma("cache_size", format!("-{SQLITE_CACHE_KIB}"))
-                // A transaction that changes more than that still waits for its end before it writes to the file.
+                // A transaction that changes more than that still waits for its end before it
+                // writes to the file.
                 .pragma("cache_spill", "OFF")
                 .foreign_keys(false)
                 .optimize_on_close(true, None);
@@ -155,7 +167,8 @@ impl Database {
                 .connect_with(options);
             (Pool::Sqlite(pool.await.map_err(failed)?), Some(file))
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let options = PgConnectOptions::from_str(url).map_err(|error| wrong(error.to_string()))?;
+            let options =
+                PgConnectOptions::from_str(url).map_err(|error| wrong(error.to_string()))?;
             // Whoever gives up an old connection has time left for a new one.
             let ping_within = PING_WITHIN.min(within / 4);
             let pool = PgPoolOptions::new()
@@ -177,12 +190,17 @@ impl Database {
         Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file, answer_within }) })
     }
 
-    /// As [`Database::open`], for those who only look: a file that is not there is not made, and is told as a database without tables.
+    /// As [`Database::open`], for those who only look: a file that is not there is not made, and is
+    /// told as a database without tables.
     ///
     /// # Errors
     /// As [`Database::open`], and [`Error::OlderSchema`] when there is no file.
     pub async fn open_existing(url: &str) -> Result<Self, Error> {
-        let file = if url.starts_with("sqlite:") { SqliteConnectOptions::from_str(url).ok() } else { None };
+        let file = if url.starts_with("sqlite:") {
+            SqliteConnectOptions::from_str(url).ok()
+        } else {
+            None
+        };
         if let Some(options) = file {
             let there = tokio::fs::try_exists(options.get_filename()).await;
             let shown = redacted(url);
@@ -236,7 +254,11 @@ impl Database {
     }
 
     /// Runs an operation in one transaction: all of it or nothing.
-    pub(super) async fn write<T, F>(&self, doing: impl Into<String>, operation: F) -> Result<T, Error>
+    pub(super) async fn write<T, F>(
+        &self,
+        doing: impl Into<String>,
+        operation: F,
+    ) -> Result<T, Error>
     where
         T: Send + 'static,
         F: Operation<T>,
@@ -262,7 +284,11 @@ impl Database {
         self.done(doing, self.inner.writer.write(true, operation).await)
     }
 
-    fn done<T>(&self, doing: impl Into<String>, answer: Option<Result<T, sqlx::Error>>) -> Result<T, Error> {
+    fn done<T>(
+        &self,
+        doing: impl Into<String>,
+        answer: Option<Result<T, sqlx::Error>>,
+    ) -> Result<T, Error> {
         match answer {
             Some(result) => result.map_err(|error| Error::database(doing, error)),
             None => Err(Error::Closed { doing: doing.into() }),
@@ -296,7 +322,8 @@ fn redacted(url: &str) -> String {
     let mut shown = match (base.split_once("://"), base.rfind('@')) {
         (Some((scheme, _)), Some(at)) => {
             let user = base.get(scheme.len() + 3..at).unwrap_or_default();
-            let user = user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
+            let user =
+                user.split_once(':').map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
             format!("{scheme}://{user}{}", base.get(at..).unwrap_or_default())
         }
         _ => base.to_owned(),
@@ -322,7 +349,10 @@ mod tests {
     fn a8_no_password_is_ever_shown() {
         for (url, shown) in [
             ("postgres://me:s3cr3t@db:5432/sites", "postgres://me:***@db:5432/sites"),
-            ("postgres://me:p@ss:w@db/sites?sslmode=require", "postgres://me:***@db/sites?sslmode=require"),
+            (
+                "postgres://me:p@ss:w@db/sites?sslmode=require",
+                "postgres://me:***@db/sites?sslmode=require",
+            ),
             ("postgres://me@db/sites", "postgres://me@db/sites"),
             (
                 "postgres:///sites?host=/run&password=x&user=me",

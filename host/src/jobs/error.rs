@@ -8,7 +8,8 @@ use std::time::Duration;
 pub enum Error {
     /// `database.url` is not one of ours.
     #[error(
-        "`database.url` is {shown:?}: {why}; write `sqlite://path/to/sitewright.db` or `postgres://user@host/name`"
+        "`database.url` is {shown:?}: {why}; write `sqlite://path/to/sitewright.db` or \
+         `postgres://user@host/name`"
     )]
     Url {
         /// The URL without its password.
@@ -18,7 +19,8 @@ pub enum Error {
     },
     /// The database did not open.
     #[error(
-        "the database {shown} cannot be opened: {source}; check that it is there, that it can be reached and who may use it"
+        "the database {shown} cannot be opened: {source}; check that it is there, that it can be \
+         reached and who may use it"
     )]
     Open {
         /// The URL without its password.
@@ -28,8 +30,9 @@ pub enum Error {
     },
     /// The tables were made by a newer program.
     #[error(
-        "the database {shown} has {of} schema version {found}, and this program knows versions up to {known}: it was migrated by \
-         a newer sitewright; start that one, or restore the backup that was made before it"
+        "the database {shown} has {of} schema version {found}, and this program knows versions up \
+         to {known}: it was migrated by a newer sitewright; start that one, or restore the backup \
+         that was made before it"
     )]
     NewerSchema {
         /// The URL without its password.
@@ -43,7 +46,8 @@ pub enum Error {
     },
     /// The tables are missing or old.
     #[error(
-        "the database {shown} has {of} schema version {found} and this program needs {known}: run `sitewright migrate`"
+        "the database {shown} has {of} schema version {found} and this program needs {known}: run \
+         `sitewright migrate`"
     )]
     OlderSchema {
         /// The URL without its password.
@@ -103,7 +107,8 @@ pub enum Error {
     },
     /// A file beside the database could not be used.
     #[error(
-        "the file {path} cannot be used: {source}; the worker keeps it beside its database and must be able to write there"
+        "the file {path} cannot be used: {source}; the worker keeps it beside its database and \
+         must be able to write there"
     )]
     LockFile {
         /// The file.
@@ -141,7 +146,12 @@ impl Error {
 
     /// What is said of a database that was never migrated.
     pub(super) fn no_tables(shown: String) -> Self {
-        Error::OlderSchema { shown, of: "sitewright's", found: 0, known: super::schema::SCHEMA_VERSION }
+        Error::OlderSchema {
+            shown,
+            of: "sitewright's",
+            found: 0,
+            known: super::schema::SCHEMA_VERSION,
+        }
     }
 
     /// Whether the database was never migrated: nothing is in it.
@@ -149,10 +159,12 @@ impl Error {
         matches!(self, Error::OlderSchema { of: "sitewright's", found: 0, .. })
     }
 
-    /// Whether the one who called can mend it, by asking for something else or by setting something up.
+    /// Whether the one who called can mend it, by asking for something else or by setting something
+    /// up.
     pub fn is_usage(&self) -> bool {
         match self {
-            // A server that is away may be back in a moment: whoever restarts the worker should go on doing so.
+            // A server that is away may be back in a moment: whoever restarts the worker should go
+            // on doing so.
             Error::Open { source, .. } => !is_away(source),
             Error::Url { .. }
             | Error::NewerSchema { .. }
@@ -182,7 +194,8 @@ impl Error {
     }
 }
 
-/// Whether a database that does not open may do so in a moment. A file of SQLite's that cannot be opened was named wrongly.
+/// Whether a database that does not open may do so in a moment. A file of SQLite's that cannot be
+/// opened was named wrongly.
 fn is_away(error: &sqlx::Error) -> bool {
     const CANTOPEN: u32 = 14;
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
@@ -197,12 +210,14 @@ fn transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => match error.code().as_deref() {
-            // SQLite: busy, locked, out of memory, read-only, I/O, full, cannot open; their extended codes carry them in the low byte.
-            Some(code) if code.parse::<u32>().is_ok_and(|_| code.len() < 5) => {
-                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14))
-            }
-            // PostgreSQL: connection, rolled back for another, no resources, shutting down, the system's errors; locked, and read-only:
-            // a stand-by after a failover, or a host that makes it so when the disk is full.
+            // SQLite: busy, locked, out of memory, read-only, I/O, full, cannot open; their
+            // extended codes carry them in the low byte.
+            Some(code) if code.parse::<u32>().is_ok_and(|_| code.len() < 5) => code
+                .parse::<u32>()
+                .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 8 | 10 | 13 | 14)),
+            // PostgreSQL: connection, rolled back for another, no resources, shutting down, the
+            // system's errors; locked, and read-only: a stand-by after a failover, or a
+            // host that makes it so when the disk is full.
             Some(code) => {
                 ["08", "40", "53", "57P", "58"].iter().any(|class| code.starts_with(class))
                     || ["55P03", "25006"].contains(&code)

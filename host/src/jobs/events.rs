@@ -97,7 +97,8 @@ impl Failure {
         };
         let wrong = |why: String| Error::Row { table: "sitewright_failures", why };
         let (failure, record) = fields().map_err(|error| wrong(error.to_string()))?;
-        let record = serde_json::from_str(&record).map_err(|error| wrong(format!("`record`: {error}")))?;
+        let record =
+            serde_json::from_str(&record).map_err(|error| wrong(format!("`record`: {error}")))?;
         Ok(Failure { record, ..failure })
     }
 }
@@ -120,8 +121,8 @@ pub struct Export {
 }
 
 impl Database {
-    /// Writes progress down, several events to a transaction. It is for people who watch: an event that cannot be written is no
-    /// reason to fail an order (catalogue B2).
+    /// Writes progress down, several events to a transaction. It is for people who watch: an event
+    /// that cannot be written is no reason to fail an order (catalogue B2).
     ///
     /// # Errors
     /// When the database fails.
@@ -143,8 +144,10 @@ impl Database {
                 }));
                 let sql = over_rows!(
                     tx,
-                    "INSERT INTO sitewright_events (order_id, attempt_id, at, stage, done, total, message)
-                     SELECT t.value ->> 0, t.value ->> 1, CAST($2 AS BIGINT), t.value ->> 2, CAST(t.value ->> 3 AS BIGINT),
+                    "INSERT INTO sitewright_events (order_id, attempt_id, at, stage, done, total, \
+                     message)
+                     SELECT t.value ->> 0, t.value ->> 1, CAST($2 AS BIGINT), t.value ->> 2, \
+                     CAST(t.value ->> 3 AS BIGINT),
                         CAST(t.value ->> 4 AS BIGINT), t.value ->> 5
                      FROM ",
                     ""
@@ -165,7 +168,10 @@ impl Database {
         let sql = "SELECT id, attempt_id, at, stage, done, total, message FROM sitewright_events
              WHERE order_id = $1 AND id > $2 ORDER BY id";
         let rows = self.read(doing, sql, args![order, after]).await?;
-        rows.iter().map(Event::read).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+        rows.iter()
+            .map(Event::read)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::database(doing, error))
     }
 
     /// The failure records of an order, the first one first.
@@ -174,7 +180,11 @@ impl Database {
     /// When the database fails.
     pub async fn failures(&self, order: &str) -> Result<Vec<Failure>, Error> {
         let sql = "SELECT * FROM sitewright_failures WHERE order_id = $1 ORDER BY created_at, id";
-        self.read("reading failure records", sql, args![order]).await?.iter().map(Failure::read).collect()
+        self.read("reading failure records", sql, args![order])
+            .await?
+            .iter()
+            .map(Failure::read)
+            .collect()
     }
 
     /// One failure record.
@@ -195,7 +205,8 @@ impl Database {
         let wanted = beginning.to_ascii_uppercase();
         let length = i64::try_from(wanted.chars().count()).unwrap_or(i64::MAX);
         // Not `LIKE`: what a person types has no wildcards.
-        let sql = "SELECT * FROM sitewright_failures WHERE substr(id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY id DESC LIMIT 10";
+        let sql = "SELECT * FROM sitewright_failures WHERE substr(id, 1, CAST($2 AS INTEGER)) = \
+                   $1 ORDER BY id DESC LIMIT 10";
         let rows = self.read("reading a failure record", sql, args![&wanted, length]).await?;
         rows.iter().map(Failure::read).collect()
     }
@@ -234,7 +245,8 @@ pub(super) async fn known_of(
 ) -> Result<Known, sqlx::Error> {
     let events = tx
         .all(
-            "SELECT at, stage, done, total FROM sitewright_events WHERE order_id = $1 AND attempt_id = $2
+            "SELECT at, stage, done, total FROM sitewright_events WHERE order_id = $1 AND \
+             attempt_id = $2
              ORDER BY id DESC LIMIT 50",
             args![order, attempt],
         )
@@ -242,15 +254,18 @@ pub(super) async fn known_of(
     let calls = tx
         .all(
             "SELECT created_at AS at, purpose, provider, model, input_tokens, output_tokens
-             FROM sitewright_ai_calls WHERE order_id = $1 AND attempt_id = $2 ORDER BY id DESC LIMIT 200",
+             FROM sitewright_ai_calls WHERE order_id = $1 AND attempt_id = $2 ORDER BY id DESC \
+             LIMIT 200",
             args![order, attempt],
         )
         .await?;
     let mut known = Known::default();
-    let mut trail: Vec<(i64, &'static str, String)> = Vec::with_capacity(events.len() + calls.len());
+    let mut trail: Vec<(i64, &'static str, String)> =
+        Vec::with_capacity(events.len() + calls.len());
     for row in events.iter().rev() {
         let (stage, progress) = (row.text("stage")?, progress(row)?);
-        let steps = progress.map(|steps| format!(" {}/{}", steps.done, steps.total)).unwrap_or_default();
+        let steps =
+            progress.map(|steps| format!(" {}/{}", steps.done, steps.total)).unwrap_or_default();
         trail.push((row.int("at")?, "diagnostics.progress", format!("{stage}{steps}")));
         known.stage = Some((stage, progress));
     }
@@ -279,7 +294,8 @@ pub(super) async fn known_of(
 }
 
 fn progress(row: &Row) -> Result<Option<Progress>, sqlx::Error> {
-    let steps =
-        |column| row.opt_int(column).map(|number| number.and_then(|number| u32::try_from(number).ok()));
+    let steps = |column| {
+        row.opt_int(column).map(|number| number.and_then(|number| u32::try_from(number).ok()))
+    };
     Ok(steps("done")?.zip(steps("total")?).map(|(done, total)| Progress { done, total }))
 }

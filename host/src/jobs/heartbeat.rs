@@ -21,9 +21,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Of this process; different each time, so that nobody takes a restarted worker for the one before.
+    /// Of this process; different each time, so that nobody takes a restarted worker for the one
+    /// before.
     pub(super) fn new() -> Self {
-        let host = read_line("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok());
+        let host =
+            read_line("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok());
         let host = host.unwrap_or_else(|| "unknown".to_owned());
         let pid = std::process::id();
         let short: String = host.chars().filter(char::is_ascii).take(40).collect();
@@ -31,7 +33,8 @@ impl Identity {
         let random = random.get(16..).unwrap_or(&random);
         Identity {
             client: format!("{short}-{pid}-{random}"),
-            boot: read_line("/proc/sys/kernel/random/boot_id").unwrap_or_else(|| "unknown".to_owned()),
+            boot: read_line("/proc/sys/kernel/random/boot_id")
+                .unwrap_or_else(|| "unknown".to_owned()),
             host,
             pid: i64::from(pid),
         }
@@ -52,9 +55,11 @@ impl Database {
             let who = who.clone();
             Box::pin(async move {
                 tx.execute(
-                    "INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, started_at, last_seen, beats)
+                    "INSERT INTO sitewright_workers (client_id, boot_id, host, pid, max_orders, \
+                     started_at, last_seen, beats)
                      VALUES ($1, $2, $3, $4, $5, $6, $6, 1)
-                     ON CONFLICT (client_id) DO UPDATE SET last_seen = excluded.last_seen, beats = sitewright_workers.beats + 1",
+                     ON CONFLICT (client_id) DO UPDATE SET last_seen = excluded.last_seen, beats = \
+                     sitewright_workers.beats + 1",
                     args![&who.client, &who.boot, &who.host, who.pid, max, now_ms()],
                 )
                 .await
@@ -79,8 +84,8 @@ impl Database {
     }
 }
 
-/// Who has been silent for how long, by this process's own steady clock: neither a clock that jumps nor two machines that disagree
-/// about the time make a living worker look dead.
+/// Who has been silent for how long, by this process's own steady clock: neither a clock that jumps
+/// nor two machines that disagree about the time make a living worker look dead.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     seen: HashMap<String, (i64, Instant)>,
@@ -98,8 +103,9 @@ impl Observer {
         }
     }
 
-    /// Begins anew with all of them when this worker's own beats were away for longer than `most`: what kept its own from arriving
-    /// (a database that is down, a file that is locked, a process that was stopped) kept those of others away as well.
+    /// Begins anew with all of them when this worker's own beats were away for longer than `most`:
+    /// what kept its own from arriving (a database that is down, a file that is locked, a
+    /// process that was stopped) kept those of others away as well.
     pub(super) fn trust_only_while(&mut self, me: &str, beats: i64, most: Duration) {
         let away = self.seen.get(me).is_some_and(|(_, since)| since.elapsed() > most);
         if away {
@@ -114,11 +120,13 @@ impl Observer {
     }
 }
 
-/// The file beside SQLite's that every worker process keeps locked. The system unlocks it when a process ends, however it ends.
+/// The file beside SQLite's that every worker process keeps locked. The system unlocks it when a
+/// process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Presence {
     _file: Option<File>,
-    /// Whether no other worker process was there when this one came: then nobody who owns an order lives any more.
+    /// Whether no other worker process was there when this one came: then nobody who owns an order
+    /// lives any more.
     pub(super) alone: bool,
 }
 
@@ -141,8 +149,8 @@ impl Presence {
                 }
                 Err(std::fs::TryLockError::Error(error)) => return Err(error),
             };
-            // From alone to one of several: whoever comes next finds somebody here. Two may have been alone one after the
-            // other, but neither has taken an order yet.
+            // From alone to one of several: whoever comes next finds somebody here. Two may have
+            // been alone one after the other, but neither has taken an order yet.
             file.lock_shared()?;
             Ok(Presence { _file: Some(file), alone })
         });

@@ -1,4 +1,5 @@
-//! Replies of AI models that were paid for: the journal a retry reads, and the ledger of what an order cost.
+//! Replies of AI models that were paid for: the journal a retry reads, and the ledger of what an
+//! order cost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub struct NewAiCall {
     pub input_tokens: Option<u64>,
     /// Tokens of the reply.
     pub output_tokens: Option<u64>,
-    /// The whole journal entry, as the gateway wants it back: content, finish reason, raw reply and all.
+    /// The whole journal entry, as the gateway wants it back: content, finish reason, raw reply
+    /// and all.
     pub entry: Json,
 }
 
@@ -40,7 +42,8 @@ pub struct NewAiCall {
 pub struct AiCall {
     /// The attempt that paid for it.
     pub attempt: Option<String>,
-    /// Whether a further attempt gets it instead of asking. Not so when it was blamed for a failure, or came second.
+    /// Whether a further attempt gets it instead of asking. Not so when it was blamed for a
+    /// failure, or came second.
     pub current: bool,
     /// When it was blamed and put aside, in milliseconds since the Unix epoch.
     pub asked_again_at: Option<i64>,
@@ -51,7 +54,8 @@ pub struct AiCall {
     pub call: NewAiCall,
 }
 
-/// What an order's AI calls came to, over all attempts, put-aside replies included: they were paid for too.
+/// What an order's AI calls came to, over all attempts, put-aside replies included: they were paid
+/// for too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Cost {
     /// Replies.
@@ -97,7 +101,8 @@ impl AiCall {
         };
         let wrong = |why: String| Error::Row { table: "sitewright_ai_calls", why };
         let (mut read, entry) = fields().map_err(|error| wrong(error.to_string()))?;
-        read.call.entry = serde_json::from_str(&entry).map_err(|error| wrong(format!("`entry`: {error}")))?;
+        read.call.entry =
+            serde_json::from_str(&entry).map_err(|error| wrong(format!("`entry`: {error}")))?;
         Ok(read)
     }
 }
@@ -134,10 +139,13 @@ impl Alike for KeptReply {
         // `WHERE true`: SQLite would take `ON CONFLICT` for a join otherwise.
         let sql = over_rows!(
             tx,
-            "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, purpose, provider, model,
+            "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, \
+             purpose, provider, model,
                 cost_nano_usd, input_tokens, output_tokens, entry, created_at)
-             SELECT t.value ->> 0, t.value ->> 1, t.value ->> 2, CAST(t.value ->> 3 AS BIGINT), 1, t.value ->> 4, t.value ->> 5,
-                t.value ->> 6, CAST(t.value ->> 7 AS BIGINT), CAST(t.value ->> 8 AS BIGINT), CAST(t.value ->> 9 AS BIGINT),
+             SELECT t.value ->> 0, t.value ->> 1, t.value ->> 2, CAST(t.value ->> 3 AS BIGINT), 1, \
+             t.value ->> 4, t.value ->> 5,
+                t.value ->> 6, CAST(t.value ->> 7 AS BIGINT), CAST(t.value ->> 8 AS BIGINT), \
+             CAST(t.value ->> 9 AS BIGINT),
                 t.value ->> 10, CAST($2 AS BIGINT)
              FROM ",
             " WHERE true ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING
@@ -146,11 +154,17 @@ impl Alike for KeptReply {
         let mut counts = HashSet::with_capacity(these.len());
         for row in tx.all(sql, args![&list, now_ms()]).await? {
             let attempt = row.opt_text("attempt_id")?.unwrap_or_default();
-            counts.insert((row.text("order_id")?, attempt, row.text("request")?, row.int("occurrence")?));
+            counts.insert((
+                row.text("order_id")?,
+                attempt,
+                row.text("request")?,
+                row.int("occurrence")?,
+            ));
         }
         let mut first = |KeptReply { order, attempt, call }: &KeptReply| {
             // One that is there twice counts once.
-            let key = (order.clone(), attempt.clone(), call.request.clone(), i64::from(call.occurrence));
+            let key =
+                (order.clone(), attempt.clone(), call.request.clone(), i64::from(call.occurrence));
             counts.remove(&key).then_some(true)
         };
         Ok(these.iter().map(&mut first).collect())
@@ -175,7 +189,8 @@ impl Alike for KeptReply {
                 now_ms()
             ]
         };
-        let insert = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, purpose, provider,
+        let insert = "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, \
+                      current, purpose, provider,
                 model, cost_nano_usd, input_tokens, output_tokens, entry, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING";
@@ -192,29 +207,49 @@ impl Database {
     ///
     /// # Errors
     /// When the database fails: not the same as no reply (catalogue B4).
-    pub async fn reply(&self, order: &str, request: &str, occurrence: u32) -> Result<Option<AiCall>, Error> {
+    pub async fn reply(
+        &self,
+        order: &str,
+        request: &str,
+        occurrence: u32,
+    ) -> Result<Option<AiCall>, Error> {
         let sql = "SELECT * FROM sitewright_ai_calls
              WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND current = 1";
-        let rows = self.read("looking up an AI reply", sql, args![order, request, i64::from(occurrence)]);
+        let rows =
+            self.read("looking up an AI reply", sql, args![order, request, i64::from(occurrence)]);
         rows.await?.first().map(AiCall::read).transpose()
     }
 
-    /// Keeps a reply; it is on the disk when this returns. The first reply to a question is the one that counts; a second one, from a
-    /// worker that had lost its order, is kept for the ledger only. Whether it counts.
+    /// Keeps a reply; it is on the disk when this returns. The first reply to a question is the one
+    /// that counts; a second one, from a worker that had lost its order, is kept for the ledger
+    /// only. Whether it counts.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn keep_reply(&self, order: &str, attempt: &str, call: NewAiCall) -> Result<bool, Error> {
-        let kept = KeptReply { order: order.to_owned(), attempt: attempt.to_owned(), call: Arc::new(call) };
+    pub async fn keep_reply(
+        &self,
+        order: &str,
+        attempt: &str,
+        call: NewAiCall,
+    ) -> Result<bool, Error> {
+        let kept = KeptReply {
+            order: order.to_owned(),
+            attempt: attempt.to_owned(),
+            call: Arc::new(call),
+        };
         self.write_alike(format!("keeping an AI reply of order {order:?}"), kept).await
     }
 
-    /// Puts replies aside that a template blamed for its failure, so that the next attempt asks again. None named means all.
-    /// How many there were.
+    /// Puts replies aside that a template blamed for its failure, so that the next attempt asks
+    /// again. None named means all. How many there were.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn ask_again(&self, order: &str, blamed: Option<Vec<(String, u32)>>) -> Result<u64, Error> {
+    pub async fn ask_again(
+        &self,
+        order: &str,
+        blamed: Option<Vec<(String, u32)>>,
+    ) -> Result<u64, Error> {
         let shared = Arc::new((order.to_owned(), blamed));
         self.write(format!("putting AI replies of order {order:?} aside"), move |tx| {
             let shared = shared.clone();
@@ -222,14 +257,16 @@ impl Database {
                 let (order, blamed) = &*shared;
                 let now = now_ms();
                 let Some(blamed) = blamed else {
-                    let all = "UPDATE sitewright_ai_calls SET current = 0, asked_again_at = $2 WHERE order_id = $1 AND current = 1";
+                    let all = "UPDATE sitewright_ai_calls SET current = 0, asked_again_at = $2 \
+                               WHERE order_id = $1 AND current = 1";
                     return tx.execute(all, args![order, now]).await;
                 };
                 let mut aside = 0;
                 for (request, occurrence) in blamed {
                     let one = "UPDATE sitewright_ai_calls SET current = 0, asked_again_at = $4
                          WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND current = 1";
-                    aside += tx.execute(one, args![order, request, i64::from(*occurrence), now]).await?;
+                    aside +=
+                        tx.execute(one, args![order, request, i64::from(*occurrence), now]).await?;
                 }
                 Ok(aside)
             })
@@ -252,7 +289,8 @@ impl Database {
     /// When the database fails.
     pub async fn cost(&self, order: &str) -> Result<Cost, Error> {
         let doing = "adding up AI calls";
-        let sql = "SELECT count(*) AS calls, CAST(coalesce(sum(cost_nano_usd), 0) AS BIGINT) AS nano_usd,
+        let sql = "SELECT count(*) AS calls, CAST(coalesce(sum(cost_nano_usd), 0) AS BIGINT) AS \
+                   nano_usd,
                 CAST(coalesce(sum(input_tokens), 0) AS BIGINT) AS input_tokens,
                 CAST(coalesce(sum(output_tokens), 0) AS BIGINT) AS output_tokens
              FROM sitewright_ai_calls WHERE order_id = $1";

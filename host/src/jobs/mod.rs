@@ -1,4 +1,5 @@
-//! The queue of orders and everything known about them, in SQLite inside the process or in PostgreSQL.
+//! The queue of orders and everything known about them, in SQLite inside the process or in
+//! PostgreSQL.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -20,8 +21,9 @@
 //! | `sql`, `writer`, `alike` | both dialects alike; many writes to one commit, and those of one kind to one statement |
 //! | `river` | the only place that knows River's tables |
 //!
-//! The order's row is the truth and its owner attempt the fence; a job of River only says that somebody should look at an order.
-//! Whatever happens to a job (lost, doubled, late), no order is lost, done twice or left standing.
+//! The order's row is the truth and its owner attempt the fence; a job of River only says that
+//! somebody should look at an order. Whatever happens to a job (lost, doubled, late), no order is
+//! lost, done twice or left standing.
 
 mod alike;
 mod attempt;
@@ -50,7 +52,9 @@ pub use database::Database;
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
 pub use ledger::{AiCall, Cost, NewAiCall};
-pub use order::{CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease, Priority};
+pub use order::{
+    CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease, Priority,
+};
 pub use retry::{Backoff, RetryClass, class};
 pub use schema::{Migrated, SCHEMA_VERSION};
 pub use serving::{Drained, Serving, StopNow, WorkerSettings, serve};

@@ -15,8 +15,8 @@ use super::line::Line;
 use super::river;
 use super::sql::{Row, Tx, args, parsed};
 
-/// Where an order stands. An order that has ended stays as it is, whatever late workers write (catalogue D1); only
-/// [`Database::reopen`] begins it again.
+/// Where an order stands. An order that has ended stays as it is, whatever late workers write
+/// (catalogue D1); only [`Database::reopen`] begins it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderState {
@@ -65,7 +65,10 @@ impl OrderState {
     pub const fn has_ended(self) -> bool {
         match self {
             OrderState::Queued | OrderState::Running | OrderState::Waiting => false,
-            OrderState::Succeeded | OrderState::Failed | OrderState::Dead | OrderState::Cancelled => true,
+            OrderState::Succeeded
+            | OrderState::Failed
+            | OrderState::Dead
+            | OrderState::Cancelled => true,
         }
     }
 }
@@ -82,12 +85,16 @@ impl FromStr for OrderState {
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|state| state.as_str() == text);
         known.ok_or_else(|| {
-            format!("{text:?} is no state of an order; there are {}", Self::ALL.map(Self::as_str).join(", "))
+            format!(
+                "{text:?} is no state of an order; there are {}",
+                Self::ALL.map(Self::as_str).join(", ")
+            )
         })
     }
 }
 
-/// How soon an order is taken: 1 before 2 before 3 before 4. Also the numbers of a producer in another language.
+/// How soon an order is taken: 1 before 2 before 3 before 4. Also the numbers of a producer in
+/// another language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Priority(i64);
@@ -134,7 +141,8 @@ pub struct NewOrder {
     pub template: String,
     /// How soon it is taken.
     pub priority: Priority,
-    /// The configuration it is to be made with; missing means the one of the worker that first takes it.
+    /// The configuration it is to be made with; missing means the one of the worker that first
+    /// takes it.
     pub config_version: Option<String>,
     /// A second name under which the same order may be sent twice.
     pub idempotency_key: Option<String>,
@@ -142,7 +150,11 @@ pub struct NewOrder {
 
 impl NewOrder {
     /// An order with the usual priority.
-    pub fn new(id: impl Into<String>, template: impl Into<String>, document: impl Into<String>) -> Self {
+    pub fn new(
+        id: impl Into<String>,
+        template: impl Into<String>,
+        document: impl Into<String>,
+    ) -> Self {
         NewOrder {
             id: id.into(),
             document: document.into(),
@@ -154,7 +166,8 @@ impl NewOrder {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let invalid = |why: &str| Err(Error::Invalid { order: self.id.clone(), why: why.to_owned() });
+        let invalid =
+            |why: &str| Err(Error::Invalid { order: self.id.clone(), why: why.to_owned() });
         if self.id.trim().is_empty() || self.id.chars().count() > 200 {
             return invalid("`id` must have between 1 and 200 characters");
         }
@@ -165,13 +178,16 @@ impl NewOrder {
             return invalid("`idempotency_key` must say something, or be left out");
         }
         if self.id.contains('\0') || self.document.contains('\0') || self.template.contains('\0') {
-            return invalid("its texts must not contain the character NUL, which PostgreSQL cannot store");
+            return invalid(
+                "its texts must not contain the character NUL, which PostgreSQL cannot store",
+            );
         }
         Ok(())
     }
 }
 
-/// What came of putting an order in line. The same order sent again is answered, never done twice (catalogue C5).
+/// What came of putting an order in line. The same order sent again is answered, never done twice
+/// (catalogue C5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "enqueued", rename_all = "snake_case")]
 pub enum Enqueued {
@@ -204,7 +220,8 @@ pub enum Enqueued {
 }
 
 impl Enqueued {
-    /// The order this is about: its id may differ from the one sent when the idempotency key is known already.
+    /// The order this is about: its id may differ from the one sent when the idempotency key is
+    /// known already.
     pub fn order(&self) -> &str {
         match self {
             Enqueued::New { order, .. }
@@ -263,8 +280,9 @@ pub struct Order {
 macro_rules! select_orders {
     ($rest:literal) => {
         concat!(
-            "SELECT id, template, priority, config_version, idempotency_key, state, owner_attempt, owner_worker, job_id, runs, \
-             attempts, crashes, current_release, last_failure, waiting_reason, next_attempt_at, cancel_requested_at, created_at, \
+            "SELECT id, template, priority, config_version, idempotency_key, state, \
+             owner_attempt, owner_worker, job_id, runs, attempts, crashes, current_release, \
+             last_failure, waiting_reason, next_attempt_at, cancel_requested_at, created_at, \
              updated_at, finished_at FROM sitewright_orders ",
             $rest
         )
@@ -312,7 +330,8 @@ pub struct Filter {
     pub state: Option<OrderState>,
     /// Only those of this template.
     pub template: Option<String>,
-    /// Only those that came before this time, in milliseconds since the Unix epoch: for the next page.
+    /// Only those that came before this time, in milliseconds since the Unix epoch: for the next
+    /// page.
     pub before: Option<i64>,
     /// At most so many; 0 means 100.
     pub limit: u32,
@@ -357,7 +376,8 @@ impl Alike for Seen {
     type Answer = bool;
 
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<bool>>, sqlx::Error> {
-        let list = rows(these.iter().map(|Seen { order, release }| vec![json!(order), json!(release)]));
+        let list =
+            rows(these.iter().map(|Seen { order, release }| vec![json!(order), json!(release)]));
         let sql = over_rows!(
             tx,
             "UPDATE sitewright_orders SET visible_release = t.value ->> 1 FROM ",
@@ -373,7 +393,8 @@ impl Alike for Seen {
     }
 
     async fn one(&self, tx: &mut Tx) -> Result<bool, sqlx::Error> {
-        let sql = "UPDATE sitewright_orders SET visible_release = $2 WHERE id = $1 AND current_release = $2";
+        let sql = "UPDATE sitewright_orders SET visible_release = $2 WHERE id = $1 AND \
+                   current_release = $2";
         Ok(tx.execute(sql, args![&self.order, &self.release]).await? > 0)
     }
 }
@@ -419,7 +440,8 @@ impl Database {
     /// # Errors
     /// When there is none of this id, or the database fails.
     pub async fn order(&self, id: &str) -> Result<Order, Error> {
-        let rows = self.read("reading an order", select_orders!("WHERE id = $1"), args![id]).await?;
+        let rows =
+            self.read("reading an order", select_orders!("WHERE id = $1"), args![id]).await?;
         rows.first().map_or_else(|| Err(Error::NoSuchOrder { order: id.to_owned() }), Order::read)
     }
 
@@ -443,7 +465,8 @@ impl Database {
         let rows = self.read(
             "listing orders",
             select_orders!(
-                "WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR template = $2) AND ($3 IS NULL OR created_at < $3)
+                "WHERE ($1 IS NULL OR state = $1) AND ($2 IS NULL OR template = $2) AND ($3 IS \
+                 NULL OR created_at < $3)
                  ORDER BY created_at DESC, id DESC LIMIT $4"
             ),
             args![filter.state.map(OrderState::as_str), &filter.template, filter.before, limit],
@@ -451,7 +474,8 @@ impl Database {
         rows.await?.iter().map(Order::read).collect()
     }
 
-    /// Writes down that visitors see this release of an order. False when it is not the order's current one (any more).
+    /// Writes down that visitors see this release of an order. False when it is not the order's
+    /// current one (any more).
     ///
     /// # Errors
     /// When the database fails.
@@ -460,16 +484,19 @@ impl Database {
         self.write_alike(format!("writing down that order {id:?} can be seen"), seen).await
     }
 
-    /// Releases that have been settled for this long, in milliseconds, and are not known to be visible. At most a thousand.
+    /// Releases that have been settled for this long, in milliseconds, and are not known to be
+    /// visible. At most a thousand.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn pending_visible(&self, settled_for_ms: i64) -> Result<Vec<PendingRelease>, Error> {
         let doing = "looking for releases that are not visible";
-        let sql = "SELECT o.id AS id, o.current_release AS current_release, a.id AS attempt, a.job_id AS job_id, a.trace_id AS trace_id
+        let sql = "SELECT o.id AS id, o.current_release AS current_release, a.id AS attempt, \
+                   a.job_id AS job_id, a.trace_id AS trace_id
              FROM sitewright_orders o
              LEFT JOIN sitewright_attempts a ON a.order_id = o.id AND a.release = o.current_release
-             WHERE o.current_release IS NOT NULL AND (o.visible_release IS NULL OR o.visible_release <> o.current_release)
+             WHERE o.current_release IS NOT NULL AND (o.visible_release IS NULL OR \
+                   o.visible_release <> o.current_release)
                 AND o.updated_at <= $1 ORDER BY o.updated_at LIMIT 1000";
         let rows = self.read(doing, sql, args![now_ms() - settled_for_ms]).await?;
         let read = |row: &Row| {
@@ -481,7 +508,10 @@ impl Database {
                 trace_id: row.opt_text("trace_id")?,
             })
         };
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::database(doing, error))
     }
 
     /// Asks to stop an order, from any process. The worker that has it is told within a second.
@@ -496,13 +526,16 @@ impl Database {
         });
         match answer.await? {
             Some(Ok(answer)) => Ok(answer),
-            Some(Err(state)) => Ok(CancelAnswer::AlreadyEnded(parsed("sitewright_orders", "state", &state)?)),
+            Some(Err(state)) => {
+                Ok(CancelAnswer::AlreadyEnded(parsed("sitewright_orders", "state", &state)?))
+            }
             None => Err(Error::NoSuchOrder { order: id.to_owned() }),
         }
     }
 
-    /// Begins an order again that has ended: a new job, all counters at zero. Earlier attempts, records and the current release stay
-    /// (catalogue D1, D7). The configuration may be pinned anew.
+    /// Begins an order again that has ended: a new job, all counters at zero. Earlier attempts,
+    /// records and the current release stay (catalogue D1, D7). The configuration may be pinned
+    /// anew.
     ///
     /// # Errors
     /// When there is no such order, it has not ended, or the database fails.
@@ -528,11 +561,13 @@ async fn enqueue_in(
     line: &mut Line,
 ) -> Result<Enqueued, sqlx::Error> {
     let now = now_ms();
-    // Without a target, so that the id and the key both count: either of them taken means that the order is there.
+    // Without a target, so that the id and the key both count: either of them taken means that the
+    // order is there.
     let inserted = tx
         .execute(
             "INSERT INTO sitewright_orders
-                (id, document, template, priority, config_version, idempotency_key, created_at, updated_at)
+                (id, document, template, priority, config_version, idempotency_key, created_at, \
+             updated_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING",
             args![
                 &order.id,
@@ -548,19 +583,22 @@ async fn enqueue_in(
     if inserted == 1 {
         let place = line.place(tx, &order.template, order.priority.into()).await?;
         let job = river::insert(river, tx, &order.id, place, None).await?;
-        tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job]).await?;
+        tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![&order.id, job])
+            .await?;
         return Ok(Enqueued::New { order: order.id.clone(), job });
     }
     let there = tx
         .optional(
-            "SELECT id, state, current_release FROM sitewright_orders WHERE id = $1 OR idempotency_key = $2
+            "SELECT id, state, current_release FROM sitewright_orders WHERE id = $1 OR \
+             idempotency_key = $2
              ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1",
             args![&order.id, &order.idempotency_key],
         )
         .await?
         .ok_or(sqlx::Error::RowNotFound)?;
     let (id, state) = (there.text("id")?, there.text("state")?);
-    let state: OrderState = state.parse().map_err(|error: String| sqlx::Error::Decode(error.into()))?;
+    let state: OrderState =
+        state.parse().map_err(|error: String| sqlx::Error::Decode(error.into()))?;
     Ok(match state {
         OrderState::Queued | OrderState::Waiting => Enqueued::AlreadyQueued { order: id },
         OrderState::Running => Enqueued::AlreadyRunning { order: id },
@@ -577,7 +615,8 @@ async fn cancel_in(tx: &mut Tx, river: &river::Inserter, order: &str) -> Answer<
     let now = now_ms();
     let waiting = tx
         .optional(
-            "UPDATE sitewright_orders SET state = 'cancelled', cancel_requested_at = coalesce(cancel_requested_at, $2),
+            "UPDATE sitewright_orders SET state = 'cancelled', cancel_requested_at = \
+             coalesce(cancel_requested_at, $2),
                 waiting_reason = NULL, next_attempt_at = NULL, updated_at = $2, finished_at = $2
              WHERE id = $1 AND state IN ('queued', 'waiting') RETURNING job_id",
             args![order, now],
@@ -591,7 +630,8 @@ async fn cancel_in(tx: &mut Tx, river: &river::Inserter, order: &str) -> Answer<
     }
     let running = tx
         .optional(
-            "UPDATE sitewright_orders SET cancel_requested_at = coalesce(cancel_requested_at, $2), updated_at = $2
+            "UPDATE sitewright_orders SET cancel_requested_at = coalesce(cancel_requested_at, \
+             $2), updated_at = $2
              WHERE id = $1 AND state = 'running' RETURNING job_id",
             args![order, now],
         )
@@ -613,10 +653,13 @@ async fn reopen_in(
 ) -> Answer<i64> {
     let reopened = tx
         .optional(
-            "UPDATE sitewright_orders SET state = 'queued', attempts = 0, crashes = 0, cancel_requested_at = NULL,
-                config_version = coalesce($2, config_version), waiting_reason = NULL, next_attempt_at = NULL,
+            "UPDATE sitewright_orders SET state = 'queued', attempts = 0, crashes = 0, \
+             cancel_requested_at = NULL,
+                config_version = coalesce($2, config_version), waiting_reason = NULL, \
+             next_attempt_at = NULL,
                 finished_at = NULL, updated_at = $3
-             WHERE id = $1 AND state IN ('succeeded', 'failed', 'dead', 'cancelled') RETURNING template, priority",
+             WHERE id = $1 AND state IN ('succeeded', 'failed', 'dead', 'cancelled') RETURNING \
+             template, priority",
             args![order, config, now_ms()],
         )
         .await?;
@@ -630,6 +673,7 @@ async fn reopen_in(
 }
 
 async fn state_of(tx: &mut Tx, order: &str) -> Result<Option<String>, sqlx::Error> {
-    let row = tx.optional("SELECT state FROM sitewright_orders WHERE id = $1", args![order]).await?;
+    let row =
+        tx.optional("SELECT state FROM sitewright_orders WHERE id = $1", args![order]).await?;
     row.map(|row| row.text("state")).transpose()
 }

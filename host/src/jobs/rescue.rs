@@ -1,4 +1,5 @@
-//! Orders whose worker is gone, and orders whose job is: neither stays where it is (catalogue C7, D2, D3).
+//! Orders whose worker is gone, and orders whose job is: neither stays where it is (catalogue C7,
+//! D2, D3).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::message;
 
 /// The lock under which one of several workers on PostgreSQL rescues: `siteresc` as a number.
 const ADVISORY_LOCK: i64 = 0x7369_7465_7265_7363;
-/// So far ahead of the clock an order is not from another machine whose clock is a little off, but from before the clock was set back.
+/// So far ahead of the clock an order is not from another machine whose clock is a little off, but
+/// from before the clock was set back.
 const AHEAD_MS: i64 = 30_000;
 /// Orders of one transaction.
 const CHUNK: usize = 50;
@@ -71,8 +73,8 @@ pub(super) struct Rescuer {
 }
 
 impl Rescuer {
-    /// Rescues from workers that have been silent too long; from all others when `alone` says that there are no others.
-    /// `mine` are the attempts that this worker is working at.
+    /// Rescues from workers that have been silent too long; from all others when `alone` says that
+    /// there are no others. `mine` are the attempts that this worker is working at.
     pub(super) async fn workers(
         &mut self,
         alone: bool,
@@ -80,13 +82,16 @@ impl Rescuer {
     ) -> Result<Rescued, Error> {
         let doing = "looking for silent workers";
         let failed = |error| Error::database(doing, error);
-        let rows =
-            self.database.read(doing, "SELECT client_id, beats FROM sitewright_workers", vec![]).await?;
+        let rows = self
+            .database
+            .read(doing, "SELECT client_id, beats FROM sitewright_workers", vec![])
+            .await?;
         let mut beats = std::collections::HashMap::new();
         for row in &rows {
             beats.insert(row.text("client_id").map_err(failed)?, row.int("beats").map_err(failed)?);
         }
-        let owners = "SELECT DISTINCT owner_worker AS worker FROM sitewright_orders WHERE state = 'running'";
+        let owners =
+            "SELECT DISTINCT owner_worker AS worker FROM sitewright_orders WHERE state = 'running'";
         let holders = self.database.pool().pick(
             "SELECT DISTINCT attempted_by ->> '$[#-1]' AS worker FROM river_job
              WHERE state = 'running' AND kind = 'sitewright_order' AND attempted_by IS NOT NULL",
@@ -106,9 +111,11 @@ impl Rescuer {
         for client in known {
             if client == self.me {
                 let orphans = self.owned(&client).await?;
-                let orphans = orphans.into_iter().filter(|(_, attempt, _)| !mine(attempt)).collect();
+                let orphans =
+                    orphans.into_iter().filter(|(_, attempt, _)| !mine(attempt)).collect();
                 self.release(&client, None, orphans, Why::Orphaned, &mut rescued).await?;
-                // Those that it fetched without hearing of it: the connection broke before the answer came.
+                // Those that it fetched without hearing of it: the connection broke before the
+                // answer came.
                 self.untaken(&client, self.silent_after, &mut rescued).await?;
                 continue;
             }
@@ -118,8 +125,12 @@ impl Rescuer {
                 continue;
             }
             let owned = self.owned(&client).await?;
-            let whole = self.release(&client, Some(counted), owned, Why::Silent, &mut rescued).await?;
-            if whole && self.untaken(&client, Duration::ZERO, &mut rescued).await? && counted.is_some() {
+            let whole =
+                self.release(&client, Some(counted), owned, Why::Silent, &mut rescued).await?;
+            if whole
+                && self.untaken(&client, Duration::ZERO, &mut rescued).await?
+                && counted.is_some()
+            {
                 self.database.forget_worker(&client).await?;
             }
         }
@@ -136,13 +147,19 @@ impl Rescuer {
 
     async fn owned(&self, client: &str) -> Result<Vec<Owned>, Error> {
         let doing = "looking for a worker's orders";
-        let sql = "SELECT id, owner_attempt, job_id FROM sitewright_orders WHERE state = 'running' AND owner_worker = $1 ORDER BY id";
+        let sql = "SELECT id, owner_attempt, job_id FROM sitewright_orders WHERE state = \
+                   'running' AND owner_worker = $1 ORDER BY id";
         let rows = self.database.read(doing, sql, args![client]).await?;
-        let read = |row: &Row| Ok((row.text("id")?, row.text("owner_attempt")?, row.opt_int("job_id")?));
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+        let read =
+            |row: &Row| Ok((row.text("id")?, row.text("owner_attempt")?, row.opt_int("job_id")?));
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::database(doing, error))
     }
 
-    /// Whether all of them could be looked at: not so while another worker rescues, or when the worker was heard meanwhile.
+    /// Whether all of them could be looked at: not so while another worker rescues, or when the
+    /// worker was heard meanwhile.
     async fn release(
         &self,
         client: &str,
@@ -152,7 +169,8 @@ impl Rescuer {
         rescued: &mut Rescued,
     ) -> Result<bool, Error> {
         for chunk in owned.chunks(CHUNK) {
-            let (river, client, chunk) = (self.database.river().clone(), client.to_owned(), chunk.to_vec());
+            let (river, client, chunk) =
+                (self.database.river().clone(), client.to_owned(), chunk.to_vec());
             let allowed = self.allowed;
             let done = self.database.write("rescuing orders", move |tx| {
                 let (river, client, chunk) = (river.clone(), client.clone(), chunk.clone());
@@ -186,17 +204,27 @@ impl Rescuer {
     }
 
     /// Jobs that the worker had fetched so long ago without coming to take their orders.
-    async fn untaken(&self, client: &str, ago: Duration, rescued: &mut Rescued) -> Result<bool, Error> {
+    async fn untaken(
+        &self,
+        client: &str,
+        ago: Duration,
+        rescued: &mut Rescued,
+    ) -> Result<bool, Error> {
         let doing = "looking for jobs of a silent worker";
         let sql = self.database.pool().pick(
-            "SELECT o.id AS id, o.job_id AS job_id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
-             WHERE j.state = 'running' AND o.state IN ('queued', 'waiting') AND j.attempted_by ->> '$[#-1]' = $1
-                AND ($2 = 0 OR j.attempted_at < strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || ($2 / 1000.0) || ' seconds'))
+            "SELECT o.id AS id, o.job_id AS job_id FROM river_job j JOIN sitewright_orders o ON \
+             o.job_id = j.id
+             WHERE j.state = 'running' AND o.state IN ('queued', 'waiting') AND j.attempted_by ->> \
+             '$[#-1]' = $1
+                AND ($2 = 0 OR j.attempted_at < strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || ($2 / \
+             1000.0) || ' seconds'))
              ORDER BY o.id",
-            "SELECT o.id AS id, o.job_id AS job_id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
+            "SELECT o.id AS id, o.job_id AS job_id FROM river_job j JOIN sitewright_orders o ON \
+             o.job_id = j.id
              WHERE j.state = 'running' AND o.state IN ('queued', 'waiting')
                 AND j.attempted_by[array_upper(j.attempted_by, 1)] = $1
-                AND ($2::bigint = 0 OR j.attempted_at < now() - $2::bigint * interval '1 millisecond')
+                AND ($2::bigint = 0 OR j.attempted_at < now() - $2::bigint * interval '1 \
+             millisecond')
              ORDER BY o.id",
         );
         let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
@@ -208,8 +236,10 @@ impl Rescuer {
     pub(super) async fn jobless(&mut self) -> Result<Rescued, Error> {
         let doing = "looking for orders without a job";
         let before = now_ms() - i64::try_from(self.adopt_after.as_millis()).unwrap_or(i64::MAX);
-        let sql = "SELECT o.id AS id, o.job_id AS job_id FROM sitewright_orders o LEFT JOIN river_job j ON j.id = o.job_id
-             WHERE o.state IN ('queued', 'waiting') AND o.updated_at < $1 AND (j.id IS NULL OR j.finalized_at IS NOT NULL)
+        let sql = "SELECT o.id AS id, o.job_id AS job_id FROM sitewright_orders o LEFT JOIN \
+                   river_job j ON j.id = o.job_id
+             WHERE o.state IN ('queued', 'waiting') AND o.updated_at < $1 AND (j.id IS NULL OR \
+                   j.finalized_at IS NOT NULL)
              ORDER BY o.id LIMIT 500";
         let rows = self.database.read(doing, sql, args![before]).await?;
         let mut rescued = Rescued::default();
@@ -217,22 +247,25 @@ impl Rescuer {
         Ok(rescued)
     }
 
-    /// Orders that were written down in the future: the clock was set back since, and they would wait for as long. They are dated
-    /// back, and keep what was left of their wait.
+    /// Orders that were written down in the future: the clock was set back since, and they would
+    /// wait for as long. They are dated back, and keep what was left of their wait.
     pub(super) async fn ahead(&mut self) -> Result<Rescued, Error> {
         let doing = "looking for orders from the future";
         let failed = |error| Error::database(doing, error);
         let sql = self.database.pool().pick(
-            "SELECT id FROM sitewright_orders WHERE state IN ('queued', 'waiting') AND updated_at > $1
+            "SELECT id FROM sitewright_orders WHERE state IN ('queued', 'waiting') AND updated_at \
+             > $1
              UNION
              SELECT o.id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
              WHERE o.state IN ('queued', 'waiting') AND j.state = 'available'
                 AND j.scheduled_at > strftime('%Y-%m-%d %H:%M:%f', 'now', '30 seconds')
              ORDER BY id LIMIT 500",
-            "SELECT id FROM sitewright_orders WHERE state IN ('queued', 'waiting') AND updated_at > $1
+            "SELECT id FROM sitewright_orders WHERE state IN ('queued', 'waiting') AND updated_at \
+             > $1
              UNION
              SELECT o.id FROM river_job j JOIN sitewright_orders o ON o.job_id = j.id
-             WHERE o.state IN ('queued', 'waiting') AND j.state = 'available' AND j.scheduled_at > now() + interval '30 seconds'
+             WHERE o.state IN ('queued', 'waiting') AND j.state = 'available' AND j.scheduled_at > \
+             now() + interval '30 seconds'
              ORDER BY id LIMIT 500",
         );
         let beyond = now_ms().saturating_add(AHEAD_MS);
@@ -267,15 +300,23 @@ impl Rescuer {
         Ok(rescued)
     }
 
-    async fn requeue(&self, rows: Vec<Row>, doing: &str, rescued: &mut Rescued) -> Result<bool, Error> {
+    async fn requeue(
+        &self,
+        rows: Vec<Row>,
+        doing: &str,
+        rescued: &mut Rescued,
+    ) -> Result<bool, Error> {
         let failed = |error| Error::database(doing, error);
         let read = |row: &Row| Ok((row.text("id")?, row.opt_int("job_id")?));
         let found: Vec<(String, Option<i64>)> =
             rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)?;
-        let jobless = found.iter().filter(|(_, job)| job.is_none()).map(|(order, _)| order.as_str());
-        let inserted = Arc::new(river::jobs_of(&self.database, &jobless.collect::<Vec<_>>()).await?);
+        let jobless =
+            found.iter().filter(|(_, job)| job.is_none()).map(|(order, _)| order.as_str());
+        let inserted =
+            Arc::new(river::jobs_of(&self.database, &jobless.collect::<Vec<_>>()).await?);
         for chunk in found.chunks(CHUNK) {
-            let (river, chunk, inserted) = (self.database.river().clone(), chunk.to_vec(), inserted.clone());
+            let (river, chunk, inserted) =
+                (self.database.river().clone(), chunk.to_vec(), inserted.clone());
             let done = self.database.write(doing.to_owned(), move |tx| {
                 let (river, chunk, inserted) = (river.clone(), chunk.clone(), inserted.clone());
                 Box::pin(async move {
@@ -286,7 +327,8 @@ impl Rescuer {
                     for (order, job) in chunk {
                         if let (None, Some(known)) = (job, inserted.get(&order)) {
                             learn_job(tx, &order, *known).await?;
-                        } else if let Some(cancelled) = requeue_in(tx, &river, &order, job, &mut line).await?
+                        } else if let Some(cancelled) =
+                            requeue_in(tx, &river, &order, job, &mut line).await?
                         {
                             ends.push((order, cancelled));
                         }
@@ -304,28 +346,37 @@ impl Rescuer {
     }
 }
 
-/// On PostgreSQL, several workers would rescue the same at once; on SQLite there is one writer anyway.
+/// On PostgreSQL, several workers would rescue the same at once; on SQLite there is one writer
+/// anyway.
 pub(super) async fn one_rescues(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     if let Tx::Postgres(_) = tx {
-        let locked =
-            "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint ELSE 0::bigint END AS locked";
+        let locked = "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint ELSE \
+                      0::bigint END AS locked";
         let row = tx.optional(locked, args![ADVISORY_LOCK]).await?;
         return row.map_or(Ok(false), |row| row.int("locked").map(|locked| locked == 1));
     }
     Ok(true)
 }
 
-/// Whether the worker is still as silent as it was found: `Some(beats)` to compare, `None` when it is this one.
-async fn ours_to_rescue(tx: &mut Tx, client: &str, beats: Option<Option<i64>>) -> Result<bool, sqlx::Error> {
+/// Whether the worker is still as silent as it was found: `Some(beats)` to compare, `None` when it
+/// is this one.
+async fn ours_to_rescue(
+    tx: &mut Tx,
+    client: &str,
+    beats: Option<Option<i64>>,
+) -> Result<bool, sqlx::Error> {
     if !one_rescues(tx).await? {
         return Ok(false);
     }
     let Some(beats) = beats else { return Ok(true) };
-    let row = tx.optional("SELECT beats FROM sitewright_workers WHERE client_id = $1", args![client]).await?;
+    let row = tx
+        .optional("SELECT beats FROM sitewright_workers WHERE client_id = $1", args![client])
+        .await?;
     Ok(row.map(|row| row.int("beats")).transpose()? == beats)
 }
 
-/// Takes an order from an attempt that will not end it. Where the order stands now; nothing when it moved meanwhile.
+/// Takes an order from an attempt that will not end it. Where the order stands now; nothing when it
+/// moved meanwhile.
 async fn rescue_in(
     tx: &mut Tx,
     river: &river::Inserter,
@@ -338,7 +389,8 @@ async fn rescue_in(
     let now = now_ms();
     let owned = tx
         .optional(
-            "UPDATE sitewright_orders SET updated_at = $3 WHERE id = $1 AND owner_attempt = $2 AND state = 'running'
+            "UPDATE sitewright_orders SET updated_at = $3 WHERE id = $1 AND owner_attempt = $2 \
+             AND state = 'running'
              RETURNING crashes, priority, job_id, cancel_requested_at, template, config_version",
             args![order, attempt, now],
         )
@@ -357,7 +409,10 @@ async fn rescue_in(
     };
     let failure = if crashed {
         let row = tx
-            .optional("SELECT trace_id, started_at FROM sitewright_attempts WHERE id = $1", args![attempt])
+            .optional(
+                "SELECT trace_id, started_at FROM sitewright_attempts WHERE id = $1",
+                args![attempt],
+            )
             .await?;
         let (trace_id, began) = match row {
             Some(row) => (row.text("trace_id")?, row.int("started_at")?),
@@ -383,7 +438,8 @@ async fn rescue_in(
             Some(river::replace(river, tx, order, priority, job, error.as_deref(), None).await?)
         }
         (state, Some(job)) => {
-            let end = if state == OrderState::Cancelled { JobEnd::Cancelled } else { JobEnd::Discarded };
+            let end =
+                if state == OrderState::Cancelled { JobEnd::Cancelled } else { JobEnd::Discarded };
             river::finish(tx, job, end, error.as_deref()).await?;
             Some(job)
         }
@@ -400,7 +456,8 @@ async fn rescue_in(
     let failure = failure.map(|failure| failure.id);
     end_attempt(tx, order, attempt, end, None, failure.as_deref(), now).await?;
     tx.execute(
-        "UPDATE sitewright_orders SET state = $2, owner_attempt = NULL, owner_worker = NULL, job_id = $3, crashes = $4,
+        "UPDATE sitewright_orders SET state = $2, owner_attempt = NULL, owner_worker = NULL, \
+         job_id = $3, crashes = $4,
             last_failure = coalesce($5, last_failure), finished_at = $6
          WHERE id = $1",
         args![order, state.as_str(), job, crashes, &failure, state.has_ended().then_some(now)],
@@ -410,7 +467,14 @@ async fn rescue_in(
 }
 
 /// The record of an attempt whose process cannot write one: what the store knows of it.
-fn crash(of: OfAttempt, worker: &str, why: Why, crashes: i64, allowed: Allowed, known: Known) -> NewFailure {
+fn crash(
+    of: OfAttempt,
+    worker: &str,
+    why: Why,
+    crashes: i64,
+    allowed: Allowed,
+    known: Known,
+) -> NewFailure {
     let at = match &known.stage {
         None => "before it reported a stage".to_owned(),
         Some((stage, _)) => format!("in stage `{stage}`"),
@@ -422,11 +486,15 @@ fn crash(of: OfAttempt, worker: &str, why: Why, crashes: i64, allowed: Allowed, 
     };
     let message = match why {
         Why::Orphaned => {
-            message!("the attempt stopped {at} without a result, in worker {worker} that goes on{given_up}")
+            message!(
+                "the attempt stopped {at} without a result, in worker {worker} that goes \
+                 on{given_up}"
+            )
         }
         Why::Silent | Why::Leaving => {
             message!(
-                "the process of worker {worker} ended or fell silent in the middle of the attempt, {at}{given_up}"
+                "the process of worker {worker} ended or fell silent in the middle of the \
+                 attempt, {at}{given_up}"
             )
         }
     };
@@ -450,7 +518,8 @@ async fn learn_job(tx: &mut Tx, order: &str, job: i64) -> Result<(), sqlx::Error
     tx.execute(sql, args![order, job]).await.map(drop)
 }
 
-/// Gives an order a job again, or ends it when its job was cancelled where only the queue is known. Nothing when it moved meanwhile.
+/// Gives an order a job again, or ends it when its job was cancelled where only the queue is known.
+/// Nothing when it moved meanwhile.
 async fn requeue_in(
     tx: &mut Tx,
     river: &river::Inserter,
@@ -472,7 +541,8 @@ async fn requeue_in(
         let cancelled = "SELECT id FROM river_job WHERE id = $1 AND state = 'cancelled'";
         if tx.optional(cancelled, args![job]).await?.is_some() {
             tx.execute(
-                "UPDATE sitewright_orders SET state = 'cancelled', cancel_requested_at = coalesce(cancel_requested_at, $2),
+                "UPDATE sitewright_orders SET state = 'cancelled', cancel_requested_at = \
+                 coalesce(cancel_requested_at, $2),
                     waiting_reason = NULL, next_attempt_at = NULL, finished_at = $2 WHERE id = $1",
                 args![order, now],
             )
@@ -500,21 +570,25 @@ async fn date_back(
 ) -> Result<bool, sqlx::Error> {
     let now = now_ms();
     let back = tx.pick(
-        "UPDATE sitewright_orders SET updated_at = $2, next_attempt_at = $2 + (next_attempt_at - updated_at)
+        "UPDATE sitewright_orders SET updated_at = $2, next_attempt_at = $2 + (next_attempt_at - \
+         updated_at)
          WHERE id = $1 AND state IN ('queued', 'waiting') AND (updated_at > $3 OR EXISTS (
             SELECT 1 FROM river_job j WHERE j.id = job_id AND j.state = 'available'
                 AND j.scheduled_at > strftime('%Y-%m-%d %H:%M:%f', 'now', '30 seconds')))
          RETURNING priority, job_id, next_attempt_at",
-        "UPDATE sitewright_orders SET updated_at = $2, next_attempt_at = $2 + (next_attempt_at - updated_at)
+        "UPDATE sitewright_orders SET updated_at = $2, next_attempt_at = $2 + (next_attempt_at - \
+         updated_at)
          WHERE id = $1 AND state IN ('queued', 'waiting') AND (updated_at > $3 OR EXISTS (
-            SELECT 1 FROM river_job j WHERE j.id = job_id AND j.state = 'available' AND j.scheduled_at > now() + interval '30 seconds'))
+            SELECT 1 FROM river_job j WHERE j.id = job_id AND j.state = 'available' AND \
+         j.scheduled_at > now() + interval '30 seconds'))
          RETURNING priority, job_id, next_attempt_at",
     );
     let dated = tx.optional(back, args![order, now, beyond]).await?;
     let Some(row) = dated else { return Ok(false) };
     let due = row.opt_int("next_attempt_at")?;
     let new =
-        river::replace(river, tx, order, row.int("priority")?, row.opt_int("job_id")?, None, due).await?;
+        river::replace(river, tx, order, row.int("priority")?, row.opt_int("job_id")?, None, due)
+            .await?;
     tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, new]).await?;
     Ok(true)
 }

@@ -21,11 +21,13 @@ pub enum RetryClass {
     Permanent,
 }
 
-/// The class of a failure: by its kind (`FailureKind::as_str`), for kind `ai` by the kind of the AI error (`AiErrorKind::as_str`), by
-/// what the failure says itself about being worth another try, and by how long the other side asked to wait.
+/// The class of a failure: by its kind (`FailureKind::as_str`), for kind `ai` by the kind of the AI
+/// error (`AiErrorKind::as_str`), by what the failure says itself about being worth another try,
+/// and by how long the other side asked to wait.
 ///
-/// What the list calls permanent stays so, whatever `retryable` says; the flag decides where a kind alone does not tell. A passed
-/// deadline is worth another try: the replies that came until then are in the journal, so the next attempt gets further.
+/// What the list calls permanent stays so, whatever `retryable` says; the flag decides where a kind
+/// alone does not tell. A passed deadline is worth another try: the replies that came until then
+/// are in the journal, so the next attempt gets further.
 pub fn class(
     kind: &str,
     ai_kind: Option<&str>,
@@ -33,7 +35,9 @@ pub fn class(
     retry_after: Option<Duration>,
 ) -> RetryClass {
     let transient = RetryClass::Transient { at_least: retry_after };
-    let if_so = |default: bool| if retryable.unwrap_or(default) { transient } else { RetryClass::Permanent };
+    let if_so = |default: bool| {
+        if retryable.unwrap_or(default) { transient } else { RetryClass::Permanent }
+    };
     match kind {
         "crashed" | "host" | "deadline" => transient,
         "template_error" => if_so(false),
@@ -42,13 +46,12 @@ pub fn class(
             "overloaded" | "timeout" | "connection" | "cancelled" => transient,
             "protocol" | "empty" | "malformed" | "schema-mismatch" => if_so(true),
             "auth" | "permission" | "not-found" | "invalid-request" | "context-too-long"
-            | "quota-exhausted" | "truncated" | "content-filtered" | "budget-exceeded" | "no-route" => {
-                RetryClass::Permanent
-            }
+            | "quota-exhausted" | "truncated" | "content-filtered" | "budget-exceeded"
+            | "no-route" => RetryClass::Permanent,
             _ => if_so(false),
         },
-        // invalid_order, template_load, panic, trap, cpu_limit, memory_limit, output_limit, call_limit, cancelled,
-        // output_rejected, and what nobody knows yet.
+        // invalid_order, template_load, panic, trap, cpu_limit, memory_limit, output_limit,
+        // call_limit, cancelled, output_rejected, and what nobody knows yet.
         _ => RetryClass::Permanent,
     }
 }
@@ -78,8 +81,9 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait before the next attempt after `used` attempts, this one included: anything between nothing and a bound that doubles
-    /// with each (`random` is between 0 and 1), so that orders that failed together do not come back together.
+    /// The wait before the next attempt after `used` attempts, this one included: anything between
+    /// nothing and a bound that doubles with each (`random` is between 0 and 1), so that orders
+    /// that failed together do not come back together.
     pub fn wait(&self, used: u32, random: f64) -> Duration {
         let doubled = 2u32.checked_pow(used.saturating_sub(1).min(31)).unwrap_or(u32::MAX);
         let most = self.first.saturating_mul(doubled).min(self.longest);
@@ -87,7 +91,13 @@ impl Backoff {
     }
 
     /// How an attempt ends that failed like this. `used` are the attempts used up before it.
-    pub fn settlement(&self, class: RetryClass, failure: NewFailure, used: i64, random: f64) -> Settlement {
+    pub fn settlement(
+        &self,
+        class: RetryClass,
+        failure: NewFailure,
+        used: i64,
+        random: f64,
+    ) -> Settlement {
         let used = u32::try_from(used).unwrap_or(u32::MAX).saturating_add(1);
         match class {
             RetryClass::Permanent => Settlement::Failed { failure },
@@ -96,10 +106,15 @@ impl Backoff {
                 Settlement::Retry { failure, after: floor.saturating_add(self.wait(used, random)) }
             }
             RetryClass::Limited { after } => {
-                // Whoever says "at once" is asked again after a moment: such an order uses no attempts, and would never rest.
+                // Whoever says "at once" is asked again after a moment: such an order uses no
+                // attempts, and would never rest.
                 let after = after.unwrap_or(self.limited).max(self.first).min(self.longest_limited);
-                // A tenth more at most: those who were refused together come back one after the other.
-                Settlement::Snooze { failure, after: after.mul_f64(1.0 + random.clamp(0.0, 1.0) / 10.0) }
+                // A tenth more at most: those who were refused together come back one after the
+                // other.
+                Settlement::Snooze {
+                    failure,
+                    after: after.mul_f64(1.0 + random.clamp(0.0, 1.0) / 10.0),
+                }
             }
         }
     }

@@ -13,11 +13,12 @@ use super::sql::{Pool, Tx, args};
 /// The newest version of our tables that this program knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Each brings the tables one version further; a published one never changes. `{now}` is the time in milliseconds since the Unix
-/// epoch, `{sequence}` a key that counts up.
+/// Each brings the tables one version further; a published one never changes. `{now}` is the time
+/// in milliseconds since the Unix epoch, `{sequence}` a key that counts up.
 ///
-/// Who only wants an order done inserts `id`, `document` and `template` into `sitewright_orders`: everything else has a default,
-/// and a worker finds orders that have no job yet. Times are milliseconds since the Unix epoch, documents are JSON texts.
+/// Who only wants an order done inserts `id`, `document` and `template` into `sitewright_orders`:
+/// everything else has a default, and a worker finds orders that have no job yet. Times are
+/// milliseconds since the Unix epoch, documents are JSON texts.
 const MIGRATIONS: [&str; 2] = [
     "
 CREATE TABLE sitewright_orders (
@@ -28,7 +29,8 @@ CREATE TABLE sitewright_orders (
     config_version TEXT,
     idempotency_key TEXT UNIQUE,
     state TEXT NOT NULL DEFAULT 'queued'
-        CHECK (state IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'dead', 'cancelled')),
+        CHECK (state IN ('queued', 'running', 'waiting', 'succeeded', 'failed', 'dead', \
+     'cancelled')),
     owner_attempt TEXT,
     owner_worker TEXT,
     job_id BIGINT,
@@ -50,7 +52,8 @@ CREATE TABLE sitewright_orders (
 CREATE INDEX sitewright_orders_state ON sitewright_orders (state, updated_at);
 CREATE INDEX sitewright_orders_line ON sitewright_orders (template) WHERE state = 'queued';
 CREATE INDEX sitewright_orders_pending ON sitewright_orders (updated_at)
-    WHERE current_release IS NOT NULL AND (visible_release IS NULL OR visible_release <> current_release);
+    WHERE current_release IS NOT NULL AND (visible_release IS NULL OR visible_release <> \
+     current_release);
 CREATE INDEX sitewright_orders_created ON sitewright_orders (created_at);
 
 CREATE TABLE sitewright_attempts (
@@ -63,7 +66,8 @@ CREATE TABLE sitewright_attempts (
     config_version TEXT,
     started_at BIGINT NOT NULL,
     ended_at BIGINT,
-    outcome TEXT CHECK (outcome IN ('succeeded', 'failed', 'retry', 'snoozed', 'dead', 'cancelled', 'returned', 'crashed')),
+    outcome TEXT CHECK (outcome IN ('succeeded', 'failed', 'retry', 'snoozed', 'dead', \
+     'cancelled', 'returned', 'crashed')),
     lease_lost_at BIGINT,
     release TEXT,
     failure_id TEXT,
@@ -99,7 +103,8 @@ CREATE TABLE sitewright_ai_calls (
     entry TEXT NOT NULL,
     created_at BIGINT NOT NULL
 );
-CREATE UNIQUE INDEX sitewright_ai_calls_current ON sitewright_ai_calls (order_id, request, occurrence) WHERE current = 1;
+CREATE UNIQUE INDEX sitewright_ai_calls_current ON sitewright_ai_calls (order_id, request, \
+     occurrence) WHERE current = 1;
 
 CREATE TABLE sitewright_events (
     id {sequence},
@@ -124,13 +129,15 @@ CREATE TABLE sitewright_workers (
     beats BIGINT NOT NULL
 );
 ",
-    // What failures are counted by. The index holds all that counting reads: a record is large, and SQLite would pass over it to get at
-    // the columns behind it. Rows from before are filled in after the migration, see `Database::fill_index`.
+    // What failures are counted by. The index holds all that counting reads: a record is large,
+    // and SQLite would pass over it to get at the columns behind it. Rows from before are
+    // filled in after the migration, see `Database::fill_index`.
     "
 ALTER TABLE sitewright_failures ADD COLUMN fingerprint TEXT;
 ALTER TABLE sitewright_failures ADD COLUMN template TEXT;
 ALTER TABLE sitewright_failures ADD COLUMN frame TEXT;
-CREATE INDEX sitewright_failures_alike ON sitewright_failures (fingerprint, template, created_at, order_id, kind, id);
+CREATE INDEX sitewright_failures_alike ON sitewright_failures (fingerprint, template, created_at, \
+     order_id, kind, id);
 CREATE INDEX sitewright_failures_unlike ON sitewright_failures (id) WHERE fingerprint IS NULL;
 ",
 ];
@@ -141,7 +148,8 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS sitewright_schema (
     applied_at BIGINT NOT NULL
 )";
 
-/// The key of the lock under which one of several starting workers migrates: `sitewrig` as a number.
+/// The key of the lock under which one of several starting workers migrates: `sitewrig` as a
+/// number.
 const ADVISORY_LOCK: i64 = 0x7369_7465_7772_6967;
 
 /// What `migrate` did.
@@ -156,10 +164,12 @@ pub struct Migrated {
 }
 
 impl Database {
-    /// Brings River's tables and ours to the versions of this program. Of several that start at once one migrates and the others wait.
+    /// Brings River's tables and ours to the versions of this program. Of several that start at
+    /// once one migrates and the others wait.
     ///
     /// # Errors
-    /// When a newer program migrated the database before ([`Error::NewerSchema`]; nothing is touched), or the database fails.
+    /// When a newer program migrated the database before ([`Error::NewerSchema`]; nothing is
+    /// touched), or the database fails.
     pub async fn migrate(&self) -> Result<Migrated, Error> {
         let failed = |error| Error::database("migrating", error);
         match self.pool() {
@@ -192,9 +202,10 @@ impl Database {
         };
         let river = migrated.map_err(|error| match error {
             river::Error::Database(error) => Error::database("migrating the queue's tables", error),
-            other => {
-                Error::database("migrating the queue's tables", sqlx::Error::Configuration(Box::new(other)))
-            }
+            other => Error::database(
+                "migrating the queue's tables",
+                sqlx::Error::Configuration(Box::new(other)),
+            ),
         })?;
         let failed = |error| Error::database("migrating sitewright's tables", error);
         let mut tx = self.pool().begin().await.map_err(failed)?;
@@ -211,8 +222,12 @@ impl Database {
     pub async fn check_schema(&self) -> Result<(), Error> {
         let (ours, rivers) = self.versions().await?;
         self.refuse_newer(ours, rivers)?;
-        let older =
-            |of, found, known| Error::OlderSchema { shown: self.shown().to_owned(), of, found, known };
+        let older = |of, found, known| Error::OlderSchema {
+            shown: self.shown().to_owned(),
+            of,
+            found,
+            known,
+        };
         if ours < SCHEMA_VERSION {
             return Err(older("sitewright's", ours, SCHEMA_VERSION));
         }
@@ -223,8 +238,12 @@ impl Database {
     }
 
     fn refuse_newer(&self, ours: i64, rivers: i64) -> Result<(), Error> {
-        let newer =
-            |of, found, known| Error::NewerSchema { shown: self.shown().to_owned(), of, found, known };
+        let newer = |of, found, known| Error::NewerSchema {
+            shown: self.shown().to_owned(),
+            of,
+            found,
+            known,
+        };
         if ours > SCHEMA_VERSION {
             return Err(newer("sitewright's", ours, SCHEMA_VERSION));
         }
@@ -239,11 +258,15 @@ impl Database {
         let failed = |error| Error::database("reading the schema version", error);
         let exists = self.pool().pick(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name = $1",
-            "SELECT tablename::text AS name FROM pg_tables WHERE tablename = $1 AND schemaname = current_schema()",
+            "SELECT tablename::text AS name FROM pg_tables WHERE tablename = $1 AND schemaname = \
+             current_schema()",
         );
         let mut versions = [0, 0];
         let tables = [
-            ("sitewright_schema", "SELECT coalesce(max(version), 0) AS version FROM sitewright_schema"),
+            (
+                "sitewright_schema",
+                "SELECT coalesce(max(version), 0) AS version FROM sitewright_schema",
+            ),
             ("river_migration", "SELECT coalesce(max(version), 0) AS version FROM river_migration"),
         ];
         for ((table, sql), version) in tables.into_iter().zip(&mut versions) {
@@ -279,9 +302,11 @@ async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
 /// Waits for a file of its own; the lock ends with the file.
 async fn lock_file(path: PathBuf) -> Result<std::fs::File, Error> {
     let shown = path.display().to_string();
-    let failed = |source: std::io::Error| Error::LockFile { path: shown.clone(), source: Arc::new(source) };
+    let failed =
+        |source: std::io::Error| Error::LockFile { path: shown.clone(), source: Arc::new(source) };
     let locked = tokio::task::spawn_blocking(move || {
-        let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        let file =
+            std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         file.lock()?;
         Ok(file)
     });

@@ -22,8 +22,9 @@ use super::worker::{Handler, OrderWorker, Running};
 
 /// How long a worker that leaves waits for its last heartbeat to be written.
 const LAST_BEAT: Duration = Duration::from_secs(5);
-/// How long a worker that leaves waits for the queue's client when no order runs any more: what the client would still write is of no
-/// account, as orders and their jobs are settled together and without it.
+/// How long a worker that leaves waits for the queue's client when no order runs any more: what the
+/// client would still write is of no account, as orders and their jobs are settled together and
+/// without it.
 const CLIENT_STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a worker goes by. The times are those that were measured to work; tests set shorter ones.
@@ -78,7 +79,8 @@ impl Default for WorkerSettings {
     }
 }
 
-/// A worker that works. Dropped, it stops at once and its orders are rescued by whoever comes next; [`Serving::drain`] is the way out.
+/// A worker that works. Dropped, it stops at once and its orders are rescued by whoever comes next;
+/// [`Serving::drain`] is the way out.
 #[derive(Debug)]
 pub struct Serving {
     database: Database,
@@ -121,7 +123,8 @@ impl StopNow {
 pub struct Drained {
     /// Orders that it had when it was asked to go.
     pub running: usize,
-    /// Whether all of them ended within the grace time. Otherwise the others went back to their place in line.
+    /// Whether all of them ended within the grace time. Otherwise the others went back to their
+    /// place in line.
     pub in_time: bool,
 }
 
@@ -156,7 +159,10 @@ pub async fn serve<H: Handler>(
     let worker = OrderWorker {
         database: database.clone(),
         handler,
-        who: WorkerId { client: who.client.clone(), config_version: settings.config_version.clone() },
+        who: WorkerId {
+            client: who.client.clone(),
+            config_version: settings.config_version.clone(),
+        },
         allowed: settings.allowed,
         leaving: leaving.clone(),
         running: running.clone(),
@@ -218,7 +224,8 @@ fn river_client(
         // A paused queue stays paused, also when no worker comes for a day.
         .with_queue_retention(long)
         .with_scheduler_interval(settings.schedule_every)
-        // The backstop. Its order, when it still runs, is not given away: `take` answers that it belongs to somebody.
+        // The backstop. Its order, when it still runs, is not given away: `take` answers that it
+        // belongs to somebody.
         .with_rescue_after(Duration::from_secs(6 * 3_600));
     let poll_every = if database.is_embedded() {
         settings.poll_embedded_every.min(settings.poll_every)
@@ -240,7 +247,12 @@ fn river_client(
         .build()
 }
 
-async fn beat(database: Database, who: Identity, settings: WorkerSettings, quiet: CancellationToken) {
+async fn beat(
+    database: Database,
+    who: Identity,
+    settings: WorkerSettings,
+    quiet: CancellationToken,
+) {
     let mut failures = 0u32;
     let mut ticks = tokio::time::interval(settings.beat_every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -282,7 +294,8 @@ async fn rescue(
         }
         // Whoever leaves gives its orders back itself, and no crash is counted.
         let works_at = |attempt: &str| leaving.load(Ordering::Acquire) || running.has(attempt);
-        for found in [rescuer.workers(false, works_at).await, rescuer.jobless().await, rescuer.ahead().await]
+        for found in
+            [rescuer.workers(false, works_at).await, rescuer.jobless().await, rescuer.ahead().await]
         {
             match found {
                 Ok(rescued) => report(&rescued),
@@ -291,7 +304,8 @@ async fn rescue(
                 }
             }
         }
-        let could_take = !paused && !leaving.load(Ordering::Acquire) && running.len() < settings.max_orders;
+        let could_take =
+            !paused && !leaving.load(Ordering::Acquire) && running.len() < settings.max_orders;
         let begun = running.begun();
         match standstill.look(&rescuer.database, begun, could_take).await {
             Ok(true) => stands_still.cancel(),
@@ -301,13 +315,16 @@ async fn rescue(
     }
 }
 
-/// Says why a worker stands still, and when it no longer does: `--drain` waits for orders that nobody takes.
+/// Says why a worker stands still, and when it no longer does: `--drain` waits for orders that
+/// nobody takes.
 async fn tell_pause(database: &Database, was_paused: &mut bool) {
     match database.is_paused().await {
         Ok(paused) if paused == *was_paused => {}
         Ok(true) => {
             *was_paused = true;
-            tracing::warn!("the queue is paused: no order is taken before `sitewright queue resume`");
+            tracing::warn!(
+                "the queue is paused: no order is taken before `sitewright queue resume`"
+            );
         }
         Ok(false) => {
             *was_paused = false;
@@ -343,7 +360,11 @@ impl Serving {
 
     /// For a second signal while [`Serving::drain`] waits.
     pub fn stopper(&self) -> StopNow {
-        StopNow { river: self.run.stopper(), leaving: self.leaving.clone(), hurry: self.hurry.clone() }
+        StopNow {
+            river: self.run.stopper(),
+            leaving: self.leaving.clone(),
+            hurry: self.hurry.clone(),
+        }
     }
 
     /// Waits until every order there is has ended, those that wait for a further attempt included.
@@ -378,11 +399,12 @@ impl Serving {
         }
     }
 
-    /// Takes no more orders, lets the running ones end within `grace`, tells the others to stop and gives them back uncounted.
-    /// Then it is gone from the list of workers.
+    /// Takes no more orders, lets the running ones end within `grace`, tells the others to stop and
+    /// gives them back uncounted. Then it is gone from the list of workers.
     ///
     /// # Errors
-    /// When the queue's client failed, or the database did not answer to the last writes: others rescue the orders then.
+    /// When the queue's client failed, or the database did not answer to the last writes: others
+    /// rescue the orders then.
     pub async fn drain(mut self, grace: Duration) -> Result<Drained, Error> {
         let running = self.running();
         let stopping = |error| Error::river("stopping the worker", error);
@@ -408,7 +430,8 @@ impl Serving {
             () = self.hurry.cancelled() => None,
             () = without_orders => None,
         };
-        let all_ended = !self.leaving.load(Ordering::Acquire) && (stopped.is_some() || self.running() == 0);
+        let all_ended =
+            !self.leaving.load(Ordering::Acquire) && (stopped.is_some() || self.running() == 0);
         let stopped = match stopped {
             Some(stopped) => stopped,
             None => self.stop_client().await,
@@ -422,7 +445,8 @@ impl Serving {
         Ok(drained)
     }
 
-    /// Tells every handler to stop, and waits no longer than they may take for a client that waits for an answer that never comes.
+    /// Tells every handler to stop, and waits no longer than they may take for a client that waits
+    /// for an answer that never comes.
     async fn stop_client(&mut self) -> Result<(), riverqueue::Error> {
         self.leaving.store(true, Ordering::Release);
         let within = self.settings.stop_within + CLIENT_STOPS_WITHIN;

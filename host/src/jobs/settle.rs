@@ -1,4 +1,5 @@
-//! How an attempt ends: its order, its record and its job change together, and only while the attempt still owns the order.
+//! How an attempt ends: its order, its record and its job change together, and only while the
+//! attempt still owns the order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,9 +23,11 @@ use crate::message::Message;
 /// How often an order may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowed {
-    /// Attempts in all. The last failure makes the order dead. Waiting for rate limits, draining and crashes use none.
+    /// Attempts in all. The last failure makes the order dead. Waiting for rate limits, draining
+    /// and crashes use none.
     pub attempts: u32,
-    /// Crashes in all. With the last one the order is dead, since it may be what ends the processes (catalogue C7).
+    /// Crashes in all. With the last one the order is dead, since it may be what ends the
+    /// processes (catalogue C7).
     pub crashes: u32,
 }
 
@@ -139,7 +142,8 @@ pub enum Settled {
         /// When its next attempt is due, in milliseconds since the Unix epoch.
         next_attempt_at: Option<i64>,
     },
-    /// The order was given to somebody else while this worker was silent. Nothing was changed, except that the attempt says so.
+    /// The order was given to somebody else while this worker was silent. Nothing was changed,
+    /// except that the attempt says so.
     LeaseLost,
 }
 
@@ -202,13 +206,17 @@ impl Alike for Settle {
         // `state || ''`: so that the orders are looked up by their ids, not among all that run.
         let sql = over_rows!(
             tx,
-            "UPDATE sitewright_orders SET state = 'succeeded', owner_attempt = NULL, owner_worker = NULL, attempts = attempts + 1,
-                current_release = t.value ->> 2, waiting_reason = NULL, next_attempt_at = NULL, updated_at = $2, finished_at = $2
+            "UPDATE sitewright_orders SET state = 'succeeded', owner_attempt = NULL, owner_worker \
+             = NULL, attempts = attempts + 1,
+                current_release = t.value ->> 2, waiting_reason = NULL, next_attempt_at = NULL, \
+             updated_at = $2, finished_at = $2
              FROM ",
-            " WHERE sitewright_orders.id = t.value ->> 0 AND owner_attempt = t.value ->> 1 AND state || '' = 'running'
+            " WHERE sitewright_orders.id = t.value ->> 0 AND owner_attempt = t.value ->> 1 AND \
+             state || '' = 'running'
              RETURNING sitewright_orders.id AS order_id, job_id, current_release"
         );
-        let (mut ended, mut jobs) = (HashMap::with_capacity(these.len()), Vec::with_capacity(these.len()));
+        let (mut ended, mut jobs) =
+            (HashMap::with_capacity(these.len()), Vec::with_capacity(these.len()));
         for row in tx.all(sql, args![&succeeded, now]).await? {
             jobs.extend(row.opt_int("job_id")?);
             ended.insert(row.text("order_id")?, row.opt_text("current_release")?);
@@ -218,10 +226,13 @@ impl Alike for Settle {
         for settle in these {
             let taken = &settle.taken;
             let release = match &*settle.settlement {
-                // One that is there twice was settled once, and a late attempt must not stand for the one that owns the order: the
-                // other one is told so by a closer look.
+                // One that is there twice was settled once, and a late attempt must not stand for
+                // the one that owns the order: the other one is told so by a closer
+                // look.
                 Settlement::Succeeded { release }
-                    if ended.get(&taken.order).is_some_and(|current| current.as_ref() == Some(release)) =>
+                    if ended
+                        .get(&taken.order)
+                        .is_some_and(|current| current.as_ref() == Some(release)) =>
                 {
                     ended.remove(&taken.order);
                     Some(release)
@@ -229,7 +240,11 @@ impl Alike for Settle {
                 _ => None,
             };
             answers.push(release.map(|release| {
-                attempts.push(vec![json!(taken.order), json!(taken.attempt.to_string()), json!(release)]);
+                attempts.push(vec![
+                    json!(taken.order),
+                    json!(taken.attempt.to_string()),
+                    json!(release),
+                ]);
                 let (attempt, order) = (AttemptEnd::Succeeded, OrderState::Succeeded);
                 Ok(Settled::Done { attempt, order, next_attempt_at: None })
             }));
@@ -237,9 +252,11 @@ impl Alike for Settle {
         river::complete_all(tx, &jobs).await?;
         let sql = over_rows!(
             tx,
-            "UPDATE sitewright_attempts SET outcome = 'succeeded', ended_at = $2, release = t.value ->> 2, failure_id = NULL,
+            "UPDATE sitewright_attempts SET outcome = 'succeeded', ended_at = $2, release = \
+             t.value ->> 2, failure_id = NULL,
                 last_stage = (SELECT stage FROM sitewright_events
-                    WHERE order_id = t.value ->> 0 AND attempt_id = t.value ->> 1 ORDER BY sitewright_events.id DESC LIMIT 1)
+                    WHERE order_id = t.value ->> 0 AND attempt_id = t.value ->> 1 ORDER BY \
+             sitewright_events.id DESC LIMIT 1)
              FROM ",
             " WHERE sitewright_attempts.id = t.value ->> 1 AND outcome IS NULL"
         );
@@ -262,7 +279,8 @@ async fn settle_in(
     let (now, attempt) = (now_ms(), taken.attempt.to_string());
     let owned = tx
         .optional(
-            "UPDATE sitewright_orders SET updated_at = $3 WHERE id = $1 AND owner_attempt = $2 AND state = 'running'
+            "UPDATE sitewright_orders SET updated_at = $3 WHERE id = $1 AND owner_attempt = $2 \
+             AND state = 'running'
              RETURNING attempts, priority, job_id, cancel_requested_at",
             args![&taken.order, &attempt, now],
         )
@@ -273,15 +291,19 @@ async fn settle_in(
     let job = owned.opt_int("job_id")?;
     let used = owned.int("attempts")?;
     let plan = Plan::of(settlement, used, owned.opt_int("cancel_requested_at")?.is_some(), allowed);
-    let next =
-        plan.after.map(|after| now.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2)));
+    let next = plan
+        .after
+        .map(|after| now.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2)));
     let failure = settlement.failure();
     let error = failure.map(|failure| format!("{}: {}", failure.kind, failure.message));
 
     let job = match plan.order {
         OrderState::Queued | OrderState::Waiting | OrderState::Running => {
             let priority = owned.int("priority")?;
-            Some(river::replace(river, tx, &taken.order, priority, job, error.as_deref(), next).await?)
+            Some(
+                river::replace(river, tx, &taken.order, priority, job, error.as_deref(), next)
+                    .await?,
+            )
         }
         ended => {
             if let Some(job) = job {
@@ -302,11 +324,21 @@ async fn settle_in(
     if let Some(failure) = failure {
         insert_failure(tx, &taken.order, &attempt, failure, now).await?;
     }
-    end_attempt(tx, &taken.order, &attempt, plan.attempt, release, failure.map(|failure| &*failure.id), now)
-        .await?;
+    end_attempt(
+        tx,
+        &taken.order,
+        &attempt,
+        plan.attempt,
+        release,
+        failure.map(|failure| &*failure.id),
+        now,
+    )
+    .await?;
     tx.execute(
-        "UPDATE sitewright_orders SET state = $2, owner_attempt = NULL, owner_worker = NULL, job_id = $3, attempts = attempts + $4,
-            current_release = coalesce($5, current_release), last_failure = coalesce($6, last_failure), waiting_reason = $7,
+        "UPDATE sitewright_orders SET state = $2, owner_attempt = NULL, owner_worker = NULL, \
+         job_id = $3, attempts = attempts + $4,
+            current_release = coalesce($5, current_release), last_failure = coalesce($6, \
+         last_failure), waiting_reason = $7,
             next_attempt_at = $8, finished_at = $9
          WHERE id = $1",
         args![
@@ -341,10 +373,15 @@ async fn not_owned(
         )
         .await?;
     if let Some(row) = row {
-        return Ok(Err((row.text("outcome")?, row.text("state")?, row.opt_int("next_attempt_at")?)));
+        return Ok(Err((
+            row.text("outcome")?,
+            row.text("state")?,
+            row.opt_int("next_attempt_at")?,
+        )));
     }
     tx.execute(
-        "UPDATE sitewright_attempts SET lease_lost_at = $3 WHERE id = $1 AND order_id = $2 AND lease_lost_at IS NULL",
+        "UPDATE sitewright_attempts SET lease_lost_at = $3 WHERE id = $1 AND order_id = $2 AND \
+         lease_lost_at IS NULL",
         args![attempt, &taken.order, now],
     )
     .await?;
@@ -361,7 +398,8 @@ pub(super) async fn insert_failure(
     let index = Index::of(&failure.kind, failure.message.as_str(), &failure.record);
     tx.execute(
         "INSERT INTO sitewright_failures
-            (id, order_id, attempt_id, kind, message, record, created_at, fingerprint, template, frame)
+            (id, order_id, attempt_id, kind, message, record, created_at, fingerprint, template, \
+         frame)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO NOTHING",
         args![
             &failure.id,
@@ -390,8 +428,10 @@ pub(super) async fn end_attempt(
     now: i64,
 ) -> Result<(), sqlx::Error> {
     tx.execute(
-        "UPDATE sitewright_attempts SET outcome = $3, ended_at = $4, release = $5, failure_id = $6, last_stage =
-            (SELECT stage FROM sitewright_events WHERE order_id = $2 AND attempt_id = $1 ORDER BY id DESC LIMIT 1)
+        "UPDATE sitewright_attempts SET outcome = $3, ended_at = $4, release = $5, failure_id = \
+         $6, last_stage =
+            (SELECT stage FROM sitewright_events WHERE order_id = $2 AND attempt_id = $1 ORDER BY \
+         id DESC LIMIT 1)
          WHERE id = $1 AND outcome IS NULL",
         args![attempt, order, end.as_str(), now, release, failure],
     )
@@ -409,7 +449,8 @@ struct Plan {
 
 impl Plan {
     fn of(settlement: &Settlement, used: i64, cancel_requested: bool, allowed: Allowed) -> Plan {
-        let ends = |attempt, order, uses_attempt| Plan { attempt, order, uses_attempt, after: None };
+        let ends =
+            |attempt, order, uses_attempt| Plan { attempt, order, uses_attempt, after: None };
         let waits = |attempt, uses_attempt, after| Plan {
             attempt,
             order: OrderState::Waiting,
@@ -417,10 +458,14 @@ impl Plan {
             after: Some(after),
         };
         match settlement {
-            Settlement::Succeeded { .. } => ends(AttemptEnd::Succeeded, OrderState::Succeeded, true),
+            Settlement::Succeeded { .. } => {
+                ends(AttemptEnd::Succeeded, OrderState::Succeeded, true)
+            }
             Settlement::Failed { .. } => ends(AttemptEnd::Failed, OrderState::Failed, true),
             Settlement::Dead { .. } => ends(AttemptEnd::Dead, OrderState::Dead, true),
-            Settlement::Cancelled { .. } => ends(AttemptEnd::Cancelled, OrderState::Cancelled, false),
+            Settlement::Cancelled { .. } => {
+                ends(AttemptEnd::Cancelled, OrderState::Cancelled, false)
+            }
             // What would go on does not when somebody has asked to stop it.
             Settlement::Retry { .. } | Settlement::Snooze { .. } | Settlement::ReturnToQueue
                 if cancel_requested =>

@@ -1,5 +1,6 @@
-//! One way to speak to both databases. Statements are written once, with `$1` as placeholders, which both understand; a column is
-//! an integer or a text, so both read it alike. Only River's tables and the definitions of ours know a dialect.
+//! One way to speak to both databases. Statements are written once, with `$1` as placeholders,
+//! which both understand; a column is an integer or a text, so both read it alike. Only River's
+//! tables and the definitions of ours know a dialect.
 
 use futures::future::BoxFuture;
 use sqlx::postgres::PgRow;
@@ -75,8 +76,8 @@ impl From<Option<&str>> for Value {
     }
 }
 
-/// PostgreSQL stores no NUL, which a guest may well write into a message or the name of a stage: its order could never be settled. In
-/// JSON it stands as an escape.
+/// PostgreSQL stores no NUL, which a guest may well write into a message or the name of a stage:
+/// its order could never be settled. In JSON it stands as an escape.
 fn without_nul(text: &str) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
 }
@@ -126,14 +127,20 @@ macro_rules! bound {
 
 impl Tx {
     /// Runs a statement; the number of rows it changed.
-    pub(super) async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64, sqlx::Error> {
+    pub(super) async fn execute(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Value>,
+    ) -> Result<u64, sqlx::Error> {
         match self {
-            Tx::Sqlite(tx) => {
-                bound!(sqlx::query(sql), args).execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
-            Tx::Postgres(tx) => {
-                bound!(sqlx::query(sql), args).execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
+            Tx::Sqlite(tx) => bound!(sqlx::query(sql), args)
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected()),
+            Tx::Postgres(tx) => bound!(sqlx::query(sql), args)
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected()),
         }
     }
 
@@ -154,7 +161,11 @@ impl Tx {
     }
 
     /// Reads rows.
-    pub(super) async fn all(&mut self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>, sqlx::Error> {
+    pub(super) async fn all(
+        &mut self,
+        sql: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
         Ok(match self {
             Tx::Sqlite(tx) => {
                 let rows = bound!(sqlx::query(sql), args).fetch_all(&mut **tx).await?;
@@ -200,7 +211,8 @@ impl Tx {
 }
 
 impl Pool {
-    /// Begins to write. SQLite takes its write lock now: a transaction that begins by reading and then writes can fail in the middle.
+    /// Begins to write. SQLite takes its write lock now: a transaction that begins by reading and
+    /// then writes can fail in the middle.
     pub(super) async fn begin(&self) -> Result<Tx, sqlx::Error> {
         match self {
             Pool::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
@@ -209,7 +221,11 @@ impl Pool {
     }
 
     /// Reads rows outside a transaction.
-    pub(super) async fn all(&self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>, sqlx::Error> {
+    pub(super) async fn all(
+        &self,
+        sql: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, sqlx::Error> {
         Ok(match self {
             Pool::Sqlite(pool) => {
                 let rows = bound!(sqlx::query(sql), args).fetch_all(pool).await?;

@@ -1,8 +1,10 @@
 //! A worker that takes nothing although orders wait and it has room.
 //!
-//! River looks for jobs in one task, which waits for the database's answer without a limit of its own. When that answer never comes,
-//! because the database's host lost its power or the network was cut in that moment, this worker would take no order again and say
-//! nothing. No other task can help it, so the worker ends, says why and gives its orders back; whoever watches over it starts it again.
+//! River looks for jobs in one task, which waits for the database's answer without a limit of its
+//! own. When that answer never comes, because the database's host lost its power or the network was
+//! cut in that moment, this worker would take no order again and say nothing. No other task can
+//! help it, so the worker ends, says why and gives its orders back; whoever watches over it starts
+//! it again.
 
 use std::time::{Duration, Instant};
 
@@ -27,8 +29,9 @@ impl Standstill {
         Standstill { after, seen: None }
     }
 
-    /// Whether it stands still for too long: at each look a job was left that this worker `could_take`, and the number of those it has
-    /// `begun` stayed the same. A process that was stopped, or a database that was away or took no writes, kept the looks away as well:
+    /// Whether it stands still for too long: at each look a job was left that this worker
+    /// `could_take`, and the number of those it has `begun` stayed the same. A process that was
+    /// stopped, or a database that was away or took no writes, kept the looks away as well:
     /// then it begins anew. Never so on SQLite, where nobody waits for a network.
     pub(super) async fn look(
         &mut self,
@@ -42,7 +45,9 @@ impl Standstill {
         }
         let now = Instant::now();
         let since = match seen {
-            Some((before, since, last)) if before == begun && now.duration_since(last) < self.after / 2 => {
+            Some((before, since, last))
+                if before == begun && now.duration_since(last) < self.after / 2 =>
+            {
                 since
             }
             _ => now,
@@ -52,7 +57,8 @@ impl Standstill {
     }
 }
 
-/// Whether a job is due that nobody takes although River could: the database takes writes, and neither the table nor the job is locked.
+/// Whether a job is due that nobody takes although River could: the database takes writes, and
+/// neither the table nor the job is locked.
 async fn is_left(database: &Database) -> Result<bool, Error> {
     let left = database.write("looking for orders that nobody takes", move |tx| {
         Box::pin(async move {

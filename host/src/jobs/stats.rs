@@ -73,15 +73,18 @@ impl Database {
         }
         let ages = "SELECT
             (SELECT min(updated_at) FROM sitewright_orders WHERE state = 'queued') AS queued,
-            (SELECT min(a.started_at) FROM sitewright_orders o JOIN sitewright_attempts a ON a.id = o.owner_attempt
+            (SELECT min(a.started_at) FROM sitewright_orders o JOIN sitewright_attempts a ON a.id \
+                    = o.owner_attempt
                 WHERE o.state = 'running') AS running,
             (SELECT min(next_attempt_at) FROM sitewright_orders WHERE state = 'waiting') AS due";
         let rows = self.read(doing, ages, vec![]).await?;
         let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
         let age = |since: Option<i64>| since.map(|since| (at - since).max(0));
-        let workers = "SELECT w.client_id AS client_id, w.host AS host, w.pid AS pid, w.started_at AS started_at,
+        let workers = "SELECT w.client_id AS client_id, w.host AS host, w.pid AS pid, \
+                       w.started_at AS started_at,
                 w.last_seen AS last_seen, w.max_orders AS max_orders,
-                (SELECT count(*) FROM sitewright_orders o WHERE o.state = 'running' AND o.owner_worker = w.client_id) AS running
+                (SELECT count(*) FROM sitewright_orders o WHERE o.state = 'running' AND \
+                       o.owner_worker = w.client_id) AS running
              FROM sitewright_workers w ORDER BY w.started_at, w.client_id";
         let mut known = Vec::new();
         for row in self.read(doing, workers, vec![]).await? {
@@ -115,7 +118,8 @@ impl Database {
     /// When the database fails.
     pub async fn unfinished(&self) -> Result<i64, Error> {
         let doing = "counting orders that have not ended";
-        let sql = "SELECT count(*) AS orders FROM sitewright_orders WHERE state IN ('queued', 'running', 'waiting')";
+        let sql = "SELECT count(*) AS orders FROM sitewright_orders WHERE state IN ('queued', \
+                   'running', 'waiting')";
         let rows = self.read(doing, sql, vec![]).await?;
         let count = rows.first().map_or(Ok(0), |row| row.int("orders"));
         count.map_err(|error| Error::database(doing, error))
@@ -127,11 +131,13 @@ impl Database {
     /// When the database fails.
     pub async fn is_paused(&self) -> Result<bool, Error> {
         let sql = "SELECT name FROM river_queue WHERE name = $1 AND paused_at IS NOT NULL";
-        let rows = self.read("looking whether the queue is paused", sql, args![river::QUEUE]).await?;
+        let rows =
+            self.read("looking whether the queue is paused", sql, args![river::QUEUE]).await?;
         Ok(!rows.is_empty())
     }
 
-    /// Stops the line: no worker takes another order until [`Database::resume`]. Running ones go on.
+    /// Stops the line: no worker takes another order until [`Database::resume`]. Running ones go
+    /// on.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,4 +1,5 @@
-//! Works one job: takes its order from the queue, has it done by the handler and settles what came of it.
+//! Works one job: takes its order from the queue, has it done by the handler and settles what came
+//! of it.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -26,12 +27,12 @@ use crate::message::Message;
 /// Does orders. One for all attempts of a worker.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Makes one attempt at the order with this document. When `stop` says so, it ends soon: with [`Settlement::Cancelled`] or
-    /// [`Settlement::ReturnToQueue`], as [`Stop::reason`] says.
+    /// Makes one attempt at the order with this document. When `stop` says so, it ends soon: with
+    /// [`Settlement::Cancelled`] or [`Settlement::ReturnToQueue`], as [`Stop::reason`] says.
     async fn handle(&self, taken: &Taken, document: String, stop: &Stop) -> Settlement;
 
-    /// Called when the attempt's end is written, or when it turned out that the order belongs to somebody else now: then whatever the
-    /// attempt made is to be thrown away.
+    /// Called when the attempt's end is written, or when it turned out that the order belongs to
+    /// somebody else now: then whatever the attempt made is to be thrown away.
     async fn settled(&self, _taken: &Taken, _settlement: &Settlement, _settled: &Settled) {}
 }
 
@@ -232,9 +233,13 @@ impl<H: Handler> OrderWorker<H> {
         }
     }
 
-    /// Writes the end down, however long the database is away. Nothing when it takes nothing from this attempt: then it is
-    /// taken back from this worker as a crash.
-    async fn settle(&self, taken: &Taken, mut settlement: Settlement) -> Option<(Settlement, Settled)> {
+    /// Writes the end down, however long the database is away. Nothing when it takes nothing from
+    /// this attempt: then it is taken back from this worker as a crash.
+    async fn settle(
+        &self,
+        taken: &Taken,
+        mut settlement: Settlement,
+    ) -> Option<(Settlement, Settled)> {
         let mut patience = Patience::new("settle", &taken.order);
         let mut refused = false;
         loop {
@@ -246,7 +251,8 @@ impl<H: Handler> OrderWorker<H> {
                 Err(error) if error.is_transient() => patience.wait(&error).await,
                 Err(error) if !refused => {
                     tracing::error!(order = taken.order, %error, "the attempt's result cannot be stored as it is");
-                    let message = message!("the result of the attempt could not be stored: {error}");
+                    let message =
+                        message!("the result of the attempt could not be stored: {error}");
                     settlement = Settlement::Failed { failure: host_failure(taken, message) };
                     refused = true;
                 }

@@ -1,8 +1,9 @@
 //! All writes of one process, several to a commit.
 //!
-//! Each commit waits for the disk, and SQLite has one writer at a time. Two thousand orders that settle one by one would wait two
-//! thousand times and stand in the way of each other, of River and of the heartbeats; here they wait in line and go to the disk
-//! together, and take few of the pool's connections. A write is answered when its commit is on the disk, as it would be alone.
+//! Each commit waits for the disk, and SQLite has one writer at a time. Two thousand orders that
+//! settle one by one would wait two thousand times and stand in the way of each other, of River and
+//! of the heartbeats; here they wait in line and go to the disk together, and take few of the
+//! pool's connections. A write is answered when its commit is on the disk, as it would be alone.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,14 +21,17 @@ use super::sql::{Operation, Pool, Tx};
 const BATCH: usize = 256;
 /// Writes that may wait before those who bring more have to.
 const LINE: usize = 4_096;
-/// Commits at a time on PostgreSQL: more would take the pool's connections from River and from readers.
+/// Commits at a time on PostgreSQL: more would take the pool's connections from River and from
+/// readers.
 const POSTGRES_WRITERS: usize = 4;
 /// So long one process writes to SQLite without a break...
 const TURN: Duration = Duration::from_millis(40);
-/// ... and so long is the break at most, for River's statements on other connections. SQLite does not line up who waits for its lock:
-/// they look for it again every 25 ms at first. Measured without a break: River waited for 3.5 s to fetch jobs.
+/// ... and so long is the break at most, for River's statements on other connections. SQLite does
+/// not line up who waits for its lock: they look for it again every 25 ms at first. Measured
+/// without a break: River waited for 3.5 s to fetch jobs.
 const BREAK: Duration = Duration::from_millis(30);
-/// How often a transaction is tried again that PostgreSQL ended because it and another one waited for each other.
+/// How often a transaction is tried again that PostgreSQL ended because it and another one waited
+/// for each other.
 const TRIES: usize = 5;
 
 /// The line.
@@ -132,7 +136,8 @@ impl Writer {
             tokio::spawn(async move {
                 let mut turn = Instant::now();
                 loop {
-                    // Whoever waits for the line's next writes holds the lock; nobody does while it commits.
+                    // Whoever waits for the line's next writes holds the lock; nobody does while it
+                    // commits.
                     let batch = lines.lock().await.next().await;
                     if batch.is_empty() {
                         break;
@@ -149,7 +154,11 @@ impl Writer {
     }
 
     /// Does it with the next commit. Nothing when the writer has ended.
-    pub(super) async fn write<T, F>(&self, urgent: bool, operation: F) -> Option<Result<T, sqlx::Error>>
+    pub(super) async fn write<T, F>(
+        &self,
+        urgent: bool,
+        operation: F,
+    ) -> Option<Result<T, sqlx::Error>>
     where
         T: Send + 'static,
         F: Operation<T>,
@@ -161,15 +170,19 @@ impl Writer {
     }
 
     /// The same for a write of which several can be done at once.
-    pub(super) async fn write_alike<A: Alike>(&self, one: A) -> Option<Result<A::Answer, sqlx::Error>> {
+    pub(super) async fn write_alike<A: Alike>(
+        &self,
+        one: A,
+    ) -> Option<Result<A::Answer, sqlx::Error>> {
         let (reply, answer) = oneshot::channel();
         self.line.send(Box::new(Together::of(one, reply))).await.ok()?;
         answer.await.ok()
     }
 }
 
-/// Joins those of one kind. They belong to different orders, or none of them needs another one's result: whoever does waits for it
-/// before he brings his own. So their order among the others is of no account.
+/// Joins those of one kind. They belong to different orders, or none of them needs another one's
+/// result: whoever does waits for it before he brings his own. So their order among the others is
+/// of no account.
 fn joined(batch: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
     let mut kinds: Vec<Box<dyn Write>> = Vec::new();
     for write in batch {
@@ -271,12 +284,15 @@ async fn in_one(pool: &Pool, batch: &mut [Box<dyn Write>]) -> Failed {
     }
 }
 
-/// `sqlx::Error` cannot be cloned: each of a batch gets one that says the same and counts as the same.
+/// `sqlx::Error` cannot be cloned: each of a batch gets one that says the same and counts as the
+/// same.
 pub(super) fn copy(error: &sqlx::Error) -> sqlx::Error {
     match error {
         sqlx::Error::PoolClosed => sqlx::Error::PoolClosed,
         sqlx::Error::PoolTimedOut => sqlx::Error::PoolTimedOut,
-        sqlx::Error::Io(error) => sqlx::Error::Io(std::io::Error::new(error.kind(), error.to_string())),
+        sqlx::Error::Io(error) => {
+            sqlx::Error::Io(std::io::Error::new(error.kind(), error.to_string()))
+        }
         other => sqlx::Error::Io(std::io::Error::other(other.to_string())),
     }
 }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sitewright_order::{IdError, check_id};
 
-/// The CRM's id of an order, checked: it can name a folder on any system. 1 to 64 of `A-Z a-z 0-9 - _ .`, not beginning or
-/// ending with `.`, no device name of Windows.
+/// The CRM's id of an order, checked: it can name a folder on any system. 1 to 64 of `A-Z a-z 0-9 -
+/// _ .`, not beginning or ending with `.`, no device name of Windows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OrderId(String);

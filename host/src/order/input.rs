@@ -15,33 +15,44 @@ pub const INPUT_SCHEMA: &str = include_str!("../../schema/order.schema.json");
 pub const NORMALISED_SCHEMA: &str = include_str!("../../schema/order-normalised.schema.json");
 
 #[allow(clippy::expect_used, reason = "the text is part of the program, and a test compiles it")]
-static INPUT: LazyLock<CompiledSchema> =
-    LazyLock::new(|| CompiledSchema::compile(INPUT_SCHEMA).expect("the published order schema compiles"));
+static INPUT: LazyLock<CompiledSchema> = LazyLock::new(|| {
+    CompiledSchema::compile(INPUT_SCHEMA).expect("the published order schema compiles")
+});
 
-/// Reads, checks and normalises an order document in either shape (see [`sitewright_order::read`]); `default_locale` is for
-/// orders that name none. The document may have `max_bytes`, as sent and as normalised.
+/// Reads, checks and normalises an order document in either shape (see [`sitewright_order::read`]);
+/// `default_locale` is for orders that name none. The document may have `max_bytes`, as sent and as
+/// normalised.
 ///
 /// # Errors
 /// [`InvalidOrder`] with every problem that could be found.
-pub fn load(bytes: &[u8], max_bytes: usize, default_locale: &Locale) -> Result<OrderSnapshot, InvalidOrder> {
+pub fn load(
+    bytes: &[u8],
+    max_bytes: usize,
+    default_locale: &Locale,
+) -> Result<OrderSnapshot, InvalidOrder> {
     within(max_bytes, bytes.len(), "the document has")?;
     let text = std::str::from_utf8(bytes).map_err(|wrong| {
         let offset = wrong.valid_up_to();
-        let message =
-            format!("is not UTF-8: byte {offset} (counted from 0) is wrong; save the file as UTF-8");
+        let message = format!(
+            "is not UTF-8: byte {offset} (counted from 0) is wrong; save the file as UTF-8"
+        );
         InvalidOrder::unreadable(InvalidKind::NotUtf8 { offset }, message)
     })?;
     // Some editors on Windows begin a file with this mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (value, duplicates) = json::parse(text).map_err(|wrong| {
         let (line, column) = (wrong.line(), wrong.column());
-        let reason =
-            if text.trim().is_empty() { "the document is empty".to_owned() } else { parser_reason(&wrong) };
+        let reason = if text.trim().is_empty() {
+            "the document is empty".to_owned()
+        } else {
+            parser_reason(&wrong)
+        };
         let message = format!("is not JSON: {reason} (line {line}, column {column})");
         InvalidOrder::unreadable(InvalidKind::NotJson { line, column }, message)
     })?;
     let id = sitewright_order::read_id(&value).ok().and_then(|id| OrderId::try_from(id).ok());
-    let kind = if duplicates.is_empty() { InvalidKind::Content } else { InvalidKind::DuplicateFields };
+    let kind =
+        if duplicates.is_empty() { InvalidKind::Content } else { InvalidKind::DuplicateFields };
     let (order, found) = match sitewright_order::read(&value, default_locale) {
         Ok(order) => (Some(order), Vec::new()),
         Err(problems) => (None, problems),
@@ -50,7 +61,9 @@ pub fn load(bytes: &[u8], max_bytes: usize, default_locale: &Locale) -> Result<O
     let (id, order) = match (InvalidOrder::content(kind, id.clone(), problems), id, order) {
         (Some(invalid), _, _) => return Err(invalid),
         (None, Some(id), Some(order)) => (id, order),
-        (None, ..) => return Err(InvalidOrder::unreadable(kind, "could not be read as an order".to_owned())),
+        (None, ..) => {
+            return Err(InvalidOrder::unreadable(kind, "could not be read as an order".to_owned()));
+        }
     };
     let document = serde_json::to_string(&order).map_err(|wrong| {
         InvalidOrder::unreadable(InvalidKind::Content, format!("could not be normalised: {wrong}"))
@@ -68,7 +81,8 @@ fn within(max: usize, used: usize, what: &str) -> Result<(), InvalidOrder> {
     Err(InvalidOrder::unreadable(InvalidKind::TooLarge { max, used }, message))
 }
 
-/// All problems, one for a place: what `read` says about a field is more helpful than what the schema says.
+/// All problems, one for a place: what `read` says about a field is more helpful than what the
+/// schema says.
 fn merged(duplicates: Vec<Problem>, found: Vec<Problem>, value: &Value) -> Vec<Problem> {
     let mut problems = duplicates;
     problems.extend(found);

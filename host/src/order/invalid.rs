@@ -37,7 +37,8 @@ pub enum InvalidKind {
         /// From 1.
         column: usize,
     },
-    /// A field is given twice, so nobody can say which one counts. Other problems are named as well.
+    /// A field is given twice, so nobody can say which one counts. Other problems are named as
+    /// well.
     DuplicateFields,
     /// It is JSON, but not an order.
     Content,
@@ -50,7 +51,11 @@ impl InvalidOrder {
     }
 
     /// A document whose content is wrong; nothing when there is no problem.
-    pub(super) fn content(kind: InvalidKind, id: Option<OrderId>, problems: Vec<Problem>) -> Option<Self> {
+    pub(super) fn content(
+        kind: InvalidKind,
+        id: Option<OrderId>,
+        problems: Vec<Problem>,
+    ) -> Option<Self> {
         let mut problems = problems.into_iter();
         let first = problems.next()?;
         Some(InvalidOrder { kind, id, first, others: problems.collect() })

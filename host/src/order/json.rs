@@ -14,7 +14,8 @@ use sitewright_order::{Problem, child};
 pub(super) fn parse(text: &str) -> Result<(Value, Vec<Problem>), serde_json::Error> {
     let duplicates = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Node { at: String::new(), duplicates: &duplicates }.deserialize(&mut deserializer)?;
+    let value =
+        Node { at: String::new(), duplicates: &duplicates }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok((value, duplicates.into_inner()))
 }
@@ -70,9 +71,10 @@ impl<'de> Visitor<'de> for Node<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(entry) = entries
-            .next_element_seed(Node { at: child(&self.at, list.len()), duplicates: self.duplicates })?
-        {
+        while let Some(entry) = entries.next_element_seed(Node {
+            at: child(&self.at, list.len()),
+            duplicates: self.duplicates,
+        })? {
             list.push(entry);
         }
         Ok(Value::Array(list))
@@ -82,9 +84,12 @@ impl<'de> Visitor<'de> for Node<'_> {
         let mut object = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
             let at = child(&self.at, &name);
-            let value = fields.next_value_seed(Node { at: at.clone(), duplicates: self.duplicates })?;
+            let value =
+                fields.next_value_seed(Node { at: at.clone(), duplicates: self.duplicates })?;
             let mut duplicates = self.duplicates.borrow_mut();
-            if object.insert(name, value).is_some() && duplicates.len() < crate::schema::MAX_PROBLEMS {
+            if object.insert(name, value).is_some()
+                && duplicates.len() < crate::schema::MAX_PROBLEMS
+            {
                 duplicates.push(Problem::new(at, "is given more than once; give it once"));
             }
         }

@@ -8,7 +8,8 @@ use sitewright_order::Order;
 
 use super::OrderId;
 
-/// An immutable, complete order: what a template gets needs no look-up later (catalogue C2). Cloning costs nothing.
+/// An immutable, complete order: what a template gets needs no look-up later (catalogue C2).
+/// Cloning costs nothing.
 #[derive(Clone, PartialEq)]
 pub struct OrderSnapshot {
     inner: Arc<Inner>,
@@ -38,8 +39,8 @@ impl OrderSnapshot {
         &self.inner.order
     }
 
-    /// The order as normalised JSON: what is stored with a job and what a template gets. Loading it again gives an equal
-    /// snapshot.
+    /// The order as normalised JSON: what is stored with a job and what a template gets. Loading it
+    /// again gives an equal snapshot.
     pub fn document(&self) -> &Arc<str> {
         &self.inner.document
     }

@@ -15,7 +15,10 @@ const SHIPPED: [&str; 5] = [
 ];
 
 static NORMALISED: LazyLock<(Value, CompiledSchema)> = LazyLock::new(|| {
-    (serde_json::from_str(NORMALISED_SCHEMA).unwrap(), CompiledSchema::compile(NORMALISED_SCHEMA).unwrap())
+    (
+        serde_json::from_str(NORMALISED_SCHEMA).unwrap(),
+        CompiledSchema::compile(NORMALISED_SCHEMA).unwrap(),
+    )
 });
 
 fn bytes(name: &str) -> Vec<u8> {
@@ -45,8 +48,14 @@ fn c2_a_snapshot_is_complete_and_reads_as_itself() {
         assert_eq!(again.digest(), snapshot.digest());
         let typed: Order = serde_json::from_str(snapshot.document()).unwrap();
         assert_eq!(&typed, snapshot.order());
-        assert!(Arc::ptr_eq(snapshot.clone().document(), snapshot.document()), "clones share the text");
-        assert!(!format!("{snapshot:?}").contains("@example.com"), "its Debug shows no customer data");
+        assert!(
+            Arc::ptr_eq(snapshot.clone().document(), snapshot.document()),
+            "clones share the text"
+        );
+        assert!(
+            !format!("{snapshot:?}").contains("@example.com"),
+            "its Debug shows no customer data"
+        );
     }
 }
 
@@ -92,7 +101,10 @@ fn the_schema_of_the_normalised_order_is_up_to_date() {
         std::fs::write(path, &schema).unwrap();
         return;
     }
-    assert!(schema == NORMALISED_SCHEMA, "run the tests once with UPDATE_SCHEMA=1 to write it anew");
+    assert!(
+        schema == NORMALISED_SCHEMA,
+        "run the tests once with UPDATE_SCHEMA=1 to write it anew"
+    );
 }
 
 #[test]
@@ -123,7 +135,8 @@ fn all_problems_at_once_with_pointers_into_the_document_as_given() {
     assert_eq!(invalid.id().map(OrderId::as_str), Some("101"));
     assert_eq!(
         invalid.to_string(),
-        "order 101 is not valid, 7 problems; the first: /onboarding/business_name: is blank; it must be the business's name"
+        "order 101 is not valid, 7 problems; the first: /onboarding/business_name: is blank; it \
+         must be the business's name"
     );
 }
 
@@ -155,9 +168,13 @@ fn the_size_limit_counts_the_document_as_sent_and_as_normalised() {
     assert!(with(&bytes, bytes.len()).is_ok());
     let invalid = with(&bytes, bytes.len() - 1).unwrap_err();
     assert_eq!(invalid.kind(), InvalidKind::TooLarge { max: bytes.len() - 1, used: bytes.len() });
-    assert!(invalid.to_string().contains(&format!("at most {} are allowed", bytes.len() - 1)), "{invalid}");
+    assert!(
+        invalid.to_string().contains(&format!("at most {} are allowed", bytes.len() - 1)),
+        "{invalid}"
+    );
 
-    let small = document("02-dentist-us-minimal")["onboarding"].to_string().replacen('{', "{\"id\":1,", 1);
+    let small =
+        document("02-dentist-us-minimal")["onboarding"].to_string().replacen('{', "{\"id\":1,", 1);
     let normalised = with(small.as_bytes(), 1 << 20).unwrap().document().len();
     assert!(normalised > small.len(), "the defaults add to it");
     assert!(with(small.as_bytes(), normalised).is_ok());
@@ -224,7 +241,8 @@ fn anything() -> impl Strategy<Value = Value> {
         (0.0f64..10.0).prop_map(Value::from),
         words.prop_map(Value::from),
     ];
-    let names = prop::sample::select(vec!["mon", "terça", "day", "ranges", "text", "rating", "name", "x"]);
+    let names =
+        prop::sample::select(vec!["mon", "terça", "day", "ranges", "text", "rating", "name", "x"]);
     leaf.prop_recursive(2, 8, 3, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),

@@ -1,6 +1,7 @@
 //! The contract's host side, generated from `wit/`.
 //!
-//! Each published version of the contract has a module here; the rest of the host works with the newest.
+//! Each published version of the contract has a module here; the rest of the host works with the
+//! newest.
 
 #![allow(missing_docs, unreachable_pub, reason = "generated; documented in wit/template.wit")]
 
@@ -43,10 +44,18 @@ pub mod v0_1_sync {
 
     impl From<generator_sync::Manifest> for generator::Manifest {
         fn from(manifest: generator_sync::Manifest) -> Self {
-            let generator_sync::Manifest { name, version, summary, order_schema, ai_purposes, locales } =
-                manifest;
-            let purpose =
-                |generator_sync::AiPurpose { name, description }| generator::AiPurpose { name, description };
+            let generator_sync::Manifest {
+                name,
+                version,
+                summary,
+                order_schema,
+                ai_purposes,
+                locales,
+            } = manifest;
+            let purpose = |generator_sync::AiPurpose { name, description }| generator::AiPurpose {
+                name,
+                description,
+            };
             let ai_purposes = ai_purposes.into_iter().map(purpose).collect();
             generator::Manifest { name, version, summary, order_schema, ai_purposes, locales }
         }
@@ -54,7 +63,8 @@ pub mod v0_1_sync {
 
     impl From<generator_sync::Failure> for generator::Failure {
         fn from(failure: generator_sync::Failure) -> Self {
-            let generator_sync::Failure { code, message, causes, location, ai_calls, attributes } = failure;
+            let generator_sync::Failure { code, message, causes, location, ai_calls, attributes } =
+                failure;
             generator::Failure { code, message, causes, location, ai_calls, attributes }
         }
     }

@@ -1,9 +1,10 @@
 //! Compiled templates on disk, so that the second start is quick.
 //!
-//! A compiled artifact is native code: loading a wrong one is as bad as running a stranger's program. So an entry is used only when
-//! it lies in a folder that nobody else may write to, names the same template and engine, and has the checksum it was written
-//! with. Anything else is compiled again and replaced; the cache is never a reason to fail. What is compiled comes from this program
-//! itself (see [`Compiler`]), through a file that has no name.
+//! A compiled artifact is native code: loading a wrong one is as bad as running a stranger's
+//! program. So an entry is used only when it lies in a folder that nobody else may write to, names
+//! the same template and engine, and has the checksum it was written with. Anything else is
+//! compiled again and replaced; the cache is never a reason to fail. What is compiled comes from
+//! this program itself (see [`Compiler`]), through a file that has no name.
 
 use std::collections::HashMap;
 use std::fs;
@@ -29,8 +30,9 @@ const HEADER_BYTES: usize = 16 + 8 + 32 + 32;
 #[derive(Debug, Clone)]
 pub struct Cache {
     folder: Option<PathBuf>,
-    /// Held while a template is compiled: whoever wants the same one then finds it, and the compiler, which uses all processors
-    /// by itself, holds the memory of one template at a time. Within: those that did not compile, and since when that is known.
+    /// Held while a template is compiled: whoever wants the same one then finds it, and the
+    /// compiler, which uses all processors by itself, holds the memory of one template at a
+    /// time. Within: those that did not compile, and since when that is known.
     compiling: Arc<Mutex<HashMap<[u8; 32], Refusal>>>,
 }
 
@@ -41,8 +43,8 @@ struct Refusal {
     error: CompileError,
 }
 
-/// For how long a template that did not compile is not tried again: one that takes all the time there is would otherwise take it for
-/// each order, and each time the folder is looked at.
+/// For how long a template that did not compile is not tried again: one that takes all the time
+/// there is would otherwise take it for each order, and each time the folder is looked at.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// Most of those.
 const MAX_REMEMBERED: usize = 256;
@@ -61,8 +63,8 @@ pub enum CacheOutcome {
 }
 
 impl Cache {
-    /// A cache in `folder`, which is made when it is missing. A folder that cannot be made, or that others may write to,
-    /// is not used: a warning says so.
+    /// A cache in `folder`, which is made when it is missing. A folder that cannot be made, or that
+    /// others may write to, is not used: a warning says so.
     pub fn open(folder: &Path) -> Self {
         let usable = fs::DirBuilder::new()
             .recursive(true)
@@ -71,7 +73,8 @@ impl Cache {
             .and_then(|()| fs::metadata(folder));
         match usable {
             Ok(metadata)
-                if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0 =>
+                if metadata.uid() == rustix::process::geteuid().as_raw()
+                    && metadata.mode() & 0o022 == 0 =>
             {
                 Cache { folder: Some(folder.to_owned()), ..Cache::off() }
             }
@@ -129,7 +132,8 @@ impl Cache {
             Err(error) => {
                 // What the host could not do it may be able to do next time.
                 if !matches!(error, CompileError::Host(_)) && compiling.len() < MAX_REMEMBERED {
-                    compiling.insert(*digest, Refusal { since: Instant::now(), error: error.clone() });
+                    compiling
+                        .insert(*digest, Refusal { since: Instant::now(), error: error.clone() });
                 }
                 Err(error)
             }
@@ -137,7 +141,11 @@ impl Cache {
     }
 
     /// What [`read`] says, off the runtime's threads.
-    async fn lookup(&self, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Component>, String> {
+    async fn lookup(
+        &self,
+        engine: &Engine,
+        digest: &[u8; 32],
+    ) -> Result<Option<Component>, String> {
         let Some(path) = self.path(engine, digest) else { return Ok(None) };
         let (engine, digest) = (engine.clone(), *digest);
         let looked = tokio::task::spawn_blocking(move || read(&path, &engine, &digest)).await;
@@ -154,8 +162,9 @@ impl Cache {
         let path = self.path(engine, digest);
         let (engine, digest) = (engine.clone(), *digest);
         let keep = move || {
-            let component = deserialize(&engine, &artifact)
-                .map_err(|error| CompileError::Refused(format!("the engine does not take it: {error:#}")))?;
+            let component = deserialize(&engine, &artifact).map_err(|error| {
+                CompileError::Refused(format!("the engine does not take it: {error:#}"))
+            })?;
             if let Some(path) = path
                 && let Err(error) = write(&path, &engine, &digest, &artifact)
             {
@@ -163,12 +172,18 @@ impl Cache {
             }
             Ok(component)
         };
-        tokio::task::spawn_blocking(keep).await.map_err(|error| CompileError::Host(error.to_string()))?
+        tokio::task::spawn_blocking(keep)
+            .await
+            .map_err(|error| CompileError::Host(error.to_string()))?
     }
 
     fn path(&self, engine: &Engine, digest: &[u8; 32]) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
-        Some(folder.join(format!("{}-{:016x}.cwasm", hex(&digest[..16]), engine.compatibility_key())))
+        Some(folder.join(format!(
+            "{}-{:016x}.cwasm",
+            hex(&digest[..16]),
+            engine.compatibility_key()
+        )))
     }
 }
 
@@ -193,24 +208,29 @@ fn read(path: &Path, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Compon
     if header[56..] != *Sha256::digest(artifact) {
         return Err("it is damaged: its checksum does not match".to_owned());
     }
-    deserialize(engine, artifact).map(Some).map_err(|error| format!("the engine refused it: {error:#}"))
+    deserialize(engine, artifact)
+        .map(Some)
+        .map_err(|error| format!("the engine refused it: {error:#}"))
 }
 
 /// Makes a component of an artifact that this host wrote.
 #[allow(unsafe_code, reason = "wasmtime cannot verify native code; see the safety comment")]
 fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `artifact` must be what wasmtime compiled. Either this program has just made it, here or in a child process that nobody
-    // else can write to; or it is an entry that belongs to this user, that nobody else may write to, and that carries the checksum
-    // `write` put there. wasmtime itself checks its own version and settings. Whoever can forge all that already runs code as this
-    // user.
+    // SAFETY: `artifact` must be what wasmtime compiled. Either this program has just made it, here
+    // or in a child process that nobody else can write to; or it is an entry that belongs to
+    // this user, that nobody else may write to, and that carries the checksum `write` put
+    // there. wasmtime itself checks its own version and settings. Whoever can forge all that
+    // already runs code as this user.
     unsafe { Component::deserialize(engine.wasmtime(), artifact) }
 }
 
-/// Writes an entry under a name of its own and renames it, so that a reader sees a whole entry or none.
+/// Writes an entry under a name of its own and renames it, so that a reader sees a whole entry or
+/// none.
 fn write(path: &Path, engine: &Engine, digest: &[u8; 32], artifact: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::generate()));
     let written = (|| {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(MAGIC)?;
         file.write_all(&engine.compatibility_key().to_le_bytes())?;
         file.write_all(digest)?;

@@ -10,14 +10,16 @@ use tokio::sync::OnceCell;
 use super::symbols::DEBUG_SUFFIX;
 use super::template::{Loader, Template, TemplateError};
 
-/// Finds templates by name or file, and keeps those it has loaded: a file is read again only when it has changed.
+/// Finds templates by name or file, and keeps those it has loaded: a file is read again only when
+/// it has changed.
 #[derive(Clone)]
 pub struct Catalogue {
     folder: PathBuf,
     loader: Loader,
     /// Held for look-ups only, never while a template is loaded.
     loaded: Arc<Mutex<HashMap<PathBuf, Slot>>>,
-    /// What [`refresh`](Catalogue::refresh) found good, by the file's name: these are served without a look at the disk.
+    /// What [`refresh`](Catalogue::refresh) found good, by the file's name: these are served
+    /// without a look at the disk.
     serving: Arc<Mutex<HashMap<String, Arc<Template>>>>,
 }
 
@@ -32,7 +34,8 @@ pub enum Change {
         /// The one from now on.
         new: Arc<Template>,
     },
-    /// A file that is no good. The template that was served under its name, when there was one, stays.
+    /// A file that is no good. The template that was served under its name, when there was one,
+    /// stays.
     Refused {
         /// The file's name without `.wasm`.
         name: String,
@@ -121,7 +124,8 @@ impl Catalogue {
         &self.folder
     }
 
-    /// The template that `name` means: a path when it ends in `.wasm`, otherwise `<folder>/<name>.wasm`.
+    /// The template that `name` means: a path when it ends in `.wasm`, otherwise
+    /// `<folder>/<name>.wasm`.
     ///
     /// # Errors
     /// When there is none, or it cannot be used.
@@ -129,7 +133,8 @@ impl Catalogue {
         let path = if Path::new(name).extension().is_some_and(|extension| extension == "wasm") {
             PathBuf::from(name)
         } else {
-            let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+            let serving =
+                self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
             if let Some(template) = serving {
                 return Ok(template);
             }
@@ -171,18 +176,21 @@ impl Catalogue {
         slot.template.get_or_try_init(load).await.cloned()
     }
 
-    /// Loads what is new or changed in the folder and serves it from now on, without looking at the disk for each order as a catalogue
-    /// that was never refreshed does. A file that is no good changes nothing but what is told of it.
+    /// Loads what is new or changed in the folder and serves it from now on, without looking at the
+    /// disk for each order as a catalogue that was never refreshed does. A file that is no good
+    /// changes nothing but what is told of it.
     ///
     /// # Errors
     /// When the folder cannot be read; what was served stays.
     pub async fn refresh(&self) -> Result<Vec<Change>, CatalogueError> {
         let mut found = HashMap::new();
         let mut changes = Vec::new();
-        let served =
-            |name: &str| self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let served = |name: &str| {
+            self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        };
         for path in files(&self.folder).await? {
-            let Some(name) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else {
+            let Some(name) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
+            else {
                 continue;
             };
             let before = served(&name);
@@ -215,11 +223,14 @@ impl Catalogue {
         Ok(changes)
     }
 
-    /// Every template of the folder in the order of the file names, each loaded or with the reason why not.
+    /// Every template of the folder in the order of the file names, each loaded or with the reason
+    /// why not.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub async fn load_all(&self) -> Result<Vec<Result<Arc<Template>, TemplateError>>, CatalogueError> {
+    pub async fn load_all(
+        &self,
+    ) -> Result<Vec<Result<Arc<Template>, TemplateError>>, CatalogueError> {
         let mut templates = Vec::new();
         for path in files(&self.folder).await? {
             templates.push(self.loaded(&path).await);
@@ -234,7 +245,10 @@ impl Catalogue {
 /// When the folder cannot be read.
 pub async fn template_names(folder: &Path) -> Result<Vec<String>, CatalogueError> {
     let files = files(folder).await?;
-    Ok(files.iter().filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned())).collect())
+    Ok(files
+        .iter()
+        .filter_map(|file| Some(file.file_stem()?.to_string_lossy().into_owned()))
+        .collect())
 }
 
 /// The `.wasm` files of the folder, sorted.

@@ -1,9 +1,10 @@
 //! Compiling a template: by a child process with limits of its own.
 //!
-//! A compiler's time and memory depend on what it is given, and templates are anyone's. So the host asks itself, as another process, to
-//! compile: one that has no key in its environment, that the kernel keeps within its memory, that is killed when its time is up, and
-//! that never outlives the host. Where there is no program to ask - a test, another program that uses this library - compiling happens
-//! here, without limits.
+//! A compiler's time and memory depend on what it is given, and templates are anyone's. So the host
+//! asks itself, as another process, to compile: one that has no key in its environment, that the
+//! kernel keeps within its memory, that is killed when its time is up, and that never outlives the
+//! host. Where there is no program to ask - a test, another program that uses this library -
+//! compiling happens here, without limits.
 
 mod child;
 
@@ -24,7 +25,8 @@ pub use child::{CompileArgs, compile_here};
 use super::engine::Engine;
 use super::limits::Limits;
 
-/// The program that runs now, even when another one lies in its place by now: what another version compiles is of no use.
+/// The program that runs now, even when another one lies in its place by now: what another version
+/// compiles is of no use.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Most bytes read of what a child says of its failure.
 const MAX_SAID: u64 = 4 << 10;
@@ -48,8 +50,9 @@ pub enum CompileError {
     Refused(String),
     /// It takes too long.
     #[error(
-        "it was not compiled within {max_ms} ms, the limit `compile_ms`: it holds code that is made to take long, or the machine is busy; \
-         raise `limits.compile_ms` for a template you trust"
+        "it was not compiled within {max_ms} ms, the limit `compile_ms`: it holds code that is \
+         made to take long, or the machine is busy; raise `limits.compile_ms` for a template you \
+         trust"
     )]
     Time {
         /// What is allowed, in milliseconds.
@@ -57,8 +60,8 @@ pub enum CompileError {
     },
     /// It takes too much memory.
     #[error(
-        "compiling it takes more than {max} bytes of memory, the limit `compile_memory_bytes`; raise `limits.compile_memory_bytes` for \
-         a template you trust"
+        "compiling it takes more than {max} bytes of memory, the limit `compile_memory_bytes`; \
+         raise `limits.compile_memory_bytes` for a template you trust"
     )]
     Memory {
         /// What is allowed, in bytes.
@@ -104,7 +107,11 @@ impl Compiler {
     }
 
     /// The compiled form of `wasm`. When this is dropped, the compiling ends.
-    pub(super) async fn compile(&self, engine: &Engine, wasm: Bytes) -> Result<Vec<u8>, CompileError> {
+    pub(super) async fn compile(
+        &self,
+        engine: &Engine,
+        wasm: Bytes,
+    ) -> Result<Vec<u8>, CompileError> {
         match &self.0 {
             Some(program) => program.compile(wasm).await,
             None => {
@@ -130,19 +137,26 @@ impl Program {
         let share = |file: &File| file.try_clone().map(Stdio::from).map_err(host);
         let mut command = std::process::Command::new(&self.path);
         command.arg0("sitewright").args(CompileArgs::new(self.max_ms, self.max_bytes).words());
-        // Nothing of this process's environment: its keys are none of a compiler's business, its settings neither.
-        command.env_clear().current_dir("/").stdin(input).stdout(share(&output)?).stderr(share(&said)?);
+        // Nothing of this process's environment: its keys are none of a compiler's business, its
+        // settings neither.
+        command
+            .env_clear()
+            .current_dir("/")
+            .stdin(input)
+            .stdout(share(&output)?)
+            .stderr(share(&said)?);
         let mut command = tokio::process::Command::from(command);
         let mut child = command.kill_on_drop(true).spawn().map_err(|error| {
             CompileError::Host(format!("{} does not start: {error}", self.path.display()))
         })?;
-        let ended = match tokio::time::timeout(Duration::from_millis(self.max_ms), child.wait()).await {
-            Ok(ended) => ended.map_err(host)?,
-            Err(_) => {
-                child.kill().await.map_err(host)?;
-                return Err(CompileError::Time { max_ms: self.max_ms });
-            }
-        };
+        let ended =
+            match tokio::time::timeout(Duration::from_millis(self.max_ms), child.wait()).await {
+                Ok(ended) => ended.map_err(host)?,
+                Err(_) => {
+                    child.kill().await.map_err(host)?;
+                    return Err(CompileError::Time { max_ms: self.max_ms });
+                }
+            };
         let (max_ms, max) = (self.max_ms, self.max_bytes);
         blocking(move || {
             if ended.success() {
@@ -151,7 +165,9 @@ impl Program {
                 return Ok(compiled);
             }
             let mut bytes = Vec::new();
-            said.rewind().and_then(|()| said.take(MAX_SAID).read_to_end(&mut bytes)).map_err(host)?;
+            said.rewind()
+                .and_then(|()| said.take(MAX_SAID).read_to_end(&mut bytes))
+                .map_err(host)?;
             Err(why(ended, String::from_utf8_lossy(&bytes).trim(), max_ms, max))
         })
         .await
@@ -160,7 +176,8 @@ impl Program {
 
 /// What the end of a child means.
 fn why(ended: ExitStatus, said: &str, max_ms: u64, max: u64) -> CompileError {
-    // In the words of the standard library, the engine and the kernel: nothing else tells that there was no memory.
+    // In the words of the standard library, the engine and the kernel: nothing else tells that
+    // there was no memory.
     let no_memory = ["memory allocation of", "out of memory (failed to allocate", "os error 12"]
         .iter()
         .any(|words| said.contains(words));
@@ -186,7 +203,9 @@ fn host(error: std::io::Error) -> CompileError {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CompileError> + Send + 'static,
 ) -> Result<T, CompileError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| CompileError::Crashed(error.to_string()))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| CompileError::Crashed(error.to_string()))?
 }
 
 #[cfg(test)]
@@ -202,8 +221,16 @@ mod tests {
         let rows = [
             (exit(child::REFUSED), "unknown import", refused("unknown import")),
             (exit(child::UNABLE), "no stdin", CompileError::Host("no stdin".to_owned())),
-            (exit(child::REFUSED), "Cannot allocate memory (os error 12)", CompileError::Memory { max: 7 }),
-            (signal(Signal::ABORT), "memory allocation of 64 bytes failed", CompileError::Memory { max: 7 }),
+            (
+                exit(child::REFUSED),
+                "Cannot allocate memory (os error 12)",
+                CompileError::Memory { max: 7 },
+            ),
+            (
+                signal(Signal::ABORT),
+                "memory allocation of 64 bytes failed",
+                CompileError::Memory { max: 7 },
+            ),
             (
                 exit(1),
                 "unhandled out-of-memory error: out of memory (failed to allocate 16777248 bytes)",

@@ -49,10 +49,12 @@ pub(super) async fn ask(
     let wasi = sandbox(determinism, &stdout, &stderr);
     let peak = Arc::new(AtomicU64::new(0));
     let memory = MemoryLimiter::new(limits.memory_bytes, peak.clone());
-    let mut store = new_store(engine, GuestState::new(wasi, memory, log.clone(), None, None), limits);
+    let mut store =
+        new_store(engine, GuestState::new(wasi, memory, log.clone(), None, None), limits);
     let meter = Arc::new(CpuMeter::default());
     interrupt_by(&mut store, &meter, DESCRIBE_CPU);
-    let described = tokio::time::timeout(DESCRIBE_DEADLINE, meter.metered(linked.describe(&mut store))).await;
+    let described =
+        tokio::time::timeout(DESCRIBE_DEADLINE, meter.metered(linked.describe(&mut store))).await;
     match described {
         Ok(Ok(manifest)) => Ok(Description {
             manifest,
@@ -75,8 +77,8 @@ pub(super) async fn ask(
                 _ => TemplateProblem::Describe(reason),
             })
         }
-        Err(_) => {
-            Err(TemplateProblem::DescribeSlow(format!("it did not answer within {DESCRIBE_DEADLINE:?}")))
-        }
+        Err(_) => Err(TemplateProblem::DescribeSlow(format!(
+            "it did not answer within {DESCRIBE_DEADLINE:?}"
+        ))),
     }
 }

@@ -1,4 +1,5 @@
-//! The engine: how guests are compiled, where their memory comes from, and the clock that interrupts them.
+//! The engine: how guests are compiled, where their memory comes from, and the clock that
+//! interrupts them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
@@ -11,22 +12,26 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 use super::limits::Limits;
 use super::world::World;
 
-/// How often the epoch advances, and so the longest a guest runs before it yields to its neighbours.
+/// How often the epoch advances, and so the longest a guest runs before it yields to its
+/// neighbours.
 ///
-/// 5 ms: short enough that a hundred spinning guests on one core leave a healthy one its turn twice a second, long enough
-/// that yielding costs nothing measurable.
+/// 5 ms: short enough that a hundred spinning guests on one core leave a healthy one its turn twice
+/// a second, long enough that yielding costs nothing measurable.
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 
-/// Stack of a guest's fiber. Twice what the wasm code itself may use, because host functions run on it too.
+/// Stack of a guest's fiber. Twice what the wasm code itself may use, because host functions run on
+/// it too.
 const FIBER_STACK_BYTES: usize = 2 << 20;
 
 /// Stack a guest's wasm code may use before it traps with a stack overflow.
 const WASM_STACK_BYTES: usize = 1 << 20;
 
-/// Most frames kept of a trap; wasmtime's default of 20 cuts Rust async stacks before the author's own code.
+/// Most frames kept of a trap; wasmtime's default of 20 cuts Rust async stacks before the author's
+/// own code.
 const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
-/// Templates described at once, while others run: they have places of their own, so that a run never waits for a description.
+/// Templates described at once, while others run: they have places of their own, so that a run
+/// never waits for a description.
 const DESCRIPTIONS: u32 = 8;
 
 /// Whether an engine keeps the state of a guest that traps.
@@ -46,8 +51,9 @@ pub(super) const TABLE_ELEMENTS: usize = 65_536;
 /// The engine could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the wasm engine could not be set up for {concurrency} runs at once: {source:#}. Lower `concurrency`, or raise the \
-     machine's limits on virtual memory (`ulimit -v`) and mappings (`sysctl vm.max_map_count`)"
+    "the wasm engine could not be set up for {concurrency} runs at once: {source:#}. Lower \
+     `concurrency`, or raise the machine's limits on virtual memory (`ulimit -v`) and mappings \
+     (`sysctl vm.max_map_count`)"
 )]
 pub struct EngineError {
     concurrency: u32,
@@ -56,12 +62,13 @@ pub struct EngineError {
 
 /// The one place where wasmtime is configured.
 ///
-/// Compiling and running share it, so what one process compiled another with the same configuration loads.
-/// Everything that would otherwise be read from the environment, or that decides whether a compiled artifact is compatible,
-/// is set here explicitly.
+/// Compiling and running share it, so what one process compiled another with the same configuration
+/// loads. Everything that would otherwise be read from the environment, or that decides whether a
+/// compiled artifact is compatible, is set here explicitly.
 fn configuration(limits: &Limits, concurrency: u32, dumps: Dumps) -> Config {
     let mut config = code();
-    // Not a part of what a compiled artifact depends on: engines with and without load the same ones.
+    // Not a part of what a compiled artifact depends on: engines with and without load the same
+    // ones.
     config.coredump_on_trap(dumps == Dumps::OfTraps);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, concurrency)));
     config
@@ -90,8 +97,8 @@ fn code() -> Config {
     config.max_wasm_stack(WASM_STACK_BYTES);
     config.async_stack_size(FIBER_STACK_BYTES);
 
-    // We symbolize ourselves (`failure::symbolize`): wasmtime would parse the debug information again for every frame, on the
-    // runtime's threads. It only has to tell offsets.
+    // We symbolize ourselves (`failure::symbolize`): wasmtime would parse the debug information
+    // again for every frame, on the runtime's threads. It only has to tell offsets.
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
     config.generate_address_map(true);
@@ -99,14 +106,16 @@ fn code() -> Config {
     config
 }
 
-/// Slots for `concurrency` runs at once. Slots are address space, not memory; a slot costs memory while it is in use.
+/// Slots for `concurrency` runs at once. Slots are address space, not memory; a slot costs memory
+/// while it is in use.
 fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
     let runs = concurrency.saturating_add(DESCRIPTIONS);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs);
-    // As many as all runs together may have: a template that takes more than its share is refused when it is loaded, and no run ever
-    // fails for want of what another one took. A Rust template is 3 core instances with one memory and two tables; a Python one
-    // about 20, with one memory. Only memories cost much address space.
+    // As many as all runs together may have: a template that takes more than its share is refused
+    // when it is loaded, and no run ever fails for want of what another one took. A Rust
+    // template is 3 core instances with one memory and two tables; a Python one about 20, with
+    // one memory. Only memories cost much address space.
     pool.max_core_instances_per_component(MAX_CORE_INSTANCES);
     pool.max_memories_per_component(MAX_MEMORIES);
     pool.max_tables_per_component(MAX_TABLES);
@@ -117,7 +126,8 @@ fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
     pool.max_core_instance_size(4 << 20);
     pool.table_elements(TABLE_ELEMENTS);
     pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
-    // An async guest that waits holds no stack; one that was interrupted does, and one of the world `template-sync` always.
+    // An async guest that waits holds no stack; one that was interrupted does, and one of the world
+    // `template-sync` always.
     pool.total_stacks(runs.min(max_stacks()));
     pool
 }
@@ -127,11 +137,15 @@ fn max_stacks() -> u32 {
     max_map_count() / 2
 }
 
-/// Runs at once that may keep a stack while they wait: all, or where there are fewer stacks than runs half of them, so that the others
-/// find one when they compute.
+/// Runs at once that may keep a stack while they wait: all, or where there are fewer stacks than
+/// runs half of them, so that the others find one when they compute.
 fn stacked_runs(concurrency: u32) -> u32 {
     let stacks = max_stacks();
-    if concurrency.saturating_add(DESCRIPTIONS) <= stacks { concurrency } else { (stacks / 2).max(1) }
+    if concurrency.saturating_add(DESCRIPTIONS) <= stacks {
+        concurrency
+    } else {
+        (stacks / 2).max(1)
+    }
 }
 
 /// How many memory mappings the kernel lets this process have.
@@ -143,7 +157,8 @@ fn max_map_count() -> u32 {
         .unwrap_or(KERNEL_DEFAULT)
 }
 
-/// A wasmtime engine whose epoch advances every [`EPOCH_TICK`] for as long as it lives, and the places for instances in it.
+/// A wasmtime engine whose epoch advances every [`EPOCH_TICK`] for as long as it lives, and the
+/// places for instances in it.
 #[derive(Clone)]
 pub struct Engine {
     inner: wasmtime::Engine,
@@ -164,7 +179,8 @@ pub struct Place {
 
 impl Place {
     async fn of(places: &Arc<Semaphore>) -> Self {
-        // Nobody closes these semaphores; without a permit the pool itself would still refuse one instance too many.
+        // Nobody closes these semaphores; without a permit the pool itself would still refuse one
+        // instance too many.
         let permit: Result<_, AcquireError> = places.clone().acquire_owned().await;
         Place { _permit: permit.ok(), _stack: None }
     }
@@ -178,7 +194,9 @@ impl Engine {
     pub fn new(limits: &Limits, concurrency: u32) -> Result<Self, EngineError> {
         let (inner, key) = start(limits, concurrency, Dumps::None)?;
         let places = |count: u32| {
-            Arc::new(Semaphore::new(usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)))
+            Arc::new(Semaphore::new(
+                usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
+            ))
         };
         Ok(Engine {
             key,
@@ -190,9 +208,10 @@ impl Engine {
         })
     }
 
-    /// An engine that keeps the state of guests that trap, for core dumps. It has instances of its own and shares this one's places, so
-    /// that both together run no more than this one alone. Keeping the state costs every trap a millisecond and more: for templates of
-    /// which dumps are wanted.
+    /// An engine that keeps the state of guests that trap, for core dumps. It has instances of its
+    /// own and shares this one's places, so that both together run no more than this one alone.
+    /// Keeping the state costs every trap a millisecond and more: for templates of which dumps
+    /// are wanted.
     ///
     /// # Errors
     /// When the address space for its instances cannot be reserved.
@@ -231,24 +250,30 @@ impl Engine {
         &self.inner
     }
 
-    /// Identifies what a compiled artifact depends on besides the template: wasmtime's version, the processor, the settings.
+    /// Identifies what a compiled artifact depends on besides the template: wasmtime's version, the
+    /// processor, the settings.
     pub fn compatibility_key(&self) -> u64 {
         self.key
     }
 }
 
 /// A wasmtime engine that ticks, and what artifacts compiled for it depend on.
-fn start(limits: &Limits, concurrency: u32, dumps: Dumps) -> Result<(wasmtime::Engine, u64), EngineError> {
+fn start(
+    limits: &Limits,
+    concurrency: u32,
+    dumps: Dumps,
+) -> Result<(wasmtime::Engine, u64), EngineError> {
     let inner = wasmtime::Engine::new(&configuration(limits, concurrency, dumps))
         .map_err(|source| EngineError { concurrency, source })?;
     let mut hasher = DefaultHasher::new();
     inner.precompile_compatibility_hash().hash(&mut hasher);
-    tick(&inner).map_err(|error| EngineError { concurrency, source: wasmtime::Error::new(error) })?;
+    tick(&inner)
+        .map_err(|error| EngineError { concurrency, source: wasmtime::Error::new(error) })?;
     Ok((inner, hasher.finish()))
 }
 
-/// Advances the epoch from an OS thread: a task of the runtime would stand still together with the guests it is to interrupt.
-/// The thread ends with the engine.
+/// Advances the epoch from an OS thread: a task of the runtime would stand still together with the
+/// guests it is to interrupt. The thread ends with the engine.
 #[allow(clippy::disallowed_methods, reason = "an OS thread of its own, not one of the runtime's")]
 fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
     let engine = engine.weak();

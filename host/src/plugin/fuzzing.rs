@@ -1,12 +1,14 @@
-//! What must hold for any file that somebody calls a template. `host/fuzz` looks for bytes that break it; `tests/tests/all/mutated.rs`
-//! tries some on every run.
+//! What must hold for any file that somebody calls a template. `host/fuzz` looks for bytes that
+//! break it; `tests/tests/all/mutated.rs` tries some on every run.
 
 use std::sync::LazyLock;
 
-/// As large as what is tried can be: what is slow for its size is for the limits of a compiler's process, not for this.
+/// As large as what is tried can be: what is slow for its size is for the limits of a compiler's
+/// process, not for this.
 const MAX_BYTES: usize = 64 << 10;
 
-static ENGINE: LazyLock<Option<wasmtime::Engine>> = LazyLock::new(|| super::engine::for_compiling().ok());
+static ENGINE: LazyLock<Option<wasmtime::Engine>> =
+    LazyLock::new(|| super::engine::for_compiling().ok());
 
 /// Recognising and compiling ends with an answer, never with a panic.
 pub fn component(bytes: &[u8]) {
@@ -34,9 +36,10 @@ mod tests {
     #[test]
     fn what_the_fuzzer_begins_with_and_what_it_found_is_answered() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-        for (folder, answered) in
-            [("components", super::component as fn(&[u8])), ("symbols", super::symbols as fn(&[u8]))]
-        {
+        for (folder, answered) in [
+            ("components", super::component as fn(&[u8])),
+            ("symbols", super::symbols as fn(&[u8])),
+        ] {
             for file in std::fs::read_dir(root.join(folder)).unwrap() {
                 let bytes = std::fs::read(file.unwrap().path()).unwrap();
                 answered(&bytes);
@@ -51,9 +54,14 @@ mod tests {
     fn bytes_that_are_nearly_a_component_are_answered() {
         let empty = b"\0asm\x0d\0\x01\0";
         let module = [&empty[..], b"\x01\x08\0asm\x01\0\0\0"].concat();
-        for bytes in
-            [&b""[..], &empty[..4], empty, &module, &module[..12], &[&module[..], b"\xff\xff"].concat()]
-        {
+        for bytes in [
+            &b""[..],
+            &empty[..4],
+            empty,
+            &module,
+            &module[..12],
+            &[&module[..], b"\xff\xff"].concat(),
+        ] {
             super::component(bytes);
             super::symbols(bytes);
         }

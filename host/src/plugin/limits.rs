@@ -12,7 +12,8 @@ use crate::site::SiteLimits;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes of linear memory and tables over all of the template's instances. Default 256 MiB: a Python template needs 40 MiB.
+    /// Bytes of linear memory and tables over all of the template's instances. Default 256 MiB: a
+    /// Python template needs 40 MiB.
     pub memory_bytes: u64,
     /// Milliseconds of processor time. Default 10 s: a large site takes a tenth of a second.
     pub cpu_ms: u64,
@@ -36,7 +37,8 @@ pub struct Limits {
     pub diagnostics: u64,
     /// Bytes of the order document. Default 1 MiB.
     pub order_bytes: u64,
-    /// Milliseconds that compiling a template may take; a compiled one is kept. Default 2 min: a Python template takes 10 s.
+    /// Milliseconds that compiling a template may take; a compiled one is kept. Default 2 min: a
+    /// Python template takes 10 s.
     pub compile_ms: u64,
     /// Bytes of memory that compiling a template may take, in a process of its own. Default 2 GiB.
     pub compile_memory_bytes: u64,

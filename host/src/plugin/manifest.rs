@@ -57,7 +57,8 @@ impl Manifest {
         let mut problems = Vec::new();
         if !is_name(&raw.name) {
             problems.push(format!(
-                "`name` is {:?}, but must be 1 to 64 lower-case letters, digits and `-`, beginning with a letter",
+                "`name` is {:?}, but must be 1 to 64 lower-case letters, digits and `-`, \
+                 beginning with a letter",
                 shortened(&raw.name)
             ));
         }
@@ -71,8 +72,10 @@ impl Manifest {
             problems.push("`summary` must be one sentence of at most 1,000 bytes".to_owned());
         }
         if raw.ai_purposes.len() > 64 {
-            problems
-                .push(format!("`ai-purposes` has {} entries; at most 64 are allowed", raw.ai_purposes.len()));
+            problems.push(format!(
+                "`ai-purposes` has {} entries; at most 64 are allowed",
+                raw.ai_purposes.len()
+            ));
         }
         for (at, purpose) in raw.ai_purposes.iter().enumerate().take(64) {
             if !is_name(&purpose.name) {
@@ -88,14 +91,17 @@ impl Manifest {
                 ));
             }
             if raw.ai_purposes[..at].iter().any(|earlier| earlier.name == purpose.name) {
-                problems
-                    .push(format!("`ai-purposes[{at}].name` {:?} is there twice", shortened(&purpose.name)));
+                problems.push(format!(
+                    "`ai-purposes[{at}].name` {:?} is there twice",
+                    shortened(&purpose.name)
+                ));
             }
         }
         let mut locales = Vec::new();
         if raw.locales.is_empty() || raw.locales.len() > 256 {
             problems.push(
-                "`locales` must name 1 to 256 languages the template can write in, like `pt-BR`".to_owned(),
+                "`locales` must name 1 to 256 languages the template can write in, like `pt-BR`"
+                    .to_owned(),
             );
         }
         for (at, locale) in raw.locales.iter().enumerate().take(256) {
@@ -123,7 +129,10 @@ impl Manifest {
                 ai_purposes: raw
                     .ai_purposes
                     .into_iter()
-                    .map(|purpose| AiPurpose { name: purpose.name, description: purpose.description })
+                    .map(|purpose| AiPurpose {
+                        name: purpose.name,
+                        description: purpose.description,
+                    })
                     .collect(),
                 locales,
                 order_schema: Arc::new(schema),
@@ -144,7 +153,8 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// `MAJOR.MINOR.PATCH` with optional pre-release and build parts, as semver.org writes it, leniently after the numbers.
+/// `MAJOR.MINOR.PATCH` with optional pre-release and build parts, as semver.org writes it,
+/// leniently after the numbers.
 fn is_semantic_version(text: &str) -> bool {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let numbers: Vec<&str> = core.split('.').collect();

@@ -12,7 +12,8 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::engine::TABLE_ELEMENTS;
 
-/// A limit that stopped the guest in the middle of its code. Wasmtime carries it, with the frames, through the guest's stack.
+/// A limit that stopped the guest in the middle of its code. Wasmtime carries it, with the frames,
+/// through the guest's stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitHit {
     /// Processor time ran out.
@@ -41,8 +42,8 @@ pub enum LimitHit {
     },
 }
 
-/// Processor time a run has used. A run is polled by one thread at a time, so the thread's own clock measures it, whatever else the
-/// machine does.
+/// Processor time a run has used. A run is polled by one thread at a time, so the thread's own
+/// clock measures it, whatever else the machine does.
 #[derive(Debug, Default)]
 pub struct CpuMeter {
     /// Nanoseconds of finished polls.
@@ -69,7 +70,8 @@ impl CpuMeter {
         Metered { future: Box::pin(future), meter: self.clone() }
     }
 
-    /// What happens when the epoch has advanced while the guest computes: it is stopped, or gives its neighbours their turn.
+    /// What happens when the epoch has advanced while the guest computes: it is stopped, or gives
+    /// its neighbours their turn.
     pub fn on_epoch(&self, max: Duration) -> wasmtime::Result<UpdateDeadline> {
         let used = self.used();
         if used >= max {
@@ -110,7 +112,8 @@ impl<F: Future> Future for Metered<F> {
     }
 }
 
-/// Linear memories and tables of all of a run's instances together. wasmtime's own limiter counts each memory alone.
+/// Linear memories and tables of all of a run's instances together. wasmtime's own limiter counts
+/// each memory alone.
 #[derive(Debug)]
 pub struct MemoryLimiter {
     max: u64,

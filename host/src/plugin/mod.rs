@@ -1,4 +1,5 @@
-//! Templates: the engine that runs them, the catalogue that finds and checks them, and what they may use.
+//! Templates: the engine that runs them, the catalogue that finds and checks them, and what they
+//! may use.
 
 pub mod bindings;
 mod cache;

@@ -1,4 +1,5 @@
-//! What a guest finds where it expects an operating system: nothing, a virtual clock, and seeded randomness.
+//! What a guest finds where it expects an operating system: nothing, a virtual clock, and seeded
+//! randomness.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,8 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
-/// What makes a run repeatable: the same seed and start give the same clock readings and random numbers.
+/// What makes a run repeatable: the same seed and start give the same clock readings and random
+/// numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Determinism {
     /// Seeds the guest's randomness.
@@ -23,14 +25,15 @@ pub struct Determinism {
     pub start_unix_ms: u64,
 }
 
-/// How far the guest's clock moves each time it is read. Time that passes while it computes or waits for AI is not visible to it:
-/// a replay could not repeat it.
+/// How far the guest's clock moves each time it is read. Time that passes while it computes or
+/// waits for AI is not visible to it: a replay could not repeat it.
 const CLOCK_STEP: Duration = Duration::from_millis(1);
 
 /// Most random bytes in one call of the guest.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
-/// A sandbox with no file system, network, environment, arguments or input, whose output is captured.
+/// A sandbox with no file system, network, environment, arguments or input, whose output is
+/// captured.
 pub fn sandbox(determinism: Determinism, stdout: &Capture, stderr: &Capture) -> WasiCtx {
     let readings = Arc::new(AtomicU64::new(0));
     let clock = VirtualClock { start: Duration::from_millis(determinism.start_unix_ms), readings };
@@ -110,7 +113,8 @@ impl Tail {
         self.total = self.total.saturating_add(bytes.len() as u64);
         let bytes = &bytes[bytes.len().saturating_sub(self.max)..];
         self.bytes.extend_from_slice(bytes);
-        // Dropping from the front moves the rest: do it only when there are twice as many as wanted.
+        // Dropping from the front moves the rest: do it only when there are twice as many as
+        // wanted.
         if self.bytes.len() > self.max.saturating_mul(2) {
             self.bytes.drain(..self.bytes.len() - self.max);
         }
@@ -162,7 +166,11 @@ impl StdoutStream for Capture {
 }
 
 impl AsyncWrite for Capture {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         self.push(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

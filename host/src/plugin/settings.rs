@@ -44,7 +44,8 @@ pub struct TemplateSettings {
 impl TemplateSettings {
     /// What holds for the template in `file`.
     pub fn of(&self, file: &Path) -> TemplateSetting {
-        let named = file.file_stem().and_then(|stem| self.by_name.get(stem.to_string_lossy().as_ref()));
+        let named =
+            file.file_stem().and_then(|stem| self.by_name.get(stem.to_string_lossy().as_ref()));
         let named = named.cloned().unwrap_or_default();
         TemplateSetting {
             source: self.of_all.source.clone().or(named.source),

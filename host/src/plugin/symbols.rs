@@ -17,11 +17,13 @@ pub(super) const DEBUG_SUFFIX: &str = ".debug.wasm";
 const MAX_TEMPLATES: usize = 16;
 /// Bytes of debug information kept at once; the newest template's stays whatever its size.
 const MAX_BYTES: usize = 512 << 20;
-/// Records of one template that read at the same time. The others wait without a thread, and most find what they want afterwards.
+/// Records of one template that read at the same time. The others wait without a thread, and most
+/// find what they want afterwards.
 const READERS: usize = 1;
 
-/// Debug information by the digest of the template, the one used last at the end. Shared by the templates of one catalogue: a template
-/// that is loaded again, or under another name, finds what was read before.
+/// Debug information by the digest of the template, the one used last at the end. Shared by the
+/// templates of one catalogue: a template that is loaded again, or under another name, finds what
+/// was read before.
 #[derive(Debug, Clone, Default)]
 pub struct SymbolCache {
     templates: Arc<Mutex<Vec<Known>>>,
@@ -37,9 +39,15 @@ struct Entry {
 }
 
 impl SymbolCache {
-    /// The frames of a trap in the template in `file`, which had `digest` when it was loaded. What must be read is read on the blocking
-    /// pool, in bounded time; frames that are known cost a look.
-    pub async fn symbolize(&self, file: &Path, digest: [u8; 32], frames: Vec<RawFrame>) -> Symbolized {
+    /// The frames of a trap in the template in `file`, which had `digest` when it was loaded. What
+    /// must be read is read on the blocking pool, in bounded time; frames that are known cost a
+    /// look.
+    pub async fn symbolize(
+        &self,
+        file: &Path,
+        digest: [u8; 32],
+        frames: Vec<RawFrame>,
+    ) -> Symbolized {
         let entry = self.entry(digest);
         if let Some(symbols) = entry.symbols.get()
             && let Some(known) = symbols.recall(&frames)
@@ -53,9 +61,8 @@ impl SymbolCache {
         let raw = frames.clone();
         match tokio::task::spawn_blocking(move || symbols.resolve(&raw)).await {
             Ok(symbolized) => symbolized,
-            Err(error) => {
-                Symbols::none(format!("reading the debug information failed: {error}")).resolve(&frames)
-            }
+            Err(error) => Symbols::none(format!("reading the debug information failed: {error}"))
+                .resolve(&frames),
         }
     }
 
@@ -94,15 +101,17 @@ impl SymbolCache {
     }
 }
 
-/// Reads the debug information in the template, or in the file beside it. When the template has changed since it was loaded, there is
-/// none.
+/// Reads the debug information in the template, or in the file beside it. When the template has
+/// changed since it was loaded, there is none.
 async fn load(file: PathBuf, digest: [u8; 32]) -> Arc<Symbols> {
     let read = move || {
         let wasm = match std::fs::read(&file) {
             Ok(wasm) if <[u8; 32]>::from(Sha256::digest(&wasm)) == digest => wasm,
             Ok(_) => return Symbols::none("the template's file has changed since it was loaded"),
             Err(error) => {
-                return Symbols::none(format!("the template's file cannot be read any more: {error}"));
+                return Symbols::none(format!(
+                    "the template's file cannot be read any more: {error}"
+                ));
             }
         };
         let beside = beside(&file);
@@ -115,10 +124,9 @@ async fn load(file: PathBuf, digest: [u8; 32]) -> Arc<Symbols> {
         Symbols::load(&wasm, name.as_deref().zip(bytes.as_deref()))
     };
     let loaded = tokio::task::spawn_blocking(read).await;
-    Arc::new(
-        loaded
-            .unwrap_or_else(|error| Symbols::none(format!("reading the debug information failed: {error}"))),
-    )
+    Arc::new(loaded.unwrap_or_else(|error| {
+        Symbols::none(format!("reading the debug information failed: {error}"))
+    }))
 }
 
 /// `local-business.debug.wasm` of `local-business.wasm`.

@@ -30,7 +30,8 @@ use crate::message::{Message, causes_of};
 
 /// Largest template read, in bytes: a Python template with its interpreter is 21 MB.
 pub(super) const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
-/// Calls, tasks and the like that one guest may have in flight: they lie in the host's memory, which no limit of the guest's covers.
+/// Calls, tasks and the like that one guest may have in flight: they lie in the host's memory,
+/// which no limit of the guest's covers.
 const MAX_CONCURRENT: usize = 10_000;
 
 /// A template that can run.
@@ -80,7 +81,8 @@ pub enum TemplateProblem {
     DoesNotCompile(#[from] CompileError),
     /// It wants what the contract does not offer, or lacks what it asks for.
     #[error(
-        "it does not fit the contract `sitewright:template@0.1.0`: {error:#}. Build it against the world `{world}` with an SDK of this version"
+        "it does not fit the contract `sitewright:template@0.1.0`: {error:#}. Build it against \
+         the world `{world}` with an SDK of this version"
     )]
     DoesNotFit {
         /// The world it looks made for.
@@ -127,7 +129,8 @@ struct Machine {
 }
 
 impl Loader {
-    /// A loader whose templates run in `engine` and are compiled in this process; see [`with_compiler`](Self::with_compiler).
+    /// A loader whose templates run in `engine` and are compiled in this process; see
+    /// [`with_compiler`](Self::with_compiler).
     ///
     /// # Errors
     /// When the host's interfaces cannot be linked: a bug of ours.
@@ -158,7 +161,8 @@ impl Loader {
         }
         let make = || {
             let engine = self.engine.with_dumps(&self.limits).map_err(|error| error.to_string())?;
-            let linker = crate::interface::linker(engine.wasmtime()).map_err(|error| format!("{error:#}"))?;
+            let linker = crate::interface::linker(engine.wasmtime())
+                .map_err(|error| format!("{error:#}"))?;
             Ok(Machine { engine, linker: Arc::new(linker) })
         };
         self.dumping.get_or_init(make).clone().map_err(TemplateProblem::Host)
@@ -185,7 +189,9 @@ impl Loader {
     /// # Errors
     /// [`TemplateError`] with the reason.
     pub async fn load(&self, path: &Path) -> Result<Template, TemplateError> {
-        self.try_load(path).await.map_err(|problem| TemplateError { path: path.to_owned(), problem })
+        self.try_load(path)
+            .await
+            .map_err(|problem| TemplateError { path: path.to_owned(), problem })
     }
 
     async fn try_load(&self, path: &Path) -> Result<Template, TemplateProblem> {
@@ -194,7 +200,8 @@ impl Loader {
         let bytes = wasm.len() as u64;
         let (loader, file) = (self.clone(), path.to_owned());
         let machine = blocking(move || loader.machine(&file)).await?;
-        let (component, cache) = self.cache.component(&machine.engine, &self.compiler, wasm, &digest).await?;
+        let (component, cache) =
+            self.cache.component(&machine.engine, &self.compiler, wasm, &digest).await?;
         let linker = machine.linker.clone();
         // What is no template at all is refused in the engine's words, which say what it lacks.
         let contract = target.as_ref().map_or(Contract::newest(), |target| target.contract);
@@ -205,7 +212,8 @@ impl Loader {
         };
         let linked = blocking(link).await?;
         let described = self.describe(&machine.engine, &linked).await?;
-        // The schema is the template's, and takes as long to compile as the template likes: not on the runtime's threads.
+        // The schema is the template's, and takes as long to compile as the template likes: not on
+        // the runtime's threads.
         let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
         Ok(Template {
             manifest,
@@ -237,7 +245,9 @@ impl Loader {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TemplateProblem> + Send + 'static,
 ) -> Result<T, TemplateProblem> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| TemplateProblem::Host(error.to_string()))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| TemplateProblem::Host(error.to_string()))?
 }
 
 /// A file, its digest, and what it was built for.
@@ -252,7 +262,9 @@ fn read(path: &Path) -> Result<Looked, TemplateProblem> {
     let mut wasm = Vec::new();
     let file = std::fs::File::open(path).map_err(TemplateProblem::Unreadable)?;
     // A file may grow while it is read.
-    file.take(MAX_TEMPLATE_BYTES + 1).read_to_end(&mut wasm).map_err(TemplateProblem::Unreadable)?;
+    file.take(MAX_TEMPLATE_BYTES + 1)
+        .read_to_end(&mut wasm)
+        .map_err(TemplateProblem::Unreadable)?;
     if wasm.len() as u64 > MAX_TEMPLATE_BYTES {
         return Err(TemplateProblem::TooLarge(wasm.len() as u64));
     }
@@ -291,7 +303,8 @@ pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> 
     if let Some(calls) = store.concurrent_resource_table() {
         calls.set_max_capacity(MAX_CONCURRENT);
     }
-    // A call can hand over what the guest's memory holds: a file that is too large is refused by name, not trapped.
+    // A call can hand over what the guest's memory holds: a file that is too large is refused by
+    // name, not trapped.
     store.set_hostcall_fuel(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     store
 }
@@ -323,7 +336,8 @@ impl Template {
         &self.engine
     }
 
-    /// Asks it once more what it is, in an instance of its own with this clock and these random numbers.
+    /// Asks it once more what it is, in an instance of its own with this clock and these random
+    /// numbers.
     ///
     /// # Errors
     /// When it does not answer, or not in time.
@@ -345,8 +359,8 @@ impl Template {
         self.linked.world()
     }
 
-    /// Frames with functions, files and lines, and why there are none of those when there are none. Off the runtime's threads, in
-    /// bounded time; see [`SymbolCache`].
+    /// Frames with functions, files and lines, and why there are none of those when there are none.
+    /// Off the runtime's threads, in bounded time; see [`SymbolCache`].
     pub async fn symbolize(&self, frames: Vec<RawFrame>) -> Symbolized {
         self.symbols.symbolize(&self.path, self.digest, frames).await
     }
@@ -368,12 +382,15 @@ impl Template {
 }
 
 impl TemplateError {
-    /// The digest of the file that could not be used, as [`Template::digest`] gives it; nothing when it cannot be read.
+    /// The digest of the file that could not be used, as [`Template::digest`] gives it; nothing
+    /// when it cannot be read.
     pub async fn digest(&self) -> Option<String> {
         let path = self.path.clone();
         let read = move || {
             let file = std::fs::metadata(&path).ok()?;
-            (file.is_file() && file.len() <= MAX_TEMPLATE_BYTES).then(|| std::fs::read(&path).ok()).flatten()
+            (file.is_file() && file.len() <= MAX_TEMPLATE_BYTES)
+                .then(|| std::fs::read(&path).ok())
+                .flatten()
         };
         let digest = move || read().map(|bytes| format!("sha256:{}", hex(&Sha256::digest(bytes))));
         tokio::task::spawn_blocking(digest).await.ok().flatten()

@@ -22,7 +22,8 @@ pub enum World {
 }
 
 impl World {
-    /// The world that a component is made for, by what it exports; what exports neither is taken for one of the first.
+    /// The world that a component is made for, by what it exports; what exports neither is taken
+    /// for one of the first.
     pub(super) fn of(component: &Component) -> Self {
         match component.get_export_index(None, "sitewright:template/generator-sync@0.1.0") {
             Some(_) => World::TemplateSync,
@@ -86,7 +87,10 @@ impl Linked {
     ///
     /// # Errors
     /// Whatever stopped the guest.
-    pub async fn describe(&self, store: &mut Store<GuestState>) -> wasmtime::Result<generator::Manifest> {
+    pub async fn describe(
+        &self,
+        store: &mut Store<GuestState>,
+    ) -> wasmtime::Result<generator::Manifest> {
         match &self.0 {
             Pre::Template(pre) => {
                 let template = pre.instantiate_async(&mut *store).await?;
@@ -94,7 +98,11 @@ impl Linked {
             }
             Pre::TemplateSync(pre) => {
                 let template = pre.instantiate_async(&mut *store).await?;
-                template.sitewright_template_generator_sync().call_describe(store).await.map(Into::into)
+                template
+                    .sitewright_template_generator_sync()
+                    .call_describe(store)
+                    .await
+                    .map(Into::into)
             }
         }
     }
@@ -103,7 +111,8 @@ impl Linked {
     ///
     /// # Errors
     /// Whatever stopped the guest.
-    // `&Arc<str>`: half the room of `&str` in a future that is just within a size of the allocator's.
+    // `&Arc<str>`: half the room of `&str` in a future that is just within a size of the
+    // allocator's.
     #[allow(
         clippy::manual_async_fn,
         reason = "an `async fn` keeps its arguments twice, and thousands of these wait"
@@ -129,7 +138,8 @@ impl Linked {
                 }
                 Pre::TemplateSync(pre) => {
                     let template = pre.instantiate_async(&mut *store).await?;
-                    let call = template.sitewright_template_generator_sync().call_generate(store, order);
+                    let call =
+                        template.sitewright_template_generator_sync().call_generate(store, order);
                     Ok(Box::pin(call).await?.map_err(Into::into))
                 }
             }

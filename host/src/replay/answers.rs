@@ -30,7 +30,8 @@ impl Answers {
         // What a scrubbed template asks is not what it asked then.
         let same = |end: &&AiEnd| {
             end.call_id == call
-                && (self.subject.scrubbed || end.key.as_ref().is_some_and(|of| of.request == key.request))
+                && (self.subject.scrubbed
+                    || end.key.as_ref().is_some_and(|of| of.request == key.request))
         };
         // Another build may ask the same in another order.
         let moved = || self.ends().iter().find(|end| end.key.as_ref() == Some(key));
@@ -71,8 +72,10 @@ impl Answers {
 fn cut(text: &str, pieces: &[u32]) -> Vec<String> {
     let (mut done, mut all) = (0usize, Vec::with_capacity(pieces.len()));
     for length in pieces {
-        let end =
-            usize::try_from(*length).ok().and_then(|length| done.checked_add(length)).unwrap_or(text.len());
+        let end = usize::try_from(*length)
+            .ok()
+            .and_then(|length| done.checked_add(length))
+            .unwrap_or(text.len());
         let end = text.floor_char_boundary(end.min(text.len())).max(done);
         all.push(text[done..end].to_owned());
         done = end;

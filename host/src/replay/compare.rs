@@ -40,7 +40,9 @@ pub(super) fn recorded_end(ended: &Ended, recording: Option<&Recording>) -> End 
     match ended {
         Ended::Failed(record) => failed(record, calls, files),
         Ended::Released(_) => released(calls, files),
-        Ended::Unknown => End { outcome: "unknown", kind: None, code: None, message: None, calls, files },
+        Ended::Unknown => {
+            End { outcome: "unknown", kind: None, code: None, message: None, calls, files }
+        }
     }
 }
 
@@ -90,10 +92,15 @@ pub(super) fn call_difference(
 }
 
 /// What is not as it was of two failures. Of a scrubbed one only what does not depend on texts.
-pub(super) fn failures(recorded: &FailureRecord, now: &FailureRecord, scrubbed: bool) -> Vec<Difference> {
+pub(super) fn failures(
+    recorded: &FailureRecord,
+    now: &FailureRecord,
+    scrubbed: bool,
+) -> Vec<Difference> {
     let mut differences = Vec::new();
     let (then, is) = (value(recorded), value(now));
-    let by_processor_time = recorded.kind == FailureKind::CpuLimit && now.kind == FailureKind::CpuLimit;
+    let by_processor_time =
+        recorded.kind == FailureKind::CpuLimit && now.kind == FailureKind::CpuLimit;
     for field in SAME {
         let depends_on_text =
             !matches!(field, "kind" | "code" | "location" | "stage" | "progress" | "blamed_calls");
@@ -102,7 +109,10 @@ pub(super) fn failures(recorded: &FailureRecord, now: &FailureRecord, scrubbed: 
         }
         // How much was used when it was noticed is not the same twice.
         if by_processor_time
-            && matches!(field, "message" | "causes" | "stage" | "progress" | "log" | "stderr" | "stdout")
+            && matches!(
+                field,
+                "message" | "causes" | "stage" | "progress" | "log" | "stderr" | "stdout"
+            )
         {
             continue;
         }
@@ -142,7 +152,10 @@ pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<Differ
             (Some(then), Some(is)) if then == is || scrubbed => {}
             (then, is) => {
                 let say = |sha256: Option<&String>| {
-                    sha256.map_or_else(|| "not written".to_owned(), |sha256| format!("sha256 {sha256}"))
+                    sha256.map_or_else(
+                        || "not written".to_owned(),
+                        |sha256| format!("sha256 {sha256}"),
+                    )
                 };
                 differences.push(Difference {
                     what: format!("file {path}"),
@@ -153,14 +166,19 @@ pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<Differ
         }
     }
     if differences.is_empty() && !scrubbed {
-        let say = |files: &Files| format!("{} files, sha256 {} over all", files.count, files.sha256);
-        differences.push(Difference { what: "files".to_owned(), recorded: say(recorded), now: say(now) });
+        let say =
+            |files: &Files| format!("{} files, sha256 {} over all", files.count, files.sha256);
+        differences.push(Difference {
+            what: "files".to_owned(),
+            recorded: say(recorded),
+            now: say(now),
+        });
     }
     differences
 }
 
-/// Whether two failures are the same bug, also in two builds of the template: kind, code, what stopped it, and the own function on top
-/// or else the words.
+/// Whether two failures are the same bug, also in two builds of the template: kind, code, what
+/// stopped it, and the own function on top or else the words.
 pub(super) fn same_failure(recorded: &FailureRecord, now: &FailureRecord) -> bool {
     let top = |record: &FailureRecord| {
         let trap = record.trap.as_ref()?;
@@ -181,7 +199,9 @@ pub(super) fn same_failure(recorded: &FailureRecord, now: &FailureRecord) -> boo
 /// A Rust symbol may end in a hash that changes with every build.
 fn without_hash(function: &str) -> &str {
     match function.rsplit_once("::h") {
-        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => name,
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            name
+        }
         _ => function,
     }
 }
@@ -219,7 +239,11 @@ fn frames(record: &FailureRecord) -> Value {
 
 fn differ(what: &str, recorded: &Value, now: &Value, differences: &mut Vec<Difference>) {
     if !same(recorded, now) {
-        differences.push(Difference { what: what.to_owned(), recorded: shown(recorded), now: shown(now) });
+        differences.push(Difference {
+            what: what.to_owned(),
+            recorded: shown(recorded),
+            now: shown(now),
+        });
     }
 }
 
@@ -289,7 +313,11 @@ mod tests {
             ("a", "ab", false),
         ];
         for (recorded, now, same) in rows {
-            assert_eq!(super::same(&Value::from(recorded), &Value::from(now)), same, "{recorded} / {now}");
+            assert_eq!(
+                super::same(&Value::from(recorded), &Value::from(now)),
+                same,
+                "{recorded} / {now}"
+            );
         }
     }
 

@@ -65,7 +65,8 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, ReplayError> {
-        let path = std::env::temp_dir().join(format!("sitewright-replay-{}", ulid::Ulid::generate()));
+        let path =
+            std::env::temp_dir().join(format!("sitewright-replay-{}", ulid::Ulid::generate()));
         std::fs::create_dir(&path).map_err(|error| {
             ReplayError::Host(message!(
                 "the folder {} for the replay cannot be made: {error}",
@@ -116,12 +117,17 @@ pub async fn replay(subject: Subject, how: How) -> Result<ReplayReport, ReplayEr
     let host = host(&subject, &how, recording, &scratch.0)?;
     let stop = CancellationToken::new();
     let follow = Arc::new(Follow::new(recording, pace, how.trap_on_report, stop.clone()));
-    let answers =
-        Answers { subject: subject.clone(), follow: follow.clone(), exact, live: how.live.is_some() };
+    let answers = Answers {
+        subject: subject.clone(),
+        follow: follow.clone(),
+        exact,
+        live: how.live.is_some(),
+    };
     let asked = how.template.clone().or_else(|| subject.wasm.clone());
     let request = AttemptRequest {
         document: subject.document.clone(),
-        template: asked.map_or_else(|| recording.template.clone(), |path| path.display().to_string()),
+        template: asked
+            .map_or_else(|| recording.template.clone(), |path| path.display().to_string()),
         id: subject.attempt,
         job: match &subject.ended {
             Ended::Failed(record) => record.job.clone(),
@@ -149,8 +155,15 @@ pub async fn replay(subject: Subject, how: How) -> Result<ReplayReport, ReplayEr
     Ok(report)
 }
 
-/// Ends a run that has come to where the recorded one was ended from outside, or that waits for what never came.
-fn look(subject: &Subject, follow: &Follow, stop: &CancellationToken, exact: bool, recording: &Recording) {
+/// Ends a run that has come to where the recorded one was ended from outside, or that waits for
+/// what never came.
+fn look(
+    subject: &Subject,
+    follow: &Follow,
+    stop: &CancellationToken,
+    exact: bool,
+    recording: &Recording,
+) {
     let happened = follow.happened();
     if !exact || stop.is_cancelled() {
         return;
@@ -185,13 +198,21 @@ fn nothing(subject: &Subject) -> Recording {
     }
 }
 
-fn host(subject: &Subject, how: &How, recording: &Recording, scratch: &Path) -> Result<Host, ReplayError> {
-    let cannot = |what: String| ReplayError::Host(message!("the replay cannot be prepared: {what}"));
+fn host(
+    subject: &Subject,
+    how: &How,
+    recording: &Recording,
+    scratch: &Path,
+) -> Result<Host, ReplayError> {
+    let cannot =
+        |what: String| ReplayError::Host(message!("the replay cannot be prepared: {what}"));
     let limits = how.live.as_ref().map_or(&recording.limits, |live| &live.limits).clone();
     let engine = Engine::new(&limits, 1).map_err(|error| cannot(error.to_string()))?;
     let cache = how.cache.as_deref().map_or_else(Cache::off, Cache::open);
-    let loader = Loader::new(engine, cache, limits.clone()).map_err(|error| cannot(format!("{error:#}")))?;
-    let sites = SitesRoot::open(&scratch.join("sites")).map_err(|error| cannot(error.to_string()))?;
+    let loader =
+        Loader::new(engine, cache, limits.clone()).map_err(|error| cannot(format!("{error:#}")))?;
+    let sites =
+        SitesRoot::open(&scratch.join("sites")).map_err(|error| cannot(error.to_string()))?;
     let default_locale: Locale = recording
         .default_locale
         .parse()
@@ -205,7 +226,8 @@ fn host(subject: &Subject, how: &How, recording: &Recording, scratch: &Path) -> 
         Ended::Released(kept) => kept.config_version.clone(),
         Ended::Unknown => String::new(),
     };
-    // No template is looked up by its name: the one with the recorded digest was found before, or there was none then either.
+    // No template is looked up by its name: the one with the recorded digest was found before, or
+    // there was none then either.
     let catalogue = Catalogue::new(scratch.to_owned(), loader);
     Ok(Host {
         catalogue,
@@ -224,6 +246,9 @@ async fn digest_of(file: &Path) -> Result<String, ReplayError> {
     let read = tokio::task::spawn_blocking(move || super::find::digest(&path)).await;
     let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     read.map_err(|error| {
-        ReplayError::Host(message!("the template {} cannot be read (--template): {error}", file.display()))
+        ReplayError::Host(message!(
+            "the template {} cannot be read (--template): {error}",
+            file.display()
+        ))
     })
 }

@@ -66,8 +66,8 @@ struct Found {
     recording: Option<Recording>,
 }
 
-/// The attempt that `asked` means: a bundle, a failure (its id, the beginning of it, or its file), an attempt, or an order, of which
-/// it is the last one. `scratch` is where a bundle is unpacked.
+/// The attempt that `asked` means: a bundle, a failure (its id, the beginning of it, or its file),
+/// an attempt, or an order, of which it is the last one. `scratch` is where a bundle is unpacked.
 ///
 /// # Errors
 /// When there is none, or several, or it cannot be read.
@@ -83,7 +83,11 @@ pub async fn find(places: &Places<'_>, asked: &str, scratch: &Path) -> Result<Su
             return Err(FindError::Unknown {
                 asked: asked.to_owned(),
                 sites: places.config.sites.clone(),
-                database: if places.database.is_some() { " or in the database of orders" } else { "" },
+                database: if places.database.is_some() {
+                    " or in the database of orders"
+                } else {
+                    ""
+                },
             });
         }
     };
@@ -136,13 +140,18 @@ async fn attempt_among_sites(sites: &Path, attempt: AttemptId) -> Result<Option<
                 return Ok(Some(of_release(read_kept(&file)?)));
             }
             let records = records_of(&sites, &order)?;
-            if let Some(record) = records.into_iter().find(|record| record.attempt == attempt.to_string()) {
+            if let Some(record) =
+                records.into_iter().find(|record| record.attempt == attempt.to_string())
+            {
                 return Ok(Some(of_record(record)));
             }
             if journal_file(&sites, &order, attempt).is_file() {
                 // Its process ended before it could write anything else down.
-                let template =
-                    TemplateRef { name: String::new(), version: String::new(), digest: String::new() };
+                let template = TemplateRef {
+                    name: String::new(),
+                    version: String::new(),
+                    digest: String::new(),
+                };
                 return Ok(Some(Found {
                     attempt: attempt.to_string(),
                     order,
@@ -247,10 +256,13 @@ async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindErro
         let wanted = wanted.clone();
         blocking(move || {
             let document = match &wanted {
-                Some(sha256) => std::fs::read(document_file(&sites, &order, sha256)).unwrap_or_default(),
+                Some(sha256) => {
+                    std::fs::read(document_file(&sites, &order, sha256)).unwrap_or_default()
+                }
                 None => newest(&sites.join(&order).join("documents")).unwrap_or_default(),
             };
-            let read = read_journal(&journal_file(&sites, &order, id)).map_err(FindError::Unreadable)?;
+            let read =
+                read_journal(&journal_file(&sites, &order, id)).map_err(FindError::Unreadable)?;
             Ok((document, read.into_values().collect::<Vec<JournalEntry>>()))
         })
         .await?
@@ -259,17 +271,18 @@ async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindErro
     if let Some(database) = places.database
         && let Ok(stored) = database.document(&order).await
     {
-        let same = wanted.as_ref().is_none_or(|wanted| *wanted == hex(&Sha256::digest(stored.as_bytes())));
+        let same =
+            wanted.as_ref().is_none_or(|wanted| *wanted == hex(&Sha256::digest(stored.as_bytes())));
         if document.is_empty() && same {
             document = stored.into_bytes();
         }
         let kept = database.ai_calls(&order).await?;
-        let this = kept
-            .iter()
-            .filter(|call| recording.is_some() || call.attempt.as_deref() == Some(&attempt) || call.current);
-        replies.extend(
-            this.filter_map(|call| serde_json::from_value::<JournalEntry>(call.call.entry.clone()).ok()),
-        );
+        let this = kept.iter().filter(|call| {
+            recording.is_some() || call.attempt.as_deref() == Some(&attempt) || call.current
+        });
+        replies.extend(this.filter_map(|call| {
+            serde_json::from_value::<JournalEntry>(call.call.entry.clone()).ok()
+        }));
         if template.name.is_empty()
             && let Ok(stored) = database.order(&order).await
         {
@@ -278,8 +291,9 @@ async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindErro
     }
     if recording.is_none() {
         notes.push(
-            "Nothing was recorded of this run but its AI replies: limits, routes and the language of orders without one are those of \
-             today's configuration, and AI calls end in no recorded order."
+            "Nothing was recorded of this run but its AI replies: limits, routes and the language \
+             of orders without one are those of today's configuration, and AI calls end in no \
+             recorded order."
                 .to_owned(),
         );
     }
@@ -303,7 +317,8 @@ async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindErro
     })
 }
 
-/// The template's file: where it was then, or any of the templates' folder, when its digest is the recorded one.
+/// The template's file: where it was then, or any of the templates' folder, when its digest is the
+/// recorded one.
 async fn template_file(
     config: &Config,
     template: &TemplateRef,
@@ -313,17 +328,22 @@ async fn template_file(
     let asked = recording.map(|recording| PathBuf::from(&recording.template));
     let template = template.clone();
     blocking(move || {
-        let mut looked: Vec<PathBuf> =
-            asked.into_iter().filter(|path| path.extension().is_some_and(|ext| ext == "wasm")).collect();
+        let mut looked: Vec<PathBuf> = asked
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|ext| ext == "wasm"))
+            .collect();
         if template.digest.is_empty() {
-            // Nothing was recorded: the one of that name is the best guess, and the report says that it is one.
+            // Nothing was recorded: the one of that name is the best guess, and the report says
+            // that it is one.
             let named = folder.join(format!("{}.wasm", template.name));
             let there = (!template.name.is_empty() && named.is_file()).then(|| named.clone());
             return Ok((there, vec![named]));
         }
         looked.extend(files(&folder, "wasm"));
-        let found =
-            looked.iter().find(|path| digest(path).is_ok_and(|digest| digest == template.digest)).cloned();
+        let found = looked
+            .iter()
+            .find(|path| digest(path).is_ok_and(|digest| digest == template.digest))
+            .cloned();
         if !looked.iter().any(|path| path.starts_with(&folder)) {
             looked.push(folder);
         }
@@ -353,7 +373,9 @@ pub(super) fn digest(path: &Path) -> std::io::Result<String> {
 }
 
 fn read_kept(file: &Path) -> Result<KeptRelease, FindError> {
-    let wrong = |what: String| FindError::Unreadable(message!("the kept attempt {} {what}", file.display()));
+    let wrong = |what: String| {
+        FindError::Unreadable(message!("the kept attempt {} {what}", file.display()))
+    };
     let bytes = std::fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is none: {error}")))
 }
@@ -393,7 +415,7 @@ fn newest(folder: &Path) -> Option<Vec<u8>> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FindError> + Send + 'static,
 ) -> Result<T, FindError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| FindError::Unreadable(message!("looking for the attempt failed: {error}")))?
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        FindError::Unreadable(message!("looking for the attempt failed: {error}"))
+    })?
 }

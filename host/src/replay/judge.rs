@@ -69,17 +69,21 @@ impl Judge<'_> {
         let recorded_end = compare::recorded_end(&subject.ended, recorded);
         let first_call = if self.stopped_by_purpose(&now) { None } else { first_call };
         let differs = first_call.is_some() || !differences.is_empty();
-        let (verdict, summary) = self.verdict(&now, differs, first_call.as_ref().map(|call| call.number));
+        let (verdict, summary) =
+            self.verdict(&now, differs, first_call.as_ref().map(|call| call.number));
         let mut notes = subject.notes.clone();
         if let Some(recording) = recorded
             && recording.document != crate::plugin::hex(&sha2::Sha256::digest(&subject.document))
         {
-            notes.push("The order's document is not the recorded one: it was changed since.".to_owned());
+            notes.push(
+                "The order's document is not the recorded one: it was changed since.".to_owned(),
+            );
         }
         if subject.scrubbed && verdict == Verdict::Diverged {
             notes.push(
-                "The texts of this bundle are placeholders: a failure that depends on what the customer wrote, or on what a model \
-                 answered, does not come again. Ask for a bundle without --scrub."
+                "The texts of this bundle are placeholders: a failure that depends on what the \
+                 customer wrote, or on what a model answered, does not come again. Ask for a \
+                 bundle without --scrub."
                     .to_owned(),
             );
         }
@@ -117,12 +121,19 @@ impl Judge<'_> {
     fn verdict(&self, now: &Now, differs: bool, call: Option<u64>) -> (Verdict, String) {
         let subject = self.subject;
         let order = &subject.order;
-        let how =
-            |record: &FailureRecord| format!("{}: {}", record.kind, first_line(record.message.as_str()));
+        let how = |record: &FailureRecord| {
+            format!("{}: {}", record.kind, first_line(record.message.as_str()))
+        };
         if self.stopped_by_purpose(now) {
-            let what =
-                now.failure.as_ref().map(|record| first_line(record.message.as_str())).unwrap_or_default();
-            return (Verdict::StoppedAtReport, format!("stopped at the first error diagnostic: {what}"));
+            let what = now
+                .failure
+                .as_ref()
+                .map(|record| first_line(record.message.as_str()))
+                .unwrap_or_default();
+            return (
+                Verdict::StoppedAtReport,
+                format!("stopped at the first error diagnostic: {what}"),
+            );
         }
         if let Some(unanswered) = self.happened.unanswered.filter(|_| !self.exact) {
             return match () {
@@ -132,7 +143,8 @@ impl Judge<'_> {
                     (
                         Verdict::ReproducedUpToTheEnd,
                         format!(
-                            "order {order} was replayed up to host call {}: {unanswered} had no answer when its process ended",
+                            "order {order} was replayed up to host call {}: {unanswered} had no \
+                             answer when its process ended",
                             self.happened.begun
                         ),
                     )
@@ -140,8 +152,8 @@ impl Judge<'_> {
                 () => (
                     Verdict::Unanswered,
                     format!(
-                        "it cannot be told whether the failure is fixed: {unanswered} asks a model what was not asked then; \
-                         --against-live asks it"
+                        "it cannot be told whether the failure is fixed: {unanswered} asks a \
+                         model what was not asked then; --against-live asks it"
                     ),
                 ),
             };
@@ -166,21 +178,29 @@ impl Judge<'_> {
             };
             return (
                 Verdict::ReproducedUpToTheEnd,
-                format!("order {order} is the same up to its last host call, the {begun}.; {ended} ({kind})"),
+                format!(
+                    "order {order} is the same up to its last host call, the {begun}.; {ended} \
+                     ({kind})"
+                ),
             );
         }
         match (&subject.ended, &now.failure) {
             _ if differs => {
                 let summary = match call {
-                    Some(number) => format!("order {order} goes another way from host call {number} on"),
-                    None => format!("order {order} makes the same host calls and comes to something else"),
+                    Some(number) => {
+                        format!("order {order} goes another way from host call {number} on")
+                    }
+                    None => format!(
+                        "order {order} makes the same host calls and comes to something else"
+                    ),
                 };
                 (Verdict::Diverged, summary)
             }
             (Ended::Failed(then), Some(_)) if then.kind == FailureKind::CpuLimit => (
                 Verdict::Reproduced,
                 format!(
-                    "reproduced: order {order} uses up its processor time again; where exactly it is stopped depends on the machine: {}",
+                    "reproduced: order {order} uses up its processor time again; where exactly it \
+                     is stopped depends on the machine: {}",
                     how(then)
                 ),
             ),
@@ -197,16 +217,20 @@ impl Judge<'_> {
                 };
                 (
                     Verdict::Reproduced,
-                    format!("reproduced: order {order} becomes the same site again: {files} files, {same}"),
+                    format!(
+                        "reproduced: order {order} becomes the same site again: {files} files, \
+                         {same}"
+                    ),
                 )
             }
             (Ended::Failed(then), None) => (
                 Verdict::Diverged,
                 format!("order {order} does not fail any more; recorded was {}", how(then)),
             ),
-            (_, Some(is)) => {
-                (Verdict::Diverged, format!("order {order} was released then and fails now: {}", how(is)))
-            }
+            (_, Some(is)) => (
+                Verdict::Diverged,
+                format!("order {order} was released then and fails now: {}", how(is)),
+            ),
             (Ended::Unknown, None) => {
                 (Verdict::ReproducedUpToTheEnd, format!("order {order} is released now"))
             }
@@ -216,15 +240,18 @@ impl Judge<'_> {
     /// Of another template, of models that were asked, or of an attempt without a recording.
     fn other(&self, now: &Now) -> (Verdict, String) {
         let order = &self.subject.order;
-        let how =
-            |record: &FailureRecord| format!("{}: {}", record.kind, first_line(record.message.as_str()));
+        let how = |record: &FailureRecord| {
+            format!("{}: {}", record.kind, first_line(record.message.as_str()))
+        };
         match (&self.subject.ended, &now.failure) {
-            (Ended::Failed(then), None) if !self.subject.ended.by_time() => {
-                (Verdict::Fixed, format!("fixed: order {order} becomes a site; it was {}", how(then)))
-            }
-            (Ended::Failed(then), Some(is)) if compare::same_failure(then, is) => {
-                (Verdict::SameFailure, format!("same failure: order {order} still fails: {}", how(is)))
-            }
+            (Ended::Failed(then), None) if !self.subject.ended.by_time() => (
+                Verdict::Fixed,
+                format!("fixed: order {order} becomes a site; it was {}", how(then)),
+            ),
+            (Ended::Failed(then), Some(is)) if compare::same_failure(then, is) => (
+                Verdict::SameFailure,
+                format!("same failure: order {order} still fails: {}", how(is)),
+            ),
             (Ended::Failed(then), Some(is)) => (
                 Verdict::AnotherFailure,
                 format!("another failure: order {order} was {}; it is {}", how(then), how(is)),
@@ -252,7 +279,10 @@ impl Judge<'_> {
             }
             (Ended::Released(_), Some(is)) => (
                 Verdict::AnotherFailure,
-                format!("another failure: order {order} was released then and fails now: {}", how(is)),
+                format!(
+                    "another failure: order {order} was released then and fails now: {}",
+                    how(is)
+                ),
             ),
         }
     }

@@ -34,7 +34,10 @@ impl Verdict {
     pub fn is_good(self) -> bool {
         matches!(
             self,
-            Verdict::Reproduced | Verdict::ReproducedUpToTheEnd | Verdict::Fixed | Verdict::StoppedAtReport
+            Verdict::Reproduced
+                | Verdict::ReproducedUpToTheEnd
+                | Verdict::Fixed
+                | Verdict::StoppedAtReport
         )
     }
 }
@@ -144,7 +147,9 @@ impl ReplayReport {
             for (name, called) in [("recorded", &call.recorded), ("now", &call.now)] {
                 let text = match called {
                     Some(Called { call, args: Some(args) }) => format!("{call} {args}"),
-                    Some(Called { call, args: None }) => format!("{call} (the recording has no more of it)"),
+                    Some(Called { call, args: None }) => {
+                        format!("{call} (the recording has no more of it)")
+                    }
                     None => "no further call".to_owned(),
                 };
                 out.push_str(&render::paragraph(&format!("{name:<9} {text}"), "    ", width));
@@ -166,10 +171,16 @@ impl ReplayReport {
             out.push_str(&render::terminal(record, width));
         }
         let template = |of: &TemplateRef| {
-            let digest = of.digest.get(..19).map(|digest| format!(" {digest}…")).unwrap_or_default();
+            let digest =
+                of.digest.get(..19).map(|digest| format!(" {digest}…")).unwrap_or_default();
             format!("{} {}{digest}", render::clean(&of.name), render::clean(&of.version))
         };
-        writeln!(out, "  {DIM}attempt {} · template {}{DIM:#}", self.attempt, template(&self.template))?;
+        writeln!(
+            out,
+            "  {DIM}attempt {} · template {}{DIM:#}",
+            self.attempt,
+            template(&self.template)
+        )?;
         if self.template.digest != self.template_recorded.digest {
             writeln!(out, "  {DIM}recorded with {}{DIM:#}", template(&self.template_recorded))?;
         }
@@ -178,6 +189,9 @@ impl ReplayReport {
 
     /// Whether the replay's own failure is news.
     fn shows_record(&self) -> bool {
-        matches!(self.verdict, Verdict::AnotherFailure | Verdict::StoppedAtReport | Verdict::SameFailure)
+        matches!(
+            self.verdict,
+            Verdict::AnotherFailure | Verdict::StoppedAtReport | Verdict::SameFailure
+        )
     }
 }

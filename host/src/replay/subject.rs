@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use crate::ai::JournalEntry;
-use crate::failure::{FailureKind, FailureRecord, Recording, TemplateRef, TrailEntry, reply_digest};
+use crate::failure::{
+    FailureKind, FailureRecord, Recording, TemplateRef, TrailEntry, reply_digest,
+};
 use crate::message;
 use crate::message::Message;
 use crate::plugin::Limits;
@@ -71,12 +73,16 @@ impl Ended {
         }
     }
 
-    /// Whether time, and not what the template did, ended it: then a replay can only come to the same place.
+    /// Whether time, and not what the template did, ended it: then a replay can only come to the
+    /// same place.
     pub fn by_time(&self) -> bool {
         match self.kind() {
             Some(kind) => matches!(
                 kind,
-                FailureKind::Deadline | FailureKind::Cancelled | FailureKind::Crashed | FailureKind::Host
+                FailureKind::Deadline
+                    | FailureKind::Cancelled
+                    | FailureKind::Crashed
+                    | FailureKind::Host
             ),
             None => matches!(self, Ended::Unknown),
         }
@@ -99,19 +105,22 @@ impl Subject {
         let mut missing = Vec::new();
         if self.document.is_empty() {
             missing.push(message!(
-                "the order's document is not there: it lies in the order's folder of sites under `documents`, or in the database of \
-                 orders; it goes with the order"
+                "the order's document is not there: it lies in the order's folder of sites under \
+                 `documents`, or in the database of orders; it goes with the order"
             ));
         }
         if !other_template && self.wasm.is_none() && self.needs_template() {
-            let looked: Vec<String> = self.looked.iter().map(|path| path.display().to_string()).collect();
+            let looked: Vec<String> =
+                self.looked.iter().map(|path| path.display().to_string()).collect();
             missing.push(match self.template.digest.is_empty() {
                 true => message!(
-                    "the template `{}` is not there, and its digest was not recorded; name its file with --template",
+                    "the template `{}` is not there, and its digest was not recorded; name its \
+                     file with --template",
                     self.template.name
                 ),
                 false => message!(
-                    "no template file has the digest {} (`{}` {}); looked in {}; name the file with --template",
+                    "no template file has the digest {} (`{}` {}); looked in {}; name the file \
+                     with --template",
                     self.template.digest,
                     self.template.name,
                     self.template.version,
@@ -124,8 +133,8 @@ impl Subject {
             let (Some(key), Some(reply)) = (&end.key, &end.reply) else { continue };
             if self.reply(&key.request, reply).is_none() {
                 missing.push(message!(
-                    "the reply to {} is not in the journal: it lies in the order's folder of sites under `journal`, or in the database \
-                     of orders",
+                    "the reply to {} is not in the journal: it lies in the order's folder of \
+                     sites under `journal`, or in the database of orders",
                     end.call_id
                 ));
             }
@@ -133,7 +142,8 @@ impl Subject {
         missing
     }
 
-    /// An order that could not be read, or a template that could not be found, never came to a template.
+    /// An order that could not be read, or a template that could not be found, never came to a
+    /// template.
     fn needs_template(&self) -> bool {
         match &self.ended {
             Ended::Failed(record) => record.stage != "order" || !self.template.digest.is_empty(),

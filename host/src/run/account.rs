@@ -11,7 +11,9 @@ use super::outcome::Totals;
 use crate::ai::Redactor;
 use crate::build::BUILD;
 use crate::failure::coredump::CoreDumpRecord;
-use crate::failure::{FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord, from_folder, millis, now};
+use crate::failure::{
+    FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord, from_folder, millis, now,
+};
 use crate::interface::RunLog;
 use crate::message;
 use crate::message::Message;
@@ -21,10 +23,9 @@ use crate::site::OrderDir;
 /// Each limit beside what was used, and the AI calls.
 pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) -> Totals {
     let limits = &host.limits;
-    let (cpu, memory, stderr) = known
-        .end
-        .as_ref()
-        .map_or((Duration::ZERO, 0, 0), |end| (end.cpu, end.memory_peak, end.stderr.1.max(end.stdout.1)));
+    let (cpu, memory, stderr) = known.end.as_ref().map_or((Duration::ZERO, 0, 0), |end| {
+        (end.cpu, end.memory_peak, end.stderr.1.max(end.stdout.1))
+    });
     let mut measures = BTreeMap::new();
     let mut measure =
         |name: &str, max: u64, used: u64| measures.insert(name.to_owned(), Measure { max, used });
@@ -70,7 +71,12 @@ pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known:
             }
         }
     }
-    Totals { attempt: request.id, duration_ms: log.now_ms(), limits: measures, ai_calls: log.ai_calls() }
+    Totals {
+        attempt: request.id,
+        duration_ms: log.now_ms(),
+        limits: measures,
+        ai_calls: log.ai_calls(),
+    }
 }
 
 /// The record of an attempt that ended badly.
@@ -87,14 +93,20 @@ pub(super) async fn record(
     let trap = match (classified.trap, &known.loaded) {
         (Some(stopped), Some(template)) => {
             let symbolized = template.symbolize(stopped.frames).await;
-            // What the language itself told comes first; the engine's frames below it are its interpreter.
+            // What the language itself told comes first; the engine's frames below it are its
+            // interpreter.
             let symbols_missing = symbolized.missing.filter(|_| stopped.told.is_empty());
             source = stopped.source.or(symbolized.source);
             let told = !stopped.told.is_empty();
             let engine = symbolized.frames.into_iter();
             let engine = engine.map(|frame| Frame { own: frame.own && !told, ..frame });
             let frames = stopped.told.into_iter().chain(engine).collect();
-            Some(TrapRecord { code: stopped.code, message: stopped.message, frames, symbols_missing })
+            Some(TrapRecord {
+                code: stopped.code,
+                message: stopped.message,
+                frames,
+                symbols_missing,
+            })
         }
         _ => None,
     };
@@ -156,12 +168,16 @@ async fn coredump(host: &Host, known: &mut Known, id: &str) -> Option<CoreDumpRe
     };
     let keep = known.loaded.as_ref()?.coredump()?.keep;
     let (sites, id, bytes) = (host.sites.path().to_owned(), id.to_owned(), dump.len() as u64);
-    let written =
-        tokio::task::spawn_blocking(move || crate::failure::coredump::write(&sites, &id, &dump, keep)).await;
+    let written = tokio::task::spawn_blocking(move || {
+        crate::failure::coredump::write(&sites, &id, &dump, keep)
+    })
+    .await;
     Some(match written {
-        Ok(Ok(path)) => {
-            CoreDumpRecord { path: Some(path.display().to_string()), bytes: Some(bytes), missing: None }
-        }
+        Ok(Ok(path)) => CoreDumpRecord {
+            path: Some(path.display().to_string()),
+            bytes: Some(bytes),
+            missing: None,
+        },
         Ok(Err(error)) => CoreDumpRecord::missing(format!("it could not be written: {error}")),
         Err(error) => CoreDumpRecord::missing(format!("it could not be written: {error}")),
     })
@@ -169,14 +185,16 @@ async fn coredump(host: &Host, known: &mut Known, id: &str) -> Option<CoreDumpRe
 
 /// The record with the lines around its place in the source, where the source is at hand.
 async fn with_source(record: FailureRecord, known: &Known) -> FailureRecord {
-    let Some(folder) = known.loaded.as_ref().and_then(|template| template.source()) else { return record };
+    let Some(folder) = known.loaded.as_ref().and_then(|template| template.source()) else {
+        return record;
+    };
     let with = record.clone();
     let found = tokio::task::spawn_blocking(move || from_folder(&folder, &with)).await;
     FailureRecord { source: found.ok().flatten().or(record.source), ..record }
 }
 
-/// The record without any key. What the gateway says has none; what a template logs or returns may have one, when a provider echoed it in
-/// a reply (catalogue A8).
+/// The record without any key. What the gateway says has none; what a template logs or returns may
+/// have one, when a provider echoed it in a reply (catalogue A8).
 fn without_keys(record: FailureRecord) -> FailureRecord {
     let redactor = Redactor::of_process();
     let Ok(mut value) = serde_json::to_value(&record) else { return record };
@@ -186,9 +204,11 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
     match serde_json::from_value(value) {
         Ok(clean) => clean,
         Err(error) => {
-            // Only texts were changed, and texts are texts; should a type ever refuse one, the record is told without what it holds.
+            // Only texts were changed, and texts are texts; should a type ever refuse one, the
+            // record is told without what it holds.
             tracing::error!(%error, "a record could not be cleaned of a key");
-            let message = message!("the record held a provider's key and was withheld; see the log");
+            let message =
+                message!("the record held a provider's key and was withheld; see the log");
             FailureRecord {
                 message,
                 causes: Vec::new(),
@@ -213,13 +233,14 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
 /// Stores a record; a failure to do so is told beside the record and never replaces it.
 pub(super) async fn store(host: &Host, record: &FailureRecord) -> Result<PathBuf, Message> {
     let (sites, copy) = (host.sites.clone(), record.clone());
-    let stored =
-        tokio::task::spawn_blocking(move || -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
+    let stored = tokio::task::spawn_blocking(
+        move || -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
             let order = OrderDir::new(&copy.order)?;
             let folder = sites.ensure_order(&order)?;
             Ok(crate::failure::store::write(&folder, &sites.order_path(&order), &copy)?)
-        })
-        .await;
+        },
+    )
+    .await;
     match stored {
         Ok(Ok(path)) => Ok(path),
         Ok(Err(error)) => Err(message!("the failure record could not be stored: {error}")),

@@ -1,7 +1,7 @@
 //! The boundary: everything between an order document and its one terminal outcome.
 //!
-//! Whatever happens inside - an error, a trap, a limit, a cancelled run, a panic of the host's own - leaves through [`attempt`], and
-//! leaves as exactly one [`Outcome`] (catalogue A4, A5).
+//! Whatever happens inside - an error, a trap, a limit, a cancelled run, a panic of the host's own
+//! - leaves through [`attempt`], and leaves as exactly one [`Outcome`] (catalogue A4, A5).
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -104,12 +104,13 @@ pub enum Publication {
     /// Makes it the order's current release.
     #[default]
     Publish,
-    /// Makes it a release that nobody sees: the caller decides whether it counts ([`site::activate`](crate::site::activate)).
+    /// Makes it a release that nobody sees: the caller decides whether it counts
+    /// ([`site::activate`](crate::site::activate)).
     Place,
 }
 
-/// Everything known of an attempt so far, filled in as it goes, so that whoever writes the record finds it however the attempt
-/// ended.
+/// Everything known of an attempt so far, filled in as it goes, so that whoever writes the record
+/// finds it however the attempt ended.
 pub(super) struct Known {
     pub(super) stage: &'static str,
     pub(super) order: String,
@@ -133,7 +134,10 @@ pub(super) struct Ended {
 
 impl Ended {
     pub(super) fn new(kind: FailureKind, message: Message, causes: Vec<Message>) -> Self {
-        Ended { classified: Classified { causes, ..Classified::new(kind, message) }, problems: Vec::new() }
+        Ended {
+            classified: Classified { causes, ..Classified::new(kind, message) },
+            problems: Vec::new(),
+        }
     }
 
     /// See [`Classified::refused`].
@@ -142,7 +146,8 @@ impl Ended {
     }
 }
 
-/// Makes one attempt: reads the order, loads the template, runs it, checks the site and releases it.
+/// Makes one attempt: reads the order, loads the template, runs it, checks the site and releases
+/// it.
 ///
 /// Dropping the future cancels the attempt without a record; cancel the token to have one.
 pub fn attempt(host: &Host, request: AttemptRequest) -> impl Future<Output = Outcome> + Send {
@@ -158,9 +163,14 @@ pub fn attempt(host: &Host, request: AttemptRequest) -> impl Future<Output = Out
     async move { attempt_within(host, request, &span).instrument(span.clone()).await }
 }
 
-// Thousands of these wait for AI at the same time. What comes before and after the run is boxed, and so is what is handed on: a future
-// keeps the room that any part of it needs for as long as it lives.
-async fn attempt_within(host: &Host, mut request: Box<AttemptRequest>, span: &tracing::Span) -> Outcome {
+// Thousands of these wait for AI at the same time. What comes before and after the run is boxed,
+// and so is what is handed on: a future keeps the room that any part of it needs for as long as it
+// lives.
+async fn attempt_within(
+    host: &Host,
+    mut request: Box<AttemptRequest>,
+    span: &tracing::Span,
+) -> Outcome {
     let document = std::mem::take(&mut request.document);
     let log = RunLog::new(&host.limits, request.progress.clone());
     let log = Arc::new(match &request.journal {
@@ -258,9 +268,10 @@ async fn try_attempt(
     let deadline = match log.follow() {
         None => deadline_of(&host.limits),
         // A replay waits for nobody, but may compute on a slower machine.
-        Some(_) => {
-            deadline_of(&Limits { deadline_ms: host.limits.deadline_ms.max(REPLAY_MS), ..Limits::default() })
-        }
+        Some(_) => deadline_of(&Limits {
+            deadline_ms: host.limits.deadline_ms.max(REPLAY_MS),
+            ..Limits::default()
+        }),
     };
     let ready = Box::pin(ready(host, request, document, log, known, span, deadline)).await?;
     let ran = run(RunRequest {
@@ -281,7 +292,8 @@ async fn try_attempt(
 
 /// What a run needs of its attempt, and what is made of it afterwards.
 struct Ready {
-    /// The normalised order. All else that is known of it can be read from it again, and thousands wait.
+    /// The normalised order. All else that is known of it can be read from it again, and thousands
+    /// wait.
     document: Arc<str>,
     locale: Locale,
     template: Arc<Template>,
@@ -317,10 +329,15 @@ async fn ready(
         keep::document(host, &known.order, &known.document, &document).await;
     }
     let snapshot = loaded.map_err(|error| {
-        let problems =
-            error.problems().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
+        let problems = error
+            .problems()
+            .map(|problem| at_pointer(&problem.pointer, &problem.message))
+            .collect();
         let message = message!("the order is not valid: {error}");
-        Box::new(Ended { problems, ..Ended::new(FailureKind::InvalidOrder, message, causes_of(&error)) })
+        Box::new(Ended {
+            problems,
+            ..Ended::new(FailureKind::InvalidOrder, message, causes_of(&error))
+        })
     })?;
 
     enter_stage(known, log, "template");
@@ -330,7 +347,8 @@ async fn ready(
         Ok(template) => template,
         Err(error) => {
             if let CatalogueError::Unusable(unusable) = &error {
-                // Which file it was is the first question when a template that worked does not load (catalogue G1).
+                // Which file it was is the first question when a template that worked does not load
+                // (catalogue G1).
                 known.template.digest = unusable.digest().await.unwrap_or_default();
                 known.compile_limit = unusable.limit();
             }
@@ -345,14 +363,19 @@ async fn ready(
     known.loaded = Some(template.clone());
     routes_serve(host, &template)?;
     let value = read_back(snapshot.document())?;
-    // The schema is the template's, and one that is written to that end takes for ever: that one not on the runtime's threads.
+    // The schema is the template's, and one that is written to that end takes for ever: that one
+    // not on the runtime's threads.
     let schema = template.manifest.order_schema.clone();
     let problems = if schema.is_quick(snapshot.document().len()) {
         schema.check(&value)
     } else {
         let checked = tokio::task::spawn_blocking(move || schema.check(&value));
         patience.wait_for(checked).await?.map_err(|error| {
-            Ended::new(FailureKind::Host, message!("checking the order did not end: {error}"), Vec::new())
+            Ended::new(
+                FailureKind::Host,
+                message!("checking the order did not end: {error}"),
+                Vec::new(),
+            )
         })?
     };
     if !problems.is_empty() {
@@ -402,10 +425,15 @@ async fn after(
             problems: Vec::new(),
         }));
     }
-    if let Some(limit) = log.output_limit().filter(|refused| refused.limit != SiteLimit::PathBytes) {
-        // A path that is too long can be written again under a shorter name; more files or bytes cannot. The template went on although a file was refused: what it left is not the site it meant (catalogue A7).
-        let message =
-            message!("a file was refused and the template ended as if it had not been: {}", limit.message);
+    if let Some(limit) = log.output_limit().filter(|refused| refused.limit != SiteLimit::PathBytes)
+    {
+        // A path that is too long can be written again under a shorter name; more files or bytes
+        // cannot. The template went on although a file was refused: what it left is not the site it
+        // meant (catalogue A7).
+        let message = message!(
+            "a file was refused and the template ended as if it had not been: {}",
+            limit.message
+        );
         return Err(Box::new(Ended::new(FailureKind::OutputLimit, message, Vec::new())));
     }
 
@@ -429,17 +457,19 @@ async fn after(
     })
 }
 
-/// Whether every purpose that the template declares has a route: found out before anything is paid for, not in the middle of the run
-/// (catalogue E3).
+/// Whether every purpose that the template declares has a route: found out before anything is paid
+/// for, not in the middle of the run (catalogue E3).
 fn routes_serve(host: &Host, template: &Template) -> Result<(), Box<Ended>> {
     let manifest = &template.manifest;
     let purposes = manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
     let missing = host.gateway.purposes_without_route(purposes);
     let Some(first) = missing.first() else { return Ok(()) };
     let names = missing.join("`, `");
-    let keys: Vec<String> = missing.iter().map(|purpose| format!("[ai.routes.{purpose}]")).collect();
+    let keys: Vec<String> =
+        missing.iter().map(|purpose| format!("[ai.routes.{purpose}]")).collect();
     let message = message!(
-        "the template `{}` asks models for `{names}`, which no route serves; add {}, or [ai.routes.{}] for whatever has no route of its own, to the configuration",
+        "the template `{}` asks models for `{names}`, which no route serves; add {}, or \
+         [ai.routes.{}] for whatever has no route of its own, to the configuration",
         manifest.name,
         keys.join(" and "),
         AiConfig::DEFAULT_ROUTE
@@ -463,7 +493,8 @@ pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
     sites.join(order).join("journal").join(format!("{attempt}.jsonl"))
 }
 
-/// The journal of this attempt. A journal that cannot be read would be paid for again, so that is an error.
+/// The journal of this attempt. A journal that cannot be read would be paid for again, so that is
+/// an error.
 async fn journal(
     host: &Host,
     request: &AttemptRequest,
@@ -482,7 +513,9 @@ async fn journal(
     let (sites, folder) = (host.sites.clone(), order_dir(order)?);
     let open = move || {
         // Not through a link that somebody put in the folder's place.
-        sites.ensure_order(&folder).map_err(|error| message!("the journal could not be opened: {error}"))?;
+        sites
+            .ensure_order(&folder)
+            .map_err(|error| message!("the journal could not be opened: {error}"))?;
         FileJournal::open(own, earlier.as_deref())
     };
     let opened = tokio::task::spawn_blocking(open).await;
@@ -555,7 +588,8 @@ mod tests {
         size_of::<F>()
     }
 
-    /// A value that lives across two awaits, or an argument that is handed on, is room in each of the thousands of attempts that wait.
+    /// A value that lives across two awaits, or an argument that is handed on, is room in each of
+    /// the thousands of attempts that wait.
     #[test]
     fn an_attempt_that_waits_is_small() {
         let attempt = size(|host: &'static Host, request| attempt(host, request));

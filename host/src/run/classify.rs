@@ -1,4 +1,5 @@
-//! From how a run ended to what kind of failure it is: by type, never by text, as far as the engine has types.
+//! From how a run ended to what kind of failure it is: by type, never by text, as far as the engine
+//! has types.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ use wasmtime::{Trap, WasmBacktrace};
 use super::end::RunError;
 use crate::ai::AiErrorKind;
 use crate::failure::{
-    AiFailure, FailureKind, Frame, PythonException, RawFrame, SourceExcerpt, SourceLocation, TrapCode,
+    AiFailure, FailureKind, Frame, PythonException, RawFrame, SourceExcerpt, SourceLocation,
+    TrapCode,
 };
 use crate::interface::RunLog;
 use crate::message;
@@ -92,8 +94,8 @@ pub(super) fn classify(error: RunError, log: &RunLog, stderr: &str, limits: &Lim
         RunError::NoPlace { concurrency } => Classified::new(
             FailureKind::Deadline,
             message!(
-                "the run did not begin within its deadline of {} ms: all {concurrency} places for runs were taken; raise \
-                 `concurrency` or start fewer orders at once",
+                "the run did not begin within its deadline of {} ms: all {concurrency} places for \
+                 runs were taken; raise `concurrency` or start fewer orders at once",
                 limits.deadline_ms
             ),
         ),
@@ -109,25 +111,31 @@ fn stage_words(log: &RunLog) -> String {
     match (progress.stage.is_empty(), progress.total) {
         (true, _) => "the template had named no stage".to_owned(),
         (false, 0) => format!("its last stage was `{}`", progress.stage),
-        (false, total) => format!("its last stage was `{}`, {} of {total}", progress.stage, progress.done),
+        (false, total) => {
+            format!("its last stage was `{}`, {} of {total}", progress.stage, progress.done)
+        }
     }
 }
 
 /// The template returned a failure: its own, or one that comes from a refused AI call or write.
 fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Classified {
-    let code = Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
+    let code =
+        Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
     let mut said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
     let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
     let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
-    let told =
-        |text: &str| said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text));
+    let told = |text: &str| {
+        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
+    };
     let output_limit = log.output_limit().filter(|refused| {
         // A template may have got over a path that was too long and failed for another reason.
         refused.limit != SiteLimit::PathBytes || told(&refused.message)
     });
     let untold_limit = output_limit.as_ref().filter(|refused| !told(&refused.message)).cloned();
     let kind = match &ai {
-        Some(ai) if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls => {
+        Some(ai)
+            if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls =>
+        {
             FailureKind::CallLimit
         }
         Some(_) => FailureKind::Ai,
@@ -136,8 +144,10 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
     };
     match kind {
         FailureKind::Ai | FailureKind::CallLimit => {
-            // `while writing the headline` says where, not what: the message alone must tell who failed and what to do.
-            if let Some(ai) = ai.as_ref().filter(|ai| !said.as_str().contains(ai.message.as_str())) {
+            // `while writing the headline` says where, not what: the message alone must tell who
+            // failed and what to do.
+            if let Some(ai) = ai.as_ref().filter(|ai| !said.as_str().contains(ai.message.as_str()))
+            {
                 said = Message::new(format!("{said}: {}", ai.message)).unwrap_or(said);
             }
         }
@@ -172,7 +182,9 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
     if let Some(limit) = find::<LimitHit>(error) {
         let (kind, code) = match limit {
             LimitHit::Cpu { .. } => (FailureKind::CpuLimit, TrapCode::Cpu),
-            LimitHit::Memory { .. } | LimitHit::Table { .. } => (FailureKind::MemoryLimit, TrapCode::Memory),
+            LimitHit::Memory { .. } | LimitHit::Table { .. } => {
+                (FailureKind::MemoryLimit, TrapCode::Memory)
+            }
         };
         return Classified {
             trap: stopped(code),
@@ -189,7 +201,8 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
         return Classified::new(
             FailureKind::Host,
             message!(
-                "the host has no place for another run: {cause}; raise `concurrency` or start fewer orders at once"
+                "the host has no place for another run: {cause}; raise `concurrency` or start \
+                 fewer orders at once"
             ),
         );
     }
@@ -209,8 +222,11 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
             Some(SourceLocation { file: frame.file.clone()?, line: frame.line?, column: None })
         });
         let message = message!("the template raised {}", python.message);
-        let trap =
-            stopped(code).map(|stopped| Stopped { told: python.frames, source: python.source, ..stopped });
+        let trap = stopped(code).map(|stopped| Stopped {
+            told: python.frames,
+            source: python.source,
+            ..stopped
+        });
         return Classified {
             location,
             trap,
@@ -224,13 +240,19 @@ fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
             location: panic.location,
             trap: stopped(code),
             panic: Some(panic.message.clone()),
-            ..Classified::new(FailureKind::Panic, message!("the template panicked: {}", panic.message))
+            ..Classified::new(
+                FailureKind::Panic,
+                message!("the template panicked: {}", panic.message),
+            )
         },
         None => {
             let printed = last_line(stderr);
             let message = match code {
                 TrapCode::Exit => {
-                    message!("the template ended its program instead of returning from `generate`: {cause}")
+                    message!(
+                        "the template ended its program instead of returning from `generate`: \
+                         {cause}"
+                    )
                 }
                 _ => message!("the template was stopped: {cause}"),
             };
@@ -271,15 +293,17 @@ fn frames(error: &wasmtime::Error) -> Vec<RawFrame> {
 }
 
 /// What the standard library prints after a panic's message.
-const AFTER_A_PANIC: [&str; 3] = ["note: ", "stack backtrace:", "thread panicked while processing panic"];
+const AFTER_A_PANIC: [&str; 3] =
+    ["note: ", "stack backtrace:", "thread panicked while processing panic"];
 
 /// A Rust panic as the standard library prints it, for guests whose hook did not tell:
 /// `thread 'main' (1) panicked at src/lib.rs:10:5:` and the message on the lines that follow.
 fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
     // A panic while a panic is told has no thread before it.
+    let begins = [" panicked at ", "\npanicked at "]
+        .map(|words| stderr.rfind(words).map(|at| at + words.len()));
     let begins =
-        [" panicked at ", "\npanicked at "].map(|words| stderr.rfind(words).map(|at| at + words.len()));
-    let begins = begins.into_iter().flatten().max().or(stderr.starts_with("panicked at ").then_some(12))?;
+        begins.into_iter().flatten().max().or(stderr.starts_with("panicked at ").then_some(12))?;
     let rest = &stderr[begins..];
     let (place, text) = rest.split_once('\n').unwrap_or((rest, ""));
     let mut parts = place.trim().trim_end_matches(':').rsplitn(3, ':');
@@ -289,15 +313,22 @@ fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
         (Some(file), Some(line)) => Some(SourceLocation { file: file.to_owned(), line, column }),
         _ => None,
     };
-    let text: Vec<&str> =
-        text.lines().take_while(|line| !AFTER_A_PANIC.iter().any(|words| line.starts_with(words))).collect();
+    let text: Vec<&str> = text
+        .lines()
+        .take_while(|line| !AFTER_A_PANIC.iter().any(|words| line.starts_with(words)))
+        .collect();
     let message = Message::or(text.join("\n"), message!("(no message)")).to_string();
     Some(crate::interface::Panic { message, location })
 }
 
-/// The exception behind the end of a Python interpreter: its own panic says merely that there was one.
+/// The exception behind the end of a Python interpreter: its own panic says merely that there was
+/// one.
 fn uncaught_exception(panic: &crate::interface::Panic, stderr: &str) -> Option<PythonException> {
-    panic.message.contains("unexpected exception").then(|| PythonException::printed(stderr)).flatten()
+    panic
+        .message
+        .contains("unexpected exception")
+        .then(|| PythonException::printed(stderr))
+        .flatten()
 }
 
 fn last_line(text: &str) -> Option<&str> {
@@ -310,11 +341,13 @@ mod tests {
 
     #[test]
     fn a_printed_panic_is_read_as_the_standard_library_prints_it() {
-        let at = |file: &str, line, column| Some(SourceLocation { file: file.to_owned(), line, column });
+        let at =
+            |file: &str, line, column| Some(SourceLocation { file: file.to_owned(), line, column });
         let rows = [
             // (stderr, message, location)
             (
-                "\nthread '<unnamed>' (1) panicked at src/lib.rs:41:32:\nno bread\nnote: run with `RUST_BACKTRACE=1`\n",
+                "\nthread '<unnamed>' (1) panicked at src/lib.rs:41:32:\nno bread\nnote: run with \
+                 `RUST_BACKTRACE=1`\n",
                 "no bread",
                 at("src/lib.rs", 41, Some(32)),
             ),
@@ -324,9 +357,17 @@ mod tests {
                 at("src/a b.rs", 1, Some(2)),
             ),
             // Every line of the message counts, and nothing after it does.
-            ("x panicked at c:/d.rs:7:1:\nm\nstack backtrace:\n 0: f\n", "m", at("c:/d.rs", 7, Some(1))),
+            (
+                "x panicked at c:/d.rs:7:1:\nm\nstack backtrace:\n 0: f\n",
+                "m",
+                at("c:/d.rs", 7, Some(1)),
+            ),
             // The last panic is the one that stopped the guest.
-            ("a panicked at a.rs:1:1:\none\nb panicked at b.rs:2:2:\ntwo\n", "two", at("b.rs", 2, Some(2))),
+            (
+                "a panicked at a.rs:1:1:\none\nb panicked at b.rs:2:2:\ntwo\n",
+                "two",
+                at("b.rs", 2, Some(2)),
+            ),
             // A message may be empty or cut; the record's may not.
             (
                 "t panicked at src/lib.rs:44:34:\n\nnote: run with",
@@ -337,7 +378,8 @@ mod tests {
             ("t panicked at somewhere\nm\n", "m", None),
             // A panic while the first one was told.
             (
-                "panicked at src/a.rs:3:4:\nagain\nthread panicked while processing panic. aborting.\n",
+                "panicked at src/a.rs:3:4:\nagain\nthread panicked while processing panic. \
+                 aborting.\n",
                 "again",
                 at("src/a.rs", 3, Some(4)),
             ),

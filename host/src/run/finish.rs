@@ -13,8 +13,8 @@ use crate::interface::RunLog;
 use crate::message;
 use crate::plugin::Template;
 use crate::site::{
-    Release, ReleaseInfo, ReleaseTemplate, StagedSite, Staging, VerifiedSite, VerifyError, VerifyOptions,
-    place_prepared, publish,
+    Release, ReleaseInfo, ReleaseTemplate, StagedSite, Staging, VerifiedSite, VerifyError,
+    VerifyOptions, place_prepared, publish,
 };
 
 /// The stage in which a site is checked.
@@ -22,8 +22,8 @@ const CHECKS: &str = "checks";
 /// The stage in which it becomes a release.
 const RELEASE: &str = "release";
 
-/// What comes after a run that went well, in one go on the blocking pool: thousands of sites are finished at the same time, and each
-/// change of threads costs what a small file does.
+/// What comes after a run that went well, in one go on the blocking pool: thousands of sites are
+/// finished at the same time, and each change of threads costs what a small file does.
 pub(super) struct Finish {
     pub(super) staging: Staging,
     /// The normalised order.
@@ -42,7 +42,8 @@ impl Finish {
         self,
         entered: impl Fn(&'static str) + Send + 'static,
     ) -> Result<Release, (&'static str, Box<Ended>)> {
-        let (root, publication, keep) = (self.staging.root().clone(), self.publication, self.keep_releases);
+        let (root, publication, keep) =
+            (self.staging.root().clone(), self.publication, self.keep_releases);
         let prepare = move || {
             entered(CHECKS);
             let verified = self.checked().map_err(|ended| (CHECKS, ended))?;
@@ -51,7 +52,8 @@ impl Finish {
         };
         let released = match publication {
             Publication::Publish => {
-                let published = move || prepare().map(|(verified, info)| publish(verified, info, keep));
+                let published =
+                    move || prepare().map(|(verified, info)| publish(verified, info, keep));
                 tokio::task::spawn_blocking(published).await.ok()
             }
             Publication::Place => place_prepared(&root, prepare).await,
@@ -63,18 +65,18 @@ impl Finish {
             }),
             Some(Err(ended)) => Err(ended),
             None => {
-                let message =
-                    message!("checking and releasing the site did not end, which is a bug in Sitewright");
+                let message = message!(
+                    "checking and releasing the site did not end, which is a bug in Sitewright"
+                );
                 Err((CHECKS, Box::new(Ended::new(FailureKind::Host, message, Vec::new()))))
             }
         }
     }
 
     fn checked(&self) -> Result<VerifiedSite, Box<Ended>> {
-        let staged =
-            self.staging.clone().seal().map_err(|error| {
-                Ended::refused(message!("the site could not be read back: {error}"), &error)
-            })?;
+        let staged = self.staging.clone().seal().map_err(|error| {
+            Ended::refused(message!("the site could not be read back: {error}"), &error)
+        })?;
         check(staged, &self.locale, &read_back(&self.document)?, &self.template)
     }
 }
@@ -98,7 +100,8 @@ fn check(
     template: &Template,
 ) -> Result<VerifiedSite, Box<Ended>> {
     // A template that does not write the order's language decides itself which of its own it takes.
-    let speaks = template.manifest.locales.iter().any(|locale| locale.language() == wanted.language());
+    let speaks =
+        template.manifest.locales.iter().any(|locale| locale.language() == wanted.language());
     let languages = if speaks { vec![wanted.clone()] } else { template.manifest.locales.clone() };
     staged.verify(&VerifyOptions::for_order(document, languages)).map_err(|error| match error {
         VerifyError::Rejected(verdict) => {
@@ -118,7 +121,10 @@ fn check(
                     },
                 })
                 .collect();
-            Box::new(Ended { problems, ..Ended::new(FailureKind::OutputRejected, message, Vec::new()) })
+            Box::new(Ended {
+                problems,
+                ..Ended::new(FailureKind::OutputRejected, message, Vec::new())
+            })
         }
         VerifyError::Storage(error) => {
             Box::new(Ended::refused(message!("the site could not be read back: {error}"), &error))

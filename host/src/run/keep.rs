@@ -7,8 +7,8 @@
 //! | the recording of a failed attempt | in its record |
 //! | the recording of a released one | `<sites>/<order>/attempts/<attempt>.json` |
 //!
-//! All of it is the customer's data, lies in the order's folder and goes with it. None of it is worth failing an attempt for: what
-//! cannot be kept is logged.
+//! All of it is the customer's data, lies in the order's folder and goes with it. None of it is
+//! worth failing an attempt for: what cannot be kept is logged.
 
 use std::path::{Path, PathBuf};
 
@@ -113,16 +113,26 @@ pub(super) async fn document(host: &Host, order: &str, sha256: &str, document: &
     let document = document.to_owned();
     // Named after its content: the same document of a further attempt is there already.
     let written =
-        tokio::task::spawn_blocking(move || keep(&sites, &folder, DOCUMENTS, &name, &document)).await;
+        tokio::task::spawn_blocking(move || keep(&sites, &folder, DOCUMENTS, &name, &document))
+            .await;
     let result = written.unwrap_or_else(|error| Err(message!("writing it did not end: {error}")));
     if let Err(error) = result {
         tracing::warn!(order, %error, "the order's document could not be kept: this attempt cannot be replayed");
     }
 }
 
-fn keep(sites: &SitesRoot, order: &str, folder: &str, name: &str, content: &[u8]) -> Result<(), Message> {
-    let order = OrderDir::new(order).map_err(|error| message!("the order's id is no folder: {error}"))?;
-    sites.keep(&order, folder, name, content).map_err(|error| message!("the file is not there: {error}"))
+fn keep(
+    sites: &SitesRoot,
+    order: &str,
+    folder: &str,
+    name: &str,
+    content: &[u8],
+) -> Result<(), Message> {
+    let order =
+        OrderDir::new(order).map_err(|error| message!("the order's id is no folder: {error}"))?;
+    sites
+        .keep(&order, folder, name, content)
+        .map_err(|error| message!("the file is not there: {error}"))
 }
 
 /// Keeps what a replay of a released attempt needs.
@@ -150,13 +160,15 @@ pub(super) async fn released(
         trail: log.trail(),
         recording: recording.clone(),
     };
-    let (sites, order, name) = (host.sites.clone(), known.order.clone(), format!("{}.json", request.id));
+    let (sites, order, name) =
+        (host.sites.clone(), known.order.clone(), format!("{}.json", request.id));
     let written = tokio::task::spawn_blocking(move || {
         let text = serde_json::to_vec(&kept)
             .map_err(|error| message!("the recording cannot be written as JSON: {error}"))?;
         keep(&sites, &order, ATTEMPTS, &name, &text)
     });
-    let result = written.await.unwrap_or_else(|error| Err(message!("writing it did not end: {error}")));
+    let result =
+        written.await.unwrap_or_else(|error| Err(message!("writing it did not end: {error}")));
     if let Err(error) = result {
         tracing::warn!(order = known.order, %error, "the attempt could not be kept: it cannot be replayed");
     }

@@ -1,7 +1,8 @@
 //! One order through one instance of a template.
 //!
-//! [`run`] makes the sandbox, calls `generate`, enforces the limits and tells how it ended; [`attempt`] is the boundary around
-//! all of it, from the order document to a release or one failure record.
+//! [`run`] makes the sandbox, calls `generate`, enforces the limits and tells how it ended;
+//! [`attempt`] is the boundary around all of it, from the order document to a release or one
+//! failure record.
 
 mod account;
 mod attempt;
@@ -12,7 +13,9 @@ mod finish;
 mod keep;
 mod outcome;
 
-pub use attempt::{AttemptRequest, Host, JournalUse, Publication, Replaying, attempt, journal_file};
+pub use attempt::{
+    AttemptRequest, Host, JournalUse, Publication, Replaying, attempt, journal_file,
+};
 pub use end::{RunEnd, RunError};
 pub use keep::{KeptRelease, attempt_file, document_file};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
@@ -28,7 +31,8 @@ use wasmtime::Store;
 use crate::ai::{Gateway, RunJournal};
 use crate::interface::{AiContext, GuestState, RunLog};
 use crate::plugin::{
-    Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Place, Template, interrupt_by, new_store, sandbox,
+    Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Place, Template, interrupt_by,
+    new_store, sandbox,
 };
 use crate::site::Staging;
 
@@ -58,9 +62,9 @@ pub struct RunRequest {
 
 /// Runs `generate` of a fresh instance to its end, whatever that is.
 ///
-/// It waits for a place among the engine's when all are taken; waiting counts against the deadline. The store is dropped before
-/// this returns, and with it everything the guest held: its place, memory, calls in flight, files it has not written. Dropping
-/// this future does the same.
+/// It waits for a place among the engine's when all are taken; waiting counts against the deadline.
+/// The store is dropped before this returns, and with it everything the guest held: its place,
+/// memory, calls in flight, files it has not written. Dropping this future does the same.
 pub fn run(request: RunRequest) -> impl Future<Output = (Result<(), RunError>, RunEnd)> + Send {
     ended(Box::new(request))
 }
@@ -90,8 +94,9 @@ async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
     let mut store = new_store(request.template.engine(), state, limits);
     interrupt_by(&mut store, &meter, limits.cpu());
 
-    // Deadline and cancellation stand around the whole call: inside `run_concurrent` they may never be polled (wasmtime
-    // issues 11869 and 11870). The store is moved in, so that losing the race drops it.
+    // Deadline and cancellation stand around the whole call: inside `run_concurrent` they may never
+    // be polled (wasmtime issues 11869 and 11870). The store is moved in, so that losing the
+    // race drops it.
     let has_place = AtomicBool::new(false);
     let guest = meter.metered(async {
         let engine = request.template.engine();
@@ -135,9 +140,9 @@ async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         },
     };
     if result.is_err() && coredump.is_none() && request.template.coredump().is_some() {
-        coredump = Some(Err(
-            "a dump is taken of a guest that is stopped in its own code, and this one was not".to_owned(),
-        ));
+        coredump = Some(Err("a dump is taken of a guest that is stopped in its own code, and \
+                             this one was not"
+            .to_owned()));
     }
     let end = RunEnd {
         cpu: meter.used(),
@@ -151,7 +156,8 @@ async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
     (result, end)
 }
 
-/// The dump of a stopped guest, when one is wanted. The guest goes with its store, and then its place is free.
+/// The dump of a stopped guest, when one is wanted. The guest goes with its store, and then its
+/// place is free.
 async fn stopped(
     error: wasmtime::Error,
     mut store: Store<GuestState>,
@@ -169,8 +175,10 @@ async fn stopped(
         drop(place);
         dumped
     });
-    let dumped = dumped.await.unwrap_or_else(|error| Err(format!("taking the dump failed: {error}")));
-    let error = Arc::try_unwrap(error).unwrap_or_else(|error| wasmtime::Error::msg(format!("{error:?}")));
+    let dumped =
+        dumped.await.unwrap_or_else(|error| Err(format!("taking the dump failed: {error}")));
+    let error =
+        Arc::try_unwrap(error).unwrap_or_else(|error| wasmtime::Error::msg(format!("{error:?}")));
     (error, Some(dumped))
 }
 

@@ -50,7 +50,8 @@ impl From<Ulid> for AttemptId {
 impl FromStr for AttemptId {
     type Err = ulid::DecodeError;
 
-    /// Reads an id as records show it, so that an attempt can be made again with the same randomness and clock.
+    /// Reads an id as records show it, so that an attempt can be made again with the same
+    /// randomness and clock.
     fn from_str(id: &str) -> Result<Self, Self::Err> {
         Ulid::from_string(id).map(AttemptId)
     }
@@ -72,7 +73,8 @@ pub enum Outcome {
         record: Box<FailureRecord>,
         /// Where it is stored, or why it could not be.
         stored: Result<PathBuf, Message>,
-        /// What the operating system refused the host, when that failed the attempt: a full disk fails every order alike.
+        /// What the operating system refused the host, when that failed the attempt: a full disk
+        /// fails every order alike.
         refused: Option<std::io::ErrorKind>,
         /// What was used until then.
         totals: Totals,
@@ -114,11 +116,14 @@ impl Totals {
         self.ai_calls.iter().filter(|call| call.replayed).count()
     }
 
-    /// Tokens in and out over all calls that a model answered, as far as providers told. Those of replayed ones were used by the
-    /// attempt that paid for them.
+    /// Tokens in and out over all calls that a model answered, as far as providers told. Those of
+    /// replayed ones were used by the attempt that paid for them.
     pub fn tokens(&self) -> (u64, u64) {
         self.ai_calls.iter().filter(|call| !call.replayed).fold((0, 0), |(input, output), call| {
-            (input + call.usage.input_tokens.unwrap_or(0), output + call.usage.output_tokens.unwrap_or(0))
+            (
+                input + call.usage.input_tokens.unwrap_or(0),
+                output + call.usage.output_tokens.unwrap_or(0),
+            )
         })
     }
 }

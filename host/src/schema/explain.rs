@@ -15,37 +15,52 @@ pub(super) fn problems(error: &ValidationError<'_>) -> Vec<Problem> {
             let name = property.as_str().unwrap_or_default();
             vec![Problem::new(child(at, name), format!("`{name}` is missing"))]
         }
-        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => unexpected
-            .iter()
-            .map(|name| {
-                Problem::new(
-                    child(at, name),
-                    format!("`{name}` is not a field that is known here; remove it"),
-                )
-            })
-            .collect(),
-        Kind::AdditionalItems { limit } => here(format!("has too many entries; at most {limit} are allowed")),
-        Kind::UnevaluatedItems { .. } => here("has entries that are not allowed; remove them".to_owned()),
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            unexpected
+                .iter()
+                .map(|name| {
+                    Problem::new(
+                        child(at, name),
+                        format!("`{name}` is not a field that is known here; remove it"),
+                    )
+                })
+                .collect()
+        }
+        Kind::AdditionalItems { limit } => {
+            here(format!("has too many entries; at most {limit} are allowed"))
+        }
+        Kind::UnevaluatedItems { .. } => {
+            here("has entries that are not allowed; remove them".to_owned())
+        }
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => one_of(error, context),
         Kind::OneOfMultipleValid { .. } => here(
-            "fits more than one of the forms that exclude each other; leave out what belongs to the other"
+            "fits more than one of the forms that exclude each other; leave out what belongs to \
+             the other"
                 .to_owned(),
         ),
         Kind::PropertyNames { error } => {
-            let inner = problems(error).into_iter().next().map(|problem| problem.message).unwrap_or_default();
+            let inner = problems(error)
+                .into_iter()
+                .next()
+                .map(|problem| problem.message)
+                .unwrap_or_default();
             here(format!("has a field whose name is not allowed: {inner}"))
         }
         Kind::Type { kind } => {
             here(format!("must be {}, but is {}", types(kind), described(error.instance())))
         }
-        Kind::Enum { options } => here(format!("must be one of {}, but is {}", choices(options), found())),
+        Kind::Enum { options } => {
+            here(format!("must be one of {}, but is {}", choices(options), found()))
+        }
         Kind::Constant { expected_value } => {
             here(format!("must be {}, but is {}", excerpt(expected_value), found()))
         }
         Kind::Pattern { pattern } => {
             here(format!("must match the pattern `{pattern}`, which {} does not", found()))
         }
-        Kind::Format { format } => here(format!("must be of the format `{format}`, but is {}", found())),
+        Kind::Format { format } => {
+            here(format!("must be of the format `{format}`, but is {}", found()))
+        }
         Kind::MinLength { limit: 1 } => here("is empty; it must hold text".to_owned()),
         Kind::MinLength { limit } => {
             here(format!("must have at least {limit} characters, but has {}", length(error)))
@@ -67,27 +82,41 @@ pub(super) fn problems(error: &ValidationError<'_>) -> Vec<Problem> {
         }
         Kind::Minimum { limit } => here(format!("must be at least {limit}, but is {}", found())),
         Kind::Maximum { limit } => here(format!("must be at most {limit}, but is {}", found())),
-        Kind::ExclusiveMinimum { limit } => here(format!("must be more than {limit}, but is {}", found())),
-        Kind::ExclusiveMaximum { limit } => here(format!("must be less than {limit}, but is {}", found())),
+        Kind::ExclusiveMinimum { limit } => {
+            here(format!("must be more than {limit}, but is {}", found()))
+        }
+        Kind::ExclusiveMaximum { limit } => {
+            here(format!("must be less than {limit}, but is {}", found()))
+        }
         Kind::MultipleOf { multiple_of } => {
             here(format!("must be a multiple of {multiple_of}, but is {}", found()))
         }
-        Kind::UniqueItems => here("has the same entry more than once; each may stand in it once".to_owned()),
+        Kind::UniqueItems => {
+            here("has the same entry more than once; each may stand in it once".to_owned())
+        }
         Kind::Contains => here("has none of the entries that it must have".to_owned()),
         Kind::FalseSchema => here("is not allowed here; remove it".to_owned()),
         Kind::Not { .. } => here(format!("is {}, which is not allowed here", found())),
         Kind::Custom { message, .. } => here(message.clone()),
-        // What is left concerns encodings and the engine itself; its own words are the best there are, without the value.
-        other => here(format!("breaks the rule `{}`: {}", other.keyword(), error.masked_with("the value"))),
+        // What is left concerns encodings and the engine itself; its own words are the best there
+        // are, without the value.
+        other => here(format!(
+            "breaks the rule `{}`: {}",
+            other.keyword(),
+            error.masked_with("the value")
+        )),
     }
 }
 
-/// Of several forms, the one that was meant: the only one whose type fits. When none or several could be, all are named.
+/// Of several forms, the one that was meant: the only one whose type fits. When none or several
+/// could be, all are named.
 fn one_of(error: &ValidationError<'_>, forms: &[Vec<ValidationError<'static>>]) -> Vec<Problem> {
     let at = error.instance_path().as_str();
     let is_wrong_kind = |error: &ValidationError<'_>| {
-        let kind = matches!(error.kind(), Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. });
-        // A wrong `"type": "…"` or `"kind": "…"` inside an object says as clearly that another form was meant.
+        let kind =
+            matches!(error.kind(), Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. });
+        // A wrong `"type": "…"` or `"kind": "…"` inside an object says as clearly that another form
+        // was meant.
         let inside = error.instance_path().as_str().strip_prefix(at).unwrap_or_default();
         kind && (inside.is_empty()
             || (matches!(error.kind(), Kind::Constant { .. }) && inside.matches('/').count() == 1))
@@ -99,12 +128,17 @@ fn one_of(error: &ValidationError<'_>, forms: &[Vec<ValidationError<'static>>]) 
         return errors.iter().flat_map(problems).collect();
     }
     let mut reasons: Vec<String> = Vec::new();
-    for problem in
-        forms.iter().filter_map(|errors| errors.first()).flat_map(|error| problems(error).into_iter().take(1))
+    for problem in forms
+        .iter()
+        .filter_map(|errors| errors.first())
+        .flat_map(|error| problems(error).into_iter().take(1))
     {
         let inside = problem.pointer.strip_prefix(at).unwrap_or(&problem.pointer);
-        let reason =
-            if inside.is_empty() { problem.message } else { format!("`{inside}` {}", problem.message) };
+        let reason = if inside.is_empty() {
+            problem.message
+        } else {
+            format!("`{inside}` {}", problem.message)
+        };
         if !reasons.contains(&reason) {
             reasons.push(reason);
         }

@@ -1,12 +1,13 @@
-//! How large a schema is when its references are followed: what it takes to check one value against it, and to say what is wrong.
+//! How large a schema is when its references are followed: what it takes to check one value against
+//! it, and to say what is wrong.
 
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// The number of parts, each counted as often as it is reached. A part that leads back to itself counts once on each way: the value
-/// ends such a recursion, or the validator does.
+/// The number of parts, each counted as often as it is reached. A part that leads back to itself
+/// counts once on each way: the value ends such a recursion, or the validator does.
 pub(super) fn of(schema: &Value) -> u64 {
     let mut names = HashMap::new();
     collect_names(schema, &mut names);

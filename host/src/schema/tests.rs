@@ -34,7 +34,8 @@ fn an_unusable_schema_says_why_and_where() {
         ("3", "not valid at `/`: must be `true` or `false` or an object, but is the number `3`"),
         (
             "{\"type\": \"strin\"}",
-            "not valid at `/type`: fits none of the 2 allowed forms: must be one of `array`, `boolean`",
+            "not valid at `/type`: fits none of the 2 allowed forms: must be one of `array`, \
+             `boolean`",
         ),
         ("{\"required\": \"a\"}", "not valid at `/required`: must be a list"),
         ("{\"pattern\": \"(\"}", "not valid at `/pattern`: `(` is not a pattern"),
@@ -49,7 +50,11 @@ fn an_unusable_schema_says_why_and_where() {
 #[test]
 fn complaints_are_for_people() {
     let table = [
-        (json!({"type": "string"}), json!(5), "the document: must be a text, but is the number `5`"),
+        (
+            json!({"type": "string"}),
+            json!(5),
+            "the document: must be a text, but is the number `5`",
+        ),
         (
             json!({"type": ["string", "null"]}),
             json!([]),
@@ -61,11 +66,23 @@ fn complaints_are_for_people() {
             json!({"x": 1}),
             "/x: `x` is not a field that is known here; remove it",
         ),
-        (json!({"enum": ["a", 1]}), json!("b"), "the document: must be one of `a`, `1`, but is `b`"),
+        (
+            json!({"enum": ["a", 1]}),
+            json!("b"),
+            "the document: must be one of `a`, `1`, but is `b`",
+        ),
         (json!({"const": "a"}), json!("b"), "the document: must be `a`, but is `b`"),
         (json!({"items": {"minLength": 1}}), json!(["a", ""]), "/1: is empty; it must hold text"),
-        (json!({"maxLength": 2}), json!("été"), "the document: must have at most 2 characters, but has 3"),
-        (json!({"minItems": 2}), json!([1]), "the document: must have at least 2 entries, but has 1"),
+        (
+            json!({"maxLength": 2}),
+            json!("été"),
+            "the document: must have at most 2 characters, but has 3",
+        ),
+        (
+            json!({"minItems": 2}),
+            json!([1]),
+            "the document: must have at least 2 entries, but has 1",
+        ),
         (json!({"maximum": 5}), json!(6), "the document: must be at most 5, but is `6`"),
         (
             json!({"pattern": "^a$"}),
@@ -77,7 +94,11 @@ fn complaints_are_for_people() {
             json!([1, 1]),
             "the document: has the same entry more than once; each may stand in it once",
         ),
-        (json!({"properties": {"a": false}}), json!({"a": 1}), "/a: is not allowed here; remove it"),
+        (
+            json!({"properties": {"a": false}}),
+            json!({"a": 1}),
+            "/a: is not allowed here; remove it",
+        ),
         (
             json!({"anyOf": [{"type": "string"}, {"type": "object", "required": ["a"]}]}),
             json!({}),
@@ -86,7 +107,8 @@ fn complaints_are_for_people() {
         (
             json!({"anyOf": [{"type": "string"}, {"type": "boolean"}]}),
             json!(5),
-            "the document: fits none of the 2 allowed forms: must be a text, but is the number `5`; or must be `true` or `false`, but is the number `5`",
+            "the document: fits none of the 2 allowed forms: must be a text, but is the number \
+             `5`; or must be `true` or `false`, but is the number `5`",
         ),
         (
             json!({"oneOf": [{"properties": {"kind": {"const": "a"}, "n": {"type": "number"}}}, {"properties": {"kind": {"const": "b"}}}]}),
@@ -114,7 +136,10 @@ fn a_schema_from_anywhere_cannot_hang_or_flood_the_host() {
     }
     let evil = json!({"pattern": "^(a+)+$"});
     assert_eq!(messages(evil, &json!("a".repeat(50_000) + "b")).len(), 1);
-    assert!(CompiledSchema::compile(&json!({"pattern": "(((a{100}){100}){100}){100}"}).to_string()).is_err());
+    assert!(
+        CompiledSchema::compile(&json!({"pattern": "(((a{100}){100}){100}){100}"}).to_string())
+            .is_err()
+    );
     let many = |count: usize| {
         let fields: Vec<Value> =
             (0..count - 1).map(|number| json!({"pattern": format!("^{number}$")})).collect();
@@ -122,7 +147,8 @@ fn a_schema_from_anywhere_cannot_hang_or_flood_the_host() {
     };
     assert!(many(MAX_PATTERNS).is_ok());
     assert!(many(MAX_PATTERNS + 1).unwrap_err().to_string().contains("at most 100 are allowed"));
-    let flood = messages(json!({"items": {"type": "string"}}), &Value::Array(vec![json!(1); 100_000]));
+    let flood =
+        messages(json!({"items": {"type": "string"}}), &Value::Array(vec![json!(1); 100_000]));
     assert_eq!(flood.len(), MAX_PROBLEMS);
     let long = messages(json!({"type": "number"}), &json!("x".repeat(1_000_000)));
     assert!(long[0].len() < 200, "values are shown in part");
@@ -134,17 +160,20 @@ fn c4_a_schema_whose_references_fan_out_is_refused_and_large_and_recursive_ones_
         let mut parts: serde_json::Map<String, Value> = (0..depth)
             .map(|level| {
                 let next = refer(level + 1);
-                (level.to_string(), json!({ "$anchor": format!("a{level}"), "anyOf": [next, next] }))
+                (
+                    level.to_string(),
+                    json!({ "$anchor": format!("a{level}"), "anyOf": [next, next] }),
+                )
             })
             .collect();
-        parts.insert(depth.to_string(), json!({ "$anchor": format!("a{depth}"), "type": "string" }));
+        parts
+            .insert(depth.to_string(), json!({ "$anchor": format!("a{depth}"), "type": "string" }));
         json!({ "$defs": parts, "items": refer(0) })
     };
     let by_pointer = |level: usize| json!({ "$ref": format!("#/$defs/{level}") });
     let by_name = |level: usize| json!({ "$ref": format!("#a{level}") });
     // The field is named like a keyword.
-    let deeper =
-        |level: usize| json!({ "properties": { "const": { "$ref": format!("#/%24defs/{level}") } } });
+    let deeper = |level: usize| json!({ "properties": { "const": { "$ref": format!("#/%24defs/{level}") } } });
     for refer in [&by_pointer as &dyn Fn(usize) -> Value, &by_name, &deeper] {
         assert!(CompiledSchema::of(&fanning(10, refer)).is_ok());
         let error = CompiledSchema::of(&fanning(60, refer)).unwrap_err().to_string();

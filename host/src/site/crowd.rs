@@ -1,11 +1,12 @@
 //! Many sites at once: their files go to the disk together.
 //!
-//! A release alone waits for the disk seven times, once for each file and folder. A worker with ten thousand orders finishes hundreds
-//! in the same moment: then each step is done for all of them, and one `syncfs` writes all to the disk before the next step begins.
-//! The steps, their order and what holds after each are those of [`release`](super::release).
+//! A release alone waits for the disk seven times, once for each file and folder. A worker with ten
+//! thousand orders finishes hundreds in the same moment: then each step is done for all of them,
+//! and one `syncfs` writes all to the disk before the next step begins. The steps, their order and
+//! what holds after each are those of [`release`](super::release).
 //!
-//! `syncfs` also writes what other programs left to be written to that file system. Where that takes long, and where few sites are
-//! finished at a time, each waits for its own files.
+//! `syncfs` also writes what other programs left to be written to that file system. Where that
+//! takes long, and where few sites are finished at a time, each waits for its own files.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -46,22 +47,24 @@ pub(super) struct Crowd {
 trait Work: Send {
     /// All of it, as if there were no others.
     fn alone(self: Box<Self>);
-    /// The next step; whether there is one after it, for which everything so far must be on the disk.
+    /// The next step; whether there is one after it, for which everything so far must be on the
+    /// disk.
     fn step(&mut self) -> bool;
     /// Ends it: what was done so far did not get to the disk.
     fn fail(self: Box<Self>, error: io::Error);
 }
 
 impl Crowd {
-    /// A crowd on the file system of this folder. Nothing where the kernel cannot do it. Ends with the last who may bring a site.
-    /// Must be called on a runtime.
+    /// A crowd on the file system of this folder. Nothing where the kernel cannot do it. Ends with
+    /// the last who may bring a site. Must be called on a runtime.
     pub(super) fn start(root: &Arc<Dir>, path: &Arc<Path>) -> Option<Self> {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
         if kernel(&release)? < TELLING_KERNEL {
             return None;
         }
         let (line, waiting) = mpsc::unbounded_channel();
-        let (waiting, rests) = (Arc::new(Mutex::new(waiting)), Arc::new(std::sync::Mutex::new(None)));
+        let (waiting, rests) =
+            (Arc::new(Mutex::new(waiting)), Arc::new(std::sync::Mutex::new(None)));
         for _ in 0..CROWDS {
             tokio::spawn(gather(waiting.clone(), root.clone(), path.clone(), rests.clone()));
         }
@@ -127,19 +130,24 @@ fn finish(mut crowd: Vec<Box<dyn Work>>, root: &Dir, path: &Path, rests: &Rests)
 /// How a site that was prepared ended: in its preparation, or as a release or none.
 type Placed<E> = Result<Result<Release, PublishError>, E>;
 
-/// [`place`], for a site that `prepare` makes on a thread where it may block; together with others where there are any. Nothing when
-/// it did not end.
+/// [`place`], for a site that `prepare` makes on a thread where it may block; together with others
+/// where there are any. Nothing when it did not end.
 pub async fn place_prepared<E: Send + 'static>(
     root: &SitesRoot,
     prepare: impl FnOnce() -> Result<(VerifiedSite, ReleaseInfo), E> + Send + 'static,
 ) -> Option<Placed<E>> {
     let Some(crowd) = root.crowd() else {
-        let placed = tokio::task::spawn_blocking(move || prepare().map(|(site, info)| place(site, info)));
+        let placed =
+            tokio::task::spawn_blocking(move || prepare().map(|(site, info)| place(site, info)));
         return placed.await.ok();
     };
     let (reply, answer) = oneshot::channel();
-    let placing =
-        Placing { root: root.path().to_owned(), prepare: Some(prepare), written: None, reply: Some(reply) };
+    let placing = Placing {
+        root: root.path().to_owned(),
+        prepare: Some(prepare),
+        written: None,
+        reply: Some(reply),
+    };
     crowd.line.send(Box::new(placing)).ok()?;
     answer.await.ok()
 }
@@ -185,11 +193,14 @@ where
                     self.written = Some(written);
                     return true;
                 }
-                // It is on the disk already, or somebody else is at work in the order's folder: nobody waits for that.
+                // It is on the disk already, or somebody else is at work in the order's folder:
+                // nobody waits for that.
                 Ok(Err(other)) => {
                     let (site, info) = *other;
                     if let Some(reply) = self.reply.take() {
-                        drop(tokio::task::spawn_blocking(move || drop(reply.send(Ok(place(site, info))))));
+                        drop(tokio::task::spawn_blocking(move || {
+                            drop(reply.send(Ok(place(site, info))))
+                        }));
                     }
                 }
                 Err(error) => self.answer(Ok(Err(error))),
@@ -251,9 +262,12 @@ impl Activating {
         }
     }
 
-    /// Whether the link was switched and has to get to the disk. Nothing when somebody else is at work in the folder.
+    /// Whether the link was switched and has to get to the disk. Nothing when somebody else is at
+    /// work in the folder.
     fn switch(&mut self) -> Result<Option<bool>, ReadError> {
-        let Some(place) = Place::open(&self.root, &self.order, Disk::Together)? else { return Ok(None) };
+        let Some(place) = Place::open(&self.root, &self.order, Disk::Together)? else {
+            return Ok(None);
+        };
         let existing = place.existing()?;
         let switched = place.show(self.id, &existing)?;
         self.switched = Some((place, existing));
@@ -286,7 +300,8 @@ impl Work for Activating {
                 self.answer(Ok(()));
             }
             Ok(None) => {
-                let (root, order, id, keep) = (self.root.clone(), self.order.clone(), self.id, self.keep);
+                let (root, order, id, keep) =
+                    (self.root.clone(), self.order.clone(), self.id, self.keep);
                 if let Some(reply) = self.reply.take() {
                     drop(tokio::task::spawn_blocking(move || {
                         drop(reply.send(activate(&root, &order, id, keep)))
@@ -300,9 +315,10 @@ impl Work for Activating {
 
     fn fail(mut self: Box<Self>, error: io::Error) {
         let path = self.root.order_path(&self.order);
-        self.answer(
-            Err(StorageError::on("write the switch of `current` to the disk in", path)(error).into()),
-        );
+        self.answer(Err(StorageError::on("write the switch of `current` to the disk in", path)(
+            error,
+        )
+        .into()));
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::path::SitePath;
 
-/// Most bytes of one site in memory, 256 KiB: what goes to the disk later, and is hashed on a thread of the runtime.
+/// Most bytes of one site in memory, 256 KiB: what goes to the disk later, and is hashed on a
+/// thread of the runtime.
 const MAX_SITE: u64 = 256 << 10;
 
 /// How many more bytes all sites together may have in memory. None by default.

@@ -1,4 +1,5 @@
-//! The account of one run's files: names taken, limits used, what is stored. In memory only; it touches no file system.
+//! The account of one run's files: names taken, limits used, what is stored. In memory only; it
+//! touches no file system.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,7 +15,8 @@ pub enum Conflict {
     Written(SitePath),
     /// A name differs only in upper and lower case or in how an accent is spelled.
     #[error(
-        "the path `{path}` differs from `{existing}` only in upper and lower case or in the spelling of accents; use one spelling"
+        "the path `{path}` differs from `{existing}` only in upper and lower case or in the \
+         spelling of accents; use one spelling"
     )]
     Case {
         /// The refused path.
@@ -72,15 +74,20 @@ impl Ledger {
         let path = SitePath::parse(path, max).inspect_err(|error| {
             if let PathError::TooLong { shown, bytes, .. } = error {
                 let (would_be, max) = (*bytes as u64, self.limits.path_bytes);
-                self.last_hit =
-                    Some(LimitHit { limit: SiteLimit::PathBytes, max, would_be, path: shown.clone() });
+                self.last_hit = Some(LimitHit {
+                    limit: SiteLimit::PathBytes,
+                    max,
+                    would_be,
+                    path: shown.clone(),
+                });
             }
         })?;
         if self.closed {
             return Err(WriteError::Closed(path));
         }
         self.check_names(&path)?;
-        self.usage = self.usage.with(&path, bytes).inspect_err(|hit| self.last_hit = Some(hit.clone()))?;
+        self.usage =
+            self.usage.with(&path, bytes).inspect_err(|hit| self.last_hit = Some(hit.clone()))?;
         for folder in path.folders() {
             self.names.entry(case_key(folder)).or_insert_with(|| (folder.to_owned(), Kind::Folder));
         }
@@ -94,14 +101,16 @@ impl Ledger {
         self.files.insert(path, Some(file));
     }
 
-    /// Refuses further files, and returns those there are: with nothing for one that was never stored.
+    /// Refuses further files, and returns those there are: with nothing for one that was never
+    /// stored.
     pub(super) fn close(&mut self) -> BTreeMap<SitePath, Option<StoredFile>> {
         self.closed = true;
         self.files.clone()
     }
 
     pub(super) fn files_stored(&self) -> Vec<(SitePath, StoredFile)> {
-        let stored = |(path, file): (&SitePath, &Option<StoredFile>)| Some((path.clone(), file.clone()?));
+        let stored =
+            |(path, file): (&SitePath, &Option<StoredFile>)| Some((path.clone(), file.clone()?));
         self.files.iter().filter_map(stored).collect()
     }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::path::SitePath;
 
-/// What one run may write. Each limit is enforced by [`Staging`](super::Staging) and shown beside what was used.
+/// What one run may write. Each limit is enforced by [`Staging`](super::Staging) and shown beside
+/// what was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SiteLimits {
@@ -122,8 +123,11 @@ impl SiteUsage {
         };
         let largest = hit(SiteLimit::FileBytes, &self.file_bytes, bytes)?;
         self.files.used = hit(SiteLimit::Files, &self.files, self.files.used + 1)?;
-        self.total_bytes.used =
-            hit(SiteLimit::TotalBytes, &self.total_bytes, self.total_bytes.used.saturating_add(bytes))?;
+        self.total_bytes.used = hit(
+            SiteLimit::TotalBytes,
+            &self.total_bytes,
+            self.total_bytes.used.saturating_add(bytes),
+        )?;
         self.file_bytes.used = self.file_bytes.used.max(largest);
         self.path_bytes.used = self.path_bytes.used.max(path.as_str().len() as u64);
         Ok(self)

@@ -10,12 +10,15 @@
 //! - [`path`]: what a guest may call a file;
 //! - [`limits`]: how much it may write, and how much it has written;
 //! - [`root`]: the one folder of all sites, and an order's folder in it;
-//! - [`staging`]: where a run writes, with the account of its files in `ledger` and the small ones in `held`;
+//! - [`staging`]: where a run writes, with the account of its files in `ledger` and the small ones
+//!   in `held`;
 //! - [`verify`]: whether the site can work;
-//! - [`manifest`], [`release`]: what is published, and how it is switched in one step; `crowd`: of many sites at once;
+//! - [`manifest`], [`release`]: what is published, and how it is switched in one step; `crowd`: of
+//!   many sites at once;
 //! - [`store`]: where a worker keeps releases: that folder, or an object store that several share.
 //!
-//! Functions here block on the file system unless they are `async`: call them from `spawn_blocking`.
+//! Functions here block on the file system unless they are `async`: call them from
+//! `spawn_blocking`.
 
 mod crowd;
 mod held;
@@ -33,11 +36,13 @@ pub mod verify;
 pub use crowd::place_prepared;
 pub use ledger::Conflict;
 pub use limits::{LimitHit, SiteLimit, SiteLimits, SiteUsage, Used};
-pub use manifest::{MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo, ReleaseTemplate};
+pub use manifest::{
+    MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo, ReleaseTemplate,
+};
 pub use path::{MANIFEST_FILE, PathError, SitePath};
 pub use release::{
-    DEFAULT_KEEP, ListedRelease, PublishError, ReadError, Release, activate, discard, list_releases, place,
-    publish, read_current,
+    DEFAULT_KEEP, ListedRelease, PublishError, ReadError, Release, activate, discard,
+    list_releases, place, publish, read_current,
 };
 pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
@@ -45,4 +50,6 @@ pub use storage::StorageError;
 pub use store::connect::StoreLimits;
 pub use store::trouble::{StoreError, StoreErrorKind};
 pub use store::{ObjectSites, POINTER_FILE, Pointer, SiteStore};
-pub use verify::{Rule, SiteFiles, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify};
+pub use verify::{
+    Rule, SiteFiles, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify,
+};

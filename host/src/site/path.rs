@@ -9,11 +9,13 @@ use unicode_normalization::UnicodeNormalization;
 pub const PART_BYTES: usize = 255;
 /// Most parts a path may have.
 pub const MAX_PARTS: usize = 32;
-/// What the host itself writes at the top of a release. A guest's file of this name, in any case, is refused.
+/// What the host itself writes at the top of a release. A guest's file of this name, in any case,
+/// is refused.
 pub const MANIFEST_FILE: &str = "manifest.json";
 
-/// A checked path inside a site: relative, `/` between its parts, and harmless on every file system the site may be
-/// copied to later. Catalogue F1: the parts are checked, never a prefix of the joined text.
+/// A checked path inside a site: relative, `/` between its parts, and harmless on every file system
+/// the site may be copied to later. Catalogue F1: the parts are checked, never a prefix of the
+/// joined text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SitePath(String);
@@ -28,7 +30,9 @@ pub enum PathError {
     #[error("the path `{0}` is absolute; leave out the `/` it begins with")]
     Absolute(String),
     /// More bytes than the limit `path_bytes`.
-    #[error("the path `{shown}` has {bytes} bytes, more than the limit of {max}; use shorter names")]
+    #[error(
+        "the path `{shown}` has {bytes} bytes, more than the limit of {max}; use shorter names"
+    )]
     TooLong {
         /// The beginning of the path.
         shown: String,
@@ -38,7 +42,10 @@ pub enum PathError {
         max: usize,
     },
     /// More than [`MAX_PARTS`] parts.
-    #[error("the path `{shown}` has {parts} parts, more than the limit of {MAX_PARTS}; use fewer folders")]
+    #[error(
+        "the path `{shown}` has {parts} parts, more than the limit of {MAX_PARTS}; use fewer \
+         folders"
+    )]
     TooDeep {
         /// The beginning of the path.
         shown: String,
@@ -49,7 +56,10 @@ pub enum PathError {
     #[error("the path `{0}` has an empty part; put one `/` between parts and none at the end")]
     EmptyPart(String),
     /// A part is `.` or `..`.
-    #[error("the path `{path}` has the part `{part}`; name folders only, starting from the top of the site")]
+    #[error(
+        "the path `{path}` has the part `{part}`; name folders only, starting from the top of the \
+         site"
+    )]
     Dots {
         /// The path.
         path: String,
@@ -58,7 +68,8 @@ pub enum PathError {
     },
     /// A character that is not allowed in file names everywhere.
     #[error(
-        "the part `{part}` of the path has the character {character:?}, which file names may not have; leave it out"
+        "the part `{part}` of the path has the character {character:?}, which file names may not \
+         have; leave it out"
     )]
     Character {
         /// The part, control characters escaped.
@@ -75,7 +86,10 @@ pub enum PathError {
         edge: Edge,
     },
     /// A device name of Windows, with or without an extension.
-    #[error("the part `{part}` of the path is the device name `{device}` on Windows; choose another name")]
+    #[error(
+        "the part `{part}` of the path is the device name `{device}` on Windows; choose another \
+         name"
+    )]
     Device {
         /// The part.
         part: String,
@@ -84,7 +98,8 @@ pub enum PathError {
     },
     /// A part has more than [`PART_BYTES`] bytes.
     #[error(
-        "the part `{shown}` of the path has {bytes} bytes, more than the limit of {PART_BYTES}; use a shorter name"
+        "the part `{shown}` of the path has {bytes} bytes, more than the limit of {PART_BYTES}; \
+         use a shorter name"
     )]
     PartTooLong {
         /// The beginning of the part.
@@ -94,7 +109,8 @@ pub enum PathError {
     },
     /// A name the host keeps for itself.
     #[error(
-        "the path `{0}` is reserved: the host writes its own file of that name; choose another, for example `site.webmanifest`"
+        "the path `{0}` is reserved: the host writes its own file of that name; choose another, \
+         for example `site.webmanifest`"
     )]
     Reserved(String),
 }
@@ -124,13 +140,18 @@ impl SitePath {
     /// Checks `text`, which may have at most `max_bytes` bytes.
     ///
     /// # Errors
-    /// The first rule it breaks, from the outside in: length, shape, parts from left to right, reserved names.
+    /// The first rule it breaks, from the outside in: length, shape, parts from left to right,
+    /// reserved names.
     pub fn parse(text: &str, max_bytes: usize) -> Result<Self, PathError> {
         if text.is_empty() {
             return Err(PathError::Empty);
         }
         if text.len() > max_bytes {
-            return Err(PathError::TooLong { shown: shown(text), bytes: text.len(), max: max_bytes });
+            return Err(PathError::TooLong {
+                shown: shown(text),
+                bytes: text.len(),
+                max: max_bytes,
+            });
         }
         if text.starts_with('/') {
             return Err(PathError::Absolute(shown(text)));
@@ -191,7 +212,8 @@ impl From<SitePath> for String {
 impl TryFrom<String> for SitePath {
     type Error = PathError;
 
-    /// For manifests, which were written under limits that may have changed since: only the length is not checked.
+    /// For manifests, which were written under limits that may have changed since: only the length
+    /// is not checked.
     fn try_from(text: String) -> Result<Self, PathError> {
         SitePath::parse(&text, usize::MAX)
     }
@@ -203,8 +225,9 @@ impl AsRef<std::path::Path> for SitePath {
     }
 }
 
-/// What two names have in common when a file system that ignores case or Unicode spelling takes them for the same:
-/// decomposed, upper-cased and lower-cased character by character, composed again. `É`, `é` and `e` + accent share a key.
+/// What two names have in common when a file system that ignores case or Unicode spelling takes
+/// them for the same: decomposed, upper-cased and lower-cased character by character, composed
+/// again. `É`, `é` and `e` + accent share a key.
 pub(super) fn case_key(text: &str) -> String {
     text.nfd().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfc().collect()
 }
@@ -219,7 +242,8 @@ fn check_part(part: &str, path: &str) -> Result<(), PathError> {
     if part.len() > PART_BYTES {
         return Err(PathError::PartTooLong { shown: shown(part), bytes: part.len() });
     }
-    let refused = |c: &char| c.is_control() || matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
+    let refused =
+        |c: &char| c.is_control() || matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
     if let Some(character) = part.chars().find(refused) {
         return Err(PathError::Character { part: shown(part), character });
     }
@@ -241,7 +265,8 @@ fn check_part(part: &str, path: &str) -> Result<(), PathError> {
     }
 }
 
-/// The Windows device that `part` names. An extension does not change what it names: `nul.html` is the device `NUL`.
+/// The Windows device that `part` names. An extension does not change what it names: `nul.html` is
+/// the device `NUL`.
 fn device(part: &str) -> Option<String> {
     let stem = part.split('.').next().unwrap_or(part).trim_end().to_uppercase();
     let numbered = |prefix: &str| {

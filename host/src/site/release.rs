@@ -1,17 +1,20 @@
 //! A verified site becomes the one that visitors see.
 //!
-//! The order of the steps is what makes a crash harmless; each is on the disk before the next begins:
-//! 1. every file, every folder (innermost first) and `manifest.json` in the staging area, or, for a site that was held in memory until
-//!    now, in `releases/.new-<id>`;
+//! The order of the steps is what makes a crash harmless; each is on the disk before the next
+//! begins:
+//! 1. every file, every folder (innermost first) and `manifest.json` in the staging area, or, for a
+//!    site that was held in memory until now, in `releases/.new-<id>`;
 //! 2. that folder becomes `releases/<id>` by one rename; then `releases`;
-//! 3. a new symbolic link under a name of its own; then one rename puts it in the place of `current`; then the order's folder;
+//! 3. a new symbolic link under a name of its own; then one rename puts it in the place of
+//!    `current`; then the order's folder;
 //! 4. releases beyond the newest few go: first renamed into the staging area, then removed.
 //!
-//! After a crash before step 3's rename, `current` is what it was (catalogue D1, F4); after it, `current` is the new
-//! release, whole. What is left lying about is in the staging area or begins with `.new-`, and goes with the next sweep.
+//! After a crash before step 3's rename, `current` is what it was (catalogue D1, F4); after it,
+//! `current` is the new release, whole. What is left lying about is in the staging area or begins
+//! with `.new-`, and goes with the next sweep.
 //!
-//! One rename is one transaction of every file system that keeps a journal: with the folder it leads into, the one it came from is on
-//! the disk.
+//! One rename is one transaction of every file system that keeps a journal: with the folder it
+//! leads into, the one it came from is on the disk.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -30,7 +33,8 @@ use super::storage::{
 };
 use super::verify::VerifiedSite;
 
-/// How many releases of an order are kept, the current one included, when nothing else is configured.
+/// How many releases of an order are kept, the current one included, when nothing else is
+/// configured.
 pub const DEFAULT_KEEP: usize = 5;
 
 /// What the name of a new link begins with until it is renamed to `current`.
@@ -71,7 +75,8 @@ pub enum PublishError {
     },
     /// The manifest could not be written as JSON.
     #[error(
-        "the manifest of release `{id}` cannot be written as JSON: {source}; report this with the AI usage of the run"
+        "the manifest of release `{id}` cannot be written as JSON: {source}; report this with the \
+         AI usage of the run"
     )]
     Manifest {
         /// The release.
@@ -81,7 +86,8 @@ pub enum PublishError {
     },
     /// The order has no newer id to give.
     #[error(
-        "the order `{order}` has a release `{newest}`, after which no id is left; remove it from `releases`"
+        "the order `{order}` has a release `{newest}`, after which no id is left; remove it from \
+         `releases`"
     )]
     IdsExhausted {
         /// The order.
@@ -118,13 +124,19 @@ pub enum ReadError {
     Storage(#[from] StorageError),
 }
 
-/// Makes `site` the order's current release and keeps the newest `keep` of its releases; the current one always stays.
-/// Blocking: call it from `spawn_blocking`. Publications of one order wait for each other.
+/// Makes `site` the order's current release and keeps the newest `keep` of its releases; the
+/// current one always stays. Blocking: call it from `spawn_blocking`. Publications of one order
+/// wait for each other.
 ///
 /// # Errors
-/// The current release and the others are what they were; except that a disk that fails in the very last sync leaves the
-/// new release visible without a promise that it is still there after a power cut.
-pub fn publish(site: VerifiedSite, info: ReleaseInfo, keep: usize) -> Result<Release, PublishError> {
+/// The current release and the others are what they were; except that a disk that fails in the very
+/// last sync leaves the new release visible without a promise that it is still there after a power
+/// cut.
+pub fn publish(
+    site: VerifiedSite,
+    info: ReleaseInfo,
+    keep: usize,
+) -> Result<Release, PublishError> {
     let (place, release, existing) = adopted(site, info)?;
     place.make_current(release.manifest.id)?;
     for old in existing.iter().rev().skip(keep.saturating_sub(1)) {
@@ -133,8 +145,8 @@ pub fn publish(site: VerifiedSite, info: ReleaseInfo, keep: usize) -> Result<Rel
     Ok(release)
 }
 
-/// Steps 1 and 2 only: the site is a release, whole and on the disk, and nobody sees it until [`activate`]. For hosts that
-/// decide elsewhere which release is the current one. Blocking.
+/// Steps 1 and 2 only: the site is a release, whole and on the disk, and nobody sees it until
+/// [`activate`]. For hosts that decide elsewhere which release is the current one. Blocking.
 ///
 /// # Errors
 /// As [`publish`]; nothing is left but what the next sweep removes.
@@ -144,24 +156,32 @@ pub fn place(site: VerifiedSite, info: ReleaseInfo) -> Result<Release, PublishEr
     Ok(release)
 }
 
-/// Steps 3 and 4: visitors see the release `id` of the order from now on, and the newest `keep` of its releases stay. Does nothing
-/// when it is current already, so it can be repeated until it is known to have happened. Blocking.
+/// Steps 3 and 4: visitors see the release `id` of the order from now on, and the newest `keep` of
+/// its releases stay. Does nothing when it is current already, so it can be repeated until it is
+/// known to have happened. Blocking.
 ///
 /// # Errors
 /// When the order has no such release, or the file system refuses; `current` is then what it was.
-pub fn activate(root: &SitesRoot, order: &OrderDir, id: ReleaseId, keep: usize) -> Result<(), ReadError> {
+pub fn activate(
+    root: &SitesRoot,
+    order: &OrderDir,
+    id: ReleaseId,
+    keep: usize,
+) -> Result<(), ReadError> {
     let place = Place::opened(root, order)?;
     let existing = place.existing()?;
     if place.show(id, &existing)? {
-        sync_folder(&place.order)
-            .map_err(StorageError::on("write the switch of `current` to the disk in", &place.order_path))?;
+        sync_folder(&place.order).map_err(StorageError::on(
+            "write the switch of `current` to the disk in",
+            &place.order_path,
+        ))?;
     }
     place.expire_but(id, &existing, keep);
     Ok(())
 }
 
-/// Removes a release that no one sees: one whose attempt turned out not to count. Does nothing when it is not there or is the
-/// current one. Blocking.
+/// Removes a release that no one sees: one whose attempt turned out not to count. Does nothing when
+/// it is not there or is the current one. Blocking.
 ///
 /// # Errors
 /// When the order's folders cannot be read.
@@ -186,7 +206,14 @@ fn adopted(
     let (manifest, json) = manifest_of(&staged, id, info)?;
     match staged.area.opened() {
         Some(folder) => {
-            store_site(&folder.dir, &staged.area, &manifest, &json, &staged.area.path(), Disk::Now)?;
+            store_site(
+                &folder.dir,
+                &staged.area,
+                &manifest,
+                &json,
+                &staged.area.path(),
+                Disk::Now,
+            )?;
             place.adopt(&staged.area, id)?;
         }
         None => {
@@ -207,8 +234,8 @@ pub(super) enum Disk {
     Together,
 }
 
-/// A site between the steps of [`place`], for a caller who takes them for many at once and writes to the disk what each of them made
-/// before he takes the next.
+/// A site between the steps of [`place`], for a caller who takes them for many at once and writes
+/// to the disk what each of them made before he takes the next.
 pub(super) struct Written {
     place: Place,
     release: Release,
@@ -216,7 +243,8 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Step 1. The site comes back when it cannot be done at once: it is on the disk already, or somebody has the order's folder.
+    /// Step 1. The site comes back when it cannot be done at once: it is on the disk already, or
+    /// somebody has the order's folder.
     #[allow(clippy::type_complexity, reason = "what came in, or what came of it")]
     pub(super) fn together(
         site: VerifiedSite,
@@ -226,7 +254,8 @@ impl Written {
         if staged.area.opened().is_some() {
             return Ok(Err(Box::new((site, info))));
         }
-        let Some(place) = Place::open(&staged.area.root, &staged.area.order, Disk::Together)? else {
+        let Some(place) = Place::open(&staged.area.root, &staged.area.order, Disk::Together)?
+        else {
             return Ok(Err(Box::new((site, info))));
         };
         let id = choose_id(info.id, &place.existing()?, &staged.area.order)?;
@@ -274,14 +303,23 @@ impl Place {
     }
 
     /// Nothing when somebody has the folder.
-    pub(super) fn open(root: &SitesRoot, order: &OrderDir, disk: Disk) -> Result<Option<Self>, StorageError> {
+    pub(super) fn open(
+        root: &SitesRoot,
+        order: &OrderDir,
+        disk: Disk,
+    ) -> Result<Option<Self>, StorageError> {
         let folder = root.ensure_order_on(order, disk)?;
-        let locked =
-            try_lock(&folder).map_err(StorageError::on("lock the folder", root.order_path(order)))?;
+        let locked = try_lock(&folder)
+            .map_err(StorageError::on("lock the folder", root.order_path(order)))?;
         if locked { Place::locked(root, order, folder, disk).map(Some) } else { Ok(None) }
     }
 
-    fn locked(root: &SitesRoot, order: &OrderDir, folder: Dir, disk: Disk) -> Result<Self, StorageError> {
+    fn locked(
+        root: &SitesRoot,
+        order: &OrderDir,
+        folder: Dir,
+        disk: Disk,
+    ) -> Result<Self, StorageError> {
         let order_path = root.order_path(order);
         let releases_path = order_path.join(RELEASES);
         let (releases, fresh) = ensure_folder(&folder, RELEASES)
@@ -294,7 +332,11 @@ impl Place {
     }
 
     /// Switches to a release that is there. Whether there was anything to do.
-    pub(super) fn show(&self, id: ReleaseId, existing: &BTreeSet<ReleaseId>) -> Result<bool, ReadError> {
+    pub(super) fn show(
+        &self,
+        id: ReleaseId,
+        existing: &BTreeSet<ReleaseId>,
+    ) -> Result<bool, ReadError> {
         if !existing.contains(&id) {
             let missing = io::Error::from(io::ErrorKind::NotFound);
             return Err(StorageError::on("find", self.release_path(id))(missing).into());
@@ -318,7 +360,8 @@ impl Place {
         if self.fresh {
             return Ok(BTreeSet::new());
         }
-        release_ids(&self.releases).map_err(StorageError::on("read the folder", &self.releases_path))
+        release_ids(&self.releases)
+            .map_err(StorageError::on("read the folder", &self.releases_path))
     }
 
     fn release_path(&self, id: ReleaseId) -> PathBuf {
@@ -332,7 +375,9 @@ impl Place {
     /// Step 2: the staging area becomes a release.
     fn adopt(&self, area: &Area, id: ReleaseId) -> Result<(), StorageError> {
         self.staging()
-            .and_then(|staging| rename(&staging, area.attempt.as_str(), &self.releases, &id.to_string()))
+            .and_then(|staging| {
+                rename(&staging, area.attempt.as_str(), &self.releases, &id.to_string())
+            })
             .map_err(StorageError::on("move the site to", self.release_path(id)))?;
         area.release();
         Ok(())
@@ -364,7 +409,11 @@ impl Place {
         self.unmake_unless(renamed, &name)
     }
 
-    fn unmake_unless(&self, done: Result<(), StorageError>, name: &str) -> Result<(), StorageError> {
+    fn unmake_unless(
+        &self,
+        done: Result<(), StorageError>,
+        name: &str,
+    ) -> Result<(), StorageError> {
         if done.is_err()
             && let Err(error) = remove_folder(&self.releases, name)
         {
@@ -374,10 +423,11 @@ impl Place {
         done
     }
 
-    /// The end of step 2, and step 3. A release that cannot become current is removed: it must not be taken for a site that
-    /// was once good.
+    /// The end of step 2, and step 3. A release that cannot become current is removed: it must not
+    /// be taken for a site that was once good.
     fn make_current(&self, id: ReleaseId) -> Result<(), StorageError> {
-        let tidy = remove_links(&self.order).map_err(StorageError::on("tidy the folder", &self.order_path));
+        let tidy = remove_links(&self.order)
+            .map_err(StorageError::on("tidy the folder", &self.order_path));
         let switched = tidy.and_then(|()| self.settle()).and_then(|()| self.switch(id));
         if let Err(error) = switched {
             if let Err(error) = remove_links(&self.order) {
@@ -386,14 +436,18 @@ impl Place {
             self.expire(id);
             return Err(error);
         }
-        // The switch has happened: from here on the release is the current one, whatever else goes wrong.
-        sync_folder(&self.order)
-            .map_err(StorageError::on("write the switch of `current` to the disk in", &self.order_path))
+        // The switch has happened: from here on the release is the current one, whatever else goes
+        // wrong.
+        sync_folder(&self.order).map_err(StorageError::on(
+            "write the switch of `current` to the disk in",
+            &self.order_path,
+        ))
     }
 
     /// The end of step 2: the move into `releases` is on the disk.
     fn settle(&self) -> Result<(), StorageError> {
-        sync_folder(&self.releases).map_err(StorageError::on("write to the disk", &self.releases_path))
+        sync_folder(&self.releases)
+            .map_err(StorageError::on("write to the disk", &self.releases_path))
     }
 
     /// Step 3. The link is relative, so the sites folder may be moved or mounted elsewhere.
@@ -410,8 +464,9 @@ impl Place {
             .map_err(StorageError::on("switch", self.order_path.join(CURRENT)))
     }
 
-    /// Step 4: a folder stops being a release in one step; a crash in the middle leaves the rest to the sweep. A folder that
-    /// cannot be removed fails nothing: the next publication tries again.
+    /// Step 4: a folder stops being a release in one step; a crash in the middle leaves the rest to
+    /// the sweep. A folder that cannot be removed fails nothing: the next publication tries
+    /// again.
     fn expire(&self, id: ReleaseId) {
         let name = format!(".expired-{id}");
         let removed = self.staging().and_then(|staging| {
@@ -450,8 +505,8 @@ fn manifest_of(
         total_bytes: staged.files.values().map(|file| file.bytes).sum(),
         files: files.collect(),
     };
-    let json =
-        serde_json::to_vec_pretty(&manifest).map_err(|source| PublishError::Manifest { id, source })?;
+    let json = serde_json::to_vec_pretty(&manifest)
+        .map_err(|source| PublishError::Manifest { id, source })?;
     Ok((manifest, json))
 }
 
@@ -464,15 +519,15 @@ pub fn read_current(root: &SitesRoot, order: &OrderDir) -> Result<Option<Release
     let order_path = root.order_path(order);
     let Some(id) = current_id(&dir, &order_path)? else { return Ok(None) };
     let releases_path = order_path.join(RELEASES);
-    let releases =
-        open_folder(&dir, RELEASES).map_err(StorageError::on("open the folder", releases_path.clone()))?;
+    let releases = open_folder(&dir, RELEASES)
+        .map_err(StorageError::on("open the folder", releases_path.clone()))?;
     let path = releases_path.join(id.to_string());
     let manifest = read_manifest(&releases, id, &path)?;
     Ok(Some(Release { path, manifest }))
 }
 
-/// The order's releases, newest first; none when it has none. Blocking. A release whose manifest cannot be read is in the
-/// list with the reason.
+/// The order's releases, newest first; none when it has none. Blocking. A release whose manifest
+/// cannot be read is in the list with the reason.
 ///
 /// # Errors
 /// When the order's folders cannot be read.
@@ -486,7 +541,8 @@ pub fn list_releases(root: &SitesRoot, order: &OrderDir) -> Result<Vec<ListedRel
         Err(error) => return Err(StorageError::on("open the folder", releases_path)(error).into()),
     };
     let current = current_id(&dir, &order_path)?;
-    let ids = release_ids(&releases).map_err(StorageError::on("read the folder", &releases_path))?;
+    let ids =
+        release_ids(&releases).map_err(StorageError::on("read the folder", &releases_path))?;
     let listed = ids.into_iter().rev().map(|id| {
         let path = releases_path.join(id.to_string());
         let manifest = read_manifest(&releases, id, &path);
@@ -519,7 +575,8 @@ fn choose_id(
     }
 }
 
-/// Step 1: everything is in `folder`, the manifest last; and on the disk, unless the caller sees to that.
+/// Step 1: everything is in `folder`, the manifest last; and on the disk, unless the caller sees to
+/// that.
 fn store_site(
     folder: &Dir,
     area: &Area,
@@ -538,22 +595,31 @@ fn store_site(
                 .map_err(StorageError::on("open", shown.join(&file.path)))?,
         };
         if now {
-            open.sync_all().map_err(StorageError::on("write to the disk", shown.join(&file.path)))?;
+            open.sync_all()
+                .map_err(StorageError::on("write to the disk", shown.join(&file.path)))?;
             folders.extend(file.path.folders());
         }
     }
     drop(held);
     // A folder sorts before what is in it; so backwards is innermost first.
     for name in folders.into_iter().rev() {
-        sync_folder_at(folder, name).map_err(StorageError::on("write to the disk", shown.join(name)))?;
+        sync_folder_at(folder, name)
+            .map_err(StorageError::on("write to the disk", shown.join(name)))?;
     }
     create_file(folder, MANIFEST_FILE)
-        .and_then(|mut file| file.write_all(json).and_then(|()| if now { file.sync_all() } else { Ok(()) }))
+        .and_then(|mut file| {
+            file.write_all(json).and_then(|()| if now { file.sync_all() } else { Ok(()) })
+        })
         .map_err(StorageError::on("write", shown.join(MANIFEST_FILE)))?;
-    if now { sync_folder(folder).map_err(StorageError::on("write to the disk", shown)) } else { Ok(()) }
+    if now {
+        sync_folder(folder).map_err(StorageError::on("write to the disk", shown))
+    } else {
+        Ok(())
+    }
 }
 
-/// Links of publications that ended between making and renaming one. The caller has the order's lock.
+/// Links of publications that ended between making and renaming one. The caller has the order's
+/// lock.
 fn remove_links(order: &Dir) -> io::Result<()> {
     for entry in order.entries()? {
         let name = entry?.file_name();

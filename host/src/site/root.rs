@@ -14,8 +14,8 @@ use super::crowd::Crowd;
 use super::held::HeldBytes;
 use super::release::Disk;
 use super::storage::{
-    StorageError, create_file, ensure_folder, open_folder, open_root, remove_folder, rename_new, sync_folder,
-    try_lock,
+    StorageError, create_file, ensure_folder, open_folder, open_root, remove_folder, rename_new,
+    sync_folder, try_lock,
 };
 
 pub(super) const STAGING: &str = "staging";
@@ -25,15 +25,19 @@ pub(super) const NEW_PREFIX: &str = ".new-";
 /// The link in an order's folder that leads to its current release.
 pub const CURRENT: &str = "current";
 
-/// The name of a folder the host makes: of an order, or of an attempt in its staging area. Letters, digits, `.`, `_` and
-/// `-`, at most 64, not beginning with a dot; so it is one part of a path and nothing else (catalogue F1).
+/// The name of a folder the host makes: of an order, or of an attempt in its staging area. Letters,
+/// digits, `.`, `_` and `-`, at most 64, not beginning with a dot; so it is one part of a path and
+/// nothing else (catalogue F1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OrderDir(String);
 
 /// Why a text is no folder name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` cannot name a folder; use 1 to 64 letters, digits, `.`, `_` or `-`, not beginning with a dot")]
+#[error(
+    "`{0}` cannot name a folder; use 1 to 64 letters, digits, `.`, `_` or `-`, not beginning with \
+     a dot"
+)]
 pub struct OrderDirError(pub String);
 
 impl OrderDir {
@@ -96,8 +100,9 @@ pub enum RootError {
     },
 }
 
-/// The sites folder, open. Cheap to clone. Everything under it is reached through the open folder, so neither a later change
-/// of the working directory (catalogue F3) nor a symbolic link inside leads out of it.
+/// The sites folder, open. Cheap to clone. Everything under it is reached through the open folder,
+/// so neither a later change of the working directory (catalogue F3) nor a symbolic link inside
+/// leads out of it.
 #[derive(Debug, Clone)]
 pub struct SitesRoot {
     dir: Arc<Dir>,
@@ -107,8 +112,8 @@ pub struct SitesRoot {
 }
 
 impl SitesRoot {
-    /// Makes the folder if it is missing, resolves it once and proves that it can be written to. Blocking: call it from
-    /// `spawn_blocking`, or before the host serves anything.
+    /// Makes the folder if it is missing, resolves it once and proves that it can be written to.
+    /// Blocking: call it from `spawn_blocking`, or before the host serves anything.
     ///
     /// # Errors
     /// Each names the folder and what to do.
@@ -117,19 +122,27 @@ impl SitesRoot {
         Dir::create_ambient_dir_all(path, ambient_authority()).map_err(open)?;
         let path_resolved = std::fs::canonicalize(path).map_err(open)?;
         let dir = open_root(&path_resolved).map_err(open)?;
-        probe(&dir).map_err(|source| RootError::NotWritable { path: path_resolved.clone(), source })?;
-        Ok(SitesRoot { dir: Arc::new(dir), path: path_resolved.into(), held: Arc::default(), crowd: None })
+        probe(&dir)
+            .map_err(|source| RootError::NotWritable { path: path_resolved.clone(), source })?;
+        Ok(SitesRoot {
+            dir: Arc::new(dir),
+            path: path_resolved.into(),
+            held: Arc::default(),
+            crowd: None,
+        })
     }
 
-    /// Small sites stay in memory until they are released, as long as all of them together have no more than so many bytes: most
-    /// sites then touch the disk once, when they are known to be good. Without this, every file goes to the disk at once.
+    /// Small sites stay in memory until they are released, as long as all of them together have no
+    /// more than so many bytes: most sites then touch the disk once, when they are known to be
+    /// good. Without this, every file goes to the disk at once.
     #[must_use]
     pub fn holding(mut self, bytes: u64) -> Self {
         self.held = Arc::new(HeldBytes::new(bytes));
         self
     }
 
-    /// Sites that are finished at the same time go to the disk together, on Linux 5.8 and later. Must be called on a runtime.
+    /// Sites that are finished at the same time go to the disk together, on Linux 5.8 and later.
+    /// Must be called on a runtime.
     #[must_use]
     pub fn in_crowds(mut self) -> Self {
         self.crowd = Crowd::start(&self.dir, &self.path).map(Arc::new);
@@ -168,7 +181,8 @@ impl SitesRoot {
         }
     }
 
-    /// Opens the order's folder and makes it if it is missing; a new one is on the disk before this returns. Blocking.
+    /// Opens the order's folder and makes it if it is missing; a new one is on the disk before this
+    /// returns. Blocking.
     ///
     /// # Errors
     /// When it cannot be made or opened, or is a symbolic link.
@@ -177,7 +191,11 @@ impl SitesRoot {
     }
 
     /// The same; the caller may see to it that a new one gets to the disk.
-    pub(super) fn ensure_order_on(&self, order: &OrderDir, disk: Disk) -> Result<Dir, StorageError> {
+    pub(super) fn ensure_order_on(
+        &self,
+        order: &OrderDir,
+        disk: Disk,
+    ) -> Result<Dir, StorageError> {
         let ensured = ensure_folder(&self.dir, order.as_str());
         let synced = ensured.and_then(|(dir, made)| match (made, disk) {
             (true, Disk::Now) => sync_folder(&self.dir).map(|()| dir),
@@ -186,8 +204,9 @@ impl SitesRoot {
         synced.map_err(StorageError::on("create the folder", self.order_path(order)))
     }
 
-    /// Puts a small file into a folder of the order's folder, which is made if it is missing: whole or not at all, never through a link,
-    /// whatever others put in the place of a folder meanwhile. A file of that name that is there already stays, and that is no error.
+    /// Puts a small file into a folder of the order's folder, which is made if it is missing: whole
+    /// or not at all, never through a link, whatever others put in the place of a folder
+    /// meanwhile. A file of that name that is there already stays, and that is no error.
     /// Nothing waits for the disk: after a power cut the file may be missing. Blocking.
     ///
     /// # Errors
@@ -206,7 +225,9 @@ impl SitesRoot {
             let written = create_file(&dir, &temporary)
                 .and_then(|mut file| file.write_all(content))
                 .and_then(|()| match rename_new(&dir, &temporary, name) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => dir.remove_file(&temporary),
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        dir.remove_file(&temporary)
+                    }
                     renamed => renamed,
                 });
             written.inspect_err(|_| drop(dir.remove_file(&temporary)))
@@ -214,23 +235,28 @@ impl SitesRoot {
         kept.map_err(StorageError::on("write", shown))
     }
 
-    /// Removes what crashed runs left in the staging areas, and returns how many folders that were. A run that is alive
-    /// keeps a lock on its folder, in this process or another one, and is left alone. Blocking.
+    /// Removes what crashed runs left in the staging areas, and returns how many folders that were.
+    /// A run that is alive keeps a lock on its folder, in this process or another one, and is
+    /// left alone. Blocking.
     ///
     /// # Errors
     /// The first folder that could not be read or removed; the others are still swept.
     pub fn sweep(&self) -> Result<u64, StorageError> {
         let mut swept = 0;
         let mut first = None;
-        let entries =
-            self.dir.entries().map_err(StorageError::on("read the folder", self.path.to_path_buf()))?;
+        let entries = self
+            .dir
+            .entries()
+            .map_err(StorageError::on("read the folder", self.path.to_path_buf()))?;
         for entry in entries {
             let order = entry.map(|entry| OrderDir::new(&entry.file_name().to_string_lossy()));
             let result = match order {
                 Ok(Ok(order)) => self.sweep_order(&order),
                 // No folder of ours.
                 Ok(Err(_)) => continue,
-                Err(error) => Err(StorageError::on("read the folder", self.path.to_path_buf())(error)),
+                Err(error) => {
+                    Err(StorageError::on("read the folder", self.path.to_path_buf())(error))
+                }
             };
             match result {
                 Ok(count) => swept += count,
@@ -248,7 +274,8 @@ impl SitesRoot {
             Err(error) => return Err(StorageError::on("open the folder", path)(error)),
         };
         let mut swept = sweep_folder(&order, STAGING, &path, |_| true)?;
-        // Whoever releases a site has the order's folder; what is half made and not theirs is nobody's.
+        // Whoever releases a site has the order's folder; what is half made and not theirs is
+        // nobody's.
         if try_lock(&order).map_err(StorageError::on("lock the folder", &path))? {
             swept += sweep_folder(&order, RELEASES, &path, |entry| entry.starts_with(NEW_PREFIX))?;
         }
@@ -256,7 +283,8 @@ impl SitesRoot {
     }
 }
 
-/// Removes the folders in `name` that `ours` says are made on the way to a release and that no run has locked.
+/// Removes the folders in `name` that `ours` says are made on the way to a release and that no run
+/// has locked.
 fn sweep_folder(
     order: &Dir,
     name: &str,
@@ -294,7 +322,8 @@ fn is_no_folder(error: &io::Error) -> bool {
 fn probe(dir: &Dir) -> io::Result<()> {
     let name = format!(".probe-{}", Ulid::generate());
     let mut file = create_file(dir, &name)?;
-    let written = file.write_all(b"written by the host to see whether it can").and_then(|()| file.sync_all());
+    let written =
+        file.write_all(b"written by the host to see whether it can").and_then(|()| file.sync_all());
     let removed = dir.remove_file(&name);
     written.and(removed)
 }

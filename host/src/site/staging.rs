@@ -15,16 +15,19 @@ use super::limits::{LimitHit, SiteLimits, SiteUsage};
 use super::path::{PathError, SitePath};
 use super::root::{OrderDir, STAGING, SitesRoot};
 use super::storage::{
-    StorageError, blocking, create_file, ensure_folder, make_folder, open_folder, remove_folder, try_lock,
+    StorageError, blocking, create_file, ensure_folder, make_folder, open_folder, remove_folder,
+    try_lock,
 };
 
-/// Where one run writes: memory, as long as the site is small and [`SitesRoot::holding`] leaves room, and from then on
-/// `<root>/<order>/staging/<attempt>/`, made at the first write. Cheap to clone, so that a write in flight keeps it alive; when the
-/// last clone goes without having become a release, all of it is removed.
+/// Where one run writes: memory, as long as the site is small and [`SitesRoot::holding`] leaves
+/// room, and from then on `<root>/<order>/staging/<attempt>/`, made at the first write. Cheap to
+/// clone, so that a write in flight keeps it alive; when the last clone goes without having become
+/// a release, all of it is removed.
 #[derive(Debug, Clone)]
 pub struct Staging(pub(super) Arc<Area>);
 
-/// A staging area that nothing is written to any more: each file is whole, in memory or on the disk.
+/// A staging area that nothing is written to any more: each file is whole, in memory or on the
+/// disk.
 #[derive(Debug)]
 pub struct StagedSite {
     pub(super) area: Arc<Area>,
@@ -57,7 +60,8 @@ pub enum WriteError {
     Storage(#[from] StorageError),
     /// The run's output has been sealed or abandoned.
     #[error(
-        "the file `{0}` came after the end of the run's output; write every file before `generate` returns"
+        "the file `{0}` came after the end of the run's output; write every file before \
+         `generate` returns"
     )]
     Closed(SitePath),
 }
@@ -75,7 +79,8 @@ pub enum SealError {
 
 /// The first names of a long list, and how many more there are.
 pub(super) fn list(paths: &[SitePath]) -> String {
-    let mut text = paths.iter().take(20).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+    let mut text =
+        paths.iter().take(20).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
     if paths.len() > 20 {
         text.push_str(&format!(" and {} more", paths.len() - 20));
     }
@@ -89,7 +94,8 @@ pub(super) struct Area {
     pub(super) attempt: OrderDir,
     /// In memory only: no file system call is made under this lock.
     ledger: Mutex<Ledger>,
-    /// The folder once it is there. Only the blocking pool takes this lock, for the time of making one folder.
+    /// The folder once it is there. Only the blocking pool takes this lock, for the time of making
+    /// one folder.
     folder: Mutex<Option<Arc<Folder>>>,
     /// The files that are not in the folder.
     held: Mutex<HeldFiles>,
@@ -104,8 +110,8 @@ pub(super) struct Folder {
     pub(super) dir: Dir,
 }
 
-/// A path that has been accepted and paid for, before its bytes are stored. If it is dropped without
-/// [`store`](Reserved::store), the site stays partial and cannot be sealed.
+/// A path that has been accepted and paid for, before its bytes are stored. If it is dropped
+/// without [`store`](Reserved::store), the site stays partial and cannot be sealed.
 #[derive(Debug)]
 pub struct Reserved {
     area: Arc<Area>,
@@ -126,10 +132,12 @@ impl Staging {
         }))
     }
 
-    /// Writes one file. Blocking: call it from `spawn_blocking`, or use [`write_async`](Self::write_async).
+    /// Writes one file. Blocking: call it from `spawn_blocking`, or use
+    /// [`write_async`](Self::write_async).
     ///
     /// # Errors
-    /// As the contract's `write-error`: invalid path, conflict, limit, storage. A refused write uses nothing.
+    /// As the contract's `write-error`: invalid path, conflict, limit, storage. A refused write
+    /// uses nothing.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
         match self.reserve(path, bytes.len() as u64)?.hold(bytes.to_vec()) {
             Ok(_) => Ok(()),
@@ -137,7 +145,8 @@ impl Staging {
         }
     }
 
-    /// Writes one file: the checks at once, bytes that go to the disk on the blocking pool. Tells what was stored.
+    /// Writes one file: the checks at once, bytes that go to the disk on the blocking pool. Tells
+    /// what was stored.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -182,7 +191,8 @@ impl Staging {
     /// Ends the writing and makes sure that every file is whole. Blocking.
     ///
     /// # Errors
-    /// When a file is missing or has another size than was written; lists them all. The area is then removed.
+    /// When a file is missing or has another size than was written; lists them all. The area is
+    /// then removed.
     pub fn seal(self) -> Result<StagedSite, SealError> {
         let files = self.0.ledger().close();
         let folder = self.0.opened();
@@ -205,8 +215,9 @@ impl Staging {
         }
     }
 
-    /// Refuses further writes and gives the area up. Its folder is removed as soon as no write is in flight, on the
-    /// blocking pool when called on the runtime. What cannot be removed now, [`SitesRoot::sweep`] removes.
+    /// Refuses further writes and gives the area up. Its folder is removed as soon as no write is
+    /// in flight, on the blocking pool when called on the runtime. What cannot be removed now,
+    /// [`SitesRoot::sweep`] removes.
     pub fn abandon(self) {
         self.0.ledger().close();
     }
@@ -220,7 +231,8 @@ impl StagedSite {
 }
 
 impl Reserved {
-    /// Keeps the bytes in memory and tells what was stored, or gives them back when they must go to the disk: [`store`](Reserved::store). Never blocks.
+    /// Keeps the bytes in memory and tells what was stored, or gives them back when they must go to
+    /// the disk: [`store`](Reserved::store). Never blocks.
     fn hold(self, bytes: Vec<u8>) -> Result<StoredFile, (Reserved, Vec<u8>)> {
         let size = bytes.len() as u64;
         let kept = self.area.held().keep(&self.path, bytes);
@@ -268,7 +280,9 @@ pub(super) fn write_file(
 
 impl Folder {
     fn has(&self, path: &SitePath, file: &StoredFile) -> bool {
-        self.dir.symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == file.bytes)
+        self.dir
+            .symlink_metadata(path)
+            .is_ok_and(|found| found.is_file() && found.len() == file.bytes)
     }
 }
 
@@ -295,8 +309,8 @@ impl Area {
             return Ok(Arc::clone(folder));
         }
         let order = self.root.ensure_order(&self.order)?;
-        let made =
-            ensure_folder(&order, STAGING).and_then(|(staging, _)| claim(&staging, self.attempt.as_str()));
+        let made = ensure_folder(&order, STAGING)
+            .and_then(|(staging, _)| claim(&staging, self.attempt.as_str()));
         let made = Arc::new(made.map_err(StorageError::on("create the folder", self.path()))?);
         *folder = Some(Arc::clone(&made));
         Ok(made)
@@ -312,8 +326,9 @@ impl Area {
     }
 }
 
-/// Makes a folder that nobody else has and locks it; the lock tells [`SitesRoot::sweep`] that its run is alive and goes with
-/// the process. A sweep may take the folder between the two steps: then it is made again.
+/// Makes a folder that nobody else has and locks it; the lock tells [`SitesRoot::sweep`] that its
+/// run is alive and goes with the process. A sweep may take the folder between the two steps: then
+/// it is made again.
 fn claim(staging: &Dir, name: &str) -> io::Result<Folder> {
     for _ in 0..16 {
         make_folder(staging, name)?;

@@ -1,4 +1,5 @@
-//! The file system under the sites: what can go wrong, and the few operations every part here shares.
+//! The file system under the sites: what can go wrong, and the few operations every part here
+//! shares.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,9 +38,15 @@ fn advice(source: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free space on that disk and run the order again"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another `sites` folder",
-        io::ErrorKind::NotFound => "something else removed it: keep other programs out of the sites folder",
-        io::ErrorKind::AlreadyExists => "something else made it: keep other programs out of the sites folder",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "the file system is read-only: choose another `sites` folder"
+        }
+        io::ErrorKind::NotFound => {
+            "something else removed it: keep other programs out of the sites folder"
+        }
+        io::ErrorKind::AlreadyExists => {
+            "something else made it: keep other programs out of the sites folder"
+        }
         _ => "check the disk and the folder's owner, then run the order again",
     }
 }
@@ -47,9 +54,10 @@ fn advice(source: &io::Error) -> &'static str {
 /// What every open here has in common: a link in the last part is an error.
 const COMMON: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
 
-/// A name that is one part of a path. Everything here that is called with one goes straight to the kernel, relative to an open
-/// folder: neither `..` nor a link can lead elsewhere. Paths of several parts take the way through cap-std, which looks at each
-/// part, at three to five times the number of system calls.
+/// A name that is one part of a path. Everything here that is called with one goes straight to the
+/// kernel, relative to an open folder: neither `..` nor a link can lead elsewhere. Paths of several
+/// parts take the way through cap-std, which looks at each part, at three to five times the number
+/// of system calls.
 fn one_part(name: &str) -> io::Result<&str> {
     if name.contains('/') || matches!(name, "" | "." | "..") {
         return Err(io::Error::new(
@@ -113,7 +121,8 @@ pub(super) fn open_file(dir: &Dir, path: &str) -> io::Result<std::fs::File> {
     Ok(std::fs::File::from(file))
 }
 
-/// Gives an entry of one folder another name, there or in another folder, in one step. Takes the place of a file or link.
+/// Gives an entry of one folder another name, there or in another folder, in one step. Takes the
+/// place of a file or link.
 pub(super) fn rename(from: &Dir, name: &str, to: &Dir, new: &str) -> io::Result<()> {
     Ok(rustix::fs::renameat(from, one_part(name)?, to, one_part(new)?)?)
 }
@@ -140,12 +149,13 @@ pub(super) fn sync_folder(dir: &Dir) -> io::Result<()> {
 
 /// The same for a folder below `dir`, by a path of several parts.
 pub(super) fn sync_folder_at(dir: &Dir, path: &str) -> io::Result<()> {
-    // cap-std opens folders as Linux's `O_PATH`, which cannot be synced: once more, through the opened one.
+    // cap-std opens folders as Linux's `O_PATH`, which cannot be synced: once more, through the
+    // opened one.
     dir.open_dir(path)?.open(".")?.sync_all()
 }
 
-/// Locks a folder for as long as `dir` is open, and waits for whoever has it. Between processes, and between two that this process has
-/// opened.
+/// Locks a folder for as long as `dir` is open, and waits for whoever has it. Between processes,
+/// and between two that this process has opened.
 pub(super) fn lock(dir: &Dir) -> io::Result<()> {
     Ok(rustix::io::retry_on_intr(|| rustix::fs::flock(dir, FlockOperation::LockExclusive))?)
 }
@@ -167,8 +177,8 @@ pub(super) fn remove_folder(parent: &Dir, name: &str) -> io::Result<()> {
     }
 }
 
-/// Runs blocking file system work on the blocking pool. The outer error is the pool's: it is shutting down or the work
-/// panicked.
+/// Runs blocking file system work on the blocking pool. The outer error is the pool's: it is
+/// shutting down or the work panicked.
 pub(super) async fn blocking<T, E>(
     path: PathBuf,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
@@ -180,7 +190,8 @@ where
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => {
-            Err(StorageError { doing: "finish the work on", path, source: io::Error::other(error) }.into())
+            Err(StorageError { doing: "finish the work on", path, source: io::Error::other(error) }
+                .into())
         }
     }
 }

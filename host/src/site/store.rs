@@ -1,7 +1,8 @@
 //! Where releases of a worker are kept, and how visitors come to see one.
 //!
-//! One machine keeps them in the folder where they are made. Several share an object store (`sites.store = "s3://bucket/prefix"`,
-//! `gs://`, `az://`), whose objects are laid out as the folder is:
+//! One machine keeps them in the folder where they are made. Several share an object store
+//! (`sites.store = "s3://bucket/prefix"`, `gs://`, `az://`), whose objects are laid out as the
+//! folder is:
 //!
 //! ```text
 //! <prefix>/<order>/releases/<id>/index.html ...   first
@@ -9,7 +10,8 @@
 //! <prefix>/<order>/current.json                   last of all: names the release that visitors see
 //! ```
 //!
-//! - [`connect`]: from a URL and the environment to a connection, over the one HTTP client of the process;
+//! - [`connect`]: from a URL and the environment to a connection, over the one HTTP client of the
+//!   process;
 //! - `objects`: what is done with it;
 //! - `content`: what a web server tells of a file;
 //! - [`trouble`]: what went wrong, told for the one who must act.
@@ -42,9 +44,10 @@ pub enum SiteStore {
 }
 
 impl SiteStore {
-    /// Opens the store that `url` names and proves that it can be used: without a URL or with `file`, the folder itself. `env` is the
-    /// process's environment, `std::env::vars_os()`: credentials come from it, by the names that each provider's own tools use.
-    /// Requests go through `client`.
+    /// Opens the store that `url` names and proves that it can be used: without a URL or with
+    /// `file`, the folder itself. `env` is the process's environment, `std::env::vars_os()`:
+    /// credentials come from it, by the names that each provider's own tools use. Requests go
+    /// through `client`.
     ///
     /// # Errors
     /// Each names the store, what failed and what to do.
@@ -63,11 +66,12 @@ impl SiteStore {
         }
     }
 
-    /// Keeps a placed release. Nobody sees it yet. In an object store its folder is gone afterwards, and a second call finds it
-    /// stored.
+    /// Keeps a placed release. Nobody sees it yet. In an object store its folder is gone
+    /// afterwards, and a second call finds it stored.
     ///
     /// # Errors
-    /// When it could not be stored whole. What had been stored of it is removed again as far as that is possible; its folder stays.
+    /// When it could not be stored whole. What had been stored of it is removed again as far as
+    /// that is possible; its folder stays.
     pub async fn put(&self, release: &Release) -> Result<(), StoreError> {
         match self {
             SiteStore::Folder(_) => Ok(()),
@@ -75,22 +79,31 @@ impl SiteStore {
         }
     }
 
-    /// Makes a release the one that visitors see: the last thing that happens to it; and keeps the newest `keep` of the order's
-    /// releases. Can be repeated. Which release is the right one is the caller's decision, so an older one can come back.
+    /// Makes a release the one that visitors see: the last thing that happens to it; and keeps the
+    /// newest `keep` of the order's releases. Can be repeated. Which release is the right one
+    /// is the caller's decision, so an older one can come back.
     ///
     /// # Errors
-    /// When the order has no such release or the store refuses; what visitors saw before, they still see.
-    pub async fn activate(&self, order: &OrderDir, id: ReleaseId, keep: usize) -> Result<(), StoreError> {
+    /// When the order has no such release or the store refuses; what visitors saw before, they
+    /// still see.
+    pub async fn activate(
+        &self,
+        order: &OrderDir,
+        id: ReleaseId,
+        keep: usize,
+    ) -> Result<(), StoreError> {
         match self {
             SiteStore::Folder(root) => {
-                let what = format!("the release `{id}` of the order `{order}` cannot be made visible");
+                let what =
+                    format!("the release `{id}` of the order `{order}` cannot be made visible");
                 told(&what, activate_together(root, order, id, keep).await)
             }
             SiteStore::Objects(objects) => objects.activate(order, id, keep).await,
         }
     }
 
-    /// Throws away a release that nobody sees. Does nothing when there is none, or when it is the current one.
+    /// Throws away a release that nobody sees. Does nothing when there is none, or when it is the
+    /// current one.
     ///
     /// # Errors
     /// When the store refuses.
@@ -98,7 +111,8 @@ impl SiteStore {
         match self {
             SiteStore::Folder(root) => {
                 let what = format!(
-                    "the release `{id}` of the order `{order}`, which does not count, cannot be removed"
+                    "the release `{id}` of the order `{order}`, which does not count, cannot be \
+                     removed"
                 );
                 let (root, order) = (root.clone(), order.clone());
                 in_folder(&what, move || discard(&root, &order, id)).await
@@ -114,7 +128,8 @@ impl SiteStore {
     pub async fn current(&self, order: &OrderDir) -> Result<Option<ReleaseId>, StoreError> {
         match self {
             SiteStore::Folder(root) => {
-                let what = format!("the current release of the order `{order}` cannot be found out");
+                let what =
+                    format!("the current release of the order `{order}` cannot be found out");
                 let (root, order) = (root.clone(), order.clone());
                 let current = in_folder(&what, move || read_current(&root, &order)).await?;
                 Ok(current.map(|release| release.manifest.id))
@@ -154,7 +169,9 @@ fn told<T, E: std::error::Error>(what: &str, done: Option<Result<T, E>>) -> Resu
     let why = match done {
         Some(Ok(done)) => return Ok(done),
         Some(Err(error)) => error.to_string(),
-        None => "the work did not end, which is a bug in Sitewright; run the order again".to_owned(),
+        None => {
+            "the work did not end, which is a bug in Sitewright; run the order again".to_owned()
+        }
     };
     // `what` is words of ours; the literal begins with a word so that the message is never empty.
     Err(StoreError::new(StoreErrorKind::Folder, message!("in the sites folder, {what}: {why}")))

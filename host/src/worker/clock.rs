@@ -1,8 +1,8 @@
 //! Tells when the machine's clock was set while orders were at work.
 //!
-//! Whether a worker lives, how long a call may take and when an attempt is over goes by a clock that nobody can set. What is written
-//! down for later - when an order is tried again - is a time of day: an order from the future is dated back by the rescuer of
-//! [`jobs`](crate::jobs).
+//! Whether a worker lives, how long a call may take and when an attempt is over goes by a clock
+//! that nobody can set. What is written down for later - when an order is tried again - is a time
+//! of day: an order from the future is dated back by the rescuer of [`jobs`](crate::jobs).
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,15 +21,16 @@ pub(super) async fn watch() {
             tracing::warn!(
                 seconds = by.as_secs(),
                 direction,
-                "the machine's clock was set, or the machine slept; orders go on, and those that wait for a time of day are dated anew \
-                 where it was set back"
+                "the machine's clock was set, or the machine slept; orders go on, and those that \
+                 wait for a time of day are dated anew where it was set back"
             );
         }
         (steady, wall) = (now, shown);
     }
 }
 
-/// By how much a clock was set, and where to, that showed `before` and shows `now` after a time of `steady`.
+/// By how much a clock was set, and where to, that showed `before` and shows `now` after a time of
+/// `steady`.
 fn set(steady: Duration, before: SystemTime, now: SystemTime) -> Option<(Duration, &'static str)> {
     let expected = before + steady;
     let (by, direction) = match now.duration_since(expected) {

@@ -1,4 +1,5 @@
-//! The AI replies of an order, in the database: there before the template sees them, so that no later attempt pays again.
+//! The AI replies of an order, in the database: there before the template sees them, so that no
+//! later attempt pays again.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -15,13 +16,15 @@ pub(super) struct OrderJournal {
     database: Database,
     order: String,
     attempt: String,
-    /// Until when nobody else can have kept a reply of this order: it is the first attempt, and too young for anybody to have taken the
-    /// order over. A worker that was stopped and goes on finds what was paid for meanwhile.
+    /// Until when nobody else can have kept a reply of this order: it is the first attempt, and
+    /// too young for anybody to have taken the order over. A worker that was stopped and goes
+    /// on finds what was paid for meanwhile.
     alone_until: Option<Instant>,
 }
 
 impl OrderJournal {
-    /// For an attempt that begins now. Others take its order when its worker was silent for `silent_after`, and not before.
+    /// For an attempt that begins now. Others take its order when its worker was silent for
+    /// `silent_after`, and not before.
     pub(super) fn new(database: Database, taken: &Taken, silent_after: Duration) -> Self {
         OrderJournal {
             database,
@@ -33,9 +36,14 @@ impl OrderJournal {
 }
 
 impl OrderJournal {
-    /// Tries it for as long as the database is away: going on without an answer would pay twice, and the attempt could not be settled
-    /// either. The attempt's deadline, and whoever stops it, end the wait.
-    async fn until_it_answers<T, F>(&self, doing: &str, mut ask: impl FnMut() -> F + Send) -> Result<T, Error>
+    /// Tries it for as long as the database is away: going on without an answer would pay twice,
+    /// and the attempt could not be settled either. The attempt's deadline, and whoever stops
+    /// it, end the wait.
+    async fn until_it_answers<T, F>(
+        &self,
+        doing: &str,
+        mut ask: impl FnMut() -> F + Send,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send,
     {
@@ -65,10 +73,13 @@ impl OrderJournal {
 }
 
 impl OrderJournal {
-    /// Whether somebody else has the order, as far as can be told. A reply may be there already for other reasons: the answer that it
-    /// was kept got lost with a connection, or it could not be looked up.
+    /// Whether somebody else has the order, as far as can be told. A reply may be there already for
+    /// other reasons: the answer that it was kept got lost with a connection, or it could not
+    /// be looked up.
     async fn is_lost(&self) -> bool {
-        let order = self.until_it_answers("see whose order it is", || self.database.order(&self.order)).await;
+        let order = self
+            .until_it_answers("see whose order it is", || self.database.order(&self.order))
+            .await;
         match order {
             Ok(order) => order.owner_attempt.as_deref() != Some(&*self.attempt),
             Err(error) => {
@@ -81,7 +92,10 @@ impl OrderJournal {
 
 impl fmt::Debug for OrderJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OrderJournal").field("order", &self.order).field("attempt", &self.attempt).finish()
+        f.debug_struct("OrderJournal")
+            .field("order", &self.order)
+            .field("attempt", &self.attempt)
+            .finish()
     }
 }
 
@@ -118,7 +132,10 @@ impl Journal for OrderJournal {
 
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
         let failed = |error: &dyn fmt::Display| {
-            message!("the AI reply of order {:?} could not be kept in the database: {error}", self.order)
+            message!(
+                "the AI reply of order {:?} could not be kept in the database: {error}",
+                self.order
+            )
         };
         let call = NewAiCall {
             request: entry.key.request.clone(),
@@ -137,7 +154,8 @@ impl Journal for OrderJournal {
         match kept.await {
             Ok(true) => Ok(()),
             Ok(false) if self.is_lost().await => Err(message!(
-                "order {:?} was given to another worker while this one was silent: this reply does not count",
+                "order {:?} was given to another worker while this one was silent: this reply \
+                 does not count",
                 self.order
             )),
             Ok(false) => Ok(()),
@@ -164,7 +182,9 @@ mod tests {
         database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
         let job = database.order("24").await.unwrap().job_id.unwrap();
         let worker = WorkerId { client: "w".to_owned(), config_version: None };
-        let Take::Taken(taken, _) = database.take("24", job, &worker, Ulid::generate()).await.unwrap() else {
+        let Take::Taken(taken, _) =
+            database.take("24", job, &worker, Ulid::generate()).await.unwrap()
+        else {
             panic!("not taken");
         };
         let journal = OrderJournal::new(database.clone(), &taken, Duration::from_secs(20));
@@ -177,7 +197,10 @@ mod tests {
         // The answer was lost with its connection, and the reply is kept once more.
         journal.store(&entry).await.unwrap();
 
-        database.settle(&taken, &Settlement::ReturnToQueue, crate::jobs::Allowed::default()).await.unwrap();
+        database
+            .settle(&taken, &Settlement::ReturnToQueue, crate::jobs::Allowed::default())
+            .await
+            .unwrap();
         let lost = journal.store(&entry).await.unwrap_err();
         assert!(lost.to_string().contains("given to another worker"), "{lost}");
     }

@@ -15,8 +15,8 @@ use crate::ai::{AttemptOutcome, Journal, RunJournal};
 use crate::failure::{AiFailure, FailureKind, FailureRecord};
 use crate::interface::RunProgress;
 use crate::jobs::{
-    Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason, Taken,
-    class as retry_class,
+    Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason,
+    Taken, class as retry_class,
 };
 use crate::message;
 use crate::message::Message;
@@ -44,8 +44,9 @@ impl Handler for Orders {
     async fn handle(&self, taken: &Taken, document: String, stop: &Stop) -> Settlement {
         if let Some(named) = other_order(taken, &document) {
             let message = message!(
-                "the order is {:?}, but its document is that of order {named:?}: a site must not end up in the folder of another \
-                 order; put it in line under the id in its document",
+                "the order is {:?}, but its document is that of order {named:?}: a site must not \
+                 end up in the folder of another order; put it in line under the id in its \
+                 document",
                 taken.order
             );
             return Settlement::Failed {
@@ -156,10 +157,16 @@ impl Orders {
                 }
                 AttemptOutcome::Succeeded => None,
             });
-            class = of_candidates.into_iter().find(|one| *one != RetryClass::Permanent).unwrap_or(class);
+            class = of_candidates
+                .into_iter()
+                .find(|one| *one != RetryClass::Permanent)
+                .unwrap_or(class);
         }
-        if matches!(class, RetryClass::Transient { .. }) && record.ai.as_ref().is_some_and(was_not_sent) {
-            // It has tried nothing. While a provider is away, orders must not use up on that what they may try, nor come back all the time.
+        if matches!(class, RetryClass::Transient { .. })
+            && record.ai.as_ref().is_some_and(was_not_sent)
+        {
+            // It has tried nothing. While a provider is away, orders must not use up on that what
+            // they may try, nor come back all the time.
             let rests = taken.number.saturating_sub(taken.attempts_used);
             let rest = self.backoff.wait(u32::try_from(rests).unwrap_or(u32::MAX), 1.0);
             class = RetryClass::Limited { after: retry_after.max(Some(rest)) };
@@ -176,7 +183,8 @@ impl Orders {
                 folder = %self.host.sites.path().display(),
                 "the folder of sites takes no files, so the order waits and uses no attempt: make room, or make it writable"
             );
-            class = RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
+            class =
+                RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
         }
         let failure = NewFailure::from(&record);
         if stopped {
@@ -185,12 +193,19 @@ impl Orders {
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
     }
 
-    /// Why the folder of sites takes no files, if so. A full disk fails every order that comes: that is no fault of theirs, and must
-    /// not use up what they may try. There may be room again by now, so what the attempt itself was told counts first.
-    async fn refuses_files(&self, taken: &Taken, refused: Option<ErrorKind>) -> Option<std::io::Error> {
+    /// Why the folder of sites takes no files, if so. A full disk fails every order that comes:
+    /// that is no fault of theirs, and must not use up what they may try. There may be room
+    /// again by now, so what the attempt itself was told counts first.
+    async fn refuses_files(
+        &self,
+        taken: &Taken,
+        refused: Option<ErrorKind>,
+    ) -> Option<std::io::Error> {
         match refused {
             Some(
-                kind @ (ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem),
+                kind @ (ErrorKind::StorageFull
+                | ErrorKind::QuotaExceeded
+                | ErrorKind::ReadOnlyFilesystem),
             ) => Some(kind.into()),
             _ => self.write_probe(taken).await.err(),
         }
@@ -211,14 +226,16 @@ impl Orders {
         written
     }
 
-    /// After a template failure the replies that it blamed are asked again by the next attempt; all others are kept.
+    /// After a template failure the replies that it blamed are asked again by the next attempt; all
+    /// others are kept.
     async fn ask_blamed_again(&self, taken: &Taken, record: &FailureRecord, journal: &RunJournal) {
         let blamed = journal.keys_of(&record.blamed_calls);
         let all = record.kind == FailureKind::OutputRejected;
         if blamed.is_empty() && !all {
             return;
         }
-        let which = (!all).then(|| blamed.into_iter().map(|key| (key.request, key.occurrence)).collect());
+        let which =
+            (!all).then(|| blamed.into_iter().map(|key| (key.request, key.occurrence)).collect());
         if let Err(error) = self.database.ask_again(&taken.order, which).await {
             tracing::warn!(
                 order = taken.order,
@@ -242,7 +259,8 @@ fn was_not_sent(error: &AiFailure) -> bool {
     !error.attempts.is_empty() && error.attempts.iter().all(|attempt| attempt.not_sent)
 }
 
-/// The id in the document when it is not the order's. A document that cannot be read tells so itself.
+/// The id in the document when it is not the order's. A document that cannot be read tells so
+/// itself.
 fn other_order(taken: &Taken, document: &str) -> Option<String> {
     let document = serde_json::from_str(document).ok()?;
     sitewright_order::read_id(&document).ok().filter(|id| *id != taken.order)
@@ -250,7 +268,8 @@ fn other_order(taken: &Taken, document: &str) -> Option<String> {
 
 /// Anything between 0 and 1, the same for the same attempt: the last bits of its id are random.
 fn random(taken: &Taken) -> f64 {
-    f64::from(u32::try_from(taken.attempt.random() & u128::from(u32::MAX)).unwrap_or(0)) / f64::from(u32::MAX)
+    f64::from(u32::try_from(taken.attempt.random() & u128::from(u32::MAX)).unwrap_or(0))
+        / f64::from(u32::MAX)
 }
 
 /// A failure after the attempt, where there is no record yet.

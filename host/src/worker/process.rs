@@ -10,7 +10,9 @@ use super::orders::Orders;
 use super::progress::Progress;
 use super::{clock, reload, visible};
 use crate::config::WorkerConfig;
-use crate::jobs::{Allowed, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve};
+use crate::jobs::{
+    Allowed, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
+};
 use crate::run::Host;
 use crate::site::{SiteStore, SitesRoot};
 
@@ -56,7 +58,8 @@ impl From<&WorkerConfig> for WorkerOptions {
     }
 }
 
-/// A worker whose tables are made and whose templates are loaded, and that has taken no order yet: dropped, it leaves nothing behind.
+/// A worker whose tables are made and whose templates are loaded, and that has taken no order yet:
+/// dropped, it leaves nothing behind.
 pub struct Prepared {
     host: Host,
     database: Database,
@@ -96,7 +99,8 @@ impl Prepared {
         Ok(Prepared { host, database, store, options })
     }
 
-    /// Begins to take orders. Not to be dropped halfway: orders that it has by then would count as crashed.
+    /// Begins to take orders. Not to be dropped halfway: orders that it has by then would count as
+    /// crashed.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -154,7 +158,8 @@ impl Worker {
         self.serving.stopper()
     }
 
-    /// Waits until it ends by itself: when every order has ended if `when_empty`, otherwise only when it cannot go on.
+    /// Waits until it ends by itself: when every order has ended if `when_empty`, otherwise only
+    /// when it cannot go on.
     ///
     /// # Errors
     /// Why it cannot go on.
@@ -162,14 +167,16 @@ impl Worker {
         if when_empty { self.serving.until_empty().await } else { self.serving.ended().await }
     }
 
-    /// Takes no more orders, lets the running ones end within `grace` and gives the others back uncounted.
+    /// Takes no more orders, lets the running ones end within `grace` and gives the others back
+    /// uncounted.
     ///
     /// # Errors
     /// When the database did not take the last writes: others rescue the orders then.
     pub async fn drain(self, grace: Duration) -> Result<Drained, Error> {
         let drained = self.serving.drain(grace).await;
         self.beside.cancel();
-        // Perhaps nobody comes after this one: what a worker that died has settled and not shown is shown now.
+        // Perhaps nobody comes after this one: what a worker that died has settled and not shown is
+        // shown now.
         let showing = show_once(&self.database, &self.store, self.keep, 0);
         if tokio::time::timeout(SHOW_WITHIN, showing).await.is_err() {
             tracing::warn!("releases that are not visible yet are left to the next worker");
@@ -216,7 +223,8 @@ async fn probe_routes(host: Host) {
 }
 
 async fn show_left(database: Database, store: SiteStore, keep: usize) {
-    // At the start whatever is left was left by others; showing what its worker is about to show does no harm.
+    // At the start whatever is left was left by others; showing what its worker is about to show
+    // does no harm.
     let mut settled_for_ms = 0;
     loop {
         show_once(&database, &store, keep, settled_for_ms).await;
@@ -229,7 +237,9 @@ async fn show_left(database: Database, store: SiteStore, keep: usize) {
 async fn sweep_left(sites: SitesRoot) {
     match tokio::task::spawn_blocking(move || sites.sweep()).await {
         Ok(Ok(0)) => {}
-        Ok(Ok(folders)) => tracing::info!(folders, "what crashed runs had left half written was removed"),
+        Ok(Ok(folders)) => {
+            tracing::info!(folders, "what crashed runs had left half written was removed")
+        }
         Ok(Err(error)) => tracing::warn!(%error, "not all that crashed runs left could be removed"),
         Err(error) => tracing::error!(%error, "removing what crashed runs left did not end"),
     }

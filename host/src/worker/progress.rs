@@ -1,5 +1,5 @@
-//! The stages of all running orders, for people who watch: written down in batches by one task, bounded, and never in the way of
-//! an order (catalogue B1, B2).
+//! The stages of all running orders, for people who watch: written down in batches by one task,
+//! bounded, and never in the way of an order (catalogue B1, B2).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Starts the task that writes. It ends when the last clone is dropped and what they said is written.
+    /// Starts the task that writes. It ends when the last clone is dropped and what they said is
+    /// written.
     pub fn start(database: Database) -> (Self, JoinHandle<()>) {
         let (events, waiting) = mpsc::channel(ROOM);
         let dropped = Arc::new(AtomicU64::new(0));
@@ -39,7 +40,8 @@ impl Progress {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Follows one attempt until its sender is gone. Stages that follow each other at once are told as the last of them.
+    /// Follows one attempt until its sender is gone. Stages that follow each other at once are told
+    /// as the last of them.
     pub async fn follow(&self, taken: &Taken, mut watcher: watch::Receiver<RunProgress>) {
         while watcher.changed().await.is_ok() {
             let RunProgress { stage, done, total } = watcher.borrow_and_update().clone();
@@ -75,7 +77,10 @@ async fn write(database: Database, mut waiting: mpsc::Receiver<NewEvent>, droppe
         }
         let all = dropped.load(Ordering::Relaxed);
         if all > told {
-            tracing::warn!(dropped = all, "events of progress were dropped, in all since the start");
+            tracing::warn!(
+                dropped = all,
+                "events of progress were dropped, in all since the start"
+            );
             told = all;
         }
         if waiting.len() < BATCH {

@@ -1,5 +1,5 @@
-//! Templates that are new or changed are served without a restart. Running orders keep the version they started with; a file that is
-//! no good leaves the old template in its place.
+//! Templates that are new or changed are served without a restart. Running orders keep the version
+//! they started with; a file that is no good leaves the old template in its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,8 @@ pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>, gateway: &Gate
                 tracing::warn!(template = old.manifest.name, file = %old.path.display(), "a template's file is gone: no further order gets it");
             }
             Change::Refused { name, error, kept } => {
-                let causes: Vec<String> = causes_of(error).iter().map(ToString::to_string).collect();
+                let causes: Vec<String> =
+                    causes_of(error).iter().map(ToString::to_string).collect();
                 let told = format!("{name}: {error}: {}", causes.join(": "));
                 if !refused.contains(&told) {
                     let kept = kept.as_ref().map(|kept| kept.manifest.version.clone());
@@ -95,14 +96,16 @@ pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>, gateway: &Gate
     *refused = still;
 }
 
-/// A purpose without a route is told when the template is loaded, not when its first order fails (catalogue E3).
+/// A purpose without a route is told when the template is loaded, not when its first order fails
+/// (catalogue E3).
 fn tell_missing_routes(template: &Template, gateway: &Gateway) {
     let purposes = template.manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
     for purpose in gateway.purposes_without_route(purposes) {
         tracing::error!(
             template = template.manifest.name,
             purpose,
-            "no route serves a purpose of this template, so its orders will fail: add [ai.routes.{purpose}] or [ai.routes.default]"
+            "no route serves a purpose of this template, so its orders will fail: add \
+             [ai.routes.{purpose}] or [ai.routes.default]"
         );
     }
 }

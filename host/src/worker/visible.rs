@@ -1,8 +1,8 @@
 //! The last step of a release: what visitors see follows what the database says.
 //!
-//! A release is placed, then settled in the database, and only then made visible. So a worker that was paused and lost its order
-//! changes nothing that anybody sees, and one that dies between the last two steps leaves a mark in the database by which any worker
-//! makes the step up.
+//! A release is placed, then settled in the database, and only then made visible. So a worker that
+//! was paused and lost its order changes nothing that anybody sees, and one that dies between the
+//! last two steps leaves a mark in the database by which any worker makes the step up.
 
 use tracing::Instrument as _;
 
@@ -26,11 +26,13 @@ pub(super) async fn show(
     loop {
         let (folder, id) = named(order, &release)?;
         store.activate(&folder, id, keep).await?;
-        let unknown = |error| message!("the release is visible, but that could not be written down: {error}");
+        let unknown =
+            |error| message!("the release is visible, but that could not be written down: {error}");
         if database.mark_visible(order, &release).await.map_err(unknown)? {
             return Ok(());
         }
-        // This worker was slow, and the order has had another release since: visitors must not be left with the old one.
+        // This worker was slow, and the order has had another release since: visitors must not be
+        // left with the old one.
         let current = database.order(order).await.map_err(unknown)?.current_release;
         match current.filter(|current| *current != release) {
             Some(current) => {
@@ -53,11 +55,13 @@ pub(super) async fn discard(store: &SiteStore, order: &str, release: &str) -> Re
     Ok(store.discard(&folder, id).await?)
 }
 
-/// Makes up for the step that a process which died could not make: every release that was settled so many milliseconds ago is made
-/// visible. Called at start, now and then, and at the end. How many there were.
+/// Makes up for the step that a process which died could not make: every release that was settled
+/// so many milliseconds ago is made visible. Called at start, now and then, and at the end. How
+/// many there were.
 ///
 /// # Errors
-/// When the database fails. An order whose release cannot be shown is told in the log and tried again the next time.
+/// When the database fails. An order whose release cannot be shown is told in the log and tried
+/// again the next time.
 pub(super) async fn show_pending(
     database: &Database,
     store: &SiteStore,
@@ -73,7 +77,9 @@ pub(super) async fn show_pending(
         span.in_scope(|| match shown {
             Ok(()) => tracing::info!("the release is visible now"),
             Err(message) => {
-                tracing::error!("the order is done, but its release cannot be shown yet: {message}");
+                tracing::error!(
+                    "the order is done, but its release cannot be shown yet: {message}"
+                );
             }
         });
     }
@@ -81,10 +87,11 @@ pub(super) async fn show_pending(
 }
 
 fn named(order: &str, release: &str) -> Result<(OrderDir, ReleaseId), Message> {
-    let folder =
-        OrderDir::new(order).map_err(|error| message!("the order's id cannot name a folder: {error}"))?;
-    let id =
-        release.parse().map_err(|error| message!("the text {release:?} is no id of a release: {error}"))?;
+    let folder = OrderDir::new(order)
+        .map_err(|error| message!("the order's id cannot name a folder: {error}"))?;
+    let id = release
+        .parse()
+        .map_err(|error| message!("the text {release:?} is no id of a release: {error}"))?;
     Ok((folder, id))
 }
 
@@ -96,7 +103,9 @@ mod tests {
 
     use super::*;
     use crate::jobs::{Allowed, NewOrder, Settlement, Take, WorkerId};
-    use crate::site::{ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, Staging, VerifyOptions, place};
+    use crate::site::{
+        ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, Staging, VerifyOptions, place,
+    };
 
     const PAGE: &[u8] =
         b"<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Bakery</title>\
@@ -107,9 +116,11 @@ mod tests {
     /// Places a release of order 24 that nobody sees yet.
     fn placed(root: &SitesRoot, attempt: &str) -> String {
         let order = OrderDir::new("24").unwrap();
-        let staging = Staging::new(root, order, OrderDir::new(attempt).unwrap(), SiteLimits::default());
+        let staging =
+            Staging::new(root, order, OrderDir::new(attempt).unwrap(), SiteLimits::default());
         staging.write("index.html", PAGE).unwrap();
-        let options = VerifyOptions { languages: vec!["en".parse().unwrap()], literal_texts: Vec::new() };
+        let options =
+            VerifyOptions { languages: vec!["en".parse().unwrap()], literal_texts: Vec::new() };
         let info = ReleaseInfo {
             id: None,
             usage: json!(null),
@@ -131,7 +142,9 @@ mod tests {
     async fn settled(database: &Database, release: &str) {
         let job = database.order("24").await.unwrap().job_id.unwrap();
         let worker = WorkerId { client: "w".to_owned(), config_version: None };
-        let Take::Taken(taken, _) = database.take("24", job, &worker, Ulid::generate()).await.unwrap() else {
+        let Take::Taken(taken, _) =
+            database.take("24", job, &worker, Ulid::generate()).await.unwrap()
+        else {
             panic!("not taken");
         };
         let settlement = Settlement::Succeeded { release: release.to_owned() };
@@ -141,25 +154,32 @@ mod tests {
     #[tokio::test]
     async fn d1_a_release_that_is_shown_too_late_is_followed_by_the_current_one() {
         let folder = tempfile::tempdir().unwrap();
-        let database =
-            Database::open(&format!("sqlite://{}/orders.db", folder.path().display())).await.unwrap();
+        let database = Database::open(&format!("sqlite://{}/orders.db", folder.path().display()))
+            .await
+            .unwrap();
         database.migrate().await.unwrap();
         let root = SitesRoot::open(&folder.path().join("sites")).unwrap();
         let store = SiteStore::Folder(root.clone());
-        let current =
-            async || store.current(&OrderDir::new("24").unwrap()).await.unwrap().unwrap().to_string();
+        let current = async || {
+            store.current(&OrderDir::new("24").unwrap()).await.unwrap().unwrap().to_string()
+        };
         let (first, second) = (placed(&root, "one"), placed(&root, "two"));
         database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
         settled(&database, &first).await;
         show(&database, &store, 5, "24", &first).await.unwrap();
         assert_eq!(current().await, first);
 
-        // The order is begun again and another worker is faster than what the first one still has to do.
+        // The order is begun again and another worker is faster than what the first one still has
+        // to do.
         database.reopen("24", None).await.unwrap();
         settled(&database, &second).await;
         show(&database, &store, 5, "24", &second).await.unwrap();
         show(&database, &store, 5, "24", &first).await.unwrap();
         assert_eq!(current().await, second);
-        assert_eq!(show_pending(&database, &store, 5, 0).await.unwrap(), 0, "nothing is left to do");
+        assert_eq!(
+            show_pending(&database, &store, 5, 0).await.unwrap(),
+            0,
+            "nothing is left to do"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! The network between a program and PostgreSQL, which can lose connections without closing them: as when a host loses its power, or a
-//! firewall forgets. What was sent never arrives, and nobody is told.
+//! The network between a program and PostgreSQL, which can lose connections without closing them:
+//! as when a host loses its power, or a firewall forgets. What was sent never arrives, and nobody
+//! is told.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

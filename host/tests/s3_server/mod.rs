@@ -1,5 +1,6 @@
-//! An S3 server that others wrote: moto, a Python package, installed into `target/standins` on first use. Where that cannot be (no
-//! Python, no network), the tests that need it say so loudly and pass, unless `SITEWRIGHT_REQUIRE_STANDINS=1` demands them.
+//! An S3 server that others wrote: moto, a Python package, installed into `target/standins` on
+//! first use. Where that cannot be (no Python, no network), the tests that need it say so loudly
+//! and pass, unless `SITEWRIGHT_REQUIRE_STANDINS=1` demands them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs::{File, OpenOptions};
@@ -21,8 +22,12 @@ pub(crate) struct S3Server {
 }
 
 impl S3Server {
-    /// Starts one with the buckets `sites` and `other`. Nothing where there is none to start; that has been told then.
-    pub(crate) async fn start(test: &'static str, arguments: &'static [&'static str]) -> Option<Self> {
+    /// Starts one with the buckets `sites` and `other`. Nothing where there is none to start; that
+    /// has been told then.
+    pub(crate) async fn start(
+        test: &'static str,
+        arguments: &'static [&'static str],
+    ) -> Option<Self> {
         tokio::task::spawn_blocking(move || match prepared() {
             Ok(python) => Some(Self::run(&python, arguments)),
             Err(why) => {
@@ -114,8 +119,9 @@ fn run(command: &mut Command) -> Result<(), String> {
     Err(format!("{what} ended with {}: {last}", done.status))
 }
 
-/// Says that a test did not test anything: on the standard error itself, which the test harness does not hold back, and in
-/// `target/skipped-tests.txt`, which `cargo xtask test` shows at its end.
+/// Says that a test did not test anything: on the standard error itself, which the test harness
+/// does not hold back, and in `target/skipped-tests.txt`, which `cargo xtask test` shows at its
+/// end.
 fn skipped(test: &str, why: &str) {
     assert!(
         std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
@@ -123,6 +129,7 @@ fn skipped(test: &str, why: &str) {
     );
     let line = format!("SKIPPED: {test}: {why}\n");
     drop(std::io::stderr().write_all(line.as_bytes()));
-    let list = OpenOptions::new().create(true).append(true).open(target().join("skipped-tests.txt"));
+    let list =
+        OpenOptions::new().create(true).append(true).open(target().join("skipped-tests.txt"));
     drop(list.and_then(|mut list| list.write_all(line.as_bytes())));
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use sitewright::site::{
-    OrderDir, Release, ReleaseId, ReleaseInfo, ReleaseTemplate, SiteLimits, SitePath, SitesRoot, StagedSite,
-    Staging, VerifiedSite, VerifyOptions, publish,
+    OrderDir, Release, ReleaseId, ReleaseInfo, ReleaseTemplate, SiteLimits, SitePath, SitesRoot,
+    StagedSite, Staging, VerifiedSite, VerifyOptions, publish,
 };
 use time::macros::datetime;
 
@@ -22,10 +22,11 @@ pub(crate) fn dir(name: &str) -> OrderDir {
 /// A page with `head` and `body` added to what every page needs.
 pub(crate) fn page(head: &str, body: &str) -> String {
     format!(
-        "<!DOCTYPE html>\n<html lang=\"pt-BR\">\n<head>\n<meta charset=\"utf-8\">\n<title>Padaria</title>\n\
-         <meta name=\"description\" content=\"Pães de verdade\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{head}\n</head>\n<body>\n\
-         <main id=\"conteudo\"><p>Pães de fermentação natural todos os dias.</p></main>\n{body}\n</body>\n</html>\n"
+        "<!DOCTYPE html>\n<html lang=\"pt-BR\">\n<head>\n<meta \
+         charset=\"utf-8\">\n<title>Padaria</title>\n<meta name=\"description\" content=\"Pães de \
+         verdade\">\n<meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">\n{head}\n</head>\n<body>\n<main id=\"conteudo\"><p>Pães de \
+         fermentação natural todos os dias.</p></main>\n{body}\n</body>\n</html>\n"
     )
 }
 
@@ -49,10 +50,11 @@ pub(crate) fn good_site() -> Files {
 <pre>{{ isto é código }}</pre> <code>${também}</code> <script>const ola = `${1}`;</script>"##;
     let about = page(
         "<link rel=\"stylesheet\" href=\"../css/site.css\">",
-        "<h2 id=\"equipe\">Equipe</h2><p>Joe &amp; Ana <b>em</b> casa. <a href=\"../\">Início</a></p>",
+        "<h2 id=\"equipe\">Equipe</h2><p>Joe &amp; Ana <b>em</b> casa. <a \
+         href=\"../\">Início</a></p>",
     );
-    let css = "@import \"cores.css\";\n@font-face { src: url(\"/img/letra.woff2#a\") }\nbody { background: url(../img/pao.png) }\n\
-               @media (min-width: 1px) { a { color: red }}\n";
+    let css = "@import \"cores.css\";\n@font-face { src: url(\"/img/letra.woff2#a\") }\nbody { \
+               background: url(../img/pao.png) }\n@media (min-width: 1px) { a { color: red }}\n";
     let sitemap = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n\
                    <url><loc>https://padaria.example/</loc></url>\n<url><loc>https://padaria.example/sobre/</loc></url>\n\
                    <url><loc>https://outra.example/nada</loc></url>\n</urlset>\n";
@@ -66,7 +68,8 @@ pub(crate) fn good_site() -> Files {
         ("img/letra.woff2", vec![0xff, 0x00]),
         (
             "favicon.svg",
-            b"<svg xmlns=\"http://www.w3.org/2000/svg\"><path id=\"forma\" d=\"M0 0\"/></svg>".to_vec(),
+            b"<svg xmlns=\"http://www.w3.org/2000/svg\"><path id=\"forma\" d=\"M0 0\"/></svg>"
+                .to_vec(),
         ),
         (
             "site.webmanifest",
@@ -96,7 +99,12 @@ pub(crate) fn staged(root: &SitesRoot, order: &str, attempt: &str, files: &Files
     staging.seal().unwrap()
 }
 
-pub(crate) fn verified(root: &SitesRoot, order: &str, attempt: &str, files: &Files) -> VerifiedSite {
+pub(crate) fn verified(
+    root: &SitesRoot,
+    order: &str,
+    attempt: &str,
+    files: &Files,
+) -> VerifiedSite {
     staged(root, order, attempt, files).verify(&options()).unwrap()
 }
 

@@ -1,4 +1,5 @@
-//! Writes the sites of the test orders to a folder, to look at: `cargo run -p local-business --example render -- FOLDER`.
+//! Writes the sites of the test orders to a folder, to look at: `cargo run -p local-business
+//! --example render -- FOLDER`.
 #![allow(clippy::unwrap_used, reason = "a tool for the author")]
 
 use std::path::PathBuf;
@@ -7,7 +8,9 @@ use std::path::PathBuf;
 mod common;
 
 fn main() {
-    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/local-business".to_owned()));
+    let folder = PathBuf::from(
+        std::env::args().nth(1).unwrap_or_else(|| "target/local-business".to_owned()),
+    );
     for (name, locale) in common::ORDERS {
         let run = common::site_of(&common::order(name, locale));
         for (path, bytes) in &run.files {

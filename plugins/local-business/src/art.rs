@@ -1,7 +1,8 @@
-//! Illustrations instead of photos: drawings of the trade inside a mosaic of shapes, all in the brand's colours.
+//! Illustrations instead of photos: drawings of the trade inside a mosaic of shapes, all in the
+//! brand's colours.
 //!
-//! The SVG here is made of our own constants and numbers only; no text of an order or a model ever enters it. Colours are
-//! classes of the stylesheet, so a drawing needs no palette.
+//! The SVG here is made of our own constants and numbers only; no text of an order or a model ever
+//! enters it. Colours are classes of the stylesheet, so a drawing needs no palette.
 
 use std::fmt::Write;
 
@@ -22,7 +23,8 @@ fn scene(niche: Niche) -> &'static str {
     }
 }
 
-/// The picture of the home page: the trade's drawing, framed by a mosaic that is the business's own.
+/// The picture of the home page: the trade's drawing, framed by a mosaic that is the business's
+/// own.
 pub fn hero(niche: Niche, seed: &str) -> String {
     let mut dice = Dice::new(seed);
     let mut svg = open(480, 560, "art art-hero");
@@ -34,7 +36,10 @@ pub fn hero(niche: Niche, seed: &str) -> String {
             }
         }
     }
-    push(&mut svg, format_args!("<g transform=\"translate(80 80)\">{}</g></svg>", scene(niche).trim()));
+    push(
+        &mut svg,
+        format_args!("<g transform=\"translate(80 80)\">{}</g></svg>", scene(niche).trim()),
+    );
     svg
 }
 
@@ -72,8 +77,8 @@ fn mosaic(seed: &str, columns: u32, rows: u32, class: &str) -> String {
 
 fn open(width: u32, height: u32, class: &str) -> String {
     format!(
-        "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" aria-hidden=\"true\" focusable=\"false\" \
-         preserveAspectRatio=\"xMidYMid slice\">"
+        "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" aria-hidden=\"true\" \
+         focusable=\"false\" preserveAspectRatio=\"xMidYMid slice\">"
     )
 }
 
@@ -95,31 +100,40 @@ fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32) {
     let (ground, shape) = PAIRS[dice.below(PAIRS.len())];
     let turn = dice.below(4) * 90;
     let (x, y) = (x + 40, y + 40);
-    // A little larger than its place: between tiles that only touch, some screens let the page shine through.
+    // A little larger than its place: between tiles that only touch, some screens let the page
+    // shine through.
     push(
         svg,
         format_args!(
-            "<g transform=\"translate({x} {y}) rotate({turn}) scale(1.012) translate(-40 -40)\">\
-             <rect class=\"f-{ground}\" width=\"80\" height=\"80\"/>"
+            "<g transform=\"translate({x} {y}) rotate({turn}) scale(1.012) translate(-40 \
+             -40)\"><rect class=\"f-{ground}\" width=\"80\" height=\"80\"/>"
         ),
     );
     let shapes = match dice.below(9) {
         0 => format!("<path class=\"f-{shape}\" d=\"M0 0h80a80 80 0 0 1-80 80z\"/>"),
         1 => format!(
-            "<path class=\"f-{shape}\" d=\"M0 40a40 40 0 0 1 80 0z\"/><path class=\"f-{shape}\" d=\"M0 80a40 40 0 0 1 80 0z\"/>"
+            "<path class=\"f-{shape}\" d=\"M0 40a40 40 0 0 1 80 0z\"/><path class=\"f-{shape}\" \
+             d=\"M0 80a40 40 0 0 1 80 0z\"/>"
         ),
         2 => format!("<path class=\"f-{shape}\" d=\"M0 0a80 80 0 0 1 80 80A80 80 0 0 1 0 0z\"/>"),
         3 => format!("<circle class=\"f-{shape}\" cx=\"40\" cy=\"40\" r=\"27\"/>"),
         4 => format!(
-            "<g class=\"s-{shape}\" fill=\"none\" stroke-width=\"9\"><path d=\"M0 58a22 22 0 0 1 22 22\"/><path d=\"M0 36a44 44 0 0 1 44 44\"/><path d=\"M0 14a66 66 0 0 1 66 66\"/></g>"
+            "<g class=\"s-{shape}\" fill=\"none\" stroke-width=\"9\"><path d=\"M0 58a22 22 0 0 1 \
+             22 22\"/><path d=\"M0 36a44 44 0 0 1 44 44\"/><path d=\"M0 14a66 66 0 0 1 66 \
+             66\"/></g>"
         ),
         5 => format!("<path class=\"f-{shape}\" d=\"M0 0h80L0 80z\"/>"),
-        6 => format!("<path class=\"f-{shape}\" d=\"M10 0h14v80H10zM34 0h14v80H34zM58 0h14v80H58z\"/>"),
+        6 => format!(
+            "<path class=\"f-{shape}\" d=\"M10 0h14v80H10zM34 0h14v80H34zM58 0h14v80H58z\"/>"
+        ),
         7 => format!(
-            "<g class=\"f-{shape}\"><circle cx=\"20\" cy=\"20\" r=\"8\"/><circle cx=\"60\" cy=\"20\" r=\"8\"/><circle cx=\"20\" cy=\"60\" r=\"8\"/><circle cx=\"60\" cy=\"60\" r=\"8\"/></g>"
+            "<g class=\"f-{shape}\"><circle cx=\"20\" cy=\"20\" r=\"8\"/><circle cx=\"60\" \
+             cy=\"20\" r=\"8\"/><circle cx=\"20\" cy=\"60\" r=\"8\"/><circle cx=\"60\" cy=\"60\" \
+             r=\"8\"/></g>"
         ),
         _ => format!(
-            "<path class=\"f-{shape}\" d=\"M40 0a40 40 0 0 1-40 40V0zM80 40a40 40 0 0 0-40 40h40z\"/>"
+            "<path class=\"f-{shape}\" d=\"M40 0a40 40 0 0 1-40 40V0zM80 40a40 40 0 0 0-40 \
+             40h40z\"/>"
         ),
     };
     svg.push_str(&shapes);
@@ -131,7 +145,8 @@ fn push(into: &mut String, text: std::fmt::Arguments<'_>) {
     let _written = into.write_fmt(text);
 }
 
-/// Numbers that look random and are the same for the same text: the site of an order does not change by itself.
+/// Numbers that look random and are the same for the same text: the site of an order does not
+/// change by itself.
 struct Dice(u64);
 
 impl Dice {

@@ -91,8 +91,9 @@ impl Contact {
             notes.push(Note {
                 code: "whatsapp-number",
                 message: format!(
-                    "WhatsApp needs an international number and `business_phone` is `{}`; the site offers a phone call \
-                     instead; write the number with `+` and the country code",
+                    "WhatsApp needs an international number and `business_phone` is `{}`; the \
+                     site offers a phone call instead; write the number with `+` and the country \
+                     code",
                     order.business_phone
                 ),
             });
@@ -102,7 +103,8 @@ impl Contact {
             target: Target::Outside(tel.clone()),
             label: words.call.to_owned(),
         };
-        let form = Action { means: Means::Form, target: Target::Form, label: words.write_us.to_owned() };
+        let form =
+            Action { means: Means::Form, target: Target::Form, label: words.write_us.to_owned() };
         let chat = whatsapp.as_ref().map(|href| Action {
             means: Means::Whatsapp,
             target: Target::Outside(href.clone()),
@@ -116,7 +118,8 @@ impl Contact {
                 Action { means: Means::Booking, target: Target::Form, label: words.book.to_owned() }
             }
         };
-        if let Some(text) = order.cta_text.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+        if let Some(text) = order.cta_text.as_deref().map(str::trim).filter(|text| !text.is_empty())
+        {
             first.label = crate::copy::cut(text, 40);
         }
         let second = match first.means {
@@ -136,7 +139,10 @@ impl Contact {
             &[order.primary_city.clone(), order.state.clone()],
         ];
         let map = (!address.is_empty()).then(|| {
-            format!("https://www.google.com/maps/search/?api=1&query={}", encode(&place.concat().join(", ")))
+            format!(
+                "https://www.google.com/maps/search/?api=1&query={}",
+                encode(&place.concat().join(", "))
+            )
         });
         let mut web = |href: &Option<String>, field: &str| {
             let href = href.as_deref()?;
@@ -158,7 +164,9 @@ impl Contact {
             ("YouTube", &order.social_youtube, "social_youtube"),
         ]
         .into_iter()
-        .filter_map(|(label, href, field)| Some(Link { href: web(href, field)?, label: label.to_owned() }))
+        .filter_map(|(label, href, field)| {
+            Some(Link { href: web(href, field)?, label: label.to_owned() })
+        })
         .collect();
         Contact {
             first,
@@ -175,11 +183,14 @@ impl Contact {
     }
 }
 
-/// The number as people of its country write it, where it was typed as bare digits; otherwise as typed.
+/// The number as people of its country write it, where it was typed as bare digits; otherwise as
+/// typed.
 pub fn readable_phone(typed: &str) -> String {
     let bare = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
     match typed.trim().strip_prefix('+') {
-        Some(digits) if bare(digits) && digits.starts_with("55") && (12..=13).contains(&digits.len()) => {
+        Some(digits)
+            if bare(digits) && digits.starts_with("55") && (12..=13).contains(&digits.len()) =>
+        {
             let (area, local) = digits[2..].split_at(2);
             let (first, last) = local.split_at(local.len() - 4);
             format!("+55 {area} {first}-{last}")
@@ -194,7 +205,9 @@ pub fn readable_phone(typed: &str) -> String {
 /// `mailto:` with everything encoded that could begin a header or another address.
 pub fn mailto(address: &str) -> String {
     match address.trim().rsplit_once('@') {
-        Some((name, domain)) => format!("mailto:{}@{}", encode(name).replace('/', "%2F"), encode(domain)),
+        Some((name, domain)) => {
+            format!("mailto:{}@{}", encode(name).replace('/', "%2F"), encode(domain))
+        }
         None => format!("mailto:{}", encode(address.trim())),
     }
 }

@@ -1,8 +1,10 @@
-//! What the model writes: the shapes it must answer in, and what is done to its text before a page may show it.
+//! What the model writes: the shapes it must answer in, and what is done to its text before a page
+//! may show it.
 //!
-//! A reply has the right shape when it arrives (the host checks the schema), but its text is a stranger's: it is trimmed,
-//! cut to a length the design holds, and later escaped like everything else. A blank text falls back to words of our
-//! own where those say the same; where nothing can stand in, the reply is an error (catalogue E7).
+//! A reply has the right shape when it arrives (the host checks the schema), but its text is a
+//! stranger's: it is trimmed, cut to a length the design holds, and later escaped like everything
+//! else. A blank text falls back to words of our own where those say the same; where nothing can
+//! stand in, the reply is an error (catalogue E7).
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +15,8 @@ use crate::pages::Kind;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Strategy {
-    /// One or two sentences: what the business is for whom, and what sets it apart, using only facts from the order.
+    /// One or two sentences: what the business is for whom, and what sets it apart, using only
+    /// facts from the order.
     pub positioning: String,
     /// Who the site speaks to.
     pub audience: String,
@@ -254,7 +257,8 @@ impl Copy {
             Copy::Testimonials(copy) => copy.intro.tidy(label, business),
             Copy::Faq(copy) => {
                 copy.intro.tidy(label, business);
-                copy.questions.retain(|q| !q.question.trim().is_empty() && !q.answer.trim().is_empty());
+                copy.questions
+                    .retain(|q| !q.question.trim().is_empty() && !q.answer.trim().is_empty());
                 copy.questions.truncate(12);
                 for q in &mut copy.questions {
                     q.question = cut(&q.question, 160);
@@ -327,15 +331,20 @@ impl Intro {
         self.lead = cut(&self.lead, 320);
         self.description = cut(&self.description, 180);
         if self.description.is_empty() {
-            self.description =
-                if self.lead.is_empty() { format!("{label} · {business}") } else { cut(&self.lead, 180) };
+            self.description = if self.lead.is_empty() {
+                format!("{label} · {business}")
+            } else {
+                cut(&self.lead, 180)
+            };
         }
     }
 }
 
-/// The text in one line without surrounding blanks and control characters, cut at a word where it is too long.
+/// The text in one line without surrounding blanks and control characters, cut at a word where it
+/// is too long.
 pub fn cut(text: &str, most: usize) -> String {
-    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line = line.collect::<Vec<_>>().join(" ");
     let Some((end, _)) = line.char_indices().nth(most) else { return line };
     let short = &line[..end];
@@ -381,7 +390,8 @@ mod tests {
 
     #[test]
     fn blank_words_of_an_intro_fall_back_to_the_page() {
-        let copy = Copy::Contact(Contact { intro: Intro::default() }).tidy("Contact", "Joe's").unwrap();
+        let copy =
+            Copy::Contact(Contact { intro: Intro::default() }).tidy("Contact", "Joe's").unwrap();
         let intro = copy.intro();
         assert_eq!((intro.headline.as_str(), intro.title.as_str()), ("Contact", "Contact"));
         assert_eq!(intro.description, "Contact · Joe's");

@@ -6,9 +6,10 @@ use askama::filters::Escaper;
 
 /// Escapes what HTML gives a meaning to, and also `{`, `}`, `$` and the backtick.
 ///
-/// A browser shows those four the same either way. But whoever processes the site later - a check for forgotten
-/// placeholders, a tag manager, another template engine - reads the bytes, and a customer who is called `{{NAME}}` must
-/// not look like a placeholder there, nor be filled in as one.
+/// A browser shows those four the same either way. But whoever processes the site later - a check
+/// for forgotten placeholders, a tag manager, another template engine - reads the bytes, and a
+/// customer who is called `{{NAME}}` must not look like a placeholder there, nor be filled in as
+/// one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Html;
 
@@ -19,7 +20,9 @@ impl Escaper for Html {
 
     fn write_escaped_char<W: Write>(&self, mut dest: W, c: char) -> fmt::Result {
         match c {
-            '<' | '>' | '&' | '"' | '\'' | '{' | '}' | '$' | '`' => write!(dest, "&#{};", u32::from(c)),
+            '<' | '>' | '&' | '"' | '\'' | '{' | '}' | '$' | '`' => {
+                write!(dest, "&#{};", u32::from(c))
+            }
             // Not allowed in HTML, not even as a reference.
             '\0'..='\x08' | '\x0b' | '\x0e'..='\x1f' | '\x7f'..='\u{9f}' => dest.write_char(' '),
             _ => dest.write_char(c),
@@ -27,8 +30,8 @@ impl Escaper for Html {
     }
 }
 
-/// JSON that may stand inside a `<script>` element: the same value, with every character that could end the element or
-/// look like a placeholder written as an escape.
+/// JSON that may stand inside a `<script>` element: the same value, with every character that could
+/// end the element or look like a placeholder written as an escape.
 pub fn json_in_script(value: &serde_json::Value) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string_pretty(value)?;
     let mut safe = String::with_capacity(json.len());
@@ -74,7 +77,10 @@ mod tests {
         let value = serde_json::json!({"a": "</script><script>alert(1)</script>{{X}}${Y}\u{2028}\\\"{", "b": {"c": ["}"]}});
         let text = json_in_script(&value).unwrap();
         assert!(
-            !text.contains('<') && !text.contains("{{") && !text.contains("}}") && !text.contains("${"),
+            !text.contains('<')
+                && !text.contains("{{")
+                && !text.contains("}}")
+                && !text.contains("${"),
             "{text}"
         );
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);

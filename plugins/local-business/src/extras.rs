@@ -7,8 +7,9 @@ use sitewright_order::{Niche, Order, Tone};
 use crate::pages::{Page, slug};
 use crate::palette::Palette;
 
-/// The stylesheet: the brand's colours as custom properties, then rules that are the same for everyone. Colours are a type
-/// and fonts are our own constants, so nothing of the order can change a rule.
+/// The stylesheet: the brand's colours as custom properties, then rules that are the same for
+/// everyone. Colours are a type and fonts are our own constants, so nothing of the order can change
+/// a rule.
 pub fn stylesheet(palette: &Palette, order: &Order) -> String {
     format!(
         ":root {{\n{}  --display: {};\n}}\n\n{}",
@@ -18,8 +19,8 @@ pub fn stylesheet(palette: &Palette, order: &Order) -> String {
     )
 }
 
-/// The style of the page for lost visitors, which stands in the page itself: that page is shown under any address, where
-/// a relative stylesheet would not be found.
+/// The style of the page for lost visitors, which stands in the page itself: that page is shown
+/// under any address, where a relative stylesheet would not be found.
 pub fn lost_style(palette: &Palette) -> String {
     format!(":root {{\n{}}}\n{}", properties(palette), include_str!("../assets/lost.css"))
 }
@@ -38,19 +39,26 @@ fn display_font(order: &Order) -> &'static str {
     let serif = matches!(order.niche, Niche::Restaurant | Niche::Lawyer | Niche::RealEstate)
         || order.tone == Tone::Premium;
     if serif {
-        "\"Iowan Old Style\", P052, \"Palatino Linotype\", Palatino, \"URW Palladio L\", \"Book Antiqua\", Georgia, serif"
+        "\"Iowan Old Style\", P052, \"Palatino Linotype\", Palatino, \"URW Palladio L\", \"Book \
+         Antiqua\", Georgia, serif"
     } else {
-        "\"Avenir Next\", Avenir, \"Segoe UI Variable Display\", \"Segoe UI\", Inter, Roboto, \"Helvetica Neue\", Arial, sans-serif"
+        "\"Avenir Next\", Avenir, \"Segoe UI Variable Display\", \"Segoe UI\", Inter, Roboto, \
+         \"Helvetica Neue\", Arial, sans-serif"
     }
 }
 
-/// The address the site will have, from the order's `site_url` or `domain`, with a slash at the end.
+/// The address the site will have, from the order's `site_url` or `domain`, with a slash at the
+/// end.
 pub fn site_address(order: &Order) -> Option<String> {
-    let text = ["site_url", "domain"].iter().find_map(|key| order.extra.get(*key)?.as_str())?.trim();
+    let text =
+        ["site_url", "domain"].iter().find_map(|key| order.extra.get(*key)?.as_str())?.trim();
     let host_and_path =
         text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let clean = !host_and_path.is_empty()
-        && host_and_path.split('/').next().is_some_and(|host| host.contains('.') && !host.starts_with('.'))
+        && host_and_path
+            .split('/')
+            .next()
+            .is_some_and(|host| host.contains('.') && !host.starts_with('.'))
         && host_and_path.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/:".contains(c));
     clean.then(|| format!("https://{}/", host_and_path.trim_end_matches('/')))
 }

@@ -23,7 +23,8 @@ pub fn rows(hours: &Hours, language: Language) -> Vec<Row> {
         let Some(known) = hours.0.iter().find(|known| known.day == day) else { continue };
         match groups.last_mut() {
             Some((days, ranges))
-                if *ranges == known.ranges && days.last().is_some_and(|last| follows(*last, day)) =>
+                if *ranges == known.ranges
+                    && days.last().is_some_and(|last| follows(*last, day)) =>
             {
                 days.push(day);
             }
@@ -65,7 +66,9 @@ fn span(days: &[Day], words: &Words) -> String {
 fn time(range: &Range, language: Language) -> String {
     match language {
         Language::Portuguese => format!("{} – {}", range.opens(), range.closes()),
-        Language::English => format!("{} – {}", twelve_hours(range.open), twelve_hours(range.close)),
+        Language::English => {
+            format!("{} – {}", twelve_hours(range.open), twelve_hours(range.close))
+        }
     }
 }
 

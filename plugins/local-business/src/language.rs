@@ -17,7 +17,8 @@ impl Language {
         if locale.language() == "pt" { Language::Portuguese } else { Language::English }
     }
 
-    /// The tag for `<html lang>`: the order's own where it is this language, else the one written in instead.
+    /// The tag for `<html lang>`: the order's own where it is this language, else the one written
+    /// in instead.
     pub fn tag(self, locale: &Locale) -> &str {
         match (self, locale.language()) {
             (Language::Portuguese, _) | (Language::English, "en") => locale.as_str(),
@@ -197,7 +198,8 @@ const PORTUGUESE: Words = Words {
     quote_list: "O que orçamos para você",
     form: "Escreva para nós",
     form_book: "Peça seu horário",
-    form_lead: "Preencha os campos abaixo. A mensagem abre no seu programa de e-mail, pronta para enviar.",
+    form_lead: "Preencha os campos abaixo. A mensagem abre no seu programa de e-mail, pronta para \
+                enviar.",
     form_note: "Prefere falar?",
     form_name: "Nome",
     form_email: "E-mail",

@@ -4,9 +4,12 @@
 //! order ──> plan of pages ──> strategy (one AI call) ──> copy (one call per page, all at once) ──> files
 //! ```
 //!
-//! - [`pages`]: which pages there are. [`prompt`]: what the model is asked. [`copy`]: what it may answer.
-//! - [`site`]: from order and copy to files, pure. [`views`] and `templates/`: the HTML. [`extras`]: everything else.
-//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`language`]: one question each.
+//! - [`pages`]: which pages there are. [`prompt`]: what the model is asked. [`copy`]: what it may
+//!   answer.
+//! - [`site`]: from order and copy to files, pure. [`views`] and `templates/`: the HTML.
+//!   [`extras`]: everything else.
+//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`language`]: one
+//!   question each.
 
 pub mod art;
 pub mod contact;
@@ -40,7 +43,8 @@ impl Template for LocalBusiness {
         Manifest::new(
             "local-business",
             env!("CARGO_PKG_VERSION"),
-            "A complete multi-page site for a local business, in Portuguese or English, in its own colours.",
+            "A complete multi-page site for a local business, in Portuguese or English, in its \
+             own colours.",
         )
         .purpose(
             prompt::STRATEGY,
@@ -55,12 +59,16 @@ impl Template for LocalBusiness {
         let plan = Plan::of(&order);
         let pages = u32::try_from(plan.pages.len()).unwrap_or(u32::MAX);
         progress("strategy", 0, pages + 1);
-        let reply =
-            prompt::strategy(&order).reply::<Strategy>().await.context("while deciding the strategy")?;
-        let strategy = reply.value.tidy().map_err(|nothing| unusable(&nothing, reply.completion.call_id))?;
+        let reply = prompt::strategy(&order)
+            .reply::<Strategy>()
+            .await
+            .context("while deciding the strategy")?;
+        let strategy =
+            reply.value.tidy().map_err(|nothing| unusable(&nothing, reply.completion.call_id))?;
 
         progress("copy", 1, pages + 1);
-        let copies = try_join_all(plan.pages.iter().map(|page| written(&order, &strategy, page))).await?;
+        let copies =
+            try_join_all(plan.pages.iter().map(|page| written(&order, &strategy, page))).await?;
 
         progress("pages", pages + 1, pages + 1);
         let files = Files::new(&order, &plan, &strategy);
@@ -100,7 +108,8 @@ async fn tidy<T>(ask: Ask, wrap: fn(T) -> Copy, order: &Order, page: &Page) -> R
 where
     T: serde::de::DeserializeOwned + JsonSchema,
 {
-    let reply = ask.reply().await.with_context(|| format!("while writing the page `{}`", page.label))?;
+    let reply =
+        ask.reply().await.with_context(|| format!("while writing the page `{}`", page.label))?;
     wrap(reply.value)
         .tidy(&page.label, &order.business_name)
         .map_err(|nothing| unusable(&nothing, reply.completion.call_id))

@@ -56,7 +56,11 @@ pub struct Page {
 impl Page {
     /// Path of its file in the site.
     pub fn path(&self) -> String {
-        if self.slug.is_empty() { "index.html".to_owned() } else { format!("{}/index.html", self.slug) }
+        if self.slug.is_empty() {
+            "index.html".to_owned()
+        } else {
+            format!("{}/index.html", self.slug)
+        }
     }
 
     /// From this page to the root of the site: empty or `../`.
@@ -96,25 +100,30 @@ impl Plan {
         let mut pages = vec![known(Kind::Home, order.niche, language)];
         let mut slugs: HashSet<String> = HashSet::from([String::new(), "assets".to_owned()]);
         slugs.insert(known(Kind::Contact, order.niche, language).slug);
-        let wishes: Vec<Wish<'_>> = if order.selected_pages.iter().all(|name| name.trim().is_empty()) {
-            let usual = [Kind::About, Kind::Services, Kind::Testimonials, Kind::Faq].into_iter();
-            usual.filter(|kind| *kind != Kind::Testimonials || has_praise(order)).map(Wish::Known).collect()
-        } else {
-            order
-                .selected_pages
-                .iter()
-                .filter(|name| !name.trim().is_empty())
-                .map(|name| wish(name))
-                .collect()
-        };
+        let wishes: Vec<Wish<'_>> =
+            if order.selected_pages.iter().all(|name| name.trim().is_empty()) {
+                let usual =
+                    [Kind::About, Kind::Services, Kind::Testimonials, Kind::Faq].into_iter();
+                usual
+                    .filter(|kind| *kind != Kind::Testimonials || has_praise(order))
+                    .map(Wish::Known)
+                    .collect()
+            } else {
+                order
+                    .selected_pages
+                    .iter()
+                    .filter(|name| !name.trim().is_empty())
+                    .map(|name| wish(name))
+                    .collect()
+            };
         for wish in wishes {
             let page = match wish {
                 Wish::Known(Kind::Home | Kind::Contact) => continue,
                 Wish::Known(Kind::Testimonials) if !has_praise(order) => {
                     notes.push(Note {
                         code: "page-empty",
-                        message: "the page for testimonials was left out: the order has no testimonials and no link \
-                                  to reviews; add one and generate again"
+                        message: "the page for testimonials was left out: the order has no \
+                                  testimonials and no link to reviews; add one and generate again"
                             .to_owned(),
                     });
                     continue;
@@ -124,7 +133,9 @@ impl Plan {
                 Wish::Refused { name, reason } => {
                     notes.push(Note {
                         code: "page-unknown",
-                        message: format!("the page `{name}` of `selected_pages` was left out: {reason}"),
+                        message: format!(
+                            "the page `{name}` of `selected_pages` was left out: {reason}"
+                        ),
                     });
                     continue;
                 }
@@ -165,7 +176,9 @@ fn known(kind: Kind, niche: Niche, language: Language) -> Page {
         }
         Kind::Services => (words.services, if portuguese { "servicos" } else { "services" }),
         Kind::Gallery => (words.gallery, if portuguese { "galeria" } else { "gallery" }),
-        Kind::Testimonials => (words.testimonials, if portuguese { "depoimentos" } else { "testimonials" }),
+        Kind::Testimonials => {
+            (words.testimonials, if portuguese { "depoimentos" } else { "testimonials" })
+        }
         Kind::Faq => (words.faq, if portuguese { "perguntas-frequentes" } else { "faq" }),
         Kind::Pricing => (words.pricing, if portuguese { "orcamento" } else { "pricing" }),
         Kind::Contact => (words.contact, if portuguese { "contato" } else { "contact" }),
@@ -179,7 +192,8 @@ enum Wish<'a> {
     Refused { name: &'a str, reason: &'static str },
 }
 
-/// What a typed name means. A name that is none of the usual ones becomes a page of its own if it reads like a title.
+/// What a typed name means. A name that is none of the usual ones becomes a page of its own if it
+/// reads like a title.
 fn wish(name: &str) -> Wish<'_> {
     let name = name.trim();
     let slug = slug(name);
@@ -198,7 +212,8 @@ fn wish(name: &str) -> Wish<'_> {
     if !title || slug.is_empty() {
         return Wish::Refused {
             name,
-            reason: "it does not read like a page's title; use letters, digits and spaces, at most 60 characters",
+            reason: "it does not read like a page's title; use letters, digits and spaces, at \
+                     most 60 characters",
         };
     }
     let kind = if any(&["home", "inicio", "homepage", "principal", "index"]) {
@@ -254,8 +269,8 @@ fn wish(name: &str) -> Wish<'_> {
     }
 }
 
-/// A folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Empty when nothing of the text can
-/// stand in one.
+/// A folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Empty when
+/// nothing of the text can stand in one.
 pub fn slug(text: &str) -> String {
     let mut slug = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {

@@ -1,7 +1,8 @@
 //! The brand's colours, made readable.
 //!
-//! A customer chooses colours for their looks; whether text can be read on them is arithmetic. Every pair of text and
-//! background the stylesheet uses is in [`Palette::pairs`], and every one of them reaches [`READABLE`].
+//! A customer chooses colours for their looks; whether text can be read on them is arithmetic.
+//! Every pair of text and background the stylesheet uses is in [`Palette::pairs`], and every one of
+//! them reaches [`READABLE`].
 
 use csscolorparser::Color as Css;
 use sitewright_order::{Color, Niche, Order};
@@ -77,8 +78,8 @@ impl Palette {
         let grey = chroma < 0.02;
         let quiet = |amount: f32| if grey { 0.0 } else { amount };
         let second = secondary.unwrap_or_else(|| from_lch(0.30, quiet(0.06), hue));
-        let accent =
-            accent.unwrap_or_else(|| from_lch(0.80, 0.14, if grey { 80.0 } else { warm_partner(hue) }));
+        let accent = accent
+            .unwrap_or_else(|| from_lch(0.80, 0.14, if grey { 80.0 } else { warm_partner(hue) }));
 
         let paper = from_lch(0.987, quiet(0.006), hue);
         let tint = from_lch(0.958, quiet(0.018), hue);
@@ -89,17 +90,24 @@ impl Palette {
         let muted = readable(from_lch(0.45, second_chroma.min(0.03), second_hue), &light, 5.5);
 
         // A secondary colour that is light cannot carry a footer; its dark sister can.
-        let deep =
-            if second_light <= 0.42 { second } else { from_lch(0.30, second_chroma.min(0.09), second_hue) };
+        let deep = if second_light <= 0.42 {
+            second
+        } else {
+            from_lch(0.30, second_chroma.min(0.09), second_hue)
+        };
         let [deep_light, deep_chroma, deep_hue] = lch(deep);
         let deep_raised = from_lch((deep_light + 0.055).clamp(0.22, 0.46), deep_chroma, deep_hue);
         let dark = [deep, deep_raised];
         let on_deep = readable(from_lch(0.975, second_chroma.min(0.012), second_hue), &dark, 7.0);
-        let on_deep_muted = readable(from_lch(0.86, second_chroma.min(0.03), second_hue), &dark, 5.0);
+        let on_deep_muted =
+            readable(from_lch(0.86, second_chroma.min(0.03), second_hue), &dark, 5.0);
 
         let [light_brand, ..] = lch(brand);
-        let brand_hover =
-            from_lch(if light_brand > 0.5 { light_brand - 0.07 } else { light_brand + 0.07 }, chroma, hue);
+        let brand_hover = from_lch(
+            if light_brand > 0.5 { light_brand - 0.07 } else { light_brand + 0.07 },
+            chroma,
+            hue,
+        );
         Palette {
             paper,
             tint,
@@ -132,9 +140,12 @@ impl Palette {
     /// Every pair of text and background that the pages use, with a name for messages.
     pub fn pairs(&self) -> Vec<(&'static str, Color, Color)> {
         let mut pairs = Vec::new();
-        for (name, ground) in
-            [("paper", self.paper), ("tint", self.tint), ("card", self.card), ("brand-soft", self.brand_soft)]
-        {
+        for (name, ground) in [
+            ("paper", self.paper),
+            ("tint", self.tint),
+            ("card", self.card),
+            ("brand-soft", self.brand_soft),
+        ] {
             pairs.extend([
                 (name, self.ink, ground),
                 (name, self.muted, ground),
@@ -215,18 +226,21 @@ fn luminance(color: Color) -> f64 {
     0.2126 * channel(color.r) + 0.7152 * channel(color.g) + 0.0722 * channel(color.b)
 }
 
-/// Text on a colour: near white where that reads, else a dark shade of the colour itself, else black. White and black
-/// cannot both fail: the product of their ratios is 21.
+/// Text on a colour: near white where that reads, else a dark shade of the colour itself, else
+/// black. White and black cannot both fail: the product of their ratios is 21.
 fn on(ground: Color) -> Color {
     let white = Color { r: 255, g: 255, b: 255 };
     let black = Color { r: 0, g: 0, b: 0 };
     let [_, chroma, hue] = lch(ground);
     let dark = from_lch(0.22, chroma.min(0.05), hue);
-    [white, dark, black].into_iter().find(|text| contrast(*text, ground) >= READABLE).unwrap_or(black)
+    [white, dark, black]
+        .into_iter()
+        .find(|text| contrast(*text, ground) >= READABLE)
+        .unwrap_or(black)
 }
 
-/// The colour, moved away from the grounds in steps of lightness until it reaches the ratio on all of them. The grounds
-/// are all light or all dark.
+/// The colour, moved away from the grounds in steps of lightness until it reaches the ratio on all
+/// of them. The grounds are all light or all dark.
 fn readable(color: Color, grounds: &[Color], ratio: f64) -> Color {
     let enough = |color: Color| grounds.iter().all(|ground| contrast(color, *ground) >= ratio);
     let dark_grounds =
@@ -236,7 +250,11 @@ fn readable(color: Color, grounds: &[Color], ratio: f64) -> Color {
     while !enough(shade) {
         light += if dark_grounds { 0.01 } else { -0.01 };
         if !(0.0..=1.0).contains(&light) {
-            return if dark_grounds { Color { r: 255, g: 255, b: 255 } } else { Color { r: 0, g: 0, b: 0 } };
+            return if dark_grounds {
+                Color { r: 255, g: 255, b: 255 }
+            } else {
+                Color { r: 0, g: 0, b: 0 }
+            };
         }
         // Towards the ends there is less room for colour.
         chroma *= 0.995;
@@ -256,7 +274,8 @@ fn from_lch(light: f32, chroma: f32, hue: f32) -> Color {
     let mut chroma = chroma;
     loop {
         let color = Css::from_oklcha(light, chroma, hue.to_radians(), 1.0);
-        let inside = [color.r, color.g, color.b].iter().all(|value| (-0.002..=1.002).contains(value));
+        let inside =
+            [color.r, color.g, color.b].iter().all(|value| (-0.002..=1.002).contains(value));
         if inside || chroma < 0.004 {
             let [r, g, b, _] = color.to_rgba8();
             return Color { r, g, b };

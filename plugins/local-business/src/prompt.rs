@@ -1,8 +1,8 @@
 //! What the model is asked.
 //!
-//! Instructions are ours and in English; everything a customer or another model wrote goes in as marked data (catalogue
-//! E14). Three lines of each prompt are stable, so that scripted rules can match them: `page: <kind>`, `locale: <tag>` and
-//! `order: <id>`.
+//! Instructions are ours and in English; everything a customer or another model wrote goes in as
+//! marked data (catalogue E14). Three lines of each prompt are stable, so that scripted rules can
+//! match them: `page: <kind>`, `locale: <tag>` and `order: <id>`.
 
 use serde_json::json;
 use sitewright_order::{Cta, Niche, Order, Tone};
@@ -23,10 +23,11 @@ pub const COPYWRITING: &str = "copywriting";
 /// What holds for every call.
 const RULES: &str = "Rules, without exception:
 - Write only in the language the request names, as an educated native speaker of that place writes.
-- Use only facts that stand in the data. Never invent prices, numbers, years, awards, certificates, guarantees, names, \
-addresses, opening hours, team members, clients or quotations. Where a fact is missing, write well without it.
-- Be concrete and plain. No clichés ('we are passionate about', 'one-stop shop', 'look no further'), no superlatives without \
-proof, no exclamation marks, no emoji.
+- Use only facts that stand in the data. Never invent prices, numbers, years, awards, \
+                     certificates, guarantees, names, addresses, opening hours, team members, \
+                     clients or quotations. Where a fact is missing, write well without it.
+- Be concrete and plain. No clichés ('we are passionate about', 'one-stop shop', 'look no \
+                     further'), no superlatives without proof, no exclamation marks, no emoji.
 - Plain text only: no HTML, no Markdown, no links, no placeholders.
 - Respect the length each field of the schema names.";
 
@@ -34,9 +35,10 @@ proof, no exclamation marks, no emoji.
 pub fn strategy(order: &Order) -> Ask {
     ai::ask(STRATEGY)
         .system(format!(
-            "You are the strategist of a web design agency that makes sites for local businesses. From the facts of one \
-             order you decide how the site speaks: positioning, audience, one idea for the headline, the words people search \
-             for, and a guide to the tone. Copywriters follow what you decide.\n\n{RULES}"
+            "You are the strategist of a web design agency that makes sites for local businesses. \
+             From the facts of one order you decide how the site speaks: positioning, audience, \
+             one idea for the headline, the words people search for, and a guide to the tone. \
+             Copywriters follow what you decide.\n\n{RULES}"
         ))
         .user(format!("{}Decide the strategy of this site.", markers(None, order)))
         .data("order", &facts(order))
@@ -47,8 +49,9 @@ pub fn strategy(order: &Order) -> Ask {
 pub fn page(order: &Order, strategy: &Strategy, page: &Page) -> Ask {
     let mut ask = ai::ask(COPYWRITING)
         .system(format!(
-            "You are a senior copywriter of a web design agency that makes sites for local businesses. You write the copy of \
-             one page, following the strategy. Each page says something the others do not.\n\n{RULES}"
+            "You are a senior copywriter of a web design agency that makes sites for local \
+             businesses. You write the copy of one page, following the strategy. Each page says \
+             something the others do not.\n\n{RULES}"
         ))
         .user(format!("{}{}", markers(Some(page.kind), order), task(page.kind, order)))
         .data("order", &facts(order))
@@ -71,7 +74,8 @@ pub fn page(order: &Order, strategy: &Strategy, page: &Page) -> Ask {
     };
     if listed > 0 {
         let lines = offers(order).into_iter().take(listed).enumerate();
-        let lines: Vec<String> = lines.map(|(at, name)| format!("{}. {}", at + 1, cut(name, 200))).collect();
+        let lines: Vec<String> =
+            lines.map(|(at, name)| format!("{}. {}", at + 1, cut(name, 200))).collect();
         ask = ask.data("services", &lines.join("\n"));
     }
     if page.kind == Kind::Custom {
@@ -96,41 +100,45 @@ fn task(kind: Kind, order: &Order) -> String {
     let restaurant = order.niche == Niche::Restaurant;
     let what = match kind {
         Kind::Home => {
-            "Write the home page. The headline carries the strategy's idea and names a benefit, not the business. `services` \
-             has one line for each entry of the data `services`, in its order. Each reason rests on a fact of the order."
+            "Write the home page. The headline carries the strategy's idea and names a benefit, \
+             not the business. `services` has one line for each entry of the data `services`, in \
+             its order. Each reason rests on a fact of the order."
         }
         Kind::About => {
-            "Write the page about the business: its story as far as the order tells it, and what it stands for. Write \
-             in the first person plural."
+            "Write the page about the business: its story as far as the order tells it, and what \
+             it stands for. Write in the first person plural."
         }
         Kind::Services if restaurant => {
-            "Write the menu page. `descriptions` has one appetising text for each entry of the data `services`, in its \
-             order, without inventing ingredients or prices."
+            "Write the menu page. `descriptions` has one appetising text for each entry of the \
+             data `services`, in its order, without inventing ingredients or prices."
         }
         Kind::Services => {
-            "Write the page of services. `descriptions` has one text for each entry of the data `services`, in its order: \
-             what the customer gets, and when it is the right choice."
+            "Write the page of services. `descriptions` has one text for each entry of the data \
+             `services`, in its order: what the customer gets, and when it is the right choice."
         }
         Kind::Gallery => {
-            "Write the gallery. It shows drawings, not photos: `captions` has one line for each entry of the data \
-             `services`, in its order."
+            "Write the gallery. It shows drawings, not photos: `captions` has one line for each \
+             entry of the data `services`, in its order."
         }
         Kind::Testimonials => {
             "Write the beginning of the page that shows what customers said. Do not quote them."
         }
         Kind::Faq => {
-            "Write the questions a customer really asks before the first contact, with honest answers. Where the order has no \
-             answer, leave the question out, or say how to find out."
+            "Write the questions a customer really asks before the first contact, with honest \
+             answers. Where the order has no answer, leave the question out, or say how to find \
+             out."
         }
         Kind::Pricing => {
-            "Write the page about prices without any price: how a customer gets a quote, step by step, and what it depends on."
+            "Write the page about prices without any price: how a customer gets a quote, step by \
+             step, and what it depends on."
         }
         Kind::Contact => {
-            "Write the beginning of the contact page: invite, and say which way of contact suits what."
+            "Write the beginning of the contact page: invite, and say which way of contact suits \
+             what."
         }
         Kind::Custom => {
-            "Write a page of which only the name is known: the data `page name`. Write what a visitor expects under that name, \
-             of lasting value. No news, no dates, no events."
+            "Write a page of which only the name is known: the data `page name`. Write what a \
+             visitor expects under that name, of lasting value. No news, no dates, no events."
         }
     };
     let action = match order.primary_cta {
@@ -147,10 +155,12 @@ fn task(kind: Kind, order: &Order) -> String {
     format!("{what}\nVisitors should {action}. Tone: {tone}.")
 }
 
-/// What the model may know of an order: nothing about money, and no more contact data than copy needs.
+/// What the model may know of an order: nothing about money, and no more contact data than copy
+/// needs.
 fn facts(order: &Order) -> String {
     let language = Language::of(&order.locale);
-    let said: Vec<_> = order.testimonials.iter().take(12).map(|said| cut(&said.text, 300)).collect();
+    let said: Vec<_> =
+        order.testimonials.iter().take(12).map(|said| cut(&said.text, 300)).collect();
     let hours: Vec<String> = crate::hours::rows(&order.business_hours, language)
         .into_iter()
         .map(|row| format!("{}: {}", row.days, row.times.join(", ")))

@@ -49,7 +49,8 @@ pub enum RenderError {
     },
 }
 
-/// What is offered, as the site lists it: what matters most comes first when the list does not have it.
+/// What is offered, as the site lists it: what matters most comes first when the list does not have
+/// it.
 pub fn offers(order: &Order) -> Vec<&str> {
     let primary = order.primary_service.trim();
     let services = order.services.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
@@ -111,8 +112,8 @@ impl<'a> Site<'a> {
         if address.is_none() {
             notes.push(Note {
                 code: "no-site-address",
-                message: "`sitemap.xml` and `robots.txt` name a placeholder address: give the order a `site_url`, or \
-                          replace it before going live"
+                message: "`sitemap.xml` and `robots.txt` name a placeholder address: give the \
+                          order a `site_url`, or replace it before going live"
                     .to_owned(),
             });
         }
@@ -156,9 +157,17 @@ impl<'a> Site<'a> {
                 facts: &self.facts,
                 about_heading: or(&copy.about_heading, w.about),
                 about_text: or(&copy.about_text, &self.strategy.positioning),
-                services_id: if order.niche == Niche::Restaurant { "menu-preview" } else { "services" },
+                services_id: if order.niche == Niche::Restaurant {
+                    "menu-preview"
+                } else {
+                    "services"
+                },
                 services_heading: or(&copy.services_heading, self.services_word()),
-                see_services: if order.niche == Niche::Restaurant { w.see_menu } else { w.see_services },
+                see_services: if order.niche == Niche::Restaurant {
+                    w.see_menu
+                } else {
+                    w.see_services
+                },
                 cards: self.cards(&copy.services, MOST_ON_HOME, art::sign),
                 quotes: self.quotes(3),
                 closing_heading: or(&copy.closing_heading, w.closing),
@@ -182,10 +191,13 @@ impl<'a> Site<'a> {
                 views::GalleryPage { f, copy, art: band, cards }.render()
             }
             Copy::Testimonials(copy) => {
-                views::TestimonialsPage { f, copy, art: band, quotes: self.quotes(usize::MAX) }.render()
+                views::TestimonialsPage { f, copy, art: band, quotes: self.quotes(usize::MAX) }
+                    .render()
             }
             Copy::Faq(copy) => views::FaqPage { f, copy, art: band }.render(),
-            Copy::Pricing(copy) => views::PricingPage { f, copy, art: band, offers: offers(order) }.render(),
+            Copy::Pricing(copy) => {
+                views::PricingPage { f, copy, art: band, offers: offers(order) }.render()
+            }
             Copy::Contact(copy) => {
                 let booking = order.primary_cta == Cta::BookOnline;
                 let offers = offers(order).into_iter().take(MOST_DESCRIBED).collect();
@@ -196,12 +208,14 @@ impl<'a> Site<'a> {
         file(page.path(), html)
     }
 
-    /// Everything that is not a page of the plan: stylesheet, icon, sitemap, robots, the page for lost visitors.
+    /// Everything that is not a page of the plan: stylesheet, icon, sitemap, robots, the page for
+    /// lost visitors.
     ///
     /// # Errors
     /// [`RenderError`], which is a mistake in this template.
     pub fn rest(&self) -> Result<Vec<File>, RenderError> {
-        let lost = Page { kind: Kind::Custom, label: self.words.lost.to_owned(), slug: String::new() };
+        let lost =
+            Page { kind: Kind::Custom, label: self.words.lost.to_owned(), slug: String::new() };
         let mut f = self.bare_frame(&lost);
         f.title = format!("{} · {}", self.words.lost, self.order.business_name);
         f.description = self.words.lost_text;
@@ -219,10 +233,16 @@ impl<'a> Site<'a> {
         let placeholder = extras::placeholder_address(self.order);
         let address = self.address.as_deref().unwrap_or(&placeholder);
         Ok(vec![
-            File { path: "assets/site.css".to_owned(), text: extras::stylesheet(&self.palette, self.order) },
+            File {
+                path: "assets/site.css".to_owned(),
+                text: extras::stylesheet(&self.palette, self.order),
+            },
             file("favicon.svg".to_owned(), icon.render())?,
             file("404.html".to_owned(), page.render())?,
-            File { path: "sitemap.xml".to_owned(), text: extras::sitemap(address, &self.plan.pages) },
+            File {
+                path: "sitemap.xml".to_owned(),
+                text: extras::sitemap(address, &self.plan.pages),
+            },
             File { path: "robots.txt".to_owned(), text: extras::robots(address) },
         ])
     }
@@ -255,7 +275,8 @@ impl<'a> Site<'a> {
         }
         for value in structured {
             let json = escape::json_in_script(&value);
-            f.structured.push(json.map_err(|source| RenderError::Json { path: page.path(), source })?);
+            f.structured
+                .push(json.map_err(|source| RenderError::Json { path: page.path(), source })?);
         }
         Ok(f)
     }
@@ -280,7 +301,11 @@ impl<'a> Site<'a> {
                 .plan
                 .pages
                 .iter()
-                .map(|other| Item { label: &other.label, href: href(other), current: other == page })
+                .map(|other| Item {
+                    label: &other.label,
+                    href: href(other),
+                    current: other == page,
+                })
                 .collect(),
             w: self.words,
             order: self.order,
@@ -299,7 +324,12 @@ impl<'a> Site<'a> {
         }
     }
 
-    fn cards<'b>(&'b self, texts: &'b [String], most: usize, draw: fn(&str) -> String) -> Vec<Card<'b>> {
+    fn cards<'b>(
+        &'b self,
+        texts: &'b [String],
+        most: usize,
+        draw: fn(&str) -> String,
+    ) -> Vec<Card<'b>> {
         let offers = offers(self.order);
         let several = offers.len() > 1;
         offers
@@ -327,7 +357,10 @@ impl<'a> Site<'a> {
                     .unwrap_or(self.words.anonymous),
                 text: said.text.trim(),
                 role: said.role.as_deref(),
-                stars: said.rating.filter(|rating| rating.is_finite()).map(|rating| self.stars(rating)),
+                stars: said
+                    .rating
+                    .filter(|rating| rating.is_finite())
+                    .map(|rating| self.stars(rating)),
             })
             .collect()
     }
@@ -335,10 +368,15 @@ impl<'a> Site<'a> {
     fn stars(&self, rating: f64) -> Stars {
         let rating = rating.clamp(0.0, 5.0);
         let full = rating.round() as usize;
-        let words = if rating.fract() == 0.0 { format!("{rating:.0}") } else { format!("{rating:.1}") };
+        let words =
+            if rating.fract() == 0.0 { format!("{rating:.0}") } else { format!("{rating:.1}") };
         Stars {
             signs: "★".repeat(full) + &"☆".repeat(5 - full),
-            words: if self.language == Language::Portuguese { words.replace('.', ",") } else { words },
+            words: if self.language == Language::Portuguese {
+                words.replace('.', ",")
+            } else {
+                words
+            },
         }
     }
 }

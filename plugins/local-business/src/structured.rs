@@ -35,7 +35,10 @@ pub fn business(order: &Order, contact: &Contact, site: Option<&str>, descriptio
         it.insert("openingHoursSpecification".to_owned(), Value::Array(hours));
     }
     if !contact.social.is_empty() {
-        it.insert("sameAs".to_owned(), contact.social.iter().map(|link| json!(link.href)).collect());
+        it.insert(
+            "sameAs".to_owned(),
+            contact.social.iter().map(|link| json!(link.href)).collect(),
+        );
     }
     if let Some(map) = &contact.map {
         it.insert("hasMap".to_owned(), json!(map));
@@ -44,7 +47,9 @@ pub fn business(order: &Order, contact: &Contact, site: Option<&str>, descriptio
     it.insert(
         "makesOffer".to_owned(),
         offers
-            .map(|name| json!({"@type": "Offer", "itemOffered": {"@type": "Service", "name": name}}))
+            .map(
+                |name| json!({"@type": "Offer", "itemOffered": {"@type": "Service", "name": name}}),
+            )
             .collect(),
     );
     Value::Object(it)

@@ -39,7 +39,8 @@ pub struct Fact {
 /// Numbers the order really holds; one of something is no boast.
 pub fn facts(order: &Order, language: Language) -> Vec<Fact> {
     let words = language.words();
-    let offered = if order.niche == Niche::Restaurant { words.dishes_count } else { words.services_count };
+    let offered =
+        if order.niche == Niche::Restaurant { words.dishes_count } else { words.services_count };
     let mut facts = Vec::new();
     if let Some(years) = order.years_in_business {
         facts.push(Fact {

@@ -1,5 +1,5 @@
-//! The pages as the HTML templates see them. Every value is escaped by [`crate::escape::Html`]; `|safe` stands only where
-//! the text is our own drawing, sign or already escaped JSON.
+//! The pages as the HTML templates see them. Every value is escaped by [`crate::escape::Html`];
+//! `|safe` stands only where the text is our own drawing, sign or already escaped JSON.
 
 use askama::Template;
 use sitewright_order::Order;

@@ -45,7 +45,8 @@ fn every_order_gives_its_pages() {
     ];
     for ((name, locale), expected) in ORDERS.into_iter().zip(expected) {
         let run = site_of(&order(name, locale));
-        let mut files: HashSet<String> = expected.iter().map(|page| format!("{page}.html")).collect();
+        let mut files: HashSet<String> =
+            expected.iter().map(|page| format!("{page}.html")).collect();
         for other in ["404.html", "assets/site.css", "favicon.svg", "robots.txt", "sitemap.xml"] {
             files.insert(other.to_owned());
         }
@@ -66,13 +67,19 @@ fn every_page_is_whole() {
             assert_eq!(all(&html, "h1").len(), 1, "{at}");
             assert_eq!(all(&html, "main").len(), 1, "{at}");
             for meta in ["meta[name=description]", "meta[name=viewport]"] {
-                assert!(!all(&html, meta)[0].attr("content").unwrap().trim().is_empty(), "{at} {meta}");
+                assert!(
+                    !all(&html, meta)[0].attr("content").unwrap().trim().is_empty(),
+                    "{at} {meta}"
+                );
             }
             assert!(text(source, "title").contains(order.business_name.as_str()), "{at}");
-            let levels: Vec<u8> =
-                all(&html, "h1,h2,h3,h4").iter().map(|h| h.value().name().as_bytes()[1] - b'0').collect();
+            let levels: Vec<u8> = all(&html, "h1,h2,h3,h4")
+                .iter()
+                .map(|h| h.value().name().as_bytes()[1] - b'0')
+                .collect();
             assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{at} {levels:?}");
-            let ids: Vec<&str> = all(&html, "[id]").iter().filter_map(|element| element.attr("id")).collect();
+            let ids: Vec<&str> =
+                all(&html, "[id]").iter().filter_map(|element| element.attr("id")).collect();
             assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "{at} {ids:?}");
             for field in all(&html, "input,select,textarea") {
                 let label = format!("label[for={}]", field.attr("id").unwrap());
@@ -110,8 +117,11 @@ fn f5_every_internal_link_resolves_and_nothing_is_loaded_from_elsewhere() {
                 }
             }
             assert!(
-                all(&html, "img,iframe,video,audio,object,embed,script[src],base,[style],[onclick]")
-                    .is_empty(),
+                all(
+                    &html,
+                    "img,iframe,video,audio,object,embed,script[src],base,[style],[onclick]"
+                )
+                .is_empty(),
                 "{at}"
             );
             for script in all(&html, "script") {
@@ -148,7 +158,9 @@ fn f6_hostile_text_is_shown_literally_and_injects_nothing() {
         assert!(cards.contains(service), "{service} in {cards}");
     }
     assert!(text(home, "blockquote").contains("It's {{#SERVICES}} ok"));
-    assert!(text(home, ".eyebrow").contains("Retro-computing repair — 💾 · São João d'Aliança, GO"));
+    assert!(
+        text(home, ".eyebrow").contains("Retro-computing repair — 💾 · São João d'Aliança, GO")
+    );
     assert!(text(run.text("contact/index.html"), "address").contains("1 LineTwo Lines\\three"));
     let json = text(home, "script");
     let data: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -160,9 +172,10 @@ fn f6_hostile_text_is_shown_literally_and_injects_nothing() {
 #[test]
 fn f6_what_a_model_writes_is_text_and_nothing_else() {
     let evil = "<img src=x onerror=alert(1)>{{X}}${Y}</script>";
-    let script = common::script()
-        .replace("Close by, and with time to listen", evil)
-        .replace("A local business that listens first, explains clearly and does what was agreed.", evil);
+    let script = common::script().replace("Close by, and with time to listen", evil).replace(
+        "A local business that listens first, explains clearly and does what was agreed.",
+        evil,
+    );
     let run = Harness::scripted(&script).run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
     run.result.as_ref().unwrap();
     let home = run.text("index.html");
@@ -177,15 +190,18 @@ fn e14_customers_words_reach_the_model_only_as_marked_data() {
     assert_eq!(run.ai_calls.len(), 5);
     for call in &run.ai_calls {
         for message in &call.request.messages {
-            let outside: String =
-                message
-                    .content
-                    .split("<data ")
-                    .enumerate()
-                    .map(|(at, part)| {
-                        if at == 0 { part } else { part.split_once("</data>").map_or("", |(_, after)| after) }
-                    })
-                    .collect();
+            let outside: String = message
+                .content
+                .split("<data ")
+                .enumerate()
+                .map(|(at, part)| {
+                    if at == 0 {
+                        part
+                    } else {
+                        part.split_once("</data>").map_or("", |(_, after)| after)
+                    }
+                })
+                .collect();
             for words in ["Ignore all previous", "Joe's", "alert(1)", "Blog"] {
                 assert!(!outside.contains(words), "{words} in {outside}");
             }
@@ -197,7 +213,8 @@ fn e14_customers_words_reach_the_model_only_as_marked_data() {
 #[test]
 fn the_strategy_comes_first_and_all_pages_are_written_at_once() {
     let run = site_of(&order("03-plumber-us-premium", "en"));
-    let purposes: Vec<&str> = run.ai_calls.iter().map(|call| call.request.purpose.as_str()).collect();
+    let purposes: Vec<&str> =
+        run.ai_calls.iter().map(|call| call.request.purpose.as_str()).collect();
     assert_eq!(
         purposes,
         [
@@ -215,8 +232,9 @@ fn the_strategy_comes_first_and_all_pages_are_written_at_once() {
 
 #[test]
 fn e7_a_page_without_copy_fails_the_order_and_blames_its_call() {
-    let start = "[[rule]]\npurpose = \"copywriting\"\ncontains = [\"page: faq\\n\"]\nanswer = { json = { questions = [], intro = \
-                 { title = \"\", description = \"\", headline = \"\", lead = \"\" } } }\n\n";
+    let start = "[[rule]]\npurpose = \"copywriting\"\ncontains = [\"page: faq\\n\"]\nanswer = { \
+                 json = { questions = [], intro = { title = \"\", description = \"\", headline = \
+                 \"\", lead = \"\" } } }\n\n";
     let run = Harness::scripted(&format!("{start}{}", common::script()))
         .run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
     let error = run.result.unwrap_err();
@@ -227,19 +245,26 @@ fn e7_a_page_without_copy_fails_the_order_and_blames_its_call() {
 
 #[test]
 fn e7_a_strategy_that_says_nothing_fails_before_any_page_is_paid_for() {
-    let script = common::script()
-        .replace("A local business that listens first, explains clearly and does what was agreed.", " ");
+    let script = common::script().replace(
+        "A local business that listens first, explains clearly and does what was agreed.",
+        " ",
+    );
     let run = Harness::scripted(&script).run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
     let error = run.result.unwrap_err();
-    assert_eq!((error.code(), error.ai_calls().len(), run.ai_calls.len()), ("empty-copy", 1, 1), "{error}");
+    assert_eq!(
+        (error.code(), error.ai_calls().len(), run.ai_calls.len()),
+        ("empty-copy", 1, 1),
+        "{error}"
+    );
 }
 
 #[test]
 fn blank_copy_leaves_a_home_page_that_still_makes_sense() {
-    let blank = "[[rule]]\npurpose = \"copywriting\"\ncontains = [\"page: home\\n\"]\n[rule.answer.json]\nabout_heading = \"\"\n\
-                 about_text = \"\"\nservices_heading = \"\"\nservices_lead = \"\"\nservices = []\nreasons = []\n\
-                 closing_heading = \"\"\nclosing_text = \"\"\nintro = { title = \"\", description = \"\", headline = \"\", \
-                 lead = \"\" }\n\n";
+    let blank = "[[rule]]\npurpose = \"copywriting\"\ncontains = [\"page: \
+                 home\\n\"]\n[rule.answer.json]\nabout_heading = \"\"\nabout_text = \
+                 \"\"\nservices_heading = \"\"\nservices_lead = \"\"\nservices = []\nreasons = \
+                 []\nclosing_heading = \"\"\nclosing_text = \"\"\nintro = { title = \"\", \
+                 description = \"\", headline = \"\", lead = \"\" }\n\n";
     let run = Harness::scripted(&format!("{blank}{}", common::script()))
         .run::<LocalBusiness>(order("02-dentist-us-minimal", "en"));
     run.result.as_ref().unwrap();
@@ -348,7 +373,17 @@ fn page_names_are_understood_in_both_languages() {
                 "Contact us",
                 "Our cellar",
             ],
-            ["", "about", "menu", "gallery", "testimonials", "faq", "pricing", "our-cellar", "contact"],
+            [
+                "",
+                "about",
+                "menu",
+                "gallery",
+                "testimonials",
+                "faq",
+                "pricing",
+                "our-cellar",
+                "contact",
+            ],
         ),
     ] {
         order.locale = locale.parse().unwrap();
@@ -364,16 +399,19 @@ fn page_names_are_understood_in_both_languages() {
 #[test]
 fn f1_no_typed_page_name_becomes_an_unsafe_path() {
     let mut order = order("02-dentist-us-minimal", "en");
-    for name in ["../../etc/passwd", "a/b", "C:\\x", "<b>", "{{X}}", "..", "\u{0}", "💾", "Privacy policy"]
+    for name in
+        ["../../etc/passwd", "a/b", "C:\\x", "<b>", "{{X}}", "..", "\u{0}", "💾", "Privacy policy"]
     {
         order.selected_pages = vec![name.to_owned()];
         let plan = local_business::pages::Plan::of(&order);
         assert_eq!(plan.pages.len(), 2, "{name}");
         assert_eq!(plan.notes[0].code, "page-unknown", "{name}");
     }
-    for (name, slug) in
-        [("CON", "con-page"), ("Assets & more", "assets-more"), ("  Ação São João! ", "acao-sao-joao")]
-    {
+    for (name, slug) in [
+        ("CON", "con-page"),
+        ("Assets & more", "assets-more"),
+        ("  Ação São João! ", "acao-sao-joao"),
+    ] {
         order.selected_pages = vec![name.to_owned()];
         assert_eq!(local_business::pages::Plan::of(&order).pages[1].slug, slug);
     }

@@ -11,7 +11,11 @@ fn check(palette: &Palette) -> Result<(), TestCaseError> {
         prop_assert!(ratio >= READABLE, "{text} on {ground_name} {ground} has {ratio:.2}");
     }
     for ground in [palette.paper, palette.card] {
-        prop_assert!(contrast(palette.outline, ground) >= VISIBLE, "{} on {ground}", palette.outline);
+        prop_assert!(
+            contrast(palette.outline, ground) >= VISIBLE,
+            "{} on {ground}",
+            palette.outline
+        );
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! A server that does everything that can go wrong between here and a model, over real sockets, in the words of every provider.
+//! A server that does everything that can go wrong between here and a model, over real sockets, in
+//! the words of every provider.
 //!
 //! | file | what it answers |
 //! |---|---|
@@ -92,7 +93,8 @@ async fn serve(mut stream: TcpStream, script: &[Step], seen: &AtomicUsize) -> st
             }
         }
     }
-    // Only a close on both sides leaves what was sent to be read; a client that stays is not waited for.
+    // Only a close on both sides leaves what was sent to be read; a client that stays is not waited
+    // for.
     stream.shutdown().await?;
     let rest = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {} };
     drop(tokio::time::timeout(Duration::from_secs(5), rest).await);
@@ -114,7 +116,8 @@ async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
         }
     };
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+    let length =
+        text.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
     while bytes.len() < head + length.unwrap_or(0) {
         if stream.read_buf(&mut bytes).await? == 0 {
             return Err(std::io::ErrorKind::UnexpectedEof.into());

@@ -19,7 +19,8 @@ pub enum Shape {
     Cloudflare,
 }
 
-/// In which form an answer comes. Every client asks for a stream; whole answers come from endpoints that have none.
+/// In which form an answer comes. Every client asks for a stream; whole answers come from endpoints
+/// that have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// In parts.
@@ -59,7 +60,8 @@ impl Shape {
         };
         let kind = self.kind();
         format!(
-            "[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"{origin}{path}\"\n{account}api_key_env = \"FAULT_KEY\"\n{more}\n"
+            "[providers.{name}]\nkind = \"{kind}\"\nbase_url = \
+             \"{origin}{path}\"\n{account}api_key_env = \"FAULT_KEY\"\n{more}\n"
         )
     }
 

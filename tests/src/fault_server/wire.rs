@@ -87,19 +87,26 @@ impl Fault {
             Form::Whole => good[..good.floor_char_boundary(good.len() / 2)].to_owned(),
         };
         let longer = format!("{kind}content-length: {}\r\n", good.len() + 1);
-        let page = |title: &str| format!("<!doctype html><html><head><title>{title}</title></head></html>\n");
+        let page = |title: &str| {
+            format!("<!doctype html><html><head><title>{title}</title></head></html>\n")
+        };
         match self {
             Fault::None => vec![ok(&good)],
             Fault::Dribble => vec![Step::Dribble(format!("{head}{good}").into_bytes())],
             Fault::PingsAndNews => {
                 let (ping, newer, end) = (shape.ping(), shape.newer(), shape.end());
-                vec![send(format!("{head}{ping}{newer}{}{ping}{newer}{ping}{end}", shape.begin(TEXT)))]
+                vec![send(format!(
+                    "{head}{ping}{newer}{}{ping}{newer}{ping}{end}",
+                    shape.begin(TEXT)
+                ))]
             }
             Fault::ResetAtOnce => vec![Step::Reset],
             Fault::NoBytes => vec![],
             // A fatal alert: handshake failure.
             Fault::TlsAlert => vec![Step::Send(vec![0x15, 3, 3, 0, 2, 2, 40])],
-            Fault::GarbageForHttp => vec![send("SSH-2.0-OpenSSH_9.6\r\n\0\u{7f}\r\n\r\n".to_owned())],
+            Fault::GarbageForHttp => {
+                vec![send("SSH-2.0-OpenSSH_9.6\r\n\0\u{7f}\r\n\r\n".to_owned())]
+            }
             Fault::GarbageForBody => vec![ok("\u{1}\u{7f}%PDF-1.7 what is this\r\n\r\n\u{2}")],
             Fault::ResetInBody => {
                 vec![send(format!("{}{half}", shape.head("200 OK", &longer))), Step::Reset]
@@ -117,13 +124,16 @@ impl Fault {
                 vec![send(format!("{head}{half}")), Step::Repeat(nothing.into())]
             }
             Fault::Html => vec![sized("200 OK", "text/html", &page("Login"))],
-            Fault::BadGateway => vec![sized("502 Bad Gateway", "text/html", &page("502 Bad Gateway"))],
+            Fault::BadGateway => {
+                vec![sized("502 Bad Gateway", "text/html", &page("502 Bad Gateway"))]
+            }
             Fault::CutJson => match form {
                 Form::Streamed => vec![ok(&format!("{half}{}", shape.cut_part()))],
                 Form::Whole => vec![ok(&half)],
             },
             Fault::Redirect => {
-                let headers = "location: http://127.0.0.1:9/elsewhere?key=none\r\ncontent-length: 0\r\n";
+                let headers =
+                    "location: http://127.0.0.1:9/elsewhere?key=none\r\ncontent-length: 0\r\n";
                 vec![send(shape.head("307 Temporary Redirect", headers))]
             }
             Fault::TooLarge => {

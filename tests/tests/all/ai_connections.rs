@@ -10,8 +10,8 @@ use sitewright_tests::h2_server::{H2Server, STREAMS};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench};
 use tokio::sync::watch;
 
-/// Hosted models serve a hundred requests on a connection of HTTP/2. More calls than that wait for the model, and none for another
-/// one: nobody is answered before all are there.
+/// Hosted models serve a hundred requests on a connection of HTTP/2. More calls than that wait for
+/// the model, and none for another one: nobody is answered before all are there.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_over_http_2_wait_for_the_model_and_not_for_each_other() {
     const ORDERS: usize = 250;
@@ -39,7 +39,8 @@ async fn calls_over_http_2_wait_for_the_model_and_not_for_each_other() {
     let stats = factory.database.stats().await.unwrap();
     assert_eq!(stats.count(OrderState::Succeeded), i64::try_from(ORDERS).unwrap(), "{log}");
     let (made, fewest) = (connections.load(Ordering::SeqCst), ORDERS.div_ceil(STREAMS as usize));
-    // Calls that begin together may each begin to connect before the first connection turns out to have room for all.
+    // Calls that begin together may each begin to connect before the first connection turns out to
+    // have room for all.
     assert!((fewest..=ORDERS).contains(&made), "{made} connections for {ORDERS} calls");
     assert!(unused.asked().is_empty());
     serving.abort();

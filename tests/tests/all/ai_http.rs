@@ -1,4 +1,5 @@
-//! The demo order against a real server that speaks chat completions: what happens when it answers, and when it does not.
+//! The demo order against a real server that speaks chat completions: what happens when it answers,
+//! and when it does not.
 //!
 //! Models are named after purposes, so that the server knows what a call is for.
 
@@ -7,7 +8,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use sitewright_tests::chat_server::{Answer, Call, ChatServer, ClosedPort, PATIENCE, REQUEST_ID, TOKENS};
+use sitewright_tests::chat_server::{
+    Answer, Call, ChatServer, ClosedPort, PATIENCE, REQUEST_ID, TOKENS,
+};
 use sitewright_tests::{Done, Workbench, order, root, template};
 
 /// The planted key: wherever it turns up besides the `authorization` header, it has leaked.
@@ -23,7 +26,8 @@ fn server(choose: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> ChatServe
 
 fn provider(name: &str, base_url: &str, more: &str) -> String {
     format!(
-        "[ai.providers.{name}]\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key_env = \"LOCAL_AI_KEY\"\n{more}\n"
+        "[ai.providers.{name}]\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key_env = \
+         \"LOCAL_AI_KEY\"\n{more}\n"
     )
 }
 
@@ -114,7 +118,8 @@ fn e11_all_good_answers_become_a_site_and_the_sum_of_their_tokens() {
         }
         let release = report["release"]["path"].as_str().unwrap();
         let manifest: Value =
-            serde_json::from_slice(&std::fs::read(format!("{release}/manifest.json")).unwrap()).unwrap();
+            serde_json::from_slice(&std::fs::read(format!("{release}/manifest.json")).unwrap())
+                .unwrap();
         assert!(
             manifest["ai"].to_string().contains(&(answered * TOKENS.0).to_string()),
             "the manifest keeps the usage: {}",
@@ -134,7 +139,8 @@ fn calls_of_one_template_are_in_flight_together() {
             let mut count = count.lock().unwrap();
             *count += 1;
             changed.notify_all();
-            let (_count, waited) = changed.wait_timeout_while(count, PATIENCE, |count| *count < 2).unwrap();
+            let (_count, waited) =
+                changed.wait_timeout_while(count, PATIENCE, |count| *count < 2).unwrap();
             if waited.timed_out() {
                 let body = "it stayed alone".to_owned();
                 return Answer::Http { status: 500, headers: &[], body };
@@ -142,7 +148,8 @@ fn calls_of_one_template_are_in_flight_together() {
         }
         Answer::Good
     });
-    let bench = bench(&(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
+    let bench =
+        bench(&(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
     let done = generate(&bench);
     assert_eq!(done.code, 0, "{}", done.stdout);
     assert!(*waiting.0.lock().unwrap() > 2);
@@ -244,7 +251,15 @@ fn cases() -> Vec<Case> {
             "add another provider to ai.routes.ROUTE",
             no_luck,
         ),
-        case("503", page(503), "overloaded", Some(503), true, "try again later", Some("[key removed]")),
+        case(
+            "503",
+            page(503),
+            "overloaded",
+            Some(503),
+            true,
+            "try again later",
+            Some("[key removed]"),
+        ),
         case(
             "a1_a_time_out",
             Answer::Hang,
@@ -391,7 +406,8 @@ fn each_way_to_fail_is_told_whole(when: When) {
         says(&failure, &case.advice.replace("ROUTE", when.route()), &name);
 
         let attempts = ai["attempts"].as_array().unwrap();
-        // Only a reply that is not the JSON that was asked for is asked for once more, with what is wrong with it.
+        // Only a reply that is not the JSON that was asked for is asked for once more, with what is
+        // wrong with it.
         let asked_again = case.name.starts_with("e5_");
         assert_eq!(attempts.len(), if asked_again { 2 } else { 1 }, "{name}: {attempts:?}");
         let attempt = &attempts[attempts.len() - 1];
@@ -458,7 +474,8 @@ fn says(failure: &Value, text: &str, name: &str) {
 fn a3_the_next_candidate_takes_over_and_both_attempts_are_kept() {
     let failing = server(|_| error(503, "overloaded_error", &[]));
     let good = server(|_| Answer::Good);
-    let both = provider("local", &failing.base_url(), "") + &provider("spare", &good.base_url(), "");
+    let both =
+        provider("local", &failing.base_url(), "") + &provider("spare", &good.base_url(), "");
     let bench = bench(&(both + &routes(&["spare"], &["local", "spare"])));
     let done = generate(&bench);
     assert_eq!(done.code, 0, "{}", done.stdout);
@@ -470,11 +487,16 @@ fn a3_the_next_candidate_takes_over_and_both_attempts_are_kept() {
             .unwrap()
             .iter()
             .map(|attempt| {
-                (attempt["provider"].as_str().unwrap_or("?"), attempt["outcome"].as_str().unwrap_or("?"))
+                (
+                    attempt["provider"].as_str().unwrap_or("?"),
+                    attempt["outcome"].as_str().unwrap_or("?"),
+                )
             })
             .collect();
         match call["purpose"].as_str() {
-            Some("copywriting") => assert_eq!(outcomes, [("local", "overloaded"), ("spare", "succeeded")]),
+            Some("copywriting") => {
+                assert_eq!(outcomes, [("local", "overloaded"), ("spare", "succeeded")])
+            }
             _ => assert_eq!(outcomes, [("spare", "succeeded")]),
         }
     }
@@ -484,12 +506,14 @@ fn a3_the_next_candidate_takes_over_and_both_attempts_are_kept() {
 fn a3_when_all_candidates_fail_each_of_them_is_in_the_record() {
     let failing = server(|_| error(503, "overloaded_error", &[]));
     let refusing = server(|_| error(401, "invalid_api_key", &[]));
-    let both = provider("local", &failing.base_url(), "") + &provider("spare", &refusing.base_url(), "");
+    let both =
+        provider("local", &failing.base_url(), "") + &provider("spare", &refusing.base_url(), "");
     let bench = bench(&(both + &routes(&["local", "spare"], &["local"])));
     let done = generate(&bench);
     let failure = failed_by_ai(&done, When::First, "both");
     let attempts = failure["ai"]["attempts"].as_array().unwrap();
-    let seen: Vec<_> = attempts.iter().map(|attempt| (&attempt["provider"], &attempt["status"])).collect();
+    let seen: Vec<_> =
+        attempts.iter().map(|attempt| (&attempt["provider"], &attempt["status"])).collect();
     assert_eq!(seen, [(&"local".into(), &503.into()), (&"spare".into(), &401.into())]);
     assert_eq!(failure["ai"]["kind"], "auth", "the last one's");
     for text in ["the provider `spare` refused its key (401)", "`local`: overloaded"] {
@@ -543,8 +567,10 @@ fn e12_what_passes_is_tried_again_and_the_order_succeeds() {
             _ => Answer::Good,
         }
     });
-    let bench =
-        with_attempts(4, &(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
+    let bench = with_attempts(
+        4,
+        &(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])),
+    );
     let done = generate(&bench);
     assert_eq!(done.code, 0, "{}", done.stdout);
     let report = done.json();
@@ -567,16 +593,26 @@ fn e12_d4_what_cannot_pass_is_not_tried_again() {
         ("a refused key", error(401, "invalid_api_key", &[]), 1),
         ("no credit", error(429, "insufficient_quota", &[]), 1),
         ("x-should-retry: false", error(503, "", &[("x-should-retry", "false")]), 1),
-        ("a wait beyond the deadline", error(429, "rate_limit_exceeded", &[("retry-after", "86400")]), 1),
+        (
+            "a wait beyond the deadline",
+            error(429, "rate_limit_exceeded", &[("retry-after", "86400")]),
+            1,
+        ),
         ("a cut at a token limit", reply("{\"positioning\": \"KEY and", "length"), 1),
         ("x-should-retry: true", error(400, "", &[("x-should-retry", "true")]), 3),
         ("an overloaded provider", error(503, "overloaded_error", &[]), 3),
     ] {
         let server = server(move |_| answer.clone());
-        let bench =
-            with_attempts(3, &(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
+        let bench = with_attempts(
+            3,
+            &(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])),
+        );
         let failure = failed_by_ai(&generate(&bench), When::First, name);
-        assert_eq!(failure["ai"]["attempts"].as_array().unwrap().len(), attempts, "{name}: {failure}");
+        assert_eq!(
+            failure["ai"]["attempts"].as_array().unwrap().len(),
+            attempts,
+            "{name}: {failure}"
+        );
         assert_eq!(server.calls().len(), attempts, "{name}: as the server sees it");
     }
 }
@@ -587,7 +623,8 @@ fn e5_a_reply_of_another_shape_is_asked_for_once_more_with_the_reason() {
         ("strategy", false) => reply("{\"wrong\": true}", "stop"),
         _ => Answer::Good,
     });
-    let bench = bench(&(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
+    let bench =
+        bench(&(provider("local", &server.base_url(), "") + &routes(&["local"], &["local"])));
     let done = generate(&bench);
     assert_eq!(done.code, 0, "{}", done.stdout);
     let report = done.json();
@@ -595,6 +632,7 @@ fn e5_a_reply_of_another_shape_is_asked_for_once_more_with_the_reason() {
     let strategy = by_call.iter().find(|call| call["purpose"] == "strategy").unwrap();
     assert_eq!(outcomes(&strategy["attempts"]), ["schema-mismatch", "succeeded"]);
     assert_eq!(strategy["attempts"][1]["asked_again"], true);
-    let asked: Vec<_> = server.calls().into_iter().filter(|call| call.model() == "strategy").collect();
+    let asked: Vec<_> =
+        server.calls().into_iter().filter(|call| call.model() == "strategy").collect();
     assert!(asked[1].says("{\"wrong\": true}"), "the model sees what it wrote: {}", asked[1].body);
 }

@@ -1,4 +1,5 @@
-//! The gateway against servers that others wrote: a mock that judges how its clients behave, and a real, very small model.
+//! The gateway against servers that others wrote: a mock that judges how its clients behave, and a
+//! real, very small model.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -6,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sitewright::ai::{
-    AiConfig, AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, Format, Gateway, Purpose,
-    ReplySchema, Request, Role,
+    AiConfig, AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, Format, Gateway,
+    Purpose, ReplySchema, Request, Role,
 };
 use sitewright_tests::chat_server::PATIENCE;
 use sitewright_tests::standins::{MOCK, MODEL, Standin};
@@ -74,9 +75,15 @@ async fn listens(client: &reqwest::Client, url: &str) {
 fn mock_faults() -> Vec<(Value, &'static [&'static str])> {
     let stream = |kind: &str| json!({"type": "stream_fault", "kind": kind, "after_chunks": 2});
     vec![
-        (json!({"type": "fail", "status": 429, "retry_after": 0.4}), &["rate-limited", "succeeded"]),
+        (
+            json!({"type": "fail", "status": 429, "retry_after": 0.4}),
+            &["rate-limited", "succeeded"],
+        ),
         (json!({"type": "fail", "status": 500}), &["overloaded", "succeeded"]),
-        (json!({"type": "fail", "status": 503, "times": 2}), &["overloaded", "overloaded", "succeeded"]),
+        (
+            json!({"type": "fail", "status": 503, "times": 2}),
+            &["overloaded", "overloaded", "succeeded"],
+        ),
         (json!({"type": "fail", "status": 504}), &["timeout", "succeeded"]),
         (json!({"type": "fail", "status": 529}), &["overloaded", "succeeded"]),
         (json!({"type": "fail", "status": 401}), &["auth"]),
@@ -97,7 +104,8 @@ fn mock_faults() -> Vec<(Value, &'static [&'static str])> {
 #[tokio::test(flavor = "multi_thread")]
 async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
     let prepared =
-        tokio::task::spawn_blocking(|| MOCK.ready("the gateway against the mock that judges")).await;
+        tokio::task::spawn_blocking(|| MOCK.ready("the gateway against the mock that judges"))
+            .await;
     let Some(programs) = prepared.unwrap() else { return };
     let mut mock = Standin::mock(&programs);
     let client = sitewright::http::client().unwrap();
@@ -112,27 +120,39 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
         let client = client.first();
         async move {
             let config = format!(
-                "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}{path}\"\napi_key_env = \"STANDIN_KEY\"\n\
-                 first_byte_ms = 1500\nidle_ms = 1500\nbreaker = {{ failures = 0 }}\n\
-                 [retry]\nattempts = 3\nbase_ms = 200\nmax_ms = 1000\n\
-                 [routes.default]\ntry = [{{ provider = \"it\", model = \"some-model\" }}]\n"
+                "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}{path}\"\napi_key_env = \
+                 \"STANDIN_KEY\"\nfirst_byte_ms = 1500\nidle_ms = 1500\nbreaker = {{ failures = 0 \
+                 }}\n[retry]\nattempts = 3\nbase_ms = 200\nmax_ms = 1000\n[routes.default]\ntry = \
+                 [{{ provider = \"it\", model = \"some-model\" }}]\n"
             );
             let gateway = gateway(&config, KEY);
-            let plain = ask(&gateway, &format!("{kind}: nothing goes wrong"), Format::Text).await.unwrap();
-            assert!(!plain.completion.content.is_empty() && plain.completion.usage.output_tokens.is_some());
+            let plain =
+                ask(&gateway, &format!("{kind}: nothing goes wrong"), Format::Text).await.unwrap();
+            assert!(
+                !plain.completion.content.is_empty()
+                    && plain.completion.usage.output_tokens.is_some()
+            );
             let json = ask(&gateway, &format!("{kind}: a card"), card(false)).await.unwrap();
             assert!(json.completion.content.starts_with('{'), "{kind}: {json:?}");
             for (number, (mut fault, expected)) in mock_faults().into_iter().enumerate() {
                 // Providers are asked at once, and each has a queue of faults of its own.
                 fault["match"] = json!({"provider": provider});
                 let body = json!({"behaviors": [fault]}).to_string();
-                let queued = client.post(format!("{origin}/_llmock/scenario")).body(body).send().await.unwrap();
+                let queued = client
+                    .post(format!("{origin}/_llmock/scenario"))
+                    .body(body)
+                    .send()
+                    .await
+                    .unwrap();
                 assert_eq!(queued.status(), 201, "{}", queued.text().await.unwrap());
                 // The mock knows a retry by its body, so each call says something else.
                 let result = ask(&gateway, &format!("{kind}: call {number}"), Format::Text).await;
                 assert_eq!(outcomes(&result), expected, "{kind}: {fault}: {result:#?}");
                 if let Err(error) = &result {
-                    assert!(error.message.as_str().len() > 60 && error.http.is_some(), "{kind}: {error:?}");
+                    assert!(
+                        error.message.as_str().len() > 60 && error.http.is_some(),
+                        "{kind}: {error:?}"
+                    );
                 }
             }
         }
@@ -150,8 +170,9 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
     assert!(verdict["calls"].as_u64() >= Some(calls), "each call was seen: {verdict}");
     assert!(verdict["faults_injected"].as_u64() >= Some(3 * 14), "each fault was made: {verdict}");
     for finding in verdict["findings"].as_array().unwrap() {
-        // A retry that comes before the mock has noted how the attempt before it ended is a call of its own to it, and the attempt
-        // one that nobody retried. That each was is what `outcomes` says above.
+        // A retry that comes before the mock has noted how the attempt before it ended is a call of
+        // its own to it, and the attempt one that nobody retried. That each was is what
+        // `outcomes` says above.
         let code = finding["code"].as_str().unwrap();
         assert!(["malformed_chunk_ignored", "gave_up"].contains(&code), "{finding}");
     }
@@ -162,18 +183,21 @@ fn model_provider(origin: &str, kind: &str, more: &str) -> String {
     let dialect = if kind == "openai" { "dialect = \"llamacpp\"\n" } else { "" };
     let route = |purpose: &str, most: u32| {
         format!(
-            "[routes.{purpose}]\ntry = [{{ provider = \"it\", model = \"small\", max_output_tokens = {most} }}]\n"
+            "[routes.{purpose}]\ntry = [{{ provider = \"it\", model = \"small\", \
+             max_output_tokens = {most} }}]\n"
         )
     };
     let routes = [route("default", 300), route("strategy", 100)].concat();
     format!(
-        "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}/v1\"\napi_key_env = \"STANDIN_KEY\"\n{dialect}{more}\n{routes}"
+        "[providers.it]\nkind = \"{kind}\"\nbase_url = \"{origin}/v1\"\napi_key_env = \
+         \"STANDIN_KEY\"\n{dialect}{more}\n{routes}"
     )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_are_told() {
-    let prepared = tokio::task::spawn_blocking(|| MODEL.ready("the five orders on a real small model")).await;
+    let prepared =
+        tokio::task::spawn_blocking(|| MODEL.ready("the five orders on a real small model")).await;
     let Some(programs) = prepared.unwrap() else { return };
     let model = Standin::model(&programs, KEY, 2048, 2);
     let once = "[retry]\nattempts = 1\n";
@@ -185,10 +209,16 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
     let done = result.unwrap_or_else(|error| panic!("the model never answered: {error}"));
     assert!(!done.completion.content.trim().is_empty());
     assert!(done.completion.usage.output_tokens.is_some_and(|tokens| tokens > 0), "{done:?}");
-    let loading =
-        done.attempts.iter().find(|attempt| attempt.status == Some(503)).expect("it took a moment to load");
+    let loading = done
+        .attempts
+        .iter()
+        .find(|attempt| attempt.status == Some(503))
+        .expect("it took a moment to load");
     assert_eq!(loading.outcome.as_str(), "overloaded");
-    assert!(loading.body_excerpt.as_ref().is_some_and(|body| body.contains("Loading model")), "{loading:?}");
+    assert!(
+        loading.body_excerpt.as_ref().is_some_and(|body| body.contains("Loading model")),
+        "{loading:?}"
+    );
     for attempt in &done.attempts {
         let name = attempt.outcome.as_str();
         assert!(["connection", "overloaded", "succeeded"].contains(&name), "{attempt:?}");
@@ -196,17 +226,26 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
 
     for kind in ["openai", "anthropic"] {
         let config = model_provider(&model.origin, kind, "") + once;
-        let refused =
-            ask(&gateway(&config, "another-key-0123"), "Say hello.", Format::Text).await.unwrap_err();
+        let refused = ask(&gateway(&config, "another-key-0123"), "Say hello.", Format::Text)
+            .await
+            .unwrap_err();
         let status = |error: &AiError| error.http.as_ref().map(|http| http.status);
-        assert_eq!((refused.kind, status(&refused)), (AiErrorKind::Auth, Some(401)), "{kind}: {refused:?}");
+        assert_eq!(
+            (refused.kind, status(&refused)),
+            (AiErrorKind::Auth, Some(401)),
+            "{kind}: {refused:?}"
+        );
         assert!(
             !refused.retryable && refused.message.as_str().contains("Invalid API Key"),
             "{kind}: {refused}"
         );
         let gateway = gateway(&config, KEY);
         let long = ask(&gateway, &"word ".repeat(4000), Format::Text).await.unwrap_err();
-        assert_eq!((long.kind, status(&long)), (AiErrorKind::ContextTooLong, Some(400)), "{kind}: {long:?}");
+        assert_eq!(
+            (long.kind, status(&long)),
+            (AiErrorKind::ContextTooLong, Some(400)),
+            "{kind}: {long:?}"
+        );
         assert!(!long.retryable && long.message.as_str().contains("2048"), "{kind}: {long}");
         let text = ask(&gateway, "Name one colour.", Format::Text).await;
         let text = text.unwrap_or_else(|error| panic!("{kind}: {error}"));
@@ -215,7 +254,8 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
         assert!(usage.input_tokens > Some(0) && usage.output_tokens > Some(0), "{kind}: {usage:?}");
         let mut answered = ask(&gateway, "A card for a bakery.", card(true)).await;
         if matches!(&answered, Err(error) if error.kind == AiErrorKind::Connection) {
-            // The server ends connections that are idle for a while, perhaps in the moment when one is used again.
+            // The server ends connections that are idle for a while, perhaps in the moment when one
+            // is used again.
             answered = ask(&gateway, "A card for a bakery.", card(true)).await;
         }
         match (kind, answered) {
@@ -225,7 +265,8 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
                 assert!(card["title"].is_string() && card["tags"].is_array(), "{card}");
                 assert_eq!(done.attempts.len(), 1);
             }
-            // This server does not make the model use a tool, and this model does not think of it by itself.
+            // This server does not make the model use a tool, and this model does not think of it
+            // by itself.
             ("anthropic", Ok(_)) => {}
             ("anthropic", Err(error)) => assert!(
                 matches!(
@@ -253,7 +294,13 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
             let file = bench.write(&format!("{name}.json"), order.to_string());
             let mut command = bench.command(&["--json", "generate", "--template"]);
             Done::from(
-                command.arg(template).arg("--order").arg(file).env("STANDIN_KEY", KEY).output().unwrap(),
+                command
+                    .arg(template)
+                    .arg("--order")
+                    .arg(file)
+                    .env("STANDIN_KEY", KEY)
+                    .output()
+                    .unwrap(),
             )
         };
         for name in ORDERS {
@@ -266,7 +313,8 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
             let page = std::fs::read_to_string(format!("{current}/index.html")).unwrap();
             assert!(page.contains("<h1>"), "{name}: {page}");
         }
-        // The real template asks for more than this model can give. Whatever comes of it is told whole.
+        // The real template asks for more than this model can give. Whatever comes of it is told
+        // whole.
         let done = generate(&template("local-business"), "large", &order(ORDERS[1]));
         match done.code {
             0 => assert_eq!(done.json()["outcome"], "released"),
@@ -275,7 +323,8 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
                 assert_eq!((done.code, &failure["kind"]), (5, &json!("ai")), "{failure}");
                 let kind = failure["ai"]["kind"].as_str().unwrap();
                 assert!(
-                    ["truncated", "context-too-long", "schema-mismatch", "malformed"].contains(&kind),
+                    ["truncated", "context-too-long", "schema-mismatch", "malformed"]
+                        .contains(&kind),
                     "{failure}"
                 );
                 assert!(!failure["ai"]["attempts"].as_array().unwrap().is_empty(), "{failure}");

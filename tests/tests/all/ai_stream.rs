@@ -1,5 +1,5 @@
-//! AI calls that a template reads along, over real sockets: what it sees, what it is told in the end, and what is left of a call
-//! that it drops.
+//! AI calls that a template reads along, over real sockets: what it sees, what it is told in the
+//! end, and what is left of a call that it drops.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use sitewright::ai::AiErrorKind;
 use sitewright::failure::{FailureRecord, TrailEntry, TrailOutcome};
 use sitewright::interface::RunProgress;
-use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt};
+use sitewright::run::{
+    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt,
+};
 use sitewright_tests::chat_server::{PATIENCE, REQUEST_ID, TOKENS};
 use sitewright_tests::stream_server::{Feed, StreamServer};
 use sitewright_tests::{Workbench, faulty, guest};
@@ -135,7 +137,10 @@ async fn a_template_reads_the_text_while_the_model_writes_and_gets_the_whole_rep
     let order = faulty("stream", Value::Null);
     let run = inside::watched(&stage.host, &order, AttemptId::new(), progress);
     let watch = async {
-        watcher.wait_for(|progress| progress.stage == "chunks" && progress.done >= 2).await.unwrap();
+        watcher
+            .wait_for(|progress| progress.stage == "chunks" && progress.done >= 2)
+            .await
+            .unwrap();
         seen.raise();
     };
     let (outcome, ()) = tokio::join!(run, watch);
@@ -143,7 +148,10 @@ async fn a_template_reads_the_text_while_the_model_writes_and_gets_the_whole_rep
     assert_eq!(file(&released, "streamed.txt"), "Fresh bread since 1990 é😀.");
     assert!(file(&released, "index.html").contains("Fresh bread since 1990 é😀."));
     let call = &released.totals.ai_calls[0];
-    assert_eq!((call.usage.input_tokens, call.usage.output_tokens), (Some(TOKENS.0), Some(TOKENS.1)));
+    assert_eq!(
+        (call.usage.input_tokens, call.usage.output_tokens),
+        (Some(TOKENS.0), Some(TOKENS.1))
+    );
     assert_eq!(call.attempts[0].request_id.as_deref(), Some(REQUEST_ID));
 }
 
@@ -183,7 +191,8 @@ async fn streams_go_side_by_side_and_are_not_mixed() {
         let mut came = gate.0.lock().unwrap();
         *came += 1;
         gate.1.notify_all();
-        let (came, waited) = gate.1.wait_timeout_while(came, PATIENCE, |came| *came < count).unwrap();
+        let (came, waited) =
+            gate.1.wait_timeout_while(came, PATIENCE, |came| *came < count).unwrap();
         drop(came);
         assert!(!waited.timed_out(), "it stayed alone");
         for piece in 0..200 {
@@ -205,7 +214,8 @@ async fn a_stream_that_is_dropped_takes_its_request_with_it_while_the_run_goes_o
     let (raise, wait) = (gone.clone(), gone);
     let server = StreamServer::start(move |asked, feed| {
         if asked.says("another") {
-            // The run's second call, which is answered only once the first one's connection is closed.
+            // The run's second call, which is answered only once the first one's connection is
+            // closed.
             assert!(wait.wait(), "the dropped call's connection is still open");
             return feed.reply(&["after all"]);
         }
@@ -214,7 +224,8 @@ async fn a_stream_that_is_dropped_takes_its_request_with_it_while_the_run_goes_o
         raise.raise();
         closed
     });
-    let record = Stage::new(&server.config("")).failed("stream-dropped", json!({ "then_fail": true })).await;
+    let record =
+        Stage::new(&server.config("")).failed("stream-dropped", json!({ "then_fail": true })).await;
     assert_eq!(record.code.as_deref(), Some("then-fail"));
     let streams = streams(&record);
     assert_eq!(streams.len(), 1);
@@ -230,7 +241,9 @@ async fn a_stream_that_nobody_reads_holds_the_provider_back_instead_of_filling_m
         if asked.says("another") {
             // Until the other connection takes nothing more.
             let mut before = usize::MAX;
-            while std::mem::replace(&mut before, seen.load(Ordering::Relaxed)) != before || before == 0 {
+            while std::mem::replace(&mut before, seen.load(Ordering::Relaxed)) != before
+                || before == 0
+            {
                 std::thread::sleep(Duration::from_millis(300));
             }
             return feed.reply(&["full"]);
@@ -246,7 +259,8 @@ async fn a_stream_that_nobody_reads_holds_the_provider_back_instead_of_filling_m
     let record = stage.failed("stream-unread", json!({ "then_fail": true })).await;
     assert_eq!(record.code.as_deref(), Some("then-fail"));
     assert!(server.wait_for_gone(1), "the unread call's connection is still open");
-    // What the sockets and the HTTP client hold, and 256 KiB: a reply may have 4 MiB, and this one had no end.
+    // What the sockets and the HTTP client hold, and 256 KiB: a reply may have 4 MiB, and this one
+    // had no end.
     let written = written.load(Ordering::Relaxed);
     println!("{} KiB were taken of a stream that nobody read", written / 1024);
     assert!(written < 16 << 20, "{written} bytes were taken");
@@ -259,7 +273,8 @@ async fn an_outcome_that_its_unread_text_holds_back_is_told_at_the_calls_limit()
     let wait = told.clone();
     let server = StreamServer::start(move |asked, feed| {
         if asked.says("another") {
-            // The SDK knows of this call alone, and must not take the wait for the outcome for one without end.
+            // The SDK knows of this call alone, and must not take the wait for the outcome for one
+            // without end.
             assert!(wait.wait(), "the outcome is not told");
             return feed.reply(&["short"]);
         }
@@ -288,7 +303,11 @@ async fn a_trap_or_an_end_in_the_middle_of_a_stream_leaves_nothing_open() {
         assert_eq!(inside::ended(&outcome), kind);
         assert!(server.wait_for_gone(connections), "{fault}: a connection is still open");
         if let Outcome::Failed { record, .. } = outcome {
-            assert_eq!(told(&streams(&record)[0].outcome), "in flight", "it had not ended when the run did");
+            assert_eq!(
+                told(&streams(&record)[0].outcome),
+                "in flight",
+                "it had not ended when the run did"
+            );
         }
     }
 }
@@ -305,8 +324,10 @@ async fn a_run_that_is_cancelled_or_out_of_time_closes_its_streams() {
         let stage = Stage::limited(limits, &server.config(""));
         let (progress, mut watcher) = watch::channel(RunProgress::default());
         let cancel = CancellationToken::new();
-        let run =
-            attempt(&stage.host, request(Value::Null, JournalUse::Off, AttemptId::new(), &cancel, progress));
+        let run = attempt(
+            &stage.host,
+            request(Value::Null, JournalUse::Off, AttemptId::new(), &cancel, progress),
+        );
         let end = async {
             watcher.wait_for(|progress| progress.stage == "chunks").await.unwrap();
             if cancelled {
@@ -351,7 +372,10 @@ async fn an_error_before_the_first_chunk_is_the_error_that_complete_would_give()
     let server = StreamServer::start(move |_, feed| feed.whole(401, &error));
     let record = Stage::new(&server.config("")).failed("stream", Value::Null).await;
     let ai = record.ai.as_ref().unwrap();
-    assert_eq!((ai.kind, ai.attempts.len(), ai.attempts[0].status), (AiErrorKind::Auth, 1, Some(401)));
+    assert_eq!(
+        (ai.kind, ai.attempts.len(), ai.attempts[0].status),
+        (AiErrorKind::Auth, 1, Some(401))
+    );
     assert_eq!(read(&record), "");
     assert!(told(&streams(&record)[0].outcome).starts_with("auth: "));
 }
@@ -395,7 +419,11 @@ async fn a_stream_that_breaks_after_its_first_chunk_fails_and_is_not_begun_again
         let record = stage.failed_after("stream", "chunks", &seen).await;
         let ai = record.ai.as_ref().unwrap_or_else(|| panic!("{name}: {}", record.message));
         assert_eq!(ai.kind, kind, "{name}: {}", ai.message);
-        assert_eq!((ai.attempts.len(), server.asked().len()), (1, 1), "{name}: nothing may be mixed");
+        assert_eq!(
+            (ai.attempts.len(), server.asked().len()),
+            (1, 1),
+            "{name}: nothing may be mixed"
+        );
         assert!(ai.message.as_str().contains("not tried again"), "{name}: {}", ai.message);
         assert_eq!(ai.attempts[0].request_id.as_deref(), Some(REQUEST_ID), "{name}");
         assert_eq!(read(&record), "a beginning", "{name}: what came stays read");
@@ -455,7 +483,9 @@ async fn a_reply_of_the_journal_is_read_along_and_not_paid_for_again() {
     let run = |journal, id| {
         attempt(&stage.host, request(fail.clone(), journal, id, &cancel, watch::Sender::default()))
     };
-    let Outcome::Released(_) = run(JournalUse::Keep, first).await else { panic!("the first attempt failed") };
+    let Outcome::Released(_) = run(JournalUse::Keep, first).await else {
+        panic!("the first attempt failed")
+    };
     let Outcome::Released(second) = run(JournalUse::Resume(first), AttemptId::new()).await else {
         panic!("the second attempt failed")
     };
@@ -469,7 +499,8 @@ async fn streamed_calls_count_and_too_many_are_refused() {
     let server = StreamServer::start(|_, feed| feed.reply(&["one of three"]));
     let stage = Stage::limited("[limits]\nai_calls = 3", &server.config(""));
     let record = stage.failed("streams-held", json!({ "n": 1_000, "then_fail": true })).await;
-    let refused = record.diagnostics.iter().filter(|diagnostic| diagnostic.code == "budget-exceeded");
+    let refused =
+        record.diagnostics.iter().filter(|diagnostic| diagnostic.code == "budget-exceeded");
     assert_eq!(server.asked().len(), 3);
     assert!(refused.count() > 200, "the newest are kept");
     assert_eq!(record.limits["ai_calls"].used, 1_000);

@@ -1,5 +1,6 @@
-//! Everything that can go wrong between here and a model, over real sockets, for every provider, streamed and whole: what kind it is,
-//! what is told of it, which limit ended it, and whether it is tried again.
+//! Everything that can go wrong between here and a model, over real sockets, for every provider,
+//! streamed and whole: what kind it is, what is told of it, which limit ended it, and whether it is
+//! tried again.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,7 +11,8 @@ use serde_json::Value;
 use sitewright::ai::{
     AiConfig,
     AiErrorKind::{self, *},
-    AttemptOutcome, CallContext, CallId, ChatMessage, Format, Gateway, Limit, Purpose, Request, Role,
+    AttemptOutcome, CallContext, CallId, ChatMessage, Format, Gateway, Limit, Purpose, Request,
+    Role,
 };
 use sitewright::http::Client;
 use sitewright_tests::chat_server::ClosedPort;
@@ -24,7 +26,8 @@ const KEY: &str = "planted-5e77b0-key";
 /// Attempts that the configuration allows; a retry decision is seen by their number.
 const ATTEMPTS: usize = 2;
 
-/// Longest that ending something may take beyond the limit that ends it, on a machine with much else to do.
+/// Longest that ending something may take beyond the limit that ends it, on a machine with much
+/// else to do.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// Which status the record has.
@@ -51,10 +54,11 @@ struct Row {
     status: Status,
 }
 
-/// What every provider's faults become, in this form. What must have come before a limit passes has a second for it: on a busy machine
-/// less can be over before the request is sent.
+/// What every provider's faults become, in this form. What must have come before a limit passes has
+/// a second for it: on a busy machine less can be over before the request is sent.
 fn rows(shape: Shape, form: Form) -> Vec<Row> {
-    let row = |fault, kind, says, status| Row { fault, kind, limit: None, retryable: true, says, status };
+    let row =
+        |fault, kind, says, status| Row { fault, kind, limit: None, retryable: true, says, status };
     let limited = |fault, limit, ms, says, status| Row {
         limit: Some((limit, ms)),
         ..row(fault, Timeout, says, status)
@@ -66,9 +70,19 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
         row(Fault::NoBytes, Connection, "the connection broke", Status::None),
         row(Fault::GarbageForHttp, Connection, "the connection broke", Status::None),
         row(Fault::GarbageForBody, Protocol, "its answer is not JSON", Status::Is(200)),
-        row(Fault::ResetInBody, Connection, "check base_url of ai.providers.faulty", Status::Perhaps(200)),
+        row(
+            Fault::ResetInBody,
+            Connection,
+            "check base_url of ai.providers.faulty",
+            Status::Perhaps(200),
+        ),
         row(Fault::EndInBody, Connection, "its answer ended in the middle, after", Status::Is(200)),
-        row(Fault::MalformedChunk, Connection, "its answer ended in the middle, after", Status::Is(200)),
+        row(
+            Fault::MalformedChunk,
+            Connection,
+            "its answer ended in the middle, after",
+            Status::Is(200),
+        ),
         limited(
             Fault::Silence,
             Limit::FirstByte,
@@ -94,11 +108,18 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
         row(Fault::Html, Protocol, "an HTML page (Login)", Status::Is(200)),
         row(Fault::BadGateway, Overloaded, "an HTML page (502 Bad Gateway)", Status::Is(502)),
         match (form, one_line) {
-            (Form::Streamed, _) => row(Fault::CutJson, Protocol, "a part of its stream", Status::Is(200)),
-            (Form::Whole, false) => row(Fault::CutJson, Protocol, "JSON that ends early", Status::Is(200)),
-            (Form::Whole, true) => {
-                row(Fault::CutJson, Truncated, "its stream ended before the reply began", Status::Is(200))
+            (Form::Streamed, _) => {
+                row(Fault::CutJson, Protocol, "a part of its stream", Status::Is(200))
             }
+            (Form::Whole, false) => {
+                row(Fault::CutJson, Protocol, "JSON that ends early", Status::Is(200))
+            }
+            (Form::Whole, true) => row(
+                Fault::CutJson,
+                Truncated,
+                "its stream ended before the reply began",
+                Status::Is(200),
+            ),
         },
         Row {
             retryable: false,
@@ -118,7 +139,12 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
         row(Fault::ErrorInside, Overloaded, "is overloaded or failing", Status::Is(200)),
     ];
     if form == Form::Streamed {
-        rows.push(row(Fault::NoFinalMarker, Truncated, "without its final marker, after", Status::Is(200)));
+        rows.push(row(
+            Fault::NoFinalMarker,
+            Truncated,
+            "without its final marker, after",
+            Status::Is(200),
+        ));
     }
     rows
 }
@@ -129,8 +155,8 @@ fn client() -> Client {
 
 fn gateway(client: &Client, provider: &str) -> Gateway {
     let config = format!(
-        "{provider}[retry]\nattempts = {ATTEMPTS}\nbase_ms = 1\nmax_ms = 2\n\
-         [routes.copywriting]\ntry = [{{ provider = \"faulty\", model = \"some-model\" }}]\n"
+        "{provider}[retry]\nattempts = {ATTEMPTS}\nbase_ms = 1\nmax_ms = \
+         2\n[routes.copywriting]\ntry = [{{ provider = \"faulty\", model = \"some-model\" }}]\n"
     );
     let config: AiConfig = toml::from_str(&config).unwrap();
     let env = |name: &str| (name == "FAULT_KEY").then(|| OsString::from(KEY));
@@ -191,8 +217,13 @@ async fn told(name: &str, row: Row, gateway: &Gateway) {
     assert_eq!(error.attempts.len(), asked, "{name}: {error:?}");
     for attempt in &error.attempts {
         assert_eq!(attempt.outcome, AttemptOutcome::Failed(row.kind), "{name}");
-        assert!(attempt.message.as_ref().is_some_and(|message| message.as_str().len() > 60), "{name}");
-        assert!(attempt.started_ms > 0 && attempt.provider == "faulty" && attempt.model == "some-model");
+        assert!(
+            attempt.message.as_ref().is_some_and(|message| message.as_str().len() > 60),
+            "{name}"
+        );
+        assert!(
+            attempt.started_ms > 0 && attempt.provider == "faulty" && attempt.model == "some-model"
+        );
         assert_eq!(attempt.limit, row.limit.map(|(limit, _)| limit), "{name}: {attempt:?}");
         let id = attempt.request_id.as_deref();
         match row.status {
@@ -257,9 +288,16 @@ async fn a_good_answer_is_put_together_whatever_comes_between_its_bytes() {
                 let done = done.unwrap_or_else(|error| panic!("{name}: {error:?}"));
                 assert_eq!(done.completion.content, TEXT, "{name}");
                 let usage = done.completion.usage;
-                assert_eq!((usage.input_tokens, usage.output_tokens), (Some(11), Some(7)), "{name}");
+                assert_eq!(
+                    (usage.input_tokens, usage.output_tokens),
+                    (Some(11), Some(7)),
+                    "{name}"
+                );
                 let attempt = &done.attempts[0];
-                assert_eq!((attempt.status, attempt.request_id.as_deref()), (Some(200), Some(REQUEST_ID)));
+                assert_eq!(
+                    (attempt.status, attempt.request_id.as_deref()),
+                    (Some(200), Some(REQUEST_ID))
+                );
                 assert_eq!((server.requests(), done.attempts.len()), (1, 1), "{name}");
             });
         }
@@ -293,7 +331,11 @@ async fn a1_e10_what_goes_wrong_before_a_request_is_told_whole_by_every_provider
                 ..row("no connection was made within 200 ms (connect_ms)")
             };
             let faults = [
-                ("refused", closed.origin(), row("the connection was refused: nothing listens there")),
+                (
+                    "refused",
+                    closed.origin(),
+                    row("the connection was refused: nothing listens there"),
+                ),
                 (
                     "an unknown name",
                     "http://models.example.invalid".to_owned(),
@@ -322,13 +364,18 @@ async fn c8_whatever_a_provider_does_the_orders_deadline_ends_it() {
             let gateway = gateway(&client, &shape.provider("faulty", &origin, &only(None)));
             let begin = Instant::now();
             let soon = tokio::time::Instant::now() + Duration::from_millis(100);
-            let error =
-                gateway.complete(CallContext::new(CallId::nth(1), soon), request()).await.unwrap_err();
+            let error = gateway
+                .complete(CallContext::new(CallId::nth(1), soon), request())
+                .await
+                .unwrap_err();
             assert_eq!(error.kind, Cancelled, "{shape:?}: {fault:?}: {error:?}");
             assert_eq!(error.attempts[0].limit, Some(Limit::Deadline), "{shape:?}: {fault:?}");
             assert_eq!((error.attempts.len(), server.requests()), (1, 1), "{shape:?}: {fault:?}");
             assert!(begin.elapsed() < SLACK, "{shape:?}: {fault:?}");
-            assert!(error.message.as_str().contains("the order's deadline passed after"), "{error}");
+            assert!(
+                error.message.as_str().contains("the order's deadline passed after"),
+                "{error}"
+            );
         }
     }
 }
@@ -346,21 +393,34 @@ async fn a1_a8_the_binary_tells_a_call_that_failed_as_the_library_does() {
         let row = rows(shape, form).into_iter().find(|row| row.fault == fault).unwrap();
         let server = FaultServer::start(fault.script(shape, form)).await;
         let origin = format!("http://127.0.0.1:{}", server.port());
-        let provider =
-            shape.provider("faulty", &origin, &only(row.limit)).replace("[providers.", "[ai.providers.");
+        let provider = shape
+            .provider("faulty", &origin, &only(row.limit))
+            .replace("[providers.", "[ai.providers.");
         let bench = Workbench::configured(&format!(
-            "{provider}[ai.retry]\nattempts = {ATTEMPTS}\nbase_ms = 1\nmax_ms = 2\n\
-             [ai.routes.default]\ntry = [{{ provider = \"faulty\", model = \"some-model\" }}]\n"
+            "{provider}[ai.retry]\nattempts = {ATTEMPTS}\nbase_ms = 1\nmax_ms = \
+             2\n[ai.routes.default]\ntry = [{{ provider = \"faulty\", model = \"some-model\" }}]\n"
         ));
         let done = tokio::task::spawn_blocking(move || {
-            let arguments =
-                ["--json", "--log", "trace", "ai", "call", "--purpose", "copywriting", "--prompt", "Write."];
+            let arguments = [
+                "--json",
+                "--log",
+                "trace",
+                "ai",
+                "call",
+                "--purpose",
+                "copywriting",
+                "--prompt",
+                "Write.",
+            ];
             Done::from(bench.command(&arguments).env("FAULT_KEY", KEY).output().unwrap())
         });
         let done = done.await.unwrap();
         let name = format!("{shape:?}, {form:?}: {fault:?}");
         assert_eq!(done.code, 5, "{name}: {} {}", done.stdout, done.stderr);
-        assert!(!done.stdout.contains(KEY) && !done.stderr.contains(KEY), "{name}: the key is shown");
+        assert!(
+            !done.stdout.contains(KEY) && !done.stderr.contains(KEY),
+            "{name}: the key is shown"
+        );
         let told = done.json();
         let error = &told["error"];
         assert_eq!(
@@ -374,7 +434,8 @@ async fn a1_a8_the_binary_tells_a_call_that_failed_as_the_library_does() {
         assert_eq!(attempts.len(), if row.retryable { ATTEMPTS } else { 1 }, "{name}: {error}");
         assert_eq!(attempts.len(), server.requests(), "{name}");
         for attempt in attempts {
-            let limit = row.limit.map_or(Value::Null, |(limit, _)| serde_json::to_value(limit).unwrap());
+            let limit =
+                row.limit.map_or(Value::Null, |(limit, _)| serde_json::to_value(limit).unwrap());
             assert_eq!(attempt["limit"], limit, "{name}");
             assert!(!attempt["message"].as_str().unwrap().is_empty(), "{name}");
             if let Status::Is(status) = row.status {

@@ -1,4 +1,5 @@
-//! Tests that measure their process: each has one of its own, because the others of this binary run beside it.
+//! Tests that measure their process: each has one of its own, because the others of this binary run
+//! beside it.
 
 use std::process::Command;
 
@@ -8,8 +9,11 @@ const VARIABLE: &str = "SITEWRIGHT_TEST_ALONE";
 /// Runs `test`, the body of the test `name`, in a process of its own.
 pub(crate) fn alone<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
     if std::env::var_os(VARIABLE).is_some_and(|set| set == name) {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         return runtime.block_on(test());
     }
     let output = Command::new(std::env::current_exe().unwrap())
@@ -18,14 +22,14 @@ pub(crate) fn alone<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F
         .env_remove("RUST_BACKTRACE")
         .output()
         .unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{name}:\n{said}");
     eprintln!("{said}");
 }
 
-/// The memory that this process has, in MiB: its own pages and what it shares, each page once. `VmRSS` counts a page of a template's
-/// memory image once for each instance.
+/// The memory that this process has, in MiB: its own pages and what it shares, each page once.
+/// `VmRSS` counts a page of a template's memory image once for each instance.
 pub(crate) fn memory_mib() -> u64 {
     let sums = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
     let line = sums.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();

@@ -1,4 +1,5 @@
-//! The way of a template's author, in a clean folder: a new project, built, run, and looked at while it is written.
+//! The way of a template's author, in a clean folder: a new project, built, run, and looked at
+//! while it is written.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +17,8 @@ const NAME: &str = "green-gate";
 
 fn new(desk: &Desk, arguments: &[&str]) -> Value {
     let sdk = root().display().to_string();
-    let made = desk.run("", &[&["--json", "template", "new", NAME, "--sdk", &sdk], arguments].concat());
+    let made =
+        desk.run("", &[&["--json", "template", "new", NAME, "--sdk", &sdk], arguments].concat());
     assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
     made.json()
 }
@@ -41,7 +43,10 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
     let built = built.json();
     assert_eq!(built["contract"]["version"], "0.1.0");
     assert_eq!(built["contract"]["world"], "template");
-    assert!(built["imports"].as_array().unwrap().contains(&"sitewright:template/ai@0.1.0".into()), "{built}");
+    assert!(
+        built["imports"].as_array().unwrap().contains(&"sitewright:template/ai@0.1.0".into()),
+        "{built}"
+    );
     let component = desk.path().join(NAME).join("dist/green-gate.wasm");
     let debug = desk.path().join(NAME).join("dist/green-gate.debug.wasm");
     assert_eq!(built["bytes"].as_u64().unwrap(), fs::metadata(&component).unwrap().len());
@@ -53,7 +58,8 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
     assert!(!has(desk.path().to_str().unwrap()), "the component tells the project's folder");
     assert!(!has(root().to_str().unwrap()), "the component tells the SDK's folder");
 
-    let report = desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
+    let report =
+        desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
     assert_eq!(report.code, 0, "{}\n{}", report.stdout, report.stderr);
     let page = desk.path().join(NAME).join(".sitewright/sites/1/current/index.html");
     assert!(fs::read_to_string(page).unwrap().contains("Green Gate Gardens"));
@@ -79,10 +85,12 @@ fn comes_alive(desk: &Desk, world: &str, path: Option<&Path>) {
     let built = with_tools(&["--json", "template", "build"]);
     assert_eq!(built.code, 0, "{}\n{}", built.stdout, built.stderr);
     assert_eq!(built.json()["contract"]["world"], world, "{}", built.stdout);
-    let report = desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
+    let report =
+        desk.run(NAME, &["--json", "generate", "--template", NAME, "--order", "order.json"]);
     assert_eq!(report.code, 0, "{}\n{}", report.stdout, report.stderr);
     let page =
-        fs::read_to_string(desk.path().join(NAME).join(".sitewright/sites/1/current/index.html")).unwrap();
+        fs::read_to_string(desk.path().join(NAME).join(".sitewright/sites/1/current/index.html"))
+            .unwrap();
     for part in ["Green Gate Gardens", "<li>Lawn care</li>", "--brand: #2f6f4f", "What we do"] {
         assert!(page.contains(part), "{part:?} is missing in {page}");
     }
@@ -93,7 +101,8 @@ fn comes_alive(desk: &Desk, world: &str, path: Option<&Path>) {
 fn cargo(desk: &Desk, arguments: &[&str]) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     desk.for_cargo(&mut cargo);
-    let done = Done::from(cargo.args(arguments).current_dir(desk.path().join(NAME)).output().unwrap());
+    let done =
+        Done::from(cargo.args(arguments).current_dir(desk.path().join(NAME)).output().unwrap());
     assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
 }
 
@@ -102,10 +111,13 @@ fn the_tests_of_a_new_rust_template_pass_as_they_are_and_fail_for_a_broken_one()
     let desk = Desk::clean("own-tests");
     new(&desk, &[]);
     cargo(&desk, &["test", "--quiet"]);
-    desk.edit("green-gate/templates/index.html", |text| text.replace("{{ service }}", "{{ order.id }}"));
+    desk.edit("green-gate/templates/index.html", |text| {
+        text.replace("{{ service }}", "{{ order.id }}")
+    });
     let mut broken = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     desk.for_cargo(&mut broken);
-    let done = broken.args(["test", "--quiet"]).current_dir(desk.path().join(NAME)).output().unwrap();
+    let done =
+        broken.args(["test", "--quiet"]).current_dir(desk.path().join(NAME)).output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(!done.status.success() && said.contains("Lawn care</li> is missing"), "{said}");
 }
@@ -143,17 +155,19 @@ fn dev_asks_a_real_model_each_question_once() {
     let desk = Desk::clean("recorded");
     new(&desk, &[]);
     let script = fs::read_to_string(desk.path().join("green-gate/ai.toml")).unwrap();
-    let model = ChatServer::start(&script.replace("purpose = \"copywriting\"\n", ""), |_| Answer::Good);
+    let model =
+        ChatServer::start(&script.replace("purpose = \"copywriting\"\n", ""), |_| Answer::Good);
     let configuration = format!(
-        "[ai.providers.model]\nkind = \"openai\"\nbase_url = {:?}\n\
-         [ai.routes.default]\ntry = [{{ provider = \"model\", model = \"small\" }}]\n",
+        "[ai.providers.model]\nkind = \"openai\"\nbase_url = {:?}\n[ai.routes.default]\ntry = [{{ \
+         provider = \"model\", model = \"small\" }}]\n",
         model.base_url()
     );
     fs::write(desk.path().join("green-gate/sitewright.toml"), configuration).unwrap();
     let start = || {
-        let server = DevServer::start(
-            desk.command(NAME, &["--json", "template", "dev", "--order", "order.json", "--ai", "recorded"]),
-        );
+        let server = DevServer::start(desk.command(
+            NAME,
+            &["--json", "template", "dev", "--order", "order.json", "--ai", "recorded"],
+        ));
         server.until("shown");
         server
     };
@@ -162,7 +176,9 @@ fn dev_asks_a_real_model_each_question_once() {
     assert_eq!(model.calls().len(), 1);
 
     // Another page about the same answers.
-    desk.edit("green-gate/templates/index.html", |text| text.replace("</footer>", "<p>Again.</p></footer>"));
+    desk.edit("green-gate/templates/index.html", |text| {
+        text.replace("</footer>", "<p>Again.</p></footer>")
+    });
     server.until("shown");
     assert!(server.get("/").body.contains("Again."));
     assert_eq!(model.calls().len(), 1, "the answer was kept");
@@ -206,9 +222,10 @@ fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
         .current_dir(&project);
     match npm.output() {
         Ok(installed) if installed.status.success() => comes_alive(&desk, "template-sync", None),
-        Ok(failed) => {
-            skipped(test, String::from_utf8_lossy(&failed.stderr).lines().next().unwrap_or("npm failed"))
-        }
+        Ok(failed) => skipped(
+            test,
+            String::from_utf8_lossy(&failed.stderr).lines().next().unwrap_or("npm failed"),
+        ),
         Err(error) => skipped(test, &format!("npm cannot be run: {error}")),
     }
 }
@@ -218,8 +235,9 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     let desk = Desk::clean("dev");
     new(&desk, &[]);
     let source = "green-gate/src/lib.rs";
-    let server =
-        DevServer::start(desk.command(NAME, &["--json", "template", "dev", "--order", "order.json"]));
+    let server = DevServer::start(
+        desk.command(NAME, &["--json", "template", "dev", "--order", "order.json"]),
+    );
     let first = server.until("shown");
     assert!(first["build_ms"].is_u64(), "{first}");
     let page = server.get("/");
@@ -326,7 +344,11 @@ fn a_new_project_is_refused_with_the_reason() {
     for (arguments, says) in cases {
         let done = desk.run("", &[&["template", "new"], arguments].concat());
         assert_eq!(done.code, 2, "{arguments:?}: {}", done.stderr);
-        assert!(done.stderr.contains(says), "{arguments:?}: {says:?} is missing in {}", done.stderr);
+        assert!(
+            done.stderr.contains(says),
+            "{arguments:?}: {says:?} is missing in {}",
+            done.stderr
+        );
         assert!(!desk.path().join("new").exists());
     }
     assert_eq!(fs::read_dir(desk.path().join("taken")).unwrap().count(), 1);
@@ -343,12 +365,20 @@ fn a_tool_that_is_missing_is_named_with_what_to_do() {
     fs::create_dir(&nothing).unwrap();
     let without = |variables: &[(&str, &str)]| {
         let mut command = desk.command(NAME, &["--json", "template", "build"]);
-        command.env("PATH", &nothing).env_remove("CARGO").env_remove("RUSTC").envs(variables.iter().copied());
+        command
+            .env("PATH", &nothing)
+            .env_remove("CARGO")
+            .env_remove("RUSTC")
+            .envs(variables.iter().copied());
         sitewright_tests::Done::from(command.output().unwrap())
     };
     let done = without(&[]);
     assert_eq!(done.code, 2, "{}", done.stdout);
-    assert!(done.stdout.contains("rustc is missing") && done.stdout.contains("rustup.rs"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("rustc is missing") && done.stdout.contains("rustup.rs"),
+        "{}",
+        done.stdout
+    );
 
     // A compiler that knows no WebAssembly.
     let rustc = nothing.join("rustc-of-a-distribution");

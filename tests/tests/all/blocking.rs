@@ -1,5 +1,5 @@
-//! The world `template-sync`: what a template asks with blocking calls is what it would ask with async ones, and whoever waits holds up
-//! nobody else.
+//! The world `template-sync`: what a template asks with blocking calls is what it would ask with
+//! async ones, and whoever waits holds up nobody else.
 
 use std::fs;
 
@@ -52,7 +52,8 @@ fn numbered(fault: &str, number: u64) -> Value {
 }
 
 async fn run(host: &sitewright::run::Host, order: &Value) -> Outcome {
-    let request = inside::request("guest-blocking", order, AttemptId::new(), watch::Sender::default());
+    let request =
+        inside::request("guest-blocking", order, AttemptId::new(), watch::Sender::default());
     attempt(host, request).await
 }
 
@@ -76,13 +77,22 @@ async fn calls_of_one_complete_all_are_in_flight_together_and_answered_in_their_
         assert_eq!(inside::ended(&outcome), kind);
         if let Outcome::Failed { record, .. } = outcome {
             let last = record.trail.last().unwrap();
-            assert_eq!((last.call.as_str(), last.duration_us), ("ai-sync.complete", None), "{last:?}");
-            assert!(record.message.as_str().contains("waiting for ai-sync.complete"), "{}", record.message);
+            assert_eq!(
+                (last.call.as_str(), last.duration_us),
+                ("ai-sync.complete", None),
+                "{last:?}"
+            );
+            assert!(
+                record.message.as_str().contains("waiting for ai-sync.complete"),
+                "{}",
+                record.message
+            );
         }
     }
 }
 
-/// All on one thread: a guest that kept it while it waits would keep the next one from its calls until the deadline has passed.
+/// All on one thread: a guest that kept it while it waits would keep the next one from its calls
+/// until the deadline has passed.
 #[tokio::test(start_paused = true)]
 async fn guests_that_wait_share_a_thread() {
     let bench = Workbench::scripted(SLOW, "[limits]\ndeadline_ms = 1001");
@@ -99,10 +109,16 @@ async fn a_run_that_is_cancelled_ends_in_the_middle_of_its_calls() {
     let rules = "[[rule]]\nanswer = { fault = { hang = true } }\n";
     let bench = Workbench::scripted(rules, "");
     let host = inside::host(&bench, 1);
-    for (fault, call, open) in [("all", "ai-sync.complete-all", 8), ("in-turn", "ai-sync.complete", 1)] {
+    for (fault, call, open) in
+        [("all", "ai-sync.complete-all", 8), ("in-turn", "ai-sync.complete", 1)]
+    {
         let (progress, mut stages) = watch::channel(RunProgress::default());
-        let request =
-            inside::request("guest-blocking", &blocking(fault, Value::Null), AttemptId::new(), progress);
+        let request = inside::request(
+            "guest-blocking",
+            &blocking(fault, Value::Null),
+            AttemptId::new(),
+            progress,
+        );
         let cancel = request.cancel.clone();
         let cancelling = async {
             stages.wait_for(|progress| progress.stage == "fault").await.unwrap();
@@ -131,12 +147,28 @@ fn rows() -> Vec<Row> {
         ("all", json!({}), FAILING, "", 5, "ai", "401"),
         ("in-turn", json!({}), FAILING, "", 5, "ai", "401"),
         ("after-an-answer", json!({}), ANY_ANSWER, "", 4, "template_error", "no site was made"),
-        ("all", json!({ "n": 9 }), ANY_ANSWER, "[limits]\nai_calls = 8", 4, "call_limit", "ai_calls"),
+        (
+            "all",
+            json!({ "n": 9 }),
+            ANY_ANSWER,
+            "[limits]\nai_calls = 8",
+            4,
+            "call_limit",
+            "ai_calls",
+        ),
         ("regardless", json!({ "n": 9 }), ANY_ANSWER, "[limits]\nai_calls = 8", 0, "released", ""),
         ("regardless", json!({ "n": 1_024 }), ANY_ANSWER, "", 0, "released", ""),
         ("regardless", json!({ "n": 1_025 }), ANY_ANSWER, "", 4, "trap", "takes at most 1024"),
         ("panic", json!({}), ANY_ANSWER, "", 4, "panic", "a panic after Ok(\"a plain answer\")"),
-        ("hoard", json!({}), ANY_ANSWER, "[limits]\nmemory_bytes = 33554432", 4, "memory_limit", "33554432"),
+        (
+            "hoard",
+            json!({}),
+            ANY_ANSWER,
+            "[limits]\nmemory_bytes = 33554432",
+            4,
+            "memory_limit",
+            "33554432",
+        ),
     ]
 }
 
@@ -161,7 +193,11 @@ fn every_end_has_its_record_and_happens_again() {
         assert_eq!(again.code, 0, "{name}: {}{}", again.stdout, again.stderr);
         let report = again.json();
         assert_eq!(report["verdict"], "reproduced", "{name}: {report:#}");
-        assert_eq!((&report["first_call"], &report["recorded"]), (&Value::Null, &report["now"]), "{name}");
+        assert_eq!(
+            (&report["first_call"], &report["recorded"]),
+            (&Value::Null, &report["now"]),
+            "{name}"
+        );
     }
 }
 
@@ -172,10 +208,14 @@ fn a_failed_call_is_blamed_and_the_others_are_not_paid_again() {
     let record = done.failure();
     assert_eq!(record["ai"]["call_id"], "call-3", "{record:#}");
     let trail = record["trail"].as_array().unwrap();
-    let calls: Vec<&Value> = trail.iter().filter(|entry| entry["call"] == "ai-sync.complete-all").collect();
+    let calls: Vec<&Value> =
+        trail.iter().filter(|entry| entry["call"] == "ai-sync.complete-all").collect();
     assert_eq!(calls.len(), 8);
 
-    bench.write("ai.toml", "[[rule]]\ncontains = [\"question 3.\"]\nanswer = { text = \"at last\" }\n");
+    bench.write(
+        "ai.toml",
+        "[[rule]]\ncontains = [\"question 3.\"]\nanswer = { text = \"at last\" }\n",
+    );
     let attempt = record["attempt"].as_str().unwrap();
     let order = bench.path().join("order.json");
     let template = guest("guest-blocking");
@@ -206,10 +246,15 @@ fn inspect_tells_the_world() {
     for (name, world) in [("guest-blocking", "template-sync"), ("guest-minimal", "template")] {
         let file = guest(name);
         let told = bench.run(&["--json", "template", "inspect", &file.to_string_lossy()]).json();
-        assert_eq!((&told["contract"], &told["world"]), (&json!("sitewright:template@0.1.0"), &json!(world)));
+        assert_eq!(
+            (&told["contract"], &told["world"]),
+            (&json!("sitewright:template@0.1.0"), &json!(world))
+        );
         let text = bench.run(&["template", "inspect", &file.to_string_lossy()]).stdout;
         assert!(
-            text.contains(&format!("sitewright:template@0.1.0, world {world} (the newest there is)\n")),
+            text.contains(&format!(
+                "sitewright:template@0.1.0, world {world} (the newest there is)\n"
+            )),
             "{text}"
         );
     }
@@ -221,7 +266,10 @@ async fn what_fits_the_other_world_only_by_half_is_told_which_one() {
     let limits = Limits::default();
     let loader = Loader::new(Engine::new(&limits, 1).unwrap(), Cache::off(), limits).unwrap();
     let generator = |world: &str| {
-        format!("(component (instance $it) (export \"sitewright:template/{world}@0.1.0\" (instance $it)))")
+        format!(
+            "(component (instance $it) (export \"sitewright:template/{world}@0.1.0\" (instance \
+             $it)))"
+        )
     };
     for (component, world) in
         [(generator("generator-sync"), "template-sync"), (generator("generator"), "template")]
@@ -231,7 +279,9 @@ async fn what_fits_the_other_world_only_by_half_is_told_which_one() {
         let Err(error) = loader.load(&path).await else { panic!("{component} was loaded") };
         let told: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
         let told = told.join(": ");
-        for part in ["does not fit the contract", "describe", &format!("against the world `{world}`")] {
+        for part in
+            ["does not fit the contract", "describe", &format!("against the world `{world}`")]
+        {
             assert!(told.contains(part), "{part:?} is missing: {told}");
         }
     }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sitewright_tests::chat_server::{Answer, ChatServer, TOKENS};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, forget_settings, guest, order};
 
-/// A workbench whose folder of templates holds `faulty` and, if wanted, something that is no template.
+/// A workbench whose folder of templates holds `faulty` and, if wanted, something that is no
+/// template.
 fn bench(broken: bool) -> Workbench {
     let bench = Workbench::scripted(ANY_ANSWER, "templates = \"templates\"");
     std::fs::create_dir(bench.path().join("templates")).unwrap();
@@ -49,11 +50,23 @@ fn exit_codes_and_outcomes_agree_and_json_is_one_object() {
     let generate = |what: &str, parameters: Value| {
         let order = bench.write("order.json", faulty(what, parameters).to_string());
         let (template, order) = (templates.join("faulty.wasm"), order.display().to_string());
-        bench.run(&["--json", "generate", "--template", &template.to_string_lossy(), "--order", &order])
+        bench.run(&[
+            "--json",
+            "generate",
+            "--template",
+            &template.to_string_lossy(),
+            "--order",
+            &order,
+        ])
     };
 
     let done = generate("ok", json!({}));
-    assert_eq!((done.code, report(&done)["outcome"].as_str()), (0, Some("released")), "{}", done.stdout);
+    assert_eq!(
+        (done.code, report(&done)["outcome"].as_str()),
+        (0, Some("released")),
+        "{}",
+        done.stdout
+    );
     assert!(report(&done)["release"].is_object());
     assert!(!report(&done)["files"].as_array().unwrap().is_empty());
     assert!(report(&done)["failure"].is_null());
@@ -90,8 +103,11 @@ fn exit_codes_and_outcomes_agree_and_json_is_one_object() {
 
     // 4: a template that is not there still leaves a record.
     let order = order("02-dentist-us-minimal").to_string();
-    let done =
-        with_stdin(&bench, &["--json", "generate", "--template", "nobody", "--order", "-"], order.as_bytes());
+    let done = with_stdin(
+        &bench,
+        &["--json", "generate", "--template", "nobody", "--order", "-"],
+        order.as_bytes(),
+    );
     assert_eq!(done.code, 4, "{}", done.stdout);
     assert_eq!(report(&done)["failure"]["kind"], "template_load");
     assert!(done.failure()["message"].as_str().unwrap().contains("nobody"), "{}", done.stdout);
@@ -158,8 +174,8 @@ fn the_host_s_own_failure_exits_with_1() {
 fn an_interrupted_run_leaves_its_record_and_exits_with_7() {
     let server = ChatServer::start(ANY_ANSWER, |_| Answer::Hang);
     let bench = Workbench::configured(&format!(
-        "[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n\
-         [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"any\" }}]\n",
+        "[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n[ai.routes.default]\ntry = \
+         [{{ provider = \"local\", model = \"any\" }}]\n",
         server.base_url()
     ));
     let order = bench.write("order.json", faulty("ai-error", json!({})).to_string());
@@ -173,7 +189,11 @@ fn an_interrupted_run_leaves_its_record_and_exits_with_7() {
     assert_eq!(done.code, 7, "{}\n{}", done.stdout, done.stderr);
     let failure = report(&done)["failure"].clone();
     assert_eq!(failure["kind"], "cancelled");
-    assert_eq!(failure["trail"].as_array().unwrap().last().unwrap()["outcome"], "in_flight", "{failure}");
+    assert_eq!(
+        failure["trail"].as_array().unwrap().last().unwrap()["outcome"],
+        "in_flight",
+        "{failure}"
+    );
 }
 
 #[test]
@@ -204,8 +224,12 @@ fn templates_are_listed_and_inspected_and_a_broken_one_says_why() {
     let bench = bench(true);
     let done = bench.run(&["template", "list"]);
     assert_eq!(done.code, 4, "{}", done.stderr);
-    for says in ["faulty", "Fails in every way a template can.", "broken.wasm", "not a WebAssembly component"]
-    {
+    for says in [
+        "faulty",
+        "Fails in every way a template can.",
+        "broken.wasm",
+        "not a WebAssembly component",
+    ] {
         assert!(done.stdout.contains(says), "{says:?}: {}", done.stdout);
     }
     let done = bench.run(&["--json", "template", "list"]);
@@ -222,20 +246,24 @@ fn templates_are_listed_and_inspected_and_a_broken_one_says_why() {
     assert_eq!(found["name"], "faulty");
     assert_eq!(found["locales"], json!(["en", "pt-BR"]));
     assert!(found["digest"].as_str().unwrap().starts_with("sha256:"));
-    let purposes: Vec<_> = found["ai_purposes"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
+    let purposes: Vec<_> =
+        found["ai_purposes"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
     assert_eq!(purposes, ["copywriting", "strategy"]);
     let digest = found["digest"].as_str().unwrap().to_owned();
 
     let done = bench.run(&["template", "inspect", "templates/faulty.wasm"]);
     assert_eq!(done.code, 0);
-    for says in ["faulty", digest.as_str(), "en, pt-BR", "copywriting", "sitewright:template@0.1.0"] {
+    for says in ["faulty", digest.as_str(), "en, pt-BR", "copywriting", "sitewright:template@0.1.0"]
+    {
         assert!(done.stdout.contains(says), "{says:?}: {}", done.stdout);
     }
     assert!(!done.stdout.contains("no route"), "{}", done.stdout);
     let done = bench.run(&["template", "inspect", "faulty", "--schema"]);
     assert_eq!(done.json()["type"], "object");
 
-    for (name, says) in [("broken", "not a WebAssembly component"), ("nobody", "there are: broken, faulty")] {
+    for (name, says) in
+        [("broken", "not a WebAssembly component"), ("nobody", "there are: broken, faulty")]
+    {
         let done = bench.run(&["template", "inspect", name]);
         assert_eq!(done.code, 2, "{name}: {}", done.stdout);
         assert!(done.stderr.contains(says), "{name}: {}", done.stderr);
@@ -258,16 +286,25 @@ fn e3_a_purpose_without_a_route_is_told_by_inspect() {
 fn e3_a_purpose_without_a_route_ends_the_attempt_before_the_run() {
     let server = ChatServer::start(ANY_ANSWER, |_| Answer::Good);
     let bench = Workbench::configured(&format!(
-        "[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n\
-         [ai.routes.copywriting]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
+        "[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n[ai.routes.copywriting]\ntry \
+         = [{{ provider = \"local\", model = \"m\" }}]\n",
         server.base_url()
     ));
     let done = bench.generate(&guest("guest-faulty"), &faulty("ai-echo", json!({})));
     assert_eq!(done.code, 5, "{}", done.stdout);
     let failure = done.failure();
-    assert_eq!((&failure["kind"], &failure["ai"]["kind"]), (&json!("ai"), &json!("no-route")), "{failure}");
-    assert_eq!((&failure["stage"], &failure["ai"]["purpose"]), (&json!("template"), &json!("strategy")));
-    for says in ["the template `faulty`", "`strategy`", "[ai.routes.strategy]", "[ai.routes.default]"] {
+    assert_eq!(
+        (&failure["kind"], &failure["ai"]["kind"]),
+        (&json!("ai"), &json!("no-route")),
+        "{failure}"
+    );
+    assert_eq!(
+        (&failure["stage"], &failure["ai"]["purpose"]),
+        (&json!("template"), &json!("strategy"))
+    );
+    for says in
+        ["the template `faulty`", "`strategy`", "[ai.routes.strategy]", "[ai.routes.default]"]
+    {
         assert!(failure["message"].as_str().unwrap().contains(says), "{says}: {failure}");
     }
     assert_eq!(failure["trail"], json!([]), "the template did not run");
@@ -276,7 +313,8 @@ fn e3_a_purpose_without_a_route_ends_the_attempt_before_the_run() {
 
 #[test]
 fn d4_a_resumed_attempt_pays_for_nothing_twice() {
-    // Attempts pay for 3, 2 and 1 of the six calls; the call after the third and the fifth finds a broken server.
+    // Attempts pay for 3, 2 and 1 of the six calls; the call after the third and the fifth finds a
+    // broken server.
     let asked = std::sync::atomic::AtomicUsize::new(0);
     let server = ChatServer::start(ANY_ANSWER, move |_| {
         match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
@@ -285,16 +323,24 @@ fn d4_a_resumed_attempt_pays_for_nothing_twice() {
         }
     });
     let bench = Workbench::configured(&format!(
-        "[ai.retry]\nattempts = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n\
-         [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
+        "[ai.retry]\nattempts = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \
+         \"{}\"\n[ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
         server.base_url()
     ));
     let order = bench.write("order.json", faulty("calls-in-turn", json!({ "n": 6 })).to_string());
     let run = |json: bool, resume: Option<&str>| {
         let mut command = bench.command(if json { &["--json"] } else { &[] });
-        command.arg("generate").arg("--template").arg(guest("guest-faulty")).arg("--order").arg(&order);
-        let done: Done =
-            command.args(resume.into_iter().flat_map(|id| ["--resume", id])).output().unwrap().into();
+        command
+            .arg("generate")
+            .arg("--template")
+            .arg(guest("guest-faulty"))
+            .arg("--order")
+            .arg(&order);
+        let done: Done = command
+            .args(resume.into_iter().flat_map(|id| ["--resume", id]))
+            .output()
+            .unwrap()
+            .into();
         done
     };
     let paid = |done: &Done| {
@@ -318,7 +364,8 @@ fn d4_a_resumed_attempt_pays_for_nothing_twice() {
         "{}",
         third.stdout
     );
-    let prompts: Vec<String> = server.calls().iter().map(|call| call.body["messages"].to_string()).collect();
+    let prompts: Vec<String> =
+        server.calls().iter().map(|call| call.body["messages"].to_string()).collect();
     assert_eq!(prompts.len(), 8, "six good calls and two that failed");
     let mut good: Vec<&String> = prompts
         .iter()
@@ -330,15 +377,30 @@ fn d4_a_resumed_attempt_pays_for_nothing_twice() {
     good.dedup();
     assert_eq!(good.len(), 6, "no question was answered twice: {prompts:?}");
 
-    // A line of a journal that cannot be read costs its reply again, and says so; half a line at the end is a process that died.
+    // A line of a journal that cannot be read costs its reply again, and says so; half a line at
+    // the end is a process that died.
     let order_id = second.failure()["order"].as_str().unwrap().to_owned();
-    let journal = bench.sites().join(order_id).join("journal").join(format!("{}.jsonl", attempt(&second)));
-    let lines: Vec<String> = std::fs::read_to_string(&journal).unwrap().lines().map(str::to_owned).collect();
-    assert_eq!(lines.len(), 5, "the replies of the first attempt stand in the second one's journal too");
-    std::fs::write(&journal, format!("{}\n{{broken\n{}\n{{\"half", lines[0], lines[2..].join("\n"))).unwrap();
+    let journal =
+        bench.sites().join(order_id).join("journal").join(format!("{}.jsonl", attempt(&second)));
+    let lines: Vec<String> =
+        std::fs::read_to_string(&journal).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(
+        lines.len(),
+        5,
+        "the replies of the first attempt stand in the second one's journal too"
+    );
+    std::fs::write(
+        &journal,
+        format!("{}\n{{broken\n{}\n{{\"half", lines[0], lines[2..].join("\n")),
+    )
+    .unwrap();
     let mended = run(true, Some(&attempt(&second)));
     assert_eq!((mended.code, paid(&mended)), (0, (6, 4, 2 * TOKENS.1)), "{}", mended.stdout);
-    assert!(mended.stderr.contains("line=2 ") && !mended.stderr.contains("line=6"), "{}", mended.stderr);
+    assert!(
+        mended.stderr.contains("line=2 ") && !mended.stderr.contains("line=6"),
+        "{}",
+        mended.stderr
+    );
     assert_eq!(server.calls().len(), 10);
 
     let wrong = run(true, Some("01M8357JZHP0R67R2SMZJYZHKG"));
@@ -359,7 +421,8 @@ fn failures_are_listed_newest_first_and_shown_by_id_prefix_and_file() {
         .iter()
         .map(|fault| bench.generate(&template, &faulty(fault, json!({}))).json())
         .collect();
-    let ids: Vec<&str> = reports.iter().map(|report| report["failure"]["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> =
+        reports.iter().map(|report| report["failure"]["id"].as_str().unwrap()).collect();
 
     let listed = bench.run(&["--json", "failures", "list", "--flat"]).json()["failures"].clone();
     assert_eq!(listed[0]["id"], ids[1], "newest first");
@@ -418,8 +481,15 @@ fn a1_an_ai_error_that_a_template_wraps_is_told_once_and_whole() {
 
     let shown = bench.run(&["failures", "show", failure["id"].as_str().unwrap()]);
     let text = shown.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(text.matches("refused its key").count(), 1 + in_the_trail(&text), "{}", shown.stdout);
-    for says in ["while writing the headline", "1. scripted test: auth · HTTP 401", "sitewright doctor"] {
+    assert_eq!(
+        text.matches("refused its key").count(),
+        1 + in_the_trail(&text),
+        "{}",
+        shown.stdout
+    );
+    for says in
+        ["while writing the headline", "1. scripted test: auth · HTTP 401", "sitewright doctor"]
+    {
         assert!(text.contains(says), "{says:?}: {}", shown.stdout);
     }
     let listed = bench.run(&["failures", "list"]).stdout;
@@ -455,13 +525,31 @@ fn help_names_every_argument() {
         (&["template", "inspect"], &["<NAME|FILE.wasm>", "--schema"]),
         (
             &["failures", "list"],
-            &["--by", "--flat", "--sort", "--template", "--kind", "--since", "--order", "--limit", "--json"],
+            &[
+                "--by",
+                "--flat",
+                "--sort",
+                "--template",
+                "--kind",
+                "--since",
+                "--order",
+                "--limit",
+                "--json",
+            ],
         ),
         (&["failures", "show"], &["[ID|FINGERPRINT|FILE.json]", "--order", "--markdown", "--json"]),
         (&["failures", "schema"], &["JSON Schema"]),
         (
             &["ai", "call"],
-            &["--purpose", "--prompt", "--system", "--schema", "--max-output-tokens", "--deadline", "--json"],
+            &[
+                "--purpose",
+                "--prompt",
+                "--system",
+                "--schema",
+                "--max-output-tokens",
+                "--deadline",
+                "--json",
+            ],
         ),
         (&["doctor"], &["--offline", "--json"]),
     ];
@@ -487,7 +575,10 @@ fn g1_the_version_names_the_commit() {
     let version = done.stdout.trim().strip_prefix("sitewright ").unwrap();
     let (number, commit) = version.split_once('+').expect("version and commit");
     assert_eq!(number, env!("CARGO_PKG_VERSION"));
-    assert!(commit == "unknown" || commit.chars().take(7).all(|c| c.is_ascii_hexdigit()), "{commit}");
+    assert!(
+        commit == "unknown" || commit.chars().take(7).all(|c| c.is_ascii_hexdigit()),
+        "{commit}"
+    );
 }
 
 #[test]
@@ -527,7 +618,8 @@ fn what_no_terminal_shows_has_no_escape_sequences_and_no_progress_display() {
             assert!(!text.contains('\r'), "{command:?}: {name}: {text:?}");
         }
     }
-    let id = bench.run(&["--json", "failures", "list", "--flat"]).json()["failures"][0]["id"].clone();
+    let id =
+        bench.run(&["--json", "failures", "list", "--flat"]).json()["failures"][0]["id"].clone();
     let shown = bench.run(&["failures", "show", id.as_str().unwrap()]);
     assert!(!shown.stdout.contains('\u{1b}'), "{:?}", shown.stdout);
 }
@@ -535,7 +627,8 @@ fn what_no_terminal_shows_has_no_escape_sequences_and_no_progress_display() {
 #[test]
 fn a_terminal_shows_colours_unless_no_color_is_set() {
     let bench = bench(false);
-    // `script` (util-linux) gives the command a terminal; where it is missing there is nothing to try.
+    // `script` (util-linux) gives the command a terminal; where it is missing there is nothing to
+    // try.
     if Command::new("script").arg("--version").output().is_err() {
         return;
     }
@@ -549,13 +642,18 @@ fn a_terminal_shows_colours_unless_no_color_is_set() {
         let mut script = Command::new("script");
         forget_settings(&mut script);
         script.args(["-qec", &command, "/dev/null"]).current_dir(bench.path()).stdin(Stdio::null());
-        script.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("CLICOLOR").env_remove("CI");
+        script
+            .env("TERM", "xterm-256color")
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR")
+            .env_remove("CI");
         script.envs(no_color.map(|value| ("NO_COLOR", value)));
         let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
         let lines: Vec<String> =
             BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).collect();
         assert_eq!(child.wait().unwrap().code(), Some(4), "{lines:?}");
-        let headline = lines.iter().find(|line| line.contains("failed: template_error")).expect("a report");
+        let headline =
+            lines.iter().find(|line| line.contains("failed: template_error")).expect("a report");
         assert_eq!(headline.contains("\u{1b}[1m\u{1b}[31m"), coloured, "{headline:?}");
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use sitewright::plugin::{Cache, CacheOutcome, Compiler, Engine, Limits, Loader, Template, TemplateError};
+use sitewright::plugin::{
+    Cache, CacheOutcome, Compiler, Engine, Limits, Loader, Template, TemplateError,
+};
 use sitewright_tests::crafted::{Bomb, Crafted};
 use sitewright_tests::factory::until;
 use sitewright_tests::{Workbench, binary};
@@ -53,7 +55,8 @@ async fn the_binary_compiles_for_the_library_and_a_warm_cache_asks_nobody() {
     let compiled = loader(&binary(), &limits, cache()).load(&path).await.unwrap();
     assert_eq!((compiled.cache, &*compiled.manifest.name), (CacheOutcome::Miss, "crafted"));
     // Nobody could be asked here.
-    let loaded = loader(Path::new("/no/such/compiler"), &limits, cache()).load(&path).await.unwrap();
+    let loaded =
+        loader(Path::new("/no/such/compiler"), &limits, cache()).load(&path).await.unwrap();
     assert_eq!((loaded.cache, &*loaded.manifest.name), (CacheOutcome::Hit, "crafted"));
     let told = why(loader(Path::new("/no/such/compiler"), &limits, Cache::off()).load(&path).await);
     assert!(told.contains("/no/such/compiler does not start"), "{told}");
@@ -82,8 +85,11 @@ async fn whatever_becomes_of_a_compiler_is_told() {
         ("cat", "the engine does not take it"),
     ];
     for (script, words) in rows {
-        let loader =
-            loader(&stand_in(&folder, script), &limits(700), Cache::open(&folder.path().join("cache")));
+        let loader = loader(
+            &stand_in(&folder, script),
+            &limits(700),
+            Cache::open(&folder.path().join("cache")),
+        );
         let begin = Instant::now();
         let told = why(loader.load(&path).await);
         assert!(told.contains(words), "{script}: {told}");
@@ -101,7 +107,8 @@ async fn a_compiler_sees_the_template_and_nothing_of_this_process() {
     let seen = folder.path().join("seen");
     // `CARGO_MANIFEST_DIR` and others are in the environment of a test.
     assert!(std::env::vars_os().count() > 2);
-    let script = format!("/usr/bin/env > {0}; pwd >> {0}; /usr/bin/cksum >> {0}; exit 10", seen.display());
+    let script =
+        format!("/usr/bin/env > {0}; pwd >> {0}; /usr/bin/cksum >> {0}; exit 10", seen.display());
     why(loader(&stand_in(&folder, &script), &limits(20_000), Cache::off()).load(&path).await);
     let seen = fs::read_to_string(seen).unwrap();
     let lines: Vec<&str> = seen.lines().collect();
@@ -131,15 +138,21 @@ async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each
 
     // Another file is not blamed for it.
     let good = loader.load(&good(&folder)).await;
-    assert!(good.is_ok() || why(good).contains("compile_ms"), "a slow machine may give up on that one too");
+    assert!(
+        good.is_ok() || why(good).contains("compile_ms"),
+        "a slow machine may give up on that one too"
+    );
 }
 
 /// Processes that a process has started.
 fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let lists =
+        tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
     lists
-        .flat_map(|list| list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>())
+        .flat_map(|list| {
+            list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()
+        })
         .collect()
 }
 
@@ -166,10 +179,13 @@ async fn a_compiler_ends_with_the_process_that_asked_and_with_the_wish() {
             .is_ok_and(|line| String::from_utf8_lossy(&line).contains("compile-template"))
     })
     .await;
-    // It has told the kernel by then that it wants to end with its parent: its limits come after that.
+    // It has told the kernel by then that it wants to end with its parent: its limits come after
+    // that.
     until("it is within its limits", || async {
         fs::read_to_string(format!("/proc/{compiler}/limits")).is_ok_and(|limits| {
-            limits.lines().any(|line| line.starts_with("Max data size") && !line.contains("unlimited"))
+            limits
+                .lines()
+                .any(|line| line.starts_with("Max data size") && !line.contains("unlimited"))
         })
     })
     .await;
@@ -194,7 +210,8 @@ async fn a_compiler_ends_with_the_process_that_asked_and_with_the_wish() {
 fn the_subcommand_is_not_for_people_and_works_for_its_parent_only() {
     let bench = Workbench::configured("");
     assert!(!bench.run(&["--help"]).stdout.contains("compile-template"));
-    let arguments = ["compile-template", "--parent", "1", "--cpu-s", "1", "--memory-bytes", "1000000000"];
+    let arguments =
+        ["compile-template", "--parent", "1", "--cpu-s", "1", "--memory-bytes", "1000000000"];
     let done = bench.run(&arguments);
     assert_eq!((done.code, &*done.stdout), (11, ""));
     assert!(done.stderr.contains("the process that asked has gone"), "{}", done.stderr);

@@ -21,7 +21,9 @@ impl Bench {
 
     fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Done {
         let mut command = self.0.command(arguments);
-        command.env("SITEWRIGHT_CACHE", sitewright_tests::compile_cache()).envs(variables.iter().copied());
+        command
+            .env("SITEWRIGHT_CACHE", sitewright_tests::compile_cache())
+            .envs(variables.iter().copied());
         command.output().unwrap().into()
     }
 
@@ -45,8 +47,9 @@ impl Bench {
     }
 }
 
-const AI: &str = "[ai.providers.scripted]\nkind = \"scripted\"\nrules = \"ai.toml\"\n\
-                  [ai.routes.default]\ntry = [{ provider = \"scripted\", model = \"test\" }]\n";
+const AI: &str = "[ai.providers.scripted]\nkind = \"scripted\"\nrules = \
+                  \"ai.toml\"\n[ai.routes.default]\ntry = [{ provider = \"scripted\", model = \
+                  \"test\" }]\n";
 
 #[test]
 fn a_variable_beats_the_file_and_the_file_beats_the_default() {
@@ -72,7 +75,8 @@ fn a_variable_beats_the_file_and_the_file_beats_the_default() {
         assert_eq!(max(&record, key), Some(default), "the default of {key}");
     }
 
-    let lines: String = limits.iter().map(|(key, default)| format!("{key} = {}\n", default - 1)).collect();
+    let lines: String =
+        limits.iter().map(|(key, default)| format!("{key} = {}\n", default - 1)).collect();
     let bench = Bench::new(&format!("[limits]\n{lines}{AI}"));
     let record = bench.record(&[]);
     for (key, default) in limits {
@@ -85,7 +89,8 @@ fn a_variable_beats_the_file_and_the_file_beats_the_default() {
             (format!("SITEWRIGHT_LIMITS__{}", key.to_uppercase()), (default - 2).to_string())
         })
         .collect();
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let record = bench.record(&variables);
     for (key, default) in limits {
         assert_eq!(max(&record, key), Some(default - 2), "{key} of the environment");
@@ -116,18 +121,25 @@ fn every_other_key_is_a_variable_too() {
         ("LOCAL_AI_KEY", "planted"),
     ];
     let generate = ["--json", "generate", "--template", "faulty", "--order", "order.json"];
-    let page = "<!doctype html><html lang=\"pt-BR\"><head><meta charset=\"utf-8\"><title>Uma casa</title>\
-                <meta name=\"description\" content=\"Uma casa pequena, limpa e aberta a todos.\">\
-                <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"></head>\
-                <body><h1>Uma casa</h1><p>Uma casa pequena, limpa e aberta a todos os que passam.</p></body></html>";
+    let page = "<!doctype html><html lang=\"pt-BR\"><head><meta charset=\"utf-8\"><title>Uma \
+                casa</title><meta name=\"description\" content=\"Uma casa pequena, limpa e aberta \
+                a todos.\"><meta name=\"viewport\" content=\"width=device-width, \
+                initial-scale=1\"></head><body><h1>Uma casa</h1><p>Uma casa pequena, limpa e \
+                aberta a todos os que passam.</p></body></html>";
     for round in 0..3 {
-        bench.0.write("order.json", faulty("files", json!({ "files": { "index.html": page } })).to_string());
+        bench.0.write(
+            "order.json",
+            faulty("files", json!({ "files": { "index.html": page } })).to_string(),
+        );
         let done = bench.run(&generate, &variables);
         assert_eq!(done.code, 0, "{round}: {}{}", done.stdout, done.stderr);
         let release = &done.json()["release"];
         assert_eq!(release["locale"], "pt-BR", "{release}");
         let path = Path::new(release["path"].as_str().unwrap());
-        assert!(path.starts_with(bench.0.path().canonicalize().unwrap().join("there")), "{release}");
+        assert!(
+            path.starts_with(bench.0.path().canonicalize().unwrap().join("there")),
+            "{release}"
+        );
         let kept = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(kept, usize::min(round + 1, 2), "keep_releases");
     }
@@ -147,7 +159,9 @@ fn every_other_key_is_a_variable_too() {
 #[test]
 fn what_is_wrong_with_the_file_is_told_with_file_and_key() {
     let provider = |line: &str| {
-        format!("[ai.providers.x]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:1/v1\"\n{line}\n")
+        format!(
+            "[ai.providers.x]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:1/v1\"\n{line}\n"
+        )
     };
     let cases: Vec<(String, &[&str])> = vec![
         ("nonsense = 1".into(), &["`nonsense`", "unknown field"]),
@@ -166,19 +180,37 @@ fn what_is_wrong_with_the_file_is_told_with_file_and_key() {
         ),
         ("[database]\nurl_env = \"NOT_THERE\"".into(), &["`database.url_env`", "NOT_THERE"]),
         ("[database]\nurl_file = \"none\"".into(), &["`database.url_file`", "none"]),
-        ("[database]\nurl = \"sqlite://a\"\nurl_env = \"B\"".into(), &["`database.url`", "one of the three"]),
+        (
+            "[database]\nurl = \"sqlite://a\"\nurl_env = \"B\"".into(),
+            &["`database.url`", "one of the three"],
+        ),
         ("[worker]\nmax_orders = 0".into(), &["`worker.max_orders` is 0, but must be at least 1"]),
-        ("[worker]\nsilent_ms = 100".into(), &["`worker.silent_ms` is 100, but must be at least 15000"]),
+        (
+            "[worker]\nsilent_ms = 100".into(),
+            &["`worker.silent_ms` is 100, but must be at least 15000"],
+        ),
         ("[ai.nonsense]".into(), &["`ai.nonsense`"]),
         (provider("api_key = \"k\""), &["`ai.providers.x.api_key`", "api_key_env"]),
         (provider("call_ms = \"fast\""), &["`ai.providers.x.call_ms`", "\"fast\""]),
         (provider("rules = \"ai.toml\""), &["`ai.providers.x`", "has no key `rules`"]),
-        ("[ai.providers.x]\nkind = \"openai\"".into(), &["`ai.providers.x`", "`base_url` is missing"]),
-        ("[ai.providers.x]\nkind = \"magic\"".into(), &["`ai.providers.x.kind`", "magic", "openai"]),
+        (
+            "[ai.providers.x]\nkind = \"openai\"".into(),
+            &["`ai.providers.x`", "`base_url` is missing"],
+        ),
+        (
+            "[ai.providers.x]\nkind = \"magic\"".into(),
+            &["`ai.providers.x.kind`", "magic", "openai"],
+        ),
         ("[ai.providers.x]\nrules = \"a\"".into(), &["`ai.providers.x", "kind"]),
         ("[ai.routes.default]\ntry = 1".into(), &["`ai.routes.default.try`"]),
-        ("[ai.routes.default]\ntry = [{ modell = \"m\" }]".into(), &["`ai.routes.default.try[0].modell`"]),
-        ("[ai.routes.default]\ntry = [{ model = \"m\" }]".into(), &["`ai.routes.default.try[0]", "provider"]),
+        (
+            "[ai.routes.default]\ntry = [{ modell = \"m\" }]".into(),
+            &["`ai.routes.default.try[0].modell`"],
+        ),
+        (
+            "[ai.routes.default]\ntry = [{ model = \"m\" }]".into(),
+            &["`ai.routes.default.try[0]", "provider"],
+        ),
         ("sites = ".into(), &["line 1"]),
     ];
     for (configuration, says) in cases {
@@ -193,13 +225,25 @@ fn what_is_wrong_with_the_file_is_told_with_file_and_key() {
 fn what_is_wrong_with_a_variable_is_told_with_its_name() {
     let bench = Bench::new(&format!("[limits]\nfiles = 10\n{AI}"));
     let cases: [(&str, &str, &[&str]); 8] = [
-        ("SITEWRIGHT_LIMITS__DEADLINE_MS", "1", &["`limits.deadline_ms` is 1, but must be at least 10"]),
+        (
+            "SITEWRIGHT_LIMITS__DEADLINE_MS",
+            "1",
+            &["`limits.deadline_ms` is 1, but must be at least 10"],
+        ),
         ("SITEWRIGHT_NONSENSE", "1", &["`nonsense`", "unknown field"]),
         ("SITEWRIGHT_LIMITS__SPEED", "1", &["`limits.speed`", "unknown field"]),
         ("SITEWRIGHT_LIMITS__CPU_MS", "fast", &["`limits.cpu_ms`", "\"fast\""]),
         ("SITEWRIGHT_LIMITS_CPU_MS", "1", &["`limits_cpu_ms`", "unknown field"]),
-        ("SITEWRIGHT_AI__PROVIDERS__SCRIPTED__CALL_MS", "fast", &["`ai.providers.scripted.call_ms`"]),
-        ("SITEWRIGHT_AI__ROUTES__DEFAULT__TRY", "[{modell=\"m\"}]", &["`ai.routes.default.try[0].modell`"]),
+        (
+            "SITEWRIGHT_AI__PROVIDERS__SCRIPTED__CALL_MS",
+            "fast",
+            &["`ai.providers.scripted.call_ms`"],
+        ),
+        (
+            "SITEWRIGHT_AI__ROUTES__DEFAULT__TRY",
+            "[{modell=\"m\"}]",
+            &["`ai.routes.default.try[0].modell`"],
+        ),
         ("SITEWRIGHT_DEFAULT_LOCALE", "not a locale", &["`default_locale`", "not a locale"]),
     ];
     for (name, value, says) in cases {
@@ -225,7 +269,11 @@ fn a_file_that_is_named_must_be_there() {
         let by_variable: Done = run().env("SITEWRIGHT_CONFIG", path).output().unwrap().into();
         for done in [by_flag, by_variable] {
             assert_eq!(done.code, 2, "{path}: {}", done.stderr);
-            assert!(done.stderr.contains(path) && done.stderr.contains(says), "{path}: {}", done.stderr);
+            assert!(
+                done.stderr.contains(path) && done.stderr.contains(says),
+                "{path}: {}",
+                done.stderr
+            );
         }
     }
 }
@@ -241,7 +289,11 @@ fn a9_a_key_that_cannot_be_read_stops_the_start_and_is_named() {
         ("api_key_file = \"key\"", None, &["key file key cannot be read", "api_key_file"]),
         ("api_key_file = \"key\"", Some(b" \n"), &["key file key is empty", "api_key_file"]),
         ("api_key_file = \".\"", None, &["is a directory", "api_key_file"]),
-        ("api_key_file = \"key\"", Some(b"two\nlines"), &["characters that no key has", "api_key_file"]),
+        (
+            "api_key_file = \"key\"",
+            Some(b"two\nlines"),
+            &["characters that no key has", "api_key_file"],
+        ),
         ("api_key_file = \"key\"", Some(long.as_bytes()), &["over 8192 bytes", "api_key_file"]),
     ];
     for (line, key, says) in cases {
@@ -261,7 +313,9 @@ fn a9_a_key_that_cannot_be_read_stops_the_start_and_is_named() {
 
 #[test]
 fn f3_relative_paths_start_from_the_file_and_not_from_the_working_directory() {
-    for (configuration, folder) in [(format!("sites = \"out\"\n{AI}"), "out"), (AI.to_owned(), "sites")] {
+    for (configuration, folder) in
+        [(format!("sites = \"out\"\n{AI}"), "out"), (AI.to_owned(), "sites")]
+    {
         let bench = Bench::new(&configuration);
         let elsewhere = bench.0.path().join("elsewhere");
         std::fs::create_dir(&elsewhere).unwrap();
@@ -328,8 +382,9 @@ fn e13_the_configuration_s_version_changes_with_a_value_and_only_then() {
 fn e13_a_change_of_the_file_in_the_middle_of_a_run_is_for_the_next_one() {
     let configuration = |base_url: &str, attempts: u32| {
         format!(
-            "[ai.retry]\nattempts = {attempts}\nbase_ms = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\
-             [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n"
+            "[ai.retry]\nattempts = {attempts}\nbase_ms = 1\n[ai.providers.local]\nkind = \
+             \"openai\"\nbase_url = \"{base_url}\"\n[ai.routes.default]\ntry = [{{ provider = \
+             \"local\", model = \"m\" }}]\n"
         )
     };
     let bench = std::sync::Arc::new(Bench::new(""));

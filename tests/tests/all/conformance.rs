@@ -1,4 +1,5 @@
-//! The command `conformance`: our own templates, its reports, authors' cases, and cases that are recorded.
+//! The command `conformance`: our own templates, its reports, authors' cases, and cases that are
+//! recorded.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +22,8 @@ fn our_own_templates_keep_every_rule() {
     for entry in std::fs::read_dir(root().join("plugins")).unwrap() {
         let source = entry.unwrap().path();
         let name = source.file_name().unwrap().to_string_lossy().into_owned();
-        sources.push_str(&format!("[template.{name}]\nsource = {:?}\n", source.display().to_string()));
+        sources
+            .push_str(&format!("[template.{name}]\nsource = {:?}\n", source.display().to_string()));
     }
     let bench = Workbench::configured(&sources);
     let done = bench.run(&["conformance", &folder.to_string_lossy()]);
@@ -41,12 +43,21 @@ fn faulty() -> (Workbench, PathBuf) {
 #[test]
 fn the_json_report_has_the_published_shape() {
     let (bench, file) = faulty();
-    let done = bench.run(&["--json", "conformance", &file.to_string_lossy(), "--filter", "behaviour/values"]);
+    let done = bench.run(&[
+        "--json",
+        "conformance",
+        &file.to_string_lossy(),
+        "--filter",
+        "behaviour/values",
+    ]);
     assert_eq!(done.code, 10, "{}", done.stderr);
     let report = done.json();
     let schema: Value = serde_json::from_str(REPORT_SCHEMA).unwrap();
-    let wrong: Vec<String> =
-        jsonschema::validator_for(&schema).unwrap().iter_errors(&report).map(|e| e.to_string()).collect();
+    let wrong: Vec<String> = jsonschema::validator_for(&schema)
+        .unwrap()
+        .iter_errors(&report)
+        .map(|e| e.to_string())
+        .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
     assert_eq!(report["version"], 1);
     let rules = report["templates"][0]["rules"].as_array().unwrap();
@@ -78,15 +89,23 @@ fn the_report_for_people_says_where_what_and_what_to_do() {
 #[test]
 fn github_is_told_in_one_line_for_each_broken_rule() {
     let (bench, file) = faulty();
-    let mut command = bench.command(&["conformance", &file.to_string_lossy(), "--filter", "behaviour/"]);
+    let mut command =
+        bench.command(&["conformance", &file.to_string_lossy(), "--filter", "behaviour/"]);
     let done = Done::from(command.env("GITHUB_ACTIONS", "true").output().unwrap());
-    let lines: Vec<&str> = done.stdout.lines().filter(|line| line.starts_with("::error ")).collect();
+    let lines: Vec<&str> =
+        done.stdout.lines().filter(|line| line.starts_with("::error ")).collect();
     assert_eq!(lines.len(), 1, "{}", done.stdout);
-    let begin = format!("::error file={},title=nonconforming breaks behaviour/values::", file.display());
+    let begin =
+        format!("::error file={},title=nonconforming breaks behaviour/values::", file.display());
     assert!(lines[0].starts_with(&begin), "{}", lines[0]);
     // What scripts read stays what it is.
-    let mut command =
-        bench.command(&["--json", "conformance", &file.to_string_lossy(), "--filter", "behaviour/values"]);
+    let mut command = bench.command(&[
+        "--json",
+        "conformance",
+        &file.to_string_lossy(),
+        "--filter",
+        "behaviour/values",
+    ]);
     let done = Done::from(command.env("GITHUB_ACTIONS", "true").output().unwrap());
     assert!(done.json().is_object() && done.stderr.contains("::error "), "{}", done.stderr);
 }
@@ -147,11 +166,13 @@ fn junit_is_accepted_by_the_schema_that_ci_systems_read() {
         xml.contains("<testsuites name=\"sitewright conformance\" tests=\"")
             && xml.contains(" failures=\"2\"")
     );
-    let Some(programs) = XML_SCHEMA.ready("junit_is_accepted_by_the_schema_that_ci_systems_read") else {
+    let Some(programs) = XML_SCHEMA.ready("junit_is_accepted_by_the_schema_that_ci_systems_read")
+    else {
         return;
     };
     let valid = |file: &Path| {
-        let script = "import sys, xmlschema; xmlschema.XMLSchema(sys.argv[1]).validate(sys.argv[2])";
+        let script =
+            "import sys, xmlschema; xmlschema.XMLSchema(sys.argv[1]).validate(sys.argv[2])";
         let schema = root().join("tests/junit.xsd");
         Done::from(
             Command::new(programs.join("python"))
@@ -203,14 +224,21 @@ fn a_snapshot_is_written_held_against_and_renewed() {
     std::fs::write(&manifest, other.to_string()).unwrap();
     let differs = bench.run(&author);
     assert_eq!(differs.code, 10, "{}", differs.stdout);
-    for part in
-        ["first · index.html", "--- kept", "+++ made now", "A site from before", "run again with `--update`"]
-    {
+    for part in [
+        "first · index.html",
+        "--- kept",
+        "+++ made now",
+        "A site from before",
+        "run again with `--update`",
+    ] {
         assert!(differs.stdout.contains(part), "{part:?} is missing:\n{}", differs.stdout);
     }
     bench.run(&[&author[..], &["--update"]].concat());
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), page);
-    assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(&manifest).unwrap()).unwrap(), digests);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&std::fs::read(&manifest).unwrap()).unwrap(),
+        digests
+    );
 }
 
 #[test]
@@ -231,7 +259,11 @@ fn what_is_wrong_with_a_case_is_told_with_its_file_and_field() {
         let (bench, _) = with_case(case);
         let done = bench.run(&["conformance", "bakery.wasm"]);
         assert_eq!(done.code, 2, "{case}\n{}{}", done.stdout, done.stderr);
-        assert!(done.stderr.contains(file) && done.stderr.contains(told), "{case}: {}", done.stderr);
+        assert!(
+            done.stderr.contains(file) && done.stderr.contains(told),
+            "{case}: {}",
+            done.stderr
+        );
     }
     let (bench, folder) = with_case("");
     std::fs::write(folder.join("ai.toml"), "[[rule]]\nanswer = { words = \"x\" }").unwrap();
@@ -245,7 +277,9 @@ fn what_is_wrong_with_a_case_is_told_with_its_file_and_field() {
     std::fs::write(bench.path().join("conformance/conformance.toml"), "extern = []").unwrap();
     let done = bench.run(&["conformance", "bakery.wasm"]);
     assert!(
-        done.code == 2 && done.stderr.contains("conformance.toml") && done.stderr.contains("extern"),
+        done.code == 2
+            && done.stderr.contains("conformance.toml")
+            && done.stderr.contains("extern"),
         "{}",
         done.stderr
     );
@@ -256,9 +290,11 @@ fn an_author_may_declare_hosts_and_expect_failures() {
     let page = "<!DOCTYPE html><html lang=\"(locale)\"><head><title>Map</title><meta name=\"description\" content=\"A map.\">\
                 <meta name=\"viewport\" content=\"width=device-width\"></head><body><h1>How to find us from the station</h1>\
                 <iframe title=\"Map\" src=\"https://maps.example/here\"></iframe></body></html>";
-    let (bench, folder) = with_case("[expect]\noutcome = \"failure\"\nkind = \"ai\"\nsays = \"503\"\n");
+    let (bench, folder) =
+        with_case("[expect]\noutcome = \"failure\"\nkind = \"ai\"\nsays = \"503\"\n");
     bench.write("bakery.wasm", wishing(&json!({ "files": { "map.html": page } })));
-    std::fs::write(folder.join("ai.toml"), "[[rule]]\nanswer = { fault = { status = 503 } }").unwrap();
+    std::fs::write(folder.join("ai.toml"), "[[rule]]\nanswer = { fault = { status = 503 } }")
+        .unwrap();
     let settings = bench.path().join("conformance/conformance.toml");
     std::fs::write(&settings, "external = [\"maps.example\"]\n").unwrap();
     let done = bench.run(&["--json", "conformance", "bakery.wasm"]);
@@ -276,13 +312,17 @@ fn an_author_may_declare_hosts_and_expect_failures() {
 
 #[test]
 fn a_run_against_a_real_model_becomes_a_case_that_passes_without_it() {
-    let rules = std::fs::read_to_string(root().join("plugins/local-business/demo/ai.toml")).unwrap();
+    let rules =
+        std::fs::read_to_string(root().join("plugins/local-business/demo/ai.toml")).unwrap();
     let server = ChatServer::start(&rules, |_| Answer::Good);
     let route = |purpose: &str| {
-        format!("[ai.routes.{purpose}]\ntry = [{{ provider = \"local\", model = \"{purpose}\" }}]\n")
+        format!(
+            "[ai.routes.{purpose}]\ntry = [{{ provider = \"local\", model = \"{purpose}\" }}]\n"
+        )
     };
     let bench = Workbench::configured(&format!(
-        "default_locale = \"pt-BR\"\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n{}{}",
+        "default_locale = \"pt-BR\"\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \
+         \"{}\"\n{}{}",
         server.base_url(),
         route("strategy"),
         route("copywriting")
@@ -315,7 +355,9 @@ fn a_run_against_a_real_model_becomes_a_case_that_passes_without_it() {
             "sitewright.toml",
             format!("cache = {:?}\n", sitewright_tests::compile_cache().display().to_string()),
         );
-        bench.run(&[&["conformance", "local-business.wasm", "--filter", "author/"], arguments].concat())
+        bench.run(
+            &[&["conformance", "local-business.wasm", "--filter", "author/"], arguments].concat(),
+        )
     };
     let update = alone(&["--update"]);
     assert_eq!(update.code, 0, "{}{}", update.stdout, update.stderr);
@@ -327,11 +369,17 @@ fn a_run_against_a_real_model_becomes_a_case_that_passes_without_it() {
         again.stderr
     );
     // It is the model's text that stands in the pages, not one made from a schema.
-    let home = std::fs::read_to_string(bench.path().join("conformance/cantina/snapshot/index.html")).unwrap();
+    let home =
+        std::fs::read_to_string(bench.path().join("conformance/cantina/snapshot/index.html"))
+            .unwrap();
     let script: toml::Table =
-        std::fs::read_to_string(bench.path().join("conformance/cantina/ai.toml")).unwrap().parse().unwrap();
+        std::fs::read_to_string(bench.path().join("conformance/cantina/ai.toml"))
+            .unwrap()
+            .parse()
+            .unwrap();
     let told = script["rule"].as_array().unwrap().iter().any(|rule| {
-        let answer: Value = serde_json::from_str(rule["answer"]["json_text"].as_str().unwrap()).unwrap();
+        let answer: Value =
+            serde_json::from_str(rule["answer"]["json_text"].as_str().unwrap()).unwrap();
         answer["closing_heading"].as_str().is_some_and(|heading| home.contains(heading))
     });
     assert!(told, "{home}");
@@ -344,13 +392,15 @@ fn the_suite_and_its_rules_can_be_had_as_data() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     for file in ["behaviour.toml", "ai.toml", "cancel.toml", "orders/known.json"] {
         let exported = std::fs::read(bench.path().join("suite/0.1.0").join(file)).unwrap();
-        let ours = std::fs::read(root().join("host/src/conformance/suite/0.1.0").join(file)).unwrap();
+        let ours =
+            std::fs::read(root().join("host/src/conformance/suite/0.1.0").join(file)).unwrap();
         assert!(exported == ours, "{file}");
     }
     // A case can be asked for by its name.
     bench.write("bakery.wasm", good());
-    let one =
-        bench.run(&["--json", "conformance", "bakery.wasm", "--filter", "without business_address"]).json();
+    let one = bench
+        .run(&["--json", "conformance", "bakery.wasm", "--filter", "without business_address"])
+        .json();
     assert_eq!(one["templates"][0]["rules"][0]["rule"], "behaviour/optional");
     assert_eq!(one["templates"][0]["rules"][0]["trials"], 1);
     let rules = bench.run(&["--json", "conformance", "--rules"]).json();

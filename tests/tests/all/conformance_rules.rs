@@ -1,4 +1,5 @@
-//! The suite tests itself: for each rule there is a faulty template, and that rule is the only one that it breaks.
+//! The suite tests itself: for each rule there is a faulty template, and that rule is the only one
+//! that it breaks.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,8 +22,10 @@ fn broken(variant: &Variant) -> (Vec<String>, Value) {
     command.envs(variant.settings.iter().copied());
     let done = sitewright_tests::Done::from(command.output().unwrap());
     let report = done.json();
-    let rules =
-        report["templates"][0]["rules"].as_array().unwrap_or_else(|| panic!("{}", done.stdout)).clone();
+    let rules = report["templates"][0]["rules"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{}", done.stdout))
+        .clone();
     let failed = |rule: &&Value| rule["verdict"] == "failed";
     let broken: Vec<String> =
         rules.iter().filter(failed).map(|rule| rule["rule"].as_str().unwrap().to_owned()).collect();
@@ -47,15 +50,22 @@ fn told(report: &Value) -> String {
 
 fn each_breaks_its_rule(level: Level) {
     let mut wrong = Vec::new();
-    for variant in
-        variants().iter().filter(|variant| variant.rule.starts_with(&format!("{}/", level.as_str())))
+    for variant in variants()
+        .iter()
+        .filter(|variant| variant.rule.starts_with(&format!("{}/", level.as_str())))
     {
         let (broken, report) = broken(variant);
         // What depends on which answer comes first depends on chance, too, when all come at once.
-        let by_chance = |rule: &&String| variant.rule == "ai/slow" && *rule == "behaviour/deterministic";
+        let by_chance =
+            |rule: &&String| variant.rule == "ai/slow" && *rule == "behaviour/deterministic";
         let certain: Vec<&String> = broken.iter().filter(|rule| !by_chance(rule)).collect();
         if certain != [variant.rule] {
-            wrong.push(format!("{} ({}) breaks {broken:?}\n{}", variant.rule, variant.what, told(&report)));
+            wrong.push(format!(
+                "{} ({}) breaks {broken:?}\n{}",
+                variant.rule,
+                variant.what,
+                told(&report)
+            ));
         }
         // Whoever reads it learns what to do, and which order it was.
         let rules = report["templates"][0]["rules"].as_array().unwrap();
@@ -76,7 +86,8 @@ fn each_breaks_its_rule(level: Level) {
 #[test]
 fn each_rule_has_its_faulty_template() {
     let known: BTreeSet<String> = Rule::all().into_iter().map(Rule::id).collect();
-    let faulty: BTreeSet<String> = variants().iter().map(|variant| variant.rule.to_owned()).collect();
+    let faulty: BTreeSet<String> =
+        variants().iter().map(|variant| variant.rule.to_owned()).collect();
     assert_eq!(known, faulty);
 }
 

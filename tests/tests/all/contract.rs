@@ -1,5 +1,5 @@
-//! The contract may grow: a component built against this version loads in a host that offers more, and a component that wants
-//! more than this host has is told what.
+//! The contract may grow: a component built against this version loads in a host that offers more,
+//! and a component that wants more than this host has is told what.
 
 use std::fs;
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicU64;
 
 use sitewright::interface::{GuestState, RunLog, linker};
 use sitewright::plugin::bindings::TemplatePre;
-use sitewright::plugin::{Cache, Capture, Determinism, Engine, Limits, Loader, MemoryLimiter, sandbox};
+use sitewright::plugin::{
+    Cache, Capture, Determinism, Engine, Limits, Loader, MemoryLimiter, sandbox,
+};
 use sitewright_tests::{guest, root, template};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -28,7 +30,8 @@ fn grown(linker: &mut Linker<GuestState>) {
     let mut diagnostics = linker.instance(&interface("diagnostics")).unwrap();
     diagnostics.func_wrap("measure", |_, (_name, _value): (String, f64)| Ok(())).unwrap();
     let mut site = linker.instance(&interface("site")).unwrap();
-    site.func_wrap_async("written", |_, (_path,): (String,)| Box::new(async { Ok((false,)) })).unwrap();
+    site.func_wrap_async("written", |_, (_path,): (String,)| Box::new(async { Ok((false,)) }))
+        .unwrap();
 }
 
 fn store(engine: &Engine) -> Store<GuestState> {
@@ -51,12 +54,15 @@ async fn a_component_of_this_version_still_loads_when_a_function_is_added_to_an_
     let engine = Engine::new(&Limits::default(), 2).unwrap();
     let mut linker = linker(engine.wasmtime()).unwrap();
     grown(&mut linker);
-    for (path, name) in [(template("local-business"), "local-business"), (guest("guest-faulty"), "faulty")] {
+    for (path, name) in
+        [(template("local-business"), "local-business"), (guest("guest-faulty"), "faulty")]
+    {
         let component = Component::from_file(engine.wasmtime(), &path).unwrap();
         let pre = TemplatePre::new(linker.instantiate_pre(&component).unwrap()).unwrap();
         let mut store = store(&engine);
         let instance = pre.instantiate_async(&mut store).await.unwrap();
-        let manifest = instance.sitewright_template_generator().call_describe(&mut store).await.unwrap();
+        let manifest =
+            instance.sitewright_template_generator().call_describe(&mut store).await.unwrap();
         assert_eq!(manifest.name, name);
     }
 }
@@ -114,8 +120,10 @@ fn each_item_of_the_contract_is_documented() {
         let item = ITEMS.iter().any(|item| line.starts_with(item))
             || line.contains(": func(")
             || line.contains(": async func(");
-        // A case of an enum may speak for itself; a field of a record and a case of a variant may not.
-        let part = line.ends_with(',') && ["record ", "variant "].iter().any(|item| inside.starts_with(item));
+        // A case of an enum may speak for itself; a field of a record and a case of a variant may
+        // not.
+        let part = line.ends_with(',')
+            && ["record ", "variant "].iter().any(|item| inside.starts_with(item));
         if (item || part) && !documented {
             undocumented.push(format!("line {}, in `{inside}`: {line}", at + 1));
         }

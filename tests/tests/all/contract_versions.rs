@@ -1,4 +1,5 @@
-//! What was published stays: templates of each version run for ever, and a version's text only grows.
+//! What was published stays: templates of each version run for ever, and a version's text only
+//! grows.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use sitewright::plugin::contract::{PACKAGE, Target, VERSIONS};
 use sitewright_tests::{Workbench, order, root};
 
-/// Each published version, the template that was kept of it, and what that template is, byte for byte.
+/// Each published version, the template that was kept of it, and what that template is, byte for
+/// byte.
 const KEPT: [(&str, &str, &str); 1] =
     [("0.1.0", "green-gate", "dcefdd408c1acc6d54e1d84156f79027c20b59097a284b412c380d565fedd777")];
 
@@ -25,11 +27,16 @@ services_heading = "What we do"
 #[test]
 fn a_template_of_each_published_version_makes_its_site_for_ever() {
     let versions: Vec<&str> = VERSIONS.iter().map(|contract| contract.version).collect();
-    assert_eq!(versions, KEPT.map(|(version, ..)| version), "each version has a template that is kept");
+    assert_eq!(
+        versions,
+        KEPT.map(|(version, ..)| version),
+        "each version has a template that is kept"
+    );
     for (version, name, digest) in KEPT {
         let file = root().join(format!("tests/contract/{version}/{name}.wasm"));
         let wasm = fs::read(&file).unwrap();
-        let found: String = Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found: String =
+            Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(found, digest, "{} is kept as it was, and never built anew", file.display());
         assert_eq!(Target::of(&wasm).unwrap().contract.version, version);
 
@@ -37,17 +44,24 @@ fn a_template_of_each_published_version_makes_its_site_for_ever() {
         let done = bench.generate(&file, &order("02-dentist-us-minimal"));
         assert_eq!(done.code, 0, "{version}: {}\n{}", done.stdout, done.stderr);
         let page = fs::read_to_string(bench.sites().join("102/current/index.html")).unwrap();
-        for part in ["<html lang=\"en\">", "Bright Oak Dental", "Teeth that last", "<li>Cleanings</li>"] {
+        for part in
+            ["<html lang=\"en\">", "Bright Oak Dental", "Teeth that last", "<li>Cleanings</li>"]
+        {
             assert!(page.contains(part), "{version}: {part:?} is missing in {page}");
         }
         assert!(bench.sites().join("102/current/assets/site.css").is_file());
 
         // What it says when things go wrong arrives as well.
-        let bench =
-            Workbench::scripted("[[rule]]\nanswer = { fault = { status = 400, body = \"no\" } }\n", "");
+        let bench = Workbench::scripted(
+            "[[rule]]\nanswer = { fault = { status = 400, body = \"no\" } }\n",
+            "",
+        );
         let failure = bench.generate(&file, &order("02-dentist-us-minimal")).failure();
         assert_eq!(failure["kind"], "ai", "{failure}");
-        assert!(failure["message"].as_str().unwrap().contains("while writing the copy"), "{failure}");
+        assert!(
+            failure["message"].as_str().unwrap().contains("while writing the copy"),
+            "{failure}"
+        );
         assert_eq!(failure["ai"]["call_id"], json!("call-1"), "{failure}");
 
         let told = bench.run(&["--json", "template", "inspect", &file.to_string_lossy()]).json();
@@ -56,12 +70,14 @@ fn a_template_of_each_published_version_makes_its_site_for_ever() {
     }
 }
 
-/// Every item of a contract's text, each with the interface or world it stands in, without comments and line breaks.
+/// Every item of a contract's text, each with the interface or world it stands in, without comments
+/// and line breaks.
 fn items(wit: &str) -> BTreeSet<String> {
     let code: Vec<&str> =
         wit.lines().map(|line| line.split("//").next().unwrap_or_default().trim()).collect();
     let code = code.join(" ");
-    let (mut items, mut room, mut item, mut depth) = (BTreeSet::new(), String::new(), String::new(), 0);
+    let (mut items, mut room, mut item, mut depth) =
+        (BTreeSet::new(), String::new(), String::new(), 0);
     for letter in code.chars() {
         match letter {
             '{' => depth += 1,
@@ -111,8 +127,10 @@ fn what_was_published_of_a_version_is_still_there_as_it_was() {
     );
 
     // The comparison itself: what is added may be, what is changed or gone is named.
-    let added = kept
-        .replace("export generator;", "export generator;\n}\n/// Another.\nworld more {\n    import site;");
+    let added = kept.replace(
+        "export generator;",
+        "export generator;\n}\n/// Another.\nworld more {\n    import site;",
+    );
     assert_eq!(lost(&kept, &added), Vec::<String>::new());
     assert_eq!(lost(&kept, &kept.replace("///", "/// And:")), Vec::<String>::new());
     for (before, after, named) in [

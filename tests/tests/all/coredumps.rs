@@ -53,10 +53,15 @@ fn read(dump: &[u8]) -> Found {
             Payload::CustomSection(section) => match section.as_known() {
                 KnownCustom::CoreDump(core) => found.process = core.name.to_owned(),
                 KnownCustom::CoreDumpModules(modules) => found.modules = modules.modules.len(),
-                KnownCustom::CoreDumpInstances(instances) => found.instances = instances.instances.len(),
+                KnownCustom::CoreDumpInstances(instances) => {
+                    found.instances = instances.instances.len()
+                }
                 KnownCustom::CoreDumpStack(stack) => {
-                    found.frames =
-                        stack.frames.iter().map(|frame| (frame.funcidx, frame.codeoffset)).collect();
+                    found.frames = stack
+                        .frames
+                        .iter()
+                        .map(|frame| (frame.funcidx, frame.codeoffset))
+                        .collect();
                 }
                 _ => {}
             },
@@ -73,24 +78,33 @@ fn a_dump_that_was_asked_for_is_read_by_others() {
     for (bench, flags) in [by_flag, by_configuration] {
         let record = record(&bench, "oob", flags);
         let dump = &record["coredump"];
-        let path = PathBuf::from(dump["path"].as_str().unwrap_or_else(|| panic!("no dump: {record:#}")));
+        let path =
+            PathBuf::from(dump["path"].as_str().unwrap_or_else(|| panic!("no dump: {record:#}")));
         let path = bench.path().join(path);
         assert_eq!(dumps(&bench), [format!("{}.coredump", record["id"].as_str().unwrap())]);
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(dump["bytes"], bytes.len());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "the order's data");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "the order's data"
+        );
         assert_eq!(path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
 
         let found = read(&bytes);
         assert_eq!(found.process, "faulty");
         assert!(found.modules > 0 && found.instances > 0 && found.memories > 0, "{found:?}");
-        let has = |text: &str| found.data.windows(text.len()).any(|window| window == text.as_bytes());
+        let has =
+            |text: &str| found.data.windows(text.len()).any(|window| window == text.as_bytes());
         assert!(has("Bright Oak Dental"), "the guest's memory holds its order");
         // The frames are those of the record, inlined ones aside.
         let frames = record["trap"]["frames"].as_array().unwrap();
         let real = frames.iter().filter(|frame| frame["inlined"] != true).count();
         assert_eq!(found.frames.len(), real);
-        assert_eq!(record["trap"]["code"], "out_of_bounds", "the dump changes nothing in what is told");
+        assert_eq!(
+            record["trap"]["code"], "out_of_bounds",
+            "the dump changes nothing in what is told"
+        );
         let shown = bench.run(&["failures", "show", record["id"].as_str().unwrap()]).stdout;
         assert!(shown.contains("Core dump") && shown.contains("holds the order's data"), "{shown}");
     }
@@ -130,13 +144,15 @@ fn a_dump_that_cannot_be_is_explained() {
             assert!(record["coredump"]["path"].is_string(), "{record:#}");
             continue;
         }
-        let missing = record["coredump"]["missing"].as_str().unwrap_or_else(|| panic!("{record:#}"));
+        let missing =
+            record["coredump"]["missing"].as_str().unwrap_or_else(|| panic!("{record:#}"));
         assert!(missing.contains(why), "{missing}");
         assert_eq!(record["coredump"].get("path"), None);
         assert_eq!(dumps(&bench), [""; 0], "{fault}");
     }
     // A memory limit is told with its dump; a file where the folder should be is told without one.
-    let bench = Workbench::scripted(ANY_ANSWER, &format!("{WANTED}[limits]\nmemory_bytes = 8388608\n"));
+    let bench =
+        Workbench::scripted(ANY_ANSWER, &format!("{WANTED}[limits]\nmemory_bytes = 8388608\n"));
     let full = record(&bench, "memory-bomb", &[]);
     assert_eq!(full["kind"], "memory_limit");
     assert!(
@@ -148,15 +164,21 @@ fn a_dump_that_cannot_be_is_explained() {
     std::fs::create_dir_all(bench.sites()).unwrap();
     std::fs::write(bench.sites().join(FOLDER), "").unwrap();
     let refused = record(&bench, "oob", &[]);
-    assert_eq!(refused["trap"]["code"], "out_of_bounds", "a dump that fails takes nothing from the record");
-    assert!(refused["coredump"]["missing"].as_str().unwrap().starts_with("it could not be written"));
+    assert_eq!(
+        refused["trap"]["code"], "out_of_bounds",
+        "a dump that fails takes nothing from the record"
+    );
+    assert!(
+        refused["coredump"]["missing"].as_str().unwrap().starts_with("it could not be written")
+    );
 }
 
 #[test]
 fn the_newest_dumps_stay() {
     let bench = Workbench::scripted(ANY_ANSWER, &format!("{WANTED}[coredump]\nkeep = 2\n"));
-    let ids: Vec<String> =
-        (0..4).map(|_| format!("{}.coredump", record(&bench, "oob", &[])["id"].as_str().unwrap())).collect();
+    let ids: Vec<String> = (0..4)
+        .map(|_| format!("{}.coredump", record(&bench, "oob", &[])["id"].as_str().unwrap()))
+        .collect();
     assert_eq!(dumps(&bench), ids[2..]);
     // The records stay, whatever became of their dumps.
     let records = names_in(&bench.sites().join("102/failures"));

@@ -21,7 +21,8 @@ fn systemd_understands_every_line_of_the_unit() {
     let file = folder.path().join("sitewright.service");
     // systemd asks whether the program is there.
     let binary = sitewright_tests::binary();
-    std::fs::write(&file, unit().replace("/usr/local/bin/sitewright", binary.to_str().unwrap())).unwrap();
+    std::fs::write(&file, unit().replace("/usr/local/bin/sitewright", binary.to_str().unwrap()))
+        .unwrap();
     let checked = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output();
     let checked = match checked {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -44,13 +45,17 @@ fn systemd_understands_every_line_of_the_unit() {
 fn d2_a_worker_that_starts_while_its_database_is_away_is_started_again() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let prevented = setting("RestartPreventExitStatus").unwrap();
-    let started =
-        |url: &str| bench.command(&["worker"]).env("SITEWRIGHT_DATABASE__URL", url).output().unwrap();
+    let started = |url: &str| {
+        bench.command(&["worker"]).env("SITEWRIGHT_DATABASE__URL", url).output().unwrap()
+    };
     let away = started("postgres:///sites?host=/nowhere/there");
     let said = String::from_utf8_lossy(&away.stderr);
     let code = away.status.code().unwrap();
     assert!(said.contains("cannot be opened"), "{said}");
-    assert!(code != 0 && !prevented.split(' ').any(|one| one == code.to_string()), "{code}: {said}");
+    assert!(
+        code != 0 && !prevented.split(' ').any(|one| one == code.to_string()),
+        "{code}: {said}"
+    );
     let wrong = started("mysql://sites").status.code().unwrap();
     assert!(prevented.split(' ').any(|one| one == wrong.to_string()), "{wrong}");
 }

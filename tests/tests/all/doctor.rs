@@ -8,8 +8,9 @@ const KEY: &str = "planted-1b77e2-key";
 
 fn provider(base_url: &str) -> String {
     format!(
-        "[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key_env = \"LOCAL_AI_KEY\"\n\
-         [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"some-model\" }}]\n"
+        "[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{base_url}\"\napi_key_env = \
+         \"LOCAL_AI_KEY\"\n[ai.routes.default]\ntry = [{{ provider = \"local\", model = \
+         \"some-model\" }}]\n"
     )
 }
 
@@ -23,13 +24,24 @@ fn bench(configuration: &str) -> Workbench {
 
 fn doctor(bench: &Workbench, arguments: &[&str]) -> Done {
     let arguments = [&["doctor"], arguments].concat();
-    let done: Done =
-        bench.command(&arguments).env("LOCAL_AI_KEY", KEY).env_remove("UNSET_KEY").output().unwrap().into();
-    assert!(!done.stdout.contains(KEY) && !done.stderr.contains(KEY), "{}{}", done.stdout, done.stderr);
+    let done: Done = bench
+        .command(&arguments)
+        .env("LOCAL_AI_KEY", KEY)
+        .env_remove("UNSET_KEY")
+        .output()
+        .unwrap()
+        .into();
+    assert!(
+        !done.stdout.contains(KEY) && !done.stderr.contains(KEY),
+        "{}{}",
+        done.stdout,
+        done.stderr
+    );
     done
 }
 
-/// The checks of `doctor --json`: what, whether it is well, what it says. The exit code and `ok` agree with them.
+/// The checks of `doctor --json`: what, whether it is well, what it says. The exit code and `ok`
+/// agree with them.
 fn checks(done: &Done) -> Vec<(String, bool, String)> {
     let report = done.json();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -87,12 +99,17 @@ fn e2_a_provider_that_cannot_serve_its_route_is_named() {
     let unauthorized = |_: &sitewright_tests::chat_server::Call| Answer::Http {
         status: 401,
         headers: &[],
-        body: format!("{{\"error\":{{\"message\":\"bad key {KEY}\",\"code\":\"invalid_api_key\"}}}}"),
+        body: format!(
+            "{{\"error\":{{\"message\":\"bad key {KEY}\",\"code\":\"invalid_api_key\"}}}}"
+        ),
     };
     let route = "route default → local some-model";
     let server = ChatServer::start(ANY_ANSWER, unauthorized);
-    let says =
-        ["the provider `local` refused its key (401)", "check api_key_env LOCAL_AI_KEY", "route `default`"];
+    let says = [
+        "the provider `local` refused its key (401)",
+        "check api_key_env LOCAL_AI_KEY",
+        "route `default`",
+    ];
     one_wrong(&bench(&provider(&server.base_url())), &[], route, &says);
 
     let closed = ClosedPort::take();
@@ -110,8 +127,8 @@ fn e2_routes_are_a_table_and_each_row_says_what_to_do() {
             .replace("providers.local", "providers.spare")
             .replace("routes.default", "routes.strategy")
             .replace("provider = \"local\"", "provider = \"spare\"")
-        + "[ai.providers.script]\nkind = \"scripted\"\nrules = \"ai.toml\"\n\
-           [ai.routes.copywriting]\ntry = [{ provider = \"script\" }]\n";
+        + "[ai.providers.script]\nkind = \"scripted\"\nrules = \
+           \"ai.toml\"\n[ai.routes.copywriting]\ntry = [{ provider = \"script\" }]\n";
     let bench = bench(&configuration);
     bench.write("ai.toml", ANY_ANSWER);
     let routes = doctor(&bench, &["--json"]).json()["routes"].clone();
@@ -124,13 +141,18 @@ fn e2_routes_are_a_table_and_each_row_says_what_to_do() {
             (probe["route"].as_str().unwrap(), probe["attempt"]["outcome"].as_str().unwrap())
         })
         .collect();
-    assert_eq!(told, [("copywriting", "succeeded"), ("default", "succeeded"), ("strategy", "connection")]);
+    assert_eq!(
+        told,
+        [("copywriting", "succeeded"), ("default", "succeeded"), ("strategy", "connection")]
+    );
     assert!(routes[1]["attempt"]["first_byte_ms"].is_number(), "{routes}");
 
     let page = doctor(&bench, &[]).stdout;
     let row = |begin: &str| {
-        let line =
-            page.lines().find(|line| line.starts_with(begin)).unwrap_or_else(|| panic!("{begin}: {page}"));
+        let line = page
+            .lines()
+            .find(|line| line.starts_with(begin))
+            .unwrap_or_else(|| panic!("{begin}: {page}"));
         line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
     };
     let head = row("  route");
@@ -143,7 +165,10 @@ fn e2_routes_are_a_table_and_each_row_says_what_to_do() {
     assert_eq!((good.len(), good[6], good[7]), (8, "succeeded (200)", "-"));
     assert!(good[3..6].iter().all(|cell| cell.ends_with(" ms")), "{good:?}");
     let bad = row("✗ strategy");
-    assert_eq!(bad[6..], ["connection", "check base_url of ai.providers.spare and that its server runs"]);
+    assert_eq!(
+        bad[6..],
+        ["connection", "check base_url of ai.providers.spare and that its server runs"]
+    );
     assert!(page.contains("✗ route strategy → spare some-model\n"), "{page}");
 }
 
@@ -160,7 +185,8 @@ fn offline_asks_nobody() {
 #[test]
 fn e3_a_purpose_that_no_route_serves_is_named() {
     let server = ChatServer::start(ANY_ANSWER, |_| Answer::Good);
-    let bench = bench(&provider(&server.base_url()).replace("routes.default", "routes.copywriting"));
+    let bench =
+        bench(&provider(&server.base_url()).replace("routes.default", "routes.copywriting"));
     let says = ["no route serves it", "add [ai.routes.strategy] or [ai.routes.default]"];
     one_wrong(&bench, &[], "purpose strategy of faulty", &says);
     one_wrong(&bench, &["--offline"], "purpose strategy of faulty", &says);
@@ -169,7 +195,8 @@ fn e3_a_purpose_that_no_route_serves_is_named() {
 #[test]
 fn a9_a_key_that_is_not_there_is_named() {
     let bench = bench(&provider("http://127.0.0.1:1/v1").replace("LOCAL_AI_KEY", "UNSET_KEY"));
-    let says = ["ai.providers.local.api_key_env", "UNSET_KEY is not set", "put the provider's key there"];
+    let says =
+        ["ai.providers.local.api_key_env", "UNSET_KEY is not set", "put the provider's key there"];
     one_wrong(&bench, &[], "AI providers", &says);
 }
 

@@ -1,4 +1,5 @@
-//! Compiled templates: what one host compiled another loads, and a cache that nobody can rely on is never a reason to fail.
+//! Compiled templates: what one host compiled another loads, and a cache that nobody can rely on is
+//! never a reason to fail.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -26,8 +27,10 @@ fn loader(limits: &Limits, cache: Cache) -> Loader {
 async fn load(cache: &Path, small: usize) -> CacheOutcome {
     let digest = [u8::try_from(small).unwrap(); 32];
     let wasm = wat::parse_str(SMALL[small]).unwrap();
-    let (component, outcome) =
-        Cache::open(cache).component(&engine(), &Compiler::here(), wasm.into(), &digest).await.unwrap();
+    let (component, outcome) = Cache::open(cache)
+        .component(&engine(), &Compiler::here(), wasm.into(), &digest)
+        .await
+        .unwrap();
     assert!(component.image_range().end > component.image_range().start);
     outcome
 }
@@ -42,7 +45,8 @@ async fn what_one_engine_compiled_another_with_the_same_configuration_loads() {
     let limits = Limits::default();
     for expected in [CacheOutcome::Miss, CacheOutcome::Hit] {
         // Each loader is a host of its own, with an engine of its own, as after a restart.
-        let loaded = loader(&limits, Cache::open(cache.path())).load(&guest("guest-minimal")).await.unwrap();
+        let loaded =
+            loader(&limits, Cache::open(cache.path())).load(&guest("guest-minimal")).await.unwrap();
         assert_eq!(loaded.cache, expected);
         assert_eq!(loaded.manifest.name, "minimal", "it runs");
     }
@@ -55,7 +59,8 @@ async fn what_one_engine_compiled_another_with_the_same_configuration_loads() {
     let same = other.engine().compatibility_key() == one;
     let expected = if same { CacheOutcome::Hit } else { CacheOutcome::Miss };
     assert_eq!(other.load(&guest("guest-minimal")).await.unwrap().cache, expected);
-    // How many runs there are at once does not change it either: `doctor` and a worker share the cache.
+    // How many runs there are at once does not change it either: `doctor` and a worker share the
+    // cache.
     assert_eq!(Engine::new(&Limits::default(), 100).unwrap().compatibility_key(), one);
 }
 
@@ -84,13 +89,19 @@ async fn an_entry_that_cannot_be_trusted_is_compiled_again_and_replaced() {
         ("nothing left", |entry| cut(entry, 0), "cut short"),
         ("cut in the header", |entry| cut(entry, 87), "cut short"),
         ("cut after the header", |entry| cut(entry, 88), "damaged"),
-        ("cut in the artifact", |entry| cut(entry, fs::metadata(entry).unwrap().len() - 1), "damaged"),
+        (
+            "cut in the artifact",
+            |entry| cut(entry, fs::metadata(entry).unwrap().len() - 1),
+            "damaged",
+        ),
         ("something else", |entry| fs::write(entry, vec![7; 4_096]).unwrap(), "another version"),
         (
             "another template's entry under this name",
             |entry| {
-                let other =
-                    entries(entry.parent().unwrap()).into_iter().find(|other| other != entry).unwrap();
+                let other = entries(entry.parent().unwrap())
+                    .into_iter()
+                    .find(|other| other != entry)
+                    .unwrap();
                 fs::copy(other, entry).unwrap();
             },
             ANOTHER,
@@ -157,8 +168,13 @@ fn a_cache_that_others_may_write_to_is_warned_about() {
     let cache = bench.path().join("cache");
     fs::create_dir(&cache).unwrap();
     fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
-    let mut command =
-        bench.command(&["--log", "warn", "template", "inspect", &guest("guest-minimal").to_string_lossy()]);
+    let mut command = bench.command(&[
+        "--log",
+        "warn",
+        "template",
+        "inspect",
+        &guest("guest-minimal").to_string_lossy(),
+    ]);
     let output = command.env("SITEWRIGHT_CACHE", &cache).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");

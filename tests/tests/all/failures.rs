@@ -46,8 +46,8 @@ fn line_of(file: &str, marker: &str) -> u64 {
     line
 }
 
-/// The record of the only attempt in a workbench, after checking what holds for all records: it is whole, says something, is
-/// stored once and as printed, and nothing else is left of the attempt.
+/// The record of the only attempt in a workbench, after checking what holds for all records: it is
+/// whole, says something, is stored once and as printed, and nothing else is left of the attempt.
 #[track_caller]
 pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
     let report = done.json();
@@ -67,7 +67,8 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
         "advice",
         "stage",
     ] {
-        let text = record[field].as_str().unwrap_or_else(|| panic!("`{field}` is missing: {record:#}"));
+        let text =
+            record[field].as_str().unwrap_or_else(|| panic!("`{field}` is missing: {record:#}"));
         assert!(!text.trim().is_empty(), "a1: `{field}` is empty");
     }
     assert_eq!(record["host_build"], *HOST_BUILD, "g1");
@@ -77,7 +78,8 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
     if !matches!(kind, "invalid_order" | "template_load") {
         assert_ne!(record["trail"], json!([]), "the guest ran and left no trail");
         assert_eq!(record["template"]["name"], "faulty", "g1");
-        let digest = record["template"]["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
+        let digest =
+            record["template"]["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
         assert_eq!(digest.len(), 64, "g1: {digest}");
     }
 
@@ -90,7 +92,10 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
     assert_eq!(serde_json::to_value(&stored).unwrap(), record, "the type knows every field");
     assert_eq!(names_in(&order.join("failures")).len(), 1, "a5: one attempt, one record");
 
-    assert!(order.join("current").symlink_metadata().is_err(), "a failed attempt makes nothing visible");
+    assert!(
+        order.join("current").symlink_metadata().is_err(),
+        "a failed attempt makes nothing visible"
+    );
     for folder in ["releases", "staging"] {
         assert_eq!(names_in(&order.join(folder)), [""; 0], "{folder} is not empty");
     }
@@ -119,7 +124,8 @@ struct Row {
     code: Option<&'static str>,
     trap: Option<&'static str>,
     panic: Option<&'static str>,
-    /// The first frame of the template's own: a part of the function, the file's name, and text of the line (or nothing).
+    /// The first frame of the template's own: a part of the function, the file's name, and text of
+    /// the line (or nothing).
     own: Option<(&'static str, &'static str, &'static str)>,
 }
 
@@ -146,7 +152,8 @@ impl Row {
     fn check(&self) {
         let name = format!("{} {} {}", self.fault, self.parameters, self.configuration);
         let bench = Workbench::scripted(self.rules, self.configuration);
-        let done = bench.generate(&guest("guest-faulty"), &faulty(self.fault, self.parameters.clone()));
+        let done =
+            bench.generate(&guest("guest-faulty"), &faulty(self.fault, self.parameters.clone()));
         assert_eq!(done.code, self.exit, "{name}: {}", done.stdout);
         let record = only_record(&bench, &done);
         assert_eq!(record["kind"], self.kind, "{name}: {record:#}");
@@ -164,7 +171,8 @@ impl Row {
         let Some((function, file, marker)) = self.own else { return };
         let frames = record["trap"]["frames"].as_array().unwrap();
         let own = |frame: &&Value| frame["own"] == true && frame["line"].is_u64();
-        let frame = frames.iter().find(own).unwrap_or_else(|| panic!("{name}: no own frame: {frames:#?}"));
+        let frame =
+            frames.iter().find(own).unwrap_or_else(|| panic!("{name}: no own frame: {frames:#?}"));
         let file = format!("tests/guests/faulty/src/{file}");
         assert!(frame["function"].as_str().unwrap().contains(function), "{name}: {frame}");
         assert_eq!(frame["file"], file, "{name}");
@@ -185,7 +193,11 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
             fault: "error",
             kind: "template_error",
             message: "no site was made",
-            causes: &["the services page could not be made", "the middle: no menu", "the root: no bread"],
+            causes: &[
+                "the services page could not be made",
+                "the middle: no menu",
+                "the root: no bread",
+            ],
             code: Some("missing-service"),
             ..Row::default()
         },
@@ -312,9 +324,8 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
             configuration: "[limits]\nfiles = 3",
             kind: "output_limit",
             message: "while writing file 3",
-            causes: &[
-                "a file was not written (limit): writing `files/3.txt` would make 4 files, more than the limit `files` of 3",
-            ],
+            causes: &["a file was not written (limit): writing `files/3.txt` would make 4 files, \
+                       more than the limit `files` of 3"],
             code: Some("write-limit"),
             ..Row::default()
         },
@@ -328,9 +339,8 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
             fault: "calls-in-turn",
             kind: "call_limit",
             message: "while writing text 64",
-            causes: &[
-                "AI call failed (budget-exceeded): the run has made its 64 AI calls; `limits.ai_calls` allows no more",
-            ],
+            causes: &["AI call failed (budget-exceeded): the run has made its 64 AI calls; \
+                       `limits.ai_calls` allows no more"],
             ..Row::default()
         },
         Row {
@@ -368,7 +378,8 @@ fn a3_an_ai_failure_names_kind_status_and_every_attempt() {
         ("connection = \"refused\"", "connection", None, None),
     ];
     for (fault, kind, status, excerpt) in rows {
-        let bench = Workbench::scripted(&format!("[[rule]]\nanswer = {{ fault = {{ {fault} }} }}"), "");
+        let bench =
+            Workbench::scripted(&format!("[[rule]]\nanswer = {{ fault = {{ {fault} }} }}"), "");
         let done = bench.generate(&guest("guest-faulty"), &faulty("ai-error", Value::Null));
         assert_eq!(done.code, 5, "{fault}: {}", done.stdout);
         let record = only_record(&bench, &done);
@@ -396,13 +407,20 @@ fn a3_an_ai_failure_names_kind_status_and_every_attempt() {
         assert_eq!(attempt["status"].as_u64(), status, "{fault}");
         assert!(attempt["duration_ms"].is_u64(), "{fault}");
         if let Some(excerpt) = excerpt {
-            assert!(attempt["body_excerpt"].as_str().unwrap().contains(excerpt), "{fault}: {attempt}");
+            assert!(
+                attempt["body_excerpt"].as_str().unwrap().contains(excerpt),
+                "{fault}: {attempt}"
+            );
         }
         if fault.contains("req-7") {
             assert_eq!(attempt["request_id"], "req-7");
         }
         let last = record["trail"].as_array().unwrap().last().unwrap();
-        assert_eq!((&last["call"], &last["call_id"]), (&json!("ai.complete"), &ai["call_id"]), "{fault}");
+        assert_eq!(
+            (&last["call"], &last["call_id"]),
+            (&json!("ai.complete"), &ai["call_id"]),
+            "{fault}"
+        );
         assert!(last["outcome"]["error"].as_str().unwrap().starts_with(kind), "{fault}: {last}");
     }
 }
@@ -417,7 +435,8 @@ fn an_order_that_is_none_is_told_whole() {
         (b"[]".to_vec(), "unknown", "is not valid"),
         (padded(1 << 20), "unknown", "at most 1048576 are allowed"),
         (
-            br#"{"order": {"id": 7}, "onboarding": {"business_name": "", "color_palette": 5}}"#.to_vec(),
+            br#"{"order": {"id": 7}, "onboarding": {"business_name": "", "color_palette": 5}}"#
+                .to_vec(),
             "7",
             "is not valid",
         ),
@@ -437,9 +456,17 @@ fn an_order_that_is_none_is_told_whole() {
         ]);
         assert_eq!(done.code, 3, "{shown}: {}", done.stdout);
         let record = only_record(&bench, &done);
-        assert_eq!((&record["kind"], &record["order"]), (&json!("invalid_order"), &json!(order)), "{shown}");
+        assert_eq!(
+            (&record["kind"], &record["order"]),
+            (&json!("invalid_order"), &json!(order)),
+            "{shown}"
+        );
         assert_eq!(record["stage"], "order");
-        assert!(record["message"].as_str().unwrap().contains(message), "{shown}: {}", record["message"]);
+        assert!(
+            record["message"].as_str().unwrap().contains(message),
+            "{shown}: {}",
+            record["message"]
+        );
         assert_ne!(record["problems"], json!([]), "{shown}: every problem is listed");
     }
 }
@@ -492,8 +519,16 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
             (&json!("template_load"), &json!("template")),
             "{name}"
         );
-        assert_eq!((&record["order"], &record["template"]["name"]), (&json!(ORDER), &json!(name)), "{name}");
-        assert!(record["message"].as_str().unwrap().contains(name), "{name}: {}", record["message"]);
+        assert_eq!(
+            (&record["order"], &record["template"]["name"]),
+            (&json!(ORDER), &json!(name)),
+            "{name}"
+        );
+        assert!(
+            record["message"].as_str().unwrap().contains(name),
+            "{name}: {}",
+            record["message"]
+        );
         let digest = record["template"]["digest"].as_str().unwrap();
         assert_eq!(digest.starts_with("sha256:"), there, "g1: {name}: {digest:?}");
         let causes = record["causes"].to_string();
@@ -513,11 +548,13 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
 
 #[test]
 fn a_host_that_cannot_store_says_so_and_keeps_its_record() {
-    // A file lies where a folder has to be: in the way of the first file that is too large to be held in memory, and of the finished
-    // release.
+    // A file lies where a folder has to be: in the way of the first file that is too large to be
+    // held in memory, and of the finished release.
     let large = faulty("big-file", json!({ "n": 300_000 }));
     let small = faulty("ok", Value::Null);
-    for (in_the_way, order_document, stage) in [("staging", large, "fault"), ("releases", small, "release")] {
+    for (in_the_way, order_document, stage) in
+        [("staging", large, "fault"), ("releases", small, "release")]
+    {
         let bench = Workbench::scripted(ANY_ANSWER, "");
         let order = bench.sites().join(ORDER);
         std::fs::create_dir_all(&order).unwrap();
@@ -525,7 +562,11 @@ fn a_host_that_cannot_store_says_so_and_keeps_its_record() {
         let done = bench.generate(&guest("guest-faulty"), &order_document);
         assert_eq!(done.code, 1, "{in_the_way}: {}", done.stdout);
         let record = only_record(&bench, &done);
-        assert_eq!((&record["kind"], &record["stage"]), (&json!("host"), &json!(stage)), "{in_the_way}");
+        assert_eq!(
+            (&record["kind"], &record["stage"]),
+            (&json!("host"), &json!(stage)),
+            "{in_the_way}"
+        );
         let told = format!("{} {}", record["message"], record["causes"]);
         assert!(told.contains(in_the_way), "{in_the_way}: {told}");
     }
@@ -581,11 +622,16 @@ impl Running {
         let mut line = String::new();
         while !line.contains(text) {
             line.clear();
-            assert_ne!(self.stderr.read_line(&mut line).unwrap(), 0, "it ended without saying {text:?}");
+            assert_ne!(
+                self.stderr.read_line(&mut line).unwrap(),
+                0,
+                "it ended without saying {text:?}"
+            );
         }
     }
 
-    /// How it ended. One that does not end is killed after a while, so that the test fails instead of standing still.
+    /// How it ended. One that does not end is killed after a while, so that the test fails instead
+    /// of standing still.
     fn done(mut self) -> Done {
         let id = rustix::process::Pid::from_child(&self.child);
         let (ended, watch) = std::sync::mpsc::channel::<()>();
@@ -610,7 +656,8 @@ impl Running {
 
 #[test]
 fn a6_an_interrupt_in_the_middle_of_a_call_leaves_a_record() {
-    // A provider that takes the request and never answers: once it is connected, the call is in flight.
+    // A provider that takes the request and never answers: once it is connected, the call is in
+    // flight.
     let provider = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let bench = Workbench::configured(&format!(
         "[ai.providers.silent]\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\n\
@@ -639,7 +686,8 @@ fn an_interrupt_does_not_wait_for_a_template_that_is_still_being_read() {
     // A template whose file never ends.
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let pipe: PathBuf = bench.path().join("endless.wasm");
-    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+        .unwrap();
     let running = Running::start(&bench, &pipe, &faulty("ok", Value::Null));
     // Opening waits for the reader, so the binary is at it now.
     let held_open = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
@@ -653,7 +701,8 @@ fn an_interrupt_does_not_wait_for_a_template_that_is_still_being_read() {
 
 #[test]
 fn a_second_interrupt_ends_the_process_at_once() {
-    // A report larger than a pipe holds, and nobody who reads it: only the second interrupt can end that.
+    // A report larger than a pipe holds, and nobody who reads it: only the second interrupt can end
+    // that.
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let order = faulty("stderr-flood", json!({ "then_fail": true }));
     let mut running = Running::start(&bench, &guest("guest-faulty"), &order);

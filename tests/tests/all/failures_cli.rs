@@ -1,5 +1,5 @@
-//! Failures of a worker and of orders made by hand, as an operator asks for them: the same bug is one line, and each question has one
-//! screen. On SQLite and on PostgreSQL.
+//! Failures of a worker and of orders made by hand, as an operator asks for them: the same bug is
+//! one line, and each question has one screen. On SQLite and on PostgreSQL.
 
 use serde_json::{Value, json};
 use sitewright::jobs::OrderState;
@@ -17,7 +17,8 @@ fn rebuilt() -> Vec<u8> {
     wasm
 }
 
-/// A page without what changes with every run, and with every line that is written into the template.
+/// A page without what changes with every run, and with every line that is written into the
+/// template.
 fn unchanging(page: &str) -> String {
     let mut out = String::new();
     for line in masked(page).lines() {
@@ -28,7 +29,9 @@ fn unchanging(page: &str) -> String {
                     rest.trim_start_matches(|c: char| c.is_ascii_digit())
                 ));
             }
-            (None, Some((before, _))) => out.push_str(&format!("{before}failures show <FINGERPRINT>")),
+            (None, Some((before, _))) => {
+                out.push_str(&format!("{before}failures show <FINGERPRINT>"))
+            }
             (None, None) => out.push_str(line),
         }
         out.push('\n');
@@ -49,11 +52,14 @@ fn asked(factory: &Factory, arguments: &[&str]) -> Value {
     run(factory, &[&["--json"], arguments].concat()).json()
 }
 
-/// Four orders that meet the same bug in three ways (in the queue, in the queue with the template rebuilt, by hand), and two others.
+/// Four orders that meet the same bug in three ways (in the queue, in the queue with the template
+/// rebuilt, by hand), and two others.
 async fn failed(base: Base) -> Factory {
     let factory = Factory::new(base, &Model::start(good)).await;
     let oob = |id: &str| named(id, faulty("oob", Value::Null));
-    factory.order_all([oob("1042"), oob("1043"), named("1050", faulty("panic-str", Value::Null))]).await;
+    factory
+        .order_all([oob("1042"), oob("1043"), named("1050", faulty("panic-str", Value::Null))])
+        .await;
     factory.order_all([named("1060", faulty("ok", Value::Null))]).await;
     factory.drain().await;
     std::fs::write(factory.bench.path().join("templates/faulty.wasm"), rebuilt()).unwrap();
@@ -63,7 +69,8 @@ async fn failed(base: Base) -> Factory {
         factory.until_state(id, OrderState::Failed).await;
     }
     let order = factory.bench.write("by-hand.json", oob("1045").to_string()).display().to_string();
-    let mut generate = factory.bench.command(&["generate", "--template", "faulty", "--order", &order]);
+    let mut generate =
+        factory.bench.command(&["generate", "--template", "faulty", "--order", &order]);
     assert_eq!(generate.output().unwrap().status.code(), Some(4));
     factory
 }
@@ -71,17 +78,21 @@ async fn failed(base: Base) -> Factory {
 async fn a_question_has_one_screen(base: Base) {
     let factory = failed(base).await;
 
-    // A worker leaves each record in the database and among the sites: it is one failure, and one bug.
+    // A worker leaves each record in the database and among the sites: it is one failure, and one
+    // bug.
     let list = asked(&factory, &["failures", "list", "--sort", "count"]);
     let groups = list["groups"].as_array().unwrap();
-    let shown: Vec<_> =
-        groups.iter().map(|group| (group["kind"].as_str().unwrap(), group["count"].as_u64())).collect();
+    let shown: Vec<_> = groups
+        .iter()
+        .map(|group| (group["kind"].as_str().unwrap(), group["count"].as_u64()))
+        .collect();
     assert_eq!(shown, [("trap", Some(4)), ("panic", Some(1))], "{list:#}");
     let oob = &groups[0];
     assert_eq!((oob["orders"].as_u64(), &oob["templates"]), (Some(4), &json!(["faulty"])));
     let frame = oob["frame"].as_str().unwrap();
     assert!(
-        frame.contains("/traps.rs:") && frame.ends_with(" in guest_faulty::traps::read_out_of_bounds"),
+        frame.contains("/traps.rs:")
+            && frame.ends_with(" in guest_faulty::traps::read_out_of_bounds"),
         "{frame}"
     );
     assert!(oob["first_at"].as_i64() < oob["last_at"].as_i64());
@@ -103,8 +114,12 @@ async fn a_question_has_one_screen(base: Base) {
         (&["--no-database"], &[4, 1]),
     ] {
         let list = asked(&factory, &[&["failures", "list"], filter].concat());
-        let found: Vec<u64> =
-            list["groups"].as_array().unwrap().iter().map(|group| group["count"].as_u64().unwrap()).collect();
+        let found: Vec<u64> = list["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|group| group["count"].as_u64().unwrap())
+            .collect();
         assert_eq!(found, counts, "{filter:?}");
     }
     let flat = asked(&factory, &["failures", "list", "--flat"]);
@@ -114,7 +129,12 @@ async fn a_question_has_one_screen(base: Base) {
     let by = asked(&factory, &["failures", "list", "--by", "template"]);
     let template = &by["templates"][0];
     assert_eq!(
-        (&template["template"], &template["attempts"], &template["failures"], &template["different"]),
+        (
+            &template["template"],
+            &template["attempts"],
+            &template["failures"],
+            &template["different"]
+        ),
         (&json!("faulty"), &json!(5), &json!(5), &json!(2)),
         "{by:#}"
     );
@@ -122,7 +142,10 @@ async fn a_question_has_one_screen(base: Base) {
         template["share"], 80.0,
         "four of the five attempts of the queue; the one by hand is none of it"
     );
-    assert_eq!((&template["worst"]["count"], &template["worst"]["frame"]), (&json!(4), &json!(frame)));
+    assert_eq!(
+        (&template["worst"]["count"], &template["worst"]["frame"]),
+        (&json!(4), &json!(frame))
+    );
     insta::assert_snapshot!(
         "failures_by_template",
         unchanging(&run(&factory, &["failures", "list", "--by", "template"]).stdout)
@@ -143,28 +166,45 @@ async fn a_question_has_one_screen(base: Base) {
     );
     check_record(&alike["newest"]);
     let text = run(&factory, &["failures", "show", fingerprint]).stdout;
-    for says in ["seen 4 times", "4 orders: ", "order 1042", "The newest:", "✗ order 1045 failed: trap"] {
+    for says in
+        ["seen 4 times", "4 orders: ", "order 1042", "The newest:", "✗ order 1045 failed: trap"]
+    {
         assert!(text.contains(says), "{says}: {text}");
     }
-    let digests: std::collections::BTreeSet<&str> =
-        text.lines().filter_map(|line| line.split_once(" sha256:").map(|(_, digest)| digest)).collect();
+    let digests: std::collections::BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once(" sha256:").map(|(_, digest)| digest))
+        .collect();
     assert!(digests.len() >= 2, "both builds are named: {text}");
 
     // Why did order 1042 fail?
     let why = asked(&factory, &["failures", "show", "--order", "1042"]);
-    assert_eq!((&why["order"]["state"], &why["newest"]["kind"]), (&json!("failed"), &json!("trap")));
+    assert_eq!(
+        (&why["order"]["state"], &why["newest"]["kind"]),
+        (&json!("failed"), &json!("trap"))
+    );
     assert_eq!(why["attempts"].as_array().unwrap().len(), 1);
     let text = run(&factory, &["failures", "show", "--order", "1042"]).stdout;
-    for says in
-        ["order 1042 is failed", "traps::read_out_of_bounds", "What to do", "What led to it", "Limits"]
-    {
+    for says in [
+        "order 1042 is failed",
+        "traps::read_out_of_bounds",
+        "What to do",
+        "What led to it",
+        "Limits",
+    ] {
         assert!(text.contains(says), "{says}: {text}");
     }
     let by_hand = asked(&factory, &["failures", "show", "--order", "1045"]);
     assert_eq!((&by_hand["order"], &by_hand["newest"]["order"]), (&Value::Null, &json!("1045")));
     let text = run(&factory, &["order", "show", "1042"]).stdout;
-    for says in ["failed", "out of bounds memory access", "where: ", "/traps.rs:", "to do: ", "memory_bytes"]
-    {
+    for says in [
+        "failed",
+        "out of bounds memory access",
+        "where: ",
+        "/traps.rs:",
+        "to do: ",
+        "memory_bytes",
+    ] {
         assert!(text.contains(says), "{says}: {text}");
     }
     // Each limit is told on success too.
@@ -182,10 +222,17 @@ async fn a_question_has_one_screen(base: Base) {
     let markdown = run(&factory, &["failures", "show", id, "--markdown"]).stdout;
     assert!(markdown.starts_with("# `trap` in `faulty 0.1.0`\n"), "{markdown}");
     let in_database = why["newest"]["id"].as_str().unwrap();
-    assert!(run(&factory, &["failures", "show", in_database, "--markdown"]).stdout.contains(in_database));
+    assert!(
+        run(&factory, &["failures", "show", in_database, "--markdown"])
+            .stdout
+            .contains(in_database)
+    );
 
     for (arguments, says) in [
-        (&["failures", "show", "--order", "1060"][..], "order \"1060\" is succeeded and has no failure"),
+        (
+            &["failures", "show", "--order", "1060"][..],
+            "order \"1060\" is succeeded and has no failure",
+        ),
         (&["failures", "show", "--order", "none"], "and no such order"),
         (&["failures", "show", "0000ffff"], "there is no failure \"0000ffff\""),
         (

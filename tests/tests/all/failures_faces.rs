@@ -21,13 +21,19 @@ fn a5_a_record_of_each_kind_fits_the_published_schema() {
         ("many-files", Value::Null, "[limits]\nfiles = 3", ANY_ANSWER),
         ("calls-in-turn", Value::Null, "", ANY_ANSWER),
         ("sleep", Value::Null, "[limits]\ndeadline_ms = 300", ANY_ANSWER),
-        ("ai-error", Value::Null, "", "[[rule]]\n[rule.answer.fault]\nstatus = 401\nbody = \"no\"\n"),
+        (
+            "ai-error",
+            Value::Null,
+            "",
+            "[[rule]]\n[rule.answer.fault]\nstatus = 401\nbody = \"no\"\n",
+        ),
         ("files", json!({ "files": { "index.html": "<a href=\"none.html\">" } }), "", ANY_ANSWER),
         ("report-flood", json!({ "n": 300, "then_fail": true }), "", ANY_ANSWER),
         (
             "stderr-flood",
             json!({ "then_fail": true }),
-            "[ai.budget]\ncalls = 3\ntokens = 10\ncost_usd = 1.5\n[ai.prices.test]\ninput_per_million = 1\noutput_per_million = 1",
+            "[ai.budget]\ncalls = 3\ntokens = 10\ncost_usd = \
+             1.5\n[ai.prices.test]\ninput_per_million = 1\noutput_per_million = 1",
             ANY_ANSWER,
         ),
     ];
@@ -46,10 +52,17 @@ fn a5_a_record_of_each_kind_fits_the_published_schema() {
     note(&bench.generate(&none, &faulty("ok", Value::Null)).failure());
     std::fs::create_dir_all(bench.sites().join("102")).unwrap();
     std::fs::write(bench.sites().join("102/staging"), "in the way").unwrap();
-    note(&bench.generate(&guest("guest-faulty"), &faulty("big-file", json!({ "n": 300_000 }))).failure());
-    // Interrupted runs and crashed workers leave theirs in `failures::a6_…` and `orders_cli::c7_…`, through the same check.
-    let elsewhere = [FailureKind::Cancelled, FailureKind::Crashed].map(|kind| kind.as_str().to_owned());
-    let all: BTreeSet<String> = FailureKind::ALL.into_iter().map(|kind| kind.as_str().to_owned()).collect();
+    note(
+        &bench
+            .generate(&guest("guest-faulty"), &faulty("big-file", json!({ "n": 300_000 })))
+            .failure(),
+    );
+    // Interrupted runs and crashed workers leave theirs in `failures::a6_…` and `orders_cli::c7_…`,
+    // through the same check.
+    let elsewhere =
+        [FailureKind::Cancelled, FailureKind::Crashed].map(|kind| kind.as_str().to_owned());
+    let all: BTreeSet<String> =
+        FailureKind::ALL.into_iter().map(|kind| kind.as_str().to_owned()).collect();
     assert_eq!(kinds.union(&elsewhere.into()).cloned().collect::<BTreeSet<_>>(), all);
     let printed = bench.run(&["failures", "schema"]);
     assert_eq!((printed.code, &*printed.stdout), (0, sitewright::failure::schema::RECORD_SCHEMA));
@@ -75,25 +88,33 @@ fn a6_calls_side_by_side_are_known_by_their_numbers_and_their_tries_by_their_cal
     // The first was not answered before the last began: all four were side by side.
     assert!(ai[0]["until"].as_u64().unwrap() >= seqs[3], "{:#}", record["trail"]);
     for call in &ai {
-        assert!(call["bytes"].as_u64() > Some(0) && call["reply_bytes"] == "a plain answer".len(), "{call}");
+        assert!(
+            call["bytes"].as_u64() > Some(0) && call["reply_bytes"] == "a plain answer".len(),
+            "{call}"
+        );
         let digest = call["digest"].as_str().unwrap();
         assert!(digest.len() == 12 && digest.chars().all(|c| c.is_ascii_hexdigit()), "{call}");
     }
     let digests: BTreeSet<&str> = ai.iter().map(|call| call["digest"].as_str().unwrap()).collect();
     assert_eq!(digests.len(), 4, "each asked something else");
-    let tried: Vec<&str> =
-        record["ai_calls"].as_array().unwrap().iter().map(|call| call["call_id"].as_str().unwrap()).collect();
+    let tried: Vec<&str> = record["ai_calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|call| call["call_id"].as_str().unwrap())
+        .collect();
     assert_eq!(tried, ids, "each call's tries are there, in the order of the calls");
     assert!(
-        record["ai_calls"]
+        record["ai_calls"].as_array().unwrap().iter().all(|call| call["attempts"]
             .as_array()
             .unwrap()
-            .iter()
-            .all(|call| call["attempts"].as_array().unwrap().len() == 1)
+            .len()
+            == 1)
     );
 
     // One after the other: none of them was beside another.
-    let record = self::record("calls-in-turn", json!({ "n": 3, "then_fail": true }), "", ANY_ANSWER);
+    let record =
+        self::record("calls-in-turn", json!({ "n": 3, "then_fail": true }), "", ANY_ANSWER);
     let ai = calls(&record, "ai.complete");
     assert_eq!(ai.len(), 3);
     assert!(ai.iter().all(|call| call["until"] == call["seq"]), "{ai:#?}");
@@ -108,7 +129,10 @@ fn a6_the_failed_calls_tries_are_in_the_record_beside_those_that_succeeded() {
         "[[rule]]\nanswer = { fault = { status = 503, body = \"busy\" } }",
     );
     let [call] = &record["ai_calls"].as_array().unwrap()[..] else { panic!("{record:#}") };
-    assert_eq!((&call["call_id"], &call["attempts"]), (&record["ai"]["call_id"], &record["ai"]["attempts"]));
+    assert_eq!(
+        (&call["call_id"], &call["attempts"]),
+        (&record["ai"]["call_id"], &record["ai"]["attempts"])
+    );
     assert_eq!(call["attempts"].as_array().unwrap().len(), 2);
     assert_eq!(calls(&record, "ai.complete")[0]["call_id"], call["call_id"]);
 }
@@ -127,7 +151,11 @@ fn what_a_template_says_of_itself_pushes_nothing_out() {
         assert_eq!(record["kind"], "template_error", "{flood}: {record:#}");
         let trail = record["trail"].as_array().unwrap();
         assert!(trail.len() <= sitewright::failure::TRAIL_LENGTH, "{flood}");
-        assert_eq!(calls(&record, "ai.complete").len(), 1, "{flood}: the call that matters is there");
+        assert_eq!(
+            calls(&record, "ai.complete").len(),
+            1,
+            "{flood}: the call that matters is there"
+        );
         assert_eq!(record["ai_calls"].as_array().unwrap().len(), 1, "{flood}");
         assert!(record["calls"].as_u64() > Some(2_000), "{flood}: {}", record["calls"]);
         assert!(trail.is_sorted_by_key(|entry| entry["seq"].as_u64()), "{flood}");
@@ -137,7 +165,10 @@ fn what_a_template_says_of_itself_pushes_nothing_out() {
         for report in calls(&record, "diagnostics.report") {
             let same = |diagnostic: &&Value| diagnostic["seq"] == report["seq"];
             let diagnostic = record["diagnostics"].as_array().unwrap().iter().find(same);
-            assert_eq!(diagnostic.unwrap_or_else(|| panic!("{flood}: {report}"))["code"], report["args"]);
+            assert_eq!(
+                diagnostic.unwrap_or_else(|| panic!("{flood}: {report}"))["code"],
+                report["args"]
+            );
         }
         assert!(record.to_string().len() < 2 << 20, "{flood}: {}", record.to_string().len());
     }
@@ -146,8 +177,10 @@ fn what_a_template_says_of_itself_pushes_nothing_out() {
 #[test]
 fn b8_a_failure_is_one_event_with_each_key_a_field() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    let order =
-        bench.write("order.json", faulty("panic-escape", Value::Null).to_string()).display().to_string();
+    let order = bench
+        .write("order.json", faulty("panic-escape", Value::Null).to_string())
+        .display()
+        .to_string();
     let template = guest("guest-faulty").display().to_string();
     let generate = [
         "--json",
@@ -188,9 +221,13 @@ fn b8_a_failure_is_one_event_with_each_key_a_field() {
         assert!(fields[field].is_string(), "{field}: {event:#}");
     }
     assert!(fields["frame"].as_str().unwrap().contains("errors.rs:"), "{event:#}");
-    assert!(fields["message"].as_str().unwrap().starts_with("the template panicked: "), "{event:#}");
+    assert!(
+        fields["message"].as_str().unwrap().starts_with("the template panicked: "),
+        "{event:#}"
+    );
     // What the guest wrote cannot repaint a terminal, in whichever format.
-    let done = bench.run(&["--log", "warn", "generate", "--template", &template, "--order", &order]);
+    let done =
+        bench.run(&["--log", "warn", "generate", "--template", &template, "--order", &order]);
     assert_eq!(done.code, 4);
     for text in [&done.stdout, &done.stderr] {
         assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{text:?}");
@@ -205,7 +242,9 @@ fn b8_a_failure_is_one_event_with_each_key_a_field() {
     for command in commands {
         let text = bench.run(command).stdout;
         assert!(
-            text.contains("a panic that turns") && !text.contains('\u{1b}') && !text.contains('\u{202e}'),
+            text.contains("a panic that turns")
+                && !text.contains('\u{1b}')
+                && !text.contains('\u{202e}'),
             "{text:?}"
         );
         let coloured = bench.run(&[&["--color", "always"], command].concat()).stdout;
@@ -222,7 +261,8 @@ fn b8_a_failure_is_one_event_with_each_key_a_field() {
 fn each_limit_is_told_on_success_too() {
     let bench = Workbench::scripted(
         ANY_ANSWER,
-        "[ai.budget]\ncalls = 5\ncost_usd = 0.5\n[ai.prices.test]\ninput_per_million = 1\noutput_per_million = 1",
+        "[ai.budget]\ncalls = 5\ncost_usd = 0.5\n[ai.prices.test]\ninput_per_million = \
+         1\noutput_per_million = 1",
     );
     let order = faulty("ai-echo", Value::Null);
     let report = bench.generate(&guest("guest-faulty"), &order).json();
@@ -237,20 +277,24 @@ fn each_limit_is_told_on_success_too() {
         (&json!(1), &json!({ "max": 5, "used": 1 }))
     );
     // The release says what its run used, for whoever asks later.
-    let manifest = std::path::Path::new(report["release"]["path"].as_str().unwrap()).join("manifest.json");
+    let manifest =
+        std::path::Path::new(report["release"]["path"].as_str().unwrap()).join("manifest.json");
     let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
     assert_eq!(
         manifest["usage"]["limits"].as_object().unwrap().keys().collect::<Vec<_>>(),
         limits.keys().collect::<Vec<_>>()
     );
     for name in ["memory_bytes", "cpu_ms", "files", "total_bytes", "ai_calls"] {
-        let [at_release, in_all] = [&manifest["usage"]["limits"][name], &report["usage"]["limits"][name]];
+        let [at_release, in_all] =
+            [&manifest["usage"]["limits"][name], &report["usage"]["limits"][name]];
         assert_eq!(at_release, in_all, "{name}");
     }
     let file = bench.write("order.json", order.to_string()).display().to_string();
     let template = guest("guest-faulty").display().to_string();
     let text = bench.run(&["generate", "--template", &template, "--order", &file]).stdout;
-    for says in ["ai_calls", "memory_bytes", "of 256 MiB", "files", "ai_budget_calls", "nothing used of"] {
+    for says in
+        ["ai_calls", "memory_bytes", "of 256 MiB", "files", "ai_budget_calls", "nothing used of"]
+    {
         assert!(text.contains(says), "{says}: {text}");
     }
 }

@@ -1,5 +1,5 @@
-//! Guests that mean harm, each with the record it must give. Whatever they do: it is contained, the record names what it was, orders
-//! beside them finish, and the host has its memory back.
+//! Guests that mean harm, each with the record it must give. Whatever they do: it is contained, the
+//! record names what it was, orders beside them finish, and the host has its memory back.
 
 use std::time::{Duration, Instant};
 
@@ -40,14 +40,15 @@ struct Row {
     end: End,
 }
 
-/// Most that a host may have more than before a guest came, in MiB: what the allocator keeps for the next one.
+/// Most that a host may have more than before a guest came, in MiB: what the allocator keeps for
+/// the next one.
 const MEMORY_SLACK_MIB: u64 = 96;
 /// What compiling may take in these tests.
 const COMPILE_MS: u64 = 10_000;
 const COMPILE_BYTES: u64 = 256 << 20;
 
-const AI: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang = true }\n\
-                  [[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
+const AI: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang = true \
+                  }\n[[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
 
 fn as_they_are(_: &mut Limits) {}
 
@@ -72,8 +73,11 @@ fn crafted(name: &'static str, crafted: Crafted, end: End) -> Row {
 
 /// A file that takes all the memory that compiling may take.
 fn bomb(name: &'static str, bomb: Bomb) -> Row {
-    let end =
-        End::Limit("template_load", "compile_memory_bytes", &["limit `compile_memory_bytes`", "268435456"]);
+    let end = End::Limit(
+        "template_load",
+        "compile_memory_bytes",
+        &["limit `compile_memory_bytes`", "268435456"],
+    );
     Row { name, guest: Guest::File(bomb.component()), limits: as_they_are, end }
 }
 
@@ -106,9 +110,20 @@ impl Row {
 fn greedy() -> Vec<Row> {
     use End::{Limit, Record, Site};
     vec![
-        faulty("endless loop", "spin", json!({}), Limit("cpu_limit", "cpu_ms", &["processor time"])).with(quick),
-        faulty("loop that allocates", "churn", json!({}), Limit("cpu_limit", "cpu_ms", &["processor time"]))
-            .with(quick),
+        faulty(
+            "endless loop",
+            "spin",
+            json!({}),
+            Limit("cpu_limit", "cpu_ms", &["processor time"]),
+        )
+        .with(quick),
+        faulty(
+            "loop that allocates",
+            "churn",
+            json!({}),
+            Limit("cpu_limit", "cpu_ms", &["processor time"]),
+        )
+        .with(quick),
         faulty(
             "memory bomb",
             "memory-bomb",
@@ -120,7 +135,8 @@ fn greedy() -> Vec<Row> {
             Crafted {
                 also: "(table $t 1 funcref)",
                 generate: "(loop $again
-                    (br_if $again (i32.ne (table.grow $t (ref.null func) (i32.const 1000)) (i32.const -1))))
+                    (br_if $again (i32.ne (table.grow $t (ref.null func) (i32.const 1000)) \
+                           (i32.const -1))))
                     unreachable",
                 ..Crafted::default()
             },
@@ -130,7 +146,8 @@ fn greedy() -> Vec<Row> {
             "a table that may not grow",
             Crafted {
                 also: "(table $t 1 2 funcref)",
-                generate: "(if (i32.ne (table.grow $t (ref.null func) (i32.const 100000)) (i32.const -1)) (then unreachable))
+                generate: "(if (i32.ne (table.grow $t (ref.null func) (i32.const 100000)) \
+                           (i32.const -1)) (then unreachable))
                     (call $return (i32.const 4096)) (i32.const 0)",
                 ..Crafted::default()
             },
@@ -157,7 +174,12 @@ fn greedy() -> Vec<Row> {
         ),
         // Those beyond the limit are refused; that is all.
         faulty("100,000 AI calls at once", "many-calls", json!({ "n": 100_000 }), Site),
-        faulty("100,000 AI calls, whatever becomes of them", "calls-ignored", json!({ "n": 100_000 }), Site),
+        faulty(
+            "100,000 AI calls, whatever becomes of them",
+            "calls-ignored",
+            json!({ "n": 100_000 }),
+            Site,
+        ),
         faulty(
             "10 million log lines",
             "log-flood",
@@ -184,7 +206,12 @@ fn greedy() -> Vec<Row> {
             json!({ "n": 1_000_000 }),
             Limit("output_limit", "files", &["limit `files` of 2000"]),
         ),
-        faulty("waits for ever", "never", json!({}), Record("template_error", &["nothing will ever complete"])),
+        faulty(
+            "waits for ever",
+            "never",
+            json!({}),
+            Record("template_error", &["nothing will ever complete"]),
+        ),
         faulty(
             "waits for a model for ever",
             "ai-echo",
@@ -209,7 +236,11 @@ fn liars() -> Vec<Row> {
     use End::{Limit, Record};
     let no_page = || Record("output_rejected", &["index.html"]);
     vec![
-        generate("nothing but a return", "(call $return (i32.const 4096)) (i32.const 0)", no_page()),
+        generate(
+            "nothing but a return",
+            "(call $return (i32.const 4096)) (i32.const 0)",
+            no_page(),
+        ),
         generate(
             "a string of 4 GiB",
             "(call $log (i32.const 2) (i32.const 1024) (i32.const -1)) unreachable",
@@ -222,12 +253,14 @@ fn liars() -> Vec<Row> {
         ),
         generate(
             "a file of 4 GiB",
-            "(call $write (i32.const 1120) (i32.const 10) (i32.const 16) (i32.const -1) (i32.const 8)) unreachable",
+            "(call $write (i32.const 1120) (i32.const 10) (i32.const 16) (i32.const -1) \
+             (i32.const 8)) unreachable",
             Record("trap", &["out of bounds"]),
         ),
         generate(
             "an answer at an odd address",
-            "(call $write (i32.const 1120) (i32.const 10) (i32.const 1024) (i32.const 4) (i32.const 4097)) unreachable",
+            "(call $write (i32.const 1120) (i32.const 10) (i32.const 1024) (i32.const 4) \
+             (i32.const 4097)) unreachable",
             Record("trap", &["not aligned"]),
         ),
         generate(
@@ -242,7 +275,8 @@ fn liars() -> Vec<Row> {
         ),
         generate(
             "a result that is neither",
-            "(i32.store8 (i32.const 4096) (i32.const 7)) (call $return (i32.const 4096)) (i32.const 0)",
+            "(i32.store8 (i32.const 4096) (i32.const 7)) (call $return (i32.const 4096)) \
+             (i32.const 0)",
             Record("trap", &["discriminant"]),
         ),
         generate(
@@ -257,7 +291,11 @@ fn liars() -> Vec<Row> {
             Record("trap", &[]),
         ),
         generate("a callback code that does not exist", "(i32.const 7)", Record("trap", &[])),
-        generate("waits for a set that does not exist", "(i32.const 0x7ffffff2)", Record("trap", &[])),
+        generate(
+            "waits for a set that does not exist",
+            "(i32.const 0x7ffffff2)",
+            Record("trap", &[]),
+        ),
         generate(
             "waits for nothing",
             "(i32.or (i32.const 2) (i32.shl (call $waitable-set) (i32.const 4)))",
@@ -280,7 +318,8 @@ fn liars() -> Vec<Row> {
             "calls after returning",
             "(call $return (i32.const 4096))
              (call $log (i32.const 2) (i32.const 1024) (i32.const 4))
-             (call $write (i32.const 1120) (i32.const 10) (i32.const 1024) (i32.const 4) (i32.const 4096))
+             (call $write (i32.const 1120) (i32.const 10) (i32.const 1024) (i32.const 4) \
+             (i32.const 4096))
              (i32.const 0)",
             no_page(),
         ),
@@ -306,10 +345,16 @@ fn liars() -> Vec<Row> {
             Limit("cpu_limit", "cpu_ms", &["processor time"]),
         )
         .with(quick),
-        crafted("no memory for the order", Crafted::realloc("unreachable"), Record("trap", &["unreachable"])),
+        crafted(
+            "no memory for the order",
+            Crafted::realloc("unreachable"),
+            Record("trap", &["unreachable"]),
+        ),
         crafted(
             "calls the host while the host calls",
-            Crafted::realloc("(call $log (i32.const 2) (i32.const 1024) (i32.const 4)) (i32.const 65536)"),
+            Crafted::realloc(
+                "(call $log (i32.const 2) (i32.const 1024) (i32.const 4)) (i32.const 65536)",
+            ),
             Record("trap", &["cannot leave component instance"]),
         ),
         describe(
@@ -342,14 +387,16 @@ fn liars() -> Vec<Row> {
             "a huge manifest",
             Crafted {
                 schema: format!("{{{}}}", " ".repeat(100_000)),
-                describe: "(call $pair (i32.const 2072) (i32.const 8192) (i32.const 253952)) (call $pair (i32.const 2064) (i32.const 8192) (i32.const 253952))",
+                describe: "(call $pair (i32.const 2072) (i32.const 8192) (i32.const 253952)) \
+                           (call $pair (i32.const 2064) (i32.const 8192) (i32.const 253952))",
                 ..Crafted::default()
             },
             Record("template_load", &["`summary` must be one sentence of at most 1,000 bytes"]),
         ),
         describe(
             "a huge schema",
-            "(drop (memory.grow (i32.const 8))) (call $pair (i32.const 2072) (i32.const 8192) (i32.const 300000))",
+            "(drop (memory.grow (i32.const 8))) (call $pair (i32.const 2072) (i32.const 8192) \
+             (i32.const 300000))",
             &["`order-schema` has 300000 bytes; at most 262144 are allowed"],
         ),
         describe("a manifest that traps", "unreachable", &["`describe` failed", "unreachable"]),
@@ -365,7 +412,8 @@ fn liars() -> Vec<Row> {
         ),
         describe(
             "a manifest that writes files",
-            "(call $write (i32.const 1120) (i32.const 10) (i32.const 1024) (i32.const 4) (i32.const 4096))
+            "(call $write (i32.const 1120) (i32.const 10) (i32.const 1024) (i32.const 4) \
+             (i32.const 4096))
              (if (i32.load8_u (i32.const 4096)) (then unreachable))",
             &["`describe` failed", "unreachable"],
         ),
@@ -384,8 +432,10 @@ fn impostors() -> Vec<Row> {
             newer[at + 3] = b'9';
         }
     }
-    let memories = "(core module $m (memory 1)) ".to_owned() + &"(core instance (instantiate $m)) ".repeat(8);
-    let instances = "(core module $m) ".to_owned() + &"(core instance (instantiate $m)) ".repeat(1_000);
+    let memories =
+        "(core module $m (memory 1)) ".to_owned() + &"(core instance (instantiate $m)) ".repeat(8);
+    let instances =
+        "(core module $m) ".to_owned() + &"(core instance (instantiate $m)) ".repeat(1_000);
     vec![
         file("an empty file", "", &["an empty file"]),
         file("a text", "hello", &["some other file"]),
@@ -398,32 +448,49 @@ fn impostors() -> Vec<Row> {
         file("another version", newer, &["does not fit the contract"]),
         file(
             "an unknown import",
-            text("(component (import \"sitewright:template/mail@0.1.0\" (instance (export \"send\" (func)))))"),
+            text(
+                "(component (import \"sitewright:template/mail@0.1.0\" (instance (export \"send\" \
+                 (func)))))",
+            ),
             &["does not fit the contract", "mail"],
         ),
         file(
             "a known import of another type",
             text(
-                "(component (import \"sitewright:template/site@0.1.0\" (instance (export \"write\" (func (param \"path\" u32))))))",
+                "(component (import \"sitewright:template/site@0.1.0\" (instance (export \
+                 \"write\" (func (param \"path\" u32))))))",
             ),
             &["does not fit the contract", "site"],
         ),
         file(
             "an export of another type",
             text(
-                "(component (component $c (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+                "(component (component $c (core module $m (func (export \"f\"))) (core instance \
+                 $i (instantiate $m))
                    (func (export \"describe\") (canon lift (core func $i \"f\"))))
                  (instance $c (instantiate $c))
                  (export \"sitewright:template/generator@0.1.0\" (instance $c)))",
             ),
             &["does not fit the contract"],
         ),
-        file("eight memories", text(&format!("(component {memories})")), &["does not compile", "memories"]),
-        file("a thousand instances", text(&format!("(component {instances})")), &["does not compile", "instances"]),
+        file(
+            "eight memories",
+            text(&format!("(component {memories})")),
+            &["does not compile", "memories"],
+        ),
+        file(
+            "a thousand instances",
+            text(&format!("(component {instances})")),
+            &["does not compile", "instances"],
+        ),
         bomb("a huge function", Bomb::HugeFunction(1_000_000)),
         bomb("many variables in many branches", Bomb::ManyLocals(20_000)),
         bomb("deep nesting", Bomb::DeepNesting(2_000_000)),
-        file("a giant jump", Bomb::BranchTable(3_000_000).component(), &["does not compile", "br_table"]),
+        file(
+            "a giant jump",
+            Bomb::BranchTable(3_000_000).component(),
+            &["does not compile", "br_table"],
+        ),
         file(
             "10,000 functions",
             Bomb::ManyFunctions(10_000).component(),
@@ -449,7 +516,8 @@ fn files_that_are_no_templates_cost_a_record_and_no_more() {
 
 /// Lets all of them loose, one after the other, each with neighbours.
 async fn all(rows: Vec<Row>) {
-    let limits = Limits { compile_ms: COMPILE_MS, compile_memory_bytes: COMPILE_BYTES, ..Limits::default() };
+    let limits =
+        Limits { compile_ms: COMPILE_MS, compile_memory_bytes: COMPILE_BYTES, ..Limits::default() };
     let compiler = Compiler::program(&binary(), &limits);
     let lab = Lab::compiling(limits.clone(), 8, AI, compiler);
     // All that is made once is made now: the neighbours' template, its symbols, threads.
@@ -460,8 +528,9 @@ async fn all(rows: Vec<Row>) {
     let mut wrong = Vec::new();
     for (number, row) in rows.iter().enumerate() {
         let begin = Instant::now();
-        let neighbours: Vec<_> =
-            (0..2).map(|nth| lab.start(&wish(1_000 + 2 * number + nth, "ai-echo", json!({})))).collect();
+        let neighbours: Vec<_> = (0..2)
+            .map(|nth| lab.start(&wish(1_000 + 2 * number + nth, "ai-echo", json!({}))))
+            .collect();
         let outcome = row.let_loose(&lab, &limits, number).await;
         if let Err(why) = row.end.check(outcome) {
             wrong.push(format!("{}: {why}", row.name));
@@ -471,13 +540,18 @@ async fn all(rows: Vec<Row>) {
             assert_eq!(released.totals.ai_calls.len(), 1, "{}", row.name);
         }
         let has = settled(before + MEMORY_SLACK_MIB).await;
-        eprintln!("{:<50} {:>6} ms {has:>6} MiB (before: {before})", row.name, begin.elapsed().as_millis());
+        eprintln!(
+            "{:<50} {:>6} ms {has:>6} MiB (before: {before})",
+            row.name,
+            begin.elapsed().as_millis()
+        );
         if has > before + MEMORY_SLACK_MIB {
             wrong.push(format!("{}: the host has {has} MiB, before it had {before}", row.name));
         }
     }
     // Every place in the engine is free again.
-    let again: Vec<_> = (0..24).map(|number| lab.start(&wish(5_000 + number, "ok", json!({})))).collect();
+    let again: Vec<_> =
+        (0..24).map(|number| lab.start(&wish(5_000 + number, "ok", json!({})))).collect();
     for order in again {
         released(order.ended().await);
     }
@@ -508,7 +582,9 @@ impl Row {
             path.to_string_lossy().into_owned()
         };
         let started = match &self.guest {
-            Guest::Faulty(fault, parameters) => Started::on(host, &wish(number, fault, parameters.clone())),
+            Guest::Faulty(fault, parameters) => {
+                Started::on(host, &wish(number, fault, parameters.clone()))
+            }
             Guest::Crafted(crafted) => {
                 Started::of(host, &file(&crafted.component()), &wish(number, "ok", json!({})))
             }
@@ -534,7 +610,9 @@ impl End {
         if record.kind.as_str() != *kind {
             return Err(format!("it is no {kind}: {told}"));
         }
-        if let Some(word) = words.iter().find(|word| !told.to_lowercase().contains(&word.to_lowercase())) {
+        if let Some(word) =
+            words.iter().find(|word| !told.to_lowercase().contains(&word.to_lowercase()))
+        {
             return Err(format!("{word:?} is missing: {told}"));
         }
         match limit.map(|limit| record.limits[limit]) {
@@ -551,7 +629,13 @@ fn told(record: &FailureRecord) -> String {
     let causes: Vec<&str> = record.causes.iter().map(|cause| cause.as_str()).collect();
     let problems: Vec<&str> = record.problems.iter().map(|problem| problem.at.as_str()).collect();
     let trap = record.trap.as_ref().map(|trap| trap.message.as_str()).unwrap_or_default();
-    format!("{}: {}; {}; {trap}; {}", record.kind, record.message, causes.join(": "), problems.join(", "))
+    format!(
+        "{}: {}; {}; {trap}; {}",
+        record.kind,
+        record.message,
+        causes.join(": "),
+        problems.join(", ")
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -579,16 +663,27 @@ async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
                 // Nothing of this attempt touches that folder.
                 ("failures", "many-files", Outcome::Released(_)) => {}
                 ("staging" | "releases", "unreachable", Outcome::Failed { record, stored, .. }) => {
-                    assert_eq!((record.kind.as_str(), stored.is_ok()), ("trap", true), "{swapped:?}");
+                    assert_eq!(
+                        (record.kind.as_str(), stored.is_ok()),
+                        ("trap", true),
+                        "{swapped:?}"
+                    );
                 }
                 (_, _, Outcome::Failed { record, stored, .. }) => {
-                    let told = told(&record) + &stored.err().map(|why| why.to_string()).unwrap_or_default();
-                    assert!(told.contains(&*place.to_string_lossy()), "{swapped:?}, {fault}: {told}");
+                    let told = told(&record)
+                        + &stored.err().map(|why| why.to_string()).unwrap_or_default();
+                    assert!(
+                        told.contains(&*place.to_string_lossy()),
+                        "{swapped:?}, {fault}: {told}"
+                    );
                 }
                 (_, _, Outcome::Released(_)) => panic!("{swapped:?}, {fault}: it was released"),
             }
             let left: Vec<_> = std::fs::read_dir(&target).unwrap().collect();
-            assert!(left.is_empty(), "{swapped:?}, {fault}: something went through the link: {left:?}");
+            assert!(
+                left.is_empty(),
+                "{swapped:?}, {fault}: something went through the link: {left:?}"
+            );
         }
     }
 }
@@ -597,7 +692,10 @@ async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
 async fn calls_in_flight_when_the_guest_trapped_stand_in_the_trail_as_that() {
     let lab = Lab::new(Limits::default(), 1, AI);
     let record = failed(lab.start(&wish(0, "trap-in-flight", json!({ "n": 3 }))).ended().await);
-    let open = record.trail.iter().filter(|entry| entry.call == "ai.complete" && entry.duration_us.is_none());
+    let open = record
+        .trail
+        .iter()
+        .filter(|entry| entry.call == "ai.complete" && entry.duration_us.is_none());
     assert_eq!(open.count(), 3, "{:#?}", record.trail);
     let released = released(lab.start(&wish(1, "calls-left", json!({ "n": 3 }))).ended().await);
     assert_eq!((released.totals.limits["ai_calls"].used, released.totals.ai_calls.len()), (3, 0));

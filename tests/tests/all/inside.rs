@@ -1,5 +1,5 @@
-//! The library in this process, for what the binary cannot show: which run ends first, a clock that stands still, a chosen
-//! attempt id.
+//! The library in this process, for what the binary cannot show: which run ends first, a clock that
+//! stands still, a chosen attempt id.
 
 use std::sync::Arc;
 

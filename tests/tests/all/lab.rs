@@ -1,4 +1,5 @@
-//! The host as a library, in a folder of its own: for what the binary, one order a process, cannot show.
+//! The host as a library, in a folder of its own: for what the binary, one order a process, cannot
+//! show.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use sitewright::ai::{AiConfig, Gateway};
 use sitewright::failure::FailureRecord;
 use sitewright::interface::RunProgress;
 use sitewright::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt};
+use sitewright::run::{
+    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt,
+};
 use sitewright::site::SitesRoot;
 use sitewright_tests::{check_record, compile_cache, faulty, guest};
 use tempfile::TempDir;
@@ -28,7 +31,12 @@ impl Lab {
     }
 
     /// The same with templates compiled by `compiler`.
-    pub(crate) fn compiling(limits: Limits, concurrency: u32, rules: &str, compiler: Compiler) -> Self {
+    pub(crate) fn compiling(
+        limits: Limits,
+        concurrency: u32,
+        rules: &str,
+        compiler: Compiler,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let engine = Engine::new(&limits, concurrency).unwrap();
         let loader = Loader::new(engine, Cache::open(&compile_cache()), limits.clone()).unwrap();
@@ -64,7 +72,9 @@ impl Lab {
     pub(crate) fn staged(&self) -> Vec<String> {
         let mut left = Vec::new();
         for order in std::fs::read_dir(self.host.sites.path()).unwrap() {
-            let Ok(staging) = std::fs::read_dir(order.unwrap().path().join("staging")) else { continue };
+            let Ok(staging) = std::fs::read_dir(order.unwrap().path().join("staging")) else {
+                continue;
+            };
             left.extend(staging.map(|entry| entry.unwrap().path().display().to_string()));
         }
         left

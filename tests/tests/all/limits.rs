@@ -1,5 +1,5 @@
-//! Each limit just below and just above, with small limits. Below, the run succeeds; above, the record names the limit and
-//! what was used (catalogue F2).
+//! Each limit just below and just above, with small limits. Below, the run succeeds; above, the
+//! record names the limit and what was used (catalogue F2).
 
 use futures::future::select_all;
 use serde_json::{Value, json};
@@ -16,7 +16,8 @@ fn generate(configuration: &str, order: &Value) -> (Workbench, Done) {
     (bench, done)
 }
 
-/// The largest file of a site that nothing refuses: the page that the faulty template writes after its fault.
+/// The largest file of a site that nothing refuses: the page that the faulty template writes after
+/// its fault.
 const PAGE_BYTES: u64 = 355;
 
 #[test]
@@ -91,10 +92,14 @@ fn f2_each_limit_lets_pass_what_is_just_below_and_refuses_what_is_just_above() {
 #[test]
 fn f2_all_files_together_are_counted_and_not_each_alone() {
     // The big file fits, and so does the page; both do not.
-    let (bench, done) = generate("[limits]\ntotal_bytes = 2000", &faulty("big-file", json!({ "n": 1_900 })));
+    let (bench, done) =
+        generate("[limits]\ntotal_bytes = 2000", &faulty("big-file", json!({ "n": 1_900 })));
     let record = only_record(&bench, &done);
     assert_eq!(record["kind"], "output_limit");
-    assert_eq!(record["limits"]["total_bytes"], json!({ "max": 2_000, "used": 1_900 + PAGE_BYTES }));
+    assert_eq!(
+        record["limits"]["total_bytes"],
+        json!({ "max": 2_000, "used": 1_900 + PAGE_BYTES })
+    );
 }
 
 #[test]
@@ -105,7 +110,12 @@ fn f2_paths_have_at_most_255_bytes_by_default() {
     assert_eq!(done.code, 0, "{}", done.stdout);
     let diagnostics = &done.json()["release"]["diagnostics"];
     assert_eq!([&diagnostics[0]["code"], &diagnostics[1]["code"]], ["written", "invalid-path"]);
-    assert!(diagnostics[1]["message"].as_str().unwrap().contains("256 bytes, more than the limit of 255"));
+    assert!(
+        diagnostics[1]["message"]
+            .as_str()
+            .unwrap()
+            .contains("256 bytes, more than the limit of 255")
+    );
 }
 
 #[test]
@@ -130,7 +140,8 @@ fn f2_a_document_has_at_most_a_mebibyte() {
     let plain = order("02-dentist-us-minimal");
     let locale = "en".parse().unwrap();
     let snapshot = sitewright::order::load(plain.to_string().as_bytes(), 1 << 20, &locale).unwrap();
-    // The limit holds for the document as sent and as a template gets it. `,"padding":""` comes on top.
+    // The limit holds for the document as sent and as a template gets it. `,"padding":""` comes on
+    // top.
     let bytes = plain.to_string().len().max(snapshot.document().len()) + r#","padding":"""#.len();
     for (more, exit) in [(0, 0), (64, 3)] {
         let mut padded = plain.clone();
@@ -149,7 +160,8 @@ fn f2_a_document_has_at_most_a_mebibyte() {
 fn f2_of_log_stderr_and_diagnostics_the_newest_is_kept() {
     let flood = |fault: &str, n: u32| {
         let configuration = "[limits]\nlog_bytes = 4096\nstderr_bytes = 4096";
-        let (bench, done) = generate(configuration, &faulty(fault, json!({ "n": n, "then_fail": true })));
+        let (bench, done) =
+            generate(configuration, &faulty(fault, json!({ "n": n, "then_fail": true })));
         let record = only_record(&bench, &done);
         assert_eq!(record["code"], "then-fail", "a flood is no reason to fail");
         record
@@ -169,8 +181,10 @@ fn f2_of_log_stderr_and_diagnostics_the_newest_is_kept() {
         assert!(kept.len() <= 4_096);
 
         let record = flood("log-flood", n);
-        let (kept, dropped) =
-            (record["log"]["text"].as_str().unwrap(), record["log"]["dropped_bytes"].as_u64().unwrap());
+        let (kept, dropped) = (
+            record["log"]["text"].as_str().unwrap(),
+            record["log"]["dropped_bytes"].as_u64().unwrap(),
+        );
         assert!(
             kept.trim_end().rsplit('\n').next().unwrap().contains(&format!("line {} -", n - 1)),
             "{kept}"
@@ -187,11 +201,16 @@ fn f2_of_log_stderr_and_diagnostics_the_newest_is_kept() {
         assert_eq!(kept[0]["message"], format!("diagnostic {}", n - 256));
         assert_eq!(kept[255]["message"], format!("diagnostic {}", n - 1));
         assert_eq!(record["limits"]["diagnostics"], json!({ "max": 256, "used": n }));
-        assert_eq!(record["trail"].as_array().unwrap().len(), 256, "the trail keeps the newest as well");
+        assert_eq!(
+            record["trail"].as_array().unwrap().len(),
+            256,
+            "the trail keeps the newest as well"
+        );
     }
 }
 
-/// The clock stands still and moves only when everybody waits: a millisecond decides, on any machine.
+/// The clock stands still and moves only when everybody waits: a millisecond decides, on any
+/// machine.
 #[tokio::test(start_paused = true)]
 async fn f2_a_run_may_take_its_deadline_and_not_a_millisecond_more() {
     for (deadline_ms, kind) in [(5_001, "released"), (4_999, "deadline")] {
@@ -211,8 +230,8 @@ async fn f2_a_run_may_take_its_deadline_and_not_a_millisecond_more() {
     }
 }
 
-/// Twice as many endless loops as threads, and a healthy run that begins when all of them compute: it must end while they
-/// still do. Which ends first decides, not how long it took.
+/// Twice as many endless loops as threads, and a healthy run that begins when all of them compute:
+/// it must end while they still do. Which ends first decides, not how long it took.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c4_guests_that_spin_for_ever_delay_nobody() {
     let bench = Workbench::scripted(ANY_ANSWER, "[limits]\ncpu_ms = 2000");
@@ -237,13 +256,18 @@ async fn c4_guests_that_spin_for_ever_delay_nobody() {
         spinning.push(stages);
     }
     for mut stages in spinning {
-        // Its last call to the host before the loop. A guest that never gave way would keep the others from getting here.
+        // Its last call to the host before the loop. A guest that never gave way would keep the
+        // others from getting here.
         stages.wait_for(|progress| progress.stage == "fault").await.unwrap();
     }
     runs.push(start("ok", 2_000).0);
 
     let (first, _, others) = select_all(runs).await;
-    assert_eq!(first.unwrap(), ("ok", "released".to_owned()), "the healthy run was the first to end");
+    assert_eq!(
+        first.unwrap(),
+        ("ok", "released".to_owned()),
+        "the healthy run was the first to end"
+    );
     for other in others {
         assert_eq!(other.await.unwrap(), ("spin", "cpu_limit".to_owned()));
     }

@@ -1,4 +1,5 @@
-//! Components and debug information with wrong bytes in them: what `host/fuzz` looks for by chance, some of it on every run.
+//! Components and debug information with wrong bytes in them: what `host/fuzz` looks for by chance,
+//! some of it on every run.
 
 use std::fs;
 use std::ops::Range;
@@ -63,7 +64,8 @@ impl Chance {
 /// Whatever the bytes are, the attempt ends soon, with a record or a site, and the host goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_component_with_wrong_bytes_is_refused_or_runs_and_hurts_nobody() {
-    let limits = Limits { compile_ms: 20_000, cpu_ms: 500, deadline_ms: 60_000, ..Limits::default() };
+    let limits =
+        Limits { compile_ms: 20_000, cpu_ms: 500, deadline_ms: 60_000, ..Limits::default() };
     let lab = Lab::compiling(limits.clone(), 4, ANY_ANSWER, Compiler::program(&binary(), &limits));
     let whole = Crafted::default().component();
     let mut chance = Chance(0x5eed);
@@ -79,7 +81,11 @@ async fn a_component_with_wrong_bytes_is_refused_or_runs_and_hurts_nobody() {
         let outcome = Started::of(lab.host.clone(), &path.to_string_lossy(), &order).ended().await;
         assert!(begin.elapsed() < Duration::from_secs(60), "{number}");
         let record = failed(outcome);
-        assert!(!record.message.as_str().contains("the host panicked"), "{number}: {}", record.message);
+        assert!(
+            !record.message.as_str().contains("the host panicked"),
+            "{number}: {}",
+            record.message
+        );
         refused += usize::from(record.kind.as_str() == "template_load");
         fs::remove_file(&path).unwrap();
     }
@@ -128,7 +134,11 @@ async fn debug_information_with_wrong_bytes_costs_lines_and_no_more() {
         // Frames all over the code, as a trap would have them.
         let code = u64::try_from(bytes.len()).unwrap();
         let frames: Vec<RawFrame> = (0..128)
-            .map(|at| RawFrame { offset: Some(at * code / 128), function: Some(format!("f{at}")), index: 0 })
+            .map(|at| RawFrame {
+                offset: Some(at * code / 128),
+                function: Some(format!("f{at}")),
+                index: 0,
+            })
             .collect();
         let begin = Instant::now();
         let shown = template.symbolize(frames).await.frames;

@@ -1,5 +1,6 @@
-//! `sitewright order`, `queue` and `migrate` through the real binary, on SQLite and, where it is installed, on PostgreSQL. The worker's part
-//! is done by the tests themselves, through `sitewright::jobs`, on the same database.
+//! `sitewright order`, `queue` and `migrate` through the real binary, on SQLite and, where it is
+//! installed, on PostgreSQL. The worker's part is done by the tests themselves, through
+//! `sitewright::jobs`, on the same database.
 
 use std::io::Write as _;
 use std::process::{Child, Stdio};
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sitewright::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright::jobs::{
-    Allowed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState, Settlement, Stop, Take, Taken,
-    WorkerId, WorkerSettings, serve,
+    Allowed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState, Settlement, Stop,
+    Take, Taken, WorkerId, WorkerSettings, serve,
 };
 use sitewright::message;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, check_record, faulty, guest, order, postgres};
@@ -26,11 +27,14 @@ struct Place {
 
 impl Place {
     fn new(url: Option<String>) -> Self {
-        let database = url.as_ref().map(|url| format!("[database]\nurl = {url:?}\n")).unwrap_or_default();
-        let bench = Workbench::scripted(ANY_ANSWER, &format!("templates = \"templates\"\n{database}"));
+        let database =
+            url.as_ref().map(|url| format!("[database]\nurl = {url:?}\n")).unwrap_or_default();
+        let bench =
+            Workbench::scripted(ANY_ANSWER, &format!("templates = \"templates\"\n{database}"));
         std::fs::create_dir(bench.path().join("templates")).unwrap();
         std::fs::copy(guest("guest-faulty"), bench.path().join("templates/faulty.wasm")).unwrap();
-        let url = url.unwrap_or_else(|| format!("sqlite://{}/sitewright.db", bench.path().display()));
+        let url =
+            url.unwrap_or_else(|| format!("sqlite://{}/sitewright.db", bench.path().display()));
         Place { bench, url }
     }
 
@@ -80,7 +84,12 @@ impl Place {
         let done = self.bench.run(&arguments);
         assert_eq!(done.code, 0, "{} {}", done.stdout, done.stderr);
         let orders = done.json()["orders"].clone();
-        orders.as_array().unwrap().iter().map(|order| order["outcome"].as_str().unwrap().to_owned()).collect()
+        orders
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|order| order["outcome"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     /// Runs it twice: for people and for scripts.
@@ -204,7 +213,8 @@ async fn ai_call(database: &Database, taken: &Taken) {
     database.keep_reply(&taken.order, &taken.attempt.to_string(), call).await.unwrap();
 }
 
-/// What is different each time, by its shape: ids, times, spans (with the blanks that align them), the build, the configuration, and the database's address.
+/// What is different each time, by its shape: ids, times, spans (with the blanks that align them),
+/// the build, the configuration, and the database's address.
 pub(crate) fn masked(text: &str) -> String {
     let mut out = String::new();
     // A span may be nothing, and is then told in the smallest unit.
@@ -227,8 +237,9 @@ pub(crate) fn masked(text: &str) -> String {
 fn mask(word: &str, next: Option<&str>) -> String {
     let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let all = |is: fn(char) -> bool| !bare.is_empty() && bare.chars().all(is);
-    let unit = next
-        .is_some_and(|next| ["s", "min", "ms", "h"].contains(&next.trim_end_matches([')', ',', ':', ';'])));
+    let unit = next.is_some_and(|next| {
+        ["s", "min", "ms", "h"].contains(&next.trim_end_matches([')', ',', ':', ';']))
+    });
     let with = if word.starts_with("sqlite:") || word.starts_with("postgres:") {
         return "<DATABASE>".to_owned();
     } else if bare.len() == 26 && all(|c| c.is_ascii_digit() || c.is_ascii_uppercase()) {
@@ -296,12 +307,20 @@ mod tests {
         let file = place.document("24");
         let add = ["order", "add", &file, "--template", "faulty"];
         if place.is_sqlite() {
-            assert!(!place.bench.path().join("sitewright.db").exists(), "who only looks makes no file");
+            assert!(
+                !place.bench.path().join("sitewright.db").exists(),
+                "who only looks makes no file"
+            );
             assert_eq!(place.bench.run(&add).code, 0, "the first use needs no ceremony");
         } else {
             place.refused(&add, "run `sitewright migrate`");
             let done = place.bench.run(&["--json", "migrate"]);
-            assert_eq!((done.code, &done.json()["outcome"]), (0, &json!("migrated")), "{}", done.stdout);
+            assert_eq!(
+                (done.code, &done.json()["outcome"]),
+                (0, &json!("migrated")),
+                "{}",
+                done.stdout
+            );
             assert_eq!(done.json()["from"], 0);
             assert_eq!(place.bench.run(&add).code, 0);
         }
@@ -310,7 +329,10 @@ mod tests {
         insta::assert_snapshot!("migrate_unchanged", masked(&text));
 
         place
-            .sql("INSERT INTO sitewright_schema (version, program, applied_at) VALUES (99, '9.9.9', 0)")
+            .sql(
+                "INSERT INTO sitewright_schema (version, program, applied_at) VALUES (99, \
+                 '9.9.9', 0)",
+            )
             .await;
         for arguments in looks.into_iter().chain([&add[..], &["migrate"]]) {
             place.refused(arguments, "it was migrated by a newer sitewright");
@@ -340,7 +362,10 @@ mod tests {
         assert_eq!(report["orders"][1]["differs"], Value::Null);
         // The key is a second name: another id under it is the first order.
         let add = |file: &str| {
-            place.bench.run(&["--json", "order", "add", file, "--template", "faulty", "--key", "k"]).json()
+            place
+                .bench
+                .run(&["--json", "order", "add", file, "--template", "faulty", "--key", "k"])
+                .json()
         };
         assert_eq!(add(&third)["orders"][0]["outcome"], "new");
         let again = add(&place.document("27"));
@@ -363,7 +388,10 @@ mod tests {
             (&["order", "add", "--template", "faulty"], "FILE"),
             (&["order", "add", "no-such.json", "--template", "faulty"], "no-such.json"),
             (&["order", "add", good, "--template", "faulty", "--priority", "5"], "--priority"),
-            (&["order", "add", good, good, "--template", "faulty", "--key", "k"], "a key of its own"),
+            (
+                &["order", "add", good, good, "--template", "faulty", "--key", "k"],
+                "a key of its own",
+            ),
             (&["order", "add", "-", "-", "--template", "faulty"], "more than once"),
             (&["order", "add", good, "--template", "faulty", "--key", " "], "idempotency_key"),
             (&["order", "list", "--state", "lost"], "there are queued, running, waiting"),
@@ -376,7 +404,8 @@ mod tests {
         for (arguments, says) in cases {
             place.refused(arguments, says);
         }
-        // Whatever is wrong with the documents is told at once, and the good one among them is not put in line either.
+        // Whatever is wrong with the documents is told at once, and the good one among them is not
+        // put in line either.
         place.bench.write("half.json", "{\"order\": ");
         place.bench.write("bare.json", "{\"order\": {\"id\": 25}, \"onboarding\": {}}");
         let arguments = ["order", "add", "half.json", good, "bare.json", "--template", "faulty"];
@@ -385,19 +414,43 @@ mod tests {
         insta::assert_snapshot!("add_invalid", done.stderr);
         let done = place.bench.run(&[&["--json"], &arguments[..]].concat());
         assert_eq!((done.code, &done.json()["outcome"]), (3, &json!("invalid")));
-        assert!(done.json()["orders"][1]["problems"].as_array().unwrap().len() > 3, "{}", done.stdout);
+        assert!(
+            done.json()["orders"][1]["problems"].as_array().unwrap().len() > 3,
+            "{}",
+            done.stdout
+        );
         assert_eq!(database.unfinished().await.unwrap(), 0);
         assert_eq!(place.ok(&["order", "list"]).0, "No orders.\n");
         // A folder of templates that is not here may be where the worker is.
-        let done =
-            place.bench.run(&["--templates", "elsewhere", "order", "add", good, "--template", "nobody"]);
+        let done = place.bench.run(&[
+            "--templates",
+            "elsewhere",
+            "order",
+            "add",
+            good,
+            "--template",
+            "nobody",
+        ]);
         assert_eq!(done.code, 0, "{}", done.stderr);
         assert!(done.stderr.contains("warning: nobody checked"), "{}", done.stderr);
         // stdin is a document too.
-        let mut command =
-            place.bench.command(&["--json", "order", "add", "-", "--template", "faulty", "--priority", "1"]);
+        let mut command = place.bench.command(&[
+            "--json",
+            "order",
+            "add",
+            "-",
+            "--template",
+            "faulty",
+            "--priority",
+            "1",
+        ]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(order("02-dentist-us-minimal").to_string().as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(order("02-dentist-us-minimal").to_string().as_bytes())
+            .unwrap();
         let done = ended(child).await;
         assert_eq!((done.code, &done.json()["orders"][0]["order"]), (0, &json!("102")));
         assert_eq!(i64::from(database.order("102").await.unwrap().priority), 1);
@@ -411,30 +464,46 @@ mod tests {
         ai_call(&database, &taken).await;
         insta::assert_snapshot!("show_running", masked(&place.ok(&["order", "show", "24"]).0));
         // D3: why it waits, and until when.
-        let retry =
-            Settlement::Retry { failure: failure(&taken, FailureKind::Ai), after: Duration::from_secs(60) };
+        let retry = Settlement::Retry {
+            failure: failure(&taken, FailureKind::Ai),
+            after: Duration::from_secs(60),
+        };
         settle(&database, &taken, retry).await;
         let (text, report) = place.ok(&["order", "show", "24"]);
         insta::assert_snapshot!("show_waiting", masked(&text));
         assert_eq!(report["order"]["state"], "waiting");
-        assert!(report["order"]["waiting_reason"].as_str().unwrap().contains("it did not work out"));
+        assert!(
+            report["order"]["waiting_reason"].as_str().unwrap().contains("it did not work out")
+        );
         assert!(report["order"]["next_attempt_at"].is_i64());
         assert_eq!(report["attempts"][0]["outcome"], "retry");
-        assert_eq!((&report["cost"]["calls"], &report["cost"]["input_tokens"]), (&json!(1), &json!(120)));
+        assert_eq!(
+            (&report["cost"]["calls"], &report["cost"]["input_tokens"]),
+            (&json!(1), &json!(120))
+        );
         assert_eq!(report["last_failure"]["kind"], "ai");
         insta::assert_snapshot!("list_waiting", masked(&place.ok(&["order", "list"]).0));
 
-        assert_eq!(place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"], "cancelled");
+        assert_eq!(
+            place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"],
+            "cancelled"
+        );
         let (text, report) = place.ok(&["order", "cancel", "24"]);
         assert_eq!(report["outcome"], "already_ended");
         assert_eq!(report["state"], "cancelled");
         assert!(text.contains("nothing was changed"), "{text}");
 
         // D7: beginning again keeps what was.
-        assert_eq!(place.bench.run(&["--json", "order", "retry", "24"]).json()["outcome"], "queued");
+        assert_eq!(
+            place.bench.run(&["--json", "order", "retry", "24"]).json()["outcome"],
+            "queued"
+        );
         place.refused(&["order", "retry", "24"], "has not ended");
         let taken = take(&database, "24").await;
-        assert_eq!(place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"], "stopping");
+        assert_eq!(
+            place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"],
+            "stopping"
+        );
         settle(&database, &taken, Settlement::Succeeded { release: "R2".to_owned() }).await;
         let (text, report) = place.ok(&["order", "show", "24"]);
         insta::assert_snapshot!("show_succeeded", masked(&text));
@@ -462,7 +531,8 @@ mod tests {
         place.add(&["25"]);
         let (_, listed) = place.ok(&["order", "list", "--limit", "1"]);
         assert_eq!((&listed["orders"][0]["id"], &listed["more"]), (&json!("25"), &json!(true)));
-        let (_, listed) = place.ok(&["order", "list", "--state", "succeeded", "--template", "faulty"]);
+        let (_, listed) =
+            place.ok(&["order", "list", "--state", "succeeded", "--template", "faulty"]);
         assert_eq!((&listed["orders"][0]["id"], &listed["more"]), (&json!("24"), &json!(false)));
     }
 
@@ -511,25 +581,58 @@ mod tests {
             let taken = take(&database, id).await;
             settle(&database, &taken, Settlement::Failed { failure: failure(&taken, kind) }).await;
             let file = place.document(id);
-            let done = place.bench.run(&["--json", "order", "add", &file, "--template", "faulty", "--wait"]);
+            let done = place.bench.run(&[
+                "--json",
+                "order",
+                "add",
+                &file,
+                "--template",
+                "faulty",
+                "--wait",
+            ]);
             assert_eq!(done.code, code, "{kind}: {}", done.stdout);
             let report = done.json();
             for key in ["outcome", "order", "release", "files", "ai", "usage", "failure"] {
                 assert!(report.as_object().unwrap().contains_key(key), "{key}: {}", done.stdout);
             }
-            assert_eq!((&report["outcome"], &report["failure"]["kind"]), (&json!("failed"), &json!(id)));
+            assert_eq!(
+                (&report["outcome"], &report["failure"]["kind"]),
+                (&json!("failed"), &json!(id))
+            );
             files.push(file);
         }
         place.add(&["stopped"]);
         database.cancel("stopped").await.unwrap();
         let stopped = place.document("stopped");
-        let done = place.bench.run(&["--json", "order", "add", &stopped, "--template", "faulty", "--wait"]);
+        let done = place.bench.run(&[
+            "--json",
+            "order",
+            "add",
+            &stopped,
+            "--template",
+            "faulty",
+            "--wait",
+        ]);
         assert_eq!((done.code, &done.json()["outcome"]), (7, &json!("cancelled")));
         // Several: each is told, and the code is the first bad one's.
-        let all =
-            ["--json", "order", "add", "--template", "faulty", "--wait", &files[3], &files[0], &stopped];
+        let all = [
+            "--json",
+            "order",
+            "add",
+            "--template",
+            "faulty",
+            "--wait",
+            &files[3],
+            &files[0],
+            &stopped,
+        ];
         let done = place.bench.run(&all);
-        assert_eq!((done.code, done.json()["orders"].as_array().unwrap().len()), (5, 3), "{}", done.stdout);
+        assert_eq!(
+            (done.code, done.json()["orders"].as_array().unwrap().len()),
+            (5, 3),
+            "{}",
+            done.stdout
+        );
         let done = place.bench.run(&["order", "add", &files[3], "--template", "faulty", "--wait"]);
         insta::assert_snapshot!("wait_failed", masked(&done.stdout));
         assert_eq!((done.code, &*done.stderr), (5, ""));
@@ -557,10 +660,19 @@ mod tests {
         let (people, scripts) = (ended(people).await, ended(scripts).await);
         assert_eq!((people.code, &*people.stderr), (0, ""), "{}", people.stdout);
         assert!(people.stdout.contains("order 24 is a website"), "{}", people.stdout);
-        assert!(people.stdout.contains("1 AI call, 120 tokens in, 34 out, 0.0123 USD"), "{}", people.stdout);
+        assert!(
+            people.stdout.contains("1 AI call, 120 tokens in, 34 out, 0.0123 USD"),
+            "{}",
+            people.stdout
+        );
         assert!(people.stdout.contains("current/index.html"), "{}", people.stdout);
         let report = scripts.json();
-        assert_eq!((scripts.code, &report["outcome"]), (0, &json!("released")), "{}", scripts.stdout);
+        assert_eq!(
+            (scripts.code, &report["outcome"]),
+            (0, &json!("released")),
+            "{}",
+            scripts.stdout
+        );
         for key in ["id", "path", "current", "total_bytes"] {
             assert_eq!(report["release"][key], release[key], "{key}");
         }
@@ -568,7 +680,8 @@ mod tests {
 
         // Ctrl-C ends the waiting, not the order. That nobody works is said.
         let file = place.document("25");
-        let mut child = place.spawn(&["--json", "order", "add", &file, "--template", "faulty", "--wait"]);
+        let mut child =
+            place.spawn(&["--json", "order", "add", &file, "--template", "faulty", "--wait"]);
         let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
         let (line, stderr) = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -578,11 +691,19 @@ mod tests {
         .await
         .unwrap();
         assert!(line.contains("no worker is running"), "{line}");
-        rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
-            .unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&child),
+            rustix::process::Signal::INT,
+        )
+        .unwrap();
         let done = ended(child).await;
         let told = std::io::read_to_string(stderr).unwrap();
-        assert_eq!((done.code, &done.json()["outcome"]), (7, &json!("interrupted")), "{}", done.stdout);
+        assert_eq!(
+            (done.code, &done.json()["outcome"]),
+            (7, &json!("interrupted")),
+            "{}",
+            done.stdout
+        );
         assert!(told.contains("order 25 stays in the queue"), "{told}");
         assert_eq!(database.order("25").await.unwrap().state, OrderState::Queued);
     }
@@ -602,7 +723,8 @@ mod tests {
             ..WorkerSettings::default()
         };
         let serving = serve(database.clone(), settings, Arc::new(Idle)).await.unwrap();
-        until("it is taken back", || async { database.order("24").await.unwrap().crashes == 1 }).await;
+        until("it is taken back", || async { database.order("24").await.unwrap().crashes == 1 })
+            .await;
         let stats = place.ok(&["queue", "stats"]);
         assert_eq!(stats.1["workers"].as_array().unwrap().len(), 1, "{}", stats.1);
         assert_eq!(stats.1["workers"][0]["pid"], std::process::id());
@@ -615,7 +737,11 @@ mod tests {
         check_record(&report);
         let record: FailureRecord = serde_json::from_value(report).unwrap();
         assert_eq!((record.kind, &*record.template.name), (FailureKind::Crashed, "faulty"));
-        assert_eq!(place.ok(&["failures", "show", &id[..20]]).0, text, "the beginning of an id is enough");
+        assert_eq!(
+            place.ok(&["failures", "show", &id[..20]]).0,
+            text,
+            "the beginning of an id is enough"
+        );
         place.refused(&["failures", "show", "01ZZZZ"], "there is no failure \"01ZZZZ\"");
     }
 
@@ -630,12 +756,17 @@ mod tests {
         {
             let done = place.bench.run(arguments);
             assert_eq!((done.code, &*done.stdout), (1, ""), "{arguments:?}: {}", done.stderr);
-            assert!(done.stderr.contains("failed at the database"), "{arguments:?}: {}", done.stderr);
+            assert!(
+                done.stderr.contains("failed at the database"),
+                "{arguments:?}: {}",
+                done.stderr
+            );
         }
         if place.is_sqlite() {
             place.bench.write(
                 "sitewright.db",
-                "this is no database, and longer than the header of one would have to be, which is 100 bytes",
+                "this is no database, and longer than the header of one would have to be, which \
+                 is 100 bytes",
             );
             for name in ["sitewright.db-wal", "sitewright.db-shm"] {
                 std::fs::remove_file(place.bench.path().join(name)).ok();
@@ -652,8 +783,10 @@ mod tests {
         let taken = take(&database, "1").await;
         settle(&database, &taken, Settlement::Succeeded { release: "R".to_owned() }).await;
         let taken = take(&database, "2").await;
-        let retry =
-            Settlement::Retry { failure: failure(&taken, FailureKind::Ai), after: Duration::from_secs(60) };
+        let retry = Settlement::Retry {
+            failure: failure(&taken, FailureKind::Ai),
+            after: Duration::from_secs(60),
+        };
         settle(&database, &taken, retry).await;
         take(&database, "3").await;
         let (text, report) = place.ok(&["queue", "pause"]);
@@ -661,7 +794,9 @@ mod tests {
         assert!(text.contains("sitewright queue resume"), "{text}");
         let (text, report) = place.ok(&["queue", "stats"]);
         insta::assert_snapshot!("stats", masked(&text));
-        for (state, count) in [("queued", 2), ("running", 1), ("waiting", 1), ("succeeded", 1), ("dead", 0)] {
+        for (state, count) in
+            [("queued", 2), ("running", 1), ("waiting", 1), ("succeeded", 1), ("dead", 0)]
+        {
             assert_eq!(report["orders"][state], count, "{state}");
         }
         for key in ["oldest_queued_ms", "oldest_running_ms", "next_due_at"] {

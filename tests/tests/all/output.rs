@@ -10,10 +10,10 @@ use crate::failures::{names_in, only_record};
 /// A page that passes all checks, as long as `body` does.
 fn page(body: &str) -> String {
     format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>T</title>\
-         <meta name=\"description\" content=\"A page that is right but for one thing.\">\
-         <meta name=\"viewport\" content=\"width=device-width\"></head>\
-         <body><main><h1>A page with text enough</h1>{body}</main></body></html>"
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>T</title><meta \
+         name=\"description\" content=\"A page that is right but for one thing.\"><meta \
+         name=\"viewport\" content=\"width=device-width\"></head><body><main><h1>A page with text \
+         enough</h1>{body}</main></body></html>"
     )
 }
 
@@ -21,7 +21,10 @@ fn page(body: &str) -> String {
 type Files<'a> = &'a [(&'a str, &'a str)];
 
 fn site(files: Files<'_>) -> Value {
-    faulty("files", json!({ "files": files.iter().copied().collect::<std::collections::BTreeMap<_, _>>() }))
+    faulty(
+        "files",
+        json!({ "files": files.iter().copied().collect::<std::collections::BTreeMap<_, _>>() }),
+    )
 }
 
 #[test]
@@ -37,7 +40,11 @@ fn f5_a_site_that_would_not_work_is_rejected_by_file_and_rule() {
         ("no-lang", &[("index.html", &whole.replace(" lang=\"en\"", ""))], "language"),
         ("other-lang", &[("index.html", &whole.replace("\"en\"", "\"de\""))], "language"),
         ("no-title", &[("index.html", &whole.replace("<title>T</title>", ""))], "title"),
-        ("script-link", &[("index.html", &page("<a href=\"javascript:alert(1)\">x</a>"))], "link-scheme"),
+        (
+            "script-link",
+            &[("index.html", &page("<a href=\"javascript:alert(1)\">x</a>"))],
+            "link-scheme",
+        ),
         ("json", &[("index.html", &whole), ("data.json", "{\"a\": ")], "json-syntax"),
         ("xml", &[("index.html", &whole), ("sitemap.xml", "<urlset>")], "xml-syntax"),
         ("empty", &[("index.html", &whole), ("empty.html", "")], "empty-page"),
@@ -72,9 +79,12 @@ fn f5_a_site_that_would_not_work_is_rejected_by_file_and_rule() {
 #[test]
 fn a7_all_that_is_wrong_is_listed_and_not_only_the_first() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    let bad =
-        page("<a href=\"one.html\">1</a><a href=\"two.html\">2</a><img src=\"three.png\" alt=\"\">{{left}}");
-    let done = bench.generate(&guest("guest-faulty"), &site(&[("index.html", &bad), ("b.html", &bad)]));
+    let bad = page(
+        "<a href=\"one.html\">1</a><a href=\"two.html\">2</a><img src=\"three.png\" \
+         alt=\"\">{{left}}",
+    );
+    let done =
+        bench.generate(&guest("guest-faulty"), &site(&[("index.html", &bad), ("b.html", &bad)]));
     let problems = only_record(&bench, &done)["problems"].as_array().unwrap().clone();
     for file in ["index.html", "b.html"] {
         for missing in ["one.html", "two.html", "three.png", "{{left}}"] {
@@ -82,7 +92,10 @@ fn a7_all_that_is_wrong_is_listed_and_not_only_the_first() {
                 problem["at"].as_str().unwrap().starts_with(file)
                     && problem["message"].as_str().unwrap().contains(missing)
             };
-            assert!(problems.iter().any(|problem| listed(&problem)), "{file} {missing}: {problems:#?}");
+            assert!(
+                problems.iter().any(|problem| listed(&problem)),
+                "{file} {missing}: {problems:#?}"
+            );
         }
     }
 }
@@ -93,8 +106,10 @@ fn target(bench: &Workbench) -> PathBuf {
 
 #[test]
 fn d1_f4_a_failed_attempt_leaves_the_last_good_release_untouched() {
-    let bench =
-        Workbench::scripted("[[rule]]\nanswer = { fault = { status = 500 } }", "[limits]\ncpu_ms = 200");
+    let bench = Workbench::scripted(
+        "[[rule]]\nanswer = { fault = { status = 500 } }",
+        "[limits]\ncpu_ms = 200",
+    );
     let faulty_template = guest("guest-faulty");
     let good = bench.generate(&faulty_template, &faulty("ok", Value::Null));
     assert_eq!(good.code, 0, "{}", good.stdout);
@@ -148,7 +163,8 @@ fn f4_five_releases_stay_and_the_newest_is_current() {
 
 #[test]
 fn f6_hostile_text_is_shown_and_injects_nothing() {
-    let rules = std::fs::read_to_string(root().join("plugins/local-business/demo/ai.toml")).unwrap();
+    let rules =
+        std::fs::read_to_string(root().join("plugins/local-business/demo/ai.toml")).unwrap();
     let bench = Workbench::scripted(&rules, "");
     let order = order("04-other-hostile-text");
     let done: Done = bench.generate(&template("local-business"), &order);
@@ -166,16 +182,20 @@ fn f6_hostile_text_is_shown_and_injects_nothing() {
             let data = "<script type=\"application/ld+json\">";
             assert!(page[at..].starts_with(data), "{path}: {}", &page[at..at + 60]);
             let inside = page[at + data.len()..].split("</script>").next().unwrap();
-            let parsed: Value =
-                serde_json::from_str(inside).unwrap_or_else(|error| panic!("{path}: {error}: {inside}"));
+            let parsed: Value = serde_json::from_str(inside)
+                .unwrap_or_else(|error| panic!("{path}: {error}: {inside}"));
             assert!(parsed.is_object() || parsed.is_array(), "{path}");
         }
         shown.push_str(&text_of(&page));
     }
     let onboarding = &order["onboarding"];
     let name = onboarding["business_name"].as_str().unwrap();
-    let services =
-        onboarding["services"].as_array().unwrap().iter().take(3).map(|service| service.as_str().unwrap());
+    let services = onboarding["services"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .take(3)
+        .map(|service| service.as_str().unwrap());
     for text in services.chain([name]) {
         assert!(shown.contains(text), "{text:?} does not stand on any page as it was written");
     }
@@ -188,7 +208,8 @@ fn text_of(page: &str) -> String {
     let mut shown = String::new();
     let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once('&') {
-        let (entity, after) = after.split_once(';').unwrap_or_else(|| panic!("an open entity: {after:.40}"));
+        let (entity, after) =
+            after.split_once(';').unwrap_or_else(|| panic!("an open entity: {after:.40}"));
         shown.push_str(before);
         shown.push(match entity {
             "amp" => '&',

@@ -105,7 +105,9 @@ fn program(names: &[&str], argument: &str) -> Option<PathBuf> {
 #[test]
 fn the_html_checker_finds_no_error_in_any_page() {
     const TEST: &str = "the_html_checker_finds_no_error_in_any_page";
-    let Some(java) = program(&["java"], "-version") else { return skipped(TEST, "java is not here") };
+    let Some(java) = program(&["java"], "-version") else {
+        return skipped(TEST, "java is not here");
+    };
     let Some(tools) = node_modules("tests/standins/pages", TEST) else { return };
     let (_, pages) = pages(TEST);
     let jar = tools.join("node_modules/vnu-jar/build/dist/vnu.jar");
@@ -121,7 +123,13 @@ fn the_html_checker_finds_no_error_in_any_page() {
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&said.stderr)));
     let errors: Vec<String> = report["messages"].as_array().unwrap().iter().map(told).collect();
     let errors = without_control(errors);
-    assert!(errors.is_empty(), "{} errors in {} pages:\n{}", errors.len(), pages.len(), errors.join("\n"));
+    assert!(
+        errors.is_empty(),
+        "{} errors in {} pages:\n{}",
+        errors.len(),
+        pages.len(),
+        errors.join("\n")
+    );
 }
 
 /// What was said of other pages than the one that is wrong.
@@ -145,7 +153,8 @@ fn told(message: &Value) -> String {
 #[test]
 fn axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything() {
     const TEST: &str = "axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything";
-    let Some(browser) = program(&["/usr/bin/chromium", "/usr/bin/chromium-browser"], "--version") else {
+    let Some(browser) = program(&["/usr/bin/chromium", "/usr/bin/chromium-browser"], "--version")
+    else {
         return skipped(TEST, "chromium is not here");
     };
     let Some(tools) = node_modules("tests/standins/pages", TEST) else { return };
@@ -169,7 +178,11 @@ fn axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything() {
         .iter()
         .flat_map(|page| {
             let path = page["path"].as_str().unwrap().to_owned();
-            page["problems"].as_array().unwrap().iter().map(move |problem| format!("{path}: {problem}"))
+            page["problems"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(move |problem| format!("{path}: {problem}"))
         })
         .collect();
     let violations = without_control(violations);

@@ -34,7 +34,11 @@ async fn each_file_that_is_no_template_is_named_for_what_it_is() {
         ("zip.wasm", b"PK\x03\x04 and so on".to_vec(), &["a zip archive"]),
         ("elf.wasm", b"\x7fELF\x02\x01\x01 and so on".to_vec(), &["a native program"]),
         ("text.wasm", b"(component)".to_vec(), &["WebAssembly text"]),
-        ("page.wasm", b"<!doctype html>".to_vec(), &["some other file", "not a WebAssembly component"]),
+        (
+            "page.wasm",
+            b"<!doctype html>".to_vec(),
+            &["some other file", "not a WebAssembly component"],
+        ),
         ("cut.wasm", whole[..whole.len() / 2].to_vec(), &["does not compile", "out of bounds"]),
         ("garbled.wasm", garbled, &["does not compile"]),
         (
@@ -52,7 +56,8 @@ async fn each_file_that_is_no_template_is_named_for_what_it_is() {
     // A sparse file: large, and nothing on the disk.
     let large = folder.path().join("large.wasm");
     fs::File::create(&large).unwrap().set_len((256 << 20) + 1).unwrap();
-    expect(&loader, &large, &["the file has 268435457 bytes", "at most 268435456 are allowed"]).await;
+    expect(&loader, &large, &["the file has 268435457 bytes", "at most 268435456 are allowed"])
+        .await;
     expect(&loader, &folder.path().join("missing.wasm"), &["cannot be read", "No such file"]).await;
     expect(&loader, folder.path(), &["cannot be read", "directory"]).await;
 }
@@ -79,9 +84,15 @@ async fn a_template_that_is_not_there_is_told_with_those_that_are() {
         }
     };
     let missing = said(&folder.path().join("nowhere"), "bakery").await;
-    assert!(missing.contains("nowhere cannot be read") && missing.contains("set `templates`"), "{missing}");
+    assert!(
+        missing.contains("nowhere cannot be read") && missing.contains("set `templates`"),
+        "{missing}"
+    );
     let empty = said(folder.path(), "bakery").await;
-    assert!(empty.contains("no template `bakery`") && empty.contains("are no templates"), "{empty}");
+    assert!(
+        empty.contains("no template `bakery`") && empty.contains("are no templates"),
+        "{empty}"
+    );
     for name in ["minimal.wasm", "a-broken-one.wasm", "notes.txt"] {
         fs::copy(guest("guest-minimal"), folder.path().join(name)).unwrap();
     }
@@ -100,7 +111,11 @@ async fn a_template_that_is_not_there_is_told_with_those_that_are() {
             Err(error) => error.path.file_name().unwrap().to_string_lossy().into_owned(),
         })
         .collect();
-    assert_eq!(named, ["a-broken-one.wasm", "minimal"], "one bad template does not hide the others");
+    assert_eq!(
+        named,
+        ["a-broken-one.wasm", "minimal"],
+        "one bad template does not hide the others"
+    );
 }
 
 #[tokio::test]
@@ -171,7 +186,10 @@ async fn a_refresh_serves_what_is_good_and_keeps_what_was_good() {
     put(&guest("guest-minimal"), "one.wasm");
     put(&guest("guest-faulty"), "two.wasm");
     let (minimal, faulty) = ("minimal".to_owned(), "faulty".to_owned());
-    assert_eq!(refreshed(&catalogue).await, [("added", faulty.clone()), ("added", minimal.clone())]);
+    assert_eq!(
+        refreshed(&catalogue).await,
+        [("added", faulty.clone()), ("added", minimal.clone())]
+    );
     assert!(refreshed(&catalogue).await.is_empty());
     let first = catalogue.load("one").await.unwrap();
 

@@ -15,7 +15,8 @@ const KEY: &str = "planted/9d41c7+5e/key=";
 const PART: &str = "9d41c7";
 
 /// Other secrets that providers echo and people paste.
-const OTHERS: [&str; 4] = ["sk-proj-ab12cd34ef56", "eyJhbGciOi.bearer-token", "pa55word", "urlkey77"];
+const OTHERS: [&str; 4] =
+    ["sk-proj-ab12cd34ef56", "eyJhbGciOi.bearer-token", "pa55word", "urlkey77"];
 
 /// Answers that echo the key in all the ways that providers do, as errors and as replies.
 fn echoes() -> Vec<(&'static str, Answer)> {
@@ -33,13 +34,19 @@ fn echoes() -> Vec<(&'static str, Answer)> {
         ("an error", http(401, &[], error.clone())),
         ("an error of the server", http(500, &[], error.clone())),
         ("a body that is no JSON", http(502, &[], format!("<p>{said}"))),
-        ("escapes", http(400, &[], format!("{{\"error\":{{\"message\":\"the key {escaped} is wrong\"}}}}"))),
+        (
+            "escapes",
+            http(400, &[], format!("{{\"error\":{{\"message\":\"the key {escaped} is wrong\"}}}}")),
+        ),
         ("headers", http(403, header, error.clone())),
         ("a redirect", http(302, header, String::new())),
         ("a page with a good status", http(200, header, format!("<title>{said}</title>"))),
         ("an error in a stream", http(200, &[], format!("data: {error}\n\n"))),
         ("a cut reply", Answer::Reply { content: said.clone(), finish: "length" }),
-        ("a reply that the filter stopped", Answer::Reply { content: said, finish: "content_filter" }),
+        (
+            "a reply that the filter stopped",
+            Answer::Reply { content: said, finish: "content_filter" },
+        ),
     ]
 }
 
@@ -72,9 +79,10 @@ fn clean_files(name: &str, folder: &Path) -> usize {
 fn configuration(server: &ChatServer, query: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
-        "cache = {:?}\n[ai.retry]\nattempts = 2\nbase_ms = 1\n[ai.providers.local]\nkind = \"openai\"\n\
-         base_url = \"{}{query}\"\napi_key_env = \"LOCAL_AI_KEY\"\n\
-         [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n",
+        "cache = {:?}\n[ai.retry]\nattempts = 2\nbase_ms = 1\n[ai.providers.local]\nkind = \
+         \"openai\"\nbase_url = \"{}{query}\"\napi_key_env = \
+         \"LOCAL_AI_KEY\"\n[ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" \
+         }}]\n",
         sitewright_tests::compile_cache(),
         server.base_url(),
     );
@@ -100,7 +108,8 @@ fn a8_a_planted_key_is_in_no_face_of_a_failure_at_any_log_level() {
         let run = |arguments: &[&str]| -> Done {
             command(&bench, &outside).args(arguments).output().unwrap().into()
         };
-        let (guest, order) = (guest("guest-faulty").display().to_string(), order.display().to_string());
+        let (guest, order) =
+            (guest("guest-faulty").display().to_string(), order.display().to_string());
         let generate = ["generate", "--template", &guest, "--order", &order];
         let call = ["ai", "call", "--purpose", "copywriting", "--prompt", "x"];
         let commands: [&[&str]; 6] = [
@@ -131,14 +140,18 @@ fn a8_a_planted_key_is_in_no_face_of_a_failure_at_any_log_level() {
     }
 }
 
-/// A key that a good reply echoes comes into the template, which may tell it on: nobody cleans that text before the log and the record do.
+/// A key that a good reply echoes comes into the template, which may tell it on: nobody cleans that
+/// text before the log and the record do.
 #[test]
 fn a8_a_key_that_a_template_tells_on_is_neither_in_its_record_nor_in_the_log() {
-    let faults: [(&str, Value, Option<&str>); 2] =
-        [("ai-error", json!({ "then_fail": true }), Some("template")), ("ai-unreadable", json!({}), None)];
+    let faults: [(&str, Value, Option<&str>); 2] = [
+        ("ai-error", json!({ "then_fail": true }), Some("template")),
+        ("ai-unreadable", json!({}), None),
+    ];
     for (fault, parameters, logs) in faults {
         let server = ChatServer::start(sitewright_tests::ANY_ANSWER, |_| Answer::Reply {
-            content: json!({ "you": format!("called me with {KEY}"), "and": OTHERS[0] }).to_string(),
+            content: json!({ "you": format!("called me with {KEY}"), "and": OTHERS[0] })
+                .to_string(),
             finish: "stop",
         });
         let (bench, outside) = (Workbench::configured(""), configuration(&server, ""));
@@ -156,16 +169,16 @@ fn a8_a_key_that_a_template_tells_on_is_neither_in_its_record_nor_in_the_log() {
             done.stdout
         );
         if let Some(target) = logs {
-            let logged = done
-                .stderr
-                .lines()
-                .find(|line| line.contains(&format!(" {target}: ")) && line.contains("[key removed]"));
+            let logged = done.stderr.lines().find(|line| {
+                line.contains(&format!(" {target}: ")) && line.contains("[key removed]")
+            });
             assert!(logged.is_some(), "{fault}: what the template logs is logged: {}", done.stderr);
         }
         clean(fault, "stdout", &done.stdout);
         clean(fault, "the log", &done.stderr);
         let record = done.json()["failure_file"].as_str().unwrap().to_owned();
-        // The journal beside it keeps what the model wrote to the letter: a replay must be the same.
+        // The journal beside it keeps what the model wrote to the letter: a replay must be the
+        // same.
         clean(fault, "the record", &std::fs::read_to_string(record).unwrap());
     }
 }

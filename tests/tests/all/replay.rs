@@ -1,4 +1,5 @@
-//! A recorded attempt is made again, offline, and comes to the same; where it does not, the report says where.
+//! A recorded attempt is made again, offline, and comes to the same; where it does not, the report
+//! says where.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +13,8 @@ use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest};
 /// A provider at this address, as configuration.
 fn provider(base_url: &str) -> String {
     format!(
-        "[ai.retry]\nattempts = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{base_url}\"\n\
-         [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n"
+        "[ai.retry]\nattempts = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \
+         \"{base_url}\"\n[ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n"
     )
 }
 
@@ -31,7 +32,11 @@ fn reproduced(name: &str, bench: &Workbench, what: &str) -> Value {
     assert_eq!(again.code, 0, "{name}: {}{}", again.stdout, again.stderr);
     let report = again.json();
     assert_eq!(report["verdict"], "reproduced", "{name}: {report:#}");
-    assert_eq!((&report["first_call"], &report["differences"]), (&Value::Null, &json!([])), "{name}");
+    assert_eq!(
+        (&report["first_call"], &report["differences"]),
+        (&Value::Null, &json!([])),
+        "{name}"
+    );
     assert_eq!(report["recorded"], report["now"], "{name}");
     report
 }
@@ -51,7 +56,13 @@ fn every_kind_of_end_happens_again() {
         ("memory-bomb", json!({}), "[limits]\nmemory_bytes = 33554432", 4, "memory_limit"),
         ("ignored-refusal", json!({}), "", 4, "output_limit"),
         ("calls-in-turn", json!({ "n": 9 }), "[limits]\nai_calls = 5", 4, "call_limit"),
-        ("many-calls", json!({ "n": 9, "then_fail": true }), "[limits]\nai_calls = 5", 4, "template_error"),
+        (
+            "many-calls",
+            json!({ "n": 9, "then_fail": true }),
+            "[limits]\nai_calls = 5",
+            4,
+            "template_error",
+        ),
         ("report-flood", json!({ "n": 700, "then_fail": true }), "", 4, "template_error"),
         ("log-flood", json!({ "n": 700, "then_fail": true }), "", 4, "template_error"),
         ("stderr-flood", json!({ "n": 700, "then_fail": true }), "", 4, "template_error"),
@@ -61,20 +72,33 @@ fn every_kind_of_end_happens_again() {
         let bench = Workbench::scripted(ANY_ANSWER, configuration);
         let done = bench.generate(&guest("guest-faulty"), &faulty(fault, parameters));
         assert_eq!(done.code, code, "{fault}: {}", done.stdout);
-        let releases = || std::fs::read_dir(bench.sites().join("102/releases")).map_or(0, Iterator::count);
+        let releases =
+            || std::fs::read_dir(bench.sites().join("102/releases")).map_or(0, Iterator::count);
         let before = (releases(), std::fs::read_link(bench.sites().join("102/current")).ok());
         let report = reproduced(fault, &bench, &attempt_of(&done));
         match kind {
             "released" => {
                 assert_eq!(report["now"]["outcome"], "released", "{fault}");
-                assert_eq!(report["now"]["files"], done.json()["files"].as_array().unwrap().len(), "{fault}");
+                assert_eq!(
+                    report["now"]["files"],
+                    done.json()["files"].as_array().unwrap().len(),
+                    "{fault}"
+                );
             }
             kind => {
                 assert_eq!(report["now"]["kind"], kind, "{fault}");
                 let id = done.failure()["id"].as_str().unwrap().to_owned();
-                assert_eq!(reproduced(fault, &bench, &id)["now"], report["now"], "by the failure's id");
+                assert_eq!(
+                    reproduced(fault, &bench, &id)["now"],
+                    report["now"],
+                    "by the failure's id"
+                );
                 let show = bench.run(&["failures", "show", &id]);
-                assert!(show.stdout.contains(&format!("sitewright replay {id}")), "{fault}: {}", show.stdout);
+                assert!(
+                    show.stdout.contains(&format!("sitewright replay {id}")),
+                    "{fault}: {}",
+                    show.stdout
+                );
             }
         }
         let after = (releases(), std::fs::read_link(bench.sites().join("102/current")).ok());
@@ -117,7 +141,11 @@ fn what_an_ai_call_failed_with_fails_again_and_no_server_is_asked() {
         assert_eq!(done.failure()["ai"]["kind"], kind, "{}", done.stdout);
         let asked = server.calls().len();
         let report = reproduced(kind, &bench, &attempt_of(&done));
-        assert_eq!(report["failure"]["ai"], done.failure()["ai"], "{kind}: every attempt is told again");
+        assert_eq!(
+            report["failure"]["ai"],
+            done.failure()["ai"],
+            "{kind}: every attempt is told again"
+        );
         assert_eq!(server.calls().len(), asked, "{kind}: a replay asks nobody");
         drop(server);
         reproduced(kind, &bench, &attempt_of(&done));
@@ -148,9 +176,14 @@ fn calls_that_were_made_at_once_end_in_the_order_they_did() {
         .as_array()
         .unwrap()
         .iter()
-        .filter_map(|entry| entry["args"].as_str().filter(|args| args.contains("ended")).map(str::to_owned))
+        .filter_map(|entry| {
+            entry["args"].as_str().filter(|args| args.contains("ended")).map(str::to_owned)
+        })
         .collect();
-    assert!(stages.len() == 8 && stages[0].starts_with("call 7"), "the last call ended first: {stages:?}");
+    assert!(
+        stages.len() == 8 && stages[0].starts_with("call 7"),
+        "the last call ended first: {stages:?}"
+    );
     let asked = server.calls().len();
     drop(server);
     for _ in 0..5 {
@@ -173,12 +206,18 @@ fn text_that_was_read_along_comes_in_the_same_pieces() {
         let _ = asked;
         Ok(())
     });
-    for (fault, code) in [("stream", 4), ("stream-trap", 4), ("stream-dropped", 4), ("streams-at-once", 4)] {
+    for (fault, code) in
+        [("stream", 4), ("stream-trap", 4), ("stream-dropped", 4), ("streams-at-once", 4)]
+    {
         let bench = Workbench::configured(&server.config(""));
         let order = faulty(fault, json!({ "n": 3, "then_fail": true }));
         let done = bench.generate(&guest("guest-faulty"), &order);
         // `stream` returns before `then_fail` is looked at.
-        assert!(done.code == code || (fault == "stream" && done.code == 0), "{fault}: {}", done.stdout);
+        assert!(
+            done.code == code || (fault == "stream" && done.code == 0),
+            "{fault}: {}",
+            done.stdout
+        );
         let asked = server.asked().len();
         reproduced(fault, &bench, &attempt_of(&done));
         assert_eq!(server.asked().len(), asked, "{fault}: a replay asks nobody");
@@ -188,10 +227,11 @@ fn text_that_was_read_along_comes_in_the_same_pieces() {
 #[test]
 fn an_attempt_that_took_replies_of_an_earlier_one_happens_again() {
     let count = AtomicUsize::new(0);
-    let server = ChatServer::start(ANY_ANSWER, move |_| match count.fetch_add(1, Ordering::SeqCst) {
-        2 => Answer::Http { status: 401, headers: &[], body: "{}".to_owned() },
-        number => Answer::Reply { content: format!("reply {number}"), finish: "stop" },
-    });
+    let server =
+        ChatServer::start(ANY_ANSWER, move |_| match count.fetch_add(1, Ordering::SeqCst) {
+            2 => Answer::Http { status: 401, headers: &[], body: "{}".to_owned() },
+            number => Answer::Reply { content: format!("reply {number}"), finish: "stop" },
+        });
     let bench = Workbench::configured(&provider(&server.base_url()));
     let order = faulty("calls-in-turn", json!({ "n": 4, "then_fail": true }));
     let first = bench.generate(&guest("guest-faulty"), &order);
@@ -240,11 +280,24 @@ fn what_time_ended_comes_to_the_same_place_and_says_so() {
         let done = bench.generate(&guest("guest-faulty"), &faulty(fault, json!({})));
         assert_eq!(done.code, 4, "{name}: {}", done.stdout);
         let again = replay(&bench, &[&attempt_of(&done)]);
-        assert_eq!((again.code, &again.json()["verdict"]), (0, &json!(verdict)), "{name}: {}", again.stdout);
-        assert!(again.json()["summary"].as_str().unwrap().contains(says), "{name}: {}", again.stdout);
+        assert_eq!(
+            (again.code, &again.json()["verdict"]),
+            (0, &json!(verdict)),
+            "{name}: {}",
+            again.stdout
+        );
+        assert!(
+            again.json()["summary"].as_str().unwrap().contains(says),
+            "{name}: {}",
+            again.stdout
+        );
         if name == "deadline" {
             let then = done.failure();
-            assert_eq!(again.json()["failure"]["message"], then["message"], "it waited for the same call");
+            assert_eq!(
+                again.json()["failure"]["message"],
+                then["message"],
+                "it waited for the same call"
+            );
         }
     }
 }
@@ -258,19 +311,26 @@ fn a_process_that_died_is_replayed_up_to_its_last_answer() {
     let bench = Workbench::configured(&provider(&server.base_url()));
     bench.write("order.json", faulty("calls-in-turn", json!({ "n": 4 })).to_string());
     let template = guest("guest-faulty").display().to_string();
-    let mut child =
-        bench.command(&["generate", "--template", &template, "--order", "order.json"]).spawn().unwrap();
+    let mut child = bench
+        .command(&["generate", "--template", &template, "--order", "order.json"])
+        .spawn()
+        .unwrap();
     assert!(server.wait_for(3));
     child.kill().unwrap();
     child.wait().unwrap();
     drop(server);
-    let journal = std::fs::read_dir(bench.sites().join("102/journal")).unwrap().next().unwrap().unwrap();
+    let journal =
+        std::fs::read_dir(bench.sites().join("102/journal")).unwrap().next().unwrap().unwrap();
     let attempt = journal.path().file_stem().unwrap().to_string_lossy().into_owned();
     let again = replay(&bench, &[&attempt]);
     assert_eq!(again.code, 9, "its template is not known: {}", again.stdout);
     let again = replay(&bench, &[&attempt, "--template", &template]);
     let report = again.json();
-    assert_eq!((again.code, &report["verdict"]), (0, &json!("reproduced_up_to_the_end")), "{report:#}");
+    assert_eq!(
+        (again.code, &report["verdict"]),
+        (0, &json!("reproduced_up_to_the_end")),
+        "{report:#}"
+    );
     assert!(report["summary"].as_str().unwrap().contains("call-3 had no answer"), "{report:#}");
 }
 
@@ -289,9 +349,19 @@ fn another_build_of_the_template_is_fixed_or_not() {
     let with = |file: &Path| replay(&bench, &[&id, "--template", &file.display().to_string()]);
 
     let same = with(&another_build(&bench, "guest-faulty"));
-    assert_eq!((same.code, &same.json()["verdict"]), (8, &json!("same_failure")), "{}", same.stdout);
+    assert_eq!(
+        (same.code, &same.json()["verdict"]),
+        (8, &json!("same_failure")),
+        "{}",
+        same.stdout
+    );
     let other = with(&guest("guest-minimal"));
-    assert_eq!((other.code, &other.json()["verdict"]), (8, &json!("another_failure")), "{}", other.stdout);
+    assert_eq!(
+        (other.code, &other.json()["verdict"]),
+        (8, &json!("another_failure")),
+        "{}",
+        other.stdout
+    );
     assert_eq!(other.json()["now"]["kind"], "output_rejected");
     let asks = with(&guest("guest-one-page"));
     assert_eq!((asks.code, &asks.json()["verdict"]), (8, &json!("unanswered")), "{}", asks.stdout);
@@ -317,14 +387,19 @@ fn another_build_of_the_template_is_fixed_or_not() {
         "--template",
         &guest("guest-one-page").display().to_string(),
     ]);
-    assert!(told.stdout.starts_with("✓ fixed: order 102 becomes a site; it was panic: "), "{}", told.stdout);
+    assert!(
+        told.stdout.starts_with("✓ fixed: order 102 becomes a site; it was panic: "),
+        "{}",
+        told.stdout
+    );
     assert!(!bench.sites().join("102/current").exists(), "nothing is published");
 }
 
 #[test]
 fn the_first_error_diagnostic_can_be_a_trap() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    let done = bench.generate(&guest("guest-faulty"), &faulty("complain", json!({ "then_fail": true })));
+    let done =
+        bench.generate(&guest("guest-faulty"), &faulty("complain", json!({ "then_fail": true })));
     let id = done.failure()["id"].as_str().unwrap().to_owned();
     reproduced("complain", &bench, &id);
     let trapped = replay(&bench, &[&id, "--trap-on", "report"]);
@@ -337,7 +412,11 @@ fn the_first_error_diagnostic_can_be_a_trap() {
 
     let plain = bench.generate(&guest("guest-faulty"), &faulty("error", json!({})));
     let none = replay(&bench, &[&attempt_of(&plain), "--trap-on", "report"]);
-    assert!(none.json()["notes"][0].as_str().unwrap().contains("reported no error"), "{}", none.stdout);
+    assert!(
+        none.json()["notes"][0].as_str().unwrap().contains("reported no error"),
+        "{}",
+        none.stdout
+    );
 }
 
 /// Changes the file of the one record there is.
@@ -372,7 +451,8 @@ fn a_divergence_names_the_first_call_that_differs() {
     let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
     std::fs::write(
         &file,
-        faulty("calls-in-turn", json!({ "n": 3, "then_fail": true, "prompt": "tell " })).to_string(),
+        faulty("calls-in-turn", json!({ "n": 3, "then_fail": true, "prompt": "tell " }))
+            .to_string(),
     )
     .unwrap();
     let again = replay(&bench, &[&attempt]);
@@ -426,8 +506,12 @@ fn files_and_messages_that_differ_are_a_divergence_too() {
         record["message"] = json!("another message");
     });
     let report = replay(&bench, &[&attempt_of(&done)]).json();
-    let differs: Vec<&str> =
-        report["differences"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    let differs: Vec<&str> = report["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["what"].as_str().unwrap())
+        .collect();
     assert_eq!(
         (&report["verdict"], differs),
         (&json!("diverged"), vec!["message", "file index.html"]),
@@ -450,11 +534,19 @@ fn what_is_missing_is_said_all_of_it() {
     std::fs::remove_dir_all(bench.sites().join("102/journal")).unwrap();
     std::fs::remove_dir_all(bench.sites().join("102/documents")).unwrap();
     let again = replay(&bench, &[&attempt]);
-    assert_eq!((again.code, &again.json()["verdict"]), (9, &json!("not_replayable")), "{}", again.stdout);
+    assert_eq!(
+        (again.code, &again.json()["verdict"]),
+        (9, &json!("not_replayable")),
+        "{}",
+        again.stdout
+    );
     let missing = again.json()["missing"].to_string();
-    for part in
-        ["document", "no template file has the digest sha256:", "the reply to call-1", "the reply to call-2"]
-    {
+    for part in [
+        "document",
+        "no template file has the digest sha256:",
+        "the reply to call-1",
+        "the reply to call-2",
+    ] {
         assert!(missing.contains(part), "{part}: {missing}");
     }
     let told = bench.run(&["replay", &attempt]);

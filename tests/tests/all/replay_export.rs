@@ -1,4 +1,5 @@
-//! One file that travels: replayable anywhere, without keys, and when asked for without a customer's words.
+//! One file that travels: replayable anywhere, without keys, and when asked for without a
+//! customer's words.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +19,8 @@ const PLANTED: [(&str, &str); 6] = [
     ("primary_city", "Düsterbrook"),
     (
         "site_description",
-        "Grandmother Wilhelmina's confidential sourdough, we have financial problems since Krummhörn",
+        "Grandmother Wilhelmina's confidential sourdough, we have financial problems since \
+         Krummhörn",
     ),
     ("reference_sites", "https://www.zanzibarra.example/quokkaheim?owner=wilhelmina"),
 ];
@@ -53,8 +55,9 @@ const SPELLINGS: [&str; 24] = [
 
 fn provider(base_url: &str) -> String {
     format!(
-        "[ai.retry]\nattempts = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{base_url}?key=urlkey77\"\n\
-         api_key_env = \"LOCAL_AI_KEY\"\n[ai.routes.default]\ntry = [{{ provider = \"local\", model = \"m\" }}]\n"
+        "[ai.retry]\nattempts = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \
+         \"{base_url}?key=urlkey77\"\napi_key_env = \"LOCAL_AI_KEY\"\n[ai.routes.default]\ntry = \
+         [{{ provider = \"local\", model = \"m\" }}]\n"
     )
 }
 
@@ -120,7 +123,9 @@ fn machine_b(bundle: &Path, more: &[&str]) -> Done {
 }
 
 fn said() -> String {
-    format!("Xylophonia wrote pseudonymous prose for Zanzibarra, with {KEY} and sk-proj-ab12cd34ef56")
+    format!(
+        "Xylophonia wrote pseudonymous prose for Zanzibarra, with {KEY} and sk-proj-ab12cd34ef56"
+    )
 }
 
 #[test]
@@ -167,7 +172,10 @@ fn a_bundle_replays_on_another_machine_and_holds_no_key() {
         assert_eq!(report["failure"]["trap"], done.failure()["trap"], "{fault}: the same frames");
 
         export(&bench, &[&id, "-o", "b.tar"]);
-        assert!(std::fs::read(bench.path().join("b.tar")).unwrap() == bytes, "{fault}: the same bytes");
+        assert!(
+            std::fs::read(bench.path().join("b.tar")).unwrap() == bytes,
+            "{fault}: the same bytes"
+        );
         let without = export(&bench, &[&id, "-o", "c.tar", "--no-template"]);
         assert_eq!(without.code, 0, "{}", without.stderr);
         let missing = machine_b(&bench.path().join("c.tar"), &[]);
@@ -196,9 +204,12 @@ fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
         headers: &[],
         body: json!({ "error": { "message": said() } }).to_string(),
     };
-    for (fault, answer) in
-        [("quote", reply), ("quote", error.clone()), ("ai-error", error), ("ai-unreadable", json_reply)]
-    {
+    for (fault, answer) in [
+        ("quote", reply),
+        ("quote", error.clone()),
+        ("ai-error", error),
+        ("ai-unreadable", json_reply),
+    ] {
         let (bench, id, done) = machine_a(fault, answer);
         let exported = export(&bench, &[&id, "--scrub", "-o", "s.tar"]);
         assert_eq!(exported.code, 0, "{fault}: {}{}", exported.stdout, exported.stderr);
@@ -218,14 +229,16 @@ fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
                 spelled.push(strings(&value).to_lowercase());
             }
             for secret in SPELLINGS {
-                let found = spelled.iter().find_map(|text| text.lines().find(|line| line.contains(secret)));
+                let found =
+                    spelled.iter().find_map(|text| text.lines().find(|line| line.contains(secret)));
                 assert_eq!(found, None, "{fault}: {secret} is in {name}");
             }
         }
         let order: Value = serde_json::from_slice(&files["order.json"]).unwrap();
         let of = |field: &str| order["onboarding"][field].clone();
         for (field, text) in PLANTED {
-            let placeholder = if field == "reference_sites" { of(field)[0].clone() } else { of(field) };
+            let placeholder =
+                if field == "reference_sites" { of(field)[0].clone() } else { of(field) };
             let placeholder = placeholder.as_str().unwrap().to_owned();
             assert_eq!(placeholder.len(), text.len(), "{field}: {placeholder}");
             let shape = |text: &str| -> String {
@@ -247,7 +260,10 @@ fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
                 assert_eq!(shape(&placeholder), shape(text), "{field}");
             }
         }
-        assert!(of("reference_sites")[0].as_str().unwrap().starts_with("https://www."), "{order:#}");
+        assert!(
+            of("reference_sites")[0].as_str().unwrap().starts_with("https://www."),
+            "{order:#}"
+        );
         for (field, kept) in [
             ("primary_color", json!("#B3261E")),
             ("locale", json!("en")),
@@ -258,7 +274,8 @@ fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
         ] {
             assert_eq!(of(field), kept, "{field} is no text of a customer's");
         }
-        // The same words everywhere: what the template makes of the scrubbed order is what the scrubbed record says.
+        // The same words everywhere: what the template makes of the scrubbed order is what the
+        // scrubbed record says.
         let record: Value = serde_json::from_slice(&files["record.json"]).unwrap();
         if fault == "quote" {
             let name = of("business_name").as_str().unwrap().to_owned();
@@ -267,7 +284,11 @@ fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
         }
         let again = machine_b(&file, &[]);
         let report = again.json();
-        assert_eq!((again.code, &report["verdict"]), (0, &json!("reproduced")), "{fault}: {report:#}");
+        assert_eq!(
+            (again.code, &report["verdict"]),
+            (0, &json!("reproduced")),
+            "{fault}: {report:#}"
+        );
         assert_eq!(report["now"]["kind"], done.failure()["kind"], "{fault}");
         assert!(
             bytes == {

@@ -10,7 +10,8 @@ fn run(factory: &Factory, arguments: &[&str]) -> Done {
     factory.command(arguments).output().unwrap().into()
 }
 
-/// Failures and a release that a worker made happen again, although no model is there any more, and also when the worker's folder is gone.
+/// Failures and a release that a worker made happen again, although no model is there any more, and
+/// also when the worker's folder is gone.
 async fn replayed(base: Base) {
     let model = Model::start(|asked| match (asked.order.as_str(), asked.what.as_str()) {
         ("refused", "call 1") => Answer::Http { status: 401, headers: &[], body: "{}".to_owned() },
@@ -36,12 +37,19 @@ async fn replayed(base: Base) {
     let check = |what: &str, kind: &Value| {
         let done = replay(what);
         let report = done.json();
-        assert_eq!((done.code, &report["verdict"]), (0, &json!("reproduced")), "{what}: {report:#}");
+        assert_eq!(
+            (done.code, &report["verdict"]),
+            (0, &json!("reproduced")),
+            "{what}: {report:#}"
+        );
         assert_eq!(report["now"]["kind"], *kind, "{what}");
     };
-    for (order, kind) in
-        [("panics", json!("panic")), ("refused", json!("ai")), ("fine", Value::Null), ("later", Value::Null)]
-    {
+    for (order, kind) in [
+        ("panics", json!("panic")),
+        ("refused", json!("ai")),
+        ("fine", Value::Null),
+        ("later", Value::Null),
+    ] {
         check(order, &kind);
     }
     // The first attempt at `later` met a 503; its second one took the reply that was paid for.

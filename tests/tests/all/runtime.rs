@@ -19,8 +19,8 @@ use tokio::sync::watch;
 use crate::lab::{Lab, Started, failed, released, wish};
 
 /// Answers, except to a call that says `hang`, which is never answered.
-const OR_HANG: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang = true }\n\
-                       [[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
+const OR_HANG: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang = true \
+                       }\n[[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -41,7 +41,9 @@ fn c1_only_main_starts_a_runtime() {
     assert!(files.len() > 50, "the host's sources are there");
     let places: Vec<_> = files
         .iter()
-        .filter(|(path, text)| STARTS.iter().any(|start| text.contains(start)) && !path.ends_with("/main.rs"))
+        .filter(|(path, text)| {
+            STARTS.iter().any(|start| text.contains(start)) && !path.ends_with("/main.rs")
+        })
         .map(|(path, _)| path)
         .filter(|path| !path.contains("/tests"))
         .collect();
@@ -65,10 +67,12 @@ fn c1_only_main_starts_a_runtime() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c1_two_hundred_orders_at_once_share_one_runtime_and_return_their_places() {
-    // Far fewer places than orders: what does not fit waits its turn, and a place that is not returned is missed.
+    // Far fewer places than orders: what does not fit waits its turn, and a place that is not
+    // returned is missed.
     let lab = Lab::new(Limits::default(), 16, ANY_ANSWER);
     for round in 0..2 {
-        let started: Vec<_> = (0..200).map(|number| lab.start(&wish(number, "ai-echo", json!({})))).collect();
+        let started: Vec<_> =
+            (0..200).map(|number| lab.start(&wish(number, "ai-echo", json!({})))).collect();
         for attempt in started {
             let released = released(attempt.ended().await);
             assert_eq!(released.totals.ai_calls.len(), 1, "round {round}");
@@ -80,8 +84,9 @@ async fn c1_two_hundred_orders_at_once_share_one_runtime_and_return_their_places
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c1_runs_cancelled_in_the_middle_of_an_ai_call_give_everything_back() {
     let lab = Lab::new(Limits::default(), 50, OR_HANG);
-    let mut started: Vec<_> =
-        (0..50).map(|number| lab.start(&wish(number, "ai-echo", json!({ "prompt": "hang" })))).collect();
+    let mut started: Vec<_> = (0..50)
+        .map(|number| lab.start(&wish(number, "ai-echo", json!({ "prompt": "hang" }))))
+        .collect();
     for attempt in &mut started {
         attempt.runs().await;
     }
@@ -89,9 +94,14 @@ async fn c1_runs_cancelled_in_the_middle_of_an_ai_call_give_everything_back() {
     for attempt in started {
         let record = failed(attempt.ended().await);
         assert_eq!(record.kind, FailureKind::Cancelled, "{}", record.message);
-        assert!(record.message.as_str().contains("`fault`"), "the stage is named: {}", record.message);
+        assert!(
+            record.message.as_str().contains("`fault`"),
+            "the stage is named: {}",
+            record.message
+        );
     }
-    let started: Vec<_> = (0..50).map(|number| lab.start(&wish(number, "ai-echo", json!({})))).collect();
+    let started: Vec<_> =
+        (0..50).map(|number| lab.start(&wish(number, "ai-echo", json!({})))).collect();
     for attempt in started {
         released(attempt.ended().await);
     }

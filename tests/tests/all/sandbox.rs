@@ -58,9 +58,13 @@ async fn the_same_attempt_sees_the_same_randomness_and_clock_and_another_does_no
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let host = inside::host(&bench, 1);
     let mut pages = Vec::new();
-    for id in ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW"] {
+    for id in
+        ["01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "01ARZ3NDEKTSV4RRFFQ69G5FAW"]
+    {
         let id = AttemptId::from_str(id).unwrap();
-        let Outcome::Released(released) = inside::run(&host, &faulty("random", Value::Null), id).await else {
+        let Outcome::Released(released) =
+            inside::run(&host, &faulty("random", Value::Null), id).await
+        else {
             panic!("no release");
         };
         pages.push(std::fs::read_to_string(released.release.path.join("index.html")).unwrap());
@@ -74,10 +78,12 @@ async fn the_same_attempt_sees_the_same_randomness_and_clock_and_another_does_no
 #[test]
 fn a_templates_memory_is_its_own_and_is_used_again() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    let done = bench.generate(&guest("guest-faulty"), &faulty("allocations", json!({ "n": 200_000 })));
+    let done =
+        bench.generate(&guest("guest-faulty"), &faulty("allocations", json!({ "n": 200_000 })));
     assert_eq!(done.code, 0, "{}", done.stdout);
     let used = done.json()["usage"]["limits"]["memory_bytes"]["used"].as_u64().unwrap();
-    // 1 MiB of it is the stack, 2 are C's; the blocks that are in use at once are some hundred KiB, and now and then one of 1 MiB.
+    // 1 MiB of it is the stack, 2 are C's; the blocks that are in use at once are some hundred KiB,
+    // and now and then one of 1 MiB.
     assert!(used < 10 << 20, "{used} bytes");
 }
 
@@ -116,9 +122,11 @@ fn f1_a_path_that_could_leave_the_site_is_refused_and_nothing_leaves_it() {
     rows.push((&huge, "invalid-path", "10000 bytes, more than the limit of 255"));
 
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    // A neighbour whose name begins like this order's: a check of prefixes would let it be written to.
+    // A neighbour whose name begins like this order's: a check of prefixes would let it be written
+    // to.
     std::fs::create_dir_all(bench.sites().join("1020")).unwrap();
-    let paths: Vec<&str> = rows.iter().map(|(path, ..)| *path).chain(["../../../1020/in"]).collect();
+    let paths: Vec<&str> =
+        rows.iter().map(|(path, ..)| *path).chain(["../../../1020/in"]).collect();
     let done = bench.generate(&guest("guest-faulty"), &faulty("paths", json!({ "paths": paths })));
     assert_eq!(done.code, 0, "{}", done.stdout);
     let report = done.json();
@@ -130,8 +138,12 @@ fn f1_a_path_that_could_leave_the_site_is_refused_and_nothing_leaves_it() {
         assert!(message.contains(says), "{path:?}: {message}");
         assert!(message.len() < 400, "{path:?}: a message is no place for the whole path");
     }
-    let files: Vec<&str> =
-        report["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    let files: Vec<&str> = report["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["path"].as_str().unwrap())
+        .collect();
     assert_eq!(files, ["a folder/ü-ñ-日本.txt", "fine.txt", "index.html"]);
     assert_eq!(names_in(&bench.sites()), ["102", "1020"]);
     assert_eq!(names_in(&bench.sites().join("1020")), [""; 0]);
@@ -148,11 +160,14 @@ fn c2_a_template_gets_the_whole_order_with_nothing_to_look_up() {
         assert_eq!(done.code, 0, "{name}: {}", done.stdout);
         let current = done.json()["release"]["current"].as_str().unwrap().to_owned();
         let got: Value =
-            serde_json::from_slice(&std::fs::read(format!("{current}/order.json")).unwrap()).unwrap();
-        let snapshot = sitewright::order::load(order.to_string().as_bytes(), 1 << 20, &locale).unwrap();
+            serde_json::from_slice(&std::fs::read(format!("{current}/order.json")).unwrap())
+                .unwrap();
+        let snapshot =
+            sitewright::order::load(order.to_string().as_bytes(), 1 << 20, &locale).unwrap();
         let meant: Value = serde_json::from_str(snapshot.document()).unwrap();
         assert_eq!(got, meant, "{name}");
-        // Complete: what the CRM left out has its default, and what arrives can be loaded again as it is.
+        // Complete: what the CRM left out has its default, and what arrives can be loaded again as
+        // it is.
         assert!(got["locale"].is_string(), "{name}: {got:#}");
         let again = sitewright::order::load(got.to_string().as_bytes(), 1 << 20, &locale).unwrap();
         assert!(again == snapshot, "{name}: loading what a template gets changes it");

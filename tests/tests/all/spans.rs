@@ -10,18 +10,31 @@ fn run(log: &str) -> (Done, ChatServer) {
     let server = ChatServer::start(ANY_ANSWER, move |_| {
         match first.swap(false, std::sync::atomic::Ordering::SeqCst) {
             true => Answer::Http { status: 503, headers: &[], body: "{}".to_owned() },
-            false => Answer::Reply { content: "secret words of a customer".to_owned(), finish: "stop" },
+            false => {
+                Answer::Reply { content: "secret words of a customer".to_owned(), finish: "stop" }
+            }
         }
     });
     let bench = Workbench::configured(&format!(
-        "[ai.retry]\nattempts = 2\nbase_ms = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n\
-         [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"small-model\" }}]\n",
+        "[ai.retry]\nattempts = 2\nbase_ms = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url \
+         = \"{}\"\n[ai.routes.default]\ntry = [{{ provider = \"local\", model = \"small-model\" \
+         }}]\n",
         server.base_url()
     ));
     let wish = json!({ "prompt": "more secret words", "then_fail": true });
-    let order = bench.write("order.json", faulty("ai-error", wish).to_string()).display().to_string();
+    let order =
+        bench.write("order.json", faulty("ai-error", wish).to_string()).display().to_string();
     let template = guest("guest-faulty").display().to_string();
-    let done = bench.run(&["--json", "--log", log, "generate", "--template", &template, "--order", &order]);
+    let done = bench.run(&[
+        "--json",
+        "--log",
+        log,
+        "generate",
+        "--template",
+        &template,
+        "--order",
+        &order,
+    ]);
     (done, server)
 }
 
@@ -48,17 +61,21 @@ fn b8_e11_each_attempt_is_a_span_with_the_conventions_names_under_its_order() {
         "server.address=\"127.0.0.1\"".to_owned(),
         format!("server.port={port}"),
     ];
-    let failed =
-        ["error.type=\"overloaded\"".to_owned(), "status=503".to_owned(), "request_id=\"req-77\"".to_owned()];
+    let failed = [
+        "error.type=\"overloaded\"".to_owned(),
+        "status=503".to_owned(),
+        "request_id=\"req-77\"".to_owned(),
+    ];
     let good = [
         "gen_ai.response.model=\"small-model\"".to_owned(),
         format!("gen_ai.usage.input_tokens={}", TOKENS.0),
         format!("gen_ai.usage.output_tokens={}", TOKENS.1),
         "gen_ai.response.finish_reasons=\"[\\\"stop\\\"]\"".to_owned(),
     ];
-    for (event, own, others) in
-        [("an AI attempt failed", &failed[..], &good[..]), ("an AI attempt succeeded", &good, &failed)]
-    {
+    for (event, own, others) in [
+        ("an AI attempt failed", &failed[..], &good[..]),
+        ("an AI attempt succeeded", &good, &failed),
+    ] {
         let line = line(event);
         for says in both.iter().chain(own) {
             assert!(line.contains(says), "{event}: {says}: {line}");

@@ -71,18 +71,24 @@ async fn storm() {
             (Some((fault, kind, code)), Outcome::Failed { record, stored, .. }) => {
                 let file = stored.unwrap();
                 whole(&record, fault, kind, code, 1_000 + number);
-                let stored: FailureRecord = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+                let stored: FailureRecord =
+                    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
                 assert_eq!(stored.id, record.id);
                 *kinds.entry(fault).or_default() += 1;
             }
-            (None, Outcome::Failed { record, .. }) => panic!("{number}, a healthy one: {}", record.message),
-            (Some((fault, ..)), Outcome::Released(_)) => panic!("{number}, {fault}: it was released"),
+            (None, Outcome::Failed { record, .. }) => {
+                panic!("{number}, a healthy one: {}", record.message)
+            }
+            (Some((fault, ..)), Outcome::Released(_)) => {
+                panic!("{number}, {fault}: it was released")
+            }
         }
     }
     drop(ended);
     let (late, took) = (memory_mib(), begin.elapsed());
     eprintln!(
-        "{} traps and {healthy} healthy orders in {:.1} s: {:.0} traps/s; {early} MiB after an eighth, {late} MiB in the end",
+        "{} traps and {healthy} healthy orders in {:.1} s: {:.0} traps/s; {early} MiB after an \
+         eighth, {late} MiB in the end",
         count - healthy,
         took.as_secs_f64(),
         (count - healthy) as f64 / took.as_secs_f64()

@@ -1,5 +1,5 @@
-//! Where frames get their functions, files and lines: in the component, beside it, or nowhere; how long that may take; and what a
-//! public tool says of the same places.
+//! Where frames get their functions, files and lines: in the component, beside it, or nowhere; how
+//! long that may take; and what a public tool says of the same places.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -87,14 +87,16 @@ fn debug_information_of_another_build_is_refused_with_a_note() {
 
 #[test]
 fn the_core_module_alone_and_sections_without_code_belong_by_code_and_by_build() {
-    let Some(guest) = c_guest("the_core_module_alone_and_sections_without_code_belong_by_code_and_by_build")
+    let Some(guest) =
+        c_guest("the_core_module_alone_and_sections_without_code_belong_by_code_and_by_build")
     else {
         return;
     };
     let whole = std::fs::read(guest).unwrap();
     let bare = stripped(&whole, Strip::Debug);
     let (_, module) = main_module(&whole);
-    // What a tool leaves that keeps debug information only: no code, and the linker's id of the build.
+    // What a tool leaves that keeps debug information only: no code, and the linker's id of the
+    // build.
     let only_debug = only_customs(&module);
     let mut other_build = rewritten(&only_debug, &|name| name != b"build_id");
     push_custom(&mut other_build, "build_id", &[4, 1, 2, 3, 4]);
@@ -104,12 +106,14 @@ fn the_core_module_alone_and_sections_without_code_belong_by_code_and_by_build()
         bench.write("faulty.debug.wasm", beside);
         let trap = trap(&bench, &template, "divide-by-zero");
         let line = line_of("tests/languages/c/template.c", "// division by zero");
-        let expected = if belongs { ("template.c".to_owned(), line) } else { ("-".to_owned(), Value::Null) };
+        let expected =
+            if belongs { ("template.c".to_owned(), line) } else { ("-".to_owned(), Value::Null) };
         assert_eq!(first_own(&trap), expected, "{number}: {trap:#}");
     }
 }
 
-/// `offset function file:line:column` of each function at each place, innermost first, with whole paths.
+/// `offset function file:line:column` of each function at each place, innermost first, with whole
+/// paths.
 fn by_the_tool(tool: &Path, template: &Path, offsets: &[u64]) -> Vec<Vec<String>> {
     let mut command = Command::new(tool);
     command.arg("addr2line").arg(template).args(offsets.iter().map(u64::to_string));
@@ -130,7 +134,8 @@ fn frames_agree_with_what_a_public_tool_says() {
     const TEST: &str = "frames_agree_with_what_a_public_tool_says";
     let Some(tool) = wasm_tools(TEST) else { return };
     let mut compared = 0;
-    let rust = ["panic-str", "oob", "divide-by-zero", "integer-overflow", "panic-async", "stack-overflow"];
+    let rust =
+        ["panic-str", "oob", "divide-by-zero", "integer-overflow", "panic-async", "stack-overflow"];
     let c = ["divide-by-zero", "inlined", "cpp", "host-call"];
     let guests = [(Some(guest("guest-faulty")), &rust[..]), (c_guest(TEST), &c[..])];
     for (template, faults) in guests {
@@ -139,25 +144,33 @@ fn frames_agree_with_what_a_public_tool_says() {
             let bench = Workbench::scripted(ANY_ANSWER, "");
             let trap = trap(&bench, &template, fault);
             let frames = trap["frames"].as_array().unwrap();
-            let mut offsets: Vec<u64> = frames.iter().filter_map(|frame| frame["offset"].as_u64()).collect();
+            let mut offsets: Vec<u64> =
+                frames.iter().filter_map(|frame| frame["offset"].as_u64()).collect();
             offsets.dedup();
             for (offset, told) in offsets.iter().zip(by_the_tool(&tool, &template, &offsets)) {
-                let ours: Vec<&Value> = frames.iter().filter(|frame| frame["offset"] == *offset).collect();
+                let ours: Vec<&Value> =
+                    frames.iter().filter(|frame| frame["offset"] == *offset).collect();
                 if told.iter().all(|frame| !frame.contains(':') || !frame.contains('/')) {
                     continue;
                 }
                 // A frame that occurs more than once in a recursion is the same each time.
                 assert_eq!(ours.len() % told.len(), 0, "{fault} {offset}: {ours:#?} {told:#?}");
                 for (ours, told) in ours.iter().zip(&told) {
-                    let (Some(file), Some(line)) = (ours["file"].as_str(), ours["line"].as_u64()) else {
+                    let (Some(file), Some(line)) = (ours["file"].as_str(), ours["line"].as_u64())
+                    else {
                         continue;
                     };
                     // Paths are shortened: the tool's whole path ends as ours does.
-                    let column =
-                        ours["column"].as_u64().map(|column| format!(":{column}")).unwrap_or_default();
+                    let column = ours["column"]
+                        .as_u64()
+                        .map(|column| format!(":{column}"))
+                        .unwrap_or_default();
                     let file = file.trim_start_matches("registry/").trim_start_matches("rust/");
                     let place = format!("{file}:{line}{column}");
-                    assert!(told.ends_with(&place), "{fault} {offset}: {place} is not the end of {told}");
+                    assert!(
+                        told.ends_with(&place),
+                        "{fault} {offset}: {place} is not the end of {told}"
+                    );
                     compared += 1;
                 }
             }
@@ -206,7 +219,8 @@ fn unit_header(bytes: usize) -> Vec<u8> {
 
 /// Functions without end, each inside the one before it, all over the same code.
 fn nested(depth: usize) -> Vec<u8> {
-    // 1: unit; 2: subprogram; 3: inlined, each with low_pc (addr) and high_pc (data4), and with children.
+    // 1: unit; 2: subprogram; 3: inlined, each with low_pc (addr) and high_pc (data4), and with
+    // children.
     let mut abbreviations = Vec::new();
     for (code, tag) in [(1, 0x11), (2, 0x2e), (3, 0x1d)] {
         abbreviations.extend([code, tag, 1, 0x11, 0x01, 0x12, 0x06, 0, 0]);
@@ -223,7 +237,8 @@ fn nested(depth: usize) -> Vec<u8> {
     module_with(&[(".debug_abbrev", abbreviations), (".debug_info", info)])
 }
 
-/// One function after the other, each with the same list of ranges without end: work that grows with the square of the file.
+/// One function after the other, each with the same list of ranges without end: work that grows
+/// with the square of the file.
 fn quadratic(functions: usize, ranges: usize) -> Vec<u8> {
     // 1: unit; 2: subprogram with DW_AT_ranges (sec_offset), without children.
     let abbreviations = vec![1, 0x11, 1, 0, 0, 2, 0x2e, 0, 0x55, 0x17, 0, 0, 0];
@@ -273,7 +288,8 @@ fn many_abbreviations() -> Vec<u8> {
 #[test]
 fn debug_information_made_to_hurt_costs_no_more_than_its_time() {
     let broken = "the template's debug information cannot be read: ";
-    let slow = "reading the template's debug information took longer than 300 ms and was given up: frames have names only";
+    let slow = "reading the template's debug information took longer than 300 ms and was given \
+                up: frames have names only";
     let rows: [(&str, Vec<u8>, Option<&str>); 5] = [
         // A reader that recurses overflows its stack at a hundredth of this, and the process ends.
         ("a million functions inlined into one another", nested(1_000_000), None),
@@ -285,10 +301,13 @@ fn debug_information_made_to_hurt_costs_no_more_than_its_time() {
     for (what, wasm, missing) in rows {
         let symbols = Symbols::load(&wasm, None);
         let code = 8 + 6 + 4 + 2;
-        let frame = RawFrame { offset: Some(code + 2), function: Some("bake".to_owned()), index: 0 };
+        let frame =
+            RawFrame { offset: Some(code + 2), function: Some("bake".to_owned()), index: 0 };
         let began = Instant::now();
-        let resolved = symbols.resolve_within(std::slice::from_ref(&frame), Duration::from_millis(300));
-        // Ten times what it may take: the machine may be busy with other tests, and what would go wrong here takes for ever.
+        let resolved =
+            symbols.resolve_within(std::slice::from_ref(&frame), Duration::from_millis(300));
+        // Ten times what it may take: the machine may be busy with other tests, and what would go
+        // wrong here takes for ever.
         assert!(began.elapsed() < Duration::from_secs(10), "{what} took {:?}", began.elapsed());
         let last = resolved.frames.last().unwrap();
         assert_eq!(last.function, "bake", "{what}");
@@ -311,7 +330,10 @@ fn debug_information_that_is_too_large_is_not_read() {
     let resolved = Symbols::load_at_most(&wasm, None, 100_000).resolve(&[frame]);
     assert_eq!(resolved.frames[0].function, "bake");
     let missing = resolved.missing.unwrap();
-    assert!(missing.starts_with("the template's debug information has more than 100000 bytes"), "{missing}");
+    assert!(
+        missing.starts_with("the template's debug information has more than 100000 bytes"),
+        "{missing}"
+    );
     let symbols = Symbols::load(&wasm, None);
     assert!(symbols.bytes() > 100_000 && symbols.bytes() < wasm.len(), "what is held is counted");
 }
@@ -324,7 +346,11 @@ fn damaged_debug_information_costs_frames_and_nothing_else() {
     let customs = code.end..module.len();
     let frames: Vec<RawFrame> = (code.start..code.end)
         .step_by(10_000)
-        .map(|at| RawFrame { offset: Some(begin + at as u64), function: Some("bake".to_owned()), index: 0 })
+        .map(|at| RawFrame {
+            offset: Some(begin + at as u64),
+            function: Some("bake".to_owned()),
+            index: 0,
+        })
         .take(32)
         .collect();
     // xorshift: the same damage every time.
@@ -343,8 +369,13 @@ fn damaged_debug_information_costs_frames_and_nothing_else() {
             damaged[at] = u8::try_from(random(256)).unwrap();
         }
         let began = Instant::now();
-        let resolved = Symbols::load(&damaged, None).resolve_within(&frames, Duration::from_millis(500));
-        assert!(began.elapsed() < Duration::from_secs(10), "round {round} took {:?}", began.elapsed());
+        let resolved =
+            Symbols::load(&damaged, None).resolve_within(&frames, Duration::from_millis(500));
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "round {round} took {:?}",
+            began.elapsed()
+        );
         assert!(resolved.frames.len() >= frames.len(), "round {round}: every frame is there");
         let named = resolved.frames.iter().filter(|frame| frame.function == "bake").count();
         assert_eq!(named, frames.len(), "round {round}: names do not come from what is damaged");
@@ -365,7 +396,8 @@ async fn debug_information_is_kept_by_digest_and_read_once() {
     let (one, same) = (load(&first).await, load(&second).await);
     let (begin, module) = main_module(&std::fs::read(&first).unwrap());
     let at = begin + section_of(&module, 10).start as u64 + 50_000;
-    let frames = || vec![RawFrame { offset: Some(at), function: Some("bake".to_owned()), index: 0 }];
+    let frames =
+        || vec![RawFrame { offset: Some(at), function: Some("bake".to_owned()), index: 0 }];
     assert!(one.symbols().is_empty(), "nothing is read before the first trap");
     let cold = one.symbolize(frames()).await;
     assert!(cold.frames.iter().any(|frame| frame.line.is_some()), "{cold:#?}");
@@ -385,7 +417,10 @@ async fn debug_information_is_kept_by_digest_and_read_once() {
     std::fs::write(&first, std::fs::read(guest("guest-minimal")).unwrap()).unwrap();
     one.symbols().clear();
     let changed = one.symbolize(frames()).await;
-    assert_eq!(changed.missing.as_deref(), Some("the template's file has changed since it was loaded"));
+    assert_eq!(
+        changed.missing.as_deref(),
+        Some("the template's file has changed since it was loaded")
+    );
     assert_eq!(changed.frames[0].function, "bake", "names are the engine's");
 }
 
@@ -398,7 +433,8 @@ fn a_template_with_debug_information_made_to_hurt_leaves_its_record() {
     let mut with = module.clone();
     let tail = section_of(&hostile, 10).end;
     with.extend_from_slice(&hostile[tail..]);
-    let (begin, end) = (usize::try_from(begin).unwrap(), usize::try_from(begin).unwrap() + module.len());
+    let (begin, end) =
+        (usize::try_from(begin).unwrap(), usize::try_from(begin).unwrap() + module.len());
     // The module's size stands before it, in as many bytes as it takes.
     let mut size = Vec::new();
     leb128(&mut size, module.len());
@@ -412,7 +448,8 @@ fn a_template_with_debug_information_made_to_hurt_leaves_its_record() {
     assert_eq!(trap["code"], "out_of_bounds", "{trap:#}");
     assert_eq!(
         trap["symbols_missing"],
-        "reading the template's debug information took longer than 2000 ms and was given up: frames have names only"
+        "reading the template's debug information took longer than 2000 ms and was given up: \
+         frames have names only"
     );
     let frames = trap["frames"].as_array().unwrap();
     let own = frames.iter().find(|frame| frame["own"] == true).unwrap();
@@ -427,14 +464,24 @@ fn the_lines_around_the_place_come_from_below_the_source_and_nowhere_else() {
     let (order, template) = (order.to_string_lossy(), guest("guest-faulty"));
     let generate = |source: &str| {
         let template = template.to_string_lossy();
-        bench.run(&["--json", "generate", "--template", &template, "--order", &order, "--source", source])
+        bench.run(&[
+            "--json",
+            "generate",
+            "--template",
+            &template,
+            "--order",
+            &order,
+            "--source",
+            source,
+        ])
     };
     let record = generate(&source.to_string_lossy()).failure();
     let (file, marker) = OOB;
     let line = line_of(file, marker);
     assert_eq!((&record["source"]["file"], &record["source"]["line"]), (&json!(file), &line));
     let lines = record["source"]["lines"].as_array().unwrap();
-    let at = usize::try_from(line.as_u64().unwrap() - record["source"]["first"].as_u64().unwrap()).unwrap();
+    let at = usize::try_from(line.as_u64().unwrap() - record["source"]["first"].as_u64().unwrap())
+        .unwrap();
     assert!(lines[at].as_str().unwrap().contains(marker), "{lines:#?}");
     assert!(lines.len() <= 5, "a few lines");
 

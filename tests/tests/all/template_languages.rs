@@ -28,14 +28,17 @@ fn rules(name: &str, before: &str) -> String {
 /// The schema of orders, as a template in Rust gives it.
 fn schema() -> Value {
     let bench = Workbench::scripted("", "");
-    bench.run(&["template", "inspect", "--schema", &template("local-business").to_string_lossy()]).json()
+    bench
+        .run(&["template", "inspect", "--schema", &template("local-business").to_string_lossy()])
+        .json()
 }
 
 /// `SITEWRIGHT_UPDATE_SCHEMAS=1` writes the files anew.
 #[test]
 fn every_language_has_the_schema_of_orders() {
     let schema = schema();
-    for file in ["guest-sdk/python/sitewright/order.schema.json", "guest-sdk/js/order.schema.json"] {
+    for file in ["guest-sdk/python/sitewright/order.schema.json", "guest-sdk/js/order.schema.json"]
+    {
         let path = root().join(file);
         if std::env::var_os("SITEWRIGHT_UPDATE_SCHEMAS").is_some() {
             fs::write(&path, format!("{schema:#}\n")).unwrap();
@@ -43,7 +46,8 @@ fn every_language_has_the_schema_of_orders() {
         let known: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(
             known, schema,
-            "{file} is not the schema of orders; set SITEWRIGHT_UPDATE_SCHEMAS=1 and run this again"
+            "{file} is not the schema of orders; set SITEWRIGHT_UPDATE_SCHEMAS=1 and run this \
+             again"
         );
     }
 }
@@ -61,9 +65,10 @@ fn the_order_in_python_has_every_field_of_the_schema() {
 #[test]
 fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
     const TEST: &str = "a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it";
-    let refused = "[[rule]]\ncontains = [\"part: services\\n\"]\nanswer = { fault = { status = 401 } }\n";
-    let blank = "[[rule]]\ncontains = [\"part: about\\n\"]\n\
-                 answer = { json = { heading = \"About us\", paragraphs = [\"  \"] } }\n";
+    let refused =
+        "[[rule]]\ncontains = [\"part: services\\n\"]\nanswer = { fault = { status = 401 } }\n";
+    let blank = "[[rule]]\ncontains = [\"part: about\\n\"]\nanswer = { json = { heading = \"About \
+                 us\", paragraphs = [\"  \"] } }\n";
     let rows = [
         // (rules, kind, part of the message, call)
         (refused, "ai", "refused its key", "call-2"),
@@ -75,7 +80,11 @@ fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
             let bench = Workbench::scripted(&rules(name, before), "");
             let record = bench.generate(&file, &order("02-dentist-us-minimal")).failure();
             assert_eq!(record["kind"], kind, "{name}: {record:#}");
-            assert!(record["message"].as_str().unwrap().contains(message), "{name}: {}", record["message"]);
+            assert!(
+                record["message"].as_str().unwrap().contains(message),
+                "{name}: {}",
+                record["message"]
+            );
             // A retry asks these again; the others were paid for.
             assert_eq!(record["blamed_calls"], json!([call]), "{name}: {record:#}");
         }
@@ -97,15 +106,22 @@ fn the_same_order_gives_the_same_bytes_in_either_language() {
         };
         let (first, second) = (made(), made());
         assert_eq!(first, second, "{name}");
-        assert!(first[0].contains("<html lang=\"es\">") && first[0].contains("Cerca de ti"), "{}", first[0]);
+        assert!(
+            first[0].contains("<html lang=\"es\">") && first[0].contains("Cerca de ti"),
+            "{}",
+            first[0]
+        );
     }
 }
 
 #[test]
 fn a_javascript_exception_is_told_with_its_stack() {
-    let Some(file) = javascript_guest("a_javascript_exception_is_told_with_its_stack") else { return };
-    let rules =
-        format!("[[rule]]\ncontains = [\"fail\"]\nanswer = {{ fault = {{ status = 401 }} }}\n{ANY_ANSWER}");
+    let Some(file) = javascript_guest("a_javascript_exception_is_told_with_its_stack") else {
+        return;
+    };
+    let rules = format!(
+        "[[rule]]\ncontains = [\"fail\"]\nanswer = {{ fault = {{ status = 401 }} }}\n{ANY_ANSWER}"
+    );
     // (fault, kind, part of the message, part of stderr)
     let rows = [
         ("error", "panic", "the template panicked: Error: no bread today", "priceOf"),
@@ -118,7 +134,12 @@ fn a_javascript_exception_is_told_with_its_stack() {
         ),
         ("string", "panic", "the template panicked: no bread", ""),
         ("nothing", "panic", "the template panicked: undefined", ""),
-        ("stack-overflow", "panic", "the template panicked: InternalError: too much recursion", "recurse"),
+        (
+            "stack-overflow",
+            "panic",
+            "the template panicked: InternalError: too much recursion",
+            "recurse",
+        ),
         ("failure", "template_error", "no site was made", ""),
         ("ai", "ai", "refused its key", ""),
         ("path", "template_error", "has the part `..`", ""),
@@ -137,7 +158,8 @@ fn a_javascript_exception_is_told_with_its_stack() {
             "error" => {
                 let location = &record["location"];
                 assert!(
-                    location["file"].as_str().unwrap().ends_with(".js") && location["line"].is_u64(),
+                    location["file"].as_str().unwrap().ends_with(".js")
+                        && location["line"].is_u64(),
                     "{location}"
                 );
             }
@@ -155,17 +177,25 @@ fn a_javascript_exception_is_told_with_its_stack() {
 /// The examples of `guest-sdk/python/GUIDE.md`: each makes its page, or fails as the guide says.
 #[test]
 fn the_examples_of_the_python_guide_do_what_it_says() {
-    let Some(file) = python_guide("the_examples_of_the_python_guide_do_what_it_says") else { return };
+    let Some(file) = python_guide("the_examples_of_the_python_guide_do_what_it_says") else {
+        return;
+    };
     let story = "[[rule]]\nanswer = { text = \"It began with bread.\" }\n";
     let schema = "[[rule]]\nanswer = { from_schema = true }\n";
     let refused = "[[rule]]\npurpose = \"copywriting\"\nanswer = { fault = { refused = true } }\n";
-    let prices = |list: &str| format!("{refused}[[rule]]\nanswer = {{ json = {{ prices = {list} }} }}\n");
+    let prices =
+        |list: &str| format!("{refused}[[rule]]\nanswer = {{ json = {{ prices = {list} }} }}\n");
     let services = json!(["Cleaning", "Whitening"]);
     // (example, rules, the file, what stands in it)
     let rows = [
         ("opening-hours", story, "index.html", "<li>Whitening</li>"),
         ("questions", schema, "index.html", "<h2>"),
-        ("services", story, "index.html", "<h2>Cleaning, Whitening</h2><p>It began with bread.</p>"),
+        (
+            "services",
+            story,
+            "index.html",
+            "<h2>Cleaning, Whitening</h2><p>It began with bread.</p>",
+        ),
         ("story", story, "index.html", "<p>It began with bread.</p>"),
         ("pages", story, "about/index.html", "<img src=\"../assets/logo.svg\" alt=\"\">"),
         (
@@ -200,6 +230,11 @@ fn the_examples_of_the_python_guide_do_what_it_says() {
     let record = failure("opening-hours", story, &json!([]));
     assert_eq!(record["code"], "no-services", "{record:#}");
     // However much of it was heard.
-    let record = failure("story", "[[rule]]\nanswer = { fault = { cut = \"It began wi\" } }\n", &services);
-    assert_eq!((&record["kind"], &record["blamed_calls"]), (&json!("ai"), &json!(["call-1"])), "{record:#}");
+    let record =
+        failure("story", "[[rule]]\nanswer = { fault = { cut = \"It began wi\" } }\n", &services);
+    assert_eq!(
+        (&record["kind"], &record["blamed_calls"]),
+        (&json!("ai"), &json!(["call-1"])),
+        "{record:#}"
+    );
 }

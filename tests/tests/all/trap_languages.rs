@@ -1,4 +1,5 @@
-//! What languages tell of their own failures: Rust's panics, Python's tracebacks, names and inlined functions of C and C++.
+//! What languages tell of their own failures: Rust's panics, Python's tracebacks, names and inlined
+//! functions of C and C++.
 
 use serde_json::{Value, json};
 use sitewright_tests::languages::{c_guest, python_guest};
@@ -29,8 +30,16 @@ fn own(record: &Value) -> Vec<String> {
 fn a1_a_rust_panic_is_told_wherever_it_happens() {
     let rows = [
         // (fault, message, text of the line)
-        ("panic-str", "a panic with a plain text", ("lib.rs", "panic!(\"a panic with a plain text\")")),
-        ("panic-string", "a panic that names the order 102", ("lib.rs", "panic!(\"a panic that names")),
+        (
+            "panic-str",
+            "a panic with a plain text",
+            ("lib.rs", "panic!(\"a panic with a plain text\")"),
+        ),
+        (
+            "panic-string",
+            "a panic that names the order 102",
+            ("lib.rs", "panic!(\"a panic that names"),
+        ),
         ("panic-any", "a panic whose payload is no text", ("lib.rs", "panic_any(42)")),
         (
             "panic-async",
@@ -38,7 +47,11 @@ fn a1_a_rust_panic_is_told_wherever_it_happens() {
             ("misuse.rs", "panic!(\"a panic after the reply"),
         ),
         // The first one never comes to an end: what stopped the template is the second.
-        ("panic-twice", "a panic while panicking", ("misuse.rs", "panic!(\"a panic while panicking\")")),
+        (
+            "panic-twice",
+            "a panic while panicking",
+            ("misuse.rs", "panic!(\"a panic while panicking\")"),
+        ),
     ];
     for (fault, message, (file, marker)) in rows {
         let record = record(&guest("guest-faulty"), fault, ANY_ANSWER);
@@ -52,7 +65,11 @@ fn a1_a_rust_panic_is_told_wherever_it_happens() {
             (&json!(file), &line),
             "{fault}"
         );
-        assert!(own(&record)[0].ends_with(&format!("{file}:{line}")), "{fault}: {:#?}", own(&record));
+        assert!(
+            own(&record)[0].ends_with(&format!("{file}:{line}")),
+            "{fault}: {:#?}",
+            own(&record)
+        );
     }
 }
 
@@ -67,7 +84,9 @@ struct Raised {
 
 #[test]
 fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
-    let Some(template) = python_guest("a2_a_python_exception_is_told_with_its_frames_and_its_chain") else {
+    let Some(template) =
+        python_guest("a2_a_python_exception_is_told_with_its_frames_and_its_chain")
+    else {
         return;
     };
     let rows = [
@@ -83,7 +102,12 @@ fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
             causes: &[],
             own: &["fail", "generate"],
         },
-        Raised { fault: "no-message", message: "app.NoBread", causes: &[], own: &["fail", "generate"] },
+        Raised {
+            fault: "no-message",
+            message: "app.NoBread",
+            causes: &[],
+            own: &["fail", "generate"],
+        },
         Raised {
             fault: "cause",
             message: "RuntimeError: the price of the day cannot be read: four",
@@ -124,11 +148,16 @@ fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
         assert_eq!(record["message"], format!("the template raised {}", row.message), "{fault}");
         assert_eq!(record["causes"], json!(row.causes), "{fault}");
         let own = own(&record);
-        let functions: Vec<&str> = own.iter().map(|frame| frame.split(' ').next().unwrap()).collect();
+        let functions: Vec<&str> =
+            own.iter().map(|frame| frame.split(' ').next().unwrap()).collect();
         assert_eq!(functions, row.own, "{fault}: {own:#?}");
         let (_, place) = own[0].split_once(' ').unwrap();
         let location = &record["location"];
-        assert_eq!(place, format!("{}:{}", location["file"].as_str().unwrap(), location["line"]), "{fault}");
+        assert_eq!(
+            place,
+            format!("{}:{}", location["file"].as_str().unwrap(), location["line"]),
+            "{fault}"
+        );
         assert_eq!(
             record["trap"].get("symbols_missing"),
             None,
@@ -168,7 +197,9 @@ fn an_inlined_function_is_shown_as_such() {
     let frames = record["trap"]["frames"].as_array().unwrap();
     let told: Vec<_> = frames
         .iter()
-        .map(|frame| (frame["function"].as_str().unwrap(), frame["inlined"] == true, frame["line"].clone()))
+        .map(|frame| {
+            (frame["function"].as_str().unwrap(), frame["inlined"] == true, frame["line"].clone())
+        })
         .collect();
     let line = |marker| line_of("tests/languages/c/template.c", marker);
     assert_eq!(told[0], ("portion", true, line("// inlined")));
@@ -178,12 +209,17 @@ fn an_inlined_function_is_shown_as_such() {
     let source = &record["source"];
     assert_eq!((&source["file"], &source["line"]), (&json!("template.c"), &line("// inlined")));
     let lines = source["lines"].as_array().unwrap();
-    assert!(lines.iter().any(|line| line.as_str().unwrap().contains("100 / (plates + zero)")), "{source}");
+    assert!(
+        lines.iter().any(|line| line.as_str().unwrap().contains("100 / (plates + zero)")),
+        "{source}"
+    );
 }
 
 #[test]
 fn names_of_cpp_are_demangled_and_paths_begin_at_the_source() {
-    let Some(template) = c_guest("names_of_cpp_are_demangled_and_paths_begin_at_the_source") else { return };
+    let Some(template) = c_guest("names_of_cpp_are_demangled_and_paths_begin_at_the_source") else {
+        return;
+    };
     let record = record(&template, "cpp", ANY_ANSWER);
     let line = |file: &str, marker| line_of(&format!("tests/languages/c/{file}"), marker);
     assert_eq!(

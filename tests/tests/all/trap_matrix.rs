@@ -1,4 +1,5 @@
-//! Every way a guest is stopped, in every language, with all, some and none of its debug information: what the record says of it.
+//! Every way a guest is stopped, in every language, with all, some and none of its debug
+//! information: what the record says of it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +9,16 @@ use sitewright_tests::strip::{Strip, stripped};
 use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest, root};
 
 /// What a record says when frames have names and nothing else.
-pub(crate) const NAMES_ONLY: &str = "the template carries names and no debug information: frames have no files and lines. Build it \
-     with `debug = \"line-tables-only\"` (Rust) or `-g` (C), or put the unstripped build beside it as `<name>.debug.wasm`";
+pub(crate) const NAMES_ONLY: &str = "the template carries names and no debug information: frames \
+                                     have no files and lines. Build it with `debug = \
+                                     \"line-tables-only\"` (Rust) or `-g` (C), or put the \
+                                     unstripped build beside it as `<name>.debug.wasm`";
 /// What a record says when frames have not even names.
-pub(crate) const STRIPPED: &str = "the template carries neither names nor debug information: functions are numbers, without files and \
-     lines. Build it without stripping (`strip = \"none\"`) with `debug = \"line-tables-only\"` (Rust) or `-g` (C), or put the \
-     unstripped build beside it as `<name>.debug.wasm`";
+pub(crate) const STRIPPED: &str = "the template carries neither names nor debug information: \
+                                   functions are numbers, without files and lines. Build it \
+                                   without stripping (`strip = \"none\"`) with `debug = \
+                                   \"line-tables-only\"` (Rust) or `-g` (C), or put the \
+                                   unstripped build beside it as `<name>.debug.wasm`";
 
 /// What is left of a template's debug information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +40,20 @@ struct Row {
     code: Option<&'static str>,
     /// Whether the message says it.
     message: &'static str,
-    /// The first frame of the template's own: a part of its name with debug information, and without; its file; text of its line.
+    /// The first frame of the template's own: a part of its name with debug information, and
+    /// without; its file; text of its line.
     own: Option<(&'static str, &'static str, &'static str, &'static str)>,
 }
 
-const ROW: Row =
-    Row { fault: "", configuration: "", rules: ANY_ANSWER, kind: "trap", code: None, message: "", own: None };
+const ROW: Row = Row {
+    fault: "",
+    configuration: "",
+    rules: ANY_ANSWER,
+    kind: "trap",
+    code: None,
+    message: "",
+    own: None,
+};
 
 const CPU: &str = "[limits]\ncpu_ms = 100";
 const DEADLINE: &str = "[limits]\ndeadline_ms = 1500";
@@ -105,13 +118,18 @@ impl Language {
             }
             Left::Stripped => {
                 assert_eq!(own, Vec::<&Value>::new(), "{what}: a number is nobody's own");
-                let numbered = |frame: &Value| frame["function"].as_str().unwrap().starts_with("function ");
+                let numbered =
+                    |frame: &Value| frame["function"].as_str().unwrap().starts_with("function ");
                 assert!(frames.iter().all(numbered), "{what}: {frames:#?}");
             }
             _ => {
-                let first = own.first().unwrap_or_else(|| panic!("{what}: no own frame: {frames:#?}"));
+                let first =
+                    own.first().unwrap_or_else(|| panic!("{what}: no own frame: {frames:#?}"));
                 assert!(first["function"].as_str().unwrap().contains(bare), "{what}: {first}");
-                assert!(frames.iter().all(|frame| frame.get("file").is_none()), "{what}: {frames:#?}");
+                assert!(
+                    frames.iter().all(|frame| frame.get("file").is_none()),
+                    "{what}: {frames:#?}"
+                );
             }
         }
     }
@@ -128,7 +146,8 @@ pub(crate) fn line_of(file: &str, marker: &str) -> Value {
 
 #[test]
 fn a5_the_matrix_of_traps_in_rust() {
-    let trap = |fault, code, message, own| Row { fault, code: Some(code), message, own: Some(own), ..ROW };
+    let trap =
+        |fault, code, message, own| Row { fault, code: Some(code), message, own: Some(own), ..ROW };
     let closure = "Template>::generate::{{closure}}";
     let rows = vec![
         Row {
@@ -144,13 +163,23 @@ fn a5_the_matrix_of_traps_in_rust() {
             "unreachable",
             "unreachable",
             "`unreachable` instruction",
-            ("traps::unreachable", "traps::unreachable", "traps.rs", "core::arch::wasm32::unreachable()"),
+            (
+                "traps::unreachable",
+                "traps::unreachable",
+                "traps.rs",
+                "core::arch::wasm32::unreachable()",
+            ),
         ),
         trap(
             "oob",
             "out_of_bounds",
             "out of bounds memory access",
-            ("traps::read_out_of_bounds", "traps::read_out_of_bounds", "traps.rs", "address.read_volatile()"),
+            (
+                "traps::read_out_of_bounds",
+                "traps::read_out_of_bounds",
+                "traps.rs",
+                "address.read_volatile()",
+            ),
         ),
         trap(
             "stack-overflow",
@@ -203,11 +232,21 @@ fn a5_the_matrix_of_traps_in_rust() {
             "host-call",
             "host_call",
             "invalid utf-8",
-            ("misuse::call_badly", "misuse::call_badly", "misuse.rs", "String::from_utf8_unchecked"),
+            (
+                "misuse::call_badly",
+                "misuse::call_badly",
+                "misuse.rs",
+                "String::from_utf8_unchecked",
+            ),
         ),
     ];
-    Language { template: guest("guest-faulty"), sources: "tests/guests/faulty/src", left: &ALL, rows }
-        .check();
+    Language {
+        template: guest("guest-faulty"),
+        sources: "tests/guests/faulty/src",
+        left: &ALL,
+        rows,
+    }
+    .check();
 }
 
 #[test]
@@ -222,7 +261,13 @@ fn a5_the_matrix_of_traps_in_c() {
     };
     let rows = vec![
         trap("unreachable", "unreachable", "`unreachable` instruction", "trap", "// unreachable"),
-        trap("oob", "out_of_bounds", "out of bounds memory access", "read_out_of_bounds", "// out of bounds"),
+        trap(
+            "oob",
+            "out_of_bounds",
+            "out of bounds memory access",
+            "read_out_of_bounds",
+            "// out of bounds",
+        ),
         trap("stack-overflow", "stack_overflow", "call stack exhausted", "deeper", "// recursion"),
         trap(
             "divide-by-zero",
@@ -232,7 +277,13 @@ fn a5_the_matrix_of_traps_in_c() {
             "// division by zero",
         ),
         trap("integer-overflow", "integer_overflow", "integer overflow", "overflow", "// overflow"),
-        trap("bad-call", "bad_indirect_call", "indirect call type mismatch", "call_wrongly", "// bad call"),
+        trap(
+            "bad-call",
+            "bad_indirect_call",
+            "indirect call type mismatch",
+            "call_wrongly",
+            "// bad call",
+        ),
         Row {
             kind: "memory_limit",
             configuration: MEMORY,
@@ -268,7 +319,8 @@ fn a5_the_matrix_of_traps_in_c() {
     Language { template, sources: "tests/languages/c", left: &ALL, rows }.check();
 }
 
-/// An interpreter's own functions are nobody's: what counts is the traceback, which no stripping takes.
+/// An interpreter's own functions are nobody's: what counts is the traceback, which no stripping
+/// takes.
 #[test]
 fn a5_the_matrix_of_failures_in_python() {
     let Some(template) = python_guest("a5_the_matrix_of_failures_in_python") else { return };
@@ -309,7 +361,12 @@ fn a5_the_matrix_of_failures_in_python() {
             "app.py",
             "float(10**400)",
         ),
-        Row { fault: "abort", code: Some("unreachable"), message: "the template was stopped", ..ROW },
+        Row {
+            fault: "abort",
+            code: Some("unreachable"),
+            message: "the template was stopped",
+            ..ROW
+        },
         Row { fault: "exit", code: Some("exit"), message: "the template ended its program", ..ROW },
         Row {
             fault: "memory-bomb",
@@ -335,8 +392,19 @@ fn a5_the_matrix_of_failures_in_python() {
             ..ROW
         },
         Row { fault: "error", kind: "template_error", message: "no site was made", ..ROW },
-        Row { fault: "bad-call", kind: "panic", code: Some("unreachable"), message: "OverflowError", ..ROW },
+        Row {
+            fault: "bad-call",
+            kind: "panic",
+            code: Some("unreachable"),
+            message: "OverflowError",
+            ..ROW
+        },
     ];
-    Language { template, sources: "tests/languages/python", left: &[Left::NamesOnly, Left::Stripped], rows }
-        .check();
+    Language {
+        template,
+        sources: "tests/languages/python",
+        left: &[Left::NamesOnly, Left::Stripped],
+        rows,
+    }
+    .check();
 }

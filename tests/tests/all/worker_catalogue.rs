@@ -1,5 +1,6 @@
-//! Part A of the catalogue of failures once more, through the worker: every way to fail leaves an order that has ended, and one whole
-//! record for each of its attempts, in the database and on the disk.
+//! Part A of the catalogue of failures once more, through the worker: every way to fail leaves an
+//! order that has ended, and one whole record for each of its attempts, in the database and on the
+//! disk.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use sitewright_tests::faulty;
 /// A key that must stand nowhere (catalogue A8).
 const KEY: &str = "sk-planted-4711-0815";
 
-/// An order (named after its row of the catalogue), what it makes the template do, kind of its records, state in the end, and what its last record must say.
+/// An order (named after its row of the catalogue), what it makes the template do, kind of its
+/// records, state in the end, and what its last record must say.
 type Row = (&'static str, &'static str, Value, &'static str, OrderState, &'static str);
 
 fn rows() -> Vec<Row> {
@@ -34,7 +36,14 @@ fn rows() -> Vec<Row> {
         ("a2-chain", "error", json!({}), "template_error", Failed, "the root: no bread"),
         ("a2-refused", "calls-in-turn", ask("a2-refused"), "ai", Failed, "401"),
         ("a3-twice", "calls-in-turn", ask("a3-twice"), "ai", Dead, "503"),
-        ("a4-value", "ok", json!({ "then_fail": true }), "template_error", Failed, "asked for an error"),
+        (
+            "a4-value",
+            "ok",
+            json!({ "then_fail": true }),
+            "template_error",
+            Failed,
+            "asked for an error",
+        ),
         ("a5-unreachable", "unreachable", json!({}), "trap", Failed, "unreachable"),
         ("a5-memory", "oob", json!({}), "trap", Failed, "out of bounds"),
         ("a5-stack", "stack-overflow", json!({}), "trap", Failed, "stack"),
@@ -43,7 +52,14 @@ fn rows() -> Vec<Row> {
         ("a5-exit", "exit", json!({}), "trap", Failed, "ended its program"),
         ("a5-in-flight", "trap-in-flight", json!({}), "trap", Failed, "unreachable"),
         ("a5-memory-limit", "memory-bomb", json!({}), "memory_limit", Failed, "bytes of memory"),
-        ("a5-call-limit", "calls-in-turn", json!({ "n": 100 }), "call_limit", Failed, "limits.ai_calls"),
+        (
+            "a5-call-limit",
+            "calls-in-turn",
+            json!({ "n": 100 }),
+            "call_limit",
+            Failed,
+            "limits.ai_calls",
+        ),
         ("a5-order", "no-such-fault", json!({}), "template_error", Failed, "no-such-fault"),
         ("a6-cpu", "spin", json!({}), "cpu_limit", Failed, "processor time"),
         (
@@ -56,7 +72,14 @@ fn rows() -> Vec<Row> {
         ),
         ("a6-never", "never", json!({}), "template_error", Failed, "nothing will ever complete"),
         ("a7-refused-file", "many-files", json!({}), "output_limit", Failed, "`files`"),
-        ("a7-ignored", "ignored-refusal", json!({}), "output_limit", Failed, "as if it had not been"),
+        (
+            "a7-ignored",
+            "ignored-refusal",
+            json!({}),
+            "output_limit",
+            Failed,
+            "as if it had not been",
+        ),
         (
             "a7-partial",
             "files",
@@ -100,7 +123,8 @@ async fn catalogue(base: Base) {
         .with("ai.retry.base_ms", 10);
     factory.bench.write("key.txt", KEY);
     let rows = rows();
-    let orders = rows.iter().map(|(id, fault, parameters, ..)| named(id, faulty(fault, parameters.clone())));
+    let orders =
+        rows.iter().map(|(id, fault, parameters, ..)| named(id, faulty(fault, parameters.clone())));
     factory.order_all(orders).await;
     let log = factory.drain().await;
 
@@ -126,7 +150,13 @@ async fn ended(
     let (order, attempts, failures) = (&export.order, &export.attempts, &export.failures);
     let last = failures.last().ok_or("no record")?;
     let text = last.record.to_string();
-    let said = format!("{} after {} attempts, {}: {}", order.state, attempts.len(), last.kind, last.message);
+    let said = format!(
+        "{} after {} attempts, {}: {}",
+        order.state,
+        attempts.len(),
+        last.kind,
+        last.message
+    );
     if order.state != state || last.kind != kind {
         return Err(said);
     }
@@ -141,12 +171,19 @@ async fn ended(
         return Err(format!("{} records of {} attempts: {said}", failures.len(), attempts.len()));
     }
     for failure in failures {
-        let record: FailureRecord = serde_json::from_value(serde_json::to_value(&failure.record).unwrap())
-            .map_err(|error| format!("no record: {error}"))?;
-        let path = factory.bench.sites().join(id).join("failures").join(format!("{}.json", record.id));
+        let record: FailureRecord =
+            serde_json::from_value(serde_json::to_value(&failure.record).unwrap())
+                .map_err(|error| format!("no record: {error}"))?;
+        let path =
+            factory.bench.sites().join(id).join("failures").join(format!("{}.json", record.id));
         let stored: FailureRecord = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let same = (&*stored.id, &*stored.order, stored.kind.as_str()) == (&*failure.id, id, &*failure.kind);
-        if !same || record.message.as_str().is_empty() || record.job.is_none() || record.limits.len() < 12 {
+        let same = (&*stored.id, &*stored.order, stored.kind.as_str())
+            == (&*failure.id, id, &*failure.kind);
+        if !same
+            || record.message.as_str().is_empty()
+            || record.job.is_none()
+            || record.limits.len() < 12
+        {
             return Err(format!("not whole: {record:#?}"));
         }
         if kind == "ai" && record.ai.as_ref().is_none_or(|ai| ai.attempts.is_empty()) {
@@ -159,10 +196,13 @@ async fn ended(
     if factory.visible(id).is_some() {
         return Err("visitors see a site".to_owned());
     }
-    // What a replay needs is there: the order as it came, and each reply that was paid for (catalogue G7).
+    // What a replay needs is there: the order as it came, and each reply that was paid for
+    // (catalogue G7).
     let document: Value = serde_json::from_str(&export.document).unwrap();
     let answered = model.asked_of(id).len();
-    if document["order"]["id"] != id || (id == "a3-twice" && (answered < 2 || export.ai_calls.is_empty())) {
+    if document["order"]["id"] != id
+        || (id == "a3-twice" && (answered < 2 || export.ai_calls.is_empty()))
+    {
         return Err(format!("{answered} calls were answered, {} are kept", export.ai_calls.len()));
     }
     let whole = serde_json::to_string(&export).unwrap();
@@ -179,7 +219,9 @@ async fn a_every_row_of_the_catalogue_through_the_worker_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_every_row_of_the_catalogue_through_the_worker_on_postgresql() {
-    if let Some(base) = Base::postgres("a_every_row_of_the_catalogue_through_the_worker_on_postgresql") {
+    if let Some(base) =
+        Base::postgres("a_every_row_of_the_catalogue_through_the_worker_on_postgresql")
+    {
         catalogue(base).await;
     }
 }
@@ -187,8 +229,9 @@ async fn a_every_row_of_the_catalogue_through_the_worker_on_postgresql() {
 #[tokio::test]
 async fn a9_a_worker_does_not_start_with_a_secret_that_cannot_be_read() {
     let model = Model::start(good);
-    let factory =
-        Factory::new(Base::Sqlite, &model).await.with("ai.providers.local.api_key_file", "no-such-key.txt");
+    let factory = Factory::new(Base::Sqlite, &model)
+        .await
+        .with("ai.providers.local.api_key_file", "no-such-key.txt");
     let output = factory.worker_command(&["--drain"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");

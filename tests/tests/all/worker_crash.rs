@@ -1,4 +1,5 @@
-//! Workers that are killed and stopped: no order is lost, done twice or left standing, and nothing is paid for twice.
+//! Workers that are killed and stopped: no order is lost, done twice or left standing, and nothing
+//! is paid for twice.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -7,7 +8,9 @@ use rustix::process::Signal;
 use serde_json::json;
 use sitewright::jobs::{AttemptEnd, OrderState};
 use sitewright_tests::chat_server::Answer;
-use sitewright_tests::factory::{Base, Factory, Gate, Model, Process, calls_in_turn, good, named, until};
+use sitewright_tests::factory::{
+    Base, Factory, Gate, Model, Process, calls_in_turn, good, named, until,
+};
 use sitewright_tests::faulty;
 
 /// The same numbers each time.
@@ -33,14 +36,18 @@ fn storm_size(kills: usize, orders: usize) -> (usize, usize) {
 
 const CALLS: u32 = 3;
 
-/// Orders with three AI calls each, and workers that are killed at any moment, their start included.
+/// Orders with three AI calls each, and workers that are killed at any moment, their start
+/// included.
 async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
     let (kills, orders) = storm_size(kills, orders);
-    let what = format!("{} with {workers}", if base == Base::Sqlite { "SQLite" } else { "PostgreSQL" });
+    let what =
+        format!("{} with {workers}", if base == Base::Sqlite { "SQLite" } else { "PostgreSQL" });
     let model = Model::slow(150);
     // Crashes are what this is about: none of them is one too many here.
-    let factory =
-        Factory::new(base, &model).await.with("worker.crashes", 100_000).with("worker.max_orders", 12);
+    let factory = Factory::new(base, &model)
+        .await
+        .with("worker.crashes", 100_000)
+        .with("worker.max_orders", 12);
     let ids: Vec<String> = (0..orders).map(|number| format!("storm-{number}")).collect();
     factory.order_all(ids.iter().map(|id| calls_in_turn(id, CALLS))).await;
 
@@ -86,17 +93,25 @@ async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
             );
             // Who asked before the reply was on the books could not know it.
             let text = call.call.entry.to_string();
-            let (_, answered) = text.split_once("a reply to [[").expect("the reply names its question");
+            let (_, answered) =
+                text.split_once("a reply to [[").expect("the reply names its question");
             let what = (0..CALLS).map(|number| format!("call {number}"));
-            let what = what.into_iter().find(|what| answered.contains(&format!("]] {what}"))).unwrap();
+            let what =
+                what.into_iter().find(|what| answered.contains(&format!("]] {what}"))).unwrap();
             let last = *arrivals[&(id.as_str(), what.as_str())].last().unwrap();
-            assert!(last <= call.at, "{id} {what}: asked at {last}, but its reply was kept at {}", call.at);
+            assert!(
+                last <= call.at,
+                "{id} {what}: asked at {last}, but its reply was kept at {}",
+                call.at
+            );
         }
         for attempt in factory.database.attempts(id).await.unwrap() {
             if attempt.outcome == Some(AttemptEnd::Crashed) {
                 crashes += 1;
-                let pid = attempt.worker.rsplit('-').nth(1).and_then(|pid| pid.parse().ok()).unwrap();
-                let at = killed.get(&pid).unwrap_or_else(|| panic!("{} was not killed", attempt.worker));
+                let pid =
+                    attempt.worker.rsplit('-').nth(1).and_then(|pid| pid.parse().ok()).unwrap();
+                let at =
+                    killed.get(&pid).unwrap_or_else(|| panic!("{} was not killed", attempt.worker));
                 rescues.push(attempt.ended_at.unwrap() - at);
             }
         }
@@ -105,14 +120,17 @@ async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
     assert_eq!(distinct, orders * CALLS as usize);
     // Calls that were in flight, or answered and not yet kept, when a worker was killed.
     let repeated = asked.len() - distinct;
-    assert!(repeated <= crashes, "{repeated} calls were repeated after {crashes} crashes of attempts");
+    assert!(
+        repeated <= crashes,
+        "{repeated} calls were repeated after {crashes} crashes of attempts"
+    );
     rescues.sort_unstable();
     let at = |part: usize| {
         rescues.get((rescues.len().saturating_sub(1)) * part / 100).copied().unwrap_or_default()
     };
     eprintln!(
-        "storm on {what}: {kills} kills, {orders} orders, {crashes} attempts crashed, {repeated} of {} AI calls repeated, \
-         rescued after {} ms (median), {} ms (most)",
+        "storm on {what}: {kills} kills, {orders} orders, {crashes} attempts crashed, {repeated} \
+         of {} AI calls repeated, rescued after {} ms (median), {} ms (most)",
         asked.len(),
         at(50),
         at(100)
@@ -168,12 +186,18 @@ async fn paused(base: Base) {
     gate.open();
     first.signal(Signal::CONT);
     first.until_says("lease lost").await;
-    until("the release that does not count is gone", || async { factory.releases("paused").len() == 1 })
-        .await;
+    until("the release that does not count is gone", || async {
+        factory.releases("paused").len() == 1
+    })
+    .await;
     let attempts = factory.database.attempts("paused").await.unwrap();
     let ends: Vec<_> = attempts.iter().map(|attempt| attempt.outcome.unwrap()).collect();
     assert_eq!(ends, [AttemptEnd::Crashed, AttemptEnd::Succeeded]);
-    assert!(attempts[0].lease_lost_at.is_some() && attempts[0].release.is_none(), "{:?}", attempts[0]);
+    assert!(
+        attempts[0].lease_lost_at.is_some() && attempts[0].release.is_none(),
+        "{:?}",
+        attempts[0]
+    );
     assert!(attempts[1].lease_lost_at.is_none());
     assert_eq!(factory.order("paused").await, before, "nothing else changed");
     assert_eq!(factory.visible("paused"), before.current_release);
@@ -199,7 +223,8 @@ async fn d1_a_paused_worker_changes_nothing_when_it_wakes_up_on_postgres() {
     }
 }
 
-/// An order under which each worker dies is given up after the second, with all that is known of it.
+/// An order under which each worker dies is given up after the second, with all that is known of
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
     // Each attempt gets one call further.
@@ -215,7 +240,10 @@ async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
             let hangs = model.asked().iter().filter(|one| one.times == 1).count() == crash + 1;
             let order = factory.order("poison").await;
             let stages = factory.database.events("poison", 0).await.unwrap();
-            hangs && stages.iter().any(|event| event.attempt == order.owner_attempt && event.stage == "fault")
+            hangs
+                && stages
+                    .iter()
+                    .any(|event| event.attempt == order.owner_attempt && event.stage == "fault")
         })
         .await;
         assert!(worker.runs());
@@ -230,9 +258,18 @@ async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
     assert_eq!(failures.len(), 2, "each attempt keeps its record (D7)");
     let last = &failures[1];
     assert_eq!(order.last_failure.as_ref(), Some(&last.id));
-    assert_eq!((&*last.kind, &last.record["stage"]), ("crashed", &json!("fault")), "{}", last.record);
+    assert_eq!(
+        (&*last.kind, &last.record["stage"]),
+        ("crashed", &json!("fault")),
+        "{}",
+        last.record
+    );
     assert!(last.message.contains("after 2 crashes"), "{}", last.message);
-    assert!(last.record.to_string().contains("copywriting"), "its AI calls are told: {}", last.record);
+    assert!(
+        last.record.to_string().contains("copywriting"),
+        "its AI calls are told: {}",
+        last.record
+    );
     for attempt in factory.database.attempts("poison").await.unwrap() {
         assert_eq!(
             (attempt.outcome, attempt.last_stage.as_deref()),
@@ -240,14 +277,19 @@ async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
         );
     }
     // Replies that were kept were not asked for again.
-    assert!(model.asked_of("poison").iter().all(|(_, times)| *times <= 2), "{:?}", model.asked_of("poison"));
+    assert!(
+        model.asked_of("poison").iter().all(|(_, times)| *times <= 2),
+        "{:?}",
+        model.asked_of("poison")
+    );
     assert_eq!(model.asked_of("poison")[0], ("call 0".to_owned(), 1));
     assert!(worker.runs());
     factory.order_all([calls_in_turn("next", 1)]).await;
     factory.until_state("next", OrderState::Succeeded).await;
 }
 
-/// What a template does to itself ends its run and not the process, and its neighbours do not notice.
+/// What a template does to itself ends its run and not the process, and its neighbours do not
+/// notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn c7_a_template_cannot_end_the_worker() {
     let gate = Gate::default();
@@ -273,7 +315,11 @@ async fn c7_a_template_cannot_end_the_worker() {
     for (fault, kind) in bad {
         factory.until_state(fault, OrderState::Failed).await;
         let order = factory.order(fault).await;
-        assert_eq!((order.crashes, order.attempts), (0, 1), "{fault}: failed once and for good (D4)");
+        assert_eq!(
+            (order.crashes, order.attempts),
+            (0, 1),
+            "{fault}: failed once and for good (D4)"
+        );
         let failures = factory.database.failures(fault).await.unwrap();
         assert_eq!(failures.len(), 1, "{fault}");
         assert_eq!(failures[0].kind, kind, "{fault}: {}", failures[0].message);

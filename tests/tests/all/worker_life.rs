@@ -13,8 +13,9 @@ fn in_flight(default: usize) -> usize {
     std::env::var("TESTS_DRAIN").ok().map_or(default, |asked| asked.parse().expect("a number"))
 }
 
-/// Told to go with many orders that wait for AI: those whose replies come in time end, the others go back and count for nothing, no
-/// further one is begun, and another worker does the rest without paying again.
+/// Told to go with many orders that wait for AI: those whose replies come in time end, the others
+/// go back and count for nothing, no further one is begun, and another worker does the rest without
+/// paying again.
 async fn drained(base: Base, orders: usize) {
     let (soon, late) = (Gate::default(), Gate::default());
     let (open_soon, open_late) = (soon.clone(), late.clone());
@@ -24,8 +25,10 @@ async fn drained(base: Base, orders: usize) {
         }
         good(asked)
     });
-    let factory =
-        Factory::new(base, &model).await.with("worker.grace_ms", 4_000).with("worker.silent_ms", 20_000);
+    let factory = Factory::new(base, &model)
+        .await
+        .with("worker.grace_ms", 4_000)
+        .with("worker.silent_ms", 20_000);
     let half = orders / 2;
     let ids: Vec<String> =
         (0..orders).map(|n| format!("{}-{n}", if n < half { "soon" } else { "late" })).collect();
@@ -45,7 +48,11 @@ async fn drained(base: Base, orders: usize) {
         match order.state {
             OrderState::Succeeded => in_time += 1,
             state => {
-                assert_eq!((state, order.attempts, order.crashes), (OrderState::Queued, 0, 0), "{order:?}");
+                assert_eq!(
+                    (state, order.attempts, order.crashes),
+                    (OrderState::Queued, 0, 0),
+                    "{order:?}"
+                );
                 assert_eq!(attempts[0].outcome, Some(AttemptEnd::Returned));
             }
         }
@@ -54,17 +61,29 @@ async fn drained(base: Base, orders: usize) {
     }
     assert!(in_time > 0, "nothing ended in the grace time");
     for n in 0..20 {
-        assert_eq!(factory.order(&format!("new-{n}")).await.runs, 0, "none is begun by a worker that goes");
+        assert_eq!(
+            factory.order(&format!("new-{n}")).await.runs,
+            0,
+            "none is begun by a worker that goes"
+        );
     }
-    assert!(factory.database.stats().await.unwrap().workers.is_empty(), "it took itself off the list");
+    assert!(
+        factory.database.stats().await.unwrap().workers.is_empty(),
+        "it took itself off the list"
+    );
     open_late.open();
     factory.drain().await;
     for id in &ids {
         factory.assert_done_once(id, 2).await;
-        assert_eq!(model.asked_of(id)[0], ("call 0".to_owned(), 1), "a kept reply is not asked for again");
+        assert_eq!(
+            model.asked_of(id)[0],
+            ("call 0".to_owned(), 1),
+            "a kept reply is not asked for again"
+        );
     }
     eprintln!(
-        "drained: {orders} in flight, {in_time} of {half} that could ended in time, the rest went back"
+        "drained: {orders} in flight, {in_time} of {half} that could ended in time, the rest went \
+         back"
     );
 }
 
@@ -97,14 +116,19 @@ async fn a_second_sigterm_stops_at_once() {
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
     for id in &ids {
         let order = factory.order(id).await;
-        assert_eq!((order.state, order.attempts, order.crashes), (OrderState::Queued, 0, 0), "{order:?}");
+        assert_eq!(
+            (order.state, order.attempts, order.crashes),
+            (OrderState::Queued, 0, 0),
+            "{order:?}"
+        );
     }
     until("the server sees that nobody waits", || async { model.server.given_up() == 20 }).await;
 }
 
 /// Somebody in another process stops an order that waits for AI.
 async fn cancelled(base: Base) {
-    let model = Model::start(|asked| if asked.order == "stop" { Answer::Hang } else { good(asked) });
+    let model =
+        Model::start(|asked| if asked.order == "stop" { Answer::Hang } else { good(asked) });
     let factory = Factory::new(base, &model).await;
     factory.order_all([calls_in_turn("stop", 1)]).await;
     let mut worker = factory.worker(&[]);
@@ -122,8 +146,15 @@ async fn cancelled(base: Base) {
     let attempts = factory.database.attempts("stop").await.unwrap();
     assert_eq!(attempts[0].outcome, Some(AttemptEnd::Cancelled));
     let failures = factory.database.failures("stop").await.unwrap();
-    assert_eq!((failures.len(), &*failures[0].kind), (1, "cancelled"), "a record says what it was doing");
-    assert_eq!(failures[0].record["trail"].as_array().unwrap().last().unwrap()["outcome"], "in_flight");
+    assert_eq!(
+        (failures.len(), &*failures[0].kind),
+        (1, "cancelled"),
+        "a record says what it was doing"
+    );
+    assert_eq!(
+        failures[0].record["trail"].as_array().unwrap().last().unwrap()["outcome"],
+        "in_flight"
+    );
     assert!(worker.runs());
     factory.order_all([calls_in_turn("next", 1)]).await;
     factory.until_state("next", OrderState::Succeeded).await;
@@ -141,8 +172,8 @@ async fn a6_an_order_that_waits_for_ai_is_stopped_from_another_process_on_postgr
     }
 }
 
-/// A worker that dies between the last two steps leaves a release that counts and that nobody sees: the next one shows it, also when
-/// it has nothing else to do.
+/// A worker that dies between the last two steps leaves a release that counts and that nobody sees:
+/// the next one shows it, also when it has nothing else to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
     let model = Model::slow(1);
@@ -152,12 +183,15 @@ async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
     let release = factory.visible("shown").unwrap();
     // What the disk and the database look like after such a death.
     std::fs::remove_file(factory.bench.sites().join("shown/current")).unwrap();
-    let forgotten = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
-                     c.execute('UPDATE sitewright_orders SET visible_release = NULL'); c.commit()";
+    let forgotten = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('UPDATE \
+                     sitewright_orders SET visible_release = NULL'); c.commit()";
     let path = factory.bench.path().join("orders.db");
     let done = std::process::Command::new("python3").args(["-c", forgotten]).arg(path).status();
     if !done.is_ok_and(|status| status.success()) {
-        sitewright_tests::standins::skipped("a release is shown by the next worker", "there is no python3");
+        sitewright_tests::standins::skipped(
+            "a release is shown by the next worker",
+            "there is no python3",
+        );
         return;
     }
     assert_eq!(factory.visible("shown"), None);
@@ -185,14 +219,15 @@ async fn a_worker_on_a_paused_queue_says_why_it_stands_still() {
 #[test]
 fn e3_a_worker_tells_at_its_start_which_purpose_has_no_route() {
     let bench = Workbench::configured(
-        "templates = \"templates\"\n\
-         [ai.providers.s]\nkind = \"scripted\"\nrules_inline = \"[[rule]]\\nanswer = { text = 'x' }\"\n\
-         [ai.routes.other]\ntry = [{ provider = \"s\", model = \"m\" }]\n",
+        "templates = \"templates\"\n[ai.providers.s]\nkind = \"scripted\"\nrules_inline = \
+         \"[[rule]]\\nanswer = { text = 'x' }\"\n[ai.routes.other]\ntry = [{ provider = \"s\", \
+         model = \"m\" }]\n",
     );
     std::fs::create_dir(bench.path().join("templates")).unwrap();
     std::fs::copy(guest("guest-faulty"), bench.path().join("templates/faulty.wasm")).unwrap();
     let mut worker = bench.command(&[]);
-    worker.env("SITEWRIGHT_DATABASE__URL", format!("sqlite://{}/orders.db", bench.path().display()));
+    worker
+        .env("SITEWRIGHT_DATABASE__URL", format!("sqlite://{}/orders.db", bench.path().display()));
     let done = worker.args(["worker", "--drain"]).output().unwrap();
     let log = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{log}");

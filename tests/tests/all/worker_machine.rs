@@ -1,5 +1,5 @@
-//! The machine under a worker misbehaves: its clock is set while orders are at work, and the disk of its database is full. The worker
-//! goes on or says why not, and no order is lost or done twice.
+//! The machine under a worker misbehaves: its clock is set while orders are at work, and the disk
+//! of its database is full. The worker goes on or says why not, and no order is lost or done twice.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,16 @@ use sitewright_tests::standins;
 
 /// The library of `faketime` that makes a program see another time of day, where it is installed.
 fn faketime() -> Option<PathBuf> {
-    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
+    let folders =
+        ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
     folders
         .iter()
         .map(|folder| Path::new(folder).join("faketime/libfaketimeMT.so.1"))
         .find(|library| library.is_file())
 }
 
-/// The clock of one process, set from outside. The clock that measures durations is left alone, as it is when somebody sets a machine's
-/// clock.
+/// The clock of one process, set from outside. The clock that measures durations is left alone, as
+/// it is when somebody sets a machine's clock.
 struct Clock {
     file: PathBuf,
 }
@@ -120,14 +121,17 @@ async fn d4_a_clock_that_is_set_loses_no_order_on_postgres() {
     a_clock_is_set(base).await;
 }
 
-/// The disk under SQLite is full while orders wait for their replies: they are kept, nothing is paid for twice, the log says what is
-/// waited for, and all goes on when there is room again.
+/// The disk under SQLite is full while orders wait for their replies: they are kept, nothing is
+/// paid for twice, the log says what is waited for, and all goes on when there is room again.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_d2_the_disk_of_the_database_is_full() {
     let (model, gate) = Model::held("call 1");
     let folder = tempfile::tempdir().unwrap();
     let Some(_disk) = Disk::small(folder.path(), "16m") else {
-        standins::skipped("a full disk under the database", "no file system may be mounted; root may");
+        standins::skipped(
+            "a full disk under the database",
+            "no file system may be mounted; root may",
+        );
         return;
     };
     let base = Base::SqliteAt(folder.path().join("orders.db"));
@@ -146,13 +150,18 @@ async fn b1_d2_the_disk_of_the_database_is_full() {
     worker.until_says("the database does not answer; the order waits for it").await;
     assert!(worker.runs(), "{}", worker.log());
     std::fs::remove_file(filler).unwrap();
-    until("all have ended", || async { factory.database.unfinished().await.is_ok_and(|left| left == 0) })
-        .await;
+    until("all have ended", || async {
+        factory.database.unfinished().await.is_ok_and(|left| left == 0)
+    })
+    .await;
     // Connections on which the disk ended a transaction serve nobody any more.
     assert!(!worker.log().contains("transaction depth"), "{}", worker.log());
     for id in &ids {
         factory.assert_done_once(id, 2).await;
         assert_eq!(factory.order(id).await.runs, 1, "{id}");
-        assert!(model.asked_of(id).iter().all(|(_, times)| *times == 1), "nothing was paid for twice");
+        assert!(
+            model.asked_of(id).iter().all(|(_, times)| *times == 1),
+            "nothing was paid for twice"
+        );
     }
 }

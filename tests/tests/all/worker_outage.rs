@@ -1,5 +1,6 @@
-//! What a worker needs goes away for a while: its database, its disk, whoever reads its log. No order is lost, and the log says what is
-//! waited for. And orders that come from other programs, and templates that change meanwhile.
+//! What a worker needs goes away for a while: its database, its disk, whoever reads its log. No
+//! order is lost, and the log says what is waited for. And orders that come from other programs,
+//! and templates that change meanwhile.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -42,15 +43,20 @@ async fn b1_d2_postgres_goes_away_with_orders_in_flight() {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     assert!(worker.runs(), "{}", worker.log());
     cluster.start_again();
-    until("all have ended", || async { factory.database.unfinished().await.is_ok_and(|left| left == 0) })
-        .await;
+    until("all have ended", || async {
+        factory.database.unfinished().await.is_ok_and(|left| left == 0)
+    })
+    .await;
     worker.signal(Signal::TERM);
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
     for id in &ids {
         factory.assert_done_once(id, 3).await;
         let order = factory.order(id).await;
         assert_eq!((order.runs, order.crashes), (1, 0), "{order:?}");
-        assert!(model.asked_of(id).iter().all(|(_, times)| *times == 1), "nothing was paid for twice");
+        assert!(
+            model.asked_of(id).iter().all(|(_, times)| *times == 1),
+            "nothing was paid for twice"
+        );
     }
     let log = worker.log();
     assert!(log.contains("a heartbeat could not be written"), "{log}");
@@ -66,9 +72,9 @@ async fn b1_d2_the_file_is_locked_by_another_process() {
     factory.order_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
     let mut worker = factory.worker(&[]);
     until("all wait for their second reply", || async { model.asked().len() == 60 }).await;
-    let script = "import sqlite3, sys, time\n\
-                  c = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)\n\
-                  c.execute('BEGIN EXCLUSIVE'); print('locked', flush=True); time.sleep(5.5); c.execute('ROLLBACK')";
+    let script = "import sqlite3, sys, time\nc = sqlite3.connect(sys.argv[1], timeout=60, \
+                  isolation_level=None)\nc.execute('BEGIN EXCLUSIVE'); print('locked', \
+                  flush=True); time.sleep(5.5); c.execute('ROLLBACK')";
     let locker = Command::new("python3")
         .args(["-c", script])
         .arg(factory.bench.path().join("orders.db"))
@@ -83,13 +89,18 @@ async fn b1_d2_the_file_is_locked_by_another_process() {
     assert_eq!(line, "locked\n");
     gate.open();
     assert!(locker.wait().unwrap().success());
-    until("all have ended", || async { factory.database.unfinished().await.is_ok_and(|left| left == 0) })
-        .await;
+    until("all have ended", || async {
+        factory.database.unfinished().await.is_ok_and(|left| left == 0)
+    })
+    .await;
     assert!(worker.runs());
     for id in &ids {
         factory.assert_done_once(id, 2).await;
         assert_eq!(factory.order(id).await.runs, 1);
-        assert!(model.asked_of(id).iter().all(|(_, times)| *times == 1), "nothing was paid for twice");
+        assert!(
+            model.asked_of(id).iter().all(|(_, times)| *times == 1),
+            "nothing was paid for twice"
+        );
     }
     assert!(worker.log().contains("locked"), "the log says what is waited for: {}", worker.log());
 }
@@ -181,7 +192,8 @@ async fn g1_running_orders_keep_their_template() {
         async move {
             until("it is visible", || async { factory.visible(id).is_some() }).await;
             let manifest =
-                std::fs::read(factory.bench.sites().join(id).join("current/manifest.json")).unwrap();
+                std::fs::read(factory.bench.sites().join(id).join("current/manifest.json"))
+                    .unwrap();
             let manifest: Value = serde_json::from_slice(&manifest).unwrap();
             manifest["template"]["digest"].as_str().unwrap().to_owned()
         }
@@ -228,10 +240,9 @@ async fn d2_a_plain_row_is_an_order() {
     let factory = Factory::new(Base::Sqlite, &model).await;
     let mut worker = factory.worker(&[]);
     worker.until_says("ready").await;
-    let script = "import sqlite3, sys\n\
-                  c = sqlite3.connect(sys.argv[1], timeout=60)\n\
-                  c.execute(\"INSERT INTO sitewright_orders (id, document, template) VALUES ('plain', ?, 'faulty')\", [sys.argv[2]])\n\
-                  c.commit()";
+    let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], \
+                  timeout=60)\nc.execute(\"INSERT INTO sitewright_orders (id, document, template) \
+                  VALUES ('plain', ?, 'faulty')\", [sys.argv[2]])\nc.commit()";
     let mut insert = Command::new("python3");
     insert.args(["-c", script]).arg(factory.bench.path().join("orders.db"));
     insert.arg(calls_in_turn("plain", 1).to_string());
@@ -243,7 +254,8 @@ async fn d2_a_plain_row_is_an_order() {
     factory.assert_done_once("plain", 1).await;
 }
 
-/// Nobody reads the log, and it is a flood: orders neither wait nor fail, and what was dropped is told.
+/// Nobody reads the log, and it is a flood: orders neither wait nor fail, and what was dropped is
+/// told.
 #[tokio::test(flavor = "multi_thread")]
 async fn b2_a_log_that_nobody_reads_stops_no_order() {
     let model = Model::slow(1);
@@ -251,10 +263,13 @@ async fn b2_a_log_that_nobody_reads_stops_no_order() {
     let ids: Vec<String> = (0..300).map(|n| format!("o-{n}")).collect();
     factory.order_all(ids.iter().map(|id| calls_in_turn(id, 6))).await;
     // All that there is, from all who say anything.
-    let mut command = factory.worker_command(&["--log=trace,sqlx=trace,riverqueue=trace,wasmtime=warn"]);
+    let mut command =
+        factory.worker_command(&["--log=trace,sqlx=trace,riverqueue=trace,wasmtime=warn"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    until("all have ended", || async { factory.database.unfinished().await.is_ok_and(|left| left == 0) })
-        .await;
+    until("all have ended", || async {
+        factory.database.unfinished().await.is_ok_and(|left| left == 0)
+    })
+    .await;
     for id in &ids {
         factory.assert_done_once(id, 6).await;
     }
@@ -277,9 +292,11 @@ async fn b2_a_log_that_nobody_reads_stops_no_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn b8_every_line_names_its_order() {
     let model = Model::start(|asked| match (&*asked.order, asked.times) {
-        ("retried", 1) => {
-            sitewright_tests::chat_server::Answer::Http { status: 503, headers: &[], body: "{}".to_owned() }
-        }
+        ("retried", 1) => sitewright_tests::chat_server::Answer::Http {
+            status: 503,
+            headers: &[],
+            body: "{}".to_owned(),
+        },
         ("crashed", 1) => sitewright_tests::chat_server::Answer::Hang,
         _ => good(asked),
     });
@@ -290,12 +307,14 @@ async fn b8_every_line_names_its_order() {
     factory.until_count(OrderState::Succeeded, 2).await;
     factory.until_state("trap", OrderState::Failed).await;
     first.kill();
-    let mut second = factory.worker(&["--log-format=json", "--log=info,sitewright=debug", "--drain"]);
+    let mut second =
+        factory.worker(&["--log-format=json", "--log=info,sitewright=debug", "--drain"]);
     assert_eq!(second.exit().await, 0, "{}", second.log());
     let mut seen = BTreeSet::new();
     let log = first.log() + &second.log();
     for line in log.lines() {
-        let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let value: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let empty = Vec::new();
         let spans = value["spans"].as_array().unwrap_or(&empty);
         let field = |name: &str| {

@@ -1,5 +1,5 @@
-//! What becomes of an order whose AI calls fail, through the worker: what is waited for, what is tried again, what is given up, and what
-//! each of it costs.
+//! What becomes of an order whose AI calls fail, through the worker: what is waited for, what is
+//! tried again, what is given up, and what each of it costs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +10,11 @@ use sitewright_tests::factory::{Asked, Base, Factory, Model, calls_in_turn, good
 use sitewright_tests::faulty;
 
 fn http(status: u16, headers: &'static [(&'static str, &'static str)]) -> Answer {
-    Answer::Http { status, headers, body: json!({ "error": { "message": "as the test wants" } }).to_string() }
+    Answer::Http {
+        status,
+        headers,
+        body: json!({ "error": { "message": "as the test wants" } }).to_string(),
+    }
 }
 
 async fn ends(factory: &Factory, id: &str) -> Vec<AttemptEnd> {
@@ -29,7 +33,9 @@ async fn classes(base: Base) {
         ("overloaded", "call 1", 1) | ("overloaded", "call 2", 1) => http(503, &[]),
         ("always", "call 0", _) => http(503, &[]),
         ("refused", "call 1", _) => http(401, &[]),
-        ("blamed", "any", 1) => Answer::Reply { content: "\"unusable\"".to_owned(), finish: "stop" },
+        ("blamed", "any", 1) => {
+            Answer::Reply { content: "\"unusable\"".to_owned(), finish: "stop" }
+        }
         ("blamed", "any", _) => Answer::Reply { content: "\"fine\"".to_owned(), finish: "stop" },
         _ => good(asked),
     });
@@ -78,7 +84,10 @@ async fn classes(base: Base) {
 
     let order = factory.order("always").await;
     assert_eq!((order.state, order.attempts), (OrderState::Dead, 3), "attempts are counted");
-    assert_eq!(ends(&factory, "always").await, [AttemptEnd::Retry, AttemptEnd::Retry, AttemptEnd::Dead]);
+    assert_eq!(
+        ends(&factory, "always").await,
+        [AttemptEnd::Retry, AttemptEnd::Retry, AttemptEnd::Dead]
+    );
     assert_eq!(counts(&model, "always"), [3]);
 
     // What would end the same way is not tried again.
@@ -115,13 +124,15 @@ async fn d4_each_failure_is_tried_again_as_it_deserves_on_postgres() {
     }
 }
 
-/// A provider that is left alone for a while: the orders it turns away rest that long, and use up nothing of what they may try.
+/// A provider that is left alone for a while: the orders it turns away rest that long, and use up
+/// nothing of what they may try.
 #[tokio::test(flavor = "multi_thread")]
 async fn d4_an_order_that_the_breaker_turns_away_rests_and_uses_no_attempt() {
     const COOL_DOWN_MS: i64 = 700;
     const AWAY: usize = 3;
     let calls = AtomicUsize::new(0);
-    // Away for the first three calls, whoever makes them: one that opens the breaker, two that probe.
+    // Away for the first three calls, whoever makes them: one that opens the breaker, two that
+    // probe.
     let model = Model::start(move |asked: &Asked| match calls.fetch_add(1, Ordering::SeqCst) {
         call if call < AWAY => http(503, &[]),
         _ => good(asked),
@@ -144,9 +155,15 @@ async fn d4_an_order_that_the_breaker_turns_away_rests_and_uses_no_attempt() {
     for id in ["opens", "one", "two", "three"] {
         factory.until_state(id, OrderState::Succeeded).await;
         used += factory.order(id).await.attempts;
-        rested += ends(&factory, id).await.iter().filter(|end| **end == AttemptEnd::Snoozed).count();
+        rested +=
+            ends(&factory, id).await.iter().filter(|end| **end == AttemptEnd::Snoozed).count();
     }
-    assert_eq!(used, 4 + 3, "only what was sent counts: four replies and three failures; {}", worker.log());
+    assert_eq!(
+        used,
+        4 + 3,
+        "only what was sent counts: four replies and three failures; {}",
+        worker.log()
+    );
     assert!(rested >= 4, "{rested}");
     let failures = factory.database.failures("one").await.unwrap();
     let record = &failures.first().expect("nobody was let through at first").record;
@@ -159,7 +176,8 @@ async fn d4_an_order_that_the_breaker_turns_away_rests_and_uses_no_attempt() {
     assert!(worker.runs());
 }
 
-/// The deadline ends an attempt with a record that says where it was; the next one goes on from there.
+/// The deadline ends an attempt with a record that says where it was; the next one goes on from
+/// there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a6_a_deadline_ends_an_attempt_and_not_the_order() {
     let model = Model::start(|asked| match (&*asked.what, asked.times) {
@@ -183,13 +201,18 @@ async fn a6_a_deadline_ends_an_attempt_and_not_the_order() {
     assert_eq!(model.server.given_up(), 1, "the AI server sees that nobody waits");
 }
 
-/// A row whose id and document do not agree: its site must neither overwrite another order's nor be lost in its folder.
+/// A row whose id and document do not agree: its site must neither overwrite another order's nor be
+/// lost in its folder.
 #[tokio::test(flavor = "multi_thread")]
 async fn a4_an_order_with_the_document_of_another_is_refused_before_it_costs() {
     let model = Model::slow(1);
     let factory = Factory::new(Base::Sqlite, &model).await;
     let document = calls_in_turn("other", 1).to_string();
-    factory.database.enqueue(sitewright::jobs::NewOrder::new("mine", "faulty", document)).await.unwrap();
+    factory
+        .database
+        .enqueue(sitewright::jobs::NewOrder::new("mine", "faulty", document))
+        .await
+        .unwrap();
     factory.drain().await;
     let order = factory.order("mine").await;
     assert_eq!((order.state, order.attempts), (OrderState::Failed, 1));

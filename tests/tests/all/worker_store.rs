@@ -1,4 +1,5 @@
-//! The worker with its releases in an object store: a real S3 server that others wrote, asked by the real binary.
+//! The worker with its releases in an object store: a real S3 server that others wrote, asked by
+//! the real binary.
 
 #[path = "../../../host/tests/s3_server/mod.rs"]
 mod s3_server;
@@ -46,8 +47,13 @@ async fn f4_a_release_in_an_object_store_is_what_the_database_says() {
     let temp = tempfile::tempdir().unwrap();
     let root = SitesRoot::open(temp.path()).unwrap();
     let client = sitewright::http::client().unwrap();
-    let open =
-        SiteStore::open(Some(URL), &root, env(server.origin()), client.first(), StoreLimits::default());
+    let open = SiteStore::open(
+        Some(URL),
+        &root,
+        env(server.origin()),
+        client.first(),
+        StoreLimits::default(),
+    );
     let store = open.await.unwrap();
     for id in orders {
         let order = factory.order(id).await;
@@ -61,7 +67,8 @@ async fn f4_a_release_in_an_object_store_is_what_the_database_says() {
 #[tokio::test]
 async fn a_worker_whose_store_cannot_be_written_does_not_start() {
     let model = Model::start(good);
-    let factory = Factory::new(Base::Sqlite, &model).await.with("sites.store", "s3://sites/websites");
+    let factory =
+        Factory::new(Base::Sqlite, &model).await.with("sites.store", "s3://sites/websites");
     let mut worker = factory.worker_command(&["--drain"]);
     let done = tokio::task::spawn_blocking(move || {
         // Port 1 of this machine: nothing listens there.

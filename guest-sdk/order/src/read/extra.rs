@@ -51,8 +51,10 @@ const SECRET_PARTS: [&str; 14] = [
 ];
 
 /// What makes a name secret as a word of its own (`key`, but not `keywords`).
-const SECRET_WORDS: [&str; 12] =
-    ["key", "keys", "pwd", "pin", "cvc", "cvv", "iban", "auth", "payment", "payments", "invoice", "billing"];
+const SECRET_WORDS: [&str; 12] = [
+    "key", "keys", "pwd", "pin", "cvc", "cvv", "iban", "auth", "payment", "payments", "invoice",
+    "billing",
+];
 
 /// The unknown fields and the contents of `extra`, without what must not get in.
 pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
@@ -63,14 +65,18 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
         Some(Value::Object(fields)) => {
             kept.extend(fields.iter().filter_map(|(name, value)| keep(name, value)))
         }
-        Some(other) => {
-            f.problem(at.clone(), format!("must be an object of further fields, but is {}", excerpt(other)))
-        }
+        Some(other) => f.problem(
+            at.clone(),
+            format!("must be an object of further fields, but is {}", excerpt(other)),
+        ),
     }
     let unknown: Vec<_> = f.unknown().filter_map(|(name, value)| keep(name, value)).collect();
     for (name, value) in unknown {
         if kept.contains_key(&name) {
-            f.problem(child(&at, &name), format!("`{name}` also stands outside `extra`; give it once"));
+            f.problem(
+                child(&at, &name),
+                format!("`{name}` also stands outside `extra`; give it once"),
+            );
         }
         kept.insert(name, value);
     }
@@ -99,7 +105,8 @@ fn without_secrets(value: &Value) -> Value {
     }
 }
 
-/// Whether a field of this name may hold a secret or payment data. Rather one too many than one too few.
+/// Whether a field of this name may hold a secret or payment data. Rather one too many than one too
+/// few.
 fn is_secret(name: &str) -> bool {
     let squashed: String =
         name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();

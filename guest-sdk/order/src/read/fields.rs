@@ -11,7 +11,8 @@ use super::{MAX_ENTRIES, MAX_YEARS};
 use crate::problem::is_blank;
 use crate::{Phone, Problem, child, email_address, excerpt, web_address};
 
-/// The fields of one object. It remembers which were asked for, so that the rest can be found, and every problem.
+/// The fields of one object. It remembers which were asked for, so that the rest can be found, and
+/// every problem.
 pub(super) struct Fields<'a> {
     at: String,
     fields: &'a Map<String, Value>,
@@ -38,7 +39,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads an object further down with the same problems.
-    pub(super) fn below(&mut self, at: String, fields: &'a Map<String, Value>, read: impl FnOnce(&mut Self)) {
+    pub(super) fn below(
+        &mut self,
+        at: String,
+        fields: &'a Map<String, Value>,
+        read: impl FnOnce(&mut Self),
+    ) {
         let problems = std::mem::take(&mut self.problems);
         let mut inner = Fields { at, fields, known: Vec::new(), problems };
         read(&mut inner);
@@ -75,7 +81,10 @@ impl<'a> Fields<'a> {
     fn within(&mut self, at: &str, text: &'a str, max: usize) -> Option<&'a str> {
         let used = text.chars().count();
         if used > max {
-            self.problem(at.to_owned(), format!("has {used} characters; at most {max} are allowed"));
+            self.problem(
+                at.to_owned(),
+                format!("has {used} characters; at most {max} are allowed"),
+            );
         }
         (used <= max).then_some(text)
     }
@@ -89,7 +98,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A text that must be there, and where it is.
-    fn required(&mut self, name: &'static str, what: &str, max: usize) -> Option<(String, &'a str)> {
+    fn required(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        max: usize,
+    ) -> Option<(String, &'a str)> {
         match self.given_text(name, max) {
             Given::Text(at, text) => Some((at, text)),
             Given::Nothing(at) => {
@@ -105,7 +119,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A text that must be there, byte for byte.
-    pub(super) fn required_text(&mut self, name: &'static str, what: &str, max: usize) -> Option<String> {
+    pub(super) fn required_text(
+        &mut self,
+        name: &'static str,
+        what: &str,
+        max: usize,
+    ) -> Option<String> {
         self.required(name, what, max).map(|(_, text)| text.to_owned())
     }
 
@@ -115,7 +134,8 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn email(&mut self, name: &'static str) -> Option<String> {
-        let (at, text) = self.required(name, "an e-mail address like `office@example.com`", usize::MAX)?;
+        let (at, text) =
+            self.required(name, "an e-mail address like `office@example.com`", usize::MAX)?;
         self.keep(at, email_address(text).map(str::to_owned))
     }
 
@@ -130,7 +150,8 @@ impl<'a> Fields<'a> {
             };
             return self.keep(at, read);
         }
-        let (at, text) = self.required(name, "a phone number like `+55 19 95550-1011`", usize::MAX)?;
+        let (at, text) =
+            self.required(name, "a phone number like `+55 19 95550-1011`", usize::MAX)?;
         self.keep(at, text.parse())
     }
 
@@ -210,7 +231,10 @@ impl<'a> Fields<'a> {
         let value = value.filter(|value| !value.as_str().is_some_and(is_blank))?;
         let rating = number(value).filter(|rating| (0.0..=5.0).contains(rating));
         if rating.is_none() {
-            self.problem(at, format!("must be a number of stars, 0 to 5, but is {}", excerpt(value)));
+            self.problem(
+                at,
+                format!("must be a number of stars, 0 to 5, but is {}", excerpt(value)),
+            );
         }
         rating
     }
@@ -220,7 +244,10 @@ impl<'a> Fields<'a> {
         let (at, value) = self.get(name);
         match value? {
             Value::Array(entries) if entries.len() > MAX_ENTRIES => {
-                self.problem(at, format!("has {} entries; at most {MAX_ENTRIES} are allowed", entries.len()));
+                self.problem(
+                    at,
+                    format!("has {} entries; at most {MAX_ENTRIES} are allowed", entries.len()),
+                );
                 None
             }
             Value::Array(entries) => Some((at, entries)),
@@ -242,9 +269,10 @@ impl<'a> Fields<'a> {
                 Value::String(text) => {
                     texts.extend(self.within(&child(&at, index), text, max).map(str::to_owned))
                 }
-                other => {
-                    self.problem(child(&at, index), format!("must be a text, but is {}", excerpt(other)))
-                }
+                other => self.problem(
+                    child(&at, index),
+                    format!("must be a text, but is {}", excerpt(other)),
+                ),
             }
         }
         texts
@@ -293,7 +321,11 @@ fn number(value: &Value) -> Option<f64> {
 /// The variant of this name, or a text that lists all.
 fn chosen<T: DeserializeOwned>(name: &str) -> Result<T, String> {
     serde_json::from_value(Value::String(name.to_owned())).map_err(|_| {
-        format!("`{}` is not known; it must be {}", crate::problem::cut(name), one_of(&names::<T>()))
+        format!(
+            "`{}` is not known; it must be {}",
+            crate::problem::cut(name),
+            one_of(&names::<T>())
+        )
     })
 }
 
@@ -311,7 +343,10 @@ fn names<T: DeserializeOwned>() -> Vec<&'static str> {
             self.0 = variants.to_vec();
             Err(serde::de::Error::custom("only the names were wanted"))
         }
-        fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        fn deserialize_any<V: serde::de::Visitor<'de>>(
+            self,
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
             Err(serde::de::Error::custom("not an enumeration"))
         }
         serde::forward_to_deserialize_any! {
@@ -326,5 +361,8 @@ fn names<T: DeserializeOwned>() -> Vec<&'static str> {
 }
 
 fn one_of(names: &[&str]) -> String {
-    format!("one of {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+    format!(
+        "one of {}",
+        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    )
 }

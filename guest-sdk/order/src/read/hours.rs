@@ -9,7 +9,8 @@ use crate::{Day, DayHours, Hours, HoursError, Range, child, excerpt, read_ranges
 /// More entries than seven days in two spellings are no opening hours.
 const MAX_DAYS: usize = 14;
 
-/// Reads `{"mon": "9-18h", …}` with texts or lists of texts, or the normalised `[{"day": "monday", "ranges": […]}]`.
+/// Reads `{"mon": "9-18h", …}` with texts or lists of texts, or the normalised `[{"day": "monday",
+/// "ranges": […]}]`.
 pub(super) fn read(f: &mut Fields<'_>, name: &'static str) -> Hours {
     let (at, value) = f.get(name);
     let entries: Vec<(String, &str, &Value)> = match value {
@@ -24,8 +25,8 @@ pub(super) fn read(f: &mut Fields<'_>, name: &'static str) -> Hours {
             return Hours::default();
         }
         Some(other) => {
-            let form =
-                "must be an object of days, like `{\"monday\": \"09:00-18:00\", \"sunday\": \"closed\"}`";
+            let form = "must be an object of days, like `{\"monday\": \"09:00-18:00\", \
+                        \"sunday\": \"closed\"}`";
             f.problem(at, format!("{form}, but is {}", excerpt(other)));
             return Hours::default();
         }
@@ -49,13 +50,19 @@ pub(super) fn read(f: &mut Fields<'_>, name: &'static str) -> Hours {
 }
 
 /// The entries of the normalised form, each with the pointer to its ranges.
-fn listed<'a>(f: &mut Fields<'_>, at: &str, days: &'a [Value]) -> Vec<(String, &'a str, &'a Value)> {
+fn listed<'a>(
+    f: &mut Fields<'_>,
+    at: &str,
+    days: &'a [Value],
+) -> Vec<(String, &'a str, &'a Value)> {
     let mut entries = Vec::new();
     for (index, entry) in days.iter().enumerate() {
         let at = child(at, index);
         match (entry.get("day").and_then(Value::as_str), entry.get("ranges")) {
             (Some(day), Some(ranges)) => entries.push((at, day, ranges)),
-            _ => f.problem(at, "must be like `{\"day\": \"monday\", \"ranges\": [\"09:00-18:00\"]}`"),
+            _ => {
+                f.problem(at, "must be like `{\"day\": \"monday\", \"ranges\": [\"09:00-18:00\"]}`")
+            }
         }
     }
     entries
@@ -89,7 +96,10 @@ fn ranges(f: &mut Fields<'_>, at: &str, value: &Value) -> Option<Vec<Range>> {
         other => {
             f.problem(
                 at.to_owned(),
-                format!("must be a text like `09:00-18:00`, `24h` or `closed`, but is {}", excerpt(other)),
+                format!(
+                    "must be a text like `09:00-18:00`, `24h` or `closed`, but is {}",
+                    excerpt(other)
+                ),
             );
             None
         }

@@ -20,12 +20,13 @@ pub const MAX_TEXT: usize = 20_000;
 /// Most years a business can have existed; the oldest in the world is younger.
 pub const MAX_YEARS: u32 = 1_500;
 
-/// Reads an order document: the CRM's `{order, onboarding}`, the flat form (the fields of [`Order`] at the top), or the JSON
-/// of an [`Order`], which gives that [`Order`] again.
+/// Reads an order document: the CRM's `{order, onboarding}`, the flat form (the fields of [`Order`]
+/// at the top), or the JSON of an [`Order`], which gives that [`Order`] again.
 ///
-/// `null` and blank optional texts count as absent; testimonials without a text are dropped; texts are kept byte for byte
-/// otherwise. What is not known lands in [`Order::extra`], except secrets, payment data and the CRM's own bookkeeping.
-/// Without a locale in the document the order gets `default_locale`.
+/// `null` and blank optional texts count as absent; testimonials without a text are dropped; texts
+/// are kept byte for byte otherwise. What is not known lands in [`Order::extra`], except secrets,
+/// payment data and the CRM's own bookkeeping. Without a locale in the document the order gets
+/// `default_locale`.
 ///
 /// # Errors
 /// Every problem that could be found, in the order of the fields of [`Order`]; never an empty list.
@@ -47,7 +48,8 @@ pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Prob
         let business_address = f.text("business_address", MAX_TEXT);
         let niche = f.required_choice("niche");
         let custom_niche = f.text("custom_niche", MAX_NAME);
-        let primary_city = f.required_text("primary_city", "the city the business works from", MAX_NAME);
+        let primary_city =
+            f.required_text("primary_city", "the city the business works from", MAX_NAME);
         let state = f.required_text("state", "the state or region", MAX_NAME);
         let service_areas = f.texts("service_areas", MAX_NAME);
         let services =
@@ -121,7 +123,8 @@ pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Prob
     }
 }
 
-/// Reads only the id, from where the document's shape has it: for naming an order that cannot be read as a whole.
+/// Reads only the id, from where the document's shape has it: for naming an order that cannot be
+/// read as a whole.
 ///
 /// # Errors
 /// One problem that says where the id is expected and what it must look like.
@@ -130,10 +133,9 @@ pub fn read_id(document: &Value) -> Result<String, Problem> {
     let is_crm = shape::is_crm(document);
     let expected = if is_crm { "/order/id" } else { "/id" };
     // A CRM may send the id beside `order` and `onboarding`; a flat document has no `order`.
-    let found = places
-        .iter()
-        .filter(|place| is_crm || **place == expected)
-        .find_map(|place| Some((*place, document.pointer(place).filter(|value| !value.is_null())?)));
+    let found = places.iter().filter(|place| is_crm || **place == expected).find_map(|place| {
+        Some((*place, document.pointer(place).filter(|value| !value.is_null())?))
+    });
     let Some((place, value)) = found else {
         let message = "the order's id is missing; it must be a number, or a text like `2026-0117`";
         return Err(Problem::new(expected, message));
@@ -165,7 +167,9 @@ fn testimonials(f: &mut Fields<'_>) -> Vec<Testimonial> {
                 let role = f.text("role", MAX_NAME);
                 testimonials.extend(text.map(|text| Testimonial { name, text, rating, role }));
             }),
-            other => f.problem(at, format!("must be an object with `text`, but is {}", excerpt(other))),
+            other => {
+                f.problem(at, format!("must be an object with `text`, but is {}", excerpt(other)))
+            }
         }
     }
     testimonials

@@ -23,7 +23,9 @@ pub(super) struct Shape<'a> {
 
 /// Whether the document is meant to be `{order, onboarding}`: it has one of the two.
 pub(super) fn is_crm(document: &Value) -> bool {
-    ["order", "onboarding"].iter().any(|name| document.get(name).is_some_and(|value| !value.is_null()))
+    ["order", "onboarding"]
+        .iter()
+        .any(|name| document.get(name).is_some_and(|value| !value.is_null()))
 }
 
 impl<'a> Shape<'a> {
@@ -31,7 +33,8 @@ impl<'a> Shape<'a> {
         let Value::Object(top) = document else {
             let found = excerpt(document);
             let message = format!(
-                "an order is a JSON object, `{{\"order\": …, \"onboarding\": …}}` or flat; this is {found}"
+                "an order is a JSON object, `{{\"order\": …, \"onboarding\": …}}` or flat; this \
+                 is {found}"
             );
             return Err(vec![Problem::new("", message)]);
         };
@@ -54,7 +57,8 @@ impl<'a> Shape<'a> {
         let business = match document.get("onboarding") {
             Some(Value::Object(fields)) => Some(Section { at: "/onboarding", fields }),
             None | Some(Value::Null) => {
-                let message = "is missing; it must be an object with `business_name`, `services` and what else the customer filled in";
+                let message = "is missing; it must be an object with `business_name`, `services` \
+                               and what else the customer filled in";
                 problems.push(Problem::new("/onboarding", message));
                 None
             }
@@ -83,7 +87,9 @@ pub(super) fn locale(
     };
     let read = match value {
         Value::String(tag) => tag.parse::<Locale>().map_err(|wrong| wrong.to_string()),
-        other => Err(format!("must be a language tag like `pt-BR` or `en`, but is {}", excerpt(other))),
+        other => {
+            Err(format!("must be a language tag like `pt-BR` or `en`, but is {}", excerpt(other)))
+        }
     };
     read.map_err(|message| problems.push(Problem::new(*at, message))).ok()
 }

@@ -1,4 +1,5 @@
-//! The meaning of an error: its `type` first, its text where the type says too little, the status otherwise.
+//! The meaning of an error: its `type` first, its text where the type says too little, the status
+//! otherwise.
 
 use std::time::{Duration, SystemTime};
 
@@ -58,12 +59,17 @@ fn kind(status: u16, said: &Said) -> AiErrorKind {
     said::kind(status, said)
 }
 
-/// The time to the reset of the limits that are used up, for answers that say no other: the latest of them.
+/// The time to the reset of the limits that are used up, for answers that say no other: the latest
+/// of them.
 fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = |name: String| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let text =
+        |name: String| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let of = |limit: &str| {
-        text(format!("anthropic-ratelimit-{limit}-remaining")).filter(|remaining| *remaining == "0")?;
-        let at = OffsetDateTime::parse(text(format!("anthropic-ratelimit-{limit}-reset"))?, &Rfc3339).ok()?;
+        text(format!("anthropic-ratelimit-{limit}-remaining"))
+            .filter(|remaining| *remaining == "0")?;
+        let at =
+            OffsetDateTime::parse(text(format!("anthropic-ratelimit-{limit}-reset"))?, &Rfc3339)
+                .ok()?;
         Some(SystemTime::from(at).duration_since(now).unwrap_or_default())
     };
     ["requests", "tokens", "input-tokens", "output-tokens"].into_iter().filter_map(of).max()

@@ -36,7 +36,8 @@ impl Anthropic {
         url.set_path(&path);
         let version = HeaderValue::from_str(config.version.trim())
             .map_err(|_| message!("the version {:?} is no header value", config.version))?;
-        let mut headers = HeaderMap::from_iter([(HeaderName::from_static("anthropic-version"), version)]);
+        let mut headers =
+            HeaderMap::from_iter([(HeaderName::from_static("anthropic-version"), version)]);
         headers.extend(key.header("")?.map(|value| (HeaderName::from_static("x-api-key"), value)));
         let AnthropicConfig { max_output_tokens, structured_output, .. } = *config;
         Ok(Anthropic { url, headers, max_output_tokens, structured_output })

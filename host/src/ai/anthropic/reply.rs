@@ -49,7 +49,8 @@ struct Tokens {
 impl Tokens {
     /// The prompt's tokens are counted apart by how the cache served them.
     fn add_to(self, usage: &mut Usage) {
-        let parts = [self.input_tokens, self.cache_creation_input_tokens, self.cache_read_input_tokens];
+        let parts =
+            [self.input_tokens, self.cache_creation_input_tokens, self.cache_read_input_tokens];
         if self.input_tokens.is_some() {
             usage.input_tokens = parts.into_iter().flatten().reduce(u64::saturating_add);
         }
@@ -76,7 +77,9 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
             Block::Unknown => {}
         }
     }
-    let finish = whole.stop_reason.map(|reason| finish(&reason, tool.is_some(), whole.stop_details.as_ref()));
+    let finish = whole
+        .stop_reason
+        .map(|reason| finish(&reason, tool.is_some(), whole.stop_details.as_ref()));
     Ok(Answer { finish, content: tool.unwrap_or(answer.content), ..answer })
 }
 
@@ -162,7 +165,12 @@ struct Tool {
 }
 
 impl Parts for Events {
-    fn part(&mut self, head: &HttpHead, data: &[u8], found: &mut Vec<StreamEvent>) -> Result<(), Failure> {
+    fn part(
+        &mut self,
+        head: &HttpHead,
+        data: &[u8],
+        found: &mut Vec<StreamEvent>,
+    ) -> Result<(), Failure> {
         let answer = &mut self.answer;
         let event = match parts::read(head, data) {
             Ok(event) => event,
@@ -210,7 +218,9 @@ impl Parts for Events {
     }
 
     fn knows(&self, event: &str) -> bool {
-        ["", "error"].contains(&event) || event.starts_with("message_") || event.starts_with("content_block_")
+        ["", "error"].contains(&event)
+            || event.starts_with("message_")
+            || event.starts_with("content_block_")
     }
 
     fn is_done(&self) -> bool {

@@ -7,8 +7,8 @@ use super::super::config::AnthropicConfig;
 use super::super::error::AiErrorKind::{self, *};
 use super::super::request::{ChatMessage, Format, Role};
 use super::super::testing::{
-    Headers, KEY, Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent,
-    sent_with, tokens, whole,
+    Headers, KEY, Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider,
+    schema, sent, sent_with, tokens, whole,
 };
 use super::Anthropic;
 
@@ -38,9 +38,21 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
     };
     let invalid = |message| error("invalid_request_error", message);
     let rows = [
-        row("bad key", 401, error("authentication_error", "invalid x-api-key"), Auth, "api_key_env"),
+        row(
+            "bad key",
+            401,
+            error("authentication_error", "invalid x-api-key"),
+            Auth,
+            "api_key_env",
+        ),
         row("not allowed", 403, error("permission_error", "no access"), Permission, "no access"),
-        row("no credit, 402", 402, error("billing_error", "pay first"), QuotaExhausted, "add credit"),
+        row(
+            "no credit, 402",
+            402,
+            error("billing_error", "pay first"),
+            QuotaExhausted,
+            "add credit",
+        ),
         row(
             "no credit, 400",
             400,
@@ -84,7 +96,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
             ContextTooLong,
             "413 Payload",
         ),
-        row("bad parameter", 400, invalid("temperature: must be at most 1"), InvalidRequest, "temperature"),
+        row(
+            "bad parameter",
+            400,
+            invalid("temperature: must be at most 1"),
+            InvalidRequest,
+            "temperature",
+        ),
         row(
             "filtered",
             400,
@@ -92,8 +110,20 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
             ContentFiltered,
             "filtering",
         ),
-        row("rate limit", 429, error("rate_limit_error", "too many input tokens"), RateLimited, "try again"),
-        row("server error", 500, error("api_error", "Internal server error"), Overloaded, "try again"),
+        row(
+            "rate limit",
+            429,
+            error("rate_limit_error", "too many input tokens"),
+            RateLimited,
+            "try again",
+        ),
+        row(
+            "server error",
+            500,
+            error("api_error", "Internal server error"),
+            Overloaded,
+            "try again",
+        ),
         row("time-out", 504, error("timeout_error", "Request timed out"), Timeout, "call_ms"),
         row(
             "time-out under a general name",
@@ -102,11 +132,23 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
             Timeout,
             "timed out",
         ),
-        row("overloaded", 529, error("overloaded_error", "Overloaded"), Overloaded, "another provider"),
+        row(
+            "overloaded",
+            529,
+            error("overloaded_error", "Overloaded"),
+            Overloaded,
+            "another provider",
+        ),
         row("new type", 418, error("something_new", "hm"), InvalidRequest, "hm"),
         row("no body", 529, String::new(), Overloaded, "another provider"),
         row("HTML", 502, "<title>Bad gateway</title>".to_owned(), Overloaded, "Bad gateway"),
-        row("error in a 200", 200, error("overloaded_error", "Overloaded"), Overloaded, "Overloaded"),
+        row(
+            "error in a 200",
+            200,
+            error("overloaded_error", "Overloaded"),
+            Overloaded,
+            "Overloaded",
+        ),
         Row {
             id: Some("req_body"),
             headers: &[],
@@ -175,7 +217,10 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
         let reply = whole(&at, 200, headers, message(content, json!(stop))).unwrap();
         assert_eq!((reply.content.as_str(), reply.finish_reason), (expected, finish), "{stop}");
         assert_eq!((reply.usage, reply.model.as_deref()), (tokens(15, 7), Some("m-2026")));
-        assert_eq!((reply.http.request_id.as_deref(), reply.http.retry_after_ms), (Some("req_1"), None));
+        assert_eq!(
+            (reply.http.request_id.as_deref(), reply.http.retry_after_ms),
+            (Some("req_1"), None)
+        );
     }
     let bad = [
         (message(text("half"), json!("max_tokens")), Truncated),
@@ -239,13 +284,18 @@ fn a_stream_means_the_same_however_it_is_cut() {
     let end = || ("message_stop", json!({}));
     let new = || ("something_new", json!({"of": ["any", {"shape": 1}]}));
     let new_delta = || {
-        ("content_block_delta", json!({"index": 0, "delta": {"type": "signature_delta", "signature": "x"}}))
+        (
+            "content_block_delta",
+            json!({"index": 0, "delta": {"type": "signature_delta", "signature": "x"}}),
+        )
     };
-    let overloaded = || ("error", json!({"error": {"type": "overloaded_error", "message": "Overloaded"}}));
+    let overloaded =
+        || ("error", json!({"error": {"type": "overloaded_error", "message": "Overloaded"}}));
     let begin = || block(json!({"type": "text", "text": ""}));
     let tool = || block(json!({"type": "tool_use", "id": "t", "name": "reply", "input": {}}));
     let whole = Ok(("Grüße 🌍", FinishReason::Stop, tokens(15, 7)));
-    let row = |name, events: &[(&str, Value)], becomes| Streamed { name, body: sse(events), becomes };
+    let row =
+        |name, events: &[(&str, Value)], becomes| Streamed { name, body: sse(events), becomes };
     let rows = [
         row(
             "text, pings and news",
@@ -265,16 +315,36 @@ fn a_stream_means_the_same_however_it_is_cut() {
         ),
         row(
             "the reply in a tool",
-            &[start(), tool(), input(""), input("{\"a\": [1,"), input(" 2]}"), stop("tool_use"), end()],
+            &[
+                start(),
+                tool(),
+                input(""),
+                input("{\"a\": [1,"),
+                input(" 2]}"),
+                stop("tool_use"),
+                end(),
+            ],
             Ok(("{\"a\": [1, 2]}", FinishReason::Stop, tokens(15, 7))),
         ),
         row("cut", &[start(), begin(), text("half"), stop("max_tokens"), end()], Err(Truncated)),
         row("window", &[start(), stop("model_context_window_exceeded"), end()], Err(Truncated)),
-        row("refused", &[start(), begin(), text("so"), stop("refusal"), end()], Err(ContentFiltered)),
+        row(
+            "refused",
+            &[start(), begin(), text("so"), stop("refusal"), end()],
+            Err(ContentFiltered),
+        ),
         row("empty", &[start(), stop("end_turn"), end()], Err(Empty)),
-        row("error in the middle", &[start(), begin(), text("so far"), overloaded()], Err(Overloaded)),
+        row(
+            "error in the middle",
+            &[start(), begin(), text("so far"), overloaded()],
+            Err(Overloaded),
+        ),
         row("error first", &[overloaded()], Err(Overloaded)),
-        row("no final marker", &[start(), begin(), text("so far"), stop("end_turn")], Err(Truncated)),
+        row(
+            "no final marker",
+            &[start(), begin(), text("so far"), stop("end_turn")],
+            Err(Truncated),
+        ),
         row("nothing but its begin", &[start()], Err(Truncated)),
         Streamed {
             name: "an event that is no JSON",
@@ -291,14 +361,17 @@ fn a_stream_means_the_same_however_it_is_cut() {
         },
         Streamed {
             name: "no blank line at the end",
-            body: sse(&[start(), begin(), text("x"), stop("end_turn"), end()]).trim_end().to_owned(),
+            body: sse(&[start(), begin(), text("x"), stop("end_turn"), end()])
+                .trim_end()
+                .to_owned(),
             becomes: Ok(("x", FinishReason::Stop, tokens(15, 7))),
         },
     ];
     for row in rows {
         row.check(&at);
     }
-    let (_, failure) = super::super::testing::streamed(&at, &[], &[sse(&[start(), overloaded()]).as_bytes()]);
+    let (_, failure) =
+        super::super::testing::streamed(&at, &[], &[sse(&[start(), overloaded()]).as_bytes()]);
     let failure = failure.unwrap_err();
     assert!(failure.retryable && failure.detail == "Overloaded", "{failure:?}");
     assert_eq!(failure.usage, tokens(15, 1), "the tokens are paid for all the same");
@@ -310,7 +383,10 @@ fn the_request_has_what_the_api_wants() {
     let at = anthropic("");
     let (url, headers, body) = sent(&at, &ask(Format::Text));
     assert_eq!(url, "https://api.anthropic.com/v1/messages");
-    assert_eq!((&headers["x-api-key"], headers["x-api-key"].is_sensitive()), (&KEY.parse().unwrap(), true));
+    assert_eq!(
+        (&headers["x-api-key"], headers["x-api-key"].is_sensitive()),
+        (&KEY.parse().unwrap(), true)
+    );
     assert_eq!(headers["anthropic-version"], "2023-06-01");
     let expected = json!({
         "model": "m", "max_tokens": 100, "system": "You write.", "stream": true, "temperature": 0.5,
@@ -338,7 +414,10 @@ fn e8_structured_output_is_the_mode_that_the_configuration_names() {
         (&body["tools"][0]["input_schema"], &body["tool_choice"]["name"]),
         (&wanted, &body["tools"][0]["name"])
     );
-    assert_eq!((&body["tool_choice"]["type"], &body["system"]), (&json!("tool"), &json!("You write.")));
+    assert_eq!(
+        (&body["tool_choice"]["type"], &body["system"]),
+        (&json!("tool"), &json!("You write."))
+    );
     let (_, _, body) = sent(&anthropic("structured_output = \"schema\""), &ask(schema(&wanted)));
     assert_eq!(body["output_config"]["format"], json!({"type": "json_schema", "schema": wanted}));
     assert_eq!(body.get("tools"), None);

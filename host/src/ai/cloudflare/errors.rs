@@ -44,7 +44,8 @@ fn kind(status: u16, said: &Said) -> AiErrorKind {
         return AiErrorKind::SchemaMismatch;
     }
     match said.number.or_else(|| number_in(&message)) {
-        // Invalid token, gateway token, invalid headers, no headers, no access, authentication error.
+        // Invalid token, gateway token, invalid headers, no headers, no access, authentication
+        // error.
         Some(1000 | 2009 | 6003 | 6111 | 9106 | 9109 | 10000 | 10001) => AiErrorKind::Auth,
         // Account blocked, private model, model agreement not signed.
         Some(3023 | 3041 | 5016 | 5018) => AiErrorKind::Permission,
@@ -66,7 +67,8 @@ fn kind(status: u16, said: &Said) -> AiErrorKind {
     }
 }
 
-/// Some layers put the number in front of the text: `AiError: 3040: Capacity temporarily exceeded, please try again.`
+/// Some layers put the number in front of the text: `AiError: 3040: Capacity temporarily exceeded,
+/// please try again.`
 fn number_in(message: &str) -> Option<u16> {
     message.split(':').map(str::trim).take(3).find_map(|part| part.parse().ok())
 }

@@ -1,7 +1,8 @@
-//! The meaning of a Workers AI answer: `{result, success, errors}`, or a stream of parts of the result.
+//! The meaning of a Workers AI answer: `{result, success, errors}`, or a stream of parts of the
+//! result.
 //!
-//! Most models answer with a text in `response` and say nothing of how they ended; newer ones answer with the choices of a chat
-//! completion. Both are read.
+//! Most models answer with a text in `response` and say nothing of how they ended; newer ones
+//! answer with the choices of a chat completion. Both are read.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,7 +49,8 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
     if errors::is_failure(&value) {
         return Err(errors::described(&http.head, &value));
     }
-    let Some(result) = value.get_mut("result").filter(|result| !result.is_null()).map(Value::take) else {
+    let Some(result) = value.get_mut("result").filter(|result| !result.is_null()).map(Value::take)
+    else {
         return Err(parts::without("result"));
     };
     let mut events = Events::default();
@@ -95,7 +97,8 @@ impl Events {
         }
         let mut finish = part.finish_reason;
         if let Some(choice) = part.choices.into_iter().flatten().next() {
-            let said = choice.message.or(choice.delta).and_then(|said| said.content).or(choice.text);
+            let said =
+                choice.message.or(choice.delta).and_then(|said| said.content).or(choice.text);
             add_text(answer, said.unwrap_or_default(), found);
             finish = choice.finish_reason.or(finish);
         }
@@ -103,7 +106,9 @@ impl Events {
             let finish = match reason.as_str() {
                 "stop" => Finish::Stop,
                 "length" => Finish::Length,
-                "content_filter" => Finish::Filtered("its content filter stopped the reply".to_owned()),
+                "content_filter" => {
+                    Finish::Filtered("its content filter stopped the reply".to_owned())
+                }
                 _ => Finish::Other(reason),
             };
             answer.finish = Some(finish.clone());
@@ -114,7 +119,12 @@ impl Events {
 }
 
 impl Parts for Events {
-    fn part(&mut self, head: &HttpHead, data: &[u8], found: &mut Vec<StreamEvent>) -> Result<(), Failure> {
+    fn part(
+        &mut self,
+        head: &HttpHead,
+        data: &[u8],
+        found: &mut Vec<StreamEvent>,
+    ) -> Result<(), Failure> {
         if data == b"[DONE]" {
             self.done = true;
             return Ok(());

@@ -7,7 +7,8 @@ use super::super::instructions;
 use super::super::provider::Prompt;
 use super::super::request::{Format, Role};
 
-/// The address of a model of an account. The model's name has slashes of its own: `@cf/meta/llama-3.1-8b-instruct`.
+/// The address of a model of an account. The model's name has slashes of its own:
+/// `@cf/meta/llama-3.1-8b-instruct`.
 pub(super) fn url(base: &Url, account: &str, model: &str) -> Url {
     let mut url = base.clone();
     let path = format!("{}/accounts/{account}/ai/run/{model}", url.path().trim_end_matches('/'));

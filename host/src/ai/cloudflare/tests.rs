@@ -8,8 +8,8 @@ use super::super::error::AiErrorKind::{self, *};
 use super::super::provider::{Adapter, Prompt};
 use super::super::request::Format;
 use super::super::testing::{
-    Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent, sent_with,
-    tokens, whole,
+    Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent,
+    sent_with, tokens, whole,
 };
 use super::Cloudflare;
 
@@ -55,7 +55,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row(400, 5006, "Error: oneOf at '/' not met", InvalidRequest, "oneOf"),
         row(400, 5004, "Invalid data type for base64 input", InvalidRequest, "base64"),
         row(405, 5005, "The model does not support LoRa", InvalidRequest, "LoRa"),
-        row(403, 5018, "The account is not allowed to access this model", Permission, "not allowed"),
+        row(
+            403,
+            5018,
+            "The account is not allowed to access this model",
+            Permission,
+            "not allowed",
+        ),
         row(403, 5016, "User has not agreed to Llama3.2 model terms", Permission, "not agreed"),
         row(403, 3023, "Service unavailable for account", Permission, "unavailable for account"),
         row(413, 3006, "Request is too large", ContextTooLong, "Request is too large"),
@@ -70,8 +76,20 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         ),
         row(429, 4006, "you have used up your daily free allocation", QuotaExhausted, "daily free"),
         row(429, 3040, "Capacity temporarily exceeded, please try again.", Overloaded, "Capacity"),
-        row(429, 971, "Please wait and consider throttling your request speed", RateLimited, "throttling"),
-        row(400, 5021, "This model's maximum context length is 131072 tokens.", ContextTooLong, "131072"),
+        row(
+            429,
+            971,
+            "Please wait and consider throttling your request speed",
+            RateLimited,
+            "throttling",
+        ),
+        row(
+            400,
+            5021,
+            "This model's maximum context length is 131072 tokens.",
+            ContextTooLong,
+            "131072",
+        ),
         row(400, 5024, "JSON Mode couldn't be met", SchemaMismatch, "JSON Mode"),
         row(500, 3043, "Internal server error", Overloaded, "Internal"),
         row(200, 3040, "AiError: out of capacity", Overloaded, "out of capacity"),
@@ -94,8 +112,9 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
 #[test]
 fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     let at = cloudflare();
-    let answer =
-        |result: Value| json!({"result": result, "success": true, "errors": [], "messages": []}).to_string();
+    let answer = |result: Value| {
+        json!({"result": result, "success": true, "errors": [], "messages": []}).to_string()
+    };
     let usage = || json!({"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18});
     for (result, content) in [
         (json!({"response": "hello", "usage": usage(), "tool_calls": []}), "hello"),
@@ -110,7 +129,9 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     }
     for (body, kind) in [
         (
-            answer(json!({"choices": [{"message": {"content": "half"}, "finish_reason": "length"}]})),
+            answer(
+                json!({"choices": [{"message": {"content": "half"}, "finish_reason": "length"}]}),
+            ),
             Truncated,
         ),
         (answer(json!({"response": ""})), Empty),
@@ -125,14 +146,20 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
         assert_eq!(whole(&at, 200, &[], &body).unwrap_err().kind, kind, "{body}");
     }
     let request = ask(Format::Text);
-    let prompt = |most| Prompt { request: &request, model: "m", max_output_tokens: most, temperature: None };
+    let prompt =
+        |most| Prompt { request: &request, model: "m", max_output_tokens: most, temperature: None };
     let limits = [at.silent_limit(&prompt(None)), at.silent_limit(&prompt(Some(9)))];
     assert_eq!(limits, [Some(4096), Some(9)]);
-    let reply = whole(&at, 200, &[], answer(json!({"response": "half a sen", "usage": usage()}))).unwrap();
+    let reply =
+        whole(&at, 200, &[], answer(json!({"response": "half a sen", "usage": usage()}))).unwrap();
     assert_eq!(reply.clone().within(Some(8)), Ok(reply.clone()));
     assert_eq!(reply.clone().within(None), Ok(reply.clone()));
     let cut = reply.within(Some(7)).unwrap_err();
-    assert_eq!((cut.kind, cut.usage), (Truncated, tokens(11, 7)), "as long as the limit: cut without a word");
+    assert_eq!(
+        (cut.kind, cut.usage),
+        (Truncated, tokens(11, 7)),
+        "as long as the limit: cut without a word"
+    );
     assert_eq!(cut.http.unwrap().body_excerpt.as_deref(), Some("half a sen"));
 }
 
@@ -140,8 +167,9 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
 fn a_stream_means_the_same_however_it_is_cut() {
     let at = cloudflare();
     let said = |text: &str| json!({"response": text, "p": "abc"}).to_string();
-    let usage =
-        || json!({"response": "", "usage": {"prompt_tokens": 11, "completion_tokens": 7}}).to_string();
+    let usage = || {
+        json!({"response": "", "usage": {"prompt_tokens": 11, "completion_tokens": 7}}).to_string()
+    };
     let choice = |text: &str, finish: Value| {
         json!({"choices": [{"delta": {"content": text}, "finish_reason": finish}]}).to_string()
     };
@@ -154,7 +182,11 @@ fn a_stream_means_the_same_however_it_is_cut() {
     let good = Ok(("Grüße 🌍", FinishReason::Stop, tokens(11, 7)));
     for row in [
         row("parts", &[said("Grü"), said("ße 🌍"), usage(), done()], good),
-        row("choices", &[choice("Grü", Value::Null), choice("ße 🌍", json!("stop")), usage(), done()], good),
+        row(
+            "choices",
+            &[choice("Grü", Value::Null), choice("ße 🌍", json!("stop")), usage(), done()],
+            good,
+        ),
         row(
             "numbers",
             &[json!({"response": 42}).to_string(), done()],
@@ -206,8 +238,13 @@ fn e8_the_request_has_what_the_api_wants() {
     );
     let request = ask(Format::Text);
     let model = "@cf/meta/llama-3.1-8b-instruct";
-    let built = at.build(&Prompt { request: &request, model, max_output_tokens: None, temperature: None });
-    assert!(built.url.as_str().ends_with("/ai/run/@cf/meta/llama-3.1-8b-instruct"), "{}", built.url);
+    let built =
+        at.build(&Prompt { request: &request, model, max_output_tokens: None, temperature: None });
+    assert!(
+        built.url.as_str().ends_with("/ai/run/@cf/meta/llama-3.1-8b-instruct"),
+        "{}",
+        built.url
+    );
 }
 
 proptest::proptest! {

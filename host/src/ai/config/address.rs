@@ -5,8 +5,8 @@ use url::Url;
 use crate::message;
 use crate::message::Message;
 
-/// The address of one of an API's endpoints. The base may end with a slash or not, and may already end with the path, as people
-/// paste it; a query (Azure's `api-version`) is kept.
+/// The address of one of an API's endpoints. The base may end with a slash or not, and may already
+/// end with the path, as people paste it; a query (Azure's `api-version`) is kept.
 pub(in crate::ai) fn endpoint(base_url: &str, path: &str) -> Result<Url, Message> {
     let mut url = base(base_url, "https://api.openai.com/v1")?;
     let base = url.path().trim_end_matches('/');
@@ -18,16 +18,20 @@ pub(in crate::ai) fn endpoint(base_url: &str, path: &str) -> Result<Url, Message
 
 /// The address that an API's endpoints begin with.
 pub(in crate::ai) fn base(base_url: &str, example: &str) -> Result<Url, Message> {
-    let mut url = Url::parse(base_url.trim())
-        .map_err(|error| message!("the text {base_url:?} is no URL ({error}); write it like {example}"))?;
+    let mut url = Url::parse(base_url.trim()).map_err(|error| {
+        message!("the text {base_url:?} is no URL ({error}); write it like {example}")
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
         // The text itself must not be shown: it holds the credentials.
         return Err(message!(
-            "the URL holds a user name or password; give the key with api_key_env or api_key_file instead"
+            "the URL holds a user name or password; give the key with api_key_env or api_key_file \
+             instead"
         ));
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(message!("the text {base_url:?} is no http or https URL; write it like {example}"));
+        return Err(message!(
+            "the text {base_url:?} is no http or https URL; write it like {example}"
+        ));
     }
     url.set_fragment(None);
     Ok(url)

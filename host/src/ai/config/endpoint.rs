@@ -11,13 +11,15 @@ use crate::message;
 /// Most milliseconds of one whole attempt, where nothing else is set.
 pub(super) const CALL_MS: u64 = 300_000;
 
-/// What every endpoint that is called over HTTP has, whatever its kind. Its keys stand among those of the kind.
+/// What every endpoint that is called over HTTP has, whatever its kind. Its keys stand among those
+/// of the kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndpointConfig {
     /// The environment variable that holds the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
-    /// The file that holds the key, seen from the configuration file's folder. Blanks and line ends around it do not count.
+    /// The file that holds the key, seen from the configuration file's folder. Blanks and line
+    /// ends around it do not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
     /// Milliseconds for name look-up, TCP and TLS together.
@@ -28,7 +30,8 @@ pub struct EndpointConfig {
     pub idle_ms: u64,
     /// Milliseconds for one whole attempt, connecting included.
     pub call_ms: u64,
-    /// What it can bear. Providers with the same address and key share what they can bear, and must say the same here.
+    /// What it can bear. Providers with the same address and key share what they can bear, and
+    /// must say the same here.
     pub limits: LimitsConfig,
     /// When it is left alone. Shared and said like `limits`.
     pub breaker: BreakerConfig,
@@ -73,11 +76,18 @@ impl EndpointConfig {
         if self.api_key_env.is_some() && self.api_key_file.is_some() {
             problems.add(
                 key("api_key_file"),
-                message!("both api_key_env and api_key_file are set; keep the one that holds the key"),
+                message!(
+                    "both api_key_env and api_key_file are set; keep the one that holds the key"
+                ),
             );
         }
-        if self.api_key_env.as_deref().is_some_and(|name| is_blank(name) || name.contains(['=', '\0'])) {
-            problems.add(key("api_key_env"), message!("this is no name of an environment variable"));
+        if self
+            .api_key_env
+            .as_deref()
+            .is_some_and(|name| is_blank(name) || name.contains(['=', '\0']))
+        {
+            problems
+                .add(key("api_key_env"), message!("this is no name of an environment variable"));
         }
         for (field, value) in [
             ("connect_ms", self.connect_ms),
@@ -86,7 +96,10 @@ impl EndpointConfig {
             ("call_ms", self.call_ms),
         ] {
             if value == 0 {
-                problems.add(key(field), message!("it is 0, so every call would fail; give at least 1"));
+                problems.add(
+                    key(field),
+                    message!("it is 0, so every call would fail; give at least 1"),
+                );
             }
         }
     }

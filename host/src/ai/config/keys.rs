@@ -1,5 +1,5 @@
-//! The keys of a provider's table, of all kinds in one: a tagged enum or a flattened struct would lose the name of a key whose value is
-//! wrong, because serde reads their tables without looking.
+//! The keys of a provider's table, of all kinds in one: a tagged enum or a flattened struct would
+//! lose the name of a key whose value is wrong, because serde reads their tables without looking.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -16,7 +16,8 @@ pub struct RetryConfig {
     pub attempts: u32,
     /// Milliseconds that the first wait is drawn below; doubles with each attempt.
     pub base_ms: u64,
-    /// Milliseconds that no wait is drawn above. A provider that asks for more is waited for only when the route has nobody else.
+    /// Milliseconds that no wait is drawn above. A provider that asks for more is waited for only
+    /// when the route has nobody else.
     pub max_ms: u64,
 }
 
@@ -31,8 +32,8 @@ impl Default for RetryConfig {
     }
 }
 
-/// What one address with its key can bear: providers with the same address and key share it, and must say the same. What is missing has
-/// no limit.
+/// What one address with its key can bear: providers with the same address and key share it, and
+/// must say the same. What is missing has no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
@@ -42,7 +43,8 @@ pub struct LimitsConfig {
     /// Requests begun in any minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZeroU32>,
-    /// Tokens in any minute, as far as they can be foreseen; what a call used beyond is waited for by later ones.
+    /// Tokens in any minute, as far as they can be foreseen; what a call used beyond is waited for
+    /// by later ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<NonZeroU32>,
 }
@@ -51,7 +53,8 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerConfig {
-    /// Failures in a row after which nothing is sent for a while; a refused key is enough at once. 0 for never.
+    /// Failures in a row after which nothing is sent for a while; a refused key is enough at once.
+    /// 0 for never.
     pub failures: u32,
     /// How long, in milliseconds. Then one call finds out how things are.
     pub cool_down_ms: u64,
@@ -91,13 +94,17 @@ pub struct PriceConfig {
 impl AiConfig {
     /// Retries, budget and prices.
     pub(super) fn check_amounts(&self, problems: &mut Problems) {
-        let providers =
-            self.providers.iter().map(|(name, config)| (format!("ai.providers.{name}"), config.retry()));
-        let routes = self.routes.iter().map(|(name, route)| (format!("ai.routes.{name}"), route.retry));
+        let providers = self
+            .providers
+            .iter()
+            .map(|(name, config)| (format!("ai.providers.{name}"), config.retry()));
+        let routes =
+            self.routes.iter().map(|(name, route)| (format!("ai.routes.{name}"), route.retry));
         for (key, retry) in providers.chain(routes).chain([("ai".to_owned(), self.retry)]) {
             if retry.is_some_and(|retry| retry.attempts == 0) {
                 let key = format!("{key}.retry.attempts");
-                problems.add(key, message!("it is 0, so nothing would ever be sent; give at least 1"));
+                problems
+                    .add(key, message!("it is 0, so nothing would ever be sent; give at least 1"));
             }
         }
         let amount = |value: f64| value.is_finite() && value >= 0.0;
@@ -108,7 +115,8 @@ impl AiConfig {
             ] {
                 if !amount(value) {
                     let key = format!("ai.prices.{model:?}.{field}");
-                    problems.add(key, message!("it is {value}; give the dollars for a million tokens"));
+                    problems
+                        .add(key, message!("it is {value}; give the dollars for a million tokens"));
                 }
             }
         }
@@ -125,7 +133,10 @@ impl AiConfig {
             for model in models.into_iter().filter(|model| !self.prices.contains_key(*model)) {
                 problems.add(
                     format!("ai.prices.{model:?}"),
-                    message!("there is none, but ai.budget.cost_usd cannot be held without it; add input_per_million and output_per_million"),
+                    message!(
+                        "there is none, but ai.budget.cost_usd cannot be held without it; add \
+                         input_per_million and output_per_million"
+                    ),
                 );
             }
         }

@@ -60,8 +60,8 @@ pub use endpoint::EndpointConfig;
 pub(super) use keys::{Kind, ProviderKeys};
 pub use limits::{BreakerConfig, BudgetConfig, LimitsConfig, PriceConfig, RetryConfig};
 pub use providers::{
-    AnthropicConfig, AnthropicJson, CloudflareConfig, GeminiConfig, GeminiJson, OllamaConfig, OpenAiConfig,
-    ProviderConfig, ScriptedConfig,
+    AnthropicConfig, AnthropicJson, CloudflareConfig, GeminiConfig, GeminiJson, OllamaConfig,
+    OpenAiConfig, ProviderConfig, ScriptedConfig,
 };
 pub use routes::{CandidateConfig, RouteConfig};
 
@@ -75,7 +75,8 @@ pub struct AiConfig {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Who answers for a purpose. The route `default` serves purposes without one of their own.
     pub routes: BTreeMap<String, RouteConfig>,
-    /// When attempts are made again, for providers and routes that do not say. Scripted providers fail once unless told otherwise.
+    /// When attempts are made again, for providers and routes that do not say. Scripted providers
+    /// fail once unless told otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
     /// What one order may use.
@@ -111,7 +112,8 @@ impl AiConfig {
     /// The route for purposes that have none of their own.
     pub const DEFAULT_ROUTE: &'static str = "default";
 
-    /// Everything that is wrong without looking at files or the environment. Empty when all is well.
+    /// Everything that is wrong without looking at files or the environment. Empty when all is
+    /// well.
     pub fn check(&self) -> Vec<ConfigProblem> {
         let mut problems = Problems::default();
         for (name, provider) in &self.providers {

@@ -1,4 +1,5 @@
-//! The kinds of providers: what each has of its own, what stands for what is not said, and what cannot be right.
+//! The kinds of providers: what each has of its own, what stands for what is not said, and what
+//! cannot be right.
 
 use std::path::PathBuf;
 
@@ -7,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::super::openai::Dialect;
 use super::endpoint::CALL_MS;
 use super::keys::{Kind, KindName, ProviderKeys, StructuredOutput};
-use super::{BreakerConfig, EndpointConfig, LimitsConfig, Problems, RetryConfig, base, endpoint, is_blank};
+use super::{
+    BreakerConfig, EndpointConfig, LimitsConfig, Problems, RetryConfig, base, endpoint, is_blank,
+};
 use crate::message;
 
 /// One provider.
@@ -33,7 +36,9 @@ impl TryFrom<ProviderKeys> for ProviderConfig {
 
     fn try_from(keys: ProviderKeys) -> Result<Self, String> {
         let Some(kind) = keys.kind else {
-            return Err("`kind` is missing: openai, anthropic, gemini, ollama, cloudflare or scripted".into());
+            return Err("`kind` is missing: openai, anthropic, gemini, ollama, cloudflare or \
+                        scripted"
+                .into());
         };
         Ok(match kind {
             KindName::Openai => ProviderConfig::Openai(keys.of(kind)?),
@@ -127,8 +132,10 @@ impl OpenAiConfig {
             problems.add(key("base_url"), message);
         }
         if self.api_version.as_deref().is_some_and(is_blank) {
-            problems
-                .add(key("api_version"), message!("it is empty; leave it out or write it like 2024-10-21"));
+            problems.add(
+                key("api_version"),
+                message!("it is empty; leave it out or write it like 2024-10-21"),
+            );
         }
     }
 }
@@ -140,7 +147,8 @@ pub struct AnthropicConfig {
     pub base_url: String,
     /// The header `anthropic-version`.
     pub version: String,
-    /// Most tokens of a reply where neither the route nor the request says: the API wants a number always.
+    /// Most tokens of a reply where neither the route nor the request says: the API wants a number
+    /// always.
     pub max_output_tokens: u32,
     /// How JSON after a schema is asked for.
     pub structured_output: AnthropicJson,
@@ -173,9 +181,9 @@ impl Kind for AnthropicConfig {
                 Some(StructuredOutput::Schema) => AnthropicJson::Schema,
                 Some(StructuredOutput::Prompt) => AnthropicJson::Prompt,
                 Some(StructuredOutput::ResponseSchema | StructuredOutput::JsonSchema) => {
-                    return Err(
-                        "`structured_output` of the kind `anthropic` is tool, schema or prompt".into()
-                    );
+                    return Err("`structured_output` of the kind `anthropic` is tool, schema or \
+                                prompt"
+                        .into());
                 }
             },
             endpoint: EndpointConfig::take(keys),
@@ -191,8 +199,13 @@ impl AnthropicConfig {
         if let Err(message) = base(&self.base_url, AnthropicConfig::BASE_URL) {
             problems.add(key("base_url"), message);
         }
-        if self.version.trim().parse::<reqwest::header::HeaderValue>().is_err() || is_blank(&self.version) {
-            problems.add(key("version"), message!("this is no version; write it like {}", Self::VERSION));
+        if self.version.trim().parse::<reqwest::header::HeaderValue>().is_err()
+            || is_blank(&self.version)
+        {
+            problems.add(
+                key("version"),
+                message!("this is no version; write it like {}", Self::VERSION),
+            );
         }
         check_tokens(self.max_output_tokens, key, problems);
     }
@@ -232,10 +245,9 @@ impl Kind for GeminiConfig {
                 Some(StructuredOutput::JsonSchema) => GeminiJson::JsonSchema,
                 Some(StructuredOutput::Prompt) => GeminiJson::Prompt,
                 Some(StructuredOutput::Tool | StructuredOutput::Schema) => {
-                    return Err(
-                        "`structured_output` of the kind `gemini` is response-schema, json-schema or prompt"
-                            .into(),
-                    );
+                    return Err("`structured_output` of the kind `gemini` is response-schema, \
+                                json-schema or prompt"
+                        .into());
                 }
             },
             endpoint: EndpointConfig::take(keys),
@@ -254,8 +266,10 @@ impl GeminiConfig {
                 if url.path() == "/"
                     && url.host_str().is_some_and(|host| host.ends_with("googleapis.com")) =>
             {
-                problems
-                    .add(key("base_url"), message!("the API's version is missing; write it like {example}"));
+                problems.add(
+                    key("base_url"),
+                    message!("the API's version is missing; write it like {example}"),
+                );
             }
             Ok(_) => {}
         }
@@ -267,8 +281,8 @@ impl GeminiConfig {
 pub struct OllamaConfig {
     /// What stands before `/api/chat`.
     pub base_url: String,
-    /// The window to load models with, in tokens (`num_ctx`). Without it the server's own default holds, and a prompt that does
-    /// not fit loses its beginning without a word.
+    /// The window to load models with, in tokens (`num_ctx`). Without it the server's own default
+    /// holds, and a prompt that does not fit loses its beginning without a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
     /// Key and times. A server of one's own needs no key.
@@ -294,7 +308,8 @@ impl OllamaConfig {
             problems.add(key("base_url"), message);
         }
         if self.context_tokens == Some(0) {
-            problems.add(key("context_tokens"), message!("it is 0; leave it out or give at least 1"));
+            problems
+                .add(key("context_tokens"), message!("it is 0; leave it out or give at least 1"));
         }
     }
 }
@@ -306,7 +321,8 @@ pub struct CloudflareConfig {
     pub base_url: String,
     /// The account that pays.
     pub account_id: String,
-    /// Most tokens of a reply where neither the route nor the request says: the API's own default is 256.
+    /// Most tokens of a reply where neither the route nor the request says: the API's own default
+    /// is 256.
     pub max_output_tokens: u32,
     /// Key and times.
     #[serde(flatten)]
@@ -317,10 +333,9 @@ impl Kind for CloudflareConfig {
     fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
         Ok(CloudflareConfig {
             base_url: keys.base_url.take().unwrap_or_else(|| Self::BASE_URL.to_owned()),
-            account_id: keys
-                .account_id
-                .take()
-                .ok_or("`account_id` is missing: it stands in the address of the account's dashboard")?,
+            account_id: keys.account_id.take().ok_or(
+                "`account_id` is missing: it stands in the address of the account's dashboard",
+            )?,
             max_output_tokens: keys.max_output_tokens.take().unwrap_or(4096),
             endpoint: EndpointConfig::take(keys),
         })
@@ -340,7 +355,9 @@ impl CloudflareConfig {
         {
             problems.add(
                 key("account_id"),
-                message!("this is no account id; it stands in the address of the account's dashboard"),
+                message!(
+                    "this is no account id; it stands in the address of the account's dashboard"
+                ),
             );
         }
         check_tokens(self.max_output_tokens, key, problems);
@@ -349,7 +366,8 @@ impl CloudflareConfig {
 
 fn check_tokens(max_output_tokens: u32, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
     if max_output_tokens == 0 {
-        problems.add(key("max_output_tokens"), message!("it is 0; leave it out or give at least 1"));
+        problems
+            .add(key("max_output_tokens"), message!("it is 0; leave it out or give at least 1"));
     }
 }
 
@@ -396,7 +414,10 @@ impl ScriptedConfig {
             );
         }
         if self.call_ms == 0 {
-            problems.add(key("call_ms"), message!("it is 0, so every call would fail; give at least 1"));
+            problems.add(
+                key("call_ms"),
+                message!("it is 0, so every call would fail; give at least 1"),
+            );
         }
     }
 }

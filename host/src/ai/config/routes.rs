@@ -32,7 +32,8 @@ pub struct CandidateConfig {
     /// 0.0 to 2.0, for requests that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f32>,
-    /// Whether the model is told a temperature at all. Some that think refuse every request that names one.
+    /// Whether the model is told a temperature at all. Some that think refuse every request that
+    /// names one.
     #[serde(default = "default_send_temperature", skip_serializing_if = "is_true")]
     pub send_temperature: bool,
 }
@@ -59,10 +60,14 @@ impl AiConfig {
             match self.providers.get(provider) {
                 None if self.providers.is_empty() => problems.add(
                     key("provider"),
-                    message!("there is no provider `{provider}`; describe it in [ai.providers.{provider}]"),
+                    message!(
+                        "there is no provider `{provider}`; describe it in \
+                         [ai.providers.{provider}]"
+                    ),
                 ),
                 None => {
-                    let known = self.providers.keys().map(String::as_str).collect::<Vec<_>>().join("`, `");
+                    let known =
+                        self.providers.keys().map(String::as_str).collect::<Vec<_>>().join("`, `");
                     problems.add(
                         key("provider"),
                         message!("there is no provider `{provider}`; there is `{known}`"),
@@ -80,16 +85,25 @@ impl AiConfig {
                 Some(_) => {}
             }
             if candidate.max_output_tokens == Some(0) {
-                problems.add(key("max_output_tokens"), message!("it is 0; leave it out or give at least 1"));
+                problems.add(
+                    key("max_output_tokens"),
+                    message!("it is 0; leave it out or give at least 1"),
+                );
             }
             if candidate.temperature.is_some() && !candidate.send_temperature {
                 problems.add(
                     key("temperature"),
-                    message!("it is never sent, because send_temperature is false; keep one of the two"),
+                    message!(
+                        "it is never sent, because send_temperature is false; keep one of the two"
+                    ),
                 );
             }
-            if let Some(value) = candidate.temperature.filter(|value| !(0.0..=2.0).contains(value)) {
-                problems.add(key("temperature"), message!("it is {value}; it must be between 0.0 and 2.0"));
+            if let Some(value) = candidate.temperature.filter(|value| !(0.0..=2.0).contains(value))
+            {
+                problems.add(
+                    key("temperature"),
+                    message!("it is {value}; it must be between 0.0 and 2.0"),
+                );
             }
         }
     }

@@ -12,12 +12,15 @@ fn problems(provider: &str) -> Vec<String> {
 
 #[test]
 fn a_provider_of_every_kind_is_read_with_its_keys_and_the_common_ones() {
-    let common = "api_key_env = \"K\"\nconnect_ms = 1\nfirst_byte_ms = 2\nidle_ms = 3\ncall_ms = 4\nretry = {}\nlimits = {}\nbreaker = {}";
+    let common = "api_key_env = \"K\"\nconnect_ms = 1\nfirst_byte_ms = 2\nidle_ms = 3\ncall_ms = \
+                  4\nretry = {}\nlimits = {}\nbreaker = {}";
     for own in [
         "kind = \"openai\"\nbase_url = \"http://h/v1\"\ndialect = \"vllm\"",
-        "kind = \"openai\"\nbase_url = \"https://n.openai.azure.com\"\napi_version = \"2024-10-21\"",
+        "kind = \"openai\"\nbase_url = \"https://n.openai.azure.com\"\napi_version = \
+         \"2024-10-21\"",
         "kind = \"anthropic\"",
-        "kind = \"anthropic\"\nversion = \"2023-06-01\"\nmax_output_tokens = 9\nstructured_output = \"schema\"",
+        "kind = \"anthropic\"\nversion = \"2023-06-01\"\nmax_output_tokens = 9\nstructured_output \
+         = \"schema\"",
         "kind = \"gemini\"\nbase_url = \"http://127.0.0.1:1\"\nstructured_output = \"json-schema\"",
         "kind = \"gemini\"",
         "kind = \"ollama\"",
@@ -37,7 +40,8 @@ fn a_provider_of_every_kind_is_read_with_its_keys_and_the_common_ones() {
 fn a_model_that_refuses_temperatures_is_sent_none() {
     let route = |candidate: &str| {
         let text = format!(
-            "[providers.p]\nkind = \"ollama\"\n[routes.default]\ntry = [{{ provider = \"p\", {candidate} }}]"
+            "[providers.p]\nkind = \"ollama\"\n[routes.default]\ntry = [{{ provider = \"p\", \
+             {candidate} }}]"
         );
         toml::from_str::<AiConfig>(&text).unwrap()
     };
@@ -58,18 +62,33 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
             "kind = \"openai\"\nbase_url = \"http://h\"\naccount_id = \"x\"",
             "a provider of the kind `openai` has no key `account_id`",
         ),
-        ("kind = \"gemini\"\nmax_output_tokens = 1", "the kind `gemini` has no key `max_output_tokens`"),
-        ("kind = \"scripted\"\nrules = \"a\"\nidle_ms = 1", "the kind `scripted` has no key `idle_ms`"),
+        (
+            "kind = \"gemini\"\nmax_output_tokens = 1",
+            "the kind `gemini` has no key `max_output_tokens`",
+        ),
+        (
+            "kind = \"scripted\"\nrules = \"a\"\nidle_ms = 1",
+            "the kind `scripted` has no key `idle_ms`",
+        ),
         ("kind = \"anthropic\"\nstructured_output = \"json-schema\"", "is tool, schema or prompt"),
-        ("kind = \"gemini\"\nstructured_output = \"tool\"", "is response-schema, json-schema or prompt"),
+        (
+            "kind = \"gemini\"\nstructured_output = \"tool\"",
+            "is response-schema, json-schema or prompt",
+        ),
         ("kind = \"gemini\"\nstructured_output = \"magic\"", "unknown variant `magic`"),
         ("base_url = \"http://h\"", "`kind` is missing: openai, anthropic"),
         ("kind = \"openai\"", "`base_url` is missing: what stands before"),
         ("kind = \"cloudflare\"", "`account_id` is missing: it stands in"),
         ("kind = \"claude\"", "unknown variant `claude`"),
-        ("kind = \"openai\"\nbase_url = \"http://h\"\ndialect = \"klingon\"", "unknown variant `klingon`"),
+        (
+            "kind = \"openai\"\nbase_url = \"http://h\"\ndialect = \"klingon\"",
+            "unknown variant `klingon`",
+        ),
         ("kind = \"anthropic\"\nidle_ms = 0", "ai.providers.p.idle_ms: it is 0"),
-        ("kind = \"anthropic\"\nmax_output_tokens = 0", "ai.providers.p.max_output_tokens: it is 0"),
+        (
+            "kind = \"anthropic\"\nmax_output_tokens = 0",
+            "ai.providers.p.max_output_tokens: it is 0",
+        ),
         ("kind = \"anthropic\"\nversion = \" \"", "ai.providers.p.version: this is no version"),
         (
             "kind = \"anthropic\"\nbase_url = \"api.anthropic.com\"",
@@ -79,10 +98,19 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
             "kind = \"gemini\"\nbase_url = \"https://generativelanguage.googleapis.com\"",
             "ai.providers.p.base_url: the API's version is missing",
         ),
-        ("kind = \"gemini\"\nbase_url = \"http://u:secret@h/\"", "the URL holds a user name or password"),
+        (
+            "kind = \"gemini\"\nbase_url = \"http://u:secret@h/\"",
+            "the URL holds a user name or password",
+        ),
         ("kind = \"ollama\"\ncontext_tokens = 0", "ai.providers.p.context_tokens: it is 0"),
-        ("kind = \"ollama\"\napi_key_env = \"A\"\napi_key_file = \"b\"", "ai.providers.p.api_key_file: both"),
-        ("kind = \"cloudflare\"\naccount_id = \"a/b\"", "ai.providers.p.account_id: this is no account id"),
+        (
+            "kind = \"ollama\"\napi_key_env = \"A\"\napi_key_file = \"b\"",
+            "ai.providers.p.api_key_file: both",
+        ),
+        (
+            "kind = \"cloudflare\"\naccount_id = \"a/b\"",
+            "ai.providers.p.account_id: this is no account id",
+        ),
         (
             "kind = \"openai\"\nbase_url = \"http://h\"\napi_version = \"\"",
             "ai.providers.p.api_version: it is empty",
@@ -101,7 +129,8 @@ fn the_readme_s_examples_are_read() {
         readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() >= 3);
     for example in examples {
-        let ai = crate::config::ai_of(example).unwrap_or_else(|error| panic!("{error}:\n{example}"));
+        let ai =
+            crate::config::ai_of(example).unwrap_or_else(|error| panic!("{error}:\n{example}"));
         assert_eq!(ai.check(), [], "{example}");
     }
 }

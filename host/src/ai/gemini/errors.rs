@@ -45,7 +45,8 @@ fn delay(details: &[Value]) -> Option<Duration> {
 
 fn kind(status: u16, said: &Said, details: &[Value]) -> AiErrorKind {
     let message = said.message.to_lowercase();
-    let reason = details.iter().find_map(|detail| detail.get("reason")?.as_str()).unwrap_or_default();
+    let reason =
+        details.iter().find_map(|detail| detail.get("reason")?.as_str()).unwrap_or_default();
     match reason {
         // A 400, and all the same about the key.
         "API_KEY_INVALID" | "API_KEY_EXPIRED" | "ACCESS_TOKEN_EXPIRED" | "CREDENTIALS_MISSING" => {
@@ -74,16 +75,20 @@ fn kind(status: u16, said: &Said, details: &[Value]) -> AiErrorKind {
     match word.unwrap_or_else(|| said::kind(status, said)) {
         AiErrorKind::RateLimited if used_up(&message, details) => AiErrorKind::QuotaExhausted,
         AiErrorKind::InvalidRequest if message.contains("api key not valid") => AiErrorKind::Auth,
-        AiErrorKind::InvalidRequest if message.contains("token count") && message.contains("exceeds") => {
+        AiErrorKind::InvalidRequest
+            if message.contains("token count") && message.contains("exceeds") =>
+        {
             AiErrorKind::ContextTooLong
         }
         kind => kind,
     }
 }
 
-/// A quota of the day does not clear in the minute that the delay speaks of, and one of nothing never does.
+/// A quota of the day does not clear in the minute that the delay speaks of, and one of nothing
+/// never does.
 fn used_up(message: &str, details: &[Value]) -> bool {
-    let violations = details.iter().filter_map(|detail| detail.get("violations")?.as_array()).flatten();
+    let violations =
+        details.iter().filter_map(|detail| detail.get("violations")?.as_array()).flatten();
     let mut quotas = violations.filter_map(|violation| violation.get("quotaId")?.as_str());
     quotas.any(|id| id.contains("PerDay"))
         || message.contains("perday")

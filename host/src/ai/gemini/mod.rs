@@ -29,7 +29,11 @@ impl Gemini {
     pub(super) fn new(config: &GeminiConfig, key: &ApiKey) -> Result<Self, Message> {
         let base = base(&config.base_url, GeminiConfig::BASE_URL)?;
         let key = key.header("")?.map(|value| (HeaderName::from_static("x-goog-api-key"), value));
-        Ok(Gemini { base, headers: key.into_iter().collect(), structured_output: config.structured_output })
+        Ok(Gemini {
+            base,
+            headers: key.into_iter().collect(),
+            structured_output: config.structured_output,
+        })
     }
 }
 

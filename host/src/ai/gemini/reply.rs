@@ -1,4 +1,5 @@
-//! The meaning of a generateContent answer, whole or in events: each event is a part of the same shape.
+//! The meaning of a generateContent answer, whole or in events: each event is a part of the same
+//! shape.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -132,7 +133,9 @@ impl Events {
             found.push(StreamEvent::Usage(answer.usage));
         }
         let mut ended = None;
-        if let Some(Feedback { block_reason: Some(reason), block_reason_message }) = part.prompt_feedback {
+        if let Some(Feedback { block_reason: Some(reason), block_reason_message }) =
+            part.prompt_feedback
+        {
             ended = Some(blocked("the prompt was blocked", &reason, block_reason_message));
         }
         if let Some(candidate) = part.candidates.into_iter().flatten().next() {
@@ -140,7 +143,8 @@ impl Events {
             for text in pieces.filter(|piece| !piece.thought).filter_map(|piece| piece.text) {
                 add_text(answer, text, found);
             }
-            let reason = candidate.finish_reason.filter(|reason| reason != "FINISH_REASON_UNSPECIFIED");
+            let reason =
+                candidate.finish_reason.filter(|reason| reason != "FINISH_REASON_UNSPECIFIED");
             ended = reason.map(|reason| finish(reason, candidate.finish_message)).or(ended);
         }
         if let Some(finish) = ended {
@@ -152,7 +156,12 @@ impl Events {
 }
 
 impl Parts for Events {
-    fn part(&mut self, head: &HttpHead, data: &[u8], found: &mut Vec<StreamEvent>) -> Result<(), Failure> {
+    fn part(
+        &mut self,
+        head: &HttpHead,
+        data: &[u8],
+        found: &mut Vec<StreamEvent>,
+    ) -> Result<(), Failure> {
         // Proxies that speak the other protocol too end their streams so.
         if data == b"[DONE]" {
             return Ok(());

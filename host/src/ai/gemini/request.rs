@@ -14,7 +14,8 @@ pub(super) fn url(base: &Url, model: &str) -> Url {
     let mut url = base.clone();
     // People paste names with or without their collection.
     let collection = if model.contains('/') { "" } else { "models/" };
-    let path = format!("{}/{collection}{model}:streamGenerateContent", url.path().trim_end_matches('/'));
+    let path =
+        format!("{}/{collection}{model}:streamGenerateContent", url.path().trim_end_matches('/'));
     url.set_path(&path);
     url.query_pairs_mut().append_pair("alt", "sse");
     url
@@ -39,7 +40,8 @@ pub(super) fn body(prompt: &Prompt<'_>, json: GeminiJson) -> Vec<u8> {
         .collect();
     if contents.is_empty() {
         // The API wants at least one turn of the user.
-        contents.extend(system.take().map(|text| json!({"role": "user", "parts": [{"text": text}]})));
+        contents
+            .extend(system.take().map(|text| json!({"role": "user", "parts": [{"text": text}]})));
     }
     if let Some(most) = prompt.max_output_tokens {
         generation.insert("maxOutputTokens".to_owned(), most.into());

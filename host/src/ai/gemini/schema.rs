@@ -1,11 +1,13 @@
 //! A JSON Schema in the words of Gemini's `responseSchema`, a subset of OpenAPI's.
 //!
-//! What the subset lacks is left out: it makes the mode weaker, never the reply wrong, for every reply is checked against the
-//! whole schema afterwards. [`Converted::whole`] says whether the model must be told the rest in words.
+//! What the subset lacks is left out: it makes the mode weaker, never the reply wrong, for every
+//! reply is checked against the whole schema afterwards. [`Converted::whole`] says whether the
+//! model must be told the rest in words.
 
 use serde_json::{Map, Value, json};
 
-/// References and nesting deeper than this are not followed; it also ends a schema that contains itself.
+/// References and nesting deeper than this are not followed; it also ends a schema that contains
+/// itself.
 const MAX_DEPTH: usize = 24;
 
 /// Most parts of a converted schema: references may multiply.
@@ -42,7 +44,8 @@ impl Conversion<'_> {
         if let Some(reference) = schema.get("$ref") {
             let target = reference.as_str()?.strip_prefix('#')?;
             let target = self.root.pointer(target)?;
-            self.whole &= schema.keys().all(|key| matches!(key.as_str(), "$ref" | "description" | "title"));
+            self.whole &=
+                schema.keys().all(|key| matches!(key.as_str(), "$ref" | "description" | "title"));
             return self.part(target, depth + 1);
         }
         let mut out = Map::new();
@@ -93,8 +96,9 @@ impl Conversion<'_> {
                     self.whole = false;
                 }
             }
-            "required" | "title" | "description" | "minItems" | "maxItems" | "minLength" | "maxLength"
-            | "minProperties" | "maxProperties" | "minimum" | "maximum" | "pattern" => {
+            "required" | "title" | "description" | "minItems" | "maxItems" | "minLength"
+            | "maxLength" | "minProperties" | "maxProperties" | "minimum" | "maximum"
+            | "pattern" => {
                 out.insert(keyword.to_owned(), value.clone());
             }
             // The mode writes nothing but the properties it knows.
@@ -129,7 +133,12 @@ impl Conversion<'_> {
         Some(())
     }
 
-    fn any_of(&mut self, parts: &[Value], out: &mut Map<String, Value>, depth: usize) -> Option<()> {
+    fn any_of(
+        &mut self,
+        parts: &[Value],
+        out: &mut Map<String, Value>,
+        depth: usize,
+    ) -> Option<()> {
         let null = |part: &&Value| part.get("type").is_some_and(|kind| kind == "null");
         if parts.iter().any(|part| null(&part)) {
             out.insert("nullable".to_owned(), true.into());
@@ -155,7 +164,9 @@ impl Conversion<'_> {
             out.insert("nullable".to_owned(), true.into());
         }
         let texts: Vec<&Value> = values.iter().filter(|value| !value.is_null()).collect();
-        if !texts.is_empty() && texts.iter().all(|text| text.as_str().is_some_and(|text| !text.is_empty())) {
+        if !texts.is_empty()
+            && texts.iter().all(|text| text.as_str().is_some_and(|text| !text.is_empty()))
+        {
             out.entry("type").or_insert_with(|| "string".into());
             out.insert("enum".to_owned(), json!(texts));
         } else {

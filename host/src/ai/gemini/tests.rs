@@ -7,8 +7,8 @@ use super::super::config::GeminiConfig;
 use super::super::error::AiErrorKind::{self, *};
 use super::super::request::{ChatMessage, Format, Role};
 use super::super::testing::{
-    KEY, Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent, sent_with,
-    tokens, whole,
+    KEY, Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent,
+    sent_with, tokens, whole,
 };
 use super::Gemini;
 use super::schema::convert;
@@ -18,7 +18,8 @@ fn gemini(config: &str) -> Gemini {
 }
 
 fn error(code: u16, status: &str, message: &str, details: Value) -> String {
-    json!({"error": {"code": code, "message": message, "status": status, "details": details}}).to_string()
+    json!({"error": {"code": code, "message": message, "status": status, "details": details}})
+        .to_string()
 }
 
 #[test]
@@ -63,7 +64,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
             Auth,
             "not valid",
         ),
-        row("no key", 401, error(401, "UNAUTHENTICATED", "no credentials", none()), Auth, "no credentials"),
+        row(
+            "no key",
+            401,
+            error(401, "UNAUTHENTICATED", "no credentials", none()),
+            Auth,
+            "no credentials",
+        ),
         row(
             "no permission",
             403,
@@ -112,7 +119,8 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
             error(
                 400,
                 "INVALID_ARGUMENT",
-                "The input token count (2000000) exceeds the maximum number of tokens allowed (1048576).",
+                "The input token count (2000000) exceeds the maximum number of tokens allowed \
+                 (1048576).",
                 none(),
             ),
             ContextTooLong,
@@ -151,12 +159,23 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row(
             "quota of nothing",
             429,
-            error(429, "RESOURCE_EXHAUSTED", "Quota exceeded for metric: x, limit: 0, model: m", none()),
+            error(
+                429,
+                "RESOURCE_EXHAUSTED",
+                "Quota exceeded for metric: x, limit: 0, model: m",
+                none(),
+            ),
             QuotaExhausted,
             "limit: 0",
         ),
         row("rate, nothing said", 429, String::new(), RateLimited, "try again later"),
-        row("internal", 500, error(500, "INTERNAL", "An internal error", none()), Overloaded, "internal"),
+        row(
+            "internal",
+            500,
+            error(500, "INTERNAL", "An internal error", none()),
+            Overloaded,
+            "internal",
+        ),
         row(
             "overloaded",
             503,
@@ -171,7 +190,13 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
             Timeout,
             "Deadline",
         ),
-        row("HTML", 502, "<html><title>Error 502</title></html>".to_owned(), Overloaded, "Error 502"),
+        row(
+            "HTML",
+            502,
+            "<html><title>Error 502</title></html>".to_owned(),
+            Overloaded,
+            "Error 502",
+        ),
         row(
             "an error in a 200",
             200,
@@ -246,7 +271,8 @@ fn sse(parts: &[Value]) -> String {
 #[test]
 fn a_stream_means_the_same_however_it_is_cut() {
     let at = gemini("");
-    let error = || json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}});
+    let error =
+        || json!({"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}});
     let blocked = || json!({"promptFeedback": {"blockReason": "SAFETY"}});
     let only = |name: &'static str| json!({"modelVersion": name});
     let row = |name, parts: &[Value], becomes| Streamed { name, body: sse(parts), becomes };
@@ -254,7 +280,12 @@ fn a_stream_means_the_same_however_it_is_cut() {
     for row in [
         row(
             "parts",
-            &[only("m"), part(Some("Grü"), None), part(Some("ße 🌍"), None), part(None, Some("STOP"))],
+            &[
+                only("m"),
+                part(Some("Grü"), None),
+                part(Some("ße 🌍"), None),
+                part(None, Some("STOP")),
+            ],
             good,
         ),
         Streamed {
@@ -267,7 +298,10 @@ fn a_stream_means_the_same_however_it_is_cut() {
         },
         Streamed {
             name: "a cut event of another name",
-            body: format!("event: ping\ndata: {{\"type\"\n\n{}", sse(&[part(Some("x"), Some("STOP"))])),
+            body: format!(
+                "event: ping\ndata: {{\"type\"\n\n{}",
+                sse(&[part(Some("x"), Some("STOP"))])
+            ),
             becomes: Err(Protocol),
         },
         row("cut", &[part(Some("half"), Some("MAX_TOKENS"))], Err(Truncated)),
@@ -321,7 +355,8 @@ fn the_request_has_what_the_api_wants_and_no_key_in_its_url() {
     let mut bare = ask(Format::Text);
     (bare.seed, bare.stop) = (None, Vec::new());
     bare.messages = vec![ChatMessage { role: Role::System, content: "Write.".to_owned() }];
-    let (_, _, body) = sent_with(&gemini("base_url = \"http://127.0.0.1:1/v1/\""), &bare, None, None);
+    let (_, _, body) =
+        sent_with(&gemini("base_url = \"http://127.0.0.1:1/v1/\""), &bare, None, None);
     assert_eq!(body, json!({"contents": [{"role": "user", "parts": [{"text": "Write."}]}]}));
     let (url, ..) = sent_with(&gemini("base_url = \"http://127.0.0.1:1/v1/\""), &bare, None, None);
     assert!(url.starts_with("http://127.0.0.1:1/v1/models/m"), "{url}");
@@ -367,16 +402,25 @@ fn e8_structured_output_is_the_mode_that_the_configuration_names() {
     // What the mode cannot say is told in words.
     let open = json!({"type": "object", "properties": {"a": {"type": "string", "format": "uri"}}});
     let (_, _, body) = sent(&gemini(""), &ask(schema(&open)));
-    assert_eq!(body["generationConfig"]["responseSchema"]["properties"]["a"], json!({"type": "string"}));
+    assert_eq!(
+        body["generationConfig"]["responseSchema"]["properties"]["a"],
+        json!({"type": "string"})
+    );
     assert!(body["systemInstruction"].to_string().contains("uri"));
 }
 
 #[test]
 fn a_schema_is_put_into_the_words_that_the_mode_knows() {
     let rows = [
-        (json!({"type": ["string", "null"]}), Some((json!({"type": "string", "nullable": true}), true))),
+        (
+            json!({"type": ["string", "null"]}),
+            Some((json!({"type": "string", "nullable": true}), true)),
+        ),
         (json!({"enum": ["a", "b"]}), Some((json!({"type": "string", "enum": ["a", "b"]}), true))),
-        (json!({"type": "string", "const": "a"}), Some((json!({"type": "string", "enum": ["a"]}), true))),
+        (
+            json!({"type": "string", "const": "a"}),
+            Some((json!({"type": "string", "enum": ["a"]}), true)),
+        ),
         (json!({"type": "integer", "enum": [1, 2]}), Some((json!({"type": "integer"}), false))),
         (json!({"type": "integer", "multipleOf": 2}), Some((json!({"type": "integer"}), false))),
         (

@@ -31,7 +31,11 @@ impl Ollama {
         let path = format!("{}/api/chat", path.strip_suffix("/api").unwrap_or(path));
         url.set_path(&path);
         let key = key.header("Bearer ")?.map(|value| (AUTHORIZATION, value));
-        Ok(Ollama { url, headers: key.into_iter().collect(), context_tokens: config.context_tokens })
+        Ok(Ollama {
+            url,
+            headers: key.into_iter().collect(),
+            context_tokens: config.context_tokens,
+        })
     }
 }
 
@@ -54,9 +58,11 @@ impl Adapter for Ollama {
         }
     }
 
-    /// Everything: a whole answer is a stream of one line. What is no JSON at all is told for what it is.
+    /// Everything: a whole answer is a stream of one line. What is no JSON at all is told for what
+    /// it is.
     fn is_stream(&self, beginning: &[u8]) -> bool {
-        let beginning = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
+        let beginning =
+            beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
         beginning.first().is_none_or(|first| *first == b'{')
     }
 

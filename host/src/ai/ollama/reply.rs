@@ -1,4 +1,5 @@
-//! The meaning of an answer of `/api/chat`: a JSON line for each part, the last of which says how it ended.
+//! The meaning of an answer of `/api/chat`: a JSON line for each part, the last of which says how
+//! it ended.
 //!
 //! Errors have a text and nothing else, also as a line of a stream that began well: <https://docs.ollama.com/api/errors>.
 
@@ -85,7 +86,9 @@ impl Lines {
     ) -> Result<(), Failure> {
         let answer = &mut self.answer;
         if let Some(error) = line.error.filter(|error| !error.is_null()) {
-            return Err(described(head, &said::said(&error)).of_answer(head, frame).with_usage(answer.usage));
+            return Err(described(head, &said::said(&error))
+                .of_answer(head, frame)
+                .with_usage(answer.usage));
         }
         if line.message.is_none() && !line.done {
             return Err(parts::without("message").of_answer(head, frame));
@@ -112,7 +115,12 @@ impl Lines {
 }
 
 impl Parts for Lines {
-    fn part(&mut self, head: &HttpHead, data: &[u8], found: &mut Vec<StreamEvent>) -> Result<(), Failure> {
+    fn part(
+        &mut self,
+        head: &HttpHead,
+        data: &[u8],
+        found: &mut Vec<StreamEvent>,
+    ) -> Result<(), Failure> {
         let line = parts::read(head, data)?;
         self.take(head, line, data, found)
     }

@@ -6,15 +6,17 @@ use super::super::instructions;
 use super::super::provider::Prompt;
 use super::super::request::{Format, Role};
 
-/// The request's body. `context_tokens` is the window to load the model with: the server's own default is small, and what does
-/// not fit is cut off the prompt without a word.
+/// The request's body. `context_tokens` is the window to load the model with: the server's own
+/// default is small, and what does not fit is cut off the prompt without a word.
 pub(super) fn body(prompt: &Prompt<'_>, context_tokens: Option<u32>) -> Vec<u8> {
     let request = prompt.request;
     let (format, instruction) = match &request.format {
         Format::Text => (None, None),
         Format::Json => (Some(json!("json")), instructions::of(&request.format)),
         // The grammar forces the form, and the model writes better when it also knows it.
-        Format::JsonSchema(schema) => (Some(schema.value().clone()), instructions::of(&request.format)),
+        Format::JsonSchema(schema) => {
+            (Some(schema.value().clone()), instructions::of(&request.format))
+        }
     };
     let system = instructions::system(&request.messages, instruction);
     let messages: Vec<Value> = system

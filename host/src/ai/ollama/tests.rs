@@ -9,8 +9,8 @@ use super::super::error::AiErrorKind::{self, *};
 use super::super::provider::Failure;
 use super::super::request::Format;
 use super::super::testing::{
-    Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent, sent_with,
-    tokens,
+    Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent,
+    sent_with, tokens,
 };
 use super::Ollama;
 
@@ -41,7 +41,12 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row(402, "this model requires a subscription", QuotaExhausted, "subscription"),
         row(429, "you have reached your hourly usage limit", QuotaExhausted, "hourly"),
         row(429, "too many requests", RateLimited, "too many"),
-        row(500, "an error was encountered while running the model", Overloaded, "running the model"),
+        row(
+            500,
+            "an error was encountered while running the model",
+            Overloaded,
+            "running the model",
+        ),
         row(500, "llama runner process has terminated: exit status 2", Overloaded, "runner"),
         row(502, "cloud model cannot be reached", Overloaded, "cloud model"),
         row(
@@ -100,7 +105,11 @@ fn e4_e7_a_stream_means_the_same_however_it_is_cut() {
             &[line("x"), json!({"done": true})],
             Ok(("x", FinishReason::Stop, Usage::default())),
         ),
-        row("a new reason", &[line("x"), last(Some("new"))], Ok(("x", FinishReason::Other, tokens(11, 7)))),
+        row(
+            "a new reason",
+            &[line("x"), last(Some("new"))],
+            Ok(("x", FinishReason::Other, tokens(11, 7))),
+        ),
         row("cut", &[line("half"), last(Some("length"))], Err(Truncated)),
         row("thinking used the budget", &[line(""), last(Some("length"))], Err(Truncated)),
         row("empty", &[last(Some("stop"))], Err(Empty)),
@@ -109,8 +118,16 @@ fn e4_e7_a_stream_means_the_same_however_it_is_cut() {
         row("error first", &[json!({"error": "model 'm' not found"})], Err(NotFound)),
         row("never done", &[line("so far")], Err(Truncated)),
         row("of another kind", &[json!({"hello": "world"})], Err(Protocol)),
-        Streamed { name: "no JSON", body: format!("{}\n{{oops\n", line("x")), becomes: Err(Protocol) },
-        Streamed { name: "half a line", body: format!("{}\n{{\"mod", line("x")), becomes: Err(Truncated) },
+        Streamed {
+            name: "no JSON",
+            body: format!("{}\n{{oops\n", line("x")),
+            becomes: Err(Protocol),
+        },
+        Streamed {
+            name: "half a line",
+            body: format!("{}\n{{\"mod", line("x")),
+            becomes: Err(Truncated),
+        },
         Streamed {
             name: "no line end",
             body: format!("{}\r\n{}", line("x"), last(Some("stop"))),
@@ -119,7 +136,8 @@ fn e4_e7_a_stream_means_the_same_however_it_is_cut() {
     ] {
         row.check(&at);
     }
-    let failure = super::super::testing::whole(&at, 200, &[], "<html><title>Hello</title>").unwrap_err();
+    let failure =
+        super::super::testing::whole(&at, 200, &[], "<html><title>Hello</title>").unwrap_err();
     assert_eq!(failure.kind, Protocol);
 }
 
@@ -145,7 +163,10 @@ fn e8_the_request_has_what_the_api_wants() {
     let (_, _, body) = sent(&ollama(""), &ask(schema(&wanted)));
     assert_eq!(body["format"], wanted);
     assert!(
-        body["messages"][0]["content"].as_str().unwrap().starts_with("You write.\n\nAnswer with one JSON")
+        body["messages"][0]["content"]
+            .as_str()
+            .unwrap()
+            .starts_with("You write.\n\nAnswer with one JSON")
     );
     for base in ["http://h:1", "http://h:1/", "http://h:1/api", "http://h:1/api/chat"] {
         let (url, ..) = sent(&ollama(&format!("base_url = \"{base}\"")), &ask(Format::Text));

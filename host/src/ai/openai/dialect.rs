@@ -41,14 +41,16 @@ pub enum Dialect {
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
-    /// The field for the most tokens of a reply. OpenAI's newer models refuse `max_tokens`; most others know only that.
+    /// The field for the most tokens of a reply. OpenAI's newer models refuse `max_tokens`; most
+    /// others know only that.
     pub(super) max_tokens: &'static str,
     /// The field for the seed; nothing where there is none.
     pub(super) seed: Option<&'static str>,
     pub(super) json: Json,
     /// Whether JSON mode and streaming go together.
     pub(super) json_streams: bool,
-    /// Whether it knows `stream_options`. Where not, it tells the tokens of a stream without being asked.
+    /// Whether it knows `stream_options`. Where not, it tells the tokens of a stream without being
+    /// asked.
     pub(super) stream_options: bool,
     /// The header of the key, and what stands before the key in it.
     pub(super) key: (HeaderName, &'static str),
@@ -63,7 +65,8 @@ pub(super) enum Json {
     Object,
     /// `json_schema` only, and any schema.
     Schema,
-    /// `json_schema` with any schema, which is made a grammar that the reply cannot leave; `json_object` without one.
+    /// `json_schema` with any schema, which is made a grammar that the reply cannot leave;
+    /// `json_object` without one.
     Grammar,
 }
 
@@ -93,8 +96,9 @@ impl Dialect {
             ("mistral.ai", Dialect::Mistral),
         ];
         let host = url.host_str().unwrap_or_default();
-        let under =
-            |domain: &str| host.strip_suffix(domain).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'));
+        let under = |domain: &str| {
+            host.strip_suffix(domain).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+        };
         known
             .into_iter()
             .find(|(domain, _)| under(domain))
@@ -107,15 +111,19 @@ impl Dialect {
             Dialect::Azure => Row { key: (HeaderName::from_static("api-key"), ""), ..OPENAI },
             Dialect::Groq => Row { json: Json::Object, json_streams: false, ..OPENAI },
             Dialect::Deepseek => Row { json: Json::Object, seed: None, ..COMPATIBLE },
-            Dialect::Mistral => Row { seed: Some("random_seed"), stream_options: false, ..COMPATIBLE },
+            Dialect::Mistral => {
+                Row { seed: Some("random_seed"), stream_options: false, ..COMPATIBLE }
+            }
             Dialect::Lmstudio => Row { json: Json::Schema, ..COMPATIBLE },
             Dialect::Vllm | Dialect::Llamacpp => Row { json: Json::Grammar, ..COMPATIBLE },
-            Dialect::Openrouter | Dialect::Litellm | Dialect::Ollama | Dialect::Compatible => COMPATIBLE,
+            Dialect::Openrouter | Dialect::Litellm | Dialect::Ollama | Dialect::Compatible => {
+                COMPATIBLE
+            }
         }
     }
 
-    /// The address for a model. Azure's deployments stand in it, unless the operator wrote one or the newer `/v1`, which takes the
-    /// name in the body like everyone else.
+    /// The address for a model. Azure's deployments stand in it, unless the operator wrote one or
+    /// the newer `/v1`, which takes the name in the body like everyone else.
     pub(super) fn url(self, url: &Url, model: &str) -> Url {
         let mut url = url.clone();
         let bare = matches!(url.path(), "/chat/completions" | "/openai/chat/completions");

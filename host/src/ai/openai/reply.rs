@@ -1,8 +1,9 @@
 //! The meaning of an answer to a chat completion request.
 //!
-//! A body that ends before its declared length never comes here: that is `connection`, found by the transport. A body that is
-//! whole and not the protocol's JSON, also one that ends early, is `protocol`. `truncated` is what the model itself cut, and a stream
-//! that ends without its final marker.
+//! A body that ends before its declared length never comes here: that is `connection`, found by the
+//! transport. A body that is whole and not the protocol's JSON, also one that ends early, is
+//! `protocol`. `truncated` is what the model itself cut, and a stream that ends without its final
+//! marker.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -80,7 +81,13 @@ pub(super) fn decode(http: &HttpReply) -> Result<Answer, Failure> {
     }
     let (content, refusal) = choice.message.map_or((String::new(), None), texts);
     let usage = answer.usage.map_or_else(Usage::default, Usage::from);
-    Ok(Answer { content, refusal, finish: choice.finish_reason.map(finish), usage, model: answer.model })
+    Ok(Answer {
+        content,
+        refusal,
+        finish: choice.finish_reason.map(finish),
+        usage,
+        model: answer.model,
+    })
 }
 
 /// The protocol's finish reasons, with the names that compatibles give them.

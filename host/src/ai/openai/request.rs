@@ -37,7 +37,10 @@ pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
     let mut messages: Vec<Message<'_>> = request
         .messages
         .iter()
-        .map(|message| Message { role: role(message.role), content: message.content.as_str().into() })
+        .map(|message| Message {
+            role: role(message.role),
+            content: message.content.as_str().into(),
+        })
         .collect();
     let row = dialect.row();
     let (response_format, instruction) = format(&request.format, row.json);
@@ -45,7 +48,8 @@ pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
         // Some chat templates allow only one system message, at the front.
         match messages.first_mut().filter(|first| first.role == role(Role::System)) {
             Some(first) => first.content = format!("{}\n\n{instruction}", first.content).into(),
-            None => messages.insert(0, Message { role: role(Role::System), content: instruction.into() }),
+            None => messages
+                .insert(0, Message { role: role(Role::System), content: instruction.into() }),
         }
     }
     let mut named = Map::new();
@@ -104,8 +108,9 @@ fn format(format: &Format, json: Json) -> (Option<Value>, Option<String>) {
     }
 }
 
-/// Whether the endpoint's strict mode takes this schema: an object at the top, every property required, nothing additional,
-/// and only keywords that strict mode knows. What it does not take would be refused as a bad request.
+/// Whether the endpoint's strict mode takes this schema: an object at the top, every property
+/// required, nothing additional, and only keywords that strict mode knows. What it does not take
+/// would be refused as a bad request.
 fn strict(schema: &Value) -> bool {
     schema.get("type").is_some_and(|kind| kind == "object") && strict_part(schema)
 }
@@ -121,8 +126,9 @@ fn strict_part(schema: &Value) -> bool {
     if object {
         let properties = schema.get("properties").and_then(Value::as_object);
         let required = schema.get("required").and_then(Value::as_array);
-        let is_required =
-            |name: &String| required.is_some_and(|names| names.iter().any(|required| required == name));
+        let is_required = |name: &String| {
+            required.is_some_and(|names| names.iter().any(|required| required == name))
+        };
         let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
         if !closed || !properties.is_some_and(|properties| properties.keys().all(is_required)) {
             return false;
@@ -149,7 +155,15 @@ fn strict_part(schema: &Value) -> bool {
         "format" => value.as_str().is_some_and(|format| {
             matches!(
                 format,
-                "date-time" | "time" | "date" | "duration" | "email" | "hostname" | "ipv4" | "ipv6" | "uuid"
+                "date-time"
+                    | "time"
+                    | "date"
+                    | "duration"
+                    | "email"
+                    | "hostname"
+                    | "ipv4"
+                    | "ipv6"
+                    | "uuid"
             )
         }),
         "properties" | "$defs" | "definitions" => {

@@ -57,8 +57,12 @@ impl Decoder {
                 return Err(self.error(&text, data));
             }
             // Pings, and whatever comes to be: chunks have no name.
-            Err(_) if !matches!(event.event.as_str(), "" | "message") && !is_cut_json(data) => return Ok(()),
-            Err(error) => return Err(self.head.not_protocol(format!("is no chunk of JSON: {error}"), data)),
+            Err(_) if !matches!(event.event.as_str(), "" | "message") && !is_cut_json(data) => {
+                return Ok(());
+            }
+            Err(error) => {
+                return Err(self.head.not_protocol(format!("is no chunk of JSON: {error}"), data));
+            }
         };
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             return Err(self.error(&error, data));
@@ -71,7 +75,9 @@ impl Decoder {
             self.answer.model = Some(model);
         }
         // One choice was asked for; a server that sends more is not heard.
-        for choice in chunk.choices.into_iter().flatten().filter(|choice| choice.index.unwrap_or(0) == 0) {
+        for choice in
+            chunk.choices.into_iter().flatten().filter(|choice| choice.index.unwrap_or(0) == 0)
+        {
             if let Some(error) = choice.error.filter(|error| !error.is_null()) {
                 return Err(self.error(&error, data));
             }
@@ -105,10 +111,9 @@ impl Decoder {
 
 impl StreamDecoder for Decoder {
     fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, Failure> {
-        let events = self
-            .sse
-            .push(bytes)
-            .map_err(|Overlong| self.head.not_protocol("has an event far larger than any token", b""))?;
+        let events = self.sse.push(bytes).map_err(|Overlong| {
+            self.head.not_protocol("has an event far larger than any token", b"")
+        })?;
         let mut found = Vec::new();
         for event in events {
             self.event(&event, &mut found)?;
@@ -122,8 +127,10 @@ impl StreamDecoder for Decoder {
 
     fn finish(mut self: Box<Self>) -> Result<Answer, Failure> {
         if let Some(event) = self.sse.rest() {
-            // A whole event that lacks only its blank line counts; half of one is where the stream broke.
-            let whole = event.data == b"[DONE]" || serde_json::from_slice::<Value>(&event.data).is_ok();
+            // A whole event that lacks only its blank line counts; half of one is where the stream
+            // broke.
+            let whole =
+                event.data == b"[DONE]" || serde_json::from_slice::<Value>(&event.data).is_ok();
             if whole {
                 self.event(&event, &mut Vec::new())?;
             }

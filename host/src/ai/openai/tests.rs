@@ -10,7 +10,9 @@ use super::super::completion::{FinishReason, Usage};
 use super::super::config::OpenAiConfig;
 use super::super::error::AiErrorKind::{self, *};
 use super::super::json::ReplySchema;
-use super::super::provider::{Failure, HttpHead, HttpReply, Prompt, Reply, StreamDecoder, StreamEvent};
+use super::super::provider::{
+    Failure, HttpHead, HttpReply, Prompt, Reply, StreamDecoder, StreamEvent,
+};
 use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::super::testing;
 use super::{Dialect, decode, request, stream};
@@ -70,7 +72,11 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         let failure = decode(&http(status, &[("x-request-id", "req_1")], &body)).unwrap_err();
         assert_eq!((failure.kind, failure.retryable), (kind, retryable), "{name}: {failure:?}");
         let detail = failure.http.unwrap();
-        assert_eq!((detail.status, detail.request_id.as_deref()), (status, Some("req_1")), "{name}");
+        assert_eq!(
+            (detail.status, detail.request_id.as_deref()),
+            (status, Some("req_1")),
+            "{name}"
+        );
         assert_eq!(detail.body_excerpt, Some(body).filter(|body| !body.is_empty()), "{name}");
     }
     let page = decode(&http(502, &[], "<html><title>502 Bad\n Gateway</title>")).unwrap_err();
@@ -78,7 +84,12 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
     let octets = http(
         402,
         &[("content-type", "application/octet-stream")],
-        openai("Insufficient Balance", json!("unknown_error"), Value::Null, json!("invalid_request_error")),
+        openai(
+            "Insufficient Balance",
+            json!("unknown_error"),
+            Value::Null,
+            json!("invalid_request_error"),
+        ),
     );
     assert_eq!(decode(&octets).unwrap_err().detail, "Insufficient Balance");
     let behind = json!({"error": {"code": 429, "message": "Provider returned error", "metadata": {"raw": "slow down"}}});
@@ -90,9 +101,14 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
 
 #[test]
 fn a_request_id_is_found_under_every_name() {
-    for name in
-        ["x-request-id", "request-id", "apim-request-id", "x-ms-request-id", "x-generation-id", "cf-ray"]
-    {
+    for name in [
+        "x-request-id",
+        "request-id",
+        "apim-request-id",
+        "x-ms-request-id",
+        "x-generation-id",
+        "cf-ray",
+    ] {
         let failure = decode(&http(500, &[(name, "id-1")], "")).unwrap_err();
         assert_eq!(failure.http.unwrap().request_id.as_deref(), Some("id-1"), "{name}");
     }
@@ -126,7 +142,9 @@ fn the_wait_is_read_in_every_spelling_and_order() {
 
 #[test]
 fn x_should_retry_overrides_the_status() {
-    for (status, header, retryable) in [(500, "false", false), (400, "true", true), (429, "maybe", true)] {
+    for (status, header, retryable) in
+        [(500, "false", false), (400, "true", true), (429, "maybe", true)]
+    {
         let failure = decode(&http(status, &[("x-should-retry", header)], "")).unwrap_err();
         assert_eq!(failure.retryable, retryable, "{status} {header}");
     }
@@ -182,14 +200,20 @@ fn a_reply_is_its_text_its_model_and_its_tokens() {
     ];
     for (content, finish, reason) in rows {
         let headers = [("retry-after", "5"), ("x-request-id", "req_1")];
-        let reply =
-            decode(&http(200, &headers, answer(json!({"role": "assistant", "content": content}), finish)))
-                .unwrap();
+        let reply = decode(&http(
+            200,
+            &headers,
+            answer(json!({"role": "assistant", "content": content}), finish),
+        ))
+        .unwrap();
         assert_eq!((reply.content.as_str(), reply.finish_reason), ("hello", reason));
         assert_eq!(reply.usage, Usage { input_tokens: Some(11), output_tokens: Some(7) });
         assert_eq!(reply.model.as_deref(), Some("m-2026"));
         assert_eq!(reply.http.request_id.as_deref(), Some("req_1"));
-        assert_eq!(reply.http.retry_after_ms, None, "a success can carry retry-after; it means nothing");
+        assert_eq!(
+            reply.http.retry_after_ms, None,
+            "a success can carry retry-after; it means nothing"
+        );
     }
     let bare = decode(&http(200, &[], r#"{"choices":[{"message":{"content":"x"}}]}"#)).unwrap();
     assert_eq!((bare.usage, bare.model), (Usage::default(), None));
@@ -202,7 +226,11 @@ fn e4_e7_a_success_that_is_none_has_a_kind_of_its_own() {
         ("cut", answer(said(json!("half a sen")), json!("length")), Truncated),
         ("thinking used the budget", answer(said(json!("")), json!("length")), Truncated),
         ("filtered", answer(said(json!("so far")), json!("content_filter")), ContentFiltered),
-        ("refused", answer(json!({"content": null, "refusal": "I cannot"}), json!("stop")), ContentFiltered),
+        (
+            "refused",
+            answer(json!({"content": null, "refusal": "I cannot"}), json!("stop")),
+            ContentFiltered,
+        ),
         (
             "refused in a part",
             answer(said(json!([{"type": "refusal", "refusal": "no"}])), json!("stop")),
@@ -231,7 +259,11 @@ fn e4_e7_a_success_that_is_none_has_a_kind_of_its_own() {
             json!({"error": {"code": "502", "message": "bad upstream"}}).to_string(),
             Overloaded,
         ),
-        ("its type only", json!({"error": {"type": "server_error", "message": "x"}}).to_string(), Overloaded),
+        (
+            "its type only",
+            json!({"error": {"type": "server_error", "message": "x"}}).to_string(),
+            Overloaded,
+        ),
         ("nothing known of it", json!({"error": {"message": "strange"}}).to_string(), Other),
         (
             "error of a choice",
@@ -257,7 +289,8 @@ fn e4_e7_a_success_that_is_none_has_a_kind_of_its_own() {
 
 #[test]
 fn a_redirect_is_told_and_not_followed() {
-    let failure = decode(&http(301, &[("location", "https://other.example/v1?key=secret")], "")).unwrap_err();
+    let failure =
+        decode(&http(301, &[("location", "https://other.example/v1?key=secret")], "")).unwrap_err();
     assert_eq!((failure.kind, failure.retryable), (Protocol, false));
     assert!(
         failure.detail.contains("https://other.example/v1") && !failure.detail.contains("secret"),
@@ -284,7 +317,8 @@ fn ask(format: Format) -> Request {
 }
 
 fn sent(request: &Request, base: &str) -> Value {
-    let prompt = Prompt { request, model: "m", max_output_tokens: Some(100), temperature: Some(0.5) };
+    let prompt =
+        Prompt { request, model: "m", max_output_tokens: Some(100), temperature: Some(0.5) };
     let dialect = Dialect::of(&Url::parse(base).unwrap());
     serde_json::from_slice(&request::body(&prompt, dialect)).unwrap()
 }
@@ -305,7 +339,10 @@ fn e8_json_mode_is_asked_for_only_when_json_was() {
     let any = sent(&ask(Format::Json), local);
     assert_eq!(any["response_format"], json!({"type": "json_object"}));
     assert!(
-        any["messages"][0]["content"].as_str().unwrap().starts_with("You write.\n\nAnswer with one JSON")
+        any["messages"][0]["content"]
+            .as_str()
+            .unwrap()
+            .starts_with("You write.\n\nAnswer with one JSON")
     );
     let mut plain = ask(Format::Json);
     plain.messages.remove(0);
@@ -329,8 +366,10 @@ fn a_schema_goes_into_strict_mode_only_when_strict_mode_takes_it() {
         }),
     ];
     for schema in strict {
-        let body =
-            sent(&ask(Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())), "http://x/");
+        let body = sent(
+            &ask(Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())),
+            "http://x/",
+        );
         assert_eq!(
             body["response_format"]["json_schema"],
             json!({"name": "reply", "strict": true, "schema": schema})
@@ -342,7 +381,10 @@ fn a_schema_goes_into_strict_mode_only_when_strict_mode_takes_it() {
             json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}),
             true,
         ),
-        (json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}), true),
+        (
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}),
+            true,
+        ),
         (
             json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}, "required": ["a"], "additionalProperties": false}),
             true,
@@ -354,11 +396,16 @@ fn a_schema_goes_into_strict_mode_only_when_strict_mode_takes_it() {
         (json!({"type": "array", "items": {"type": "string"}}), false),
     ];
     for (schema, json_mode) in told {
-        let body =
-            sent(&ask(Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())), "http://x/");
+        let body = sent(
+            &ask(Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())),
+            "http://x/",
+        );
         let expected = if json_mode { json!({"type": "json_object"}) } else { Value::Null };
         assert_eq!(body.get("response_format").unwrap_or(&Value::Null), &expected, "{schema}");
-        assert!(body["messages"][0]["content"].as_str().unwrap().contains(&schema.to_string()), "{schema}");
+        assert!(
+            body["messages"][0]["content"].as_str().unwrap().contains(&schema.to_string()),
+            "{schema}"
+        );
     }
 }
 
@@ -427,7 +474,10 @@ fn a_stream_is_its_text_however_the_wire_cuts_it() {
         let reply = reply.unwrap();
         assert_eq!((reply.content.as_str(), text.as_str()), ("Olá, açúcar 😀", "Olá, açúcar 😀"));
         assert_eq!(reply.usage, Usage { input_tokens: Some(11), output_tokens: Some(7) });
-        assert_eq!((reply.model.as_deref(), reply.finish_reason), (Some("m-2026"), FinishReason::Stop));
+        assert_eq!(
+            (reply.model.as_deref(), reply.finish_reason),
+            (Some("m-2026"), FinishReason::Stop)
+        );
         assert_eq!(reply.http.request_id.as_deref(), Some("req_1"));
     }
 }
@@ -436,7 +486,8 @@ fn a_stream_is_its_text_however_the_wire_cuts_it() {
 fn a2_e4_every_end_of_a_stream_has_its_meaning() {
     let rate = json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}});
     let numeric = json!({"error": {"code": 502, "message": "upstream"}, "choices": []});
-    let of_choice = json!({"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 401}}]});
+    let of_choice =
+        json!({"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 401}}]});
     let half = &said("half")[..40];
     let rows: Vec<(&str, String, Result<&str, AiErrorKind>)> = vec![
         ("no marker but a finish reason", said("a") + &stop(), Ok("a")),
@@ -445,14 +496,20 @@ fn a2_e4_every_end_of_a_stream_has_its_meaning() {
         ("no blank line after the last chunk", said("a") + stop().trim_end(), Ok("a")),
         (
             "whole messages",
-            "data: {\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n"
-                .to_owned(),
+            "data: {\"choices\":[{\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\\
+             \
+             n"
+            .to_owned(),
             Ok("a"),
         ),
         ("neither marker nor reason", said("a"), Err(Truncated)),
         ("cut within a chunk", said("a") + half, Err(Truncated)),
         ("named events", "event: ping\ndata: alive\n\n".to_owned() + &said("a") + DONE, Ok("a")),
-        ("a cut named event", "event: ping\ndata: {\"x\n\n".to_owned() + &said("a") + DONE, Err(Protocol)),
+        (
+            "a cut named event",
+            "event: ping\ndata: {\"x\n\n".to_owned() + &said("a") + DONE,
+            Err(Protocol),
+        ),
         ("only pings", ": ping\n\n".to_owned(), Err(Truncated)),
         ("error in place of a chunk", format!("{}data: {rate}\n\n", said("a")), Err(RateLimited)),
         ("error with a number", format!("data: {numeric}\n\n"), Err(Overloaded)),
@@ -464,7 +521,11 @@ fn a2_e4_every_end_of_a_stream_has_its_meaning() {
         ),
         ("an error event of text", "event: error\ndata: broken\n\n".to_owned(), Err(Other)),
         ("cut by the model", said("a") + &chunk(json!({}), json!("length")) + DONE, Err(Truncated)),
-        ("filtered", said("a") + &chunk(json!({}), json!("content_filter")) + DONE, Err(ContentFiltered)),
+        (
+            "filtered",
+            said("a") + &chunk(json!({}), json!("content_filter")) + DONE,
+            Err(ContentFiltered),
+        ),
         (
             "refused",
             chunk(json!({"refusal": "I can"}), Value::Null)
@@ -537,7 +598,8 @@ fn each_dialect_is_told_what_it_understands() {
     let object = ("json_object", "json_object", "json_object");
     let schema = ("json_schema", "json_schema", "");
     let grammar = ("json_schema", "json_schema", "json_object");
-    // Its name, limit, seed, what it is asked for (strict schema, open schema, any JSON), stream with JSON, stream options.
+    // Its name, limit, seed, what it is asked for (strict schema, open schema, any JSON), stream
+    // with JSON, stream options.
     let rows = [
         ("openai", "max_completion_tokens", "seed", both, true, true),
         ("azure", "max_completion_tokens", "seed", both, true, true),
@@ -558,26 +620,42 @@ fn each_dialect_is_told_what_it_understands() {
         let (url, headers, text) = testing::sent(&at, &ask(Format::Text));
         assert_eq!(url, "http://h/v1/chat/completions", "{name}");
         let key = if name == "azure" { &headers["api-key"] } else { &headers["authorization"] };
-        let expected =
-            if name == "azure" { testing::KEY.to_owned() } else { format!("Bearer {}", testing::KEY) };
-        assert_eq!((key.to_str().unwrap(), key.is_sensitive()), (expected.as_str(), true), "{name}");
+        let expected = if name == "azure" {
+            testing::KEY.to_owned()
+        } else {
+            format!("Bearer {}", testing::KEY)
+        };
+        assert_eq!(
+            (key.to_str().unwrap(), key.is_sensitive()),
+            (expected.as_str(), true),
+            "{name}"
+        );
         for field in ["max_tokens", "max_completion_tokens"] {
             assert_eq!(text.get(field).is_some(), field == limit, "{name}: {field}");
         }
         for field in ["seed", "random_seed"] {
             assert_eq!(text.get(field).is_some(), field == seed, "{name}: {field}");
         }
-        assert_eq!((text["stream"] == true, text.get("stream_options").is_some()), (true, options), "{name}");
-        let formats =
-            [(testing::schema(&strict), modes.0), (testing::schema(&open), modes.1), (Format::Json, modes.2)];
+        assert_eq!(
+            (text["stream"] == true, text.get("stream_options").is_some()),
+            (true, options),
+            "{name}"
+        );
+        let formats = [
+            (testing::schema(&strict), modes.0),
+            (testing::schema(&open), modes.1),
+            (Format::Json, modes.2),
+        ];
         for (format, mode) in formats {
             let (_, _, body) = testing::sent(&at, &ask(format));
-            let kind = body.pointer("/response_format/type").and_then(Value::as_str).unwrap_or_default();
+            let kind =
+                body.pointer("/response_format/type").and_then(Value::as_str).unwrap_or_default();
             assert_eq!(kind, mode, "{name}: {body}");
             assert_eq!(body["stream"], mode.is_empty() || json_streams, "{name}");
             assert!(body["stream"] == true || body.get("stream_options").is_none(), "{name}");
             let told = body["messages"][0]["content"].as_str().unwrap().contains("JSON value");
-            let promised = kind == "json_schema" && body["response_format"]["json_schema"]["strict"] == true;
+            let promised =
+                kind == "json_schema" && body["response_format"]["json_schema"]["strict"] == true;
             assert_eq!(told, !promised, "{name}: what the mode does not promise is told");
         }
     }
@@ -589,7 +667,11 @@ fn azure_has_its_deployment_and_version_in_the_address() {
     let host = "https://n.openai.azure.com";
     for (base, version, url) in [
         (host.to_owned(), version, "/openai/deployments/m/chat/completions?api-version=2024-10-21"),
-        (format!("{host}/openai/"), version, "/openai/deployments/m/chat/completions?api-version=2024-10-21"),
+        (
+            format!("{host}/openai/"),
+            version,
+            "/openai/deployments/m/chat/completions?api-version=2024-10-21",
+        ),
         (
             format!("{host}/openai/deployments/d"),
             version,

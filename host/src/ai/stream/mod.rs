@@ -1,4 +1,5 @@
-//! Framing of streamed answers: from bytes in pieces of any size to whole events. Knows nothing of providers.
+//! Framing of streamed answers: from bytes in pieces of any size to whole events. Knows nothing of
+//! providers.
 
 mod ndjson;
 mod sse;

@@ -3,7 +3,8 @@
 
 use super::{MAX_EVENT_BYTES, Overlong};
 
-/// Finds lines in bytes that come in pieces. Blank lines, carriage returns and a byte order mark are passed over.
+/// Finds lines in bytes that come in pieces. Blank lines, carriage returns and a byte order mark
+/// are passed over.
 #[derive(Debug, Default)]
 pub(in super::super) struct Lines {
     line: Vec<u8>,

@@ -11,8 +11,8 @@ pub(in super::super) struct SseEvent {
     pub(in super::super) data: Vec<u8>,
 }
 
-/// Finds events in bytes that come in pieces. Line ends may be LF, CR LF or CR; comments, unknown fields and a byte order mark are
-/// passed over.
+/// Finds events in bytes that come in pieces. Line ends may be LF, CR LF or CR; comments, unknown
+/// fields and a byte order mark are passed over.
 #[derive(Debug, Default)]
 pub(in super::super) struct Sse {
     line: Vec<u8>,
@@ -51,8 +51,8 @@ impl Sse {
         Ok(events)
     }
 
-    /// What stands at the end without the blank line that completes it. The specification drops it; some servers close after
-    /// their last line, so a decoder may look whether it is whole.
+    /// What stands at the end without the blank line that completes it. The specification drops it;
+    /// some servers close after their last line, so a decoder may look whether it is whole.
     pub(in super::super) fn rest(&mut self) -> Option<SseEvent> {
         let open = !self.line.is_empty();
         let ended = if open { self.end_line() } else { None };
@@ -91,7 +91,8 @@ impl Sse {
     }
 }
 
-/// Whether a body that begins so is a stream of events, whatever its content type says. A body of blanks alone may be one.
+/// Whether a body that begins so is a stream of events, whatever its content type says. A body of
+/// blanks alone may be one.
 pub(in super::super) fn looks_like_sse(beginning: &[u8]) -> bool {
     let beginning = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
     let fields: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];

@@ -51,7 +51,10 @@ fn events_are_found_in_every_spelling() {
     for (text, expected) in rows {
         let expected: Vec<SseEvent> = expected
             .iter()
-            .map(|(event, data)| SseEvent { event: (*event).to_owned(), data: data.as_bytes().to_vec() })
+            .map(|(event, data)| SseEvent {
+                event: (*event).to_owned(),
+                data: data.as_bytes().to_vec(),
+            })
             .collect();
         assert_eq!(events(&[text.as_bytes()]).unwrap(), expected, "{text:?}");
         let one_by_one: Vec<&[u8]> = text.as_bytes().chunks(1).collect();

@@ -1,4 +1,5 @@
-//! The contract's text, for tools that ask for it: a part of this program, so that a project needs no copy.
+//! The contract's text, for tools that ask for it: a part of this program, so that a project needs
+//! no copy.
 
 use std::path::PathBuf;
 
@@ -15,8 +16,8 @@ pub(super) async fn folder(project: &Project) -> Result<PathBuf, BuildError> {
         Ok(found) if found == WIT.as_bytes() => Ok(()),
         _ => replace(&file, WIT.as_bytes()),
     };
-    tokio::task::spawn_blocking(write)
-        .await
-        .map_err(|error| BuildError::Unexpected(format!("writing the contract's text failed: {error}")))??;
+    tokio::task::spawn_blocking(write).await.map_err(|error| {
+        BuildError::Unexpected(format!("writing the contract's text failed: {error}"))
+    })??;
     Ok(folder)
 }

@@ -12,11 +12,16 @@ const ENTRY: &str = "src/template.js";
 const TEXTS: [&str; 5] = ["css", "svg", "html", "txt", "md"];
 
 /// Builds the project's component and tells where it is.
-pub(super) async fn build(project: &Project, listener: Option<Listener<'_>>) -> Result<PathBuf, BuildError> {
+pub(super) async fn build(
+    project: &Project,
+    listener: Option<Listener<'_>>,
+) -> Result<PathBuf, BuildError> {
     let wit = contract::folder(project).await?;
     let folder = project.scratch().join("build");
-    let (bundle, out) =
-        (folder.join(format!("{}.js", project.name)), folder.join(format!("{}.wasm", project.name)));
+    let (bundle, out) = (
+        folder.join(format!("{}.js", project.name)),
+        folder.join(format!("{}.wasm", project.name)),
+    );
     let esbuild = tool(project, "esbuild").configure(|command| {
         command.args([
             ENTRY,

@@ -119,7 +119,8 @@ impl Builder {
         let start = Instant::now();
         let component = match self.project.language {
             Language::Rust => {
-                let toolchain = self.rust.get_or_try_init(|| rust::Toolchain::find(&self.project)).await?;
+                let toolchain =
+                    self.rust.get_or_try_init(|| rust::Toolchain::find(&self.project)).await?;
                 toolchain.build(&self.project, self.mode, listener).await?
             }
             Language::Python => python::build(&self.project, listener).await?,
@@ -184,7 +185,11 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
             std::fs::remove_file(&part).ok();
         })
     };
-    write().map_err(|source| BuildError::File { path: path.to_owned(), doing: "cannot be written", source })
+    write().map_err(|source| BuildError::File {
+        path: path.to_owned(),
+        doing: "cannot be written",
+        source,
+    })
 }
 
 fn remove(path: &Path) -> Result<(), BuildError> {

@@ -16,7 +16,10 @@ const MODULE: &str = "app";
 const INSTALLED: &str = "installed";
 
 /// Builds the project's component and tells where it is.
-pub(super) async fn build(project: &Project, listener: Option<Listener<'_>>) -> Result<PathBuf, BuildError> {
+pub(super) async fn build(
+    project: &Project,
+    listener: Option<Listener<'_>>,
+) -> Result<PathBuf, BuildError> {
     let wit = contract::folder(project).await?;
     let found = project.clone();
     let (program, sdk) =
@@ -33,7 +36,8 @@ pub(super) async fn build(project: &Project, listener: Option<Listener<'_>>) -> 
         source,
     })?;
     let advice = format!(
-        "run `python3 -m venv .venv && .venv/bin/pip install componentize-py=={VERSION}` in {}, or put it on the PATH",
+        "run `python3 -m venv .venv && .venv/bin/pip install componentize-py=={VERSION}` in {}, \
+         or put it on the PATH",
         project.folder.display()
     );
     let tool = Tool::new(program, "componentize-py", advice).configure(|command| {
@@ -86,8 +90,9 @@ fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
         doing: "cannot be read",
         source,
     })?;
-    let keys: File = toml::from_str(&text)
-        .map_err(|error| BuildError::Unexpected(format!("{} cannot be read: {error}", file.display())))?;
+    let keys: File = toml::from_str(&text).map_err(|error| {
+        BuildError::Unexpected(format!("{} cannot be read: {error}", file.display()))
+    })?;
     let asked = keys.tool.sitewright.sdk;
     let found = match asked.as_deref() {
         None | Some(INSTALLED) => site_packages(&project.folder),
@@ -99,16 +104,23 @@ fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
     found.ok_or_else(|| BuildError::Missing {
         tool: "the package `sitewright`",
         advice: format!(
-            "`tool.sitewright.sdk` in {} is {}: give a checkout of Sitewright, or {INSTALLED:?} when the package is in the project's .venv",
+            "`tool.sitewright.sdk` in {} is {}: give a checkout of Sitewright, or {INSTALLED:?} \
+             when the package is in the project's .venv",
             file.display(),
-            asked.map_or_else(|| "not set, and it is not in .venv".to_owned(), |asked| format!("{asked:?}, where it is not"))
+            asked.map_or_else(
+                || "not set, and it is not in .venv".to_owned(),
+                |asked| format!("{asked:?}, where it is not")
+            )
         ),
     })
 }
 
 fn site_packages(folder: &Path) -> Option<PathBuf> {
     let versions = std::fs::read_dir(folder.join(".venv/lib")).ok()?;
-    versions.flatten().map(|version| version.path().join("site-packages")).find(|folder| has_package(folder))
+    versions
+        .flatten()
+        .map(|version| version.path().join("site-packages"))
+        .find(|folder| has_package(folder))
 }
 
 fn has_package(folder: &Path) -> bool {

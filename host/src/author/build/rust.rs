@@ -11,7 +11,8 @@ use crate::author::project::Project;
 
 /// What templates are compiled to.
 const TARGET: &str = "wasm32-wasip2";
-/// What makes the release profile quick to build, and strict. Of another profile, cargo would build every macro once more.
+/// What makes the release profile quick to build, and strict. Of another profile, cargo would build
+/// every macro once more.
 const QUICK: [&str; 6] = [
     "profile.release.lto=false",
     "profile.release.opt-level=1",
@@ -32,19 +33,19 @@ impl Toolchain {
     /// Asks the compiler that cargo will use in the project's folder.
     pub(super) async fn find(project: &Project) -> Result<Self, BuildError> {
         let rustc = |arguments: &[&str]| {
-            Tool::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()), "rustc", GET_RUST).configure(
-                |command| {
+            Tool::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()), "rustc", GET_RUST)
+                .configure(|command| {
                     command.current_dir(&project.folder).args(arguments);
-                },
-            )
+                })
         };
         let sysroot = PathBuf::from(rustc(&["--print", "sysroot"]).print().await?.trim_end());
         if !sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
             return Err(BuildError::Missing {
                 tool: "the compiler's target wasm32-wasip2",
                 advice: format!(
-                    "run `rustup target add {TARGET}` in {} (the compiler in use there is {}); without rustup, install your \
-                     distribution's package of Rust's standard library for {TARGET}",
+                    "run `rustup target add {TARGET}` in {} (the compiler in use there is {}); \
+                     without rustup, install your distribution's package of Rust's standard \
+                     library for {TARGET}",
                     project.folder.display(),
                     sysroot.display()
                 ),
@@ -54,9 +55,11 @@ impl Toolchain {
         let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: "));
         let (project, commit) = (project.clone(), commit.map(str::to_owned));
         let flags =
-            tokio::task::spawn_blocking(move || flags(&project, &sysroot, commit.as_deref())).await.map_err(
-                |error| BuildError::Unexpected(format!("looking for cargo's folders failed: {error}")),
-            )?;
+            tokio::task::spawn_blocking(move || flags(&project, &sysroot, commit.as_deref()))
+                .await
+                .map_err(|error| {
+                    BuildError::Unexpected(format!("looking for cargo's folders failed: {error}"))
+                })?;
         // Paths may contain spaces.
         Ok(Toolchain { flags: flags.join("\u{1f}") })
     }
@@ -72,9 +75,11 @@ impl Toolchain {
             Mode::Release => &[],
             Mode::Dev => &QUICK,
         };
-        let cargo = Tool::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), "cargo", GET_RUST);
+        let cargo =
+            Tool::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), "cargo", GET_RUST);
         let cargo = cargo.configure(|command| {
-            // `rustc` and one crate type: cargo does no link-time optimisation for a crate of several.
+            // `rustc` and one crate type: cargo does no link-time optimisation for a crate of
+            // several.
             command
                 .current_dir(&project.folder)
                 .args(["rustc", "--lib", "--crate-type", "cdylib", "--target", TARGET, "--release"])
@@ -96,7 +101,10 @@ impl Toolchain {
             .find(|built| built.manifest == manifest)
             .map(|built| built.file)
             .ok_or_else(|| {
-                BuildError::Unexpected(format!("cargo built {} and told of no component", manifest.display()))
+                BuildError::Unexpected(format!(
+                    "cargo built {} and told of no component",
+                    manifest.display()
+                ))
             })
     }
 }
@@ -117,13 +125,17 @@ fn artifact(message: &str) -> Option<Artifact> {
     }
     // Other messages have other fields.
     let message: Message = serde_json::from_str(message).ok()?;
-    let file =
-        message.filenames.into_iter().find(|file| file.extension().is_some_and(|end| end == "wasm"))?;
-    (message.reason == "compiler-artifact").then_some(Artifact { manifest: message.manifest_path, file })
+    let file = message
+        .filenames
+        .into_iter()
+        .find(|file| file.extension().is_some_and(|end| end == "wasm"))?;
+    (message.reason == "compiler-artifact")
+        .then_some(Artifact { manifest: message.manifest_path, file })
 }
 
-/// New beginnings for the paths in the component, so that it tells what it was made from and not where: the author's own are relative,
-/// the others keep the parts by which the host knows that they are nobody's own. Of several that fit, the compiler takes the last.
+/// New beginnings for the paths in the component, so that it tells what it was made from and not
+/// where: the author's own are relative, the others keep the parts by which the host knows that
+/// they are nobody's own. Of several that fit, the compiler takes the last.
 fn flags(project: &Project, sysroot: &Path, commit: Option<&str>) -> Vec<String> {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}/={to}", from.display());
     let mut flags = Vec::new();

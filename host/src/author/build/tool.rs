@@ -10,7 +10,8 @@ use tokio::process::{Child, Command};
 
 use super::BuildError;
 
-/// Most bytes of what a tool says that are kept: the first error is the one to mend, so it is the beginning.
+/// Most bytes of what a tool says that are kept: the first error is the one to mend, so it is the
+/// beginning.
 const MAX_SAID: usize = 256 << 10;
 /// Most bytes of what a tool prints for us to read.
 const MAX_PRINTED: u64 = 64 << 20;
@@ -38,7 +39,11 @@ pub(super) struct Ended {
 
 impl Tool {
     /// The program `program`, which people call `name`.
-    pub(super) fn new(program: impl AsRef<OsStr>, name: &'static str, advice: impl Into<String>) -> Self {
+    pub(super) fn new(
+        program: impl AsRef<OsStr>,
+        name: &'static str,
+        advice: impl Into<String>,
+    ) -> Self {
         Tool { command: Command::new(program), name, advice: advice.into() }
     }
 
@@ -50,7 +55,8 @@ impl Tool {
     /// Runs it to its end. When this is dropped, it and all that it has started are killed.
     pub(super) async fn run(mut self, listener: Option<Listener<'_>>) -> Result<Ended, BuildError> {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: Ctrl-C is for us, and whoever is told to go takes the tool's children along.
+        // A group of its own: Ctrl-C is for us, and whoever is told to go takes the tool's children
+        // along.
         self.command.process_group(0).kill_on_drop(true);
         let mut child = match self.command.spawn() {
             Ok(child) => child,
@@ -63,7 +69,8 @@ impl Tool {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let wrong = |source| BuildError::Start { tool: self.name, source };
         let (printed, said, status) =
-            tokio::try_join!(read(stdout), listen(stderr, listener), child.wait()).map_err(wrong)?;
+            tokio::try_join!(read(stdout), listen(stderr, listener), child.wait())
+                .map_err(wrong)?;
         group.leave();
         Ok(Ended { status, printed, said })
     }

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// The text as HTML, escaped. Colours and weights are classes `c1` to `c15` and `b`, `d`; whatever else a terminal would obey is left out.
+/// The text as HTML, escaped. Colours and weights are classes `c1` to `c15` and `b`, `d`; whatever
+/// else a terminal would obey is left out.
 pub(super) fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut style = Style::default();
@@ -31,7 +32,8 @@ fn put(out: &mut String, text: &str, style: Style, open: &mut bool) {
     *open = style != Style::default();
     if *open {
         let color = style.color.map(|color| format!("c{color}"));
-        let classes = [color, style.bold.then(|| "b".to_owned()), style.dim.then(|| "d".to_owned())];
+        let classes =
+            [color, style.bold.then(|| "b".to_owned()), style.dim.then(|| "d".to_owned())];
         let classes: Vec<String> = classes.into_iter().flatten().collect();
         #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
         let _ = write!(out, "<span class=\"{}\">", classes.join(" "));
@@ -52,14 +54,16 @@ fn put(out: &mut String, text: &str, style: Style, open: &mut bool) {
     }
 }
 
-/// Takes one escape sequence from the beginning of `text`, which follows an escape character, and gives what comes after it.
+/// Takes one escape sequence from the beginning of `text`, which follows an escape character, and
+/// gives what comes after it.
 fn sequence<'a>(text: &'a str, style: &mut Style) -> &'a str {
     let Some(body) = text.strip_prefix('[') else {
-        // An operating system command ends with a bell or another escape; anything else is one letter long.
+        // An operating system command ends with a bell or another escape; anything else is one
+        // letter long.
         return match text.strip_prefix(']') {
-            Some(body) => {
-                body.find(['\u{7}', '\u{1b}']).map_or("", |end| body[end..].trim_start_matches('\u{7}'))
-            }
+            Some(body) => body
+                .find(['\u{7}', '\u{1b}'])
+                .map_or("", |end| body[end..].trim_start_matches('\u{7}')),
             None => text.char_indices().nth(1).map_or("", |(at, _)| &text[at..]),
         };
     };

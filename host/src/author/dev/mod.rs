@@ -1,9 +1,11 @@
-//! A template's site in a browser while the template is written: whoever saves sees what comes of it.
+//! A template's site in a browser while the template is written: whoever saves sees what comes of
+//! it.
 //!
 //! - [`watch`]: what has been saved
 //! - [`round`](self): from there to a site, or to what went wrong
 //! - [`server`]: the browser's side, on this machine alone
-//! - `page`: what the browser gets beside the site: the report of a failure, and the script that looks for news
+//! - `page`: what the browser gets beside the site: the report of a failure, and the script that
+//!   looks for news
 
 mod ansi;
 mod page;

@@ -1,4 +1,5 @@
-//! What the browser gets beside the site: the report of a failure, and the script that looks for news.
+//! What the browser gets beside the site: the report of a failure, and the script that looks for
+//! news.
 
 use askama::Template as _;
 
@@ -78,7 +79,12 @@ pub(super) fn failure(failed: &Failed, version: &str) -> String {
         Failed::Attempt(record) => ("No site was made", render::terminal(record, WIDTH)),
         Failed::Before(message) => ("No site was made", message.to_string()),
     };
-    page(title, "This page goes when the next version works: save a change.", &ansi::html(&report), version)
+    page(
+        title,
+        "This page goes when the next version works: save a change.",
+        &ansi::html(&report),
+        version,
+    )
 }
 
 /// What there is before the first site.
@@ -89,14 +95,18 @@ pub(super) fn waiting(version: &str) -> String {
 fn page(title: &str, next: &str, report: &str, version: &str) -> String {
     let page = Page { title, next, report, script: &script(version) };
     // Only a writer can fail, and a text cannot.
-    page.render().unwrap_or_else(|error| format!("<!doctype html><title>{title}</title><p>{error}</p>"))
+    page.render()
+        .unwrap_or_else(|error| format!("<!doctype html><title>{title}</title><p>{error}</p>"))
 }
 
 /// A page of the site that looks for news. What is in the release stays as it is.
 pub(super) fn watched(html: &[u8], version: &str) -> Vec<u8> {
     const END: &[u8] = b"</body>";
     let tag = format!("<script src=\"{}\"></script>", script(version));
-    let at = html.windows(END.len()).rposition(|part| part.eq_ignore_ascii_case(END)).unwrap_or(html.len());
+    let at = html
+        .windows(END.len())
+        .rposition(|part| part.eq_ignore_ascii_case(END))
+        .unwrap_or(html.len());
     [&html[..at], tag.as_bytes(), &html[at..]].concat()
 }
 
@@ -117,7 +127,10 @@ mod tests {
     #[test]
     fn the_script_comes_last_in_a_page() {
         for (html, expected) in [
-            ("<body>a</BODY>", "<body>a<script src=\"/__sitewright/reload.js?version=1\"></script></BODY>"),
+            (
+                "<body>a</BODY>",
+                "<body>a<script src=\"/__sitewright/reload.js?version=1\"></script></BODY>",
+            ),
             ("a", "a<script src=\"/__sitewright/reload.js?version=1\"></script>"),
         ] {
             assert_eq!(String::from_utf8(watched(html.as_bytes(), "1")).unwrap(), expected);

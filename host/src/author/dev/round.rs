@@ -48,7 +48,10 @@ async fn stages(
         }
     };
     let document = tokio::fs::read(&dev.order).await.map_err(|error| {
-        Failed::Before(message!("the order {} cannot be read (--order): {error}", dev.order.display()))
+        Failed::Before(message!(
+            "the order {} cannot be read (--order): {error}",
+            dev.order.display()
+        ))
     })?;
     let (gateway, journal) = answers(dev).await.map_err(Failed::Before)?;
     let host = Host { gateway: Arc::new(gateway), ..dev.host.clone() };
@@ -87,13 +90,17 @@ async fn answers(dev: &Dev) -> Result<(Gateway, JournalUse), Message> {
     };
     let client = dev.client.clone();
     let work = move || {
-        let gateway = Gateway::new(&ai, &base, client, &|name| std::env::var_os(name)).map_err(|error| {
-            let causes: Vec<String> = causes_of(&error).iter().map(ToString::to_string).collect();
-            message!("the AI calls have nobody to answer them: {error} {}", causes.join(": "))
-        })?;
+        let gateway =
+            Gateway::new(&ai, &base, client, &|name| std::env::var_os(name)).map_err(|error| {
+                let causes: Vec<String> =
+                    causes_of(&error).iter().map(ToString::to_string).collect();
+                message!("the AI calls have nobody to answer them: {error} {}", causes.join(": "))
+            })?;
         let journal = match journal {
             None => JournalUse::Off,
-            Some(file) => JournalUse::Of(Arc::new(RunJournal::new(Arc::new(FileJournal::open(file, None)?)))),
+            Some(file) => {
+                JournalUse::Of(Arc::new(RunJournal::new(Arc::new(FileJournal::open(file, None)?))))
+            }
         };
         Ok((gateway, journal))
     };

@@ -31,7 +31,8 @@ use crate::site::Release;
 use crate::site::store::content::content_type;
 
 /// What failure pages may load: nothing of anybody's.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// A site as it is served: its files and no others, whatever becomes of them on the disk.
 #[derive(Debug, Default)]
@@ -52,7 +53,10 @@ impl Site {
                 let bytes = std::fs::read(&path).map_err(|error| {
                     message!("the site's file {} cannot be read: {error}", path.display())
                 })?;
-                files.insert(file.path.as_str().to_owned(), (Bytes::from(bytes), content_type(&file.path)));
+                files.insert(
+                    file.path.as_str().to_owned(),
+                    (Bytes::from(bytes), content_type(&file.path)),
+                );
             }
             Ok(Site { files })
         };
@@ -82,8 +86,9 @@ pub struct Board {
 
 impl Default for Board {
     fn default() -> Self {
-        let start =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let start = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
         let version = format!("{start}-0");
         let instead = Some(page::waiting(&version));
         Board { shown: watch::Sender::new(Shown { version, site: None, instead }), start }
@@ -106,8 +111,12 @@ impl Board {
 
     fn next(&self, change: impl FnOnce(&mut Shown)) {
         self.shown.send_modify(|shown| {
-            let number: u64 =
-                shown.version.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(0);
+            let number: u64 = shown
+                .version
+                .rsplit('-')
+                .next()
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0);
             shown.version = format!("{}-{}", self.start, number + 1);
             change(shown);
         });
@@ -128,7 +137,8 @@ impl Server {
     pub async fn bind(port: u16) -> Result<Self, Message> {
         let wrong = |error: std::io::Error| {
             message!(
-                "the port {port} of this machine cannot be listened on (--port): {error}; 0 takes one that is free"
+                "the port {port} of this machine cannot be listened on (--port): {error}; 0 takes \
+                 one that is free"
             )
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(wrong)?;
@@ -153,7 +163,9 @@ impl Server {
             .route(&format!("{}reload.js", page::OWN), get(script))
             .fallback(file)
             .with_state(served)
-            .layer(middleware::from_fn(move |request, next| only_for_this_machine(port, request, next)));
+            .layer(middleware::from_fn(move |request, next| {
+                only_for_this_machine(port, request, next)
+            }));
         axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
     }
 }
@@ -164,10 +176,12 @@ struct Served {
     stop: CancellationToken,
 }
 
-/// A page of somebody else's that has its own name lead to this machine would read the site, and the order's data in it.
+/// A page of somebody else's that has its own name lead to this machine would read the site, and
+/// the order's data in it.
 async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let allowed = [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
+    let allowed =
+        [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
     let is_default = port == 80 && ["127.0.0.1", "localhost"].contains(&host);
     if !is_default && !allowed.iter().any(|allowed| allowed == host) {
         let text = format!("This server answers to http://{}/ and no other name.\n", allowed[0]);
@@ -181,7 +195,9 @@ async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Respo
 }
 
 /// The version that is shown, and each that comes after it.
-async fn events(State(served): State<Served>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn events(
+    State(served): State<Served>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let Served { mut shown, stop } = served;
     shown.mark_changed();
     let versions = futures::stream::unfold((shown, stop), |(mut shown, stop)| async {
@@ -207,23 +223,36 @@ async fn file(State(served): State<Served>, request: Request) -> Response {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     let shown = served.shown.borrow().clone();
-    let Ok(path) = percent_decode_str(request.uri().path().trim_start_matches('/')).decode_utf8() else {
+    let Ok(path) = percent_decode_str(request.uri().path().trim_start_matches('/')).decode_utf8()
+    else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let found = shown.site.as_deref().map_or(Found::Nothing, |site| site.find(&path));
     match (found, &shown.instead) {
-        // A style or an image of the site: the page that stands in asks for none, one that is still open may.
-        (Found::File(bytes, kind), _) if !is_html(kind) => ([(CONTENT_TYPE, kind)], bytes).into_response(),
+        // A style or an image of the site: the page that stands in asks for none, one that is still
+        // open may.
+        (Found::File(bytes, kind), _) if !is_html(kind) => {
+            ([(CONTENT_TYPE, kind)], bytes).into_response()
+        }
         (_, Some(instead)) => {
-            let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
+            let headers =
+                [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
             (StatusCode::SERVICE_UNAVAILABLE, headers, instead.clone()).into_response()
         }
-        (Found::File(bytes, kind), None) => page_response(StatusCode::OK, &bytes, kind, &shown.version),
-        (Found::Folder(location), None) => (StatusCode::FOUND, [(LOCATION, location)]).into_response(),
-        (Found::Nothing, None) => match shown.site.as_deref().and_then(|site| site.files.get("404.html")) {
-            Some((bytes, kind)) => page_response(StatusCode::NOT_FOUND, bytes, kind, &shown.version),
-            None => (StatusCode::NOT_FOUND, "The site has no such file.\n").into_response(),
-        },
+        (Found::File(bytes, kind), None) => {
+            page_response(StatusCode::OK, &bytes, kind, &shown.version)
+        }
+        (Found::Folder(location), None) => {
+            (StatusCode::FOUND, [(LOCATION, location)]).into_response()
+        }
+        (Found::Nothing, None) => {
+            match shown.site.as_deref().and_then(|site| site.files.get("404.html")) {
+                Some((bytes, kind)) => {
+                    page_response(StatusCode::NOT_FOUND, bytes, kind, &shown.version)
+                }
+                None => (StatusCode::NOT_FOUND, "The site has no such file.\n").into_response(),
+            }
+        }
     }
 }
 
@@ -244,7 +273,8 @@ enum Found {
 }
 
 impl Site {
-    /// As a web server of static files does it: `about/` is `about/index.html`, and `about` leads there.
+    /// As a web server of static files does it: `about/` is `about/index.html`, and `about` leads
+    /// there.
     fn find(&self, path: &str) -> Found {
         let index = match path {
             "" => "index.html".to_owned(),
@@ -254,7 +284,8 @@ impl Site {
         match self.files.get(&index) {
             Some((bytes, kind)) => Found::File(bytes.clone(), kind),
             None if self.files.contains_key(&format!("{path}/index.html")) => {
-                let encoded = percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
+                let encoded =
+                    percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
                 Found::Folder(format!("/{}/", encoded.to_string().replace("%2F", "/")))
             }
             None => Found::Nothing,

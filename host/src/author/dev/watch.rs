@@ -11,7 +11,8 @@ use tokio::sync::Notify;
 
 use crate::author::project::MADE;
 
-/// How long nothing more must come before a change counts as whole: editors write a file in several steps, and several files at once.
+/// How long nothing more must come before a change counts as whole: editors write a file in several
+/// steps, and several files at once.
 const QUIET: Duration = Duration::from_millis(30);
 /// How long is waited for that at most.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -62,7 +63,8 @@ struct Pending {
 }
 
 impl Watcher {
-    /// Watches a project's folder, but nothing that is made in it, and these files outside of it. Blocking.
+    /// Watches a project's folder, but nothing that is made in it, and these files outside of it.
+    /// Blocking.
     ///
     /// # Errors
     /// When the system cannot watch them.
@@ -71,8 +73,11 @@ impl Watcher {
             let path = path.to_owned();
             move |source| WatchError { path, source }
         };
-        let others: Vec<PathBuf> =
-            others.iter().filter(|other| !other.starts_with(root)).map(|other| (*other).to_owned()).collect();
+        let others: Vec<PathBuf> = others
+            .iter()
+            .filter(|other| !other.starts_with(root))
+            .map(|other| (*other).to_owned())
+            .collect();
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             came: Notify::new(),
@@ -80,8 +85,10 @@ impl Watcher {
             others: others.clone(),
         });
         let heard = shared.clone();
-        let mut watcher = notify::recommended_watcher(move |event| heard.hear(event)).map_err(at(root))?;
-        // Not the whole folder at once: what is made in it has more folders than a system likes to watch.
+        let mut watcher =
+            notify::recommended_watcher(move |event| heard.hear(event)).map_err(at(root))?;
+        // Not the whole folder at once: what is made in it has more folders than a system likes to
+        // watch.
         watcher.watch(root, RecursiveMode::NonRecursive).map_err(at(root))?;
         for other in others.iter().filter_map(|other| other.parent()).collect::<BTreeSet<_>>() {
             watcher.watch(other, RecursiveMode::NonRecursive).map_err(at(other))?;
@@ -112,13 +119,15 @@ impl Watcher {
         let mut last = first;
         while last.duration_since(first) < PATIENCE {
             // The sleep may be cut short by something new, which makes it begin again.
-            match tokio::time::timeout_at((last + QUIET).into(), self.shared.came.notified()).await {
+            match tokio::time::timeout_at((last + QUIET).into(), self.shared.came.notified()).await
+            {
                 Ok(()) => last = self.shared.last()?.unwrap_or(last),
                 Err(_) => break,
             }
         }
         let (paths, at) = self.shared.take();
-        for folder in paths.iter().filter(|path| path.parent() == Some(&self.root) && path.is_dir()) {
+        for folder in paths.iter().filter(|path| path.parent() == Some(&self.root) && path.is_dir())
+        {
             // A new folder. One that is gone again is no loss.
             if let Err(error) = self.watcher.watch(folder, RecursiveMode::Recursive) {
                 tracing::warn!(folder = %folder.display(), %error, "a new folder cannot be watched");
@@ -186,8 +195,9 @@ fn is_change(kind: &EventKind) -> bool {
 
 /// Whether a path lies in a folder whose contents are made, not written.
 fn is_made(root: &Path, path: &Path) -> bool {
-    path.strip_prefix(root)
-        .is_ok_and(|path| path.components().any(|part| MADE.iter().any(|made| part.as_os_str() == *made)))
+    path.strip_prefix(root).is_ok_and(|path| {
+        path.components().any(|part| MADE.iter().any(|made| part.as_os_str() == *made))
+    })
 }
 
 /// What editors put beside a file while it is open.
@@ -215,14 +225,17 @@ mod tests {
         fs::create_dir(&outside).unwrap();
         let order = outside.join("order.json");
         let mut watcher = Watcher::new(&root, &[&order, &root.join("inside.json")]).unwrap();
-        for unseen in ["target/a.wasm", ".sitewright/b", "src/.lib.rs.swp", "src/lib.rs~", "Cargo.lock"] {
+        for unseen in
+            ["target/a.wasm", ".sitewright/b", "src/.lib.rs.swp", "src/lib.rs~", "Cargo.lock"]
+        {
             fs::write(root.join(unseen), "x").unwrap();
         }
         fs::write(outside.join("another.json"), "x").unwrap();
         fs::write(root.join("src/lib.rs"), "one").unwrap();
         assert_eq!(watcher.next().await.unwrap().paths, [root.join("src/lib.rs")]);
 
-        // A new folder is watched from then on; what was written meanwhile may be told with it or not.
+        // A new folder is watched from then on; what was written meanwhile may be told with it or
+        // not.
         fs::create_dir(root.join("templates")).unwrap();
         assert_eq!(watcher.next().await.unwrap().paths, [root.join("templates")]);
         fs::write(root.join("templates/index.html"), "x").unwrap();

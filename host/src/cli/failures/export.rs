@@ -16,7 +16,8 @@ pub(in crate::cli) struct Args {
     /// A failure, an attempt or an order, as `sitewright replay` takes them.
     #[arg(value_name = "FAILURE|ATTEMPT|ORDER")]
     what: String,
-    /// Replaces what the customer wrote, and what models answered, by placeholders of the same shape.
+    /// Replaces what the customer wrote, and what models answered, by placeholders of the same
+    /// shape.
     #[arg(long)]
     scrub: bool,
     /// Writes it into this file; `failure-<id>.tar` when missing.
@@ -31,7 +32,8 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit, SetupError> {
-    // Its keys are read, so that they can be taken out; that one is missing is no reason to tell nothing of a failure.
+    // Its keys are read, so that they can be taken out; that one is missing is no reason to tell
+    // nothing of a failure.
     if let Err(error) = Setup::gateway(config) {
         tracing::debug!(%error, "the configuration's AI part cannot be used");
     }
@@ -53,14 +55,18 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
         crate::replay::export(&subject, &config, &options, &to)
             .map_err(|error| SetupError::Usage(message!("nothing was exported: {error}")))
     });
-    let exported =
-        exported.await.map_err(|error| SetupError::Host(message!("the export did not end: {error}")))??;
+    let exported = exported
+        .await
+        .map_err(|error| SetupError::Host(message!("the export did not end: {error}")))??;
     if json {
         output::print_json(&exported);
     } else {
         let size = render::bytes(exported.bytes);
-        let texts =
-            if exported.scrubbed { "texts are placeholders" } else { "holds what the customer wrote" };
+        let texts = if exported.scrubbed {
+            "texts are placeholders"
+        } else {
+            "holds what the customer wrote"
+        };
         let mut text = format!("{} ({size}, {texts})\n", exported.file.display());
         for missing in &exported.missing {
             text.push_str(&render::paragraph(&format!("! {missing}"), "  ", output::width()));

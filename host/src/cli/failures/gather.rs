@@ -1,4 +1,5 @@
-//! Records from where they are: files among the sites, and the database of orders. A worker writes each to both; here it is one.
+//! Records from where they are: files among the sites, and the database of orders. A worker writes
+//! each to both; here it is one.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -52,7 +53,10 @@ impl Sources {
     }
 
     /// Failures by fingerprint and template.
-    pub(super) async fn groups(&self, filter: &Filter) -> Result<(Vec<Group>, Vec<Unreadable>), SetupError> {
+    pub(super) async fn groups(
+        &self,
+        filter: &Filter,
+    ) -> Result<(Vec<Group>, Vec<Unreadable>), SetupError> {
         let mut groups = BTreeMap::new();
         if let Some(database) = &self.database {
             for group in database.failure_groups(filter).await? {
@@ -152,7 +156,9 @@ impl Sources {
         let files = blocking(move || store::files(&sites)).await??;
         ids.extend(files.iter().filter_map(id_of).filter(|id| id.starts_with(&upper)));
         if let Some(database) = &self.database {
-            ids.extend(database.failures_like(beginning).await?.into_iter().map(|failure| failure.id));
+            ids.extend(
+                database.failures_like(beginning).await?.into_iter().map(|failure| failure.id),
+            );
             if let Some(wanted) = &wanted {
                 alike.extend(database.fingerprints_like(wanted).await?);
             }
@@ -168,7 +174,8 @@ impl Sources {
         Ok((ids, alike))
     }
 
-    /// The newest failures of a fingerprint, whole; and all orders they befell, the latest first as far as the database tells.
+    /// The newest failures of a fingerprint, whole; and all orders they befell, the latest first as
+    /// far as the database tells.
     pub(super) async fn of(
         &self,
         fingerprint: &str,
@@ -241,7 +248,8 @@ impl Sources {
     }
 
     pub(super) async fn read(&self, files: Vec<PathBuf>) -> Result<Vec<FailureRecord>, SetupError> {
-        let read = blocking(move || files.iter().map(|file| store::read(file)).collect::<Result<_, _>>());
+        let read =
+            blocking(move || files.iter().map(|file| store::read(file)).collect::<Result<_, _>>());
         Ok(read.await??)
     }
 }
@@ -271,7 +279,9 @@ fn read_briefs(files: Vec<PathBuf>, filter: &Filter) -> Briefs {
     (briefs, unreadable)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, SetupError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, SetupError> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| SetupError::Host(crate::message!("reading the records failed: {error}")))

@@ -19,7 +19,8 @@ use crate::failure::render::{columns, shortened};
 #[command(after_help = "Examples:
   sitewright failures list --by template
   sitewright failures list --since 2h --kind trap --sort count
-  sitewright failures show 3fa9c1d2                     # one line of the list: every time it happened, the newest in full")]
+  sitewright failures show 3fa9c1d2                     # one line of the list: every time it \
+                        happened, the newest in full")]
 pub(in crate::cli) struct Args {
     /// What is counted together: failures that are alike, or all of a template.
     #[arg(long, value_enum, default_value_t = By::Failure)]
@@ -27,7 +28,8 @@ pub(in crate::cli) struct Args {
     /// Each record, newest first.
     #[arg(long, conflicts_with = "by")]
     flat: bool,
-    /// Which come first: those seen last, or those seen most often. By template it is those that failed most often.
+    /// Which come first: those seen last, or those seen most often. By template it is those that
+    /// failed most often.
     #[arg(long, value_enum)]
     sort: Option<Sort>,
     /// Only those of this template.
@@ -90,7 +92,12 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     listed
 }
 
-async fn list(sources: &Sources, args: &Args, filter: &Filter, json: bool) -> Result<Exit, SetupError> {
+async fn list(
+    sources: &Sources,
+    args: &Args,
+    filter: &Filter,
+    json: bool,
+) -> Result<Exit, SetupError> {
     let width = output::width();
     if args.flat {
         let (briefs, unreadable) = sources.briefs(filter, args.limit).await?;
@@ -126,13 +133,17 @@ async fn list(sources: &Sources, args: &Args, filter: &Filter, json: bool) -> Re
     }
     let mut alike = alike(groups);
     match args.sort.unwrap_or(Sort::Last) {
-        Sort::Last => alike.sort_by_key(|group| (Reverse(group.last_at), Reverse(group.newest.clone()))),
+        Sort::Last => {
+            alike.sort_by_key(|group| (Reverse(group.last_at), Reverse(group.newest.clone())))
+        }
         Sort::Count => alike.sort_by_key(|group| (Reverse(group.count), Reverse(group.last_at))),
     }
     let all = alike.len();
     alike.truncate(args.limit);
     if json {
-        output::print_json(&json!({ "groups": alike, "more": all > alike.len(), "unreadable": unreadable }));
+        output::print_json(
+            &json!({ "groups": alike, "more": all > alike.len(), "unreadable": unreadable }),
+        );
     } else {
         let mut text = groups_text(&alike, width);
         if all > alike.len() {
@@ -143,7 +154,8 @@ async fn list(sources: &Sources, args: &Args, filter: &Filter, json: bool) -> Re
     Ok(Exit::Done)
 }
 
-/// Failures that are alike, over all templates. What several have in common (a provider that is away) is one line.
+/// Failures that are alike, over all templates. What several have in common (a provider that is
+/// away) is one line.
 #[derive(Debug, serde::Serialize)]
 struct Alike {
     #[serde(flatten)]
@@ -170,7 +182,10 @@ fn alike(groups: Vec<Group>) -> Vec<Alike> {
             }
             Some(Alike { group: before, mut templates }) => {
                 templates.push(template);
-                all.insert(group.fingerprint.clone(), Alike { group: before.with(group), templates });
+                all.insert(
+                    group.fingerprint.clone(),
+                    Alike { group: before.with(group), templates },
+                );
             }
         }
     }
@@ -205,7 +220,8 @@ fn by_template(groups: Vec<Group>, queue: &BTreeMap<String, Queue>) -> Vec<OfTem
         match templates.get_mut(&group.template) {
             None => {
                 let known = queue.get(&group.template).filter(|known| known.attempts > 0);
-                let share = |of: &Queue| (of.failures as f64 * 1_000.0 / of.attempts as f64).round() / 10.0;
+                let share =
+                    |of: &Queue| (of.failures as f64 * 1_000.0 / of.attempts as f64).round() / 10.0;
                 let of = OfTemplate {
                     template: group.template.clone(),
                     attempts: known.map(|known| known.attempts),
@@ -258,7 +274,10 @@ fn groups_text(groups: &[Alike], width: usize) -> String {
         if let Some(frame) = &group.frame {
             text.push_str(&format!("         {OWN}{}{OWN:#}\n", output::one_line(frame, room)));
         }
-        text.push_str(&format!("         {DIM}sitewright failures show {}{DIM:#}\n", name_of(group)));
+        text.push_str(&format!(
+            "         {DIM}sitewright failures show {}{DIM:#}\n",
+            name_of(group)
+        ));
     }
     text
 }
@@ -267,8 +286,10 @@ fn templates_text(templates: &[OfTemplate], width: usize) -> String {
     if templates.is_empty() {
         return "No failures.\n".to_owned();
     }
-    let widest = templates.iter().map(|of| columns(named(&of.template))).max().unwrap_or(0).clamp(8, 30);
-    let mut text = format!("{DIM}{:<widest$}  attempts  failures    share  worst{DIM:#}\n", "template");
+    let widest =
+        templates.iter().map(|of| columns(named(&of.template))).max().unwrap_or(0).clamp(8, 30);
+    let mut text =
+        format!("{DIM}{:<widest$}  attempts  failures    share  worst{DIM:#}\n", "template");
     for of in templates {
         let name = shortened(&output::one_line(named(&of.template), 30), widest);
         let pad = " ".repeat(widest.saturating_sub(columns(&name)));
@@ -311,7 +332,10 @@ fn flat(briefs: &[Brief], width: usize) -> String {
             output::one_line(&brief.order, 40),
             output::one_line(named(&brief.template), 40),
         ));
-        text.push_str(&format!("  {}\n", output::one_line(&brief.message, width.saturating_sub(2))));
+        text.push_str(&format!(
+            "  {}\n",
+            output::one_line(&brief.message, width.saturating_sub(2))
+        ));
     }
     text
 }

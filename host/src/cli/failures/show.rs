@@ -15,15 +15,17 @@ use crate::failure::{FailureRecord, from_folder, render, store};
 use crate::jobs::{Attempt, Error, Order};
 use crate::message;
 
-/// Shows a failure as a report: by its id, by its fingerprint with every time it happened, or the last one of an order.
+/// Shows a failure as a report: by its id, by its fingerprint with every time it happened, or the
+/// last one of an order.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sitewright failures show --order 1042                # why did order 1042 fail?
-  sitewright failures show 3fa9c1d2                     # a line of `failures list`: each time, and the newest in full
+  sitewright failures show 3fa9c1d2                     # a line of `failures list`: each time, \
+                        and the newest in full
   sitewright failures show 01M8357K --markdown          # for an issue in the template's tracker")]
 pub(in crate::cli) struct Args {
-    /// Its id, the beginning of its id, a path to its file, or (the beginning of) a fingerprint. What is not among the sites is looked for
-    /// in the database of orders.
+    /// Its id, the beginning of its id, a path to its file, or (the beginning of) a fingerprint.
+    /// What is not among the sites is looked for in the database of orders.
     #[arg(value_name = "ID|FINGERPRINT|FILE.json", required_unless_present = "order")]
     failure: Option<String>,
     /// The last failure of this order.
@@ -32,7 +34,8 @@ pub(in crate::cli) struct Args {
     /// Writes the report as Markdown, for an issue.
     #[arg(long)]
     markdown: bool,
-    /// Where the template's source lies: the report then shows the lines where it stopped. Beats `source` in `[template.NAME]`.
+    /// Where the template's source lies: the report then shows the lines where it stopped. Beats
+    /// `source` in `[template.NAME]`.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
     /// Looks at the sites alone: for when the database cannot be read.
@@ -64,11 +67,12 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
         (Some(failure), _)
             if Path::new(&failure).extension().is_some_and(|extension| extension == "json") =>
         {
-            let record =
-                tokio::task::spawn_blocking(move || store::read(&store::find(Path::new(""), &failure)?));
-            let record = record
-                .await
-                .map_err(|error| SetupError::Host(message!("reading the record failed: {error}")))??;
+            let record = tokio::task::spawn_blocking(move || {
+                store::read(&store::find(Path::new(""), &failure)?)
+            });
+            let record = record.await.map_err(|error| {
+                SetupError::Host(message!("reading the record failed: {error}"))
+            })??;
             shown.print(record).await
         }
         (failure, order) => {
@@ -111,14 +115,16 @@ impl Shown<'_> {
     /// The record with the lines around its place in the source, where the source is at hand now.
     async fn with_source(&self, record: FailureRecord) -> Result<FailureRecord, SetupError> {
         let set = self.config.template_settings.by_name.get(&record.template.name);
-        let Some(folder) = self.source.clone().or_else(|| set?.source.clone()) else { return Ok(record) };
+        let Some(folder) = self.source.clone().or_else(|| set?.source.clone()) else {
+            return Ok(record);
+        };
         let found = tokio::task::spawn_blocking(move || {
             let found = from_folder(&folder, &record);
             FailureRecord { source: found.or(record.source.clone()), ..record }
         });
-        found
-            .await
-            .map_err(|error| SetupError::Host(message!("reading the template's source failed: {error}")))
+        found.await.map_err(|error| {
+            SetupError::Host(message!("reading the template's source failed: {error}"))
+        })
     }
 }
 
@@ -139,10 +145,15 @@ async fn show(sources: &Sources, wanted: &str, shown: &Shown<'_>) -> Result<Exit
     }
 }
 
-async fn show_alike(sources: &Sources, fingerprint: &str, shown: &Shown<'_>) -> Result<Exit, SetupError> {
+async fn show_alike(
+    sources: &Sources,
+    fingerprint: &str,
+    shown: &Shown<'_>,
+) -> Result<Exit, SetupError> {
     let (records, orders) = sources.of(fingerprint, SHOWN).await?;
     let (groups, _) = sources.groups(&crate::failure::group::Filter::default()).await?;
-    let group = groups.into_iter().filter(|group| group.fingerprint == fingerprint).reduce(Group::with);
+    let group =
+        groups.into_iter().filter(|group| group.fingerprint == fingerprint).reduce(Group::with);
     let (Some(newest), Some(group)) = (records.first(), group) else {
         return Err(sources.unknown(fingerprint));
     };
@@ -222,10 +233,14 @@ async fn show_order(sources: &Sources, id: &str, shown: &Shown<'_>) -> Result<Ex
     let Some(newest) = records.first() else {
         return Err(SetupError::Usage(match &order {
             Some(order) => {
-                message!("order {id:?} is {} and has no failure; see `sitewright order show`", order.state)
+                message!(
+                    "order {id:?} is {} and has no failure; see `sitewright order show`",
+                    order.state
+                )
             }
             None => message!(
-                "there is no failure of an order {id:?}, and no such order; `sitewright failures list` shows the failures there are"
+                "there is no failure of an order {id:?}, and no such order; `sitewright failures \
+                 list` shows the failures there are"
             ),
         }));
     };
@@ -245,7 +260,8 @@ async fn show_order(sources: &Sources, id: &str, shown: &Shown<'_>) -> Result<Ex
         }
         Face::Terminal => {
             let width = output::width();
-            let before = order.map(|order| order_text(&order, &attempts, width)).unwrap_or_default();
+            let before =
+                order.map(|order| order_text(&order, &attempts, width)).unwrap_or_default();
             let mut text = before + &render::terminal(&newest, width);
             if records.len() > 1 {
                 text.push_str(&format!(
@@ -254,7 +270,10 @@ async fn show_order(sources: &Sources, id: &str, shown: &Shown<'_>) -> Result<Ex
                 ));
                 for record in records.iter().skip(1).take(SHOWN) {
                     let line = format!("{}  {}  {}", record.id, record.kind, record.message);
-                    text.push_str(&format!("    {}\n", output::one_line(&line, width.saturating_sub(4))));
+                    text.push_str(&format!(
+                        "    {}\n",
+                        output::one_line(&line, width.saturating_sub(4))
+                    ));
                 }
             }
             output::print(&text);
@@ -266,14 +285,16 @@ async fn show_order(sources: &Sources, id: &str, shown: &Shown<'_>) -> Result<Ex
 /// Where the order stands, in a line, and a line for each attempt.
 fn order_text(order: &Order, attempts: &[Attempt], width: usize) -> String {
     let style = output::state_style(order.state);
-    let next = order.next_attempt_at.map(|at| format!(", next attempt {}", when::time_and_distance(at)));
+    let next =
+        order.next_attempt_at.map(|at| format!(", next attempt {}", when::time_and_distance(at)));
     let line = format!(
         "template {} · {}{}",
         order.template,
         output::count(order.runs, "attempt"),
         next.unwrap_or_default()
     );
-    let mut text = format!("order {} is {style}{}{style:#}\n", output::one_line(&order.id, 60), order.state);
+    let mut text =
+        format!("order {} is {style}{}{style:#}\n", output::one_line(&order.id, 60), order.state);
     text.push_str(&render::paragraph(&line, "  ", width));
     for attempt in attempts.iter().rev().take(SHOWN).rev() {
         let ended = match (attempt.outcome, attempt.ended_at) {
@@ -283,10 +304,18 @@ fn order_text(order: &Order, attempts: &[Attempt], width: usize) -> String {
             (Some(outcome), None) => outcome.to_string(),
             (None, _) => "running".to_owned(),
         };
-        let stage =
-            attempt.last_stage.as_deref().map(|stage| format!(" in stage {stage}")).unwrap_or_default();
-        let failure = attempt.failure.as_deref().map(|id| format!(", failure {id}")).unwrap_or_default();
-        let line = format!("{}  {}  {ended}{stage}{failure}", attempt.number, when::time(attempt.started_at));
+        let stage = attempt
+            .last_stage
+            .as_deref()
+            .map(|stage| format!(" in stage {stage}"))
+            .unwrap_or_default();
+        let failure =
+            attempt.failure.as_deref().map(|id| format!(", failure {id}")).unwrap_or_default();
+        let line = format!(
+            "{}  {}  {ended}{stage}{failure}",
+            attempt.number,
+            when::time(attempt.started_at)
+        );
         text.push_str(&format!("    {}\n", output::one_line(&line, width.saturating_sub(4))));
     }
     text.push('\n');

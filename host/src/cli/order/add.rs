@@ -15,8 +15,8 @@ use crate::message;
 use crate::order::{self, InvalidOrder, OrderSnapshot};
 use crate::plugin::{CatalogueError, template_names};
 
-/// Puts orders in line for a worker: all documents or, when one of them is no order, none. An order is known by the id in its document:
-/// the same order sent again is answered, never made twice.
+/// Puts orders in line for a worker: all documents or, when one of them is no order, none. An order
+/// is known by the id in its document: the same order sent again is answered, never made twice.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
@@ -32,7 +32,8 @@ pub(in crate::cli) struct Args {
     /// How soon they are taken: 1 before 2 before 3 before 4.
     #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
     priority: i64,
-    /// Waits until they have ended, and reports and exits as `generate` does. Ctrl-C ends the waiting, not the orders.
+    /// Waits until they have ended, and reports and exits as `generate` does. Ctrl-C ends the
+    /// waiting, not the orders.
     #[arg(long)]
     wait: bool,
 }
@@ -43,7 +44,8 @@ Examples:
   sitewright order add orders/*.json --template local-business --priority 4
   crm-export 24 | sitewright --json order add - --template local-business --key crm-24-v3
 
-In the JSON, `orders[].outcome` is new, already_queued, already_running or already_done; all of these exit with 0.
+In the JSON, `orders[].outcome` is new, already_queued, already_running or already_done; all of \
+                        these exit with 0.
 An order that has ended is begun again with `sitewright order retry ID`.";
 
 /// A document that is an order.
@@ -67,7 +69,11 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     let orders = documents.iter().map(|document| NewOrder {
         priority,
         idempotency_key: args.key.clone(),
-        ..NewOrder::new(document.order.id().to_string(), &args.template, document.order.document().as_ref())
+        ..NewOrder::new(
+            document.order.id().to_string(),
+            &args.template,
+            document.order.document().as_ref(),
+        )
     });
     let database = Setup::orders_or_new(config).await?;
     let answers = database.enqueue_all(orders.collect()).await?;
@@ -104,19 +110,23 @@ fn check_usage(args: &Args) -> Result<(), SetupError> {
         )));
     }
     if args.files.iter().filter(|file| *file == Path::new("-")).count() > 1 {
-        return Err(SetupError::Usage(message!("`-` was given more than once: stdin is one document")));
+        return Err(SetupError::Usage(message!(
+            "`-` was given more than once: stdin is one document"
+        )));
     }
     if Path::new(&args.template).extension().is_some_and(|extension| extension == "wasm") {
         return Err(SetupError::Usage(message!(
-            "--template {} is a file, but a worker knows templates by their names: copy it into the worker's templates and give its name \
-             without `.wasm`, or use `sitewright generate`",
+            "--template {} is a file, but a worker knows templates by their names: copy it into \
+             the worker's templates and give its name without `.wasm`, or use `sitewright \
+             generate`",
             args.template
         )));
     }
     Ok(())
 }
 
-/// The template must be among those in the folder. A folder that cannot be read here may be there where the worker is.
+/// The template must be among those in the folder. A folder that cannot be read here may be there
+/// where the worker is.
 async fn check_template(config: &Config, template: &str) -> Result<(), SetupError> {
     match template_names(&config.templates).await {
         Ok(known) if known.iter().any(|name| name == template) => Ok(()),
@@ -137,7 +147,10 @@ async fn check_template(config: &Config, template: &str) -> Result<(), SetupErro
 type Invalid = Vec<(PathBuf, InvalidOrder)>;
 
 /// All documents, or all that is wrong with any.
-async fn read_all(config: &Config, files: &[PathBuf]) -> Result<Result<Vec<Document>, Invalid>, SetupError> {
+async fn read_all(
+    config: &Config,
+    files: &[PathBuf],
+) -> Result<Result<Vec<Document>, Invalid>, SetupError> {
     let (mut documents, mut invalid) = (Vec::new(), Vec::new());
     for file in files {
         let bytes = read_document(file, config.limits.order_bytes).await.map_err(|error| {
@@ -145,7 +158,9 @@ async fn read_all(config: &Config, files: &[PathBuf]) -> Result<Result<Vec<Docum
         })?;
         let (max, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
         let loaded = tokio::task::spawn_blocking(move || order::load(&bytes, max, &locale)).await;
-        match loaded.map_err(|error| SetupError::Host(message!("checking an order failed: {error}")))? {
+        match loaded
+            .map_err(|error| SetupError::Host(message!("checking an order failed: {error}")))?
+        {
             Ok(order) => documents.push(Document { file: file.clone(), order }),
             Err(error) => invalid.push((file.clone(), error)),
         }
@@ -250,11 +265,13 @@ impl Added<'_> {
                 format!("order {order} is being made already; nothing was added\n")
             }
             Enqueued::AlreadyDone { state, release, .. } => {
-                let release =
-                    release.as_deref().map(|release| format!(", release {release}")).unwrap_or_default();
+                let release = release
+                    .as_deref()
+                    .map(|release| format!(", release {release}"))
+                    .unwrap_or_default();
                 format!(
-                    "order {order} has ended already ({state}{release}); nothing was added\n  to make it again: sitewright order \
-                     retry {order}\n"
+                    "order {order} has ended already ({state}{release}); nothing was added\n  to \
+                     make it again: sitewright order retry {order}\n"
                 )
             }
         };

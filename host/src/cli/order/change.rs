@@ -8,13 +8,18 @@ use crate::config::Config;
 use crate::failure::render::clean;
 use crate::jobs::{CancelAnswer, Database};
 
-pub(super) async fn cancel(database: &Database, order: &str, json: bool) -> Result<Exit, SetupError> {
+pub(super) async fn cancel(
+    database: &Database,
+    order: &str,
+    json: bool,
+) -> Result<Exit, SetupError> {
     let answer = database.cancel(order).await?;
     let (outcome, says) = match answer {
         CancelAnswer::Cancelled => ("cancelled", "is cancelled".to_owned()),
-        CancelAnswer::Stopping => {
-            ("stopping", "is told to stop; its worker ends the attempt within a second or so".to_owned())
-        }
+        CancelAnswer::Stopping => (
+            "stopping",
+            "is told to stop; its worker ends the attempt within a second or so".to_owned(),
+        ),
         CancelAnswer::AlreadyEnded(state) => {
             ("already_ended", format!("had ended before ({state}); nothing was changed"))
         }

@@ -12,7 +12,8 @@ use crate::jobs::{Database, Event};
 
 /// The time between two looks at the database.
 const LOOK: Duration = Duration::from_millis(200);
-/// Workers write progress down a moment after it happened, also that of an order which has ended meanwhile.
+/// Workers write progress down a moment after it happened, also that of an order which has ended
+/// meanwhile.
 const LATE: Duration = Duration::from_millis(600);
 
 /// Shows what an order went through, stage by stage.
@@ -32,7 +33,9 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
     if !args.follow {
         let events = database.events(&order.id, 0).await?;
         if json {
-            output::print_json(&json!({ "order": order.id, "state": order.state, "events": events }));
+            output::print_json(
+                &json!({ "order": order.id, "state": order.state, "events": events }),
+            );
         } else if events.is_empty() {
             output::print(&format!("No events; order {} is {}.\n", clean(&order.id), order.state));
         } else {
@@ -49,7 +52,8 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
         }
         for event in database.events(&args.order, after).await? {
             after = after.max(event.id);
-            let written = if json { output::print_json_line(&event) } else { output::print(&line(&event)) };
+            let written =
+                if json { output::print_json_line(&event) } else { output::print(&line(&event)) };
             if !written {
                 // Nobody reads any more.
                 return Ok(Exit::Done);
@@ -68,7 +72,8 @@ fn line(event: &Event) -> String {
         (Some(done), Some(total)) => format!(" {done}/{total}"),
         _ => String::new(),
     };
-    let message = event.message.as_deref().map(|message| format!("  {}", clean(message))).unwrap_or_default();
+    let message =
+        event.message.as_deref().map(|message| format!("  {}", clean(message))).unwrap_or_default();
     let attempt = event.attempt.as_deref().unwrap_or("-");
     format!(
         "{dim}{}  {}{dim:#}  {}{steps}{message}\n",

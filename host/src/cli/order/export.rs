@@ -9,12 +9,11 @@ use crate::cli::setup::SetupError;
 use crate::jobs::Database;
 use crate::message;
 
-/// Writes everything that is known of an order as one JSON document: the order, its document, attempts, events, AI replies and failure
-/// records.
+/// Writes everything that is known of an order as one JSON document: the order, its document,
+/// attempts, events, AI replies and failure records.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  sitewright order export 24 | jq '.attempts[].outcome'\n  sitewright order export 24 --out order-24.json"
-)]
+#[command(after_help = "Examples:\n  sitewright order export 24 | jq '.attempts[].outcome'\n  \
+                        sitewright order export 24 --out order-24.json")]
 pub(in crate::cli) struct Args {
     /// The order's id.
     #[arg(value_name = "ID")]
@@ -30,10 +29,14 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
         output::print_json(&export);
         return Ok(Exit::Done);
     };
-    let text = serde_json::to_vec_pretty(&export)
-        .map_err(|error| SetupError::Host(message!("the export cannot be written as JSON: {error}")))?;
+    let text = serde_json::to_vec_pretty(&export).map_err(|error| {
+        SetupError::Host(message!("the export cannot be written as JSON: {error}"))
+    })?;
     tokio::fs::write(&file, &text).await.map_err(|error| {
-        SetupError::Usage(message!("the file {} cannot be written (--out): {error}", file.display()))
+        SetupError::Usage(message!(
+            "the file {} cannot be written (--out): {error}",
+            file.display()
+        ))
     })?;
     if json {
         output::print_json(

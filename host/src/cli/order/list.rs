@@ -9,9 +9,8 @@ use crate::jobs::{Database, Filter, Order, OrderState};
 
 /// Lists orders, newest first.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  sitewright order list --state failed\n  sitewright --json order list --limit 1000 | jq -r '.orders[].id'"
-)]
+#[command(after_help = "Examples:\n  sitewright order list --state failed\n  sitewright --json \
+                        order list --limit 1000 | jq -r '.orders[].id'")]
 pub(in crate::cli) struct Args {
     /// Only those in this state: queued, running, waiting, succeeded, failed, dead or cancelled.
     #[arg(long)]
@@ -52,10 +51,12 @@ fn table(orders: &[Order], width: usize) -> String {
         return "No orders.\n".to_owned();
     }
     let widest = |heading: &str, of: fn(&Order) -> &str| {
-        let longest = orders.iter().map(|order| of(order).chars().count()).max().unwrap_or_default();
+        let longest =
+            orders.iter().map(|order| of(order).chars().count()).max().unwrap_or_default();
         longest.clamp(heading.len(), WIDEST)
     };
-    let (ids, templates) = (widest("ORDER", |order| &order.id), widest("TEMPLATE", |order| &order.template));
+    let (ids, templates) =
+        (widest("ORDER", |order| &order.id), widest("TEMPLATE", |order| &order.template));
     let dim = anstyle::Style::new().dimmed();
     // Padded by hand: `{:<n}` would be right too, but a cut text has to be cut first.
     let mut text = format!(
@@ -91,14 +92,21 @@ fn note(order: &Order) -> String {
         },
         OrderState::Waiting => {
             let due = order.next_attempt_at.map(when::distance).unwrap_or_default();
-            format!("{due}: {}", order.waiting_reason.as_deref().unwrap_or("no reason was written down"))
+            format!(
+                "{due}: {}",
+                order.waiting_reason.as_deref().unwrap_or("no reason was written down")
+            )
         }
-        OrderState::Succeeded => {
-            order.current_release.as_deref().map(|release| format!("release {release}")).unwrap_or_default()
-        }
-        OrderState::Failed | OrderState::Dead => {
-            order.last_failure.as_deref().map(|failure| format!("failure {failure}")).unwrap_or_default()
-        }
+        OrderState::Succeeded => order
+            .current_release
+            .as_deref()
+            .map(|release| format!("release {release}"))
+            .unwrap_or_default(),
+        OrderState::Failed | OrderState::Dead => order
+            .last_failure
+            .as_deref()
+            .map(|failure| format!("failure {failure}"))
+            .unwrap_or_default(),
         OrderState::Cancelled => String::new(),
     }
 }

@@ -33,9 +33,8 @@ pub(super) enum Command {
         order: String,
     },
     /// Puts an order that has ended in line again. Its attempts, records and current release stay.
-    #[command(
-        after_help = "AI replies that were paid for are used again, except those that a failure was blamed on."
-    )]
+    #[command(after_help = "AI replies that were paid for are used again, except those that a \
+                            failure was blamed on.")]
     Retry {
         /// The order's id.
         #[arg(value_name = "ID")]

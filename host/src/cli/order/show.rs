@@ -37,9 +37,12 @@ pub(super) async fn run(
             .map_err(|error| tracing::warn!(order = order.id, %error, "the failure record cannot be read"))
             .ok()
     });
-    // What the last attempt used: a failure's record says so, a release's manifest when the sites are here.
+    // What the last attempt used: a failure's record says so, a release's manifest when the sites
+    // are here.
     let limits = match (&record, &order.current_release) {
-        (_, Some(release)) if order.state == OrderState::Succeeded => used(config, &order.id, release).await,
+        (_, Some(release)) if order.state == OrderState::Succeeded => {
+            used(config, &order.id, release).await
+        }
         (Some(record), _) => record.limits.clone(),
         _ => BTreeMap::new(),
     };
@@ -57,14 +60,16 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// What the run used that made a release; nothing when the release is not among the sites of this machine.
+/// What the run used that made a release; nothing when the release is not among the sites of this
+/// machine.
 async fn used(config: &Config, order: &str, release: &str) -> BTreeMap<String, Measure> {
     let (sites, order, id) = (config.sites.clone(), order.to_owned(), release.to_owned());
     let found = tokio::task::spawn_blocking(move || {
         // Only looked at: `SitesRoot::open` would make the folder.
         let root = sites.is_dir().then(|| SitesRoot::open(&sites).ok()).flatten()?;
         let releases = list_releases(&root, &OrderDir::new(&order).ok()?).ok()?;
-        let manifest = releases.into_iter().find(|release| release.id.to_string() == id)?.manifest.ok()?;
+        let manifest =
+            releases.into_iter().find(|release| release.id.to_string() == id)?.manifest.ok()?;
         serde_json::from_value(manifest.usage["limits"].clone()).ok()
     });
     found.await.ok().flatten().unwrap_or_default()
@@ -105,7 +110,10 @@ fn text(
     row("priority", i64::from(order.priority).to_string());
     row(
         "configuration",
-        order.config_version.clone().unwrap_or_else(|| "that of the worker which takes it".to_owned()),
+        order
+            .config_version
+            .clone()
+            .unwrap_or_else(|| "that of the worker which takes it".to_owned()),
     );
     if let Some(key) = &order.idempotency_key {
         row("key", key.clone());
@@ -119,7 +127,8 @@ fn text(
     }
     row("release", order.current_release.clone().unwrap_or_else(|| "none yet".to_owned()));
     row("AI", output::cost(cost));
-    let crashes = if order.crashes > 0 { format!(", {} crashes", order.crashes) } else { String::new() };
+    let crashes =
+        if order.crashes > 0 { format!(", {} crashes", order.crashes) } else { String::new() };
     row("attempts", format!("{} begun, {} used up{crashes}", order.runs, order.attempts));
     for attempt in attempts {
         text.push_str(&attempt_text(attempt, width));
@@ -157,14 +166,19 @@ fn attempt_text(attempt: &Attempt, width: usize) -> String {
         (Some(outcome), None) => outcome.to_string(),
         (None, _) => "running".to_owned(),
     };
-    let stage = attempt.last_stage.as_deref().map(|stage| format!(" in stage {stage}")).unwrap_or_default();
+    let stage =
+        attempt.last_stage.as_deref().map(|stage| format!(" in stage {stage}")).unwrap_or_default();
     let lost = match attempt.lease_lost_at {
         Some(at) => {
-            format!("; came back {} when the order was somebody else's, and changed nothing", when::time(at))
+            format!(
+                "; came back {} when the order was somebody else's, and changed nothing",
+                when::time(at)
+            )
         }
         None => String::new(),
     };
-    let first = format!("{}  {}  {ended}{stage}{lost}", attempt.number, when::time(attempt.started_at));
+    let first =
+        format!("{}  {}  {ended}{stage}{lost}", attempt.number, when::time(attempt.started_at));
     let mut left = format!("{} at {}", attempt.id, attempt.worker);
     if let Some(release) = &attempt.release {
         left.push_str(&format!(", release {release}"));

@@ -77,7 +77,8 @@ pub(super) async fn run(
         stays(&left, &ended, json);
         return Ok(Exit::Cancelled);
     }
-    let exit = ended.iter().map(|end| end.exit).find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done);
+    let exit =
+        ended.iter().map(|end| end.exit).find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done);
     match (ended.as_slice(), several) {
         ([end], false) if json => output::print_json(&end.report()),
         ([end], false) => output::print(&end.text()),
@@ -122,8 +123,8 @@ fn stays(left: &[Followed], ended: &[End], json: bool) {
     for followed in left {
         let id = clean(&followed.id);
         text.push_str(&format!(
-            "order {id} stays in the queue; nobody waits for it now\n  to see it: sitewright order show {id}\n  to stop it: sitewright \
-             order cancel {id}\n"
+            "order {id} stays in the queue; nobody waits for it now\n  to see it: sitewright \
+             order show {id}\n  to stop it: sitewright order cancel {id}\n"
         ));
     }
     output::complain(&text);
@@ -149,15 +150,22 @@ impl Followed {
             OrderState::Waiting => {
                 let due = order.next_attempt_at.map(when::distance).unwrap_or_default();
                 let why = order.waiting_reason.as_deref().unwrap_or_default();
-                format!("attempt {} {due}: {}", order.runs.saturating_add(1), output::one_line(why, 60))
+                format!(
+                    "attempt {} {due}: {}",
+                    order.runs.saturating_add(1),
+                    output::one_line(why, 60)
+                )
             }
             OrderState::Running => {
                 // The last stage of an attempt before is no news of this one.
-                let event = self.event.as_ref().filter(|event| event.attempt == order.owner_attempt);
+                let event =
+                    self.event.as_ref().filter(|event| event.attempt == order.owner_attempt);
                 let stage = event.map_or_else(
                     || "begins".to_owned(),
                     |event| match (event.done, event.total) {
-                        (Some(done), Some(total)) => format!("{} {done}/{total}", clean(&event.stage)),
+                        (Some(done), Some(total)) => {
+                            format!("{} {done}/{total}", clean(&event.stage))
+                        }
                         _ => clean(&event.stage),
                     },
                 );
@@ -182,7 +190,8 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    /// One look at all that are left: those that have ended are taken out. Holds nothing between two questions.
+    /// One look at all that are left: those that have ended are taken out. Holds nothing between
+    /// two questions.
     async fn look(&mut self, left: &mut Vec<Followed>) -> Result<Vec<Order>, SetupError> {
         let (database, bar) = (self.database, self.bar.as_ref());
         let mut ended = Vec::new();
@@ -220,8 +229,12 @@ impl Waiting<'_> {
             let stats = patiently(self.bar.as_ref(), || self.database.stats()).await?;
             let alive = stats.workers.iter().any(|worker| worker.silent_ms < self.silent_ms);
             self.nobody = match (stats.paused, alive) {
-                (true, _) => Some("the queue is paused: `sitewright queue resume` lets it go on".to_owned()),
-                (false, false) => Some("no worker is running: `sitewright worker` starts one".to_owned()),
+                (true, _) => {
+                    Some("the queue is paused: `sitewright queue resume` lets it go on".to_owned())
+                }
+                (false, false) => {
+                    Some("no worker is running: `sitewright worker` starts one".to_owned())
+                }
                 (false, true) => None,
             };
             self.asked = Instant::now();
@@ -301,7 +314,8 @@ impl End {
         };
         // An order that was stopped in line did not fail the way its attempt before did.
         let stopped = order.state == OrderState::Cancelled;
-        let failure = failure.filter(|failure| !stopped || failure.kind == FailureKind::Cancelled.as_str());
+        let failure =
+            failure.filter(|failure| !stopped || failure.kind == FailureKind::Cancelled.as_str());
         let record = failure.as_ref().and_then(|failure| {
             let from = Path::new(&failure.id);
             store::parse(failure.record.clone(), from)
@@ -312,13 +326,21 @@ impl End {
         });
         let record_file = match &failure {
             Some(failure) => {
-                file_of(config.sites.join(&order.id).join(store::FOLDER).join(format!("{}.json", failure.id)))
-                    .await
+                file_of(
+                    config
+                        .sites
+                        .join(&order.id)
+                        .join(store::FOLDER)
+                        .join(format!("{}.json", failure.id)),
+                )
+                .await
             }
             None => None,
         };
         let release = match (&order.current_release, order.state) {
-            (Some(release), OrderState::Succeeded) => find_release(&config.sites, &order.id, release).await,
+            (Some(release), OrderState::Succeeded) => {
+                find_release(&config.sites, &order.id, release).await
+            }
             _ => None,
         };
         let calls = database.ai_calls(&order.id).await?.into_iter().map(|call| {
@@ -413,7 +435,8 @@ impl End {
             OrderState::Succeeded => {
                 let good = anstyle::AnsiColor::Green.on_default().bold();
                 let release = self.order.current_release.as_deref().unwrap_or("without a name");
-                let mut text = format!("{good}✓ order {id} is a website{good:#} {dim}{release}{dim:#}\n");
+                let mut text =
+                    format!("{good}✓ order {id} is a website{good:#} {dim}{release}{dim:#}\n");
                 match &self.release {
                     Some(release) => {
                         text.push_str(&format!(
@@ -465,7 +488,8 @@ async fn file_of(path: PathBuf) -> Option<PathBuf> {
     tokio::fs::try_exists(&path).await.is_ok_and(|there| there).then_some(path)
 }
 
-/// The release's folder, when the worker's sites are those of this configuration. What is settled is shown to visitors a moment later.
+/// The release's folder, when the worker's sites are those of this configuration. What is settled
+/// is shown to visitors a moment later.
 async fn find_release(sites: &Path, order: &str, id: &str) -> Option<ListedRelease> {
     let begin = Instant::now();
     loop {
@@ -475,16 +499,17 @@ async fn find_release(sites: &Path, order: &str, id: &str) -> Option<ListedRelea
             if !sites.is_dir() {
                 return Ok(None);
             }
-            let root =
-                SitesRoot::open(&sites).map_err(|error| message!("the sites cannot be opened: {error}"))?;
-            let order =
-                OrderDir::new(&order).map_err(|error| message!("the order has no folder: {error}"))?;
+            let root = SitesRoot::open(&sites)
+                .map_err(|error| message!("the sites cannot be opened: {error}"))?;
+            let order = OrderDir::new(&order)
+                .map_err(|error| message!("the order has no folder: {error}"))?;
             let releases = list_releases(&root, &order)
                 .map_err(|error| message!("the releases cannot be read: {error}"))?;
             Ok(releases.into_iter().find(|release| release.id.to_string() == id))
         });
-        let found =
-            found.await.unwrap_or_else(|error| Err(message!("looking for the release failed: {error}")));
+        let found = found
+            .await
+            .unwrap_or_else(|error| Err(message!("looking for the release failed: {error}")));
         match found {
             Ok(Some(release)) if !release.current && begin.elapsed() < VISIBLE_WITHIN => {
                 tokio::time::sleep(LOOK).await;

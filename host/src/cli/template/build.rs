@@ -16,9 +16,10 @@ use crate::message;
 use crate::message::causes_of;
 use crate::plugin::{Cache, CacheOutcome, Template};
 
-/// Builds a template's project with the tools of its language, loads the component as a host would, and tells its size, what it
-/// imports and what its start costs. The component is `dist/NAME.wasm`; `dist/NAME.debug.wasm` beside it has the debug information that
-/// failure records take files and lines from.
+/// Builds a template's project with the tools of its language, loads the component as a host would,
+/// and tells its size, what it imports and what its start costs. The component is `dist/NAME.wasm`;
+/// `dist/NAME.debug.wasm` beside it has the debug information that failure records take files and
+/// lines from.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes:
@@ -99,7 +100,9 @@ fn micros(duration: Duration) -> u64 {
 fn failed(error: &BuildError, json: bool) -> Result<Exit, SetupError> {
     let (message, exit) = match error {
         BuildError::Missing { .. } => (message!("nothing was built: {error}"), Exit::Usage),
-        BuildError::Failed { .. } => (message!("the template was not built: {error}"), Exit::Template),
+        BuildError::Failed { .. } => {
+            (message!("the template was not built: {error}"), Exit::Template)
+        }
         BuildError::Start { .. } | BuildError::File { .. } | BuildError::Unexpected(_) => {
             (message!("the template was not built: {error}"), Exit::Host)
         }
@@ -144,7 +147,9 @@ fn told(built: &Built, template: &Template, cost: StartCost) -> String {
     let good = anstyle::AnsiColor::Green.on_default().bold();
     let (manifest, target) = (&template.manifest, &template.target);
     let debug = match &built.debug {
-        Some(debug) => format!("{}: keep it beside, for the lines in failure records", debug.display()),
+        Some(debug) => {
+            format!("{}: keep it beside, for the lines in failure records", debug.display())
+        }
         None => "inside the component".to_owned(),
     };
     let own = |name: &&String| name.starts_with(crate::plugin::contract::PACKAGE);
@@ -168,7 +173,11 @@ fn told(built: &Built, template: &Template, cost: StartCost) -> String {
             format!(
                 "{} to {}, once; then {} for each order",
                 render::duration(micros(cost.first)),
-                if template.cache == CacheOutcome::Hit { "take it from the cache" } else { "compile it" },
+                if template.cache == CacheOutcome::Hit {
+                    "take it from the cache"
+                } else {
+                    "compile it"
+                },
                 render::duration(micros(cost.each))
             ),
         ),

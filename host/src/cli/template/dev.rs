@@ -27,14 +27,16 @@ const KEEP: usize = 2;
 /// How long browsers may take to let go.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Builds the template, makes the site of one order and shows it in a browser; and again whenever a file of the template, the order or
-/// the script is saved. Pages that are open load themselves anew. When something fails, the page tells what. Ctrl-C ends it.
+/// Builds the template, makes the site of one order and shows it in a browser; and again whenever a
+/// file of the template, the order or the script is saved. Pages that are open load themselves
+/// anew. When something fails, the page tells what. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sitewright template dev --order order.json
   sitewright template dev my-template --order orders/7.json --ai ai.toml --port 8000
-  sitewright template dev --order order.json --ai recorded    real replies: each question is asked once")]
+  sitewright template dev --order order.json --ai recorded    real replies: each question is asked \
+                        once")]
 pub(in crate::cli) struct Args {
     /// The project's folder.
     #[arg(value_name = "DIR", default_value = ".")]
@@ -42,8 +44,9 @@ pub(in crate::cli) struct Args {
     /// The order's document (JSON).
     #[arg(long, value_name = "FILE")]
     order: PathBuf,
-    /// Who answers AI calls: a script (TOML), or `recorded`: the configured routes, each question once; the replies are kept in the
-    /// project's `.sitewright/recorded.jsonl`. Without this, the project's `ai.toml`.
+    /// Who answers AI calls: a script (TOML), or `recorded`: the configured routes, each question
+    /// once; the replies are kept in the project's `.sitewright/recorded.jsonl`. Without this,
+    /// the project's `ai.toml`.
     #[arg(long, value_name = "SCRIPT|recorded")]
     ai: Option<PathBuf>,
     /// The port, of this machine alone; 0 takes a free one.
@@ -90,7 +93,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let tool = |line: &str| output::complain(&format!("{line}\n"));
     let told = |event: Event<'_>| tell(json, &project, &event);
     let mut serving = std::pin::pin!(server.serve(&board, stop.clone()));
-    let wrong = |error: String| SetupError::Host(message!("the site cannot be shown any more: {error}"));
+    let wrong =
+        |error: String| SetupError::Host(message!("the site cannot be shown any more: {error}"));
     // Whatever is being built or made goes with its future.
     let ended = tokio::select! {
         () = interrupt() => Ok(Exit::Done),
@@ -107,12 +111,13 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     ended
 }
 
-/// The configuration with which the template is run: the project's own, unless another is named; sites and whatever else is made stay
-/// in the project.
+/// The configuration with which the template is run: the project's own, unless another is named;
+/// sites and whatever else is made stay in the project.
 fn configured(setup: &Setup, project: &Project) -> Result<Config, SetupError> {
     let own = project.folder.join(CONFIG);
     let file = setup.config.clone().or_else(|| own.is_file().then_some(own));
-    let mut config = Setup { config: file, templates: setup.templates.clone(), out: None }.config()?;
+    let mut config =
+        Setup { config: file, templates: setup.templates.clone(), out: None }.config()?;
     config.sites = setup.out.clone().unwrap_or_else(|| project.scratch().join("sites"));
     // Each build is another template: a cache would only grow.
     config.cache = None;
@@ -129,7 +134,11 @@ fn found(file: &Path, flag: &str) -> Result<PathBuf, SetupError> {
     })
 }
 
-fn answers(asked: Option<&Path>, config: &Config, project: &Project) -> Result<AiSource, SetupError> {
+fn answers(
+    asked: Option<&Path>,
+    config: &Config,
+    project: &Project,
+) -> Result<AiSource, SetupError> {
     let own = project.folder.join(SCRIPT);
     match asked {
         Some(asked) if asked == Path::new("recorded") => Ok(AiSource::Recorded {
@@ -140,7 +149,8 @@ fn answers(asked: Option<&Path>, config: &Config, project: &Project) -> Result<A
         Some(script) => Ok(AiSource::Script(found(script, "--ai")?)),
         None if own.is_file() => Ok(AiSource::Script(own)),
         None => Err(SetupError::Usage(message!(
-            "nobody answers AI calls: the project has no {SCRIPT}; name a script, or `recorded` for the configured routes (--ai)"
+            "nobody answers AI calls: the project has no {SCRIPT}; name a script, or `recorded` \
+             for the configured routes (--ai)"
         ))),
     }
 }
@@ -161,14 +171,17 @@ async fn interrupt() {
 }
 
 fn tell(json: bool, project: &Project, event: &Event<'_>) {
-    let short = |path: &Path| path.strip_prefix(&project.folder).unwrap_or(path).display().to_string();
+    let short =
+        |path: &Path| path.strip_prefix(&project.folder).unwrap_or(path).display().to_string();
     match event {
         Event::Begun(files) => {
             let files: Vec<String> = files.iter().map(|file| short(file)).collect();
-            tell_of(json, &json!({ "event": "begun", "saved": files }), || match files.as_slice() {
-                [] => "making the first version\n".to_owned(),
-                [file] => format!("{file} was saved\n"),
-                [file, others @ ..] => format!("{file} and {} more were saved\n", others.len()),
+            tell_of(json, &json!({ "event": "begun", "saved": files }), || {
+                match files.as_slice() {
+                    [] => "making the first version\n".to_owned(),
+                    [file] => format!("{file} was saved\n"),
+                    [file, others @ ..] => format!("{file} and {} more were saved\n", others.len()),
+                }
             });
         }
         Event::Shown(took) => {
@@ -215,7 +228,9 @@ fn took_json(event: &str, took: Took) -> Value {
 
 /// `1.20 s after saving: built in 900 ms, loaded in 200 ms, made in 40 ms`.
 fn told(took: Took) -> String {
-    let time = |duration: Duration| render::duration(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    let time = |duration: Duration| {
+        render::duration(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    };
     let mut text = format!("{} after saving", time(took.total));
     let build = took.build.map(|build| format!("built in {}", time(build)));
     let load = (!took.load.is_zero()).then(|| format!("loaded in {}", time(took.load)));

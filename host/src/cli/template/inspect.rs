@@ -8,8 +8,9 @@ use crate::failure::render;
 use crate::plugin::contract::{Contract, PACKAGE, Target};
 use crate::plugin::{CacheOutcome, Template};
 
-/// Tells all about one template, without running an order: its manifest, its digest, the contract it was built for and what a newer
-/// version of that would give, and whether its AI calls have routes.
+/// Tells all about one template, without running an order: its manifest, its digest, the contract
+/// it was built for and what a newer version of that would give, and whether its AI calls have
+/// routes.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// A template's name, or a path to a `.wasm` file.
@@ -30,7 +31,9 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         output::print_json(&describe(&template));
     } else {
         let routes = Setup::gateway(&config)?;
-        output::print(&inspected(&template, |purpose| routes.purposes_without_route([purpose]).is_empty()));
+        output::print(&inspected(&template, |purpose| {
+            routes.purposes_without_route([purpose]).is_empty()
+        }));
     }
     Ok(Exit::Done)
 }
@@ -66,8 +69,12 @@ pub(super) fn outlook(target: &Target) -> String {
     if target.contract == newest {
         return "the newest there is".to_owned();
     }
-    let missed: Vec<String> =
-        target.contract.missed().iter().map(|(version, news)| format!("{news} ({version})")).collect();
+    let missed: Vec<String> = target
+        .contract
+        .missed()
+        .iter()
+        .map(|(version, news)| format!("{news} ({version})"))
+        .collect();
     format!("{} would give: {}", newest.version, missed.join("; "))
 }
 
@@ -83,7 +90,8 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
     let bold = anstyle::Style::new().bold();
     let bad = anstyle::AnsiColor::Red.on_default().bold();
     let mut text = format!(
-        "{bold}{} {}{bold:#}\n  {}\n\n  file      {} ({})\n  digest    {}\n  contract  {} ({})\n  languages {}\n  start     {cache}\n",
+        "{bold}{} {}{bold:#}\n  {}\n\n  file      {} ({})\n  digest    {}\n  contract  {} ({})\n  \
+         languages {}\n  start     {cache}\n",
         manifest.name,
         manifest.version,
         render::clean(&manifest.summary),
@@ -102,9 +110,13 @@ fn inspected(template: &Template, served: impl Fn(&str) -> bool) -> String {
         let route = if served(&purpose.name) {
             String::new()
         } else {
-            format!("    {bad}no route{bad:#}: add [ai.routes.{}] or [ai.routes.default]\n", purpose.name)
+            format!(
+                "    {bad}no route{bad:#}: add [ai.routes.{}] or [ai.routes.default]\n",
+                purpose.name
+            )
         };
-        text += &format!("    {:<20} {}\n{route}", purpose.name, render::clean(&purpose.description));
+        text +=
+            &format!("    {:<20} {}\n{route}", purpose.name, render::clean(&purpose.description));
     }
     text
 }

@@ -36,7 +36,8 @@ pub(super) async fn run(setup: &Setup, json: bool) -> Result<Exit, SetupError> {
                     render::clean(&template.manifest.summary)
                 ),
                 Err(error) => {
-                    let causes: Vec<String> = causes_of(error).iter().map(ToString::to_string).collect();
+                    let causes: Vec<String> =
+                        causes_of(error).iter().map(ToString::to_string).collect();
                     format!("{} cannot be used: {}\n", error.path.display(), causes.join(": "))
                 }
             };

@@ -14,7 +14,8 @@ use super::setup::{Setup, SetupError};
 pub(super) enum Command {
     /// Lists the templates of the folder, the broken ones with the reason.
     List,
-    /// Tells all about one template: its manifest, its digest, the contract it was built for, the routes its AI calls need.
+    /// Tells all about one template: its manifest, its digest, the contract it was built for, the
+    /// routes its AI calls need.
     Inspect(inspect::Args),
     /// Begins a template: a small project that builds, runs and is tested as it is.
     New(new::Args),

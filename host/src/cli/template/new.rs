@@ -12,8 +12,8 @@ use crate::cli::output::{self, Exit};
 use crate::cli::setup::SetupError;
 use crate::message;
 
-/// Begins a template: a small project with a page, an order to try, scripted AI replies, tests and a conformance case. It builds and
-/// passes as it is. Nothing that exists is overwritten.
+/// Begins a template: a small project with a page, an order to try, scripted AI replies, tests and
+/// a conformance case. It builds and passes as it is. Nothing that exists is overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,8 +27,8 @@ pub(in crate::cli) struct Args {
     /// What it is written in.
     #[arg(long, value_name = "LANGUAGE", default_value = "rust")]
     lang: Language,
-    /// The SDK: a checkout of Sitewright's repository, or a published version. Without this, the checkout that this program was built
-    /// in, and otherwise the version of this program.
+    /// The SDK: a checkout of Sitewright's repository, or a published version. Without this, the
+    /// checkout that this program was built in, and otherwise the version of this program.
     #[arg(long, value_name = "PATH|VERSION")]
     sdk: Option<SdkSource>,
     /// The project's folder; NAME in this folder when not given.
@@ -47,8 +47,9 @@ pub(super) async fn run(args: Args, json: bool) -> Result<Exit, SetupError> {
         let files = project.create().map_err(|error| refused(&error))?;
         Ok::<_, SetupError>((project, files))
     });
-    let (project, files) =
-        made.await.map_err(|error| SetupError::Host(message!("making the project failed: {error}")))??;
+    let (project, files) = made
+        .await
+        .map_err(|error| SetupError::Host(message!("making the project failed: {error}")))??;
     if json {
         output::print_json(&json!({
             "name": project.name.as_str(),
@@ -70,8 +71,8 @@ pub(super) async fn run(args: Args, json: bool) -> Result<Exit, SetupError> {
         text.push_str(&format!("  {file}\n"));
     }
     text.push_str(&format!(
-        "\n  cd {}\n  sitewright template dev --order order.json    the site in a browser, made again whenever you save\n  \
-         sitewright template build                     dist/{}.wasm\n",
+        "\n  cd {}\n  sitewright template dev --order order.json    the site in a browser, made \
+         again whenever you save\n  sitewright template build                     dist/{}.wasm\n",
         project.folder.display(),
         project.name
     ));

@@ -8,10 +8,12 @@ pub fn annotations(report: &Report) -> String {
     for template in &report.templates {
         for rule in template.rules.iter().filter(|rule| rule.verdict == Verdict::Failed) {
             let finding = rule.findings.first();
-            let (place, message) =
-                finding.map(|finding| (place(finding), finding.message.clone())).unwrap_or_default();
+            let (place, message) = finding
+                .map(|finding| (place(finding), finding.message.clone()))
+                .unwrap_or_default();
             let title = format!("{} breaks {}", template.name(), rule.rule);
-            let text = format!("{}\n{place}\n{message}\n{}", rule.demand, rule.advice.unwrap_or_default());
+            let text =
+                format!("{}\n{place}\n{message}\n{}", rule.demand, rule.advice.unwrap_or_default());
             out.push_str(&format!(
                 "::error file={},title={}::{}\n",
                 property(&template.file),

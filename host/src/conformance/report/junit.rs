@@ -7,9 +7,12 @@ use crate::failure::render;
 
 /// The report.
 pub fn junit(report: &Report) -> String {
-    let sum = |count: &dyn Fn(&TemplateReport) -> usize| report.templates.iter().map(count).sum::<usize>();
+    let sum = |count: &dyn Fn(&TemplateReport) -> usize| {
+        report.templates.iter().map(count).sum::<usize>()
+    };
     let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"sitewright conformance\" tests=\"{}\" failures=\"{}\" errors=\"0\" time=\"{}\">\n",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"sitewright conformance\" \
+         tests=\"{}\" failures=\"{}\" errors=\"0\" time=\"{}\">\n",
         sum(&|template| template.rules.len()),
         sum(&|template| template.count(Verdict::Failed)),
         seconds(report.duration_ms),
@@ -27,7 +30,8 @@ fn seconds(milliseconds: u64) -> String {
 
 fn suite(out: &mut String, template: &TemplateReport) {
     out.push_str(&format!(
-        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{}\">\n    <properties>\n",
+        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" \
+         time=\"{}\">\n    <properties>\n",
         clean(template.name()),
         template.rules.len(),
         template.count(Verdict::Failed),
@@ -35,7 +39,11 @@ fn suite(out: &mut String, template: &TemplateReport) {
         seconds(template.duration_ms),
     ));
     let mut property = |name: &str, value: &str| {
-        out.push_str(&format!("      <property name=\"{}\" value=\"{}\"/>\n", clean(name), clean(value)));
+        out.push_str(&format!(
+            "      <property name=\"{}\" value=\"{}\"/>\n",
+            clean(name),
+            clean(value)
+        ));
     };
     property("file", &template.file);
     property("orders", &template.trials.to_string());
@@ -68,12 +76,17 @@ fn case(out: &mut String, template: &TemplateReport, rule: &RuleReport) {
         Verdict::Passed => out.push_str(&format!("{head}/>\n")),
         Verdict::Skipped => {
             let why = rule.skipped.as_deref().unwrap_or("it could not be tried");
-            out.push_str(&format!("{head}>\n      <skipped message=\"{}\"/>\n    </testcase>\n", clean(why)));
+            out.push_str(&format!(
+                "{head}>\n      <skipped message=\"{}\"/>\n    </testcase>\n",
+                clean(why)
+            ));
         }
         Verdict::Failed => {
-            let first = rule.findings.first().map(|finding| finding.message.as_str()).unwrap_or_default();
+            let first =
+                rule.findings.first().map(|finding| finding.message.as_str()).unwrap_or_default();
             out.push_str(&format!(
-                "{head}>\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n    </testcase>\n",
+                "{head}>\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n    \
+                 </testcase>\n",
                 clean(first),
                 clean(&rule.rule.id()),
                 clean(&told(rule)),
@@ -88,7 +101,9 @@ fn told(rule: &RuleReport) -> String {
         text.push_str(&format!("\n{}\n{}\n", place(finding), finding.message));
         text.extend(finding.difference.iter().map(|difference| format!("{difference}\n")));
         if let Some(failure) = &finding.failure {
-            text.push_str(&anstream::adapter::strip_str(&render::terminal(failure, 100)).to_string());
+            text.push_str(
+                &anstream::adapter::strip_str(&render::terminal(failure, 100)).to_string(),
+            );
         }
     }
     if rule.more > 0 {

@@ -20,7 +20,8 @@ use crate::plugin::Template;
 /// The version of the report's shape.
 pub const REPORT_VERSION: u32 = 1;
 
-/// The JSON Schema of a [`Report`], as it is published: `host/schema/conformance-report.schema.json`.
+/// The JSON Schema of a [`Report`], as it is published:
+/// `host/schema/conformance-report.schema.json`.
 pub const REPORT_SCHEMA: &str = include_str!("../../../schema/conformance-report.schema.json");
 
 /// The schema that the types say. A test holds it against the published one.
@@ -141,7 +142,9 @@ impl TemplateReport {
 
     /// For people: the template's name, or its file's.
     pub fn name(&self) -> &str {
-        let file = || Path::new(&self.file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(&self.file);
+        let file = || {
+            Path::new(&self.file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(&self.file)
+        };
         self.template.as_ref().map_or_else(file, |template| template.name.as_str())
     }
 }

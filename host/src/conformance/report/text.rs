@@ -23,7 +23,8 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
     let (bold, dim) = (anstyle::Style::new().bold(), anstyle::Style::new().dimmed());
     let good = anstyle::AnsiColor::Green.on_default();
     let bad = anstyle::AnsiColor::Red.on_default().bold();
-    let version = template.template.as_ref().map(|template| template.version.as_str()).unwrap_or_default();
+    let version =
+        template.template.as_ref().map(|template| template.version.as_str()).unwrap_or_default();
     writeln!(
         out,
         "{bold}{} {version}{bold:#} {dim}{}{dim:#}",
@@ -31,7 +32,8 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         template.file
     )?;
     for level in Level::ALL {
-        let rules: Vec<&RuleReport> = template.rules.iter().filter(|rule| rule.level == level).collect();
+        let rules: Vec<&RuleReport> =
+            template.rules.iter().filter(|rule| rule.level == level).collect();
         if rules.is_empty() {
             continue;
         }
@@ -61,7 +63,11 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         if more > 0 {
             writeln!(out, "    {dim}and {more} more like it; --json has them{dim:#}")?;
         }
-        out.push_str(&render::paragraph(&format!("→ {}", rule.advice.unwrap_or_default()), "    ", width));
+        out.push_str(&render::paragraph(
+            &format!("→ {}", rule.advice.unwrap_or_default()),
+            "    ",
+            width,
+        ));
     }
     let counts = format!(
         "{} rules hold, {} are broken, {} could not be tried · {} orders in {}",

@@ -1,7 +1,8 @@
 //! A failure record as Markdown, for an issue in the template's tracker.
 //!
-//! Whatever a guest, a model or a provider wrote stands in code: between fences or ticks longer than any it contains, without a line or
-//! an escape sequence of its own. Nothing in it becomes a link, a mention, HTML or a heading.
+//! Whatever a guest, a model or a provider wrote stands in code: between fences or ticks longer
+//! than any it contains, without a line or an escape sequence of its own. Nothing in it becomes a
+//! link, a mention, HTML or a heading.
 
 use std::fmt::Write as _;
 
@@ -53,7 +54,11 @@ fn write_markdown(out: &mut String, record: &FailureRecord) -> std::fmt::Result 
         writeln!(out, "## Problems ({})\n", record.problems.len())?;
         for problem in record.problems.iter().take(PROBLEMS) {
             let at = if problem.at.is_empty() { "(whole document)" } else { &problem.at };
-            let rule = problem.rule.as_deref().map(|rule| format!(" {}", ticked(rule))).unwrap_or_default();
+            let rule = problem
+                .rule
+                .as_deref()
+                .map(|rule| format!(" {}", ticked(rule)))
+                .unwrap_or_default();
             writeln!(out, "- {}{rule}: {}", ticked(at), ticked(&problem.message))?;
         }
         if record.problems.len() > PROBLEMS {
@@ -80,13 +85,19 @@ fn write_markdown(out: &mut String, record: &FailureRecord) -> std::fmt::Result 
     timeline(&mut text, record, WIDTH, MOMENTS)?;
     block(out, "What led to it", &text)?;
     limits(out, record)?;
-    for (title, tail) in [("Log", &record.log.text), ("stderr", &record.stderr), ("stdout", &record.stdout)] {
+    for (title, tail) in
+        [("Log", &record.log.text), ("stderr", &record.stderr), ("stdout", &record.stdout)]
+    {
         if tail.trim().is_empty() {
             continue;
         }
         let lines: Vec<&str> = tail.lines().collect();
         let kept = &lines[lines.len().saturating_sub(LINES)..];
-        let cut = if kept.len() < lines.len() { format!(", the last {LINES} lines") } else { String::new() };
+        let cut = if kept.len() < lines.len() {
+            format!(", the last {LINES} lines")
+        } else {
+            String::new()
+        };
         writeln!(out, "<details><summary>{title}{cut}</summary>\n")?;
         fenced(out, &kept.join("\n"))?;
         writeln!(out, "</details>\n")?;
@@ -111,8 +122,10 @@ fn limits(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
 fn about(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
     writeln!(out, "## About\n")?;
     let template = &record.template;
-    let progress =
-        record.progress.map(|steps| format!(" ({} of {})", steps.done, steps.total)).unwrap_or_default();
+    let progress = record
+        .progress
+        .map(|steps| format!(" ({} of {})", steps.done, steps.total))
+        .unwrap_or_default();
     let rows = [
         ("failure", Some(record.id.clone())),
         ("fingerprint", record.fingerprint.clone()),
@@ -135,7 +148,8 @@ fn about(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
     Ok(())
 }
 
-/// A section of the report on a terminal as a block of code: without colours, its own title and its indentation.
+/// A section of the report on a terminal as a block of code: without colours, its own title and its
+/// indentation.
 fn block(out: &mut String, title: &str, text: &str) -> std::fmt::Result {
     let plain = anstream::adapter::strip_str(text).to_string();
     let lines = plain.trim_start_matches('\n').lines().skip(1);

@@ -79,14 +79,17 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
     out
 }
 
-/// Text of a guest or a provider without what a terminal would obey: escape sequences could repaint the screen, and characters that turn
-/// the direction of a line could make it read as another.
+/// Text of a guest or a provider without what a terminal would obey: escape sequences could repaint
+/// the screen, and characters that turn the direction of a line could make it read as another.
 pub(crate) fn clean(text: &str) -> String {
     let shown = |c: char| match c {
         '\t' => ' ',
         c if c.is_control() => '\u{fffd}',
-        // Line and paragraph separators; marks, embeddings, overrides and isolates of direction; invisible ones; tags.
-        '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' => '\u{fffd}',
+        // Line and paragraph separators; marks, embeddings, overrides and isolates of direction;
+        // invisible ones; tags.
+        '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' => {
+            '\u{fffd}'
+        }
         '\u{2060}'..='\u{206f}' | '\u{200b}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => '\u{fffd}',
         '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
         c => c,
@@ -102,7 +105,12 @@ pub(crate) fn paragraph(text: &str, indent: &str, width: usize) -> String {
     out
 }
 
-pub(super) fn wrapped(out: &mut String, text: &str, indent: &str, width: usize) -> std::fmt::Result {
+pub(super) fn wrapped(
+    out: &mut String,
+    text: &str,
+    indent: &str,
+    width: usize,
+) -> std::fmt::Result {
     wrapped_after(out, text, indent, indent, width)
 }
 

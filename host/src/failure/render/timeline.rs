@@ -13,7 +13,8 @@ pub(super) struct Moment<'a> {
     /// Milliseconds from the start of the run.
     pub(super) at_ms: u64,
     pub(super) what: What<'a>,
-    /// A column for each call that ran beside another: `●` where it begins, `│` while it runs. Empty where nothing ran beside anything.
+    /// A column for each call that ran beside another: `●` where it begins, `│` while it runs.
+    /// Empty where nothing ran beside anything.
     pub(super) lanes: String,
 }
 
@@ -50,7 +51,10 @@ pub(super) fn of(record: &FailureRecord) -> Vec<Moment<'_>> {
             // The call that reported and the report are one moment.
             let what = match reports.remove(&entry.seq) {
                 Some(report) => What::Report(report),
-                None => What::Call(entry, entry.call_id.as_deref().and_then(|id| tries.get(id).copied())),
+                None => What::Call(
+                    entry,
+                    entry.call_id.as_deref().and_then(|id| tries.get(id).copied()),
+                ),
             };
             (Some(entry.seq), Moment { at_ms: entry.at_ms, what, lanes: String::new() })
         })
@@ -63,7 +67,8 @@ pub(super) fn of(record: &FailureRecord) -> Vec<Moment<'_>> {
             _ => moment.at_ms <= report.at_ms,
         };
         let at = moments.iter().rposition(before).map_or(0, |at| at + 1);
-        let moment = Moment { at_ms: report.at_ms, what: What::Report(report), lanes: String::new() };
+        let moment =
+            Moment { at_ms: report.at_ms, what: What::Report(report), lanes: String::new() };
         moments.insert(at, (report.seq, moment));
     }
     let mut moments: Vec<Moment<'_>> = moments.into_iter().map(|(_, moment)| moment).collect();
@@ -71,7 +76,8 @@ pub(super) fn of(record: &FailureRecord) -> Vec<Moment<'_>> {
     moments
 }
 
-/// Which of the moments a report with room for so many shows: the newest, and those before that matter.
+/// Which of the moments a report with room for so many shows: the newest, and those before that
+/// matter.
 pub(super) fn shown(moments: &[Moment<'_>], room: usize) -> BTreeSet<usize> {
     let newest = moments.len().saturating_sub(room)..moments.len();
     let before = (0..newest.start).rev().filter(|at| moments[*at].matters()).take(room / 2);

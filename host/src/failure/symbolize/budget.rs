@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Debug information of one template larger than this is not read: a template would make the host hold it in memory.
+/// Debug information of one template larger than this is not read: a template would make the host
+/// hold it in memory.
 pub const MAX_DEBUG_BYTES: usize = 256 << 20;
 /// Its tables of abbreviations, which in memory become fifty times their size.
 pub(super) const MAX_ABBREVIATION_BYTES: usize = 2 << 20;
@@ -20,7 +21,8 @@ pub(super) const MAX_FRAMES: usize = 512;
 pub(super) const MAX_UNIT_RANGES: usize = 1 << 20;
 /// Functions inlined into one another that one place shows.
 pub(super) const MAX_INLINED: usize = 64;
-/// Longest name of a function or file, in bytes: a mangled name of the language C++ can become as long as its program.
+/// Longest name of a function or file, in bytes: a mangled name of the language C++ can become as
+/// long as its program.
 pub(super) const MAX_NAME_BYTES: usize = 4 << 10;
 /// Processor time that the frames of one record may take. A Rust template's take a hundredth of it.
 pub const MAX_TIME: Duration = Duration::from_secs(2);
@@ -43,7 +45,8 @@ impl From<gimli::Error> for Stop {
 /// By how much a busy machine may stretch that.
 const PATIENCE: u32 = 10;
 
-/// Time that is left, of the thread that makes it. Everything that a hostile template could repeat spends of it, so reading ends whatever the bytes say.
+/// Time that is left, of the thread that makes it. Everything that a hostile template could repeat
+/// spends of it, so reading ends whatever the bytes say.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// Nothing when that is beyond what the clock can tell.
@@ -52,7 +55,8 @@ pub(super) struct Budget {
     unchecked: usize,
 }
 
-/// Processor time of this thread. What a record tells must not depend on what else the machine does.
+/// Processor time of this thread. What a record tells must not depend on what else the machine
+/// does.
 fn thread_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
@@ -76,7 +80,8 @@ impl Budget {
             return Ok(());
         }
         self.unchecked = 0;
-        let left = thread_time() < self.until_cpu && self.until.is_none_or(|until| Instant::now() < until);
+        let left =
+            thread_time() < self.until_cpu && self.until.is_none_or(|until| Instant::now() < until);
         if left { Ok(()) } else { Err(Stop::TimeUp) }
     }
 }

@@ -1,17 +1,21 @@
 //! Places in code to functions, files and lines, from DWARF that nobody vouches for.
 //!
-//! The libraries that do this whole (addr2line) trust the bytes: functions nested a million deep overflow their stack, and with it
-//! ends the process. Here nothing recurses, nothing of the template's choosing is kept in memory, and every step spends of a
-//! [`Budget`]. The parsing itself is gimli's.
+//! The libraries that do this whole (addr2line) trust the bytes: functions nested a million deep
+//! overflow their stack, and with it ends the process. Here nothing recurses, nothing of the
+//! template's choosing is kept in memory, and every step spends of a [`Budget`]. The parsing itself
+//! is gimli's.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use gimli::{AttributeValue, DebugInfoOffset, EndianSlice, LittleEndian, Section as _, Unit, UnitOffset};
+use gimli::{
+    AttributeValue, DebugInfoOffset, EndianSlice, LittleEndian, Section as _, Unit, UnitOffset,
+};
 
 use super::budget::{
-    Budget, MAX_ABBREVIATION_BYTES, MAX_INLINED, MAX_LINE_HEADER_BYTES, MAX_NAME_BYTES, MAX_UNIT_RANGES, Stop,
+    Budget, MAX_ABBREVIATION_BYTES, MAX_INLINED, MAX_LINE_HEADER_BYTES, MAX_NAME_BYTES,
+    MAX_UNIT_RANGES, Stop,
 };
 use super::paths;
 use crate::failure::source::{self, SourceExcerpt};
@@ -23,7 +27,8 @@ type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
 /// The debug sections of one module, by name.
 pub(super) type Sections = Vec<(String, Arc<[u8]>)>;
 
-/// One function at a place: the first is the innermost, and the last the one that the others are inlined into.
+/// One function at a place: the first is the innermost, and the last the one that the others are
+/// inlined into.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
     /// As the debug information has it: mangled, or a bare name.
@@ -91,14 +96,16 @@ impl<'a> Reader<'a> {
         };
         if find(gimli::SectionId::DebugAbbrev).len() > MAX_ABBREVIATION_BYTES {
             return Err(Stop::Broken(format!(
-                "its abbreviations have more than {MAX_ABBREVIATION_BYTES} bytes, which no compiler writes"
+                "its abbreviations have more than {MAX_ABBREVIATION_BYTES} bytes, which no \
+                 compiler writes"
             )));
         }
         let load = |id| Ok::<_, gimli::Error>(Slice::new(find(id), LittleEndian));
         Ok(Reader { dwarf: gimli::Dwarf::load(load)?, abbreviations: HashMap::new() })
     }
 
-    /// Which unit has which code. What is wrong with some units is told beside those that are right.
+    /// Which unit has which code. What is wrong with some units is told beside those that are
+    /// right.
     pub(super) fn index(&mut self, budget: &mut Budget) -> Result<(Index, Option<String>), Stop> {
         let mut index = Index::default();
         let mut broken = None;
@@ -116,7 +123,11 @@ impl<'a> Reader<'a> {
             let Some(offset) = header.offset().to_debug_info_offset(&header) else { continue };
             let number = u32::try_from(index.units.len()).unwrap_or(u32::MAX);
             index.units.push(offset.0);
-            match self.unit_ranges(offset.0, budget, MAX_UNIT_RANGES.saturating_sub(index.ranges.len())) {
+            match self.unit_ranges(
+                offset.0,
+                budget,
+                MAX_UNIT_RANGES.saturating_sub(index.ranges.len()),
+            ) {
                 Ok(ranges) => index.ranges.extend(ranges.into_iter().map(|range| (range, number))),
                 Err(Stop::Broken(error)) => broken = broken.or(Some(error)),
                 Err(Stop::TimeUp) => return Err(Stop::TimeUp),
@@ -137,7 +148,9 @@ impl<'a> Reader<'a> {
         while let Some(range) = ranges.next()? {
             budget.spend(1)?;
             if found.len() >= most {
-                return Err(Stop::Broken(format!("it has more than {MAX_UNIT_RANGES} ranges of code")));
+                return Err(Stop::Broken(format!(
+                    "it has more than {MAX_UNIT_RANGES} ranges of code"
+                )));
             }
             if range.begin < range.end {
                 found.push(range.begin..range.end);
@@ -150,7 +163,8 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    /// The functions at each of `wanted`, innermost first, as far as the time goes; nothing for a place that no unit knows.
+    /// The functions at each of `wanted`, innermost first, as far as the time goes; nothing for a
+    /// place that no unit knows.
     pub(super) fn places(
         &mut self,
         index: &Index,
@@ -162,7 +176,8 @@ impl<'a> Reader<'a> {
         let mut by_unit: HashMap<u32, Vec<usize>> = HashMap::new();
         for (range, unit) in &index.ranges {
             budget.spend(wanted.len())?;
-            for (at, _) in wanted.iter().enumerate().filter(|(_, address)| range.contains(address)) {
+            for (at, _) in wanted.iter().enumerate().filter(|(_, address)| range.contains(address))
+            {
                 let places = by_unit.entry(*unit).or_default();
                 if places.last() != Some(&at) {
                     places.push(at);
@@ -178,7 +193,8 @@ impl<'a> Reader<'a> {
                 Ok(places) => {
                     for (at, places) in at.into_iter().zip(places) {
                         let better = |old: &[Place], new: &[Place]| {
-                            let named = |places: &[Place]| places.iter().any(|place| place.name.is_some());
+                            let named =
+                                |places: &[Place]| places.iter().any(|place| place.name.is_some());
                             old.is_empty() || (!named(old) && named(new))
                         };
                         if better(&found[at], &places) {
@@ -204,8 +220,10 @@ impl<'a> Reader<'a> {
         let rows = rows(&unit, wanted, budget)?;
         let mut places = Vec::with_capacity(wanted.len());
         for (mut hits, row) in hits.into_iter().zip(rows) {
-            // Each function stands where the one inlined into it was called; the innermost stands where the line table says.
-            let mut at = row.map(|row| Call { file: Some(row.file), line: row.line, column: row.column });
+            // Each function stands where the one inlined into it was called; the innermost stands
+            // where the line table says.
+            let mut at =
+                row.map(|row| Call { file: Some(row.file), line: row.line, column: row.column });
             let mut of_one = Vec::with_capacity(hits.len().max(1));
             hits.reverse();
             for hit in hits {
@@ -256,12 +274,17 @@ impl<'a> Reader<'a> {
                         _ => high = self.dwarf.attr_address(unit, value)?,
                     },
                     gimli::DW_AT_ranges => ranges = self.dwarf.attr_ranges(unit, value)?,
-                    gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => names.linkage = Some(value),
+                    gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => {
+                        names.linkage = Some(value)
+                    }
                     gimli::DW_AT_name => names.plain = Some(value),
-                    gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => names.origin = Some(value),
+                    gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => {
+                        names.origin = Some(value)
+                    }
                     gimli::DW_AT_call_file => {
                         if let AttributeValue::FileIndex(file) = value {
-                            // Compilers write 0 for "none" in DWARF 5 too, where it could be a file.
+                            // Compilers write 0 for "none" in DWARF 5 too, where it could be a
+                            // file.
                             call.file = (file > 0 || unit.header.version() >= 5).then_some(file);
                         }
                     }
@@ -276,7 +299,8 @@ impl<'a> Reader<'a> {
                     *covered |= range.contains(address);
                 }
             };
-            match (ranges, low, high.or(low.zip(size).map(|(low, size)| low.saturating_add(size)))) {
+            match (ranges, low, high.or(low.zip(size).map(|(low, size)| low.saturating_add(size))))
+            {
                 (Some(mut ranges), ..) => {
                     while let Some(range) = ranges.next()? {
                         budget.spend(1 + wanted.len())?;
@@ -288,7 +312,8 @@ impl<'a> Reader<'a> {
             }
             for (at, _) in covered.iter().enumerate().filter(|(_, covered)| **covered) {
                 let path = &mut paths[at];
-                // What is not around this entry is over. A function inside another one is not inlined into it.
+                // What is not around this entry is over. A function inside another one is not
+                // inlined into it.
                 path.retain(|hit| inlined && hit.depth < depth);
                 if path.len() < MAX_INLINED && (!inlined || !path.is_empty()) {
                     path.push(Hit { depth, names: names.clone(), call });
@@ -302,7 +327,12 @@ impl<'a> Reader<'a> {
         Ok(best)
     }
 
-    fn place(&self, unit: &Unit<Slice<'a>>, at: Option<Call>, budget: &mut Budget) -> Result<Place, Stop> {
+    fn place(
+        &self,
+        unit: &Unit<Slice<'a>>,
+        at: Option<Call>,
+        budget: &mut Budget,
+    ) -> Result<Place, Stop> {
         budget.spend(1)?;
         let Some(at) = at else { return Ok(Place::default()) };
         let number = |value: u64| u32::try_from(value).ok().filter(|value| *value > 0);
@@ -358,7 +388,9 @@ impl<'a> Reader<'a> {
             let offset = match names.origin {
                 Some(AttributeValue::UnitRef(offset)) => offset,
                 Some(AttributeValue::DebugInfoRef(offset)) => {
-                    let Some((found, within)) = self.unit_at(offset, budget)? else { return Ok(None) };
+                    let Some((found, within)) = self.unit_at(offset, budget)? else {
+                        return Ok(None);
+                    };
                     other = Some(found);
                     within
                 }
@@ -461,12 +493,17 @@ fn entry_names<'a>(
 }
 
 /// The row of the line table for each address.
-fn rows(unit: &Unit<Slice<'_>>, wanted: &[u64], budget: &mut Budget) -> Result<Vec<Option<Row>>, Stop> {
+fn rows(
+    unit: &Unit<Slice<'_>>,
+    wanted: &[u64],
+    budget: &mut Budget,
+) -> Result<Vec<Option<Row>>, Stop> {
     let mut found = vec![None; wanted.len()];
     let Some(program) = unit.line_program.clone() else { return Ok(found) };
     let mut rows = program.rows();
     let mut before: Option<Row> = None;
-    // Code that the linker threw away is left in the table at address 0, where no function of a module can be.
+    // Code that the linker threw away is left in the table at address 0, where no function of a
+    // module can be.
     let mut thrown_away = false;
     while let Some((_, row)) = rows.next_row()? {
         budget.spend(1)?;

@@ -32,7 +32,8 @@ impl Found {
         self.sections.iter().map(|(_, bytes)| bytes.len()).sum()
     }
 
-    /// Whether `beside` is the debug information of this module: of the same code, or of the same build where it has no code.
+    /// Whether `beside` is the debug information of this module: of the same code, or of the same
+    /// build where it has no code.
     pub(super) fn is_build_of(&self, beside: &Found) -> bool {
         match (self.code, beside.code) {
             (Some(own), Some(other)) => own == other,
@@ -41,7 +42,8 @@ impl Found {
         }
     }
 
-    /// The names of these functions, from the names alone; those that have none are left as they are.
+    /// The names of these functions, from the names alone; those that have none are left as they
+    /// are.
     pub(super) fn name(
         &self,
         wanted: &mut HashMap<u32, Option<String>>,
@@ -63,8 +65,9 @@ impl Found {
     }
 }
 
-/// The core modules of a component, at any depth, or the one that a core module is. What does not parse gives what was found before.
-/// Debug information beyond `most` bytes in all is left out, which the answer's second part tells.
+/// The core modules of a component, at any depth, or the one that a core module is. What does not
+/// parse gives what was found before. Debug information beyond `most` bytes in all is left out,
+/// which the answer's second part tells.
 pub(super) fn find(wasm: &[u8], most: usize) -> (Vec<Found>, bool) {
     let (mut done, mut too_large, mut bytes) = (Vec::new(), false, 0_usize);
     // Modules that have begun and not ended; sections belong to the last.
@@ -75,8 +78,13 @@ pub(super) fn find(wasm: &[u8], most: usize) -> (Vec<Found>, bool) {
         }
         let Ok(payload) = payload else { break };
         match payload {
-            Payload::Version { encoding: wasmparser::Encoding::Module, range, .. } if open.is_empty() => {
-                open.push(Some(Found { range: range.start as u64..wasm.len() as u64, ..Found::default() }));
+            Payload::Version { encoding: wasmparser::Encoding::Module, range, .. }
+                if open.is_empty() =>
+            {
+                open.push(Some(Found {
+                    range: range.start as u64..wasm.len() as u64,
+                    ..Found::default()
+                }));
             }
             Payload::ModuleSection { unchecked_range, .. } => open.push(Some(Found {
                 range: unchecked_range.start as u64..unchecked_range.end as u64,

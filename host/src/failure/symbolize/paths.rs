@@ -87,7 +87,8 @@ const C_LIBRARY: [&str; 27] = [
     "dispose_chunk",
 ];
 
-/// What the frames of one backtrace tell of the language: names without `::` are an author's in C alone.
+/// What the frames of one backtrace tell of the language: names without `::` are an author's in C
+/// alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     Rust,
@@ -131,8 +132,8 @@ pub(super) fn is_own(function: &str, file: Option<&str>, language: Language) -> 
     }
 }
 
-/// A name without what compilers do to it: Rust's without their hash, C++'s with their parameters. Quick and short whatever the name:
-/// what a mangled one stands for can be exponentially longer.
+/// A name without what compilers do to it: Rust's without their hash, C++'s with their parameters.
+/// Quick and short whatever the name: what a mangled one stands for can be exponentially longer.
 pub(super) fn demangle(name: &str) -> String {
     let mut shown = Shown::default();
     if name.len() <= MAX_NAME_BYTES
@@ -191,15 +192,16 @@ impl std::fmt::Write for Shown {
 
 /// `part` in `folder`, or `part` alone when it starts from the top.
 pub(super) fn join(folder: &str, part: &str) -> String {
-    let absolute = part.starts_with('/') || part.contains("://") || part.as_bytes().get(1) == Some(&b':');
+    let absolute =
+        part.starts_with('/') || part.contains("://") || part.as_bytes().get(1) == Some(&b':');
     if folder.is_empty() || absolute {
         return part.to_owned();
     }
     format!("{}/{part}", folder.trim_end_matches('/'))
 }
 
-/// A path without the parts that only say where somebody's sources, package registry or toolchain lie. `folder` is what the compiler
-/// ran in: the source's root.
+/// A path without the parts that only say where somebody's sources, package registry or toolchain
+/// lie. `folder` is what the compiler ran in: the source's root.
 pub(super) fn shorten(file: &str, folder: Option<&str>) -> String {
     if let Some((_, rest)) = file.split_once("/registry/src/") {
         let rest = rest.split_once('/').map_or(rest, |(_, rest)| rest);
@@ -226,21 +228,28 @@ mod tests {
             ("_ZN4core9panicking9panic_fmt17h0123456789abcdefE", "core::panicking::panic_fmt"),
             ("_RNvC6_123foo3bar", "123foo::bar"),
             ("_ZN7kitchen4Oven4bakeEib", "kitchen::Oven::bake(int, bool)"),
-            ("_ZNSt6vectorIiSaIiEE9push_backEOi", "std::vector<int, std::allocator<int> >::push_back(int&&)"),
+            (
+                "_ZNSt6vectorIiSaIiEE9push_backEOi",
+                "std::vector<int, std::allocator<int> >::push_back(int&&)",
+            ),
             ("bake", "bake"),
             ("_Znot_a_name", "_Znot_a_name"),
         ] {
             assert_eq!(demangle(name), shown);
         }
-        // Each type is a pair of the one before it: whole, the name has more letters than any memory.
+        // Each type is a pair of the one before it: whole, the name has more letters than any
+        // memory.
         let mut doubling = "_Z1f1PIiiE".to_owned();
         for number in ('0'..='9').chain('A'..='Z') {
             doubling.push_str(&format!("S_IS{number}_S{number}_E"));
         }
         assert!(demangle(&doubling).starts_with("f(P<int, int>, P<P<int, int>, P<int, int> >, "));
-        for long in
-            ["x".repeat(5_000), format!("_ZN{}E", "9abcdefghi".repeat(300)), doubling, "é".repeat(900)]
-        {
+        for long in [
+            "x".repeat(5_000),
+            format!("_ZN{}E", "9abcdefghi".repeat(300)),
+            doubling,
+            "é".repeat(900),
+        ] {
             assert!(demangle(&long).len() <= MAX_SHOWN + '…'.len_utf8(), "{long}");
         }
     }
@@ -253,7 +262,11 @@ mod tests {
             // A folder whose name merely begins like it is another one.
             ("/home/a/site2/src/lib.rs", Some("/home/a/site"), "/home/a/site2/src/lib.rs"),
             ("./src/lib.rs", Some("."), "src/lib.rs"),
-            ("/h/.cargo/registry/src/x-1/dep-1.0.0/src/a.rs", Some("/h/site"), "registry/dep-1.0.0/src/a.rs"),
+            (
+                "/h/.cargo/registry/src/x-1/dep-1.0.0/src/a.rs",
+                Some("/h/site"),
+                "registry/dep-1.0.0/src/a.rs",
+            ),
             ("/rustc/abc/library/core/src/a.rs", None, "rust/library/core/src/a.rs"),
         ];
         for (file, folder, shown) in rows {

@@ -35,9 +35,10 @@ pub struct CompileArgs {
 
 impl CompileArgs {
     pub(super) fn new(max_ms: u64, memory_bytes: u64) -> Self {
-        // The clock on the wall is the parent's to watch. This one is for a child that nobody watches any more, and counts what all
-        // threads use.
-        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+        // The clock on the wall is the parent's to watch. This one is for a child that nobody
+        // watches any more, and counts what all threads use.
+        let threads =
+            std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
         let cpu_s = max_ms.div_ceil(1_000).saturating_mul(threads).saturating_add(1);
         CompileArgs { parent: std::process::id(), cpu_s, memory_bytes }
     }
@@ -77,7 +78,10 @@ pub fn compile_here(args: &CompileArgs) -> ExitCode {
 
 fn read() -> Result<Vec<u8>, String> {
     let mut wasm = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut wasm).map_err(|error| format!("no template: {error}"))?;
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut wasm)
+        .map_err(|error| format!("no template: {error}"))?;
     Ok(wasm)
 }
 
@@ -92,7 +96,8 @@ fn confine(args: &CompileArgs) -> std::io::Result<()> {
     if getppid().map(Pid::as_raw_pid) != i32::try_from(args.parent).ok() {
         return Err(std::io::Error::other("the process that asked has gone"));
     }
-    let limit = |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    let limit =
+        |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     limit(Resource::Data, args.memory_bytes)?;
     limit(Resource::Cpu, args.cpu_s)?;
     limit(Resource::Fsize, args.memory_bytes)?;

@@ -1,7 +1,8 @@
 //! The published versions of the contract, and which of them a component was built for.
 //!
-//! Each version has a module here that tells what it is and links its components, and one in [`bindings`](super::bindings) that speaks
-//! it. Another version is one more of each, and an entry in [`VERSIONS`].
+//! Each version has a module here that tells what it is and links its components, and one in
+//! [`bindings`](super::bindings) that speaks it. Another version is one more of each, and an entry
+//! in [`VERSIONS`].
 
 mod v0_1;
 
@@ -24,7 +25,8 @@ pub const VERSIONS: &[&Contract] = &[&v0_1::CONTRACT];
 pub struct Contract {
     /// Its number: `0.1.0`.
     pub version: &'static str,
-    /// The worlds that a template may be built against, the one that is told apart most easily first.
+    /// The worlds that a template may be built against, the one that is told apart most easily
+    /// first.
     worlds: &'static [WorldMark],
     /// What it gives to templates that the version before did not.
     pub brought: &'static [&'static str],
@@ -73,7 +75,8 @@ pub enum TargetError {
     Foreign,
     /// It was built for a version that this host does not know.
     #[error(
-        "it was built for version {found} of the contract `{PACKAGE}`, and this host knows {}: use a newer host, or build it with an SDK of one of those",
+        "it was built for version {found} of the contract `{PACKAGE}`, and this host knows {}: \
+         use a newer host, or build it with an SDK of one of those",
         known()
     )]
     Unknown {
@@ -97,7 +100,8 @@ impl Contract {
         VERSIONS.last().copied().unwrap_or(&v0_1::CONTRACT)
     }
 
-    /// What the versions after this one would give to a template, each with the version that brought it.
+    /// What the versions after this one would give to a template, each with the version that
+    /// brought it.
     pub fn missed(&self) -> Vec<(&'static str, &'static str)> {
         VERSIONS
             .iter()
@@ -114,7 +118,8 @@ impl Target {
     /// # Errors
     /// When that cannot be told, or no version known here fits.
     pub fn of(wasm: &[u8]) -> Result<Self, TargetError> {
-        let (imports, exports) = surface(wasm).map_err(|error| TargetError::Unreadable(error.to_string()))?;
+        let (imports, exports) =
+            surface(wasm).map_err(|error| TargetError::Unreadable(error.to_string()))?;
         let own: Vec<(&str, &str)> =
             imports.iter().chain(&exports).filter_map(|name| interface(name)).collect();
         let versions: BTreeSet<&str> = own.iter().map(|(_, version)| *version).collect();
@@ -179,7 +184,8 @@ mod tests {
             wat::parse_str(format!("(component {})", imports.join(" "))).unwrap()
         };
         let target =
-            Target::of(&component(&["wasi:cli/exit@0.2.6", "sitewright:template/ai@0.1.0"])).unwrap();
+            Target::of(&component(&["wasi:cli/exit@0.2.6", "sitewright:template/ai@0.1.0"]))
+                .unwrap();
         assert_eq!((target.contract.version, target.world), ("0.1.0", Some(World::Template)));
         let blocking = Target::of(&component(&["sitewright:template/ai-sync@0.1.0"])).unwrap();
         assert_eq!(blocking.world, Some(World::TemplateSync));

@@ -17,8 +17,12 @@ pub(super) const CONTRACT: Contract = Contract {
     link,
 };
 
-/// The component with the host's interfaces behind its imports. The host speaks this version itself; an older one is spoken by a module
-/// that turns its types into those of the newest.
-fn link(linker: &Linker<GuestState>, component: &Component, world: World) -> wasmtime::Result<Linked> {
+/// The component with the host's interfaces behind its imports. The host speaks this version
+/// itself; an older one is spoken by a module that turns its types into those of the newest.
+fn link(
+    linker: &Linker<GuestState>,
+    component: &Component,
+    world: World,
+) -> wasmtime::Result<Linked> {
     linker.instantiate_pre(component).and_then(|instance| Linked::new(world, instance))
 }

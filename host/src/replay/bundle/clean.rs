@@ -68,7 +68,8 @@ impl Clean for Scrubber {
     }
 }
 
-/// Cleans every text of the subject, and the digests that depend on them. Whether the run would see any of it.
+/// Cleans every text of the subject, and the digests that depend on them. Whether the run would see
+/// any of it.
 fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json::Error> {
     let mut digests = BTreeMap::new();
     let mut seen = false;
@@ -109,7 +110,8 @@ fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json
     match &mut subject.ended {
         Ended::Failed(record) => {
             **record = values::<FailureRecord>(record, clean, &KEPT)?;
-            // A dump holds all that the template had in its memory: it does not travel, and a path to it says nothing elsewhere.
+            // A dump holds all that the template had in its memory: it does not travel, and a path
+            // to it says nothing elsewhere.
             record.coredump = None;
         }
         Ended::Released(kept) => {
@@ -144,7 +146,8 @@ const KEPT: [&str; 18] = [
     "release",
 ];
 
-/// The value with every text in it replaced, but for the named fields. What a type refuses afterwards does not travel at all.
+/// The value with every text in it replaced, but for the named fields. What a type refuses
+/// afterwards does not travel at all.
 fn values<T: Serialize + serde::de::DeserializeOwned>(
     value: &T,
     clean: &dyn Clean,
@@ -168,7 +171,8 @@ fn walk(value: &mut Value, clean: &dyn Clean, kept: &[&str]) {
                     fields.insert(name, value);
                     continue;
                 }
-                let coded = value.is_string() && (CODED.contains(&name.as_str()) || (trap && name == "code"));
+                let coded = value.is_string()
+                    && (CODED.contains(&name.as_str()) || (trap && name == "code"));
                 let named_by_template = NAMED.contains(&name.as_str());
                 if !coded && name != "routes" && !kept.contains(&name.as_str()) {
                     walk(&mut value, clean, kept);
@@ -186,7 +190,8 @@ fn walk(value: &mut Value, clean: &dyn Clean, kept: &[&str]) {
     }
 }
 
-/// Fields whose text is one of a closed list, or a digest: a replaced one could not be read any more.
+/// Fields whose text is one of a closed list, or a digest: a replaced one could not be read any
+/// more.
 const CODED: [&str; 14] = [
     "calls",
     "reply",

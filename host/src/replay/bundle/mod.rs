@@ -1,7 +1,9 @@
-//! A recorded attempt as one file: a tar that can be replayed where there is no configuration, no database and no key.
+//! A recorded attempt as one file: a tar that can be replayed where there is no configuration, no
+//! database and no key.
 //!
-//! The same attempt gives the same bytes. Read as something that a stranger sent: only the names below, only plain files, none larger
-//! than its limit, each with the digest that the manifest says.
+//! The same attempt gives the same bytes. Read as something that a stranger sent: only the names
+//! below, only plain files, none larger than its limit, each with the digest that the manifest
+//! says.
 
 mod clean;
 mod read;

@@ -9,8 +9,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ATTEMPT, Attempt, BundleError, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST, NAMES, ORDER, RECORD, RELEASE,
-    TEMPLATE,
+    ATTEMPT, Attempt, BundleError, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST, NAMES, ORDER, RECORD,
+    RELEASE, TEMPLATE,
 };
 use crate::ai::JournalEntry;
 use crate::plugin::hex;
@@ -22,14 +22,18 @@ pub(in crate::replay) fn open(file: &Path, folder: &Path) -> Result<Subject, Bun
     let refused = |why: String| BundleError::Refused { path: file.to_owned(), why };
     let files = unpack(file)?;
     let text = |name: &str| files.get(name).map(Vec::as_slice);
-    let listed: BTreeMap<String, Listed> =
-        text(MANIFEST).ok_or_else(|| refused(format!("it has no {MANIFEST}"))).and_then(|json| {
-            serde_json::from_slice(json).map_err(|error| refused(format!("its {MANIFEST}: {error}")))
+    let listed: BTreeMap<String, Listed> = text(MANIFEST)
+        .ok_or_else(|| refused(format!("it has no {MANIFEST}")))
+        .and_then(|json| {
+            serde_json::from_slice(json)
+                .map_err(|error| refused(format!("its {MANIFEST}: {error}")))
         })?;
     for (name, bytes) in files.iter().filter(|(name, _)| *name != MANIFEST) {
         let is = hex(&Sha256::digest(bytes));
         if listed.get(name.as_str()).is_none_or(|listed| listed.sha256 != is) {
-            return Err(refused(format!("{name} is not what its manifest says: it was damaged or changed")));
+            return Err(refused(format!(
+                "{name} is not what its manifest says: it was damaged or changed"
+            )));
         }
     }
     let parse = |name: &str| -> Result<Value, BundleError> {
@@ -41,8 +45,8 @@ pub(in crate::replay) fn open(file: &Path, folder: &Path) -> Result<Subject, Bun
     if format != u64::from(FORMAT) {
         return Err(refused(format!("its shape is {format}, and this host knows {FORMAT}")));
     }
-    let attempt: Attempt =
-        serde_json::from_value(attempt).map_err(|error| refused(format!("its {ATTEMPT}: {error}")))?;
+    let attempt: Attempt = serde_json::from_value(attempt)
+        .map_err(|error| refused(format!("its {ATTEMPT}: {error}")))?;
     let ended = match attempt.outcome.as_str() {
         "failed" => {
             let record = crate::failure::store::parse(parse(RECORD)?, Path::new(RECORD));
@@ -50,7 +54,9 @@ pub(in crate::replay) fn open(file: &Path, folder: &Path) -> Result<Subject, Bun
         }
         "released" => {
             let kept = serde_json::from_value(parse(RELEASE)?);
-            Ended::Released(Box::new(kept.map_err(|error| refused(format!("its {RELEASE}: {error}")))?))
+            Ended::Released(Box::new(
+                kept.map_err(|error| refused(format!("its {RELEASE}: {error}")))?,
+            ))
         }
         _ => Ended::Unknown,
     };
@@ -71,7 +77,9 @@ pub(in crate::replay) fn open(file: &Path, folder: &Path) -> Result<Subject, Bun
     let mut notes = attempt.notes;
     // Another build may be enclosed on purpose; then it is what is replayed only when it is named.
     if let Some(digest) = digest.filter(|digest| *digest != attempt.template.digest) {
-        notes.push(format!("The enclosed template is another build than the recorded one: {digest}."));
+        notes.push(format!(
+            "The enclosed template is another build than the recorded one: {digest}."
+        ));
         wasm = None;
     }
     let id = attempt.attempt.parse();
@@ -107,18 +115,26 @@ fn unpack(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
     let mut files = BTreeMap::new();
     // Raw: no header may say anything about another one.
     for entry in archive.entries().map_err(failed)?.raw(true) {
-        let entry = entry.map_err(|error| refused(format!("it is no tar, or ends too early: {error}")))?;
+        let entry =
+            entry.map_err(|error| refused(format!("it is no tar, or ends too early: {error}")))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let Some((known, limit)) = NAMES.iter().find(|(known, _)| *known == name) else {
-            return Err(refused(format!("it holds {:?}", name.chars().take(80).collect::<String>())));
+            return Err(refused(format!(
+                "it holds {:?}",
+                name.chars().take(80).collect::<String>()
+            )));
         };
         if entry.header().entry_type() != tar::EntryType::Regular {
             return Err(refused(format!("its {known} is no plain file")));
         }
-        let size =
-            entry.header().size().map_err(|error| refused(format!("the size of its {known}: {error}")))?;
+        let size = entry
+            .header()
+            .size()
+            .map_err(|error| refused(format!("the size of its {known}: {error}")))?;
         if size > *limit {
-            return Err(refused(format!("its {known} has {size} bytes; at most {limit} are allowed")));
+            return Err(refused(format!(
+                "its {known} has {size} bytes; at most {limit} are allowed"
+            )));
         }
         let mut bytes = Vec::new();
         entry

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::clean::clean;
 use super::{
-    ATTEMPT, Attempt, BundleError, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST, ORDER, RECORD, RELEASE,
-    TEMPLATE, limit_of,
+    ATTEMPT, Attempt, BundleError, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST, ORDER, RECORD,
+    RELEASE, TEMPLATE, limit_of,
 };
 use crate::ai::{JournalEntry, Redactor};
 use crate::config::Config;
@@ -99,7 +99,11 @@ pub fn export(
     let mut journal = Vec::new();
     let mut entries: Vec<&JournalEntry> = subject.replies.iter().collect();
     entries.sort_by(|a, b| {
-        (&a.key.request, a.key.occurrence, &a.content).cmp(&(&b.key.request, b.key.occurrence, &b.content))
+        (&a.key.request, a.key.occurrence, &a.content).cmp(&(
+            &b.key.request,
+            b.key.occurrence,
+            &b.content,
+        ))
     });
     entries.dedup();
     for entry in entries {
@@ -150,7 +154,10 @@ fn write(
                 Content::Bytes(bytes) => bytes,
                 Content::File(path) => std::fs::read(path)?,
             };
-            manifest.insert(name, Listed { size: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) });
+            manifest.insert(
+                name,
+                Listed { size: bytes.len() as u64, sha256: hex(&Sha256::digest(&bytes)) },
+            );
             append(&mut tar, name, &bytes)?;
             contents.push(name.to_owned());
         }
@@ -166,7 +173,9 @@ fn write(
         Ok((bytes, contents))
     })();
     match written {
-        Ok((bytes, contents)) => Ok(Exported { file: to.to_owned(), bytes, contents, scrubbed, missing }),
+        Ok((bytes, contents)) => {
+            Ok(Exported { file: to.to_owned(), bytes, contents, scrubbed, missing })
+        }
         Err(error) => {
             drop(std::fs::remove_file(&temporary));
             Err(failed(error))
@@ -175,7 +184,11 @@ fn write(
 }
 
 /// With nothing in it that depends on when and by whom it was written.
-fn append(tar: &mut tar::Builder<impl std::io::Write>, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+fn append(
+    tar: &mut tar::Builder<impl std::io::Write>,
+    name: &str,
+    bytes: &[u8],
+) -> std::io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::Regular);
     header.set_size(bytes.len() as u64);
@@ -214,7 +227,8 @@ fn attempt_of(subject: &Subject) -> Attempt {
 /// What of the configuration an author may need. Neither keys nor addresses.
 fn configuration(config: &Config) -> Value {
     let kind = |name: &str| {
-        let provider = config.ai.providers.get(name).and_then(|provider| serde_json::to_value(provider).ok());
+        let provider =
+            config.ai.providers.get(name).and_then(|provider| serde_json::to_value(provider).ok());
         provider.and_then(|provider| provider.get("kind").cloned()).unwrap_or(Value::Null)
     };
     let routes: BTreeMap<&String, Vec<Value>> = config
@@ -239,8 +253,8 @@ fn configuration(config: &Config) -> Value {
 fn readme(subject: &Subject, with_template: bool) -> String {
     let template = if with_template { "" } else { " --template template.wasm" };
     let texts = if subject.scrubbed {
-        "What the customer wrote and what models answered was replaced by placeholders of the same shape. A failure that depends on \
-         those texts may not come again.\n"
+        "What the customer wrote and what models answered was replaced by placeholders of the same \
+         shape. A failure that depends on those texts may not come again.\n"
     } else {
         "It holds what the customer wrote: treat it like the order itself.\n"
     };

@@ -1,8 +1,9 @@
 //! What the customer wrote, and what models made of it, replaced by placeholders of the same shape.
 //!
-//! Word by word: each letter becomes a letter, each digit a digit, and the same word becomes the same word wherever it stands, in
-//! whatever case. So e-mail addresses, links and phone numbers stay such; dates, hours, colours, languages and what the template knows
-//! as a code stay as they are. The mapping is seeded from the document itself: who does not have it cannot undo it.
+//! Word by word: each letter becomes a letter, each digit a digit, and the same word becomes the
+//! same word wherever it stands, in whatever case. So e-mail addresses, links and phone numbers
+//! stay such; dates, hours, colours, languages and what the template knows as a code stay as they
+//! are. The mapping is seeded from the document itself: who does not have it cannot undo it.
 
 mod shape;
 
@@ -12,22 +13,26 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use shape::{
-    Random, cased, fixed_of, has, is_colour, is_hours, is_long, is_phone, is_time, lowercase_words, memmem,
-    texts_of, unescaped, without_accents, words,
+    Random, cased, fixed_of, has, is_colour, is_hours, is_long, is_phone, is_time, lowercase_words,
+    memmem, texts_of, unescaped, without_accents, words,
 };
 
 use super::subject::{Ended, Subject};
 use crate::order::INPUT_SCHEMA;
 
 /// Words of the host's own messages. They say nothing of anybody.
-const HOST_WORDS: &str = "a an and are as at be been but by call calls can cannot did do does ended error every failed fault file files for \
-    from had has have how if in into is it its json key last limit made more next no none not nothing of off on one or order other out \
-    page panicked reply removed route run said see set site so stopped template than that the then there they this to too trap \
-    unreachable used wasm was were what when which while who why will with within work would you";
+const HOST_WORDS: &str = "a an and are as at be been but by call calls can cannot did do does \
+                          ended error every failed fault file files for from had has have how if \
+                          in into is it its json key last limit made more next no none not \
+                          nothing of off on one or order other out page panicked reply removed \
+                          route run said see set site so stopped template than that the then \
+                          there they this to too trap unreachable used wasm was were what when \
+                          which while who why will with within work would you";
 
 /// Parts of addresses that name nobody.
-const ADDRESS_WORDS: &str = "http https www mailto tel com org net io br us uk de fr es pt facebook instagram linkedin youtube tiktok \
-    whatsapp wa me jpg jpeg png webp gif svg html pdf";
+const ADDRESS_WORDS: &str = "http https www mailto tel com org net io br us uk de fr es pt \
+                             facebook instagram linkedin youtube tiktok whatsapp wa me jpg jpeg \
+                             png webp gif svg html pdf";
 
 /// Names of elements of HTML.
 const ELEMENTS: &str = "a b i p em br ul ol li h1 h2 h3 h4 h5 h6 div span strong section";
@@ -156,7 +161,8 @@ impl Scrubber {
         self.words.extend(words);
     }
 
-    /// A text of the customer's or a model's: JSON keeps its shape, another text is scrubbed word by word.
+    /// A text of the customer's or a model's: JSON keeps its shape, another text is scrubbed word
+    /// by word.
     pub(super) fn json_or_text(&self, text: &str) -> String {
         match serde_json::from_str::<Value>(text) {
             Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
@@ -177,7 +183,9 @@ impl Scrubber {
                     *number = placeholder;
                 }
             }
-            Value::Array(values) => values.iter_mut().for_each(|value| self.scrub_value(name, value)),
+            Value::Array(values) => {
+                values.iter_mut().for_each(|value| self.scrub_value(name, value))
+            }
             Value::Object(fields) => {
                 let before = std::mem::take(fields);
                 for (name, mut value) in before {
@@ -205,7 +213,8 @@ impl Scrubber {
         })
     }
 
-    /// A text of the template's or the host's, which may mention what the customer or a model wrote.
+    /// A text of the template's or the host's, which may mention what the customer or a model
+    /// wrote.
     pub(super) fn mention(&self, text: &str) -> String {
         if self.is_code(text) {
             return text.to_owned();
@@ -237,9 +246,13 @@ impl Scrubber {
         if mentioned == plain { text.to_owned() } else { mentioned }
     }
 
-    /// The text with each word replaced for which there is something else; `choose` gets what stands before it, the word, and the
-    /// word in small letters.
-    fn rewrite(&self, text: &str, mut choose: impl FnMut(&str, &str, &str) -> Option<String>) -> String {
+    /// The text with each word replaced for which there is something else; `choose` gets what
+    /// stands before it, the word, and the word in small letters.
+    fn rewrite(
+        &self,
+        text: &str,
+        mut choose: impl FnMut(&str, &str, &str) -> Option<String>,
+    ) -> String {
         let mut out = String::with_capacity(text.len());
         let mut done = 0;
         for (at, word) in words(text) {
@@ -258,7 +271,8 @@ impl Scrubber {
     fn placeholder(&self, word: &str) -> String {
         let lower = word.to_lowercase();
         for salt in 0..8u8 {
-            let mut random = Random { seed: self.seed, word: &lower, salt, block: 0, left: Vec::new() };
+            let mut random =
+                Random { seed: self.seed, word: &lower, salt, block: 0, left: Vec::new() };
             let placeholder: String =
                 word.chars().enumerate().map(|(at, c)| random.like(c, at == 0)).collect();
             if placeholder != *word {
@@ -271,8 +285,9 @@ impl Scrubber {
     /// Whether a value is not free to be another one.
     fn is_fixed(&self, name: &str, text: &str) -> bool {
         let name = name.to_ascii_lowercase();
-        let language =
-            ["locale", "lang", "language", "currency", "timezone"].iter().any(|part| name.contains(part));
+        let language = ["locale", "lang", "language", "currency", "timezone"]
+            .iter()
+            .any(|part| name.contains(part));
         self.fixed.contains(text)
             || (language && text.len() <= 35)
             || is_colour(text)
@@ -283,13 +298,18 @@ impl Scrubber {
 
     /// Whether the name of a field is one that somebody's program gave it.
     fn is_known_name(&self, name: &str) -> bool {
-        let program = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        self.fixed.contains(name) || (program && name.contains('_')) || name.len() < 3 || self.holds(name)
+        let program =
+            name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        self.fixed.contains(name)
+            || (program && name.contains('_'))
+            || name.len() < 3
+            || self.holds(name)
     }
 
     /// Whether the template holds this text as one of its own: `opt-in`, `dark`.
     fn is_code(&self, text: &str) -> bool {
-        let in_code = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        let in_code =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
         text.len() >= SHORTEST_CODE
             && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
             && text.bytes().all(in_code)

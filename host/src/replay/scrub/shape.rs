@@ -9,8 +9,9 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::Scrubber;
 
 /// Words of opening hours.
-const HOURS: &str = "mon tue wed thu fri sat sun monday tuesday wednesday thursday friday saturday sunday seg ter qua qui sex sab dom \
-    closed open fechado aberto am pm to and h";
+const HOURS: &str = "mon tue wed thu fri sat sun monday tuesday wednesday thursday friday \
+                     saturday sunday seg ter qua qui sex sab dom closed open fechado aberto am pm \
+                     to and h";
 
 /// Letters and digits that depend on a word and on the document, and on nothing else.
 pub(super) struct Random<'a> {
@@ -62,7 +63,9 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = 0;
     std::iter::from_fn(move || {
         let start = rest + text[rest..].find(char::is_alphanumeric)?;
-        let end = text[start..].find(|c: char| !c.is_alphanumeric()).map_or(text.len(), |end| start + end);
+        let end = text[start..]
+            .find(|c: char| !c.is_alphanumeric())
+            .map_or(text.len(), |end| start + end);
         rest = end;
         Some((start, &text[start..end]))
     })
@@ -138,8 +141,9 @@ pub(super) fn is_colour(text: &str) -> bool {
 /// A date or a time: digits, and a colon or the two hyphens of a date.
 pub(super) fn is_time(text: &str) -> bool {
     let plain = text.chars().all(|c| c.is_ascii_digit() || " :.,-–—TZ+/".contains(c));
-    let date =
-        text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(7) == Some(&b'-') && text.len() >= 10;
+    let date = text.as_bytes().get(4) == Some(&b'-')
+        && text.as_bytes().get(7) == Some(&b'-')
+        && text.len() >= 10;
     plain && text.chars().any(|c| c.is_ascii_digit()) && (text.contains(':') || date)
 }
 
@@ -158,7 +162,9 @@ pub(super) fn is_phone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     digits >= 6
         && text.chars().all(|c| {
-            c.is_ascii_digit() || " ()+./-\u{a0}".contains(c) || ('\u{2010}'..='\u{2015}').contains(&c)
+            c.is_ascii_digit()
+                || " ()+./-\u{a0}".contains(c)
+                || ('\u{2010}'..='\u{2015}').contains(&c)
         })
 }
 
@@ -170,7 +176,9 @@ pub(super) fn texts_of(value: &Value, texts: &mut Vec<String>, operators: &mut H
             let log = fields.contains_key("dropped_bytes");
             for (name, value) in fields {
                 match value {
-                    Value::String(text) if Scrubber::is_theirs(name) && !log => texts.push(text.clone()),
+                    Value::String(text) if Scrubber::is_theirs(name) && !log => {
+                        texts.push(text.clone())
+                    }
                     Value::String(text) if name == "provider" || name == "model" => {
                         operators.extend(words(text).map(|(_, word)| word.to_lowercase()));
                     }
@@ -192,7 +200,9 @@ pub(super) fn fixed_of(schema: &Value, fixed: &mut BTreeSet<String>) {
                         fixed.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
                     }
                     ("const", Value::String(value)) => drop(fixed.insert(value.clone())),
-                    ("properties", Value::Object(properties)) => fixed.extend(properties.keys().cloned()),
+                    ("properties", Value::Object(properties)) => {
+                        fixed.extend(properties.keys().cloned())
+                    }
                     _ => {}
                 }
                 fixed_of(value, fixed);
@@ -247,7 +257,11 @@ mod tests {
             ("", [false, false, false, false]),
         ];
         for (text, wanted) in rows {
-            assert_eq!([is_colour(text), is_time(text), is_hours(text), is_phone(text)], wanted, "{text:?}");
+            assert_eq!(
+                [is_colour(text), is_time(text), is_hours(text), is_phone(text)],
+                wanted,
+                "{text:?}"
+            );
         }
     }
 

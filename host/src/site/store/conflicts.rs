@@ -1,5 +1,8 @@
 //! Two workers write the pointer of one order at the same moment.
-#![allow(clippy::disallowed_methods, reason = "each async test has the one runtime of its process: its own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "each async test has the one runtime of its process: its own"
+)]
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,8 +13,8 @@ use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use time::OffsetDateTime;
 use ulid::Ulid;
@@ -22,7 +25,8 @@ use super::trouble::StoreErrorKind;
 use crate::site::manifest::ReleaseId;
 use crate::site::root::{OrderDir, SitesRoot};
 
-/// A store in memory where another worker writes the pointer just before each of the first few times we do.
+/// A store in memory where another worker writes the pointer just before each of the first few
+/// times we do.
 #[derive(Debug)]
 struct Meddled {
     store: InMemory,
@@ -39,13 +43,19 @@ impl fmt::Display for Meddled {
 }
 
 fn pointer(release: ReleaseId) -> PutPayload {
-    let pointer = Pointer { release, path: format!("releases/{release}"), at: OffsetDateTime::UNIX_EPOCH };
+    let pointer =
+        Pointer { release, path: format!("releases/{release}"), at: OffsetDateTime::UNIX_EPOCH };
     serde_json::to_vec(&pointer).unwrap().into()
 }
 
 #[async_trait]
 impl ObjectStore for Meddled {
-    async fn put_opts(&self, key: &Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        key: &Path,
+        bytes: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         if self.unconditional && options.mode != PutMode::Overwrite {
             return Err(object_store::Error::NotImplemented {
                 operation: "a condition".to_owned(),
@@ -71,7 +81,10 @@ impl ObjectStore for Meddled {
         self.store.get_opts(key, options).await
     }
 
-    fn delete_stream(&self, keys: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        keys: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.store.delete_stream(keys)
     }
 
@@ -94,7 +107,8 @@ fn id(number: u64) -> ReleaseId {
 
 #[tokio::test]
 async fn a_pointer_that_others_write_is_never_set_back_by_accident() {
-    // What is there before, what the other worker writes and how often, whether conditions work; and what is there at the end.
+    // What is there before, what the other worker writes and how often, whether conditions work;
+    // and what is there at the end.
     let cases = [
         (None, id(9), 1, false, Some(id(9))),
         (Some(id(1)), id(9), 1, false, Some(id(9))),

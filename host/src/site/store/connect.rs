@@ -1,8 +1,9 @@
 //! From `sites.store` and the environment to a connection with an object store.
 //!
-//! Credentials and endpoints come from the environment by the names that the providers' own tools use (`AWS_ACCESS_KEY_ID`,
-//! `AWS_ENDPOINT`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_KEY`, ...), never from the URL. Requests go through the
-//! one HTTP client of the process: its TLS, its connections, no proxy.
+//! Credentials and endpoints come from the environment by the names that the providers' own tools
+//! use (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT`, `GOOGLE_APPLICATION_CREDENTIALS`,
+//! `AZURE_STORAGE_ACCOUNT_KEY`, ...), never from the URL. Requests go through the one HTTP client
+//! of the process: its TLS, its connections, no proxy.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -30,22 +31,26 @@ use crate::site::root::SitesRoot;
 /// Every limit on the way to an object store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreLimits {
-    /// Files of one release that are on their way at the same time. More than a few per release win nothing; 8 hide the time to answer.
+    /// Files of one release that are on their way at the same time. More than a few per release
+    /// win nothing; 8 hide the time to answer.
     pub uploads_per_release: usize,
-    /// Files of all releases that are on their way at the same time, each begun half MiB counted as one: they are in memory, so half
-    /// as many MiB is the most that uploads take.
+    /// Files of all releases that are on their way at the same time, each begun half MiB counted
+    /// as one: they are in memory, so half as many MiB is the most that uploads take.
     pub uploads: usize,
     /// Time to connect.
     pub connect: Duration,
-    /// Time for one request, from connecting until the answer begins: enough for the largest file over a slow line.
+    /// Time for one request, from connecting until the answer begins: enough for the largest file
+    /// over a slow line.
     pub request: Duration,
-    /// How often a request is tried again after a lost connection, no answer, or an answer of the kind 5xx or 429.
+    /// How often a request is tried again after a lost connection, no answer, or an answer of the
+    /// kind 5xx or 429.
     pub retries: usize,
     /// After how long a request is not tried again.
     pub retry_for: Duration,
     /// Time for one operation with all its tries, also when an answer begins and never ends.
     pub operation: Duration,
-    /// Time to remove what a failed release left. It is a courtesy, and the store may be the reason.
+    /// Time to remove what a failed release left. It is a courtesy, and the store may be the
+    /// reason.
     pub clean_up: Duration,
 }
 
@@ -143,17 +148,22 @@ pub(super) struct Bucket {
     pub(super) shown: String,
 }
 
-/// Most bytes a prefix may have: an object's whole name has at most 1,024, and a site's path takes its part.
+/// Most bytes a prefix may have: an object's whole name has at most 1,024, and a site's path takes
+/// its part.
 const PREFIX_BYTES: usize = 512;
 
 impl Place {
     pub(super) fn parse(url: Option<&str>, root: &SitesRoot) -> Result<Self, StoreError> {
-        const FORMS: &str = "write it like `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`, or leave it out for the sites folder";
-        let Some(text) = url.map(str::trim).filter(|text| *text != "file") else { return Ok(Place::Folder) };
+        const FORMS: &str = "write it like `s3://bucket/prefix`, `gs://bucket/prefix` or \
+                             `az://container/prefix`, or leave it out for the sites folder";
+        let Some(text) = url.map(str::trim).filter(|text| *text != "file") else {
+            return Ok(Place::Folder);
+        };
         let wrong = |message| StoreError::new(StoreErrorKind::Configuration, message);
         // The text itself is not repeated: someone may have put a key into it.
-        let url = Url::parse(text)
-            .map_err(|error| wrong(message!("the value of `sites.store` is no URL: {error}; {FORMS}")))?;
+        let url = Url::parse(text).map_err(|error| {
+            wrong(message!("the value of `sites.store` is no URL: {error}; {FORMS}"))
+        })?;
         let provider = match url.scheme() {
             "s3" => Provider::S3,
             "gs" => Provider::Google,
@@ -164,14 +174,17 @@ impl Place {
                     Ok(Place::Folder)
                 } else {
                     Err(wrong(message!(
-                        "the value of `sites.store` names a folder that is not the sites folder `{}`; releases in a folder stay where they are made: set `sites` and leave out `sites.store`",
+                        "the value of `sites.store` names a folder that is not the sites folder \
+                         `{}`; releases in a folder stay where they are made: set `sites` and \
+                         leave out `sites.store`",
                         root.path().display()
                     )))
                 };
             }
             scheme => {
                 return Err(wrong(message!(
-                    "the value of `sites.store` begins with `{scheme}://`, which is no store known here; {FORMS}"
+                    "the value of `sites.store` begins with `{scheme}://`, which is no store \
+                     known here; {FORMS}"
                 )));
             }
         };
@@ -181,7 +194,8 @@ impl Place {
             || url.fragment().is_some()
         {
             return Err(wrong(message!(
-                "the value of `sites.store` has more than a bucket and a prefix; leave out what stands before `@` and after `?` or `#`, and set {}",
+                "the value of `sites.store` has more than a bucket and a prefix; leave out what \
+                 stands before `@` and after `?` or `#`, and set {}",
                 provider.variables().credentials
             )));
         }
@@ -199,7 +213,8 @@ impl Place {
         })?;
         if prefix.as_ref().len() > PREFIX_BYTES {
             return Err(wrong(message!(
-                "the prefix in `sites.store` has {} bytes, more than the limit of {PREFIX_BYTES}; use a shorter one",
+                "the prefix in `sites.store` has {} bytes, more than the limit of {PREFIX_BYTES}; \
+                 use a shorter one",
                 prefix.as_ref().len()
             )));
         }
@@ -223,9 +238,9 @@ impl Bucket {
                 || (self.provider == Provider::Google && name == "SERVICE_ACCOUNT")
                 || (self.provider == Provider::Azure && name == "IDENTITY_ENDPOINT")
         };
-        let texts = env
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let texts = env.into_iter().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         texts.filter(|(name, value)| ours(name) && !value.is_empty()).collect()
     }
 
@@ -242,23 +257,31 @@ impl Bucket {
         let (name, retry) = (&self.name, limits.retry());
         let built = match self.provider {
             Provider::S3 => {
-                let mut builder = AmazonS3Builder::new().with_retry(retry).with_http_connector(connector);
+                let mut builder =
+                    AmazonS3Builder::new().with_retry(retry).with_http_connector(connector);
                 for (key, value) in
                     self.settings(variables, |key: &AmazonS3ConfigKey| client_key(key.as_ref()))?
                 {
                     builder = builder.with_config(key, value);
                 }
-                builder.with_bucket_name(name).build().map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
+                builder
+                    .with_bucket_name(name)
+                    .build()
+                    .map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
             }
             Provider::Google => {
-                let mut builder =
-                    GoogleCloudStorageBuilder::new().with_retry(retry).with_http_connector(connector);
+                let mut builder = GoogleCloudStorageBuilder::new()
+                    .with_retry(retry)
+                    .with_http_connector(connector);
                 for (key, value) in
                     self.settings(variables, |key: &GoogleConfigKey| client_key(key.as_ref()))?
                 {
                     builder = builder.with_config(key, value);
                 }
-                builder.with_bucket_name(name).build().map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
+                builder
+                    .with_bucket_name(name)
+                    .build()
+                    .map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
             }
             Provider::Azure => {
                 let mut builder =
@@ -268,14 +291,18 @@ impl Bucket {
                 {
                     builder = builder.with_config(key, value);
                 }
-                builder.with_container_name(name).build().map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
+                builder
+                    .with_container_name(name)
+                    .build()
+                    .map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
             }
         };
         built.map_err(|error| {
             let Trouble { why, .. } = Trouble::of(&error, &secrets);
             let names = self.provider.variables();
             let message = message!(
-                "the site store `{}` cannot be used with the environment as it is: {why}; set {}; {}",
+                "the site store `{}` cannot be used with the environment as it is: {why}; set {}; \
+                 {}",
                 self.shown,
                 names.credentials,
                 names.endpoint
@@ -284,7 +311,8 @@ impl Bucket {
         })
     }
 
-    /// The variables that mean something to the library. Those that would set up an HTTP client of its own are refused, not ignored.
+    /// The variables that mean something to the library. Those that would set up an HTTP client of
+    /// its own are refused, not ignored.
     fn settings<'v, K: FromStr>(
         &self,
         variables: &'v [(String, String)],
@@ -296,7 +324,8 @@ impl Bucket {
             // A password in an address would be printed with it.
             if Url::parse(value).is_ok_and(|url| url.password().is_some()) {
                 return Err(wrong(message!(
-                    "the site store `{}` cannot be used: the address in {name} has a password in it; leave it out and set {}",
+                    "the site store `{}` cannot be used: the address in {name} has a password in \
+                     it; leave it out and set {}",
                     self.shown,
                     self.provider.variables().credentials
                 )));
@@ -306,7 +335,8 @@ impl Bucket {
                 None | Some(ClientConfigKey::AllowHttp) => settings.push((key, value.as_str())),
                 Some(_) => {
                     return Err(wrong(message!(
-                        "the site store `{}` cannot be used: {name} is set, which the host's own HTTP client does not follow; take it out of the environment",
+                        "the site store `{}` cannot be used: {name} is set, which the host's own \
+                         HTTP client does not follow; take it out of the environment",
                         self.shown
                     )));
                 }
@@ -332,12 +362,15 @@ struct OneClient {
 
 impl HttpConnector for OneClient {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let allow_http = options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| {
-            ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())
-        });
-        // The library asks for an impatient client where it means the machine's own metadata service; nobody else can.
-        let metadata =
-            options.get_config_value(&ClientConfigKey::ConnectTimeout).is_some_and(|value| value == "1s");
+        let allow_http =
+            options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| {
+                ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())
+            });
+        // The library asks for an impatient client where it means the machine's own metadata
+        // service; nobody else can.
+        let metadata = options
+            .get_config_value(&ClientConfigKey::ConnectTimeout)
+            .is_some_and(|value| value == "1s");
         Ok(HttpClient::new(Requests {
             client: self.client.clone(),
             metadata,
@@ -373,7 +406,8 @@ impl HttpService for Requests {
         if plain && !metadata && !self.allow_http {
             return Err(HttpError::new(HttpErrorKind::Unknown, NotEncrypted { host }));
         }
-        let (connect, limit) = if metadata { (METADATA, METADATA) } else { (self.connect, self.request) };
+        let (connect, limit) =
+            if metadata { (METADATA, METADATA) } else { (self.connect, self.request) };
         let (answer, _) = connect_within(connect, HttpService::call(&self.client, request));
         let answer = tokio::time::timeout(limit, answer)
             .await

@@ -9,7 +9,8 @@ pub(super) const CACHE_POINTER: &str = "no-cache";
 /// What JSON of ours is.
 pub(super) const JSON: &str = "application/json";
 
-/// The content type of a file by its extension, in the spelling of the IANA registry. Text is UTF-8: the checks have seen to that.
+/// The content type of a file by its extension, in the spelling of the IANA registry. Text is
+/// UTF-8: the checks have seen to that.
 pub(crate) fn content_type(path: &SitePath) -> &'static str {
     match path.extension().as_deref() {
         Some("html" | "htm") => "text/html; charset=utf-8",

@@ -12,7 +12,8 @@ use cap_std::fs::Dir;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+    Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    UpdateVersion,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -89,12 +90,19 @@ impl ObjectSites {
             move || bucket.connect(&variables, client, &limits)
         };
         let store = tokio::task::spawn_blocking(connect).await.map_err(|error| {
-            let message = crate::message!("the site store `{}` was not opened: {error}", bucket.shown);
+            let message =
+                crate::message!("the site store `{}` was not opened: {error}", bucket.shown);
             StoreError::new(StoreErrorKind::Folder, message)
         })??;
         let uploads = Semaphore::new(limits.uploads.max(1));
-        let sites =
-            ObjectSites(Arc::new(Inner { store, bucket, root: root.clone(), secrets, limits, uploads }));
+        let sites = ObjectSites(Arc::new(Inner {
+            store,
+            bucket,
+            root: root.clone(),
+            secrets,
+            limits,
+            uploads,
+        }));
         sites.probe().await?;
         Ok(sites)
     }
@@ -102,7 +110,8 @@ impl ObjectSites {
     /// Over any store, without a trial.
     #[cfg(test)]
     pub(super) fn over(store: Arc<dyn ObjectStore>, bucket: Bucket, root: SitesRoot) -> Self {
-        let (secrets, limits, uploads) = (Secrets::default(), StoreLimits::default(), Semaphore::new(8));
+        let (secrets, limits, uploads) =
+            (Secrets::default(), StoreLimits::default(), Semaphore::new(8));
         ObjectSites(Arc::new(Inner { store, bucket, root, secrets, limits, uploads }))
     }
 
@@ -125,17 +134,28 @@ impl ObjectSites {
                 format_args!("`{shown}` cannot be used, because {doing} failed in a trial"),
             )
         };
-        self.put_bytes(&key, PutPayload::from_static(bytes), TEXT, CACHE_POINTER, PutMode::Overwrite)
-            .await
-            .map_err(|trouble| cannot("writing an object", trouble))?;
+        self.put_bytes(
+            &key,
+            PutPayload::from_static(bytes),
+            TEXT,
+            CACHE_POINTER,
+            PutMode::Overwrite,
+        )
+        .await
+        .map_err(|trouble| cannot("writing an object", trouble))?;
         let tried = async {
             let read = async { self.0.store.get(&key).await?.bytes().await };
-            let read = self.ask(read).await.map_err(|trouble| cannot("reading an object", trouble))?;
+            let read =
+                self.ask(read).await.map_err(|trouble| cannot("reading an object", trouble))?;
             if read != bytes {
                 let why = "what was read is not what was written";
-                return Err(cannot("reading an object", Trouble::new(StoreErrorKind::Damaged, why)));
+                return Err(cannot(
+                    "reading an object",
+                    Trouble::new(StoreErrorKind::Damaged, why),
+                ));
             }
-            let listed = self.list(&folder).await.map_err(|trouble| cannot("listing objects", trouble))?;
+            let listed =
+                self.list(&folder).await.map_err(|trouble| cannot("listing objects", trouble))?;
             if !listed.contains_key(&key) {
                 let why = "what was written is not in the list";
                 return Err(cannot("listing objects", Trouble::new(StoreErrorKind::Damaged, why)));
@@ -143,7 +163,8 @@ impl ObjectSites {
             Ok(())
         }
         .await;
-        let removed = self.delete(vec![key]).await.map_err(|trouble| cannot("deleting an object", trouble));
+        let removed =
+            self.delete(vec![key]).await.map_err(|trouble| cannot("deleting an object", trouble));
         tried.and(removed)
     }
 
@@ -160,18 +181,23 @@ impl ObjectSites {
             tracing::warn!(order = order.as_str(), release = %id, error = failed, "a stored release also stays in the sites folder");
             return Ok(());
         };
-        let left = match tokio::time::timeout(self.0.limits.clean_up, self.take_back(order, id)).await {
-            Ok(Ok(())) => "nothing of it is left there",
-            Ok(Err(Kept::Current)) => "it is the release that visitors see, so what is there of it stays",
-            Ok(Err(Kept::Trouble)) | Err(_) => {
-                "what is there of it could not be removed and stays, seen by nobody, until newer releases replace it"
-            }
-        };
+        let left =
+            match tokio::time::timeout(self.0.limits.clean_up, self.take_back(order, id)).await {
+                Ok(Ok(())) => "nothing of it is left there",
+                Ok(Err(Kept::Current)) => {
+                    "it is the release that visitors see, so what is there of it stays"
+                }
+                Ok(Err(Kept::Trouble)) | Err(_) => {
+                    "what is there of it could not be removed and stays, seen by nobody, until \
+                     newer releases replace it"
+                }
+            };
         let shown = &self.0.bucket.shown;
         Err(self.told(
             trouble,
             format_args!(
-                "the release `{id}` of the order `{order}` was not stored in `{shown}` ({left}; visitors see what they saw before)"
+                "the release `{id}` of the order `{order}` was not stored in `{shown}` ({left}; \
+                 visitors see what they saw before)"
             ),
         ))
     }
@@ -227,14 +253,17 @@ impl ObjectSites {
             move || {
                 let bytes = read_whole(&folder, path.as_str())?;
                 if bytes.len() as u64 != size || hex(&Sha256::digest(&bytes)) != sha256 {
-                    return Err(io::Error::other("it is not what was checked; something else changed it"));
+                    return Err(io::Error::other(
+                        "it is not what was checked; something else changed it",
+                    ));
                 }
                 Ok(bytes)
             }
         };
         let bytes = reading(path.as_str(), read).await?;
-        let put =
-            self.put_bytes(&key, bytes.into(), content_type(&path), CACHE_RELEASE, PutMode::Overwrite).await;
+        let put = self
+            .put_bytes(&key, bytes.into(), content_type(&path), CACHE_RELEASE, PutMode::Overwrite)
+            .await;
         match put {
             Ok(tag) => Ok((key, tag)),
             Err(Trouble { kind, why }) => {
@@ -270,7 +299,10 @@ impl ObjectSites {
             if let (Some(tag), Some(Some(written))) = (tag, tags.get(&key))
                 && bare(tag) != bare(written)
             {
-                return damaged(format!("the file `{}` was changed there after it was written", file.path));
+                return damaged(format!(
+                    "the file `{}` was changed there after it was written",
+                    file.path
+                ));
             }
         }
         Ok(())
@@ -287,7 +319,8 @@ impl ObjectSites {
             self.told(
                 trouble,
                 format_args!(
-                    "the release `{id}` of the order `{order}` was not made visible in `{shown}` (visitors see what they saw before)"
+                    "the release `{id}` of the order `{order}` was not made visible in `{shown}` \
+                     (visitors see what they saw before)"
                 ),
             )
         })?;
@@ -306,9 +339,10 @@ impl ObjectSites {
     async fn point(&self, order: &OrderDir, id: ReleaseId) -> Result<ReleaseId, Trouble> {
         let manifest = self.file_key(order, id, MANIFEST_FILE)?;
         self.ask(self.0.store.head(&manifest)).await.map_err(|trouble| match trouble.kind {
-            StoreErrorKind::NotFound => {
-                Trouble::new(StoreErrorKind::NotFound, "the store has no such release, or only a part of it")
-            }
+            StoreErrorKind::NotFound => Trouble::new(
+                StoreErrorKind::NotFound,
+                "the store has no such release, or only a part of it",
+            ),
             _ => trouble,
         })?;
         let key = self.pointer_key(order)?;
@@ -316,7 +350,8 @@ impl ObjectSites {
         let mut conflict = None;
         for _ in 0..POINTER_TRIES {
             let before = self.read_pointer(&key).await?;
-            let says = before.as_ref().and_then(|(pointer, _)| pointer.as_ref().ok()).map(|p| p.release);
+            let says =
+                before.as_ref().and_then(|(pointer, _)| pointer.as_ref().ok()).map(|p| p.release);
             match says {
                 Some(says) if says == id => return Ok(id),
                 // Someone wrote while we were at it, and what they wrote is newer.
@@ -331,8 +366,11 @@ impl ObjectSites {
                 Some((_, version)) => PutMode::Update(version),
                 None => PutMode::Create,
             };
-            let pointer =
-                Pointer { release: id, path: format!("{RELEASES}/{id}"), at: OffsetDateTime::now_utc() };
+            let pointer = Pointer {
+                release: id,
+                path: format!("{RELEASES}/{id}"),
+                at: OffsetDateTime::now_utc(),
+            };
             let json = serde_json::to_vec_pretty(&pointer).map_err(|error| {
                 Trouble::new(
                     StoreErrorKind::Refused,
@@ -341,7 +379,9 @@ impl ObjectSites {
             })?;
             match self.put_bytes_raw(&key, json.into(), JSON, CACHE_POINTER, mode).await {
                 Ok(_) => return Ok(id),
-                Err(Raw::Library(error)) if conditional && unconditional(&error) => conditional = false,
+                Err(Raw::Library(error)) if conditional && unconditional(&error) => {
+                    conditional = false
+                }
                 Err(raw) => match self.trouble(raw) {
                     trouble if trouble.kind == StoreErrorKind::Conflict => conflict = Some(trouble),
                     trouble => return Err(trouble),
@@ -358,7 +398,9 @@ impl ObjectSites {
             let shown = &self.0.bucket.shown;
             self.told(
                 trouble,
-                format_args!("the current release of the order `{order}` cannot be found out in `{shown}`"),
+                format_args!(
+                    "the current release of the order `{order}` cannot be found out in `{shown}`"
+                ),
             )
         })
     }
@@ -380,8 +422,10 @@ impl ObjectSites {
     ) -> Result<Option<(serde_json::Result<Pointer>, UpdateVersion)>, Trouble> {
         let read = async {
             let found = self.0.store.get(key).await?;
-            let version =
-                UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+            let version = UpdateVersion {
+                e_tag: found.meta.e_tag.clone(),
+                version: found.meta.version.clone(),
+            };
             Ok((found.bytes().await?, version))
         };
         match self.ask(read).await {
@@ -394,7 +438,8 @@ impl ObjectSites {
     pub(super) async fn discard(&self, order: &OrderDir, id: ReleaseId) -> Result<(), StoreError> {
         let what = format!("the release `{id}` of the order `{order}`, which does not count,");
         let (root, local) = (self.0.root.clone(), order.clone());
-        super::in_folder(&format!("{what} cannot be removed"), move || discard(&root, &local, id)).await?;
+        super::in_folder(&format!("{what} cannot be removed"), move || discard(&root, &local, id))
+            .await?;
         let removed = async {
             if self.pointed(order).await? == Some(id) {
                 return Ok(());
@@ -402,7 +447,10 @@ impl ObjectSites {
             self.remove(order, id).await
         };
         removed.await.map_err(|trouble| {
-            self.told(trouble, format_args!("{what} cannot be removed from `{}`", self.0.bucket.shown))
+            self.told(
+                trouble,
+                format_args!("{what} cannot be removed from `{}`", self.0.bucket.shown),
+            )
         })
     }
 
@@ -410,7 +458,8 @@ impl ObjectSites {
         format!("{}/{order}/{RELEASES}/{id}", self.0.bucket.shown)
     }
 
-    /// Removes what a failed release left. Never what visitors see: a release may be stored a second time.
+    /// Removes what a failed release left. Never what visitors see: a release may be stored a
+    /// second time.
     async fn take_back(&self, order: &OrderDir, id: ReleaseId) -> Result<(), Kept> {
         let removed = async {
             match self.pointed(order).await {
@@ -429,7 +478,12 @@ impl ObjectSites {
     }
 
     /// The newest `keep` stay, and the current one.
-    async fn prune(&self, order: &OrderDir, current: ReleaseId, keep: usize) -> Result<(), Trouble> {
+    async fn prune(
+        &self,
+        order: &OrderDir,
+        current: ReleaseId,
+        keep: usize,
+    ) -> Result<(), Trouble> {
         let folder = self.key(&format!("{order}/{RELEASES}"))?;
         let listed = self.ask(self.0.store.list_with_delimiter(Some(&folder))).await?;
         let ids: BTreeSet<ReleaseId> =
@@ -444,14 +498,17 @@ impl ObjectSites {
     /// The manifest first: without it, what is left is no release.
     async fn remove(&self, order: &OrderDir, id: ReleaseId) -> Result<(), Trouble> {
         let mut stored = self.list(&self.release_key(order, id)?).await?;
-        if let Some((manifest, _)) = stored.remove_entry(&self.file_key(order, id, MANIFEST_FILE)?) {
+        if let Some((manifest, _)) =
+            stored.remove_entry(&self.file_key(order, id, MANIFEST_FILE)?)
+        {
             self.delete(vec![manifest]).await?;
         }
         self.delete(stored.into_keys().collect()).await
     }
 
     async fn list(&self, folder: &Path) -> Result<Stored, Trouble> {
-        let objects = self.0.store.list(Some(folder)).map_ok(|meta| (meta.location, (meta.size, meta.e_tag)));
+        let objects =
+            self.0.store.list(Some(folder)).map_ok(|meta| (meta.location, (meta.size, meta.e_tag)));
         self.ask(objects.try_collect()).await
     }
 
@@ -473,7 +530,9 @@ impl ObjectSites {
         cache: &'static str,
         mode: PutMode,
     ) -> Result<Option<String>, Trouble> {
-        self.put_bytes_raw(key, bytes, content_type, cache, mode).await.map_err(|raw| self.trouble(raw))
+        self.put_bytes_raw(key, bytes, content_type, cache, mode)
+            .await
+            .map_err(|raw| self.trouble(raw))
     }
 
     async fn put_bytes_raw(
@@ -484,17 +543,25 @@ impl ObjectSites {
         cache: &'static str,
         mode: PutMode,
     ) -> Result<Option<String>, Raw> {
-        let attributes =
-            Attributes::from_iter([(Attribute::ContentType, content_type), (Attribute::CacheControl, cache)]);
+        let attributes = Attributes::from_iter([
+            (Attribute::ContentType, content_type),
+            (Attribute::CacheControl, cache),
+        ]);
         let options = PutOptions { mode, attributes, ..PutOptions::default() };
         Ok(self.within(self.0.store.put_opts(key, bytes, options)).await?.e_tag)
     }
 
-    async fn ask<T>(&self, request: impl Future<Output = object_store::Result<T>>) -> Result<T, Trouble> {
+    async fn ask<T>(
+        &self,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, Trouble> {
         self.within(request).await.map_err(|raw| self.trouble(raw))
     }
 
-    async fn within<T>(&self, request: impl Future<Output = object_store::Result<T>>) -> Result<T, Raw> {
+    async fn within<T>(
+        &self,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, Raw> {
         let limit = self.0.limits.operation;
         match tokio::time::timeout(limit, request).await {
             Ok(done) => done.map_err(Raw::Library),
@@ -520,7 +587,9 @@ impl ObjectSites {
     async fn folder(&self, order: &OrderDir, id: ReleaseId) -> Result<Option<Arc<Dir>>, Trouble> {
         let (root, order) = (self.0.root.clone(), order.clone());
         let open = move || {
-            let Some(dir) = root.open_order(&order).map_err(io::Error::other)? else { return Ok(None) };
+            let Some(dir) = root.open_order(&order).map_err(io::Error::other)? else {
+                return Ok(None);
+            };
             match open_folder(&dir, RELEASES).and_then(|dir| open_folder(&dir, &id.to_string())) {
                 Ok(dir) => Ok(Some(Arc::new(dir))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -542,10 +611,14 @@ impl ObjectSites {
         self.key(&format!("{order}/{POINTER_FILE}"))
     }
 
-    /// The object's name as it is: visitors ask for `a~b.html`, not for what the library would make of it.
+    /// The object's name as it is: visitors ask for `a~b.html`, not for what the library would make
+    /// of it.
     fn key(&self, rest: &str) -> Result<Path, Trouble> {
         Path::parse(format!("{}/{rest}", self.0.bucket.prefix)).map_err(|error| {
-            Trouble::new(StoreErrorKind::Configuration, format!("`{rest}` cannot name an object: {error}"))
+            Trouble::new(
+                StoreErrorKind::Configuration,
+                format!("`{rest}` cannot name an object: {error}"),
+            )
         })
     }
 }
@@ -566,8 +639,10 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Whether the store cannot write under a condition at all.
 fn unconditional(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. })
-        || error.to_string().contains("status code: 501")
+    matches!(
+        error,
+        object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }
+    ) || error.to_string().contains("status code: 501")
 }
 
 /// Lists and answers write the same tag with and without quotes.

@@ -11,7 +11,8 @@ use super::connect::{NoCredentials, NotEncrypted, Provider};
 use crate::http::causes_with_self;
 use crate::message::Message;
 
-/// Why a store did not do what it was asked: a whole sentence for a person, and its kind for programs.
+/// Why a store did not do what it was asked: a whole sentence for a person, and its kind for
+/// programs.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct StoreError {
@@ -87,7 +88,8 @@ impl Trouble {
         Trouble { kind, why: why.into() }
     }
 
-    /// Reads the library's error. Its own text repeats the request, so only what the server or the network said is kept.
+    /// Reads the library's error. Its own text repeats the request, so only what the server or the
+    /// network said is kept.
     pub(super) fn of(error: &object_store::Error, secrets: &Secrets) -> Self {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(cause) = next {
@@ -96,7 +98,8 @@ impl Trouble {
                     Some(http) => http.source().map_or_else(|| http.to_string(), chain),
                     None => chain(below),
                 });
-                let why = below.map_or_else(|| cause.to_string(), |below| format!("{cause}: {below}"));
+                let why =
+                    below.map_or_else(|| cause.to_string(), |below| format!("{cause}: {below}"));
                 return Trouble::new(StoreErrorKind::NoCredentials, secrets.hide(why));
             }
             if cause.is::<NotEncrypted>() {
@@ -126,7 +129,12 @@ impl Trouble {
     }
 
     /// The whole story: what happened, why, what to do.
-    pub(super) fn told(self, what: fmt::Arguments<'_>, provider: Provider, bucket: &str) -> StoreError {
+    pub(super) fn told(
+        self,
+        what: fmt::Arguments<'_>,
+        provider: Provider,
+        bucket: &str,
+    ) -> StoreError {
         let Trouble { kind, why } = self;
         let why = why.trim_end_matches(['.', ' ']);
         let advice = advice(kind, provider, bucket);
@@ -141,7 +149,9 @@ fn holds_ours(http: &HttpError) -> bool {
 
 fn kind_of(error: &object_store::Error, code: Option<&str>, text: &str) -> StoreErrorKind {
     match code {
-        Some("NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted" | "InvalidBucketName") => {
+        Some(
+            "NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted" | "InvalidBucketName",
+        ) => {
             return StoreErrorKind::BucketMissing;
         }
         Some(
@@ -153,7 +163,11 @@ fn kind_of(error: &object_store::Error, code: Option<&str>, text: &str) -> Store
             | "AuthenticationFailed"
             | "NoAuthenticationInformation",
         ) => return StoreErrorKind::BadCredentials,
-        Some("AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException") => {
+        Some(
+            "AuthorizationHeaderMalformed"
+            | "PermanentRedirect"
+            | "IllegalLocationConstraintException",
+        ) => {
             return StoreErrorKind::Configuration;
         }
         _ => {}
@@ -166,10 +180,16 @@ fn kind_of(error: &object_store::Error, code: Option<&str>, text: &str) -> Store
             StoreErrorKind::Conflict
         }
         // Redirects: the bucket is in another region.
-        _ if ["incorrectly configured region", "status code: 30"].iter().any(|s| text.contains(s)) => {
+        _ if ["incorrectly configured region", "status code: 30"]
+            .iter()
+            .any(|s| text.contains(s)) =>
+        {
             StoreErrorKind::Configuration
         }
-        _ if ["status code: 5", "status code: 429", "status code: 408"].iter().any(|s| text.contains(s)) => {
+        _ if ["status code: 5", "status code: 429", "status code: 408"]
+            .iter()
+            .any(|s| text.contains(s)) =>
+        {
             StoreErrorKind::Unavailable
         }
         _ => StoreErrorKind::Refused,
@@ -179,17 +199,25 @@ fn kind_of(error: &object_store::Error, code: Option<&str>, text: &str) -> Store
 fn advice(kind: StoreErrorKind, provider: Provider, bucket: &str) -> String {
     let variables = provider.variables();
     match kind {
-        StoreErrorKind::Configuration => format!("correct `sites.store`, or {}", variables.endpoint),
+        StoreErrorKind::Configuration => {
+            format!("correct `sites.store`, or {}", variables.endpoint)
+        }
         StoreErrorKind::NoCredentials => format!("set {}", variables.credentials),
         StoreErrorKind::BadCredentials => format!("check {}", variables.credentials),
         StoreErrorKind::Denied => {
             format!("let the host's account read, write, list and delete objects in `{bucket}`")
         }
         StoreErrorKind::BucketMissing => {
-            format!("make the {} `{bucket}`, or name another in `sites.store`", provider.bucket_word())
+            format!(
+                "make the {} `{bucket}`, or name another in `sites.store`",
+                provider.bucket_word()
+            )
         }
         StoreErrorKind::Unreachable => {
-            format!("check the network and that the store runs, or {}; then try again", variables.endpoint)
+            format!(
+                "check the network and that the store runs, or {}; then try again",
+                variables.endpoint
+            )
         }
         StoreErrorKind::Unavailable | StoreErrorKind::Conflict => "try again in a while".to_owned(),
         StoreErrorKind::NotFound => "run the order again".to_owned(),
@@ -233,7 +261,8 @@ fn one_line(text: &str) -> String {
     }
 }
 
-/// What no message may show. The library prints what servers answer, and some of them repeat what they were sent.
+/// What no message may show. The library prints what servers answer, and some of them repeat what
+/// they were sent.
 #[derive(Clone, Default)]
 pub(super) struct Secrets(Arc<Vec<SecretString>>);
 
@@ -244,7 +273,8 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// The values of the variables that hold secrets by their names, and what is secret inside of them.
+    /// The values of the variables that hold secrets by their names, and what is secret inside of
+    /// them.
     pub(super) fn of(variables: &[(String, String)]) -> Self {
         let mut found = Vec::new();
         for (name, value) in variables.iter().filter(|(name, _)| holds_secret(name)) {
@@ -258,7 +288,8 @@ impl Secrets {
             }
             if name.contains("SAS") {
                 let pairs = url::form_urlencoded::parse(value.trim_start_matches('?').as_bytes());
-                found.extend(pairs.filter(|(key, _)| key == "sig").map(|(_, sig)| sig.into_owned()));
+                found
+                    .extend(pairs.filter(|(key, _)| key == "sig").map(|(_, sig)| sig.into_owned()));
                 found.extend(
                     value
                         .split('&')
@@ -284,7 +315,8 @@ impl Secrets {
 }
 
 fn holds_secret(name: &str) -> bool {
-    let ending = ["_ID", "_FILE", "_PATH", "_URI", "_URL", "_CREDENTIALS", "_ALGORITHM", "_ENABLED"];
+    let ending =
+        ["_ID", "_FILE", "_PATH", "_URI", "_URL", "_CREDENTIALS", "_ALGORITHM", "_ENABLED"];
     ["KEY", "SECRET", "TOKEN", "SAS", "PASSWORD"].iter().any(|part| name.contains(part))
         && !ending.iter().any(|ending| name.ends_with(ending))
 }
@@ -298,11 +330,16 @@ mod tests {
         let variables = [
             ("AWS_SECRET_ACCESS_KEY", "abcdSecret"),
             ("AWS_ACCESS_KEY_ID", "AKIDSHOWN"),
-            ("GOOGLE_SERVICE_ACCOUNT_KEY", r#"{"private_key": "pkpkpk", "client_email": "me@here"}"#),
+            (
+                "GOOGLE_SERVICE_ACCOUNT_KEY",
+                r#"{"private_key": "pkpkpk", "client_email": "me@here"}"#,
+            ),
             ("AZURE_STORAGE_SAS_TOKEN", "?sv=2024&sig=a%2Fb%3D"),
         ];
-        let secrets = Secrets::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let hidden = secrets.hide("abcdSecret AKIDSHOWN pkpkpk me@here sig=a%2Fb%3D a/b=".to_owned());
+        let secrets =
+            Secrets::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let hidden =
+            secrets.hide("abcdSecret AKIDSHOWN pkpkpk me@here sig=a%2Fb%3D a/b=".to_owned());
         assert_eq!(hidden, "[hidden] AKIDSHOWN [hidden] me@here sig=[hidden] [hidden]");
     }
 }

@@ -39,7 +39,9 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
                 continue;
             }
             Token::BadUrl(_) => {
-                sheet.errors.push(("a `url(` that is not closed or has quotes or blanks in it", line));
+                sheet
+                    .errors
+                    .push(("a `url(` that is not closed or has quotes or blanks in it", line));
                 continue;
             }
             Token::BadString(_) => {
@@ -50,7 +52,9 @@ fn walk(parser: &mut Parser<'_>, sheet: &mut Sheet, depth: usize) {
                 sheet.errors.push(("a closing bracket that nothing opened", line));
                 continue;
             }
-            Token::Function(name) => name.eq_ignore_ascii_case("url") || name.eq_ignore_ascii_case("src"),
+            Token::Function(name) => {
+                name.eq_ignore_ascii_case("url") || name.eq_ignore_ascii_case("src")
+            }
             Token::ParenthesisBlock | Token::SquareBracketBlock | Token::CurlyBracketBlock => false,
             _ => continue,
         };

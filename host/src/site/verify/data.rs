@@ -53,7 +53,8 @@ pub(super) struct XmlError {
     pub(super) why: String,
 }
 
-/// Reads a whole XML file. A document type with entities of its own is an error: nothing is fetched or expanded.
+/// Reads a whole XML file. A document type with entities of its own is an error: nothing is fetched
+/// or expanded.
 pub(super) fn read_xml(text: &str) -> Result<Xml, XmlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader::from_str(text);
@@ -100,11 +101,14 @@ pub(super) fn read_xml(text: &str) -> Result<Xml, XmlError> {
             Event::CData(text) => current.push_str(&text),
             Event::GeneralRef(reference) => match resolve(&reference) {
                 Some(character) => current.push(character),
-                None => return Err(wrong(format!("the entity `&{};` is not defined", &*reference))),
+                None => {
+                    return Err(wrong(format!("the entity `&{};` is not defined", &*reference)));
+                }
             },
             Event::DocType(doctype) if doctype.contains("<!ENTITY") || doctype.contains('[') => {
                 return Err(wrong(
-                    "a document type with declarations of its own; leave the DOCTYPE out".to_owned(),
+                    "a document type with declarations of its own; leave the DOCTYPE out"
+                        .to_owned(),
                 ));
             }
             Event::DocType(_) | Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
@@ -138,7 +142,8 @@ fn local_name(start: &BytesStart<'_>) -> String {
 
 fn read_start(start: &BytesStart<'_>, line: u64, xml: &mut Xml) -> Result<(), XmlError> {
     let mut names = HashSet::new();
-    // The library compares each name with all others; a set does not take longer the more there are.
+    // The library compares each name with all others; a set does not take longer the more there
+    // are.
     for attribute in start.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| XmlError { line, why: error.to_string() })?;
         let name = attribute.key.into_inner();
@@ -174,7 +179,8 @@ impl Lines<'_> {
         let to = usize::try_from(position).unwrap_or(usize::MAX).min(self.text.len());
         if to > self.at {
             self.line +=
-                self.text.as_bytes()[self.at..to].iter().filter(|byte| **byte == b'\n').count() as u64;
+                self.text.as_bytes()[self.at..to].iter().filter(|byte| **byte == b'\n').count()
+                    as u64;
             self.at = to;
         }
         self.line

@@ -46,7 +46,13 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn add(&mut self, rule: Rule, line: Option<u64>, excerpt: Option<&str>, message: message::Message) {
+    fn add(
+        &mut self,
+        rule: Rule,
+        line: Option<u64>,
+        excerpt: Option<&str>,
+        message: message::Message,
+    ) {
         self.problems.add(self.file, rule, line, excerpt, message);
     }
 
@@ -56,12 +62,14 @@ impl Check<'_> {
 
     fn syntax(&mut self, text: &str) {
         if self.page.quirks {
-            let message = message!("the page has no `<!DOCTYPE html>` at its top; begin it with one");
+            let message =
+                message!("the page has no `<!DOCTYPE html>` at its top; begin it with one");
             self.add(Rule::HtmlSyntax, Some(1), None, message);
         }
         if let Some(why) = self.page.stopped {
             let message = message!(
-                "the rest of the page was not checked: {why}; close elements where they end and make the page smaller"
+                "the rest of the page was not checked: {why}; close elements where they end and \
+                 make the page smaller"
             );
             self.add(Rule::TooLarge, None, None, message);
         }
@@ -72,10 +80,12 @@ impl Check<'_> {
             .iter()
             .filter(|(_, error)| !(self.page.quirks && error.ends_with("mode Initial")));
         for (line, error) in errors {
-            let source =
-                usize::try_from(*line).ok().and_then(|line| text.lines().nth(line.saturating_sub(1)));
+            let source = usize::try_from(*line)
+                .ok()
+                .and_then(|line| text.lines().nth(line.saturating_sub(1)));
             let message = message!(
-                "the HTML is not well-formed here ({error}); check that elements are nested and closed and quotes and `&` are escaped"
+                "the HTML is not well-formed here ({error}); check that elements are nested and \
+                 closed and quotes and `&` are escaped"
             );
             self.problems.add(self.file, Rule::HtmlSyntax, Some(*line), source, message);
         }
@@ -88,9 +98,11 @@ impl Check<'_> {
         let mut description = false;
         let mut viewport = false;
         for element in root.descendent_elements() {
-            let named =
-                |name| element.attr("name").is_some_and(|found: &str| found.eq_ignore_ascii_case(name));
-            let content = || element.attr("content").is_some_and(|content| !content.trim().is_empty());
+            let named = |name| {
+                element.attr("name").is_some_and(|found: &str| found.eq_ignore_ascii_case(name))
+            };
+            let content =
+                || element.attr("content").is_some_and(|content| !content.trim().is_empty());
             match element.value().name() {
                 // Not the title of a drawing.
                 "title" if within(&element, &["head"]) => {
@@ -102,18 +114,21 @@ impl Check<'_> {
             }
         }
         if !title {
-            let message = message!("the page has no title; put a `<title>` with text into its head");
+            let message =
+                message!("the page has no title; put a `<title>` with text into its head");
             self.add(Rule::Title, None, None, message);
         }
         if !description {
             let message = message!(
-                "the page has no description; put `<meta name=\"description\" content=\"…\">` into its head"
+                "the page has no description; put `<meta name=\"description\" content=\"…\">` \
+                 into its head"
             );
             self.add(Rule::Description, None, None, message);
         }
         if !viewport {
             let message = message!(
-                "the page sets no viewport, so phones show it tiny; put `<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">` into its head"
+                "the page sets no viewport, so phones show it tiny; put `<meta name=\"viewport\" \
+                 content=\"width=device-width, initial-scale=1\">` into its head"
             );
             self.add(Rule::Viewport, None, None, message);
         }
@@ -121,17 +136,24 @@ impl Check<'_> {
 
     fn language(&mut self, tag: &str, languages: &[Locale]) {
         let wanted = languages.iter().map(Locale::as_str).collect::<Vec<_>>().join("`, `");
-        let locale = Some(tag).filter(|tag| !tag.contains('_')).and_then(|tag| tag.parse::<Locale>().ok());
+        let locale =
+            Some(tag).filter(|tag| !tag.contains('_')).and_then(|tag| tag.parse::<Locale>().ok());
         let message = match locale {
-            _ if tag.is_empty() => message!("the page does not say its language; write `<html lang=\"…\">`"),
-            None => message!("the page's language `{tag}` is no language tag; write it like `pt-BR` or `en`"),
+            _ if tag.is_empty() => {
+                message!("the page does not say its language; write `<html lang=\"…\">`")
+            }
+            None => message!(
+                "the page's language `{tag}` is no language tag; write it like `pt-BR` or `en`"
+            ),
             Some(locale)
-                if languages.is_empty() || languages.iter().any(|l| l.language() == locale.language()) =>
+                if languages.is_empty()
+                    || languages.iter().any(|l| l.language() == locale.language()) =>
             {
                 return;
             }
             Some(locale) => message!(
-                "the page's language is `{locale}`, but the order's is `{wanted}`; write the page in it, or correct `<html lang>`"
+                "the page's language is `{locale}`, but the order's is `{wanted}`; write the page \
+                 in it, or correct `<html lang>`"
             ),
         };
         self.add(Rule::Language, Some(1), Some(tag), message);
@@ -147,7 +169,8 @@ impl Check<'_> {
                 && let Some(parent) = node.parent().and_then(ElementRef::wrap)
             {
                 if !within(&parent, &UNSEEN) {
-                    shown += text.split_whitespace().map(|word| word.chars().count() + 1).sum::<usize>();
+                    shown +=
+                        text.split_whitespace().map(|word| word.chars().count() + 1).sum::<usize>();
                 }
                 if !within(&parent, &CODE) {
                     let leftover = self.literals.leftover(text);
@@ -159,7 +182,8 @@ impl Check<'_> {
         let shown = shown.saturating_sub(1);
         if shown < MIN_TEXT {
             let message = message!(
-                "the page shows {shown} characters of text, fewer than {MIN_TEXT}; write its content or leave the page out"
+                "the page shows {shown} characters of text, fewer than {MIN_TEXT}; write its \
+                 content or leave the page out"
             );
             self.add(Rule::EmptyPage, None, None, message);
         }
@@ -172,8 +196,9 @@ impl Check<'_> {
         if let Some(id) = element.attr("id")
             && !ids.insert(id.to_owned())
         {
-            let message =
-                message!("the id `{id}` stands more than once in the page; give each element its own");
+            let message = message!(
+                "the id `{id}` stands more than once in the page; give each element its own"
+            );
             self.add(Rule::DuplicateId, line, Some(id), message);
         }
         if name == "a"
@@ -184,7 +209,8 @@ impl Check<'_> {
         if name == "img" && element.attr("alt").is_none() {
             let source = element.attr("src").unwrap_or_default();
             let message = message!(
-                "the image `{source}` has no `alt`; describe it, or write `alt=\"\"` if it is decoration"
+                "the image `{source}` has no `alt`; describe it, or write `alt=\"\"` if it is \
+                 decoration"
             );
             self.add(Rule::ImageAlt, line, Some(&element.html()), message);
         }
@@ -211,13 +237,15 @@ impl Check<'_> {
     }
 
     fn form(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
-        let dialog = element.attr("method").is_some_and(|method| method.eq_ignore_ascii_case("dialog"));
+        let dialog =
+            element.attr("method").is_some_and(|method| method.eq_ignore_ascii_case("dialog"));
         // A service of some static hosts: it takes the form in while the site is uploaded.
         let hosted = element.attr("data-netlify").is_some() || element.attr("netlify").is_some();
         let action = element.attr("action").map(str::trim).unwrap_or_default();
         if !dialog && !hosted && (action.is_empty() || action.starts_with('#')) {
             let message = message!(
-                "the form has no address to send to, so what visitors type is lost; give it an `action` that a server or mail program takes"
+                "the form has no address to send to, so what visitors type is lost; give it an \
+                 `action` that a server or mail program takes"
             );
             self.add(Rule::FormAction, line, None, message);
         }
@@ -227,7 +255,8 @@ impl Check<'_> {
         if let Some(leftover) = leftover {
             let shown = super::problem::cut(&leftover);
             let message = message!(
-                "a placeholder of the template is left in the {place}: `{shown}`; fill it in, or escape braces that are meant"
+                "a placeholder of the template is left in the {place}: `{shown}`; fill it in, or \
+                 escape braces that are meant"
             );
             self.add(Rule::Placeholder, line, Some(&leftover), message);
         }
@@ -242,7 +271,8 @@ impl Check<'_> {
             }
             Err(error) => {
                 let message = message!(
-                    "the JSON-LD does not parse: {error}; write it with a JSON library and escape `<`"
+                    "the JSON-LD does not parse: {error}; write it with a JSON library and escape \
+                     `<`"
                 );
                 self.add(Rule::JsonLd, line, Some(&json), message);
             }
@@ -271,7 +301,8 @@ impl Check<'_> {
 
     fn references(&mut self, element: &ElementRef<'_>, name: &str, line: Option<u64>) {
         if name == "base" {
-            self.facts.base = self.facts.base.take().or_else(|| element.attr("href").map(str::to_owned));
+            self.facts.base =
+                self.facts.base.take().or_else(|| element.attr("href").map(str::to_owned));
             return;
         }
         for (attribute, value) in element.value().attrs() {
@@ -282,7 +313,9 @@ impl Check<'_> {
                     continue;
                 }
                 ("script", "src") => "script",
-                ("img" | "input", "src") | ("image", "href") | (_, "background" | "poster") => "image",
+                ("img" | "input", "src") | ("image", "href") | (_, "background" | "poster") => {
+                    "image"
+                }
                 ("iframe" | "embed" | "frame", "src") | ("object", "data") => "embedded content",
                 ("video" | "audio" | "track" | "source", "src") => "media file",
                 ("use", "href") => "drawing",
@@ -330,7 +363,8 @@ impl Check<'_> {
             "og:url" => self.refer(content, "address for previews", line, true),
             _ => {}
         }
-        let refresh = element.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh"));
+        let refresh =
+            element.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh"));
         if refresh && let Some((_, target)) = content.split_once('=') {
             self.refer(target.trim().trim_matches(['\'', '"']), "redirection", line, false);
         }
@@ -347,7 +381,8 @@ fn within(element: &ElementRef<'_>, names: &[&str]) -> bool {
     is(element) || element.ancestors().filter_map(ElementRef::wrap).any(|ancestor| is(&ancestor))
 }
 
-/// The addresses in a `srcset`, by the standard's rules: an address ends at a blank; commas at its end are not part of it.
+/// The addresses in a `srcset`, by the standard's rules: an address ends at a blank; commas at its
+/// end are not part of it.
 fn candidates(srcset: &str) -> Vec<&str> {
     let mut candidates = Vec::new();
     let mut rest = srcset;

@@ -1,10 +1,12 @@
 //! Whether a site can work, before anybody sees it (catalogue A7, F5).
 //!
-//! Each file is read once and by itself (`html`, `css`, `data`); then everything a file refers to is looked up among all
-//! files (`reference`). Each rule is a value of [`Rule`], each place where it is broken a [`SiteProblem`].
+//! Each file is read once and by itself (`html`, `css`, `data`); then everything a file refers to
+//! is looked up among all files (`reference`). Each rule is a value of [`Rule`], each place where
+//! it is broken a [`SiteProblem`].
 //!
-//! All of it is CPU work on whole files: it belongs on the blocking pool, and every parser here is bounded in depth. What
-//! runs long is at most linear in what the run's limits let a template write.
+//! All of it is CPU work on whole files: it belongs on the blocking pool, and every parser here is
+//! bounded in depth. What runs long is at most linear in what the run's limits let a template
+//! write.
 
 pub(crate) mod css;
 mod data;
@@ -32,10 +34,11 @@ pub use self::problem::{Rule, SiteProblem, Verdict};
 /// What the checks need to know of the order.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
-    /// The languages the site may be in; any when empty. Only the first part of a tag is compared: `pt` of `pt-BR`.
+    /// The languages the site may be in; any when empty. Only the first part of a tag is compared:
+    /// `pt` of `pt-BR`.
     pub languages: Vec<Locale>,
-    /// All strings of the order document. A customer may write `{{` or `${`, and the site shows it literally: inside these
-    /// texts, whole or cut at the end, it is no placeholder.
+    /// All strings of the order document. A customer may write `{{` or `${`, and the site shows it
+    /// literally: inside these texts, whole or cut at the end, it is no placeholder.
     pub literal_texts: Vec<String>,
 }
 
@@ -147,7 +150,8 @@ pub fn verify(files: &impl SiteFiles, options: &VerifyOptions) -> Result<Verdict
     let entry = SitePath::entry_page();
     if !facts.contains_key(&entry) {
         let message = message!(
-            "the site has no `index.html`, so visitors see nothing; write it at the top of the site"
+            "the site has no `index.html`, so visitors see nothing; write it at the top of the \
+             site"
         );
         problems.add(&entry, Rule::EntryPage, None, None, message);
     }
@@ -188,8 +192,10 @@ fn check_file(
         Ok(text) => text,
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-            let message = message!("the file is not UTF-8 from byte {at} on; write text files as UTF-8");
+            let line =
+                error.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+            let message =
+                message!("the file is not UTF-8 from byte {at} on; write text files as UTF-8");
             problems.add(file, Rule::Utf8, Some(line), None, message);
             return Facts::default();
         }
@@ -213,7 +219,8 @@ fn check_css(file: &SitePath, text: &str, problems: &mut Problems) -> Facts {
         let message = message!("the style sheet has {error}; close strings, URLs and blocks");
         problems.add(file, Rule::CssSyntax, Some(u64::from(line) + 1), None, message);
     }
-    let refer = |(target, line)| reference(target, "style sheet's `url()`", Some(u64::from(line) + 1));
+    let refer =
+        |(target, line)| reference(target, "style sheet's `url()`", Some(u64::from(line) + 1));
     Facts { references: sheet.urls.into_iter().map(refer).collect(), ..Facts::default() }
 }
 
@@ -221,7 +228,8 @@ fn check_json(file: &SitePath, text: &str, literals: &Literals, problems: &mut P
     let value: serde_json::Value = match serde_json::from_str(text) {
         Ok(value) => value,
         Err(error) => {
-            let message = message!("the JSON does not parse: {error}; write it with a JSON library");
+            let message =
+                message!("the JSON does not parse: {error}; write it with a JSON library");
             problems.add(file, Rule::JsonSyntax, Some(error.line() as u64), None, message);
             return Facts::default();
         }
@@ -231,7 +239,8 @@ fn check_json(file: &SitePath, text: &str, literals: &Literals, problems: &mut P
         return Facts::default();
     }
     let references = data::manifest_references(&value).into_iter();
-    let references = references.map(|target| reference(target, "web app manifest's address", None)).collect();
+    let references =
+        references.map(|target| reference(target, "web app manifest's address", None)).collect();
     Facts { references, ..Facts::default() }
 }
 
@@ -239,8 +248,10 @@ fn check_xml(file: &SitePath, text: &str, literals: &Literals, problems: &mut Pr
     let xml = match data::read_xml(text) {
         Ok(xml) => xml,
         Err(error) => {
-            let message =
-                message!("the XML is not well-formed: {}; write it with an escaping template", error.why);
+            let message = message!(
+                "the XML is not well-formed: {}; write it with an escaping template",
+                error.why
+            );
             problems.add(file, Rule::XmlSyntax, Some(error.line), None, message);
             return Facts::default();
         }
@@ -252,17 +263,25 @@ fn check_xml(file: &SitePath, text: &str, literals: &Literals, problems: &mut Pr
     if file.extension().as_deref() == Some("svg") {
         facts.anchors = Some(HashSet::from_iter(xml.ids));
         let links = xml.links.into_iter();
-        facts.references.extend(links.map(|(target, line)| reference(target, "drawing's link", Some(line))));
+        facts
+            .references
+            .extend(links.map(|(target, line)| reference(target, "drawing's link", Some(line))));
     }
     if matches!(xml.root.as_str(), "urlset" | "sitemapindex") {
         for (target, line) in xml.locations {
             if !target.starts_with("https://") && !target.starts_with("http://") {
-                let message =
-                    message!("the sitemap lists `{target}`; sitemaps need whole addresses with `https://`");
+                let message = message!(
+                    "the sitemap lists `{target}`; sitemaps need whole addresses with `https://`"
+                );
                 problems.add(file, Rule::Sitemap, Some(line), Some(&target), message);
             } else {
                 let line = Some(line);
-                facts.references.push(Reference { target, what: "sitemap's entry", line, canonical: true });
+                facts.references.push(Reference {
+                    target,
+                    what: "sitemap's entry",
+                    line,
+                    canonical: true,
+                });
             }
         }
     }
@@ -273,7 +292,12 @@ fn reference(target: String, what: &'static str, line: Option<u64>) -> Reference
     Reference { target, what, line, canonical: false }
 }
 
-fn placeholder(file: &SitePath, line: Option<u64>, leftover: Option<String>, problems: &mut Problems) {
+fn placeholder(
+    file: &SitePath,
+    line: Option<u64>,
+    leftover: Option<String>,
+    problems: &mut Problems,
+) {
     if let Some(leftover) = leftover {
         let shown = problem::cut(&leftover);
         let message = message!("a placeholder of the template is left: `{shown}`; fill it in");

@@ -11,20 +11,22 @@ use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::tree_builder::TreeBuilderOpts;
 use scraper::{Html, HtmlTreeSink};
 
-/// Deepest nesting of elements that is parsed. Browsers stop at about 512; the parser's time grows with the depth.
+/// Deepest nesting of elements that is parsed. Browsers stop at about 512; the parser's time grows
+/// with the depth.
 const MAX_DEPTH: u32 = 256;
 /// Most elements and comments that are parsed; real pages stay under 10,000.
 const MAX_NODES: u32 = 100_000;
-/// Most blanks, quotes and slashes without an element, text or comment coming of them: about as many attributes may one tag
-/// have. The parser compares each attribute with all others of its tag.
+/// Most blanks, quotes and slashes without an element, text or comment coming of them: about as
+/// many attributes may one tag have. The parser compares each attribute with all others of its tag.
 const MAX_SEPARATORS: usize = 8192;
 /// Most syntax errors kept of a page.
 const MAX_ERRORS: usize = 64;
 /// Bytes that are parsed between two looks at the depth.
 const CHUNK: usize = 4096;
 
-/// Syntax errors that change nothing a visitor sees, or that the parser reports of what the standard allows by now: a
-/// character reference whose `;` is missing but that is understood, and options with structure inside.
+/// Syntax errors that change nothing a visitor sees, or that the parser reports of what the
+/// standard allows by now: a character reference whose `;` is missing but that is understood, and
+/// options with structure inside.
 const HARMLESS: [&str; 5] = [
     "Character reference does not end with semicolon",
     "Semicolon missing after numeric character reference",
@@ -70,8 +72,10 @@ pub(crate) fn parse(text: &str) -> Page {
         if sink.busy.replace(false) {
             quiet = 0;
         } else {
-            quiet +=
-                chunk.bytes().filter(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'/')).count();
+            quiet += chunk
+                .bytes()
+                .filter(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'/'))
+                .count();
         }
         stopped = if sink.deepest.get() > MAX_DEPTH {
             Some("it nests elements deeper than 256")
@@ -143,7 +147,9 @@ impl TreeSink for LinedSink {
 
     fn parse_error(&self, message: Cow<'static, str>) {
         let mut errors = self.errors.borrow_mut();
-        if errors.len() < MAX_ERRORS && !HARMLESS.iter().any(|harmless| message.starts_with(harmless)) {
+        if errors.len() < MAX_ERRORS
+            && !HARMLESS.iter().any(|harmless| message.starts_with(harmless))
+        {
             errors.push((self.line.get(), message.into_owned()));
         }
     }
@@ -164,7 +170,12 @@ impl TreeSink for LinedSink {
         self.inner.append(parent, child);
     }
 
-    fn append_based_on_parent_node(&self, element: &NodeId, previous: &NodeId, child: NodeOrText<NodeId>) {
+    fn append_based_on_parent_node(
+        &self,
+        element: &NodeId,
+        previous: &NodeId,
+        child: NodeOrText<NodeId>,
+    ) {
         self.placed(previous, &child);
         self.inner.append_based_on_parent_node(element, previous, child);
     }
@@ -186,7 +197,12 @@ impl TreeSink for LinedSink {
         self.inner.create_pi(target, data)
     }
 
-    fn append_doctype_to_document(&self, name: StrTendril, public_id: StrTendril, system_id: StrTendril) {
+    fn append_doctype_to_document(
+        &self,
+        name: StrTendril,
+        public_id: StrTendril,
+        system_id: StrTendril,
+    ) {
         self.inner.append_doctype_to_document(name, public_id, system_id);
     }
 

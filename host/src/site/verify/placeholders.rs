@@ -6,7 +6,8 @@ use super::data;
 
 /// What template languages put around a placeholder.
 const MARKERS: [&str; 3] = ["{{", "}}", "${"];
-/// Most texts of the order that are searched for. A customer who writes more texts with braces than this is not believed.
+/// Most texts of the order that are searched for. A customer who writes more texts with braces than
+/// this is not believed.
 const MAX_LITERALS: usize = 1000;
 
 /// The texts of the order that have such marks themselves and must be shown as they are.
@@ -30,7 +31,8 @@ impl Literals {
         Literals(literals)
     }
 
-    /// The first placeholder in `text`, which is decoded already, that is not the customer's: the text around it.
+    /// The first placeholder in `text`, which is decoded already, that is not the customer's: the
+    /// text around it.
     pub(super) fn leftover(&self, text: &str) -> Option<String> {
         if !MARKERS.iter().any(|marker| text.contains(marker)) {
             return None;
@@ -38,8 +40,10 @@ impl Literals {
         let text = collapsed(text);
         let compared = text.to_ascii_lowercase();
         let allowed = self.places_in(&compared);
-        let mut found: Vec<usize> =
-            MARKERS.iter().flat_map(|marker| compared.match_indices(marker).map(|(at, _)| at)).collect();
+        let mut found: Vec<usize> = MARKERS
+            .iter()
+            .flat_map(|marker| compared.match_indices(marker).map(|(at, _)| at))
+            .collect();
         found.sort_unstable();
         let inside = |at: usize| allowed.iter().any(|(start, end)| (*start..*end).contains(&at));
         found.into_iter().find(|at| !inside(*at)).map(|at| {
@@ -51,12 +55,14 @@ impl Literals {
     /// As [`leftover`](Self::leftover), for the texts of a JSON value; its own braces are none.
     pub(super) fn leftover_in_json(&self, value: &Value) -> Option<String> {
         let mut leftover = None;
-        data::texts_of(value, &mut |text| leftover = leftover.take().or_else(|| self.leftover(text)));
+        data::texts_of(value, &mut |text| {
+            leftover = leftover.take().or_else(|| self.leftover(text))
+        });
         leftover
     }
 
-    /// As [`leftover`](Self::leftover), for an attribute. Handlers are code; data may be JSON; and in addresses the
-    /// customer's text is percent-encoded around braces that need not be.
+    /// As [`leftover`](Self::leftover), for an attribute. Handlers are code; data may be JSON; and
+    /// in addresses the customer's text is percent-encoded around braces that need not be.
     pub(super) fn leftover_in_attribute(&self, name: &str, value: &str) -> Option<String> {
         let leftover = self.leftover(value).filter(|_| !name.starts_with("on"))?;
         if let Ok(value) = serde_json::from_str::<Value>(value) {
@@ -72,7 +78,9 @@ impl Literals {
         let end = text.trim_end_matches(['…', '.', ' ']).len();
         let mut places = Vec::new();
         for literal in &self.0 {
-            places.extend(text.match_indices(literal.as_str()).map(|(at, found)| (at, at + found.len())));
+            places.extend(
+                text.match_indices(literal.as_str()).map(|(at, found)| (at, at + found.len())),
+            );
             let Some(first) = literal.chars().next() else { continue };
             let earliest = end.saturating_sub(literal.len());
             let tail = &text[text.ceil_char_boundary(earliest)..end];
@@ -88,7 +96,8 @@ fn comparable(text: &str) -> String {
     collapsed(text).to_ascii_lowercase()
 }
 
-/// One space between words, and plain quotation marks: what typesetting may change without changing the text.
+/// One space between words, and plain quotation marks: what typesetting may change without changing
+/// the text.
 fn collapsed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {

@@ -17,7 +17,17 @@ const EXCERPT: usize = 120;
 
 /// What a site must hold to.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::VariantArray,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
@@ -80,7 +90,8 @@ pub struct SiteProblem {
     pub rule: Rule,
     /// What is wrong and what would be right.
     pub message: Message,
-    /// The line in the file, from 1, where it is known; of a text, the line where its element begins.
+    /// The line in the file, from 1, where it is known; of a text, the line where its element
+    /// begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
     /// The text at fault, cut to 120 characters.
@@ -151,11 +162,19 @@ impl Problems {
             return;
         }
         let excerpt = excerpt.map(cut).filter(|text| !text.is_empty());
-        self.verdict.problems.push(SiteProblem { file: file.clone(), rule, message, line, excerpt });
+        self.verdict.problems.push(SiteProblem {
+            file: file.clone(),
+            rule,
+            message,
+            line,
+            excerpt,
+        });
     }
 
     pub(super) fn finish(mut self) -> Verdict {
-        self.verdict.problems.sort_by(|a, b| (&a.file, a.line, a.rule).cmp(&(&b.file, b.line, b.rule)));
+        self.verdict
+            .problems
+            .sort_by(|a, b| (&a.file, a.line, a.rule).cmp(&(&b.file, b.line, b.rule)));
         self.verdict
     }
 }

@@ -14,8 +14,9 @@ const HERE: &str = "site.invalid";
 /// Most references of one file that are looked up.
 const MAX_REFERENCES: usize = 20_000;
 /// Schemes a visitor's browser follows without the site.
-const OUTSIDE: [&str; 11] =
-    ["http", "https", "mailto", "tel", "sms", "data", "geo", "whatsapp", "webcal", "facetime", "tg"];
+const OUTSIDE: [&str; 11] = [
+    "http", "https", "mailto", "tel", "sms", "data", "geo", "whatsapp", "webcal", "facetime", "tg",
+];
 
 /// An address in a file.
 #[derive(Debug, Clone)]
@@ -26,8 +27,9 @@ pub(super) struct Reference {
     pub(super) what: &'static str,
     /// From 1.
     pub(super) line: Option<u64>,
-    /// Whether an address on the site's own canonical host means a file of this site. So it is in sitemaps and in what a
-    /// page says about itself; an ordinary link to the customer's host may lead to what is not ours.
+    /// Whether an address on the site's own canonical host means a file of this site. So it is in
+    /// sitemaps and in what a page says about itself; an ordinary link to the customer's host
+    /// may lead to what is not ours.
     pub(super) canonical: bool,
 }
 
@@ -55,7 +57,8 @@ impl<'a> Index<'a> {
     pub(super) fn new(facts: &'a BTreeMap<SitePath, Facts>) -> Self {
         let by_case = facts.keys().map(|path| (case_key(path.as_str()), path)).collect();
         let entry = facts.get(&SitePath::entry_page());
-        let canonical = entry.and_then(|facts| facts.canonical.as_ref()).and_then(|url| Url::parse(url).ok());
+        let canonical =
+            entry.and_then(|facts| facts.canonical.as_ref()).and_then(|url| Url::parse(url).ok());
         Index { facts, by_case, canonical }
     }
 
@@ -66,7 +69,8 @@ impl<'a> Index<'a> {
             let base = facts.base.as_ref().and_then(|base| page.as_ref()?.join(base).ok()).or(page);
             if facts.references.len() > MAX_REFERENCES {
                 let message = message!(
-                    "the file refers to {} addresses, and only the first {MAX_REFERENCES} were looked up; split the file",
+                    "the file refers to {} addresses, and only the first {MAX_REFERENCES} were \
+                     looked up; split the file",
                     facts.references.len()
                 );
                 problems.add(file, Rule::TooLarge, None, None, message);
@@ -77,9 +81,16 @@ impl<'a> Index<'a> {
         }
     }
 
-    fn check_one(&self, file: &SitePath, base: Option<&Url>, reference: &Reference, problems: &mut Problems) {
+    fn check_one(
+        &self,
+        file: &SitePath,
+        base: Option<&Url>,
+        reference: &Reference,
+        problems: &mut Problems,
+    ) {
         let (what, target) = (reference.what, reference.target.trim());
-        let mut add = |rule, message| problems.add(file, rule, reference.line, Some(target), message);
+        let mut add =
+            |rule, message| problems.add(file, rule, reference.line, Some(target), message);
         if target.is_empty() {
             add(
                 Rule::BrokenReference,
@@ -91,7 +102,8 @@ impl<'a> Index<'a> {
             Ok(url) => url,
             Err(error) => {
                 let message = message!(
-                    "the {what} `{target}` is no address ({error}); write a path in the site or a whole URL"
+                    "the {what} `{target}` is no address ({error}); write a path in the site or a \
+                     whole URL"
                 );
                 add(Rule::BrokenReference, message);
                 return;
@@ -137,21 +149,27 @@ impl<'a> Index<'a> {
             vec![path.to_owned(), format!("{path}/index.html")]
         };
         let find = |candidate: &String| self.by_case.get(&case_key(candidate)).copied();
-        let exact = candidates.iter().find_map(|wanted| find(wanted).filter(|path| path.as_str() == wanted));
+        let exact = candidates
+            .iter()
+            .find_map(|wanted| find(wanted).filter(|path| path.as_str() == wanted));
         let Some(found) = exact else {
             let message = match candidates.iter().find_map(find) {
                 Some(near) => message!(
-                    "the {what} `{target}` leads to `{near}` in another spelling; write upper and lower case and accents as in the file's name"
+                    "the {what} `{target}` leads to `{near}` in another spelling; write upper and \
+                     lower case and accents as in the file's name"
                 ),
                 None => message!(
-                    "the {what} `{target}` leads to `{}`, which is not in the site; write that file or change the address",
+                    "the {what} `{target}` leads to `{}`, which is not in the site; write that \
+                     file or change the address",
                     candidates[0]
                 ),
             };
             add(Rule::BrokenReference, message);
             return;
         };
-        let Some(anchors) = self.facts.get(found).and_then(|facts| facts.anchors.as_ref()) else { return };
+        let Some(anchors) = self.facts.get(found).and_then(|facts| facts.anchors.as_ref()) else {
+            return;
+        };
         let fragment = url.fragment().unwrap_or_default();
         // What follows `:~:` is a directive for the browser: a text to scroll to.
         let fragment = fragment.split(":~:").next().unwrap_or_default();
@@ -159,31 +177,47 @@ impl<'a> Index<'a> {
         let top = decoded.is_empty() || decoded.eq_ignore_ascii_case("top");
         if !top && !anchors.contains(&*decoded) && !anchors.contains(fragment) {
             let message = message!(
-                "the {what} `{target}` leads to `#{decoded}`, but nothing in `{found}` has that id; add the id or change the link"
+                "the {what} `{target}` leads to `#{decoded}`, but nothing in `{found}` has that \
+                 id; add the id or change the link"
             );
             add(Rule::BrokenFragment, message);
         }
     }
 }
 
-fn check_outside(url: &Url, what: &str, target: &str, add: &mut impl FnMut(Rule, message::Message)) {
+fn check_outside(
+    url: &Url,
+    what: &str,
+    target: &str,
+    add: &mut impl FnMut(Rule, message::Message),
+) {
     let scheme = url.scheme();
     if matches!(scheme, "javascript" | "vbscript") {
-        add(Rule::LinkScheme, message!("the {what} `{target}` is a script; link to a page instead"));
+        add(
+            Rule::LinkScheme,
+            message!("the {what} `{target}` is a script; link to a page instead"),
+        );
     } else if !OUTSIDE.contains(&scheme) {
         let message = message!(
-            "the {what} `{target}` has the scheme `{scheme}:`, which visitors cannot follow; use https, mailto or tel"
+            "the {what} `{target}` has the scheme `{scheme}:`, which visitors cannot follow; use \
+             https, mailto or tel"
         );
         add(Rule::LinkScheme, message);
-    } else if matches!(scheme, "mailto" | "tel" | "sms") && url.path().is_empty() && url.query().is_none() {
+    } else if matches!(scheme, "mailto" | "tel" | "sms")
+        && url.path().is_empty()
+        && url.query().is_none()
+    {
         add(
             Rule::BrokenReference,
-            message!("the {what} `{target}` names nobody; put the address or number after `{scheme}:`"),
+            message!(
+                "the {what} `{target}` names nobody; put the address or number after `{scheme}:`"
+            ),
         );
     }
 }
 
-/// The address of a file while references are resolved. Each part is encoded on its own, so `%` in a name stays itself.
+/// The address of a file while references are resolved. Each part is encoded on its own, so `%` in
+/// a name stays itself.
 fn address_of(file: &SitePath) -> Option<Url> {
     let mut url = Url::parse(&format!("http://{HERE}/")).ok()?;
     url.path_segments_mut().ok()?.clear().extend(file.parts());

@@ -22,7 +22,8 @@ pub(crate) fn repository() -> PathBuf {
 
 /// An order of `tests/orders`, in a language.
 pub(crate) fn order(name: &str, locale: &str) -> Order {
-    let text = std::fs::read_to_string(repository().join(format!("tests/orders/{name}.json"))).unwrap();
+    let text =
+        std::fs::read_to_string(repository().join(format!("tests/orders/{name}.json"))).unwrap();
     let document = serde_json::from_str(&text).unwrap();
     read(&document, &locale.parse::<Locale>().unwrap()).unwrap()
 }

@@ -1,4 +1,5 @@
-//! A template in the world `template-sync`: what it asks it waits for on its stack. `extra.fault` of its order says what it does.
+//! A template in the world `template-sync`: what it asks it waits for on its stack. `extra.fault`
+//! of its order says what it does.
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the contract's bindings speak the ABI")]
 
@@ -9,7 +10,9 @@ mod bindings {
 
 use std::hint::black_box;
 
-use bindings::exports::sitewright::template::generator_sync::{AiPurpose, Failure, Guest, Manifest};
+use bindings::exports::sitewright::template::generator_sync::{
+    AiPurpose, Failure, Guest, Manifest,
+};
 use bindings::sitewright::template::ai_sync::{Completion, Error, complete, complete_all};
 use bindings::sitewright::template::ai_types::{Format, Message, Request, Role};
 use bindings::sitewright::template::{diagnostics, site};
@@ -24,7 +27,10 @@ impl Guest for Blocking {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             summary: "Waits, and fails as its order asks.".to_owned(),
             order_schema: r#"{"type": "object"}"#.to_owned(),
-            ai_purposes: vec![AiPurpose { name: "copywriting".to_owned(), description: String::new() }],
+            ai_purposes: vec![AiPurpose {
+                name: "copywriting".to_owned(),
+                description: String::new(),
+            }],
             locales: vec!["en".to_owned()],
         }
     }
@@ -39,8 +45,13 @@ impl Guest for Blocking {
             "all" => page(&answers(count, |number| format!("question {number}."))?),
             "same" => page(&answers(count, |_| "the same question".to_owned())?),
             "in-turn" => {
-                let asked = (1..=count).map(|number| complete(&request(&format!("question {number}."))));
-                page(&asked.map(|outcome| outcome.map(told).map_err(failed)).collect::<Result<Vec<_>, _>>()?)
+                let asked =
+                    (1..=count).map(|number| complete(&request(&format!("question {number}."))));
+                page(
+                    &asked
+                        .map(|outcome| outcome.map(told).map_err(failed))
+                        .collect::<Result<Vec<_>, _>>()?,
+                )
             }
             // Goes on whatever becomes of its calls.
             "regardless" => {
@@ -114,10 +125,13 @@ fn failure(code: &str, message: &str, ai_calls: Vec<String>) -> Failure {
 fn page(lines: &[String]) -> Result<(), Failure> {
     let lines: String = lines.iter().map(|line| format!("<p>{line}</p>\n")).collect();
     let page = format!(
-        "<!doctype html><html lang=en><head><title>Blocking</title><meta name=description content=\"A template that blocks\">\
-         <meta name=viewport content=\"width=device-width\"></head><body><h1>A page that is whole</h1>\n{lines}</body></html>"
+        "<!doctype html><html lang=en><head><title>Blocking</title><meta name=description \
+         content=\"A template that blocks\"><meta name=viewport \
+         content=\"width=device-width\"></head><body><h1>A page that is \
+         whole</h1>\n{lines}</body></html>"
     );
-    site::write("index.html", page.as_bytes()).map_err(|error| failure("write", &error.message, Vec::new()))
+    site::write("index.html", page.as_bytes())
+        .map_err(|error| failure("write", &error.message, Vec::new()))
 }
 
 bindings::export!(Blocking with_types_in bindings);

@@ -8,15 +8,19 @@ use crate::{output, traps, wish::Wish};
 
 /// `count` calls at once; each failure becomes a diagnostic.
 pub(crate) async fn many(count: u32) {
-    let calls = (0..count).map(|number| ai::ask("copywriting").user(format!("call {number}")).text());
+    let calls =
+        (0..count).map(|number| ai::ask("copywriting").user(format!("call {number}")).text());
     for (number, reply) in join_all(calls).await.into_iter().enumerate() {
         if let Err(error) = reply {
-            report(Diagnostic::warning(error.kind.name(), &error.message).attribute("call", number));
+            report(
+                Diagnostic::warning(error.kind.name(), &error.message).attribute("call", number),
+            );
         }
     }
 }
 
-/// `count` calls one after the other, each beginning with `prompt`; the first that fails ends the run.
+/// `count` calls one after the other, each beginning with `prompt`; the first that fails ends the
+/// run.
 pub(crate) async fn in_turn(count: u32, prompt: &str) -> Result<()> {
     for number in 0..count {
         let call = ai::ask("copywriting").user(format!("{prompt}call {number}")).text();
@@ -27,14 +31,17 @@ pub(crate) async fn in_turn(count: u32, prompt: &str) -> Result<()> {
 
 /// One call whose error ends the run.
 pub(crate) async fn failing() -> Result<()> {
-    let text = ai::ask("copywriting").user("fail").text().await.context("while writing the headline")?;
+    let text =
+        ai::ask("copywriting").user("fail").text().await.context("while writing the headline")?;
     log::info(text);
     Ok(())
 }
 
-/// One call whose reply arrives whole and is blamed by the template when it holds `unusable`; always when the order has no prompt.
+/// One call whose reply arrives whole and is blamed by the template when it holds `unusable`;
+/// always when the order has no prompt.
 pub(crate) async fn unreadable(prompt: Option<&str>) -> Result<()> {
-    let ask = ai::ask("copywriting").user(prompt.map_or("any".to_owned(), |prompt| format!("{prompt}any")));
+    let ask = ai::ask("copywriting")
+        .user(prompt.map_or("any".to_owned(), |prompt| format!("{prompt}any")));
     let reply = ask.format(ai::Format::Json).send().await?;
     if prompt.is_some() && !reply.content.contains("unusable") {
         return Ok(());
@@ -49,10 +56,13 @@ pub(crate) fn format(wish: &Wish) -> Result<ai::Format> {
     match wish.format.as_deref() {
         None | Some("text") => Ok(ai::Format::Text),
         Some("json") => Ok(ai::Format::Json),
-        Some("json-schema") => Ok(ai::Format::JsonSchema(wish.schema.clone().unwrap_or(Value::Bool(true)))),
-        Some(other) => {
-            Err(Error::new("unknown-format", format!("`format` is `{other}`: use text, json or json-schema")))
+        Some("json-schema") => {
+            Ok(ai::Format::JsonSchema(wish.schema.clone().unwrap_or(Value::Bool(true))))
         }
+        Some(other) => Err(Error::new(
+            "unknown-format",
+            format!("`format` is `{other}`: use text, json or json-schema"),
+        )),
     }
 }
 
@@ -81,8 +91,9 @@ type InFlight = Vec<Pin<Box<dyn Future<Output = Result<String>>>>>;
 async fn begun(count: u32) -> InFlight {
     let mut calls: InFlight = (0..count)
         .map(|number| {
-            Box::pin(async move { Ok(ai::ask("copywriting").user(format!("hang {number}")).text().await?) })
-                as Pin<Box<dyn Future<Output = Result<String>>>>
+            Box::pin(async move {
+                Ok(ai::ask("copywriting").user(format!("hang {number}")).text().await?)
+            }) as Pin<Box<dyn Future<Output = Result<String>>>>
         })
         .collect();
     poll_fn(|context| {

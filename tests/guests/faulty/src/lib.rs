@@ -1,4 +1,5 @@
-//! A template that fails in every way a template can, as its order asks: `extra.fault` names the way, see [`Fault`].
+//! A template that fails in every way a template can, as its order asks: `extra.fault` names the
+//! way, see [`Fault`].
 //!
 //! One component covers all of them, so that tests compile one.
 #![cfg(target_family = "wasm")]
@@ -70,7 +71,9 @@ impl Template for Faulty {
             Fault::MemoryBomb => traps::use_memory(wish.n),
             Fault::ManyFiles => output::many_files(&site, wish.n.unwrap_or(3_000))?,
             Fault::BigFile => output::big_file(&site, wish.n.unwrap_or(9 * 1024 * 1024))?,
-            Fault::IgnoredRefusal => drop(output::big_file(&site, wish.n.unwrap_or(9 * 1024 * 1024))),
+            Fault::IgnoredRefusal => {
+                drop(output::big_file(&site, wish.n.unwrap_or(9 * 1024 * 1024)))
+            }
             Fault::Paths => output::paths(&site, &wish.paths),
             Fault::Files => return output::files(&site, &wish.files),
             Fault::LogFlood => output::log_flood(wish.n.unwrap_or(10_000)),
@@ -80,7 +83,8 @@ impl Template for Faulty {
             Fault::ChatterFlood => output::chatter_flood(wish.n.unwrap_or(1_000)),
             Fault::ManyCalls => calls::many(wish.n.unwrap_or(65)).await,
             Fault::CallsInTurn => {
-                calls::in_turn(wish.n.unwrap_or(65), wish.prompt.as_deref().unwrap_or_default()).await?;
+                calls::in_turn(wish.n.unwrap_or(65), wish.prompt.as_deref().unwrap_or_default())
+                    .await?;
             }
             Fault::AiError => calls::failing().await?,
             Fault::AiUnreadable => {

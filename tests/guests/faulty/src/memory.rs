@@ -65,7 +65,10 @@ impl Block {
         let bytes = unsafe { slice::from_raw_parts(self.begin, filled) };
         match bytes.iter().position(|&byte| byte != self.filling) {
             None => Ok(()),
-            Some(at) => Err(Error::new("overwritten", format!("byte {at} of a block for {:?}", self.layout))),
+            Some(at) => Err(Error::new(
+                "overwritten",
+                format!("byte {at} of a block for {:?}", self.layout),
+            )),
         }
     }
 }
@@ -82,11 +85,13 @@ fn taken_by_c(bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Makes, resizes and frees `steps` blocks of all sizes, in an order that looks like none, and looks at each before it goes.
+/// Makes, resizes and frees `steps` blocks of all sizes, in an order that looks like none, and
+/// looks at each before it goes.
 pub(crate) fn allocations(steps: u32) -> Result<()> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     let mut blocks: Vec<Block> = Vec::new();

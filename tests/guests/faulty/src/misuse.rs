@@ -8,7 +8,8 @@ use sitewright_sdk::prelude::*;
 #[inline(never)]
 pub(crate) fn overflow() {
     let (least, minus_one) = (black_box(i32::MIN), black_box(-1_i32));
-    // SAFETY: none, on purpose. The compiler is told what is not so, and the sandbox turns the division into a trap.
+    // SAFETY: none, on purpose. The compiler is told what is not so, and the sandbox turns the
+    // division into a trap.
     unsafe {
         std::hint::assert_unchecked(minus_one != 0);
         std::hint::assert_unchecked(least != i32::MIN);

@@ -7,13 +7,18 @@ use sitewright_sdk::prelude::*;
 /// A whole page with all that the host's checks ask for.
 pub(crate) fn page(title: &str, text: &str) -> String {
     let [title, text] = [title, text].map(|text| {
-        text.replace('&', "&amp;").replace('<', "&lt;").replace('{', "&#123;").replace('}', "&#125;")
+        text.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('{', "&#123;")
+            .replace('}', "&#125;")
     });
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n\
-         <meta name=\"description\" content=\"A page of the template that fails on purpose.\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n</head>\n\
-         <body>\n<main>\n<h1>{title}</h1>\n<p>{text}</p>\n</main>\n</body>\n</html>\n"
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta \
+         charset=\"utf-8\">\n<title>{title}</title>\n<meta name=\"description\" content=\"A page \
+         of the template that fails on purpose.\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, \
+         initial-scale=1\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n<p>{text}</p>\n</main>\n</\
+         body>\n</html>\n"
     )
 }
 
@@ -42,9 +47,9 @@ pub(crate) fn paths(site: &Site, paths: &[String]) {
     for path in paths {
         match site.write(path, "text") {
             Ok(()) => report(Diagnostic::info("written", path)),
-            Err(error) => {
-                report(Diagnostic::warning(error.kind.name(), &error.message).attribute("path", path))
-            }
+            Err(error) => report(
+                Diagnostic::warning(error.kind.name(), &error.message).attribute("path", path),
+            ),
         }
     }
 }

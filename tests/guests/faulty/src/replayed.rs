@@ -1,4 +1,5 @@
-//! What a replay must get right: the order in which calls end, and texts of the customer in every place there is.
+//! What a replay must get right: the order in which calls end, and texts of the customer in every
+//! place there is.
 
 use sitewright_sdk::prelude::*;
 
@@ -37,7 +38,11 @@ pub(crate) async fn quote(order: &Order, site: &Site) -> Result<()> {
     eprintln!("{} {said}", name.to_uppercase());
     println!("{}", slug.replace('-', ""));
     let about = order.site_description.as_deref().unwrap_or_default();
-    report(Diagnostic::warning("quoted", format!("{about} ({said})")).cause(mail).attribute("name", name));
+    report(
+        Diagnostic::warning("quoted", format!("{about} ({said})"))
+            .cause(mail)
+            .attribute("name", name),
+    );
     Err(Error::new("quoted", format!("{name} said: {said}"))
         .cause(format!("<{mail}> {about}"))
         .attribute("who", name))

@@ -26,7 +26,8 @@ pub(crate) fn random(site: &Site) -> Result<()> {
     let begin = Instant::now();
     let hashes: Vec<u64> = (0..4).map(|number: u64| RandomState::new().hash_one(number)).collect();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let text = format!("hashes {hashes:?}, clock {now:?}, begin {begin:?}, elapsed {:?}", begin.elapsed());
+    let text =
+        format!("hashes {hashes:?}, clock {now:?}, begin {begin:?}, elapsed {:?}", begin.elapsed());
     site.write("index.html", output::page("Random", &text))?;
     Ok(())
 }
@@ -35,14 +36,22 @@ pub(crate) fn random(site: &Site) -> Result<()> {
 pub(crate) fn look_around() {
     let variables: Vec<String> =
         env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-    tell("variables", if variables.is_empty() { Err("none".to_owned()) } else { Ok(variables.join(", ")) });
+    tell(
+        "variables",
+        if variables.is_empty() { Err("none".to_owned()) } else { Ok(variables.join(", ")) },
+    );
     let arguments: Vec<String> =
         env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    tell("arguments", if arguments.is_empty() { Err("none".to_owned()) } else { Ok(arguments.join(", ")) });
+    tell(
+        "arguments",
+        if arguments.is_empty() { Err("none".to_owned()) } else { Ok(arguments.join(", ")) },
+    );
     for path in ["/etc/passwd", "/proc/self/environ", "../Cargo.toml"] {
         tell(
             path,
-            fs::read(path).map(|bytes| format!("{} bytes", bytes.len())).map_err(|error| error.to_string()),
+            fs::read(path)
+                .map(|bytes| format!("{} bytes", bytes.len()))
+                .map_err(|error| error.to_string()),
         );
     }
     for path in ["/", ".", "/tmp"] {
@@ -55,7 +64,9 @@ pub(crate) fn look_around() {
     }
     tell(
         "create",
-        fs::write("/tmp/faulty", "x").map(|()| "written".to_owned()).map_err(|error| error.to_string()),
+        fs::write("/tmp/faulty", "x")
+            .map(|()| "written".to_owned())
+            .map_err(|error| error.to_string()),
     );
     tell(
         "directory",
@@ -72,11 +83,15 @@ pub(crate) fn look_around() {
     );
     tell(
         "listen",
-        TcpListener::bind(("127.0.0.1", 0)).map(|_| "bound".to_owned()).map_err(|error| error.to_string()),
+        TcpListener::bind(("127.0.0.1", 0))
+            .map(|_| "bound".to_owned())
+            .map_err(|error| error.to_string()),
     );
     tell(
         "datagram",
-        UdpSocket::bind(("127.0.0.1", 0)).map(|_| "bound".to_owned()).map_err(|error| error.to_string()),
+        UdpSocket::bind(("127.0.0.1", 0))
+            .map(|_| "bound".to_owned())
+            .map_err(|error| error.to_string()),
     );
     tell(
         "lookup",
@@ -95,7 +110,10 @@ pub(crate) fn look_around() {
     );
     tell(
         "thread",
-        thread::Builder::new().spawn(|| ()).map(|_| "spawned".to_owned()).map_err(|error| error.to_string()),
+        thread::Builder::new()
+            .spawn(|| ())
+            .map(|_| "spawned".to_owned())
+            .map_err(|error| error.to_string()),
     );
 }
 

@@ -32,10 +32,17 @@ pub(crate) async fn whole(site: &Site, wish: Wish) -> Result<()> {
         text += &chunk;
         progress("chunks", chunks, 0);
     }
-    report(Diagnostic::info("read", "what was read").attribute("chunks", chunks).attribute("text", &text));
+    report(
+        Diagnostic::info("read", "what was read")
+            .attribute("chunks", chunks)
+            .attribute("text", &text),
+    );
     let reply = call.finish().await?;
     site.write("streamed.txt", text)?;
-    site.write("index.html", output::page("Stream", &format!("The model wrote: {}", reply.content)))?;
+    site.write(
+        "index.html",
+        output::page("Stream", &format!("The model wrote: {}", reply.content)),
+    )?;
     Ok(())
 }
 
@@ -61,11 +68,15 @@ pub(crate) async fn outcome_only(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// One call whose outcome is awaited while its text is in the way. The SDK does not let that happen.
+/// One call whose outcome is awaited while its text is in the way. The SDK does not let that
+/// happen.
 pub(crate) async fn unread_outcome() -> Result<()> {
     let request = ai_types::Request {
         purpose: "copywriting".to_owned(),
-        messages: vec![ai_types::Message { role: ai_types::Role::User, content: "unread".to_owned() }],
+        messages: vec![ai_types::Message {
+            role: ai_types::Role::User,
+            content: "unread".to_owned(),
+        }],
         format: ai_types::Format::Text,
         max_output_tokens: None,
         temperature: None,
@@ -116,7 +127,10 @@ pub(crate) async fn at_once(site: &Site, count: u32) -> Result<()> {
         if reply.content == text {
             Ok(text)
         } else {
-            Err(Error::new("mixed", format!("{text:?} was read and the reply is {:?}", reply.content)))
+            Err(Error::new(
+                "mixed",
+                format!("{text:?} was read and the reply is {:?}", reply.content),
+            ))
         }
     });
     for (number, text) in try_join_all(calls).await?.into_iter().enumerate() {

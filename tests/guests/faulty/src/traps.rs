@@ -31,8 +31,8 @@ fn deeper(depth: u64) -> u64 {
 #[inline(never)]
 pub(crate) fn divide_by_zero() {
     let zero = black_box(0_u32);
-    // SAFETY: none, on purpose. A divisor whose type says that it is not zero is not checked, and the sandbox turns the
-    // division into a trap.
+    // SAFETY: none, on purpose. A divisor whose type says that it is not zero is not checked, and
+    // the sandbox turns the division into a trap.
     let divisor: NonZeroU32 = unsafe { (&raw const zero).cast::<NonZeroU32>().read() };
     black_box(black_box(1_u32) / divisor);
 }
@@ -73,5 +73,9 @@ pub(crate) fn recurse_through_calls() {
 #[inline(never)]
 fn deeper_through_calls(depth: u32) -> u32 {
     sitewright_sdk::prelude::progress("fault", depth, 0);
-    if black_box(depth) == u32::MAX { 0 } else { black_box(deeper_through_calls(depth + 1)) ^ depth }
+    if black_box(depth) == u32::MAX {
+        0
+    } else {
+        black_box(deeper_through_calls(depth + 1)) ^ depth
+    }
 }

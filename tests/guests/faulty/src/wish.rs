@@ -22,7 +22,8 @@ pub(crate) struct Wish {
     /// For [`Fault::Files`]: the whole site, by path.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
-    /// Whether the run ends with an error after the fault, so that a record shows what was left of it.
+    /// Whether the run ends with an error after the fault, so that a record shows what was left of
+    /// it.
     #[serde(default)]
     pub(crate) then_fail: bool,
     /// Whether an AI call is made before the fault.
@@ -34,7 +35,8 @@ pub(crate) struct Wish {
     pub(crate) format: Option<String>,
     /// For [`Fault::AiEcho`] with `json-schema`.
     pub(crate) schema: Option<Value>,
-    /// For [`Fault::AiEcho`]: the message. For [`Fault::CallsInTurn`] and [`Fault::AiUnreadable`]: what each message begins with.
+    /// For [`Fault::AiEcho`]: the message. For [`Fault::CallsInTurn`] and [`Fault::AiUnreadable`]:
+    /// what each message begins with.
     pub(crate) prompt: Option<String>,
 }
 
@@ -111,8 +113,9 @@ pub(crate) enum Fault {
     CallsInTurn,
     /// An AI call with the message `fail`, whose error ends the run.
     AiError,
-    /// `n` AI calls one after the other (none when `n` is missing), and one (format `json`) whose reply the template finds unusable
-    /// and blames; with a `prompt`, only a reply that holds `unusable`.
+    /// `n` AI calls one after the other (none when `n` is missing), and one (format `json`) whose
+    /// reply the template finds unusable and blames; with a `prompt`, only a reply that holds
+    /// `unusable`.
     AiUnreadable,
     /// An AI call as the order describes it; its reply becomes the page.
     AiEcho,

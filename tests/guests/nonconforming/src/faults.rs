@@ -45,7 +45,11 @@ pub(crate) fn of_order(wish: &Wish, order: &Order) -> Result<()> {
         "long-lists" => order.services.len() > 50,
         _ => false,
     };
-    if disliked { Err(Error::new("disliked", "the template does not like this order")) } else { Ok(()) }
+    if disliked {
+        Err(Error::new("disliked", "the template does not like this order"))
+    } else {
+        Ok(())
+    }
 }
 
 /// What it makes of a call that failed.
@@ -53,7 +57,9 @@ pub(crate) fn of_call(wish: &Wish, error: ai::Error) -> Result<Option<String>> {
     match (wish.fault.as_str(), error.kind) {
         ("no-trap", ai::ErrorKind::RateLimited) => panic!("nobody said that a call can fail"),
         ("whole", ai::ErrorKind::RateLimited) => Ok(None),
-        ("blame", ai::ErrorKind::RateLimited) => Err(Error::new("no-text", "there is no text for a page")),
+        ("blame", ai::ErrorKind::RateLimited) => {
+            Err(Error::new("no-text", "there is no text for a page"))
+        }
         ("off-schema", ai::ErrorKind::SchemaMismatch) => {
             panic!("nobody said that an answer can be of no use")
         }
@@ -108,7 +114,9 @@ pub(crate) async fn used(wish: &Wish, order: &Order, site: &Site) -> Result<()> 
                 site.write(format!("large-{number}.txt"), text(wish.n / 9))?;
             }
         }
-        "path-bytes" if much => site.write(format!("{}/{}.txt", text(100), text(wish.n - 105)), "A note.")?,
+        "path-bytes" if much => {
+            site.write(format!("{}/{}.txt", text(100), text(wish.n - 105)), "A note.")?
+        }
         "diagnostics" if much => {
             for number in 0..wish.n {
                 report(Diagnostic::info("note", format!("note {number}")));

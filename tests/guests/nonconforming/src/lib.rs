@@ -1,6 +1,7 @@
 //! A template that breaks one rule of the conformance suite, and otherwise keeps all of them.
 //!
-//! Which one stands in its data, as JSON in a place that a test finds and writes over: one build gives a faulty template for each rule.
+//! Which one stands in its data, as JSON in a place that a test finds and writes over: one build
+//! gives a faulty template for each rule.
 #![cfg(target_family = "wasm")]
 #![allow(
     clippy::panic,
@@ -47,7 +48,8 @@ impl Wish {
         // Not known while compiling: what stands there now is not what will.
         let bytes = black_box(WISH).as_slice();
         let text = String::from_utf8_lossy(bytes);
-        serde_json::from_str(text.trim()).unwrap_or_else(|error| panic!("the wish is no JSON: {error}"))
+        serde_json::from_str(text.trim())
+            .unwrap_or_else(|error| panic!("the wish is no JSON: {error}"))
     }
 }
 
@@ -82,14 +84,18 @@ impl Template for Nonconforming {
         let wish = Wish::read();
         faults::of_order(&wish, &order)?;
         let about = about(&wish, &order).await?;
-        let copies = faults::asked(&wish, ["home", "services"].map(|page| ask(page, &order))).await?;
+        let copies =
+            faults::asked(&wish, ["home", "services"].map(|page| ask(page, &order))).await?;
         faults::of_answers(&wish, &copies);
         faults::used(&wish, &order, &site).await?;
         let mut files = pages::files(&wish, &order, &copies, about.as_deref());
         for (path, content) in &wish.files {
             match content {
                 Some(content) => {
-                    drop(files.insert(path.clone(), content.replace("(locale)", &order.locale.to_string())))
+                    drop(files.insert(
+                        path.clone(),
+                        content.replace("(locale)", &order.locale.to_string()),
+                    ))
                 }
                 None => drop(files.remove(path)),
             }

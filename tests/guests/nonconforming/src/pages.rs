@@ -14,11 +14,15 @@ pub(crate) fn files(
     about: Option<&str>,
 ) -> BTreeMap<String, String> {
     let plain = |text: &str| escaped(text);
-    let name =
-        if wish.fault == "hostile" { order.business_name.clone() } else { plain(&order.business_name) };
+    let name = if wish.fault == "hostile" {
+        order.business_name.clone()
+    } else {
+        plain(&order.business_name)
+    };
     let mut body = format!("<p>{name} in {}</p>", plain(&order.primary_city));
     for copy in copies {
-        let headline = if wish.fault == "escaped" { copy.headline.clone() } else { plain(&copy.headline) };
+        let headline =
+            if wish.fault == "escaped" { copy.headline.clone() } else { plain(&copy.headline) };
         body.push_str(&format!("<h2>{headline}</h2>"));
         body.extend(copy.points.iter().map(|point| format!("<p>{}</p>", plain(point))));
     }
@@ -41,12 +45,14 @@ pub(crate) fn files(
 
 fn page(wish: &Wish, order: &Order, body: &str) -> String {
     let language = if wish.fault == "locales" { "en".to_owned() } else { order.locale.to_string() };
-    let style = if wish.fault == "weight" { "<link rel=\"stylesheet\" href=\"heavy.css\">" } else { "" };
+    let style =
+        if wish.fault == "weight" { "<link rel=\"stylesheet\" href=\"heavy.css\">" } else { "" };
     format!(
-        "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head><meta charset=\"utf-8\"><title>A small site</title>\
-         <meta name=\"description\" content=\"A site for the tests of the conformance suite.\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{style}</head>\n\
-         <body><h1>A small site for tests</h1>{body}</body></html>\n"
+        "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head><meta charset=\"utf-8\"><title>A \
+         small site</title><meta name=\"description\" content=\"A site for the tests of the \
+         conformance suite.\"><meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">{style}</head>\n<body><h1>A small site for \
+         tests</h1>{body}</body></html>\n"
     )
 }
 

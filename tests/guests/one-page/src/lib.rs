@@ -40,10 +40,11 @@ impl Template for OnePage {
             (escaped(&order.business_name), escaped(&copy.headline), escaped(&copy.lead));
         let locale = escaped(&order.locale.to_string());
         let page = format!(
-            "<!doctype html>\n<html lang=\"{locale}\">\n<head><meta charset=\"utf-8\"><title>{name}</title>\
-             <meta name=\"description\" content=\"{lead}\">\
-             <meta name=\"viewport\" content=\"width=device-width\"></head>\n\
-             <body><h1>{headline}</h1><p>{lead}</p></body>\n</html>\n"
+            "<!doctype html>\n<html lang=\"{locale}\">\n<head><meta \
+             charset=\"utf-8\"><title>{name}</title><meta name=\"description\" \
+             content=\"{lead}\"><meta name=\"viewport\" \
+             content=\"width=device-width\"></head>\n<body><h1>{headline}</h1><p>{lead}</p></\
+             body>\n</html>\n"
         );
         site.write("index.html", page)?;
         Ok(())

@@ -24,17 +24,21 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("sitewright-bench-pg-").tempdir()?.keep();
         // As it is shipped: every commit waits for the disk.
         let script = format!(
-            "set -e; cd {folder}; \
-             {bin}/initdb -D data -U sitewright -A trust --no-sync >initdb.log 2>&1; \
-             {bin}/pg_ctl -D data -w -l log -o \"-k {folder} -c listen_addresses=''\" start >/dev/null; \
-             echo ready; read _ || true; {bin}/pg_ctl -D data -m immediate stop >/dev/null; rm -rf {folder}/*",
+            "set -e; cd {folder}; {bin}/initdb -D data -U sitewright -A trust --no-sync \
+             >initdb.log 2>&1; {bin}/pg_ctl -D data -w -l log -o \"-k {folder} -c \
+             listen_addresses=''\" start >/dev/null; echo ready; read _ || true; {bin}/pg_ctl -D \
+             data -m immediate stop >/dev/null; rm -rf {folder}/*",
             folder = folder.display(),
             bin = bin.display(),
         );
         // PostgreSQL refuses to run as root.
         let mut command = if geteuid().is_root() {
             let owned = Command::new("chown").arg("postgres").arg(&folder).status().await?;
-            ensure!(owned.success(), "{} could not be given to the user postgres", folder.display());
+            ensure!(
+                owned.success(),
+                "{} could not be given to the user postgres",
+                folder.display()
+            );
             let mut command = Command::new("runuser");
             command.args(["-u", "postgres", "--", "sh", "-c"]);
             command
@@ -49,7 +53,11 @@ impl Cluster {
         let (stdin, stdout) = (shell.stdin.take(), shell.stdout.take());
         let stdout = stdout.context("the shell has an output")?;
         let line = BufReader::new(stdout).lines().next_line().await?;
-        ensure!(line.as_deref() == Some("ready"), "PostgreSQL did not start: see {}", folder.display());
+        ensure!(
+            line.as_deref() == Some("ready"),
+            "PostgreSQL did not start: see {}",
+            folder.display()
+        );
         Ok(Some(Cluster { folder, bin, stdin: stdin.context("the shell has an input")?, shell }))
     }
 
@@ -65,8 +73,9 @@ impl Cluster {
     pub(crate) async fn version(&self) -> anyhow::Result<String> {
         let said = Command::new(self.bin.join("postgres")).arg("--version").output().await?;
         let said = String::from_utf8(said.stdout)?;
-        let number =
-            said.split_whitespace().find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()));
+        let number = said
+            .split_whitespace()
+            .find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()));
         Ok(format!("PostgreSQL {}", number.unwrap_or("?")))
     }
 
@@ -82,7 +91,8 @@ impl Cluster {
 
 fn installed() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-    let mut bins: Vec<PathBuf> = versions.flatten().map(|version| version.path().join("bin")).collect();
+    let mut bins: Vec<PathBuf> =
+        versions.flatten().map(|version| version.path().join("bin")).collect();
     bins.retain(|bin: &PathBuf| Path::new(bin).join("postgres").exists());
     bins.sort();
     bins.pop()

@@ -35,11 +35,18 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
             .arg(&file)
             .stderr(Stdio::inherit());
         let began = Instant::now();
-        let done =
-            tokio::process::Command::from(command).output().await.context("the binary does not start")?;
+        let done = tokio::process::Command::from(command)
+            .output()
+            .await
+            .context("the binary does not start")?;
         let time = began.elapsed();
-        let report: Value = serde_json::from_slice(&done.stdout).context("the report is no JSON")?;
-        ensure!(done.status.success(), "{} breaks a rule: run `sitewright conformance` on it", args.template);
+        let report: Value =
+            serde_json::from_slice(&done.stdout).context("the report is no JSON")?;
+        ensure!(
+            done.status.success(),
+            "{} breaks a rule: run `sitewright conformance` on it",
+            args.template
+        );
         orders = report["templates"][0]["trials"].as_u64().unwrap_or_default();
         // The first one compiles.
         match first {
@@ -48,9 +55,14 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
         }
     }
     took.sort();
-    let seconds = |time: Option<Duration>| format!("{:.2} s", time.unwrap_or_default().as_secs_f64());
+    let seconds =
+        |time: Option<Duration>| format!("{:.2} s", time.unwrap_or_default().as_secs_f64());
     println!("conformance suite, {}: {orders} orders", args.template);
-    println!("  compiled before, median of {}  {}", took.len(), seconds(took.get(took.len() / 2).copied()));
+    println!(
+        "  compiled before, median of {}  {}",
+        took.len(),
+        seconds(took.get(took.len() / 2).copied())
+    );
     println!("  fastest                    {}", seconds(took.first().copied()));
     println!("  with compiling             {}", seconds(first));
     Ok(())

@@ -1,4 +1,5 @@
-//! From saving a file to the page, as an author waits for it: `sitewright template dev` over new projects, a process of its own each.
+//! From saving a file to the page, as an author waits for it: `sitewright template dev` over new
+//! projects, a process of its own each.
 
 use std::process::Command;
 
@@ -32,7 +33,9 @@ pub(crate) async fn measure(args: Args) -> anyhow::Result<()> {
 
 fn measured(args: &Args) -> anyhow::Result<()> {
     println!("From saving a file to the page, median of {}.\n", args.saves.max(1));
-    println!("| project | source saved | of it building | loading | making the site | order saved |");
+    println!(
+        "| project | source saved | of it building | loading | making the site | order saved |"
+    );
     println!("|---|--:|--:|--:|--:|--:|");
     for (language, title, source) in [
         ("rust", "Rust", "templates/index.html"),

@@ -1,4 +1,5 @@
-//! What the gateway costs: each call beside the same request by bare reqwest, and many calls in flight at once.
+//! What the gateway costs: each call beside the same request by bare reqwest, and many calls in
+//! flight at once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
 use serde_json::json;
-use sitewright::ai::{AiConfig, CallContext, CallId, ChatMessage, Format, Gateway, Purpose, Request, Role};
+use sitewright::ai::{
+    AiConfig, CallContext, CallId, ChatMessage, Format, Gateway, Purpose, Request, Role,
+};
 use sitewright::failure::render;
 use sitewright::http::Client;
 use tokio::task::JoinSet;
@@ -63,13 +66,21 @@ async fn added(client: &Client, calls: u32, rounds: u32, width: u32) -> anyhow::
         measured[1].push(clocks.read());
     }
     println!(
-        "{width} in flight at a time, {calls} calls a round, {rounds} rounds of each in turns, median per call:\n"
+        "{width} in flight at a time, {calls} calls a round, {rounds} rounds of each in turns, \
+         median per call:\n"
     );
     println!("  {:<22} {:>12} {:>12}", "", "CPU", "latency");
     let mut values = [(0.0, 0.0); 2];
-    for (side, (name, rounds)) in ["bare reqwest", "through the gateway"].iter().zip(&measured).enumerate() {
+    for (side, (name, rounds)) in
+        ["bare reqwest", "through the gateway"].iter().zip(&measured).enumerate()
+    {
         let per_call = |pick: fn(&(Duration, Duration)) -> Duration| {
-            median(rounds.iter().map(|round| pick(round).as_secs_f64() * 1e6 / f64::from(calls)).collect())
+            median(
+                rounds
+                    .iter()
+                    .map(|round| pick(round).as_secs_f64() * 1e6 / f64::from(calls))
+                    .collect(),
+            )
         };
         // Latency: the wall time is shared by those in flight.
         values[side] = (per_call(|round| round.1), per_call(|round| round.0) * f64::from(width));
@@ -83,7 +94,11 @@ async fn added(client: &Client, calls: u32, rounds: u32, width: u32) -> anyhow::
 }
 
 /// Makes `calls` calls, `width` of them at a time.
-async fn each<F>(calls: u32, width: u32, call: impl Fn() -> F + Clone + Send + 'static) -> anyhow::Result<()>
+async fn each<F>(
+    calls: u32,
+    width: u32,
+    call: impl Fn() -> F + Clone + Send + 'static,
+) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<()>> + Send,
 {
@@ -122,7 +137,10 @@ async fn at_once(client: &Client, calls: u32) -> anyhow::Result<()> {
     println!("  wall          {:>10.2} s", wall.as_secs_f64());
     println!("  CPU per call  {:>10.1} µs", cpu.as_secs_f64() * 1e6 / f64::from(calls));
     println!("  peak memory   {:>10}", render::bytes(peak));
-    println!("  per call      {:>10}", render::bytes(peak.saturating_sub(before) / u64::from(calls)));
+    println!(
+        "  per call      {:>10}",
+        render::bytes(peak.saturating_sub(before) / u64::from(calls))
+    );
     Ok(())
 }
 

@@ -1,6 +1,10 @@
 //! Benchmarks, side by side in one process: `cargo xtask bench <name>`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the result, and what is missing from it")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the result, and what is missing from it"
+)]
 
 mod cluster;
 mod conformance;
@@ -26,8 +30,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// CPU and time per order of a template that does nothing, through `run` and in a bare wasmtime loop over the same component;
-    /// then many orders at once that wait for AI.
+    /// CPU and time per order of a template that does nothing, through `run` and in a bare wasmtime
+    /// loop over the same component; then many orders at once that wait for AI.
     Overhead {
         /// Orders in each of the rounds.
         #[arg(long, default_value_t = 5_000)]
@@ -39,7 +43,8 @@ enum Bench {
         #[arg(long, default_value_t = 2_000)]
         waiting: u32,
     },
-    /// CPU and time that the gateway adds to an AI call, beside the same request by bare reqwest; then many calls at once.
+    /// CPU and time that the gateway adds to an AI call, beside the same request by bare reqwest;
+    /// then many calls at once.
     Gateway {
         /// Calls in each of the rounds; 0 leaves this part out.
         #[arg(long, default_value_t = 2_000)]
@@ -51,16 +56,19 @@ enum Bench {
         #[arg(long, default_value_t = 5_000)]
         in_flight: u32,
     },
-    /// What the durable queue and the real worker make of orders, on SQLite and on PostgreSQL. On ext4 leave six minutes between two
-    /// runs: removing the files of one makes files of the next expensive for so long.
+    /// What the durable queue and the real worker make of orders, on SQLite and on PostgreSQL. On
+    /// ext4 leave six minutes between two runs: removing the files of one makes files of the
+    /// next expensive for so long.
     Worker(worker::Args),
-    /// What a trap costs with its whole record, what a storm of them does to healthy orders, and what their records take.
+    /// What a trap costs with its whole record, what a storm of them does to healthy orders, and
+    /// what their records take.
     Traps(traps::Args),
     /// How long the conformance suite takes for a template.
     Conformance(conformance::Args),
     /// How long an author waits for the page after saving a file, for each language.
     Dev(dev::Args),
-    /// What a template's language costs: loading it, an order, and the memory of orders that wait for AI.
+    /// What a template's language costs: loading it, an order, and the memory of orders that wait
+    /// for AI.
     Templates {
         /// Orders that wait at once.
         #[arg(long, default_value_t = 200)]
@@ -84,7 +92,9 @@ async fn main() -> anyhow::Result<()> {
                 waiting::measure(waiting).await?;
             }
         }
-        Bench::Gateway { calls, rounds, in_flight } => gateway::measure(calls, rounds, in_flight).await?,
+        Bench::Gateway { calls, rounds, in_flight } => {
+            gateway::measure(calls, rounds, in_flight).await?
+        }
         Bench::Worker(args) => worker::measure(&args).await?,
         Bench::Traps(args) => traps::measure(&args).await?,
         Bench::Conformance(args) => conformance::measure(&args).await?,

@@ -1,4 +1,5 @@
-//! A model server in a process of its own, so that its processor time does not count as the client's.
+//! A model server in a process of its own, so that its processor time does not count as the
+//! client's.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -39,7 +40,8 @@ pub(crate) struct Answering {
     /// The text of each answer, instead of one that says nothing.
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// HTTP/2 over TLS, as hosted models have it; its certificate is written to this file. Otherwise HTTP/1.1.
+    /// HTTP/2 over TLS, as hosted models have it; its certificate is written to this file.
+    /// Otherwise HTTP/1.1.
     #[arg(long)]
     pub(crate) certificate: Option<PathBuf>,
 }
@@ -55,16 +57,27 @@ impl Model {
     pub(crate) async fn answering(answering: &Answering) -> anyhow::Result<Model> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg("serve-model")
-            .args(["--delay-ms", &answering.delay_ms.to_string(), "--hold", &answering.hold.to_string()])
+            .args([
+                "--delay-ms",
+                &answering.delay_ms.to_string(),
+                "--hold",
+                &answering.hold.to_string(),
+            ])
             .args(answering.text.iter().flat_map(|text| ["--text", text]))
-            .args(answering.certificate.iter().flat_map(|file| ["--certificate".as_ref(), file.as_os_str()]))
+            .args(
+                answering
+                    .certificate
+                    .iter()
+                    .flat_map(|file| ["--certificate".as_ref(), file.as_os_str()]),
+            )
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .context("the model server does not start")?;
         let stdout = process.stdout.take().context("it has an output")?;
         let mut said = BufReader::new(stdout).lines();
-        let base_url = said.next_line().await?.context("the model server did not say where it is")?;
+        let base_url =
+            said.next_line().await?.context("the model server did not say where it is")?;
         Ok(Model { _process: process, said, base_url, certificate: answering.certificate.clone() })
     }
 
@@ -181,7 +194,9 @@ async fn connection(stream: TcpStream, server: &Server, answer: &[u8]) -> anyhow
 fn events(text: Option<&str>) -> Vec<u8> {
     let event = |delta: &str, finish: &str| {
         format!(
-            "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
+            "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":\
+             1700000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"\
+             finish_reason\":{finish}}}]}}\n\n"
         )
     };
     let mut body = event("{\"role\":\"assistant\",\"content\":\"\"}", "null");
@@ -193,14 +208,16 @@ fn events(text: Option<&str>) -> Vec<u8> {
         body += &event(&serde_json::json!({ "content": piece }).to_string(), "null");
     }
     body += &event("{}", "\"stop\"");
-    body += "data: {\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":120}}\n\ndata: [DONE]\n\n";
+    body += "data: {\"id\":\"chatcmpl-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"\
+             completion_tokens\":120}}\n\ndata: [DONE]\n\n";
     body.into_bytes()
 }
 
 /// With the head of HTTP/1.1 before it.
 fn whole_answer(events: &[u8]) -> Vec<u8> {
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req-1\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: \
+         req-1\r\ncontent-length: {}\r\n\r\n",
         events.len()
     );
     [head.as_bytes(), events].concat()

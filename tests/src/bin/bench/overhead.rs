@@ -1,4 +1,5 @@
-//! A template that does nothing: through `run`, and in a bare wasmtime loop over the same component.
+//! A template that does nothing: through `run`, and in a bare wasmtime loop over the same
+//! component.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -20,7 +21,8 @@ const TARGET: f64 = 1.5;
 pub(crate) async fn measure(orders: u32, rounds: u32) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let order = sitewright_tests::order("02-dentist-us-minimal");
-    let setup = Setup::new("guest-minimal", 16, sitewright_tests::ANY_ANSWER, order, folder.path()).await?;
+    let setup =
+        Setup::new("guest-minimal", 16, sitewright_tests::ANY_ANSWER, order, folder.path()).await?;
 
     // Both sides once, so that neither pays for the first touch of memory.
     bare(&setup, orders / 10 + 1).await?;
@@ -35,17 +37,27 @@ pub(crate) async fn measure(orders: u32, rounds: u32) -> anyhow::Result<()> {
         measured[1].push(clocks.read());
     }
     println!(
-        "one order after the other, {orders} orders a round, {rounds} rounds of each in turns, median per order:\n"
+        "one order after the other, {orders} orders a round, {rounds} rounds of each in turns, \
+         median per order:\n"
     );
     println!("  {:<22} {:>12} {:>12} {:>12}", "", "CPU", "wall", "orders/s");
     let mut cpu = [0.0; 2];
-    for (side, (name, rounds)) in ["bare wasmtime loop", "through `run`"].iter().zip(&measured).enumerate() {
+    for (side, (name, rounds)) in
+        ["bare wasmtime loop", "through `run`"].iter().zip(&measured).enumerate()
+    {
         let per_order = |pick: fn(&(Duration, Duration)) -> Duration| {
-            median(rounds.iter().map(|round| pick(round).as_secs_f64() / f64::from(orders)).collect())
+            median(
+                rounds.iter().map(|round| pick(round).as_secs_f64() / f64::from(orders)).collect(),
+            )
         };
         let wall = per_order(|round| round.0);
         cpu[side] = per_order(|round| round.1);
-        println!("  {name:<22} {:>9.1} µs {:>9.1} µs {:>12.0}", cpu[side] * 1e6, wall * 1e6, 1.0 / wall);
+        println!(
+            "  {name:<22} {:>9.1} µs {:>9.1} µs {:>12.0}",
+            cpu[side] * 1e6,
+            wall * 1e6,
+            1.0 / wall
+        );
     }
     let ratio = cpu[1] / cpu[0];
     println!(
@@ -56,12 +68,14 @@ pub(crate) async fn measure(orders: u32, rounds: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Instantiate, call, drop: nothing of ours but the linked interfaces, which the component cannot do without.
+/// Instantiate, call, drop: nothing of ours but the linked interfaces, which the component cannot
+/// do without.
 async fn bare(setup: &Setup, orders: u32) -> anyhow::Result<()> {
     let limits = Limits::default();
     let log = Arc::new(RunLog::new(&limits, watch::Sender::new(RunProgress::default())));
     for _ in 0..orders {
-        // The same empty sandbox: WASI's defaults would cost the bare side more, since they ask the system for randomness.
+        // The same empty sandbox: WASI's defaults would cost the bare side more, since they ask the
+        // system for randomness.
         let (stdout, stderr) = (Capture::new(0), Capture::new(0));
         let wasi = sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr);
         let memory = MemoryLimiter::new(u64::MAX, Arc::new(AtomicU64::new(0)));

@@ -22,7 +22,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts one with the configuration `sitewright.toml` of a folder. It trusts servers with this certificate, if any.
+    /// Starts one with the configuration `sitewright.toml` of a folder. It trusts servers with this
+    /// certificate, if any.
     pub(crate) async fn start(
         folder: &Path,
         max_orders: u32,
@@ -60,7 +61,8 @@ impl Worker {
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
         // The name, the second field, may hold anything.
-        let fields: Vec<&str> = stat.rsplit_once(") ").context("no name")?.1.split_whitespace().collect();
+        let fields: Vec<&str> =
+            stat.rsplit_once(") ").context("no name")?.1.split_whitespace().collect();
         let ticks = |index: usize| -> anyhow::Result<u64> {
             Ok(fields.get(index).context("no such field")?.parse()?)
         };

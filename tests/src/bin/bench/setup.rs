@@ -24,7 +24,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// The test guest `name` in an engine for `concurrency` runs, whose AI calls are answered by `rules`.
+    /// The test guest `name` in an engine for `concurrency` runs, whose AI calls are answered by
+    /// `rules`.
     pub(crate) async fn new(
         name: &str,
         concurrency: u32,
@@ -32,7 +33,8 @@ impl Setup {
         order: serde_json::Value,
         sites: &Path,
     ) -> anyhow::Result<Self> {
-        Setup::of(&sitewright_tests::guest(name), Cache::off(), concurrency, rules, order, sites).await
+        Setup::of(&sitewright_tests::guest(name), Cache::off(), concurrency, rules, order, sites)
+            .await
     }
 
     /// The same with any template, compiled or taken from `cache`.
@@ -50,7 +52,8 @@ impl Setup {
             "providers": { "scripted": { "kind": "scripted", "rules_inline": rules } },
             "routes": { "default": { "try": [{ "provider": "scripted", "model": "bench" }] } },
         }))?;
-        let gateway = Gateway::new(&config, Path::new("."), sitewright::http::client()?, &|_| None)?;
+        let gateway =
+            Gateway::new(&config, Path::new("."), sitewright::http::client()?, &|_| None)?;
         let snapshot = sitewright::order::load(
             order.to_string().as_bytes(),
             sitewright::order::MAX_BYTES,
@@ -117,7 +120,8 @@ fn cpu() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// A value of `/proc/self/status`, in bytes: `VmHWM` is the most memory the process had, `VmRSS` what it has.
+/// A value of `/proc/self/status`, in bytes: `VmHWM` is the most memory the process had, `VmRSS`
+/// what it has.
 pub(crate) fn memory(name: &str) -> anyhow::Result<u64> {
     memory_of("self", name)
 }
@@ -125,14 +129,16 @@ pub(crate) fn memory(name: &str) -> anyhow::Result<u64> {
 /// The same of another process.
 pub(crate) fn memory_of(process: &str, name: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such line")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .context("no such line")?;
     let kib: u64 = line.split_whitespace().next().context("no value")?.parse()?;
     Ok(kib * 1_024)
 }
 
-/// The memory that a process has. Not `VmRSS`: that counts a page of a template's memory image, of which there is one, once for each
-/// instance.
+/// The memory that a process has. Not `VmRSS`: that counts a page of a template's memory image, of
+/// which there is one, once for each instance.
 pub(crate) fn memory_now(process: &str) -> anyhow::Result<u64> {
     let sums = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
     let line = sums.lines().find_map(|line| line.strip_prefix("Pss:")).context("no such line")?;

@@ -20,14 +20,17 @@ const SILENCE: &str = "[[rule]]\nanswer = { fault = { hang = true } }\n";
 
 pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
     println!(
-        "{waiting} orders that wait for AI at once; {orders} orders one after the other, with instant answers. Times are processor time.\n"
+        "{waiting} orders that wait for AI at once; {orders} orders one after the other, with \
+         instant answers. Times are processor time.\n"
     );
     println!(
-        "| template | size | load, compiling | load, from the cache | an order | memory of an order that waits |"
+        "| template | size | load, compiling | load, from the cache | an order | memory of an \
+         order that waits |"
     );
     println!("|---|---|---|---|---|---|");
     for (name, language) in TEMPLATES {
-        let file = sitewright_tests::template("local-business").with_file_name(format!("{name}.wasm"));
+        let file =
+            sitewright_tests::template("local-business").with_file_name(format!("{name}.wasm"));
         if !file.is_file() {
             println!("| `{name}` ({language}) | not built here | | | | |");
             continue;
@@ -62,7 +65,8 @@ pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
 async fn made(file: &Path, cache: Cache, name: &str, orders: u32) -> anyhow::Result<Duration> {
     let rules = sitewright_tests::root().join("plugins").join(name).join("demo/ai.toml");
     let folder = tempfile::tempdir()?;
-    let setup = Setup::of(file, cache, 1, &std::fs::read_to_string(rules)?, order(), folder.path()).await?;
+    let setup =
+        Setup::of(file, cache, 1, &std::fs::read_to_string(rules)?, order(), folder.path()).await?;
     let clocks = Clocks::start();
     for number in 0..orders {
         let (result, _) = run(setup.request(number)?).await;

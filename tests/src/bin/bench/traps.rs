@@ -1,4 +1,5 @@
-//! What a trap costs with its whole record, what a storm of them does to others, and what their records take.
+//! What a trap costs with its whole record, what a storm of them does to others, and what their
+//! records take.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -112,7 +113,9 @@ impl Bench {
     async fn healthy(&self, number: usize) -> anyhow::Result<()> {
         match self.attempt(number, "ok").await {
             Outcome::Released(_) => Ok(()),
-            Outcome::Failed { record, .. } => anyhow::bail!("a healthy order failed: {}", record.message),
+            Outcome::Failed { record, .. } => {
+                anyhow::bail!("a healthy order failed: {}", record.message)
+            }
         }
     }
 }
@@ -175,11 +178,15 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
     let ms = |seconds: f64| format!("{:.2} ms", seconds * 1e3);
     let verdict = |held: bool| if held { "held" } else { "MISSED" };
     println!(
-        "a template of Rust with its debug information, every record with frames, files and lines, and on the disk:\n"
+        "a template of Rust with its debug information, every record with frames, files and \
+         lines, and on the disk:\n"
     );
     let line = |what: &str, value: String| println!("  {what:<58} {value}");
     line("one healthy order, wall and CPU", format!("{} {}", ms(healthy.0), ms(healthy.1)));
-    line("one trapping order, symbols read, wall and CPU", format!("{} {}", ms(warm.0), ms(warm.1)));
+    line(
+        "one trapping order, symbols read, wall and CPU",
+        format!("{} {}", ms(warm.0), ms(warm.1)),
+    );
     line("the first trap of a template: its symbols are read", ms(median(cold)));
     line(
         &format!("{} traps, {IN_FLIGHT} in flight", args.traps),
@@ -214,7 +221,8 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Median and p99 of healthy orders that come at their own pace, whatever becomes of those before; `storm` traps a second beside them.
+/// Median and p99 of healthy orders that come at their own pace, whatever becomes of those before;
+/// `storm` traps a second beside them.
 async fn latencies(bench: &Arc<Bench>, args: &Args, storm: u32) -> anyhow::Result<(f64, f64)> {
     let end = Instant::now() + Duration::from_secs(args.seconds.into());
     let raging = (storm > 0).then(|| {
@@ -255,10 +263,15 @@ async fn latencies(bench: &Arc<Bench>, args: &Args, storm: u32) -> anyhow::Resul
     if let Some(raging) = raging {
         let traps = raging.await??;
         let meant = args.storm * args.seconds;
-        ensure!(traps as f64 >= f64::from(meant) * 0.95, "the storm had {traps} traps and not {meant}");
+        ensure!(
+            traps as f64 >= f64::from(meant) * 0.95,
+            "the storm had {traps} traps and not {meant}"
+        );
     }
     took.sort_by(f64::total_cmp);
-    let at = |part: f64| took.get(((took.len() as f64 - 1.0) * part) as usize).copied().unwrap_or(f64::NAN);
+    let at = |part: f64| {
+        took.get(((took.len() as f64 - 1.0) * part) as usize).copied().unwrap_or(f64::NAN)
+    };
     Ok((at(0.5), at(0.99)))
 }
 

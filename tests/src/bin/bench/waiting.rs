@@ -12,7 +12,8 @@ const ANSWER_MS: u32 = 100;
 
 pub(crate) async fn measure(orders: u32) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let rules = format!("[[rule]]\ndelay_ms = {ANSWER_MS}\n[rule.answer]\ntext = \"a plain answer\"\n");
+    let rules =
+        format!("[[rule]]\ndelay_ms = {ANSWER_MS}\n[rule.answer]\ntext = \"a plain answer\"\n");
     let order = sitewright_tests::faulty("many-calls", serde_json::json!({ "n": CALLS }));
     let setup = Setup::new("guest-faulty", orders, &rules, order, folder.path()).await?;
 
@@ -40,6 +41,9 @@ pub(crate) async fn measure(orders: u32) -> anyhow::Result<()> {
     println!("  wall          {:>10.2} s", wall.as_secs_f64());
     println!("  CPU per order {:>10.1} µs", cpu.as_secs_f64() * 1e6 / f64::from(orders));
     println!("  peak memory   {:>10}", render::bytes(peak));
-    println!("  per order     {:>10}", render::bytes(peak.saturating_sub(before) / u64::from(orders)));
+    println!(
+        "  per order     {:>10}",
+        render::bytes(peak.saturating_sub(before) / u64::from(orders))
+    );
     Ok(())
 }

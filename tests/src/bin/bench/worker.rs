@@ -1,7 +1,9 @@
-//! Orders through the durable queue: the real worker as a process of its own, the model server in another one, the producer here.
+//! Orders through the durable queue: the real worker as a process of its own, the model server in
+//! another one, the producer here.
 //!
-//! The worker is the binary, not the library in this process: so its processor time and its memory are what an operator would see,
-//! and nobody else's. Each site is real: checked, written to the disk, released and visible.
+//! The worker is the binary, not the library in this process: so its processor time and its memory
+//! are what an operator would see, and nobody else's. Each site is real: checked, written to the
+//! disk, released and visible.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,8 +22,7 @@ use crate::setup::median;
 const TEMPLATE: &str = "guest-one-page";
 
 /// What the model says: what the template asks for.
-const ANSWER: &str =
-    r#"{"headline": "Bright teeth in Boise", "lead": "A calm practice that takes its time for you."}"#;
+const ANSWER: &str = r#"{"headline": "Bright teeth in Boise", "lead": "A calm practice that takes its time for you."}"#;
 
 /// How long the slow model takes.
 const SLOW: Duration = Duration::from_secs(2);
@@ -48,7 +49,8 @@ enum Part {
     Start,
 }
 
-/// Orders are files, and the last run's files are removed when it ends: on ext4 wait six minutes before the next run.
+/// Orders are files, and the last run's files are removed when it ends: on ext4 wait six minutes
+/// before the next run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only these parts.
@@ -63,7 +65,8 @@ pub(crate) struct Args {
     /// Orders with answers that take 2 s.
     #[arg(long, default_value_t = 30_000)]
     slow_orders: usize,
-    /// Most orders in flight at once with answers that take 2 s, and orders that wait for AI at the same time.
+    /// Most orders in flight at once with answers that take 2 s, and orders that wait for AI at
+    /// the same time.
     #[arg(long, default_value_t = 10_000)]
     in_flight: u32,
     /// Orders that are put in line while the worker is idle.
@@ -72,8 +75,8 @@ pub(crate) struct Args {
     /// Starts.
     #[arg(long, default_value_t = 15)]
     starts: usize,
-    /// Where databases and sites are made, so that the disk is the one that counts. The system's folder for temporary files when
-    /// it is missing.
+    /// Where databases and sites are made, so that the disk is the one that counts. The system's
+    /// folder for temporary files when it is missing.
     #[arg(long)]
     folder: Option<PathBuf>,
 }
@@ -96,8 +99,9 @@ struct Line {
 
 pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
     more_files()?;
-    // Removed at the end: for up to six minutes ext4 looks at the inode of each file that was removed before it makes another one
-    // (`recently_deleted` in its source: 60 s, and 300 s more while the removal is not on the disk), which would count as ours.
+    // Removed at the end: for up to six minutes ext4 looks at the inode of each file that was
+    // removed before it makes another one (`recently_deleted` in its source: 60 s, and 300 s
+    // more while the removal is not on the disk), which would count as ours.
     let mut folders = Vec::new();
     let mut columns = vec![measured(args, "SQLite", &Place::Sqlite, &mut folders).await?];
     let mut names = vec!["SQLite".to_owned()];
@@ -105,12 +109,14 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
         match Cluster::start().await? {
             Some(cluster) => {
                 let name = cluster.version().await?;
-                columns.push(measured(args, &name, &Place::Postgres(&cluster), &mut folders).await?);
+                columns
+                    .push(measured(args, &name, &Place::Postgres(&cluster), &mut folders).await?);
                 names.push(name);
                 cluster.stop().await?;
             }
             None => eprintln!(
-                "\nSKIPPED: no PostgreSQL in /usr/lib/postgresql, so that half is missing; install the package `postgresql`\n"
+                "\nSKIPPED: no PostgreSQL in /usr/lib/postgresql, so that half is missing; \
+                 install the package `postgresql`\n"
             ),
         }
     }
@@ -204,10 +210,10 @@ impl Bench {
     /// A worker whose AI calls the model answers.
     async fn worker(&self, model: &Model, max_orders: u32) -> anyhow::Result<Worker> {
         let configuration = format!(
-            "templates = \"templates\"\nsites = \"sites\"\ncache = \"cache\"\n\
-             [database]\nurl = {:?}\n\
-             [ai.providers.bench]\nkind = \"openai\"\nbase_url = {:?}\nfirst_byte_ms = 600000\ncall_ms = 600000\n\
-             [ai.routes.default]\ntry = [{{ provider = \"bench\", model = \"bench\" }}]\n",
+            "templates = \"templates\"\nsites = \"sites\"\ncache = \"cache\"\n[database]\nurl = \
+             {:?}\n[ai.providers.bench]\nkind = \"openai\"\nbase_url = {:?}\nfirst_byte_ms = \
+             600000\ncall_ms = 600000\n[ai.routes.default]\ntry = [{{ provider = \"bench\", model \
+             = \"bench\" }}]\n",
             self.url,
             model.base_url()
         );
@@ -217,7 +223,8 @@ impl Bench {
 
     async fn put_in_line(&self, count: usize) -> anyhow::Result<()> {
         for first in (0..count).step_by(BATCH) {
-            let orders = (first..count.min(first + BATCH)).map(|number| order("order", number)).collect();
+            let orders =
+                (first..count.min(first + BATCH)).map(|number| order("order", number)).collect();
             self.database.enqueue_all(orders).await?;
         }
         Ok(())
@@ -233,7 +240,10 @@ impl Bench {
         let begin = Instant::now();
         self.put_in_line(batches).await?;
         let batched = batches as f64 / begin.elapsed().as_secs_f64();
-        lines.push(Line::new("orders put in line/s, one after the other, a commit each", count(single)));
+        lines.push(Line::new(
+            "orders put in line/s, one after the other, a commit each",
+            count(single),
+        ));
         lines.push(Line::new("orders put in line/s, 500 to a commit", count(batched)));
         Ok(())
     }
@@ -261,7 +271,13 @@ impl Bench {
         }
         let wall = begin.elapsed();
         let cpu = worker.cpu()?.saturating_sub(before);
-        Ok(Passed { wall, cpu, most_running, per_second: orders as f64 / wall.as_secs_f64(), orders })
+        Ok(Passed {
+            wall,
+            cpu,
+            most_running,
+            per_second: orders as f64 / wall.as_secs_f64(),
+            orders,
+        })
     }
 
     /// The worker's log, kept for whoever looks into what went wrong.
@@ -277,7 +293,8 @@ impl Bench {
     async fn check(&self, orders: usize) -> anyhow::Result<()> {
         for number in 0..orders {
             let page = self.folder.path().join(format!("sites/order-{number}/current/index.html"));
-            let page = std::fs::read_to_string(&page).with_context(|| page.display().to_string())?;
+            let page =
+                std::fs::read_to_string(&page).with_context(|| page.display().to_string())?;
             ensure!(page.contains("Bright teeth"), "order {number} has another page: {page}");
         }
         for number in (0..orders).step_by(97) {
@@ -295,7 +312,10 @@ impl Bench {
         let peak = worker.memory("VmHWM")?;
         worker.stop().await?;
         self.check(args.orders).await?;
-        lines.push(Line::new("orders/s, AI answers at once, 200 at a time", count(passed.per_second)));
+        lines.push(Line::new(
+            "orders/s, AI answers at once, 200 at a time",
+            count(passed.per_second),
+        ));
         lines.push(Line::new("… CPU per order", passed.cpu_per_order()));
         lines.push(Line::new("… peak memory", render::bytes(peak)));
         Ok(())
@@ -313,7 +333,10 @@ impl Bench {
         let held = passed.per_second >= TARGET_PER_SECOND;
         lines.push(
             Line::new(
-                &format!("orders/s, AI answers in 2 s, {} at a time", count(f64::from(args.in_flight))),
+                &format!(
+                    "orders/s, AI answers in 2 s, {} at a time",
+                    count(f64::from(args.in_flight))
+                ),
                 count(passed.per_second),
             )
             .target(format!(">= {TARGET_PER_SECOND:.0}"), held),
@@ -328,7 +351,12 @@ impl Bench {
         Ok(())
     }
 
-    async fn waiting(&self, args: &Args, protocol: Protocol, lines: &mut Vec<Line>) -> anyhow::Result<()> {
+    async fn waiting(
+        &self,
+        args: &Args,
+        protocol: Protocol,
+        lines: &mut Vec<Line>,
+    ) -> anyhow::Result<()> {
         let orders = usize::try_from(args.in_flight)?;
         let certificate = match protocol {
             Protocol::Http1 => None,
@@ -338,9 +366,9 @@ impl Bench {
         let worker = self.worker(&model, args.in_flight).await?;
         let idle = worker.memory_now()?;
         self.put_in_line(orders).await?;
-        tokio::time::timeout(Duration::from_secs(300), model.holds()).await.with_context(|| {
-            format!("{orders} AI calls are never in flight at once: see {}", self.log())
-        })??;
+        tokio::time::timeout(Duration::from_secs(300), model.holds()).await.with_context(
+            || format!("{orders} AI calls are never in flight at once: see {}", self.log()),
+        )??;
         tokio::time::sleep(SLOW / 2).await;
         let waiting = worker.memory_now()?;
         let counted = worker.memory("VmRSS")?;
@@ -370,7 +398,10 @@ impl Bench {
             render::bytes(counted),
         ));
         lines.push(Line::new("… its peak, while all are answered at once", render::bytes(peak)));
-        lines.push(Line::new("… and their sites done after", format!("{:.1} s", passed.wall.as_secs_f64())));
+        lines.push(Line::new(
+            "… and their sites done after",
+            format!("{:.1} s", passed.wall.as_secs_f64()),
+        ));
         Ok(())
     }
 
@@ -381,7 +412,8 @@ impl Bench {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let (begin, before) = (Instant::now(), worker.cpu()?);
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let idle = worker.cpu()?.saturating_sub(before).as_secs_f64() / begin.elapsed().as_secs_f64();
+        let idle =
+            worker.cpu()?.saturating_sub(before).as_secs_f64() / begin.elapsed().as_secs_f64();
         let mut took = Vec::with_capacity(args.pickups);
         for number in 0..args.pickups {
             let order = order("order", number);
@@ -404,7 +436,10 @@ impl Bench {
             format!("{:.0} ms", median(took)),
         ));
         lines.push(Line::new("… 99th percentile", format!("{p99:.0} ms")));
-        lines.push(Line::new("… CPU of the idle worker", format!("{:.1} % of a core", idle * 100.0)));
+        lines.push(Line::new(
+            "… CPU of the idle worker",
+            format!("{:.1} % of a core", idle * 100.0),
+        ));
         Ok(())
     }
 
@@ -432,13 +467,20 @@ impl Bench {
         let longest = took.iter().copied().fold(0.0, f64::max);
         let half = median(took);
         lines.push(
-            Line::new("start to ready, 5 templates compiled before, median", format!("{half:.0} ms")).target(
+            Line::new(
+                "start to ready, 5 templates compiled before, median",
+                format!("{half:.0} ms"),
+            )
+            .target(
                 format!("<= {} ms", TARGET_START.as_millis()),
                 half <= TARGET_START.as_secs_f64() * 1e3,
             ),
         );
         lines.push(Line::new("… the slowest", format!("{longest:.0} ms")));
-        lines.push(Line::new("… the first, which compiles them", format!("{:.1} s", cold.as_secs_f64())));
+        lines.push(Line::new(
+            "… the first, which compiles them",
+            format!("{:.1} s", cold.as_secs_f64()),
+        ));
         Ok(())
     }
 }
@@ -462,9 +504,14 @@ async fn model(delay: Duration, hold: usize) -> anyhow::Result<Model> {
     model_speaking(delay, hold, None).await
 }
 
-async fn model_speaking(delay: Duration, hold: usize, certificate: Option<PathBuf>) -> anyhow::Result<Model> {
+async fn model_speaking(
+    delay: Duration,
+    hold: usize,
+    certificate: Option<PathBuf>,
+) -> anyhow::Result<Model> {
     let delay_ms = u64::try_from(delay.as_millis())?;
-    Model::answering(&Answering { delay_ms, hold, text: Some(ANSWER.to_owned()), certificate }).await
+    Model::answering(&Answering { delay_ms, hold, text: Some(ANSWER.to_owned()), certificate })
+        .await
 }
 
 fn order(kind: &str, number: usize) -> NewOrder {
