@@ -6,10 +6,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright::ai::AiErrorKind;
-use sitewright::failure::{FailureRecord, TrailEntry, TrailOutcome};
-use sitewright::interface::RunProgress;
-use sitewright::run::{
+use sitewright_model::ai::AiErrorKind;
+use sitewright_model::failure::{FailureRecord, TrailEntry, TrailOutcome};
+use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::run::{
     AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt,
 };
 use sitewright_tests::chat_server::{PATIENCE, REQUEST_ID, TOKENS};

@@ -5,9 +5,9 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use sitewright::interface::{GuestState, RunLog, linker};
-use sitewright::plugin::bindings::TemplatePre;
-use sitewright::plugin::{
+use sitewright_runtime::interface::{GuestState, RunLog, linker};
+use sitewright_runtime::plugin::bindings::TemplatePre;
+use sitewright_runtime::plugin::{
     Cache, Capture, Determinism, Engine, Limits, Loader, MemoryLimiter, sandbox,
 };
 use sitewright_tests::{guest, root, template};

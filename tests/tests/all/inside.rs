@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sitewright::ai::Gateway;
 use sitewright::config::Config;
-use sitewright::interface::RunProgress;
-use sitewright::plugin::{Cache, Catalogue, Engine, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt};
-use sitewright::site::SitesRoot;
+use sitewright_ai::Gateway;
+use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::plugin::{Cache, Catalogue, Engine, Loader};
+use sitewright_runtime::run::{
+    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt,
+};
+use sitewright_site::SitesRoot;
 use sitewright_tests::{Workbench, guest};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +22,7 @@ pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Host {
     let engine = Engine::new(&config.limits, concurrency).unwrap();
     let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
     let loader = Loader::new(engine, cache, config.limits.clone()).unwrap();
-    let client = sitewright::http::client().unwrap();
+    let client = sitewright_http::client().unwrap();
     Host {
         catalogue: Catalogue::new(config.templates.clone(), loader),
         gateway: Arc::new(Gateway::new(&config.ai, &config.base, client, &|_| None).unwrap()),

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sitewright::ai::{AiConfig, Gateway};
-use sitewright::failure::FailureRecord;
-use sitewright::interface::RunProgress;
-use sitewright::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
-use sitewright::run::{
+use sitewright_ai::{AiConfig, Gateway};
+use sitewright_model::failure::FailureRecord;
+use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
+use sitewright_runtime::run::{
     AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt,
 };
-use sitewright::site::SitesRoot;
+use sitewright_site::SitesRoot;
 use sitewright_tests::{check_record, compile_cache, faulty, guest};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -134,7 +134,7 @@ fn gateway(rules: &str, folder: &Path) -> Arc<Gateway> {
         "routes": { "default": { "try": [{ "provider": "scripted", "model": "test" }] } },
     }))
     .unwrap();
-    let client = sitewright::http::client().unwrap();
+    let client = sitewright_http::client().unwrap();
     Arc::new(Gateway::new(&config, folder, client, &|_| None).unwrap())
 }
 

@@ -1,6 +1,6 @@
 //! `sitewright order`, `queue` and `migrate` through the real binary, on SQLite and, where it is
 //! installed, on PostgreSQL. The worker's part is done by the tests themselves, through
-//! `sitewright::jobs`, on the same database.
+//! `sitewright_jobs`, on the same database.
 
 use std::io::Write as _;
 use std::process::{Child, Stdio};
@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sitewright::failure::{FailureKind, FailureRecord, OfAttempt};
-use sitewright::jobs::{
+use sitewright_jobs::{
     Allowed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState, Settlement, Stop,
     Take, Taken, WorkerId, WorkerSettings, serve,
 };
-use sitewright::message;
+use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
+use sitewright_model::message;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, check_record, faulty, guest, order, postgres};
 use sqlx::Connection as _;
 use ulid::Ulid;

@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
-use sitewright::failure::render;
-use sitewright::interface::{GuestState, RunLog, RunProgress};
-use sitewright::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
-use sitewright::run::run;
+use sitewright_failure::render;
+use sitewright_runtime::interface::{GuestState, RunLog, RunProgress};
+use sitewright_runtime::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
+use sitewright_runtime::run::run;
 use tokio::sync::watch;
 use wasmtime::Store;
 
