@@ -8,11 +8,11 @@ use tracing::Instrument;
 use tracing::field::Empty;
 use url::Url;
 
-use super::advice::{self, Place};
 use super::config::{PriceConfig, RetryConfig};
-use super::gate::Gate;
 use super::gateway::CallContext;
+use super::hint::{self, Place};
 use super::json::{self, JsonProblem, ReplySchema};
+use super::limiter::Gate;
 use super::provider::{self, Failure, Prompt, Provider, Reply};
 use super::request::{Format, Request};
 use super::text::TextSink;
@@ -235,7 +235,7 @@ impl Candidate {
 
     /// What to do about a failure that has been described.
     pub(super) fn advice(&self, route: &str, failure: &Failure) -> Option<Message> {
-        Message::new(advice::what_next(&self.place(route), failure))
+        Message::new(hint::what_next(&self.place(route), failure))
     }
 
     fn place<'a>(&'a self, route: &'a str) -> Place<'a> {
@@ -258,7 +258,7 @@ impl Candidate {
         }
         let clean = |cause: &Message| Message::new(redactor.redact(cause.as_str()));
         failure.causes = failure.causes.iter().filter_map(clean).collect();
-        let message = advice::message(&self.place(route), &failure);
+        let message = hint::message(&self.place(route), &failure);
         Failed { failure, message }
     }
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::advice::{self, Place};
 use super::anthropic::Anthropic;
 use super::cloudflare::Cloudflare;
 use super::config::{EndpointConfig, Kind, ProviderKeys};
 use super::gemini::Gemini;
+use super::hint::{self, Place};
 use super::ollama::Ollama;
 use super::openai::OpenAi;
 use super::provider::{
@@ -104,7 +104,7 @@ fn judged(at: &Provider, reply: Result<Reply, Failure>) {
         Ok(reply) => assert!(!reply.content.trim().is_empty(), "a reply has content"),
         Err(failure) => {
             let place = Place { route: "r", provider: "p", model: "m", at };
-            let message = advice::message(&place, &failure).to_string();
+            let message = hint::message(&place, &failure).to_string();
             let parts = message.split_once("; ");
             assert!(
                 parts.is_some_and(|(what, next)| what.len() > 20 && next.len() > 30),

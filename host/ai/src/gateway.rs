@@ -17,9 +17,9 @@ use super::config::{AiConfig, BudgetConfig, ConfigError};
 use super::journal::{JournalEntry, JournalKey, Recalled, RunJournal};
 use super::known_schemas::KnownSchemas;
 use super::provider::Provider;
-use super::ready;
 use super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::retry::{self, Jitter};
+use super::route_builder;
 use super::text::TextSink;
 use super::transport::Transport;
 use sitewright_http::Client;
@@ -112,7 +112,7 @@ impl Gateway {
         client: Client,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Gateway, ConfigError> {
-        let routes = ready::routes(config, base_dir, env)?;
+        let routes = route_builder::routes(config, base_dir, env)?;
         let transport = Transport::new(client);
         Ok(Gateway {
             routes,

@@ -168,7 +168,7 @@ fn digest(request: &Request) -> String {
         request.seed,
         request.stop,
     ]);
-    hex::encode(&Sha256::digest(canonical.to_string()))
+    hex::encode(Sha256::digest(canonical.to_string()))
 }
 
 /// A file with one JSON object a line. A half line at its end, from a process that died, is passed

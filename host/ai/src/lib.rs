@@ -10,48 +10,48 @@
 //! |---|---|
 //! | `request`, `completion`, `error` | what is asked, what comes back, what goes wrong |
 //! | `config`, `secret` | routes and providers as the operator wrote them; keys |
-//! | `ready` | from the configuration to candidates that can be called |
+//! | `route_builder` | from the configuration to candidates that can be called |
 //! | `gateway` | which candidates are tried, in which order |
-//! | `retry`, `gate`, `budget`, `journal` | when again, how many at once, how much in all, and what was paid for already |
+//! | `retry`, `limiter`, `budget`, `journal` | when again, how many at once, how much in all, and what was paid for already |
 //! | `attempt` | one try: its time, its checks, what is kept of it |
 //! | `text` | the reply's text on its way to a caller who reads along |
 //! | `provider` | the seam between the gateway and the kinds of providers |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
-//! | `stream`, `parts`, `said`, `answer`, `instructions` | what kinds share: framing of streams, their parts, error bodies, is this answer a reply, telling the model its form |
+//! | `stream`, `stream_deltas`, `error_body`, `answer`, `instructions` | what kinds share: framing of streams, their parts, error bodies, is this answer a reply, telling the model its form |
 //! | `transport` | the only place that sends, and the limits on how long that takes |
 //! | `json` | strict JSON replies and their schemas |
-//! | `advice`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
+//! | `hint`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
 
-mod advice;
 mod answer;
 mod anthropic;
 mod attempt;
 mod budget;
 mod cloudflare;
 mod config;
+mod error_body;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod gate;
 mod gateway;
 mod gemini;
+mod hint;
 mod instructions;
 mod journal;
 mod json;
 mod known_schemas;
+mod limiter;
 mod ollama;
 mod openai;
-mod parts;
 mod provider;
-mod ready;
 mod redact;
 mod request;
 mod retry;
 mod retry_after;
-mod said;
+mod route_builder;
 mod scripted;
 mod secret;
 mod stream;
+mod stream_deltas;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -6,7 +6,7 @@
 //! time limits, retries, rates and redaction stand around it, once for all kinds.
 //!
 //! To add a kind: a folder with an `Adapter`, a variant of
-//! [`ProviderConfig`](super::config::ProviderConfig), a line in `ready`.
+//! [`ProviderConfig`](super::config::ProviderConfig), a line in `route_builder`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -59,7 +59,7 @@ pub(super) trait Adapter: fmt::Debug + Send + Sync {
     /// The meaning of the whole body of a success.
     fn whole(&self, http: &HttpReply) -> Result<Answer, Failure>;
 
-    /// The meaning of an answer with an error status. `said::failure` reads the envelopes of all
+    /// The meaning of an answer with an error status. `error_body::failure` reads the envelopes of all
     /// known providers.
     fn map_error(&self, http: &HttpReply) -> Failure;
 }
@@ -316,7 +316,7 @@ impl HttpHead {
 
     /// The failure of an error inside a success, with the frame that says it.
     pub(super) fn error_frame(&self, error: &serde_json::Value, frame: &[u8]) -> Failure {
-        super::said::in_success(self, error).of_answer(self, frame)
+        super::error_body::in_success(self, error).of_answer(self, frame)
     }
 
     /// The failure of a part of a stream that is not what the protocol says.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use super::advice::{self, Place};
 use super::config::{EndpointConfig, Kind, ProviderKeys};
+use super::hint::{self, Place};
 use super::json::ReplySchema;
 use super::provider::{
     Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Prompt, Provider, Reply,
@@ -318,7 +318,7 @@ impl Row<'_> {
         let excerpt = Some(self.body.as_str()).filter(|body| !body.is_empty());
         assert_eq!(detail.body_excerpt.as_deref(), excerpt, "{name}");
         let place = Place { route: "default", provider: "them", model: "m", at };
-        let message = advice::message(&place, &failure).to_string();
+        let message = hint::message(&place, &failure).to_string();
         assert!(message.contains(self.says), "{name}: {message}");
         let (what, next) = message.rsplit_once("; ").unwrap_or_else(|| panic!("{name}: {message}"));
         assert!(

@@ -439,7 +439,7 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
     if keys.coredump != CoreDumpLimits::default() {
         values["coredump"] = serde_json::json!(keys.coredump);
     }
-    hex::encode(&Sha256::digest(values.to_string()))[..12].to_owned()
+    hex::encode(Sha256::digest(values.to_string()))[..12].to_owned()
 }
 
 fn template_settings(

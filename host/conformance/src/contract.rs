@@ -8,7 +8,7 @@ use serde_json::json;
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
 use super::rule::Rule;
-use super::tally::{Finding, Tally};
+use super::summary::{Finding, Tally};
 use sitewright_runtime::plugin::bindings::generator;
 use sitewright_runtime::plugin::{
     DESCRIBE_CPU, Determinism, Limits, Loader, ManifestError, Template, TemplateProblem,

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::case::{Case, Fault, NamedFault, Wanted};
-use super::lab::{Ended, Made, Site};
+use super::harness::{Ended, Made, Site};
 use super::pages::{self, Seen};
 use super::plan::Planned;
 use super::rule::{Level, LimitRule, Rule};
 use super::snapshot;
-use super::tally::{Finding, Tally};
+use super::summary::{Finding, Tally};
 use sitewright_model::Measure;
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord};

@@ -7,9 +7,9 @@
 //! - [`rule`]: what is demanded, and what to do. [`case`], [`suite`]: the suite as data. `author`:
 //!   what an author adds to it.
 //! - `orders`, `answers`: what is made from the template's schemas. `plan`: from cases to trials.
-//! - `lab`, `watch`: one trial, through the code that makes every order. `contract`: before any
+//! - `harness`, `watch`: one trial, through the code that makes every order. `contract`: before any
 //!   order.
-//! - `judge`, `pages`, `snapshot`: what is wrong with what came of it. `tally`, [`report`]: all of
+//! - `judge`, `pages`, `snapshot`: what is wrong with what came of it. `summary`, [`report`]: all of
 //!   it together.
 //! - [`record`]: a case from a run against real models.
 
@@ -17,8 +17,8 @@ mod answers;
 mod author;
 pub mod case;
 mod contract;
+mod harness;
 mod judge;
-mod lab;
 mod orders;
 mod pages;
 mod plan;
@@ -28,10 +28,10 @@ pub mod rule;
 mod run;
 mod snapshot;
 pub mod suite;
-mod tally;
+mod summary;
 mod watch;
 
 pub use author::FOLDER;
 pub use rule::{Level, Rule};
 pub use run::{Setting, Subject, conform, listed};
-pub use tally::{Finding, Measured};
+pub use summary::{Finding, Measured};

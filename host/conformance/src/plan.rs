@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::answers::{AuthorRules, faulty, script};
 use super::author::AuthorCase;
 use super::case::{At, Case, Delay, Derive, Fault, NamedFault, OrderSource};
-use super::lab::{Stop, Trial};
+use super::harness::{Stop, Trial};
 use super::orders::Orders;
 use super::rule::Rule;
-use super::tally::Tally;
+use super::summary::Tally;
 use super::watch::{Asked, Hold};
 use sitewright_model::message::Message;
 

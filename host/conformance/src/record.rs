@@ -13,9 +13,9 @@ use sitewright_intake as order;
 use sitewright_model::failure::FailureKind;
 use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
 };
 
 /// What became of a run that is recorded.
@@ -35,7 +35,7 @@ pub struct Recorded {
 /// # Errors
 /// When the case cannot be written. What becomes of the order is no error.
 pub async fn record(
-    host: &Host,
+    host: &Services,
     template: String,
     document: Vec<u8>,
     folder: &Path,

@@ -40,7 +40,7 @@ pub(super) fn exists(case: &Path) -> bool {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    hex::encode(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn is_text(bytes: &[u8]) -> bool {

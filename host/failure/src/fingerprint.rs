@@ -134,7 +134,7 @@ impl Parts {
     }
 
     fn digest(self) -> String {
-        let mut digits = hex::encode(&self.0.finalize());
+        let mut digits = hex::encode(self.0.finalize());
         digits.truncate(DIGITS);
         digits
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ulid::Ulid;
 
-use super::alike::{Alike, over_rows, rows};
+use super::coalesced::{Alike, over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::order::OrderState;
@@ -149,7 +149,7 @@ pub struct WorkerId {
 
 /// An order that was taken: the right to finish it, as long as nobody else was given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct Claimed {
     /// The order's id.
     pub order: String,
     /// The template that makes it.
@@ -172,8 +172,8 @@ pub struct Taken {
     pub worker: String,
 }
 
-impl From<&Taken> for OfAttempt {
-    fn from(taken: &Taken) -> Self {
+impl From<&Claimed> for OfAttempt {
+    fn from(taken: &Claimed) -> Self {
         OfAttempt {
             order: taken.order.clone(),
             job: Some(taken.job.to_string()),
@@ -187,9 +187,9 @@ impl From<&Taken> for OfAttempt {
 
 /// What came of taking an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Take {
+pub enum Claim {
     /// It is ours. With its document, which nobody needs for longer than until it has been read.
-    Taken(Box<Taken>, String),
+    Claimed(Box<Claimed>, String),
     /// It has ended: the job is left over.
     AlreadyEnded(OrderState),
     /// Another attempt has it, or another job stands for it: this job is left over.
@@ -213,13 +213,13 @@ impl Database {
         job: i64,
         worker: &WorkerId,
         attempt: Ulid,
-    ) -> Result<Take, Error> {
+    ) -> Result<Claim, Error> {
         let take = TakeOrder { order: order.to_owned(), job, worker: worker.clone(), attempt };
         match self.write_alike(format!("taking order {order:?}"), take).await? {
             Ok(taken) => Ok(taken),
             Err(state) => match parsed("sitewright_orders", "state", &state)? {
-                state if OrderState::has_ended(state) => Ok(Take::AlreadyEnded(state)),
-                _ => Ok(Take::NotThisJob),
+                state if OrderState::has_ended(state) => Ok(Claim::AlreadyEnded(state)),
+                _ => Ok(Claim::NotThisJob),
             },
         }
     }
@@ -268,8 +268,8 @@ struct TakeOrder {
 }
 
 impl TakeOrder {
-    fn taken(&self, row: &Row) -> Result<Taken, sqlx::Error> {
-        Ok(Taken {
+    fn taken(&self, row: &Row) -> Result<Claimed, sqlx::Error> {
+        Ok(Claimed {
             order: self.order.clone(),
             template: row.text("template")?,
             config_version: row.opt_text("config_version")?,
@@ -292,7 +292,7 @@ impl TakeOrder {
 #[async_trait]
 impl Alike for TakeOrder {
     /// The order's state when it is not given.
-    type Answer = Result<Take, String>;
+    type Answer = Result<Claim, String>;
 
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error> {
         let now = now_ms();
@@ -344,7 +344,7 @@ impl Alike for TakeOrder {
                 json!(taken.trace_id),
                 json!(config),
             ]);
-            answers.push(Some(Ok(Take::Taken(Box::new(taken), row.text("document")?))));
+            answers.push(Some(Ok(Claim::Claimed(Box::new(taken), row.text("document")?))));
         }
         let sql = over_rows!(
             tx,
@@ -365,7 +365,7 @@ impl Alike for TakeOrder {
     }
 }
 
-async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Take, String>, sqlx::Error> {
+async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Claim, String>, sqlx::Error> {
     let TakeOrder { order, job, worker, attempt } = take;
     let (now, id, job) = (now_ms(), attempt.to_string(), *job);
     let taken = tx
@@ -411,12 +411,12 @@ async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Take, String>, 
                 )
                 .await?;
             match there {
-                None => return Ok(Ok(Take::NoSuchOrder)),
+                None => return Ok(Ok(Claim::NoSuchOrder)),
                 // The answer to taking it was lost on the way.
                 Some(row) if row.opt_text("owner_attempt")?.as_deref() == Some(&id) => row,
                 Some(row) => return Ok(Err(row.text("state")?)),
             }
         }
     };
-    Ok(Ok(Take::Taken(Box::new(take.taken(&row)?), row.text("document")?)))
+    Ok(Ok(Claim::Claimed(Box::new(take.taken(&row)?), row.text("document")?)))
 }

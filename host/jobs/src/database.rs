@@ -11,11 +11,11 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::alike::Alike;
+use super::batch::Writer;
+use super::coalesced::Alike;
 use super::error::Error;
 use super::river;
 use super::sql::{Operation, Pool, Row, Value};
-use super::writer::Writer;
 
 /// Connections to PostgreSQL, River's included.
 const POSTGRES_CONNECTIONS: u32 = 10;

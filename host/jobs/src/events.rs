@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-use super::alike::{over_rows, rows};
 use super::attempt::Attempt;
+use super::coalesced::{over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::order::Order;
@@ -115,7 +115,7 @@ pub struct Export {
     /// Its progress.
     pub events: Vec<Event>,
     /// Its AI replies.
-    pub ai_calls: Vec<super::ledger::AiCall>,
+    pub ai_calls: Vec<super::reply_journal::AiCall>,
     /// Its failure records.
     pub failures: Vec<Failure>,
 }

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::alike::{Alike, over_rows, rows};
+use super::coalesced::{Alike, over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
-use super::line::Line;
+use super::fair_share::Line;
 use super::river;
 use super::sql::{Row, Tx, args, parsed};
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{AttemptEnd, trace_id};
+use super::complete::{AttemptLimits, NewFailure, end_attempt, insert_failure};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::events::{Known, known_of};
+use super::fair_share::Line;
 use super::heartbeat::Observer;
-use super::line::Line;
 use super::order::OrderState;
 use super::river::{self, JobEnd};
-use super::settle::{Allowed, NewFailure, end_attempt, insert_failure};
 use super::sql::{Row, Tx, args};
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
@@ -66,7 +66,7 @@ pub(super) struct Rescuer {
     pub(super) database: Database,
     /// The worker that looks.
     pub(super) me: String,
-    pub(super) allowed: Allowed,
+    pub(super) allowed: AttemptLimits,
     pub(super) silent_after: Duration,
     pub(super) adopt_after: Duration,
     pub(super) observer: Observer,
@@ -384,7 +384,7 @@ async fn rescue_in(
     attempt: &str,
     worker: &str,
     why: Why,
-    allowed: Allowed,
+    allowed: AttemptLimits,
 ) -> Result<Option<OrderState>, sqlx::Error> {
     let now = now_ms();
     let owned = tx
@@ -472,7 +472,7 @@ fn crash(
     worker: &str,
     why: Why,
     crashes: i64,
-    allowed: Allowed,
+    allowed: AttemptLimits,
     known: Known,
 ) -> NewFailure {
     let at = match &known.stage {

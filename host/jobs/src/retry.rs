@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settle::{NewFailure, Settlement};
+use super::complete::{NewFailure, Resolution};
 
 /// What a failure means for the next attempt (catalogue D4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,13 +97,13 @@ impl Backoff {
         failure: NewFailure,
         used: i64,
         random: f64,
-    ) -> Settlement {
+    ) -> Resolution {
         let used = u32::try_from(used).unwrap_or(u32::MAX).saturating_add(1);
         match class {
-            RetryClass::Permanent => Settlement::Failed { failure },
+            RetryClass::Permanent => Resolution::Failed { failure },
             RetryClass::Transient { at_least } => {
                 let floor = at_least.unwrap_or_default().min(self.longest_limited);
-                Settlement::Retry { failure, after: floor.saturating_add(self.wait(used, random)) }
+                Resolution::Retry { failure, after: floor.saturating_add(self.wait(used, random)) }
             }
             RetryClass::Limited { after } => {
                 // Whoever says "at once" is asked again after a moment: such an order uses no
@@ -111,7 +111,7 @@ impl Backoff {
                 let after = after.unwrap_or(self.limited).max(self.first).min(self.longest_limited);
                 // A tenth more at most: those who were refused together come back one after the
                 // other.
-                Settlement::Snooze {
+                Resolution::Snooze {
                     failure,
                     after: after.mul_f64(1.0 + random.clamp(0.0, 1.0) / 10.0),
                 }

@@ -9,15 +9,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::WorkerId;
+use super::complete::AttemptLimits;
 use super::database::Database;
 use super::error::Error;
+use super::fair_share;
 use super::heartbeat::{Identity, Observer, Presence};
-use super::line;
 use super::rescue::{Rescued, Rescuer};
 use super::river::QUEUE;
-use super::settle::Allowed;
 use super::sql::Pool;
-use super::standstill::Standstill;
+use super::stall_detector::Standstill;
 use super::worker::{Handler, OrderWorker, Running};
 
 /// How long a worker that leaves waits for its last heartbeat to be written.
@@ -35,7 +35,7 @@ pub struct WorkerSettings {
     /// The configuration that orders get that come without one.
     pub config_version: Option<String>,
     /// How often an order may be tried.
-    pub allowed: Allowed,
+    pub allowed: AttemptLimits,
     /// How often it says that it is alive.
     pub beat_every: Duration,
     /// After how long a silent worker is taken for dead. Several beats long.
@@ -63,7 +63,7 @@ impl Default for WorkerSettings {
         WorkerSettings {
             max_orders: 2_000,
             config_version: None,
-            allowed: Allowed::default(),
+            allowed: AttemptLimits::default(),
             beat_every: Duration::from_secs(5),
             silent_after: Duration::from_secs(20),
             rescue_every: Duration::from_secs(5),
@@ -289,7 +289,7 @@ async fn rescue(
         ticks.tick().await;
         let mut rescuer = rescuer.lock().await;
         tell_pause(&rescuer.database, &mut paused).await;
-        if let Err(error) = line::share_out(&rescuer.database).await {
+        if let Err(error) = fair_share::share_out(&rescuer.database).await {
             tracing::warn!(%error, "templates cannot share the line out while the database fails; it is tried again");
         }
         // Whoever leaves gives its orders back itself, and no crash is counted.

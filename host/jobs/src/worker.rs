@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use ulid::Ulid;
 
-use super::attempt::{Take, Taken, WorkerId, trace_id};
+use super::attempt::{Claim, Claimed, WorkerId, trace_id};
+use super::complete::{AttemptLimits, NewFailure, Resolution, Settled};
 use super::database::Database;
 use super::error::Error;
 use super::river::OrderJob;
-use super::settle::{Allowed, NewFailure, Settled, Settlement};
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
@@ -28,12 +28,12 @@ use sitewright_model::message::Message;
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Makes one attempt at the order with this document. When `stop` says so, it ends soon: with
-    /// [`Settlement::Cancelled`] or [`Settlement::ReturnToQueue`], as [`Stop::reason`] says.
-    async fn handle(&self, taken: &Taken, document: String, stop: &Stop) -> Settlement;
+    /// [`Resolution::Cancelled`] or [`Resolution::ReturnToQueue`], as [`Stop::reason`] says.
+    async fn handle(&self, taken: &Claimed, document: String, stop: &Stop) -> Resolution;
 
     /// Called when the attempt's end is written, or when it turned out that the order belongs to
     /// somebody else now: then whatever the attempt made is to be thrown away.
-    async fn settled(&self, _taken: &Taken, _settlement: &Settlement, _settled: &Settled) {}
+    async fn settled(&self, _taken: &Claimed, _settlement: &Resolution, _settled: &Settled) {}
 }
 
 /// Tells a handler to stop.
@@ -68,10 +68,10 @@ impl Stop {
     }
 
     /// What to settle an attempt with that was stopped.
-    pub fn settlement(&self, failure: Option<NewFailure>) -> Settlement {
+    pub fn settlement(&self, failure: Option<NewFailure>) -> Resolution {
         match self.reason() {
-            StopReason::OrderCancelled => Settlement::Cancelled { failure },
-            StopReason::WorkerLeaves => Settlement::ReturnToQueue,
+            StopReason::OrderCancelled => Resolution::Cancelled { failure },
+            StopReason::WorkerLeaves => Resolution::ReturnToQueue,
         }
     }
 }
@@ -134,7 +134,7 @@ pub(super) struct OrderWorker<H> {
     pub(super) database: Database,
     pub(super) handler: Arc<H>,
     pub(super) who: WorkerId,
-    pub(super) allowed: Allowed,
+    pub(super) allowed: AttemptLimits,
     pub(super) leaving: Arc<AtomicBool>,
     pub(super) running: Arc<Running>,
 }
@@ -175,11 +175,11 @@ impl<H: Handler> OrderWorker<H> {
         job: i64,
         attempt: Ulid,
         token: &CancellationToken,
-    ) -> Result<(Box<Taken>, String), Result<WorkOutcome, BoxError>> {
+    ) -> Result<(Box<Claimed>, String), Result<WorkOutcome, BoxError>> {
         let mut patience = Patience::new("take", order);
         loop {
             match self.database.take(order, job, &self.who, attempt).await {
-                Ok(Take::Taken(taken, document)) => {
+                Ok(Claim::Claimed(taken, document)) => {
                     patience.over();
                     return Ok((taken, document));
                 }
@@ -200,11 +200,11 @@ impl<H: Handler> OrderWorker<H> {
     }
 
     /// From a taken order to a settled one.
-    async fn handled(&self, taken: &Taken, document: String, stop: &Stop) {
+    async fn handled(&self, taken: &Claimed, document: String, stop: &Stop) {
         let handled = AssertUnwindSafe(self.handler.handle(taken, document, stop));
         let settlement = match handled.catch_unwind().await {
             Ok(settlement) => settlement,
-            Err(panic) => Settlement::Retry {
+            Err(panic) => Resolution::Retry {
                 failure: host_failure(taken, panicked(&*panic)),
                 after: Duration::from_secs(1),
             },
@@ -220,7 +220,7 @@ impl<H: Handler> OrderWorker<H> {
         Box::pin(self.settled(taken, settlement).instrument(span)).await;
     }
 
-    async fn settled(&self, taken: &Taken, settlement: Settlement) {
+    async fn settled(&self, taken: &Claimed, settlement: Resolution) {
         if let Some((settlement, settled)) = self.settle(taken, settlement).await {
             if settled == Settled::LeaseLost {
                 tracing::warn!(
@@ -237,9 +237,9 @@ impl<H: Handler> OrderWorker<H> {
     /// this attempt: then it is taken back from this worker as a crash.
     async fn settle(
         &self,
-        taken: &Taken,
-        mut settlement: Settlement,
-    ) -> Option<(Settlement, Settled)> {
+        taken: &Claimed,
+        mut settlement: Resolution,
+    ) -> Option<(Resolution, Settled)> {
         let mut patience = Patience::new("settle", &taken.order);
         let mut refused = false;
         loop {
@@ -253,7 +253,7 @@ impl<H: Handler> OrderWorker<H> {
                     tracing::error!(order = taken.order, %error, "the attempt's result cannot be stored as it is");
                     let message =
                         message!("the result of the attempt could not be stored: {error}");
-                    settlement = Settlement::Failed { failure: host_failure(taken, message) };
+                    settlement = Resolution::Failed { failure: host_failure(taken, message) };
                     refused = true;
                 }
                 Err(error) => {
@@ -272,7 +272,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Message {
 }
 
 /// A failure of the worker itself, where no run is left to make a whole record.
-fn host_failure(taken: &Taken, message: Message) -> NewFailure {
+fn host_failure(taken: &Claimed, message: Message) -> NewFailure {
     NewFailure::from(&FailureRecord::without_run(FailureKind::Host, message, taken.into()))
 }
 

@@ -8,14 +8,14 @@ use super::subject::Subject;
 use sitewright_ai::{Journal, JournalEntry, JournalKey, Recalled};
 use sitewright_model::ai::CallId;
 use sitewright_model::message::Message;
-use sitewright_runtime::interface::Follow;
+use sitewright_runtime::host_functions::ReplayCursor;
 use sitewright_runtime::run::recording::AiEnd;
 
 /// The answers that one recorded attempt was given.
 #[derive(Debug)]
 pub(super) struct Answers {
     pub(super) subject: Arc<Subject>,
-    pub(super) follow: Arc<Follow>,
+    pub(super) follow: Arc<ReplayCursor>,
     /// Whether the run is the recorded one as long as nothing differs.
     pub(super) exact: bool,
     /// Whether the models are asked instead.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::report::{CallDifference, Called, Difference, End};
 use super::subject::Ended;
 use sitewright_model::failure::{FailureKind, FailureRecord, TrailEntry};
-use sitewright_runtime::interface::Difference as CallDiffers;
+use sitewright_runtime::host_functions::Difference as CallDiffers;
 use sitewright_runtime::run::recording::{Files, Mark, Recording};
 
 /// Fields of a record that are the same whenever an attempt is made again.

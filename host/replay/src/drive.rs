@@ -17,10 +17,12 @@ use sitewright_intake::Locale;
 use sitewright_model::failure::FailureKind;
 use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_runtime::interface::{Follow, Pace, RunProgress};
+use sitewright_runtime::host_functions::{Pace, ReplayCursor, RunProgress};
 use sitewright_runtime::plugin::{Cache, Catalogue, Engine, Limits, Loader};
 use sitewright_runtime::run::recording::Recording;
-use sitewright_runtime::run::{AttemptRequest, Host, JournalUse, Publication, Replaying, attempt};
+use sitewright_runtime::run::{
+    AttemptRequest, JournalUse, Publication, Replaying, Services, attempt,
+};
 use sitewright_site::SitesRoot;
 
 /// How often a replay is looked at.
@@ -117,7 +119,7 @@ pub async fn replay(subject: Subject, how: How) -> Result<ReplayReport, ReplayEr
     let scratch = Scratch::new()?;
     let host = host(&subject, &how, recording, &scratch.0)?;
     let stop = CancellationToken::new();
-    let follow = Arc::new(Follow::new(recording, pace, how.trap_on_report, stop.clone()));
+    let follow = Arc::new(ReplayCursor::new(recording, pace, how.trap_on_report, stop.clone()));
     let answers = Answers {
         subject: subject.clone(),
         follow: follow.clone(),
@@ -160,7 +162,7 @@ pub async fn replay(subject: Subject, how: How) -> Result<ReplayReport, ReplayEr
 /// what never came.
 fn look(
     subject: &Subject,
-    follow: &Follow,
+    follow: &ReplayCursor,
     stop: &CancellationToken,
     exact: bool,
     recording: &Recording,
@@ -204,7 +206,7 @@ fn host(
     how: &How,
     recording: &Recording,
     scratch: &Path,
-) -> Result<Host, ReplayError> {
+) -> Result<Services, ReplayError> {
     let cannot =
         |what: String| ReplayError::Host(message!("the replay cannot be prepared: {what}"));
     let limits = how.live.as_ref().map_or(&recording.limits, |live| &live.limits).clone();
@@ -230,7 +232,7 @@ fn host(
     // No template is looked up by its name: the one with the recorded digest was found before, or
     // there was none then either.
     let catalogue = Catalogue::new(scratch.to_owned(), loader);
-    Ok(Host {
+    Ok(Services {
         catalogue,
         gateway,
         sites,

@@ -290,7 +290,7 @@ async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindErro
     {
         let same = wanted
             .as_ref()
-            .is_none_or(|wanted| *wanted == hex::encode(&Sha256::digest(stored.as_bytes())));
+            .is_none_or(|wanted| *wanted == hex::encode(Sha256::digest(stored.as_bytes())));
         if document.is_empty() && same {
             document = stored.into_bytes();
         }
@@ -387,7 +387,7 @@ pub(super) fn digest(path: &Path) -> std::io::Result<String> {
     if file.limit() == 0 {
         return Err(std::io::Error::other("it is larger than any template"));
     }
-    Ok(format!("sha256:{}", hex::encode(&sha256.finalize())))
+    Ok(format!("sha256:{}", hex::encode(sha256.finalize())))
 }
 
 fn read_kept(file: &Path) -> Result<KeptRelease, FindError> {

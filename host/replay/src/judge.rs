@@ -7,7 +7,7 @@ use super::drive::How;
 use super::report::{ReplayReport, Verdict};
 use super::subject::{Ended, Subject};
 use sitewright_model::failure::{FailureKind, FailureRecord, TemplateRef};
-use sitewright_runtime::interface::Happened;
+use sitewright_runtime::host_functions::Happened;
 use sitewright_runtime::run::Outcome;
 use sitewright_runtime::run::recording::Recording;
 
@@ -74,7 +74,7 @@ impl Judge<'_> {
             self.verdict(&now, differs, first_call.as_ref().map(|call| call.number));
         let mut notes = subject.notes.clone();
         if let Some(recording) = recorded
-            && recording.document != hex::encode(&sha2::Sha256::digest(&subject.document))
+            && recording.document != hex::encode(sha2::Sha256::digest(&subject.document))
         {
             notes.push(
                 "The order's document is not the recorded one: it was changed since.".to_owned(),

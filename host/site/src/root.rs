@@ -10,13 +10,13 @@ use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::crowd::Crowd;
-use super::held::HeldBytes;
 use super::release::Disk;
+use super::staging_buffer::HeldBytes;
 use super::storage::{
     StorageError, create_file, ensure_folder, open_folder, open_root, remove_folder, rename_new,
     sync_folder, try_lock,
 };
+use super::sync_batcher::Crowd;
 
 pub(super) const STAGING: &str = "staging";
 pub(super) const RELEASES: &str = "releases";

@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use cap_std::fs::Dir;
 use sha2::{Digest, Sha256};
 
-use super::held::HeldFiles;
-use super::ledger::{Conflict, Ledger};
 use super::limits::{LimitHit, SiteLimits, SiteUsage};
 use super::path::{PathError, SitePath};
 use super::root::{OrderDir, STAGING, SitesRoot};
+use super::staging_buffer::HeldFiles;
 use super::storage::{
     StorageError, blocking, create_file, ensure_folder, make_folder, open_folder, remove_folder,
     try_lock,
 };
+use super::usage::{Conflict, Ledger};
 
 /// Where one run writes: memory, as long as the site is small and [`SitesRoot::holding`] leaves
 /// room, and from then on `<root>/<order>/staging/<attempt>/`, made at the first write. Cheap to

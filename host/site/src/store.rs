@@ -14,25 +14,25 @@
 //!   process;
 //! - `objects`: what is done with it;
 //! - `content`: what a web server tells of a file;
-//! - [`trouble`]: what went wrong, told for the one who must act.
+//! - [`request_error`]: what went wrong, told for the one who must act.
 
 #[cfg(test)]
 mod conflicts;
 pub mod connect;
 pub mod content;
 mod objects;
-pub mod trouble;
+pub mod request_error;
 
 use std::ffi::OsString;
 
-use super::crowd::activate_together;
 use super::manifest::ReleaseId;
 use super::release::{Release, discard, read_current};
 use super::root::{OrderDir, SitesRoot};
+use super::sync_batcher::activate_together;
 use connect::{Place, StoreLimits};
 pub use objects::{ObjectSites, POINTER_FILE, Pointer};
+use request_error::{StoreError, StoreErrorKind};
 use sitewright_model::message;
-use trouble::{StoreError, StoreErrorKind};
 
 /// Keeps releases. Cheap to clone.
 #[derive(Debug, Clone)]

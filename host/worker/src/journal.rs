@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use sitewright_ai::{Journal, JournalEntry, JournalKey};
-use sitewright_jobs::{Database, Error, NewAiCall, Taken};
+use sitewright_jobs::{Claimed, Database, Error, NewAiCall};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -25,7 +25,7 @@ pub(super) struct OrderJournal {
 impl OrderJournal {
     /// For an attempt that begins now. Others take its order when its worker was silent for
     /// `silent_after`, and not before.
-    pub(super) fn new(database: Database, taken: &Taken, silent_after: Duration) -> Self {
+    pub(super) fn new(database: Database, taken: &Claimed, silent_after: Duration) -> Self {
         OrderJournal {
             database,
             order: taken.order.clone(),
@@ -171,7 +171,7 @@ mod tests {
     use ulid::Ulid;
 
     use super::*;
-    use sitewright_jobs::{NewOrder, Settlement, Take, WorkerId};
+    use sitewright_jobs::{Claim, NewOrder, Resolution, WorkerId};
 
     #[tokio::test]
     async fn d1_a_reply_that_is_there_already_ends_the_run_only_when_the_order_is_lost() {
@@ -182,7 +182,7 @@ mod tests {
         database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
         let job = database.order("24").await.unwrap().job_id.unwrap();
         let worker = WorkerId { client: "w".to_owned(), config_version: None };
-        let Take::Taken(taken, _) =
+        let Claim::Claimed(taken, _) =
             database.take("24", job, &worker, Ulid::generate()).await.unwrap()
         else {
             panic!("not taken");
@@ -198,7 +198,7 @@ mod tests {
         journal.store(&entry).await.unwrap();
 
         database
-            .settle(&taken, &Settlement::ReturnToQueue, sitewright_jobs::Allowed::default())
+            .settle(&taken, &Resolution::ReturnToQueue, sitewright_jobs::AttemptLimits::default())
             .await
             .unwrap();
         let lost = journal.store(&entry).await.unwrap_err();

@@ -7,7 +7,7 @@
 //! | `clock` | tells when the clock of the machine was set |
 //! | `journal` | the AI replies of an order, in the database |
 //! | `progress` | the stages of all running orders, written down in batches |
-//! | `visible` | the last step of a release: what visitors see follows what the database says |
+//! | `activate` | the last step of a release: what visitors see follows what the database says |
 //! | `process` | all of a worker: what runs beside the orders, how it begins and ends |
 //! | `reload` | templates that are new or changed are served without a restart |
 //!
@@ -16,6 +16,7 @@
 //!                   │  journal, progress
 //! ```
 
+mod activate;
 mod clock;
 mod config;
 mod journal;
@@ -23,7 +24,6 @@ mod orders;
 mod process;
 mod progress;
 mod reload;
-mod visible;
 
 pub use config::{MOST_ORDERS, WorkerConfig};
 pub use orders::Orders;

@@ -8,28 +8,28 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
+use super::activate;
 use super::journal::OrderJournal;
 use super::progress::Progress;
-use super::visible;
 use sitewright_ai::{Journal, RunJournal};
 use sitewright_jobs::{
-    Backoff, Database, Handler, NewFailure, RetryClass, Settled, Settlement, Stop, StopReason,
-    Taken, class as retry_class,
+    Backoff, Claimed, Database, Handler, NewFailure, Resolution, RetryClass, Settled, Stop,
+    StopReason, class as retry_class,
 };
 use sitewright_model::ai::AttemptOutcome;
 use sitewright_model::failure::{AiFailure, FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
 };
 use sitewright_site::SiteStore;
 
 /// Makes the attempts of a worker. One for its whole life.
 pub struct Orders {
     /// What attempts share.
-    pub host: Host,
+    pub host: Services,
     /// Where orders are.
     pub database: Database,
     /// Where releases go.
@@ -44,7 +44,7 @@ pub struct Orders {
 
 #[async_trait]
 impl Handler for Orders {
-    async fn handle(&self, taken: &Taken, document: String, stop: &Stop) -> Settlement {
+    async fn handle(&self, taken: &Claimed, document: String, stop: &Stop) -> Resolution {
         if let Some(named) = other_order(taken, &document) {
             let message = message!(
                 "the order is {:?}, but its document is that of order {named:?}: a site must not \
@@ -52,7 +52,7 @@ impl Handler for Orders {
                  document",
                 taken.order
             );
-            return Settlement::Failed {
+            return Resolution::Failed {
                 failure: without_run(taken, FailureKind::InvalidOrder, "order", message),
             };
         }
@@ -95,7 +95,7 @@ impl Handler for Orders {
                     let message = message!("the site was made, but could not be stored: {message}");
                     return self.retry_later(taken, host_failure(taken, message));
                 }
-                Settlement::Succeeded { release: release.manifest.id.to_string() }
+                Resolution::Succeeded { release: release.manifest.id.to_string() }
             }
             Outcome::Failed { record, stored, refused, .. } => {
                 if let Err(message) = stored {
@@ -112,14 +112,14 @@ impl Handler for Orders {
         }
     }
 
-    async fn settled(&self, taken: &Taken, settlement: &Settlement, settled: &Settled) {
-        let Settlement::Succeeded { release } = settlement else { return };
+    async fn settled(&self, taken: &Claimed, settlement: &Resolution, settled: &Settled) {
+        let Resolution::Succeeded { release } = settlement else { return };
         let done = match settled {
             Settled::Done { .. } => {
                 let keep = self.host.keep_releases;
-                visible::show(&self.database, &self.store, keep, &taken.order, release).await
+                activate::show(&self.database, &self.store, keep, &taken.order, release).await
             }
-            Settled::LeaseLost => visible::discard(&self.store, &taken.order, release).await,
+            Settled::LeaseLost => activate::discard(&self.store, &taken.order, release).await,
         };
         if let Err(message) = done {
             tracing::error!(order = taken.order, attempt = %taken.attempt, release, "{message}; it is tried again");
@@ -130,15 +130,15 @@ impl Handler for Orders {
 impl Orders {
     async fn failed(
         &self,
-        taken: &Taken,
+        taken: &Claimed,
         stop: &Stop,
         record: FailureRecord,
         refused: Option<ErrorKind>,
         journal: &RunJournal,
-    ) -> Settlement {
+    ) -> Resolution {
         let stopped = record.kind == FailureKind::Cancelled && stop.token().is_cancelled();
         if stopped && stop.reason() == StopReason::WorkerLeaves {
-            return Settlement::ReturnToQueue;
+            return Resolution::ReturnToQueue;
         }
         self.ask_blamed_again(taken, &record, journal).await;
         let (ai_kind, retryable, retry_after) = match &record.ai {
@@ -191,7 +191,7 @@ impl Orders {
         }
         let failure = NewFailure::from(&record);
         if stopped {
-            return Settlement::Cancelled { failure: Some(failure) };
+            return Resolution::Cancelled { failure: Some(failure) };
         }
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
     }
@@ -201,7 +201,7 @@ impl Orders {
     /// again by now, so what the attempt itself was told counts first.
     async fn refuses_files(
         &self,
-        taken: &Taken,
+        taken: &Claimed,
         refused: Option<ErrorKind>,
     ) -> Option<std::io::Error> {
         match refused {
@@ -214,7 +214,7 @@ impl Orders {
         }
     }
 
-    async fn write_probe(&self, taken: &Taken) -> std::io::Result<()> {
+    async fn write_probe(&self, taken: &Claimed) -> std::io::Result<()> {
         // No order's folder begins with a dot.
         let path = self.host.sites.path().join(format!(".probe-{}", taken.attempt));
         let written = async {
@@ -231,7 +231,12 @@ impl Orders {
 
     /// After a template failure the replies that it blamed are asked again by the next attempt; all
     /// others are kept.
-    async fn ask_blamed_again(&self, taken: &Taken, record: &FailureRecord, journal: &RunJournal) {
+    async fn ask_blamed_again(
+        &self,
+        taken: &Claimed,
+        record: &FailureRecord,
+        journal: &RunJournal,
+    ) {
         let blamed = journal.keys_of(&record.blamed_calls);
         let all = record.kind == FailureKind::OutputRejected;
         if blamed.is_empty() && !all {
@@ -251,7 +256,7 @@ impl Orders {
         }
     }
 
-    fn retry_later(&self, taken: &Taken, failure: NewFailure) -> Settlement {
+    fn retry_later(&self, taken: &Claimed, failure: NewFailure) -> Resolution {
         let class = retry_class(&failure.kind, None, None, None);
         self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
     }
@@ -264,23 +269,23 @@ fn was_not_sent(error: &AiFailure) -> bool {
 
 /// The id in the document when it is not the order's. A document that cannot be read tells so
 /// itself.
-fn other_order(taken: &Taken, document: &str) -> Option<String> {
+fn other_order(taken: &Claimed, document: &str) -> Option<String> {
     let document = serde_json::from_str(document).ok()?;
     sitewright_order::read_id(&document).ok().filter(|id| *id != taken.order)
 }
 
 /// Anything between 0 and 1, the same for the same attempt: the last bits of its id are random.
-fn random(taken: &Taken) -> f64 {
+fn random(taken: &Claimed) -> f64 {
     f64::from(u32::try_from(taken.attempt.random() & u128::from(u32::MAX)).unwrap_or(0))
         / f64::from(u32::MAX)
 }
 
 /// A failure after the attempt, where there is no record yet.
-fn host_failure(taken: &Taken, message: Message) -> NewFailure {
+fn host_failure(taken: &Claimed, message: Message) -> NewFailure {
     without_run(taken, FailureKind::Host, "release", message)
 }
 
-fn without_run(taken: &Taken, kind: FailureKind, stage: &str, message: Message) -> NewFailure {
+fn without_run(taken: &Claimed, kind: FailureKind, stage: &str, message: Message) -> NewFailure {
     let mut record = FailureRecord::without_run(kind, message, taken.into());
     stage.clone_into(&mut record.stage);
     NewFailure::from(&record)

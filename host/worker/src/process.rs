@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::orders::Orders;
 use super::progress::Progress;
-use super::{clock, reload, visible};
+use super::{activate, clock, reload};
 use crate::config::WorkerConfig;
 use sitewright_jobs::{
-    Allowed, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
+    AttemptLimits, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
 };
-use sitewright_runtime::run::Host;
+use sitewright_runtime::run::Services;
 use sitewright_site::{SiteStore, SitesRoot};
 
 /// How long the probe of the routes at start may take. Orders do not wait for it.
@@ -30,7 +30,7 @@ pub struct WorkerOptions {
     /// Most orders at once.
     pub max_orders: usize,
     /// How often an order may be tried.
-    pub allowed: Allowed,
+    pub allowed: AttemptLimits,
     /// How long to wait between attempts.
     pub backoff: Backoff,
     /// The time between two looks at the templates' folder.
@@ -45,7 +45,7 @@ impl From<&WorkerConfig> for WorkerOptions {
     fn from(config: &WorkerConfig) -> Self {
         WorkerOptions {
             max_orders: usize::try_from(config.max_orders).unwrap_or(usize::MAX),
-            allowed: Allowed { attempts: config.attempts, crashes: config.crashes },
+            allowed: AttemptLimits { attempts: config.attempts, crashes: config.crashes },
             backoff: Backoff {
                 first: Duration::from_millis(config.retry_base_ms),
                 longest: Duration::from_millis(config.retry_max_ms),
@@ -61,7 +61,7 @@ impl From<&WorkerConfig> for WorkerOptions {
 /// A worker whose tables are made and whose templates are loaded, and that has taken no order yet:
 /// dropped, it leaves nothing behind.
 pub struct Prepared {
-    host: Host,
+    host: Services,
     database: Database,
     store: SiteStore,
     options: WorkerOptions,
@@ -83,7 +83,7 @@ impl Prepared {
     /// # Errors
     /// When the database cannot be used. A template that cannot is told in the log.
     pub async fn new(
-        host: Host,
+        host: Services,
         database: Database,
         store: SiteStore,
         options: WorkerOptions,
@@ -197,7 +197,7 @@ fn beside_orders(stop: &CancellationToken, work: impl Future<Output = ()> + Send
 }
 
 /// Tells what is wrong with the routes before orders find out, one by one (catalogue E2).
-async fn probe_routes(host: Host) {
+async fn probe_routes(host: Services) {
     for probe in host.gateway.probe_all(tokio::time::Instant::now() + PROBE_WITHIN).await {
         let attempt = &probe.attempt;
         if probe.usable {
@@ -228,7 +228,7 @@ async fn show_left(database: Database, store: SiteStore, keep: usize) {
     let mut settled_for_ms = 0;
     loop {
         show_once(&database, &store, keep, settled_for_ms).await;
-        settled_for_ms = visible::LOST_AFTER_MS;
+        settled_for_ms = activate::LOST_AFTER_MS;
         tokio::time::sleep(SHOW_EVERY).await;
     }
 }
@@ -246,7 +246,7 @@ async fn sweep_left(sites: SitesRoot) {
 }
 
 async fn show_once(database: &Database, store: &SiteStore, keep: usize, settled_for_ms: i64) {
-    if let Err(error) = visible::show_pending(database, store, keep, settled_for_ms).await {
+    if let Err(error) = activate::show_pending(database, store, keep, settled_for_ms).await {
         tracing::warn!(%error, "it cannot be looked for releases that are not visible yet");
     }
 }

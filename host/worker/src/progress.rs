@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use sitewright_jobs::{Database, NewEvent, Taken};
-use sitewright_runtime::interface::RunProgress;
+use sitewright_jobs::{Claimed, Database, NewEvent};
+use sitewright_runtime::host_functions::RunProgress;
 
 /// Events that wait to be written; what comes beyond is dropped and counted.
 const ROOM: usize = 10_000;
@@ -42,7 +42,7 @@ impl Progress {
 
     /// Follows one attempt until its sender is gone. Stages that follow each other at once are told
     /// as the last of them.
-    pub async fn follow(&self, taken: &Taken, mut watcher: watch::Receiver<RunProgress>) {
+    pub async fn follow(&self, taken: &Claimed, mut watcher: watch::Receiver<RunProgress>) {
         while watcher.changed().await.is_ok() {
             let RunProgress { stage, done, total } = watcher.borrow_and_update().clone();
             let steps = |number: u32| (total > 0).then_some(number);

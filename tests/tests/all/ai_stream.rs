@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureRecord, TrailEntry, TrailOutcome};
-use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Services, attempt,
 };
 use sitewright_tests::chat_server::{PATIENCE, REQUEST_ID, TOKENS};
 use sitewright_tests::stream_server::{Feed, StreamServer};
@@ -23,7 +23,7 @@ use crate::inside;
 /// A host of its own, whose AI calls go to a server.
 struct Stage {
     bench: Workbench,
-    host: Host,
+    host: Services,
 }
 
 impl Stage {

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::super::error_body::{self, Said};
 use super::super::provider::{Failure, HttpHead};
 use super::super::retry_after;
-use super::super::said::{self, Said};
 use sitewright_model::ai::AiErrorKind;
 
 #[derive(Deserialize, Default)]
@@ -20,13 +20,13 @@ struct Envelope {
 
 /// The failure of an answer with an error status, or of an `error` event inside a success.
 pub(super) fn failure(head: &HttpHead, body: &[u8]) -> Failure {
-    let mut said = said::read(body);
+    let mut said = error_body::read(body);
     said.delay = retry_after::delay(&head.headers, &said.message, head.received)
         .or_else(|| reset(&head.headers, head.received));
     // Inside a success only the error itself can tell a status.
     let status = said.number.filter(|number| head.status < 300 && (400..=599).contains(number));
     let kind = kind(status.unwrap_or(head.status), &said);
-    let mut failure = said::of_kind(head, kind, &said).of_answer(head, body);
+    let mut failure = error_body::of_kind(head, kind, &said).of_answer(head, body);
     if let Some(http) = failure.http.as_mut().filter(|http| http.request_id.is_none()) {
         http.request_id = serde_json::from_slice::<Envelope>(body).unwrap_or_default().request_id;
     }
@@ -56,7 +56,7 @@ fn kind(status: u16, said: &Said) -> AiErrorKind {
             return AiErrorKind::ContentFiltered;
         }
     }
-    said::kind(status, said)
+    error_body::kind(status, said)
 }
 
 /// The time to the reset of the limits that are used up, for answers that say no other: the latest

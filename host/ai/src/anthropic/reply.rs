@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::{Answer, Finish};
-use super::super::parts::{self, Parts, add_text};
 use super::super::provider::{Failure, HttpHead, HttpReply, StreamEvent};
+use super::super::stream_deltas::{self, Parts, add_text};
 use super::errors;
 use sitewright_model::ai::Usage;
 
@@ -60,11 +60,11 @@ impl Tokens {
 
 /// The whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
-    let whole: Whole = parts::whole(http)?;
+    let whole: Whole = stream_deltas::whole(http)?;
     if whole.kind.as_deref() == Some("error") || whole.error.is_some() {
         return Err(errors::failure(&http.head, &http.body));
     }
-    let Some(content) = whole.content else { return Err(parts::without("content")) };
+    let Some(content) = whole.content else { return Err(stream_deltas::without("content")) };
     let mut answer = Answer { model: whole.model, ..Answer::default() };
     if let Some(tokens) = whole.usage {
         tokens.add_to(&mut answer.usage);
@@ -172,10 +172,10 @@ impl Parts for Events {
         found: &mut Vec<StreamEvent>,
     ) -> Result<(), Failure> {
         let answer = &mut self.answer;
-        let event = match parts::read(head, data) {
+        let event = match stream_deltas::read(head, data) {
             Ok(event) => event,
             // Proxies put in errors of their own, without a type.
-            Err(_) if parts::has(data, "error") => Event::Error,
+            Err(_) if stream_deltas::has(data, "error") => Event::Error,
             Err(failure) => return Err(failure.with_usage(answer.usage)),
         };
         match event {

@@ -5,15 +5,15 @@
 
 use serde_json::Value;
 
+use super::super::error_body::{self, Said};
 use super::super::provider::{Failure, HttpHead, HttpReply};
-use super::super::said::{self, Said};
 use sitewright_model::ai::AiErrorKind;
 
 /// The failure of an answer with an error status.
 pub(super) fn failure(http: &HttpReply) -> Failure {
     match serde_json::from_slice::<Value>(&http.body) {
         Ok(value) => described(&http.head, &value),
-        Err(_) => of(&http.head, &said::read(&http.body)),
+        Err(_) => of(&http.head, &error_body::read(&http.body)),
     }
 }
 
@@ -26,11 +26,11 @@ pub(super) fn is_failure(value: &Value) -> bool {
 
 /// The failure that an envelope describes.
 pub(super) fn described(head: &HttpHead, value: &Value) -> Failure {
-    of(head, &said::said(value.pointer("/errors/0").unwrap_or(value)))
+    of(head, &error_body::said(value.pointer("/errors/0").unwrap_or(value)))
 }
 
 fn of(head: &HttpHead, said: &Said) -> Failure {
-    said::of_kind(head, kind(head.status, said), said)
+    error_body::of_kind(head, kind(head.status, said), said)
 }
 
 fn kind(status: u16, said: &Said) -> AiErrorKind {
@@ -63,7 +63,7 @@ fn kind(status: u16, said: &Said) -> AiErrorKind {
         _ if says(&["daily free allocation"]) => AiErrorKind::QuotaExhausted,
         // A stream that had begun: whatever it was, it was not the request.
         _ if status < 300 => AiErrorKind::Overloaded,
-        _ => said::kind(status, said),
+        _ => error_body::kind(status, said),
     }
 }
 

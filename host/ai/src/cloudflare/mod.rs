@@ -11,9 +11,9 @@ use url::Url;
 
 use super::answer::Answer;
 use super::config::{CloudflareConfig, base};
-use super::parts::PartDecoder;
 use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
 use super::secret::ApiKey;
+use super::stream_deltas::PartDecoder;
 use sitewright_model::message::Message;
 
 /// One account, ready to be called.

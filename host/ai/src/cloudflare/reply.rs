@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::{Answer, Finish};
-use super::super::parts::{self, Parts, add_text};
 use super::super::provider::{Failure, HttpHead, HttpReply, StreamEvent};
+use super::super::stream_deltas::{self, Parts, add_text};
 use super::errors;
 use sitewright_model::ai::AiErrorKind;
 
@@ -45,13 +45,13 @@ struct Tokens {
 
 /// The whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
-    let mut value: Value = parts::whole(http)?;
+    let mut value: Value = stream_deltas::whole(http)?;
     if errors::is_failure(&value) {
         return Err(errors::described(&http.head, &value));
     }
     let Some(result) = value.get_mut("result").filter(|result| !result.is_null()).map(Value::take)
     else {
-        return Err(parts::without("result"));
+        return Err(stream_deltas::without("result"));
     };
     let mut events = Events::default();
     events.take(&http.head, result, &http.body, &mut Vec::new())?;
@@ -79,7 +79,7 @@ impl Events {
             Failure::new(AiErrorKind::Protocol, detail).of_answer(head, frame)
         })?;
         if part.response.is_none() && part.choices.is_none() && part.usage.is_none() {
-            return Err(parts::without("response").of_answer(head, frame));
+            return Err(stream_deltas::without("response").of_answer(head, frame));
         }
         match part.response {
             None | Some(Value::Null) => {}
@@ -129,7 +129,7 @@ impl Parts for Events {
             self.done = true;
             return Ok(());
         }
-        let part: Value = parts::read(head, data)?;
+        let part: Value = stream_deltas::read(head, data)?;
         if errors::is_failure(&part) {
             let failure = errors::described(head, &part).of_answer(head, data);
             return Err(failure.with_usage(self.answer.usage));

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::super::error_body::{self, Said};
 use super::super::provider::{Failure, HttpHead, HttpReply};
 use super::super::retry_after;
-use super::super::said::{self, Said};
 use sitewright_model::ai::AiErrorKind;
 
 /// The failure of an answer with an error status.
 pub(super) fn failure(http: &HttpReply) -> Failure {
     let value = serde_json::from_slice::<Value>(&http.body).unwrap_or_default();
     let details = error_of(&value).map_or(&[][..], details);
-    described(&http.head, http.head.status, said::read(&http.body), details)
+    described(&http.head, http.head.status, error_body::read(&http.body), details)
 }
 
 /// The error in an envelope, also when a list of one stands around it.
@@ -24,7 +24,7 @@ pub(super) fn error_of(value: &Value) -> Option<&Value> {
 
 /// The failure of an error inside a success.
 pub(super) fn in_success(head: &HttpHead, error: &Value, frame: &[u8]) -> Failure {
-    let said = said::said(error);
+    let said = error_body::said(error);
     let status = said.number.filter(|number| (400..=599).contains(number)).unwrap_or(head.status);
     described(head, status, said, details(error)).of_answer(head, frame)
 }
@@ -35,7 +35,7 @@ fn details(error: &Value) -> &[Value] {
 
 fn described(head: &HttpHead, status: u16, said: Said, details: &[Value]) -> Failure {
     let kind = kind(status, &said, details);
-    said::of_kind(head, kind, &Said { delay: delay(details), ..said })
+    error_body::of_kind(head, kind, &Said { delay: delay(details), ..said })
 }
 
 /// `RetryInfo`, which is exacter than the text beside it.
@@ -72,7 +72,7 @@ fn kind(status: u16, said: &Said, details: &[Value]) -> AiErrorKind {
             _ => return None,
         })
     });
-    match word.unwrap_or_else(|| said::kind(status, said)) {
+    match word.unwrap_or_else(|| error_body::kind(status, said)) {
         AiErrorKind::RateLimited if used_up(&message, details) => AiErrorKind::QuotaExhausted,
         AiErrorKind::InvalidRequest if message.contains("api key not valid") => AiErrorKind::Auth,
         AiErrorKind::InvalidRequest

@@ -12,9 +12,9 @@ use url::Url;
 
 use super::answer::Answer;
 use super::config::{GeminiConfig, GeminiJson, base};
-use super::parts::PartDecoder;
 use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
 use super::secret::ApiKey;
+use super::stream_deltas::PartDecoder;
 use sitewright_model::message::Message;
 
 /// One endpoint, ready to be called.

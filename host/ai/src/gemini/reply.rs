@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::{Answer, Finish};
-use super::super::parts::{self, Parts, add_text};
 use super::super::provider::{Failure, HttpHead, HttpReply, StreamEvent};
+use super::super::stream_deltas::{self, Parts, add_text};
 use super::errors;
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::ai::Usage;
@@ -60,7 +60,7 @@ struct Tokens {
 /// The whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
     // Without `alt=sse` a stream is a list of its parts.
-    let list = match parts::whole(http)? {
+    let list = match stream_deltas::whole(http)? {
         Value::Array(list) => list,
         whole => vec![whole],
     };
@@ -117,7 +117,7 @@ impl Events {
             || part.usage_metadata.is_some()
             || part.model_version.is_some();
         if !known {
-            return Err(parts::without("candidates").of_answer(head, frame));
+            return Err(stream_deltas::without("candidates").of_answer(head, frame));
         }
         if let Some(model) = part.model_version {
             answer.model = Some(model);
@@ -166,7 +166,7 @@ impl Parts for Events {
         if data == b"[DONE]" {
             return Ok(());
         }
-        let part = parts::read(head, data)?;
+        let part = stream_deltas::read(head, data)?;
         self.take(head, part, data, found)
     }
 

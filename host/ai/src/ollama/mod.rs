@@ -10,9 +10,9 @@ use url::Url;
 
 use super::answer::Answer;
 use super::config::{OllamaConfig, base};
-use super::parts::PartDecoder;
 use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
 use super::secret::ApiKey;
+use super::stream_deltas::PartDecoder;
 use sitewright_model::message::Message;
 
 /// One server, ready to be called.

@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::{Answer, Finish};
-use super::super::parts::{self, Parts, add_text};
+use super::super::error_body::{self, Said};
 use super::super::provider::{Failure, HttpHead, HttpReply, StreamEvent};
-use super::super::said::{self, Said};
+use super::super::stream_deltas::{self, Parts, add_text};
 use sitewright_model::ai::AiErrorKind;
 
 /// Unknown fields are passed over: the server adds them without notice.
@@ -34,13 +34,13 @@ struct Spoken {
 /// The whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
     let mut lines = Lines::default();
-    lines.take(&http.head, parts::whole(http)?, &http.body, &mut Vec::new())?;
+    lines.take(&http.head, stream_deltas::whole(http)?, &http.body, &mut Vec::new())?;
     Ok(lines.answer)
 }
 
 /// The failure of an answer with an error status.
 pub(super) fn failure(http: &HttpReply) -> Failure {
-    described(&http.head, &said::read(&http.body))
+    described(&http.head, &error_body::read(&http.body))
 }
 
 fn described(head: &HttpHead, said: &Said) -> Failure {
@@ -48,7 +48,10 @@ fn described(head: &HttpHead, said: &Said) -> Failure {
     let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     if says(&["more system memory", "out of memory"]) {
         // The same model on the same machine: waiting makes no memory.
-        return Failure { retryable: false, ..said::of_kind(head, AiErrorKind::Overloaded, said) };
+        return Failure {
+            retryable: false,
+            ..error_body::of_kind(head, AiErrorKind::Overloaded, said)
+        };
     }
     let kind = if message.contains("model") && says(&["not found", "try pulling it"]) {
         AiErrorKind::NotFound
@@ -64,9 +67,9 @@ fn described(head: &HttpHead, said: &Said) -> Failure {
         // The stream had begun: whatever it was, it was not the request.
         AiErrorKind::Overloaded
     } else {
-        said::kind(head.status, said)
+        error_body::kind(head.status, said)
     };
-    said::of_kind(head, kind, said)
+    error_body::of_kind(head, kind, said)
 }
 
 /// An answer that comes in lines.
@@ -86,12 +89,12 @@ impl Lines {
     ) -> Result<(), Failure> {
         let answer = &mut self.answer;
         if let Some(error) = line.error.filter(|error| !error.is_null()) {
-            return Err(described(head, &said::said(&error))
+            return Err(described(head, &error_body::said(&error))
                 .of_answer(head, frame)
                 .with_usage(answer.usage));
         }
         if line.message.is_none() && !line.done {
-            return Err(parts::without("message").of_answer(head, frame));
+            return Err(stream_deltas::without("message").of_answer(head, frame));
         }
         add_text(answer, line.message.and_then(|said| said.content).unwrap_or_default(), found);
         if let Some(model) = line.model {
@@ -121,7 +124,7 @@ impl Parts for Lines {
         data: &[u8],
         found: &mut Vec<StreamEvent>,
     ) -> Result<(), Failure> {
-        let line = parts::read(head, data)?;
+        let line = stream_deltas::read(head, data)?;
         self.take(head, line, data, found)
     }
 

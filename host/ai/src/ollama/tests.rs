@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::advice::{self, Place};
 use super::super::config::OllamaConfig;
+use super::super::hint::{self, Place};
 use super::super::provider::Failure;
 use super::super::request::Format;
 use super::super::testing::{
@@ -71,7 +71,7 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
         row.check(&at);
     }
     let place = Place { route: "default", provider: "local", model: "m", at: &at };
-    let refused = advice::message(&place, &Failure::new(Connection, "the connection was refused"));
+    let refused = hint::message(&place, &Failure::new(Connection, "the connection was refused"));
     assert!(refused.as_str().contains("`ollama serve`"), "{refused}");
 }
 

@@ -1,6 +1,6 @@
 //! Where those who speak chat completions differ: a table, and no code of their own.
 //!
-//! Errors need no rows: `said` reads every spelling of their envelopes at once.
+//! Errors need no rows: `error_body` reads every spelling of their envelopes at once.
 
 use reqwest::header::{AUTHORIZATION, HeaderName};
 use serde::{Deserialize, Serialize};

@@ -14,8 +14,8 @@ pub use dialect::Dialect;
 
 use super::answer::Answer;
 use super::config::{OpenAiConfig, endpoint};
+use super::error_body;
 use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
-use super::said;
 use super::secret::ApiKey;
 use sitewright_model::message::Message;
 
@@ -70,11 +70,11 @@ impl Adapter for OpenAi {
     }
 
     fn map_error(&self, http: &HttpReply) -> Failure {
-        said::failure(http)
+        error_body::failure(http)
     }
 }
 
 /// The meaning of a whole answer of the protocol, for those who make one up.
 pub(super) fn decode(http: &HttpReply) -> Result<super::provider::Reply, Failure> {
-    super::transport::whole(http, reply::decode, said::failure)
+    super::transport::whole(http, reply::decode, error_body::failure)
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::{Answer, Finish};
+use super::super::error_body;
 use super::super::provider::{Failure, HttpReply};
-use super::super::said;
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::ai::Usage;
 
@@ -65,10 +65,11 @@ impl From<Tokens> for Usage {
 
 /// The whole body of a success.
 pub(super) fn decode(http: &HttpReply) -> Result<Answer, Failure> {
-    let answer: Whole = serde_json::from_slice(&http.body)
-        .map_err(|error| Failure::new(AiErrorKind::Protocol, said::not_json(&http.body, &error)))?;
+    let answer: Whole = serde_json::from_slice(&http.body).map_err(|error| {
+        Failure::new(AiErrorKind::Protocol, error_body::not_json(&http.body, &error))
+    })?;
     if let Some(error) = answer.error.as_ref().filter(|error| !error.is_null()) {
-        return Err(said::in_success(&http.head, error));
+        return Err(error_body::in_success(&http.head, error));
     }
     let Some(choices) = answer.choices else {
         return Err(Failure::new(AiErrorKind::Protocol, "its answer is JSON without `choices`"));
@@ -77,7 +78,7 @@ pub(super) fn decode(http: &HttpReply) -> Result<Answer, Failure> {
         return Err(Failure::new(AiErrorKind::Empty, "its answer has no choice"));
     };
     if let Some(error) = choice.error.as_ref().filter(|error| !error.is_null()) {
-        return Err(said::in_success(&http.head, error));
+        return Err(error_body::in_success(&http.head, error));
     }
     let (content, refusal) = choice.message.map_or((String::new(), None), texts);
     let usage = answer.usage.map_or_else(Usage::default, Usage::from);

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::Answer;
-use super::super::parts::is_cut_json;
 use super::super::provider::{Failure, HttpHead, StreamDecoder, StreamEvent};
 use super::super::stream::{Overlong, Sse, SseEvent};
+use super::super::stream_deltas::is_cut_json;
 use super::reply::{self, Said, Tokens};
 
 /// Unknown fields are ignored: providers add them without notice.

@@ -23,7 +23,7 @@ use sitewright_ai::AiConfig;
 use sitewright_http::Client;
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::message::Message;
-use sitewright_runtime::run::Host;
+use sitewright_runtime::run::Services;
 
 pub use server::{Board, Server};
 
@@ -52,7 +52,7 @@ pub struct Dev {
     /// Who answers.
     pub ai: AiSource,
     /// Runs the template. Its gateway is replaced for each round, so that a script begins anew.
-    pub host: Host,
+    pub host: Services,
     /// The HTTP client.
     pub client: Client,
 }

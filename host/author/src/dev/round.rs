@@ -14,9 +14,9 @@ use crate::build::Listener;
 use sitewright_ai::{AiConfig, FileJournal, Gateway, RunJournal};
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};
-use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
 };
 
 /// Builds when the source has changed or was not built, runs the order, and reads the site.
@@ -56,7 +56,7 @@ async fn stages(
         ))
     })?;
     let (gateway, journal) = answers(dev).await.map_err(Failed::Before)?;
-    let host = Host { gateway: Arc::new(gateway), ..dev.host.clone() };
+    let host = Services { gateway: Arc::new(gateway), ..dev.host.clone() };
     let template = component.to_string_lossy().into_owned();
     let start = Instant::now();
     // What is wrong with it, the attempt tells with everything around it.

@@ -16,7 +16,7 @@ use sitewright_failure::render;
 use sitewright_intake as order;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
-use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::plugin::TemplateSetting;
 use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Totals, attempt,

@@ -11,7 +11,7 @@ use sitewright_model::message::Message;
 use sitewright_runtime::plugin::{
     Cache, Catalogue, CatalogueError, Compiler, Engine, EngineError, Loader,
 };
-use sitewright_runtime::run::Host;
+use sitewright_runtime::run::Services;
 use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreLimits};
 
 /// Bytes of sites that stay in memory until they are released, 64 MiB: a worker's thousands of
@@ -167,7 +167,7 @@ impl Setup {
     }
 
     /// Everything an attempt needs.
-    pub(super) fn host(config: &Config, concurrency: u32) -> Result<Host, SetupError> {
+    pub(super) fn host(config: &Config, concurrency: u32) -> Result<Services, SetupError> {
         Self::host_with(config, concurrency, http::client()?)
     }
 
@@ -176,8 +176,8 @@ impl Setup {
         config: &Config,
         concurrency: u32,
         client: Client,
-    ) -> Result<Host, SetupError> {
-        Ok(Host {
+    ) -> Result<Services, SetupError> {
+        Ok(Services {
             catalogue: Self::catalogue(config, concurrency)?,
             gateway: Self::gateway_with(config, client)?,
             sites: SitesRoot::open(&config.sites)?.holding(HELD_BYTES),

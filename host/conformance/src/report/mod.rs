@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::rule::{Level, Rule};
 use super::suite;
-use super::tally::{Finding, Measured, OfRule};
+use super::summary::{Finding, Measured, OfRule};
 use sitewright_model::build::host_build;
 use sitewright_model::failure::TemplateRef;
 use sitewright_runtime::plugin::Template;

@@ -31,9 +31,9 @@ use black_hole::BlackHole;
 use serde_json::json;
 use sitewright_failure::group::Filter as ListedFailures;
 use sitewright_jobs::{
-    Allowed, AttemptEnd, Backoff, CancelAnswer, Database, Enqueued, Error, Filter, Handler,
-    NewAiCall, NewEvent, NewFailure, NewOrder, OrderState, RetryClass, SCHEMA_VERSION, Serving,
-    Settled, Settlement, Stop, StopReason, Take, Taken, WorkerId, WorkerSettings, class, serve,
+    AttemptEnd, AttemptLimits, Backoff, CancelAnswer, Claim, Claimed, Database, Enqueued, Error,
+    Filter, Handler, NewAiCall, NewEvent, NewFailure, NewOrder, OrderState, Resolution, RetryClass,
+    SCHEMA_VERSION, Serving, Settled, Stop, StopReason, WorkerId, WorkerSettings, class, serve,
 };
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
@@ -180,17 +180,17 @@ fn ghost(name: &str) -> WorkerId {
 }
 
 /// Takes an order as a worker that is never heard of again, unless it settles.
-async fn taken_by(database: &Database, order: &str, worker: &str) -> Taken {
+async fn taken_by(database: &Database, order: &str, worker: &str) -> Claimed {
     let job = database.order(order).await.unwrap().job_id.unwrap();
     match database.take(order, job, &ghost(worker), Ulid::generate()).await.unwrap() {
-        Take::Taken(taken, _) => *taken,
+        Claim::Claimed(taken, _) => *taken,
         other => panic!("{order} was not taken: {other:?}"),
     }
 }
 
-async fn release(database: &Database, taken: &Taken, name: &str) -> Settled {
-    let settlement = Settlement::Succeeded { release: name.to_owned() };
-    database.settle(taken, &settlement, Allowed::default()).await.unwrap()
+async fn release(database: &Database, taken: &Claimed, name: &str) -> Settled {
+    let settlement = Resolution::Succeeded { release: name.to_owned() };
+    database.settle(taken, &settlement, AttemptLimits::default()).await.unwrap()
 }
 
 fn ended(attempt: AttemptEnd, order: OrderState) -> Settled {
@@ -213,11 +213,11 @@ fn quick() -> WorkerSettings {
     }
 }
 
-type Script = dyn Fn(&Taken, u32) -> Do + Send + Sync;
+type Script = dyn Fn(&Claimed, u32) -> Do + Send + Sync;
 
 /// What a handler does with the how manieth run of an order.
 enum Do {
-    Settle(Settlement),
+    Settle(Resolution),
     /// Waits until it is told to stop.
     Wait,
     /// Does not listen.
@@ -234,7 +234,7 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn new(script: impl Fn(&Taken, u32) -> Do + Send + Sync + 'static) -> Arc<Self> {
+    fn new(script: impl Fn(&Claimed, u32) -> Do + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Scripted {
             script: Box::new(script),
             runs: Mutex::default(),
@@ -246,7 +246,7 @@ impl Scripted {
 
     fn all_succeed() -> Arc<Self> {
         Scripted::new(|taken, _| {
-            Do::Settle(Settlement::Succeeded { release: taken.attempt.to_string() })
+            Do::Settle(Resolution::Succeeded { release: taken.attempt.to_string() })
         })
     }
 
@@ -261,7 +261,7 @@ impl Scripted {
 
 #[async_trait]
 impl Handler for Scripted {
-    async fn handle(&self, taken: &Taken, _: String, stop: &Stop) -> Settlement {
+    async fn handle(&self, taken: &Claimed, _: String, stop: &Stop) -> Resolution {
         let run = {
             let mut runs = self.runs.lock().unwrap();
             let run = runs.entry(taken.order.clone()).or_default();
@@ -279,13 +279,13 @@ impl Handler for Scripted {
             Do::Sleep(time) => {
                 self.busy.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(time).await;
-                Settlement::Succeeded { release: taken.attempt.to_string() }
+                Resolution::Succeeded { release: taken.attempt.to_string() }
             }
             Do::Panic => panic!("a bug in the host"),
         }
     }
 
-    async fn settled(&self, taken: &Taken, _settlement: &Settlement, settled: &Settled) {
+    async fn settled(&self, taken: &Claimed, _settlement: &Resolution, settled: &Settled) {
         self.settled.lock().unwrap().push((taken.order.clone(), settled.clone()));
     }
 }
@@ -463,10 +463,10 @@ mod tests {
     pub(super) async fn d1_an_order_that_has_ended_stays_as_it_is(place: Place) {
         let database = place.open().await;
         let settlements = [
-            (Settlement::Succeeded { release: "r".to_owned() }, OrderState::Succeeded, "completed"),
-            (Settlement::Failed { failure: failure("trap", "x") }, OrderState::Failed, "discarded"),
-            (Settlement::Dead { failure: failure("ai", "x") }, OrderState::Dead, "discarded"),
-            (Settlement::Cancelled { failure: None }, OrderState::Cancelled, "cancelled"),
+            (Resolution::Succeeded { release: "r".to_owned() }, OrderState::Succeeded, "completed"),
+            (Resolution::Failed { failure: failure("trap", "x") }, OrderState::Failed, "discarded"),
+            (Resolution::Dead { failure: failure("ai", "x") }, OrderState::Dead, "discarded"),
+            (Resolution::Cancelled { failure: None }, OrderState::Cancelled, "cancelled"),
         ];
         for (settlement, state, job_state) in settlements {
             let id = state.as_str();
@@ -474,7 +474,7 @@ mod tests {
                 panic!("new")
             };
             let taken = taken_by(&database, id, "w").await;
-            database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+            database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
             let order = database.order(id).await.unwrap();
             assert_eq!(order.state, state);
             assert!(order.finished_at.is_some() && order.owner_attempt.is_none(), "{order:?}");
@@ -495,8 +495,8 @@ mod tests {
             );
             // Nothing moves it: not a take, not a settlement of somebody else, not a cancel.
             let take = database.take(id, job, &ghost("late"), Ulid::generate()).await.unwrap();
-            assert_eq!(take, Take::AlreadyEnded(state));
-            let stranger = Taken { attempt: Ulid::generate(), ..taken.clone() };
+            assert_eq!(take, Claim::AlreadyEnded(state));
+            let stranger = Claimed { attempt: Ulid::generate(), ..taken.clone() };
             assert_eq!(release(&database, &stranger, "other").await, Settled::LeaseLost);
             assert_eq!(database.cancel(id).await.unwrap(), CancelAnswer::AlreadyEnded(state));
             assert_eq!(database.order(id).await.unwrap(), order);
@@ -519,8 +519,8 @@ mod tests {
         );
         let taken = taken_by(&database, "24", "w").await;
         assert_eq!((taken.number, taken.attempts_used), (2, 0));
-        let settlement = Settlement::Failed { failure: failure("output_rejected", "a dead link") };
-        database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+        let settlement = Resolution::Failed { failure: failure("output_rejected", "a dead link") };
+        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
         let failed = database.order("24").await.unwrap();
         assert_eq!(
             (failed.state, failed.current_release.as_deref()),
@@ -546,15 +546,15 @@ mod tests {
             })
         });
         let takes = futures::future::join_all(takes).await;
-        let count = |wanted: fn(&Take) -> bool| {
+        let count = |wanted: fn(&Claim) -> bool| {
             takes.iter().filter(|take| wanted(take.as_ref().unwrap())).count()
         };
-        assert_eq!(count(|take| matches!(take, Take::Taken(..))), 1);
-        assert_eq!(count(|take| *take == Take::NotThisJob), 19);
+        assert_eq!(count(|take| matches!(take, Claim::Claimed(..))), 1);
+        assert_eq!(count(|take| *take == Claim::NotThisJob), 19);
         assert_eq!(one.attempts("24").await.unwrap().len(), 1);
         assert_eq!(
             one.take("nobody", job, &ghost("w"), Ulid::generate()).await.unwrap(),
-            Take::NoSuchOrder
+            Claim::NoSuchOrder
         );
     }
 
@@ -566,12 +566,12 @@ mod tests {
         let attempt = Ulid::generate();
         let first = database.take("24", job, &ghost("w"), attempt).await.unwrap();
         assert_eq!(database.take("24", job, &ghost("w"), attempt).await.unwrap(), first);
-        let Take::Taken(taken, _) = first else { panic!("{first:?}") };
+        let Claim::Claimed(taken, _) = first else { panic!("{first:?}") };
         assert_eq!(taken.trace_id.len(), 32);
         let settlement =
-            Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(60) };
-        let first = database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
-        let again = database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+            Resolution::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(60) };
+        let first = database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+        let again = database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
         assert_eq!(first, again);
         assert_eq!(database.attempts("24").await.unwrap()[0].lease_lost_at, None);
         assert_eq!(database.failures("24").await.unwrap().len(), 1);
@@ -598,13 +598,14 @@ mod tests {
 
         // While the other one still runs: every way to end is fenced.
         for settlement in [
-            Settlement::Succeeded { release: "late".to_owned() },
-            Settlement::Failed { failure: failure("trap", "late") },
-            Settlement::Retry { failure: failure("ai", "late"), after: Duration::ZERO },
-            Settlement::Cancelled { failure: None },
-            Settlement::ReturnToQueue,
+            Resolution::Succeeded { release: "late".to_owned() },
+            Resolution::Failed { failure: failure("trap", "late") },
+            Resolution::Retry { failure: failure("ai", "late"), after: Duration::ZERO },
+            Resolution::Cancelled { failure: None },
+            Resolution::ReturnToQueue,
         ] {
-            let settled = database.settle(&late, &settlement, Allowed::default()).await.unwrap();
+            let settled =
+                database.settle(&late, &settlement, AttemptLimits::default()).await.unwrap();
             assert_eq!(settled, Settled::LeaseLost);
         }
         assert_eq!(
@@ -835,10 +836,10 @@ mod tests {
         let handler = Scripted::new(|taken, run| {
             assert_eq!(taken.attempts_used + 1, i64::from(run));
             if taken.order == "well" && run == 3 {
-                return Do::Settle(Settlement::Succeeded { release: "r".to_owned() });
+                return Do::Settle(Resolution::Succeeded { release: "r".to_owned() });
             }
             let after = Duration::from_millis(if run == 1 { 300 } else { 0 });
-            Do::Settle(Settlement::Retry { failure: failure("ai", "502 Bad Gateway"), after })
+            Do::Settle(Resolution::Retry { failure: failure("ai", "502 Bad Gateway"), after })
         });
         database.enqueue(new_order("well")).await.unwrap();
         database.enqueue(new_order("ill")).await.unwrap();
@@ -864,12 +865,12 @@ mod tests {
         let database = place.open().await;
         let handler = Scripted::new(|_, run| {
             Do::Settle(if run <= 8 {
-                Settlement::Snooze {
+                Resolution::Snooze {
                     failure: failure("ai", "429"),
                     after: Duration::from_millis(1),
                 }
             } else {
-                Settlement::Succeeded { release: "r".to_owned() }
+                Resolution::Succeeded { release: "r".to_owned() }
             })
         });
         database.enqueue(new_order("24")).await.unwrap();
@@ -882,26 +883,26 @@ mod tests {
         database.enqueue(new_order("far")).await.unwrap();
         let taken = taken_by(&database, "far", "w").await;
         let settlement =
-            Settlement::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(3_600) };
-        database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+            Resolution::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(3_600) };
+        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
         let far = database.order("far").await.unwrap();
         assert_eq!(far.state, OrderState::Waiting);
         assert_eq!(far.waiting_reason.as_deref(), Some("ai: it failed: 429"));
         assert!(far.next_attempt_at.unwrap() > far.updated_at + 3_500_000);
         let early = database.take("far", taken.job, &ghost("w"), Ulid::generate()).await.unwrap();
-        assert_eq!(early, Take::NotThisJob, "only the job of its next attempt may take it");
+        assert_eq!(early, Claim::NotThisJob, "only the job of its next attempt may take it");
     }
 
     pub(super) async fn d4_an_order_that_is_put_off_for_weeks_stays_takeable(place: Place) {
         let database = place.open().await;
         let handler = Scripted::new(|taken, run| {
             Do::Settle(if taken.order == "old" && run <= 3 {
-                Settlement::Snooze {
+                Resolution::Snooze {
                     failure: failure("ai", "429"),
                     after: Duration::from_millis(1),
                 }
             } else {
-                Settlement::Succeeded { release: "r".to_owned() }
+                Resolution::Succeeded { release: "r".to_owned() }
             })
         });
         database.pause().await.unwrap();
@@ -951,9 +952,9 @@ mod tests {
         one.enqueue_all(orders).await.unwrap();
         let handler = Scripted::new(|taken, run| {
             Do::Settle(if run == 1 {
-                Settlement::Retry { failure: failure("ai", "reset"), after: Duration::ZERO }
+                Resolution::Retry { failure: failure("ai", "reset"), after: Duration::ZERO }
             } else {
-                Settlement::Succeeded { release: taken.attempt.to_string() }
+                Resolution::Succeeded { release: taken.attempt.to_string() }
             })
         });
         let mut first = worker(&one, &handler).await;
@@ -1003,8 +1004,8 @@ mod tests {
                 assert_eq!(other.cancel(id).await.unwrap(), CancelAnswer::Stopping);
             }
             let settlement =
-                Settlement::Retry { failure: failure("ai", "x"), after: Duration::from_secs(60) };
-            database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+                Resolution::Retry { failure: failure("ai", "x"), after: Duration::from_secs(60) };
+            database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
             if id == "waiting" {
                 assert_eq!(other.cancel(id).await.unwrap(), CancelAnswer::Cancelled);
             }
@@ -1138,7 +1139,7 @@ mod tests {
         let database = place.open().await;
         let handler = Scripted::new(|_, run| match run {
             1 => Do::Panic,
-            _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
+            _ => Do::Settle(Resolution::Succeeded { release: "r".to_owned() }),
         });
         database.enqueue(new_order("24")).await.unwrap();
         let mut serving = worker(&database, &handler).await;
@@ -1217,11 +1218,11 @@ mod tests {
         let takes = wanted
             .iter()
             .map(|(order, job, attempt)| database.take(order, *job, &worker, *attempt));
-        let mut taken: Vec<Taken> = Vec::new();
+        let mut taken: Vec<Claimed> = Vec::new();
         let mut others = Vec::new();
         for take in futures::future::join_all(takes).await {
             match take.unwrap() {
-                Take::Taken(one, document) => {
+                Claim::Claimed(one, document) => {
                     assert_eq!(document, json!({ "customer": one.order }).to_string());
                     taken.push(*one);
                 }
@@ -1230,7 +1231,7 @@ mod tests {
         }
         assert_eq!(others.len(), 2, "{others:?}");
         assert!(
-            others.contains(&Take::NotThisJob) && others.contains(&Take::NoSuchOrder),
+            others.contains(&Claim::NotThisJob) && others.contains(&Claim::NoSuchOrder),
             "{others:?}"
         );
         assert_eq!(taken.len(), 41, "order 8 is given to the same attempt as often as it asks");
@@ -1272,7 +1273,7 @@ mod tests {
             let late = i64::from(one.order == "o3" || one.order == "o4");
             assert_eq!(database.cost(&one.order).await.unwrap().calls, 2 + late);
         }
-        let told = |one: &Taken, stage: &str| NewEvent {
+        let told = |one: &Claimed, stage: &str| NewEvent {
             order: one.order.clone(),
             attempt: Some(one.attempt.to_string()),
             stage: stage.to_owned(),
@@ -1285,13 +1286,13 @@ mod tests {
         database.record_events(events).await.unwrap();
 
         // Order 5 fails, order 6 is settled twice, and order 9 belongs to somebody else by now.
-        let stranger = Taken {
+        let stranger = Claimed {
             attempt: Ulid::generate(),
             ..taken.iter().find(|one| one.order == "o9").unwrap().clone()
         };
         let six = taken.iter().find(|one| one.order == "o6").unwrap();
         // A late attempt at order 7 comes just before the one that owns it.
-        let late = Taken {
+        let late = Claimed {
             attempt: Ulid::generate(),
             ..taken.iter().find(|one| one.order == "o7").unwrap().clone()
         };
@@ -1301,11 +1302,11 @@ mod tests {
         let settled = settled.chain([six, &stranger]);
         let settles = settled.map(|one| {
             let settlement = match &*one.order {
-                "o5" => Settlement::Failed { failure: failure("trap", "it trapped") },
+                "o5" => Resolution::Failed { failure: failure("trap", "it trapped") },
                 _ if one.attempt == late.attempt => {
-                    Settlement::Succeeded { release: "r-late".to_owned() }
+                    Resolution::Succeeded { release: "r-late".to_owned() }
                 }
-                _ => Settlement::Succeeded { release: format!("r-{}", one.order) },
+                _ => Resolution::Succeeded { release: format!("r-{}", one.order) },
             };
             let attempt = one.attempt;
             let database = &database;
@@ -1313,7 +1314,7 @@ mod tests {
                 (
                     one.order.clone(),
                     attempt,
-                    database.settle(one, &settlement, Allowed::default()).await.unwrap(),
+                    database.settle(one, &settlement, AttemptLimits::default()).await.unwrap(),
                 )
             }
         });
@@ -1591,8 +1592,8 @@ mod tests {
         assert_eq!(database.events("o0", events[0].id).await.unwrap(), [events[1].clone()]);
         database.keep_reply("o0", &attempt, reply("q", 0)).await.unwrap();
         let record = failure("trap", "unreachable");
-        let settlement = Settlement::Failed { failure: record.clone() };
-        database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+        let settlement = Resolution::Failed { failure: record.clone() };
+        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
         let export = serde_json::to_value(database.export("o0").await.unwrap()).unwrap();
         assert_eq!(export["order"]["state"], "failed");
         assert_eq!(
@@ -1637,7 +1638,7 @@ mod tests {
     pub(super) async fn a_result_that_cannot_be_stored_leaves_no_order_standing(place: Place) {
         let database = place.open().await;
         let handler = Scripted::new(|_, _| {
-            Do::Settle(Settlement::Failed {
+            Do::Settle(Resolution::Failed {
                 failure: NewFailure { kind: String::new(), ..failure("x", "x") },
             })
         });
@@ -1779,8 +1780,8 @@ mod tests {
         };
         database.record_events(vec![event]).await.unwrap();
         let failure = NewFailure::from(&whole_record("24", "a\0template", "a\0message"));
-        let retry = Settlement::Retry { failure, after: Duration::ZERO };
-        let settled = database.settle(&taken, &retry, Allowed::default()).await.unwrap();
+        let retry = Resolution::Retry { failure, after: Duration::ZERO };
+        let settled = database.settle(&taken, &retry, AttemptLimits::default()).await.unwrap();
         assert!(matches!(settled, Settled::Done { order: OrderState::Waiting, .. }), "{settled:?}");
         let failure = &database.failures("24").await.unwrap()[0];
         assert_eq!(failure.message, "a\u{fffd}message");
@@ -1799,7 +1800,10 @@ async fn fail(database: &Database, order: &str, failure: NewFailure) {
         database.enqueue(new_order(order)).await.unwrap();
     }
     let taken = taken_by(database, order, "w").await;
-    database.settle(&taken, &Settlement::Failed { failure }, Allowed::default()).await.unwrap();
+    database
+        .settle(&taken, &Resolution::Failed { failure }, AttemptLimits::default())
+        .await
+        .unwrap();
     // Times are told in milliseconds, and one is to be after the other.
     tokio::time::sleep(Duration::from_millis(2)).await;
 }
@@ -1860,7 +1864,7 @@ async fn a_file_locked_by_another_process_is_waited_for() {
     let database = place.open().await;
     let handler = Scripted::new(|taken, _| match taken.order.as_str() {
         "slow" => Do::Sleep(Duration::from_millis(500)),
-        _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
+        _ => Do::Settle(Resolution::Succeeded { release: "r".to_owned() }),
     });
     // Nobody's heartbeat can be written for longer than a worker may be silent: none is dead for
     // that.
@@ -2063,7 +2067,7 @@ async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     let database = place.open().await;
     let handler = Scripted::new(|taken, _| match taken.order.as_str() {
         "first" => Do::Wait,
-        _ => Do::Settle(Settlement::Succeeded { release: "r".to_owned() }),
+        _ => Do::Settle(Resolution::Succeeded { release: "r".to_owned() }),
     });
     let settings =
         WorkerSettings { max_orders: 1, standstill_after: Duration::from_millis(700), ..quick() };
@@ -2118,8 +2122,8 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     let settling = tokio::spawn({
         let (lost, taken) = (lost.clone(), taken.clone());
         async move {
-            let settlement = Settlement::Succeeded { release: "late".to_owned() };
-            lost.settle(&taken, &settlement, Allowed::default()).await
+            let settlement = Resolution::Succeeded { release: "late".to_owned() };
+            lost.settle(&taken, &settlement, AttemptLimits::default()).await
         }
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND \
@@ -2234,7 +2238,7 @@ fn waits_grow_and_are_capped() {
     assert_eq!(backoff.wait(5, 0.0), Duration::ZERO);
     assert_eq!(backoff.wait(2, 0.5), Duration::from_secs(2));
     let after = |class, used| match backoff.settlement(class, failure("ai", "x"), used, 1.0) {
-        Settlement::Retry { after, .. } | Settlement::Snooze { after, .. } => Some(after),
+        Resolution::Retry { after, .. } | Resolution::Snooze { after, .. } => Some(after),
         _ => None,
     };
     let minute = Duration::from_secs(60);

@@ -88,7 +88,7 @@ fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json
             subject.document = document.into_bytes();
         }
     }
-    let document = hex::encode(&Sha256::digest(&subject.document));
+    let document = hex::encode(Sha256::digest(&subject.document));
     let mut recordings: Vec<&mut Recording> = subject.recording.iter_mut().collect();
     if let Ended::Released(kept) = &mut subject.ended {
         recordings.push(&mut kept.recording);

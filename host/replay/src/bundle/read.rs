@@ -28,7 +28,7 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
                 .map_err(|error| refused(format!("its {MANIFEST}: {error}")))
         })?;
     for (name, bytes) in files.iter().filter(|(name, _)| *name != MANIFEST) {
-        let is = hex::encode(&Sha256::digest(bytes));
+        let is = hex::encode(Sha256::digest(bytes));
         if listed.get(name.as_str()).is_none_or(|listed| listed.sha256 != is) {
             return Err(refused(format!(
                 "{name} is not what its manifest says: it was damaged or changed"

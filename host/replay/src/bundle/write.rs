@@ -155,7 +155,7 @@ fn write(
             };
             manifest.insert(
                 name,
-                Listed { size: bytes.len() as u64, sha256: hex::encode(&Sha256::digest(&bytes)) },
+                Listed { size: bytes.len() as u64, sha256: hex::encode(Sha256::digest(&bytes)) },
             );
             append(&mut tar, name, &bytes)?;
             contents.push(name.to_owned());

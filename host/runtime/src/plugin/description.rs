@@ -13,7 +13,7 @@ use super::meter::{CpuMeter, LimitHit, MemoryLimiter};
 use super::sandbox::{Capture, Determinism, sandbox};
 use super::template::{TemplateProblem, interrupt_by, new_store, root};
 use super::world::Linked;
-use crate::interface::{GuestState, RunLog};
+use crate::host_functions::{GuestState, RunTrace};
 use sitewright_model::message::Message;
 
 /// Processor time `describe` may use.
@@ -45,7 +45,7 @@ pub(super) async fn ask(
 ) -> Result<Description, TemplateProblem> {
     let _place = engine.description_place().await;
     let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
-    let log = Arc::new(RunLog::new(limits, watch::Sender::default()));
+    let log = Arc::new(RunTrace::new(limits, watch::Sender::default()));
     let wasi = sandbox(determinism, &stdout, &stderr);
     let peak = Arc::new(AtomicU64::new(0));
     let memory = MemoryLimiter::new(limits.memory_bytes, peak.clone());

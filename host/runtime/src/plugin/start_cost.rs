@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::interface::{GuestState, RunLog};
+use crate::host_functions::{GuestState, RunTrace};
 use crate::plugin::{
     Cache, Capture, Compiler, CpuMeter, Determinism, Engine, Limits, Loader, MemoryLimiter,
     Template, TemplateError, TemplateProblem, interrupt_by, new_store, sandbox,
@@ -65,7 +65,7 @@ async fn instantiate(template: &Template, limits: &Limits) -> wasmtime::Result<(
     let state = GuestState::new(
         sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr),
         MemoryLimiter::new(limits.memory_bytes, Arc::new(AtomicU64::new(0))),
-        Arc::new(RunLog::new(limits, watch::Sender::default())),
+        Arc::new(RunTrace::new(limits, watch::Sender::default())),
         None,
         None,
     );

@@ -23,7 +23,7 @@ use super::sandbox::Determinism;
 use super::settings::{CoreDumpLimits, TemplateSettings};
 use super::symbols::SymbolCache;
 use super::world::{Linked, World};
-use crate::interface::GuestState;
+use crate::host_functions::GuestState;
 use sitewright_failure::RawFrame;
 use sitewright_failure::symbolize::Symbolized;
 use sitewright_model::failure::TemplateRef;
@@ -136,7 +136,7 @@ impl Loader {
     /// # Errors
     /// When the host's interfaces cannot be linked: a bug of ours.
     pub fn new(engine: Engine, cache: Cache, limits: Limits) -> wasmtime::Result<Self> {
-        let linker = Arc::new(crate::interface::linker(engine.wasmtime())?);
+        let linker = Arc::new(crate::host_functions::linker(engine.wasmtime())?);
         Ok(Loader {
             engine,
             linker,
@@ -162,7 +162,7 @@ impl Loader {
         }
         let make = || {
             let engine = self.engine.with_dumps(&self.limits).map_err(|error| error.to_string())?;
-            let linker = crate::interface::linker(engine.wasmtime())
+            let linker = crate::host_functions::linker(engine.wasmtime())
                 .map_err(|error| format!("{error:#}"))?;
             Ok(Machine { engine, linker: Arc::new(linker) })
         };
@@ -320,7 +320,7 @@ pub(crate) fn interrupt_by(store: &mut Store<GuestState>, meter: &Arc<CpuMeter>,
 impl Template {
     /// `sha256:` and the digest of the file.
     pub fn digest(&self) -> String {
-        format!("sha256:{}", hex::encode(&self.digest))
+        format!("sha256:{}", hex::encode(self.digest))
     }
 
     /// Name, version and digest, for records.
@@ -394,7 +394,7 @@ impl TemplateError {
                 .flatten()
         };
         let digest =
-            move || read().map(|bytes| format!("sha256:{}", hex::encode(&Sha256::digest(bytes))));
+            move || read().map(|bytes| format!("sha256:{}", hex::encode(Sha256::digest(bytes))));
         tokio::task::spawn_blocking(digest).await.ok().flatten()
     }
 

@@ -9,7 +9,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{TemplatePre, TemplateSyncPre, generator};
-use crate::interface::GuestState;
+use crate::host_functions::GuestState;
 
 /// A world of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

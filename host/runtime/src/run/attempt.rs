@@ -16,13 +16,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::account::{record, store, totals};
+use super::archive;
 use super::classify::{Classified, classify};
 use super::finish::{Finish, read_back, release_info};
-use super::keep;
 use super::outcome::{AttemptId, Outcome, Released};
+use super::report::{record, store, totals};
 use super::{RunEnd, RunError, RunRequest, deadline_of, run};
-use crate::interface::{Follow, RunLog, RunProgress};
+use crate::host_functions::{ReplayCursor, RunProgress, RunTrace};
 use crate::plugin::{Catalogue, CatalogueError, Limits, Template};
 use sitewright_ai::{AiConfig, FileJournal, Gateway, RunJournal};
 use sitewright_intake as order;
@@ -37,7 +37,7 @@ const REPLAY_MS: u64 = 600_000;
 
 /// What attempts share: made once at start, never changed while one runs (catalogue C1, E13).
 #[derive(Clone)]
-pub struct Host {
+pub struct Services {
     /// Finds templates.
     pub catalogue: Catalogue,
     /// Answers AI calls.
@@ -96,7 +96,7 @@ pub struct Replaying {
     /// Answers its AI calls.
     pub journal: Arc<RunJournal>,
     /// Compares its calls, and says when each AI call ends.
-    pub follow: Arc<Follow>,
+    pub follow: Arc<ReplayCursor>,
 }
 
 /// What an attempt does with a verified site.
@@ -151,7 +151,7 @@ impl Ended {
 /// it.
 ///
 /// Dropping the future cancels the attempt without a record; cancel the token to have one.
-pub fn attempt(host: &Host, request: AttemptRequest) -> impl Future<Output = Outcome> + Send {
+pub fn attempt(host: &Services, request: AttemptRequest) -> impl Future<Output = Outcome> + Send {
     // Every line that is logged meanwhile, whoever logs it, says for which order (catalogue B8).
     let span = tracing::info_span!(
         "attempt",
@@ -168,12 +168,12 @@ pub fn attempt(host: &Host, request: AttemptRequest) -> impl Future<Output = Out
 // and so is what is handed on: a future keeps the room that any part of it needs for as long as it
 // lives.
 async fn attempt_within(
-    host: &Host,
+    host: &Services,
     mut request: Box<AttemptRequest>,
     span: &tracing::Span,
 ) -> Outcome {
     let document = std::mem::take(&mut request.document);
-    let log = RunLog::new(&host.limits, request.progress.clone());
+    let log = RunTrace::new(&host.limits, request.progress.clone());
     let log = Arc::new(match &request.journal {
         JournalUse::Replay(replaying) => log.following(replaying.follow.clone()),
         _ => log,
@@ -192,7 +192,7 @@ async fn attempt_within(
         end: None,
         document: match &request.journal {
             JournalUse::Off => String::new(),
-            _ => hex::encode(&Sha256::digest(&document)),
+            _ => hex::encode(Sha256::digest(&document)),
         },
         journal: None,
         staging: None,
@@ -213,9 +213,9 @@ async fn attempt_within(
 }
 
 async fn released(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
-    log: &RunLog,
+    log: &RunTrace,
     known: Box<Known>,
     release: Box<Release>,
 ) -> Outcome {
@@ -226,9 +226,9 @@ async fn released(
         duration_ms = totals.duration_ms,
         "released"
     );
-    let recording = keep::recording(host, request, log, &known);
+    let recording = archive::recording(host, request, log, &known);
     if let Some(recording) = &recording {
-        keep::released(host, request, log, &known, &release, recording).await;
+        archive::released(host, request, log, &known, &release, recording).await;
     }
     Outcome::Released(Box::new(Released {
         release: *release,
@@ -241,9 +241,9 @@ async fn released(
 }
 
 async fn failed(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
-    log: &RunLog,
+    log: &RunTrace,
     mut known: Box<Known>,
     ended: Box<Ended>,
 ) -> Outcome {
@@ -259,10 +259,10 @@ async fn failed(
 }
 
 async fn try_attempt(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
     document: Vec<u8>,
-    log: &Arc<RunLog>,
+    log: &Arc<RunTrace>,
     known: &mut Known,
     span: &tracing::Span,
 ) -> Result<Box<Release>, Box<Ended>> {
@@ -301,17 +301,17 @@ struct Ready {
     staging: Staging,
 }
 
-fn enter_stage(known: &mut Known, log: &RunLog, stage: &'static str) {
+fn enter_stage(known: &mut Known, log: &RunTrace, stage: &'static str) {
     known.stage = stage;
     log.set_progress(RunProgress { stage: stage.to_owned(), done: 0, total: 0 });
 }
 
 /// What comes before the run.
 async fn ready(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
     document: Vec<u8>,
-    log: &RunLog,
+    log: &RunTrace,
     known: &mut Known,
     span: &tracing::Span,
     deadline: Instant,
@@ -327,7 +327,7 @@ async fn ready(
         span.record("order", known.order.as_str());
     }
     if matches!(request.journal, JournalUse::Keep | JournalUse::Resume(_)) {
-        keep::document(host, &known.order, &known.document, &document).await;
+        archive::document(host, &known.order, &known.document, &document).await;
     }
     let snapshot = loaded.map_err(|error| {
         let problems = error
@@ -410,9 +410,9 @@ async fn ready(
 
 /// What comes after the run.
 async fn after(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
-    log: &Arc<RunLog>,
+    log: &Arc<RunTrace>,
     known: &mut Known,
     ready: Box<Ready>,
     (result, end): (Result<(), RunError>, RunEnd),
@@ -460,7 +460,7 @@ async fn after(
 
 /// Whether every purpose that the template declares has a route: found out before anything is paid
 /// for, not in the middle of the run (catalogue E3).
-fn routes_serve(host: &Host, template: &Template) -> Result<(), Box<Ended>> {
+fn routes_serve(host: &Services, template: &Template) -> Result<(), Box<Ended>> {
     let manifest = &template.manifest;
     let purposes = manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
     let missing = host.gateway.purposes_without_route(purposes);
@@ -497,7 +497,7 @@ pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
 /// The journal of this attempt. A journal that cannot be read would be paid for again, so that is
 /// an error.
 async fn journal(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
     order: &str,
 ) -> Result<Option<Arc<RunJournal>>, Box<Ended>> {
@@ -535,8 +535,8 @@ async fn journal(
 struct Patience<'a> {
     cancel: &'a CancellationToken,
     deadline: Instant,
-    host: &'a Host,
-    log: &'a RunLog,
+    host: &'a Services,
+    log: &'a RunTrace,
 }
 
 impl Patience<'_> {
@@ -593,7 +593,7 @@ mod tests {
     /// the thousands of attempts that wait.
     #[test]
     fn an_attempt_that_waits_is_small() {
-        let attempt = size(|host: &'static Host, request| attempt(host, request));
+        let attempt = size(|host: &'static Services, request| attempt(host, request));
         assert!(attempt <= 896, "{attempt} bytes; box what is not needed while the template waits");
     }
 }

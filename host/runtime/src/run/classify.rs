@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use wasmtime::{Trap, WasmBacktrace};
 
 use super::end::RunError;
-use crate::interface::RunLog;
+use crate::host_functions::RunTrace;
 use crate::plugin::bindings::generator;
 use crate::plugin::{LimitHit, Limits};
 use sitewright_failure::{PythonException, RawFrame};
@@ -73,7 +73,12 @@ impl Classified {
 }
 
 /// What `error` means, with what the run left behind.
-pub(super) fn classify(error: RunError, log: &RunLog, stderr: &str, limits: &Limits) -> Classified {
+pub(super) fn classify(
+    error: RunError,
+    log: &RunTrace,
+    stderr: &str,
+    limits: &Limits,
+) -> Classified {
     match error {
         RunError::Template(failure) => returned(failure, log, limits),
         RunError::Stopped(error) => stopped(&error, log, stderr),
@@ -106,7 +111,7 @@ pub(super) fn classify(error: RunError, log: &RunLog, stderr: &str, limits: &Lim
     }
 }
 
-fn stage_words(log: &RunLog) -> String {
+fn stage_words(log: &RunTrace) -> String {
     let progress = log.progress();
     match (progress.stage.is_empty(), progress.total) {
         (true, _) => "the template had named no stage".to_owned(),
@@ -118,7 +123,7 @@ fn stage_words(log: &RunLog) -> String {
 }
 
 /// The template returned a failure: its own, or one that comes from a refused AI call or write.
-fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Classified {
+fn returned(failure: generator::Failure, log: &RunTrace, limits: &Limits) -> Classified {
     let code =
         Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
     let mut said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
@@ -159,7 +164,7 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
     Classified {
         code: Some(code),
         causes,
-        location: failure.location.map(crate::interface::location),
+        location: failure.location.map(crate::host_functions::location),
         ai,
         blamed_calls: failure.ai_calls,
         attributes: failure
@@ -172,7 +177,7 @@ fn returned(failure: generator::Failure, log: &RunLog, limits: &Limits) -> Class
 }
 
 /// The guest was stopped in the middle of its code, or could not be started.
-fn stopped(error: &wasmtime::Error, log: &RunLog, stderr: &str) -> Classified {
+fn stopped(error: &wasmtime::Error, log: &RunTrace, stderr: &str) -> Classified {
     let cause = root_message(error);
     let stopped = |code| {
         let frames = frames(error);
@@ -298,7 +303,7 @@ const AFTER_A_PANIC: [&str; 3] =
 
 /// A Rust panic as the standard library prints it, for guests whose hook did not tell:
 /// `thread 'main' (1) panicked at src/lib.rs:10:5:` and the message on the lines that follow.
-fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
+fn printed_panic(stderr: &str) -> Option<crate::host_functions::Panic> {
     // A panic while a panic is told has no thread before it.
     let begins = [" panicked at ", "\npanicked at "]
         .map(|words| stderr.rfind(words).map(|at| at + words.len()));
@@ -318,12 +323,15 @@ fn printed_panic(stderr: &str) -> Option<crate::interface::Panic> {
         .take_while(|line| !AFTER_A_PANIC.iter().any(|words| line.starts_with(words)))
         .collect();
     let message = Message::or(text.join("\n"), message!("(no message)")).to_string();
-    Some(crate::interface::Panic { message, location })
+    Some(crate::host_functions::Panic { message, location })
 }
 
 /// The exception behind the end of a Python interpreter: its own panic says merely that there was
 /// one.
-fn uncaught_exception(panic: &crate::interface::Panic, stderr: &str) -> Option<PythonException> {
+fn uncaught_exception(
+    panic: &crate::host_functions::Panic,
+    stderr: &str,
+) -> Option<PythonException> {
     panic
         .message
         .contains("unexpected exception")

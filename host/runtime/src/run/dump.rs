@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use wasmtime::{Store, WasmCoreDump};
 
-use crate::interface::GuestState;
+use crate::host_functions::GuestState;
 
 /// The dump of a stopped guest, or why there is none. Blocking: it copies the guest's memory.
 ///

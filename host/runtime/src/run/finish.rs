@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::attempt::{AttemptRequest, Ended, Publication};
 use super::outcome::Totals;
-use crate::interface::RunLog;
+use crate::host_functions::RunTrace;
 use crate::plugin::Template;
 use sitewright_model::build::host_build;
 use sitewright_model::failure::{FailureKind, Problem};
@@ -135,7 +135,7 @@ fn check(
 /// What the release says of itself.
 pub(super) fn release_info(
     request: &AttemptRequest,
-    log: &RunLog,
+    log: &RunTrace,
     totals: &Totals,
     locale: &Locale,
     template: &Template,

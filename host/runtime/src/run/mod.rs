@@ -4,21 +4,21 @@
 //! [`attempt`] is the boundary around all of it, from the order document to a release or one
 //! failure record.
 
-mod account;
+mod archive;
 mod attempt;
 mod classify;
 mod dump;
 mod end;
 mod finish;
-mod keep;
 mod outcome;
 pub mod recording;
+mod report;
 
+pub use archive::{KeptRelease, attempt_file, document_file};
 pub use attempt::{
-    AttemptRequest, Host, JournalUse, Publication, Replaying, attempt, journal_file,
+    AttemptRequest, JournalUse, Publication, Replaying, Services, attempt, journal_file,
 };
 pub use end::{RunEnd, RunError};
-pub use keep::{KeptRelease, attempt_file, document_file};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
-use crate::interface::{AiContext, GuestState, RunLog};
+use crate::host_functions::{AiContext, GuestState, RunTrace};
 use crate::plugin::{
     Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Place, Template, interrupt_by,
     new_store, sandbox,
@@ -54,7 +54,7 @@ pub struct RunRequest {
     /// Takes its files.
     pub staging: Staging,
     /// Takes its trail and reports.
-    pub log: Arc<RunLog>,
+    pub log: Arc<RunTrace>,
     /// When it must have ended.
     pub deadline: Instant,
     /// Ends it early.
@@ -131,7 +131,7 @@ async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         }),
         ended = guest => match ended {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(failure)) => Err(RunError::Template(crate::interface::returned(failure))),
+            Ok(Err(failure)) => Err(RunError::Template(crate::host_functions::returned(failure))),
             // The guest has ended by itself: neither deadline nor cancellation changes that while it is dumped.
             Err((error, store, place)) => {
                 let (error, dumped) = stopped(error, store, place, &request.template).await;
@@ -184,7 +184,7 @@ async fn stopped(
 }
 
 /// Tells the log that the guest goes.
-struct Over(Arc<RunLog>);
+struct Over(Arc<RunTrace>);
 
 impl Drop for Over {
     fn drop(&mut self) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
 
-use crate::interface::AiCall;
+use crate::host_functions::AiCall;
 use crate::plugin::Determinism;
 use crate::run::recording::Recording;
 use sitewright_model::Measure;
@@ -39,7 +39,7 @@ impl AttemptId {
 
     /// The trace id of this attempt: 32 hexadecimal digits.
     pub(super) fn trace_id(self) -> String {
-        hex::encode(&self.0.to_bytes())
+        hex::encode(self.0.to_bytes())
     }
 }
 

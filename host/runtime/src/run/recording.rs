@@ -137,7 +137,7 @@ impl Files {
                 list.insert(path.to_owned(), sha256.to_owned());
             }
         }
-        Files { count, sha256: hex::encode(&all.finalize()), list }
+        Files { count, sha256: hex::encode(all.finalize()), list }
     }
 
     /// Whether there is nothing.
@@ -220,7 +220,7 @@ impl Mark {
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", char::from(self.letter), hex::encode(&self.digest))
+        write!(f, "{}{}", char::from(self.letter), hex::encode(self.digest))
     }
 }
 

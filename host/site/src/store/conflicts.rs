@@ -21,7 +21,7 @@ use ulid::Ulid;
 
 use super::connect::{Bucket, Place};
 use super::objects::{ObjectSites, Pointer};
-use super::trouble::StoreErrorKind;
+use super::request_error::StoreErrorKind;
 use crate::manifest::ReleaseId;
 use crate::root::{OrderDir, SitesRoot};
 

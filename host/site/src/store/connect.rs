@@ -22,7 +22,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
-use super::trouble::{Secrets, StoreError, StoreErrorKind, Trouble};
+use super::request_error::{Secrets, StoreError, StoreErrorKind, Trouble};
 use crate::root::SitesRoot;
 use sitewright_http::connect_within;
 use sitewright_model::message;

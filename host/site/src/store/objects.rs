@@ -23,7 +23,7 @@ use ulid::Ulid;
 
 use super::connect::{Bucket, StoreLimits};
 use super::content::{CACHE_POINTER, CACHE_RELEASE, JSON, content_type};
-use super::trouble::{Secrets, StoreError, StoreErrorKind, Trouble};
+use super::request_error::{Secrets, StoreError, StoreErrorKind, Trouble};
 use crate::manifest::{ManifestFile, ReleaseId};
 use crate::path::MANIFEST_FILE;
 use crate::release::{Release, discard, release_id};
@@ -254,7 +254,7 @@ impl ObjectSites {
             let path = path.clone();
             move || {
                 let bytes = read_whole(&folder, path.as_str())?;
-                if bytes.len() as u64 != size || hex::encode(&Sha256::digest(&bytes)) != sha256 {
+                if bytes.len() as u64 != size || hex::encode(Sha256::digest(&bytes)) != sha256 {
                     return Err(io::Error::other(
                         "it is not what was checked; something else changed it",
                     ));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
 use sitewright_failure::render;
-use sitewright_runtime::interface::{GuestState, RunLog, RunProgress};
+use sitewright_runtime::host_functions::{GuestState, RunProgress, RunTrace};
 use sitewright_runtime::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
 use sitewright_runtime::run::run;
 use tokio::sync::watch;
@@ -72,7 +72,7 @@ pub(crate) async fn measure(orders: u32, rounds: u32) -> anyhow::Result<()> {
 /// do without.
 async fn bare(setup: &Setup, orders: u32) -> anyhow::Result<()> {
     let limits = Limits::default();
-    let log = Arc::new(RunLog::new(&limits, watch::Sender::new(RunProgress::default())));
+    let log = Arc::new(RunTrace::new(&limits, watch::Sender::new(RunProgress::default())));
     for _ in 0..orders {
         // The same empty sandbox: WASI's defaults would cost the bare side more, since they ask the
         // system for randomness.

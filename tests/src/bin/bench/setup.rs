@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rustix::time::{ClockId, clock_gettime};
 use sitewright_ai::{AiConfig, Gateway};
-use sitewright_runtime::interface::{RunLog, RunProgress};
+use sitewright_runtime::host_functions::{RunProgress, RunTrace};
 use sitewright_runtime::plugin::{Cache, Determinism, Engine, Limits, Loader, Template};
 use sitewright_runtime::run::{RunRequest, deadline_of};
 use sitewright_site::{OrderDir, SitesRoot, Staging};
@@ -78,7 +78,7 @@ impl Setup {
             gateway: self.gateway.clone(),
             journal: None,
             staging: Staging::new(&self.sites, folder.clone(), folder, Limits::default().site()),
-            log: Arc::new(RunLog::new(&self.limits, watch::Sender::new(RunProgress::default()))),
+            log: Arc::new(RunTrace::new(&self.limits, watch::Sender::new(RunProgress::default()))),
             deadline: deadline_of(&self.limits),
             cancel: CancellationToken::new(),
         })

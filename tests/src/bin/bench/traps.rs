@@ -14,7 +14,7 @@ use sitewright_failure::render;
 use sitewright_model::failure::FailureRecord;
 use sitewright_runtime::plugin::{Cache, Catalogue, Engine, Limits, Loader};
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
 };
 use sitewright_site::SitesRoot;
 use tempfile::TempDir;
@@ -60,7 +60,7 @@ pub(crate) struct Args {
 /// A host, and the folder of its sites and compiled templates.
 struct Bench {
     folder: PathBuf,
-    host: Host,
+    host: Services,
 }
 
 impl Bench {
@@ -74,7 +74,7 @@ impl Bench {
             "providers": { "scripted": { "kind": "scripted", "rules_inline": sitewright_tests::ANY_ANSWER } },
             "routes": { "default": { "try": [{ "provider": "scripted", "model": "bench" }] } },
         }))?;
-        let host = Host {
+        let host = Services {
             catalogue: Catalogue::new(templates, loader),
             gateway: Arc::new(Gateway::new(&ai, folder, sitewright_http::client()?, &|_| None)?),
             sites: SitesRoot::open(&folder.join("sites"))?,

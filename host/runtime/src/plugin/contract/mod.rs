@@ -12,7 +12,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, Linker};
 
 use super::world::{Linked, World};
-use crate::interface::GuestState;
+use crate::host_functions::GuestState;
 
 /// The package of the contract.
 pub const PACKAGE: &str = "sitewright:template";

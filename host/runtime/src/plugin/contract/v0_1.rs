@@ -3,7 +3,7 @@
 use wasmtime::component::{Component, Linker};
 
 use super::{Contract, WorldMark};
-use crate::interface::GuestState;
+use crate::host_functions::GuestState;
 use crate::plugin::world::{Linked, World};
 
 /// What the host knows of it.

@@ -29,7 +29,7 @@ pub enum Pace {
 
 /// What a replay goes by. One for each replay; shared by the run's calls and whoever watches it.
 #[derive(Debug)]
-pub struct Follow {
+pub struct ReplayCursor {
     marks: Vec<Mark>,
     total: u64,
     ends: Vec<(CallId, u64)>,
@@ -77,7 +77,7 @@ pub struct Happened {
     pub quiet: Duration,
 }
 
-impl Follow {
+impl ReplayCursor {
     /// Beside `recording`. `stop` ends the run that follows.
     pub fn new(
         recording: &Recording,
@@ -85,7 +85,7 @@ impl Follow {
         trap_on_report: bool,
         stop: CancellationToken,
     ) -> Self {
-        Follow {
+        ReplayCursor {
             marks: recording.calls.0.clone(),
             total: recording.calls_total,
             ends: recording.ai.iter().map(|end| (end.call_id, end.after)).collect(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ulid::Ulid;
 
-use super::attempt::{AttemptRequest, Ended, Host, Known};
+use super::attempt::{AttemptRequest, Ended, Known, Services};
 use super::outcome::Totals;
-use crate::interface::RunLog;
+use crate::host_functions::RunTrace;
 use sitewright_ai::Redactor;
 use sitewright_failure::from_folder;
 use sitewright_model::Measure;
@@ -21,7 +21,12 @@ use sitewright_model::time::{millis, now};
 use sitewright_site::OrderDir;
 
 /// Each limit beside what was used, and the AI calls.
-pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known: &Known) -> Totals {
+pub(super) fn totals(
+    host: &Services,
+    request: &AttemptRequest,
+    log: &RunTrace,
+    known: &Known,
+) -> Totals {
     let limits = &host.limits;
     let (cpu, memory, stderr) = known.end.as_ref().map_or((Duration::ZERO, 0, 0), |end| {
         (end.cpu, end.memory_peak, end.stderr.1.max(end.stdout.1))
@@ -81,9 +86,9 @@ pub(super) fn totals(host: &Host, request: &AttemptRequest, log: &RunLog, known:
 
 /// The record of an attempt that ended badly.
 pub(super) async fn record(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
-    log: &RunLog,
+    log: &RunTrace,
     known: &mut Known,
     totals: &Totals,
     ended: Ended,
@@ -154,7 +159,7 @@ pub(super) async fn record(
         stderr: known.end.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
         stdout: known.end.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
         limits: totals.limits.clone(),
-        recording: super::keep::recording(host, request, log, known)
+        recording: super::archive::recording(host, request, log, known)
             .and_then(|recording| recording.to_record()),
     });
     // Of what is left: a key in a message would make two failures of one.
@@ -162,7 +167,7 @@ pub(super) async fn record(
 }
 
 /// Writes the guest's dump, when there is one.
-async fn coredump(host: &Host, known: &mut Known, id: &str) -> Option<CoreDumpRecord> {
+async fn coredump(host: &Services, known: &mut Known, id: &str) -> Option<CoreDumpRecord> {
     let dump = match known.end.as_mut()?.coredump.take()? {
         Ok(dump) => dump,
         Err(why) => return Some(CoreDumpRecord::missing(why)),
@@ -232,7 +237,7 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
 }
 
 /// Stores a record; a failure to do so is told beside the record and never replaces it.
-pub(super) async fn store(host: &Host, record: &FailureRecord) -> Result<PathBuf, Message> {
+pub(super) async fn store(host: &Services, record: &FailureRecord) -> Result<PathBuf, Message> {
     let (sites, copy) = (host.sites.clone(), record.clone());
     let stored = tokio::task::spawn_blocking(
         move || -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {

@@ -5,8 +5,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::error_body;
 use super::provider::{Failure, HttpHead, HttpReply, StreamDecoder, StreamEvent};
-use super::said;
 use super::stream::{Lines, Overlong, Sse, SseEvent};
 use sitewright_model::ai::AiErrorKind;
 
@@ -158,8 +158,9 @@ pub(super) fn has(data: &[u8], field: &str) -> bool {
 
 /// A whole body, read as JSON.
 pub(super) fn whole<T: DeserializeOwned>(http: &HttpReply) -> Result<T, Failure> {
-    serde_json::from_slice(&http.body)
-        .map_err(|error| Failure::new(AiErrorKind::Protocol, said::not_json(&http.body, &error)))
+    serde_json::from_slice(&http.body).map_err(|error| {
+        Failure::new(AiErrorKind::Protocol, error_body::not_json(&http.body, &error))
+    })
 }
 
 /// A body or part that is JSON of something else.

@@ -16,8 +16,8 @@ use super::config::{
     AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig,
     RetryConfig, RouteConfig,
 };
-use super::gate::Gate;
 use super::gemini::Gemini;
+use super::limiter::Gate;
 use super::ollama::Ollama;
 use super::openai::OpenAi;
 use super::provider::{Adapter, CallLimits, HttpProvider, Provider};

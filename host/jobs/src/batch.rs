@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::alike::{Alike, Together};
+use super::coalesced::{Alike, Together};
 use super::database::answered;
 use super::sql::{Operation, Pool, Tx};
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::run_log::RunLog;
+use super::run_trace::RunTrace;
 use crate::plugin::MemoryLimiter;
 use sitewright_ai::{Gateway, OrderBudget, RunJournal};
 use sitewright_site::Staging;
@@ -21,12 +21,12 @@ const MAX_RESOURCES: usize = 10_000;
 pub(super) const MAX_AI_STREAMS: usize = 1_024;
 
 /// The data of one run's store. Dropped with the store when the run ends, however it ends; what
-/// outlives the run is in the [`RunLog`] and the [`Staging`].
+/// outlives the run is in the [`RunTrace`] and the [`Staging`].
 pub struct GuestState {
     pub(crate) wasi: WasiCtx,
     pub(crate) table: ResourceTable,
     pub(crate) memory: MemoryLimiter,
-    pub(crate) log: Arc<RunLog>,
+    pub(crate) log: Arc<RunTrace>,
     /// Missing while a template is only described: calls are refused then.
     pub(crate) ai: Option<Arc<AiContext>>,
     /// Places for streamed AI calls.
@@ -56,7 +56,7 @@ impl GuestState {
     pub fn new(
         wasi: WasiCtx,
         memory: MemoryLimiter,
-        log: Arc<RunLog>,
+        log: Arc<RunTrace>,
         ai: Option<AiContext>,
         site: Option<Staging>,
     ) -> Self {

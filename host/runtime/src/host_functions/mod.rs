@@ -7,16 +7,16 @@ mod ai;
 mod ai_stream;
 mod ai_sync;
 mod diagnostics;
-mod follow;
 mod recorder;
-mod run_log;
+mod replay_cursor;
+mod run_trace;
 mod site;
 mod state;
 
 pub(crate) use diagnostics::{location, returned};
-pub use follow::{Difference, Follow, Happened, Pace};
 pub(crate) use recorder::{EndedCall, Recorded, Streamed};
-pub use run_log::{AiCall, OutputLimit, Panic, RunLog, RunProgress};
+pub use replay_cursor::{Difference, Happened, Pace, ReplayCursor};
+pub use run_trace::{AiCall, OutputLimit, Panic, RunProgress, RunTrace};
 pub use state::{AiContext, GuestState};
 
 use wasmtime::component::{HasSelf, Linker};

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::attempt::{AttemptRequest, Host, JournalUse, Known};
+use super::attempt::{AttemptRequest, JournalUse, Known, Services};
 use super::outcome::AttemptId;
-use crate::interface::{EndedCall, Recorded, RunLog, Streamed};
+use crate::host_functions::{EndedCall, Recorded, RunTrace, Streamed};
 use crate::run::recording::{AiEnd, AiOpen, Files, Marks, RECORDING_VERSION, Recording};
 use sitewright_model::ai::CallId;
 use sitewright_model::build::host_build;
@@ -71,9 +71,9 @@ pub fn attempt_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
 
 /// The recording of an attempt as far as it went; nothing when it keeps no replies.
 pub(super) fn recording(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
-    log: &RunLog,
+    log: &RunTrace,
     known: &Known,
 ) -> Option<Recording> {
     if matches!(request.journal, JournalUse::Off) {
@@ -108,7 +108,7 @@ pub(super) fn recording(
 }
 
 /// Keeps the document.
-pub(super) async fn document(host: &Host, order: &str, sha256: &str, document: &[u8]) {
+pub(super) async fn document(host: &Services, order: &str, sha256: &str, document: &[u8]) {
     let (sites, folder, name) = (host.sites.clone(), order.to_owned(), format!("{sha256}.json"));
     let document = document.to_owned();
     // Named after its content: the same document of a further attempt is there already.
@@ -137,9 +137,9 @@ fn keep(
 
 /// Keeps what a replay of a released attempt needs.
 pub(super) async fn released(
-    host: &Host,
+    host: &Services,
     request: &AttemptRequest,
-    log: &RunLog,
+    log: &RunTrace,
     known: &Known,
     release: &Release,
     recording: &Recording,

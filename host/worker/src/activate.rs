@@ -102,7 +102,7 @@ mod tests {
     use ulid::Ulid;
 
     use super::*;
-    use sitewright_jobs::{Allowed, NewOrder, Settlement, Take, WorkerId};
+    use sitewright_jobs::{AttemptLimits, Claim, NewOrder, Resolution, WorkerId};
     use sitewright_site::{
         ReleaseInfo, ReleaseTemplate, SiteLimits, SitesRoot, Staging, VerifyOptions, place,
     };
@@ -142,13 +142,13 @@ mod tests {
     async fn settled(database: &Database, release: &str) {
         let job = database.order("24").await.unwrap().job_id.unwrap();
         let worker = WorkerId { client: "w".to_owned(), config_version: None };
-        let Take::Taken(taken, _) =
+        let Claim::Claimed(taken, _) =
             database.take("24", job, &worker, Ulid::generate()).await.unwrap()
         else {
             panic!("not taken");
         };
-        let settlement = Settlement::Succeeded { release: release.to_owned() };
-        database.settle(&taken, &settlement, Allowed::default()).await.unwrap();
+        let settlement = Resolution::Succeeded { release: release.to_owned() };
+        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
     }
 
     #[tokio::test]

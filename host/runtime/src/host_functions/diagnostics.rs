@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::run_log::{Panic, RunProgress};
+use super::run_trace::{Panic, RunProgress};
 use super::state::GuestState;
 use crate::plugin::bindings::{diagnostics, generator, types};
 use sitewright_model::failure::{Diagnostic, NewCall, Severity, SourceLocation, TrailOutcome};

@@ -9,8 +9,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::follow::Follow;
 use super::recorder::{Recorded, Recorder};
+use super::replay_cursor::ReplayCursor;
 use crate::plugin::{Limits, Tail};
 use sitewright_model::ai::{AiError, Attempt, CallId, Completed, Usage, Usd};
 use sitewright_model::failure::{
@@ -77,13 +77,13 @@ pub struct AiCall {
 /// The trail, diagnostics, log, progress and AI calls of one run. Shared between the guest's calls
 /// and whoever owns the run; its lock is held for moments, never across an await.
 #[derive(Debug)]
-pub struct RunLog {
+pub struct RunTrace {
     began: Instant,
     progress: watch::Sender<RunProgress>,
     max_diagnostics: usize,
     over: AtomicBool,
     /// What a replay goes by.
-    follow: Option<Arc<Follow>>,
+    follow: Option<Arc<ReplayCursor>>,
     inner: Mutex<Inner>,
 }
 
@@ -109,10 +109,10 @@ const MAX_LOG_LINE: usize = 8 << 10;
 /// must not fill the host's memory.
 const MAX_AI_FAILURES: usize = 1_024;
 
-impl RunLog {
+impl RunTrace {
     /// An empty log of a run that begins now.
     pub fn new(limits: &Limits, progress: watch::Sender<RunProgress>) -> Self {
-        RunLog {
+        RunTrace {
             began: Instant::now(),
             progress,
             max_diagnostics: usize::try_from(limits.diagnostics).unwrap_or(usize::MAX),
@@ -136,7 +136,7 @@ impl RunLog {
 
     /// An empty log of a run that is made again: it tells `follow` of each call, and goes by it.
     #[must_use]
-    pub(crate) fn following(mut self, follow: Arc<Follow>) -> Self {
+    pub(crate) fn following(mut self, follow: Arc<ReplayCursor>) -> Self {
         self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).recorder.follow =
             Some(follow.clone());
         self.follow = Some(follow);
@@ -144,7 +144,7 @@ impl RunLog {
     }
 
     /// What a replay goes by, in a replay.
-    pub(crate) fn follow(&self) -> Option<&Arc<Follow>> {
+    pub(crate) fn follow(&self) -> Option<&Arc<ReplayCursor>> {
         self.follow.as_ref()
     }
 

@@ -11,7 +11,7 @@ use wasmtime::component::{Access, Accessor, FutureReader, HasSelf, StreamReader}
 
 use super::ai_stream;
 use super::diagnostics::{cut, short_digest};
-use super::run_log::{AiCall, RunLog};
+use super::run_trace::{AiCall, RunTrace};
 use super::state::{AiContext, GuestState};
 use crate::plugin::bindings::{ai, ai_types};
 use sitewright_ai::{
@@ -69,7 +69,7 @@ const MAX_REQUEST_BYTES: usize = 2 << 20;
 /// One call that has been entered in the run's log. It and its request are boxed wherever they go:
 /// thousands of calls wait, and a future keeps what it was given beside what it hands on.
 pub(super) struct Call {
-    pub(super) log: Arc<RunLog>,
+    pub(super) log: Arc<RunTrace>,
     /// What the log calls it.
     pub(super) entry: (u64, Instant),
     context: Option<Arc<AiContext>>,
@@ -85,7 +85,7 @@ impl Call {
     /// Counts and enters a call that begins now.
     #[inline(never)]
     pub(super) fn begin(
-        log: &Arc<RunLog>,
+        log: &Arc<RunTrace>,
         context: Option<&Arc<AiContext>>,
         name: &'static str,
         request: &ai_types::Request,

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::alike::{Alike, over_rows, rows};
-use super::attempt::{AttemptEnd, Taken};
+use super::attempt::{AttemptEnd, Claimed};
+use super::coalesced::{Alike, over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::failures::Index;
@@ -22,7 +22,7 @@ use sitewright_model::message::Message;
 
 /// How often an order may be tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowed {
+pub struct AttemptLimits {
     /// Attempts in all. The last failure makes the order dead. Waiting for rate limits, draining
     /// and crashes use none.
     pub attempts: u32,
@@ -31,13 +31,13 @@ pub struct Allowed {
     pub crashes: u32,
 }
 
-impl Default for Allowed {
+impl Default for AttemptLimits {
     fn default() -> Self {
-        Allowed { attempts: 5, crashes: 2 }
+        AttemptLimits { attempts: 5, crashes: 2 }
     }
 }
 
-impl Allowed {
+impl AttemptLimits {
     /// Whether an order that has crashed so often is dead.
     pub(super) fn is_last_crash(self, crashes: i64) -> bool {
         crashes >= i64::from(self.crashes)
@@ -75,7 +75,7 @@ impl From<&FailureRecord> for NewFailure {
 
 /// What an attempt came to, as its worker sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Settlement {
+pub enum Resolution {
     /// A release was made.
     Succeeded {
         /// Its name; it is the order's current one now.
@@ -114,17 +114,17 @@ pub enum Settlement {
     ReturnToQueue,
 }
 
-impl Settlement {
+impl Resolution {
     fn failure(&self) -> Option<&NewFailure> {
         match self {
-            Settlement::Failed { failure }
-            | Settlement::Retry { failure, .. }
-            | Settlement::Snooze { failure, .. }
-            | Settlement::Dead { failure }
-            | Settlement::Cancelled { failure: Some(failure) } => Some(failure),
-            Settlement::Succeeded { .. }
-            | Settlement::Cancelled { failure: None }
-            | Settlement::ReturnToQueue => None,
+            Resolution::Failed { failure }
+            | Resolution::Retry { failure, .. }
+            | Resolution::Snooze { failure, .. }
+            | Resolution::Dead { failure }
+            | Resolution::Cancelled { failure: Some(failure) } => Some(failure),
+            Resolution::Succeeded { .. }
+            | Resolution::Cancelled { failure: None }
+            | Resolution::ReturnToQueue => None,
         }
     }
 }
@@ -154,9 +154,9 @@ impl Database {
     /// When the database fails: nothing has changed then, and the attempt still owns its order.
     pub async fn settle(
         &self,
-        taken: &Taken,
-        settlement: &Settlement,
-        allowed: Allowed,
+        taken: &Claimed,
+        settlement: &Resolution,
+        allowed: AttemptLimits,
     ) -> Result<Settled, Error> {
         let settle = Settle {
             taken: Arc::new(taken.clone()),
@@ -182,10 +182,10 @@ type Before = (String, String, Option<i64>);
 /// Ends one attempt.
 #[derive(Clone)]
 struct Settle {
-    taken: Arc<Taken>,
-    settlement: Arc<Settlement>,
+    taken: Arc<Claimed>,
+    settlement: Arc<Resolution>,
     river: river::Inserter,
-    allowed: Allowed,
+    allowed: AttemptLimits,
 }
 
 #[async_trait]
@@ -196,7 +196,7 @@ impl Alike for Settle {
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error> {
         let now = now_ms();
         let succeeded = these.iter().filter_map(|settle| match &*settle.settlement {
-            Settlement::Succeeded { release } => {
+            Resolution::Succeeded { release } => {
                 let taken = &settle.taken;
                 Some(vec![json!(taken.order), json!(taken.attempt.to_string()), json!(release)])
             }
@@ -229,7 +229,7 @@ impl Alike for Settle {
                 // One that is there twice was settled once, and a late attempt must not stand for
                 // the one that owns the order: the other one is told so by a closer
                 // look.
-                Settlement::Succeeded { release }
+                Resolution::Succeeded { release }
                     if ended
                         .get(&taken.order)
                         .is_some_and(|current| current.as_ref() == Some(release)) =>
@@ -272,9 +272,9 @@ impl Alike for Settle {
 async fn settle_in(
     tx: &mut Tx,
     river: &river::Inserter,
-    taken: &Taken,
-    settlement: &Settlement,
-    allowed: Allowed,
+    taken: &Claimed,
+    settlement: &Resolution,
+    allowed: AttemptLimits,
 ) -> Result<Result<Settled, Before>, sqlx::Error> {
     let (now, attempt) = (now_ms(), taken.attempt.to_string());
     let owned = tx
@@ -318,7 +318,7 @@ async fn settle_in(
         }
     };
     let release = match settlement {
-        Settlement::Succeeded { release } => Some(release.as_str()),
+        Resolution::Succeeded { release } => Some(release.as_str()),
         _ => None,
     };
     if let Some(failure) = failure {
@@ -360,7 +360,7 @@ async fn settle_in(
 /// Somebody else has the order, or this was settled before and only the answer was lost.
 async fn not_owned(
     tx: &mut Tx,
-    taken: &Taken,
+    taken: &Claimed,
     attempt: &str,
     now: i64,
 ) -> Result<Result<Settled, Before>, sqlx::Error> {
@@ -448,7 +448,12 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(settlement: &Settlement, used: i64, cancel_requested: bool, allowed: Allowed) -> Plan {
+    fn of(
+        settlement: &Resolution,
+        used: i64,
+        cancel_requested: bool,
+        allowed: AttemptLimits,
+    ) -> Plan {
         let ends =
             |attempt, order, uses_attempt| Plan { attempt, order, uses_attempt, after: None };
         let waits = |attempt, uses_attempt, after| Plan {
@@ -458,26 +463,26 @@ impl Plan {
             after: Some(after),
         };
         match settlement {
-            Settlement::Succeeded { .. } => {
+            Resolution::Succeeded { .. } => {
                 ends(AttemptEnd::Succeeded, OrderState::Succeeded, true)
             }
-            Settlement::Failed { .. } => ends(AttemptEnd::Failed, OrderState::Failed, true),
-            Settlement::Dead { .. } => ends(AttemptEnd::Dead, OrderState::Dead, true),
-            Settlement::Cancelled { .. } => {
+            Resolution::Failed { .. } => ends(AttemptEnd::Failed, OrderState::Failed, true),
+            Resolution::Dead { .. } => ends(AttemptEnd::Dead, OrderState::Dead, true),
+            Resolution::Cancelled { .. } => {
                 ends(AttemptEnd::Cancelled, OrderState::Cancelled, false)
             }
             // What would go on does not when somebody has asked to stop it.
-            Settlement::Retry { .. } | Settlement::Snooze { .. } | Settlement::ReturnToQueue
+            Resolution::Retry { .. } | Resolution::Snooze { .. } | Resolution::ReturnToQueue
                 if cancel_requested =>
             {
                 ends(AttemptEnd::Cancelled, OrderState::Cancelled, false)
             }
-            Settlement::Retry { .. } if used + 1 >= i64::from(allowed.attempts) => {
+            Resolution::Retry { .. } if used + 1 >= i64::from(allowed.attempts) => {
                 ends(AttemptEnd::Dead, OrderState::Dead, true)
             }
-            Settlement::Retry { after, .. } => waits(AttemptEnd::Retry, true, *after),
-            Settlement::Snooze { after, .. } => waits(AttemptEnd::Snoozed, false, *after),
-            Settlement::ReturnToQueue => ends(AttemptEnd::Returned, OrderState::Queued, false),
+            Resolution::Retry { after, .. } => waits(AttemptEnd::Retry, true, *after),
+            Resolution::Snooze { after, .. } => waits(AttemptEnd::Snoozed, false, *after),
+            Resolution::ReturnToQueue => ends(AttemptEnd::Returned, OrderState::Queued, false),
         }
     }
 }

@@ -19,7 +19,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult};
 
 use super::ai::{Call, Told};
-use super::run_log::RunLog;
+use super::run_trace::RunTrace;
 use super::state::{GuestState, MAX_AI_STREAMS};
 use crate::plugin::bindings::ai_types;
 use sitewright_ai::{Pieces, TextSink};
@@ -97,7 +97,7 @@ pub(super) fn start(
 /// Enters the pieces of one call in the run's log.
 #[derive(Debug)]
 struct Recording {
-    log: Arc<RunLog>,
+    log: Arc<RunTrace>,
     call_id: CallId,
 }
 
@@ -113,7 +113,7 @@ struct Held {
     task: Option<AbortHandle>,
     /// Whether the trail says how the call ended.
     ended: Arc<AtomicBool>,
-    log: Arc<RunLog>,
+    log: Arc<RunTrace>,
     entry: (u64, Instant),
     _place: OwnedSemaphorePermit,
 }
@@ -135,7 +135,7 @@ impl Drop for Held {
 /// The host's end of the stream.
 pub(super) struct Chunks {
     waiting: mpsc::Receiver<String>,
-    /// Taken from those that wait, and not yet delivered.
+    /// Claimed from those that wait, and not yet delivered.
     next: Option<String>,
     _held: Arc<Held>,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::follow::Follow;
+use super::replay_cursor::ReplayCursor;
 use crate::run::recording::{MARKS, Mark, reply_digest};
 use sitewright_model::ai::{AiError, CallId, Completed};
 use sitewright_model::failure::TrailEntry;
@@ -21,7 +21,7 @@ pub(super) struct Recorder {
     /// Bytes of text that were ever kept of them.
     text_bytes: usize,
     /// What a replay goes by.
-    pub(super) follow: Option<Arc<Follow>>,
+    pub(super) follow: Option<Arc<ReplayCursor>>,
 }
 
 /// Most bytes kept of the text of a call that has no reply to show for it.

@@ -1,7 +1,7 @@
 //! `site.write`: one file of the site, into the run's staging area.
 
 use super::diagnostics::cut;
-use super::run_log::OutputLimit;
+use super::run_trace::OutputLimit;
 use super::state::GuestState;
 use crate::plugin::bindings::site;
 use sitewright_model::failure::{Ended, NewCall, TrailOutcome};

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::alike::{Alike, over_rows, rows};
+use super::coalesced::{Alike, over_rows, rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::sql::{Row, Tx, args};

@@ -20,10 +20,10 @@ use sitewright_model::Measure;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_runtime::interface::RunProgress;
+use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::plugin::{Catalogue, Limits};
 use sitewright_runtime::run::{
-    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Totals, attempt,
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, Totals, attempt,
 };
 use sitewright_site::SitesRoot;
 
@@ -221,7 +221,7 @@ impl Lab {
         }
     }
 
-    async fn host(&self, trial: &Trial, folder: PathBuf) -> Result<Host, Message> {
+    async fn host(&self, trial: &Trial, folder: PathBuf) -> Result<Services, Message> {
         // An answer that never comes is given up soon: the others are there at once, whatever the
         // machine does.
         let patience = if trial.impatient { 50 } else { 300_000 };
@@ -244,7 +244,7 @@ impl Lab {
         });
         let (gateway, sites) =
             ready.await.map_err(|error| message!("preparing a run did not end: {error}"))??;
-        Ok(Host {
+        Ok(Services {
             catalogue: self.catalogue.clone(),
             gateway: Arc::new(gateway),
             sites: sites.holding(HELD_BYTES),

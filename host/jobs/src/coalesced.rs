@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
+use super::batch::{Write, in_each_others_way};
 use super::sql::Tx;
-use super::writer::{Write, in_each_others_way};
 
 /// A write of which several can be done at once.
 #[async_trait]
@@ -79,7 +79,7 @@ impl<A: Alike> Write for Together<A> {
         let mut results = results.into_iter();
         for reply in replies {
             let answer = match (&failed, results.next()) {
-                (Some(error), Some(Ok(_)) | None) => Err(super::writer::copy(error)),
+                (Some(error), Some(Ok(_)) | None) => Err(super::batch::copy(error)),
                 (_, Some(result)) => result,
                 (None, None) => Err(sqlx::Error::WorkerCrashed),
             };
