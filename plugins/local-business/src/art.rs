@@ -1,7 +1,8 @@
 //! SVG illustrations in the brand's colours: a drawing of the trade inside a mosaic of shapes.
 //!
-//! All SVG is built from constants and numbers. No text from an order or a model enters it, so pages
-//! insert it unescaped. Colours are classes of the stylesheet, so no function here needs a palette.
+//! All SVG is built from constants and numbers. No text from an order or a model enters it, so
+//! pages insert it unescaped. Colours are classes of the stylesheet, so no function here needs a
+//! palette.
 
 use std::fmt::Write;
 

@@ -35,8 +35,8 @@ pub struct Action {
 }
 
 impl Action {
-    /// The link. `root` is the relative path to the site's root, `contact` the folder of the contact
-    /// page.
+    /// The link. `root` is the relative path to the site's root, `contact` the folder of the
+    /// contact page.
     pub fn href(&self, root: &str, contact: &str) -> String {
         match &self.target {
             Target::Outside(href) => href.clone(),
@@ -63,7 +63,8 @@ pub struct Contact {
     pub second: Action,
     /// `tel:` URL of the phone number.
     pub tel: String,
-    /// `https://wa.me/…`; `None` if the order does not want WhatsApp or the number has no country code.
+    /// `https://wa.me/…`; `None` if the order does not want WhatsApp or the number has no country
+    /// code.
     pub whatsapp: Option<String>,
     /// `mailto:` URL of the email address.
     pub mailto: String,

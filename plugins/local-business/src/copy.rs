@@ -1,9 +1,9 @@
 //! The text of the site: the JSON schemas of the model's replies, and how their text is cleaned.
 //!
-//! The host has checked a reply against its schema, but the text itself is untrusted: it is trimmed,
-//! truncated to a length that fits the design, and later escaped like every other value. An empty
-//! text is replaced by the template's own wording where there is one; otherwise the reply is an error
-//! (failure catalogue E7).
+//! The host has checked a reply against its schema, but the text itself is untrusted: it is
+//! trimmed, truncated to a length that fits the design, and later escaped like every other value.
+//! An empty text is replaced by the template's own wording where there is one; otherwise the reply
+//! is an error (failure catalogue E7).
 //!
 //! The doc comments of the reply types are the descriptions in their schemas: the model reads them.
 

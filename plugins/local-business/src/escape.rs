@@ -29,8 +29,8 @@ impl Escaper for Html {
     }
 }
 
-/// Formats JSON for a `<script>` element: the same value, with every character escaped that could end
-/// the element or look like a placeholder.
+/// Formats JSON for a `<script>` element: the same value, with every character escaped that could
+/// end the element or look like a placeholder.
 pub fn json_in_script(value: &serde_json::Value) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string_pretty(value)?;
     let mut safe = String::with_capacity(json.len());

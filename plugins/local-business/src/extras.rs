@@ -18,8 +18,8 @@ pub fn stylesheet(palette: &Palette, order: &Order) -> String {
     )
 }
 
-/// The style of `404.html`, which that page contains inline: a web server sends the page for URLs at
-/// any depth, where a relative link to the stylesheet would not resolve.
+/// The style of `404.html`, which that page contains inline: a web server sends the page for URLs
+/// at any depth, where a relative link to the stylesheet would not resolve.
 pub fn not_found_style(palette: &Palette) -> String {
     format!(":root {{\n{}}}\n{}", properties(palette), include_str!("../assets/lost.css"))
 }

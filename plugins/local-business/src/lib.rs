@@ -8,8 +8,8 @@
 //!   text is cleaned.
 //! - [`site`]: pure function from order and copy to files. [`views`] and `templates/`: the HTML.
 //!   [`extras`]: all other files.
-//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`language`]: parts of
-//!   the pages.
+//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`language`]: parts
+//!   of the pages.
 
 pub mod art;
 pub mod contact;
@@ -115,8 +115,8 @@ where
         .map_err(|empty| unusable(&empty, reply.completion.call_id))
 }
 
-/// Error for a reply that fits its schema and has no text. It blames the AI call, so that a retry of
-/// the order requests a new reply instead of reusing this one.
+/// Error for a reply that fits its schema and has no text. It blames the AI call, so that a retry
+/// of the order requests a new reply instead of reusing this one.
 fn unusable(empty: &EmptyCopy, call_id: String) -> Error {
     Error::of(empty).with_code("empty-copy").blame(call_id)
 }

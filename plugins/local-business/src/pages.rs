@@ -269,8 +269,8 @@ fn parse_name(name: &str) -> Requested<'_> {
     }
 }
 
-/// Folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Empty if the text
-/// contains no character that can be kept.
+/// Folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Empty if the
+/// text contains no character that can be kept.
 pub fn slug(text: &str) -> String {
     let mut slug = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {

@@ -1,7 +1,7 @@
 //! The colours of the site, derived from the brand's colours with the contrast that WCAG requires.
 //!
-//! [`Palette::pairs`] lists every pair of text and background that the stylesheet uses; each of them
-//! reaches [`READABLE`] for any colours of the order.
+//! [`Palette::pairs`] lists every pair of text and background that the stylesheet uses; each of
+//! them reaches [`READABLE`] for any colours of the order.
 
 use csscolorparser::Color as Css;
 use sitewright_order::{Color, Niche, Order};
@@ -62,8 +62,8 @@ pub struct Palette {
 }
 
 impl Palette {
-    /// The palette of an order. A missing primary colour comes from the trade, the other two from the
-    /// primary colour.
+    /// The palette of an order. A missing primary colour comes from the trade, the other two from
+    /// the primary colour.
     pub fn of(order: &Order) -> Palette {
         Palette::from_colors(
             order.primary_color.unwrap_or_else(|| default_color(order.niche)),
@@ -228,8 +228,9 @@ fn luminance(color: Color) -> f64 {
     0.2126 * channel(color.r) + 0.7152 * channel(color.g) + 0.0722 * channel(color.b)
 }
 
-/// Text colour for a background: white if it is readable there, else a dark shade of the background,
-/// else black. One of white and black is always readable: the product of their contrasts is 21.
+/// Text colour for a background: white if it is readable there, else a dark shade of the
+/// background, else black. One of white and black is always readable: the product of their
+/// contrasts is 21.
 fn on(background: Color) -> Color {
     let white = Color { r: 255, g: 255, b: 255 };
     let black = Color { r: 0, g: 0, b: 0 };

@@ -1,8 +1,8 @@
 //! The AI requests.
 //!
-//! Instructions are constants in English. All text written by a customer or by another model goes in
-//! as marked data (failure catalogue E14). Scripted rules match the first three lines of each prompt:
-//! `page: <kind>`, `locale: <tag>` and `order: <id>`.
+//! Instructions are constants in English. All text written by a customer or by another model goes
+//! in as marked data (failure catalogue E14). Scripted rules match the first three lines of each
+//! prompt: `page: <kind>`, `locale: <tag>` and `order: <id>`.
 
 use serde_json::json;
 use sitewright_order::{Cta, Niche, Order, Tone};
@@ -155,8 +155,8 @@ fn task(kind: Kind, order: &Order) -> String {
     format!("{what}\nVisitors should {action}. Tone: {tone}.")
 }
 
-/// The fields of the order that the model sees, truncated: no payment data, and only the contact data
-/// that copy needs.
+/// The fields of the order that the model sees, truncated: no payment data, and only the contact
+/// data that copy needs.
 fn facts(order: &Order) -> String {
     let language = Language::of(&order.locale);
     let said: Vec<_> =

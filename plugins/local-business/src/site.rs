@@ -1,4 +1,5 @@
-//! Renders the files of a site from an order and its copy. Pure: the same input gives the same bytes.
+//! Renders the files of a site from an order and its copy. Pure: the same input gives the same
+//! bytes.
 
 use askama::Template;
 use sitewright_order::{Cta, Niche, Order};
@@ -49,8 +50,8 @@ pub enum RenderError {
     },
 }
 
-/// The services of the order without duplicates, in its sequence. The primary service comes first if
-/// the list does not contain it.
+/// The services of the order without duplicates, in its sequence. The primary service comes first
+/// if the list does not contain it.
 pub fn offers(order: &Order) -> Vec<&str> {
     let primary = order.primary_service.trim();
     let services = order.services.iter().map(|name| name.trim()).filter(|name| !name.is_empty());

@@ -1,5 +1,5 @@
-//! Input of the HTML templates. Every value is escaped by [`crate::escape::Html`]; the templates use
-//! `|safe` only for our own SVG and CSS and for JSON that is escaped already.
+//! Input of the HTML templates. Every value is escaped by [`crate::escape::Html`]; the templates
+//! use `|safe` only for our own SVG and CSS and for JSON that is escaped already.
 
 use askama::Template;
 use sitewright_order::Order;
