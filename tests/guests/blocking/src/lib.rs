@@ -88,7 +88,10 @@ impl Guest for Blocking {
 
 fn answers(count: u64, question: impl Fn(u64) -> String) -> Result<Vec<String>, Failure> {
     let requests: Vec<Request> = (1..=count).map(|number| request(&question(number))).collect();
-    complete_all(&requests).into_iter().map(|outcome| outcome.map(content).map_err(failed)).collect()
+    complete_all(&requests)
+        .into_iter()
+        .map(|outcome| outcome.map(content).map_err(failed))
+        .collect()
 }
 
 fn request(text: &str) -> Request {

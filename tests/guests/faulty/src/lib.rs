@@ -83,8 +83,11 @@ impl Template for Faulty {
             Fault::ChatterFlood => output::chatter_flood(params.n.unwrap_or(1_000)),
             Fault::ManyCalls => calls::concurrent(params.n.unwrap_or(65)).await,
             Fault::CallsInTurn => {
-                calls::sequential(params.n.unwrap_or(65), params.prompt.as_deref().unwrap_or_default())
-                    .await?;
+                calls::sequential(
+                    params.n.unwrap_or(65),
+                    params.prompt.as_deref().unwrap_or_default(),
+                )
+                .await?;
             }
             Fault::AiError => calls::failing().await?,
             Fault::AiUnreadable => {
