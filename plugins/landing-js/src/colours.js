@@ -1,12 +1,12 @@
-/** The brand's colours, made readable: contrast is arithmetic, after WCAG 2. */
+/** The colours of the page, derived from the brand's with the contrast that WCAG 2 requires. */
 
 const WHITE = [255, 255, 255];
 const BLACK = [0, 0, 0];
-/** Contrast that text of any size needs, level AA, and a little more. */
+/** Minimum contrast ratio of text: WCAG 2 level AA (4.5) with a margin for rounding. */
 const READABLE = 4.6;
 
-/** What a customer without wishes gets. */
-const USUAL = {
+/** Primary colour by trade, for orders without one. */
+const DEFAULTS = {
   restaurant: '#a63a24',
   lawyer: '#1f3a5f',
   dentist: '#0f766e',
@@ -17,9 +17,9 @@ const USUAL = {
   cleaning: '#0e7490',
 };
 
-/** Every colour of the page. `onX` is text on `x`. */
+/** Every colour of the page. `onX` is the colour of text on `x`. */
 export function colours(order) {
-  const brand = parse(order.primary_color ?? USUAL[order.niche] ?? '#4b3f8f');
+  const brand = parse(order.primary_color ?? DEFAULTS[order.niche] ?? '#4b3f8f');
   const second = parse(order.secondary_color) ?? mix(brand, BLACK, 0.6);
   const accent = parse(order.accent_color) ?? mix(brand, WHITE, 0.7);
   const tint = mix(brand, WHITE, 0.93);
@@ -39,7 +39,7 @@ export function colours(order) {
   };
 }
 
-/** The colours as custom properties of the stylesheet. */
+/** The colours as CSS custom properties. */
 export function properties(shades) {
   const name = (key) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   return Object.entries(shades)
@@ -65,19 +65,22 @@ function luminance(colour) {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
-/** The colour, moved towards black or white until it can be read on the ground. */
-function readable(colour, ground, ratio) {
-  const end = on(ground) === WHITE ? WHITE : BLACK;
+/** Mixes the colour with black or white until it reaches the ratio on the background. */
+function readable(colour, background, ratio) {
+  const end = on(background) === WHITE ? WHITE : BLACK;
   for (let step = 0; step <= 20; step += 1) {
     const shade = mix(colour, end, step / 20);
-    if (contrast(shade, ground) >= ratio) return shade;
+    if (contrast(shade, background) >= ratio) return shade;
   }
   return end;
 }
 
-/** White on what is dark, black on what is light: one of them can always be read, since the product of their ratios is 21. */
-function on(ground) {
-  return contrast(WHITE, ground) >= READABLE ? WHITE : BLACK;
+/**
+ * Text colour for a background: white or black. One of them is always readable: the product of
+ * their contrast ratios is 21.
+ */
+function on(background) {
+  return contrast(WHITE, background) >= READABLE ? WHITE : BLACK;
 }
 
 function mix(colour, other, part) {

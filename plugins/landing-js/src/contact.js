@@ -1,6 +1,6 @@
-/** Ways to reach the business, as links. */
+/** Contact links of the business. */
 
-/** What a visitor should do first and second, all other ways, and notes on what could not be linked. */
+/** The two buttons, all other links, and warnings about links that had to be left out. */
 export function contact(order, words) {
   const digits = order.business_phone.replace(/\D/g, '');
   const international = order.business_phone.startsWith('+');
@@ -13,15 +13,19 @@ export function contact(order, words) {
     if (international) {
       whatsapp = { href: `https://wa.me/${digits}`, label: words.whatsapp };
     } else {
-      const message = `WhatsApp needs an international number and \`business_phone\` is \`${order.business_phone}\`; write it with \`+\` and the country code`;
+      const message =
+        `WhatsApp needs an international number and \`business_phone\` is ` +
+        `\`${order.business_phone}\`; write it with \`+\` and the country code`;
       notes.push({ code: 'whatsapp-number', message });
     }
   }
 
-  const wanted = { call: phone, whatsapp: whatsapp ?? phone, form: email, book_online: email }[order.primary_cta];
+  const actions = { call: phone, whatsapp: whatsapp ?? phone, form: email, book_online: email };
+  const wanted = actions[order.primary_cta];
   const first = { ...wanted, label: order.cta_text?.trim().slice(0, 40) || wanted.label };
   const second = wanted === phone ? (whatsapp ?? email) : phone;
-  return { first, second, phone, email, whatsapp, address: addressLines(order), social: social(order), notes };
+  const [address, profiles] = [addressLines(order), social(order)];
+  return { first, second, phone, email, whatsapp, address, social: profiles, notes };
 }
 
 function addressLines(order) {
@@ -38,18 +42,20 @@ function social(order) {
     Google: order.google_reviews_link,
   };
   return Object.entries(networks)
-    .map(([label, href]) => ({ label, href: webAddress(href) }))
+    .map(([label, href]) => ({ label, href: safeUrl(href) }))
     .filter(({ href }) => href);
 }
 
-/** The address as HTML wants it. The host has checked that it is one of the web. */
-function webAddress(text) {
+/** The URL with the characters encoded that HTML forbids; `undefined` unless it is a web URL. */
+function safeUrl(text) {
   if (!/^https?:\/\/[^/.?#]/.test(text ?? '')) return undefined;
-  return encodeURI(text.trim()).replace(/%25/g, '%').replace(/[[\]^|\\`']/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
+  const hex = (character) => `%${character.charCodeAt(0).toString(16)}`;
+  return encodeURI(text.trim()).replace(/%25/g, '%').replace(/[[\]^|\\`']/g, hex);
 }
 
-/** `mailto:` with everything encoded that could begin a header or another address. */
+/** `mailto:` URL; encodes every character that could start a header or a second address. */
 function mailto(address) {
   const at = address.lastIndexOf('@');
-  return `mailto:${encodeURIComponent(address.slice(0, at))}@${encodeURIComponent(address.slice(at + 1))}`;
+  const [name, domain] = [address.slice(0, at), address.slice(at + 1)].map(encodeURIComponent);
+  return `mailto:${name}@${domain}`;
 }

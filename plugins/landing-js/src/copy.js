@@ -1,17 +1,19 @@
-/** What the model is asked, and what is done to its text before a page may show it. */
+/** The AI requests, and how the text of the replies is cleaned before a page shows it. */
 import { Failure, askAll } from 'sitewright';
 import { openingHours } from './hours.js';
 
 export const PURPOSE = 'copywriting';
 
-/** Most services that are described; the page names the others without a text. */
-const MOST_DESCRIBED = 12;
+/** Maximum number of services with a description; the page lists the others by name. */
+const MAX_DESCRIBED = 12;
 
-const RULES = `You are a senior copywriter of a web design agency. You write one part of a single-page site for a local business.
+const RULES = `You are a senior copywriter of a web design agency. \
+You write one part of a single-page site for a local business.
 
 Rules, without exception:
 - Write only in the language the request names, as an educated native speaker of that place writes.
-- Use only facts that stand in the data. Never invent prices, numbers, years, awards, names, addresses, opening hours or quotations.
+- Use only facts from the data. \
+Never invent prices, numbers, years, awards, names, addresses, opening hours or quotations.
 - Be concrete and plain: no clichés, no superlatives without proof, no exclamation marks, no emoji.
 - Plain text only: no HTML, no Markdown, no links, no placeholders.`;
 
@@ -24,7 +26,7 @@ const object = (properties) => ({
   additionalProperties: false,
 });
 
-/** The parts of the page: what is asked for each, and the shape of the answer. */
+/** The parts of the page: the task and the JSON schema of the reply for each. */
 const PARTS = {
   opening: {
     task: 'Write the beginning of the page. The headline names a benefit, not the business.',
@@ -36,11 +38,16 @@ const PARTS = {
     }),
   },
   services: {
-    task: 'Write about what the business offers: one text for each entry of the data `services`, in its order.',
+    task:
+      'Write about what the business offers: one text for each entry of the data `services`, ' +
+      'in its order.',
     schema: object({
       heading: text('2 to 6 words.'),
       lead: text('One sentence.'),
-      texts: list({ type: 'string' }, 'One or two sentences for each service, in the order of the data.'),
+      texts: list(
+        { type: 'string' },
+        'One or two sentences for each service, in the order of the data.',
+      ),
     }),
   },
   about: {
@@ -51,23 +58,36 @@ const PARTS = {
     }),
   },
   questions: {
-    task: 'Write the questions that customers ask before the first contact, with honest answers.',
+    task:
+      'Write the questions that customers ask before the first contact, with honest answers.',
     schema: object({
-      questions: list(object({ question: text('As a customer asks it.'), answer: text('One to three sentences.') }), '3 to 6.'),
+      questions: list(
+        object({
+          question: text('As a customer asks it.'),
+          answer: text('One to three sentences.'),
+        }),
+        '3 to 6.',
+      ),
     }),
   },
 };
 
-/** The texts of the page, fit to be shown. */
+/**
+ * Requests the copy of all parts at once and cleans it.
+ *
+ * Throws `empty-copy` if the headline or the text about the business is empty.
+ */
 export function write(order, { tag, name }) {
-  const data = { order: facts(order), services: services(order).slice(0, MOST_DESCRIBED) };
+  const data = { order: facts(order), services: services(order).slice(0, MAX_DESCRIBED) };
   const questions = Object.entries(PARTS).map(([part, { task, schema }]) => [
     part,
     {
       purpose: PURPOSE,
       system: RULES,
-      // The first three lines are for scripted replies, which look for them.
-      user: `part: ${part}\nlocale: ${tag}\norder: ${order.id}\n\nLanguage: ${name} (${tag}). Tone: ${order.tone}.\n${task}`,
+      // Scripted replies match the first three lines.
+      user:
+        `part: ${part}\nlocale: ${tag}\norder: ${order.id}\n\n` +
+        `Language: ${name} (${tag}). Tone: ${order.tone}.\n${task}`,
       data,
       schema,
       temperature: 0.7,
@@ -77,9 +97,9 @@ export function write(order, { tag, name }) {
 
   const { opening, services: offered, about, questions: asked } = replies;
   const paragraphs = about.value.paragraphs.map((paragraph) => cut(paragraph, 900)).filter(Boolean);
-  if (paragraphs.length === 0) throw nothing('about.paragraphs', about);
+  if (paragraphs.length === 0) throw emptyCopy('about.paragraphs', about);
   const headline = cut(opening.value.headline, 90);
-  if (headline === '') throw nothing('opening.headline', opening);
+  if (headline === '') throw emptyCopy('opening.headline', opening);
   const lead = cut(opening.value.lead, 320);
   return {
     title: cut(opening.value.title, 70) || headline,
@@ -99,29 +119,37 @@ export function write(order, { tag, name }) {
   };
 }
 
-/** What the business offers, the most important first, each once. */
+/** Services without duplicates, the primary one first. */
 export function services(order) {
   const names = [order.primary_service, ...order.services].map((name) => cut(name, 120));
   return [...new Set(names)].filter(Boolean);
 }
 
-/** The text in one line, cut at a word where it is too long. */
-export function cut(value, most) {
+/**
+ * Collapses white space and control characters, and truncates the text at a word boundary to at
+ * most `max` characters plus an ellipsis.
+ */
+export function cut(value, max) {
   const line = value.replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ').trim();
   const characters = [...line];
-  if (characters.length <= most) return line;
-  const short = characters.slice(0, most).join('');
-  return `${short.slice(0, short.lastIndexOf(' ') > most / 2 ? short.lastIndexOf(' ') : undefined).replace(/[ ,;:.]+$/, '')}…`;
+  if (characters.length <= max) return line;
+  const short = characters.slice(0, max).join('');
+  const space = short.lastIndexOf(' ');
+  return `${short.slice(0, space > max / 2 ? space : undefined).replace(/[ ,;:.]+$/, '')}…`;
 }
 
-/** A reply of the right shape that says nothing: a retry of the order asks that call again. */
-function nothing(field, { callId }) {
-  return new Failure('empty-copy', `the model's reply has nothing in \`${field}\`; a retry asks it again`, { aiCalls: [callId] });
+/**
+ * Error for a reply that fits its schema and has no text. It blames the AI call, so that a retry of
+ * the order requests a new reply.
+ */
+function emptyCopy(field, { callId }) {
+  const message = `the model's reply has nothing in \`${field}\`; a retry asks it again`;
+  return new Failure('empty-copy', message, { aiCalls: [callId] });
 }
 
-/** What the model may know of an order: nothing about money, and no more contact data than copy needs. */
+/** The fields of the order that the model sees, truncated: no payment or contact data. */
 function facts(order) {
-  const short = (value, most) => value && cut(value, most);
+  const short = (value, max) => value && cut(value, max);
   return {
     business_name: cut(order.business_name, 200),
     trade: short(order.custom_niche, 200) || order.niche,

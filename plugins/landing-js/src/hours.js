@@ -1,14 +1,18 @@
-/** Opening hours. An order has `[{ day: 'monday', ranges: ['09:00-18:00'] }]`, in the order of the week. */
+/**
+ * Opening hours. The order contains `[{ day: 'monday', ranges: ['09:00-18:00'] }]`, sorted from
+ * Monday to Sunday; a day without ranges is closed.
+ */
 
-/** For the model and for machines: `monday 09:00-18:00`. */
+/** Text for the prompt: `monday 09:00-18:00`. */
 export function openingHours(hours) {
   return hours.map(({ day, ranges }) => `${day} ${ranges.join(', ') || 'closed'}`);
 }
 
-/** One line for each day, as a visitor reads it. Empty when nothing is known. */
+/** One row of the table for each day. Empty if the order has no hours. */
 export function rows(hours, { words, twelveHours }) {
   const time = (text) => (twelveHours ? amPm(text) : text);
-  const shown = (range) => (range === '00:00-24:00' ? words.allDay : range.split('-').map(time).join(' – '));
+  const shown = (range) =>
+    range === '00:00-24:00' ? words.allDay : range.split('-').map(time).join(' – ');
   return hours.map(({ day, ranges }) => ({
     day: words.days[day],
     times: ranges.length > 0 ? ranges.map(shown).join(', ') : words.closed,

@@ -1,13 +1,14 @@
-/** The page. Whatever stands between `${` and `}` is escaped by `html`. */
+/** The page. `html` escapes every interpolated value. */
 import { html, jsonForScript } from 'sitewright';
 import { hex } from './colours.js';
 import { services } from './copy.js';
 import { rows } from './hours.js';
 import { business } from './structured.js';
 
-export function page({ order, copy, ways, speaks }) {
-  const { words, tag } = speaks;
+export function page({ order, copy, contacts, lang }) {
+  const { words, tag } = lang;
   const offered = services(order);
+  const data = jsonForScript(business(order, copy, contacts, offered));
   return html`<!doctype html>
 <html lang="${tag}">
 <head>
@@ -17,7 +18,7 @@ export function page({ order, copy, ways, speaks }) {
 <meta name="description" content="${copy.description}">
 <link rel="icon" href="favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="style.css">
-<script type="application/ld+json">${jsonForScript(business(order, copy, ways, offered))}</script>
+<script type="application/ld+json">${data}</script>
 </head>
 <body>
 <a class="skip" href="#content">${words.skip}</a>
@@ -35,7 +36,7 @@ export function page({ order, copy, ways, speaks }) {
   <section class="opening">
     <h1>${copy.headline}</h1>
     ${copy.lead && html`<p class="lead">${copy.lead}</p>`}
-    ${actions(ways)}
+    ${actions(contacts)}
   </section>
   <section id="services">
     <h2>${copy.services.heading || words.services}</h2>
@@ -51,69 +52,87 @@ export function page({ order, copy, ways, speaks }) {
   ${questions(copy, words)}
   <section id="contact" class="deep">
     <h2>${words.contact}</h2>
-    ${actions(ways)}
-    <div class="columns">${details(order, ways, words)}${hours(order, speaks)}</div>
+    ${actions(contacts)}
+    <div class="columns">${details(order, contacts, words)}${hours(order, lang)}</div>
   </section>
 </main>
 <footer>
   <p>${order.business_name} · ${order.primary_city}, ${order.state}</p>
-  ${ways.social.length > 0 && html`<ul>${ways.social.map(({ href, label }) => html`<li><a href="${href}" rel="noopener">${label}</a></li>`)}</ul>`}
+  ${social(contacts.social)}
 </footer>
 </body>
 </html>
 `;
 }
 
-const actions = ({ first, second }) =>
-  html`<p class="actions"><a class="button" href="${first.href}">${first.label}</a> <a class="button quiet" href="${second.href}">${second.label}</a></p>`;
+const actions = ({ first, second }) => {
+  const button = (style, { href, label }) => html`<a class="${style}" href="${href}">${label}</a>`;
+  return html`<p class="actions">${button('button', first)} ${button('button quiet', second)}</p>`;
+};
+
+function social(links) {
+  const entry = ({ href, label }) => html`<li><a href="${href}" rel="noopener">${label}</a></li>`;
+  return links.length > 0 && html`<ul>${links.map(entry)}</ul>`;
+}
 
 const service = (name, text) => html`<li><h3>${name}</h3>${text && html`<p>${text}</p>`}</li>`;
 
 function testimonials(order, words) {
-  const said = ({ text, name, role, rating }) => html`<li><figure>
+  const stars = (rating) => rating && html` · ${words.stars(rating)}`;
+  const entry = ({ text, name, role, rating }) => html`<li><figure>
       <blockquote><p>${text}</p></blockquote>
-      <figcaption>${name || words.customer}${role && `, ${role}`}${rating && html` · ${words.stars(rating)}`}</figcaption>
+      <figcaption>${name || words.customer}${role && `, ${role}`}${stars(rating)}</figcaption>
     </figure></li>`;
+  const list = html`<ul class="cards">${order.testimonials.map(entry)}</ul>`;
   return (
     order.testimonials.length > 0 &&
-    html`<section id="said"><h2>${words.said}</h2><ul class="cards">${order.testimonials.map(said)}</ul></section>`
+    html`<section id="said"><h2>${words.said}</h2>${list}</section>`
   );
 }
 
 function questions(copy, words) {
-  const entry = ({ question, answer }) => html`<details><summary>${question}</summary><p>${answer}</p></details>`;
+  const entry = ({ question, answer }) =>
+    html`<details><summary>${question}</summary><p>${answer}</p></details>`;
+  const list = copy.questions.map(entry);
   return (
-    copy.questions.length > 0 &&
-    html`<section id="questions"><h2>${words.questions}</h2>${copy.questions.map(entry)}</section>`
+    list.length > 0 &&
+    html`<section id="questions"><h2>${words.questions}</h2>${list}</section>`
   );
 }
 
-function details(order, ways, words) {
-  const lines = [...ways.address, `${order.primary_city}, ${order.state}`];
+function details(order, contacts, words) {
+  const lines = [...contacts.address, `${order.primary_city}, ${order.state}`];
+  const address = lines.map((line, at) => html`${at > 0 && html`<br>`}${line}`);
+  const areas = order.service_areas;
   return html`<div><dl>
-    <dt>${words.phone}</dt><dd><a href="${ways.phone.href}">${order.business_phone}</a></dd>
-    <dt>${words.email}</dt><dd><a href="${ways.email.href}">${order.business_email}</a></dd>
-    <dt>${words.address}</dt><dd>${lines.map((line, at) => html`${at > 0 && html`<br>`}${line}`)}</dd>
-    ${order.service_areas.length > 0 && html`<dt>${words.areas}</dt><dd>${order.service_areas.join(', ')}</dd>`}
+    <dt>${words.phone}</dt><dd><a href="${contacts.phone.href}">${order.business_phone}</a></dd>
+    <dt>${words.email}</dt><dd><a href="${contacts.email.href}">${order.business_email}</a></dd>
+    <dt>${words.address}</dt><dd>${address}</dd>
+    ${areas.length > 0 && html`<dt>${words.areas}</dt><dd>${areas.join(', ')}</dd>`}
   </dl></div>`;
 }
 
-function hours(order, speaks) {
-  const { words } = speaks;
+function hours(order, lang) {
+  const { words } = lang;
   const line = ({ day, times }) => html`<tr><th scope="row">${day}</th><td>${times}</td></tr>`;
   return (
     order.business_hours.length > 0 &&
     html`<table>
       <caption>${words.hours}</caption>
       <thead><tr><th scope="col">${words.day}</th><th scope="col">${words.time}</th></tr></thead>
-      <tbody>${rows(order.business_hours, speaks).map(line)}</tbody>
+      <tbody>${rows(order.business_hours, lang).map(line)}</tbody>
     </table>`
   );
 }
 
-/** The browser tab's icon: the first letter on the brand's colour. */
+/** The favicon: the first letter of the name on the brand's colour. */
 export function icon(order, { brand, onBrand }) {
-  const letter = [...order.business_name.trim()].find((character) => /[0-9a-z\u00c0-\uffff]/i.test(character)) ?? '•';
-  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="14" fill="${hex(brand)}"/><text x="32" y="45" font-family="sans-serif" font-size="38" font-weight="700" text-anchor="middle" fill="${hex(onBrand)}">${letter.toUpperCase()}</text></svg>
+  const isLetter = (character) => /[0-9a-z\u00c0-\uffff]/i.test(character);
+  const letter = [...order.business_name.trim()].find(isLetter) ?? '•';
+  const square = html`<rect width="64" height="64" rx="14" fill="${hex(brand)}"/>`;
+  const font = html`font-family="sans-serif" font-size="38" font-weight="700"`;
+  const ink = html`text-anchor="middle" fill="${hex(onBrand)}"`;
+  const text = html`<text x="32" y="45" ${font} ${ink}>${letter.toUpperCase()}</text>`;
+  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">${square}${text}</svg>
 `;
 }

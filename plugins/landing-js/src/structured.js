@@ -1,4 +1,4 @@
-/** What search engines read: the business as schema.org knows it. */
+/** Structured data for search engines (JSON-LD with the vocabulary of schema.org). */
 
 const TYPES = {
   restaurant: 'Restaurant',
@@ -11,7 +11,7 @@ const TYPES = {
   cleaning: 'HomeAndConstructionBusiness',
 };
 
-export function business(order, copy, ways, offered) {
+export function business(order, copy, contacts, offered) {
   return {
     '@context': 'https://schema.org',
     '@type': TYPES[order.niche] ?? 'LocalBusiness',
@@ -21,14 +21,19 @@ export function business(order, copy, ways, offered) {
     email: order.business_email,
     address: {
       '@type': 'PostalAddress',
-      streetAddress: ways.address.join(', ') || undefined,
+      streetAddress: contacts.address.join(', ') || undefined,
       addressLocality: order.primary_city,
       addressRegion: order.state,
     },
     areaServed: order.service_areas.length > 0 ? order.service_areas : undefined,
-    openingHoursSpecification: order.business_hours.flatMap(({ day, ranges }) => ranges.map((range) => opening(day, range))),
-    sameAs: ways.social.map(({ href }) => href),
-    makesOffer: offered.map((name) => ({ '@type': 'Offer', itemOffered: { '@type': 'Service', name } })),
+    openingHoursSpecification: order.business_hours.flatMap(({ day, ranges }) =>
+      ranges.map((range) => opening(day, range)),
+    ),
+    sameAs: contacts.social.map(({ href }) => href),
+    makesOffer: offered.map((name) => ({
+      '@type': 'Offer',
+      itemOffered: { '@type': 'Service', name },
+    })),
   };
 }
 

@@ -1,11 +1,11 @@
 /**
  * A single page for a local business.
  *
- *     order ──> four questions to the model, all at once ──> copy ──> one page, its style and an icon
+ *     order ──> four concurrent AI calls ──> copy ──> a page, a stylesheet and an icon
  *
- * - `copy.js`: what the model is asked, and what it may answer
- * - `page.js`: the HTML. `style.css`: how it looks
- * - `colours.js`, `contact.js`, `hours.js`, `structured.js`, `words.js`: one question each
+ * - `copy.js`: the AI requests, and how their replies are cleaned
+ * - `page.js`: the HTML. `style.css`: its style
+ * - `colours.js`, `contact.js`, `hours.js`, `structured.js`, `words.js`: parts of the page
  */
 import { progress, template, warn, writeFile } from 'sitewright';
 import { colours, properties } from './colours.js';
@@ -18,20 +18,22 @@ import { language } from './words.js';
 export const generatorSync = template({
   name: 'landing-js',
   version: '0.1.0',
-  summary: 'A single page for a local business, in Portuguese, English or Spanish, in its own colours. Written in JavaScript.',
+  summary:
+    'A single page for a local business, in Portuguese, English or Spanish, in its own colours. ' +
+    'Written in JavaScript.',
   purposes: { [PURPOSE]: 'the texts of the page: four calls, all at once' },
   locales: ['pt-BR', 'en', 'es'],
 
   generate(order) {
-    const speaks = language(order.locale);
+    const lang = language(order.locale);
     progress('copy', 0, 2);
-    const copy = write(order, speaks);
+    const copy = write(order, lang);
 
     progress('page', 1, 2);
-    const ways = contact(order, speaks.words);
-    ways.notes.forEach(({ code, message }) => warn(code, message));
+    const contacts = contact(order, lang.words);
+    contacts.notes.forEach(({ code, message }) => warn(code, message));
     const shades = colours(order);
-    writeFile('index.html', page({ order, copy, ways, speaks }));
+    writeFile('index.html', page({ order, copy, contacts, lang }));
     writeFile('style.css', `:root {\n${properties(shades)}}\n${style}`);
     writeFile('favicon.svg', icon(order, shades));
   },

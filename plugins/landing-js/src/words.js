@@ -1,4 +1,4 @@
-/** Every word the template itself says, in each language it speaks. */
+/** The template's own wording in each language that it supports. */
 
 const DAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
 const days = (...names) => Object.fromEntries(DAYS.map((day, at) => [day, names[at]]));
@@ -87,7 +87,7 @@ const LANGUAGES = {
   es: { name: 'Spanish', words: SPANISH, twelveHours: false },
 };
 
-/** The language of a locale; English for one that the template does not speak. */
+/** The language of a locale; English if the template does not support it. */
 export function language(locale) {
   const known = LANGUAGES[locale.split('-')[0]];
   return known ? { ...known, tag: locale } : { ...LANGUAGES.en, tag: 'en' };

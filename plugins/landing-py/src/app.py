@@ -1,10 +1,10 @@
 """A single page for a local business.
 
-    order ──> four questions to the model, all at once ──> copy ──> one page, its style and an icon
+    order ──> four concurrent AI calls ──> copy ──> a page, a stylesheet and an icon
 
-- `texts`: what the model is asked, and what it may answer
-- `page`: the HTML. `style.css`: how it looks
-- `colours`, `contact`, `hours`, `structured`, `words`: one question each
+- `texts`: the AI requests, and how their replies are cleaned
+- `page`: the HTML. `style.css`: its style
+- `colours`, `contact`, `hours`, `structured`, `words`: parts of the page
 """
 
 from pathlib import Path
@@ -17,27 +17,30 @@ from page import icon, page
 from texts import PURPOSE, write
 from words import language
 
-# Read while the component is built: a template has no files when it runs.
+# Read at build time: a component has no file system at run time.
 STYLE = (Path(__file__).parent / "style.css").read_text()
 
 
 class Generator(Template):
     name = "landing-py"
     version = "0.1.0"
-    summary = "A single page for a local business, in Portuguese, English or Spanish, in its own colours. Written in Python."
+    summary = (
+        "A single page for a local business, in Portuguese, English or Spanish, "
+        "in its own colours. Written in Python."
+    )
     purposes = {PURPOSE: "the texts of the page: four calls, all at once"}
     locales = ["pt-BR", "en", "es"]
 
     async def make(self, order: Order):
-        speaks = language(order.locale)
+        lang = language(order.locale)
         progress("copy", 0, 2)
-        copy = await write(order, speaks)
+        copy = await write(order, lang)
 
         progress("page", 1, 2)
-        ways = contact(order, speaks.words)
-        for code, message in ways.notes:
+        contacts = contact(order, lang.words)
+        for code, message in contacts.notes:
             warn(code, message)
         shades = colours(order)
-        write_file("index.html", page(order, copy, ways, speaks))
+        write_file("index.html", page(order, copy, contacts, lang))
         write_file("style.css", f":root {{\n{properties(shades)}}}\n{STYLE}")
         write_file("favicon.svg", icon(order, shades))

@@ -1,11 +1,11 @@
-"""The brand's colours, made readable: contrast is arithmetic, after WCAG 2."""
+"""The colours of the page, derived from the brand's with the contrast that WCAG 2 requires."""
 
 WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
 READABLE = 4.6
-"""Contrast that text of any size needs, level AA, and a little more."""
+"""Minimum contrast ratio of text: WCAG 2 level AA (4.5) with a margin for rounding."""
 
-USUAL = {
+DEFAULTS = {
     "restaurant": "#a63a24",
     "lawyer": "#1f3a5f",
     "dentist": "#0f766e",
@@ -15,12 +15,12 @@ USUAL = {
     "landscaping": "#3f6b2c",
     "cleaning": "#0e7490",
 }
-"""What a customer without wishes gets."""
+"""Primary colour by trade, for orders without one."""
 
 
 def colours(order):
-    """Every colour of the page. `on_x` is text on `x`."""
-    brand = parse(order.primary_color or USUAL.get(order.niche, "#4b3f8f"))
+    """Every colour of the page. `on_x` is the colour of text on `x`."""
+    brand = parse(order.primary_color or DEFAULTS.get(order.niche, "#4b3f8f"))
     second = parse(order.secondary_color) or mix(brand, BLACK, 0.6)
     accent = parse(order.accent_color) or mix(brand, WHITE, 0.7)
     tint = mix(brand, WHITE, 0.93)
@@ -41,8 +41,10 @@ def colours(order):
 
 
 def properties(shades):
-    """The colours as custom properties of the stylesheet."""
-    return "".join(f"  --{name.replace('_', '-')}: {hex_of(colour)};\n" for name, colour in shades.items())
+    """The colours as CSS custom properties."""
+    return "".join(
+        f"  --{name.replace('_', '-')}: {hex_of(colour)};\n" for name, colour in shades.items()
+    )
 
 
 def hex_of(colour):
@@ -63,19 +65,22 @@ def luminance(colour):
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def readable(colour, ground, ratio):
-    """The colour, moved towards black or white until it can be read on the ground."""
-    end = on(ground)
+def readable(colour, background, ratio):
+    """Mixes the colour with black or white until it reaches the ratio on the background."""
+    end = on(background)
     for step in range(21):
         shade = mix(colour, end, step / 20)
-        if contrast(shade, ground) >= ratio:
+        if contrast(shade, background) >= ratio:
             return shade
     return end
 
 
-def on(ground):
-    """White on what is dark, black on what is light: one of them can always be read, since the product of their ratios is 21."""
-    return WHITE if contrast(WHITE, ground) >= READABLE else BLACK
+def on(background):
+    """Text colour for a background: white or black.
+
+    One of them is always readable: the product of their contrast ratios is 21.
+    """
+    return WHITE if contrast(WHITE, background) >= READABLE else BLACK
 
 
 def mix(colour, other, part):

@@ -1,4 +1,4 @@
-"""Ways to reach the business, as links."""
+"""Contact links of the business."""
 
 import re
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class Link:
 
 
 @dataclass
-class Ways:
-    """What a visitor should do first and second, all other ways, and notes on what could not be linked."""
+class Contacts:
+    """The two buttons, all other links, and warnings (code, message) about links left out."""
 
     first: Link
     second: Link
@@ -26,7 +26,7 @@ class Ways:
     notes: list[tuple[str, str]]
 
 
-def contact(order: Order, words) -> Ways:
+def contact(order: Order, words) -> Contacts:
     digits = re.sub(r"\D", "", order.business_phone)
     international = order.business_phone.startswith("+")
     notes = []
@@ -44,10 +44,11 @@ def contact(order: Order, words) -> Ways:
                 f"`{order.business_phone}`; write it with `+` and the country code",
             ))
 
-    wanted = {"whatsapp": whatsapp or phone, "form": email, "book_online": email}.get(order.primary_cta, phone)
+    actions = {"whatsapp": whatsapp or phone, "form": email, "book_online": email}
+    wanted = actions.get(order.primary_cta, phone)
     first = Link(wanted.href, (order.cta_text or "").strip()[:40] or wanted.label)
     second = (whatsapp or email) if wanted is phone else phone
-    return Ways(first, second, phone, email, address_lines(order), social(order), notes)
+    return Contacts(first, second, phone, email, address_lines(order), social(order), notes)
 
 
 def address_lines(order):
@@ -63,17 +64,17 @@ def social(order):
         "YouTube": order.social_youtube,
         "Google": order.google_reviews_link,
     }
-    return [Link(safe, label) for label, href in networks.items() if (safe := web_address(href))]
+    return [Link(safe, label) for label, href in networks.items() if (safe := safe_url(href))]
 
 
-def web_address(text):
-    """The address as HTML wants it. The host has checked that it is one of the web."""
+def safe_url(text):
+    """The URL with the characters encoded that HTML forbids; `None` unless it is a web URL."""
     if not re.match(r"https?://[^/.?#]", text or ""):
         return None
     return quote(text.strip(), safe="-._~:/?#@!$&()*+,;=%")
 
 
 def mailto(address):
-    """`mailto:` with everything encoded that could begin a header or another address."""
+    """`mailto:` URL; encodes every character that could start a header or a second address."""
     name, _, domain = address.rpartition("@")
     return f"mailto:{quote(name, safe='')}@{quote(domain, safe='')}"

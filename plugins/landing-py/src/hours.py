@@ -1,21 +1,25 @@
-"""Opening hours. An order has `[{"day": "monday", "ranges": ["09:00-18:00"]}]`, in the order of the week."""
+"""Opening hours.
+
+The order contains `[{"day": "monday", "ranges": ["09:00-18:00"]}]`, sorted from Monday to Sunday;
+a day without ranges is closed.
+"""
 
 
 def opening_hours(hours):
-    """For the model: `monday 09:00-18:00`."""
+    """Text for the prompt: `monday 09:00-18:00`."""
     return [f"{each['day']} {', '.join(each['ranges']) or 'closed'}" for each in hours]
 
 
-def rows(hours, speaks):
-    """Day and times, as a visitor reads them. Empty when nothing is known."""
+def rows(hours, lang):
+    """Rows of the table: day and times. Empty if the order has no hours."""
 
     def shown(span):
         if span == "00:00-24:00":
-            return speaks.words.all_day
-        return " – ".join(am_pm(time) if speaks.twelve_hours else time for time in span.split("-"))
+            return lang.words.all_day
+        return " – ".join(am_pm(time) if lang.twelve_hours else time for time in span.split("-"))
 
     return [
-        (speaks.words.days[each["day"]], ", ".join(map(shown, each["ranges"])) or speaks.words.closed)
+        (lang.words.days[each["day"]], ", ".join(map(shown, each["ranges"])) or lang.words.closed)
         for each in hours
     ]
 

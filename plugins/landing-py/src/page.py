@@ -1,4 +1,4 @@
-"""The page. Whatever stands between `{` and `}` is escaped by `html`."""
+"""The page. `html` escapes every interpolated value."""
 
 from sitewright import html, json_for_script
 
@@ -8,11 +8,12 @@ from structured import business
 from texts import services
 
 
-def page(order, copy, ways, speaks):
-    words = speaks.words
+def page(order, copy, contacts, lang):
+    words = lang.words
     offered = services(order)
+    data = json_for_script(business(order, copy, contacts, offered))
     return html(t"""<!doctype html>
-<html lang="{speaks.tag}">
+<html lang="{lang.tag}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -20,7 +21,7 @@ def page(order, copy, ways, speaks):
 <meta name="description" content="{copy.description}">
 <link rel="icon" href="favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="style.css">
-<script type="application/ld+json">{json_for_script(business(order, copy, ways, offered))}</script>
+<script type="application/ld+json">{data}</script>
 </head>
 <body>
 <a class="skip" href="#content">{words.skip}</a>
@@ -38,7 +39,7 @@ def page(order, copy, ways, speaks):
   <section class="opening">
     <h1>{copy.headline}</h1>
     {copy.lead and html(t'<p class="lead">{copy.lead}</p>')}
-    {actions(ways)}
+    {actions(contacts)}
   </section>
   <section id="services">
     <h2>{copy.services_heading or words.services}</h2>
@@ -54,21 +55,21 @@ def page(order, copy, ways, speaks):
   {questions(copy, words)}
   <section id="contact" class="deep">
     <h2>{words.contact}</h2>
-    {actions(ways)}
-    <div class="columns">{details(order, ways, words)}{hours(order, speaks)}</div>
+    {actions(contacts)}
+    <div class="columns">{details(order, contacts, words)}{hours(order, lang)}</div>
   </section>
 </main>
 <footer>
   <p>{order.business_name} · {order.primary_city}, {order.state}</p>
-  {social(ways)}
+  {social(contacts)}
 </footer>
 </body>
 </html>
 """)
 
 
-def actions(ways):
-    first, second = ways.first, ways.second
+def actions(contacts):
+    first, second = contacts.first, contacts.second
     return html(
         t'<p class="actions"><a class="button" href="{first.href}">{first.label}</a> '
         t'<a class="button quiet" href="{second.href}">{second.label}</a></p>'
@@ -77,13 +78,17 @@ def actions(ways):
 
 def cards(names, texts):
     texts = texts + [""] * len(names)
-    return [html(t"<li><h3>{name}</h3>{text and html(t'<p>{text}</p>')}</li>") for name, text in zip(names, texts)]
+    return [
+        html(t"<li><h3>{name}</h3>{text and html(t'<p>{text}</p>')}</li>")
+        for name, text in zip(names, texts)
+    ]
 
 
 def years(order, words):
     if not order.years_in_business:
         return None
-    text = words.year if order.years_in_business == 1 else words.years.format(order.years_in_business)
+    count = order.years_in_business
+    text = words.year if count == 1 else words.years.format(count)
     return html(t'<p class="years">{text}</p>')
 
 
@@ -103,37 +108,41 @@ def testimonials(order, words):
     </figure></li>""")
         for said in order.testimonials
     ]
-    return html(t'<section id="said"><h2>{words.said}</h2><ul class="cards">{entries}</ul></section>')
+    return html(
+        t'<section id="said"><h2>{words.said}</h2><ul class="cards">{entries}</ul></section>'
+    )
 
 
 def questions(copy, words):
     if not copy.questions:
         return None
     entries = [
-        html(t"<details><summary>{question}</summary><p>{answer}</p></details>") for question, answer in copy.questions
+        html(t"<details><summary>{question}</summary><p>{answer}</p></details>")
+        for question, answer in copy.questions
     ]
     return html(t'<section id="questions"><h2>{words.questions}</h2>{entries}</section>')
 
 
-def details(order, ways, words):
-    lines = [*ways.address, f"{order.primary_city}, {order.state}"]
+def details(order, contacts, words):
+    lines = [*contacts.address, f"{order.primary_city}, {order.state}"]
     address = [html(t"{at > 0 and html(t'<br>')}{line}") for at, line in enumerate(lines)]
-    areas = order.service_areas and html(t"<dt>{words.areas}</dt><dd>{', '.join(order.service_areas)}</dd>")
+    names = ", ".join(order.service_areas)
+    areas = order.service_areas and html(t"<dt>{words.areas}</dt><dd>{names}</dd>")
     return html(t"""<div><dl>
-    <dt>{words.phone}</dt><dd><a href="{ways.phone.href}">{order.business_phone}</a></dd>
-    <dt>{words.email}</dt><dd><a href="{ways.email.href}">{order.business_email}</a></dd>
+    <dt>{words.phone}</dt><dd><a href="{contacts.phone.href}">{order.business_phone}</a></dd>
+    <dt>{words.email}</dt><dd><a href="{contacts.email.href}">{order.business_email}</a></dd>
     <dt>{words.address}</dt><dd>{address}</dd>
     {areas}
   </dl></div>""")
 
 
-def hours(order, speaks):
+def hours(order, lang):
     if not order.business_hours:
         return None
-    words = speaks.words
+    words = lang.words
     lines = [
         html(t'<tr><th scope="row">{day}</th><td>{times}</td></tr>')
-        for day, times in rows(order.business_hours, speaks)
+        for day, times in rows(order.business_hours, lang)
     ]
     return html(t"""<table>
       <caption>{words.hours}</caption>
@@ -142,17 +151,22 @@ def hours(order, speaks):
     </table>""")
 
 
-def social(ways):
-    links = [html(t'<li><a href="{link.href}" rel="noopener">{link.label}</a></li>') for link in ways.social]
+def social(contacts):
+    links = [
+        html(t'<li><a href="{link.href}" rel="noopener">{link.label}</a></li>')
+        for link in contacts.social
+    ]
     return links and html(t"<ul>{links}</ul>")
 
 
 def icon(order, shades):
-    """The browser tab's icon: the first letter on the brand's colour."""
-    letter = next((character for character in order.business_name if character.isalnum()), "•").upper()
+    """The favicon: the first letter of the name on the brand's colour."""
+    letters = (character for character in order.business_name if character.isalnum())
+    letter = next(letters, "•").upper()
     brand, ink = hex_of(shades["brand"]), hex_of(shades["on_brand"])
     return html(
-        t'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" rx="14" fill="{brand}"/>'
-        t'<text x="32" y="45" font-family="sans-serif" font-size="38" font-weight="700" text-anchor="middle" '
-        t'fill="{ink}">{letter}</text></svg>\n'
+        t'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
+        t'<rect width="64" height="64" rx="14" fill="{brand}"/>'
+        t'<text x="32" y="45" font-family="sans-serif" font-size="38" font-weight="700" '
+        t'text-anchor="middle" fill="{ink}">{letter}</text></svg>\n'
     )

@@ -1,4 +1,4 @@
-"""What search engines read: the business as schema.org knows it."""
+"""Structured data for search engines (JSON-LD with the vocabulary of schema.org)."""
 
 TYPES = {
     "restaurant": "Restaurant",
@@ -12,7 +12,7 @@ TYPES = {
 }
 
 
-def business(order, copy, ways, offered):
+def business(order, copy, contacts, offered):
     known = {
         "@context": "https://schema.org",
         "@type": TYPES.get(order.niche, "LocalBusiness"),
@@ -22,7 +22,7 @@ def business(order, copy, ways, offered):
         "email": order.business_email,
         "address": present({
             "@type": "PostalAddress",
-            "streetAddress": ", ".join(ways.address),
+            "streetAddress": ", ".join(contacts.address),
             "addressLocality": order.primary_city,
             "addressRegion": order.state,
         }),
@@ -30,8 +30,11 @@ def business(order, copy, ways, offered):
         "openingHoursSpecification": [
             opening(each["day"], span) for each in order.business_hours for span in each["ranges"]
         ],
-        "sameAs": [link.href for link in ways.social],
-        "makesOffer": [{"@type": "Offer", "itemOffered": {"@type": "Service", "name": name}} for name in offered],
+        "sameAs": [link.href for link in contacts.social],
+        "makesOffer": [
+            {"@type": "Offer", "itemOffered": {"@type": "Service", "name": name}}
+            for name in offered
+        ],
     }
     return present(known)
 

@@ -1,4 +1,4 @@
-"""What the model is asked, and what is done to its text before a page may show it."""
+"""The AI requests, and how the text of the replies is cleaned before a page shows it."""
 
 import re
 from dataclasses import dataclass
@@ -9,15 +9,17 @@ from hours import opening_hours
 
 PURPOSE = "copywriting"
 
-MOST_DESCRIBED = 12
-"""Most services that are described; the page names the others without a text."""
+MAX_DESCRIBED = 12
+"""Maximum number of services with a description; the page lists the others by name."""
 
 RULES = """\
-You are a senior copywriter of a web design agency. You write one part of a single-page site for a local business.
+You are a senior copywriter of a web design agency. \
+You write one part of a single-page site for a local business.
 
 Rules, without exception:
 - Write only in the language the request names, as an educated native speaker of that place writes.
-- Use only facts that stand in the data. Never invent prices, numbers, years, awards, names, addresses, opening hours or quotations.
+- Use only facts from the data. \
+Never invent prices, numbers, years, awards, names, addresses, opening hours or quotations.
 - Be concrete and plain: no clichés, no superlatives without proof, no exclamation marks, no emoji.
 - Plain text only: no HTML, no Markdown, no links, no placeholders."""
 
@@ -31,7 +33,12 @@ def array(items, description):
 
 
 def record(**properties):
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 PARTS = {
@@ -45,32 +52,43 @@ PARTS = {
         ),
     ),
     "services": (
-        "Write about what the business offers: one text for each entry of the data `services`, in its order.",
+        "Write about what the business offers: one text for each entry of the data `services`, "
+        "in its order.",
         record(
             heading=text("2 to 6 words."),
             lead=text("One sentence."),
-            texts=array({"type": "string"}, "One or two sentences for each service, in the order of the data."),
+            texts=array(
+                {"type": "string"},
+                "One or two sentences for each service, in the order of the data.",
+            ),
         ),
     ),
     "about": (
         "Write about the business itself, in the first person plural.",
-        record(heading=text("2 to 6 words."), paragraphs=array({"type": "string"}, "1 to 3 paragraphs.")),
+        record(
+            heading=text("2 to 6 words."),
+            paragraphs=array({"type": "string"}, "1 to 3 paragraphs."),
+        ),
     ),
     "questions": (
         "Write the questions that customers ask before the first contact, with honest answers.",
         record(
             questions=array(
-                record(question=text("As a customer asks it."), answer=text("One to three sentences.")), "3 to 6."
+                record(
+                    question=text("As a customer asks it."),
+                    answer=text("One to three sentences."),
+                ),
+                "3 to 6.",
             )
         ),
     ),
 }
-"""The parts of the page: what is asked for each, and the shape of the answer."""
+"""The parts of the page: the task and the JSON schema of the reply for each."""
 
 
 @dataclass
 class Copy:
-    """The texts of the page, fit to be shown."""
+    """The cleaned copy of the page."""
 
     title: str
     description: str
@@ -84,16 +102,19 @@ class Copy:
     questions: list[tuple[str, str]]
 
 
-async def write(order: Order, speaks) -> Copy:
-    """Asks for every part of the page at once."""
-    data = {"order": facts(order), "services": services(order)[:MOST_DESCRIBED]}
+async def write(order: Order, lang) -> Copy:
+    """Requests the copy of all parts at once and cleans it.
+
+    Raises `empty-copy` if the headline or the text about the business is empty.
+    """
+    data = {"order": facts(order), "services": services(order)[:MAX_DESCRIBED]}
     replies = await ask_all({
         part: Question(
             purpose=PURPOSE,
             system=RULES,
-            # The first three lines are for scripted replies, which look for them.
-            user=f"part: {part}\nlocale: {speaks.tag}\norder: {order.id}\n\n"
-            f"Language: {speaks.name} ({speaks.tag}). Tone: {order.tone}.\n{task}",
+            # Scripted replies match the first three lines.
+            user=f"part: {part}\nlocale: {lang.tag}\norder: {order.id}\n\n"
+            f"Language: {lang.name} ({lang.tag}). Tone: {order.tone}.\n{task}",
             data=data,
             schema=schema,
             temperature=0.7,
@@ -105,12 +126,14 @@ async def write(order: Order, speaks) -> Copy:
 
     paragraphs = [shown for each in about["paragraphs"] if (shown := cut(each, 900))]
     if not paragraphs:
-        raise nothing("about.paragraphs", replies["about"])
+        raise empty_copy("about.paragraphs", replies["about"])
     headline = cut(opening["headline"], 90)
     if not headline:
-        raise nothing("opening.headline", replies["opening"])
+        raise empty_copy("opening.headline", replies["opening"])
     lead = cut(opening["lead"], 320)
-    questions = [(cut(each["question"], 160), cut(each["answer"], 800)) for each in asked["questions"]]
+    questions = [
+        (cut(each["question"], 160), cut(each["answer"], 800)) for each in asked["questions"]
+    ]
     return Copy(
         title=cut(opening["title"], 70) or headline,
         description=cut(opening["description"], 180) or lead or headline,
@@ -126,32 +149,38 @@ async def write(order: Order, speaks) -> Copy:
 
 
 def services(order: Order) -> list[str]:
-    """What the business offers, the most important first, each once."""
+    """Services without duplicates, the primary one first."""
     names = [cut(name, 120) for name in [order.primary_service, *order.services]]
     return [name for name in dict.fromkeys(names) if name]
 
 
-def cut(value: str, most: int) -> str:
-    """The text in one line, cut at a word where it is too long."""
+def cut(value: str, limit: int) -> str:
+    """Collapses white space and control characters, and truncates the text at a word boundary.
+
+    The result has at most `limit` characters plus an ellipsis.
+    """
     line = re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", value).strip()
-    if len(line) <= most:
+    if len(line) <= limit:
         return line
-    short = line[:most]
+    short = line[:limit]
     space = short.rfind(" ")
-    return (short[:space] if space > most / 2 else short).rstrip(" ,;:.") + "…"
+    return (short[:space] if space > limit / 2 else short).rstrip(" ,;:.") + "…"
 
 
-def nothing(field, reply):
-    """A reply of the right shape that says nothing: a retry of the order asks that call again."""
+def empty_copy(field, reply):
+    """Error for a reply that fits its schema and has no text.
+
+    It blames the AI call, so that a retry of the order requests a new reply.
+    """
     message = f"the model's reply has nothing in `{field}`; a retry asks it again"
     return Failure("empty-copy", message, ai_calls=[reply.call_id])
 
 
 def facts(order: Order) -> dict:
-    """What the model may know of an order: nothing about money, and no more contact data than copy needs."""
+    """The fields of the order that the model sees, truncated: no payment data, no contact data."""
 
-    def short(value, most):
-        return value and cut(value, most)
+    def short(value, limit):
+        return value and cut(value, limit)
 
     return {
         "business_name": cut(order.business_name, 200),

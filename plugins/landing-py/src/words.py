@@ -1,4 +1,4 @@
-"""Every word the template itself says, in each language it speaks."""
+"""The template's own wording in each language that it supports."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -101,7 +101,7 @@ class Language:
 
 
 def language(locale: str) -> Language:
-    """The language of a locale; English for one that the template does not speak."""
+    """The language of a locale; English if the template does not support it."""
     match locale.split("-")[0]:
         case "pt":
             return Language("Portuguese", locale, PORTUGUESE, False)

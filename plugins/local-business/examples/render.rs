@@ -1,6 +1,6 @@
-//! Writes the sites of the test orders to a folder, to look at: `cargo run -p local-business
-//! --example render -- FOLDER`.
-#![allow(clippy::unwrap_used, reason = "a tool for the author")]
+//! Renders the sites of the test orders into a folder, for review in a browser:
+//! `cargo run -p local-business --example render -- FOLDER`. Default: `target/local-business`.
+#![allow(clippy::unwrap_used, reason = "developer tool")]
 
 use std::path::PathBuf;
 

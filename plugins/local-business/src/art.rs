@@ -1,14 +1,14 @@
-//! Illustrations instead of photos: drawings of the trade inside a mosaic of shapes, all in the
-//! brand's colours.
+//! SVG illustrations in the brand's colours: a drawing of the trade inside a mosaic of shapes.
 //!
-//! The SVG here is made of our own constants and numbers only; no text of an order or a model ever
-//! enters it. Colours are classes of the stylesheet, so a drawing needs no palette.
+//! All SVG is built from constants and numbers. No text from an order or a model enters it, so
+//! pages insert it unescaped. Colours are classes of the stylesheet, so no function here needs a
+//! palette.
 
 use std::fmt::Write;
 
 use sitewright_order::Niche;
 
-/// The drawing of a trade, 320 by 320.
+/// Drawing of a trade, 320 by 320 units, without the enclosing `<svg>` element.
 fn scene(niche: Niche) -> &'static str {
     match niche {
         Niche::Restaurant => include_str!("../art/restaurant.svg"),
@@ -23,16 +23,15 @@ fn scene(niche: Niche) -> &'static str {
     }
 }
 
-/// The picture of the home page: the trade's drawing, framed by a mosaic that is the business's
-/// own.
+/// Illustration of the home page: the trade's drawing, framed by a mosaic that depends on `seed`.
 pub fn hero(niche: Niche, seed: &str) -> String {
-    let mut dice = Dice::new(seed);
+    let mut rng = SeededRng::new(seed);
     let mut svg = open(480, 560, "art art-hero");
     for row in 0..7 {
         for column in 0..6 {
             let inside = (1..5).contains(&column) && (1..5).contains(&row);
             if !inside {
-                tile(&mut svg, &mut dice, column * 80, row * 80);
+                tile(&mut svg, &mut rng, column * 80, row * 80);
             }
         }
     }
@@ -43,32 +42,32 @@ pub fn hero(niche: Niche, seed: &str) -> String {
     svg
 }
 
-/// The trade's drawing alone.
+/// The trade's drawing without a frame.
 pub fn portrait(niche: Niche) -> String {
     format!("{}{}</svg>", open(320, 320, "art art-portrait"), scene(niche).trim())
 }
 
-/// A band of shapes for the head of a page.
+/// Mosaic of 6 by 3 tiles for the page header.
 pub fn band(seed: &str) -> String {
     mosaic(seed, 6, 3, "art art-band")
 }
 
-/// A picture of shapes, 4 by 3.
+/// Mosaic of 4 by 3 tiles for an entry of the gallery.
 pub fn picture(seed: &str) -> String {
     mosaic(seed, 4, 3, "art art-picture")
 }
 
-/// A small sign, 2 by 2.
+/// Mosaic of 2 by 2 tiles for a service.
 pub fn sign(seed: &str) -> String {
     mosaic(seed, 2, 2, "art art-sign")
 }
 
 fn mosaic(seed: &str, columns: u32, rows: u32, class: &str) -> String {
-    let mut dice = Dice::new(seed);
+    let mut rng = SeededRng::new(seed);
     let mut svg = open(columns * 80, rows * 80, class);
     for row in 0..rows {
         for column in 0..columns {
-            tile(&mut svg, &mut dice, column * 80, row * 80);
+            tile(&mut svg, &mut rng, column * 80, row * 80);
         }
     }
     svg.push_str("</svg>");
@@ -82,7 +81,7 @@ fn open(width: u32, height: u32, class: &str) -> String {
     )
 }
 
-/// Grounds with shapes that stand out from them.
+/// Background and shape colours that are easy to tell apart.
 const PAIRS: [(&str, &str); 9] = [
     ("brand", "accent"),
     ("brand", "brand-soft"),
@@ -95,21 +94,20 @@ const PAIRS: [(&str, &str); 9] = [
     ("accent-soft", "second"),
 ];
 
-/// One tile of 80 by 80 at a place.
-fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32) {
-    let (ground, shape) = PAIRS[dice.below(PAIRS.len())];
-    let turn = dice.below(4) * 90;
+/// Appends one tile of 80 by 80 units whose top left corner is at `x`, `y`.
+fn tile(svg: &mut String, rng: &mut SeededRng, x: u32, y: u32) {
+    let (background, shape) = PAIRS[rng.below(PAIRS.len())];
+    let rotation = rng.below(4) * 90;
     let (x, y) = (x + 40, y + 40);
-    // A little larger than its place: between tiles that only touch, some screens let the page
-    // shine through.
+    // Slightly larger than 80 by 80: some browsers show the page between tiles that only touch.
     push(
         svg,
         format_args!(
-            "<g transform=\"translate({x} {y}) rotate({turn}) scale(1.012) translate(-40 \
-             -40)\"><rect class=\"f-{ground}\" width=\"80\" height=\"80\"/>"
+            "<g transform=\"translate({x} {y}) rotate({rotation}) scale(1.012) translate(-40 \
+             -40)\"><rect class=\"f-{background}\" width=\"80\" height=\"80\"/>"
         ),
     );
-    let shapes = match dice.below(9) {
+    let shapes = match rng.below(9) {
         0 => format!("<path class=\"f-{shape}\" d=\"M0 0h80a80 80 0 0 1-80 80z\"/>"),
         1 => format!(
             "<path class=\"f-{shape}\" d=\"M0 40a40 40 0 0 1 80 0z\"/><path class=\"f-{shape}\" \
@@ -141,18 +139,18 @@ fn tile(svg: &mut String, dice: &mut Dice, x: u32, y: u32) {
 }
 
 fn push(into: &mut String, text: std::fmt::Arguments<'_>) {
-    // A String takes everything.
+    // Writing to a `String` cannot fail.
     let _written = into.write_fmt(text);
 }
 
-/// Numbers that look random and are the same for the same text: the site of an order does not
-/// change by itself.
-struct Dice(u64);
+/// Pseudo-random numbers that depend only on the seed, so that generating an order again gives the
+/// same site.
+struct SeededRng(u64);
 
-impl Dice {
-    fn new(seed: &str) -> Dice {
+impl SeededRng {
+    fn new(seed: &str) -> SeededRng {
         // FNV-1a.
-        Dice(seed.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        SeededRng(seed.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         }))
     }

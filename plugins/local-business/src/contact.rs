@@ -1,4 +1,4 @@
-//! Ways to reach the business, as links.
+//! Contact links of the business: phone, WhatsApp, email, map and social networks.
 
 use askama::filters::urlencode;
 use sitewright_order::{Cta, Order};
@@ -6,7 +6,7 @@ use sitewright_order::{Cta, Order};
 use crate::language::Words;
 use crate::pages::{Kind, Note, Plan};
 
-/// What a link does; decides its icon.
+/// How a visitor gets in touch. Decides the icon of the button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Means {
@@ -19,25 +19,24 @@ pub enum Means {
 /// Where a link goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// An address outside the site: `tel:`, `https:`.
+    /// URL outside the site: `tel:`, `https:`.
     Outside(String),
-    /// The form of the contact page.
+    /// The form on the contact page.
     Form,
 }
 
-/// A button.
+/// A call-to-action button.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Action {
-    /// What it does.
     pub means: Means,
-    /// Where it goes.
     pub target: Target,
-    /// Its words.
     pub label: String,
 }
 
 impl Action {
-    /// The link, on a page at `root`, where the contact page has the folder `contact`.
+    /// The link. `root` is the relative path to the site's root, `contact` the folder of the
+    /// contact page.
     pub fn href(&self, root: &str, contact: &str) -> String {
         match &self.target {
             Target::Outside(href) => href.clone(),
@@ -49,39 +48,40 @@ impl Action {
 /// A link to another site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// `https:` or `http:`, percent-encoded where HTML wants it.
+    /// `https:` or `http:` URL, percent-encoded where HTML requires it.
     pub href: String,
-    /// Its words.
+    /// Text of the link.
     pub label: String,
 }
 
-/// Everything a visitor can use to get in touch.
+/// All contact links of the site.
 #[derive(Debug, Clone)]
 pub struct Contact {
-    /// What the customer wants visitors to do.
+    /// Primary button: the call to action that the order names.
     pub first: Action,
-    /// The next best way, of another kind.
+    /// Secondary button, with other [`Means`] than the primary one.
     pub second: Action,
-    /// `tel:` of the phone number.
+    /// `tel:` URL of the phone number.
     pub tel: String,
-    /// `https://wa.me/…`, where the number answers there.
+    /// `https://wa.me/…`; `None` if the order does not want WhatsApp or the number has no country
+    /// code.
     pub whatsapp: Option<String>,
-    /// `mailto:` of the address.
+    /// `mailto:` URL of the email address.
     pub mailto: String,
-    /// A search on a map.
+    /// Map search for the street address; `None` without one.
     pub map: Option<String>,
-    /// Lines of the street address.
+    /// Lines of the street address, without empty ones.
     pub address: Vec<String>,
-    /// Social networks by name.
+    /// Profiles on social networks, labelled with the network's name.
     pub social: Vec<Link>,
-    /// The reviews page.
+    /// Page with the business's reviews.
     pub reviews: Option<String>,
-    /// The folder of the contact page.
+    /// Folder of the contact page.
     pub page: String,
 }
 
 impl Contact {
-    /// From the order; what cannot be linked is told in `notes`.
+    /// Builds the links of an order. Every link that has to be left out adds an entry to `notes`.
     pub fn of(order: &Order, plan: &Plan, words: &Words, notes: &mut Vec<Note>) -> Contact {
         let tel = format!("tel:{}", order.business_phone.dial());
         let wants_whatsapp = order.has_whatsapp || order.primary_cta == Cta::Whatsapp;
@@ -151,7 +151,7 @@ impl Contact {
                 notes.push(Note {
                     code: "link-refused",
                     message: format!(
-                        "`{field}` is left out: `{href}` is no address that begins with `https://`"
+                        "`{field}` is left out: `{href}` is not a URL that begins with `https://`"
                     ),
                 });
             }
@@ -183,8 +183,8 @@ impl Contact {
     }
 }
 
-/// The number as people of its country write it, where it was typed as bare digits; otherwise as
-/// typed.
+/// Groups the digits of a Brazilian or North American number that was typed without separators.
+/// Other numbers stay as typed.
 pub fn readable_phone(typed: &str) -> String {
     let bare = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
     match typed.trim().strip_prefix('+') {
@@ -202,7 +202,7 @@ pub fn readable_phone(typed: &str) -> String {
     }
 }
 
-/// `mailto:` with everything encoded that could begin a header or another address.
+/// `mailto:` URL in which every character that could start a header or a second address is encoded.
 pub fn mailto(address: &str) -> String {
     match address.trim().rsplit_once('@') {
         Some((name, domain)) => {
@@ -212,7 +212,7 @@ pub fn mailto(address: &str) -> String {
     }
 }
 
-/// The address if it is one of the web; blanks and what HTML forbids in addresses are encoded.
+/// The URL if it is `http:` or `https:`, with the characters encoded that HTML forbids in one.
 fn web_address(text: &str) -> Option<String> {
     let text = text.trim();
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
@@ -230,7 +230,7 @@ fn web_address(text: &str) -> Option<String> {
     Some(safe)
 }
 
-/// Percent-encoding of everything but unreserved characters and `/`.
+/// Percent-encodes everything except unreserved characters and `/`.
 fn encode(text: &str) -> String {
     match urlencode(text) {
         Ok(encoded) => encoded.to_string(),

@@ -1,17 +1,18 @@
-//! What the model writes: the shapes it must answer in, and what is done to its text before a page
-//! may show it.
+//! The text of the site: the JSON schemas of the model's replies, and how their text is cleaned.
 //!
-//! A reply has the right shape when it arrives (the host checks the schema), but its text is a
-//! stranger's: it is trimmed, cut to a length the design holds, and later escaped like everything
-//! else. A blank text falls back to words of our own where those say the same; where nothing can
-//! stand in, the reply is an error (catalogue E7).
+//! The host has checked a reply against its schema, but the text itself is untrusted: it is
+//! trimmed, truncated to a length that fits the design, and later escaped like every other value.
+//! An empty text is replaced by the template's own wording where there is one; otherwise the reply
+//! is an error (failure catalogue E7).
+//!
+//! The doc comments of the reply types are the descriptions in their schemas: the model reads them.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::pages::Kind;
 
-/// The first reply: what all pages agree on.
+/// The strategy of the site, shared by all its pages.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Strategy {
@@ -28,7 +29,7 @@ pub struct Strategy {
     pub tone_guide: String,
 }
 
-/// What every page begins with.
+/// Metadata and header of a page.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Intro {
@@ -66,7 +67,7 @@ pub struct Question {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Home {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
     /// Heading of the part about the business.
     pub about_heading: String,
@@ -90,7 +91,7 @@ pub struct Home {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
     /// The story in 2 to 4 paragraphs, using only facts from the order.
     pub paragraphs: Vec<String>,
@@ -102,7 +103,7 @@ pub struct About {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Services {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
     /// A description of one or two sentences for each service the prompt lists, in its order.
     pub descriptions: Vec<String>,
@@ -112,17 +113,17 @@ pub struct Services {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gallery {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
     /// A caption of at most 80 characters for each service the prompt lists, in its order.
     pub captions: Vec<String>,
 }
 
-/// The page with what customers said.
+/// The page with testimonials of customers.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Testimonials {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
 }
 
@@ -130,17 +131,17 @@ pub struct Testimonials {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Faq {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
     /// 4 to 8 questions.
     pub questions: Vec<Question>,
 }
 
-/// How prices come about; never prices.
+/// How a customer gets a quote; no prices.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pricing {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
     /// Three steps from the first contact to a quote.
     pub steps: Vec<Point>,
@@ -150,15 +151,15 @@ pub struct Pricing {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
 }
 
-/// A page of which only the name is known.
+/// A page of which only the title is known.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Custom {
-    /// What it begins with.
+    /// Metadata and header of the page.
     pub intro: Intro,
     /// 2 to 5 parts.
     pub sections: Vec<Point>,
@@ -179,10 +180,10 @@ pub enum Copy {
     Custom(Custom),
 }
 
-/// A reply that cannot be used.
+/// A reply with an empty field that the page needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the model's reply for `{page}` has nothing in `{field}`; a retry asks it again")]
-pub struct Nothing {
+pub struct EmptyCopy {
     /// The page's name in menus, or `strategy`.
     pub page: String,
     /// The empty field of the reply.
@@ -190,40 +191,40 @@ pub struct Nothing {
 }
 
 impl Strategy {
-    /// The strategy as pages and prompts may use it.
+    /// Cleans and truncates the text.
     ///
     /// # Errors
-    /// [`Nothing`] without a positioning, which stands in for what other replies leave out.
-    pub fn tidy(mut self) -> Result<Strategy, Nothing> {
-        for (text, most) in [
+    /// [`EmptyCopy`] if the positioning is empty: it replaces text that other replies leave empty.
+    pub fn tidy(mut self) -> Result<Strategy, EmptyCopy> {
+        for (text, max) in [
             (&mut self.positioning, 600),
             (&mut self.audience, 400),
             (&mut self.headline_angle, 300),
             (&mut self.tone_guide, 600),
         ] {
-            *text = cut(text, most);
+            *text = cut(text, max);
         }
         self.keywords.truncate(8);
         cut_all(&mut self.keywords, 40);
         self.keywords.retain(|word| !word.is_empty());
         if self.positioning.is_empty() {
-            return Err(Nothing { page: "strategy".to_owned(), field: "positioning" });
+            return Err(EmptyCopy { page: "strategy".to_owned(), field: "positioning" });
         }
         Ok(self)
     }
 }
 
 impl Copy {
-    /// The copy as a page may show it. `label` is the page's name in menus.
+    /// Cleans and truncates the text. `label` is the page's name in menus.
     ///
     /// # Errors
-    /// [`Nothing`] when a part the page is made of is empty.
-    pub fn tidy(mut self, label: &str, business: &str) -> Result<Copy, Nothing> {
-        let nothing = |field| Nothing { page: label.to_owned(), field };
+    /// [`EmptyCopy`] if a part that the page cannot do without is empty.
+    pub fn tidy(mut self, label: &str, business: &str) -> Result<Copy, EmptyCopy> {
+        let empty = |field| EmptyCopy { page: label.to_owned(), field };
         match &mut self {
             Copy::Home(copy) => {
                 copy.intro.tidy(business, business);
-                for (text, most) in [
+                for (text, max) in [
                     (&mut copy.about_heading, 80),
                     (&mut copy.about_text, 700),
                     (&mut copy.services_heading, 80),
@@ -231,7 +232,7 @@ impl Copy {
                     (&mut copy.closing_heading, 80),
                     (&mut copy.closing_text, 240),
                 ] {
-                    *text = cut(text, most);
+                    *text = cut(text, max);
                 }
                 cut_all(&mut copy.services, 160);
                 points(&mut copy.reasons, 4);
@@ -243,7 +244,7 @@ impl Copy {
                 cut_all(&mut copy.paragraphs, 900);
                 points(&mut copy.values, 4);
                 if copy.paragraphs.is_empty() {
-                    return Err(nothing("paragraphs"));
+                    return Err(empty("paragraphs"));
                 }
             }
             Copy::Services(copy) => {
@@ -265,14 +266,14 @@ impl Copy {
                     q.answer = cut(&q.answer, 800);
                 }
                 if copy.questions.is_empty() {
-                    return Err(nothing("questions"));
+                    return Err(empty("questions"));
                 }
             }
             Copy::Pricing(copy) => {
                 copy.intro.tidy(label, business);
                 points(&mut copy.steps, 5);
                 if copy.steps.is_empty() {
-                    return Err(nothing("steps"));
+                    return Err(empty("steps"));
                 }
             }
             Copy::Contact(copy) => copy.intro.tidy(label, business),
@@ -280,14 +281,14 @@ impl Copy {
                 copy.intro.tidy(label, business);
                 points(&mut copy.sections, 8);
                 if copy.sections.is_empty() {
-                    return Err(nothing("sections"));
+                    return Err(empty("sections"));
                 }
             }
         }
         Ok(self)
     }
 
-    /// What the page begins with.
+    /// Metadata and header of the page.
     pub fn intro(&self) -> &Intro {
         match self {
             Copy::Home(copy) => &copy.intro,
@@ -302,7 +303,7 @@ impl Copy {
         }
     }
 
-    /// Which page it is for.
+    /// Kind of the page.
     pub fn kind(&self) -> Kind {
         match self {
             Copy::Home(_) => Kind::Home,
@@ -340,31 +341,31 @@ impl Intro {
     }
 }
 
-/// The text in one line without surrounding blanks and control characters, cut at a word where it
-/// is too long.
-pub fn cut(text: &str, most: usize) -> String {
+/// Collapses white space and control characters to single spaces, and truncates the text at a word
+/// boundary to at most `max` characters plus an ellipsis.
+pub fn cut(text: &str, max: usize) -> String {
     let line =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line = line.collect::<Vec<_>>().join(" ");
-    let Some((end, _)) = line.char_indices().nth(most) else { return line };
+    let Some((end, _)) = line.char_indices().nth(max) else { return line };
     let short = &line[..end];
     let at = short.rfind(' ').filter(|at| *at > end / 2).unwrap_or(end);
     format!("{}…", short[..at].trim_end_matches([' ', ',', ';', ':', '.']))
 }
 
-fn cut_all(texts: &mut [String], most: usize) {
+fn cut_all(texts: &mut [String], max: usize) {
     for text in texts {
-        *text = cut(text, most);
+        *text = cut(text, max);
     }
 }
 
-fn points(points: &mut Vec<Point>, most: usize) {
+fn points(points: &mut Vec<Point>, max: usize) {
     for point in points.iter_mut() {
         point.title = cut(&point.title, 80);
         point.text = cut(&point.text, 600);
     }
     points.retain(|point| !point.title.is_empty() && !point.text.is_empty());
-    points.truncate(most);
+    points.truncate(max);
 }
 
 #[cfg(test)]
@@ -372,24 +373,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_text_is_cut_at_a_word() {
+    fn long_text_is_truncated_at_a_word_boundary() {
         assert_eq!(cut("  one\n two\u{7}three  ", 40), "one two three");
         assert_eq!(cut("açaí na tigela, com banana", 16), "açaí na tigela…");
         assert_eq!(cut(&"x".repeat(50), 10), format!("{}…", "x".repeat(10)));
     }
 
     #[test]
-    fn e7_a_page_of_blanks_is_an_error_that_names_the_field() {
+    fn e7_an_empty_page_is_an_error_that_names_the_field() {
         let copy = Copy::Faq(Faq {
             intro: Intro::default(),
             questions: vec![Question { question: " ".to_owned(), answer: "yes".to_owned() }],
         });
         let error = copy.tidy("FAQ", "Joe's").unwrap_err();
-        assert_eq!(error, Nothing { page: "FAQ".to_owned(), field: "questions" });
+        assert_eq!(error, EmptyCopy { page: "FAQ".to_owned(), field: "questions" });
     }
 
     #[test]
-    fn blank_words_of_an_intro_fall_back_to_the_page() {
+    fn an_empty_intro_falls_back_to_the_page_name() {
         let copy =
             Copy::Contact(Contact { intro: Intro::default() }).tidy("Contact", "Joe's").unwrap();
         let intro = copy.intro();

@@ -1,15 +1,14 @@
-//! How text enters a page.
+//! Escaping of text in pages and in JSON inside pages.
 
 use std::fmt::{self, Write};
 
 use askama::filters::Escaper;
 
-/// Escapes what HTML gives a meaning to, and also `{`, `}`, `$` and the backtick.
+/// Escapes the special characters of HTML, and also `{`, `}`, `$` and the backtick.
 ///
-/// A browser shows those four the same either way. But whoever processes the site later - a check
-/// for forgotten placeholders, a tag manager, another template engine - reads the bytes, and a
-/// customer who is called `{{NAME}}` must not look like a placeholder there, nor be filled in as
-/// one.
+/// A browser shows those four the same either way. Tools that process the site later - a check for
+/// placeholders, a tag manager, another template engine - read the bytes: a business named
+/// `{{NAME}}` must neither look like a placeholder there nor be replaced as one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Html;
 
@@ -23,15 +22,15 @@ impl Escaper for Html {
             '<' | '>' | '&' | '"' | '\'' | '{' | '}' | '$' | '`' => {
                 write!(dest, "&#{};", u32::from(c))
             }
-            // Not allowed in HTML, not even as a reference.
+            // HTML forbids these even as character references.
             '\0'..='\x08' | '\x0b' | '\x0e'..='\x1f' | '\x7f'..='\u{9f}' => dest.write_char(' '),
             _ => dest.write_char(c),
         }
     }
 }
 
-/// JSON that may stand inside a `<script>` element: the same value, with every character that could
-/// end the element or look like a placeholder written as an escape.
+/// Formats JSON for a `<script>` element: the same value, with every character escaped that could
+/// end the element or look like a placeholder.
 pub fn json_in_script(value: &serde_json::Value) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string_pretty(value)?;
     let mut safe = String::with_capacity(json.len());
@@ -52,7 +51,6 @@ pub fn json_in_script(value: &serde_json::Value) -> Result<String, serde_json::E
 }
 
 fn push_escape(into: &mut String, c: char) {
-    // Writing to a String cannot fail.
     into.push_str(&format!("\\u{:04x}", u32::from(c)));
 }
 
@@ -67,14 +65,15 @@ mod tests {
     }
 
     #[test]
-    fn f6_nothing_that_means_something_survives() {
+    fn f6_special_characters_are_escaped() {
         let out = escaped("<b a=\"1\" c='2'>&{{X}}${Y}`z`</b>\0");
         assert!(!out.contains(['<', '>', '"', '\'', '{', '}', '$', '`', '\0']), "{out}");
     }
 
     #[test]
-    fn f6_json_cannot_leave_its_script_and_stays_the_same_value() {
-        let value = serde_json::json!({"a": "</script><script>alert(1)</script>{{X}}${Y}\u{2028}\\\"{", "b": {"c": ["}"]}});
+    fn f6_json_cannot_end_its_script_and_keeps_its_value() {
+        let hostile = "</script><script>alert(1)</script>{{X}}${Y}\u{2028}\\\"{";
+        let value = serde_json::json!({"a": hostile, "b": {"c": ["}"]}});
         let text = json_in_script(&value).unwrap();
         assert!(
             !text.contains('<')

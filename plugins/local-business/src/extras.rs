@@ -1,4 +1,4 @@
-//! The files that are not pages: stylesheet, sitemap, robots.
+//! Files other than pages: stylesheet, sitemap, `robots.txt`.
 
 use std::fmt::Write;
 
@@ -7,9 +7,8 @@ use sitewright_order::{Niche, Order, Tone};
 use crate::pages::{Page, slug};
 use crate::palette::Palette;
 
-/// The stylesheet: the brand's colours as custom properties, then rules that are the same for
-/// everyone. Colours are a type and fonts are our own constants, so nothing of the order can change
-/// a rule.
+/// The stylesheet: the brand's colours as custom properties, followed by the same rules for every
+/// order. Colours are parsed values and fonts are constants, so no text of the order enters it.
 pub fn stylesheet(palette: &Palette, order: &Order) -> String {
     format!(
         ":root {{\n{}  --display: {};\n}}\n\n{}",
@@ -19,22 +18,22 @@ pub fn stylesheet(palette: &Palette, order: &Order) -> String {
     )
 }
 
-/// The style of the page for lost visitors, which stands in the page itself: that page is shown
-/// under any address, where a relative stylesheet would not be found.
-pub fn lost_style(palette: &Palette) -> String {
+/// The style of `404.html`, which that page contains inline: a web server sends the page for URLs
+/// at any depth, where a relative link to the stylesheet would not resolve.
+pub fn not_found_style(palette: &Palette) -> String {
     format!(":root {{\n{}}}\n{}", properties(palette), include_str!("../assets/lost.css"))
 }
 
 fn properties(palette: &Palette) -> String {
     let mut text = String::new();
     for (name, color) in palette.properties() {
-        // A String takes everything.
+        // Writing to a `String` cannot fail.
         let _written = writeln!(text, "  --{name}: {color};");
     }
     text
 }
 
-/// Fonts that computers have: nothing is downloaded.
+/// Font stack of the headings: installed fonts only, so that a page downloads none.
 fn display_font(order: &Order) -> &'static str {
     let serif = matches!(order.niche, Niche::Restaurant | Niche::Lawyer | Niche::RealEstate)
         || order.tone == Tone::Premium;
@@ -47,8 +46,8 @@ fn display_font(order: &Order) -> &'static str {
     }
 }
 
-/// The address the site will have, from the order's `site_url` or `domain`, with a slash at the
-/// end.
+/// Public URL of the site with a trailing slash, from the order's `site_url` or `domain`. `None` if
+/// the order has neither or it is not a host name with an optional path.
 pub fn site_address(order: &Order) -> Option<String> {
     let text =
         ["site_url", "domain"].iter().find_map(|key| order.extra.get(*key)?.as_str())?.trim();
@@ -63,19 +62,19 @@ pub fn site_address(order: &Order) -> Option<String> {
     clean.then(|| format!("https://{}/", host_and_path.trim_end_matches('/')))
 }
 
-/// What stands in the sitemap as long as nobody knows the address; `.example` can belong to nobody.
+/// URL for the sitemap of an order without one. Nobody can register a name under `.example`.
 pub fn placeholder_address(order: &Order) -> String {
     let name = slug(&order.business_name);
     let name = if name.is_empty() { "site" } else { &name };
     format!("https://{name}.example/")
 }
 
-/// The page's place below the site's address.
+/// Path of the page relative to [`site_address`]; empty for the home page.
 pub fn folder(page: &Page) -> String {
     if page.slug.is_empty() { String::new() } else { format!("{}/index.html", page.slug) }
 }
 
-/// All pages, for search engines. Slugs and addresses hold nothing that XML would mind.
+/// The sitemap. Slugs and addresses contain no character that XML would need escaped.
 pub fn sitemap(address: &str, pages: &[Page]) -> String {
     let mut xml = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
@@ -87,7 +86,7 @@ pub fn sitemap(address: &str, pages: &[Page]) -> String {
     xml
 }
 
-/// Everyone may read everything.
+/// `robots.txt`, which allows everything.
 pub fn robots(address: &str) -> String {
     format!("User-agent: *\nAllow: /\n\nSitemap: {address}sitemap.xml\n")
 }

@@ -1,21 +1,21 @@
-//! Opening hours as a visitor reads them.
+//! The table of opening hours.
 
 use sitewright_order::{Day, Hours, Range};
 
 use crate::language::{Language, Words};
 
-/// One line of the table of hours.
+/// One row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// `Terça e Quarta`, `Monday to Friday`.
     pub days: String,
-    /// One text per range; one for closed or all day.
+    /// One text per range; a single one for "closed" or "all day".
     pub times: Vec<String>,
     /// Whether the business is closed on these days.
     pub closed: bool,
 }
 
-/// The table: neighbouring days with the same hours share a line. Empty when nothing is known.
+/// The table. Consecutive days with the same hours share a row. Empty if the order has no hours.
 pub fn rows(hours: &Hours, language: Language) -> Vec<Row> {
     let words = language.words();
     let mut groups: Vec<(Vec<Day>, &[Range])> = Vec::new();
@@ -45,7 +45,7 @@ pub fn rows(hours: &Hours, language: Language) -> Vec<Row> {
         .collect()
 }
 
-/// Whether some day is missing, so that the table needs a line about the others.
+/// Whether the order has hours for some days but not for all, so that the page needs a note.
 pub fn is_partial(hours: &Hours) -> bool {
     !hours.0.is_empty() && hours.0.len() < Day::ALL.len()
 }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_with_the_same_hours_share_a_line() {
+    fn consecutive_days_with_the_same_hours_share_a_row() {
         let split: &[&str] = &["11:30-15:00", "18:30-00:30"];
         let hours = hours(&[
             (Day::Tuesday, split),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn portuguese_counts_to_24_and_nothing_known_gives_no_line() {
+    fn portuguese_uses_24_hours_and_no_hours_give_no_row() {
         let everyday: Vec<(Day, &[&str])> =
             Day::ALL.iter().map(|day| (*day, ["12:00-24:00"].as_slice())).collect();
         let rows = rows(&hours(&everyday), Language::Portuguese);

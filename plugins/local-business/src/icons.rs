@@ -1,4 +1,4 @@
-//! Small signs, 24 by 24, drawn with the colour of the text around them.
+//! SVG icons of 24 by 24 units in the colour of the surrounding text.
 
 macro_rules! icon {
     ($name:ident, $path:literal) => {

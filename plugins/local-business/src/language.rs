@@ -1,24 +1,24 @@
-//! Every word the template itself says, in each language it speaks.
+//! The template's own wording in each language that it supports.
 
 use sitewright_order::{Day, Locale};
 
-/// A language the template can write in.
+/// A supported language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// `pt`, `pt-BR`, `pt-PT`.
     Portuguese,
-    /// Everything else.
+    /// `en`, and the fallback for all other languages.
     English,
 }
 
 impl Language {
-    /// Portuguese for `pt` and what begins with it, otherwise English.
+    /// Portuguese for every locale whose language is `pt`, otherwise English.
     pub fn of(locale: &Locale) -> Language {
         if locale.language() == "pt" { Language::Portuguese } else { Language::English }
     }
 
-    /// The tag for `<html lang>`: the order's own where it is this language, else the one written
-    /// in instead.
+    /// Value of `<html lang>`: the order's locale if it is in this language, `en` if English is the
+    /// fallback.
     pub fn tag(self, locale: &Locale) -> &str {
         match (self, locale.language()) {
             (Language::Portuguese, _) | (Language::English, "en") => locale.as_str(),
@@ -26,7 +26,7 @@ impl Language {
         }
     }
 
-    /// Its name, for prompts.
+    /// English name of the language, for prompts.
     pub fn name(self) -> &'static str {
         match self {
             Language::Portuguese => "Portuguese",
@@ -34,7 +34,7 @@ impl Language {
         }
     }
 
-    /// Its words.
+    /// The template's wording in this language.
     pub fn words(self) -> &'static Words {
         match self {
             Language::Portuguese => &PORTUGUESE,
@@ -43,9 +43,9 @@ impl Language {
     }
 }
 
-/// The words of one language. Names say where they stand.
+/// The wording in one language. Each field is named after its position in the site.
 #[derive(Debug)]
-#[allow(missing_docs, reason = "the texts say it")]
+#[allow(missing_docs, reason = "the texts below say it")]
 pub struct Words {
     pub skip: &'static str,
     pub menu_button: &'static str,
@@ -128,7 +128,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// The name of a day.
+    /// Name of a weekday.
     pub fn day(&self, day: Day) -> &'static str {
         match day {
             Day::Monday => self.days[0],

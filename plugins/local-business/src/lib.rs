@@ -4,12 +4,12 @@
 //! order ──> plan of pages ──> strategy (one AI call) ──> copy (one call per page, all at once) ──> files
 //! ```
 //!
-//! - [`pages`]: which pages there are. [`prompt`]: what the model is asked. [`copy`]: what it may
-//!   answer.
-//! - [`site`]: from order and copy to files, pure. [`views`] and `templates/`: the HTML.
-//!   [`extras`]: everything else.
-//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`language`]: one
-//!   question each.
+//! - [`pages`]: the plan of pages. [`prompt`]: the AI requests. [`copy`]: the replies and how their
+//!   text is cleaned.
+//! - [`site`]: pure function from order and copy to files. [`views`] and `templates/`: the HTML.
+//!   [`extras`]: all other files.
+//! - [`palette`], [`art`], [`hours`], [`contact`], [`trade`], [`structured`], [`language`]: parts
+//!   of the pages.
 
 pub mod art;
 pub mod contact;
@@ -30,11 +30,11 @@ mod views;
 use sitewright_sdk::ai::Ask;
 use sitewright_sdk::prelude::*;
 
-use copy::{Copy, Nothing, Strategy};
+use copy::{Copy, EmptyCopy, Strategy};
 use pages::{Kind, Note, Page, Plan};
 use site::Site as Files;
 
-/// The template.
+/// The template `local-business`.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalBusiness;
 
@@ -64,11 +64,11 @@ impl Template for LocalBusiness {
             .await
             .context("while deciding the strategy")?;
         let strategy =
-            reply.value.tidy().map_err(|nothing| unusable(&nothing, reply.completion.call_id))?;
+            reply.value.tidy().map_err(|empty| unusable(&empty, reply.completion.call_id))?;
 
         progress("copy", 1, pages + 1);
         let copies =
-            try_join_all(plan.pages.iter().map(|page| written(&order, &strategy, page))).await?;
+            try_join_all(plan.pages.iter().map(|page| write_copy(&order, &strategy, page))).await?;
 
         progress("pages", pages + 1, pages + 1);
         let files = Files::new(&order, &plan, &strategy);
@@ -79,7 +79,7 @@ impl Template for LocalBusiness {
             let file = files.page(page, copy)?;
             site.write(&file.path, file.text)?;
         }
-        for file in files.rest()? {
+        for file in files.other_files()? {
             site.write(&file.path, file.text)?;
         }
         Ok(())
@@ -88,8 +88,8 @@ impl Template for LocalBusiness {
 
 sitewright_sdk::export!(LocalBusiness);
 
-/// The copy of one page, fit to be shown.
-async fn written(order: &Order, strategy: &Strategy, page: &Page) -> Result<Copy> {
+/// Requests the copy of one page and cleans it.
+async fn write_copy(order: &Order, strategy: &Strategy, page: &Page) -> Result<Copy> {
     let ask = prompt::page(order, strategy, page);
     match page.kind {
         Kind::Home => tidy(ask, Copy::Home, order, page).await,
@@ -112,10 +112,11 @@ where
         ask.reply().await.with_context(|| format!("while writing the page `{}`", page.label))?;
     wrap(reply.value)
         .tidy(&page.label, &order.business_name)
-        .map_err(|nothing| unusable(&nothing, reply.completion.call_id))
+        .map_err(|empty| unusable(&empty, reply.completion.call_id))
 }
 
-/// A reply of the right shape that says nothing; a retry asks that call again.
-fn unusable(nothing: &Nothing, call_id: String) -> Error {
-    Error::of(nothing).with_code("empty-copy").blame(call_id)
+/// Error for a reply that fits its schema and has no text. It blames the AI call, so that a retry
+/// of the order requests a new reply instead of reusing this one.
+fn unusable(empty: &EmptyCopy, call_id: String) -> Error {
+    Error::of(empty).with_code("empty-copy").blame(call_id)
 }

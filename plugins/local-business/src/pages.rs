@@ -1,4 +1,4 @@
-//! Which pages the site has, from names that people typed.
+//! The plan of pages, from the page names that a customer typed.
 
 use std::collections::HashSet;
 
@@ -6,10 +6,10 @@ use sitewright_order::{Niche, Order};
 
 use crate::language::Language;
 
-/// The most pages a site gets: each is one AI call, and a menu must stay one.
-pub const MOST_PAGES: usize = 16;
+/// Maximum number of pages of a site: each costs one AI call, and the menu has to stay usable.
+pub const MAX_PAGES: usize = 16;
 
-/// What a page is about.
+/// Subject of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Kind {
@@ -21,12 +21,12 @@ pub enum Kind {
     Faq,
     Pricing,
     Contact,
-    /// A page we know only the name of.
+    /// A page of which only the title is known.
     Custom,
 }
 
 impl Kind {
-    /// As in the line `page: …` of its prompt.
+    /// Name in the `page:` line of the prompt.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Home => "home",
@@ -45,16 +45,16 @@ impl Kind {
 /// One page of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// What it is about.
+    /// Subject of the page.
     pub kind: Kind,
-    /// Its name in menus.
+    /// Name in menus.
     pub label: String,
-    /// Its folder: lower-case ASCII letters, digits and `-`; empty for the home page.
+    /// Folder of the page: lower-case ASCII letters, digits and `-`; empty for the home page.
     pub slug: String,
 }
 
 impl Page {
-    /// Path of its file in the site.
+    /// Path of the page's file in the site.
     pub fn path(&self) -> String {
         if self.slug.is_empty() {
             "index.html".to_owned()
@@ -63,63 +63,63 @@ impl Page {
         }
     }
 
-    /// From this page to the root of the site: empty or `../`.
+    /// Relative path from this page to the root of the site: empty or `../`.
     pub fn root(&self) -> &'static str {
         if self.slug.is_empty() { "" } else { "../" }
     }
 }
 
-/// A wish that was not fulfilled, for the order's report.
+/// A warning about a part of the order that the site does not contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// Short and stable.
+    /// Stable code of the diagnostic.
     pub code: &'static str,
-    /// For people.
+    /// Text for the operator: what is missing, why, and how to get it.
     pub message: String,
 }
 
 /// The pages in the order of the menu, home first and contact last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Never empty; slugs are unique.
+    /// At least the home page and the contact page; slugs are unique.
     pub pages: Vec<Page>,
-    /// What was left out, and why.
+    /// Warnings about requested pages that are left out.
     pub notes: Vec<Note>,
 }
 
 impl Plan {
-    /// The page of that kind.
+    /// The first page of this kind.
     pub fn page(&self, kind: Kind) -> Option<&Page> {
         self.pages.iter().find(|page| page.kind == kind)
     }
 
-    /// Makes the plan of an order.
+    /// Plans the pages of an order.
     pub fn of(order: &Order) -> Plan {
         let language = Language::of(&order.locale);
         let mut notes = Vec::new();
         let mut pages = vec![known(Kind::Home, order.niche, language)];
         let mut slugs: HashSet<String> = HashSet::from([String::new(), "assets".to_owned()]);
         slugs.insert(known(Kind::Contact, order.niche, language).slug);
-        let wishes: Vec<Wish<'_>> =
+        let requested: Vec<Requested<'_>> =
             if order.selected_pages.iter().all(|name| name.trim().is_empty()) {
-                let usual =
+                let defaults =
                     [Kind::About, Kind::Services, Kind::Testimonials, Kind::Faq].into_iter();
-                usual
-                    .filter(|kind| *kind != Kind::Testimonials || has_praise(order))
-                    .map(Wish::Known)
+                defaults
+                    .filter(|kind| *kind != Kind::Testimonials || has_reviews(order))
+                    .map(Requested::Known)
                     .collect()
             } else {
                 order
                     .selected_pages
                     .iter()
                     .filter(|name| !name.trim().is_empty())
-                    .map(|name| wish(name))
+                    .map(|name| parse_name(name))
                     .collect()
             };
-        for wish in wishes {
-            let page = match wish {
-                Wish::Known(Kind::Home | Kind::Contact) => continue,
-                Wish::Known(Kind::Testimonials) if !has_praise(order) => {
+        for page in requested {
+            let page = match page {
+                Requested::Known(Kind::Home | Kind::Contact) => continue,
+                Requested::Known(Kind::Testimonials) if !has_reviews(order) => {
                     notes.push(Note {
                         code: "page-empty",
                         message: "the page for testimonials was left out: the order has no \
@@ -128,9 +128,9 @@ impl Plan {
                     });
                     continue;
                 }
-                Wish::Known(kind) => known(kind, order.niche, language),
-                Wish::Custom { label, slug } => Page { kind: Kind::Custom, label, slug },
-                Wish::Refused { name, reason } => {
+                Requested::Known(kind) => known(kind, order.niche, language),
+                Requested::Custom { label, slug } => Page { kind: Kind::Custom, label, slug },
+                Requested::Refused { name, reason } => {
                     notes.push(Note {
                         code: "page-unknown",
                         message: format!(
@@ -143,12 +143,12 @@ impl Plan {
             if slugs.contains(&page.slug) {
                 continue;
             }
-            if pages.len() + 1 == MOST_PAGES {
+            if pages.len() + 1 == MAX_PAGES {
                 let label = &page.label;
                 notes.push(Note {
                     code: "page-limit",
                     message: format!(
-                        "the page `{label}` was left out: a site has at most {MOST_PAGES} pages"
+                        "the page `{label}` was left out: a site has at most {MAX_PAGES} pages"
                     ),
                 });
                 continue;
@@ -161,7 +161,7 @@ impl Plan {
     }
 }
 
-fn has_praise(order: &Order) -> bool {
+fn has_reviews(order: &Order) -> bool {
     !order.testimonials.is_empty() || order.google_reviews_link.is_some()
 }
 
@@ -186,21 +186,21 @@ fn known(kind: Kind, niche: Niche, language: Language) -> Page {
     Page { kind, label: label.to_owned(), slug: slug.to_owned() }
 }
 
-enum Wish<'a> {
+enum Requested<'a> {
     Known(Kind),
     Custom { label: String, slug: String },
     Refused { name: &'a str, reason: &'static str },
 }
 
-/// What a typed name means. A name that is none of the usual ones becomes a page of its own if it
+/// Finds the kind of page that a typed name stands for. Any other name becomes a custom page if it
 /// reads like a title.
-fn wish(name: &str) -> Wish<'_> {
+fn parse_name(name: &str) -> Requested<'_> {
     let name = name.trim();
     let slug = slug(name);
     let words: Vec<&str> = slug.split('-').collect();
     let any = |list: &[&str]| words.iter().any(|word| list.contains(word));
     if any(&["privacy", "privacidade", "terms", "termos", "cookies", "legal", "lgpd", "gdpr"]) {
-        return Wish::Refused {
+        return Requested::Refused {
             name,
             reason: "legal texts are not written by a model; add the text of your lawyer",
         };
@@ -210,7 +210,7 @@ fn wish(name: &str) -> Wish<'_> {
         && name.chars().all(|c| c.is_alphanumeric() || " &'’-–,.!?()+:".contains(c))
         && !name.contains("..");
     if !title || slug.is_empty() {
-        return Wish::Refused {
+        return Requested::Refused {
             name,
             reason: "it does not read like a page's title; use letters, digits and spaces, at \
                      most 60 characters",
@@ -264,13 +264,13 @@ fn wish(name: &str) -> Wish<'_> {
         None
     };
     match kind {
-        Some(kind) => Wish::Known(kind),
-        None => Wish::Custom { label: name.to_owned(), slug },
+        Some(kind) => Requested::Known(kind),
+        None => Requested::Custom { label: name.to_owned(), slug },
     }
 }
 
-/// A folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Empty when
-/// nothing of the text can stand in one.
+/// Folder name: lower-case ASCII letters, digits and single `-`, at most 48 bytes. Empty if the
+/// text contains no character that can be kept.
 pub fn slug(text: &str) -> String {
     let mut slug = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {
@@ -294,7 +294,7 @@ pub fn slug(text: &str) -> String {
         }
     }
     let slug = slug.trim_end_matches('-').to_owned();
-    // Names that Windows keeps for devices, even as folders.
+    // Windows reserves these device names for folders too.
     let reserved = ["con", "prn", "aux", "nul"].contains(&slug.as_str())
         || (slug.len() == 4
             && (slug.starts_with("com") || slug.starts_with("lpt"))

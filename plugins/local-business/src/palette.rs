@@ -1,95 +1,95 @@
-//! The brand's colours, made readable.
+//! The colours of the site, derived from the brand's colours with the contrast that WCAG requires.
 //!
-//! A customer chooses colours for their looks; whether text can be read on them is arithmetic.
-//! Every pair of text and background the stylesheet uses is in [`Palette::pairs`], and every one of
-//! them reaches [`READABLE`].
+//! [`Palette::pairs`] lists every pair of text and background that the stylesheet uses; each of
+//! them reaches [`READABLE`] for any colours of the order.
 
 use csscolorparser::Color as Css;
 use sitewright_order::{Color, Niche, Order};
 
-/// The contrast ratio of WCAG 2.x, level AA, for text of any size.
+/// Minimum contrast ratio of text of any size: WCAG 2.x, level AA, criterion 1.4.3.
 pub const READABLE: f64 = 4.5;
 
-/// Contrast wanted of lines that mark a control, WCAG 2.x 1.4.11.
+/// Minimum contrast ratio of the outline of a control: WCAG 2.x, criterion 1.4.11.
 pub const VISIBLE: f64 = 3.0;
 
-/// Every colour of the site. `on_x` is text on `x`.
+/// Every colour of the site. `on_x` is the colour of text on `x`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Palette {
-    /// The page.
+    /// Background of the page.
     pub paper: Color,
-    /// A quiet band on the page.
+    /// Background of a lightly tinted section.
     pub tint: Color,
-    /// Cards, fields.
+    /// Background of cards and fields.
     pub card: Color,
-    /// Text on the three above.
+    /// Text on `paper`, `tint` and `card`.
     pub ink: Color,
-    /// Less important text on them.
+    /// Less prominent text on `paper`, `tint` and `card`.
     pub muted: Color,
-    /// Hairlines; decoration only.
+    /// Decorative lines.
     pub line: Color,
     /// Outlines of fields.
     pub outline: Color,
-    /// The primary colour as given: buttons, large areas.
+    /// The primary colour unchanged: buttons, large areas.
     pub brand: Color,
     /// Text on `brand`.
     pub on_brand: Color,
-    /// The button under the pointer.
+    /// A button while the pointer is over it.
     pub brand_hover: Color,
     /// Text on `brand_hover`.
     pub on_brand_hover: Color,
     /// The primary colour as text: links, small headings.
     pub brand_text: Color,
-    /// A pale primary: badges, icons' ground.
+    /// A pale tint of the primary colour: badges, background of icons.
     pub brand_soft: Color,
-    /// The dark ground of footer and bands, from the secondary colour.
+    /// Dark background of the footer and of dark sections, from the secondary colour.
     pub deep: Color,
     /// Text on `deep`.
     pub on_deep: Color,
-    /// Less important text on `deep`.
+    /// Less prominent text on `deep`.
     pub on_deep_muted: Color,
-    /// A slightly lighter `deep`, for cards on it.
+    /// A slightly lighter `deep`: background of cards in dark sections.
     pub deep_raised: Color,
-    /// The accent as given.
+    /// The accent colour unchanged.
     pub accent: Color,
     /// Text on `accent`.
     pub on_accent: Color,
-    /// The accent as text on `deep`.
+    /// The accent colour as text on `deep`.
     pub accent_on_deep: Color,
-    /// A pale accent, for illustrations.
+    /// A pale tint of the accent colour, for illustrations.
     pub accent_soft: Color,
-    /// The secondary colour as given, for illustrations.
+    /// The secondary colour unchanged, for illustrations.
     pub second: Color,
 }
 
 impl Palette {
-    /// From what the order gives; what is missing is derived from what is there, or from the trade.
+    /// The palette of an order. A missing primary colour comes from the trade, the other two from
+    /// the primary colour.
     pub fn of(order: &Order) -> Palette {
         Palette::from_colors(
-            order.primary_color.unwrap_or_else(|| usual(order.niche)),
+            order.primary_color.unwrap_or_else(|| default_color(order.niche)),
             order.secondary_color,
             order.accent_color,
         )
     }
 
-    /// From a primary colour and perhaps two more.
+    /// The palette for a primary colour; missing colours are derived from it.
     pub fn from_colors(brand: Color, secondary: Option<Color>, accent: Option<Color>) -> Palette {
         let [_, chroma, hue] = lch(brand);
         let grey = chroma < 0.02;
-        let quiet = |amount: f32| if grey { 0.0 } else { amount };
-        let second = secondary.unwrap_or_else(|| from_lch(0.30, quiet(0.06), hue));
+        let tinted = |amount: f32| if grey { 0.0 } else { amount };
+        let second = secondary.unwrap_or_else(|| from_lch(0.30, tinted(0.06), hue));
         let accent = accent
-            .unwrap_or_else(|| from_lch(0.80, 0.14, if grey { 80.0 } else { warm_partner(hue) }));
+            .unwrap_or_else(|| from_lch(0.80, 0.14, if grey { 80.0 } else { accent_hue(hue) }));
 
-        let paper = from_lch(0.987, quiet(0.006), hue);
-        let tint = from_lch(0.958, quiet(0.018), hue);
+        let paper = from_lch(0.987, tinted(0.006), hue);
+        let tint = from_lch(0.958, tinted(0.018), hue);
         let card = Color { r: 255, g: 255, b: 255 };
-        let light = [paper, tint, card, from_lch(0.93, quiet(0.035), hue)];
+        let light = [paper, tint, card, from_lch(0.93, tinted(0.035), hue)];
         let [second_light, second_chroma, second_hue] = lch(second);
         let ink = readable(from_lch(0.24, second_chroma.min(0.04), second_hue), &light, 10.0);
         let muted = readable(from_lch(0.45, second_chroma.min(0.03), second_hue), &light, 5.5);
 
-        // A secondary colour that is light cannot carry a footer; its dark sister can.
+        // White text is unreadable on a light secondary colour, so a darker shade replaces it.
         let deep = if second_light <= 0.42 {
             second
         } else {
@@ -114,8 +114,8 @@ impl Palette {
             card,
             ink,
             muted,
-            line: from_lch(0.89, quiet(0.02), hue),
-            outline: readable(from_lch(0.62, quiet(0.03), hue), &light, VISIBLE + 0.3),
+            line: from_lch(0.89, tinted(0.02), hue),
+            outline: readable(from_lch(0.62, tinted(0.03), hue), &light, VISIBLE + 0.3),
             brand,
             on_brand: on(brand),
             brand_hover,
@@ -137,24 +137,26 @@ impl Palette {
         }
     }
 
-    /// Every pair of text and background that the pages use, with a name for messages.
+    /// Every pair of text and background that the pages use: name of the background, text,
+    /// background.
     pub fn pairs(&self) -> Vec<(&'static str, Color, Color)> {
         let mut pairs = Vec::new();
-        for (name, ground) in [
+        for (name, background) in [
             ("paper", self.paper),
             ("tint", self.tint),
             ("card", self.card),
             ("brand-soft", self.brand_soft),
         ] {
             pairs.extend([
-                (name, self.ink, ground),
-                (name, self.muted, ground),
-                (name, self.brand_text, ground),
+                (name, self.ink, background),
+                (name, self.muted, background),
+                (name, self.brand_text, background),
             ]);
         }
-        for (name, ground) in [("deep", self.deep), ("deep-raised", self.deep_raised)] {
-            pairs.extend([(name, self.on_deep, ground), (name, self.on_deep_muted, ground)]);
-            pairs.push((name, self.accent_on_deep, ground));
+        for (name, background) in [("deep", self.deep), ("deep-raised", self.deep_raised)] {
+            pairs
+                .extend([(name, self.on_deep, background), (name, self.on_deep_muted, background)]);
+            pairs.push((name, self.accent_on_deep, background));
         }
         pairs.push(("brand", self.on_brand, self.brand));
         pairs.push(("brand-hover", self.on_brand_hover, self.brand_hover));
@@ -162,7 +164,7 @@ impl Palette {
         pairs
     }
 
-    /// Name and colour of every custom property of the stylesheet.
+    /// Custom properties of the stylesheet: name without the leading `--`, and colour.
     pub fn properties(&self) -> [(&'static str, Color); 22] {
         [
             ("paper", self.paper),
@@ -191,8 +193,8 @@ impl Palette {
     }
 }
 
-/// What a customer without wishes gets.
-fn usual(niche: Niche) -> Color {
+/// Primary colour of an order that has none.
+fn default_color(niche: Niche) -> Color {
     let (r, g, b) = match niche {
         Niche::Restaurant => (0xa6, 0x3a, 0x24),
         Niche::Lawyer => (0x1f, 0x3a, 0x5f),
@@ -207,8 +209,8 @@ fn usual(niche: Niche) -> Color {
     Color { r, g, b }
 }
 
-/// A hue between orange and yellow that is not the brand's own.
-fn warm_partner(hue: f32) -> f32 {
+/// Hue of the accent colour: between orange and yellow, or opposite if the brand has such a hue.
+fn accent_hue(hue: f32) -> f32 {
     if (40.0..=100.0).contains(&hue) { hue + 140.0 } else { 75.0 }
 }
 
@@ -226,50 +228,52 @@ fn luminance(color: Color) -> f64 {
     0.2126 * channel(color.r) + 0.7152 * channel(color.g) + 0.0722 * channel(color.b)
 }
 
-/// Text on a colour: near white where that reads, else a dark shade of the colour itself, else
-/// black. White and black cannot both fail: the product of their ratios is 21.
-fn on(ground: Color) -> Color {
+/// Text colour for a background: white if it is readable there, else a dark shade of the
+/// background, else black. One of white and black is always readable: the product of their
+/// contrasts is 21.
+fn on(background: Color) -> Color {
     let white = Color { r: 255, g: 255, b: 255 };
     let black = Color { r: 0, g: 0, b: 0 };
-    let [_, chroma, hue] = lch(ground);
+    let [_, chroma, hue] = lch(background);
     let dark = from_lch(0.22, chroma.min(0.05), hue);
     [white, dark, black]
         .into_iter()
-        .find(|text| contrast(*text, ground) >= READABLE)
+        .find(|text| contrast(*text, background) >= READABLE)
         .unwrap_or(black)
 }
 
-/// The colour, moved away from the grounds in steps of lightness until it reaches the ratio on all
-/// of them. The grounds are all light or all dark.
-fn readable(color: Color, grounds: &[Color], ratio: f64) -> Color {
-    let enough = |color: Color| grounds.iter().all(|ground| contrast(color, *ground) >= ratio);
-    let dark_grounds =
-        grounds.iter().map(|ground| luminance(*ground)).sum::<f64>() < 0.18 * grounds.len() as f64;
+/// Changes the lightness of the colour until it reaches the ratio on all backgrounds, which must be
+/// either all light or all dark.
+fn readable(color: Color, backgrounds: &[Color], ratio: f64) -> Color {
+    let enough =
+        |color: Color| backgrounds.iter().all(|background| contrast(color, *background) >= ratio);
+    let dark_backgrounds = backgrounds.iter().map(|background| luminance(*background)).sum::<f64>()
+        < 0.18 * backgrounds.len() as f64;
     let [mut light, mut chroma, hue] = lch(color);
     let mut shade = color;
     while !enough(shade) {
-        light += if dark_grounds { 0.01 } else { -0.01 };
+        light += if dark_backgrounds { 0.01 } else { -0.01 };
         if !(0.0..=1.0).contains(&light) {
-            return if dark_grounds {
+            return if dark_backgrounds {
                 Color { r: 255, g: 255, b: 255 }
             } else {
                 Color { r: 0, g: 0, b: 0 }
             };
         }
-        // Towards the ends there is less room for colour.
+        // sRGB holds less chroma near black and white.
         chroma *= 0.995;
         shade = from_lch(light, chroma, hue);
     }
     shade
 }
 
-/// Lightness 0 to 1, chroma, hue in degrees, in OKLCH: the space in which equal steps look equal.
+/// Lightness (0 to 1), chroma and hue (degrees) in OKLCH, in which equal steps look equal.
 fn lch(color: Color) -> [f32; 3] {
     let [light, chroma, hue, _] = Css::from_rgba8(color.r, color.g, color.b, 255).to_oklcha();
     [light, chroma, if hue.is_finite() { hue.to_degrees().rem_euclid(360.0) } else { 0.0 }]
 }
 
-/// The colour of that lightness and hue, with as much of the chroma as sRGB has.
+/// The colour of this lightness and hue, with the chroma reduced to what sRGB can show.
 fn from_lch(light: f32, chroma: f32, hue: f32) -> Color {
     let mut chroma = chroma;
     loop {

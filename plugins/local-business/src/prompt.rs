@@ -1,8 +1,8 @@
-//! What the model is asked.
+//! The AI requests.
 //!
-//! Instructions are ours and in English; everything a customer or another model wrote goes in as
-//! marked data (catalogue E14). Three lines of each prompt are stable, so that scripted rules can
-//! match them: `page: <kind>`, `locale: <tag>` and `order: <id>`.
+//! Instructions are constants in English. All text written by a customer or by another model goes
+//! in as marked data (failure catalogue E14). Scripted rules match the first three lines of each
+//! prompt: `page: <kind>`, `locale: <tag>` and `order: <id>`.
 
 use serde_json::json;
 use sitewright_order::{Cta, Niche, Order, Tone};
@@ -11,7 +11,7 @@ use sitewright_sdk::ai::{self, Ask};
 use crate::copy::{Strategy, cut};
 use crate::language::Language;
 use crate::pages::{Kind, Page};
-use crate::site::{MOST_DESCRIBED, MOST_ON_HOME, offers};
+use crate::site::{MAX_DESCRIBED, MAX_ON_HOME, offers};
 use crate::trade;
 
 /// The purpose of the first call.
@@ -20,10 +20,10 @@ pub const STRATEGY: &str = "strategy";
 /// The purpose of the calls that write pages.
 pub const COPYWRITING: &str = "copywriting";
 
-/// What holds for every call.
+/// Rules in the system message of every call.
 const RULES: &str = "Rules, without exception:
 - Write only in the language the request names, as an educated native speaker of that place writes.
-- Use only facts that stand in the data. Never invent prices, numbers, years, awards, \
+- Use only facts from the data. Never invent prices, numbers, years, awards, \
                      certificates, guarantees, names, addresses, opening hours, team members, \
                      clients or quotations. Where a fact is missing, write well without it.
 - Be concrete and plain. No clichés ('we are passionate about', 'one-stop shop', 'look no \
@@ -31,7 +31,7 @@ const RULES: &str = "Rules, without exception:
 - Plain text only: no HTML, no Markdown, no links, no placeholders.
 - Respect the length each field of the schema names.";
 
-/// Asks for the strategy.
+/// The request for the strategy.
 pub fn strategy(order: &Order) -> Ask {
     ai::ask(STRATEGY)
         .system(format!(
@@ -45,7 +45,7 @@ pub fn strategy(order: &Order) -> Ask {
         .temperature(0.4)
 }
 
-/// Asks for the copy of one page.
+/// The request for the copy of one page.
 pub fn page(order: &Order, strategy: &Strategy, page: &Page) -> Ask {
     let mut ask = ai::ask(COPYWRITING)
         .system(format!(
@@ -68,8 +68,8 @@ pub fn page(order: &Order, strategy: &Strategy, page: &Page) -> Ask {
         )
         .temperature(0.7);
     let listed = match page.kind {
-        Kind::Home => MOST_ON_HOME,
-        Kind::Services | Kind::Gallery => MOST_DESCRIBED,
+        Kind::Home => MAX_ON_HOME,
+        Kind::Services | Kind::Gallery => MAX_DESCRIBED,
         _ => 0,
     };
     if listed > 0 {
@@ -137,7 +137,7 @@ fn task(kind: Kind, order: &Order) -> String {
              what."
         }
         Kind::Custom => {
-            "Write a page of which only the name is known: the data `page name`. Write what a \
+            "Write a page of which only the title is known: the data `page name`. Write what a \
              visitor expects under that name, of lasting value. No news, no dates, no events."
         }
     };
@@ -155,8 +155,8 @@ fn task(kind: Kind, order: &Order) -> String {
     format!("{what}\nVisitors should {action}. Tone: {tone}.")
 }
 
-/// What the model may know of an order: nothing about money, and no more contact data than copy
-/// needs.
+/// The fields of the order that the model sees, truncated: no payment data, and only the contact
+/// data that copy needs.
 fn facts(order: &Order) -> String {
     let language = Language::of(&order.locale);
     let said: Vec<_> =
@@ -165,15 +165,17 @@ fn facts(order: &Order) -> String {
         .into_iter()
         .map(|row| format!("{}: {}", row.days, row.times.join(", ")))
         .collect();
-    let short = |text: &Option<String>, most| text.as_deref().map(|text| cut(text, most));
+    let short = |text: &Option<String>, max| text.as_deref().map(|text| cut(text, max));
+    let areas = order.service_areas.iter().take(30).map(|area| cut(area, 80));
+    let services = offers(order).into_iter().take(60).map(|name| cut(name, 200));
     let facts = json!({
         "business_name": cut(&order.business_name, 200),
         "trade": cut(&trade::name(order, language), 200),
         "city": cut(&order.primary_city, 100),
         "state": cut(&order.state, 100),
         "address": short(&order.business_address, 300),
-        "service_areas": order.service_areas.iter().take(30).map(|area| cut(area, 80)).collect::<Vec<_>>(),
-        "services": offers(order).into_iter().take(60).map(|name| cut(name, 200)).collect::<Vec<_>>(),
+        "service_areas": areas.collect::<Vec<_>>(),
+        "services": services.collect::<Vec<_>>(),
         "primary_service": cut(&order.primary_service, 200),
         "objective": short(&order.site_objective, 200),
         "description": short(&order.site_description, 2000),
@@ -183,6 +185,6 @@ fn facts(order: &Order) -> String {
         "customers_said": said,
         "whatsapp": order.has_whatsapp,
     });
-    // Writing a Value cannot fail; `{:#}` keeps it readable for the model.
+    // Indented JSON is easier to read for the model.
     format!("{facts:#}")
 }

@@ -1,4 +1,5 @@
-//! From an order and its copy to the files of a site. Pure: the same input gives the same bytes.
+//! Renders the files of a site from an order and its copy. Pure: the same input gives the same
+//! bytes.
 
 use askama::Template;
 use sitewright_order::{Cta, Niche, Order};
@@ -13,44 +14,44 @@ use crate::trade::{self, Fact};
 use crate::views::{self, Card, Frame, Item, Quote, Stars};
 use crate::{art, contact, escape, extras, structured};
 
-/// The most services that get a description each; the others are listed by name.
-pub const MOST_DESCRIBED: usize = 24;
+/// Maximum number of services with a description; the others are listed by name.
+pub const MAX_DESCRIBED: usize = 24;
 
-/// The most services on the home page.
-pub const MOST_ON_HOME: usize = 6;
+/// Maximum number of services on the home page.
+pub const MAX_ON_HOME: usize = 6;
 
 /// One file of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
-    /// Its path in the site.
+    /// Path in the site.
     pub path: String,
-    /// Its text.
+    /// Content of the file.
     pub text: String,
 }
 
-/// Why a page could not be written. Both mean a mistake in this template.
+/// A page cannot be rendered: always a bug in this template.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
     /// The HTML template failed.
     #[error("the page `{path}` could not be rendered")]
     Html {
-        /// The file.
+        /// Path of the page in the site.
         path: String,
-        /// What the template engine said.
+        /// Error of the template engine.
         source: askama::Error,
     },
     /// The structured data could not be written.
     #[error("the structured data of `{path}` could not be written as JSON")]
     Json {
-        /// The file.
+        /// Path of the page in the site.
         path: String,
-        /// What serde said.
+        /// Error of the serializer.
         source: serde_json::Error,
     },
 }
 
-/// What is offered, as the site lists it: what matters most comes first when the list does not have
-/// it.
+/// The services of the order without duplicates, in its sequence. The primary service comes first
+/// if the list does not contain it.
 pub fn offers(order: &Order) -> Vec<&str> {
     let primary = order.primary_service.trim();
     let services = order.services.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
@@ -66,7 +67,7 @@ pub fn offers(order: &Order) -> Vec<&str> {
     offers
 }
 
-/// Everything about an order that its pages need.
+/// An order prepared for rendering.
 pub struct Site<'a> {
     order: &'a Order,
     strategy: &'a Strategy,
@@ -80,7 +81,7 @@ pub struct Site<'a> {
     trade: String,
     initials: String,
     phone: String,
-    /// The site's address with a slash at the end, when the order knows it.
+    /// Public URL of the site with a trailing slash.
     address: Option<String>,
     notes: Vec<Note>,
 }
@@ -135,15 +136,15 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// What the order's report should say.
+    /// Warnings about parts of the order that the site does not contain.
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 
-    /// One page.
+    /// Renders one page of the plan.
     ///
     /// # Errors
-    /// [`RenderError`], which is a mistake in this template.
+    /// [`RenderError`]: a bug in this template.
     pub fn page(&self, page: &Page, copy: &Copy) -> Result<File, RenderError> {
         let f = self.frame(page, copy)?;
         let order = self.order;
@@ -162,13 +163,13 @@ impl<'a> Site<'a> {
                 } else {
                     "services"
                 },
-                services_heading: or(&copy.services_heading, self.services_word()),
+                services_heading: or(&copy.services_heading, self.services_heading()),
                 see_services: if order.niche == Niche::Restaurant {
                     w.see_menu
                 } else {
                     w.see_services
                 },
-                cards: self.cards(&copy.services, MOST_ON_HOME, art::sign),
+                cards: self.cards(&copy.services, MAX_ON_HOME, art::sign),
                 quotes: self.quotes(3),
                 closing_heading: or(&copy.closing_heading, w.closing),
                 closing_text: or(&copy.closing_text, w.closing_lead),
@@ -182,12 +183,12 @@ impl<'a> Site<'a> {
                 f,
                 copy,
                 art: band,
-                cards: self.cards(&copy.descriptions, MOST_DESCRIBED, art::sign),
-                others: offers(order).into_iter().skip(MOST_DESCRIBED).collect(),
+                cards: self.cards(&copy.descriptions, MAX_DESCRIBED, art::sign),
+                others: offers(order).into_iter().skip(MAX_DESCRIBED).collect(),
             }
             .render(),
             Copy::Gallery(copy) => {
-                let cards = self.cards(&copy.captions, MOST_DESCRIBED, art::picture);
+                let cards = self.cards(&copy.captions, MAX_DESCRIBED, art::picture);
                 views::GalleryPage { f, copy, art: band, cards }.render()
             }
             Copy::Testimonials(copy) => {
@@ -200,7 +201,7 @@ impl<'a> Site<'a> {
             }
             Copy::Contact(copy) => {
                 let booking = order.primary_cta == Cta::BookOnline;
-                let offers = offers(order).into_iter().take(MOST_DESCRIBED).collect();
+                let offers = offers(order).into_iter().take(MAX_DESCRIBED).collect();
                 views::ContactPage { f, copy, art: band, booking, offers }.render()
             }
             Copy::Custom(copy) => views::CustomPage { f, copy, art: band }.render(),
@@ -208,24 +209,24 @@ impl<'a> Site<'a> {
         file(page.path(), html)
     }
 
-    /// Everything that is not a page of the plan: stylesheet, icon, sitemap, robots, the page for
-    /// lost visitors.
+    /// Renders all files that are not pages of the plan: stylesheet, icon, `404.html`, sitemap and
+    /// `robots.txt`.
     ///
     /// # Errors
-    /// [`RenderError`], which is a mistake in this template.
-    pub fn rest(&self) -> Result<Vec<File>, RenderError> {
-        let lost =
+    /// [`RenderError`]: a bug in this template.
+    pub fn other_files(&self) -> Result<Vec<File>, RenderError> {
+        let not_found =
             Page { kind: Kind::Custom, label: self.words.lost.to_owned(), slug: String::new() };
-        let mut f = self.bare_frame(&lost);
+        let mut f = self.bare_frame(&not_found);
         f.title = format!("{} · {}", self.words.lost, self.order.business_name);
         f.description = self.words.lost_text;
-        let page = views::LostPage {
+        let page = views::NotFoundPage {
             f,
-            style: extras::lost_style(&self.palette),
+            style: extras::not_found_style(&self.palette),
             art: art::band(&self.order.business_name),
         };
         let icon = views::Favicon {
-            ground: self.palette.brand.to_string(),
+            background: self.palette.brand.to_string(),
             ink: self.palette.on_brand.to_string(),
             initials: &self.initials,
             size: if self.initials.chars().count() > 1 { 30 } else { 38 },
@@ -247,7 +248,7 @@ impl<'a> Site<'a> {
         ])
     }
 
-    fn services_word(&self) -> &'static str {
+    fn services_heading(&self) -> &'static str {
         if self.order.niche == Niche::Restaurant { self.words.menu } else { self.words.services }
     }
 
@@ -327,14 +328,14 @@ impl<'a> Site<'a> {
     fn cards<'b>(
         &'b self,
         texts: &'b [String],
-        most: usize,
+        max: usize,
         draw: fn(&str) -> String,
     ) -> Vec<Card<'b>> {
         let offers = offers(self.order);
         let several = offers.len() > 1;
         offers
             .into_iter()
-            .take(most)
+            .take(max)
             .enumerate()
             .map(|(at, name)| Card {
                 name,
@@ -345,9 +346,9 @@ impl<'a> Site<'a> {
             .collect()
     }
 
-    fn quotes(&self, most: usize) -> Vec<Quote<'_>> {
+    fn quotes(&self, max: usize) -> Vec<Quote<'_>> {
         let said = self.order.testimonials.iter().filter(|said| !said.text.trim().is_empty());
-        said.take(most)
+        said.take(max)
             .map(|said| Quote {
                 name: said
                     .name

@@ -1,4 +1,4 @@
-//! What search engines read: the business as schema.org knows it.
+//! Structured data for search engines (JSON-LD with the vocabulary of schema.org).
 
 use serde_json::{Map, Value, json};
 use sitewright_order::{Day, Niche, Order, Range};
@@ -6,7 +6,7 @@ use sitewright_order::{Day, Niche, Order, Range};
 use crate::contact::Contact;
 use crate::copy::Question;
 
-/// The business. `site` is the site's address, when it is known.
+/// The business. `site` is the public URL of the site.
 pub fn business(order: &Order, contact: &Contact, site: Option<&str>, description: &str) -> Value {
     let mut it = Map::new();
     it.insert("@context".to_owned(), json!("https://schema.org"));
@@ -55,7 +55,7 @@ pub fn business(order: &Order, contact: &Contact, site: Option<&str>, descriptio
     Value::Object(it)
 }
 
-/// Questions and answers.
+/// The page of questions and answers.
 pub fn questions(questions: &[Question]) -> Value {
     let entities: Vec<Value> = questions
         .iter()
@@ -70,7 +70,7 @@ pub fn questions(questions: &[Question]) -> Value {
     json!({"@context": "https://schema.org", "@type": "FAQPage", "mainEntity": entities})
 }
 
-/// The most special type schema.org has for the trade. It has none for gardeners and cleaners.
+/// The most specific schema.org type for the trade; there is none for landscaping and cleaning.
 fn kind(niche: Niche) -> &'static str {
     match niche {
         Niche::Restaurant => "Restaurant",
@@ -90,7 +90,7 @@ fn opening_hours(order: &Order) -> Vec<Value> {
         .flat_map(|hours| {
             let closed = [("00:00".to_owned(), "00:00".to_owned())];
             let ranges: Vec<(String, String)> = match hours.ranges.as_slice() {
-                // The way search engines want "closed on this day" to be said.
+                // Search engines read an empty range at midnight as "closed on this day".
                 [] => closed.to_vec(),
                 ranges => ranges.iter().map(|range| (range.opens(), closes(range))).collect(),
             };

@@ -1,10 +1,10 @@
-//! What a trade is called, and the facts about the business that are numbers.
+//! The name of the trade, figures about the business, and its initials.
 
 use sitewright_order::{Niche, Order};
 
 use crate::language::Language;
 
-/// The trade in the visitor's language, or in the customer's own words.
+/// Name of the trade: the customer's own, or the standard name in this language.
 pub fn name(order: &Order, language: Language) -> String {
     if let Some(own) = order.custom_niche.as_deref().map(str::trim).filter(|own| !own.is_empty()) {
         return own.to_owned();
@@ -27,7 +27,7 @@ pub fn name(order: &Order, language: Language) -> String {
     .to_owned()
 }
 
-/// A number worth showing.
+/// A figure with its unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     /// `22`.
@@ -36,7 +36,7 @@ pub struct Fact {
     pub words: &'static str,
 }
 
-/// Numbers the order really holds; one of something is no boast.
+/// Figures that the order contains; a count of one is not worth showing.
 pub fn facts(order: &Order, language: Language) -> Vec<Fact> {
     let words = language.words();
     let offered =
@@ -58,7 +58,8 @@ pub fn facts(order: &Order, language: Language) -> Vec<Fact> {
     facts
 }
 
-/// Up to two letters or digits for the sign of the business: of its first and last long words.
+/// Up to two letters or digits for the logo: those of the first and second word of at least three
+/// characters. Empty if the name has no letter and no digit.
 pub fn initials(name: &str) -> String {
     let mut letters = name
         .split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '’')
@@ -73,7 +74,7 @@ mod tests {
     use super::initials;
 
     #[test]
-    fn initials_come_from_the_words_that_matter() {
+    fn initials_skip_short_words() {
         assert_eq!(initials("Cantina do Vale"), "CV");
         assert_eq!(initials("Webb & Sons Plumbing"), "WS");
         assert_eq!(initials("Zé"), "Z");

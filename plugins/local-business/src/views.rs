@@ -1,5 +1,5 @@
-//! The pages as the HTML templates see them. Every value is escaped by [`crate::escape::Html`];
-//! `|safe` stands only where the text is our own drawing, sign or already escaped JSON.
+//! Input of the HTML templates. Every value is escaped by [`crate::escape::Html`]; the templates
+//! use `|safe` only for our own SVG and CSS and for JSON that is escaped already.
 
 use askama::Template;
 use sitewright_order::Order;
@@ -11,7 +11,7 @@ use crate::icons;
 use crate::language::Words;
 use crate::trade::Fact;
 
-/// What all pages share.
+/// Values that all pages use.
 pub(crate) struct Frame<'a> {
     pub(crate) lang: &'a str,
     pub(crate) og_locale: String,
@@ -43,15 +43,15 @@ pub(crate) struct Frame<'a> {
 
 impl Frame<'_> {
     fn first_icon(&self) -> &'static str {
-        sign(self.contact.first.means)
+        icon_of(self.contact.first.means)
     }
 
     fn second_icon(&self) -> &'static str {
-        sign(self.contact.second.means)
+        icon_of(self.contact.second.means)
     }
 }
 
-fn sign(means: Means) -> &'static str {
+fn icon_of(means: Means) -> &'static str {
     match means {
         Means::Phone => icons::PHONE,
         Means::Whatsapp => icons::CHAT,
@@ -60,14 +60,14 @@ fn sign(means: Means) -> &'static str {
     }
 }
 
-/// A line of the menu.
+/// An entry of the menu.
 pub(crate) struct Item<'a> {
     pub(crate) label: &'a str,
     pub(crate) href: String,
     pub(crate) current: bool,
 }
 
-/// Something offered, with its drawing.
+/// A service with its illustration.
 pub(crate) struct Card<'a> {
     pub(crate) name: &'a str,
     pub(crate) text: &'a str,
@@ -75,7 +75,7 @@ pub(crate) struct Card<'a> {
     pub(crate) featured: bool,
 }
 
-/// What one customer said.
+/// A testimonial.
 pub(crate) struct Quote<'a> {
     pub(crate) name: &'a str,
     pub(crate) text: &'a str,
@@ -83,7 +83,7 @@ pub(crate) struct Quote<'a> {
     pub(crate) stars: Option<Stars>,
 }
 
-/// A rating: as signs, and as words for those who cannot see them.
+/// A rating: as star characters, and as text for screen readers.
 pub(crate) struct Stars {
     pub(crate) signs: String,
     pub(crate) words: String,
@@ -182,7 +182,7 @@ pub(crate) struct CustomPage<'a> {
 
 #[derive(Template)]
 #[template(path = "404.html")]
-pub(crate) struct LostPage<'a> {
+pub(crate) struct NotFoundPage<'a> {
     pub(crate) f: Frame<'a>,
     pub(crate) style: String,
     pub(crate) art: String,
@@ -191,7 +191,7 @@ pub(crate) struct LostPage<'a> {
 #[derive(Template)]
 #[template(path = "favicon.svg")]
 pub(crate) struct Favicon<'a> {
-    pub(crate) ground: String,
+    pub(crate) background: String,
     pub(crate) ink: String,
     pub(crate) initials: &'a str,
     pub(crate) size: u8,

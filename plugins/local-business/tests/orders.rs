@@ -1,5 +1,5 @@
-//! The five test orders, from the CRM's document to the files of a site.
-#![allow(clippy::unwrap_used, reason = "a test fails that way")]
+//! Sites of the five test orders: files, HTML, links, escaping and fallbacks.
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod common;
 
@@ -12,7 +12,7 @@ use sitewright_sdk::ai::Role;
 use sitewright_sdk::testing::{Harness, Run};
 
 fn all(html: &Html, selector: &str) -> Vec<scraper::ElementRef<'static>> {
-    // The documents of a test live as long as the test; leaking keeps the helper readable.
+    // Leaked, because the elements borrow from the document.
     let html: &'static Html = Box::leak(Box::new(html.clone()));
     html.select(&Selector::parse(selector).unwrap()).collect()
 }
@@ -35,7 +35,7 @@ fn pages(run: &Run) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn every_order_gives_its_pages() {
+fn every_order_gives_the_expected_files() {
     let expected: [&[&str]; 5] = [
         &["index", "sobre/index", "cardapio/index", "contato/index", "depoimentos/index"],
         &["index", "about/index", "services/index", "faq/index", "contact/index"],
@@ -55,7 +55,7 @@ fn every_order_gives_its_pages() {
 }
 
 #[test]
-fn every_page_is_whole() {
+fn every_page_is_valid_and_accessible() {
     for (name, locale) in ORDERS {
         let order = order(name, locale);
         let run = site_of(&order);
@@ -90,7 +90,7 @@ fn every_page_is_whole() {
 }
 
 #[test]
-fn f5_every_internal_link_resolves_and_nothing_is_loaded_from_elsewhere() {
+fn f5_internal_links_resolve_and_pages_load_no_external_files() {
     for (name, locale) in ORDERS {
         let run = site_of(&order(name, locale));
         for (path, source) in pages(&run) {
@@ -170,7 +170,7 @@ fn f6_hostile_text_is_shown_literally_and_injects_nothing() {
 }
 
 #[test]
-fn f6_what_a_model_writes_is_text_and_nothing_else() {
+fn f6_text_of_the_model_is_escaped() {
     let evil = "<img src=x onerror=alert(1)>{{X}}${Y}</script>";
     let script = common::script().replace("Close by, and with time to listen", evil).replace(
         "A local business that listens first, explains clearly and does what was agreed.",
@@ -185,7 +185,7 @@ fn f6_what_a_model_writes_is_text_and_nothing_else() {
 }
 
 #[test]
-fn e14_customers_words_reach_the_model_only_as_marked_data() {
+fn e14_text_of_the_customer_reaches_the_model_as_marked_data_only() {
     let run = site_of(&order("04-other-hostile-text", "en"));
     assert_eq!(run.ai_calls.len(), 5);
     for call in &run.ai_calls {
@@ -259,7 +259,7 @@ fn e7_a_strategy_that_says_nothing_fails_before_any_page_is_paid_for() {
 }
 
 #[test]
-fn blank_copy_leaves_a_home_page_that_still_makes_sense() {
+fn empty_copy_falls_back_to_default_wording_on_the_home_page() {
     let blank = "[[rule]]\npurpose = \"copywriting\"\ncontains = [\"page: \
                  home\\n\"]\n[rule.answer.json]\nabout_heading = \"\"\nabout_text = \
                  \"\"\nservices_heading = \"\"\nservices_lead = \"\"\nservices = []\nreasons = \
@@ -278,7 +278,7 @@ fn blank_copy_leaves_a_home_page_that_still_makes_sense() {
 }
 
 #[test]
-fn a_language_the_template_does_not_speak_becomes_english_and_is_reported() {
+fn an_unsupported_language_falls_back_to_english_with_a_warning() {
     let run = site_of(&order("02-dentist-us-minimal", "fr-FR"));
     assert!(run.text("index.html").contains("<html lang=\"en\">"));
     assert!(run.reports.iter().any(|report| report.code == "locale-unsupported"));
@@ -305,7 +305,7 @@ fn calls_to_action_go_where_the_order_says() {
 }
 
 #[test]
-fn hours_and_their_absence() {
+fn opening_hours_are_shown_or_their_absence_is_reported() {
     let run = site_of(&order("01-restaurant-ptbr-full", "pt-BR"));
     let table = text(run.text("contato/index.html"), ".hours tbody tr");
     assert_eq!(
@@ -318,7 +318,7 @@ fn hours_and_their_absence() {
 }
 
 #[test]
-fn two_hundred_services_and_as_many_pages_are_bearable() {
+fn services_are_not_limited_and_pages_are() {
     let mut order = order("03-plumber-us-premium", "en");
     order.services = (1..=200).map(|number| format!("Service number {number}")).collect();
     order.selected_pages = (1..=199).map(|number| format!("Page number {number}")).collect();
@@ -327,12 +327,12 @@ fn two_hundred_services_and_as_many_pages_are_bearable() {
     let run = site_of(&order);
     let services = run.text("services/index.html");
     assert!(services.contains("Service number 200"));
-    assert_eq!(run.ai_calls.len(), 1 + local_business::pages::MOST_PAGES);
+    assert_eq!(run.ai_calls.len(), 1 + local_business::pages::MAX_PAGES);
     assert!(run.reports.iter().any(|report| report.code == "page-limit"));
 }
 
 #[test]
-fn page_names_are_understood_in_both_languages() {
+fn page_names_are_recognized_in_both_languages() {
     let mut order = order("01-restaurant-ptbr-full", "pt-BR");
     for (locale, typed, slugs) in [
         (
@@ -418,7 +418,7 @@ fn f1_no_typed_page_name_becomes_an_unsafe_path() {
 }
 
 #[test]
-fn the_same_order_makes_the_same_bytes() {
+fn the_same_order_gives_the_same_bytes() {
     let order = order("01-restaurant-ptbr-full", "pt-BR");
     assert_eq!(site_of(&order).files, site_of(&order).files);
 }

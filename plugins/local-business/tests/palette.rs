@@ -1,19 +1,19 @@
-//! Whatever colours a customer picks, every text can be read.
-#![allow(clippy::unwrap_used, reason = "a test fails that way")]
+//! Text is readable for any colours of an order.
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use local_business::palette::{Palette, READABLE, VISIBLE, contrast};
 use proptest::prelude::*;
 use sitewright_sdk::order::Color;
 
 fn check(palette: &Palette) -> Result<(), TestCaseError> {
-    for (ground_name, text, ground) in palette.pairs() {
-        let ratio = contrast(text, ground);
-        prop_assert!(ratio >= READABLE, "{text} on {ground_name} {ground} has {ratio:.2}");
+    for (name, text, background) in palette.pairs() {
+        let ratio = contrast(text, background);
+        prop_assert!(ratio >= READABLE, "{text} on {name} {background}: contrast {ratio:.2}");
     }
-    for ground in [palette.paper, palette.card] {
+    for background in [palette.paper, palette.card] {
         prop_assert!(
-            contrast(palette.outline, ground) >= VISIBLE,
-            "{} on {ground}",
+            contrast(palette.outline, background) >= VISIBLE,
+            "{} on {background}",
             palette.outline
         );
     }
@@ -28,7 +28,11 @@ fn color() -> impl Strategy<Value = Color> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_colours_give_readable_text(
@@ -41,7 +45,7 @@ proptest! {
 }
 
 #[test]
-fn the_orders_own_colours_give_readable_text_and_are_kept() {
+fn colours_of_the_order_are_kept_and_text_is_readable() {
     let color = |text: &str| text.parse::<Color>().unwrap();
     for (brand, second, accent) in [
         ("#b3261e", "#1b4332", "#f4a261"),

@@ -1,4 +1,4 @@
-// The part of the template that is written in C++: its names are mangled.
+// The part of the template in C++, whose symbol names are mangled.
 
 #include "template.h"
 

@@ -1,7 +1,7 @@
-// A template in C that fails in the ways a C template can, as its order asks: `"fault": "..."` names the way.
+// A template in C that fails in the way that `"fault": "..."` of its order selects.
 //
-// It stands on nothing: no C library, and the contract's functions under the names that components give them. What a template
-// needs of its own is written out, so that its whole debug information is its author's.
+// It uses no C library and declares the contract's functions under their component names, so that
+// all of its debug information describes this file.
 
 #include "template.h"
 
@@ -24,9 +24,9 @@ void *host_realloc(void *old, unsigned old_size, unsigned align, unsigned size) 
     return block;
 }
 
-// The answers that functions with more than one result leave in memory.
-static struct text name = TEXT("c-template"), version = TEXT("0.1.0"), summary = TEXT("Fails in C."),
-                   schema = TEXT("{\"type\": \"object\"}"), locale = TEXT("en");
+// Storage for results that do not fit into one core value.
+static struct text name = TEXT("c-template"), version = TEXT("0.1.0"), locale = TEXT("en"),
+                   summary = TEXT("Fails in C."), schema = TEXT("{\"type\": \"object\"}");
 static struct manifest manifest;
 
 EXPORT("sitewright:template/generator@0.1.0#describe")
@@ -98,7 +98,7 @@ __attribute__((noinline)) int serve(void) {
     return portion(zero); // caller
 }
 
-static int asks_for(const char *order, unsigned length, const char *fault) {
+static int has_fault(const char *order, unsigned length, const char *fault) {
     unsigned size = 0;
     while (fault[size])
         size++;
@@ -112,33 +112,33 @@ static int asks_for(const char *order, unsigned length, const char *fault) {
     return 0;
 }
 
-// `result<_, failure>`; zero is "ok".
+// `result<_, failure>`: all zeroes are `ok`.
 static unsigned result[32];
 
 EXPORT("sitewright:template/generator@0.1.0#generate")
 unsigned *generate(const char *order, unsigned length) {
     host_progress("fault", 5, 0, 1);
-    if (asks_for(order, length, "unreachable"))
+    if (has_fault(order, length, "unreachable"))
         trap();
-    if (asks_for(order, length, "oob"))
+    if (has_fault(order, length, "oob"))
         sink += (unsigned)read_out_of_bounds();
-    if (asks_for(order, length, "stack-overflow"))
+    if (has_fault(order, length, "stack-overflow"))
         sink += (unsigned)deeper(0);
-    if (asks_for(order, length, "divide-by-zero"))
+    if (has_fault(order, length, "divide-by-zero"))
         sink += (unsigned)divide_by_zero();
-    if (asks_for(order, length, "integer-overflow"))
+    if (has_fault(order, length, "integer-overflow"))
         sink += (unsigned)overflow();
-    if (asks_for(order, length, "bad-call"))
+    if (has_fault(order, length, "bad-call"))
         sink += (unsigned)call_wrongly();
-    if (asks_for(order, length, "memory-bomb"))
+    if (has_fault(order, length, "memory-bomb"))
         hoard();
-    if (asks_for(order, length, "spin"))
+    if (has_fault(order, length, "spin"))
         spin();
-    if (asks_for(order, length, "host-call"))
+    if (has_fault(order, length, "host-call"))
         call_badly();
-    if (asks_for(order, length, "inlined"))
+    if (has_fault(order, length, "inlined"))
         sink += (unsigned)serve();
-    if (asks_for(order, length, "cpp"))
+    if (has_fault(order, length, "cpp"))
         sink += (unsigned)bake_in_cpp(zero);
     return result;
 }

@@ -1,4 +1,4 @@
-// What the contract's types are in memory.
+// Memory layout of the contract's types.
 
 struct text {
     const char *begin;

@@ -1,4 +1,4 @@
-// A module of its own, so that a stack leads through two.
+// A separate module, so that stack traces contain two files.
 export function priceOf(menu, dish) {
   if (!(dish in menu)) throw new Error(`no ${dish} today`);
   return menu[dish];

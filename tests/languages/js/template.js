@@ -1,4 +1,4 @@
-// A template in JavaScript that fails in the ways a JavaScript template can, as its order asks: `extra.fault` names the way.
+// A template in JavaScript that fails in the way that `extra.fault` of its order selects.
 import { Failure, ask, html, progress, template, writeFile } from 'sitewright';
 import { priceOf } from './menu.js';
 
@@ -15,7 +15,8 @@ const FAULTS = {
     throw undefined;
   },
   failure: () => {
-    throw new Failure('missing-service', 'no site was made', { cause: new Error('no menu', { cause: 'no bread' }) });
+    const cause = new Error('no menu', { cause: 'no bread' });
+    throw new Failure('missing-service', 'no site was made', { cause });
   },
   ai: () => ask({ purpose: 'copywriting', system: 'x', user: 'fail' }),
   path: () => writeFile('../index.html', ''),
@@ -24,8 +25,8 @@ const FAULTS = {
     for (;;) Math.random();
   },
   'memory-bomb': () => {
-    const held = [];
-    for (;;) held.push(new Uint8Array(1 << 20).fill(1));
+    const blocks = [];
+    for (;;) blocks.push(new Uint8Array(1 << 20).fill(1));
   },
 };
 
@@ -46,7 +47,8 @@ export const generatorSync = template({
     progress('fault', 0, 1);
     FAULTS[order.extra.fault]?.();
     writeFile('index.html', html`<!doctype html><html lang="en"><head><title>JavaScript</title>
-<meta name="description" content="A page that is whole"><meta name="viewport" content="width=device-width"></head>
+<meta name="description" content="A page that is whole">
+<meta name="viewport" content="width=device-width"></head>
 <body><h1>A page that is whole</h1></body></html>`);
   },
 });

@@ -1,9 +1,10 @@
-"""A template in Python that fails in the ways a Python template can, as its order asks: `extra.fault` names the way."""
+"""A template in Python that fails in the way that `extra.fault` of its order selects."""
 
 import asyncio
 import json
 import os
 import sys
+import traceback
 
 import menu
 from componentize_py_types import Err
@@ -13,7 +14,7 @@ from wit_world.imports import ai, ai_types, diagnostics, site
 
 
 class NoBread(Exception):
-    """An exception of the template's own."""
+    """An exception that the template defines."""
 
 
 def recurse(depth):
@@ -21,20 +22,19 @@ def recurse(depth):
 
 
 def hoard():
-    held = []
+    blocks = []
     while True:
-        held.append(bytearray(1 << 20))
+        blocks.append(bytearray(1 << 20))
 
 
 def spin():
-    turns = 0
     while True:
-        turns += 1
+        pass
 
 
 async def ask(prompt):
-    message = ai_types.Message(ai_types.Role.USER, prompt)
-    request = ai_types.Request("copywriting", [message], ai_types.Format_Text(), None, None, None, [])
+    messages = [ai_types.Message(ai_types.Role.USER, prompt)]
+    request = ai_types.Request("copywriting", messages, ai_types.Format_Text(), *[None] * 3, [])
     return await ai.complete(request)
 
 
@@ -69,7 +69,6 @@ async def fail(fault):
         try:
             menu.price_of({}, "soup")
         except KeyError:
-            import traceback
             traceback.print_exc()
         raise NoBread("after one that was caught")
     elif fault == "abort":
@@ -83,18 +82,19 @@ async def fail(fault):
     elif fault == "ai":
         await ask("fail")
     elif fault == "error":
-        raise Err(Failure("missing-service", "no site was made", ["no menu", "no bread"], None, [], []))
+        causes = ["no menu", "no bread"]
+        raise Err(Failure("missing-service", "no site was made", causes, None, [], []))
     elif fault == "bad-call":
         diagnostics.progress("fault", -1, 0)
     else:
-        page = "<!doctype html><html lang=en><head><title>Python</title></head><body><p>Whole.</p></body></html>"
+        page = "<!doctype html><html lang=en><title>Python</title><p>Whole.</p></html>"
         site.write("index.html", page.encode())
 
 
 class Generator(exports.Generator):
     def describe(self):
-        purposes = [AiPurpose("copywriting", "calls that succeed or fail, as the script says")]
-        return Manifest("pythonic", "0.1.0", "Fails in Python.", '{"type": "object"}', purposes, ["en"])
+        calls = [AiPurpose("copywriting", "calls that succeed or fail, as the script says")]
+        return Manifest("pythonic", "0.1.0", "Fails in Python.", '{"type":"object"}', calls, ["en"])
 
     async def generate(self, order):
         diagnostics.progress("fault", 0, 1)

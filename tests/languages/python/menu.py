@@ -1,4 +1,4 @@
-"""The part of the template that knows the menu: a module of its own, so that a traceback leads through two files."""
+"""A separate module, so that tracebacks contain two files."""
 
 
 def price_of(menu, dish):

@@ -1,5 +1,5 @@
-//! Runs the template on the orders of `tests/orders`, with the demo's script.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+//! Runs the template on the orders of `tests/orders`, with the scripted replies of the demo.
+#![allow(dead_code, reason = "not every test file uses all of it")]
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use local_business::LocalBusiness;
 use sitewright_sdk::order::{Locale, Order, read};
 use sitewright_sdk::testing::{Harness, Run};
 
-/// The five orders and the language each is written in.
+/// The five test orders and their locales.
 pub(crate) const ORDERS: [(&str, &str); 5] = [
     ("01-restaurant-ptbr-full", "pt-BR"),
     ("02-dentist-us-minimal", "en"),
@@ -20,7 +20,7 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// An order of `tests/orders`, in a language.
+/// Reads an order of `tests/orders`.
 pub(crate) fn order(name: &str, locale: &str) -> Order {
     let text =
         std::fs::read_to_string(repository().join(format!("tests/orders/{name}.json"))).unwrap();
@@ -28,12 +28,12 @@ pub(crate) fn order(name: &str, locale: &str) -> Order {
     read(&document, &locale.parse::<Locale>().unwrap()).unwrap()
 }
 
-/// The demo's rules.
+/// The scripted replies of the demo.
 pub(crate) fn script() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/ai.toml")).unwrap()
 }
 
-/// One run that must succeed.
+/// Runs the template; panics if the run fails.
 pub(crate) fn site_of(order: &Order) -> Run {
     let run = Harness::scripted(&script()).run::<LocalBusiness>(order);
     run.result.as_ref().unwrap();

@@ -1,7 +1,7 @@
-//! A template in the world `template-sync`: what it asks it waits for on its stack. `extra.fault`
-//! of its order says what it does.
+//! A template in the world `template-sync`, whose AI calls block. `extra.fault` of the order
+//! selects what it does.
 #![cfg(target_family = "wasm")]
-#![allow(unsafe_code, reason = "the contract's bindings speak the ABI")]
+#![allow(unsafe_code, reason = "the generated bindings are unsafe")]
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated")]
 mod bindings {
@@ -41,7 +41,7 @@ impl Guest for Blocking {
         let count = extra["n"].as_u64().unwrap_or(8);
         diagnostics::progress("fault", 0, 1);
         match extra["fault"].as_str().unwrap_or_default() {
-            // Ends with what it was told, question by question.
+            // Writes every reply into the page.
             "all" => page(&answers(count, |number| format!("question {number}."))?),
             "same" => page(&answers(count, |_| "the same question".to_owned())?),
             "in-turn" => {
@@ -49,18 +49,18 @@ impl Guest for Blocking {
                     (1..=count).map(|number| complete(&request(&format!("question {number}."))));
                 page(
                     &asked
-                        .map(|outcome| outcome.map(told).map_err(failed))
+                        .map(|outcome| outcome.map(content).map_err(failed))
                         .collect::<Result<Vec<_>, _>>()?,
                 )
             }
-            // Goes on whatever becomes of its calls.
+            // Ignores failed calls.
             "regardless" => {
                 let requests: Vec<Request> =
                     (1..=count).map(|number| request(&format!("question {number}."))).collect();
                 let outcomes = complete_all(&requests).into_iter();
                 page(
                     &outcomes
-                        .map(|outcome| outcome.map_or_else(|error| error.message, told))
+                        .map(|outcome| outcome.map_or_else(|error| error.message, content))
                         .collect::<Vec<_>>(),
                 )
             }
@@ -69,16 +69,16 @@ impl Guest for Blocking {
                 Err(failure("missing-service", "no site was made", Vec::new()))
             }
             "panic" => {
-                let answer = complete(&request("question 1.")).map(told);
+                let answer = complete(&request("question 1.")).map(content);
                 panic!("a panic after {answer:?}")
             }
             "spin" => loop {
                 black_box(());
             },
             "hoard" => {
-                let mut held = Vec::new();
+                let mut blocks = Vec::new();
                 loop {
-                    held.push(black_box(vec![1_u8; 1 << 20]));
+                    blocks.push(black_box(vec![1_u8; 1 << 20]));
                 }
             }
             _ => page(&[]),
@@ -88,7 +88,10 @@ impl Guest for Blocking {
 
 fn answers(count: u64, question: impl Fn(u64) -> String) -> Result<Vec<String>, Failure> {
     let requests: Vec<Request> = (1..=count).map(|number| request(&question(number))).collect();
-    complete_all(&requests).into_iter().map(|outcome| outcome.map(told).map_err(failed)).collect()
+    complete_all(&requests)
+        .into_iter()
+        .map(|outcome| outcome.map(content).map_err(failed))
+        .collect()
 }
 
 fn request(text: &str) -> Request {
@@ -103,7 +106,7 @@ fn request(text: &str) -> Request {
     }
 }
 
-fn told(completion: Completion) -> String {
+fn content(completion: Completion) -> String {
     completion.content
 }
 

@@ -1,13 +1,13 @@
-//! AI calls that fail, and too many of them.
+//! AI calls: failing ones, and more than the limits allow.
 
 use std::{future::poll_fn, mem, pin::Pin, task::Poll};
 
 use sitewright_sdk::{prelude::*, serde_json::Value};
 
-use crate::{output, traps, wish::Wish};
+use crate::{output, params::FaultParams, traps};
 
-/// `count` calls at once; each failure becomes a diagnostic.
-pub(crate) async fn many(count: u32) {
+/// Makes `count` concurrent calls; each failure becomes a diagnostic.
+pub(crate) async fn concurrent(count: u32) {
     let calls =
         (0..count).map(|number| ai::ask("copywriting").user(format!("call {number}")).text());
     for (number, reply) in join_all(calls).await.into_iter().enumerate() {
@@ -19,9 +19,9 @@ pub(crate) async fn many(count: u32) {
     }
 }
 
-/// `count` calls one after the other, each beginning with `prompt`; the first that fails ends the
+/// Makes `count` sequential calls whose messages begin with `prompt`. The first failure ends the
 /// run.
-pub(crate) async fn in_turn(count: u32, prompt: &str) -> Result<()> {
+pub(crate) async fn sequential(count: u32, prompt: &str) -> Result<()> {
     for number in 0..count {
         let call = ai::ask("copywriting").user(format!("{prompt}call {number}")).text();
         call.await.with_context(|| format!("while writing text {number}"))?;
@@ -29,7 +29,7 @@ pub(crate) async fn in_turn(count: u32, prompt: &str) -> Result<()> {
     Ok(())
 }
 
-/// One call whose error ends the run.
+/// Makes one call whose error ends the run.
 pub(crate) async fn failing() -> Result<()> {
     let text =
         ai::ask("copywriting").user("fail").text().await.context("while writing the headline")?;
@@ -37,8 +37,7 @@ pub(crate) async fn failing() -> Result<()> {
     Ok(())
 }
 
-/// One call whose reply arrives whole and is blamed by the template when it holds `unusable`;
-/// always when the order has no prompt.
+/// Makes one call and blames it if its reply contains `unusable`, or always if there is no prompt.
 pub(crate) async fn unreadable(prompt: Option<&str>) -> Result<()> {
     let ask = ai::ask("copywriting")
         .user(prompt.map_or("any".to_owned(), |prompt| format!("{prompt}any")));
@@ -51,13 +50,13 @@ pub(crate) async fn unreadable(prompt: Option<&str>) -> Result<()> {
         .blame(reply.call_id))
 }
 
-/// The format that the order names.
-pub(crate) fn format(wish: &Wish) -> Result<ai::Format> {
-    match wish.format.as_deref() {
+/// The reply format that the order selects. Default: text.
+pub(crate) fn format(params: &FaultParams) -> Result<ai::Format> {
+    match params.format.as_deref() {
         None | Some("text") => Ok(ai::Format::Text),
         Some("json") => Ok(ai::Format::Json),
         Some("json-schema") => {
-            Ok(ai::Format::JsonSchema(wish.schema.clone().unwrap_or(Value::Bool(true))))
+            Ok(ai::Format::JsonSchema(params.schema.clone().unwrap_or(Value::Bool(true))))
         }
         Some(other) => Err(Error::new(
             "unknown-format",
@@ -66,11 +65,11 @@ pub(crate) fn format(wish: &Wish) -> Result<ai::Format> {
     }
 }
 
-/// One call as the order describes it. Its reply becomes the page.
-pub(crate) async fn echo(site: &Site, wish: Wish) -> Result<()> {
-    let format = format(&wish)?;
-    let reply = ai::ask(wish.purpose.unwrap_or_else(|| "copywriting".to_owned()))
-        .user(wish.prompt.unwrap_or_else(|| "echo".to_owned()))
+/// Makes one call as the order describes and writes its reply into the page.
+pub(crate) async fn echo(site: &Site, params: FaultParams) -> Result<()> {
+    let format = format(&params)?;
+    let reply = ai::ask(params.purpose.unwrap_or_else(|| "copywriting".to_owned()))
+        .user(params.prompt.unwrap_or_else(|| "echo".to_owned()))
         .format(format)
         .send()
         .await?;
@@ -78,7 +77,7 @@ pub(crate) async fn echo(site: &Site, wish: Wish) -> Result<()> {
     Ok(())
 }
 
-/// `count` calls one after the other, whatever becomes of them.
+/// Makes `count` sequential calls and ignores their outcome.
 pub(crate) async fn ignored(count: u32) {
     for number in 0..count {
         drop(ai::ask("copywriting").user(format!("call {number}")).text().await);
@@ -87,8 +86,8 @@ pub(crate) async fn ignored(count: u32) {
 
 type InFlight = Vec<Pin<Box<dyn Future<Output = Result<String>>>>>;
 
-/// `count` calls that have begun.
-async fn begun(count: u32) -> InFlight {
+/// Starts `count` calls and polls each once.
+async fn started(count: u32) -> InFlight {
     let mut calls: InFlight = (0..count)
         .map(|number| {
             Box::pin(async move {
@@ -106,14 +105,14 @@ async fn begun(count: u32) -> InFlight {
     calls
 }
 
-/// Returns with `count` calls under way.
-pub(crate) async fn left(count: u32) {
-    mem::forget(begun(count).await);
+/// Returns with `count` calls in flight.
+pub(crate) async fn abandoned(count: u32) {
+    mem::forget(started(count).await);
 }
 
-/// Traps with `count` calls under way.
+/// Traps with `count` calls in flight.
 pub(crate) async fn trap_in_flight(count: u32) {
-    let calls = begun(count).await;
+    let calls = started(count).await;
     traps::unreachable();
     drop(calls);
 }

@@ -1,14 +1,14 @@
-//! A template that fails in every way a template can, as its order asks: `extra.fault` names the
-//! way, see [`Fault`].
+//! A template that fails in every way a template can. `extra.fault` of the order selects the way,
+//! see [`Fault`].
 //!
-//! One component covers all of them, so that tests compile one.
+//! One component for all of them, because compiling one is what takes time.
 #![cfg(target_family = "wasm")]
 #![allow(
     unsafe_code,
     clippy::panic,
     clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "doing what must not be done is this template's purpose"
+    reason = "this template fails on purpose"
 )]
 
 mod calls;
@@ -16,14 +16,14 @@ mod errors;
 mod memory;
 mod misuse;
 mod output;
+mod params;
 mod replayed;
 mod sandbox;
 mod streams;
 mod traps;
-mod wish;
 
+use params::{Fault, FaultParams};
 use sitewright_sdk::prelude::*;
-use wish::{Fault, Wish};
 
 struct Faulty;
 
@@ -37,14 +37,14 @@ impl Template for Faulty {
     }
 
     async fn generate(order: Order, site: Site) -> Result<()> {
-        let wish = Wish::of(order.extra.clone())?;
-        let then_fail = wish.then_fail;
+        let params = FaultParams::of(order.extra.clone())?;
+        let then_fail = params.then_fail;
         progress("fault", 0, 1);
-        log::info(format!("asked for {:?}", wish.fault));
-        if wish.ai_first {
-            calls::in_turn(1, "").await?;
+        log::info(format!("asked for {:?}", params.fault));
+        if params.ai_first {
+            calls::sequential(1, "").await?;
         }
-        match wish.fault {
+        match params.fault {
             Fault::Ok => {}
             Fault::Error => return errors::three_deep(&site),
             Fault::PanicStr => panic!("a panic with a plain text"),
@@ -68,55 +68,58 @@ impl Template for Faulty {
             Fault::Abort => std::process::abort(),
             Fault::Exit => std::process::exit(3),
             Fault::Spin => traps::spin(),
-            Fault::MemoryBomb => traps::use_memory(wish.n),
-            Fault::ManyFiles => output::many_files(&site, wish.n.unwrap_or(3_000))?,
-            Fault::BigFile => output::big_file(&site, wish.n.unwrap_or(9 * 1024 * 1024))?,
+            Fault::MemoryBomb => traps::use_memory(params.n),
+            Fault::ManyFiles => output::many_files(&site, params.n.unwrap_or(3_000))?,
+            Fault::BigFile => output::big_file(&site, params.n.unwrap_or(9 * 1024 * 1024))?,
             Fault::IgnoredRefusal => {
-                drop(output::big_file(&site, wish.n.unwrap_or(9 * 1024 * 1024)))
+                drop(output::big_file(&site, params.n.unwrap_or(9 * 1024 * 1024)))
             }
-            Fault::Paths => output::paths(&site, &wish.paths),
-            Fault::Files => return output::files(&site, &wish.files),
-            Fault::LogFlood => output::log_flood(wish.n.unwrap_or(10_000)),
-            Fault::StderrFlood => output::stderr_flood(wish.n.unwrap_or(10_000)),
-            Fault::ReportFlood => output::report_flood(wish.n.unwrap_or(1_000)),
-            Fault::ProgressFlood => output::progress_flood(wish.n.unwrap_or(1_000)),
-            Fault::ChatterFlood => output::chatter_flood(wish.n.unwrap_or(1_000)),
-            Fault::ManyCalls => calls::many(wish.n.unwrap_or(65)).await,
+            Fault::Paths => output::paths(&site, &params.paths),
+            Fault::Files => return output::files(&site, &params.files),
+            Fault::LogFlood => output::log_flood(params.n.unwrap_or(10_000)),
+            Fault::StderrFlood => output::stderr_flood(params.n.unwrap_or(10_000)),
+            Fault::ReportFlood => output::report_flood(params.n.unwrap_or(1_000)),
+            Fault::ProgressFlood => output::progress_flood(params.n.unwrap_or(1_000)),
+            Fault::ChatterFlood => output::chatter_flood(params.n.unwrap_or(1_000)),
+            Fault::ManyCalls => calls::concurrent(params.n.unwrap_or(65)).await,
             Fault::CallsInTurn => {
-                calls::in_turn(wish.n.unwrap_or(65), wish.prompt.as_deref().unwrap_or_default())
-                    .await?;
+                calls::sequential(
+                    params.n.unwrap_or(65),
+                    params.prompt.as_deref().unwrap_or_default(),
+                )
+                .await?;
             }
             Fault::AiError => calls::failing().await?,
             Fault::AiUnreadable => {
-                let prompt = wish.prompt.as_deref();
-                calls::in_turn(wish.n.unwrap_or(0), prompt.unwrap_or_default()).await?;
+                let prompt = params.prompt.as_deref();
+                calls::sequential(params.n.unwrap_or(0), prompt.unwrap_or_default()).await?;
                 calls::unreadable(prompt).await?;
             }
-            Fault::AiEcho => return calls::echo(&site, wish).await,
-            Fault::Stream => return streams::whole(&site, wish).await,
+            Fault::AiEcho => return calls::echo(&site, params).await,
+            Fault::Stream => return streams::read_all(&site, params).await,
             Fault::StreamDropped => streams::dropped().await?,
             Fault::StreamUnread => streams::unread().await?,
             Fault::StreamOutcomeOnly => streams::outcome_only(&site).await?,
             Fault::StreamUnreadOutcome => streams::unread_outcome().await?,
             Fault::StreamTrap => streams::trap().await,
-            Fault::StreamLeft => streams::left(wish.n.unwrap_or(1)).await,
-            Fault::StreamsAtOnce => streams::at_once(&site, wish.n.unwrap_or(8)).await?,
-            Fault::StreamsHeld => streams::held(wish.n.unwrap_or(65)).await,
+            Fault::StreamLeft => streams::abandoned(params.n.unwrap_or(1)).await,
+            Fault::StreamsAtOnce => streams::concurrent(&site, params.n.unwrap_or(8)).await?,
+            Fault::StreamsHeld => streams::kept_open(params.n.unwrap_or(65)).await,
             Fault::Never => std::future::pending().await,
-            Fault::Sleep => sandbox::sleep(wish.n.unwrap_or(60)),
+            Fault::Sleep => sandbox::sleep(params.n.unwrap_or(60)),
             Fault::Document => output::document(&site, &order)?,
             Fault::Random => return sandbox::random(&site),
-            Fault::Env => sandbox::look_around(),
-            Fault::Allocations => memory::allocations(wish.n.unwrap_or(100_000))?,
+            Fault::Env => sandbox::probe(),
+            Fault::Allocations => memory::allocations(params.n.unwrap_or(100_000))?,
             Fault::Churn => traps::churn(),
             Fault::RecurseCalls => traps::recurse_through_calls(),
-            Fault::ReportLarge => output::report_large(wish.n.unwrap_or(1_024)),
-            Fault::CallsIgnored => calls::ignored(wish.n.unwrap_or(100_000)).await,
-            Fault::CallsLeft => calls::left(wish.n.unwrap_or(3)).await,
-            Fault::TrapInFlight => calls::trap_in_flight(wish.n.unwrap_or(3)).await,
-            Fault::Race => replayed::race(wish.n.unwrap_or(6)).await,
-            Fault::Complain => replayed::complain(),
-            Fault::Quote => replayed::quote(&order, &site).await?,
+            Fault::ReportLarge => output::report_large(params.n.unwrap_or(1_024)),
+            Fault::CallsIgnored => calls::ignored(params.n.unwrap_or(100_000)).await,
+            Fault::CallsLeft => calls::abandoned(params.n.unwrap_or(3)).await,
+            Fault::TrapInFlight => calls::trap_in_flight(params.n.unwrap_or(3)).await,
+            Fault::Race => replayed::concurrent_calls(params.n.unwrap_or(6)).await,
+            Fault::Complain => replayed::report_error(),
+            Fault::Quote => replayed::echo_order(&order, &site).await?,
         }
         if then_fail {
             return Err(Error::new("then-fail", "the order asked for an error in the end"));

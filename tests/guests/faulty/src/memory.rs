@@ -1,4 +1,4 @@
-//! What the SDK's allocator gives: memory that is nobody else's.
+//! Checks that blocks from the SDK's allocator are aligned and do not overlap.
 
 use std::{
     alloc::{Layout, alloc, dealloc, realloc},
@@ -11,59 +11,59 @@ unsafe extern "C" {
     fn malloc(size: usize) -> *mut u8;
 }
 
-/// Most blocks that are kept at once.
+/// Maximum number of live blocks.
 const BLOCKS: usize = 64;
 
-/// One block, filled with one byte.
+/// One allocated block, filled with a repeated byte.
 struct Block {
-    begin: *mut u8,
+    start: *mut u8,
     layout: Layout,
-    filling: u8,
+    fill: u8,
 }
 
 impl Block {
-    fn new(layout: Layout, filling: u8) -> Result<Self> {
-        // SAFETY: the size is not zero.
-        let begin = unsafe { alloc(layout) };
-        let mut block = Block { begin, layout, filling };
-        block.whole(0)?;
+    fn new(layout: Layout, fill: u8) -> Result<Self> {
+        // SAFETY: the size of the layout is not zero.
+        let start = unsafe { alloc(layout) };
+        let mut block = Block { start, layout, fill };
+        block.check(0)?;
         block.fill();
         Ok(block)
     }
 
     fn resized(self, size: usize) -> Result<Self> {
         let layout = Layout::from_size_align(size, self.layout.align())?;
-        // SAFETY: the block is from `alloc`, with this layout.
-        let begin = unsafe { realloc(self.begin, self.layout, size) };
-        let mut block = Block { begin, layout, filling: self.filling };
-        block.whole(size.min(self.layout.size()))?;
+        // SAFETY: the block comes from `alloc` with this layout.
+        let start = unsafe { realloc(self.start, self.layout, size) };
+        let mut block = Block { start, layout, fill: self.fill };
+        block.check(size.min(self.layout.size()))?;
         block.fill();
         Ok(block)
     }
 
     fn free(self) -> Result<()> {
-        self.whole(self.layout.size())?;
+        self.check(self.layout.size())?;
         // SAFETY: as in `resized`.
-        unsafe { dealloc(self.begin, self.layout) };
+        unsafe { dealloc(self.start, self.layout) };
         Ok(())
     }
 
     fn fill(&mut self) {
-        // SAFETY: the block is that large.
-        unsafe { self.begin.write_bytes(self.filling, self.layout.size()) };
+        // SAFETY: the block has this size.
+        unsafe { self.start.write_bytes(self.fill, self.layout.size()) };
     }
 
-    /// Whether the block is where it may be, and its first bytes are what was written to them.
-    fn whole(&self, filled: usize) -> Result<()> {
-        if self.begin.is_null() || !(self.begin as usize).is_multiple_of(self.layout.align()) {
+    /// Checks the alignment of the block and the content of its first `filled` bytes.
+    fn check(&self, filled: usize) -> Result<()> {
+        if self.start.is_null() || !(self.start as usize).is_multiple_of(self.layout.align()) {
             return Err(Error::new(
                 "misplaced",
-                format!("a block for {:?} at {:?}", self.layout, self.begin),
+                format!("a block for {:?} at {:?}", self.layout, self.start),
             ));
         }
-        // SAFETY: so many were written.
-        let bytes = unsafe { slice::from_raw_parts(self.begin, filled) };
-        match bytes.iter().position(|&byte| byte != self.filling) {
+        // SAFETY: the first `filled` bytes were initialized.
+        let bytes = unsafe { slice::from_raw_parts(self.start, filled) };
+        match bytes.iter().position(|&byte| byte != self.fill) {
             None => Ok(()),
             Some(at) => Err(Error::new(
                 "overwritten",
@@ -73,20 +73,20 @@ impl Block {
     }
 }
 
-/// Has the C library take memory, and keep it.
-fn taken_by_c(bytes: usize) -> Result<()> {
-    // SAFETY: it is C's own function.
-    let begin = unsafe { malloc(bytes) };
-    if begin.is_null() {
+/// Allocates memory with the C library and leaks it.
+fn leak_from_c(bytes: usize) -> Result<()> {
+    // SAFETY: `malloc` accepts any size.
+    let start = unsafe { malloc(bytes) };
+    if start.is_null() {
         return Err(Error::new("no-memory", "the C library has none"));
     }
-    // SAFETY: the block is that large.
-    unsafe { begin.write_bytes(0xff, bytes) };
+    // SAFETY: the block has this size.
+    unsafe { start.write_bytes(0xff, bytes) };
     Ok(())
 }
 
-/// Makes, resizes and frees `steps` blocks of all sizes, in an order that looks like none, and
-/// looks at each before it goes.
+/// Allocates, resizes and frees blocks of all sizes in a pseudo-random sequence of `steps`, and
+/// checks the content of each block before it is freed.
 pub(crate) fn allocations(steps: u32) -> Result<()> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = move |below: usize| {
@@ -96,14 +96,14 @@ pub(crate) fn allocations(steps: u32) -> Result<()> {
     };
     let mut blocks: Vec<Block> = Vec::new();
     for step in 0..steps {
-        // Small ones mostly, up to 32 KiB; seldom one of up to 1 MiB.
-        let (mut most, aligned) = (1 << (3 + random(13)), if random(50) == 0 { 13 } else { 5 });
+        // Mostly small blocks of up to 32 KiB, rarely one of up to 1 MiB.
+        let (mut max, alignments) = (1 << (3 + random(13)), if random(50) == 0 { 13 } else { 5 });
         if random(1_000) == 0 {
-            most = 1 << 20;
-            // The C library's own allocator takes memory in between.
-            taken_by_c(10_000)?;
+            max = 1 << 20;
+            // The C library's allocator grows the same memory.
+            leak_from_c(10_000)?;
         }
-        let (size, align) = (1 + random(most), 1 << random(aligned));
+        let (size, align) = (1 + random(max), 1 << random(alignments));
         match random(3) {
             _ if blocks.is_empty() => {
                 blocks.push(Block::new(Layout::from_size_align(size, align)?, step as u8)?)

@@ -1,10 +1,10 @@
-//! Too much of everything, and files nobody wants.
+//! Files and diagnostics, up to and beyond the limits.
 
 use std::collections::BTreeMap;
 
 use sitewright_sdk::prelude::*;
 
-/// A whole page with all that the host's checks ask for.
+/// A page that passes the host's checks.
 pub(crate) fn page(title: &str, text: &str) -> String {
     let [title, text] = [title, text].map(|text| {
         text.replace('&', "&amp;")
@@ -36,13 +36,13 @@ pub(crate) fn big_file(site: &Site, bytes: u32) -> Result<()> {
     site.write("big.bin", vec![b'x'; bytes as usize]).context("while writing the big file")
 }
 
-/// Writes the order as it arrived.
+/// Writes the order as it was received to `order.json`.
 pub(crate) fn document(site: &Site, order: &Order) -> Result<()> {
     site.write("order.json", sitewright_sdk::serde_json::to_vec(order)?)?;
     Ok(())
 }
 
-/// Writes to each path; a refusal becomes a diagnostic.
+/// Writes to each path; each outcome becomes a diagnostic.
 pub(crate) fn paths(site: &Site, paths: &[String]) {
     for path in paths {
         match site.write(path, "text") {
@@ -76,14 +76,14 @@ pub(crate) fn stderr_flood(count: u32) {
     }
 }
 
-/// Tells of `count` steps of a stage.
+/// Reports `count` steps of a stage.
 pub(crate) fn progress_flood(count: u32) {
     for number in 0..count {
         progress("flood", number, count);
     }
 }
 
-/// Logs, tells of a stage and reports, `count` times.
+/// Logs a line, reports a stage and reports a diagnostic, `count` times.
 pub(crate) fn chatter_flood(count: u32) {
     for number in 0..count {
         log::debug(format!("line {number}"));

@@ -1,4 +1,4 @@
-//! AI calls that are read along, and all that can be done with them instead.
+//! Streamed AI calls: read, dropped, left unread and abandoned.
 
 use std::mem;
 
@@ -8,23 +8,24 @@ use sitewright_sdk::{
     prelude::*,
 };
 
-use crate::{calls, output, traps, wish::Wish};
+use crate::{calls, output, params::FaultParams, traps};
 
-fn begin(prompt: &str) -> Streamed {
+fn start(prompt: &str) -> Streamed {
     ai::ask("copywriting").user(prompt).stream()
 }
 
-/// A call beside the streams.
-async fn another() -> Result<()> {
+/// Makes a call that is not streamed.
+async fn plain_call() -> Result<()> {
     let text = ai::ask("strategy").user("another").text().await?;
     log::info(text);
     Ok(())
 }
 
-/// One call as the order describes it, and a diagnostic with what was read of it.
-pub(crate) async fn whole(site: &Site, wish: Wish) -> Result<()> {
-    let format = calls::format(&wish)?;
-    let prompt = wish.prompt.as_deref().unwrap_or("stream");
+/// Reads the stream of one call as the order describes; a diagnostic contains the text that was
+/// read.
+pub(crate) async fn read_all(site: &Site, params: FaultParams) -> Result<()> {
+    let format = calls::format(&params)?;
+    let prompt = params.prompt.as_deref().unwrap_or("stream");
     let mut call = ai::ask("copywriting").user(prompt).format(format).stream();
     let (mut chunks, mut text) = (0_u32, String::new());
     while let Some(chunk) = call.next().await {
@@ -46,30 +47,30 @@ pub(crate) async fn whole(site: &Site, wish: Wish) -> Result<()> {
     Ok(())
 }
 
-/// One call that is dropped in the middle, and another one that is not.
+/// Drops a call after its first chunk, then makes another one.
 pub(crate) async fn dropped() -> Result<()> {
-    let mut call = begin("dropped");
+    let mut call = start("dropped");
     call.next().await;
     drop(call);
-    another().await
+    plain_call().await
 }
 
-/// One call that nobody reads, and another one that goes on meanwhile.
+/// Keeps a call without reading it while another one completes.
 pub(crate) async fn unread() -> Result<()> {
-    let call = begin("unread");
-    another().await?;
+    let call = start("unread");
+    plain_call().await?;
     drop(call);
     Ok(())
 }
 
-/// One call whose text is not wanted.
+/// Waits for the outcome of a call and discards its chunks.
 pub(crate) async fn outcome_only(site: &Site) -> Result<()> {
-    site.write("outcome.txt", begin("outcome").finish().await?.content)?;
+    site.write("outcome.txt", start("outcome").finish().await?.content)?;
     Ok(())
 }
 
-/// One call whose outcome is awaited while its text is in the way. The SDK does not let that
-/// happen.
+/// Waits for the outcome of a call while its chunks are unread. Uses the bindings, because the SDK
+/// always drops the chunks first.
 pub(crate) async fn unread_outcome() -> Result<()> {
     let request = ai_types::Request {
         purpose: "copywriting".to_owned(),
@@ -89,8 +90,8 @@ pub(crate) async fn unread_outcome() -> Result<()> {
         progress("outcome", 0, 0);
         outcome
     };
-    // The SDK must know that a call is in flight, or it takes the wait for one that never ends.
-    let (outcome, _) = join!(outcome, another());
+    // `plain_call` is in flight meanwhile: otherwise the SDK reports a deadlock.
+    let (outcome, _) = join!(outcome, plain_call());
     drop(text);
     match outcome {
         Ok(reply) => log::info(reply.content),
@@ -99,26 +100,26 @@ pub(crate) async fn unread_outcome() -> Result<()> {
     Ok(())
 }
 
-/// Traps while a call goes on.
+/// Traps while a call is in flight.
 pub(crate) async fn trap() {
-    let mut call = begin("trap");
+    let mut call = start("trap");
     call.next().await;
     traps::unreachable();
 }
 
-/// Calls that nobody ever drops.
-pub(crate) async fn left(count: u32) {
+/// Leaks `count` calls after their first chunk.
+pub(crate) async fn abandoned(count: u32) {
     for _ in 0..count {
-        let mut call = begin("left");
+        let mut call = start("left");
         call.next().await;
         mem::forget(call);
     }
 }
 
-/// Calls that are read side by side.
-pub(crate) async fn at_once(site: &Site, count: u32) -> Result<()> {
+/// Reads `count` calls concurrently; each reply becomes a file.
+pub(crate) async fn concurrent(site: &Site, count: u32) -> Result<()> {
     let calls = (0..count).map(|number| async move {
-        let mut call = begin(&format!("call {number}"));
+        let mut call = start(&format!("call {number}"));
         let mut text = String::new();
         while let Some(chunk) = call.next().await {
             text += &chunk;
@@ -139,9 +140,9 @@ pub(crate) async fn at_once(site: &Site, count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Calls that are all held before the first outcome is asked for.
-pub(crate) async fn held(count: u32) {
-    let calls: Vec<Streamed> = (0..count).map(|_| begin("held")).collect();
+/// Starts `count` calls before it waits for the first outcome.
+pub(crate) async fn kept_open(count: u32) {
+    let calls: Vec<Streamed> = (0..count).map(|_| start("held")).collect();
     for call in calls {
         if let Err(error) = call.finish().await {
             report(Diagnostic::warning(error.kind.name(), &error.message));

@@ -1,14 +1,14 @@
-//! Traps: what the machine itself refuses.
+//! Traps of the WebAssembly instructions, and runs that a limit ends.
 
 use std::{hint::black_box, num::NonZeroU32};
 
-/// Traps by the instruction made for that.
+/// Executes the instruction `unreachable`.
 #[inline(never)]
 pub(crate) fn unreachable() {
     core::arch::wasm32::unreachable()
 }
 
-/// Reads far behind the end of memory.
+/// Reads far beyond the end of memory.
 #[inline(never)]
 pub(crate) fn read_out_of_bounds() {
     let address = black_box(0xffff_fff0_usize) as *const u8;
@@ -16,28 +16,28 @@ pub(crate) fn read_out_of_bounds() {
     black_box(unsafe { address.read_volatile() });
 }
 
-/// Recurses until there is no stack.
+/// Recurses until the stack is exhausted.
 pub(crate) fn overflow_the_stack() {
     black_box(deeper(0));
 }
 
 #[inline(never)]
 fn deeper(depth: u64) -> u64 {
-    // Opaque on both sides of the call, so that no compiler makes it a loop.
+    // Opaque on both sides of the call, so that no compiler turns the recursion into a loop.
     if black_box(depth) == u64::MAX { 0 } else { black_box(deeper(depth + 1)) ^ depth }
 }
 
-/// Divides by zero without the check that Rust puts before a division.
+/// Divides by zero without the check that Rust inserts before a division.
 #[inline(never)]
 pub(crate) fn divide_by_zero() {
     let zero = black_box(0_u32);
-    // SAFETY: none, on purpose. A divisor whose type says that it is not zero is not checked, and
-    // the sandbox turns the division into a trap.
+    // SAFETY: none, on purpose. Rust does not check a `NonZeroU32` divisor; the sandbox turns the
+    // division into a trap.
     let divisor: NonZeroU32 = unsafe { (&raw const zero).cast::<NonZeroU32>().read() };
     black_box(black_box(1_u32) / divisor);
 }
 
-/// Computes for ever.
+/// Loops forever without a host call.
 #[inline(never)]
 pub(crate) fn spin() {
     let mut turns = 0_u64;
@@ -46,7 +46,7 @@ pub(crate) fn spin() {
     }
 }
 
-/// Allocates and fills one MiB after the other: `mebibytes` of them, or for ever.
+/// Allocates and fills `mebibytes` blocks of 1 MiB, or blocks without end if `None`.
 #[inline(never)]
 pub(crate) fn use_memory(mebibytes: Option<u32>) {
     let mut hoard = Vec::new();
@@ -57,7 +57,7 @@ pub(crate) fn use_memory(mebibytes: Option<u32>) {
     }
 }
 
-/// Allocates 64 KiB and frees them, for ever.
+/// Allocates and frees 64 KiB in an endless loop.
 #[inline(never)]
 pub(crate) fn churn() {
     loop {
@@ -65,7 +65,7 @@ pub(crate) fn churn() {
     }
 }
 
-/// Recurses until there is no stack, with a call of the host at each level.
+/// Recurses until the stack is exhausted, with a host call at each level.
 pub(crate) fn recurse_through_calls() {
     black_box(deeper_through_calls(0));
 }

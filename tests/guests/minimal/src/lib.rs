@@ -1,4 +1,4 @@
-//! The smallest template: it does nothing, for measuring what a run itself costs.
+//! A template that does nothing, to measure the overhead of a run.
 #![cfg(target_family = "wasm")]
 
 use sitewright_sdk::prelude::*;

@@ -1,13 +1,13 @@
-//! A template that breaks one rule of the conformance suite, and otherwise keeps all of them.
+//! A template that breaks one rule of the conformance suite and follows all others.
 //!
-//! Which one stands in its data, as JSON in a place that a test finds and writes over: one build
-//! gives a faulty template for each rule.
+//! A JSON document in the data section selects the rule. Tests patch it into the built component,
+//! so that one build gives a faulty template for each rule.
 #![cfg(target_family = "wasm")]
 #![allow(
     clippy::panic,
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "doing what must not be done is this template's purpose"
+    reason = "this template fails on purpose"
 )]
 
 mod faults;
@@ -18,8 +18,8 @@ use std::hint::black_box;
 
 use sitewright_sdk::{prelude::*, serde_json};
 
-/// What a test writes over, all of it: a wish, and blanks behind it.
-static WISH: &[u8; 16_384] = &padded(b"{\"place\":\"sitewright-nonconforming\"}");
+/// Slot that tests overwrite as a whole: a [`Deviation`] as JSON, padded with spaces.
+static SLOT: &[u8; 16_384] = &padded(b"{\"place\":\"sitewright-nonconforming\"}");
 
 const fn padded(text: &[u8]) -> [u8; 16_384] {
     let mut bytes = [b' '; 16_384];
@@ -31,44 +31,44 @@ const fn padded(text: &[u8]) -> [u8; 16_384] {
     bytes
 }
 
-/// What is to be wrong.
+/// How this build deviates from the rules.
 #[derive(Deserialize, Default)]
 #[serde(crate = "sitewright_sdk::serde", default)]
-struct Wish {
-    /// What `describe` and `generate` do wrong; nothing when it is empty.
+struct Deviation {
+    /// Fault of `describe` or `generate`; empty for none.
     fault: String,
-    /// Files of each site, in the place of those of that name; nothing removes one.
+    /// Files that are added to each site or replace one of it; `null` removes the file.
     files: BTreeMap<String, Option<String>>,
-    /// How many, how large.
+    /// Number or size; the fault says which.
     n: usize,
 }
 
-impl Wish {
+impl Deviation {
     fn read() -> Self {
-        // Not known while compiling: what stands there now is not what will.
-        let bytes = black_box(WISH).as_slice();
+        // Opaque to the optimizer: tests replace the value after compilation.
+        let bytes = black_box(SLOT).as_slice();
         let text = String::from_utf8_lossy(bytes);
         serde_json::from_str(text.trim())
-            .unwrap_or_else(|error| panic!("the wish is no JSON: {error}"))
+            .unwrap_or_else(|error| panic!("the slot does not contain a deviation: {error}"))
     }
 }
 
 struct Nonconforming;
 
-/// What a model writes for a page.
+/// The model's reply for a page.
 #[derive(Deserialize, JsonSchema)]
 #[serde(crate = "sitewright_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "sitewright_sdk::schemars")]
 struct Copy {
     /// The headline.
     headline: String,
-    /// What is offered.
+    /// What the business offers.
     points: Vec<String>,
 }
 
 impl Template for Nonconforming {
     fn manifest() -> Manifest {
-        let wish = Wish::read();
+        let deviation = Deviation::read();
         let manifest = Manifest::new(
             "nonconforming",
             env!("CARGO_PKG_VERSION"),
@@ -77,19 +77,19 @@ impl Template for Nonconforming {
         .purpose("copywriting", "the text of a page")
         .locale("en")
         .locale("pt-BR");
-        faults::described(&wish, manifest)
+        faults::described(&deviation, manifest)
     }
 
     async fn generate(order: Order, site: Site) -> Result<()> {
-        let wish = Wish::read();
-        faults::of_order(&wish, &order)?;
-        let about = about(&wish, &order).await?;
+        let deviation = Deviation::read();
+        faults::of_order(&deviation, &order)?;
+        let about = about(&deviation, &order).await?;
         let copies =
-            faults::asked(&wish, ["home", "services"].map(|page| ask(page, &order))).await?;
-        faults::of_answers(&wish, &copies);
-        faults::used(&wish, &order, &site).await?;
-        let mut files = pages::files(&wish, &order, &copies, about.as_deref());
-        for (path, content) in &wish.files {
+            faults::asked(&deviation, ["home", "services"].map(|page| ask(page, &order))).await?;
+        faults::of_answers(&deviation, &copies);
+        faults::used(&deviation, &order, &site).await?;
+        let mut files = pages::files(&deviation, &order, &copies, about.as_deref());
+        for (path, content) in &deviation.files {
             match content {
                 Some(content) => {
                     drop(files.insert(
@@ -103,7 +103,7 @@ impl Template for Nonconforming {
         for (path, content) in files {
             site.write(&path, content)?;
         }
-        faults::after(&wish).await
+        faults::after(&deviation).await
     }
 }
 
@@ -111,12 +111,12 @@ fn ask(page: &str, order: &Order) -> ai::Ask {
     ai::ask("copywriting").user(format!("page: {page}")).data("name", &order.business_name)
 }
 
-/// A call of its own, before the others: the one whose failure a faulty template gets wrong.
-async fn about(wish: &Wish, order: &Order) -> Result<Option<String>> {
+/// Makes the call whose failure some deviations handle wrongly, before all other calls.
+async fn about(deviation: &Deviation, order: &Order) -> Result<Option<String>> {
     let copy = ask("about", order).json::<Copy>().await;
     match copy {
         Ok(copy) => Ok(Some(copy.headline)),
-        Err(error) => faults::of_call(wish, error),
+        Err(error) => faults::of_call(deviation, error),
     }
 }
 

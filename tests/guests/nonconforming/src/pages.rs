@@ -1,41 +1,44 @@
-//! The site, as good as it can be made unless something else is wished.
+//! The site: valid unless the deviation says otherwise.
 
 use std::collections::BTreeMap;
 
 use sitewright_sdk::{prelude::*, serde_json};
 
-use crate::{Copy, Wish};
+use crate::{Copy, Deviation};
 
-/// Every file of a site.
+/// All files of the site by path.
 pub(crate) fn files(
-    wish: &Wish,
+    deviation: &Deviation,
     order: &Order,
     copies: &[Copy],
     about: Option<&str>,
 ) -> BTreeMap<String, String> {
     let plain = |text: &str| escaped(text);
-    let name = if wish.fault == "hostile" {
+    let name = if deviation.fault == "hostile" {
         order.business_name.clone()
     } else {
         plain(&order.business_name)
     };
     let mut body = format!("<p>{name} in {}</p>", plain(&order.primary_city));
     for copy in copies {
-        let headline =
-            if wish.fault == "escaped" { copy.headline.clone() } else { plain(&copy.headline) };
+        let headline = if deviation.fault == "escaped" {
+            copy.headline.clone()
+        } else {
+            plain(&copy.headline)
+        };
         body.push_str(&format!("<h2>{headline}</h2>"));
         body.extend(copy.points.iter().map(|point| format!("<p>{}</p>", plain(point))));
     }
     body.extend(order.services.iter().map(|service| format!("<p>{}</p>", plain(service))));
-    if wish.fault == "deterministic" {
-        body.push_str(&format!("<p>Lucky number {}</p>", crate::faults::lucky()));
+    if deviation.fault == "deterministic" {
+        body.push_str(&format!("<p>Lucky number {}</p>", crate::faults::random_number()));
     }
     let mut files = BTreeMap::new();
-    files.insert("index.html".to_owned(), page(wish, order, &body));
+    files.insert("index.html".to_owned(), page(deviation, order, &body));
     if let Some(about) = about {
         files.insert(
             "about.html".to_owned(),
-            page(wish, order, &format!("<p>{} is what we do best.</p>", plain(about))),
+            page(deviation, order, &format!("<p>{} is what we do best.</p>", plain(about))),
         );
     }
     let data = serde_json::json!({ "name": order.business_name });
@@ -43,10 +46,14 @@ pub(crate) fn files(
     files
 }
 
-fn page(wish: &Wish, order: &Order, body: &str) -> String {
-    let language = if wish.fault == "locales" { "en".to_owned() } else { order.locale.to_string() };
-    let style =
-        if wish.fault == "weight" { "<link rel=\"stylesheet\" href=\"heavy.css\">" } else { "" };
+fn page(deviation: &Deviation, order: &Order, body: &str) -> String {
+    let language =
+        if deviation.fault == "locales" { "en".to_owned() } else { order.locale.to_string() };
+    let style = if deviation.fault == "weight" {
+        "<link rel=\"stylesheet\" href=\"heavy.css\">"
+    } else {
+        ""
+    };
     format!(
         "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head><meta charset=\"utf-8\"><title>A \
          small site</title><meta name=\"description\" content=\"A site for the tests of the \
@@ -56,7 +63,7 @@ fn page(wish: &Wish, order: &Order, body: &str) -> String {
     )
 }
 
-/// A text that shows as it is.
+/// Escapes text for HTML.
 pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

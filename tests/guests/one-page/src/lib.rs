@@ -1,11 +1,11 @@
-//! A template that asks for little: one call and one page, for models that can do no more.
+//! A template for small models: one AI call with a small schema, one page.
 #![cfg(target_family = "wasm")]
 
 use sitewright_sdk::prelude::*;
 
 struct OnePage;
 
-/// Short texts, so that the smallest model comes to their ends.
+/// Reply of the model. Short, so that a small model finishes it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Copy {
@@ -51,7 +51,7 @@ impl Template for OnePage {
     }
 }
 
-/// Whatever a stranger wrote, as text of a page.
+/// Escapes text of the order or the model for HTML.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for letter in text.chars() {
@@ -60,7 +60,7 @@ fn escaped(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            // What looks like a placeholder that a template forgot, and what no page may hold.
+            // The host's checks reject pages with placeholders and control characters.
             '{' | '}' => {}
             letter if letter.is_control() => escaped.push(' '),
             letter => escaped.push(letter),
