@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+pub use sitewright_rules::AiErrorKind as ErrorKind;
+
 /// An AI call that gave no usable reply. The host has already retried where that could help.
 ///
 /// With `?` it becomes a [`crate::Error`] that blames the call: a retry of the order asks that call
@@ -24,86 +26,6 @@ pub struct Error {
     pub(crate) source: Option<Arc<serde_json::Error>>,
 }
 
-/// What kind of failure an AI call met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The provider refused the key.
-    Auth,
-    /// The key may not use this model or endpoint.
-    Permission,
-    /// The model or endpoint does not exist.
-    NotFound,
-    /// The provider, or the host before it, refused the request as malformed.
-    InvalidRequest,
-    /// Prompt and reply do not fit the model's window.
-    ContextTooLong,
-    /// Too many requests or tokens for now.
-    RateLimited,
-    /// No credit left; waiting does not help.
-    QuotaExhausted,
-    /// The provider or model is overloaded or failing on its side.
-    Overloaded,
-    /// A time limit passed: connect, first byte, idle or the whole call.
-    Timeout,
-    /// The connection could not be made or broke.
-    Connection,
-    /// The answer was not what the provider's protocol says, for example an HTML page.
-    Protocol,
-    /// The reply was cut: at a token limit, or its stream ended without its final marker.
-    Truncated,
-    /// The reply had no content.
-    Empty,
-    /// JSON was asked for and the reply was not JSON.
-    Malformed,
-    /// The reply was JSON but not of the shape that was asked for.
-    SchemaMismatch,
-    /// The provider refused the content.
-    ContentFiltered,
-    /// The order's budget (calls, tokens, money) is used up; no call was made.
-    BudgetExceeded,
-    /// No route serves the purpose.
-    NoRoute,
-    /// The run was cancelled or its deadline passed while the call was in flight.
-    Cancelled,
-    /// Anything newer.
-    Other,
-}
-
-impl ErrorKind {
-    /// The kind's name in the contract: `rate-limited`.
-    pub fn name(self) -> &'static str {
-        match self {
-            ErrorKind::Auth => "auth",
-            ErrorKind::Permission => "permission",
-            ErrorKind::NotFound => "not-found",
-            ErrorKind::InvalidRequest => "invalid-request",
-            ErrorKind::ContextTooLong => "context-too-long",
-            ErrorKind::RateLimited => "rate-limited",
-            ErrorKind::QuotaExhausted => "quota-exhausted",
-            ErrorKind::Overloaded => "overloaded",
-            ErrorKind::Timeout => "timeout",
-            ErrorKind::Connection => "connection",
-            ErrorKind::Protocol => "protocol",
-            ErrorKind::Truncated => "truncated",
-            ErrorKind::Empty => "empty",
-            ErrorKind::Malformed => "malformed",
-            ErrorKind::SchemaMismatch => "schema-mismatch",
-            ErrorKind::ContentFiltered => "content-filtered",
-            ErrorKind::BudgetExceeded => "budget-exceeded",
-            ErrorKind::NoRoute => "no-route",
-            ErrorKind::Cancelled => "cancelled",
-            ErrorKind::Other => "other",
-        }
-    }
-}
-
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 /// What the provider said over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpDetail {
@@ -118,11 +40,18 @@ pub struct HttpDetail {
 }
 
 impl Error {
-    /// An error that no provider caused. It is not retryable. In a component only the host makes
-    /// those.
+    /// An error of a call that was never sent. In a component only the host makes these.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn local(kind: ErrorKind, message: String, call_id: String) -> Self {
-        Error { kind, message, http: None, attempts: 0, call_id, retryable: false, source: None }
+        Error {
+            kind,
+            message,
+            http: None,
+            attempts: 0,
+            call_id,
+            retryable: kind.retryable(),
+            source: None,
+        }
     }
 
     /// A reply that came whole and could not be read as what the template wants.
@@ -134,7 +63,7 @@ impl Error {
             http: None,
             attempts: 1,
             call_id,
-            retryable: true,
+            retryable: kind.retryable(),
             source: Some(Arc::new(source)),
         }
     }

@@ -12,8 +12,7 @@ use crate::{
     site::WriteError,
 };
 
-/// AI calls of a run at most: the host's default.
-const CALLS: usize = 64;
+const CALLS: usize = sitewright_rules::limits::AI_CALLS as usize;
 
 /// Bytes of a chunk of a streamed reply; a character is never cut.
 const CHUNK_BYTES: usize = 7;

@@ -47,11 +47,16 @@ pub(super) fn answer(
     let content = match script.answer(&question).map(|reply| reply.what) {
         Some(What::Text(content)) => content,
         Some(What::Fault(fault)) => return Err(failed(fault, call_id)),
-        None => return refuse(ErrorKind::NoRoute, question.unanswered("of the harness")),
+        None => {
+            let message = question.unanswered("of the harness");
+            return Err(Error {
+                attempts: 1,
+                ..Error::local(ErrorKind::NotFound, message, call_id)
+            });
+        }
     };
     check(&request.format, &content).map_err(|(kind, message)| Error {
         attempts: 1,
-        retryable: true,
         ..Error::local(kind, message, call_id.clone())
     })?;
     Ok(Completion {
@@ -103,63 +108,44 @@ pub(super) fn purposes(manifest: &Manifest) -> Vec<String> {
 }
 
 fn failed(fault: Fault, call_id: String) -> Error {
-    let (kind, message, http) = match fault {
+    let failed = |kind, message: &str| Error {
+        attempts: 1,
+        ..Error::local(kind, message.to_owned(), call_id.clone())
+    };
+    match fault {
         Fault::Status { status, body, headers } => {
-            let seconds = headers.get("retry-after").and_then(|value| value.parse::<u64>().ok());
-            let http = HttpDetail {
-                status,
-                request_id: headers.get("x-request-id").cloned(),
-                retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
-                body_excerpt: (!body.is_empty()).then_some(body),
+            let header = |name: &str| {
+                headers.iter().find_map(|(key, value)| {
+                    key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+                })
             };
-            (
-                kind_of(status),
-                format!("the scripted provider answered HTTP {status}"),
-                Some(Box::new(http)),
-            )
+            let retry_after_ms = || {
+                let whole = |name| header(name)?.parse::<u64>().ok();
+                whole("retry-after-ms").or_else(|| Some(whole("retry-after")?.saturating_mul(1000)))
+            };
+            let kind = ErrorKind::of_status(status);
+            let error = failed(kind, &format!("the scripted provider answered HTTP {status}"));
+            Error {
+                retryable: kind.retryable_after(header("x-should-retry").as_deref(), &body),
+                http: Some(Box::new(HttpDetail {
+                    status,
+                    request_id: header("x-request-id"),
+                    retry_after_ms: retry_after_ms(),
+                    body_excerpt: (!body.is_empty()).then_some(body),
+                })),
+                ..error
+            }
         }
-        Fault::Cut(_) => {
-            (ErrorKind::Truncated, "the reply was cut at a token limit".to_owned(), None)
-        }
-        Fault::Garbage(_) => {
-            (ErrorKind::Protocol, "the answer was no reply of the protocol".to_owned(), None)
-        }
-        Fault::Empty => (ErrorKind::Empty, "the reply has no content".to_owned(), None),
-        Fault::Refused => {
-            (ErrorKind::ContentFiltered, "the provider refused the content".to_owned(), None)
-        }
-        Fault::Hang => (ErrorKind::Timeout, "the provider never answered".to_owned(), None),
+        Fault::Cut(_) => failed(ErrorKind::Truncated, "the reply was cut at a token limit"),
+        Fault::Garbage(_) => failed(ErrorKind::Protocol, "the answer was no reply of the protocol"),
+        Fault::Empty => failed(ErrorKind::Empty, "the reply has no content"),
+        Fault::Refused => failed(ErrorKind::ContentFiltered, "the provider refused the content"),
+        Fault::Hang => failed(ErrorKind::Timeout, "the provider never answered"),
         Fault::Connection(ConnectionFault::Refused) => {
-            (ErrorKind::Connection, "the connection was refused".to_owned(), None)
+            failed(ErrorKind::Connection, "the connection was refused")
         }
         Fault::Connection(ConnectionFault::Reset) => {
-            (ErrorKind::Connection, "the connection was closed before the answer".to_owned(), None)
+            failed(ErrorKind::Connection, "the connection was closed before the answer")
         }
-    };
-    let retryable = !matches!(
-        kind,
-        ErrorKind::Auth
-            | ErrorKind::Permission
-            | ErrorKind::NotFound
-            | ErrorKind::InvalidRequest
-            | ErrorKind::ContextTooLong
-            | ErrorKind::QuotaExhausted
-            | ErrorKind::ContentFiltered
-    );
-    Error { http, attempts: 1, retryable, ..Error::local(kind, message, call_id) }
-}
-
-fn kind_of(status: u16) -> ErrorKind {
-    match status {
-        401 => ErrorKind::Auth,
-        402 => ErrorKind::QuotaExhausted,
-        403 => ErrorKind::Permission,
-        404 => ErrorKind::NotFound,
-        408 | 504 => ErrorKind::Timeout,
-        413 => ErrorKind::ContextTooLong,
-        429 => ErrorKind::RateLimited,
-        400..=499 => ErrorKind::InvalidRequest,
-        500..=599 => ErrorKind::Overloaded,
-        _ => ErrorKind::Protocol,
     }
 }

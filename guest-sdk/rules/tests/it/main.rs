@@ -7,5 +7,6 @@
 )]
 
 mod ai;
+mod limits;
 mod names;
 mod path;
