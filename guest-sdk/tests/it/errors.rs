@@ -215,3 +215,47 @@ fn a_purpose_that_the_manifest_does_not_name_is_refused() {
         "{error:?}"
     );
 }
+
+#[test]
+fn e12_a_scripted_failure_is_as_retryable_as_the_host_finds_it() {
+    let rows = [
+        (r#"{ status = 405 }"#, "ai-not-found", false),
+        (r#"{ status = 524 }"#, "ai-timeout", true),
+        (r#"{ status = 304 }"#, "ai-other", false),
+        (r#"{ status = 503, headers = { X-Should-Retry = "false" } }"#, "ai-overloaded", false),
+        (r#"{ status = 400, headers = { x-should-retry = "true" } }"#, "ai-invalid-request", true),
+        (r#"{ status = 429, body = "Request too large" }"#, "ai-rate-limited", false),
+        (r#"{ cut = "Bread si" }"#, "ai-truncated", false),
+        (r#"{ refused = true }"#, "ai-content-filtered", false),
+        (r#"{ hang = true }"#, "ai-timeout", true),
+    ];
+    for (fault, code, retryable) in rows {
+        let run = asking("plain", &format!("{{ fault = {fault} }}"));
+        assert_eq!(run.result.unwrap_err().code(), code, "{fault}");
+        let error = run.ai_calls[0].reply.as_ref().unwrap_err();
+        assert_eq!((error.retryable, error.attempts), (retryable, 1), "{fault}");
+    }
+}
+
+#[test]
+fn a_scripted_wait_is_read_in_seconds_and_in_milliseconds() {
+    for (headers, milliseconds) in [
+        (r#"Retry-After = "2""#, Some(2000)),
+        (r#"retry-after = "2", retry-after-ms = "150""#, Some(150)),
+        (r#"retry-after = "soon""#, None),
+    ] {
+        let answer = format!("{{ fault = {{ status = 429, headers = {{ {headers} }} }} }}");
+        let run = asking("plain", &answer);
+        let error = run.ai_calls[0].reply.as_ref().unwrap_err();
+        assert_eq!(error.http.as_ref().unwrap().retry_after_ms, milliseconds, "{headers}");
+    }
+}
+
+#[test]
+fn a_call_that_no_rule_answers_is_not_found() {
+    let mut order = sample_order();
+    order["site_description"] = "plain".into();
+    let rules = "[[rule]]\ncontains = [\"nobody asks this\"]\nanswer = { text = \"x\" }";
+    let error = Harness::scripted(rules).run::<Asking>(order).result.unwrap_err();
+    assert_eq!(error.code(), "ai-not-found");
+}

@@ -5,8 +5,6 @@
     reason = "a generator that makes no locale or phone number has failed"
 )]
 
-mod support;
-
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -106,7 +104,7 @@ proptest! {
     #[test]
     fn c2_an_order_reads_as_itself(order in order()) {
         let json = serde_json::to_value(&order).unwrap();
-        prop_assert_eq!(support::read(&json), Ok(order.clone()));
+        prop_assert_eq!(crate::support::read(&json), Ok(order.clone()));
         prop_assert_eq!(serde_json::from_value::<Order>(json).unwrap(), order);
     }
 }

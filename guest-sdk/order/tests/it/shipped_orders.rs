@@ -1,10 +1,8 @@
 //! The five orders every template must turn into a site.
 
-mod support;
-
+use crate::support::{read, shipped};
 use serde_json::json;
 use sitewright_order::{Cta, Day, Niche, Range, Tone};
-use support::{read, shipped};
 
 #[test]
 fn the_full_restaurant_order() {

@@ -1,10 +1,8 @@
 //! Every kind of wrong input: one table of what is changed, where the problem is seen and what it
 //! says.
 
-mod support;
-
+use crate::support::{crm, flat, read, set, shipped};
 use serde_json::{Value, json};
-use support::{crm, flat, read, set, shipped};
 
 /// What is put where in a good document of the CRM's shape, and what the only problem's message
 /// must hold. The pointer of the problem is the place itself unless a third text says otherwise.

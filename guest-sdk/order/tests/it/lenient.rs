@@ -1,11 +1,9 @@
 //! What is read although it is not written the way we would write it.
 
-mod support;
-
+use crate::support::{crm, flat, read, set};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sitewright_order::{Color, Day, Locale, read_ranges, web_address};
-use support::{crm, flat, read, set};
 
 #[test]
 fn hours_as_people_write_them() {

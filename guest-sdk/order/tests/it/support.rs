@@ -1,37 +1,36 @@
-//! What the tests of this crate share.
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part")]
+//! Helpers that the tests of this crate share.
 #![allow(clippy::unwrap_used, reason = "a test that cannot get its data has failed")]
 
 use serde_json::{Value, json};
 use sitewright_order::{Locale, Order, Problem};
 
-pub fn english() -> Locale {
+pub(crate) fn english() -> Locale {
     "en".parse().unwrap()
 }
 
-pub fn read(document: &Value) -> Result<Order, Vec<Problem>> {
+pub(crate) fn read(document: &Value) -> Result<Order, Vec<Problem>> {
     sitewright_order::read(document, &english())
 }
 
-pub fn shipped(name: &str) -> Value {
+pub(crate) fn shipped(name: &str) -> Value {
     let path = format!("{}/../../tests/orders/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// A small order in the CRM's shape.
-pub fn crm() -> Value {
+pub(crate) fn crm() -> Value {
     shipped("02-dentist-us-minimal")
 }
 
 /// The same in the flat shape.
-pub fn flat() -> Value {
+pub(crate) fn flat() -> Value {
     let mut document = crm()["onboarding"].clone();
     document["id"] = json!(102);
     document
 }
 
 /// Sets what is at a pointer, making objects on the way.
-pub fn set(document: &mut Value, pointer: &str, value: Value) {
+pub(crate) fn set(document: &mut Value, pointer: &str, value: Value) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let mut place = document;
     for part in parent.split('/').skip(1) {

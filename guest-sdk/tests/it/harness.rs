@@ -148,10 +148,10 @@ fn the_same_harness_begins_each_run_anew() {
 #[test]
 fn every_kind_of_order_document_is_read() {
     let orders = [
-        include_str!("../../tests/orders/01-restaurant-ptbr-full.json"),
-        include_str!("../../tests/orders/02-dentist-us-minimal.json"),
-        include_str!("../../tests/orders/03-plumber-us-premium.json"),
-        include_str!("../../tests/orders/04-other-hostile-text.json"),
+        include_str!("../../../tests/orders/01-restaurant-ptbr-full.json"),
+        include_str!("../../../tests/orders/02-dentist-us-minimal.json"),
+        include_str!("../../../tests/orders/03-plumber-us-premium.json"),
+        include_str!("../../../tests/orders/04-other-hostile-text.json"),
     ];
     for text in orders {
         let run = Harness::scripted(SCRIPT).run::<Pages>(text);
