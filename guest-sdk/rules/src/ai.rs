@@ -4,7 +4,7 @@ use std::fmt;
 
 use strum::{EnumCount, VariantArray, VariantNames};
 
-/// What went wrong. The names are those of the contract's `error-kind`.
+/// The kind of an error of an AI call. The names are those of the contract's `error-kind`.
 #[derive(
     Debug,
     Clone,
@@ -26,48 +26,48 @@ use strum::{EnumCount, VariantArray, VariantNames};
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schemars", schemars(rename_all = "kebab-case"))]
 pub enum AiErrorKind {
-    /// The provider refused the key.
+    /// The provider rejected the API key.
     Auth,
-    /// The key may not use this model or endpoint.
+    /// The API key has no permission for this model or endpoint.
     Permission,
     /// The model or endpoint does not exist.
     NotFound,
-    /// The provider, or the host before it, refused the request as malformed.
+    /// The host or the provider rejected the request as malformed.
     InvalidRequest,
-    /// Prompt and reply do not fit the model's window.
+    /// Prompt and reply do not fit into the model's context window.
     ContextTooLong,
-    /// Too many requests or tokens for now.
+    /// The rate limit for requests or tokens is exceeded; the call can succeed later.
     RateLimited,
-    /// No credit left; waiting does not help.
+    /// The account has no credit left; waiting does not help.
     QuotaExhausted,
-    /// The provider or model is overloaded or failing on its side.
+    /// The provider or model is overloaded, or failed with a server error.
     Overloaded,
-    /// A time limit passed.
+    /// A timeout expired: connect, first byte, idle or the whole call.
     Timeout,
-    /// The connection could not be made or broke, also in the middle of a body. A stream that ends
-    /// in good order but too early is `truncated`.
+    /// The connection could not be established, or was lost, perhaps in the middle of a body. A
+    /// stream that is closed regularly but too early is `truncated`.
     Connection,
-    /// The answer came whole but is not what the provider's protocol says: an HTML page, or JSON
+    /// The response is complete but does not follow the provider's protocol: an HTML page, or JSON
     /// that ends early.
     Protocol,
-    /// The reply was cut at a token limit, or its stream ended without its final marker; only the
-    /// latter is worth another try.
+    /// The reply was truncated: at a token limit, or its stream ended without its final marker. Only
+    /// the latter is retryable.
     Truncated,
-    /// The reply had no content.
+    /// The reply has no content.
     Empty,
-    /// JSON was asked for and the reply was not JSON.
+    /// A JSON format was requested and the reply is not JSON.
     Malformed,
-    /// The reply was JSON but the schema does not accept it.
+    /// The reply is JSON that is not valid against the requested schema.
     SchemaMismatch,
-    /// The provider refused the content.
+    /// The provider's content filter rejected the request or the reply.
     ContentFiltered,
-    /// The order's budget is used up; no call was made.
+    /// The order's budget of calls, tokens or money is exhausted; nothing was sent.
     BudgetExceeded,
-    /// No route serves the purpose.
+    /// The operator's configuration has no route for the purpose.
     NoRoute,
-    /// The run was cancelled, or its deadline passed, while the call was in flight.
+    /// The run was cancelled, or its deadline expired, while the call was in flight.
     Cancelled,
-    /// Anything else.
+    /// Any other kind, or one of a later version of the contract.
     Other,
 }
 
@@ -88,15 +88,15 @@ impl AiErrorKind {
         <Self as VariantNames>::VARIANTS[self as usize]
     }
 
-    /// The kind that an HTTP status means if the error body says nothing more specific. `Other` for
-    /// a status below 400 or above 599.
+    /// The kind of an HTTP error response whose body has no specific error code. `Other` for a
+    /// status below 400 or above 599.
     pub const fn of_status(status: u16) -> Self {
         match status {
             401 => AiErrorKind::Auth,
             402 => AiErrorKind::QuotaExhausted,
             403 => AiErrorKind::Permission,
             404 | 405 | 410 => AiErrorKind::NotFound,
-            // 524 is Cloudflare's: the server behind it did not answer in time.
+            // 524: Cloudflare's timeout for the server behind it.
             408 | 504 | 524 => AiErrorKind::Timeout,
             413 => AiErrorKind::ContextTooLong,
             429 => AiErrorKind::RateLimited,
@@ -106,7 +106,8 @@ impl AiErrorKind {
         }
     }
 
-    /// Whether the same call may succeed later, when the provider says nothing about it.
+    /// Whether the same call can succeed later, unless the provider's response says otherwise (see
+    /// [`retryable_after`](Self::retryable_after)).
     pub const fn retryable(self) -> bool {
         match self {
             AiErrorKind::RateLimited
@@ -132,7 +133,7 @@ impl AiErrorKind {
         }
     }
 
-    /// Whether the same call may succeed later, after an HTTP error answer: `should_retry` is the
+    /// Whether the same call can succeed later, after an HTTP error response: `should_retry` is the
     /// value of its `x-should-retry` header, `message` the text of its error.
     ///
     /// The header decides if it is `true` or `false`. A single request that exceeds the whole rate
@@ -153,7 +154,7 @@ impl fmt::Display for AiErrorKind {
     }
 }
 
-/// A text that is not the name of a kind.
+/// The error for a text that is not the name of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownKind(pub String);
 

@@ -1,41 +1,42 @@
-//! Why an AI call gave no reply.
+//! Errors of AI calls.
 
 use std::{fmt, sync::Arc};
 
 pub use sitewright_rules::AiErrorKind as ErrorKind;
 
-/// An AI call that gave no usable reply. The host has already retried where that could help.
+/// An AI call without a usable reply. The host has already retried if that could help.
 ///
-/// With `?` it becomes a [`crate::Error`] that blames the call: a retry of the order asks that call
+/// With `?` it becomes a [`crate::Error`] that blames the call: a retry of the order sends that call
 /// again and replays the others.
 #[derive(Debug, Clone)]
 pub struct Error {
-    /// What kind of failure.
+    /// The kind of the error. Later versions can add kinds: end a `match` with a `_` arm.
     pub kind: ErrorKind,
-    /// What happened and, where known, what to do. Never empty.
+    /// What happened and, if it is known, what to do about it. Never empty.
     pub message: String,
-    /// What the provider said over HTTP, when it came that far.
+    /// The HTTP response of the last attempt; `None` if there was none.
     pub http: Option<Box<HttpDetail>>,
-    /// How many attempts the host made, over all candidates of the route. 0 when no call was made.
+    /// Number of attempts that the host made, over all candidates of the route. 0 if nothing was
+    /// sent.
     pub attempts: u32,
-    /// The host's id of the call. Empty when no call was made.
+    /// The host's id of the call. Empty if nothing was sent.
     pub call_id: String,
-    /// Whether the same call may succeed later.
+    /// Whether the same call can succeed later.
     pub retryable: bool,
-    /// Why the reply could not be read, when that is what failed.
+    /// The parse error, if the reply could not be parsed.
     pub(crate) source: Option<Arc<serde_json::Error>>,
 }
 
-/// What the provider said over HTTP.
+/// The HTTP response of the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpDetail {
     /// The status code.
     pub status: u16,
-    /// The provider's id of the request, for its support.
+    /// The provider's id of the request, to quote to its support.
     pub request_id: Option<String>,
-    /// Milliseconds the provider asked to wait.
+    /// The delay that the provider requested before the next call, in milliseconds.
     pub retry_after_ms: Option<u64>,
-    /// The beginning of the body, at most 2 KiB, redacted.
+    /// The beginning of the body, at most 2 KiB, with secrets redacted.
     pub body_excerpt: Option<String>,
 }
 
@@ -54,7 +55,7 @@ impl Error {
         }
     }
 
-    /// A reply that came whole and could not be read as what the template wants.
+    /// A complete reply that could not be parsed as `wanted`.
     pub(crate) fn unreadable(wanted: &str, call_id: String, source: serde_json::Error) -> Self {
         let kind = if source.is_data() { ErrorKind::SchemaMismatch } else { ErrorKind::Malformed };
         Error {

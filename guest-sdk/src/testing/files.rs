@@ -34,17 +34,17 @@ impl Files {
     pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
         let max_bytes = usize::try_from(self.usage.path_bytes.max).unwrap_or(usize::MAX);
         let path =
-            SitePath::parse(path, max_bytes).map_err(as_kind(WriteErrorKind::InvalidPath))?;
-        self.names.check(&path).map_err(as_kind(WriteErrorKind::Conflict))?;
+            SitePath::parse(path, max_bytes).map_err(rejected(WriteErrorKind::InvalidPath))?;
+        self.names.check(&path).map_err(rejected(WriteErrorKind::Conflict))?;
         self.usage =
-            self.usage.with(&path, bytes.len() as u64).map_err(as_kind(WriteErrorKind::Limit))?;
+            self.usage.with(&path, bytes.len() as u64).map_err(rejected(WriteErrorKind::Limit))?;
         self.names.insert(&path);
         self.written.insert(path.into(), bytes.to_vec());
         Ok(())
     }
 }
 
-fn as_kind<E: fmt::Display>(kind: WriteErrorKind) -> impl FnOnce(E) -> WriteError {
+fn rejected<E: fmt::Display>(kind: WriteErrorKind) -> impl FnOnce(E) -> WriteError {
     move |error| WriteError { kind, message: error.to_string() }
 }
 

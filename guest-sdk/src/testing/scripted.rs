@@ -1,4 +1,4 @@
-//! What the host's gateway makes of a scripted answer, without attempts, limits and money.
+//! Turns scripted answers into replies as the host's gateway does, without retries, limits and costs.
 
 use serde_json::Value;
 use sitewright_script::{ConnectionFault, Fault, Question, Script, What};
@@ -8,7 +8,7 @@ use crate::{
     ai::{Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Request, Usage},
 };
 
-/// Answers one call, by the script.
+/// Answers a call with the script.
 pub(super) fn answer(
     script: Option<&Script>,
     purposes: &[String],
@@ -20,7 +20,8 @@ pub(super) fn answer(
         return refuse(
             ErrorKind::InvalidRequest,
             format!(
-                "the purpose `{}` does not stand in the manifest, which has {purposes:?}",
+                "the purpose `{}` is not declared in the template's manifest, which declares \
+                 {purposes:?}",
                 request.purpose
             ),
         );
@@ -34,7 +35,7 @@ pub(super) fn answer(
     let Some(script) = script else {
         return refuse(
             ErrorKind::NoRoute,
-            "the harness has no script: make it with Harness::scripted".to_owned(),
+            "the harness has no script: create it with Harness::scripted".to_owned(),
         );
     };
     let texts: Vec<&str> =
@@ -55,7 +56,7 @@ pub(super) fn answer(
             });
         }
     };
-    check(&request.format, &content).map_err(|(kind, message)| Error {
+    validate(&request.format, &content).map_err(|(kind, message)| Error {
         attempts: 1,
         ..Error::local(kind, message, call_id.clone())
     })?;
@@ -69,8 +70,8 @@ pub(super) fn answer(
     })
 }
 
-/// Checks a whole reply against the format, as the host does.
-fn check(format: &Format, content: &str) -> Result<(), (ErrorKind, String)> {
+/// Validates a complete reply against the requested format, as the host does.
+fn validate(format: &Format, content: &str) -> Result<(), (ErrorKind, String)> {
     if content.trim().is_empty() {
         return Err((ErrorKind::Empty, "the reply has no content".to_owned()));
     }
@@ -81,28 +82,29 @@ fn check(format: &Format, content: &str) -> Result<(), (ErrorKind, String)> {
     match format {
         Format::Text => Ok(()),
         Format::Json => parsed().map(drop),
-        Format::JsonSchema(schema) => match problems(schema, &parsed()?) {
-            problems if problems.is_empty() => Ok(()),
-            problems => Err((
+        Format::JsonSchema(schema) => match schema_errors(schema, &parsed()?) {
+            errors if errors.is_empty() => Ok(()),
+            errors => Err((
                 ErrorKind::SchemaMismatch,
-                format!("the reply does not fit its schema: {}", problems.join("; ")),
+                format!("the reply does not fit its schema: {}", errors.join("; ")),
             )),
         },
     }
 }
 
-/// What a schema has against a value, each with the place; a schema that is none is a problem too.
-pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
+/// The validation errors of a value, each with the path in the value. An invalid schema is an error
+/// too.
+pub(super) fn schema_errors(schema: &Value, value: &Value) -> Vec<String> {
     match jsonschema::draft202012::new(schema) {
         Ok(validator) => validator
             .iter_errors(value)
             .map(|error| format!("at `{}`: {error}", error.instance_path()))
             .collect(),
-        Err(error) => vec![format!("the schema itself is wrong: {error}")],
+        Err(error) => vec![format!("the schema itself is invalid: {error}")],
     }
 }
 
-/// The purposes a manifest names.
+/// The names of the purposes in a manifest.
 pub(super) fn purposes(manifest: &Manifest) -> Vec<String> {
     manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect()
 }
@@ -136,8 +138,10 @@ fn failed(fault: Fault, call_id: String) -> Error {
                 ..error
             }
         }
-        Fault::Cut(_) => failed(ErrorKind::Truncated, "the reply was cut at a token limit"),
-        Fault::Garbage(_) => failed(ErrorKind::Protocol, "the answer was no reply of the protocol"),
+        Fault::Cut(_) => failed(ErrorKind::Truncated, "the reply was truncated at a token limit"),
+        Fault::Garbage(_) => {
+            failed(ErrorKind::Protocol, "the response does not follow the provider's protocol")
+        }
         Fault::Empty => failed(ErrorKind::Empty, "the reply has no content"),
         Fault::Refused => failed(ErrorKind::ContentFiltered, "the provider refused the content"),
         Fault::Hang => failed(ErrorKind::Timeout, "the provider never answered"),
