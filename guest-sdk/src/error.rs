@@ -72,8 +72,8 @@ impl Error {
         }))
     }
 
-    /// Converts another error, as `?` does: all sources become causes, and the failed AI calls among
-    /// them are blamed.
+    /// Converts another error, as `?` does: all sources become causes, and the failed AI calls
+    /// among them are blamed.
     ///
     /// The code is that of the first known error in the chain: `ai-<kind>`, `write-<kind>`,
     /// `rendering`, `json` or `formatting`; otherwise `error`.

@@ -1,13 +1,13 @@
 //! The SDK for Sitewright templates.
 //!
 //! Sitewright turns website orders into finished websites. The programs that generate the sites are
-//! *templates*: WebAssembly components that the host runs in a sandbox, in a fresh instance for each
-//! order, without file system, network or real clock. This crate has everything that a template can
-//! do:
+//! *templates*: WebAssembly components that the host runs in a sandbox, in a fresh instance for
+//! each order, without file system, network or real clock. This crate has everything that a
+//! template can do:
 //!
 //! | | |
 //! |---|---|
-//! | [`Template`], [`Manifest`], [`export!`] | defining a template and exporting it as a component |
+//! | [`Template`], [`Manifest`], [`export!`] | defining a template and exporting it |
 //! | [`order`] | the order: validated colours, opening hours, phone number, locale and texts |
 //! | [`ai`] | AI calls: text, or JSON parsed as a Rust type |
 //! | [`Site`] | writing files |
@@ -94,8 +94,8 @@
 //! # }
 //! ```
 //!
-//! `cargo build --release --target wasm32-wasip2` builds the component, a `.wasm` file that the host
-//! loads as it is. With `debug = "line-tables-only"` in the profile, failure records name the
+//! `cargo build --release --target wasm32-wasip2` builds the component, a `.wasm` file that the
+//! host loads as it is. With `debug = "line-tables-only"` in the profile, failure records name the
 //! template's functions and lines.
 //!
 //! The component allocates with [Talc](https://docs.rs/talc), configured to use as little memory as
@@ -113,10 +113,10 @@
 //!   error, so that a retry sends only those again. The host discards an incomplete site.
 //! - **Propagate the errors of [`Site::write`].** A file that was not written is missing in the
 //!   site.
-//! - **A panic fails the run too.** The failure record has its message and location, but no chain of
-//!   causes as for an [`Error`].
-//! - **Time and randomness are virtual.** The same order with the same replies yields the same site,
-//!   byte for byte.
+//! - **A panic fails the run too.** The failure record has its message and location, but no chain
+//!   of causes as for an [`Error`].
+//! - **Time and randomness are virtual.** The same order with the same replies yields the same
+//!   site, byte for byte.
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

@@ -16,8 +16,8 @@ pub trait Template {
     /// Generates the site of an order. Implement it as `async fn`.
     ///
     /// # Errors
-    /// The site could not be generated: the host discards all files, and the failure record contains
-    /// the error with all its causes.
+    /// The site could not be generated: the host discards all files, and the failure record
+    /// contains the error with all its causes.
     fn generate(order: Order, site: Site) -> impl Future<Output = Result<()>>;
 }
 
@@ -52,8 +52,8 @@ pub struct AiPurpose {
 }
 
 impl Manifest {
-    /// A manifest that accepts every [`Order`]. Pass `env!("CARGO_PKG_VERSION")` as the version, and
-    /// add at least one [`locale`](Manifest::locale).
+    /// A manifest that accepts every [`Order`]. Pass `env!("CARGO_PKG_VERSION")` as the version,
+    /// and add at least one [`locale`](Manifest::locale).
     pub fn new(
         name: impl Into<String>,
         version: impl Into<String>,

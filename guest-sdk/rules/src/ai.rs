@@ -50,8 +50,8 @@ pub enum AiErrorKind {
     /// The response is complete but does not follow the provider's protocol: an HTML page, or JSON
     /// that ends early.
     Protocol,
-    /// The reply was truncated: at a token limit, or its stream ended without its final marker. Only
-    /// the latter is retryable.
+    /// The reply was truncated: at a token limit, or its stream ended without its final marker.
+    /// Only the latter is retryable.
     Truncated,
     /// The reply has no content.
     Empty,

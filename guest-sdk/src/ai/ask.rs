@@ -225,8 +225,8 @@ impl Ask {
         Streamed::new(chunks, outcome)
     }
 
-    /// The request that is sent to the host: as it was built, with [`DATA_RULE`] added to the system
-    /// message if the call contains order data.
+    /// The request that is sent to the host: as it was built, with [`DATA_RULE`] added to the
+    /// system message if the call contains order data.
     pub fn into_request(self) -> Request {
         let mut request = self.request;
         let says = |message: &Message, text: &str| message.content.contains(text);

@@ -15,8 +15,8 @@ pub(super) const OPENING: &str = "<data label=\"";
 ///
 /// Order data is untrusted input (failure catalogue, E14). It cannot close its delimiter or open
 /// another: anything that resembles one gets a `\` after its `<`. Control characters other than
-/// line breaks and tabs are removed, and characters of the label other than letters, digits, blanks,
-/// `-`, `_` and `.` are replaced by `_`.
+/// line breaks and tabs are removed, and characters of the label other than letters, digits,
+/// blanks, `-`, `_` and `.` are replaced by `_`.
 ///
 /// ```
 /// use sitewright_sdk::ai::data;

@@ -6,8 +6,8 @@ pub use sitewright_rules::AiErrorKind as ErrorKind;
 
 /// An AI call without a usable reply. The host has already retried if that could help.
 ///
-/// With `?` it becomes a [`crate::Error`] that blames the call: a retry of the order sends that call
-/// again and replays the others.
+/// With `?` it becomes a [`crate::Error`] that blames the call: a retry of the order sends that
+/// call again and replays the others.
 #[derive(Debug, Clone)]
 pub struct Error {
     /// The kind of the error. Later versions can add kinds: end a `match` with a `_` arm.

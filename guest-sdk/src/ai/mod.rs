@@ -2,8 +2,8 @@
 //!
 //! A call names a *purpose* (`copywriting`), never a provider or a model: the operator's routes map
 //! a purpose to models. Every reply is complete and validated: it is never empty, never truncated,
-//! and requested JSON parses and is valid against its schema. Calls that do not depend on each other
-//! can run concurrently:
+//! and requested JSON parses and is valid against its schema. Calls that do not depend on each
+//! other can run concurrently:
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -16,7 +16,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! [`Ask::stream`] streams a long text, so that the template can report its progress. The chunks are
+//! [`Ask::stream`] streams a long text, so that the template can report its progress. Chunks are
 //! not validated: only the completion of [`Streamed::finish`] is. After the first chunk the host
 //! cannot retry or fall back to another model, so a streamed call fails more often. Use
 //! [`Ask::text`] or [`Ask::json`] unless partial text is of use.

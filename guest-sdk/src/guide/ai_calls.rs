@@ -45,7 +45,7 @@
 //!         let faq: Faq = ai::ask("copywriting")
 //!             .system("You write for small businesses.")
 //!             .user(format!(
-//!                 "Write frequent questions with their answers, in the language of the locale {}.",
+//!                 "Write frequent questions and their answers in the language of locale {}.",
 //!                 order.locale
 //!             ))
 //!             // Untrusted input goes into `data`, never into `system` or `user`.
@@ -75,7 +75,7 @@
 //! |---|---|
 //! | [`text`](crate::ai::Ask::text) | text |
 //! | [`json`](crate::ai::Ask::json) | a value of a type |
-//! | [`reply`](crate::ai::Ask::reply) | a value of a type and the completion: model, tokens, call id |
+//! | [`reply`](crate::ai::Ask::reply) | a value of a type, and the completion with its call id |
 //! | [`json_value`](crate::ai::Ask::json_value) | JSON for a schema that is built at run time |
 //! | [`stream`](crate::ai::Ask::stream) | the text while the model writes it: [`streaming`] |
 //!

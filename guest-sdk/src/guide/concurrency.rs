@@ -1,8 +1,8 @@
 //! Many AI calls at the same time.
 //!
-//! An AI call takes seconds, and a template can have many in flight. Run calls that do not depend on
-//! each other concurrently: [`try_join!`](crate::try_join) for a few different calls,
-//! [`try_join_all`](crate::try_join_all) for a list. A template has one thread; the calls run in the
+//! An AI call takes seconds, and a template can have many in flight. Run calls that do not depend
+//! on each other concurrently: [`try_join!`](crate::try_join) for a few different calls,
+//! [`try_join_all`](crate::try_join_all) for a list. A template has one thread; calls run in the
 //! host. The first error cancels the other calls.
 //!
 //! ```

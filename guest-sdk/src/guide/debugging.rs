@@ -13,8 +13,8 @@
 //! sitewright replay failure-1042.tar --trap-on report
 //! ```
 //!
-//! A replay calls no model: it uses the replies, the clock and the random numbers of the attempt, so
-//! that the run repeats call by call.
+//! A replay calls no model: it uses the replies, the clock and the random numbers of the attempt,
+//! so that the run repeats call by call.
 //!
 //! # How to make failure records useful
 //!

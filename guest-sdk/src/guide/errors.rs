@@ -1,9 +1,9 @@
 //! Handling errors.
 //!
-//! Propagate errors with `?`. It converts any error to one that has all causes, the location in your
-//! source, and the AI calls that caused it, so that a retry of the order sends only those again. Add
-//! what the template was doing with [`context`](crate::Context::context). The host discards the
-//! files of a failed run; the customer keeps the previous site.
+//! Propagate errors with `?`. It converts any error to one that has all causes, the location in
+//! your source, and the AI calls that caused it, so that a retry of the order sends only those
+//! again. Add what the template was doing with [`context`](crate::Context::context). The host
+//! discards the files of a failed run; the customer keeps the previous site.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;

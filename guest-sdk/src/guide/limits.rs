@@ -13,8 +13,8 @@
 //! | number of diagnostics | 256, the newest are kept |
 //! | log text | 256 KiB, the newest is kept |
 //!
-//! A run that exceeds its CPU time, wall-clock time or memory is ended. The failure record shows all
-//! limits beside what was used, and `sitewright generate` shows the same for a successful run.
+//! A run that exceeds its CPU time, wall-clock time or memory is ended. The failure record shows
+//! all limits beside what was used, and `sitewright generate` shows the same for a successful run.
 //! Waiting for AI calls uses no CPU time.
 //!
 //! A call or a file that exceeds a limit, or a file with an invalid path, is an error that the
@@ -47,5 +47,5 @@
 //! ```
 //!
 //! There is no file system, no network, no environment and no second thread. Clock and random
-//! numbers are virtual: the same order with the same replies yields the same site, byte for byte, so
-//! that a failure can be replayed.
+//! numbers are virtual: the same order with the same replies yields the same site, byte for byte,
+//! so that a failure can be replayed.

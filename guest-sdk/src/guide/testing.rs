@@ -64,5 +64,5 @@
 //! ```
 //!
 //! The harness does not check limits of memory and time, traps, and the finished site. For these,
-//! run `sitewright template build` and `sitewright conformance`, which has orders of its own and runs
-//! the cases in your `conformance/` folder.
+//! run `sitewright template build` and `sitewright conformance`, which has orders of its own and
+//! runs the cases in your `conformance/` folder.

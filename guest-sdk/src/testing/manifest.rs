@@ -40,7 +40,8 @@ fn problems(manifest: &Manifest) -> Vec<String> {
     for purpose in &manifest.ai_purposes {
         if !is_name(&purpose.name) {
             problems.push(format!(
-                "the purpose `{}`: use lower-case letters, digits and `-`, at most {MAX_NAME} bytes",
+                "the purpose `{}`: use lower-case letters, digits and `-`, at most {MAX_NAME} \
+                 bytes",
                 purpose.name
             ));
         }

@@ -127,8 +127,8 @@ impl Harness {
         Harness { script: Ok(None) }
     }
 
-    /// A harness with a script, in the TOML format of the host's `scripted` provider. If the script is
-    /// invalid, each run fails with the code `bad-script`.
+    /// A harness with a script, in the TOML format of the host's `scripted` provider. If the script
+    /// is invalid, each run fails with the code `bad-script`.
     pub fn scripted(rules: &str) -> Self {
         Harness { script: Script::from_toml(rules).map(|_| Some(rules.to_owned())) }
     }
@@ -142,9 +142,9 @@ impl Harness {
         Ok(Harness::scripted(rules))
     }
 
-    /// Runs a template with an order: a CRM document, a flat document, an [`Order`], or the JSON text
-    /// of one of these. Each run starts at the beginning of the script. A panic of the template
-    /// propagates to the test.
+    /// Runs a template with an order: a CRM document, a flat document, an [`Order`], or the JSON
+    /// text of one of these. Each run starts at the beginning of the script. A panic of the
+    /// template propagates to the test.
     pub fn run<T: Template>(&self, order: impl Serialize) -> Run {
         match self.prepared::<T>(order) {
             Ok((order, recorder)) => {

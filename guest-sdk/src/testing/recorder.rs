@@ -106,8 +106,8 @@ impl Backend for Recorder {
         })
     }
 
-    /// Splits the text into chunks of a few bytes, so that tests cover words and lines that are split
-    /// across chunks.
+    /// Splits the text into chunks of a few bytes, so that tests cover words and lines that are
+    /// split across chunks.
     fn stream(&self, request: Request) -> (Chunks, Outcome) {
         let reply = self.call(request);
         let in_flight = self.this.upgrade().map(InFlight);

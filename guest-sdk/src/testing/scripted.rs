@@ -1,4 +1,5 @@
-//! Turns scripted answers into replies as the host's gateway does, without retries, limits and costs.
+//! Turns scripted answers into replies as the host's gateway does, without retries, limits and
+//! costs.
 
 use serde_json::Value;
 use sitewright_script::{ConnectionFault, Fault, Question, Script, What};

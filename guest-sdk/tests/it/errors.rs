@@ -1,4 +1,4 @@
-//! Errors arrive whole: code, message, every cause, place, and the AI calls they come from.
+//! Errors: code, message, causes, location and the AI calls that caused them.
 
 use std::{error::Error as StdError, fmt};
 
@@ -53,7 +53,7 @@ fn a1_a_message_is_never_empty() {
 }
 
 #[test]
-fn an_error_knows_where_it_was_made() {
+fn an_error_has_the_location_where_it_was_created() {
     let line = line!() + 1;
     let made = Error::new("x", "y");
     let converted = (|| -> Result<()> { Ok(Err(layers())?) })().unwrap_err();
@@ -64,13 +64,13 @@ fn an_error_knows_where_it_was_made() {
 }
 
 #[test]
-fn nothing_where_something_is_needed_is_an_error() {
+fn context_turns_none_into_an_error() {
     let error = None::<()>.context("the order names no service").unwrap_err();
     assert_eq!((error.code(), error.message()), ("missing", "the order names no service"));
 }
 
 #[test]
-fn an_error_tells_by_its_code_where_it_came_from() {
+fn the_code_of_a_converted_error_names_its_origin() {
     let json = serde_json::from_str::<u32>("x").unwrap_err();
     let codes = [
         (Error::from(fmt::Error), "formatting"),
@@ -88,7 +88,7 @@ fn an_error_tells_by_its_code_where_it_came_from() {
     }
 }
 
-/// Asks in the way that the order's description names.
+/// Makes the AI call that the order's description names.
 struct Asking;
 
 #[derive(Debug)]
@@ -106,12 +106,12 @@ impl StdError for Wrapped {
     }
 }
 
-/// Knows more than its schema.
+/// Rejects values that are valid against its schema.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Picky {
     #[serde(deserialize_with = "never")]
     #[schemars(with = "String")]
-    #[allow(dead_code, reason = "never there")]
+    #[allow(dead_code, reason = "never constructed")]
     word: String,
 }
 

@@ -1,4 +1,4 @@
-//! The five orders every template must turn into a site.
+//! The five example orders of `tests/orders`.
 
 use crate::support::{read, shipped};
 use serde_json::json;
@@ -82,7 +82,7 @@ fn f6_colours_are_a_type() {
 }
 
 #[test]
-fn payment_data_and_secrets_never_get_in() {
+fn payment_data_and_secrets_are_removed() {
     for name in [
         "01-restaurant-ptbr-full",
         "02-dentist-us-minimal",
@@ -108,7 +108,7 @@ fn payment_data_and_secrets_never_get_in() {
 }
 
 #[test]
-fn the_normalised_order_reads_as_itself() {
+fn a_normalized_order_parses_as_the_same_order() {
     for name in [
         "01-restaurant-ptbr-full",
         "02-dentist-us-minimal",

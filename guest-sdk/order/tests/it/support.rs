@@ -1,5 +1,5 @@
 //! Helpers that the tests of this crate share.
-#![allow(clippy::unwrap_used, reason = "a test that cannot get its data has failed")]
+#![allow(clippy::unwrap_used, reason = "a missing file fails the test")]
 
 use serde_json::{Value, json};
 use sitewright_order::{Locale, Order, Problem};
@@ -17,24 +17,24 @@ pub(crate) fn shipped(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A small order in the CRM's shape.
+/// A small CRM document.
 pub(crate) fn crm() -> Value {
     shipped("02-dentist-us-minimal")
 }
 
-/// The same in the flat shape.
+/// The same order as a flat document.
 pub(crate) fn flat() -> Value {
     let mut document = crm()["onboarding"].clone();
     document["id"] = json!(102);
     document
 }
 
-/// Sets what is at a pointer, making objects on the way.
+/// Sets the value at a pointer, creating the objects on the way.
 pub(crate) fn set(document: &mut Value, pointer: &str, value: Value) {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
-    let mut place = document;
+    let mut parent_value = document;
     for part in parent.split('/').skip(1) {
-        place = &mut place[part];
+        parent_value = &mut parent_value[part];
     }
-    place[name] = value;
+    parent_value[name] = value;
 }

@@ -1,4 +1,4 @@
-//! What a template may call a file.
+//! Valid and invalid paths.
 
 use proptest::prelude::*;
 use sitewright_rules::path::{PathError, SitePath, case_key};
@@ -32,11 +32,11 @@ fn f1_ordinary_paths_are_accepted() {
 }
 
 #[test]
-fn f1_paths_that_lead_elsewhere_or_differ_by_file_system_are_refused() {
+fn f1_paths_that_escape_or_differ_by_file_system_are_rejected() {
     let too_long = "a".repeat(256);
     let too_deep = format!("{}x.html", "a/".repeat(32));
-    // The path, the variant, and what its message names.
-    let refused = [
+    // The path, the variant, and a part of its message.
+    let rejected = [
         ("", "Empty", "empty"),
         ("/etc/passwd", "Absolute", "/etc/passwd"),
         ("../project_24/index.html", "Dots", "`..`"),
@@ -75,7 +75,7 @@ fn f1_paths_that_lead_elsewhere_or_differ_by_file_system_are_refused() {
         (&too_long, "TooLong", "256"),
         (&too_deep, "TooDeep", "33"),
     ];
-    for (text, variant, named) in refused {
+    for (text, variant, named) in rejected {
         let error = SitePath::parse(text, 255).expect_err(text);
         assert!(format!("{error:?}").starts_with(variant), "{text:?}: {error:?}");
         assert!(error.to_string().contains(named), "{text:?}: {error} does not name {named}");
@@ -85,7 +85,7 @@ fn f1_paths_that_lead_elsewhere_or_differ_by_file_system_are_refused() {
     assert!(serde_json::from_str::<SitePath>("\"../x\"").is_err());
 }
 
-/// Texts made of what paths are attacked with, and plain letters.
+/// Texts of path attacks and plain letters.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("..".to_owned()),
@@ -104,7 +104,7 @@ fn hostile() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn f1_no_accepted_path_leads_out(text in hostile()) {
+    fn f1_no_accepted_path_escapes(text in hostile()) {
         if let Ok(path) = SitePath::parse(&text, 255) {
             let path: &std::path::Path = path.as_ref();
             prop_assert!(path.is_relative());

@@ -1,4 +1,4 @@
-//! What rules match, what they answer, and what a wrong script is told.
+//! Which rules match, what they answer, and which scripts are rejected.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
 
 use std::time::Duration;
@@ -55,7 +55,7 @@ fn an_unanswered_question_names_purpose_prompt_and_file() {
 }
 
 #[test]
-fn every_fault_has_a_spelling() {
+fn every_fault_can_be_written() {
     let cases = [
         (
             r#"{ status = 429, body = "slow", headers = { retry-after = "2" } }"#,
@@ -81,7 +81,7 @@ fn every_fault_has_a_spelling() {
 }
 
 #[test]
-fn a_wrong_script_is_told_the_rule_and_the_field() {
+fn an_error_names_the_rule_and_the_field() {
     let good = "[[rule]]\nanswer = { text = \"x\" }\n";
     let cases = [
         ("purpos = 'x'\nanswer = { text = 'x' }", "purpos", "unknown field"),
@@ -107,17 +107,17 @@ fn a_wrong_script_is_told_the_rule_and_the_field() {
         ("answer = { fault = { connection = 'lost' } }", "answer.fault", "unknown variant `lost`"),
         ("answer = { fault = { hang = false } }", "answer.fault", "false"),
     ];
-    for (text, field, says) in cases {
+    for (text, field, part) in cases {
         let error = Script::from_toml(&format!("{good}[[rule]]\n{text}")).unwrap_err();
         let ScriptError::Rule { rule, field: found, problem } = &error else {
             panic!("{text}: {error}")
         };
         assert_eq!((*rule, found.as_str()), (2, field), "{text}: {error}");
-        assert!(problem.contains(says), "{text}: {error}");
+        assert!(problem.contains(part), "{text}: {error}");
     }
-    for (text, says) in [("", "no rule"), ("rule = 1", "[[rule]]"), ("[[rule]", "not valid TOML")] {
+    for (text, part) in [("", "no rule"), ("rule = 1", "[[rule]]"), ("[[rule]", "not valid TOML")] {
         let error = Script::from_toml(text).unwrap_err().to_string();
-        assert!(error.contains(says), "{text}: {error}");
+        assert!(error.contains(part), "{text}: {error}");
     }
     let error = Script::from_toml(&format!("other = 1\n{good}")).unwrap_err().to_string();
     assert!(error.contains("`other`"), "{error}");
@@ -149,11 +149,17 @@ fn from_schema_gives_the_smallest_value_and_skips_requests_without_a_schema() {
             json!([true, true]),
         ),
         (
-            json!({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/n"}], "$defs": {"n": {"const": 1}}}),
+            json!({
+                "anyOf": [{"type": "null"}, {"$ref": "#/$defs/n"}],
+                "$defs": {"n": {"const": 1}}
+            }),
             json!(1),
         ),
         (
-            json!({"allOf": [{"required": ["a"]}, {"properties": {"a": {"const": 1}}}], "type": "object"}),
+            json!({
+                "allOf": [{"required": ["a"]}, {"properties": {"a": {"const": 1}}}],
+                "type": "object"
+            }),
             json!({"a": 1}),
         ),
     ];
@@ -171,15 +177,23 @@ fn from_schema_gives_the_smallest_value_and_skips_requests_without_a_schema() {
 }
 
 #[test]
-fn from_schema_ends_on_a_schema_that_contains_itself() {
+fn from_schema_terminates_for_recursive_schemas() {
     let schema = json!({
         "$ref": "#/$defs/node",
-        "$defs": {"node": {"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#/$defs/node"}}}}
+        "$defs": {"node": {
+            "type": "object",
+            "required": ["next"],
+            "properties": {"next": {"$ref": "#/$defs/node"}}
+        }}
     });
     assert!(sample(&schema).is_object());
     let twice = json!({
         "type": "object", "required": ["a", "b", "c"],
-        "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}, "c": {"type": "string", "minLength": 1_000_000_000}}
+        "properties": {
+            "a": {"$ref": "#"},
+            "b": {"$ref": "#"},
+            "c": {"type": "string", "minLength": 1_000_000_000}
+        }
     });
     assert!(sample(&twice).to_string().len() < 1_000_000);
     assert!(
