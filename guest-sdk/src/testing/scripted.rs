@@ -2,7 +2,7 @@
 //! costs.
 
 use serde_json::Value;
-use sitewright_script::{ConnectionFault, Fault, Question, Script, What};
+use sitewright_script::{Answer, ConnectionFault, Fault, Question, Script};
 
 use crate::{
     Manifest,
@@ -46,9 +46,9 @@ pub(super) fn answer(
         Format::Text | Format::Json => None,
     };
     let question = Question { purpose: &request.purpose, messages: &texts, schema };
-    let content = match script.answer(&question).map(|reply| reply.what) {
-        Some(What::Text(content)) => content,
-        Some(What::Fault(fault)) => return Err(failed(fault, call_id)),
+    let content = match script.answer(&question).map(|reply| reply.answer) {
+        Some(Answer::Text(content)) => content,
+        Some(Answer::Fault(fault)) => return Err(failed(fault, call_id)),
         None => {
             let message = question.unanswered("of the harness");
             return Err(Error {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright_script::{ConnectionFault, Fault, Question, Script, ScriptError, What};
+use sitewright_script::{Answer, ConnectionFault, Fault, Question, Script, ScriptError};
 
 fn ask<'a>(purpose: &'a str, messages: &'a [&'a str]) -> Question<'a> {
     Question { purpose, messages, schema: None }
@@ -35,11 +35,11 @@ fn the_first_matching_rule_with_calls_left_answers() {
     let home = ["system", "page: home", "locale: pt-BR"];
     let first = script.answer(&ask("copywriting", &home)).unwrap();
     assert_eq!((first.rule, first.delay), (1, Duration::from_millis(100)));
-    assert_eq!(first.what, What::Text("first".to_owned()));
+    assert_eq!(first.answer, Answer::Text("first".to_owned()));
     let second = script.answer(&ask("copywriting", &home)).unwrap();
-    assert_eq!(second.what, What::Text(r#"{"a":1,"b":["x",true]}"#.to_owned()));
+    assert_eq!(second.answer, Answer::Text(r#"{"a":1,"b":["x",true]}"#.to_owned()));
     let third = script.answer(&ask("code", &["anything"])).unwrap();
-    assert_eq!((third.rule, third.what), (3, What::Text(r#"{"kept": 1.0}"#.to_owned())));
+    assert_eq!((third.rule, third.answer), (3, Answer::Text(r#"{"kept": 1.0}"#.to_owned())));
     assert_eq!(script.answer(&ask("code", &["else"])), None);
 }
 
@@ -76,7 +76,11 @@ fn every_fault_can_be_written() {
     for (text, fault) in cases {
         let script =
             Script::from_toml(&format!("[[rule]]\nanswer = {{ fault = {text} }}")).unwrap();
-        assert_eq!(script.answer(&ask("any", &["x"])).unwrap().what, What::Fault(fault), "{text}");
+        assert_eq!(
+            script.answer(&ask("any", &["x"])).unwrap().answer,
+            Answer::Fault(fault),
+            "{text}"
+        );
     }
 }
 
@@ -128,7 +132,7 @@ fn sample(schema: &Value) -> Value {
     let question = Question { purpose: "p", messages: &["m"], schema: Some(schema) };
     let reply = script.answer(&question).unwrap();
     assert_eq!(Some(&reply), script.answer(&question).as_ref(), "the same answer each time");
-    let What::Text(text) = reply.what else { panic!("not a text") };
+    let Answer::Text(text) = reply.answer else { panic!("not a text") };
     serde_json::from_str(&text).unwrap()
 }
 
