@@ -1,8 +1,8 @@
-//! A long text, read while the model writes it.
+//! Streaming a long text to report its progress.
 //!
-//! Only where somebody watches, and to tell how far it is: the pieces are unchecked, and once one
-//! has come the host can no longer ask another model in silence when the first fails. The site is
-//! made of what [`finish`](crate::ai::Streamed::finish) gives, which is whole.
+//! The chunks are not validated, and after the first one the host cannot retry or fall back to
+//! another model. Use them only to report progress, and build the site from the completion of
+//! [`finish`](crate::ai::Streamed::finish).
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -22,8 +22,8 @@
 //!             .data("name", &order.business_name)
 //!             .stream();
 //!         let mut words = 0;
-//!         while let Some(piece) = story.next().await {
-//!             words += piece.split_whitespace().count() as u32;
+//!         while let Some(chunk) = story.next().await {
+//!             words += chunk.split_whitespace().count() as u32;
 //!             progress("story", words, 400);
 //!         }
 //!         let story = story.finish().await.context("while writing the story")?;
@@ -37,7 +37,7 @@
 //! assert_eq!(run.text("story.txt"), "It began with bread.");
 //! assert_eq!(run.progress.last().map(|last| last.stage.as_str()), Some("story"));
 //!
-//! // A reply that is cut is an error, however much of it has come: nothing is written.
+//! // A truncated reply is an error, although chunks were received.
 //! let script = "[[rule]]\nanswer = { fault = { cut = \"It began wi\" } }\n";
 //! let run = testing::Harness::scripted(script).run::<Story>(testing::sample_order());
 //! assert_eq!(run.result.unwrap_err().code(), "ai-truncated");

@@ -1,14 +1,12 @@
-//! What is read although it is not written the way we would write it.
+//! Tolerant parsing: documents that deviate from the normalized form.
 
-mod support;
-
+use crate::support::{crm, flat, read, set};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sitewright_order::{Color, Day, Locale, read_ranges, web_address};
-use support::{crm, flat, read, set};
 
 #[test]
-fn hours_as_people_write_them() {
+fn hours_in_common_notations() {
     let table: [(&str, &[&str]); 22] = [
         ("11:30-15:00, 18:30-23:00", &["11:30-15:00", "18:30-23:00"]),
         ("18:30-23:00; 11:30-15:00", &["18:30-23:00", "11:30-15:00"]),
@@ -81,16 +79,19 @@ fn days_in_english_and_portuguese() {
 
 #[test]
 fn hours_come_in_three_forms() {
-    let normalised = json!([{"day": "monday", "ranges": ["09:00-12:00", "13:00-18:00"]}, {"day": "sunday", "ranges": []}]);
+    let normalized = json!([
+        {"day": "monday", "ranges": ["09:00-12:00", "13:00-18:00"]},
+        {"day": "sunday", "ranges": []},
+    ]);
     let forms = [
         json!({"dom": "fechado", "seg": "13h-18h, 9h-12h", "ter": null, "qua": ""}),
         json!({"Sunday": [], "Monday": ["9:00-12:00", "1pm-6pm"]}),
-        normalised.clone(),
+        normalized.clone(),
     ];
     for form in forms {
         let mut document = crm();
         document["onboarding"]["business_hours"] = form.clone();
-        assert_eq!(json!(read(&document).unwrap().business_hours), normalised, "{form}");
+        assert_eq!(json!(read(&document).unwrap().business_hours), normalized, "{form}");
     }
 }
 
@@ -127,7 +128,7 @@ fn links_get_a_scheme() {
 }
 
 #[test]
-fn the_locale_may_stand_in_three_places() {
+fn the_locale_can_be_in_three_locations() {
     let default: Locale = "en".parse().unwrap();
     let table: [(&[(&str, &str)], &str); 6] = [
         (&[], "en"),
@@ -149,7 +150,7 @@ fn the_locale_may_stand_in_three_places() {
 }
 
 #[test]
-fn numbers_texts_and_flags_in_other_clothes() {
+fn numbers_texts_and_flags_of_other_types() {
     let table = [
         ("years_in_business", json!("22"), json!(22)),
         ("years_in_business", json!(22.0), json!(22)),
@@ -188,13 +189,20 @@ fn numbers_texts_and_flags_in_other_clothes() {
 }
 
 #[test]
-fn unknown_fields_are_kept_and_secrets_are_not() {
+fn unknown_fields_are_kept_without_secrets() {
     let given = json!({
-        "total_pages": 5, "seo_keywords": ["a"], "nothing": null, "delivery": {"radius": 5, "api_token": "x", "zones": [{"accessKey": 1, "name": "z"}]},
-        "password": "x", "Password_Hash": "x", "userSecret": "x", "apiKey": "x", "key": "x", "stripe_session_id": "x", "senha": "x", "api-token": "x",
-        "customer_email": "x", "base_price": 1, "total_price": 1, "admin_notes": "x", "completed_steps": 1, "is_complete": true, "status": "x", "payment_intent": "x",
+        "total_pages": 5, "seo_keywords": ["a"], "nothing": null,
+        "delivery": {"radius": 5, "api_token": "x", "zones": [{"accessKey": 1, "name": "z"}]},
+        "password": "x", "Password_Hash": "x", "userSecret": "x", "apiKey": "x", "key": "x",
+        "stripe_session_id": "x", "senha": "x", "api-token": "x", "customer_email": "x",
+        "base_price": 1, "total_price": 1, "admin_notes": "x", "completed_steps": 1,
+        "is_complete": true, "status": "x", "payment_intent": "x",
     });
-    let kept = json!({"total_pages": 5, "seo_keywords": ["a"], "delivery": {"radius": 5, "zones": [{"name": "z"}]}});
+    let kept = json!({
+        "total_pages": 5,
+        "seo_keywords": ["a"],
+        "delivery": {"radius": 5, "zones": [{"name": "z"}]},
+    });
     let with = |mut document: Value, section: &str| {
         for (name, value) in given.as_object().unwrap() {
             set(&mut document, &format!("{section}/{name}"), value.clone());
@@ -228,7 +236,9 @@ fn ids_are_numbers_or_texts() {
 
 proptest! {
     #[test]
-    fn no_text_makes_a_reader_panic(text in "\\PC{0,40}|[rgbhslacoktvmix#(),%/. 0-9-]{0,40}|[0-9aphm:., -]{0,12}") {
+    fn no_text_makes_a_parser_panic(
+        text in "\\PC{0,40}|[rgbhslacoktvmix#(),%/. 0-9-]{0,40}|[0-9aphm:., -]{0,12}",
+    ) {
         drop(text.parse::<Color>());
         drop(read_ranges(&text));
         drop(text.parse::<Day>());

@@ -1,10 +1,8 @@
-//! The five orders every template must turn into a site.
+//! The five example orders of `tests/orders`.
 
-mod support;
-
+use crate::support::{read, shipped};
 use serde_json::json;
 use sitewright_order::{Cta, Day, Niche, Range, Tone};
-use support::{read, shipped};
 
 #[test]
 fn the_full_restaurant_order() {
@@ -84,7 +82,7 @@ fn f6_colours_are_a_type() {
 }
 
 #[test]
-fn payment_data_and_secrets_never_get_in() {
+fn payment_data_and_secrets_are_removed() {
     for name in [
         "01-restaurant-ptbr-full",
         "02-dentist-us-minimal",
@@ -110,7 +108,7 @@ fn payment_data_and_secrets_never_get_in() {
 }
 
 #[test]
-fn the_normalised_order_reads_as_itself() {
+fn a_normalized_order_parses_as_the_same_order() {
     for name in [
         "01-restaurant-ptbr-full",
         "02-dentist-us-minimal",

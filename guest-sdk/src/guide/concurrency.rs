@@ -1,9 +1,9 @@
-//! Many things at the same time.
+//! Many AI calls at the same time.
 //!
-//! An AI call takes seconds, and the host answers many at once. Ask at the same time for whatever
-//! does not need the other's answer: [`try_join!`](crate::try_join) for a few different things,
-//! [`try_join_all`](crate::try_join_all) for a list. A template has one thread; its calls
-//! run side by side in the host. The first error ends the others.
+//! An AI call takes seconds, and a template can have many in flight. Run calls that do not depend
+//! on each other concurrently: [`try_join!`](crate::try_join) for a few different calls,
+//! [`try_join_all`](crate::try_join_all) for a list. A template has one thread; calls run in the
+//! host. The first error cancels the other calls.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -30,7 +30,7 @@
 //!         let headline = async { Ok(ai::ask("copywriting").user("A headline.").text().await?) };
 //!         let blurbs = try_join_all(order.services.iter().map(|service| blurb(service)));
 //!         let (headline, blurbs): (String, Vec<String>) = try_join!(headline, blurbs)?;
-//!         // The answers come in the order of the questions, whichever came first.
+//!         // The results have the order of the calls.
 //!         site.write("index.txt", format!("{headline}\n{}", blurbs.join("\n")))?;
 //!         Ok(())
 //!     }
@@ -56,11 +56,11 @@
 //! assert_eq!(run.most_calls_at_once, 3);
 //! ```
 //!
-//! A run may make 64 calls unless the operator says otherwise. A customer may list 200 services:
-//! put several into one question.
+//! The default limit of a run is 64 calls, and an order can have 200 services: put several into one
+//! call.
 //!
 //! ```
 //! # let services: Vec<String> = (0..200).map(|n| format!("Service {n}")).collect();
-//! let questions: Vec<String> = services.chunks(20).map(|some| some.join("\n")).collect();
-//! assert_eq!(questions.len(), 10);
+//! let calls: Vec<String> = services.chunks(20).map(|chunk| chunk.join("\n")).collect();
+//! assert_eq!(calls.len(), 10);
 //! ```

@@ -1,13 +1,11 @@
-//! Every kind of wrong input: one table of what is changed, where the problem is seen and what it
-//! says.
+//! All kinds of invalid input, as a table: what is changed, where the problem is reported, and its
+//! message.
 
-mod support;
-
+use crate::support::{crm, flat, read, set, shipped};
 use serde_json::{Value, json};
-use support::{crm, flat, read, set, shipped};
 
-/// What is put where in a good document of the CRM's shape, and what the only problem's message
-/// must hold. The pointer of the problem is the place itself unless a third text says otherwise.
+/// The pointer and value of a change to a valid CRM document, and a part of the message of the only
+/// problem. The problem's pointer is that of the change unless the last element is another one.
 fn table() -> Vec<(&'static str, Value, &'static str, Option<&'static str>)> {
     let many = |entry: Value| Value::Array(vec![entry; 201]);
     let name = |length: usize| json!("é".repeat(length));
@@ -186,12 +184,11 @@ fn table() -> Vec<(&'static str, Value, &'static str, Option<&'static str>)> {
 }
 
 #[test]
-fn each_problem_names_the_field_and_what_would_be_right() {
+fn each_problem_names_the_field_and_a_valid_value() {
     for (place, value, message, pointer) in table() {
         let mut document = crm();
         set(&mut document, place, value.clone());
         let problems = read(&document).expect_err(&format!("{place} = {value}"));
-        // What is missing altogether is seen where it should be.
         let pointer = pointer.unwrap_or(place);
         let expected =
             problems.iter().filter(|problem| problem.pointer == pointer).collect::<Vec<_>>();
@@ -205,7 +202,7 @@ fn each_problem_names_the_field_and_what_would_be_right() {
 }
 
 #[test]
-fn the_flat_shape_has_the_same_problems_at_its_own_places() {
+fn the_flat_shape_has_the_same_problems_with_its_own_pointers() {
     for (place, value, message, pointer) in table() {
         let Some(field) = place.strip_prefix("/onboarding/") else { continue };
         let mut document = flat();
@@ -213,14 +210,17 @@ fn the_flat_shape_has_the_same_problems_at_its_own_places() {
         let problems = read(&document).expect_err(&format!("{field} = {value}"));
         let pointer = pointer.unwrap_or(place).strip_prefix("/onboarding").unwrap();
         assert!(
-            matches!(problems.as_slice(), [one] if one.pointer == pointer && one.message.contains(message)),
+            matches!(
+                problems.as_slice(),
+                [one] if one.pointer == pointer && one.message.contains(message)
+            ),
             "{field} = {value}: {problems:#?}"
         );
     }
 }
 
 #[test]
-fn all_problems_come_at_once() {
+fn all_problems_are_reported_at_once() {
     let mut document = shipped("01-restaurant-ptbr-full");
     set(&mut document, "/order/id", json!("a/b"));
     set(&mut document, "/onboarding/business_name", json!(""));
@@ -248,11 +248,15 @@ fn all_problems_come_at_once() {
 }
 
 #[test]
-fn what_is_no_object_is_one_problem() {
+fn a_document_that_is_not_an_object_is_one_problem() {
     for document in [json!(null), json!([]), json!("x"), json!(5)] {
         let problems = read(&document).unwrap_err();
         assert!(
-            matches!(problems.as_slice(), [one] if one.pointer.is_empty() && one.message.contains("JSON object"))
+            matches!(
+                problems.as_slice(),
+                [one] if one.pointer.is_empty() && one.message.contains("JSON object")
+            ),
+            "{problems:#?}"
         );
     }
 }

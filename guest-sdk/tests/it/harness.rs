@@ -1,11 +1,11 @@
-//! The native harness runs a template as the host would.
+//! The test harness runs a template as the host does.
 
 use sitewright_sdk::{
     prelude::*,
     testing::{Harness, sample_order},
 };
 
-/// Asks for three texts at once and writes them, or does what the order's description says.
+/// Requests three texts concurrently and writes them; the order's description selects variations.
 struct Pages;
 
 impl Template for Pages {
@@ -49,7 +49,7 @@ const SCRIPT: &str = r#"
 "#;
 
 #[test]
-fn a_run_shows_everything_a_template_did() {
+fn a_run_records_everything_a_template_did() {
     let run = Harness::new().script(SCRIPT).unwrap().run::<Pages>(sample_order());
     run.result.as_ref().unwrap();
     assert_eq!(run.text("index.html"), "other one other");
@@ -73,16 +73,16 @@ fn a_run_shows_everything_a_template_did() {
 }
 
 #[test]
-fn c1_calls_that_do_not_depend_on_each_other_are_in_flight_at_once() {
+fn c1_independent_calls_are_in_flight_at_the_same_time() {
     assert_eq!(Harness::scripted(SCRIPT).run::<Pages>(sample_order()).most_calls_at_once, 3);
 }
 
-/// Reads two calls along, side by side, and drops a third one.
-struct Along;
+/// Streams two calls concurrently and drops a third one.
+struct Streaming;
 
-impl Template for Along {
+impl Template for Streaming {
     fn manifest() -> Manifest {
-        Manifest::new("along", "1.0.0", "Two texts.")
+        Manifest::new("streaming", "1.0.0", "Two texts.")
             .purpose("copywriting", "the texts")
             .locale("pt-BR")
     }
@@ -98,7 +98,7 @@ impl Template for Along {
                 assert!(!chunk.is_empty());
                 chunks.push(chunk);
             }
-            assert_eq!(call.next().await, None, "what has ended stays so");
+            assert_eq!(call.next().await, None, "the end of the stream is final");
             Ok::<_, Error>((chunks, call.finish().await?.content))
         });
         for (page, (chunks, content)) in try_join_all(texts).await?.into_iter().enumerate() {
@@ -110,10 +110,10 @@ impl Template for Along {
 }
 
 #[test]
-fn a_streamed_reply_comes_in_the_same_chunks_each_time() {
+fn a_streamed_reply_has_the_same_chunks_each_time() {
     let rules = "[[rule]]\nanswer = { text = \"Fresh bread é since 1990\" }";
     for _ in 0..2 {
-        let run = Harness::scripted(rules).run::<Along>(sample_order());
+        let run = Harness::scripted(rules).run::<Streaming>(sample_order());
         run.result.as_ref().unwrap();
         for page in ["0.txt", "1.txt"] {
             assert_eq!(run.text(page), "Fresh b|read é| since |1990", "{page}");
@@ -123,22 +123,22 @@ fn a_streamed_reply_comes_in_the_same_chunks_each_time() {
 }
 
 #[test]
-fn a_streamed_call_that_fails_tells_so_in_the_end() {
+fn a_streamed_call_returns_its_error_at_the_end() {
     let rules = "[[rule]]\nanswer = { fault = { status = 401, body = \"no\" } }";
-    let run = Harness::scripted(rules).run::<Along>(sample_order());
+    let run = Harness::scripted(rules).run::<Streaming>(sample_order());
     let error = run.result.unwrap_err();
     assert_eq!((error.code(), error.ai_calls().len()), ("ai-auth", 1), "{error:?}");
 
     let mut call = std::pin::pin!(ai::ask("copywriting").user("x").stream().finish());
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(Err(error)) = call.as_mut().poll(&mut context) else {
-        panic!("somebody answered")
+        panic!("the call did not fail")
     };
     assert_eq!(error.kind, AiErrorKind::NoRoute);
 }
 
 #[test]
-fn the_same_harness_begins_each_run_anew() {
+fn each_run_starts_at_the_beginning_of_the_script() {
     let harness = Harness::scripted("[[rule]]\ntimes = 3\nanswer = { text = \"x\" }");
     for _ in 0..2 {
         harness.run::<Pages>(sample_order()).result.unwrap();
@@ -148,22 +148,22 @@ fn the_same_harness_begins_each_run_anew() {
 #[test]
 fn every_kind_of_order_document_is_read() {
     let orders = [
-        include_str!("../../tests/orders/01-restaurant-ptbr-full.json"),
-        include_str!("../../tests/orders/02-dentist-us-minimal.json"),
-        include_str!("../../tests/orders/03-plumber-us-premium.json"),
-        include_str!("../../tests/orders/04-other-hostile-text.json"),
+        include_str!("../../../tests/orders/01-restaurant-ptbr-full.json"),
+        include_str!("../../../tests/orders/02-dentist-us-minimal.json"),
+        include_str!("../../../tests/orders/03-plumber-us-premium.json"),
+        include_str!("../../../tests/orders/04-other-hostile-text.json"),
     ];
     for text in orders {
         let run = Harness::scripted(SCRIPT).run::<Pages>(text);
         run.result.as_ref().unwrap();
-        // What was read is a document as well, and gives the same order again.
+        // The parsed order is a document too, and parses as the same order.
         let again = Harness::scripted(SCRIPT).run::<Pages>(run.text("data/order.json"));
         assert_eq!(again.text("data/order.json"), run.text("data/order.json"));
     }
 }
 
 #[test]
-fn all_problems_of_an_order_are_told_at_once() {
+fn all_problems_of_an_order_are_reported_at_once() {
     let mut order = sample_order();
     order["primary_color"] = "kind of blue".into();
     order["business_name"] = " ".into();
@@ -181,7 +181,7 @@ fn without_a_script_no_call_is_answered() {
 }
 
 #[test]
-fn a_script_that_cannot_be_read_is_told_at_once_or_as_the_result() {
+fn an_invalid_script_is_an_error_of_the_harness_or_of_the_run() {
     let wrong = "[[rule]]\nanswr = 1";
     assert!(Harness::new().script(wrong).is_err());
     assert_eq!(
@@ -209,7 +209,7 @@ fn f1_a_file_is_written_once() {
     assert_eq!(run.text("INDEX.html"), "x");
 }
 
-/// Its manifest has everything wrong, and it wants what the sample order does not have.
+/// Has an invalid manifest, or one that requires a field that the sample order does not have.
 struct Odd<const MANIFEST: bool>;
 
 impl<const MANIFEST: bool> Template for Odd<MANIFEST> {
@@ -229,25 +229,25 @@ impl<const MANIFEST: bool> Template for Odd<MANIFEST> {
 }
 
 #[test]
-fn a_manifest_that_the_host_would_refuse_is_refused_with_all_its_problems() {
+fn an_invalid_manifest_is_rejected_with_all_its_problems() {
     let error = Harness::new().run::<Odd<true>>(sample_order()).result.unwrap_err();
     assert_eq!((error.code(), error.causes().len()), ("bad-manifest", 5), "{error:?}");
 }
 
 #[test]
-fn an_order_that_the_templates_schema_refuses_never_runs() {
+fn an_order_that_the_templates_schema_rejects_never_runs() {
     let error = Harness::new().run::<Odd<false>>(sample_order()).result.unwrap_err();
     assert_eq!(error.code(), "invalid-order");
     assert!(error.causes()[0].contains("about_owner"), "{error:?}");
 }
 
 #[test]
-fn outside_of_a_run_nothing_answers() {
+fn outside_of_a_run_calls_fail_and_logs_are_dropped() {
     let ask = std::pin::pin!(ai::ask("copywriting").user("x").text());
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let std::task::Poll::Ready(Err(error)) = ask.poll(&mut context) else {
-        panic!("somebody answered")
+        panic!("the call did not fail")
     };
     assert_eq!(error.kind, AiErrorKind::NoRoute);
-    log::info("nobody listens, and that is fine");
+    log::info("dropped");
 }

@@ -1,10 +1,10 @@
-//! What rules match, what they answer, and what a wrong script is told.
+//! Which rules match, what they answer, and which scripts are rejected.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright_script::{ConnectionFault, Fault, Question, Script, ScriptError, What};
+use sitewright_script::{Answer, ConnectionFault, Fault, Question, Script, ScriptError};
 
 fn ask<'a>(purpose: &'a str, messages: &'a [&'a str]) -> Question<'a> {
     Question { purpose, messages, schema: None }
@@ -35,11 +35,11 @@ fn the_first_matching_rule_with_calls_left_answers() {
     let home = ["system", "page: home", "locale: pt-BR"];
     let first = script.answer(&ask("copywriting", &home)).unwrap();
     assert_eq!((first.rule, first.delay), (1, Duration::from_millis(100)));
-    assert_eq!(first.what, What::Text("first".to_owned()));
+    assert_eq!(first.answer, Answer::Text("first".to_owned()));
     let second = script.answer(&ask("copywriting", &home)).unwrap();
-    assert_eq!(second.what, What::Text(r#"{"a":1,"b":["x",true]}"#.to_owned()));
+    assert_eq!(second.answer, Answer::Text(r#"{"a":1,"b":["x",true]}"#.to_owned()));
     let third = script.answer(&ask("code", &["anything"])).unwrap();
-    assert_eq!((third.rule, third.what), (3, What::Text(r#"{"kept": 1.0}"#.to_owned())));
+    assert_eq!((third.rule, third.answer), (3, Answer::Text(r#"{"kept": 1.0}"#.to_owned())));
     assert_eq!(script.answer(&ask("code", &["else"])), None);
 }
 
@@ -55,7 +55,7 @@ fn an_unanswered_question_names_purpose_prompt_and_file() {
 }
 
 #[test]
-fn every_fault_has_a_spelling() {
+fn every_fault_can_be_written() {
     let cases = [
         (
             r#"{ status = 429, body = "slow", headers = { retry-after = "2" } }"#,
@@ -76,12 +76,16 @@ fn every_fault_has_a_spelling() {
     for (text, fault) in cases {
         let script =
             Script::from_toml(&format!("[[rule]]\nanswer = {{ fault = {text} }}")).unwrap();
-        assert_eq!(script.answer(&ask("any", &["x"])).unwrap().what, What::Fault(fault), "{text}");
+        assert_eq!(
+            script.answer(&ask("any", &["x"])).unwrap().answer,
+            Answer::Fault(fault),
+            "{text}"
+        );
     }
 }
 
 #[test]
-fn a_wrong_script_is_told_the_rule_and_the_field() {
+fn an_error_names_the_rule_and_the_field() {
     let good = "[[rule]]\nanswer = { text = \"x\" }\n";
     let cases = [
         ("purpos = 'x'\nanswer = { text = 'x' }", "purpos", "unknown field"),
@@ -107,17 +111,17 @@ fn a_wrong_script_is_told_the_rule_and_the_field() {
         ("answer = { fault = { connection = 'lost' } }", "answer.fault", "unknown variant `lost`"),
         ("answer = { fault = { hang = false } }", "answer.fault", "false"),
     ];
-    for (text, field, says) in cases {
+    for (text, field, part) in cases {
         let error = Script::from_toml(&format!("{good}[[rule]]\n{text}")).unwrap_err();
         let ScriptError::Rule { rule, field: found, problem } = &error else {
             panic!("{text}: {error}")
         };
         assert_eq!((*rule, found.as_str()), (2, field), "{text}: {error}");
-        assert!(problem.contains(says), "{text}: {error}");
+        assert!(problem.contains(part), "{text}: {error}");
     }
-    for (text, says) in [("", "no rule"), ("rule = 1", "[[rule]]"), ("[[rule]", "not valid TOML")] {
+    for (text, part) in [("", "no rule"), ("rule = 1", "[[rule]]"), ("[[rule]", "not valid TOML")] {
         let error = Script::from_toml(text).unwrap_err().to_string();
-        assert!(error.contains(says), "{text}: {error}");
+        assert!(error.contains(part), "{text}: {error}");
     }
     let error = Script::from_toml(&format!("other = 1\n{good}")).unwrap_err().to_string();
     assert!(error.contains("`other`"), "{error}");
@@ -128,7 +132,7 @@ fn sample(schema: &Value) -> Value {
     let question = Question { purpose: "p", messages: &["m"], schema: Some(schema) };
     let reply = script.answer(&question).unwrap();
     assert_eq!(Some(&reply), script.answer(&question).as_ref(), "the same answer each time");
-    let What::Text(text) = reply.what else { panic!("not a text") };
+    let Answer::Text(text) = reply.answer else { panic!("not a text") };
     serde_json::from_str(&text).unwrap()
 }
 
@@ -149,11 +153,17 @@ fn from_schema_gives_the_smallest_value_and_skips_requests_without_a_schema() {
             json!([true, true]),
         ),
         (
-            json!({"anyOf": [{"type": "null"}, {"$ref": "#/$defs/n"}], "$defs": {"n": {"const": 1}}}),
+            json!({
+                "anyOf": [{"type": "null"}, {"$ref": "#/$defs/n"}],
+                "$defs": {"n": {"const": 1}}
+            }),
             json!(1),
         ),
         (
-            json!({"allOf": [{"required": ["a"]}, {"properties": {"a": {"const": 1}}}], "type": "object"}),
+            json!({
+                "allOf": [{"required": ["a"]}, {"properties": {"a": {"const": 1}}}],
+                "type": "object"
+            }),
             json!({"a": 1}),
         ),
     ];
@@ -171,15 +181,23 @@ fn from_schema_gives_the_smallest_value_and_skips_requests_without_a_schema() {
 }
 
 #[test]
-fn from_schema_ends_on_a_schema_that_contains_itself() {
+fn from_schema_terminates_for_recursive_schemas() {
     let schema = json!({
         "$ref": "#/$defs/node",
-        "$defs": {"node": {"type": "object", "required": ["next"], "properties": {"next": {"$ref": "#/$defs/node"}}}}
+        "$defs": {"node": {
+            "type": "object",
+            "required": ["next"],
+            "properties": {"next": {"$ref": "#/$defs/node"}}
+        }}
     });
     assert!(sample(&schema).is_object());
     let twice = json!({
         "type": "object", "required": ["a", "b", "c"],
-        "properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}, "c": {"type": "string", "minLength": 1_000_000_000}}
+        "properties": {
+            "a": {"$ref": "#"},
+            "b": {"$ref": "#"},
+            "c": {"type": "string", "minLength": 1_000_000_000}
+        }
     });
     assert!(sample(&twice).to_string().len() < 1_000_000);
     assert!(

@@ -1,4 +1,4 @@
-//! Errors arrive whole: code, message, every cause, place, and the AI calls they come from.
+//! Errors: code, message, causes, location and the AI calls that caused them.
 
 use std::{error::Error as StdError, fmt};
 
@@ -53,7 +53,7 @@ fn a1_a_message_is_never_empty() {
 }
 
 #[test]
-fn an_error_knows_where_it_was_made() {
+fn an_error_has_the_location_where_it_was_created() {
     let line = line!() + 1;
     let made = Error::new("x", "y");
     let converted = (|| -> Result<()> { Ok(Err(layers())?) })().unwrap_err();
@@ -64,13 +64,13 @@ fn an_error_knows_where_it_was_made() {
 }
 
 #[test]
-fn nothing_where_something_is_needed_is_an_error() {
+fn context_turns_none_into_an_error() {
     let error = None::<()>.context("the order names no service").unwrap_err();
     assert_eq!((error.code(), error.message()), ("missing", "the order names no service"));
 }
 
 #[test]
-fn an_error_tells_by_its_code_where_it_came_from() {
+fn the_code_of_a_converted_error_names_its_origin() {
     let json = serde_json::from_str::<u32>("x").unwrap_err();
     let codes = [
         (Error::from(fmt::Error), "formatting"),
@@ -88,7 +88,7 @@ fn an_error_tells_by_its_code_where_it_came_from() {
     }
 }
 
-/// Asks in the way that the order's description names.
+/// Makes the AI call that the order's description names.
 struct Asking;
 
 #[derive(Debug)]
@@ -106,12 +106,12 @@ impl StdError for Wrapped {
     }
 }
 
-/// Knows more than its schema.
+/// Rejects values that are valid against its schema.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Picky {
     #[serde(deserialize_with = "never")]
     #[schemars(with = "String")]
-    #[allow(dead_code, reason = "never there")]
+    #[allow(dead_code, reason = "never constructed")]
     word: String,
 }
 
@@ -214,4 +214,48 @@ fn a_purpose_that_the_manifest_does_not_name_is_refused() {
         error.message().contains("`code`") && error.message().contains("copywriting"),
         "{error:?}"
     );
+}
+
+#[test]
+fn e12_a_scripted_failure_is_as_retryable_as_the_host_finds_it() {
+    let rows = [
+        (r#"{ status = 405 }"#, "ai-not-found", false),
+        (r#"{ status = 524 }"#, "ai-timeout", true),
+        (r#"{ status = 304 }"#, "ai-other", false),
+        (r#"{ status = 503, headers = { X-Should-Retry = "false" } }"#, "ai-overloaded", false),
+        (r#"{ status = 400, headers = { x-should-retry = "true" } }"#, "ai-invalid-request", true),
+        (r#"{ status = 429, body = "Request too large" }"#, "ai-rate-limited", false),
+        (r#"{ cut = "Bread si" }"#, "ai-truncated", false),
+        (r#"{ refused = true }"#, "ai-content-filtered", false),
+        (r#"{ hang = true }"#, "ai-timeout", true),
+    ];
+    for (fault, code, retryable) in rows {
+        let run = asking("plain", &format!("{{ fault = {fault} }}"));
+        assert_eq!(run.result.unwrap_err().code(), code, "{fault}");
+        let error = run.ai_calls[0].reply.as_ref().unwrap_err();
+        assert_eq!((error.retryable, error.attempts), (retryable, 1), "{fault}");
+    }
+}
+
+#[test]
+fn a_scripted_wait_is_read_in_seconds_and_in_milliseconds() {
+    for (headers, milliseconds) in [
+        (r#"Retry-After = "2""#, Some(2000)),
+        (r#"retry-after = "2", retry-after-ms = "150""#, Some(150)),
+        (r#"retry-after = "soon""#, None),
+    ] {
+        let answer = format!("{{ fault = {{ status = 429, headers = {{ {headers} }} }} }}");
+        let run = asking("plain", &answer);
+        let error = run.ai_calls[0].reply.as_ref().unwrap_err();
+        assert_eq!(error.http.as_ref().unwrap().retry_after_ms, milliseconds, "{headers}");
+    }
+}
+
+#[test]
+fn a_call_that_no_rule_answers_is_not_found() {
+    let mut order = sample_order();
+    order["site_description"] = "plain".into();
+    let rules = "[[rule]]\ncontains = [\"nobody asks this\"]\nanswer = { text = \"x\" }";
+    let error = Harness::scripted(rules).run::<Asking>(order).result.unwrap_err();
+    assert_eq!(error.code(), "ai-not-found");
 }
