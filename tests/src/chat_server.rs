@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright_script::{Question, Script, What};
+use sitewright_script::{Answer as ScriptAnswer, Question, Script};
 
 /// Tokens that each good answer claims: prompt and completion.
 pub const TOKENS: (u64, u64) = (100, 7);
@@ -49,14 +49,14 @@ impl Call {
     }
 }
 
-/// What a call is answered with.
+/// Answer a call is answered with.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// What the script says.
+    /// Answer the script says.
     Good,
     /// A whole completion with this content and finish reason.
     Reply {
-        /// What the model wrote.
+        /// Answer the model wrote.
         content: String,
         /// Why it stopped.
         finish: &'static str,
@@ -123,7 +123,7 @@ impl ChatServer {
         ChatServer { port, shared }
     }
 
-    /// What stands before `/chat/completions`.
+    /// Answer stands before `/chat/completions`.
     pub fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
@@ -176,7 +176,7 @@ impl ClosedPort {
         ClosedPort { _bound: bound, port }
     }
 
-    /// What stands before `/chat/completions`.
+    /// Answer stands before `/chat/completions`.
     pub fn base_url(&self) -> String {
         format!("{}/v1", self.origin())
     }
@@ -227,9 +227,11 @@ impl Shared {
             messages: &messages,
             schema: call.body.pointer("/response_format/json_schema/schema"),
         };
-        match self.script.answer(&question).map(|reply| reply.what) {
-            Some(What::Text(text)) => text,
-            Some(What::Fault(fault)) => panic!("good answers come from the script, not {fault:?}"),
+        match self.script.answer(&question).map(|reply| reply.answer) {
+            Some(ScriptAnswer::Text(text)) => text,
+            Some(ScriptAnswer::Fault(fault)) => {
+                panic!("good answers come from the script, not {fault:?}")
+            }
             None => question.unanswered("the script"),
         }
     }
