@@ -1,168 +1,17 @@
-//! What goes wrong with a call: one closed list of kinds, and everything known about each attempt.
+//! Failed AI calls: the error of a call, its attempts, and what is known of each.
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use sitewright_rules::{AiErrorKind, UnknownKind};
 
 use super::call_id::CallId;
 use super::completion::Usage;
 use super::usd::Usd;
 use crate::message::Message;
-
-/// What went wrong. The names are those of the contract's `error-kind`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum AiErrorKind {
-    /// The provider refused the key.
-    Auth,
-    /// The key may not use this model or endpoint.
-    Permission,
-    /// The model or endpoint does not exist.
-    NotFound,
-    /// The provider, or the host before it, refused the request as malformed.
-    InvalidRequest,
-    /// Prompt and reply do not fit the model's window.
-    ContextTooLong,
-    /// Too many requests or tokens for now.
-    RateLimited,
-    /// No credit left; waiting does not help.
-    QuotaExhausted,
-    /// The provider or model is overloaded or failing on its side.
-    Overloaded,
-    /// A time limit passed.
-    Timeout,
-    /// The connection could not be made or broke, also in the middle of a body. A stream that ends
-    /// in good order but too early is `truncated`.
-    Connection,
-    /// The answer came whole but is not what the provider's protocol says: an HTML page, or JSON
-    /// that ends early.
-    Protocol,
-    /// The reply was cut at a token limit, or its stream ended without its final marker; only the
-    /// latter is worth another try.
-    Truncated,
-    /// The reply had no content.
-    Empty,
-    /// JSON was asked for and the reply was not JSON.
-    Malformed,
-    /// The reply was JSON but the schema does not accept it.
-    SchemaMismatch,
-    /// The provider refused the content.
-    ContentFiltered,
-    /// The order's budget is used up; no call was made.
-    BudgetExceeded,
-    /// No route serves the purpose.
-    NoRoute,
-    /// The run was cancelled, or its deadline passed, while the call was in flight.
-    Cancelled,
-    /// Anything else.
-    Other,
-}
-
-impl AiErrorKind {
-    /// All kinds, for tables and tests.
-    pub const ALL: [AiErrorKind; 20] = {
-        use AiErrorKind::*;
-        [
-            Auth,
-            Permission,
-            NotFound,
-            InvalidRequest,
-            ContextTooLong,
-            RateLimited,
-            QuotaExhausted,
-            Overloaded,
-            Timeout,
-            Connection,
-            Protocol,
-            Truncated,
-            Empty,
-            Malformed,
-            SchemaMismatch,
-            ContentFiltered,
-            BudgetExceeded,
-            NoRoute,
-            Cancelled,
-            Other,
-        ]
-    };
-
-    /// The name in records and in the contract.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AiErrorKind::Auth => "auth",
-            AiErrorKind::Permission => "permission",
-            AiErrorKind::NotFound => "not-found",
-            AiErrorKind::InvalidRequest => "invalid-request",
-            AiErrorKind::ContextTooLong => "context-too-long",
-            AiErrorKind::RateLimited => "rate-limited",
-            AiErrorKind::QuotaExhausted => "quota-exhausted",
-            AiErrorKind::Overloaded => "overloaded",
-            AiErrorKind::Timeout => "timeout",
-            AiErrorKind::Connection => "connection",
-            AiErrorKind::Protocol => "protocol",
-            AiErrorKind::Truncated => "truncated",
-            AiErrorKind::Empty => "empty",
-            AiErrorKind::Malformed => "malformed",
-            AiErrorKind::SchemaMismatch => "schema-mismatch",
-            AiErrorKind::ContentFiltered => "content-filtered",
-            AiErrorKind::BudgetExceeded => "budget-exceeded",
-            AiErrorKind::NoRoute => "no-route",
-            AiErrorKind::Cancelled => "cancelled",
-            AiErrorKind::Other => "other",
-        }
-    }
-
-    /// Whether the same call may succeed later, when the provider says nothing about it.
-    pub const fn retryable(self) -> bool {
-        match self {
-            AiErrorKind::RateLimited
-            | AiErrorKind::Overloaded
-            | AiErrorKind::Timeout
-            | AiErrorKind::Connection
-            | AiErrorKind::Protocol
-            | AiErrorKind::Empty
-            | AiErrorKind::Malformed
-            | AiErrorKind::SchemaMismatch
-            | AiErrorKind::Cancelled => true,
-            AiErrorKind::Auth
-            | AiErrorKind::Permission
-            | AiErrorKind::NotFound
-            | AiErrorKind::InvalidRequest
-            | AiErrorKind::ContextTooLong
-            | AiErrorKind::QuotaExhausted
-            | AiErrorKind::Truncated
-            | AiErrorKind::ContentFiltered
-            | AiErrorKind::BudgetExceeded
-            | AiErrorKind::NoRoute
-            | AiErrorKind::Other => false,
-        }
-    }
-}
-
-impl fmt::Display for AiErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A text that names no kind.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no kind of AI error")]
-pub struct UnknownKind(pub String);
-
-impl FromStr for AiErrorKind {
-    type Err = UnknownKind;
-
-    fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        kind.ok_or_else(|| UnknownKind(text.to_owned()))
-    }
-}
 
 /// What the provider said over HTTP, when it came that far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
