@@ -1,7 +1,8 @@
 //! What an order may spend on AI, and what it has spent (catalogue E11).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use super::config::{BudgetConfig, PriceConfig};
@@ -78,7 +79,7 @@ impl OrderBudget {
     }
 
     fn lock(&self) -> MutexGuard<'_, Spent> {
-        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spent.lock()
     }
 
     /// Lets one request through that will use about this much, or tells which limit forbids it.

@@ -1,7 +1,8 @@
 //! Schemas that were compiled before: the orders of one template ask with the same one.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::json::{ReplySchema, SchemaError};
 
@@ -23,8 +24,7 @@ impl KnownSchemas {
     /// # Errors
     /// As [`ReplySchema::compile`], or when compiling did not end.
     pub async fn compiled(&self, text: String) -> Result<ReplySchema, SchemaError> {
-        if let Some(known) = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&text)
-        {
+        if let Some(known) = self.compiled.lock().get(&text) {
             return Ok(known.clone());
         }
         // Its patterns are compiled too, which takes as long as the template likes: not on the
@@ -36,7 +36,7 @@ impl KnownSchemas {
         let schema = schema?;
         // One with regular expressions may take a megabyte.
         if text.len() <= LONGEST && schema.is_quick(1) {
-            let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut compiled = self.compiled.lock();
             if compiled.len() >= KEPT {
                 compiled.clear();
             }
@@ -54,7 +54,7 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
     async fn a_schema_is_compiled_once_and_no_more_are_kept_than_there_is_room_for() {
         let known = KnownSchemas::default();
-        let kept = |known: &KnownSchemas| known.compiled.lock().unwrap().len();
+        let kept = |known: &KnownSchemas| known.compiled.lock().len();
         let plain = |number: usize| format!(r#"{{"type": "object", "title": "{number}"}}"#);
         for number in [0, 1, 0] {
             let schema = known.compiled(plain(number)).await.unwrap();

@@ -22,13 +22,18 @@
 //! | `json` | strict JSON replies and their schemas |
 //! | `hint`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
 
+mod adapter;
 mod answer;
 mod anthropic;
-mod attempt;
 mod budget;
+mod candidate;
+mod client_error;
+mod clock;
 mod cloudflare;
 mod config;
+mod dispatch;
 mod error_body;
+mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -42,8 +47,10 @@ mod known_schemas;
 mod limiter;
 mod ollama;
 mod openai;
+mod probe;
 mod provider;
 mod redact;
+mod reply_check;
 mod request;
 mod retry;
 mod retry_after;
@@ -56,6 +63,7 @@ mod stream_deltas;
 mod testing;
 mod text;
 mod transport;
+mod wire;
 
 pub use budget::{OrderBudget, Spent};
 pub use config::{
@@ -64,13 +72,14 @@ pub use config::{
     LimitsConfig, OllamaConfig, OpenAiConfig, PriceConfig, ProviderConfig, RetryConfig,
     RouteConfig, ScriptedConfig,
 };
-pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
+pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal,
 };
 pub use json::{ReplySchema, SchemaError};
 pub use known_schemas::KnownSchemas;
 pub use openai::Dialect;
+pub use probe::Probe;
 pub use redact::Redactor;
 pub use request::{ChatMessage, Format, Purpose, PurposeError, Request, Role};
 pub use text::{Pieces, TextSink};

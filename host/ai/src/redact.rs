@@ -4,8 +4,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
 
+use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ impl fmt::Debug for Redactor {
 
 /// Remembers a key that has been read, so that no log shows it.
 pub(super) fn remember(secret: &SecretString) {
-    let mut read = READ.write().unwrap_or_else(PoisonError::into_inner);
+    let mut read = READ.write();
     if read.iter().all(|known| known.expose_secret() != secret.expose_secret()) {
         read.push(secret.clone());
     }
@@ -52,7 +52,7 @@ impl Redactor {
 
     /// For all keys that the process has read.
     pub fn of_process() -> Self {
-        Redactor { secrets: READ.read().unwrap_or_else(PoisonError::into_inner).clone() }
+        Redactor { secrets: READ.read().clone() }
     }
 
     /// Redacts every text of a JSON value, names of fields aside, and tells whether one was

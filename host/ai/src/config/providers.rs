@@ -60,8 +60,8 @@ impl ProviderConfig {
         }
     }
 
-    /// What it can bear, and when it is left alone.
-    pub(crate) fn gate(&self) -> (LimitsConfig, BreakerConfig) {
+    /// The settings of the limiter and of the circuit breaker.
+    pub(crate) fn limiter(&self) -> (LimitsConfig, BreakerConfig) {
         match (self, self.endpoint()) {
             (ProviderConfig::Scripted(config), _) => (config.limits, config.breaker),
             (_, Some(endpoint)) => (endpoint.limits, endpoint.breaker),

@@ -22,6 +22,13 @@ pub(in super::super) struct Sse {
     past_first_line: bool,
 }
 
+impl SseEvent {
+    /// An event without a name, for framings that have none.
+    pub(in super::super) fn unnamed(data: Vec<u8>) -> Self {
+        SseEvent { event: String::new(), data }
+    }
+}
+
 impl Sse {
     /// Takes the next bytes and gives the events that they complete.
     pub(in super::super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, Overlong> {
