@@ -143,7 +143,7 @@ impl<'a> Dispatch<'a> {
         };
         candidate.limiter.record_tokens(&permit, tokens);
         if let Some(reserved) = reserved {
-            reserved.settle(tokens, attempt.cost_usd.unwrap_or_default());
+            reserved.commit(tokens, attempt.cost_usd.unwrap_or_default());
         }
         permit.complete(result.as_ref().err().map(|failed| &failed.failure));
         self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
