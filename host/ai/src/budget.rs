@@ -43,8 +43,8 @@ pub struct OrderBudget {
     spent: Mutex<Spent>,
 }
 
-/// The reservation of one call. A call that is dropped in flight keeps its estimate reserved, because
-/// the provider may charge for it.
+/// The reservation of one call. A call that is dropped in flight keeps its estimate reserved,
+/// because the provider may charge for it.
 #[derive(Debug)]
 pub(super) struct Reserved {
     budget: Arc<OrderBudget>,

@@ -130,8 +130,8 @@ impl Candidate {
         (attempt, result)
     }
 
-    /// The span of one attempt, with the fields of OpenTelemetry's conventions for generative AI. It
-    /// contains neither prompt nor reply; the enclosing span names the order.
+    /// The span of one attempt, with the fields of OpenTelemetry's conventions for generative AI.
+    /// It contains neither prompt nor reply; the enclosing span names the order.
     fn span(&self, route: &str, request: &Request, call: &CallContext) -> tracing::Span {
         let span = tracing::info_span!(
             "chat",

@@ -32,15 +32,15 @@ pub(super) fn failure(error: reqwest::Error, what: &str) -> AttemptFailure {
             ),
             Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => (
                 AiErrorKind::Connection,
-                format!("the connection broke before {what} was whole: {root}"),
+                format!("the connection was lost before {what} was complete: {root}"),
             ),
             _ if error.is_builder() => {
                 (AiErrorKind::Other, format!("the request could not be made: {root}"))
             }
             _ if error.is_connect() => {
-                (AiErrorKind::Connection, format!("no connection could be made: {root}"))
+                (AiErrorKind::Connection, format!("no connection could be established: {root}"))
             }
-            _ => (AiErrorKind::Connection, format!("the connection broke: {root}")),
+            _ => (AiErrorKind::Connection, format!("the connection was lost: {root}")),
         }
     };
     let limit = timeout.map(|_| Limit::Connect);

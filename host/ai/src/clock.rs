@@ -35,8 +35,8 @@ impl Clock {
     /// Waits for `future`.
     ///
     /// # Errors
-    /// Names the limit that expired first: the stage's, the call's, or the order's deadline (failure
-    /// catalogue C8, E1).
+    /// Names the limit that expired first: the stage's, the call's, or the order's deadline
+    /// (failure catalogue C8, E1).
     pub(super) async fn within<F: Future>(
         &self,
         stage: Option<Stage>,

@@ -226,7 +226,7 @@ pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
         return format!("it answered with {} instead of JSON", html(text));
     }
     if text.starts_with("data:") || text.starts_with("event:") {
-        return "it answered with a stream that nobody asked for".to_owned();
+        return "it answered with a stream although none was requested".to_owned();
     }
     match error.classify() {
         serde_json::error::Category::Eof => {

@@ -1,5 +1,5 @@
-//! What must hold for any bytes a provider may send. `host/fuzz` looks for bytes that break it, and
-//! the tests below try some on every run.
+//! Properties of the decoders for any bytes. The fuzz targets in `host/fuzz` search for violations;
+//! the tests below check some inputs on every run.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,8 +23,7 @@ use super::transport;
 use super::wire::{HttpHead, HttpReply};
 use sitewright_model::message::Message;
 
-/// Server-sent events: nothing panics, and however the wire cuts the bytes, the same events come
-/// out.
+/// Server-sent events: no panic, and the same events for any cut into chunks.
 pub fn sse(bytes: &[u8]) {
     same(bytes, |pieces| {
         let mut framing = Sse::default();
@@ -37,7 +36,7 @@ pub fn sse(bytes: &[u8]) {
     });
 }
 
-/// Lines of JSON: the same.
+/// One JSON value per line: the same properties.
 pub fn ndjson(bytes: &[u8]) {
     same(bytes, |pieces| {
         let mut framing = Lines::default();
@@ -50,7 +49,7 @@ pub fn ndjson(bytes: &[u8]) {
     });
 }
 
-/// The streams of every provider: the same, and what comes of them is a reply with content or an
+/// Streams of every provider: the same properties, and the result is a reply with content or an
 /// error with a message.
 pub fn streams(bytes: &[u8]) {
     for (at, adapter) in providers().iter().filter_map(adapter) {
@@ -71,7 +70,7 @@ pub fn streams(bytes: &[u8]) {
     }
 }
 
-/// Whole answers of every provider, good and bad; the first byte picks the status.
+/// Whole responses of every provider; the first byte selects the status.
 pub fn answers(bytes: &[u8]) {
     const STATUSES: [u16; 16] =
         [200, 204, 301, 400, 401, 402, 403, 404, 408, 413, 418, 422, 429, 500, 503, 529];
@@ -86,8 +85,8 @@ pub fn answers(bytes: &[u8]) {
     }
 }
 
-/// What became of the bytes in one piece becomes of them in single bytes, and in pieces whose sizes
-/// follow the bytes themselves.
+/// Asserts the same result for the bytes in one chunk, in single bytes, and in chunks of sizes that
+/// depend on the bytes.
 fn same<T: PartialEq + std::fmt::Debug>(bytes: &[u8], decode: impl Fn(&[&[u8]]) -> T) {
     let once = decode(&[bytes]);
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -158,7 +157,7 @@ fn provider<C: Kind, A: Adapter + 'static>(
 mod tests {
     use proptest::prelude::*;
 
-    /// Everything that `host/fuzz` begins with.
+    /// The corpus of `host/fuzz`.
     fn corpus() -> Vec<Vec<u8>> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
         let mut bodies = Vec::new();

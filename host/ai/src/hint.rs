@@ -34,30 +34,32 @@ fn what_happened(at: &Location<'_>, failure: &AttemptFailure) -> String {
     let model = at.model;
     match failure.kind {
         AiErrorKind::Auth => "refused its key".to_owned(),
-        AiErrorKind::Permission => format!("does not let its key use the model `{model}`"),
-        AiErrorKind::NotFound if failure.http.is_none() => "has no answer".to_owned(),
-        AiErrorKind::NotFound => format!("does not know the model `{model}` or the address"),
-        AiErrorKind::InvalidRequest => "refused the request as malformed".to_owned(),
-        AiErrorKind::ContextTooLong => {
-            format!("says that the prompt is too long for the model `{model}`")
+        AiErrorKind::Permission => format!("does not permit its key to use the model `{model}`"),
+        AiErrorKind::NotFound if failure.http.is_none() => {
+            "has no reply for the request".to_owned()
         }
-        AiErrorKind::RateLimited => "is asked too often or for too much".to_owned(),
+        AiErrorKind::NotFound => format!("does not know the model `{model}` or the address"),
+        AiErrorKind::InvalidRequest => "rejected the request as malformed".to_owned(),
+        AiErrorKind::ContextTooLong => {
+            format!("reports that the prompt is too long for the model `{model}`")
+        }
+        AiErrorKind::RateLimited => "rejected the request because of its rate limit".to_owned(),
         AiErrorKind::QuotaExhausted => "has no credit left for this key".to_owned(),
         AiErrorKind::Overloaded => "is overloaded or failing".to_owned(),
         AiErrorKind::Timeout => "did not answer in time".to_owned(),
-        AiErrorKind::Connection => "gave no whole answer".to_owned(),
-        AiErrorKind::Protocol => "did not answer as its protocol says".to_owned(),
+        AiErrorKind::Connection => "did not return a complete response".to_owned(),
+        AiErrorKind::Protocol => "violated its protocol".to_owned(),
         AiErrorKind::Truncated if failure.retryable => {
             format!("broke off the reply of the model `{model}`")
         }
-        AiErrorKind::Truncated => format!("cut the reply of the model `{model}` at a token limit"),
+        AiErrorKind::Truncated => format!("truncated the reply of the model `{model}`"),
         AiErrorKind::Empty => format!("sent an empty reply of the model `{model}`"),
         AiErrorKind::Malformed => format!("sent a reply of the model `{model}` that is not JSON"),
         AiErrorKind::SchemaMismatch => {
             format!("sent JSON of the model `{model}` that the schema does not accept")
         }
         AiErrorKind::ContentFiltered => "refused the content".to_owned(),
-        AiErrorKind::Cancelled => "was still asked when time ran out".to_owned(),
+        AiErrorKind::Cancelled => "was interrupted by a time limit".to_owned(),
         AiErrorKind::BudgetExceeded | AiErrorKind::NoRoute | AiErrorKind::Other => {
             "failed".to_owned()
         }
@@ -78,7 +80,7 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         },
         AiErrorKind::Permission => {
             format!(
-                "allow the model for the key at the provider, or name another one in {route_key}"
+                "permit the model for the key at the provider, or name another one in {route_key}"
             )
         }
         AiErrorKind::NotFound if failure.http.is_none() => "nothing was sent".to_owned(),
@@ -103,7 +105,7 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         AiErrorKind::RateLimited => {
             match failure.http.as_ref().and_then(|http| http.retry_after_ms) {
                 Some(wait) if failure.retryable => {
-                    format!("try again in {:.1} s, as it says", wait as f64 / 1000.0)
+                    format!("try again in {:.1} s, as requested", wait as f64 / 1000.0)
                 }
                 _ if failure.retryable => {
                     "try again later, or raise the limit at the provider".to_owned()
@@ -127,8 +129,8 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         AiErrorKind::Protocol => format!("check base_url of {keys} (many end in /v1)"),
         AiErrorKind::Truncated if failure.retryable => {
             format!(
-                "try again; if it happens again, look at what stands between here and base_url of \
-                 {keys}"
+                "try again; if it happens again, check the proxies between this host and base_url \
+                 of {keys}"
             )
         }
         AiErrorKind::Truncated => {
@@ -145,7 +147,7 @@ pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
         }
         AiErrorKind::Cancelled => "give the order more time, or name a faster model".to_owned(),
         AiErrorKind::BudgetExceeded | AiErrorKind::NoRoute | AiErrorKind::Other => {
-            format!("look at the provider's answer and at {keys}")
+            format!("check the provider's response and {keys}")
         }
     }
 }

@@ -201,7 +201,8 @@ mod tests {
     use super::{JsonProblem, extract};
 
     proptest::proptest! {
-        /// A value is found unchanged, whatever its strings contain, and never a part of it instead.
+        /// A value is found unchanged, whatever its strings contain, and never a part of it
+        /// instead.
         #[test]
         fn e6_a_value_is_found_whole_or_not_at_all(
             text in "(```|[{}\\[\\]\"\\\\\n ]|[a-zé]){0,40}", before in "[A-Za-z .:\n]{0,20}", cut in 1_usize..60,

@@ -9,13 +9,14 @@
 //! |---|---|
 //! | `request`, `json`, `known_schemas` | what is requested, and what is a valid reply? |
 //! | `config`, `secret`, `route_builder` | which routes, providers and keys are there? |
-//! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called when, and what is recorded? |
+//! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
 //! | `retry`, `limiter`, `budget` | when again, how many at the same time, and how much in total? |
 //! | `journal` | which replies were paid for already? |
-//! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement, and with which types? |
-//! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare`, `scripted` | what does each kind of provider send and mean? |
-//! | `stream`, `stream_deltas`, `error_body`, `instructions`, `retry_after` | what do the kinds have in common? |
-//! | `provider`, `transport`, `clock`, `client_error` | how is a request sent, and within which timeouts? |
+//! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
+//! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
+//! | `scripted` | what does the provider without a model reply? |
+//! | `stream`, `stream_deltas`, `error_body`, `instructions`, `retry_after` | what do they share? |
+//! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
 //! | `reply_check`, `text` | how is a reply checked, and how is its text forwarded? |
 //! | `hint`, `redact` | what does an error say, and what must it not contain? |
 //!

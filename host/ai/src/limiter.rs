@@ -135,8 +135,8 @@ impl Limiter {
                 while let Some(wait) = rate.acquire(cells) {
                     if Instant::now() + wait > deadline {
                         let detail = format!(
-                            "nothing was sent: its own limit (limits.{key}) leaves no room for {} \
-                             ms, and the order's deadline is before that",
+                            "nothing was sent: its own limit (limits.{key}) permits no request for \
+                             {} ms, and the order's deadline is before that",
                             wait.as_millis()
                         );
                         return Err(AttemptFailure {

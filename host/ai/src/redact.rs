@@ -10,8 +10,8 @@ use serde_json::Value;
 
 const REMOVED: &str = "[key removed]";
 
-/// Minimum length, in bytes, of keys that are searched for in records. Local servers have short keys
-/// that may be ordinary words.
+/// Minimum length, in bytes, of keys that are searched for in records. Local servers have short
+/// keys that may be ordinary words.
 const SHORTEST_SECRET: usize = 8;
 
 /// The prefixes of keys of well-known providers.
@@ -21,8 +21,8 @@ const PREFIXES: [&str; 6] = ["sk-", "gsk_", "xai-", "AIza", "hf_", "r8_"];
 const PARAMETERS: [&str; 7] =
     ["key=", "api_key=", "api-key=", "apikey=", "token=", "access_token=", "subscription-key="];
 
-/// All keys that the process has read. Log entries of libraries do not belong to a provider, so they
-/// are searched for all keys.
+/// All keys that the process has read. Log entries of libraries do not belong to a provider, so
+/// they are searched for all keys.
 static PROCESS_KEYS: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
 
 /// Removes keys from texts.

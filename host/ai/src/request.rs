@@ -27,7 +27,8 @@ impl Purpose {
     pub const MAX_BYTES: usize = 64;
 
     /// # Errors
-    /// The text is empty, too long, or has other characters than lower-case letters, digits and `-`.
+    /// The text is empty, too long, or has other characters than lower-case letters, digits and
+    /// `-`.
     pub fn new(text: impl Into<String>) -> Result<Self, PurposeError> {
         let text = text.into();
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -142,7 +143,7 @@ impl Request {
             self.messages.iter().position(|message| message.content.trim().is_empty())
         {
             return Err(message!(
-                "the content of messages[{index}] is empty; leave the message out or say something"
+                "the content of messages[{index}] is empty; remove the message or add text"
             ));
         }
         if self.max_output_tokens == Some(0) {
@@ -159,7 +160,7 @@ impl Request {
             ));
         }
         if self.stop.iter().any(String::is_empty) {
-            return Err(message!("`stop` holds an empty text; remove it"));
+            return Err(message!("`stop` contains an empty text; remove it"));
         }
         Ok(())
     }

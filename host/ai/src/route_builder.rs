@@ -129,8 +129,8 @@ impl<'a> Limiters<'a> {
                     key: format!("ai.providers.{name}.{field}"),
                     message: message!(
                         "the providers `{other}` and `{name}` have the same address and key and \
-                         so share what they can bear, but say different `{field}`; write the same \
-                         in ai.providers.{other} and ai.providers.{name}"
+                         therefore share their `{field}`, which differ; set the same values in \
+                         ai.providers.{other} and ai.providers.{name}"
                     ),
                 });
             }

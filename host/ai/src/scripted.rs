@@ -1,7 +1,7 @@
 //! The scripted provider: rules of a file instead of a model.
 //!
-//! The reply of a rule is encoded as an endpoint would send it and decoded by the same code, so that
-//! records of scripted and real faults look the same.
+//! The reply of a rule is encoded as an endpoint would send it and decoded by the same code, so
+//! that records of scripted and real faults look the same.
 
 use std::fs;
 use std::future::pending;
@@ -45,8 +45,8 @@ impl Scripted {
                 let location = path.display().to_string();
                 let text = fs::read_to_string(&path).map_err(|error| {
                     message!(
-                        "the script {location} cannot be read ({error}); name the TOML file with the \
-                         rules"
+                        "the script {location} cannot be read ({error}); name the TOML file with \
+                         the rules"
                     )
                 })?;
                 (location, text)
@@ -117,7 +117,8 @@ async fn failing(prompt: &Prompt<'_>, fault: Fault) -> Result<Reply, AttemptFail
             return Err(AttemptFailure::new(AiErrorKind::Connection, what));
         }
         Fault::Connection(ConnectionFault::Reset) => {
-            let what = "the connection broke before the answer was whole: connection reset by peer";
+            let what =
+                "the connection was lost before the answer was complete: connection reset by peer";
             return Err(AttemptFailure::new(AiErrorKind::Connection, what));
         }
     };
@@ -128,9 +129,10 @@ async fn failing(prompt: &Prompt<'_>, fault: Fault) -> Result<Reply, AttemptFail
 fn answer(prompt: &Prompt<'_>, content: &str, finish_reason: &str) -> HttpReply {
     let tokens = |bytes: usize| bytes.div_ceil(4);
     let input: usize = prompt.request.messages.iter().map(|message| message.content.len()).sum();
+    let message = json!({"role": "assistant", "content": content});
     let body = json!({
         "model": prompt.model,
-        "choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}],
+        "choices": [{"message": message, "finish_reason": finish_reason}],
         "usage": {"prompt_tokens": tokens(input), "completion_tokens": tokens(content.len())},
     });
     http(200, HeaderMap::new(), body.to_string().into_bytes())

@@ -54,8 +54,8 @@ impl TextSink {
         TextSink { observer: Some(observer), ..self }
     }
 
-    /// Forwards the part of the reply that was not forwarded while it arrived. That is all of it, if
-    /// it comes from the journal, from a script, or from a provider that does not stream.
+    /// Forwards the part of the reply that was not forwarded while it arrived. That is all of it,
+    /// if it comes from the journal, from a script, or from a provider that does not stream.
     pub async fn rest(&mut self, reply: &Completed) {
         let whole = reply.raw_reply.as_ref().unwrap_or(&reply.completion.content);
         if let Some(rest) = whole.get(self.forwarded..) {

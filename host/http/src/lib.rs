@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`client`], [`ClientError`] | how is the client created, with which roots and settings? |
 //! | [`Client`], [`Shard`] | which connection does a request use? |
-//! | [`connect_within`], [`ConnectWatch`], [`ConnectTimeout`] | how long may connecting take, and how far is it? |
+//! | [`connect_within`], [`ConnectWatch`], [`ConnectTimeout`] | how long may connecting take? |
 //! | [`causes_with_self`] | what caused an error of the client? |
 //!
 //! **Invariant:** no other crate builds a `reqwest::Client` (clippy's `disallowed-methods`).
@@ -118,8 +118,8 @@ const STREAMS: usize = 100;
 /// The HTTP client of the process. Clones share its connections.
 ///
 /// It consists of shards, each a `reqwest::Client` for at most [`STREAMS`] requests in flight, all
-/// with the same TLS settings: `reqwest` keeps one HTTP/2 connection per host, however many requests
-/// wait for it.
+/// with the same TLS settings: `reqwest` keeps one HTTP/2 connection per host, however many
+/// requests wait for it.
 #[derive(Debug, Clone)]
 pub struct Client {
     shards: Arc<Shards>,

@@ -63,9 +63,9 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
     // A line of NDJSON that is cut is a stream that ended too early, also when it is the only one.
     let one_line = shape == Shape::Ollama && form == Form::Whole;
     let mut rows = vec![
-        row(Fault::ResetAtOnce, Connection, "the connection broke", Status::None),
-        row(Fault::NoBytes, Connection, "the connection broke", Status::None),
-        row(Fault::GarbageForHttp, Connection, "the connection broke", Status::None),
+        row(Fault::ResetAtOnce, Connection, "the connection was lost", Status::None),
+        row(Fault::NoBytes, Connection, "the connection was lost", Status::None),
+        row(Fault::GarbageForHttp, Connection, "the connection was lost", Status::None),
         row(Fault::GarbageForBody, Protocol, "its answer is not JSON", Status::Is(200)),
         row(
             Fault::ResetInBody,

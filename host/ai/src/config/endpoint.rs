@@ -11,7 +11,8 @@ use sitewright_model::message;
 /// Default of `call_ms`.
 pub(super) const CALL_MS: u64 = 300_000;
 
-/// The keys that all providers behind HTTP have. They are in the same table as the keys of the kind.
+/// The keys that all providers behind HTTP have. They are in the same table as the keys of the
+/// kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndpointConfig {
     /// Name of the environment variable with the API key. Default: no key. Excludes `api_key_file`.
@@ -24,14 +25,14 @@ pub struct EndpointConfig {
     /// Timeout for name look-up, TCP and TLS together, in milliseconds. Default: 10,000 (10 s). At
     /// least 1.
     pub connect_ms: u64,
-    /// Timeout from the connection to the first byte of the response body, in milliseconds. Default:
-    /// 60,000 (60 s). At least 1.
+    /// Timeout from the connection to the first byte of the response body, in milliseconds.
+    /// Default: 60,000 (60 s). At least 1.
     pub first_byte_ms: u64,
     /// Timeout between two chunks of the response body, in milliseconds. Default: 30,000 (30 s). At
     /// least 1.
     pub idle_ms: u64,
-    /// Timeout of one whole attempt, connecting included, in milliseconds. Default: 300,000 (5 min).
-    /// At least 1.
+    /// Timeout of one whole attempt, connecting included, in milliseconds. Default: 300,000 (5
+    /// min). At least 1.
     pub call_ms: u64,
     /// Rate limits, shared by providers with the same endpoint and key, whose values must be equal.
     /// Default: no limits.

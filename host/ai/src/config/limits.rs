@@ -33,8 +33,8 @@ impl Default for RetryConfig {
     }
 }
 
-/// Limits of one endpoint with its key: `limits` of a provider. Providers with the same endpoint and
-/// key share them and must have equal values.
+/// Limits of one endpoint with its key: `limits` of a provider. Providers with the same endpoint
+/// and key share them and must have equal values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {

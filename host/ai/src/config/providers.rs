@@ -384,8 +384,8 @@ pub struct ScriptedConfig {
     /// The text of the script, in TOML.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules_inline: Option<String>,
-    /// Timeout of one whole attempt, in milliseconds; it ends a rule that hangs. Default: 300,000 (5
-    /// min). At least 1.
+    /// Timeout of one whole attempt, in milliseconds; it ends a rule that hangs. Default: 300,000
+    /// (5 min). At least 1.
     pub call_ms: u64,
     /// Rate limits. Default: no limits.
     pub limits: LimitsConfig,

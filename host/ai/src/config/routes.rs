@@ -9,8 +9,8 @@ use sitewright_model::message;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
-    /// The candidates in the order in which they are tried; the next one is tried if one fails. Key:
-    /// `try`. Required, not empty.
+    /// The candidates in the order in which they are tried; the next one is tried if one fails.
+    /// Key: `try`. Required, not empty.
     #[serde(rename = "try")]
     pub candidates: Vec<CandidateConfig>,
     /// Retries at each candidate. Default: the provider's `retry`.

@@ -26,7 +26,10 @@ pub(super) fn body(prompt: &Prompt<'_>, json: GeminiJson) -> Vec<u8> {
     let request = prompt.request;
     let (mut generation, instruction) = form(&request.format, json);
     let mut system = instructions::system(&request.messages, instruction);
-    let content = |by_model: bool, text: &str| json!({"role": if by_model { "model" } else { "user" }, "parts": [{"text": text}]});
+    let content = |by_model: bool, text: &str| {
+        let role = if by_model { "model" } else { "user" };
+        json!({"role": role, "parts": [{"text": text}]})
+    };
     let mut contents: Vec<Value> = instructions::turns(&request.messages)
         .map(|(by_model, text)| content(by_model, text))
         .collect();

@@ -13,8 +13,8 @@ use super::{Journal, JournalEntry, JournalKey};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// A file with one JSON object per line. An incomplete last line, from a process that was killed, is
-/// ignored; any other invalid line is logged with its number, because its reply must be paid for
+/// A file with one JSON object per line. An incomplete last line, from a process that was killed,
+/// is ignored; any other invalid line is logged with its number, because its reply must be paid for
 /// again.
 ///
 /// A reply found in an earlier attempt's file is written to this one too, so that the last

@@ -53,7 +53,7 @@ fn of_body(head: &HttpHead, body: &ErrorBody) -> AttemptFailure {
             ..error_body::of_kind(head, AiErrorKind::Overloaded, body)
         };
     }
-    let kind = if body.mentions(&["model"]) && body.mentions(&["not events", "try pulling it"]) {
+    let kind = if body.mentions(&["model"]) && body.mentions(&["not found", "try pulling it"]) {
         AiErrorKind::NotFound
     } else if body.mentions(&["context length", "context size", "context window"]) {
         AiErrorKind::ContextTooLong

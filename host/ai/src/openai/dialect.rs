@@ -120,8 +120,8 @@ impl Dialect {
         }
     }
 
-    /// The URL for a model. For Azure it contains the deployment, unless the operator configured one
-    /// or the newer `/v1`, which takes the model in the body.
+    /// The URL for a model. For Azure it contains the deployment, unless the operator configured
+    /// one or the newer `/v1`, which takes the model in the body.
     pub(super) fn url(self, url: &Url, model: &str) -> Url {
         let mut url = url.clone();
         let bare = matches!(url.path(), "/chat/completions" | "/openai/chat/completions");

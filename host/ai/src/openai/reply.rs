@@ -1,8 +1,8 @@
 //! The whole response to a chat completion request.
 //!
 //! The transport reports a body that ends before its declared length as `connection`. A complete
-//! body that is not the protocol's JSON, or is JSON that ends early, is `protocol`. `truncated` is a
-//! reply that a token limit cut, or a stream that ends without its final marker.
+//! body that is not the protocol's JSON, or is JSON that ends early, is `protocol`. `truncated` is
+//! a reply that a token limit cut, or a stream that ends without its final marker.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -136,8 +136,8 @@ pub struct Attempt {
     /// The beginning of the body of a failed attempt, at most 2 KiB, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
-    /// Wait for the provider's rate limits before the attempt, in milliseconds. It counts against the
-    /// order's deadline.
+    /// Wait for the provider's rate limits before the attempt, in milliseconds. It counts against
+    /// the order's deadline.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
     /// Wait after the previous failed attempt, in milliseconds.
@@ -151,8 +151,8 @@ pub struct Attempt {
     /// permit the request before the deadline.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
-    /// How long connecting took, in milliseconds. Missing if an open connection was used or none was
-    /// established.
+    /// How long connecting took, in milliseconds. Missing if an open connection was used or none
+    /// was established.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
     /// From the start to the first byte of the response body, in milliseconds.
