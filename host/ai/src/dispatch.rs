@@ -41,7 +41,7 @@ enum Tried {
 }
 
 /// What follows a failed attempt.
-enum Next {
+enum FollowUp {
     /// The same request to the same candidate, after this wait.
     Retry(Duration),
     /// A request to the same candidate that says what is wrong with its reply.
@@ -86,12 +86,12 @@ impl<'a> Dispatch<'a> {
                 }
                 tries += 1;
                 match self.next(candidate, tries, corrected.is_some(), last) {
-                    Next::Retry(wait) => backoff = wait,
-                    Next::Correct(request) => {
+                    FollowUp::Retry(wait) => backoff = wait,
+                    FollowUp::Correct(request) => {
                         (corrected, backoff) = (Some(request), Duration::ZERO);
                     }
-                    Next::NextCandidate => break,
-                    Next::Stop => return Err(self.error(None)),
+                    FollowUp::NextCandidate => break,
+                    FollowUp::Stop => return Err(self.error(None)),
                 }
             }
         }
@@ -162,29 +162,31 @@ impl<'a> Dispatch<'a> {
     }
 
     /// What follows the last failure. `tries` is the number of attempts at this candidate.
-    fn next(&self, candidate: &Candidate, tries: u32, corrected: bool, last: bool) -> Next {
-        let Some(FailedAttempt { failure, .. }) = self.failures.last() else { return Next::Stop };
+    fn next(&self, candidate: &Candidate, tries: u32, corrected: bool, last: bool) -> FollowUp {
+        let Some(FailedAttempt { failure, .. }) = self.failures.last() else {
+            return FollowUp::Stop;
+        };
         if !may_try_another(failure.kind) || self.text.has_begun() {
-            return Next::Stop;
+            return FollowUp::Stop;
         }
         if let Some(reply) = failure.reply.as_ref().filter(|_| !corrected) {
-            return Next::Correct(Box::new(corrected_request(
+            return FollowUp::Correct(Box::new(corrected_request(
                 self.request,
                 reply,
                 &failure.detail,
             )));
         }
         if !failure.asked {
-            return Next::NextCandidate;
+            return FollowUp::NextCandidate;
         }
         match retry::wait(candidate.retry, tries, failure, self.jitter) {
-            None => Next::NextCandidate,
+            None => FollowUp::NextCandidate,
             // The next candidate is faster than a long wait.
             Some(wait) if !last && wait > Duration::from_millis(candidate.retry.max_ms) => {
-                Next::NextCandidate
+                FollowUp::NextCandidate
             }
-            Some(wait) if Instant::now() + wait >= self.call.deadline => Next::NextCandidate,
-            Some(wait) => Next::Retry(wait),
+            Some(wait) if Instant::now() + wait >= self.call.deadline => FollowUp::NextCandidate,
+            Some(wait) => FollowUp::Retry(wait),
         }
     }
 
