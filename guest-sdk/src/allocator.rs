@@ -1,12 +1,13 @@
 //! The component's allocator.
 //!
-//! Thousands of components wait side by side in one host, so what counts is how many of the
-//! system's memory pages each has written to. The C library's allocator marks both ends of the
-//! memory it manages, and the far end is up to 64 KiB away from all that is used: a page of 4 KiB for eight bytes. This one gives [Talc](https://docs.rs/talc) page after page instead.
+//! Thousands of components wait in one host at the same time, so what counts is the number of host
+//! memory pages that each has written to. The C library's allocator writes to both ends of the
+//! memory it manages, and the far end is up to 64 KiB away from the used memory: 4 KiB for eight
+//! bytes. This one gives [Talc](https://docs.rs/talc) one host page after the other instead.
 //!
-//! The C library has an allocator of its own beside it, for what C asks for. Lists that the host
-//! gives to C code (variables, open folders: the sandbox has none) come from Talc, and C's `free`
-//! would leak them.
+//! C code still uses the C library's allocator. Lists that the host passes to C code (environment
+//! variables, open directories: the sandbox has none) are allocated by Talc, and C's `free` would
+//! leak them.
 
 use core::{alloc::Layout, arch::wasm32::memory_grow, mem::MaybeUninit, ptr::NonNull};
 
@@ -21,22 +22,22 @@ use talc::{
 static ALLOCATOR: TalcSyncCell<PageByPage, WasmBinning> =
     TalcSyncCell::new_wasm(PageByPage { heap: None });
 
-/// A page of the system that runs the host, which is what is saved.
+/// Size of a page of the host's operating system, in bytes: the unit to save.
 const HOST_PAGE: usize = 4 << 10;
-/// A page of WebAssembly: what memory grows by.
+/// Size of a WebAssembly page, in bytes: the unit in which memory grows.
 const WASM_PAGE: usize = 64 << 10;
 
-/// Where the heap begins: beside the component's other data, whose last page has been written to
-/// anyway. A template that waits for AI needs about 8 KiB.
+/// The beginning of the heap, next to the component's static data, whose last page is written to
+/// anyway. A template that waits for an AI call needs about 8 KiB.
 static mut FIRST: [MaybeUninit<u8>; 8 << 10] = [MaybeUninit::uninit(); 8 << 10];
 
-/// Gives Talc no more than it asks for, rounded up to a page of the host.
+/// Extends Talc's heap by what it requests, rounded up to a host page.
 #[derive(Debug)]
 struct PageByPage {
     heap: Option<Heap>,
 }
 
-/// What Talc has, and what it may have without more memory.
+/// The end of Talc's heap, and how far it can extend without growing the memory.
 #[derive(Debug, Clone, Copy)]
 struct Heap {
     end: NonNull<u8>,
@@ -44,7 +45,8 @@ struct Heap {
 }
 
 impl Heap {
-    /// Where the heap ends when it has `bytes` more above what is in use, without more memory.
+    /// The new end of the heap with `bytes` free bytes above `in_use`. `None` if the memory must
+    /// grow for that.
     fn end_with(&self, in_use: NonNull<u8>, bytes: usize) -> Option<*mut u8> {
         let end = self.end.as_ptr() as usize;
         let needed = (in_use.as_ptr() as usize).checked_add(bytes)?;
@@ -53,41 +55,41 @@ impl Heap {
         (needed <= rounded && end < rounded).then(|| self.end.as_ptr().wrapping_add(rounded - end))
     }
 
-    /// How much it grows by at least. Each time Talc asks it has looked through many gaps in vain:
-    /// a large heap must not grow page by page.
+    /// The minimum to grow by, in bytes. Before each request Talc has searched its free lists in
+    /// vain, which is expensive: a large heap must not grow page by page.
     fn step(&self) -> usize {
         let size = (self.end.as_ptr() as usize).saturating_sub((&raw const FIRST) as usize);
         (size / 16).clamp(1, 1 << 20)
     }
 }
 
-#[allow(unsafe_code, reason = "an allocator hands out memory that nobody else has")]
-// SAFETY: nothing in here allocates.
+#[allow(unsafe_code, reason = "an allocator must guarantee that no one else uses its memory")]
+// SAFETY: no function here allocates.
 unsafe impl Source for PageByPage {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         let Some(mut heap) = talc.source.heap else {
             let begin = (&raw mut FIRST).cast::<u8>();
             let limit = (&raw mut FIRST).wrapping_add(1).cast::<u8>();
-            // SAFETY: the array is named here alone.
+            // SAFETY: nothing else refers to the array.
             let end = unsafe { talc.claim(begin, HOST_PAGE) }.ok_or(())?;
             talc.source.heap = Some(Heap { end, limit });
             return Ok(());
         };
-        // Talc adds a tag and what the alignment skips.
+        // Talc adds a tag and the padding for the alignment.
         let bytes = layout.size().checked_add(layout.align() + 2 * CHUNK_UNIT).ok_or(())?;
         if bytes > isize::MAX as usize {
             return Err(());
         }
-        // SAFETY: it is the end that Talc told.
+        // SAFETY: it is the end that Talc returned.
         let in_use = unsafe { talc.reserved(heap.end) }.up_to;
         if let Some(end) = heap.end_with(in_use, bytes) {
-            // SAFETY: what lies below the limit is Talc's to have.
+            // SAFETY: the memory below the limit is reserved for Talc.
             heap.end = unsafe { talc.extend(heap.end, end) };
             talc.source.heap = Some(heap);
             return Ok(());
         }
-        // What is free at the end counts when the new memory follows it; otherwise Talc asks once
-        // more.
+        // The free bytes at the end count only if the new memory is adjacent; otherwise Talc
+        // requests again.
         let free = (heap.limit as usize).saturating_sub(in_use.as_ptr() as usize);
         let missing = bytes.saturating_sub(free).max(heap.step());
         let pages = missing.checked_add(HOST_PAGE).ok_or(())?.div_ceil(WASM_PAGE);
@@ -100,11 +102,11 @@ unsafe impl Source for PageByPage {
         if begin != heap.limit {
             // SAFETY: as above.
             unsafe { talc.extend(heap.end, heap.limit) };
-            // SAFETY: the memory is new.
+            // SAFETY: the memory has just been allocated.
             heap.end = unsafe { talc.claim(begin, HOST_PAGE) }.ok_or(())?;
         }
         talc.source.heap = Some(Heap { limit, ..heap });
-        // Talc asks again when it does not have enough yet.
+        // Talc requests again if this is not enough.
         Ok(())
     }
 }

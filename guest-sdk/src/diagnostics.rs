@@ -1,16 +1,17 @@
-//! What a template tells about itself. Nothing here fails, waits or ends the run.
+//! Diagnostics: progress, reports and logs. No function here fails, waits or ends the run.
 
 use std::{error::Error as StdError, fmt, panic::Location};
 
 use crate::{backend, error::chain};
 
-/// Says which stage the run is in (`strategy`, `copy`, `pages`), with `done` of `total` steps;
-/// `total` 0 means unknown.
+/// Reports the current stage of the run (`strategy`, `copy`, `pages`) and that `done` of `total`
+/// steps are complete. `total` is 0 if it is not known.
 pub fn progress(stage: impl AsRef<str>, done: u32, total: u32) {
     backend::progress(stage.as_ref(), done, total);
 }
 
-/// Adds a diagnostic to the order's report: something worth a line that does not stop the site.
+/// Adds a diagnostic to the order's report, for what the operator should know although the site is
+/// made. At most 256 are kept of a run, the newest.
 ///
 /// ```
 /// use sitewright_sdk::prelude::*;
@@ -24,8 +25,7 @@ pub fn report(diagnostic: Diagnostic) {
     backend::report(diagnostic);
 }
 
-/// Lines of log, at most 8 KiB each; what is longer is cut by the host. Of all a run logs, the
-/// newest 256 KiB are kept.
+/// Log lines. The host truncates a line over 8 KiB, and keeps the newest 256 KiB of a run.
 ///
 /// ```
 /// use sitewright_sdk::prelude::*;
@@ -38,35 +38,35 @@ pub mod log {
     use super::Level;
     use crate::backend;
 
-    /// For the template's author, while looking for an error.
+    /// Logs details for the template's author.
     pub fn trace(message: impl Display) {
         backend::log(Level::Trace, &message.to_string());
     }
 
-    /// For the template's author.
+    /// Logs information for the template's author.
     pub fn debug(message: impl Display) {
         backend::log(Level::Debug, &message.to_string());
     }
 
-    /// What happens, in the course of things.
+    /// Logs a normal event.
     pub fn info(message: impl Display) {
         backend::log(Level::Info, &message.to_string());
     }
 
-    /// Something is not as it should be, and the template helped itself.
+    /// Logs something unexpected that the template could handle.
     pub fn warn(message: impl Display) {
         backend::log(Level::Warn, &message.to_string());
     }
 
-    /// Something went wrong.
+    /// Logs a failure.
     pub fn error(message: impl Display) {
         backend::log(Level::Error, &message.to_string());
     }
 }
 
-/// How much a line of log matters.
+/// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "the functions of `log` say it")]
+#[allow(missing_docs, reason = "documented at the functions of `log`")]
 pub enum Level {
     Trace,
     Debug,
@@ -75,48 +75,48 @@ pub enum Level {
     Error,
 }
 
-/// How much a [`Diagnostic`] matters.
+/// The severity of a [`Diagnostic`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Good to know.
+    /// Information.
     Info,
     /// The site is worse for it.
     Warning,
-    /// Something that was asked for is missing.
+    /// Something that the order asks for is missing.
     Error,
 }
 
-/// Something worth a line in the order's report.
+/// An entry of the order's report; see [`report`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Diagnostic {
-    /// How much it matters.
+    /// The severity.
     pub severity: Severity,
-    /// Short, stable, for machines: `no-opening-hours`.
+    /// A short, stable code for programs: `no-opening-hours`.
     pub code: String,
-    /// For people. The host replaces an empty one by the code.
+    /// The text for people. If it is empty, the host shows the code.
     pub message: String,
-    /// From the outermost cause to the root.
+    /// The chain of causes, outermost first.
     pub causes: Vec<String>,
-    /// Where it was made.
+    /// Where the diagnostic was created.
     pub location: &'static Location<'static>,
-    /// Names with texts.
+    /// Further information as keys and values, at most 32.
     pub attributes: Vec<(String, String)>,
 }
 
 impl Diagnostic {
-    /// Something good to know.
+    /// A diagnostic of severity [`Info`](Severity::Info).
     #[track_caller]
     pub fn info(code: impl Into<String>, message: impl fmt::Display) -> Self {
         Diagnostic::new(Severity::Info, code.into(), message.to_string())
     }
 
-    /// Something that makes the site worse.
+    /// A diagnostic of severity [`Warning`](Severity::Warning).
     #[track_caller]
     pub fn warning(code: impl Into<String>, message: impl fmt::Display) -> Self {
         Diagnostic::new(Severity::Warning, code.into(), message.to_string())
     }
 
-    /// Something that was asked for and is missing.
+    /// A diagnostic of severity [`Error`](Severity::Error).
     #[track_caller]
     pub fn error(code: impl Into<String>, message: impl fmt::Display) -> Self {
         Diagnostic::new(Severity::Error, code.into(), message.to_string())
@@ -128,21 +128,21 @@ impl Diagnostic {
         Diagnostic { severity, code, message, causes: Vec::new(), location, attributes: Vec::new() }
     }
 
-    /// Adds what led to it, below the causes it already has.
+    /// Appends a cause to the chain of causes.
     #[must_use]
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.causes.push(cause.to_string());
         self
     }
 
-    /// Adds an error and all its sources as causes.
+    /// Appends an error and all its sources to the chain of causes.
     #[must_use]
     pub fn because(mut self, error: &(dyn StdError + 'static)) -> Self {
         self.causes.extend(chain(error).map(ToString::to_string));
         self
     }
 
-    /// Adds a name with a text.
+    /// Adds an attribute.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
         self.attributes.push((name.into(), value.to_string()));

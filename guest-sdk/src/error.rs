@@ -1,16 +1,17 @@
-//! Why a template could not make its site: an error that arrives at the host whole.
+//! The error type of a template, which the host receives with all its causes.
 
 use std::{error::Error as StdError, fmt, panic::Location};
 
 use crate::{ai, site};
 
-/// What a template's functions return.
+/// The result type of a template's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why no site was made: a code, a message, every cause, the place, and the AI calls it came from.
+/// Why the template could not generate the site: a code, a message, the chain of causes, the source
+/// location, and the AI calls that caused it.
 ///
-/// Any error becomes one with `?`, with all its sources as causes. [`Context`] says what was being
-/// done:
+/// `?` converts any error, with all its sources as causes. [`Context`] adds what the template was
+/// doing:
 ///
 /// ```
 /// use sitewright_sdk::prelude::*;
@@ -24,7 +25,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.causes(), ["invalid digit found in string"]);
 /// ```
 ///
-/// An error with a code of its own, for what only the template can know:
+/// An error with a code of its own, for a condition that only the template knows:
 ///
 /// ```
 /// # use sitewright_sdk::prelude::*;
@@ -36,11 +37,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.code(), "missing-service");
 /// ```
 //
-// It does not implement `std::error::Error`, so that every type that does can become one with `?`.
-pub struct Error(Box<Parts>);
+// It does not implement `std::error::Error`, so that `?` can convert every type that does.
+pub struct Error(Box<Inner>);
 
 #[derive(Debug, Clone, PartialEq)]
-struct Parts {
+struct Inner {
     code: String,
     message: String,
     causes: Vec<String>,
@@ -50,18 +51,18 @@ struct Parts {
 }
 
 impl Error {
-    /// An error with a short, stable code for machines (`missing-service`) and a message for the
-    /// operator: what happened and what would be right. A blank message is replaced by one that
-    /// names the code.
+    /// An error with a short, stable code for programs (`missing-service`) and a message for the
+    /// operator: what happened and what to do about it. A blank message is replaced by one that
+    /// names the code, a blank code by `error`.
     #[track_caller]
     pub fn new(code: impl Into<String>, message: impl fmt::Display) -> Self {
         let code = Some(code.into())
             .filter(|code| !code.trim().is_empty())
             .unwrap_or_else(|| "error".to_owned());
-        let message = said(message.to_string()).unwrap_or_else(|| {
+        let message = non_blank(message.to_string()).unwrap_or_else(|| {
             format!("the template failed with the code `{code}` and gave no message")
         });
-        Error(Box::new(Parts {
+        Error(Box::new(Inner {
             code,
             message,
             causes: Vec::new(),
@@ -71,11 +72,11 @@ impl Error {
         }))
     }
 
-    /// An error made of any other one, as `?` makes it: all sources become causes, and failed AI
-    /// calls among them are blamed.
+    /// Converts another error, as `?` does: all sources become causes, and the failed AI calls
+    /// among them are blamed.
     ///
-    /// The code tells where it came from: `ai-<kind>`, `write-<kind>`, `rendering`, `json`,
-    /// `formatting`, else `error`.
+    /// The code is that of the first known error in the chain: `ai-<kind>`, `write-<kind>`,
+    /// `rendering`, `json` or `formatting`; otherwise `error`.
     #[track_caller]
     pub fn of(error: &(dyn StdError + 'static)) -> Self {
         let chain: Vec<&(dyn StdError + 'static)> = chain(error).collect();
@@ -84,8 +85,8 @@ impl Error {
         let mut made = Error::new(code, error);
         let mut parent = made.message().to_owned();
         for cause in &chain[1..] {
-            // Many types print their source as well; once is enough.
-            if let Some(text) = said(cause.to_string()) {
+            // Many types print their source in their own message.
+            if let Some(text) = non_blank(cause.to_string()) {
                 if !parent.ends_with(&text) {
                     made.0.causes.push(text.clone());
                 }
@@ -105,23 +106,23 @@ impl Error {
         self
     }
 
-    /// Adds what led to this error, below the causes it already has.
+    /// Appends a cause to the chain of causes. A blank one is ignored.
     #[must_use]
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
-        self.0.causes.extend(said(cause.to_string()));
+        self.0.causes.extend(non_blank(cause.to_string()));
         self
     }
 
-    /// Adds a name with a text, for whoever reads the failure record.
+    /// Adds an attribute to the failure record. At most 32 are kept.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl fmt::Display) -> Self {
         self.0.attributes.push((name.into(), value.to_string()));
         self
     }
 
-    /// Names an AI call whose reply was unusable, by
-    /// [`Completion::call_id`](ai::Completion::call_id). A retry of the order asks that call
-    /// again and replays the others. Calls that failed are named by themselves.
+    /// Blames an AI call whose reply was unusable, by its
+    /// [`Completion::call_id`](ai::Completion::call_id). A retry of the order sends that call again
+    /// and replays the others. Calls that failed are blamed automatically.
     #[must_use]
     pub fn blame(mut self, call_id: impl Into<String>) -> Self {
         let call_id = call_id.into();
@@ -131,57 +132,57 @@ impl Error {
         self
     }
 
-    /// Says what was being done: `message` goes on top, the old message becomes the first cause. A
-    /// blank one changes nothing.
+    /// Adds what the template was doing: `message` becomes the message, the old message the first
+    /// cause. A blank message changes nothing.
     #[must_use]
     pub fn context(mut self, message: impl fmt::Display) -> Self {
-        if let Some(message) = said(message.to_string()) {
+        if let Some(message) = non_blank(message.to_string()) {
             let inner = std::mem::replace(&mut self.0.message, message);
             self.0.causes.insert(0, inner);
         }
         self
     }
 
-    /// Short, stable, for machines.
+    /// The code: short and stable, for programs.
     pub fn code(&self) -> &str {
         &self.0.code
     }
 
-    /// What happened. Never empty.
+    /// The message. Never empty.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// From the outermost cause to the root.
+    /// The chain of causes, outermost first.
     pub fn causes(&self) -> &[String] {
         &self.0.causes
     }
 
-    /// Where the error was made, or where another error became one.
+    /// Where the error was created or converted.
     pub fn location(&self) -> &'static Location<'static> {
         self.0.location
     }
 
-    /// Ids of the AI calls it comes from.
+    /// Ids of the AI calls that caused the error.
     pub fn ai_calls(&self) -> &[String] {
         &self.0.ai_calls
     }
 
-    /// Names with texts.
+    /// The attributes, as keys and values.
     pub fn attributes(&self) -> &[(String, String)] {
         &self.0.attributes
     }
 }
 
-/// An error and all its sources.
+/// The error and all its sources, outermost first.
 pub(crate) fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> + 'a {
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
-/// The text without surrounding blanks, when it says anything.
-fn said(text: String) -> Option<String> {
+/// The text without surrounding white space; `None` if nothing is left.
+fn non_blank(text: String) -> Option<String> {
     let trimmed = text.trim();
     match trimmed.len() {
         0 => None,
@@ -213,7 +214,7 @@ impl<E: StdError + 'static> From<E> for Error {
     }
 }
 
-/// The message, and with `{:#}` the causes after it.
+/// Writes the message, and with `{:#}` the causes after it.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.message())?;
@@ -226,7 +227,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Everything, on several lines, as a test's `unwrap` shows it.
+/// Writes all parts of the error on several lines, for the output of tests.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} [{}] at {}", self.message(), self.code(), self.location())?;
@@ -243,19 +244,19 @@ impl fmt::Debug for Error {
     }
 }
 
-/// Says what was being done when something failed or was missing.
+/// Adds what the template was doing to an error, or turns `None` into an error.
 pub trait Context<T>: private::Sealed {
-    /// Puts `message` on top of the error; the old message becomes the first cause.
+    /// Replaces the message of the error; the old one becomes the first cause.
     ///
     /// # Errors
-    /// When there was an error, or nothing, before.
+    /// If the value is `Err` or `None`.
     #[track_caller]
     fn context(self, message: impl fmt::Display) -> Result<T>;
 
-    /// As [`Context::context`], with a message that is only made when it is needed.
+    /// As [`Context::context`], with a message that is built only if it is needed.
     ///
     /// # Errors
-    /// When there was an error, or nothing, before.
+    /// If the value is `Err` or `None`.
     #[track_caller]
     fn with_context<M: fmt::Display>(self, message: impl FnOnce() -> M) -> Result<T>;
 }
@@ -263,7 +264,7 @@ pub trait Context<T>: private::Sealed {
 impl<T, E: private::IntoError> Context<T> for std::result::Result<T, E> {
     #[track_caller]
     fn context(self, message: impl fmt::Display) -> Result<T> {
-        // A closure would not pass the caller's place on.
+        // In a closure `#[track_caller]` would have no effect.
         match self {
             Ok(value) => Ok(value),
             Err(error) => Err(error.into_error().context(message)),
@@ -279,7 +280,7 @@ impl<T, E: private::IntoError> Context<T> for std::result::Result<T, E> {
     }
 }
 
-/// Nothing where something was needed is an error with the code `missing`.
+/// `None` becomes an error with the code `missing`.
 impl<T> Context<T> for Option<T> {
     #[track_caller]
     fn context(self, message: impl fmt::Display) -> Result<T> {
@@ -305,7 +306,8 @@ mod private {
     impl<T, E: IntoError> Sealed for std::result::Result<T, E> {}
     impl<T> Sealed for Option<T> {}
 
-    /// What can stand in a result that [`Context`](super::Context) extends: any error, and our own.
+    /// The error types for which [`Context`](super::Context) is implemented: any error, and
+    /// [`Error`] itself.
     pub trait IntoError {
         #[track_caller]
         fn into_error(self) -> Error;

@@ -1,4 +1,4 @@
-//! The component's side of the contract: what [`export!`](crate::export!) exports.
+//! The exports of the component; see [`export!`](crate::export!).
 
 use std::{marker::PhantomData, panic, sync::Once};
 
@@ -9,15 +9,14 @@ use bindings::{
 
 use crate::{Error, Site, Template, backend, order::Order, stall};
 
-/// What the contract in `wit/` looks like in Rust.
-// The contract is written once, in the repository's `wit/`; publishing this crate alone would take
-// a copy of that folder.
+/// The bindings of the contract in `wit/`.
+// The path leads out of this crate: publishing it alone needs a copy of that folder.
 #[allow(
     unsafe_code,
     missing_docs,
     unreachable_pub,
     clippy::all,
-    reason = "generated, and unsafe is how the ABI is spoken"
+    reason = "generated; the canonical ABI needs unsafe code"
 )]
 pub mod bindings {
     wit_bindgen::generate!({
@@ -29,12 +28,12 @@ pub mod bindings {
     });
 }
 
-/// A template as the contract wants it.
+/// Implements the contract's exports for a template.
 pub struct Component<T>(PhantomData<T>);
 
 impl<T: Template> Guest for Component<T> {
     fn describe() -> Manifest {
-        tell_panics();
+        report_panics();
         let manifest = T::manifest();
         Manifest {
             name: manifest.name,
@@ -51,7 +50,7 @@ impl<T: Template> Guest for Component<T> {
     }
 
     async fn generate(order: String) -> Result<(), Failure> {
-        tell_panics();
+        report_panics();
         let document = order;
         let order: Order = serde_json::from_str(&document).map_err(|error| {
             failure(
@@ -60,7 +59,7 @@ impl<T: Template> Guest for Component<T> {
                     .with_code("order-unreadable"),
             )
         })?;
-        // While the template waits for AI, thousands of others do.
+        // Thousands of templates can wait for AI calls at the same time.
         drop(document);
         let work = T::generate(order, Site::new());
         stall::watched(backend::wasm::is_waiting, work).await.map_err(failure)
@@ -82,8 +81,8 @@ pub(crate) fn attributes(attributes: Vec<(String, String)>) -> Vec<Attribute> {
     attributes.into_iter().map(|(name, value)| Attribute { name, value }).collect()
 }
 
-/// Has each panic told to the host before the trap that follows, and to stderr as ever.
-fn tell_panics() {
+/// Installs a panic hook that reports each panic to the host before the trap, and then to stderr.
+fn report_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let print = panic::take_hook();

@@ -1,23 +1,24 @@
-//! What the author of a Sitewright template depends on.
+//! The SDK for Sitewright templates.
 //!
-//! Sitewright turns website orders into finished websites. The programs that make the sites are
-//! *templates*: WebAssembly components that the host runs in a sandbox, one fresh instance for each
-//! order, without files, network or clock. All that a template can do stands in this crate:
+//! Sitewright turns website orders into finished websites. The programs that generate the sites are
+//! *templates*: WebAssembly components that the host runs in a sandbox, in a fresh instance for
+//! each order, without file system, network or real clock. This crate has everything that a
+//! template can do:
 //!
 //! | | |
 //! |---|---|
-//! | [`Template`], [`Manifest`], [`export!`] | what a template is, and how it becomes a component |
-//! | [`order`] | what the customer wants: an [`Order`](order::Order) with checked colours, hours, phone and locale |
-//! | [`ai`] | asking models, for a purpose: text, or JSON read as a Rust type |
+//! | [`Template`], [`Manifest`], [`export!`] | defining a template and exporting it |
+//! | [`order`] | the order: validated colours, opening hours, phone number, locale and texts |
+//! | [`ai`] | AI calls: text, or JSON parsed as a Rust type |
 //! | [`Site`] | writing files |
-//! | [`Error`], [`Context`] | failing, with everything that led to it |
-//! | [`progress`], [`log`], [`report`] | telling what goes on |
-//! | [`testing`] | running a template in a plain `cargo test` |
-//! | [`guide`] | how to do all that, one question a page, with examples that run |
+//! | [`Error`], [`Context`] | errors with their chain of causes |
+//! | [`progress`], [`log`], [`report`] | progress, logs and diagnostics |
+//! | [`testing`] | running a template in `cargo test` |
+//! | [`guide`] | how-to pages with tested examples |
 //!
 //! # A template
 //!
-//! `Cargo.toml`: a library of the types `cdylib` (the component) and `rlib` (the tests).
+//! `Cargo.toml`: a library with the crate types `cdylib` for the component and `rlib` for tests.
 //!
 //! ```toml
 //! [lib]
@@ -34,7 +35,7 @@
 //!
 //! struct OnePage;
 //!
-//! /// What the copywriter gives back. Models read these comments.
+//! /// The copy of the page. These comments are sent to the model.
 //! #[derive(Deserialize, JsonSchema)]
 //! #[serde(crate = "sitewright_sdk::serde")]
 //! #[schemars(crate = "sitewright_sdk::schemars")]
@@ -45,12 +46,13 @@
 //!     about: String,
 //! }
 //!
-//! /// The page. Askama escapes what it inserts.
+//! /// The page. Askama escapes the inserted values.
 //! #[derive(askama::Template)]
 //! #[template(
 //!     askama = sitewright_sdk::askama,
 //!     ext = "html",
-//!     source = "<!doctype html><html lang={{ order.locale.to_string() }}><title>{{ order.business_name }}</title>\
+//!     source = "<!doctype html><html lang={{ order.locale.to_string() }}>\
+//!               <title>{{ order.business_name }}</title>\
 //!               <h1>{{ copy.headline }}</h1><p>{{ copy.about }}</p>"
 //! )]
 //! struct Page<'a> {
@@ -92,30 +94,29 @@
 //! # }
 //! ```
 //!
-//! `cargo build --release --target wasm32-wasip2` makes the component; with `debug =
-//! "line-tables-only"` in the profile, failure records name its functions and lines. The host loads
-//! the `.wasm` file as it is.
+//! `cargo build --release --target wasm32-wasip2` builds the component, a `.wasm` file that the
+//! host loads as it is. With `debug = "line-tables-only"` in the profile, failure records name the
+//! template's functions and lines.
 //!
-//! The component allocates with [Talc](https://docs.rs/talc), set up so that a template that waits for AI touches as little memory as it
-//! can. A template that brings a `#[global_allocator]` of its own takes this crate with
-//! `default-features = false`.
+//! The component allocates with [Talc](https://docs.rs/talc), configured to use as little memory as
+//! possible while a template waits for AI calls. A template with a `#[global_allocator]` of its own
+//! depends on this crate with `default-features = false`.
 //!
-//! # What to know
+//! # Rules for every template
 //!
-//! - **Order data is written by strangers.** Put it into prompts with [`Ask::data`](ai::Ask::data)
-//!   or [`ai::data()`], into pages with askama's escaping, never with `format!` into HTML.
-//! - **Ask at once what does not depend on each other**: [`join!`], [`try_join!`] or [`join_all`].
-//!   The calls run side by side.
-//! - **Read along only where somebody watches**: [`Ask::stream`](ai::Ask::stream) gives the text
-//!   while the model writes, to tell how far it is. What comes is unchecked, and after its first
-//!   chunk a call is not tried again.
-//! - **Fail early and say why.** `?` keeps all causes and blames the AI calls they come from, so
-//!   that a retry asks only those again. Half a site is worth nothing: the host throws it away.
-//! - **Pass on what [`Site::write`] returns.** A file that was not written is missing on the site.
-//! - **A panic is a failure too**; its message and place reach the record, but not the causes an
-//!   [`Error`] would have.
-//! - **Time and randomness are virtual.** The same order with the same replies makes the same site,
-//!   byte for byte.
+//! - **Order data is untrusted input.** Add it to prompts with [`Ask::data`](ai::Ask::data) or
+//!   [`ai::data()`], and to pages with askama's escaping, never with `format!` into HTML.
+//! - **Run independent AI calls concurrently**, with [`join!`], [`try_join!`] or [`join_all`].
+//! - **Stream only to report progress.** The chunks of [`Ask::stream`](ai::Ask::stream) are not
+//!   validated, and after the first chunk the host does not retry the call.
+//! - **Fail early, with context.** `?` keeps all causes and blames the AI calls that caused the
+//!   error, so that a retry sends only those again. The host discards an incomplete site.
+//! - **Propagate the errors of [`Site::write`].** A file that was not written is missing in the
+//!   site.
+//! - **A panic fails the run too.** The failure record has its message and location, but no chain
+//!   of causes as for an [`Error`].
+//! - **Time and randomness are virtual.** The same order with the same replies yields the same
+//!   site, byte for byte.
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -155,7 +156,7 @@ pub use serde;
 pub use serde_json;
 pub use sitewright_order as order;
 
-/// All that a template's source usually names: `use sitewright_sdk::prelude::*;`.
+/// The items that most templates need: `use sitewright_sdk::prelude::*;`.
 pub mod prelude {
     #[cfg(not(target_family = "wasm"))]
     pub use crate::testing;
@@ -171,10 +172,10 @@ pub mod prelude {
     };
 }
 
-/// Makes a crate's component of a [`Template`]. Once in a crate, in any module.
+/// Exports a [`Template`] as the component of its crate. Use it once in a crate, in any module.
 ///
-/// Natively it only checks that the type is a template, so that the crate builds for `cargo test`
-/// as well.
+/// In a native build it only checks that the type implements [`Template`], so that `cargo test`
+/// works.
 #[cfg(not(target_family = "wasm"))]
 #[macro_export]
 macro_rules! export {
@@ -186,7 +187,7 @@ macro_rules! export {
     };
 }
 
-/// Makes a crate's component of a [`Template`]. Once in a crate, in any module.
+/// Exports a [`Template`] as the component of its crate. Use it once in a crate, in any module.
 #[cfg(target_family = "wasm")]
 #[macro_export]
 macro_rules! export {

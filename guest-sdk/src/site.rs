@@ -1,4 +1,4 @@
-//! The site that is being made.
+//! The site of a run.
 
 use std::{error::Error as StdError, fmt};
 
@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::{Result, backend};
 
-/// The site that is being made: a handle, to be cloned freely. The site becomes visible only when
-/// `generate` has succeeded and the site has passed the host's checks.
+/// A handle to the site of the run; cheap to clone. The site is published only if `generate`
+/// succeeds and the site passes the host's checks.
 #[derive(Debug, Clone)]
 pub struct Site {
-    // Only the SDK makes one: there is a site only while there is a run.
+    // Private, so that only the SDK creates one: a site belongs to a run.
     _run: (),
 }
 
@@ -19,12 +19,12 @@ impl Site {
         Site { _run: () }
     }
 
-    /// Writes one file. The path is relative, with `/` between its parts: `about/index.html`. A
-    /// file is written once.
+    /// Writes a file. The path is relative, with `/` between its parts: `about/index.html`. A file
+    /// can be written once.
     ///
     /// # Errors
-    /// The path is not allowed or taken, a limit is reached (2,000 files, 8 MiB a file, 64 MiB in
-    /// all, unless the operator set others), or the host could not store the file.
+    /// The path is invalid or taken, a limit is exceeded (default: 2,000 files, 8 MiB in one file,
+    /// 64 MiB in all files), or the host could not store the file.
     pub fn write(&self, path: impl AsRef<str>, bytes: impl AsRef<[u8]>) -> Result<(), WriteError> {
         backend::write(path.as_ref(), bytes.as_ref())
     }
@@ -32,7 +32,7 @@ impl Site {
     /// Writes a value as indented JSON.
     ///
     /// # Errors
-    /// The value cannot be JSON, or as [`Site::write`].
+    /// The value cannot be serialized as JSON; otherwise as [`Site::write`].
     #[track_caller]
     pub fn write_json(
         &self,
@@ -44,35 +44,37 @@ impl Site {
     }
 }
 
-/// Why a file was not written.
+/// A rejected write. Files that were written before are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteError {
-    /// What kind of failure.
+    /// The kind of the error.
     pub kind: WriteErrorKind,
-    /// Never empty; names the path, and the limit with its value.
+    /// Never empty. Names the path, and for a limit its value.
     pub message: String,
 }
 
-/// What kind of failure a write met.
+/// The kind of a rejected write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WriteErrorKind {
-    /// The path is not allowed: absolute, `..` or `.` parts, `\`, NUL or control characters, empty
-    /// parts, reserved device names, a trailing dot or space, or over 255 bytes.
+    /// The path is invalid: it is absolute, has over 255 bytes or over 32 parts, has an empty, `.`
+    /// or `..` part, a control character or one of `\ : * ? " < > |`, a part that is a device name
+    /// of Windows, begins with a space or ends with a space or a dot, or it is `manifest.json`, a
+    /// file of the host.
     InvalidPath,
-    /// A file of this path, or one that differs only in upper and lower case, exists, or a part is
-    /// a file.
+    /// A file or folder with this path exists, perhaps with another spelling in upper and lower
+    /// case, or a folder of the path is a file.
     Conflict,
-    /// A limit is reached: files, bytes of a file, or bytes in all.
+    /// A limit is exceeded: the number of files, or the bytes of one file or of all files.
     Limit,
-    /// The host could not store the file. Nothing the template does can help.
+    /// The host could not store the file. The host fails the run; the template cannot recover.
     Storage,
-    /// Anything newer.
+    /// A kind of a later version of the contract.
     Other,
 }
 
 impl WriteErrorKind {
-    /// The kind's name in the contract: `invalid-path`.
+    /// The name in the contract, in kebab case: `invalid-path`.
     pub fn name(self) -> &'static str {
         match self {
             WriteErrorKind::InvalidPath => "invalid-path",

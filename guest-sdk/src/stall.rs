@@ -1,4 +1,4 @@
-//! Finds out that a template waits for nothing.
+//! Detects a template that waits for something that cannot happen.
 
 use std::{
     future::Future,
@@ -12,7 +12,7 @@ use std::{
 
 use crate::{Error, Result};
 
-/// Remembers that something was woken, and wakes who waits for that.
+/// Records that it was woken, and wakes the outer task.
 struct Woken {
     flag: AtomicBool,
     outer: Waker,
@@ -25,15 +25,14 @@ impl Wake for Woken {
     }
 }
 
-/// Does `work`, and fails once it waits while no call is in flight and nothing has woken it: a
-/// template is alone in its instance, so nothing ever will.
+/// Runs `work`, and fails if it is pending while no call is in flight and nothing has woken it: the
+/// instance has no other tasks or threads, so that nothing ever will.
 pub(crate) async fn watched(
     in_flight: impl Fn() -> bool,
     work: impl Future<Output = Result<()>>,
 ) -> Result<()> {
     let mut work = pin!(work);
-    // One for as long as the same task polls: what `work` keeps from an earlier poll must count as
-    // well.
+    // Reused while the same task polls: `work` may keep the waker of an earlier poll.
     let mut watch: Option<Arc<Woken>> = None;
     std::future::poll_fn(|context| {
         let woken = match watch.take().filter(|woken| woken.outer.will_wake(context.waker())) {

@@ -1,4 +1,4 @@
-//! What a template is.
+//! The trait of templates and their manifest.
 
 use std::future::Future;
 
@@ -6,53 +6,54 @@ use serde_json::Value;
 
 use crate::{Result, Site, order::Order};
 
-/// A program that makes sites. Implement it for a type without fields and hand that to
+/// A site template. Implement it for a type without fields and pass that type to
 /// [`export!`](crate::export!).
 pub trait Template {
-    /// What this template is. Pure and quick: the host asks before any order comes, and expects the
-    /// same answer each time.
+    /// Returns the manifest. It must be fast and deterministic: the host calls it when it loads the
+    /// template.
     fn manifest() -> Manifest;
 
-    /// Makes the site of one order. Write it as `async fn`.
+    /// Generates the site of an order. Implement it as `async fn`.
     ///
     /// # Errors
-    /// Why no site was made. All files are dropped then, and the error goes into the failure record
-    /// whole.
+    /// The site could not be generated: the host discards all files, and the failure record
+    /// contains the error with all its causes.
     fn generate(order: Order, site: Site) -> impl Future<Output = Result<()>>;
 }
 
-/// What a template tells about itself, for operators and for the host's checks.
+/// What a template is and what it needs. The host checks it when it loads the template.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct Manifest {
-    /// Lower-case letters, digits and `-`, beginning with a letter, at most 64 bytes:
-    /// `local-business`.
+    /// The name of the template: lower-case letters, digits and `-`, beginning with a letter, at
+    /// most 64 bytes, for example `local-business`.
     pub name: String,
-    /// Semantic version of the template: `1.4.0`.
+    /// The semantic version of the template: `1.4.0`.
     pub version: String,
-    /// One sentence.
+    /// What the template generates, in one sentence of at most 1,000 bytes.
     pub summary: String,
-    /// JSON Schema (draft 2020-12, at most 256 KiB as text) of the orders it accepts. The host
-    /// checks each order against it before the run.
+    /// The JSON Schema (draft 2020-12, at most 256 KiB as text) of the orders that the template
+    /// accepts. The host validates each order against it before the run.
     pub order_schema: Value,
-    /// What its AI calls are for. A call with another purpose is refused.
+    /// The purposes of AI calls, at most 64. A call with any other purpose is rejected.
     pub ai_purposes: Vec<AiPurpose>,
-    /// BCP 47 tags it can write in: `pt-BR`, `en`. At least one.
+    /// The languages in which the template can write, as BCP 47 tags: `pt-BR`, `en`. At least one.
     pub locales: Vec<String>,
 }
 
-/// What an AI call of a template may be for.
+/// A purpose of AI calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AiPurpose {
-    /// As in [`ai::ask`](crate::ai::ask): lower-case letters, digits and `-`, at most 64 bytes.
+    /// The name, as in [`ai::ask`](crate::ai::ask): lower-case letters, digits and `-`, at most 64
+    /// bytes.
     pub name: String,
-    /// What it is used for, for the operator who writes the route.
+    /// What the calls are for, for the operator who configures the route. At most 1,000 bytes.
     pub description: String,
 }
 
 impl Manifest {
-    /// A manifest that accepts every [`Order`]. Give `env!("CARGO_PKG_VERSION")` as the version. It
-    /// still needs a [`locale`](Manifest::locale).
+    /// A manifest that accepts every [`Order`]. Pass `env!("CARGO_PKG_VERSION")` as the version,
+    /// and add at least one [`locale`](Manifest::locale).
     pub fn new(
         name: impl Into<String>,
         version: impl Into<String>,
@@ -68,20 +69,20 @@ impl Manifest {
         }
     }
 
-    /// Adds a purpose of AI calls, and what they are used for.
+    /// Adds a purpose of AI calls with its description.
     pub fn purpose(mut self, name: impl Into<String>, description: impl Into<String>) -> Self {
         self.ai_purposes.push(AiPurpose { name: name.into(), description: description.into() });
         self
     }
 
-    /// Adds a language the template can write in.
+    /// Adds a language in which the template can write, as a BCP 47 tag: `pt-BR`.
     pub fn locale(mut self, tag: impl Into<String>) -> Self {
         self.locales.push(tag.into());
         self
     }
 
-    /// Accepts only orders that this schema accepts, for a template that cannot do without some
-    /// field. Orders are still read as [`Order`].
+    /// Replaces the schema of accepted orders, for a template that needs an optional field. Orders
+    /// are still parsed as [`Order`].
     pub fn order_schema(mut self, schema: Value) -> Self {
         self.order_schema = schema;
         self

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use sitewright::jobs::{AttemptEnd, Database, NewOrder, Order, OrderState};
-use sitewright::site::{OrderDir, SitesRoot, list_releases, read_current};
+use sitewright_jobs::{AttemptEnd, Database, NewOrder, Order, OrderState};
+use sitewright_site::{OrderDir, SitesRoot, list_releases, read_current};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 

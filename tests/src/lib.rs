@@ -102,7 +102,7 @@ pub fn faulty(fault: &str, parameters: Value) -> Value {
 #[track_caller]
 pub fn check_record(record: &Value) {
     static STRICT: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
-        let mut schema: Value = serde_json::from_str(sitewright::failure::schema::RECORD_SCHEMA)
+        let mut schema: Value = serde_json::from_str(sitewright_failure::schema::RECORD_SCHEMA)
             .expect("the schema is JSON");
         close_objects(&mut schema);
         jsonschema::validator_for(&schema).expect("the schema is one")

@@ -1,4 +1,4 @@
-//! A colour that is one.
+//! Colours.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,10 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::cut;
+use crate::problem::truncated;
 
-/// An opaque sRGB colour; written `#rrggbb`, read from any CSS colour (`#abc`, `blue`, `rgb(0, 0,
-/// 0)`, `hsl(…)`, `oklch(…)`). What lets something shine through is read without its transparency:
-/// a brand colour is opaque.
+/// An opaque sRGB colour. Serialized as `#rrggbb`, parsed from any CSS colour (`#abc`, `blue`,
+/// `rgb(0, 0, 0)`, `hsl(…)`, `oklch(…)`). The alpha channel is ignored: brand colours are opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^#[0-9a-f]{6}$"))]
@@ -23,17 +22,24 @@ pub struct Color {
     pub b: u8,
 }
 
-/// Why a text is no colour.
+/// Why a text is not a colour.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ColorError {
-    /// It is nothing that CSS knows.
-    #[error("`{}` is not a CSS colour; write it like `#1b4332`, `rgb(27, 67, 50)` or `darkgreen`", cut(.0))]
+    /// The text is not a CSS colour.
+    #[error(
+        "`{}` is not a CSS colour; write it like `#1b4332`, `rgb(27, 67, 50)` or `darkgreen`",
+        truncated(.0)
+    )]
     Unknown(String),
-    /// Six (or three) digits without the `#`.
+    /// The text has 3, 4, 6 or 8 hexadecimal digits without the `#`.
     #[error("`{0}` is not a CSS colour; with `#` it is one: `#{0}`")]
     MissingHash(String),
-    /// One cannot see it.
-    #[error("`{}` is fully transparent, so there is no colour to see; write an opaque one like `#1b4332`", cut(.0))]
+    /// The alpha channel is 0.
+    #[error(
+        "`{}` is fully transparent, so there is no colour to see; write an opaque one like \
+         `#1b4332`",
+        truncated(.0)
+    )]
     Transparent(String),
 }
 
@@ -42,15 +48,15 @@ impl FromStr for Color {
 
     fn from_str(text: &str) -> Result<Self, ColorError> {
         let given = text.trim();
-        // The library also reads what CSS does not: digits without `#`, and `hsv()`.
+        // The library also parses digits without `#` and `hsv()`, which CSS does not have.
         let hash_missing =
             matches!(given.len(), 3 | 4 | 6 | 8) && given.bytes().all(|b| b.is_ascii_hexdigit());
         if hash_missing {
             return Err(ColorError::MissingHash(given.to_owned()));
         }
         let hsv = given.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("hsv"));
-        // Colours nest (`rgb(from …)`): what is longer than any that a person writes is not even
-        // tried.
+        // Colours nest (`rgb(from …)`): a text longer than anything that a person writes is not
+        // parsed, so that the stack cannot overflow.
         let plausible = given.is_ascii() && given.len() <= 200 && !hsv;
         let unknown = || ColorError::Unknown(given.to_owned());
         let color =

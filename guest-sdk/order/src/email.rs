@@ -1,24 +1,24 @@
-//! Whether a text can be an e-mail address.
+//! E-mail addresses.
 
-use crate::problem::cut;
+use crate::problem::truncated;
 
-/// Why a text is no e-mail address.
+/// The error for a text that is not an e-mail address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not an e-mail address; write it like `office@example.com`", cut(.0))]
+#[error("`{}` is not an e-mail address; write it like `office@example.com`", truncated(.0))]
 pub struct EmailError(pub String);
 
-/// The address without surrounding blanks. A sane check, not the whole of RFC 5322: one `@`, a name
-/// before it, a domain with a dot after it, none of the characters that would let it break out of a
-/// header or a link, at most 254 characters.
+/// Validates an e-mail address and returns it without surrounding white space. It is stricter than
+/// RFC 5322: one `@`, a name before it, a domain with a dot after it, no characters with a meaning
+/// in a header or a link, at most 254 characters.
 ///
 /// # Errors
-/// [`EmailError`] when it cannot be one.
+/// [`EmailError`] if a rule is broken.
 pub fn email_address(text: &str) -> Result<&str, EmailError> {
     let address = text.trim();
     let wrong = || EmailError(text.to_owned());
     let (name, domain) = address.split_once('@').ok_or_else(wrong)?;
-    // `&`, `=`, `?`, `#`, `%` and `/` are legal before the `@`, and nobody's: in a `mailto:` link
-    // they mean something else.
+    // `&`, `=`, `?`, `#`, `%` and `/` are legal before the `@`, but hardly used, and have a meaning
+    // in a `mailto:` link.
     let harmful =
         |c: char| c.is_whitespace() || c.is_control() || "<>()[],;:\\\"@`{}|^?&=#%/".contains(c);
     let label = |part: &str| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');

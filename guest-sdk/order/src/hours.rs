@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Day {
     Monday,
     Tuesday,
@@ -37,28 +37,28 @@ impl Day {
     ];
 }
 
-/// One range in minutes from midnight. `close` may pass 1440 (24:00) when the business closes after
-/// midnight. Written `11:30-15:00`; all day is `00:00-24:00`.
+/// A range of opening hours, in minutes from midnight. `close` exceeds 1440 (24:00) if the business
+/// closes after midnight. Serialized as `11:30-15:00`; `00:00-24:00` is the whole day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$"))]
 pub struct Range {
-    /// Minutes from midnight, 0 to 1439.
+    /// Opening time in minutes from midnight, 0 to 1439.
     pub open: u16,
-    /// Minutes from midnight, above `open`, at most 2879.
+    /// Closing time in minutes from midnight, above `open`, at most 2879.
     pub close: u16,
 }
 
 impl Range {
-    /// 00:00 to 24:00.
+    /// The whole day: 00:00 to 24:00.
     pub const ALL_DAY: Range = Range { open: 0, close: 1440 };
 
-    /// `HH:MM` of the opening.
+    /// The opening time as `HH:MM`.
     pub fn opens(&self) -> String {
         clock(self.open)
     }
 
-    /// `HH:MM` of the closing; `24:00` for midnight, `02:00` for two hours after it.
+    /// The closing time as `HH:MM`: `24:00` is midnight, `02:00` two hours after it.
     pub fn closes(&self) -> String {
         if self.close == 1440 { "24:00".to_owned() } else { clock(self.close % 1440) }
     }
@@ -74,39 +74,43 @@ impl fmt::Display for Range {
     }
 }
 
-/// The ranges of one day; none means closed on that day.
+/// The opening hours of one day. The business is closed on that day if there are no ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DayHours {
-    /// Which day.
+    /// The day of the week.
     pub day: Day,
-    /// In order of opening, none overlapping another.
+    /// The ranges, sorted and without overlaps.
     pub ranges: Vec<Range>,
 }
 
-/// The days that are known, from Monday, each at most once. A day that is not named is unknown, not
-/// closed.
+/// The opening hours of a week, from Monday, each day at most once. The hours of a day that is not
+/// listed are unknown; it is not a closed day.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<DayHours>")]
 #[schemars(with = "Vec<DayHours>")]
 pub struct Hours(pub Vec<DayHours>);
 
-/// Why a text is no opening time, or why opening times contradict each other.
+/// Why opening hours are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HoursError {
-    /// Nobody can say which time is meant.
+    /// The text is not a range of times, or is ambiguous.
     #[error(
-        "`{}` is not an opening time; write it like `09:00-18:00`, `9am - 5pm`, `11:30-15:00, 18:30-23:00`, `24h` or `closed`",
-        crate::problem::cut(.0)
+        "`{}` is not an opening time; write it like `09:00-18:00`, `9am - 5pm`, `11:30-15:00, \
+         18:30-23:00`, `24h` or `closed`",
+        crate::problem::truncated(.0)
     )]
     Unreadable(String),
-    /// Not a day of the week.
-    #[error("`{}` is not a day; write one day for each entry, like `monday`, `mon`, `segunda` or `seg`", crate::problem::cut(.0))]
+    /// The text is not a day of the week.
+    #[error(
+        "`{}` is not a day; write one day for each entry, like `monday`, `mon`, `segunda` or `seg`",
+        crate::problem::truncated(.0)
+    )]
     UnknownDay(String),
-    /// A business opens while it is open.
+    /// Two ranges of a day overlap.
     #[error("`{0}` and `{1}` overlap; join them, or correct one")]
     Overlap(Range, Range),
-    /// The same day in two entries.
+    /// Two entries have the same day.
     #[error(
         "{0} is given twice; write all its times in one entry, like `11:30-15:00, 18:30-23:00`"
     )]
@@ -114,10 +118,10 @@ pub enum HoursError {
 }
 
 impl DayHours {
-    /// A day with its ranges put in order.
+    /// Sorts the ranges of a day.
     ///
     /// # Errors
-    /// [`HoursError::Overlap`].
+    /// [`HoursError::Overlap`] if two ranges overlap.
     pub fn new(day: Day, mut ranges: Vec<Range>) -> Result<Self, HoursError> {
         ranges.sort_by_key(|range| (range.open, range.close));
         match ranges
@@ -134,7 +138,7 @@ impl DayHours {
 impl TryFrom<Vec<DayHours>> for Hours {
     type Error = HoursError;
 
-    /// Puts days and ranges in order; a day given twice and ranges that overlap are errors.
+    /// Sorts days and ranges. A repeated day and overlapping ranges are errors.
     fn try_from(days: Vec<DayHours>) -> Result<Self, HoursError> {
         let mut days = days
             .into_iter()
@@ -151,8 +155,8 @@ impl TryFrom<Vec<DayHours>> for Hours {
 impl FromStr for Range {
     type Err = HoursError;
 
-    /// Reads `09:00-18:00`, `9am – 5pm`, `9h30-18h`, `9h às 18h`. An opening and a closing at the
-    /// same minute are refused: some mean the whole day by that, some a day off.
+    /// Parses `09:00-18:00`, `9am – 5pm`, `9h30-18h` and `9h às 18h`. An equal opening and closing
+    /// time is an error: some people mean the whole day by it, others a closed day.
     fn from_str(text: &str) -> Result<Self, HoursError> {
         let wrong = || HoursError::Unreadable(text.to_owned());
         let (open, close) = text::span(text).ok_or_else(wrong)?;
@@ -166,7 +170,7 @@ impl FromStr for Range {
 impl FromStr for Day {
     type Err = HoursError;
 
-    /// Reads full and short names in any case, English and Portuguese: `monday`, `Mon`,
+    /// Parses full and short names in any case, in English and Portuguese: `monday`, `Mon`,
     /// `Segunda-feira`, `seg`, `TERÇA`.
     fn from_str(text: &str) -> Result<Self, HoursError> {
         text::day(text).ok_or_else(|| HoursError::UnknownDay(text.to_owned()))
@@ -187,11 +191,11 @@ impl fmt::Display for Day {
     }
 }
 
-/// Reads what a person types for one day: ranges with `,` or `;` between them, `24h`, or `closed`
-/// (no range).
+/// Parses the opening hours of one day as a person types them: ranges separated by `,`, `;` or line
+/// breaks, `24h`, or `closed` (no range).
 ///
 /// # Errors
-/// [`HoursError::Unreadable`] with the part that cannot be read.
+/// [`HoursError::Unreadable`] with the invalid range.
 pub fn read_ranges(text: &str) -> Result<Vec<Range>, HoursError> {
     if text::is_closed(text) {
         return Ok(Vec::new());

@@ -1,27 +1,28 @@
-//! An order's id, which also names a folder.
+//! Ids of orders, which are also names of folders.
 
-/// Why a text is no order id.
+/// The error for a text that is not an order id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` is not an order id: {reason}; it names a folder, so it must be 1 to 64 letters (A-Z, a-z), digits, `-`, `_` or \
-     `.`, must not begin or end with `.` and must not be a Windows device name such as `nul` or `com1`",
-    crate::problem::cut(.id)
+    "`{}` is not an order id: {reason}; it names a folder, so it must be 1 to 64 letters (A-Z, \
+     a-z), digits, `-`, `_` or `.`, must not begin or end with `.` and must not be a Windows \
+     device name such as `nul` or `com1`",
+    crate::problem::truncated(.id)
 )]
 pub struct IdError {
-    /// What was given.
+    /// The invalid text.
     pub id: String,
-    /// Which rule it breaks.
+    /// The rule that it breaks.
     pub reason: &'static str,
 }
 
-/// Names that are devices on Windows, with any extension.
+/// Device names of Windows, reserved with any extension.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 
-/// Checks that `id` is an order id: 1 to 64 of `A-Z a-z 0-9 - _ .`, not beginning or ending with
-/// `.`, no device name of Windows.
+/// Validates an order id: 1 to 64 characters of `A-Z a-z 0-9 - _ .`, not beginning or ending with
+/// `.`, and not a device name of Windows.
 ///
 /// # Errors
-/// [`IdError`] says which rule is broken.
+/// [`IdError`] with the first broken rule.
 pub fn check_id(id: &str) -> Result<(), IdError> {
     let wrong = |reason| Err(IdError { id: id.to_owned(), reason });
     if id.is_empty() {

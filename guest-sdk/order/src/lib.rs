@@ -1,10 +1,12 @@
-//! The order as the host and every template see it: one flat, checked document.
+//! The order, as the host and all templates use it: one flat, validated document.
 //!
-//! A CRM sends `{order, onboarding}` or a flat document with whatever was typed into its form. The
-//! host turns that into an [`Order`] once, with every problem named at once, and hands templates
-//! the JSON of that: colours are colours, hours are ranges, a missing list is an empty list, and
-//! there is always a locale. The JSON of an [`Order`] is itself an acceptable order document, and
-//! parsing it gives the same [`Order`] again.
+//! A CRM sends `{order, onboarding}` or a flat document with the input of its form. The host parses
+//! it as an [`Order`] and reports all problems at once; templates receive the JSON of the
+//! [`Order`]: colours and opening hours are normalized, an absent list is an empty list, and there
+//! is always a locale. The JSON of an [`Order`] is a valid order document that parses as the same
+//! [`Order`].
+//!
+//! The crate does no I/O and compiles to `wasm32-wasip2`.
 
 mod color;
 mod email;
@@ -29,118 +31,118 @@ pub use read::{MAX_ENTRIES, MAX_NAME, MAX_TEXT, MAX_YEARS, read, read_id};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a customer wants: the normalised order document.
+/// The normalized order document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// The CRM's id of the order, as text: 1 to 64 letters, digits, `-`, `_` or `.`, not beginning
-    /// or ending with `.`, no device name of Windows.
+    /// The CRM's id of the order: 1 to 64 characters of `A-Z a-z 0-9 - _ .`, not beginning or
+    /// ending with `.`, and not a device name of Windows.
     #[schemars(extend("pattern" = "^[A-Za-z0-9_-]([A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?$"))]
     pub id: String,
-    /// The language the site is written in.
+    /// The language of the site.
     pub locale: Locale,
-    /// The business's name, as typed. Never blank.
+    /// Name of the business, as typed. Never blank.
     pub business_name: String,
-    /// Where customers write to.
+    /// E-mail address for customers.
     pub business_email: String,
-    /// Where customers call.
+    /// Phone number for customers.
     pub business_phone: Phone,
-    /// Whether the phone number also answers on WhatsApp.
+    /// Whether the phone number is also on WhatsApp.
     #[serde(default)]
     pub has_whatsapp: bool,
-    /// Street address, may hold line breaks.
+    /// Street address; may contain line breaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub business_address: Option<String>,
-    /// The trade.
+    /// The trade of the business.
     pub niche: Niche,
-    /// The trade in the customer's words. Expected when `niche` is `other`, but customers leave it
-    /// out.
+    /// The trade in the customer's words. May be absent even if `niche` is `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_niche: Option<String>,
-    /// The city the business works from.
+    /// The city in which the business is located.
     pub primary_city: String,
-    /// State or region.
+    /// The state or region.
     pub state: String,
-    /// Other places served.
+    /// Other places that the business serves.
     #[serde(default)]
     pub service_areas: Vec<String>,
-    /// What is offered, in the customer's order. May be empty.
+    /// The services that the business offers, in the order of the customer. May be empty.
     #[serde(default)]
     pub services: Vec<String>,
-    /// What matters most; need not be one of `services`.
+    /// The most important service; not necessarily one of `services`.
     pub primary_service: String,
-    /// What the site is for, for example `generate_leads`.
+    /// The objective of the site, for example `generate_leads`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_objective: Option<String>,
-    /// The business in the customer's words.
+    /// Description of the business in the customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_description: Option<String>,
-    /// Page names as the customer typed them (`Home`, `Cardápio`, `faq`). Empty: the template
+    /// Page names as the customer typed them (`Home`, `Cardápio`, `faq`). If empty, the template
     /// decides.
     #[serde(default)]
     pub selected_pages: Vec<String>,
-    /// How the copy should sound.
+    /// The tone of the copy.
     #[serde(default)]
     pub tone: Tone,
-    /// What a visitor should do first.
+    /// The primary call to action.
     #[serde(default)]
     pub primary_cta: Cta,
-    /// The words on that button.
+    /// The label of the primary call to action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cta_text: Option<String>,
-    /// Main brand colour.
+    /// Primary brand colour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_color: Option<Color>,
-    /// Second brand colour.
+    /// Secondary brand colour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secondary_color: Option<Color>,
     /// Colour for highlights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accent_color: Option<Color>,
-    /// Sites the customer likes, as typed: not checked, so never make a link of one.
+    /// Websites that the customer likes, as typed. They are not validated: do not use them as
+    /// links.
     #[serde(default)]
     pub reference_sites: Vec<String>,
-    /// Wishes about the looks, in the customer's words.
+    /// Wishes about the design, in the customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub design_notes: Option<String>,
-    /// Opening hours; no days means unknown.
+    /// Opening hours; unknown if empty.
     #[serde(default)]
     pub business_hours: Hours,
-    /// Address of the page, `https://…` or `http://…`, as are the next three.
+    /// URL of the Facebook page, `https://…` or `http://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub social_facebook: Option<String>,
-    /// See `social_facebook`.
+    /// URL of the Instagram page, `https://…` or `http://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub social_instagram: Option<String>,
-    /// See `social_facebook`.
+    /// URL of the LinkedIn page, `https://…` or `http://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub social_linkedin: Option<String>,
-    /// See `social_facebook`.
+    /// URL of the YouTube channel, `https://…` or `http://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub social_youtube: Option<String>,
-    /// What customers said; entries without a text are dropped when the order is read.
+    /// Testimonials of customers. Entries without a text are dropped when the order is parsed.
     #[serde(default)]
     pub testimonials: Vec<Testimonial>,
-    /// Address of the reviews page, `https://…` or `http://…`.
+    /// URL of the reviews page, `https://…` or `http://…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub google_reviews_link: Option<String>,
     /// The owner's story, in the customer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about_owner: Option<String>,
-    /// Full years, 1 to 1,500; missing when unknown or 0.
+    /// Age of the business in full years, 1 to 1,500; absent if unknown or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_500))]
     pub years_in_business: Option<u32>,
-    /// Business data of the CRM that this version does not know, as it came. Never payment data or
-    /// passwords.
+    /// Business data of the CRM that this version does not know, unchanged. Payment data and
+    /// secrets are removed.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
-/// The trades the CRM knows.
+/// The trades that the CRM knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Niche {
     Restaurant,
     Lawyer,
@@ -151,14 +153,14 @@ pub enum Niche {
     Electrician,
     Landscaping,
     Cleaning,
-    /// See `custom_niche`.
+    /// Any other trade; see `custom_niche`.
     Other,
 }
 
-/// How the copy should sound.
+/// The tone of the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Tone {
     #[default]
     Professional,
@@ -166,10 +168,10 @@ pub enum Tone {
     Premium,
 }
 
-/// What a visitor should do first.
+/// A call to action: what a visitor should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Cta {
     #[default]
     Call,
@@ -178,20 +180,20 @@ pub enum Cta {
     BookOnline,
 }
 
-/// What one customer said.
+/// The testimonial of a customer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Testimonial {
-    /// Who; may be missing.
+    /// Name of the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What; never blank.
+    /// The testimonial. Never blank.
     pub text: String,
     /// Stars, 0 to 5.
     #[schemars(range(min = 0.0, max = 5.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<f64>,
-    /// Who they are: `Cliente`, `Homeowner`.
+    /// Role of the customer: `Cliente`, `Homeowner`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
 }

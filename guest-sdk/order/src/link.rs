@@ -1,25 +1,30 @@
-//! Whether a text is the address of a web page.
+//! URLs of web pages.
 
-use crate::problem::cut;
+use crate::problem::truncated;
 
-/// Longest address, in characters.
+/// Maximum length of a URL, in characters.
 pub const MAX_LINK: usize = 2_048;
 
-/// Why a text is no web address.
+/// The error for a text that is not the URL of a web page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not the address of a web page: {reason}; write it like `https://example.com/page`", cut(.text))]
+#[error(
+    "`{}` is not the address of a web page: {reason}; write it like `https://example.com/page`",
+    truncated(.text)
+)]
 pub struct LinkError {
-    /// What was given.
+    /// The invalid text.
     pub text: String,
-    /// Which rule it breaks.
+    /// The rule that it breaks.
     pub reason: &'static str,
 }
 
-/// The address as `https://…` or `http://…`, without surrounding blanks. What has no scheme gets `https://`.
+/// Validates the URL of a web page and returns it as `https://…` or `http://…`, without surrounding
+/// white space. Without a scheme, `https://` is added.
 ///
 /// # Errors
-/// [`LinkError`] for another scheme (`javascript:`), a user name, a missing or one-word host,
-/// blanks or other characters that no address holds, and for more than [`MAX_LINK`] characters.
+/// [`LinkError`] for another scheme (`javascript:`), a user name, a missing host or one without a
+/// dot, white space or other characters that a URL cannot contain, and more than [`MAX_LINK`]
+/// characters.
 pub fn web_address(text: &str) -> Result<String, LinkError> {
     let wrong = |reason| LinkError { text: text.to_owned(), reason };
     let given = text.trim();
@@ -37,7 +42,7 @@ pub fn web_address(text: &str) -> Result<String, LinkError> {
     };
     let rest = match rest.strip_prefix("//") {
         Some(rest) => rest,
-        // `https:example.com`: neither with nor without a scheme.
+        // `https:example.com` is ambiguous.
         None if given.len() != rest.len() => return Err(wrong("`//` is missing after the scheme")),
         None => rest,
     };
@@ -52,7 +57,7 @@ pub fn web_address(text: &str) -> Result<String, LinkError> {
     if port.is_some_and(|port| {
         !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err()
     }) {
-        return Err(wrong("what follows the host's `:` is no port"));
+        return Err(wrong("the part after the host's `:` is not a port"));
     }
     let label = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
@@ -67,7 +72,7 @@ pub fn web_address(text: &str) -> Result<String, LinkError> {
     Ok(address)
 }
 
-/// The scheme (empty when there is none) and what follows its `:`. `example.com:8080` has a port,
+/// The scheme (empty if there is none) and the rest after its `:`. `example.com:8080` has a port,
 /// not a scheme.
 fn split_scheme(text: &str) -> (&str, &str) {
     let Some((scheme, rest)) = text.split_once(':') else { return ("", text) };

@@ -1,4 +1,4 @@
-//! A language tag that is one.
+//! Language tags.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,24 +6,25 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A BCP 47 language tag in its usual spelling: `pt-BR`, `en`, `zh-Hant-TW`.
+/// A BCP 47 language tag in canonical case: `pt-BR`, `en`, `zh-Hant-TW`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("pattern" = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", "maxLength" = 35))]
+#[schemars(with = "String")]
+#[schemars(extend("pattern" = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", "maxLength" = 35))]
 pub struct Locale(String);
 
-/// Why a text is no language tag.
+/// The error for a text that is not a language tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a language tag; write it like `pt-BR` or `en`", crate::problem::cut(.0))]
+#[error("`{}` is not a language tag; write it like `pt-BR` or `en`", crate::problem::truncated(.0))]
 pub struct LocaleError(pub String);
 
 impl Locale {
-    /// The tag.
+    /// The whole tag.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its first part, in lower case: `pt` of `pt-BR`.
+    /// The language subtag, in lower case: `pt` of `pt-BR`.
     pub fn language(&self) -> &str {
         self.0.split('-').next().unwrap_or(&self.0)
     }
@@ -34,7 +35,7 @@ impl FromStr for Locale {
 
     fn from_str(text: &str) -> Result<Self, LocaleError> {
         let wrong = || LocaleError(text.to_owned());
-        // RFC 5646 asks for room for 35 characters; no tag in use is longer.
+        // RFC 5646, section 4.4.1, recommends a limit of 35 characters.
         if text.trim().len() > 35 {
             return Err(wrong());
         }

@@ -1,4 +1,4 @@
-//! A phone number one can call.
+//! Phone numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,39 +6,40 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A phone number as the customer typed it, known to hold 6 to 15 digits and nothing that is not
-/// part of a number (at most 60 bytes).
+/// A phone number as the customer typed it: 6 to 15 digits, separators and an optional leading `+`,
+/// at most 60 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String", extend("pattern" = "^[+0-9(][0-9 ()./\u{a0}\u{2010}-\u{2015}-]*$"))]
 pub struct Phone(String);
 
-/// Why a text is no phone number.
+/// The error for a text that is not a phone number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` is not a phone number; write it like `+55 19 95550-1011` or `(555) 010-2200`, with 6 to 15 digits and no words",
-    crate::problem::cut(.0)
+    "`{}` is not a phone number; write it like `+55 19 95550-1011` or `(555) 010-2200`, with 6 to \
+     15 digits and no words",
+    crate::problem::truncated(.0)
 )]
 pub struct PhoneError(pub String);
 
 impl Phone {
-    /// As typed, for people to read.
+    /// The number as typed, for display.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// For `tel:` links: a leading `+` when the number is international, then digits only.
+    /// The number for `tel:` links: a leading `+` if it is international, then only digits.
     pub fn dial(&self) -> String {
         let plus = if self.is_international() { "+" } else { "" };
         format!("{plus}{}", self.digits())
     }
 
-    /// Digits only, as `https://wa.me/` wants them.
+    /// The digits of the number, for `https://wa.me/` links.
     pub fn digits(&self) -> String {
         self.0.chars().filter(char::is_ascii_digit).collect()
     }
 
-    /// Whether the number begins with `+` and so can be called from anywhere.
+    /// Whether the number begins with `+`.
     pub fn is_international(&self) -> bool {
         self.0.starts_with('+')
     }
@@ -52,7 +53,7 @@ impl FromStr for Phone {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         let clean = text.char_indices().all(|(at, c)| match c {
             '0'..='9' | '(' => true,
-            // What office programs make of blanks and hyphens is as good as those.
+            // Office programs replace blanks and hyphens by non-breaking and typographic ones.
             ' ' | ')' | '-' | '.' | '/' | '\u{a0}' | '\u{2010}'..='\u{2015}' => at > 0,
             '+' => at == 0,
             _ => false,

@@ -1,23 +1,23 @@
-//! The scripted AI provider's rules: which request gets which answer or fault.
+//! The rules of the scripted AI provider: which request gets which answer or fault.
 //!
-//! A script stands in for a model in the demo, in tests and in the conformance suite. This crate
-//! only decides; it does no I/O and never waits, so that the host's gateway and a template's native
-//! test harness follow the very same rules.
+//! A script replaces a model in the demo, in tests and in the conformance suite. This crate only
+//! selects the answer; it does no I/O and never waits, so that the host's gateway and the SDK's
+//! test harness share it.
 //!
 //! ```toml
 //! [[rule]]
 //! purpose = "copywriting"                # only requests of this purpose
-//! contains = ["page: home", "pt-BR"]     # all of these occur in the request's messages
-//! times = 1                              # serves this many calls, then later rules match
-//! delay_ms = 100                         # answers after this long
+//! contains = ["page: home", "pt-BR"]     # only if the messages contain all of these texts
+//! times = 1                              # only for this number of calls; default: no limit
+//! delay_ms = 100                         # delay of the answer in milliseconds; default: 0
 //! answer = { text = "Bem-vindo" }        # or json, json_text, from_schema, fault
 //! ```
 //!
-//! `from_schema` answers a request that has a schema with a value made from it: `true` or
-//! `"smallest"`, `"full"` (everything optional, lists with entries), `"hostile"` (markup in every
-//! text) or `"off"` (what no object's schema accepts).
+//! `from_schema` generates an answer from the request's schema: `true` or `"smallest"`, `"full"`
+//! (with optional properties and list entries), `"hostile"` (with markup in every text) or `"off"`
+//! (an invalid value). Such a rule does not match a request without a schema.
 //!
-//! The first rule that matches answers. A rule without conditions matches everything.
+//! The first rule that matches answers. A rule without conditions matches every request.
 
 mod parse;
 mod sample;
@@ -30,128 +30,126 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The rules of one script, with the counts of how often each has served.
+/// The rules of a script, with the number of calls that each has answered.
 #[derive(Debug)]
 pub struct Script {
     rules: Vec<Rule>,
 }
 
-/// What a rule is asked.
+/// The parts of a request that rules match.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    /// The purpose the template named.
+    /// The purpose of the call.
     pub purpose: &'a str,
-    /// The contents of all messages, first to last.
+    /// The texts of all messages, first to last.
     pub messages: &'a [&'a str],
-    /// The JSON Schema of the reply, when the request has one.
+    /// The JSON Schema of the reply, if the request has one.
     pub schema: Option<&'a Value>,
 }
 
-/// What a rule says.
+/// The answer of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// Number of the rule in its file, counted from 1.
+    /// Number of the rule in the script, counted from 1.
     pub rule: usize,
-    /// How long to wait before answering.
+    /// Delay before the answer.
     pub delay: Duration,
     /// The answer itself.
-    pub what: What,
+    pub answer: Answer,
 }
 
-/// An answer, or a way to fail.
+/// A text or a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// The content of a whole reply.
+pub enum Answer {
+    /// The content of a complete reply.
     Text(String),
-    /// A failure of the provider, the model or the wire.
+    /// A failure of the provider, the model or the connection.
     Fault(Fault),
 }
 
-/// What a scripted provider can do wrong.
+/// A failure that a scripted provider can simulate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// An HTTP status of 300 to 599.
+    /// An HTTP error response.
     Status {
-        /// The status.
+        /// The HTTP status, 300 to 599.
         status: u16,
-        /// The body, may be empty.
+        /// The body; may be empty.
         body: String,
         /// Response headers, such as `retry-after`.
         headers: BTreeMap<String, String>,
     },
-    /// A reply whose finish reason says that it was cut at a token limit.
+    /// A reply that was truncated at a token limit, according to its finish reason.
     Cut(String),
-    /// Status 200 with this body, which is no reply of the protocol.
+    /// HTTP status 200 with this body, which does not follow the provider's protocol.
     Garbage(String),
     /// A reply without content.
     Empty,
-    /// The provider's content filter refused.
+    /// A rejection by the provider's content filter.
     Refused,
-    /// Never answers.
+    /// No response until a timeout expires.
     Hang,
-    /// No answer, because of the connection.
+    /// A failure of the connection before the response.
     Connection(ConnectionFault),
 }
 
-/// How a scripted connection fails.
+/// A simulated failure of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionFault {
-    /// Nobody listens.
+    /// The connection is refused.
     Refused,
-    /// It was closed before the answer.
+    /// The connection is closed before the response.
     Reset,
 }
 
-/// Why a script cannot be used.
+/// Why a script is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
     /// The text is not TOML.
     #[error("the script is not valid TOML: {0}")]
     Syntax(String),
-    /// Something outside the rules is wrong.
+    /// The document has an error outside of the rules.
     #[error("the script has a problem: {0}")]
     Document(String),
-    /// One rule is wrong.
+    /// A rule has an error.
     #[error("rule {rule}, field `{field}`: {problem}")]
     Rule {
         /// Number of the rule, counted from 1.
         rule: usize,
-        /// Its field, with a dot before an inner one: `answer.fault`.
+        /// The invalid field, as a dotted path: `answer.fault`.
         field: String,
-        /// What is wrong and what would be right.
+        /// What is wrong and what would be valid.
         problem: String,
     },
 }
 
 impl Script {
-    /// Reads and checks a script. Schemas, JSON texts, statuses and counts are checked here, so
-    /// that answering cannot fail.
+    /// Parses and validates a script, so that [`answer`](Self::answer) cannot fail.
     ///
     /// # Errors
-    /// The first problem, with the number of its rule and the field.
+    /// The first error, with the rule's number and the field.
     pub fn from_toml(text: &str) -> Result<Self, ScriptError> {
         Ok(Script { rules: parse::rules(text)? })
     }
 
-    /// The answer of the first rule that matches and has calls left, counted as one call of that
-    /// rule.
+    /// Returns the answer of the first rule that matches and has calls left, and counts the call.
+    /// `None` if there is no such rule.
     pub fn answer(&self, question: &Question<'_>) -> Option<Reply> {
         self.rules.iter().enumerate().find_map(|(index, rule)| {
-            let what = rule.what(question)?;
-            rule.take().then_some(Reply { rule: index + 1, delay: rule.delay, what })
+            let answer = rule.answer(question)?;
+            rule.count_call().then_some(Reply { rule: index + 1, delay: rule.delay, answer })
         })
     }
 
-    /// How many rules there are; at least 1.
+    /// The number of rules; at least 1.
     pub fn rules(&self) -> usize {
         self.rules.len()
     }
 }
 
 impl Question<'_> {
-    /// What to tell when no rule matched: the purpose, the beginning of the prompt and where to add
-    /// a rule.
+    /// The error message for a request that no rule matches. `script` names the script.
     pub fn unanswered(&self, script: &str) -> String {
         let prompt: String = self.messages.join("\n").chars().take(200).collect();
         format!(
@@ -167,43 +165,41 @@ struct Rule {
     purpose: Option<String>,
     contains: Vec<String>,
     times: Option<u32>,
-    served: AtomicU32,
+    calls: AtomicU32,
     delay: Duration,
-    answer: Answer,
+    action: Action,
 }
 
 #[derive(Debug)]
-enum Answer {
+enum Action {
     Text(String),
     FromSchema(Sample),
     Fault(Fault),
 }
 
 impl Rule {
-    fn what(&self, question: &Question<'_>) -> Option<What> {
+    fn answer(&self, question: &Question<'_>) -> Option<Answer> {
         let purpose_fits = self.purpose.as_ref().is_none_or(|purpose| purpose == question.purpose);
         let occurs =
             |text: &String| question.messages.iter().any(|message| message.contains(text.as_str()));
         if !purpose_fits || !self.contains.iter().all(occurs) {
             return None;
         }
-        match &self.answer {
-            Answer::Text(text) => Some(What::Text(text.clone())),
-            Answer::Fault(fault) => Some(What::Fault(fault.clone())),
-            // A rule that answers from the schema has nothing to say to a request without one.
-            Answer::FromSchema(how) => question.schema.map(|schema| {
-                What::Text(sample::answer(schema, *how, question.messages).to_string())
+        match &self.action {
+            Action::Text(text) => Some(Answer::Text(text.clone())),
+            Action::Fault(fault) => Some(Answer::Fault(fault.clone())),
+            Action::FromSchema(how) => question.schema.map(|schema| {
+                Answer::Text(sample::answer(schema, *how, question.messages).to_string())
             }),
         }
     }
 
-    /// Counts one call, unless the rule has served all of its calls. Calls come from many tasks at
-    /// once.
-    fn take(&self) -> bool {
+    /// Counts a call, unless the rule has answered all of its calls. Safe for concurrent calls.
+    fn count_call(&self) -> bool {
         let Some(times) = self.times else { return true };
-        self.served
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |served| {
-                (served < times).then_some(served + 1)
+        self.calls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| {
+                (calls < times).then_some(calls + 1)
             })
             .is_ok()
     }

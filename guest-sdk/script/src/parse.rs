@@ -1,4 +1,4 @@
-//! The TOML form of a script, and its checks.
+//! Parsing and validation of the TOML form of a script.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU32;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::sample::Sample;
-use crate::{Answer, ConnectionFault, Fault, Rule, ScriptError};
+use crate::{Action, ConnectionFault, Fault, Rule, ScriptError};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +32,7 @@ struct RawAnswer {
     fault: Option<RawFault>,
 }
 
-/// `true` is the same as `"smallest"`.
+/// `true` is an alias of `"smallest"`.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "true, or \"smallest\", \"full\", \"hostile\" or \"off\"")]
 enum RawSample {
@@ -54,7 +54,7 @@ struct RawFault {
     connection: Option<ConnectionFault>,
 }
 
-/// A problem of one field, before its rule's number is known.
+/// An error in a field, before the rule's number is known.
 struct Problem {
     field: &'static str,
     problem: String,
@@ -95,8 +95,8 @@ fn checked(number: usize, raw: toml::Value) -> Result<Rule, ScriptError> {
     })
 }
 
-/// The rule as its raw type. serde's own message says what is wrong; this adds the field, found by
-/// reading the fields one by one.
+/// Deserializes a rule. The fields are deserialized one by one before, because the message of serde
+/// does not name the field.
 fn named_fields(number: usize, raw: toml::Value) -> Result<RawRule, ScriptError> {
     let field = |field: &str, problem: String| ScriptError::Rule {
         rule: number,
@@ -112,19 +112,21 @@ fn named_fields(number: usize, raw: toml::Value) -> Result<RawRule, ScriptError>
             "is missing; say what to answer: answer = { text = \"...\" }".to_owned(),
         ));
     };
-    let told = |error: toml::de::Error| error.to_string().trim().replace('\n', " ");
+    let message = |error: toml::de::Error| error.to_string().trim().replace('\n', " ");
     if let Some(fault) = answer.get("fault") {
-        RawFault::deserialize(fault.clone()).map_err(|error| field("answer.fault", told(error)))?;
+        RawFault::deserialize(fault.clone())
+            .map_err(|error| field("answer.fault", message(error)))?;
     }
-    RawAnswer::deserialize(answer.clone()).map_err(|error| field("answer", told(error)))?;
+    RawAnswer::deserialize(answer.clone()).map_err(|error| field("answer", message(error)))?;
     for (key, value) in table.iter().filter(|(key, _)| *key != "answer") {
         let alone = toml::Table::from_iter([
             (key.clone(), value.clone()),
             ("answer".to_owned(), toml::Value::Table(toml::Table::new())),
         ]);
-        RawRule::deserialize(toml::Value::Table(alone)).map_err(|error| field(key, told(error)))?;
+        RawRule::deserialize(toml::Value::Table(alone))
+            .map_err(|error| field(key, message(error)))?;
     }
-    RawRule::deserialize(raw).map_err(|error| field("rule", told(error)))
+    RawRule::deserialize(raw).map_err(|error| field("rule", message(error)))
 }
 
 fn rule(raw: RawRule) -> Result<Rule, Problem> {
@@ -141,32 +143,32 @@ fn rule(raw: RawRule) -> Result<Rule, Problem> {
         purpose: raw.purpose,
         contains: raw.contains,
         times: raw.times,
-        served: AtomicU32::new(0),
+        calls: AtomicU32::new(0),
         delay: Duration::from_millis(raw.delay_ms),
-        answer: answer(raw.answer)?,
+        action: action(raw.answer)?,
     })
 }
 
-fn answer(raw: RawAnswer) -> Result<Answer, Problem> {
+fn action(raw: RawAnswer) -> Result<Action, Problem> {
     let RawAnswer { text, json, json_text, from_schema, fault } = raw;
     match (text, json, json_text, from_schema, fault) {
-        (Some(text), None, None, None, None) => Ok(Answer::Text(text)),
-        (None, Some(value), None, None, None) => Ok(Answer::Text(json_value(value)?.to_string())),
+        (Some(text), None, None, None, None) => Ok(Action::Text(text)),
+        (None, Some(value), None, None, None) => Ok(Action::Text(json_value(value)?.to_string())),
         (None, None, Some(text), None, None) => match serde_json::from_str::<Value>(&text) {
-            Ok(_) => Ok(Answer::Text(text)),
+            Ok(_) => Ok(Action::Text(text)),
             Err(error) => Err(problem(
                 "answer.json_text",
                 format!("is not JSON: {error}; use `text` for an answer that is meant to be wrong"),
             )),
         },
         (None, None, None, Some(RawSample::Flag(true)), None) => {
-            Ok(Answer::FromSchema(Sample::Smallest))
+            Ok(Action::FromSchema(Sample::Smallest))
         }
-        (None, None, None, Some(RawSample::Named(sample)), None) => Ok(Answer::FromSchema(sample)),
+        (None, None, None, Some(RawSample::Named(sample)), None) => Ok(Action::FromSchema(sample)),
         (None, None, None, Some(RawSample::Flag(false)), None) => {
             Err(problem("answer.from_schema", "is false; leave it out or write true"))
         }
-        (None, None, None, None, Some(raw)) => Ok(Answer::Fault(fault_of(raw)?)),
+        (None, None, None, None, Some(raw)) => Ok(Action::Fault(fault_of(raw)?)),
         _ => Err(problem(
             "answer",
             "needs exactly one of `text`, `json`, `json_text`, `from_schema`, `fault`",
@@ -220,7 +222,7 @@ fn fault_of(raw: RawFault) -> Result<Fault, Problem> {
     }
 }
 
-/// A TOML value as JSON; dates become their text.
+/// Converts a TOML value to JSON. Dates become texts.
 fn json_value(value: toml::Value) -> Result<Value, Problem> {
     Ok(match value {
         toml::Value::String(text) => Value::String(text),

@@ -1,16 +1,16 @@
-//! Values that a JSON Schema accepts, always the same ones.
+//! Deterministic sample values for a JSON Schema.
 //!
-//! For the schemas that come from Rust and Python types: objects, arrays, enums, references inside
-//! the document, bounds. A `pattern` is not solved; such a text comes out as plain words and the
-//! reply fails its check, which names the field.
+//! Supports the schemas of Rust and Python types: objects, arrays, enums, references inside the
+//! document, bounds. `pattern` is not supported: the text consists of plain words, and the
+//! validation of the reply fails and names the field.
 
 use serde_json::{Map, Number, Value};
 
-/// References followed inside one another before a recursive schema is given up with `null`.
+/// Maximum depth of nested values and references. Deeper values of a recursive schema are `null`.
 const MAX_DEPTH: usize = 24;
 
-/// Values and words made before the rest comes out as `null`: a schema is a stranger's, and must
-/// not fill the memory.
+/// Maximum number of values and words. Further values are `null`: a schema is untrusted input and
+/// must not exhaust the memory.
 const MAX_VALUES: u64 = 10_000;
 
 const WORDS: [&str; 12] = [
@@ -18,35 +18,34 @@ const WORDS: [&str; 12] = [
     "quick", "trusted", "classic",
 ];
 
-/// What a hostile text holds: it breaks out of whatever does not escape it, and can be found again
-/// afterwards.
+/// The content of hostile texts: markup that breaks out of any context without escaping, with an
+/// element name that can be searched for in the output.
 pub const HOSTILE: &str = "</title></p>\"><sw-hostile a='\"><script>swHostile()</script>&amp;";
 
-/// Entries of a list where the schema leaves the number open.
+/// Number of entries in a list without bounds.
 const ENTRIES: u64 = 3;
 
-/// Which of the values that a schema accepts.
+/// The kind of sample value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sample {
-    /// Nothing that may be left out, no entry that need not be there.
+    /// A valid value with only the required properties and list entries.
     Smallest,
-    /// All that it names, lists with three entries.
+    /// A valid value with all properties, and three entries in each list.
     Full,
-    /// As `Full`, with [`HOSTILE`] in every text that has room for some of it.
+    /// As `Full`, with [`HOSTILE`] in every text, truncated to the maximum length.
     Hostile,
-    /// None of them: a list where the schema wants anything else, and an object where it wants a
-    /// list.
+    /// An invalid value: an object if the schema requires a list, otherwise a list.
     Off,
 }
 
-/// A value for a schema.
+/// A sample value for a schema.
 pub fn sample(schema: &Value, how: Sample) -> Value {
     answer(schema, how, &[])
 }
 
-/// A value for a schema, in answer to these messages. Full and hostile answers to different
-/// questions are different, so that one in the place of another is seen.
+/// A sample value for a schema in answer to these messages. Full and hostile values differ for
+/// different messages, so that tests detect a swapped reply.
 pub(crate) fn answer(schema: &Value, how: Sample, messages: &[&str]) -> Value {
     if how == Sample::Off {
         let list = schema.as_object().and_then(type_of) == Some("array");
@@ -57,14 +56,14 @@ pub(crate) fn answer(schema: &Value, how: Sample, messages: &[&str]) -> Value {
         };
     }
     let texts = match how {
-        Sample::Full | Sample::Hostile if !messages.is_empty() => number_of(messages),
+        Sample::Full | Sample::Hostile if !messages.is_empty() => hash(messages),
         _ => 0,
     };
     Sampler { root: schema, how, values: 0, texts }.value(schema, 0)
 }
 
-/// A number below a million that other messages do not have, by all likelihood (FNV-1a).
-fn number_of(messages: &[&str]) -> usize {
+/// A hash of the messages (FNV-1a), below one million.
+fn hash(messages: &[&str]) -> usize {
     let bytes = messages.iter().flat_map(|message| message.bytes());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -76,7 +75,7 @@ struct Sampler<'a> {
     root: &'a Value,
     how: Sample,
     values: u64,
-    /// Texts made so far: each begins with another word, so that `uniqueItems` holds.
+    /// Number of texts so far. Each begins with another word, for `uniqueItems`.
     texts: usize,
 }
 
@@ -110,8 +109,8 @@ impl Sampler<'_> {
         }
     }
 
-    /// The schema with its reference, its `allOf` parts and the first alternative written into it;
-    /// nothing when it has none of these.
+    /// Merges the schema with its reference, its `allOf` parts and its first alternative. `None` if
+    /// it has none of these.
     fn merged(&self, schema: &Map<String, Value>) -> Option<Value> {
         let mut parts: Vec<&Value> = Vec::new();
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
@@ -121,9 +120,9 @@ impl Sampler<'_> {
         parts.extend(schema.get("allOf").and_then(Value::as_array).into_iter().flatten());
         for key in ["anyOf", "oneOf"] {
             let Some(alternatives) = schema.get(key).and_then(Value::as_array) else { continue };
-            let says_something =
+            let is_not_null =
                 |part: &&Value| part.get("type").and_then(Value::as_str) != Some("null");
-            parts.extend(alternatives.iter().find(says_something).or(alternatives.first()));
+            parts.extend(alternatives.iter().find(is_not_null).or(alternatives.first()));
         }
         if parts.is_empty() {
             return None;
@@ -178,7 +177,7 @@ impl Sampler<'_> {
         let least = bound(schema, "minItems").unwrap_or(0);
         let wanted = match self.how {
             Sample::Smallest | Sample::Off => least,
-            // A list of what contains itself would never end.
+            // A recursive list must terminate.
             Sample::Full | Sample::Hostile if depth > MAX_DEPTH / 2 => least,
             Sample::Full | Sample::Hostile if schema.contains_key("items") => {
                 least.max(ENTRIES).min(bound(schema, "maxItems").unwrap_or(u64::MAX).max(least))
@@ -218,7 +217,7 @@ impl Sampler<'_> {
         }
         let mut text = String::new();
         let mut word = first;
-        // Two words at least, and a number once the words repeat, so that texts differ.
+        // At least two words, and a number once the words repeat, so that texts differ.
         while (text.len() < least && self.values <= MAX_VALUES) || word < first + 2 {
             self.values += 1;
             if !text.is_empty() {
@@ -232,7 +231,7 @@ impl Sampler<'_> {
         }
         if text.len() > most.max(least) {
             text.truncate(most.max(least));
-            // A blank at the end would look like a mistake.
+            // Templates may trim a blank at the end.
             if text.ends_with(' ') {
                 text.replace_range(text.len() - 1.., "s");
             }
@@ -241,7 +240,7 @@ impl Sampler<'_> {
     }
 }
 
-/// A hostile text of the wanted number of characters, different from the others.
+/// A hostile text with `least` to `most` characters. `number` makes it unique.
 fn hostile(number: usize, least: usize, most: usize) -> String {
     let mut text = format!("{} {}{HOSTILE}", WORDS[number % WORDS.len()], number);
     while text.chars().count() < least {

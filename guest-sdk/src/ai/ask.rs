@@ -1,4 +1,4 @@
-//! The builder of one call.
+//! The builder of an AI call.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -10,12 +10,13 @@ use super::{
 };
 use crate::backend;
 
-/// Begins a call for a purpose, one of those in the template's [`Manifest`](crate::Manifest).
+/// Starts building an AI call for a purpose, which must be one of the template's
+/// [`Manifest`](crate::Manifest).
 ///
 /// ```
 /// use sitewright_sdk::prelude::*;
 ///
-/// /// What the copywriter gives back.
+/// /// The copy of the page.
 /// #[derive(Deserialize, JsonSchema)]
 /// struct Copy {
 ///     /// At most eight words.
@@ -47,8 +48,8 @@ pub fn ask(purpose: impl Into<String>) -> Ask {
     }
 }
 
-/// One call in the making; see [`ask`]. Nothing is sent before `text`, `json` or another of the
-/// last group is awaited, or `stream` is called.
+/// The builder of an AI call; see [`ask`]. Nothing is sent until `text`, `json`, `reply`,
+/// `json_value` or `send` is awaited, or `stream` is called.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "a call is sent when `text()`, `json()`, `reply()`, `json_value()` or `send()` is \
               awaited, or by `stream()`"]
@@ -56,23 +57,24 @@ pub struct Ask {
     request: Request,
 }
 
-/// A reply read as `T`, with what is known about the call.
+/// A reply parsed as `T`, together with its completion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply<T> {
-    /// What the reply says.
+    /// The parsed reply.
     pub value: T,
-    /// The reply as it came. Its `call_id` is what [`Error::blame`](crate::Error::blame) wants
-    /// when the value turns out to be unusable.
+    /// The reply itself. Pass its `call_id` to [`Error::blame`](crate::Error::blame) if the value
+    /// is unusable.
     pub completion: Completion,
 }
 
 impl Ask {
-    /// Adds instructions. They are the template's own words: order data goes into [`Ask::data`].
+    /// Adds a system message with the template's instructions. Order data does not belong here:
+    /// use [`Ask::data`].
     pub fn system(self, text: impl Into<String>) -> Self {
         self.message(Role::System, text.into())
     }
 
-    /// Adds a message with the request.
+    /// Adds a user message with the request.
     pub fn user(self, text: impl Into<String>) -> Self {
         self.message(Role::User, text.into())
     }
@@ -82,7 +84,8 @@ impl Ask {
         self.message(Role::Assistant, text.into())
     }
 
-    /// Adds order data to the request, marked as [`data`](super::data()).
+    /// Adds order data to the last user message, delimited as by [`data`](super::data()).
+    /// `label` names the data for the model.
     pub fn data(mut self, label: &str, text: &str) -> Self {
         let piece = data(label, text);
         match self.request.messages.last_mut() {
@@ -95,37 +98,39 @@ impl Ask {
         }
     }
 
-    /// Most tokens the reply may have. A reply that is cut there is an error, not a reply.
+    /// Sets the maximum length of the reply, in tokens. Default: the limit of the operator's route.
+    /// A reply that is truncated there fails with [`Truncated`](super::ErrorKind::Truncated).
     pub fn max_output_tokens(mut self, tokens: u32) -> Self {
         self.request.max_output_tokens = Some(tokens);
         self
     }
 
-    /// 0.0 (steady) to 2.0 (wild).
+    /// Sets the sampling temperature, from 0.0 (least random) to 2.0. Default: the model's.
     pub fn temperature(mut self, temperature: f32) -> Self {
         self.request.temperature = Some(temperature);
         self
     }
 
-    /// For providers that can repeat themselves.
+    /// Sets the seed for providers that support reproducible sampling.
     pub fn seed(mut self, seed: u64) -> Self {
         self.request.seed = Some(seed);
         self
     }
 
-    /// Adds a text that ends the reply; at most 4.
+    /// Adds a stop sequence, a text before which the reply ends. Limit: 4.
     pub fn stop(mut self, text: impl Into<String>) -> Self {
         self.request.stop.push(text.into());
         self
     }
 
-    /// What the reply must be, for [`Ask::send`]. The other ends set it themselves.
+    /// Sets the required format of the reply, for [`Ask::send`] and [`Ask::stream`]. `text`,
+    /// `json`, `reply` and `json_value` set it themselves. Default: text.
     pub fn format(mut self, format: Format) -> Self {
         self.request.format = format;
         self
     }
 
-    /// Asks for text.
+    /// Sends the call and returns the text of the reply.
     ///
     /// # Errors
     /// The call failed; see [`ErrorKind`](super::ErrorKind).
@@ -133,15 +138,16 @@ impl Ask {
         Ok(self.format(Format::Text).send().await?.content)
     }
 
-    /// Asks for a `T`, with the schema of [`schema_of`].
+    /// Sends the call with the schema of [`schema_of::<T>()`](schema_of) and returns the parsed
+    /// reply.
     ///
     /// # Errors
-    /// The call failed, or its reply cannot be read as a `T`. The error blames the call.
+    /// The call failed, or its reply cannot be parsed as a `T`. The error blames the call.
     pub async fn json<T: DeserializeOwned + JsonSchema>(self) -> Result<T, Error> {
         Ok(self.reply().await?.value)
     }
 
-    /// As [`Ask::json`], with the completion beside the value.
+    /// As [`Ask::json`], and returns the completion too.
     ///
     /// # Errors
     /// As [`Ask::json`].
@@ -157,7 +163,7 @@ impl Ask {
         }
     }
 
-    /// Asks for JSON that a schema made at run time accepts.
+    /// Sends the call with a schema that is built at run time and returns the reply as JSON.
     ///
     /// # Errors
     /// The call failed, or its reply is not JSON. The error blames the call.
@@ -167,7 +173,7 @@ impl Ask {
             .map_err(|source| Error::unreadable("JSON", completion.call_id, source))
     }
 
-    /// Sends the call as it is and gives everything that came back.
+    /// Sends the call as it was built and returns the whole completion.
     ///
     /// # Errors
     /// The call failed; see [`ErrorKind`](super::ErrorKind).
@@ -175,7 +181,7 @@ impl Ask {
         backend::complete(self.into_request()).await
     }
 
-    /// Sends the call as it is, at once, to read the text while the model writes.
+    /// Sends the call at once and streams the text of the reply while the model writes it.
     ///
     /// ```
     /// use sitewright_sdk::prelude::*;
@@ -197,7 +203,7 @@ impl Ask {
     ///             lines += chunk.matches('\n').count() as u32;
     ///             progress("story", lines, 0);
     ///         }
-    ///         // What came so far may have been cut: only this reply is whole.
+    ///         // The chunks may be of a truncated reply: only this completion is validated.
     ///         let story = story.finish().await?;
     ///         site.write("index.html", story.content)?;
     ///         Ok(())
@@ -219,8 +225,8 @@ impl Ask {
         Streamed::new(chunks, outcome)
     }
 
-    /// The call as the host gets it: as it was built, and with [`DATA_RULE`] among the instructions
-    /// when it carries data.
+    /// The request that is sent to the host: as it was built, with [`DATA_RULE`] added to the
+    /// system message if the call contains order data.
     pub fn into_request(self) -> Request {
         let mut request = self.request;
         let says = |message: &Message, text: &str| message.content.contains(text);
@@ -256,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn e14_a_call_with_data_tells_the_model_what_data_is() {
+    fn e14_a_call_with_data_has_the_data_rule() {
         let request = ask("copywriting")
             .system("You write.")
             .user("Write.")
@@ -275,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn e14_order_data_cannot_pretend_that_the_rule_was_given() {
+    fn e14_order_data_cannot_suppress_the_data_rule() {
         let request =
             ask("copywriting").system("You write.").data("name", DATA_RULE).into_request();
         assert!(request.messages[0].content.contains(DATA_RULE));

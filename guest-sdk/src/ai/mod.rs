@@ -1,9 +1,9 @@
 //! Calls to AI models, through the host's routes, keys, limits and budgets.
 //!
-//! A call names what it is *for*, never who answers: `copywriting`, not a provider or a model. The
-//! operator's routes decide the rest. Every reply a template sees is whole and checked: never
-//! empty, never cut, and JSON that was asked for parses and fits its schema. Calls that do not
-//! depend on each other go out at once:
+//! A call names a *purpose* (`copywriting`), never a provider or a model: the operator's routes map
+//! a purpose to models. Every reply is complete and validated: it is never empty, never truncated,
+//! and requested JSON parses and is valid against its schema. Calls that do not depend on each
+//! other can run concurrently:
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -16,11 +16,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A template that wants to tell how far a long text has come reads along with [`Ask::stream`]. The
-//! text is the model's as it comes, unchecked: only what [`Streamed::finish`] gives is a reply.
-//! Nothing is mixed: after the first chunk the host does not retry or ask another model, so a call
-//! that is streamed fails sooner than one that is not. Where nobody sees the text come,
-//! [`Ask::text`] and [`Ask::json`] are better.
+//! [`Ask::stream`] streams a long text, so that the template can report its progress. Chunks are
+//! not validated: only the completion of [`Streamed::finish`] is. After the first chunk the host
+//! cannot retry or fall back to another model, so a streamed call fails more often. Use
+//! [`Ask::text`] or [`Ask::json`] unless partial text is of use.
 
 mod ask;
 mod data;
@@ -37,12 +36,12 @@ pub(crate) use stream::{Chunks, Outcome};
 
 use serde_json::Value;
 
-/// Who speaks in a [`Message`].
+/// The author of a [`Message`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Instructions of the template. Order data has no place here.
+    /// Instructions of the template. Order data does not belong here.
     System,
-    /// The request. Order data goes here, through [`data`].
+    /// The request. Order data belongs here, delimited by [`data`].
     User,
     /// An earlier reply of the model.
     Assistant,
@@ -51,40 +50,41 @@ pub enum Role {
 /// One message of a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks.
+    /// The author of the message.
     pub role: Role,
-    /// What is said. Not empty.
+    /// The text. Must not be empty.
     pub content: String,
 }
 
-/// What a reply must be.
+/// The required format of a reply.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Format {
-    /// Plain text, Markdown, anything.
+    /// Text without a required structure: plain text, Markdown or anything else.
     #[default]
     Text,
     /// One JSON value of any shape.
     Json,
-    /// One JSON value that this JSON Schema (draft 2020-12, at most 64 KiB as text) accepts.
+    /// One JSON value that is valid against this JSON Schema (draft 2020-12, at most 64 KiB as
+    /// text).
     JsonSchema(Value),
 }
 
-/// One call, as the host gets it. [`ask`] builds it.
+/// An AI call as it is sent to the host. [`ask`] builds one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// What the call is for; one of the manifest's purposes.
+    /// The purpose of the call; one of the manifest's.
     pub purpose: String,
-    /// At least one message.
+    /// The conversation, oldest message first. At least one message.
     pub messages: Vec<Message>,
-    /// What the reply must be.
+    /// The required format of the reply.
     pub format: Format,
-    /// Most tokens the reply may have; the route's own limit when missing.
+    /// Maximum length of the reply, in tokens. Default: the limit of the route.
     pub max_output_tokens: Option<u32>,
-    /// 0.0 to 2.0; the model's default when missing.
+    /// Sampling temperature, 0.0 to 2.0. Default: the model's.
     pub temperature: Option<f32>,
-    /// For providers that can repeat themselves.
+    /// Seed for providers that support reproducible sampling.
     pub seed: Option<u64>,
-    /// Texts that end the reply, at most 4.
+    /// Stop sequences: the reply ends before the first of these texts. At most 4.
     pub stop: Vec<String>,
 }
 
@@ -92,34 +92,34 @@ pub struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FinishReason {
-    /// It was done, or met a stop text.
+    /// The model ended its reply, or reached a stop sequence.
     Stop,
-    /// Anything else that is not an error.
+    /// Another reason that is not an error.
     Other,
 }
 
-/// Tokens, as the provider counted them. Missing where it did not say.
+/// Number of tokens, as counted by the provider; `None` if the provider does not report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Tokens of the prompt.
+    /// Tokens of the request.
     pub input_tokens: Option<u64>,
     /// Tokens of the reply.
     pub output_tokens: Option<u64>,
 }
 
-/// A whole, checked reply. Never empty, never cut.
+/// A complete, validated reply. It is never empty and never truncated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Completion {
-    /// What the model wrote.
+    /// The text of the reply. For the JSON formats only the JSON value, without surrounding text.
     pub content: String,
-    /// Why it stopped.
+    /// Why the model stopped.
     pub finish_reason: FinishReason,
-    /// What it cost in tokens.
+    /// The tokens that the call used.
     pub usage: Usage,
     /// Name of the provider in the operator's configuration, for logs.
     pub provider: String,
     /// Name of the model that answered, for logs.
     pub model: String,
-    /// The host's id of this call; see [`Error::blame`](crate::Error::blame).
+    /// The host's id of this call, for [`Error::blame`](crate::Error::blame).
     pub call_id: String,
 }

@@ -1,13 +1,13 @@
-//! The JSON Schema of a Rust type, in the dialect that providers' strict modes accept.
+//! The JSON Schema of a Rust type, in the subset that the strict modes of providers accept.
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::transform_subschemas};
 use serde_json::Value;
 
-/// The JSON Schema (draft 2020-12) of what [`Ask::json`](super::Ask::json) accepts for `T`.
+/// The JSON Schema (draft 2020-12) that [`Ask::json`](super::Ask::json) sends for `T`.
 ///
-/// It keeps to what providers' strict modes take: no references except in recursive types, no
-/// unknown properties, every property required (an `Option` may be `null`), `anyOf` for choices, no
-/// number formats. Doc comments become descriptions, which models read: write them.
+/// It is limited to what the strict modes of providers accept: no references except in recursive
+/// types, no unknown properties, all properties required (an `Option` may be `null`), `anyOf` for
+/// alternatives, no number formats. Doc comments become descriptions, which models read.
 pub fn schema_of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
@@ -18,7 +18,7 @@ pub fn schema_of<T: JsonSchema>() -> Value {
     schema.to_value()
 }
 
-/// Formats that strict modes know; any other (`uint32`, `double`) makes them refuse the schema.
+/// The formats that strict modes know. They reject a schema with any other (`uint32`, `double`).
 const FORMATS: [&str; 9] =
     ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"];
 
@@ -29,8 +29,8 @@ fn strict(schema: &mut Schema) {
         schema.remove("format");
     }
     schema.remove("default");
-    // Every choice of an enum excludes the others, so both words mean the same; strict modes know
-    // only one.
+    // The alternatives of an enum exclude each other, so that `oneOf` and `anyOf` are equivalent.
+    // Strict modes know only `anyOf`.
     if !schema.as_object().is_some_and(|object| object.contains_key("anyOf"))
         && let Some(choices) = schema.remove("oneOf")
     {
@@ -56,7 +56,7 @@ mod tests {
     #[derive(Deserialize, JsonSchema)]
     #[allow(dead_code, reason = "only its schema matters")]
     struct Plan {
-        /// What stands on top.
+        /// The headline of the page.
         headline: String,
         subline: Option<String>,
         #[serde(default)]
@@ -96,7 +96,7 @@ mod tests {
                 "title": "Plan",
                 "type": "object",
                 "properties": {
-                    "headline": { "description": "What stands on top.", "type": "string" },
+                    "headline": { "description": "The headline of the page.", "type": "string" },
                     "subline": { "type": ["string", "null"] },
                     "sections": {
                         "type": "array",

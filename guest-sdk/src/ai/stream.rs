@@ -1,4 +1,4 @@
-//! A reply that is read along.
+//! Streamed replies.
 
 use std::{
     fmt,
@@ -11,16 +11,16 @@ use futures::Stream;
 
 use super::{Completion, Error};
 
-/// A call whose text is read while the model writes; see [`Ask::stream`](super::Ask::stream).
+/// A call whose reply is streamed; see [`Ask::stream`](super::Ask::stream).
 ///
-/// [`next`](Self::next) gives the text as it comes, [`finish`](Self::finish) the whole, checked
-/// reply. Dropping it before cancels the call and the request to the provider. It is a [`Stream`]
-/// as well, so that `StreamExt` works on it.
+/// [`next`](Self::next) returns the text as it arrives, [`finish`](Self::finish) the complete,
+/// validated reply. Dropping it before cancels the call and its HTTP request. It implements
+/// [`Stream`], so that `StreamExt` works on it.
 #[must_use = "a call whose stream is dropped is cancelled"]
 pub struct Streamed {
     chunks: Chunks,
     outcome: Outcome,
-    /// Whether the chunks have ended: a stream that has ended is not polled again.
+    /// Whether the chunks have ended: a stream must not be polled after its end.
     ended: bool,
 }
 
@@ -32,20 +32,20 @@ impl Streamed {
         Streamed { chunks, outcome, ended: false }
     }
 
-    /// More of the text, or nothing when there is no more: the reply is whole then, or the call has
-    /// failed, and [`finish`](Self::finish) tells which. No chunk is empty. A call of `next`
-    /// that is dropped loses no text.
+    /// The next chunk of the text, which is never empty. `None` at the end of the stream: then the
+    /// reply is complete or the call has failed, and [`finish`](Self::finish) returns which. It is
+    /// cancel safe: dropping the future of `next` loses no text.
     pub async fn next(&mut self) -> Option<String> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The whole, checked reply, whether its text has been read or not.
+    /// Waits for the complete, validated reply. The chunks need not be read before.
     ///
     /// # Errors
-    /// The call failed, perhaps after a part of its text came; see [`ErrorKind`](super::ErrorKind).
+    /// The call failed, perhaps after the first chunks; see [`ErrorKind`](super::ErrorKind).
     pub async fn finish(self) -> Result<Completion, Error> {
         let Streamed { chunks, outcome, .. } = self;
-        // Text that nobody reads would hold the reply back.
+        // Chunks that are not read would stop the reply.
         drop(chunks);
         outcome.await
     }

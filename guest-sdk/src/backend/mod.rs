@@ -1,5 +1,5 @@
-//! The seam between what authors call and what answers: the host's imports in a component, a test's
-//! harness natively.
+//! The implementation of the SDK's calls: the host's imports in a component, the test harness in a
+//! native build.
 
 #[cfg(not(target_family = "wasm"))]
 mod native;

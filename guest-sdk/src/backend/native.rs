@@ -1,4 +1,4 @@
-//! Natively, whoever runs the template answers: the test harness.
+//! In a native build the test harness implements the calls.
 
 use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
 
@@ -8,7 +8,7 @@ use crate::{
     site::{WriteError, WriteErrorKind},
 };
 
-/// What answers a template natively.
+/// The implementation of the calls of a run.
 pub(crate) trait Backend {
     fn complete(
         &self,
@@ -25,8 +25,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<dyn Backend>>> = const { RefCell::new(None) };
 }
 
-/// Does `work` with `backend` answering on this thread, and puts back what answered before, also
-/// after a panic.
+/// Runs `work` with `backend` as the current backend of this thread, and restores the previous one
+/// afterwards, also after a panic.
 pub(crate) fn during<T>(backend: Rc<dyn Backend>, work: impl FnOnce() -> T) -> T {
     struct Restore(Option<Rc<dyn Backend>>);
     impl Drop for Restore {
@@ -42,12 +42,12 @@ fn current() -> Option<Rc<dyn Backend>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-const NOBODY: &str = "no run is going on here: use sitewright_sdk::testing::Harness";
+const NO_RUN: &str = "this is outside of a run: use sitewright_sdk::testing::Harness";
 
 pub(crate) async fn complete(request: Request) -> Result<Completion, Error> {
     match current() {
         Some(backend) => backend.complete(request).await,
-        None => Err(Error::local(ErrorKind::NoRoute, NOBODY.to_owned(), String::new())),
+        None => Err(Error::local(ErrorKind::NoRoute, NO_RUN.to_owned(), String::new())),
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn stream(request: Request) -> (Chunks, Outcome) {
     match current() {
         Some(backend) => backend.stream(request),
         None => {
-            let error = Error::local(ErrorKind::NoRoute, NOBODY.to_owned(), String::new());
+            let error = Error::local(ErrorKind::NoRoute, NO_RUN.to_owned(), String::new());
             (Box::pin(futures::stream::empty()), Box::pin(async { Err(error) }))
         }
     }
@@ -66,12 +66,12 @@ pub(crate) fn write(path: &str, bytes: &[u8]) -> Result<(), WriteError> {
         Some(backend) => backend.write(path, bytes),
         None => Err(WriteError {
             kind: WriteErrorKind::Storage,
-            message: format!("`{path}`: {NOBODY}"),
+            message: format!("`{path}`: {NO_RUN}"),
         }),
     }
 }
 
-// Diagnostics never fail: without a run there is no report they could go to.
+// Diagnostics never fail: outside of a run they are dropped.
 
 pub(crate) fn report(diagnostic: Diagnostic) {
     if let Some(backend) = current() {

@@ -1,5 +1,5 @@
-//! In a component the host answers, through the contract's imports. Types are turned one into the
-//! other here and in `guest.rs`, nowhere else.
+//! In a component the contract's imports implement the calls. Types are converted here and in
+//! `guest.rs` only.
 
 use std::cell::Cell;
 
@@ -19,11 +19,11 @@ use crate::{
 };
 
 thread_local! {
-    /// How many AI calls wait for their reply.
+    /// Number of AI calls in flight.
     static IN_FLIGHT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A call that is in flight until this is dropped.
+/// Counts a call as in flight until this is dropped.
 struct InFlight;
 
 impl InFlight {
@@ -39,7 +39,7 @@ impl Drop for InFlight {
     }
 }
 
-/// Whether the host still owes a reply.
+/// Whether an AI call is in flight.
 pub(crate) fn is_waiting() -> bool {
     IN_FLIGHT.get() > 0
 }
@@ -105,7 +105,7 @@ pub(crate) fn progress(stage: &str, done: u32, total: u32) {
     diagnostics::progress(stage, done, total);
 }
 
-/// Tells why the trap that comes next happens.
+/// Reports the panic that causes the trap that follows.
 pub(crate) fn panicked(message: String, at: Option<&std::panic::Location<'_>>) {
     diagnostics::panicked(&diagnostics::Panic {
         message,

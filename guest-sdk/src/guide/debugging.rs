@@ -1,26 +1,28 @@
-//! An order of a customer has failed: why?
+//! Why an order failed.
 //!
-//! The operator sends you the failure record, or the bundle that `sitewright failures export <id>
-//! --scrub` makes: order, replies and record in one file, without the customer's words. With your
-//! build of the template beside it:
+//! The operator sends you the failure record, or the bundle of `sitewright failures export <id>
+//! --scrub`: a file with the order, the AI replies and the record, without the customer's texts.
+//! Replay it:
 //!
 //! ```text
-//! sitewright replay failure-1042.tar                                        does it happen again?
-//! sitewright replay failure-1042.tar --template dist/my-template.wasm       and in the build that mends it?
-//! sitewright replay failure-1042.tar --trap-on report                       the stack at the first error that was reported
+//! # Reproduce the failure:
+//! sitewright replay failure-1042.tar
+//! # Try the build with the fix:
+//! sitewright replay failure-1042.tar --template dist/my-template.wasm
+//! # Show the stack at the first reported error:
+//! sitewright replay failure-1042.tar --trap-on report
 //! ```
 //!
-//! A replay asks no model: replies, clock and random numbers are those of the attempt, so what
-//! happened happens again, call by call.
+//! A replay calls no model: it uses the replies, the clock and the random numbers of the attempt,
+//! so that the run repeats call by call.
 //!
-//! # What a record needs of you
+//! # How to make failure records useful
 //!
-//! - **Lines.** `sitewright template build` puts `<name>.debug.wasm` beside the component: keep it
-//!   with each release you ship, and records name functions, files and lines.
-//! - **Stages.** [`progress`](crate::progress) says what the run was doing, with how many steps
-//!   done.
-//! - **What it decided.** [`log`](crate::log) lines and [`report`](crate::report)ed diagnostics
-//!   stand in the record, in their place among the calls.
+//! - **Debug information.** `sitewright template build` writes `<name>.debug.wasm` next to the
+//!   component. Keep it for each release: failure records then name functions, files and lines.
+//! - **Stages.** [`progress`](crate::progress) reports what the run was doing and how far it was.
+//! - **Decisions.** Failure records contain [`log`](crate::log) lines and diagnostics of
+//!   [`report`](crate::report), in order with the other calls to the host.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -37,7 +39,7 @@
 //!         let layout = match order.niche {
 //!             Niche::Restaurant => "menu",
 //!             other => {
-//!                 log::info(format!("no layout for {other:?}: the plain one is taken"));
+//!                 log::info(format!("no layout for {other:?}, using the plain one"));
 //!                 "plain"
 //!             }
 //!         };
@@ -53,8 +55,8 @@
 //!
 //! let run = testing::Harness::new().run::<Chosen>(testing::sample_order());
 //! assert_eq!(run.progress[0].stage, "layout");
-//! assert_eq!(run.logs[0].1, "no layout for Other: the plain one is taken");
+//! assert_eq!(run.logs[0].1, "no layout for Other, using the plain one");
 //! assert_eq!(run.reports[0].code, "no-opening-hours");
-//! // The line of the author's own source, which a record shows with the lines around it.
+//! // The location in the template's source, which the failure record shows with its context.
 //! assert!(run.result.unwrap_err().location().line() > 0);
 //! ```

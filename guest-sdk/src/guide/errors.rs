@@ -1,9 +1,9 @@
-//! When something goes wrong.
+//! Handling errors.
 //!
-//! `?` is the answer nearly always. It turns any error into one that keeps all causes, the line in
-//! your source, and the AI calls it comes from, so that a retry of the order asks only those again.
-//! Say what you were doing with [`context`](crate::Context::context). Half a site is worth nothing:
-//! the host throws away what was written, and the customer keeps the site they had.
+//! Propagate errors with `?`. It converts any error to one that has all causes, the location in
+//! your source, and the AI calls that caused it, so that a retry of the order sends only those
+//! again. Add what the template was doing with [`context`](crate::Context::context). The host
+//! discards the files of a failed run; the customer keeps the previous site.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -20,21 +20,27 @@
 //!
 //! impl Template for PriceList {
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("price-list", "0.1.0", "What it costs.").purpose("code", "prices").purpose("copywriting", "a motto").locale("en")
+//!         Manifest::new("price-list", "0.1.0", "A page with prices.")
+//!             .purpose("code", "prices")
+//!             .purpose("copywriting", "a motto")
+//!             .locale("en")
 //!     }
 //!
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
-//!         // What one can do without: tell the operator, and go on.
+//!         // The motto is optional: report its absence and continue.
 //!         let motto = match ai::ask("copywriting").user("A motto.").text().await {
 //!             Ok(motto) => motto,
 //!             Err(error) if error.kind == AiErrorKind::ContentFiltered => {
-//!                 report(Diagnostic::warning("no-motto", "the site has no motto").because(&error));
+//!                 report(
+//!                     Diagnostic::warning("no-motto", "the site has no motto").because(&error),
+//!                 );
 //!                 String::new()
 //!             }
 //!             Err(error) => return Err(Error::from(error).context("while writing the motto")),
 //!         };
-//!         let reply = ai::ask("code").user("Prices?").reply::<Prices>().await.context("while asking for prices")?;
-//!         // A reply that the schema accepts and nobody can use: an error of our own, and the call to blame.
+//!         let prices = ai::ask("code").user("Prices?").reply::<Prices>();
+//!         let reply = prices.await.context("while asking for prices")?;
+//!         // The reply is valid against the schema but unusable: fail and blame the call.
 //!         if reply.value.prices.len() != order.services.len() {
 //!             return Err(Error::new("prices-missing", "there is not one price for each service")
 //!                 .blame(reply.completion.call_id)
@@ -59,6 +65,6 @@
 //! assert!(error.location().file().ends_with(".rs"));
 //! ```
 //!
-//! A panic is a failure too: its message and its line reach the record, but none of the causes. An
-//! arithmetic mistake that release builds let pass is found by `sitewright template dev`, which
-//! builds with the checks of a debug build.
+//! A panic fails the run too: the failure record has its message and location, but no causes.
+//! Integer overflows, which release builds do not detect, panic in `sitewright template dev`: it
+//! builds with debug assertions.

@@ -1,12 +1,12 @@
-//! Pages, images, styles.
+//! Pages, images and styles.
 //!
-//! [`Site::write`](crate::Site::write) takes a relative path and bytes. A file is written once, and
-//! the site becomes visible only when the run has succeeded and the host's checks find a site that
-//! works: links that lead somewhere, an `alt` for each image, a language, no placeholder left.
+//! [`Site::write`](crate::Site::write) takes a relative path and bytes. A file can be written once.
+//! The site is published only if the run succeeds and the site passes the host's checks: no broken
+//! links, an `alt` for each image, a language, no placeholders.
 //!
-//! Pages are [askama](crate::askama) templates: checked when the crate is compiled, and they escape
-//! what they insert. Whatever goes with them is shipped inside the component with `include_str!`
-//! and `include_bytes!`; a template has no files of its own when it runs.
+//! Pages are [askama](crate::askama) templates: they are checked at compile time and escape the
+//! inserted values. Include images, styles and other files in the component with `include_str!` and
+//! `include_bytes!`: a template has no file system at run time.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -14,16 +14,19 @@
 //! // In a project: const LOGO: &[u8] = include_bytes!("../assets/logo.svg");
 //! const LOGO: &[u8] = b"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\"/>";
 //! // In a project: include_str!("../assets/site.css")
-//! const STYLE: &str = "body { font: 1.1rem/1.5 system-ui, sans-serif; } h1 { color: var(--brand, #234); }";
+//! const STYLE: &str = "body { font: 1.1rem/1.5 sans-serif; } h1 { color: var(--brand, #234); }";
 //!
-//! // In a project: `path = "about.html"`, a file of the folder `templates`.
+//! // In a project: `path = "about.html"`, a file in the folder `templates`.
 //! #[derive(askama::Template)]
 //! #[template(
 //!     askama = sitewright_sdk::askama,
 //!     ext = "html",
 //!     source = r#"<!doctype html>
 //! <html lang="{{ order.locale }}">
-//! <head><title>{{ order.business_name }}</title><link rel="stylesheet" href="../assets/site.css"></head>
+//! <head>
+//! <title>{{ order.business_name }}</title>
+//! <link rel="stylesheet" href="../assets/site.css">
+//! </head>
 //! <body{% if let Some(color) = order.primary_color %} style="--brand: {{ color }}"{% endif %}>
 //! <img src="../assets/logo.svg" alt="" width="64" height="64">
 //! <h1>{{ order.business_name }}</h1>
@@ -58,5 +61,5 @@
 //! assert_eq!(run.file("assets/logo.svg"), Some(LOGO));
 //! ```
 //!
-//! Of two pages that write the same path, the second is told so. Pass on what `write` returns: a
-//! file that was not written is missing.
+//! The second write to the same path fails. Propagate the errors of `write`: a file that was not
+//! written is missing in the site.

@@ -1,22 +1,24 @@
-//! What a run may use.
+//! The limits of a run.
 //!
-//! | what | unless the operator says otherwise |
+//! | limit | default |
 //! |---|--:|
-//! | processor time | 10 s |
-//! | time in all, with waiting for models | 10 min |
+//! | CPU time | 10 s |
+//! | wall-clock time, AI calls included | 10 min |
 //! | memory | 256 MiB |
 //! | AI calls | 64 |
-//! | files | 2,000 |
-//! | bytes of one file, of all | 8 MiB, 64 MiB |
+//! | number of files | 2,000 |
+//! | size of one file | 8 MiB |
+//! | size of all files | 64 MiB |
 //! | length of a path | 255 bytes |
-//! | diagnostics, log | 256, 256 KiB |
+//! | number of diagnostics | 256, the newest are kept |
+//! | log text | 256 KiB, the newest is kept |
 //!
-//! A limit that is hit ends the run, and the failure record shows all of them beside what was used.
-//! `sitewright generate` shows the same for a run that went well: look there before you wonder.
-//! Waiting for a model costs no processor time, and a template that waits keeps nobody from
-//! running.
+//! A run that exceeds its CPU time, wall-clock time or memory is ended. The failure record shows
+//! all limits beside what was used, and `sitewright generate` shows the same for a successful run.
+//! Waiting for AI calls uses no CPU time.
 //!
-//! Files are refused one by one, so a template can be told in a test what it would do:
+//! A call or a file that exceeds a limit, or a file with an invalid path, is an error that the
+//! template receives. The test harness checks these limits too:
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -30,7 +32,7 @@
 //!
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
 //!         for service in &order.services {
-//!             // Never a path made of what a customer wrote.
+//!             // Wrong: a path must not be built from order data.
 //!             site.write(format!("{service}.html"), "…").context("while writing the gallery")?;
 //!         }
 //!         Ok(())
@@ -44,6 +46,6 @@
 //! assert_eq!(error.code(), "write-invalid-path");
 //! ```
 //!
-//! There is no file system, no network, no environment and no thread. The clock and the random
-//! numbers are the attempt's own: the same order with the same replies makes the same site, byte
-//! for byte, and that is how a failure can be made again.
+//! There is no file system, no network, no environment and no second thread. Clock and random
+//! numbers are virtual: the same order with the same replies yields the same site, byte for byte,
+//! so that a failure can be replayed.

@@ -1,27 +1,26 @@
-//! The guide: from an order to a site, one question a page. Every example runs.
+//! How-to pages, from the order to the site. All examples are tested.
 //!
-//! New here? `sitewright template new my-template` makes a project that works, and `sitewright
-//! template dev --order order.json` shows its site in a browser while you change it. These pages
-//! say what you can put into it.
+//! To start, `sitewright template new my-template` creates a project that works, and `sitewright
+//! template dev --order order.json` shows its site in a browser and rebuilds it on every change.
 //!
-//! | page | its question |
+//! | page | answers |
 //! |---|---|
-//! | [`orders`] | what does the customer want, and which orders do I accept? |
-//! | [`asking`] | how do I get text and data from a model? |
-//! | [`at_once`] | how do I ask for many things at the same time? |
-//! | [`reading_along`] | how do I show that a long text is coming? |
-//! | [`files`] | how do I write pages, and ship images and styles? |
-//! | [`errors`] | what do I do when something goes wrong? |
-//! | [`limits`] | what may a run use? |
-//! | [`testing`] | how do I test without a host? |
-//! | [`debugging`] | an order of a customer has failed: why? |
+//! | [`orders`] | What does an order contain, and how do I restrict the orders that I accept? |
+//! | [`ai_calls`] | How do I get text and data from a model? |
+//! | [`concurrency`] | How do I run many AI calls at the same time? |
+//! | [`streaming`] | How do I report the progress of a long text? |
+//! | [`files`] | How do I write pages, and include images and styles? |
+//! | [`errors`] | How do I handle errors? |
+//! | [`limits`] | What are the limits of a run? |
+//! | [`testing`] | How do I test without a host? |
+//! | [`debugging`] | How do I find out why an order failed? |
 
-pub mod asking;
-pub mod at_once;
+pub mod ai_calls;
+pub mod concurrency;
 pub mod debugging;
 pub mod errors;
 pub mod files;
 pub mod limits;
 pub mod orders;
-pub mod reading_along;
+pub mod streaming;
 pub mod testing;

@@ -1,10 +1,9 @@
-//! What the customer wants.
+//! The contents of an order.
 //!
-//! The host reads the CRM's document, checks it whole, and hands it over as an
-//! [`Order`](crate::order::Order): colours are colours, hours are hours, a phone number can be
-//! dialled. A field that may be missing is an `Option`; a list may be empty. Nothing of it has to
-//! be checked again, and all of it was written by strangers: see [`files`](super::files) and
-//! [`asking`](super::asking) for what that means.
+//! The host reads the document of the CRM, validates it, and passes it as an
+//! [`Order`](crate::order::Order) with validated colours, opening hours, phone number and links. An
+//! optional field is an `Option`; a list may be empty. The texts are untrusted input: see
+//! [`files`](super::files) and [`ai_calls`](super::ai_calls) for how to use them safely.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -13,7 +12,7 @@
 //!
 //! impl Template for Card {
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("card", "0.1.0", "Name, number and hours, as text.").locale("en")
+//!         Manifest::new("card", "0.1.0", "Name, phone number and hours.").locale("en")
 //!     }
 //!
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
@@ -23,7 +22,7 @@
 //!                 text.push_str(&format!("{:?} {}-{}\n", day.day, range.opens(), range.closes()));
 //!             }
 //!         }
-//!         // What only the premium form of the CRM asks for.
+//!         // A field that only some forms of the CRM have.
 //!         if let Some(parking) = order.extra.get("parking").and_then(|value| value.as_str()) {
 //!             text.push_str(&format!("Parking: {parking}\n"));
 //!         }
@@ -39,14 +38,14 @@
 //! run.result.as_ref().unwrap();
 //! assert_eq!(
 //!     run.text("card.txt"),
-//!     "Padaria Ana\n+5519955501010\nMonday 09:00-12:00\nMonday 14:00-18:00\nParking: behind the house\n"
+//!     "Padaria Ana\n+5519955501010\nMonday 09:00-12:00\nMonday 14:00-18:00\n\
+//!      Parking: behind the house\n"
 //! );
 //! ```
 //!
-//! # Orders that a template cannot do without some field
+//! # Requiring an optional field
 //!
-//! Narrow the schema, and the host refuses other orders before a run begins and before a model is
-//! paid:
+//! Restrict the schema, and the host rejects other orders before the run, without any AI call:
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -55,9 +54,12 @@
 //!
 //! impl Template for Menu {
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("menu", "0.1.0", "A page with the address large on top.").locale("en").order_schema(
-//!             serde_json::json!({ "type": "object", "required": ["business_address"] }),
-//!         )
+//!         Manifest::new("menu", "0.1.0", "A page with the address on top.")
+//!             .locale("en")
+//!             .order_schema(serde_json::json!({
+//!                 "type": "object",
+//!                 "required": ["business_address"],
+//!             }))
 //!     }
 //!
 //!     async fn generate(_order: Order, _site: Site) -> Result<()> {

@@ -1,8 +1,8 @@
-//! Tests without a host.
+//! Testing without a host.
 //!
-//! A template is a plain Rust type. [`testing::Harness`](crate::testing::Harness) runs it natively
-//! in `cargo test`: the order is read and checked as the host does it, AI calls are answered by a
-//! script, files are kept for you to look at.
+//! [`testing::Harness`](crate::testing::Harness) runs a template natively in `cargo test`: it reads
+//! and validates the order as the host does, answers AI calls with a script, and records the files,
+//! logs and diagnostics for assertions.
 //!
 //! ```
 //! use sitewright_sdk::prelude::*;
@@ -20,7 +20,7 @@
 //!     async fn generate(order: Order, site: Site) -> Result<()> {
 //!         let ask =
 //!             || ai::ask("copywriting").user("A greeting.").data("name", &order.business_name);
-//!         // Once more, when the first is too long.
+//!         // Ask again if the line is too long.
 //!         let mut line = ask().text().await?;
 //!         if line.len() > 40 {
 //!             line = ask().user("Shorter.").text().await?;
@@ -30,7 +30,7 @@
 //!     }
 //! }
 //!
-//! // The first rule that fits answers; `times` and `contains` tell one call from another.
+//! // The first rule that matches answers; `times` and `contains` distinguish the calls.
 //! let harness = Harness::scripted(
 //!     r#"
 //!     [[rule]]
@@ -47,10 +47,10 @@
 //! assert_eq!(run.text("index.txt"), "Welcome!");
 //! assert_eq!(run.ai_calls.len(), 2);
 //!
-//! // Each run begins the script anew, and the same run is the same.
+//! // Each run starts at the beginning of the script, and runs are deterministic.
 //! assert_eq!(harness.run::<Hello>(sample_order()).files, run.files);
 //!
-//! // Every way in which a model can fail is a rule, too.
+//! // Rules can also simulate failures of the provider.
 //! for (fault, code) in [
 //!     ("status = 429", "ai-rate-limited"),
 //!     ("refused = true", "ai-content-filtered"),
@@ -63,6 +63,6 @@
 //! }
 //! ```
 //!
-//! What the harness cannot show are limits of memory and time, traps, and the checks of the
-//! finished site. `sitewright template build` followed by `sitewright conformance` shows them: on
-//! the suite's own orders and on the cases in your `conformance/` folder.
+//! The harness does not check limits of memory and time, traps, and the finished site. For these,
+//! run `sitewright template build` and `sitewright conformance`, which has orders of its own and
+//! runs the cases in your `conformance/` folder.

@@ -1,4 +1,4 @@
-//! Runs one future on the test's own thread.
+//! Runs a future on the thread of the test.
 
 use std::{
     future::Future,
@@ -8,8 +8,7 @@ use std::{
 
 use crate::Result;
 
-/// Polls until the future is done. It must be one that fails when it waits for nothing
-/// (`stall::watched`).
+/// Polls the future until it is ready. It must fail when it stalls (see `stall::watched`).
 pub(super) fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
     let mut work = pin!(work);
     loop {
@@ -19,8 +18,8 @@ pub(super) fn run(work: impl Future<Output = Result<()>>) -> Result<()> {
     }
 }
 
-/// Gives the others their turn once, as a real AI call does.
-pub(super) async fn once_later() {
+/// Is pending once, so that other futures make progress, as during a real AI call.
+pub(super) async fn yield_once() {
     let mut first = true;
     std::future::poll_fn(|context| {
         if std::mem::take(&mut first) {

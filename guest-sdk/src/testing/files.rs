@@ -1,25 +1,29 @@
-//! The files of a run, under the host's rules.
+//! The files of a run, under the host's rules and default limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, fmt};
+
+use sitewright_rules::{
+    limits::{SiteLimits, SiteUsage},
+    names::TakenNames,
+    path::SitePath,
+};
 
 use crate::site::{WriteError, WriteErrorKind};
 
-// The host's defaults, as the contract names them.
-const FILES: usize = 2_000;
-const FILE_BYTES: usize = 8 * 1024 * 1024;
-const SITE_BYTES: usize = 64 * 1024 * 1024;
-const PATH_BYTES: usize = 255;
-
-/// Names that some file systems keep for devices, with any ending.
-const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
-
-#[derive(Default)]
 pub(super) struct Files {
     written: BTreeMap<String, Vec<u8>>,
-    /// Paths of files and of the folders they stand in, in lower case.
-    files: BTreeSet<String>,
-    folders: BTreeSet<String>,
-    bytes: usize,
+    names: TakenNames,
+    usage: SiteUsage,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Files {
+            written: BTreeMap::new(),
+            names: TakenNames::new(),
+            usage: SiteUsage::none(&SiteLimits::default()),
+        }
+    }
 }
 
 impl Files {
@@ -28,77 +32,20 @@ impl Files {
     }
 
     pub(super) fn write(&mut self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
-        let refuse =
-            |kind, why: String| Err(WriteError { kind, message: format!("`{path}` {why}") });
-        if let Some(why) = fault_of(path) {
-            return refuse(WriteErrorKind::InvalidPath, format!("is not an allowed path: {why}"));
-        }
-        let key = path.to_lowercase();
-        let parents: Vec<&str> = key.match_indices('/').map(|(at, _)| &key[..at]).collect();
-        if self.files.contains(&key) || self.folders.contains(&key) {
-            return refuse(
-                WriteErrorKind::Conflict,
-                "exists, perhaps in other upper and lower case".to_owned(),
-            );
-        }
-        if let Some(file) = parents.iter().find(|parent| self.files.contains(**parent)) {
-            return refuse(
-                WriteErrorKind::Conflict,
-                format!("cannot stand in `{file}`, which is a file"),
-            );
-        }
-        if self.written.len() == FILES {
-            return refuse(
-                WriteErrorKind::Limit,
-                format!("is one file too many: the limit is {FILES}"),
-            );
-        }
-        if bytes.len() > FILE_BYTES {
-            return refuse(
-                WriteErrorKind::Limit,
-                format!("has {} bytes: the limit is {FILE_BYTES}", bytes.len()),
-            );
-        }
-        if self.bytes + bytes.len() > SITE_BYTES {
-            return refuse(
-                WriteErrorKind::Limit,
-                format!("makes the site larger than {SITE_BYTES} bytes"),
-            );
-        }
-        self.folders.extend(parents.into_iter().map(str::to_owned));
-        self.files.insert(key);
-        self.bytes += bytes.len();
-        self.written.insert(path.to_owned(), bytes.to_vec());
+        let max_bytes = usize::try_from(self.usage.path_bytes.max).unwrap_or(usize::MAX);
+        let path =
+            SitePath::parse(path, max_bytes).map_err(rejected(WriteErrorKind::InvalidPath))?;
+        self.names.check(&path).map_err(rejected(WriteErrorKind::Conflict))?;
+        self.usage =
+            self.usage.with(&path, bytes.len() as u64).map_err(rejected(WriteErrorKind::Limit))?;
+        self.names.insert(&path);
+        self.written.insert(path.into(), bytes.to_vec());
         Ok(())
     }
 }
 
-/// What is wrong with a path.
-fn fault_of(path: &str) -> Option<&'static str> {
-    if path.is_empty() {
-        return Some("it is empty");
-    }
-    if path.len() > PATH_BYTES {
-        return Some("it is longer than 255 bytes");
-    }
-    if path.contains(|c: char| c.is_control() || matches!(c, '\\' | ':')) {
-        return Some("it holds `\\`, `:` or a control character");
-    }
-    path.split('/').find_map(|part| {
-        let stem = part.split('.').next().unwrap_or_default().to_ascii_lowercase();
-        let numbered = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
-        let is_device = DEVICES.contains(&stem.as_str())
-            || numbered.is_some_and(|number| {
-                number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit())
-            });
-        match part {
-            "" => Some("it begins or ends with `/`, or has an empty part"),
-            "." | ".." => Some("it has a `.` or `..` part"),
-            _ if part.ends_with(['.', ' ']) => Some("a part ends with a dot or a space"),
-            _ if is_device => Some("a part is the name of a device"),
-            _ => None,
-        }
-    })
+fn rejected<E: fmt::Display>(kind: WriteErrorKind) -> impl FnOnce(E) -> WriteError {
+    move |error| WriteError { kind, message: error.to_string() }
 }
 
 #[cfg(test)]
@@ -106,47 +53,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn f1_paths_that_leave_the_site_or_confuse_a_file_system_are_refused() {
-        for path in [
-            "", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\\b", "a\0", "a\n", "nul",
-            "Com1.txt", "a.", "a ", "c:x",
-        ] {
-            let error = Files::default().write(path, b"x").unwrap_err();
-            assert_eq!(error.kind, WriteErrorKind::InvalidPath, "{path:?}");
-            assert!(error.message.contains(path), "{path:?}: {}", error.message);
-        }
-        let longest = "a".repeat(255);
-        Files::default().write(&longest, b"").unwrap();
-        assert!(Files::default().write(&format!("{longest}a"), b"").is_err());
-    }
-
-    #[test]
-    fn f1_a_file_is_written_once_whatever_its_case() {
+    fn f1_f2_a_rejected_write_has_the_kind_of_its_cause_and_changes_nothing() {
         let mut files = Files::default();
         files.write("About/index.html", b"x").unwrap();
-        for path in ["About/index.html", "about/INDEX.html", "about", "About/index.html/x"] {
-            assert_eq!(
-                files.write(path, b"y").unwrap_err().kind,
-                WriteErrorKind::Conflict,
-                "{path}"
-            );
+        let large = vec![0; 8 * 1024 * 1024 + 1];
+        let rejected: [(&str, &[u8], WriteErrorKind); 6] = [
+            ("../a", b"x", WriteErrorKind::InvalidPath),
+            ("manifest.json", b"{}", WriteErrorKind::InvalidPath),
+            (&"a".repeat(256), b"", WriteErrorKind::InvalidPath),
+            ("about/INDEX.html", b"y", WriteErrorKind::Conflict),
+            ("About", b"y", WriteErrorKind::Conflict),
+            ("large", &large, WriteErrorKind::Limit),
+        ];
+        for (path, bytes, kind) in rejected {
+            let error = files.write(path, bytes).unwrap_err();
+            assert_eq!(error.kind, kind, "{path:?}: {error}");
         }
-        files.write("about/team.html", b"x").unwrap();
+        files.write("large", b"").unwrap();
+        let written: Vec<String> = files.into_map().into_keys().collect();
+        assert_eq!(written, ["About/index.html", "large"]);
     }
 
     #[test]
     fn f2_the_limits_of_size_and_count_hold() {
         let mut files = Files::default();
-        assert_eq!(
-            files.write("big", &vec![0; FILE_BYTES + 1]).unwrap_err().kind,
-            WriteErrorKind::Limit
-        );
-        for number in 0..FILES {
+        for number in 0..2000 {
             files.write(&format!("{number}"), b"").unwrap();
         }
         assert_eq!(files.write("more", b"").unwrap_err().kind, WriteErrorKind::Limit);
         let mut files = Files::default();
-        let largest = vec![0; FILE_BYTES];
+        let largest = vec![0; 8 * 1024 * 1024];
         for number in 0..8 {
             files.write(&format!("{number}"), &largest).unwrap();
         }

@@ -1,9 +1,9 @@
-//! The host's checks of a manifest, as far as they need no library.
+//! The checks of a manifest that the host makes, except those that need a library.
 
 use crate::{Error, Manifest, Result};
 
-/// Bytes of a name at most.
-const NAME: usize = 64;
+/// Maximum length of a name, in bytes.
+const MAX_NAME: usize = 64;
 
 pub(super) fn check(manifest: &Manifest) -> Result<()> {
     let problems = problems(manifest);
@@ -22,7 +22,7 @@ fn problems(manifest: &Manifest) -> Vec<String> {
     if !is_name(&manifest.name) || !manifest.name.starts_with(|c: char| c.is_ascii_lowercase()) {
         problems.push(format!(
             "`name` is `{}`: use lower-case letters, digits and `-`, beginning with a letter, at \
-             most {NAME} bytes",
+             most {MAX_NAME} bytes",
             manifest.name
         ));
     }
@@ -33,12 +33,15 @@ fn problems(manifest: &Manifest) -> Vec<String> {
         ));
     }
     if manifest.summary.trim().is_empty() {
-        problems.push("`summary` is empty: say in one sentence what the template makes".to_owned());
+        problems.push(
+            "`summary` is empty: describe in one sentence what the template generates".to_owned(),
+        );
     }
     for purpose in &manifest.ai_purposes {
         if !is_name(&purpose.name) {
             problems.push(format!(
-                "the purpose `{}`: use lower-case letters, digits and `-`, at most {NAME} bytes",
+                "the purpose `{}`: use lower-case letters, digits and `-`, at most {MAX_NAME} \
+                 bytes",
                 purpose.name
             ));
         }
@@ -50,7 +53,7 @@ fn problems(manifest: &Manifest) -> Vec<String> {
 }
 
 fn is_name(name: &str) -> bool {
-    (1..=NAME).contains(&name.len())
+    (1..=MAX_NAME).contains(&name.len())
         && name
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')

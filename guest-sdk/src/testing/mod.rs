@@ -1,4 +1,5 @@
-//! Runs a template natively, in a plain `cargo test`: no wasm, no host, no network, AI by script.
+//! Runs a template natively in `cargo test`: without WebAssembly, host or network. A script answers
+//! the AI calls.
 //!
 //! ```
 //! use sitewright_sdk::{
@@ -40,10 +41,10 @@
 //! assert!(run.ai_calls[0].prompt().contains("Padaria Ana"));
 //! ```
 //!
-//! It keeps the host's rules where they are cheap to keep: the order is read and checked as the
-//! host does it, JSON replies are checked against their schemas, files are written once to allowed
-//! paths, purposes must stand in the manifest. What it cannot show are limits of memory and time,
-//! traps, and the checks of the finished site: the conformance suite does.
+//! The harness shares code with the host for reading and validating the order, for the script, for
+//! AI error kinds and for the paths and limits of files. It also validates JSON replies against
+//! their schemas and rejects purposes that the manifest does not declare. It does not check limits
+//! of memory and time, traps, and the finished site: the conformance suite does.
 
 mod executor;
 mod files;
@@ -64,54 +65,54 @@ use crate::{
 };
 use recorder::Recorder;
 
-/// What runs a template: a script for its AI calls, and nothing else.
+/// Runs templates with a script that answers their AI calls.
 #[derive(Debug)]
 #[must_use]
 pub struct Harness {
     script: std::result::Result<Option<String>, sitewright_script::ScriptError>,
 }
 
-/// What one run did.
+/// The result and the side effects of a run.
 #[derive(Debug)]
 pub struct Run {
-    /// What `generate` returned, or why it was not called.
+    /// The result of `generate`, or the reason why it was not called.
     pub result: Result<()>,
-    /// The files, by path. The host keeps them only when the run succeeded.
+    /// The written files, by path. The host keeps them only if the run succeeds.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// Every progress, in order.
+    /// All progress reports, oldest first.
     pub progress: Vec<Progress>,
-    /// Every line of log, in order.
+    /// All log lines, oldest first.
     pub logs: Vec<(Level, String)>,
-    /// Every diagnostic, in order.
+    /// All diagnostics, oldest first.
     pub reports: Vec<Diagnostic>,
-    /// Every AI call, in the order they were made.
+    /// All AI calls, in the order in which they were sent.
     pub ai_calls: Vec<Call>,
-    /// Most AI calls that were in flight at once.
+    /// Maximum number of AI calls that were in flight at the same time.
     pub most_calls_at_once: usize,
 }
 
-/// One progress of a run.
+/// A progress report of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// The stage.
+    /// The stage of the run.
     pub stage: String,
-    /// Steps done.
+    /// Number of complete steps.
     pub done: u32,
-    /// Steps in all; 0 means unknown.
+    /// Number of steps; 0 if it is not known.
     pub total: u32,
 }
 
-/// One AI call of a run.
+/// An AI call of a run.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// What was asked.
+    /// The request of the template.
     pub request: ai::Request,
-    /// What came back.
+    /// The completion or error that the template received.
     pub reply: std::result::Result<ai::Completion, ai::Error>,
 }
 
 impl Call {
-    /// The texts of all messages, first to last.
+    /// The texts of all messages, joined by empty lines.
     pub fn prompt(&self) -> String {
         let texts: Vec<&str> =
             self.request.messages.iter().map(|message| message.content.as_str()).collect();
@@ -120,29 +121,30 @@ impl Call {
 }
 
 impl Harness {
-    /// A harness that answers no AI call.
+    /// A harness without a script: every AI call fails with
+    /// [`NoRoute`](ai::ErrorKind::NoRoute).
     pub fn new() -> Self {
         Harness { script: Ok(None) }
     }
 
-    /// A harness with these rules. A script that cannot be read is the result of each run, with the
-    /// code `bad-script`.
+    /// A harness with a script, in the TOML format of the host's `scripted` provider. If the script
+    /// is invalid, each run fails with the code `bad-script`.
     pub fn scripted(rules: &str) -> Self {
         Harness { script: Script::from_toml(rules).map(|_| Some(rules.to_owned())) }
     }
 
-    /// Gives the harness its rules (TOML, as of the host's `scripted` provider).
+    /// Replaces the script, in the TOML format of the host's `scripted` provider.
     ///
     /// # Errors
-    /// The rules cannot be read; the error names the rule and the field.
+    /// The script is invalid; the error names the rule and the field.
     pub fn script(self, rules: &str) -> Result<Self> {
         Script::from_toml(rules)?;
         Ok(Harness::scripted(rules))
     }
 
-    /// Runs a template on one order: the CRM's document, a flat document, an [`Order`], or the text
-    /// of one of these. Each run begins the script anew. A panic of the template goes through
-    /// to the test.
+    /// Runs a template with an order: a CRM document, a flat document, an [`Order`], or the JSON
+    /// text of one of these. Each run starts at the beginning of the script. A panic of the
+    /// template propagates to the test.
     pub fn run<T: Template>(&self, order: impl Serialize) -> Run {
         match self.prepared::<T>(order) {
             Ok((order, recorder)) => {
@@ -173,7 +175,7 @@ impl Harness {
             document => document,
         };
         let order = read(&document)?;
-        fits(&manifest, &order)?;
+        validate(&manifest, &order)?;
         Ok((order, Recorder::new(script, scripted::purposes(&manifest))))
     }
 }
@@ -184,7 +186,7 @@ impl Default for Harness {
     }
 }
 
-/// Reads an order document as the host does. Orders without a locale are taken to be English.
+/// Reads an order document as the host does. The default locale is `en`.
 fn read(document: &Value) -> Result<Order> {
     let english: Locale = serde_json::from_value(json!("en"))?;
     sitewright_order::read(document, &english).map_err(|problems| {
@@ -193,9 +195,9 @@ fn read(document: &Value) -> Result<Order> {
     })
 }
 
-/// Checks the order against the template's schema, as the host does before a run.
-fn fits(manifest: &Manifest, order: &Order) -> Result<()> {
-    let problems = scripted::problems(&manifest.order_schema, &serde_json::to_value(order)?);
+/// Validates the order against the template's schema, as the host does before a run.
+fn validate(manifest: &Manifest, order: &Order) -> Result<()> {
+    let problems = scripted::schema_errors(&manifest.order_schema, &serde_json::to_value(order)?);
     if problems.is_empty() {
         return Ok(());
     }
@@ -207,16 +209,16 @@ fn fits(manifest: &Manifest, order: &Order) -> Result<()> {
 }
 
 impl Run {
-    /// The bytes of a file.
+    /// The content of a file; `None` if it was not written.
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Vec::as_slice)
     }
 
-    /// The text of a file.
+    /// The content of a file as text.
     ///
     /// # Panics
-    /// The file was not written, or is not UTF-8. The panic tells what was written and how the run
-    /// ended.
+    /// If the file was not written, or is not UTF-8. The message lists the written files and the
+    /// result of the run.
     #[track_caller]
     #[allow(clippy::panic, reason = "an assertion of a test")]
     pub fn text(&self, path: &str) -> &str {
@@ -234,7 +236,7 @@ impl Run {
     }
 }
 
-/// A small, complete order, to change for a test's purpose.
+/// A small, valid order document for tests to modify.
 pub fn sample_order() -> Value {
     json!({
         "id": "sample-1",

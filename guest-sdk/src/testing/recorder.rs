@@ -1,4 +1,4 @@
-//! Answers a run and writes down what it did.
+//! The backend of a run: answers AI calls and records everything else.
 
 use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
 
@@ -12,18 +12,17 @@ use crate::{
     site::WriteError,
 };
 
-/// AI calls of a run at most: the host's default.
-const CALLS: usize = 64;
+const CALLS: usize = sitewright_rules::limits::AI_CALLS as usize;
 
-/// Bytes of a chunk of a streamed reply; a character is never cut.
+/// Maximum size of a chunk of a streamed reply, in bytes. Chunks end at character boundaries.
 const CHUNK_BYTES: usize = 7;
 
-/// The backend of one run. Borrows never cross an await.
+/// The backend of a run. No borrow of a `RefCell` is held across an `await`.
 pub(super) struct Recorder {
     script: Option<Script>,
     purposes: Vec<String>,
-    /// Itself, for the futures of calls in flight.
-    me: std::rc::Weak<Recorder>,
+    /// A reference to itself for the futures of calls in flight.
+    this: std::rc::Weak<Recorder>,
     seen: RefCell<Seen>,
 }
 
@@ -40,10 +39,15 @@ struct Seen {
 
 impl Recorder {
     pub(super) fn new(script: Option<Script>, purposes: Vec<String>) -> Rc<Self> {
-        Rc::new_cyclic(|me| Recorder { script, purposes, me: me.clone(), seen: RefCell::default() })
+        Rc::new_cyclic(|this| Recorder {
+            script,
+            purposes,
+            this: this.clone(),
+            seen: RefCell::default(),
+        })
     }
 
-    /// What was seen, with the run's result.
+    /// Everything that was recorded, with the result of the run.
     pub(super) fn finish(&self, result: Result<()>) -> Run {
         let seen = self.seen.take();
         Run {
@@ -57,12 +61,12 @@ impl Recorder {
         }
     }
 
-    /// How many calls wait for their reply.
+    /// Number of AI calls in flight.
     pub(super) fn in_flight(&self) -> usize {
         self.seen.borrow().in_flight
     }
 
-    /// Answers a call at once and enters it; that it comes later is the caller's part.
+    /// Records a call and returns its reply immediately; the caller delays it.
     fn call(&self, request: Request) -> Result<Completion, Error> {
         let mut seen = self.seen.borrow_mut();
         let call_id = format!("call-{}", seen.calls.len() + 1);
@@ -79,7 +83,7 @@ impl Recorder {
     }
 }
 
-/// A call that is in flight until this is dropped.
+/// Counts a call as in flight until this is dropped.
 struct InFlight(Rc<Recorder>);
 
 impl Drop for InFlight {
@@ -94,32 +98,32 @@ impl Backend for Recorder {
         request: Request,
     ) -> Pin<Box<dyn Future<Output = Result<Completion, Error>>>> {
         let reply = self.call(request);
-        let in_flight = self.me.upgrade().map(InFlight);
+        let in_flight = self.this.upgrade().map(InFlight);
         Box::pin(async move {
-            executor::once_later().await;
+            executor::yield_once().await;
             drop(in_flight);
             reply
         })
     }
 
-    /// The text comes in chunks of a few bytes, so that a template meets words and lines that are
-    /// cut.
+    /// Splits the text into chunks of a few bytes, so that tests cover words and lines that are
+    /// split across chunks.
     fn stream(&self, request: Request) -> (Chunks, Outcome) {
         let reply = self.call(request);
-        let in_flight = self.me.upgrade().map(InFlight);
+        let in_flight = self.this.upgrade().map(InFlight);
         let text = reply.as_ref().map_or_else(|_| String::new(), |reply| reply.content.clone());
-        // Both hold the call, as both ends do with the host.
+        // The call is in flight until both are dropped, as in the host.
         let in_flight = Rc::new(in_flight);
         let chunks = futures::stream::unfold(
             (text, in_flight.clone()),
             |(mut text, in_flight)| async move {
-                executor::once_later().await;
+                executor::yield_once().await;
                 let rest = text.split_off(text.floor_char_boundary(CHUNK_BYTES));
                 (!text.is_empty()).then_some((text, (rest, in_flight)))
             },
         );
         let outcome = async move {
-            executor::once_later().await;
+            executor::yield_once().await;
             drop(in_flight);
             reply
         };

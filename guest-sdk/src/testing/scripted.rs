@@ -1,14 +1,15 @@
-//! What the host's gateway makes of a scripted answer, without attempts, limits and money.
+//! Turns scripted answers into replies as the host's gateway does, without retries, limits and
+//! costs.
 
 use serde_json::Value;
-use sitewright_script::{ConnectionFault, Fault, Question, Script, What};
+use sitewright_script::{Answer, ConnectionFault, Fault, Question, Script};
 
 use crate::{
     Manifest,
     ai::{Completion, Error, ErrorKind, FinishReason, Format, HttpDetail, Request, Usage},
 };
 
-/// Answers one call, by the script.
+/// Answers a call with the script.
 pub(super) fn answer(
     script: Option<&Script>,
     purposes: &[String],
@@ -20,7 +21,8 @@ pub(super) fn answer(
         return refuse(
             ErrorKind::InvalidRequest,
             format!(
-                "the purpose `{}` does not stand in the manifest, which has {purposes:?}",
+                "the purpose `{}` is not declared in the template's manifest, which declares \
+                 {purposes:?}",
                 request.purpose
             ),
         );
@@ -34,7 +36,7 @@ pub(super) fn answer(
     let Some(script) = script else {
         return refuse(
             ErrorKind::NoRoute,
-            "the harness has no script: make it with Harness::scripted".to_owned(),
+            "the harness has no script: create it with Harness::scripted".to_owned(),
         );
     };
     let texts: Vec<&str> =
@@ -44,14 +46,19 @@ pub(super) fn answer(
         Format::Text | Format::Json => None,
     };
     let question = Question { purpose: &request.purpose, messages: &texts, schema };
-    let content = match script.answer(&question).map(|reply| reply.what) {
-        Some(What::Text(content)) => content,
-        Some(What::Fault(fault)) => return Err(failed(fault, call_id)),
-        None => return refuse(ErrorKind::NoRoute, question.unanswered("of the harness")),
+    let content = match script.answer(&question).map(|reply| reply.answer) {
+        Some(Answer::Text(content)) => content,
+        Some(Answer::Fault(fault)) => return Err(failed(fault, call_id)),
+        None => {
+            let message = question.unanswered("of the harness");
+            return Err(Error {
+                attempts: 1,
+                ..Error::local(ErrorKind::NotFound, message, call_id)
+            });
+        }
     };
-    check(&request.format, &content).map_err(|(kind, message)| Error {
+    validate(&request.format, &content).map_err(|(kind, message)| Error {
         attempts: 1,
-        retryable: true,
         ..Error::local(kind, message, call_id.clone())
     })?;
     Ok(Completion {
@@ -64,8 +71,8 @@ pub(super) fn answer(
     })
 }
 
-/// Checks a whole reply against the format, as the host does.
-fn check(format: &Format, content: &str) -> Result<(), (ErrorKind, String)> {
+/// Validates a complete reply against the requested format, as the host does.
+fn validate(format: &Format, content: &str) -> Result<(), (ErrorKind, String)> {
     if content.trim().is_empty() {
         return Err((ErrorKind::Empty, "the reply has no content".to_owned()));
     }
@@ -76,90 +83,74 @@ fn check(format: &Format, content: &str) -> Result<(), (ErrorKind, String)> {
     match format {
         Format::Text => Ok(()),
         Format::Json => parsed().map(drop),
-        Format::JsonSchema(schema) => match problems(schema, &parsed()?) {
-            problems if problems.is_empty() => Ok(()),
-            problems => Err((
+        Format::JsonSchema(schema) => match schema_errors(schema, &parsed()?) {
+            errors if errors.is_empty() => Ok(()),
+            errors => Err((
                 ErrorKind::SchemaMismatch,
-                format!("the reply does not fit its schema: {}", problems.join("; ")),
+                format!("the reply does not fit its schema: {}", errors.join("; ")),
             )),
         },
     }
 }
 
-/// What a schema has against a value, each with the place; a schema that is none is a problem too.
-pub(super) fn problems(schema: &Value, value: &Value) -> Vec<String> {
+/// The validation errors of a value, each with the path in the value. An invalid schema is an error
+/// too.
+pub(super) fn schema_errors(schema: &Value, value: &Value) -> Vec<String> {
     match jsonschema::draft202012::new(schema) {
         Ok(validator) => validator
             .iter_errors(value)
             .map(|error| format!("at `{}`: {error}", error.instance_path()))
             .collect(),
-        Err(error) => vec![format!("the schema itself is wrong: {error}")],
+        Err(error) => vec![format!("the schema itself is invalid: {error}")],
     }
 }
 
-/// The purposes a manifest names.
+/// The names of the purposes in a manifest.
 pub(super) fn purposes(manifest: &Manifest) -> Vec<String> {
     manifest.ai_purposes.iter().map(|purpose| purpose.name.clone()).collect()
 }
 
 fn failed(fault: Fault, call_id: String) -> Error {
-    let (kind, message, http) = match fault {
+    let failed = |kind, message: &str| Error {
+        attempts: 1,
+        ..Error::local(kind, message.to_owned(), call_id.clone())
+    };
+    match fault {
         Fault::Status { status, body, headers } => {
-            let seconds = headers.get("retry-after").and_then(|value| value.parse::<u64>().ok());
-            let http = HttpDetail {
-                status,
-                request_id: headers.get("x-request-id").cloned(),
-                retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1000)),
-                body_excerpt: (!body.is_empty()).then_some(body),
+            let header = |name: &str| {
+                headers.iter().find_map(|(key, value)| {
+                    key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+                })
             };
-            (
-                kind_of(status),
-                format!("the scripted provider answered HTTP {status}"),
-                Some(Box::new(http)),
-            )
+            let retry_after_ms = || {
+                let whole = |name| header(name)?.parse::<u64>().ok();
+                whole("retry-after-ms").or_else(|| Some(whole("retry-after")?.saturating_mul(1000)))
+            };
+            let kind = ErrorKind::of_status(status);
+            let error = failed(kind, &format!("the scripted provider answered HTTP {status}"));
+            Error {
+                retryable: kind.retryable_after(header("x-should-retry").as_deref(), &body),
+                http: Some(Box::new(HttpDetail {
+                    status,
+                    request_id: header("x-request-id"),
+                    retry_after_ms: retry_after_ms(),
+                    body_excerpt: (!body.is_empty()).then_some(body),
+                })),
+                ..error
+            }
         }
-        Fault::Cut(_) => {
-            (ErrorKind::Truncated, "the reply was cut at a token limit".to_owned(), None)
-        }
+        Fault::Cut(_) => failed(ErrorKind::Truncated, "the reply was truncated at a token limit"),
         Fault::Garbage(_) => {
-            (ErrorKind::Protocol, "the answer was no reply of the protocol".to_owned(), None)
+            failed(ErrorKind::Protocol, "the response does not follow the provider's protocol")
         }
-        Fault::Empty => (ErrorKind::Empty, "the reply has no content".to_owned(), None),
-        Fault::Refused => {
-            (ErrorKind::ContentFiltered, "the provider refused the content".to_owned(), None)
-        }
-        Fault::Hang => (ErrorKind::Timeout, "the provider never answered".to_owned(), None),
+        Fault::Empty => failed(ErrorKind::Empty, "the reply has no content"),
+        Fault::Refused => failed(ErrorKind::ContentFiltered, "the provider refused the content"),
+        Fault::Hang => failed(ErrorKind::Timeout, "the provider never answered"),
         Fault::Connection(ConnectionFault::Refused) => {
-            (ErrorKind::Connection, "the connection was refused".to_owned(), None)
+            failed(ErrorKind::Connection, "the connection was refused")
         }
         Fault::Connection(ConnectionFault::Reset) => {
-            (ErrorKind::Connection, "the connection was closed before the answer".to_owned(), None)
+            failed(ErrorKind::Connection, "the connection was closed before the answer")
         }
-    };
-    let retryable = !matches!(
-        kind,
-        ErrorKind::Auth
-            | ErrorKind::Permission
-            | ErrorKind::NotFound
-            | ErrorKind::InvalidRequest
-            | ErrorKind::ContextTooLong
-            | ErrorKind::QuotaExhausted
-            | ErrorKind::ContentFiltered
-    );
-    Error { http, attempts: 1, retryable, ..Error::local(kind, message, call_id) }
-}
-
-fn kind_of(status: u16) -> ErrorKind {
-    match status {
-        401 => ErrorKind::Auth,
-        402 => ErrorKind::QuotaExhausted,
-        403 => ErrorKind::Permission,
-        404 => ErrorKind::NotFound,
-        408 | 504 => ErrorKind::Timeout,
-        413 => ErrorKind::ContextTooLong,
-        429 => ErrorKind::RateLimited,
-        400..=499 => ErrorKind::InvalidRequest,
-        500..=599 => ErrorKind::Overloaded,
-        _ => ErrorKind::Protocol,
     }
 }

@@ -1,4 +1,4 @@
 //! Whole answers of every provider, errors too.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright::ai::fuzzing::answers(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright_ai::fuzzing::answers(bytes));

@@ -1,4 +1,4 @@
 //! Files that call themselves templates.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright::plugin::fuzzing::component(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright_runtime::plugin::fuzzing::component(bytes));

@@ -1,4 +1,4 @@
 //! Framing of server-sent events.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright::ai::fuzzing::sse(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright_ai::fuzzing::sse(bytes));

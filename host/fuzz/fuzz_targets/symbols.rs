@@ -1,4 +1,4 @@
 //! Debug information.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright::plugin::fuzzing::symbols(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright_runtime::plugin::fuzzing::symbols(bytes));

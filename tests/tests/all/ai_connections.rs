@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use sitewright::jobs::OrderState;
+use sitewright_jobs::OrderState;
 use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good};
 use sitewright_tests::h2_server::{H2Server, STREAMS};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench};

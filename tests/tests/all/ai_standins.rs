@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright::ai::{
-    AiConfig, AiError, AiErrorKind, CallContext, CallId, ChatMessage, Completed, Format, Gateway,
-    Purpose, ReplySchema, Request, Role,
+use sitewright_ai::{
+    AiConfig, CallContext, ChatMessage, Format, Gateway, Purpose, ReplySchema, Request, Role,
 };
+use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed};
 use sitewright_tests::chat_server::PATIENCE;
 use sitewright_tests::standins::{MOCK, MODEL, Standin};
 use sitewright_tests::{Done, ORDERS, Workbench, guest, order, template};
@@ -19,7 +19,7 @@ const KEY: &str = "planted-standin-key-41f0";
 fn gateway(config: &str, key: &'static str) -> Gateway {
     let config: AiConfig = toml::from_str(config).unwrap();
     let env = |name: &str| (name == "STANDIN_KEY").then(|| OsString::from(key));
-    Gateway::new(&config, Path::new("."), sitewright::http::client().unwrap(), &env).unwrap()
+    Gateway::new(&config, Path::new("."), sitewright_http::client().unwrap(), &env).unwrap()
 }
 
 async fn ask(gateway: &Gateway, text: &str, format: Format) -> Result<Completed, AiError> {
@@ -108,7 +108,7 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
             .await;
     let Some(programs) = prepared.unwrap() else { return };
     let mut mock = Standin::mock(&programs);
-    let client = sitewright::http::client().unwrap();
+    let client = sitewright_http::client().unwrap();
     listens(client.first(), &format!("{}/health", mock.origin)).await;
     let origin = mock.origin.as_str();
     let providers = [

@@ -6,11 +6,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright::ai::AiErrorKind;
-use sitewright::failure::{FailureRecord, TrailEntry, TrailOutcome};
-use sitewright::interface::RunProgress;
-use sitewright::run::{
-    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt,
+use sitewright_model::ai::AiErrorKind;
+use sitewright_model::failure::{FailureRecord, TrailEntry, TrailOutcome};
+use sitewright_runtime::host_functions::RunProgress;
+use sitewright_runtime::run::{
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Services, attempt,
 };
 use sitewright_tests::chat_server::{PATIENCE, REQUEST_ID, TOKENS};
 use sitewright_tests::stream_server::{Feed, StreamServer};
@@ -23,7 +23,7 @@ use crate::inside;
 /// A host of its own, whose AI calls go to a server.
 struct Stage {
     bench: Workbench,
-    host: Host,
+    host: Services,
 }
 
 impl Stage {

@@ -8,13 +8,10 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::Value;
-use sitewright::ai::{
-    AiConfig,
-    AiErrorKind::{self, *},
-    AttemptOutcome, CallContext, CallId, ChatMessage, Format, Gateway, Limit, Purpose, Request,
-    Role,
-};
-use sitewright::http::Client;
+use sitewright_ai::{AiConfig, CallContext, ChatMessage, Format, Gateway, Purpose, Request, Role};
+use sitewright_http::Client;
+use sitewright_model::ai::AiErrorKind::{self, *};
+use sitewright_model::ai::{AttemptOutcome, CallId, Limit};
 use sitewright_tests::chat_server::ClosedPort;
 use sitewright_tests::fault_server::wire::TEXT;
 use sitewright_tests::fault_server::{Fault, FaultServer, Form, REQUEST_ID, Shape};
@@ -150,7 +147,7 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
 }
 
 fn client() -> Client {
-    sitewright::http::client().unwrap()
+    sitewright_http::client().unwrap()
 }
 
 fn gateway(client: &Client, provider: &str) -> Gateway {

@@ -5,9 +5,9 @@ use std::fs;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use sitewright::interface::RunProgress;
-use sitewright::plugin::{Cache, Engine, Limits, Loader};
-use sitewright::run::{AttemptId, Outcome, attempt};
+use sitewright_runtime::host_functions::RunProgress;
+use sitewright_runtime::plugin::{Cache, Engine, Limits, Loader};
+use sitewright_runtime::run::{AttemptId, Outcome, attempt};
 use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -51,7 +51,7 @@ fn numbered(fault: &str, number: u64) -> Value {
     order
 }
 
-async fn run(host: &sitewright::run::Host, order: &Value) -> Outcome {
+async fn run(host: &sitewright_runtime::run::Services, order: &Value) -> Outcome {
     let request =
         inside::request("guest-blocking", order, AttemptId::new(), watch::Sender::default());
     attempt(host, request).await

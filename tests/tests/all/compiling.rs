@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use sitewright::plugin::{
+use sitewright_runtime::plugin::{
     Cache, CacheOutcome, Compiler, Engine, Limits, Loader, Template, TemplateError,
 };
 use sitewright_tests::crafted::{Bomb, Crafted};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sitewright::conformance::Rule;
-use sitewright::conformance::report::REPORT_SCHEMA;
+use sitewright_conformance::Rule;
+use sitewright_conformance::report::REPORT_SCHEMA;
 use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::nonconforming::{good, wishing};
 use sitewright_tests::standins::Packages;

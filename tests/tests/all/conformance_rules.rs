@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
-use sitewright::conformance::{Level, Rule};
+use sitewright_conformance::{Level, Rule};
 use sitewright_tests::Workbench;
 use sitewright_tests::nonconforming::{Variant, good, variants};
 

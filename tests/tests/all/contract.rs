@@ -5,9 +5,9 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use sitewright::interface::{GuestState, RunLog, linker};
-use sitewright::plugin::bindings::TemplatePre;
-use sitewright::plugin::{
+use sitewright_runtime::host_functions::{GuestState, RunTrace, linker};
+use sitewright_runtime::plugin::bindings::TemplatePre;
+use sitewright_runtime::plugin::{
     Cache, Capture, Determinism, Engine, Limits, Loader, MemoryLimiter, sandbox,
 };
 use sitewright_tests::{guest, root, template};
@@ -40,7 +40,7 @@ fn store(engine: &Engine) -> Store<GuestState> {
     let state = GuestState::new(
         sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr),
         MemoryLimiter::new(limits.memory_bytes, Arc::new(AtomicU64::new(0))),
-        Arc::new(RunLog::new(&limits, watch::Sender::default())),
+        Arc::new(RunTrace::new(&limits, watch::Sender::default())),
         None,
         None,
     );

@@ -6,7 +6,7 @@ use std::fs;
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use sitewright::plugin::contract::{PACKAGE, Target, VERSIONS};
+use sitewright_runtime::plugin::contract::{PACKAGE, Target, VERSIONS};
 use sitewright_tests::{Workbench, order, root};
 
 /// Each published version, the template that was kept of it, and what that template is, byte for

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use sitewright::config::WorkerConfig;
 use sitewright_tests::{ANY_ANSWER, Workbench, root, standins};
+use sitewright_worker::WorkerConfig;
 
 fn unit() -> String {
     std::fs::read_to_string(root().join("deploy/sitewright.service")).unwrap()

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::{fs, iter};
 
-use sitewright::plugin::{Cache, CacheOutcome, Compiler, Engine, Limits, Loader};
+use sitewright_runtime::plugin::{Cache, CacheOutcome, Compiler, Engine, Limits, Loader};
 use sitewright_tests::{Workbench, guest};
 use tempfile::TempDir;
 

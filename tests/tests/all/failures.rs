@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright::failure::FailureRecord;
+use sitewright_model::failure::FailureRecord;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, guest, root};
 
 /// What [`faulty`] orders are called.
@@ -86,7 +86,7 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
     let order = bench.sites().join(record["order"].as_str().unwrap());
     let file = order.join("failures").join(format!("{}.json", record["id"].as_str().unwrap()));
     assert_eq!(Path::new(report["failure_file"].as_str().unwrap()), file);
-    let stored = sitewright::failure::store::read(&file).unwrap();
+    let stored = sitewright_failure::store::read(&file).unwrap();
     let printed: FailureRecord = serde_json::from_value(record.clone()).unwrap();
     assert_eq!(stored, printed, "what is stored is what was printed");
     assert_eq!(serde_json::to_value(&stored).unwrap(), record, "the type knows every field");

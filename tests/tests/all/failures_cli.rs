@@ -2,7 +2,7 @@
 //! one line, and each question has one screen. On SQLite and on PostgreSQL.
 
 use serde_json::{Value, json};
-use sitewright::jobs::OrderState;
+use sitewright_jobs::OrderState;
 use sitewright_tests::factory::{Base, Factory, Model, good, named};
 use sitewright_tests::{Done, check_record, faulty, guest};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sitewright::failure::FailureKind;
+use sitewright_model::failure::FailureKind;
 use sitewright_tests::{ANY_ANSWER, Workbench, check_record, faulty, guest};
 
 /// Answers every AI call after a moment, so that calls made at once are side by side.
@@ -65,7 +65,7 @@ fn a5_a_record_of_each_kind_fits_the_published_schema() {
         FailureKind::ALL.into_iter().map(|kind| kind.as_str().to_owned()).collect();
     assert_eq!(kinds.union(&elsewhere.into()).cloned().collect::<BTreeSet<_>>(), all);
     let printed = bench.run(&["failures", "schema"]);
-    assert_eq!((printed.code, &*printed.stdout), (0, sitewright::failure::schema::RECORD_SCHEMA));
+    assert_eq!((printed.code, &*printed.stdout), (0, sitewright_failure::schema::RECORD_SCHEMA));
 }
 
 fn record(fault: &str, parameters: Value, configuration: &str, rules: &str) -> Value {
@@ -150,7 +150,7 @@ fn what_a_template_says_of_itself_pushes_nothing_out() {
         let record = record(flood, parameters, "", ANY_ANSWER);
         assert_eq!(record["kind"], "template_error", "{flood}: {record:#}");
         let trail = record["trail"].as_array().unwrap();
-        assert!(trail.len() <= sitewright::failure::TRAIL_LENGTH, "{flood}");
+        assert!(trail.len() <= sitewright_model::failure::TRAIL_LENGTH, "{flood}");
         assert_eq!(
             calls(&record, "ai.complete").len(),
             1,

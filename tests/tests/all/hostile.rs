@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sitewright::failure::FailureRecord;
-use sitewright::plugin::{Compiler, Limits};
-use sitewright::run::Outcome;
+use sitewright_model::failure::FailureRecord;
+use sitewright_runtime::plugin::{Compiler, Limits};
+use sitewright_runtime::run::Outcome;
 use sitewright_tests::binary;
 use sitewright_tests::crafted::{Bomb, Crafted};
 

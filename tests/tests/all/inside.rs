@@ -4,24 +4,26 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sitewright::ai::Gateway;
 use sitewright::config::Config;
-use sitewright::interface::RunProgress;
-use sitewright::plugin::{Cache, Catalogue, Engine, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt};
-use sitewright::site::SitesRoot;
+use sitewright_ai::Gateway;
+use sitewright_runtime::host_functions::RunProgress;
+use sitewright_runtime::plugin::{Cache, Catalogue, Engine, Loader};
+use sitewright_runtime::run::{
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
+};
+use sitewright_site::SitesRoot;
 use sitewright_tests::{Workbench, guest};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What the binary makes of a workbench's configuration, for `concurrency` runs at once.
-pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Host {
+pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Services {
     let config = Config::load(Some(&bench.path().join("sitewright.toml"))).unwrap();
     let engine = Engine::new(&config.limits, concurrency).unwrap();
     let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
     let loader = Loader::new(engine, cache, config.limits.clone()).unwrap();
-    let client = sitewright::http::client().unwrap();
-    Host {
+    let client = sitewright_http::client().unwrap();
+    Services {
         catalogue: Catalogue::new(config.templates.clone(), loader),
         gateway: Arc::new(Gateway::new(&config.ai, &config.base, client, &|_| None).unwrap()),
         sites: SitesRoot::open(&config.sites).unwrap(),
@@ -33,13 +35,13 @@ pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Host {
 }
 
 /// One attempt of an order with the faulty template.
-pub(crate) async fn run(host: &Host, order: &Value, id: AttemptId) -> Outcome {
+pub(crate) async fn run(host: &Services, order: &Value, id: AttemptId) -> Outcome {
     watched(host, order, id, watch::Sender::default()).await
 }
 
 /// The same, with its stages told to `progress`.
 pub(crate) async fn watched(
-    host: &Host,
+    host: &Services,
     order: &Value,
     id: AttemptId,
     progress: watch::Sender<RunProgress>,

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sitewright::ai::{AiConfig, Gateway};
-use sitewright::failure::FailureRecord;
-use sitewright::interface::RunProgress;
-use sitewright::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
-use sitewright::run::{
-    AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, Released, attempt,
+use sitewright_ai::{AiConfig, Gateway};
+use sitewright_model::failure::FailureRecord;
+use sitewright_runtime::host_functions::RunProgress;
+use sitewright_runtime::plugin::{Cache, Catalogue, Compiler, Engine, Limits, Loader};
+use sitewright_runtime::run::{
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Services, attempt,
 };
-use sitewright::site::SitesRoot;
+use sitewright_site::SitesRoot;
 use sitewright_tests::{check_record, compile_cache, faulty, guest};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// A host, and the folder of its sites.
 pub(crate) struct Lab {
     folder: TempDir,
-    pub(crate) host: Host,
+    pub(crate) host: Services,
 }
 
 impl Lab {
@@ -42,7 +42,7 @@ impl Lab {
         let loader = Loader::new(engine, Cache::open(&compile_cache()), limits.clone()).unwrap();
         let loader = loader.with_compiler(compiler);
         let templates = guest("guest-faulty").parent().unwrap().to_owned();
-        let host = Host {
+        let host = Services {
             catalogue: Catalogue::new(templates, loader),
             gateway: gateway(rules, folder.path()),
             sites: SitesRoot::open(&folder.path().join("sites")).unwrap(),
@@ -64,8 +64,8 @@ impl Lab {
     }
 
     /// A host that shares everything with this one but its limits.
-    pub(crate) fn with_limits(&self, limits: Limits) -> Host {
-        Host { limits: Arc::new(limits), ..self.host.clone() }
+    pub(crate) fn with_limits(&self, limits: Limits) -> Services {
+        Services { limits: Arc::new(limits), ..self.host.clone() }
     }
 
     /// Files and folders left in staging areas of all orders.
@@ -89,12 +89,12 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    pub(crate) fn on(host: Host, order: &Value) -> Self {
+    pub(crate) fn on(host: Services, order: &Value) -> Self {
         Self::of(host, "guest-faulty", order)
     }
 
     /// An attempt of another template.
-    pub(crate) fn of(host: Host, template: &str, order: &Value) -> Self {
+    pub(crate) fn of(host: Services, template: &str, order: &Value) -> Self {
         let (progress, watcher) = watch::channel(RunProgress::default());
         let cancel = CancellationToken::new();
         let request = AttemptRequest {
@@ -134,7 +134,7 @@ fn gateway(rules: &str, folder: &Path) -> Arc<Gateway> {
         "routes": { "default": { "try": [{ "provider": "scripted", "model": "test" }] } },
     }))
     .unwrap();
-    let client = sitewright::http::client().unwrap();
+    let client = sitewright_http::client().unwrap();
     Arc::new(Gateway::new(&config, folder, client, &|_| None).unwrap())
 }
 

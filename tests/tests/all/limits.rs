@@ -3,7 +3,7 @@
 
 use futures::future::select_all;
 use serde_json::{Value, json};
-use sitewright::run::AttemptId;
+use sitewright_runtime::run::AttemptId;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order};
 use tokio::sync::watch;
 
@@ -139,7 +139,7 @@ fn f2_a_document_has_at_most_a_mebibyte() {
     let limit = 1 << 20;
     let plain = order("02-dentist-us-minimal");
     let locale = "en".parse().unwrap();
-    let snapshot = sitewright::order::load(plain.to_string().as_bytes(), 1 << 20, &locale).unwrap();
+    let snapshot = sitewright_intake::load(plain.to_string().as_bytes(), 1 << 20, &locale).unwrap();
     // The limit holds for the document as sent and as a template gets it. `,"padding":""` comes on
     // top.
     let bytes = plain.to_string().len().max(snapshot.document().len()) + r#","padding":"""#.len();
@@ -221,7 +221,7 @@ async fn f2_a_run_may_take_its_deadline_and_not_a_millisecond_more() {
         let host = inside::host(&bench, 1);
         let outcome = inside::run(&host, &faulty("ai-echo", Value::Null), AttemptId::new()).await;
         assert_eq!(inside::ended(&outcome), kind);
-        if let sitewright::run::Outcome::Failed { record, .. } = outcome {
+        if let sitewright_runtime::run::Outcome::Failed { record, .. } = outcome {
             let used = record.limits["deadline_ms"];
             assert_eq!((used.max, used.used), (deadline_ms, deadline_ms));
             let last = record.trail.last().unwrap();

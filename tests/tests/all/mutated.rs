@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sitewright::failure::RawFrame;
-use sitewright::plugin::{Cache, Compiler, Engine, Limits, Loader};
-use sitewright::run::Outcome;
+use sitewright_failure::RawFrame;
+use sitewright_runtime::plugin::{Cache, Compiler, Engine, Limits, Loader};
+use sitewright_runtime::run::Outcome;
 use sitewright_tests::crafted::Crafted;
 use sitewright_tests::{ANY_ANSWER, binary, guest};
 use tempfile::TempDir;

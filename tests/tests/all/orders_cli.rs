@@ -1,6 +1,6 @@
 //! `sitewright order`, `queue` and `migrate` through the real binary, on SQLite and, where it is
 //! installed, on PostgreSQL. The worker's part is done by the tests themselves, through
-//! `sitewright::jobs`, on the same database.
+//! `sitewright_jobs`, on the same database.
 
 use std::io::Write as _;
 use std::process::{Child, Stdio};
@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sitewright::failure::{FailureKind, FailureRecord, OfAttempt};
-use sitewright::jobs::{
-    Allowed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState, Settlement, Stop,
-    Take, Taken, WorkerId, WorkerSettings, serve,
+use sitewright_jobs::{
+    AttemptLimits, Claim, Claimed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState,
+    Resolution, Stop, WorkerId, WorkerSettings, serve,
 };
-use sitewright::message;
+use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
+use sitewright_model::message;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, check_record, faulty, guest, order, postgres};
 use sqlx::Connection as _;
 use ulid::Ulid;
@@ -161,20 +161,20 @@ fn worker(name: &str) -> WorkerId {
     WorkerId { client: name.to_owned(), config_version: Some("c1".to_owned()) }
 }
 
-async fn take(database: &Database, order: &str) -> Taken {
+async fn take(database: &Database, order: &str) -> Claimed {
     let job = database.order(order).await.unwrap().job_id.unwrap();
     match database.take(order, job, &worker("host-7-somebody"), Ulid::generate()).await.unwrap() {
-        Take::Taken(taken, _) => *taken,
+        Claim::Claimed(taken, _) => *taken,
         other => panic!("{order} was not taken: {other:?}"),
     }
 }
 
-async fn settle(database: &Database, taken: &Taken, settlement: Settlement) {
-    database.settle(taken, &settlement, Allowed::default()).await.unwrap();
+async fn settle(database: &Database, taken: &Claimed, settlement: Resolution) {
+    database.settle(taken, &settlement, AttemptLimits::default()).await.unwrap();
 }
 
 /// The failure that a worker would have written.
-fn failure(taken: &Taken, kind: FailureKind) -> NewFailure {
+fn failure(taken: &Claimed, kind: FailureKind) -> NewFailure {
     let of = OfAttempt {
         order: taken.order.clone(),
         job: Some(taken.job.to_string()),
@@ -186,7 +186,7 @@ fn failure(taken: &Taken, kind: FailureKind) -> NewFailure {
     NewFailure::from(&FailureRecord::without_run(kind, message!("it did not work out: {kind}"), of))
 }
 
-async fn event(database: &Database, taken: &Taken, stage: &str, done: u32) {
+async fn event(database: &Database, taken: &Claimed, stage: &str, done: u32) {
     let event = NewEvent {
         order: taken.order.clone(),
         attempt: Some(taken.attempt.to_string()),
@@ -198,7 +198,7 @@ async fn event(database: &Database, taken: &Taken, stage: &str, done: u32) {
     database.record_events(vec![event]).await.unwrap();
 }
 
-async fn ai_call(database: &Database, taken: &Taken) {
+async fn ai_call(database: &Database, taken: &Claimed) {
     let call = NewAiCall {
         request: "q".to_owned(),
         occurrence: 0,
@@ -282,8 +282,8 @@ struct Idle;
 
 #[async_trait::async_trait]
 impl Handler for Idle {
-    async fn handle(&self, _: &Taken, _: String, _: &Stop) -> Settlement {
-        Settlement::ReturnToQueue
+    async fn handle(&self, _: &Claimed, _: String, _: &Stop) -> Resolution {
+        Resolution::ReturnToQueue
     }
 }
 
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(place.add(&["24", "25", "24"]), ["new", "new", "already_queued"]);
         let taken = take(&database, "24").await;
         assert_eq!(place.add(&["24", "25"]), ["already_running", "already_queued"]);
-        settle(&database, &taken, Settlement::Succeeded { release: "R1".to_owned() }).await;
+        settle(&database, &taken, Resolution::Succeeded { release: "R1".to_owned() }).await;
         assert_eq!(place.add(&["25", "24"]), ["already_queued", "already_done"]);
         assert_eq!(database.order("24").await.unwrap().runs, 1);
         // Clearly told to a person, and what is different from the first time too.
@@ -464,7 +464,7 @@ mod tests {
         ai_call(&database, &taken).await;
         insta::assert_snapshot!("show_running", masked(&place.ok(&["order", "show", "24"]).0));
         // D3: why it waits, and until when.
-        let retry = Settlement::Retry {
+        let retry = Resolution::Retry {
             failure: failure(&taken, FailureKind::Ai),
             after: Duration::from_secs(60),
         };
@@ -504,7 +504,7 @@ mod tests {
             place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"],
             "stopping"
         );
-        settle(&database, &taken, Settlement::Succeeded { release: "R2".to_owned() }).await;
+        settle(&database, &taken, Resolution::Succeeded { release: "R2".to_owned() }).await;
         let (text, report) = place.ok(&["order", "show", "24"]);
         insta::assert_snapshot!("show_succeeded", masked(&text));
         let outcomes: Vec<&str> = report["attempts"]
@@ -546,7 +546,7 @@ mod tests {
             event(&database, &taken, stage, done as u32).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        settle(&database, &taken, Settlement::Succeeded { release: "R1".to_owned() }).await;
+        settle(&database, &taken, Resolution::Succeeded { release: "R1".to_owned() }).await;
         // Workers write in batches: what comes a moment after the end still belongs to it.
         event(&database, &taken, "late", 8).await;
         let done = ended(follow).await;
@@ -579,7 +579,7 @@ mod tests {
             let id = kind.as_str();
             place.add(&[id]);
             let taken = take(&database, id).await;
-            settle(&database, &taken, Settlement::Failed { failure: failure(&taken, kind) }).await;
+            settle(&database, &taken, Resolution::Failed { failure: failure(&taken, kind) }).await;
             let file = place.document(id);
             let done = place.bench.run(&[
                 "--json",
@@ -656,7 +656,7 @@ mod tests {
         ai_call(&database, &taken).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let id = release["id"].as_str().unwrap().to_owned();
-        settle(&database, &taken, Settlement::Succeeded { release: id }).await;
+        settle(&database, &taken, Resolution::Succeeded { release: id }).await;
         let (people, scripts) = (ended(people).await, ended(scripts).await);
         assert_eq!((people.code, &*people.stderr), (0, ""), "{}", people.stdout);
         assert!(people.stdout.contains("order 24 is a website"), "{}", people.stdout);
@@ -781,9 +781,9 @@ mod tests {
         let database = place.open().await;
         place.add(&["1", "2", "3", "4", "5"]);
         let taken = take(&database, "1").await;
-        settle(&database, &taken, Settlement::Succeeded { release: "R".to_owned() }).await;
+        settle(&database, &taken, Resolution::Succeeded { release: "R".to_owned() }).await;
         let taken = take(&database, "2").await;
-        let retry = Settlement::Retry {
+        let retry = Resolution::Retry {
             failure: failure(&taken, FailureKind::Ai),
             after: Duration::from_secs(60),
         };

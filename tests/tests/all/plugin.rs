@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use sitewright::plugin::{Cache, Catalogue, Change, Engine, Limits, Loader};
+use sitewright_runtime::plugin::{Cache, Catalogue, Change, Engine, Limits, Loader};
 use sitewright_tests::{compile_cache, guest};
 use tempfile::TempDir;
 
@@ -15,7 +15,7 @@ fn loader() -> Loader {
 
 /// An error and everything below it, as an operator reads it.
 fn told(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = sitewright::message::causes_of(error);
+    let causes = sitewright_model::message::causes_of(error);
     let causes: Vec<&str> = causes.iter().map(|cause| cause.as_str()).collect();
     format!("{error}: {}", causes.join(": "))
 }

@@ -1,7 +1,7 @@
 //! What a worker made is replayed from its database.
 
 use serde_json::{Value, json};
-use sitewright::jobs::OrderState;
+use sitewright_jobs::OrderState;
 use sitewright_tests::chat_server::Answer;
 use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good, named};
 use sitewright_tests::{Done, faulty};

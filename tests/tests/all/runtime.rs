@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde_json::json;
-use sitewright::ai::AiErrorKind;
-use sitewright::failure::{AiFailure, FailureKind};
-use sitewright::interface::{GuestState, RunLog};
-use sitewright::plugin::bindings::diagnostics::{self, Host as _};
-use sitewright::plugin::bindings::types;
-use sitewright::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
+use sitewright_model::ai::AiErrorKind;
+use sitewright_model::failure::{AiFailure, FailureKind};
+use sitewright_runtime::host_functions::{GuestState, RunTrace};
+use sitewright_runtime::plugin::bindings::diagnostics::{self, Host as _};
+use sitewright_runtime::plugin::bindings::types;
+use sitewright_runtime::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
 use sitewright_tests::{ANY_ANSWER, root};
 use tokio::sync::watch;
 
@@ -182,10 +182,10 @@ async fn a_dropped_attempt_leaves_no_staging_folder_behind() {
 }
 
 /// A guest's state and what it leaves behind, without a guest.
-fn state() -> (GuestState, Arc<RunLog>) {
+fn state() -> (GuestState, Arc<RunTrace>) {
     let limits = Limits::default();
     let (stdout, stderr) = (Capture::new(1_024), Capture::new(1_024));
-    let log = Arc::new(RunLog::new(&limits, watch::Sender::default()));
+    let log = Arc::new(RunTrace::new(&limits, watch::Sender::default()));
     let state = GuestState::new(
         sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr),
         MemoryLimiter::new(limits.memory_bytes, Arc::new(AtomicU64::new(0))),
@@ -225,7 +225,7 @@ fn refused_ai_calls_cannot_fill_the_host() {
     let (_, log) = state();
     let failure = |number: u32| AiFailure {
         kind: AiErrorKind::BudgetExceeded,
-        message: sitewright::message!("the run has made its calls"),
+        message: sitewright_model::message!("the run has made its calls"),
         call_id: format!("call-{number}"),
         purpose: "copywriting".to_owned(),
         attempts: Vec::new(),

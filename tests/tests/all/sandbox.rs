@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use serde_json::{Value, json};
-use sitewright::run::{AttemptId, Outcome};
+use sitewright_runtime::run::{AttemptId, Outcome};
 use sitewright_tests::{ANY_ANSWER, ORDERS, Workbench, faulty, guest, order};
 
 use crate::failures::names_in;
@@ -163,13 +163,13 @@ fn c2_a_template_gets_the_whole_order_with_nothing_to_look_up() {
             serde_json::from_slice(&std::fs::read(format!("{current}/order.json")).unwrap())
                 .unwrap();
         let snapshot =
-            sitewright::order::load(order.to_string().as_bytes(), 1 << 20, &locale).unwrap();
+            sitewright_intake::load(order.to_string().as_bytes(), 1 << 20, &locale).unwrap();
         let meant: Value = serde_json::from_str(snapshot.document()).unwrap();
         assert_eq!(got, meant, "{name}");
         // Complete: what the CRM left out has its default, and what arrives can be loaded again as
         // it is.
         assert!(got["locale"].is_string(), "{name}: {got:#}");
-        let again = sitewright::order::load(got.to_string().as_bytes(), 1 << 20, &locale).unwrap();
+        let again = sitewright_intake::load(got.to_string().as_bytes(), 1 << 20, &locale).unwrap();
         assert!(again == snapshot, "{name}: loading what a template gets changes it");
     }
 }

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use futures::StreamExt as _;
 use serde_json::json;
-use sitewright::failure::{FailureKind, FailureRecord};
-use sitewright::plugin::Limits;
-use sitewright::run::Outcome;
+use sitewright_model::failure::{FailureKind, FailureRecord};
+use sitewright_runtime::plugin::Limits;
+use sitewright_runtime::run::Outcome;
 use sitewright_tests::ANY_ANSWER;
 
 use crate::alone::{alone, memory_mib};

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sitewright::failure::RawFrame;
-use sitewright::failure::symbolize::Symbols;
-use sitewright::plugin::Limits;
+use sitewright_failure::RawFrame;
+use sitewright_failure::symbolize::Symbols;
+use sitewright_runtime::plugin::Limits;
 use sitewright_tests::languages::{c_guest, wasm_tools};
 use sitewright_tests::strip::{
     Strip, leb128, main_module, only_customs, push, push_custom, rewritten, section_of, stripped,

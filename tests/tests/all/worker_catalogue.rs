@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright::failure::FailureRecord;
-use sitewright::jobs::OrderState;
+use sitewright_jobs::OrderState;
+use sitewright_model::failure::FailureRecord;
 use sitewright_tests::chat_server::Answer;
 use sitewright_tests::factory::{Asked, Base, Factory, Model, good, named};
 use sitewright_tests::faulty;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
-use sitewright::jobs::{AttemptEnd, OrderState};
+use sitewright_jobs::{AttemptEnd, OrderState};
 use sitewright_tests::chat_server::Answer;
 use sitewright_tests::factory::{
     Base, Factory, Gate, Model, Process, calls_in_turn, good, named, until,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use sitewright::jobs::{AttemptEnd, CancelAnswer, OrderState};
+use sitewright_jobs::{AttemptEnd, CancelAnswer, OrderState};
 use sitewright_tests::chat_server::Answer;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, until};
 use sitewright_tests::{Workbench, guest};

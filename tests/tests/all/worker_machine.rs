@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
-use sitewright::jobs::OrderState;
+use sitewright_jobs::OrderState;
 use sitewright_tests::chat_server::Answer;
 use sitewright_tests::disk::Disk;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, until};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use sitewright::jobs::OrderState;
+use sitewright_jobs::OrderState;
 use sitewright_tests::disk::Disk;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, named, until};
 use sitewright_tests::{faulty, guest, postgres, standins};

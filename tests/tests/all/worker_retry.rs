@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use sitewright::jobs::{AttemptEnd, OrderState};
+use sitewright_jobs::{AttemptEnd, OrderState};
 use sitewright_tests::chat_server::Answer;
 use sitewright_tests::factory::{Asked, Base, Factory, Model, calls_in_turn, good, named, until};
 use sitewright_tests::faulty;
@@ -210,7 +210,7 @@ async fn a4_an_order_with_the_document_of_another_is_refused_before_it_costs() {
     let document = calls_in_turn("other", 1).to_string();
     factory
         .database
-        .enqueue(sitewright::jobs::NewOrder::new("mine", "faulty", document))
+        .enqueue(sitewright_jobs::NewOrder::new("mine", "faulty", document))
         .await
         .unwrap();
     factory.drain().await;

@@ -1,14 +1,14 @@
 //! The worker with its releases in an object store: a real S3 server that others wrote, asked by
 //! the real binary.
 
-#[path = "../../../host/tests/s3_server/mod.rs"]
+#[path = "../../../host/site/tests/it/s3_server/mod.rs"]
 mod s3_server;
 
 use std::ffi::OsString;
 
 use s3_server::S3Server;
-use sitewright::jobs::OrderState;
-use sitewright::site::{OrderDir, SiteStore, SitesRoot, StoreLimits};
+use sitewright_jobs::OrderState;
+use sitewright_site::{OrderDir, SiteStore, SitesRoot, StoreLimits};
 use sitewright_tests::factory::{Base, Factory, Model, calls_in_turn, good};
 
 const URL: &str = "s3://sites/websites";
@@ -46,7 +46,7 @@ async fn f4_a_release_in_an_object_store_is_what_the_database_says() {
 
     let temp = tempfile::tempdir().unwrap();
     let root = SitesRoot::open(temp.path()).unwrap();
-    let client = sitewright::http::client().unwrap();
+    let client = sitewright_http::client().unwrap();
     let open = SiteStore::open(
         Some(URL),
         &root,

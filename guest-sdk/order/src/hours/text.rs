@@ -1,8 +1,8 @@
-//! How people write days and times, in English and Portuguese.
+//! Parsing of days and times as people write them, in English and Portuguese.
 
 use super::Day;
 
-/// Lower case, without accents (composed or not), without blanks.
+/// Converts to lower case and removes accents (composed or not) and white space.
 fn fold(text: &str) -> String {
     text.chars()
         .flat_map(char::to_lowercase)
@@ -16,7 +16,7 @@ fn fold(text: &str) -> String {
         .collect()
 }
 
-/// The day a name means.
+/// Parses the name of a day.
 pub(super) fn day(name: &str) -> Option<Day> {
     let name = fold(name);
     let name = name.trim_end_matches('.');
@@ -33,12 +33,12 @@ pub(super) fn day(name: &str) -> Option<Day> {
     })
 }
 
-/// Whether the text says that nobody is there.
+/// Whether the text means a closed day.
 pub(super) fn is_closed(text: &str) -> bool {
     matches!(fold(text).as_str(), "closed" | "fechado" | "fechada")
 }
 
-/// Whether the text says round the clock.
+/// Whether the text means the whole day.
 pub(super) fn is_all_day(text: &str) -> bool {
     matches!(
         fold(text).as_str(),
@@ -46,7 +46,7 @@ pub(super) fn is_all_day(text: &str) -> bool {
     )
 }
 
-/// How an hour was written, which decides whether one without a sign of its own can be understood.
+/// The notation of a time. It decides whether a bare number in the same range is unambiguous.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
     /// `9:30`, `9h30`.
@@ -57,7 +57,7 @@ enum Style {
     Bare,
 }
 
-/// Opening and closing in minutes from midnight, each 0 to 1440.
+/// Parses opening and closing time, in minutes from midnight, each 0 to 1440.
 pub(super) fn span(text: &str) -> Option<(u16, u16)> {
     let text = text.to_lowercase();
     let dash = ['-', '–', '—', '‒', '−'];
@@ -65,7 +65,7 @@ pub(super) fn span(text: &str) -> Option<(u16, u16)> {
     let (open, close) =
         text.split_once(dash).or_else(|| words.iter().find_map(|word| text.split_once(word)))?;
     let ((open, open_style), (close, close_style)) = (moment(open)?, moment(close)?);
-    // `9-18h` can be understood; `9-5` and `9-5pm` cannot, not for certain.
+    // `9-18h` is unambiguous; `9-5` and `9-5pm` are not.
     let certain = match (open_style, close_style) {
         (Style::Bare, other) | (other, Style::Bare) => other == Style::Clock,
         _ => true,
@@ -73,7 +73,7 @@ pub(super) fn span(text: &str) -> Option<(u16, u16)> {
     certain.then_some((open, close))
 }
 
-/// One time of day: `9:30`, `09h30`, `9h`, `9.30`, `9am`, `9:30 p.m.`, `18`.
+/// Parses a time of day: `9:30`, `09h30`, `9h`, `9.30`, `9am`, `9:30 p.m.`, `18`.
 fn moment(text: &str) -> Option<(u16, Style)> {
     let text = fold(text);
     let half = [("a.m.", 0), ("am", 0), ("p.m.", 720), ("pm", 720)];
@@ -101,7 +101,7 @@ fn moment(text: &str) -> Option<(u16, Style)> {
     (minute < 60 && minutes <= 1440).then_some((minutes, style))
 }
 
-/// A number of `least` to two digits and nothing else.
+/// Parses a number of `least` to two digits.
 fn number(text: &str, least: usize) -> Option<u16> {
     let digits = (least..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()

@@ -1,11 +1,11 @@
-//! Fields this version does not know: what is kept, and what never gets in.
+//! Unknown fields: which are kept, and which are removed as secrets or bookkeeping.
 
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use crate::{child, excerpt};
 
-/// The CRM's own bookkeeping about the order, which is no business of a template.
+/// The CRM's bookkeeping about the order, which templates do not need.
 const BOOKKEEPING: [&str; 23] = [
     "addons",
     "admin_notes",
@@ -32,7 +32,7 @@ const BOOKKEEPING: [&str; 23] = [
     "updated_at",
 ];
 
-/// What makes a name secret wherever it stands in it, blanks and case aside.
+/// Parts of a field name that mark it as secret. Case and separators are ignored.
 const SECRET_PARTS: [&str; 14] = [
     "password",
     "passwd",
@@ -50,13 +50,13 @@ const SECRET_PARTS: [&str; 14] = [
     "cardnumber",
 ];
 
-/// What makes a name secret as a word of its own (`key`, but not `keywords`).
+/// Whole words of a field name that mark it as secret (`key`, but not `keywords`).
 const SECRET_WORDS: [&str; 12] = [
     "key", "keys", "pwd", "pin", "cvc", "cvv", "iban", "auth", "payment", "payments", "invoice",
     "billing",
 ];
 
-/// The unknown fields and the contents of `extra`, without what must not get in.
+/// The unknown fields and the contents of `extra`, without secrets and bookkeeping.
 pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
     let (at, extra) = f.get("extra");
     let mut kept = Map::new();
@@ -75,7 +75,7 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
         if kept.contains_key(&name) {
             f.problem(
                 child(&at, &name),
-                format!("`{name}` also stands outside `extra`; give it once"),
+                format!("`{name}` is also given outside of `extra`; give it once"),
             );
         }
         kept.insert(name, value);
@@ -83,7 +83,7 @@ pub(super) fn read(f: &mut Fields<'_>) -> Map<String, Value> {
     kept
 }
 
-/// A field that may get in, without the parts of it that may not.
+/// The field without the secrets inside its value; `None` if the whole field is removed.
 fn keep(name: &str, value: &Value) -> Option<(String, Value)> {
     let lower = name.to_ascii_lowercase();
     let dropped = value.is_null()
@@ -105,8 +105,8 @@ fn without_secrets(value: &Value) -> Value {
     }
 }
 
-/// Whether a field of this name may hold a secret or payment data. Rather one too many than one too
-/// few.
+/// Whether a field with this name may contain a secret or payment data. False positives are
+/// acceptable, false negatives are not.
 fn is_secret(name: &str) -> bool {
     let squashed: String =
         name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
@@ -114,7 +114,7 @@ fn is_secret(name: &str) -> bool {
         || words(name).iter().any(|word| SECRET_WORDS.contains(&word.as_str()))
 }
 
-/// `api_key`, `api-key` and `apiKey` have the words `api` and `key`.
+/// The words of a field name in lower case: `api` and `key` for `api_key`, `api-key` and `apiKey`.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut after_lower = false;

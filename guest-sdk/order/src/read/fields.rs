@@ -1,4 +1,4 @@
-//! Reading the fields of one object, gathering problems on the way.
+//! Parsing of the fields of an object. Problems are collected, not returned early.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,8 +11,7 @@ use super::{MAX_ENTRIES, MAX_YEARS};
 use crate::problem::is_blank;
 use crate::{Phone, Problem, child, email_address, excerpt, web_address};
 
-/// The fields of one object. It remembers which were asked for, so that the rest can be found, and
-/// every problem.
+/// The fields of an object, with the known field names and the problems found so far.
 pub(super) struct Fields<'a> {
     at: String,
     fields: &'a Map<String, Value>,
@@ -33,12 +32,12 @@ impl<'a> Fields<'a> {
         self.problems.push(Problem::new(at, message.to_string()));
     }
 
-    /// Fields that are known but not read here.
+    /// Marks fields as known without parsing them.
     pub(super) fn skip(&mut self, names: impl IntoIterator<Item = &'static str>) {
         self.known.extend(names);
     }
 
-    /// Reads an object further down with the same problems.
+    /// Parses a nested object; its problems are added to the same list.
     pub(super) fn below(
         &mut self,
         at: String,
@@ -51,29 +50,29 @@ impl<'a> Fields<'a> {
         self.problems = inner.problems;
     }
 
-    /// The fields nobody asked for.
+    /// The fields that were neither parsed nor skipped.
     pub(super) fn unknown(&self) -> impl Iterator<Item = (&'a String, &'a Value)> {
         self.fields.iter().filter(|(name, _)| !self.known.contains(&name.as_str()))
     }
 
-    /// Where a field is (or would be), and its value unless it is absent or `null`.
+    /// The pointer to a field, and its value unless it is absent or `null`.
     pub(super) fn get(&mut self, name: &'static str) -> (String, Option<&'a Value>) {
         self.known.push(name);
         (child(&self.at, name), self.fields.get(name).filter(|value| !value.is_null()))
     }
 
-    /// A text, unless it is absent or blank; its type and length checked.
+    /// Parses a text and checks its type and length.
     fn given_text(&mut self, name: &'static str, max: usize) -> Given<'a> {
         let (at, value) = self.get(name);
         match value {
-            None => Given::Nothing(at),
+            None => Given::Absent(at),
             Some(Value::String(text)) if is_blank(text) => Given::Blank(at),
             Some(Value::String(text)) => {
-                self.within(&at, text, max).map_or(Given::Wrong, |text| Given::Text(at, text))
+                self.within(&at, text, max).map_or(Given::Invalid, |text| Given::Text(at, text))
             }
             Some(other) => {
                 self.problem(at, format!("must be a text, but is {}", excerpt(other)));
-                Given::Wrong
+                Given::Invalid
             }
         }
     }
@@ -89,15 +88,15 @@ impl<'a> Fields<'a> {
         (used <= max).then_some(text)
     }
 
-    /// An optional text, byte for byte; blank is absent.
+    /// Parses an optional text, unchanged. A blank text counts as absent.
     pub(super) fn text(&mut self, name: &'static str, max: usize) -> Option<String> {
         match self.given_text(name, max) {
             Given::Text(_, text) => Some(text.to_owned()),
-            Given::Nothing(_) | Given::Blank(_) | Given::Wrong => None,
+            Given::Absent(_) | Given::Blank(_) | Given::Invalid => None,
         }
     }
 
-    /// A text that must be there, and where it is.
+    /// Parses a required text and returns it with its pointer.
     fn required(
         &mut self,
         name: &'static str,
@@ -106,7 +105,7 @@ impl<'a> Fields<'a> {
     ) -> Option<(String, &'a str)> {
         match self.given_text(name, max) {
             Given::Text(at, text) => Some((at, text)),
-            Given::Nothing(at) => {
+            Given::Absent(at) => {
                 self.problem(at, format!("is missing; it must be {what}"));
                 None
             }
@@ -114,11 +113,11 @@ impl<'a> Fields<'a> {
                 self.problem(at, format!("is blank; it must be {what}"));
                 None
             }
-            Given::Wrong => None,
+            Given::Invalid => None,
         }
     }
 
-    /// A text that must be there, byte for byte.
+    /// Parses a required text, unchanged.
     pub(super) fn required_text(
         &mut self,
         name: &'static str,
@@ -128,7 +127,7 @@ impl<'a> Fields<'a> {
         self.required(name, what, max).map(|(_, text)| text.to_owned())
     }
 
-    /// Keeps what could be read; what could not is a problem at `at`.
+    /// Turns an error into a problem at `at`.
     pub(super) fn keep<T, E: Display>(&mut self, at: String, read: Result<T, E>) -> Option<T> {
         read.map_err(|wrong| self.problem(at, wrong)).ok()
     }
@@ -139,7 +138,7 @@ impl<'a> Fields<'a> {
         self.keep(at, email_address(text).map(str::to_owned))
     }
 
-    /// A phone number that must be there; some forms send it as a number.
+    /// Parses a required phone number. Some forms send it as a JSON number.
     pub(super) fn phone(&mut self, name: &'static str) -> Option<Phone> {
         if let (at, Some(value @ Value::Number(number))) = self.get(name) {
             let read = match number.as_u64() {
@@ -155,7 +154,7 @@ impl<'a> Fields<'a> {
         self.keep(at, text.parse())
     }
 
-    /// The address of a web page, with a scheme.
+    /// Parses an optional URL.
     pub(super) fn link(&mut self, name: &'static str) -> Option<String> {
         match self.given_text(name, usize::MAX) {
             Given::Text(at, text) => self.keep(at, web_address(text)),
@@ -163,7 +162,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A type of ours that is read from a text.
+    /// Parses an optional text as a `T`.
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
         match self.given_text(name, usize::MAX) {
             Given::Text(at, text) => self.keep(at, text.parse()),
@@ -171,7 +170,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of an enumeration's names.
+    /// Parses an optional enum value.
     pub(super) fn choice<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
         match self.given_text(name, usize::MAX) {
             Given::Text(at, text) => self.keep(at, chosen(text)),
@@ -179,14 +178,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of an enumeration's names that must be there.
+    /// Parses a required enum value.
     pub(super) fn required_choice<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<T> {
         let one_of = one_of(&names::<T>());
         let (at, text) = self.required(name, &one_of, usize::MAX)?;
         self.keep(at, chosen(text))
     }
 
-    /// Yes or no; absent means no.
+    /// Parses a flag. Default: `false`.
     pub(super) fn flag(&mut self, name: &'static str) -> bool {
         let (at, value) = self.get(name);
         match value {
@@ -204,14 +203,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Full years, as a number or as digits; 0 says nothing.
+    /// Parses a number of full years, given as a number or as digits. 0 counts as absent.
     pub(super) fn years(&mut self, name: &'static str) -> Option<u32> {
         let (at, value) = self.get(name);
         let value = value.filter(|value| !value.as_str().is_some_and(is_blank))?;
         match number(value)
             .filter(|years| years.fract() == 0.0 && (0.0..=f64::from(MAX_YEARS)).contains(years))
         {
-            // In range and whole: the cast is exact.
+            // The value is whole and in range: the cast is exact.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             Some(years) => Some(years as u32).filter(|years| *years > 0),
             None => {
@@ -225,7 +224,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Stars, as a number or as digits.
+    /// Parses a number of stars, given as a number or as digits.
     pub(super) fn rating(&mut self, name: &'static str) -> Option<f64> {
         let (at, value) = self.get(name);
         let value = value.filter(|value| !value.as_str().is_some_and(is_blank))?;
@@ -239,7 +238,7 @@ impl<'a> Fields<'a> {
         rating
     }
 
-    /// A list of at most [`MAX_ENTRIES`], and where it is.
+    /// Parses a list of at most [`MAX_ENTRIES`] entries and returns it with its pointer.
     pub(super) fn list(&mut self, name: &'static str) -> Option<(String, &'a [Value])> {
         let (at, value) = self.get(name);
         match value? {
@@ -258,7 +257,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A list of texts, byte for byte; blank ones are dropped.
+    /// Parses a list of texts, unchanged. Blank texts are dropped.
     pub(super) fn texts(&mut self, name: &'static str, max: usize) -> Vec<String> {
         let Some((at, entries)) = self.list(name) else { return Vec::new() };
         let mut texts = Vec::with_capacity(entries.len());
@@ -278,7 +277,7 @@ impl<'a> Fields<'a> {
         texts
     }
 
-    /// A list of texts that must be there, though it may be empty.
+    /// Parses a required list of texts, which may be empty.
     pub(super) fn required_texts(
         &mut self,
         name: &'static str,
@@ -293,19 +292,19 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a field that should hold a text holds.
+/// The value of a field that should be a text.
 enum Given<'a> {
-    /// Absent or `null`; here it would be.
-    Nothing(String),
-    /// A text that nobody would see.
+    /// Absent or `null`, with the pointer to where it is expected.
+    Absent(String),
+    /// A blank text, with its pointer.
     Blank(String),
-    /// A text, and where it is.
+    /// A text, with its pointer.
     Text(String, &'a str),
-    /// Something else; the problem is noted.
-    Wrong,
+    /// Not a valid text; the problem is recorded.
+    Invalid,
 }
 
-/// A number, or a text that is one.
+/// The value of a number, or of a text that is a number.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -318,18 +317,18 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// The variant of this name, or a text that lists all.
+/// The variant with this name; the error lists all names.
 fn chosen<T: DeserializeOwned>(name: &str) -> Result<T, String> {
     serde_json::from_value(Value::String(name.to_owned())).map_err(|_| {
         format!(
             "`{}` is not known; it must be {}",
-            crate::problem::cut(name),
+            crate::problem::truncated(name),
             one_of(&names::<T>())
         )
     })
 }
 
-/// The names of an enumeration, as its `Deserialize` knows them.
+/// The names of an enum's variants, from its `Deserialize` implementation.
 fn names<T: DeserializeOwned>() -> Vec<&'static str> {
     struct Names(Vec<&'static str>);
     impl<'de> serde::Deserializer<'de> for &mut Names {
@@ -341,21 +340,22 @@ fn names<T: DeserializeOwned>() -> Vec<&'static str> {
             _: V,
         ) -> Result<V::Value, Self::Error> {
             self.0 = variants.to_vec();
-            Err(serde::de::Error::custom("only the names were wanted"))
+            Err(serde::de::Error::custom("only the names are needed"))
         }
         fn deserialize_any<V: serde::de::Visitor<'de>>(
             self,
             _: V,
         ) -> Result<V::Value, Self::Error> {
-            Err(serde::de::Error::custom("not an enumeration"))
+            Err(serde::de::Error::custom("not an enum"))
         }
         serde::forward_to_deserialize_any! {
-            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-            newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
+            option unit unit_struct newtype_struct seq tuple tuple_struct map struct identifier
+            ignored_any
         }
     }
     let mut names = Names(Vec::new());
-    // It always fails; what it asked for on the way is the answer.
+    // Deserializing always fails; it has passed the names to `deserialize_enum` before.
     drop(T::deserialize(&mut names));
     names.0
 }

@@ -1,4 +1,5 @@
-//! Opening hours in their three forms.
+//! Parsing of opening hours: an object of days with texts or lists of texts, or the normalized
+//! form.
 
 use serde_json::Value;
 
@@ -6,11 +7,11 @@ use super::fields::Fields;
 use crate::problem::is_blank;
 use crate::{Day, DayHours, Hours, HoursError, Range, child, excerpt, read_ranges};
 
-/// More entries than seven days in two spellings are no opening hours.
+/// Maximum number of entries: seven days in two spellings.
 const MAX_DAYS: usize = 14;
 
-/// Reads `{"mon": "9-18h", …}` with texts or lists of texts, or the normalised `[{"day": "monday",
-/// "ranges": […]}]`.
+/// Parses `{"mon": "9-18h", …}` with texts or lists of texts, or the normalized form
+/// `[{"day": "monday", "ranges": […]}]`.
 pub(super) fn read(f: &mut Fields<'_>, name: &'static str) -> Hours {
     let (at, value) = f.get(name);
     let entries: Vec<(String, &str, &Value)> = match value {
@@ -49,7 +50,7 @@ pub(super) fn read(f: &mut Fields<'_>, name: &'static str) -> Hours {
     Hours(days)
 }
 
-/// The entries of the normalised form, each with the pointer to its ranges.
+/// The entries of the normalized form, each with its pointer.
 fn listed<'a>(
     f: &mut Fields<'_>,
     at: &str,
@@ -68,7 +69,7 @@ fn listed<'a>(
     entries
 }
 
-/// The ranges of one day; nothing when the day is not given, or is wrong.
+/// The ranges of a day; `None` if they are absent or invalid.
 fn ranges(f: &mut Fields<'_>, at: &str, value: &Value) -> Option<Vec<Range>> {
     match value {
         Value::Null => None,

@@ -1,4 +1,4 @@
-//! From what a CRM sends to an [`Order`].
+//! Parsing of the documents of a CRM as an [`Order`].
 
 mod extra;
 mod fields;
@@ -11,25 +11,24 @@ use self::fields::Fields;
 use self::shape::Shape;
 use crate::{Locale, Order, Problem, Testimonial, check_id, child, excerpt};
 
-/// Most entries a list may have: services, places, pages, testimonials, reference sites.
+/// Maximum number of entries in a list: services, places, pages, testimonials, reference sites.
 pub const MAX_ENTRIES: usize = 200;
-/// Most characters of a name or a short text.
+/// Maximum length of a name or a short text, in characters.
 pub const MAX_NAME: usize = 300;
-/// Most characters of a long text.
+/// Maximum length of a long text, in characters.
 pub const MAX_TEXT: usize = 20_000;
-/// Most years a business can have existed; the oldest in the world is younger.
+/// Maximum age of a business, in years. The oldest known one is younger.
 pub const MAX_YEARS: u32 = 1_500;
 
-/// Reads an order document: the CRM's `{order, onboarding}`, the flat form (the fields of [`Order`]
-/// at the top), or the JSON of an [`Order`], which gives that [`Order`] again.
+/// Parses an order document: the CRM's `{order, onboarding}`, the flat form (the fields of
+/// [`Order`] at the top level), or the JSON of an [`Order`], which yields the same [`Order`].
 ///
-/// `null` and blank optional texts count as absent; testimonials without a text are dropped; texts
-/// are kept byte for byte otherwise. What is not known lands in [`Order::extra`], except secrets,
-/// payment data and the CRM's own bookkeeping. Without a locale in the document the order gets
-/// `default_locale`.
+/// `null` and blank optional texts count as absent; testimonials without a text are dropped; all
+/// other texts are kept unchanged. Unknown fields are kept in [`Order::extra`], except secrets,
+/// payment data and the CRM's bookkeeping. `default_locale` applies if the document has no locale.
 ///
 /// # Errors
-/// Every problem that could be found, in the order of the fields of [`Order`]; never an empty list.
+/// All problems, in the order of the fields of [`Order`]; never an empty list.
 pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Problem>> {
     let shape = Shape::of(document)?;
     let mut problems = shape.problems;
@@ -37,7 +36,7 @@ pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Prob
     let locale = shape::locale(&shape.locales, default_locale, &mut problems);
     let Some(business) = shape.business else { return Err(problems) };
     let mut f = Fields::new(business, problems);
-    // Not the business's fields, and read already.
+    // Fields of the order, not of the business: already parsed.
     f.skip(["id", "locale"]);
 
     let order = (|| {
@@ -118,21 +117,20 @@ pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Prob
     let problems = f.into_problems();
     match order {
         Some(order) if problems.is_empty() => Ok(order),
-        // A required field that is not there has said so.
+        // A missing required field has added a problem.
         _ => Err(problems),
     }
 }
 
-/// Reads only the id, from where the document's shape has it: for naming an order that cannot be
-/// read as a whole.
+/// Parses only the id, to identify an order whose document is invalid.
 ///
 /// # Errors
-/// One problem that says where the id is expected and what it must look like.
+/// The problem with the id: where it is expected and what it must look like.
 pub fn read_id(document: &Value) -> Result<String, Problem> {
     let places = ["/order/id", "/id"];
     let is_crm = shape::is_crm(document);
     let expected = if is_crm { "/order/id" } else { "/id" };
-    // A CRM may send the id beside `order` and `onboarding`; a flat document has no `order`.
+    // A CRM may send the id next to `order` and `onboarding`; a flat document has no `order`.
     let found = places.iter().filter(|place| is_crm || **place == expected).find_map(|place| {
         Some((*place, document.pointer(place).filter(|value| !value.is_null())?))
     });
@@ -152,7 +150,7 @@ pub fn read_id(document: &Value) -> Result<String, Problem> {
     Ok(id)
 }
 
-/// The testimonials that say something.
+/// The testimonials that have a text.
 fn testimonials(f: &mut Fields<'_>) -> Vec<Testimonial> {
     let Some((list_at, entries)) = f.list("testimonials") else { return Vec::new() };
     let mut testimonials = Vec::new();

@@ -1,27 +1,27 @@
-//! Which of the two shapes a document has, and where things are in it.
+//! The two shapes of a document, and the locations of its sections.
 
 use serde_json::{Map, Value};
 
 use crate::problem::is_blank;
 use crate::{Locale, Problem, excerpt};
 
-/// A JSON object and the pointer to it.
+/// A JSON object with its pointer.
 pub(super) struct Section<'a> {
     pub(super) at: &'static str,
     pub(super) fields: &'a Map<String, Value>,
 }
 
-/// A document taken apart.
+/// The sections of a document.
 pub(super) struct Shape<'a> {
-    /// The business's data; nothing when a problem says that it is missing.
+    /// The data of the business; `None` if it is missing, which is one of the problems.
     pub(super) business: Option<Section<'a>>,
-    /// Where a locale may stand; the first that does counts.
+    /// The values at the possible locations of the locale. The first one that is not blank applies.
     pub(super) locales: Vec<(&'static str, &'a Value)>,
-    /// What is wrong with the sections themselves.
+    /// The problems of the sections themselves.
     pub(super) problems: Vec<Problem>,
 }
 
-/// Whether the document is meant to be `{order, onboarding}`: it has one of the two.
+/// Whether the document has the shape `{order, onboarding}`: it has at least one of the two.
 pub(super) fn is_crm(document: &Value) -> bool {
     ["order", "onboarding"]
         .iter()
@@ -75,7 +75,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// The first locale that is given, or the default; nothing when what is given is wrong.
+/// The first locale that is not blank, or the default; `None` if it is invalid.
 pub(super) fn locale(
     given: &[(&'static str, &Value)],
     default: &Locale,

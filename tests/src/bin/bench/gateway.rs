@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
 use serde_json::json;
-use sitewright::ai::{
-    AiConfig, CallContext, CallId, ChatMessage, Format, Gateway, Purpose, Request, Role,
-};
-use sitewright::failure::render;
-use sitewright::http::Client;
+use sitewright_ai::{AiConfig, CallContext, ChatMessage, Format, Gateway, Purpose, Request, Role};
+use sitewright_failure::render;
+use sitewright_http::Client;
+use sitewright_model::ai::CallId;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -31,7 +30,7 @@ const PROMPT_BYTES: usize = 4_000;
 
 pub(crate) async fn measure(calls: u32, rounds: u32, in_flight: u32) -> anyhow::Result<()> {
     more_files()?;
-    let client = sitewright::http::client()?;
+    let client = sitewright_http::client()?;
     for width in [1, WIDTH].into_iter().filter(|_| calls > 0) {
         measure_added(&client, calls, rounds, width).await?;
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
-use sitewright::failure::render;
-use sitewright::interface::{GuestState, RunLog, RunProgress};
-use sitewright::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
-use sitewright::run::run;
+use sitewright_failure::render;
+use sitewright_runtime::host_functions::{GuestState, RunProgress, RunTrace};
+use sitewright_runtime::plugin::{Capture, Determinism, Limits, MemoryLimiter, sandbox};
+use sitewright_runtime::run::run;
 use tokio::sync::watch;
 use wasmtime::Store;
 
@@ -72,7 +72,7 @@ pub(crate) async fn measure(orders: u32, rounds: u32) -> anyhow::Result<()> {
 /// which it imports.
 async fn bare(setup: &Setup, orders: u32) -> anyhow::Result<()> {
     let limits = Limits::default();
-    let log = Arc::new(RunLog::new(&limits, watch::Sender::new(RunProgress::default())));
+    let log = Arc::new(RunTrace::new(&limits, watch::Sender::new(RunProgress::default())));
     for _ in 0..orders {
         // The same empty sandbox: WASI's defaults would slow down the bare side, because they read
         // randomness from the system.

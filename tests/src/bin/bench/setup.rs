@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::time::{ClockId, clock_gettime};
-use sitewright::ai::{AiConfig, Gateway};
-use sitewright::interface::{RunLog, RunProgress};
-use sitewright::plugin::{Cache, Determinism, Engine, Limits, Loader, Template};
-use sitewright::run::{RunRequest, deadline_of};
-use sitewright::site::{OrderDir, SitesRoot, Staging};
+use sitewright_ai::{AiConfig, Gateway};
+use sitewright_runtime::host_functions::{RunProgress, RunTrace};
+use sitewright_runtime::plugin::{Cache, Determinism, Engine, Limits, Loader, Template};
+use sitewright_runtime::run::{RunRequest, deadline_of};
+use sitewright_site::{OrderDir, SitesRoot, Staging};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -53,11 +53,10 @@ impl Setup {
             "providers": { "scripted": { "kind": "scripted", "rules_inline": rules } },
             "routes": { "default": { "try": [{ "provider": "scripted", "model": "bench" }] } },
         }))?;
-        let gateway =
-            Gateway::new(&config, Path::new("."), sitewright::http::client()?, &|_| None)?;
-        let snapshot = sitewright::order::load(
+        let gateway = Gateway::new(&config, Path::new("."), sitewright_http::client()?, &|_| None)?;
+        let snapshot = sitewright_intake::load(
             order.to_string().as_bytes(),
-            sitewright::order::MAX_BYTES,
+            sitewright_intake::MAX_BYTES,
             &"en".parse().context("a locale")?,
         )?;
         Ok(Setup {
@@ -80,7 +79,7 @@ impl Setup {
             gateway: self.gateway.clone(),
             journal: None,
             staging: Staging::new(&self.sites, folder.clone(), folder, Limits::default().site()),
-            log: Arc::new(RunLog::new(&self.limits, watch::Sender::new(RunProgress::default()))),
+            log: Arc::new(RunTrace::new(&self.limits, watch::Sender::new(RunProgress::default()))),
             deadline: deadline_of(&self.limits),
             cancel: CancellationToken::new(),
         })

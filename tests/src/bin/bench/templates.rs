@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::ensure;
-use sitewright::failure::render;
-use sitewright::plugin::Cache;
-use sitewright::run::run;
+use sitewright_failure::render;
+use sitewright_runtime::plugin::Cache;
+use sitewright_runtime::run::run;
 use tokio::task::JoinSet;
 
 use crate::setup::{Clocks, Setup, loader, median, memory_now};

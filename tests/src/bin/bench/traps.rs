@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use futures::StreamExt as _;
 use serde_json::json;
-use sitewright::ai::{AiConfig, Gateway};
-use sitewright::failure::{FailureRecord, render};
-use sitewright::plugin::{Cache, Catalogue, Engine, Limits, Loader};
-use sitewright::run::{AttemptId, AttemptRequest, Host, JournalUse, Outcome, Publication, attempt};
-use sitewright::site::SitesRoot;
+use sitewright_ai::{AiConfig, Gateway};
+use sitewright_failure::render;
+use sitewright_model::failure::FailureRecord;
+use sitewright_runtime::plugin::{Cache, Catalogue, Engine, Limits, Loader};
+use sitewright_runtime::run::{
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
+};
+use sitewright_site::SitesRoot;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -57,7 +60,7 @@ pub(crate) struct Args {
 /// A host and the folder of its sites and compiled templates.
 struct Bench {
     folder: PathBuf,
-    host: Host,
+    host: Services,
 }
 
 impl Bench {
@@ -73,9 +76,9 @@ impl Bench {
             },
             "routes": { "default": { "try": [{ "provider": "scripted", "model": "bench" }] } },
         }))?;
-        let host = Host {
+        let host = Services {
             catalogue: Catalogue::new(templates, loader),
-            gateway: Arc::new(Gateway::new(&ai, folder, sitewright::http::client()?, &|_| None)?),
+            gateway: Arc::new(Gateway::new(&ai, folder, sitewright_http::client()?, &|_| None)?),
             sites: SitesRoot::open(&folder.join("sites"))?,
             limits: Arc::new(limits),
             default_locale: "en".parse().context("a locale")?,
@@ -285,7 +288,7 @@ fn paced(per_second: u32) -> tokio::time::Interval {
 
 /// Number of records and their total size in bytes.
 fn sizes(sites: &Path) -> anyhow::Result<(usize, u64)> {
-    let files = sitewright::failure::store::files(sites)?;
+    let files = sitewright_failure::store::files(sites)?;
     let mut bytes = 0;
     for file in &files {
         bytes += std::fs::metadata(file)?.len();

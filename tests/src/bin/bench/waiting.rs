@@ -1,8 +1,8 @@
 //! Many concurrent orders, each waiting for eight AI calls.
 
 use anyhow::ensure;
-use sitewright::failure::render;
-use sitewright::run::run;
+use sitewright_failure::render;
+use sitewright_runtime::run::run;
 use tokio::task::JoinSet;
 
 use crate::setup::{Clocks, Setup, memory};

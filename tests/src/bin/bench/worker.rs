@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use serde_json::json;
-use sitewright::failure::render;
-use sitewright::jobs::{Database, NewOrder, OrderState};
+use sitewright_failure::render;
+use sitewright_jobs::{Database, NewOrder, OrderState};
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;

@@ -1,0 +1,423 @@
+//! The kinds of providers: what each has of its own, what stands for what is not said, and what
+//! cannot be right.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::openai::Dialect;
+use super::endpoint::CALL_MS;
+use super::keys::{Kind, KindName, ProviderKeys, StructuredOutput};
+use super::{
+    BreakerConfig, EndpointConfig, LimitsConfig, Problems, RetryConfig, base, endpoint, is_blank,
+};
+use sitewright_model::message;
+
+/// One provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", try_from = "ProviderKeys")]
+pub enum ProviderConfig {
+    /// OpenAI's chat completions, and whoever speaks the same.
+    Openai(OpenAiConfig),
+    /// Anthropic's Messages.
+    Anthropic(AnthropicConfig),
+    /// Google's generateContent.
+    Gemini(GeminiConfig),
+    /// Ollama's own API; its compatible endpoint is an `openai`.
+    Ollama(OllamaConfig),
+    /// Cloudflare's Workers AI.
+    Cloudflare(CloudflareConfig),
+    /// Rules in a file instead of a model: for demos, tests and conformance.
+    Scripted(ScriptedConfig),
+}
+
+impl TryFrom<ProviderKeys> for ProviderConfig {
+    type Error = String;
+
+    fn try_from(keys: ProviderKeys) -> Result<Self, String> {
+        let Some(kind) = keys.kind else {
+            return Err("`kind` is missing: openai, anthropic, gemini, ollama, cloudflare or \
+                        scripted"
+                .into());
+        };
+        Ok(match kind {
+            KindName::Openai => ProviderConfig::Openai(keys.of(kind)?),
+            KindName::Anthropic => ProviderConfig::Anthropic(keys.of(kind)?),
+            KindName::Gemini => ProviderConfig::Gemini(keys.of(kind)?),
+            KindName::Ollama => ProviderConfig::Ollama(keys.of(kind)?),
+            KindName::Cloudflare => ProviderConfig::Cloudflare(keys.of(kind)?),
+            KindName::Scripted => ProviderConfig::Scripted(keys.of(kind)?),
+        })
+    }
+}
+
+impl ProviderConfig {
+    /// Its own rule for retries.
+    pub(crate) fn retry(&self) -> Option<RetryConfig> {
+        match self {
+            ProviderConfig::Scripted(config) => config.retry,
+            _ => self.endpoint()?.retry,
+        }
+    }
+
+    /// What it can bear, and when it is left alone.
+    pub(crate) fn gate(&self) -> (LimitsConfig, BreakerConfig) {
+        match (self, self.endpoint()) {
+            (ProviderConfig::Scripted(config), _) => (config.limits, config.breaker),
+            (_, Some(endpoint)) => (endpoint.limits, endpoint.breaker),
+            (_, None) => Default::default(),
+        }
+    }
+
+    /// What is called over HTTP.
+    fn endpoint(&self) -> Option<&EndpointConfig> {
+        Some(match self {
+            ProviderConfig::Openai(config) => &config.endpoint,
+            ProviderConfig::Anthropic(config) => &config.endpoint,
+            ProviderConfig::Gemini(config) => &config.endpoint,
+            ProviderConfig::Ollama(config) => &config.endpoint,
+            ProviderConfig::Cloudflare(config) => &config.endpoint,
+            ProviderConfig::Scripted(_) => return None,
+        })
+    }
+
+    pub(super) fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        match self {
+            ProviderConfig::Openai(openai) => openai.check(key, problems),
+            ProviderConfig::Anthropic(anthropic) => anthropic.check(key, problems),
+            ProviderConfig::Gemini(gemini) => gemini.check(key, problems),
+            ProviderConfig::Ollama(ollama) => ollama.check(key, problems),
+            ProviderConfig::Cloudflare(cloudflare) => cloudflare.check(key, problems),
+            ProviderConfig::Scripted(scripted) => scripted.check(key, problems),
+        }
+        if let Some(endpoint) = self.endpoint() {
+            endpoint.check(key, problems);
+        }
+    }
+}
+
+/// An endpoint that speaks chat completions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OpenAiConfig {
+    /// What stands before `/chat/completions`, with or without a slash at the end: `https://api.openai.com/v1`. For Azure the
+    /// resource alone is enough, `https://NAME.openai.azure.com`: the deployment is then the model.
+    pub base_url: String,
+    /// Whose chat completions these are. Guessed from the address when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Dialect>,
+    /// Azure's `api-version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Key and times.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+impl Kind for OpenAiConfig {
+    fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
+        Ok(OpenAiConfig {
+            base_url: keys.base_url.take().ok_or(
+                "`base_url` is missing: what stands before `/chat/completions`, like https://api.openai.com/v1",
+            )?,
+            dialect: keys.dialect.take(),
+            api_version: keys.api_version.take(),
+            endpoint: EndpointConfig::take(keys),
+        })
+    }
+}
+
+impl OpenAiConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = endpoint(&self.base_url, "chat/completions") {
+            problems.add(key("base_url"), message);
+        }
+        if self.api_version.as_deref().is_some_and(is_blank) {
+            problems.add(
+                key("api_version"),
+                message!("it is empty; leave it out or write it like 2024-10-21"),
+            );
+        }
+    }
+}
+
+/// Anthropic's Messages.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnthropicConfig {
+    /// What stands before `/messages`. A host alone stands for its `/v1`.
+    pub base_url: String,
+    /// The header `anthropic-version`.
+    pub version: String,
+    /// Most tokens of a reply where neither the route nor the request says: the API wants a number
+    /// always.
+    pub max_output_tokens: u32,
+    /// How JSON after a schema is asked for.
+    pub structured_output: AnthropicJson,
+    /// Key and times.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+/// How Anthropic's models are made to write JSON after a schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnthropicJson {
+    /// A tool that must be used, whose input is the reply. Every model knows tools.
+    #[default]
+    Tool,
+    /// `output_config.format`, for models that think and therefore cannot be forced to use a tool.
+    Schema,
+    /// Words only.
+    Prompt,
+}
+
+impl Kind for AnthropicConfig {
+    fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
+        Ok(AnthropicConfig {
+            base_url: keys.base_url.take().unwrap_or_else(|| Self::BASE_URL.to_owned()),
+            version: keys.version.take().unwrap_or_else(|| Self::VERSION.to_owned()),
+            max_output_tokens: keys.max_output_tokens.take().unwrap_or(8192),
+            structured_output: match keys.structured_output.take() {
+                None | Some(StructuredOutput::Tool) => AnthropicJson::Tool,
+                Some(StructuredOutput::Schema) => AnthropicJson::Schema,
+                Some(StructuredOutput::Prompt) => AnthropicJson::Prompt,
+                Some(StructuredOutput::ResponseSchema | StructuredOutput::JsonSchema) => {
+                    return Err("`structured_output` of the kind `anthropic` is tool, schema or \
+                                prompt"
+                        .into());
+                }
+            },
+            endpoint: EndpointConfig::take(keys),
+        })
+    }
+}
+
+impl AnthropicConfig {
+    pub(crate) const BASE_URL: &str = "https://api.anthropic.com/v1";
+    const VERSION: &str = "2023-06-01";
+
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = base(&self.base_url, AnthropicConfig::BASE_URL) {
+            problems.add(key("base_url"), message);
+        }
+        if self.version.trim().parse::<reqwest::header::HeaderValue>().is_err()
+            || is_blank(&self.version)
+        {
+            problems.add(
+                key("version"),
+                message!("this is no version; write it like {}", Self::VERSION),
+            );
+        }
+        check_tokens(self.max_output_tokens, key, problems);
+    }
+}
+
+/// Google's generateContent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GeminiConfig {
+    /// What stands before `/models`, with the API's version.
+    pub base_url: String,
+    /// How JSON after a schema is asked for.
+    pub structured_output: GeminiJson,
+    /// Key and times.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+/// How Google's models are made to write JSON after a schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeminiJson {
+    /// `responseSchema`, with what it cannot say told in words. Every model and version knows it.
+    #[default]
+    ResponseSchema,
+    /// `responseJsonSchema`, the schema as it is, for models that know it.
+    JsonSchema,
+    /// Words only.
+    Prompt,
+}
+
+impl Kind for GeminiConfig {
+    fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
+        Ok(GeminiConfig {
+            base_url: keys.base_url.take().unwrap_or_else(|| Self::BASE_URL.to_owned()),
+            structured_output: match keys.structured_output.take() {
+                None | Some(StructuredOutput::ResponseSchema) => GeminiJson::ResponseSchema,
+                Some(StructuredOutput::JsonSchema) => GeminiJson::JsonSchema,
+                Some(StructuredOutput::Prompt) => GeminiJson::Prompt,
+                Some(StructuredOutput::Tool | StructuredOutput::Schema) => {
+                    return Err("`structured_output` of the kind `gemini` is response-schema, \
+                                json-schema or prompt"
+                        .into());
+                }
+            },
+            endpoint: EndpointConfig::take(keys),
+        })
+    }
+}
+
+impl GeminiConfig {
+    pub(crate) const BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta";
+
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        let example = GeminiConfig::BASE_URL;
+        match base(&self.base_url, example) {
+            Err(message) => problems.add(key("base_url"), message),
+            Ok(url)
+                if url.path() == "/"
+                    && url.host_str().is_some_and(|host| host.ends_with("googleapis.com")) =>
+            {
+                problems.add(
+                    key("base_url"),
+                    message!("the API's version is missing; write it like {example}"),
+                );
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Ollama's own API.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OllamaConfig {
+    /// What stands before `/api/chat`.
+    pub base_url: String,
+    /// The window to load models with, in tokens (`num_ctx`). Without it the server's own default
+    /// holds, and a prompt that does not fit loses its beginning without a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u32>,
+    /// Key and times. A server of one's own needs no key.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+impl Kind for OllamaConfig {
+    fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
+        Ok(OllamaConfig {
+            base_url: keys.base_url.take().unwrap_or_else(|| Self::BASE_URL.to_owned()),
+            context_tokens: keys.context_tokens.take(),
+            endpoint: EndpointConfig::take(keys),
+        })
+    }
+}
+
+impl OllamaConfig {
+    pub(crate) const BASE_URL: &str = "http://127.0.0.1:11434";
+
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = base(&self.base_url, OllamaConfig::BASE_URL) {
+            problems.add(key("base_url"), message);
+        }
+        if self.context_tokens == Some(0) {
+            problems
+                .add(key("context_tokens"), message!("it is 0; leave it out or give at least 1"));
+        }
+    }
+}
+
+/// Cloudflare's Workers AI.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CloudflareConfig {
+    /// What stands before `/accounts`.
+    pub base_url: String,
+    /// The account that pays.
+    pub account_id: String,
+    /// Most tokens of a reply where neither the route nor the request says: the API's own default
+    /// is 256.
+    pub max_output_tokens: u32,
+    /// Key and times.
+    #[serde(flatten)]
+    pub endpoint: EndpointConfig,
+}
+
+impl Kind for CloudflareConfig {
+    fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
+        Ok(CloudflareConfig {
+            base_url: keys.base_url.take().unwrap_or_else(|| Self::BASE_URL.to_owned()),
+            account_id: keys.account_id.take().ok_or(
+                "`account_id` is missing: it stands in the address of the account's dashboard",
+            )?,
+            max_output_tokens: keys.max_output_tokens.take().unwrap_or(4096),
+            endpoint: EndpointConfig::take(keys),
+        })
+    }
+}
+
+impl CloudflareConfig {
+    pub(crate) const BASE_URL: &str = "https://api.cloudflare.com/client/v4";
+
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if let Err(message) = base(&self.base_url, CloudflareConfig::BASE_URL) {
+            problems.add(key("base_url"), message);
+        }
+        let id = self.account_id.trim();
+        if id.is_empty()
+            || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        {
+            problems.add(
+                key("account_id"),
+                message!(
+                    "this is no account id; it stands in the address of the account's dashboard"
+                ),
+            );
+        }
+        check_tokens(self.max_output_tokens, key, problems);
+    }
+}
+
+fn check_tokens(max_output_tokens: u32, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+    if max_output_tokens == 0 {
+        problems
+            .add(key("max_output_tokens"), message!("it is 0; leave it out or give at least 1"));
+    }
+}
+
+/// A script in place of a model: exactly one of the two.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScriptedConfig {
+    /// The script's file, seen from the configuration file's folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<PathBuf>,
+    /// The script itself, as TOML text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules_inline: Option<String>,
+    /// Milliseconds for one whole attempt; ends a rule that hangs.
+    pub call_ms: u64,
+    /// What it can bear.
+    pub limits: LimitsConfig,
+    /// When it is left alone: never, unless it says so.
+    pub breaker: BreakerConfig,
+    /// When attempts are made again; the value of `[ai.retry]` when missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryConfig>,
+}
+
+impl Kind for ScriptedConfig {
+    fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
+        let never = BreakerConfig { failures: 0, ..BreakerConfig::default() };
+        Ok(ScriptedConfig {
+            rules: keys.rules.take(),
+            rules_inline: keys.rules_inline.take(),
+            call_ms: keys.call_ms.take().unwrap_or(CALL_MS),
+            limits: keys.limits.take().unwrap_or_default(),
+            breaker: keys.breaker.take().unwrap_or(never),
+            retry: keys.retry.take(),
+        })
+    }
+}
+
+impl ScriptedConfig {
+    fn check(&self, key: &dyn Fn(&str) -> String, problems: &mut Problems) {
+        if self.rules.is_some() == self.rules_inline.is_some() {
+            problems.add(
+                key("rules"),
+                message!("exactly one of `rules` (a file) and `rules_inline` (its text) is needed"),
+            );
+        }
+        if self.call_ms == 0 {
+            problems.add(
+                key("call_ms"),
+                message!("it is 0, so every call would fail; give at least 1"),
+            );
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What is read, what is refused, and which words say so.
+
+use super::AiConfig;
+
+/// The problems of one provider's table, or why it cannot be read at all.
+fn problems(provider: &str) -> Vec<String> {
+    match toml::from_str::<AiConfig>(&format!("[providers.p]\n{provider}")) {
+        Ok(config) => config.check().iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.message().to_owned()],
+    }
+}
+
+#[test]
+fn a_provider_of_every_kind_is_read_with_its_keys_and_the_common_ones() {
+    let common = "api_key_env = \"K\"\nconnect_ms = 1\nfirst_byte_ms = 2\nidle_ms = 3\ncall_ms = \
+                  4\nretry = {}\nlimits = {}\nbreaker = {}";
+    for own in [
+        "kind = \"openai\"\nbase_url = \"http://h/v1\"\ndialect = \"vllm\"",
+        "kind = \"openai\"\nbase_url = \"https://n.openai.azure.com\"\napi_version = \
+         \"2024-10-21\"",
+        "kind = \"anthropic\"",
+        "kind = \"anthropic\"\nversion = \"2023-06-01\"\nmax_output_tokens = 9\nstructured_output \
+         = \"schema\"",
+        "kind = \"gemini\"\nbase_url = \"http://127.0.0.1:1\"\nstructured_output = \"json-schema\"",
+        "kind = \"gemini\"",
+        "kind = \"ollama\"",
+        "kind = \"ollama\"\nbase_url = \"http://h:1\"\ncontext_tokens = 8192",
+        "kind = \"cloudflare\"\naccount_id = \"0a1b\"\nmax_output_tokens = 9",
+    ] {
+        let text = format!("{own}\n{common}");
+        assert_eq!(problems(&text), Vec::<String>::new(), "{own}");
+        let config: AiConfig = toml::from_str(&format!("[providers.p]\n{text}")).unwrap();
+        let again: AiConfig = toml::from_str(&toml::to_string(&config).unwrap()).unwrap();
+        assert_eq!(again, config, "{own}");
+        assert!(toml::to_string(&config).unwrap().contains("idle_ms = 3"), "{own}");
+    }
+}
+
+#[test]
+fn a_model_that_refuses_temperatures_is_sent_none() {
+    let route = |candidate: &str| {
+        let text = format!(
+            "[providers.p]\nkind = \"ollama\"\n[routes.default]\ntry = [{{ provider = \"p\", \
+             {candidate} }}]"
+        );
+        toml::from_str::<AiConfig>(&text).unwrap()
+    };
+    let config = route("model = \"m\", send_temperature = false");
+    assert!(config.check().is_empty() && !config.routes["default"].candidates[0].send_temperature);
+    let both = route("model = \"m\", send_temperature = false, temperature = 0.5").check();
+    assert_eq!(both[0].key, "ai.routes.default.try[0].temperature");
+    let none = route("max_output_tokens = 5").check();
+    assert_eq!(none[0].key, "ai.routes.default.try[0].model");
+}
+
+#[test]
+fn what_is_wrong_names_its_key_and_what_would_be_right() {
+    for (provider, says) in [
+        ("kind = \"anthropic\"\nbase_ur = \"x\"", "unknown field `base_ur`"),
+        ("kind = \"openai\"\nbase_url = \"http://h\"\nconect_ms = 1", "unknown field `conect_ms`"),
+        (
+            "kind = \"openai\"\nbase_url = \"http://h\"\naccount_id = \"x\"",
+            "a provider of the kind `openai` has no key `account_id`",
+        ),
+        (
+            "kind = \"gemini\"\nmax_output_tokens = 1",
+            "the kind `gemini` has no key `max_output_tokens`",
+        ),
+        (
+            "kind = \"scripted\"\nrules = \"a\"\nidle_ms = 1",
+            "the kind `scripted` has no key `idle_ms`",
+        ),
+        ("kind = \"anthropic\"\nstructured_output = \"json-schema\"", "is tool, schema or prompt"),
+        (
+            "kind = \"gemini\"\nstructured_output = \"tool\"",
+            "is response-schema, json-schema or prompt",
+        ),
+        ("kind = \"gemini\"\nstructured_output = \"magic\"", "unknown variant `magic`"),
+        ("base_url = \"http://h\"", "`kind` is missing: openai, anthropic"),
+        ("kind = \"openai\"", "`base_url` is missing: what stands before"),
+        ("kind = \"cloudflare\"", "`account_id` is missing: it stands in"),
+        ("kind = \"claude\"", "unknown variant `claude`"),
+        (
+            "kind = \"openai\"\nbase_url = \"http://h\"\ndialect = \"klingon\"",
+            "unknown variant `klingon`",
+        ),
+        ("kind = \"anthropic\"\nidle_ms = 0", "ai.providers.p.idle_ms: it is 0"),
+        (
+            "kind = \"anthropic\"\nmax_output_tokens = 0",
+            "ai.providers.p.max_output_tokens: it is 0",
+        ),
+        ("kind = \"anthropic\"\nversion = \" \"", "ai.providers.p.version: this is no version"),
+        (
+            "kind = \"anthropic\"\nbase_url = \"api.anthropic.com\"",
+            "write it like https://api.anthropic.com/v1",
+        ),
+        (
+            "kind = \"gemini\"\nbase_url = \"https://generativelanguage.googleapis.com\"",
+            "ai.providers.p.base_url: the API's version is missing",
+        ),
+        (
+            "kind = \"gemini\"\nbase_url = \"http://u:secret@h/\"",
+            "the URL holds a user name or password",
+        ),
+        ("kind = \"ollama\"\ncontext_tokens = 0", "ai.providers.p.context_tokens: it is 0"),
+        (
+            "kind = \"ollama\"\napi_key_env = \"A\"\napi_key_file = \"b\"",
+            "ai.providers.p.api_key_file: both",
+        ),
+        (
+            "kind = \"cloudflare\"\naccount_id = \"a/b\"",
+            "ai.providers.p.account_id: this is no account id",
+        ),
+        (
+            "kind = \"openai\"\nbase_url = \"http://h\"\napi_version = \"\"",
+            "ai.providers.p.api_version: it is empty",
+        ),
+    ] {
+        let problems = problems(provider);
+        assert!(problems.len() == 1 && problems[0].contains(says), "{provider}: {problems:?}");
+        assert!(!problems[0].contains("secret"), "{problems:?}");
+    }
+}

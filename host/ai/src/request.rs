@@ -1,0 +1,171 @@
+//! What is asked of a model.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::json::ReplySchema;
+use sitewright_model::message;
+use sitewright_model::message::Message;
+
+/// What a call is for, for example `copywriting`: 1 to 64 lower-case letters, digits and `-`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Purpose(String);
+
+/// A text that is no purpose.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the purpose {0:?} is not 1 to 64 lower-case letters, digits and `-`, such as `copywriting`"
+)]
+pub struct PurposeError(pub String);
+
+impl Purpose {
+    /// Most bytes of a purpose.
+    pub const MAX_BYTES: usize = 64;
+
+    /// Checks a purpose.
+    ///
+    /// # Errors
+    /// When it is empty, too long or has other characters than lower-case letters, digits and `-`.
+    pub fn new(text: impl Into<String>) -> Result<Self, PurposeError> {
+        let text = text.into();
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Purpose(text));
+        }
+        Err(PurposeError(text.chars().take(Self::MAX_BYTES).collect()))
+    }
+
+    /// What the gateway's own calls are for. It is sent nowhere.
+    pub(super) fn probe() -> Self {
+        Purpose("probe".to_owned())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Purpose {
+    type Err = PurposeError;
+
+    fn from_str(text: &str) -> Result<Self, PurposeError> {
+        Purpose::new(text)
+    }
+}
+
+impl TryFrom<String> for Purpose {
+    type Error = PurposeError;
+
+    fn try_from(text: String) -> Result<Self, PurposeError> {
+        Purpose::new(text)
+    }
+}
+
+impl From<Purpose> for String {
+    fn from(purpose: Purpose) -> String {
+        purpose.0
+    }
+}
+
+/// Who speaks in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Instructions of the template.
+    System,
+    /// The request, with the order's data in it.
+    User,
+    /// An earlier reply of the model.
+    Assistant,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said. Not empty.
+    pub content: String,
+}
+
+/// What the reply must be.
+#[derive(Debug, Clone)]
+pub enum Format {
+    /// Plain text, Markdown, anything. No JSON mode is asked of the provider.
+    Text,
+    /// One JSON value of any shape.
+    Json,
+    /// One JSON value that the schema accepts.
+    JsonSchema(ReplySchema),
+}
+
+/// One call. It names what it is for, never who answers.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What the call is for; chooses the route.
+    pub purpose: Purpose,
+    /// At least one.
+    pub messages: Vec<ChatMessage>,
+    /// What the reply must be.
+    pub format: Format,
+    /// Most tokens of the reply, at least 1. A route's own limit holds too: the smaller one is
+    /// used.
+    pub max_output_tokens: Option<u32>,
+    /// 0.0 to 2.0; the route's value when missing, then the model's.
+    pub temperature: Option<f32>,
+    /// For providers that can repeat themselves.
+    pub seed: Option<u64>,
+    /// Texts that end the reply, at most 4, none empty.
+    pub stop: Vec<String>,
+}
+
+impl Request {
+    /// Most texts in [`stop`](Self::stop).
+    pub const MAX_STOPS: usize = 4;
+
+    /// Finds what no provider could answer, before one is asked.
+    ///
+    /// # Errors
+    /// The first problem, with the name of the field.
+    pub fn check(&self) -> Result<(), Message> {
+        if self.messages.is_empty() {
+            return Err(message!(
+                "the request has no message; it needs at least one in `messages`"
+            ));
+        }
+        if let Some(index) =
+            self.messages.iter().position(|message| message.content.trim().is_empty())
+        {
+            return Err(message!(
+                "the content of messages[{index}] is empty; leave the message out or say something"
+            ));
+        }
+        if self.max_output_tokens == Some(0) {
+            return Err(message!("`max-output-tokens` is 0; leave it out or give at least 1"));
+        }
+        if let Some(temperature) = self.temperature.filter(|value| !(0.0..=2.0).contains(value)) {
+            return Err(message!("`temperature` is {temperature}; it must be between 0.0 and 2.0"));
+        }
+        if self.stop.len() > Self::MAX_STOPS {
+            return Err(message!(
+                "`stop` has {} texts; at most {} are allowed",
+                self.stop.len(),
+                Self::MAX_STOPS
+            ));
+        }
+        if self.stop.iter().any(String::is_empty) {
+            return Err(message!("`stop` holds an empty text; remove it"));
+        }
+        Ok(())
+    }
+}

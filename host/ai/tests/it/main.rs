@@ -1,0 +1,4 @@
+//! The gateway through its public surface.
+
+mod gateway;
+mod http;

@@ -1,0 +1,128 @@
+//! Python: componentize-py.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::tool::{Listener, Tool};
+use super::{BuildError, contract};
+use crate::project::Project;
+
+/// The version that is proven with the contract.
+const VERSION: &str = "0.25.1";
+/// The module with the class `Generator`, in `src`.
+const MODULE: &str = "app";
+/// What `tool.sitewright.sdk` says when the package is in the project's own environment.
+const INSTALLED: &str = "installed";
+
+/// Builds the project's component and tells where it is.
+pub(super) async fn build(
+    project: &Project,
+    listener: Option<Listener<'_>>,
+) -> Result<PathBuf, BuildError> {
+    let wit = contract::folder(project).await?;
+    let found = project.clone();
+    let (program, sdk) =
+        tokio::task::spawn_blocking(move || Ok::<_, BuildError>((program(&found), sdk(&found)?)))
+            .await
+            .map_err(|error| {
+                BuildError::Unexpected(format!("looking for the project's tools failed: {error}"))
+            })??;
+    let out = project.scratch().join("build").join(format!("{}.wasm", project.name));
+    let folder = out.parent().unwrap_or(&project.folder).to_owned();
+    tokio::fs::create_dir_all(&folder).await.map_err(|source| BuildError::File {
+        path: folder,
+        doing: "cannot be made",
+        source,
+    })?;
+    let advice = format!(
+        "run `python3 -m venv .venv && .venv/bin/pip install componentize-py=={VERSION}` in {}, \
+         or put it on the PATH",
+        project.folder.display()
+    );
+    let tool = Tool::new(program, "componentize-py", advice).configure(|command| {
+        command.current_dir(&project.folder).arg("-d").arg(&wit).args([
+            "-w",
+            "template",
+            "componentize",
+            "-p",
+            "src",
+        ]);
+        command.arg("-p").arg(&sdk).arg("-o").arg(&out).arg(MODULE);
+        // Nothing is written beside the sources.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        // The stack of the tool itself would hide the author's.
+        command.env("RUST_BACKTRACE", "0");
+    });
+    let ended = tool.run(listener).await?;
+    if !ended.status.success() {
+        return Err(ended.failed("componentize-py"));
+    }
+    Ok(out)
+}
+
+/// The project's own, or that of the PATH.
+fn program(project: &Project) -> PathBuf {
+    let own = project.folder.join(".venv/bin/componentize-py");
+    if own.is_file() { own } else { PathBuf::from("componentize-py") }
+}
+
+/// The folder with the package `sitewright`.
+fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct File {
+        tool: Tools,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Tools {
+        sitewright: Own,
+    }
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Own {
+        sdk: Option<String>,
+    }
+    let file = project.folder.join("pyproject.toml");
+    let text = std::fs::read_to_string(&file).map_err(|source| BuildError::File {
+        path: file.clone(),
+        doing: "cannot be read",
+        source,
+    })?;
+    let keys: File = toml::from_str(&text).map_err(|error| {
+        BuildError::Unexpected(format!("{} cannot be read: {error}", file.display()))
+    })?;
+    let asked = keys.tool.sitewright.sdk;
+    let found = match asked.as_deref() {
+        None | Some(INSTALLED) => site_packages(&project.folder),
+        Some(path) => {
+            let path = project.folder.join(path);
+            [path.join("guest-sdk/python"), path].into_iter().find(|folder| has_package(folder))
+        }
+    };
+    found.ok_or_else(|| BuildError::Missing {
+        tool: "the package `sitewright`",
+        advice: format!(
+            "`tool.sitewright.sdk` in {} is {}: give a checkout of Sitewright, or {INSTALLED:?} \
+             when the package is in the project's .venv",
+            file.display(),
+            asked.map_or_else(
+                || "not set, and it is not in .venv".to_owned(),
+                |asked| format!("{asked:?}, where it is not")
+            )
+        ),
+    })
+}
+
+fn site_packages(folder: &Path) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(folder.join(".venv/lib")).ok()?;
+    versions
+        .flatten()
+        .map(|version| version.path().join("site-packages"))
+        .find(|folder| has_package(folder))
+}
+
+fn has_package(folder: &Path) -> bool {
+    folder.join("sitewright/__init__.py").is_file()
+}

@@ -1,0 +1,139 @@
+//! What the browser gets beside the site: the report of a failure, and the script that looks for
+//! news.
+
+use askama::Template as _;
+
+use super::{Failed, ansi};
+use sitewright_failure::render;
+use sitewright_model::message::causes_of;
+
+/// Where the server's own things are. A site has no such folder, or cannot see it here.
+pub(super) const OWN: &str = "/__sitewright/";
+
+/// Loads the page again when the server has another version than the one that the page came with.
+pub(super) const SCRIPT: &str = r#"(() => {
+  "use strict";
+  const version = new URL(document.currentScript.src).searchParams.get("version");
+  const news = new EventSource("/__sitewright/events");
+  news.onmessage = (message) => {
+    if (message.data === version) return;
+    news.close();
+    location.reload();
+  };
+})();
+"#;
+
+/// Columns of a report: what a page of usual width shows.
+const WIDTH: usize = 110;
+
+#[derive(askama::Template)]
+#[template(
+    ext = "html",
+    source = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>✗ {{ title }}</title>
+<style>
+body { margin: 0; padding: 1.5rem; color: #e6e6e6; background: #1b1d1f; font: 1rem/1.5 system-ui, sans-serif; }
+h1 { margin: 0 0 .5rem; font-size: 1.25rem; color: #ff8a80; }
+pre { overflow-x: auto; padding: 1rem; background: #111; font: .875rem/1.5 ui-monospace, monospace; }
+.b { font-weight: 700; } .d { color: #9aa0a6; }
+.c1, .c9 { color: #ff8a80; } .c2, .c10 { color: #a5d6a7; } .c3, .c11 { color: #ffe082; }
+.c4, .c12 { color: #90caf9; } .c5, .c13 { color: #ce93d8; } .c6, .c14 { color: #80deea; } .c8 { color: #9aa0a6; }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<p>{{ next }}</p>
+<pre>{{ report|safe }}</pre>
+<script src="{{ script }}"></script>
+</body>
+</html>
+"#
+)]
+struct Page<'a> {
+    title: &'a str,
+    next: &'a str,
+    report: &'a str,
+    script: &'a str,
+}
+
+/// The address of the script, in the page of this version.
+fn script(version: &str) -> String {
+    format!("{OWN}reload.js?version={version}")
+}
+
+/// The report of a failure.
+pub(super) fn failure(failed: &Failed, version: &str) -> String {
+    let (title, report) = match failed {
+        Failed::Build(error) => match error.said() {
+            Some(said) => ("The template was not built", said.to_owned()),
+            None => {
+                let causes: Vec<String> =
+                    causes_of(error).iter().map(|cause| format!("because {cause}")).collect();
+                ("The template was not built", format!("{error}\n{}", causes.join("\n")))
+            }
+        },
+        Failed::Attempt(record) => ("No site was made", render::terminal(record, WIDTH)),
+        Failed::Before(message) => ("No site was made", message.to_string()),
+    };
+    page(
+        title,
+        "This page goes when the next version works: save a change.",
+        &ansi::html(&report),
+        version,
+    )
+}
+
+/// What there is before the first site.
+pub(super) fn waiting(version: &str) -> String {
+    page("The first version is being made", "It appears here when it is done.", "", version)
+}
+
+fn page(title: &str, next: &str, report: &str, version: &str) -> String {
+    let page = Page { title, next, report, script: &script(version) };
+    // Only a writer can fail, and a text cannot.
+    page.render()
+        .unwrap_or_else(|error| format!("<!doctype html><title>{title}</title><p>{error}</p>"))
+}
+
+/// A page of the site that looks for news. What is in the release stays as it is.
+pub(super) fn watched(html: &[u8], version: &str) -> Vec<u8> {
+    const END: &[u8] = b"</body>";
+    let tag = format!("<script src=\"{}\"></script>", script(version));
+    let at = html
+        .windows(END.len())
+        .rposition(|part| part.eq_ignore_ascii_case(END))
+        .unwrap_or(html.len());
+    [&html[..at], tag.as_bytes(), &html[at..]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sitewright_model::message;
+
+    #[test]
+    fn a_failure_is_shown_and_never_obeyed() {
+        let failed = Failed::Before(message!("a text: {}", "<script>alert(1)</script>"));
+        let page = failure(&failed, "7");
+        assert!(page.contains("a text: &lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+        assert_eq!(page.matches("<script").count(), 1, "{page}");
+        assert!(page.contains("reload.js?version=7"), "{page}");
+    }
+
+    #[test]
+    fn the_script_comes_last_in_a_page() {
+        for (html, expected) in [
+            (
+                "<body>a</BODY>",
+                "<body>a<script src=\"/__sitewright/reload.js?version=1\"></script></BODY>",
+            ),
+            ("a", "a<script src=\"/__sitewright/reload.js?version=1\"></script>"),
+        ] {
+            assert_eq!(String::from_utf8(watched(html.as_bytes(), "1")).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One round: from what has been saved to a site, or to what went wrong.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::server::Site;
+use super::{AiSource, Dev, Failed, Took};
+use crate::build::Listener;
+use sitewright_ai::{AiConfig, FileJournal, Gateway, RunJournal};
+use sitewright_model::message;
+use sitewright_model::message::{Message, causes_of};
+use sitewright_runtime::host_functions::RunProgress;
+use sitewright_runtime::run::{
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
+};
+
+/// Builds when the source has changed or was not built, runs the order, and reads the site.
+pub(super) async fn round(
+    dev: &Dev,
+    source_changed: bool,
+    built: &mut Option<PathBuf>,
+    saved: Instant,
+    tool: Listener<'_>,
+) -> (Result<Site, Failed>, Took) {
+    let mut took = Took::default();
+    let end = stages(dev, source_changed, built, tool, &mut took).await;
+    took.total = saved.elapsed();
+    (end, took)
+}
+
+async fn stages(
+    dev: &Dev,
+    source_changed: bool,
+    built: &mut Option<PathBuf>,
+    tool: Listener<'_>,
+    took: &mut Took,
+) -> Result<Site, Failed> {
+    let component = match built.as_ref().filter(|_| !source_changed) {
+        Some(component) => component.clone(),
+        None => {
+            *built = None;
+            let new = dev.builder.build(Some(tool)).await.map_err(Failed::Build)?;
+            took.build = Some(new.took);
+            built.insert(new.file).clone()
+        }
+    };
+    let document = tokio::fs::read(&dev.order).await.map_err(|error| {
+        Failed::Before(message!(
+            "the order {} cannot be read (--order): {error}",
+            dev.order.display()
+        ))
+    })?;
+    let (gateway, journal) = answers(dev).await.map_err(Failed::Before)?;
+    let host = Services { gateway: Arc::new(gateway), ..dev.host.clone() };
+    let template = component.to_string_lossy().into_owned();
+    let start = Instant::now();
+    // What is wrong with it, the attempt tells with everything around it.
+    let loaded = host.catalogue.load(&template).await;
+    took.load = start.elapsed();
+    drop(loaded);
+    let start = Instant::now();
+    let request = AttemptRequest {
+        document,
+        template,
+        id: AttemptId::new(),
+        job: None,
+        journal,
+        publication: Publication::Publish,
+        cancel: CancellationToken::new(),
+        progress: watch::Sender::new(RunProgress::default()),
+    };
+    let site = match attempt(&host, request).await {
+        Outcome::Released(released) => Site::read(released.release).await.map_err(Failed::Before),
+        Outcome::Failed { record, .. } => Err(Failed::Attempt(record)),
+    };
+    took.run = start.elapsed();
+    site
+}
+
+/// Who answers this round's AI calls. A script begins anew, and is read anew.
+async fn answers(dev: &Dev) -> Result<(Gateway, JournalUse), Message> {
+    let (ai, base, journal) = match &dev.ai {
+        AiSource::Script(path) => (scripted(path)?, PathBuf::new(), None),
+        AiSource::Recorded { ai, base, journal } => {
+            (ai.as_ref().clone(), base.clone(), Some(journal.clone()))
+        }
+    };
+    let client = dev.client.clone();
+    let work = move || {
+        let gateway =
+            Gateway::new(&ai, &base, client, &|name| std::env::var_os(name)).map_err(|error| {
+                let causes: Vec<String> =
+                    causes_of(&error).iter().map(ToString::to_string).collect();
+                message!("the AI calls have nobody to answer them: {error} {}", causes.join(": "))
+            })?;
+        let journal = match journal {
+            None => JournalUse::Off,
+            Some(file) => {
+                JournalUse::Of(Arc::new(RunJournal::new(Arc::new(FileJournal::open(file, None)?))))
+            }
+        };
+        Ok((gateway, journal))
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| message!("reading who answers AI calls failed: {error}"))?
+}
+
+/// Every purpose is answered by one script.
+fn scripted(rules: &Path) -> Result<AiConfig, Message> {
+    let ai = json!({
+        "providers": { "scripted": { "kind": "scripted", "rules": rules } },
+        "routes": { "default": { "try": [{ "provider": "scripted" }] } },
+    });
+    serde_json::from_value(ai)
+        .map_err(|error| message!("the script {} cannot be used (--ai): {error}", rules.display()))
+}

@@ -1,0 +1,294 @@
+//! The browser's side of `dev`: the newest site, or why there is none, on this machine alone.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use futures::Stream;
+use percent_encoding::percent_decode_str;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failed, page};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+use sitewright_site::Release;
+use sitewright_site::store::content::content_type;
+
+/// What failure pages may load: nothing of anybody's.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'";
+
+/// A site as it is served: its files and no others, whatever becomes of them on the disk.
+#[derive(Debug, Default)]
+pub struct Site {
+    files: HashMap<String, (Bytes, &'static str)>,
+}
+
+impl Site {
+    /// The files of a release.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub async fn read(release: Release) -> Result<Self, Message> {
+        let read = move || {
+            let mut files = HashMap::new();
+            for file in &release.manifest.files {
+                let path = release.path.join(file.path.as_str());
+                let bytes = std::fs::read(&path).map_err(|error| {
+                    message!("the site's file {} cannot be read: {error}", path.display())
+                })?;
+                files.insert(
+                    file.path.as_str().to_owned(),
+                    (Bytes::from(bytes), content_type(&file.path)),
+                );
+            }
+            Ok(Site { files })
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| message!("reading the site's files failed: {error}"))?
+    }
+}
+
+/// What the browser sees now.
+#[derive(Clone)]
+struct Shown {
+    /// Of this and no other process.
+    version: String,
+    /// The newest site, when there was one.
+    site: Option<Arc<Site>>,
+    /// The page that stands in for every page of the site: why there is none.
+    instead: Option<String>,
+}
+
+/// Where the newest site is put up.
+pub struct Board {
+    shown: watch::Sender<Shown>,
+    /// Tells this process's versions from an earlier one's: its pages may still be open.
+    start: u128,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        let start = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
+        let version = format!("{start}-0");
+        let instead = Some(page::waiting(&version));
+        Board { shown: watch::Sender::new(Shown { version, site: None, instead }), start }
+    }
+}
+
+impl Board {
+    /// Shows a site to everybody who looks.
+    pub fn show(&self, site: Arc<Site>) {
+        self.next(|shown| {
+            shown.site = Some(site);
+            shown.instead = None;
+        });
+    }
+
+    /// Shows why there is no new one.
+    pub fn fail(&self, failed: &Failed) {
+        self.next(|shown| shown.instead = Some(page::failure(failed, &shown.version)));
+    }
+
+    fn next(&self, change: impl FnOnce(&mut Shown)) {
+        self.shown.send_modify(|shown| {
+            let number: u64 = shown
+                .version
+                .rsplit('-')
+                .next()
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0);
+            shown.version = format!("{}-{}", self.start, number + 1);
+            change(shown);
+        });
+    }
+}
+
+/// The server, listening.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Listens on this machine's own address; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the port is taken or not allowed.
+    pub async fn bind(port: u16) -> Result<Self, Message> {
+        let wrong = |error: std::io::Error| {
+            message!(
+                "the port {port} of this machine cannot be listened on (--port): {error}; 0 takes \
+                 one that is free"
+            )
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(wrong)?;
+        let address = listener.local_addr().map_err(wrong)?;
+        Ok(Server { listener, address })
+    }
+
+    /// Where the site is.
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// Serves what is on the board until it is told to stop.
+    ///
+    /// # Errors
+    /// When nothing can be accepted any more.
+    pub async fn serve(self, board: &Board, stop: CancellationToken) -> std::io::Result<()> {
+        let port = self.address.port();
+        let served = Served { shown: board.shown.subscribe(), stop: stop.clone() };
+        let router = Router::new()
+            .route(&format!("{}events", page::OWN), get(events))
+            .route(&format!("{}reload.js", page::OWN), get(script))
+            .fallback(file)
+            .with_state(served)
+            .layer(middleware::from_fn(move |request, next| {
+                only_for_this_machine(port, request, next)
+            }));
+        axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    }
+}
+
+#[derive(Clone)]
+struct Served {
+    shown: watch::Receiver<Shown>,
+    stop: CancellationToken,
+}
+
+/// A page of somebody else's that has its own name lead to this machine would read the site, and
+/// the order's data in it.
+async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let allowed =
+        [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")];
+    let is_default = port == 80 && ["127.0.0.1", "localhost"].contains(&host);
+    if !is_default && !allowed.iter().any(|allowed| allowed == host) {
+        let text = format!("This server answers to http://{}/ and no other name.\n", allowed[0]);
+        return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The version that is shown, and each that comes after it.
+async fn events(
+    State(served): State<Served>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let Served { mut shown, stop } = served;
+    shown.mark_changed();
+    let versions = futures::stream::unfold((shown, stop), |(mut shown, stop)| async {
+        tokio::select! {
+            biased;
+            // An open stream would keep the server from ending.
+            () = stop.cancelled() => return None,
+            changed = shown.changed() => changed.ok()?,
+        }
+        let version = shown.borrow_and_update().version.clone();
+        Some((Ok(Event::default().data(version)), (shown, stop)))
+    });
+    Sse::new(versions).keep_alive(KeepAlive::default())
+}
+
+async fn script() -> Response {
+    ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], page::SCRIPT).into_response()
+}
+
+/// A file of the site; instead of its pages, why there is no new one.
+async fn file(State(served): State<Served>, request: Request) -> Response {
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let shown = served.shown.borrow().clone();
+    let Ok(path) = percent_decode_str(request.uri().path().trim_start_matches('/')).decode_utf8()
+    else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let found = shown.site.as_deref().map_or(Found::Nothing, |site| site.find(&path));
+    match (found, &shown.instead) {
+        // A style or an image of the site: the page that stands in asks for none, one that is still
+        // open may.
+        (Found::File(bytes, kind), _) if !is_html(kind) => {
+            ([(CONTENT_TYPE, kind)], bytes).into_response()
+        }
+        (_, Some(instead)) => {
+            let headers =
+                [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
+            (StatusCode::SERVICE_UNAVAILABLE, headers, instead.clone()).into_response()
+        }
+        (Found::File(bytes, kind), None) => {
+            page_response(StatusCode::OK, &bytes, kind, &shown.version)
+        }
+        (Found::Folder(location), None) => {
+            (StatusCode::FOUND, [(LOCATION, location)]).into_response()
+        }
+        (Found::Nothing, None) => {
+            match shown.site.as_deref().and_then(|site| site.files.get("404.html")) {
+                Some((bytes, kind)) => {
+                    page_response(StatusCode::NOT_FOUND, bytes, kind, &shown.version)
+                }
+                None => (StatusCode::NOT_FOUND, "The site has no such file.\n").into_response(),
+            }
+        }
+    }
+}
+
+fn page_response(status: StatusCode, html: &[u8], kind: &'static str, version: &str) -> Response {
+    (status, [(CONTENT_TYPE, kind)], Body::from(page::watched(html, version))).into_response()
+}
+
+fn is_html(kind: &str) -> bool {
+    kind.starts_with("text/html")
+}
+
+/// What an address means.
+enum Found {
+    File(Bytes, &'static str),
+    /// A folder, which is at this address.
+    Folder(String),
+    Nothing,
+}
+
+impl Site {
+    /// As a web server of static files does it: `about/` is `about/index.html`, and `about` leads
+    /// there.
+    fn find(&self, path: &str) -> Found {
+        let index = match path {
+            "" => "index.html".to_owned(),
+            path if path.ends_with('/') => format!("{path}index.html"),
+            path => path.to_owned(),
+        };
+        match self.files.get(&index) {
+            Some((bytes, kind)) => Found::File(bytes.clone(), kind),
+            None if self.files.contains_key(&format!("{path}/index.html")) => {
+                let encoded =
+                    percent_encoding::utf8_percent_encode(path, percent_encoding::NON_ALPHANUMERIC);
+                Found::Folder(format!("/{}/", encoded.to_string().replace("%2F", "/")))
+            }
+            None => Found::Nothing,
+        }
+    }
+}

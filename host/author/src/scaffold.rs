@@ -1,0 +1,378 @@
+//! A new project: small, complete, and working as it is created.
+//!
+//! Its files lie in `scaffold/`, in the language's own folder and in `common`, and are part of this
+//! program. In them `@@name@@` and its like stand for what differs from project to project; a mark
+//! that nobody knows is an error, so that none is left behind.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::name::TemplateName;
+use super::project::Language;
+use super::sdk::Sdk;
+use sitewright_model::message;
+use sitewright_model::message::Message;
+
+/// What a mark begins and ends with.
+const MARK: &str = "@@";
+
+/// The repository's own, of which a new project takes the compiler's version.
+const TOOLCHAIN: &str = include_str!("../../../rust-toolchain.toml");
+
+/// A file of a project: its path, and its text with marks.
+type ScaffoldFile = (&'static str, &'static str);
+
+macro_rules! files {
+    ($($to:literal from $from:literal),* $(,)?) => {
+        &[$(($to, include_str!(concat!("scaffold/", $from)))),*]
+    };
+}
+
+/// What projects of every language have.
+const COMMON: &[ScaffoldFile] = files! {
+    "order.json" from "common/order.json",
+    "ai.toml" from "common/ai.toml",
+    "sitewright.toml" from "common/sitewright.toml",
+    "conformance/first/case.toml" from "common/case.toml",
+    "conformance/first/order.json" from "common/order.json",
+    "conformance/first/ai.toml" from "common/ai.toml",
+};
+
+const RUST: &[ScaffoldFile] = files! {
+    "assets/icon.svg" from "common/icon.svg",
+    "assets/site.css" from "common/site.css",
+    ".gitignore" from "rust/gitignore",
+    "Cargo.toml" from "rust/Cargo.toml.in",
+    "README.md" from "rust/README.md",
+    "rust-toolchain.toml" from "rust/rust-toolchain.toml",
+    "src/lib.rs" from "rust/src/lib.rs",
+    "templates/index.html" from "rust/templates/index.html",
+    "tests/orders.rs" from "rust/tests/orders.rs",
+};
+
+const PYTHON: &[ScaffoldFile] = files! {
+    "src/assets/icon.svg" from "common/icon.svg",
+    "src/assets/site.css" from "common/site.css",
+    ".gitignore" from "python/gitignore",
+    "README.md" from "python/README.md",
+    "pyproject.toml" from "python/pyproject.toml",
+    "src/app.py" from "python/src/app.py",
+};
+
+const JS: &[ScaffoldFile] = files! {
+    "assets/icon.svg" from "common/icon.svg",
+    "assets/site.css" from "common/site.css",
+    ".gitignore" from "js/gitignore",
+    "README.md" from "js/README.md",
+    "package.json" from "js/package.json",
+    "src/template.js" from "js/src/template.js",
+};
+
+/// Words of Rust, and crates that come with it: no crate can be called so and then be named in its
+/// own tests.
+const RUST_WORDS: [&str; 46] = [
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "sitewright_sdk",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "type",
+];
+/// Further ones.
+const MORE_RUST_WORDS: [&str; 9] =
+    ["try", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield"];
+
+/// What a project is made of.
+#[derive(Debug, Clone)]
+pub struct NewProject {
+    /// The template's name.
+    pub name: TemplateName,
+    /// The language it is written in.
+    pub language: Language,
+    /// The SDK it uses.
+    pub sdk: Sdk,
+    /// The project's folder: missing or empty.
+    pub folder: PathBuf,
+}
+
+/// Why there is no new project.
+#[derive(Debug, thiserror::Error)]
+pub enum NewError {
+    /// The name is one that the language keeps for itself.
+    #[error("{0}")]
+    Name(Message),
+    /// There is something already.
+    #[error(
+        "{} exists and is not empty, and nothing is ever overwritten: choose another name, or another folder with --dir", .0.display()
+    )]
+    Taken(PathBuf),
+    /// The file system refused.
+    #[error("the project cannot be written to {}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of ours has a mark that nobody knows.
+    #[error(
+        "the scaffold's file {file} cannot be filled in: {problem}; this is a bug of Sitewright"
+    )]
+    Scaffold {
+        /// The file.
+        file: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl NewProject {
+    /// Writes the project, all of it or nothing, and tells its files. Blocking.
+    ///
+    /// # Errors
+    /// When the name cannot be used, the folder is taken, or a file cannot be written.
+    pub fn create(&self) -> Result<Vec<String>, NewError> {
+        self.check_name()?;
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| NewError::Io { path, source }
+        };
+        if is_taken(&self.folder).map_err(at(&self.folder))? {
+            return Err(NewError::Taken(self.folder.clone()));
+        }
+        let parent = self
+            .folder
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(at(parent))?;
+        // Made beside and renamed when it is whole: half a project would only be in the way.
+        let unfinished = parent.join(format!(".{}.new-{}", self.name, std::process::id()));
+        let written = self.write_to(&unfinished).and_then(|files| {
+            // Onto an empty folder, but never onto one that somebody has filled meanwhile.
+            fs::rename(&unfinished, &self.folder).map_err(|error| match error.kind() {
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
+                    NewError::Taken(self.folder.clone())
+                }
+                _ => at(&self.folder)(error),
+            })?;
+            Ok(files)
+        });
+        if written.is_err() && unfinished.exists() {
+            // The first error is the one that matters.
+            fs::remove_dir_all(&unfinished).ok();
+        }
+        written
+    }
+
+    fn check_name(&self) -> Result<(), NewError> {
+        let module = self.name.module();
+        let reserved = [RUST_WORDS.as_slice(), &MORE_RUST_WORDS].concat();
+        if self.language == Language::Rust && reserved.contains(&module.as_str()) {
+            return Err(NewError::Name(message!(
+                "a template in Rust cannot be called {:?}, where `{module}` means something \
+                 already; `{}-site` would be one",
+                self.name.as_str(),
+                self.name
+            )));
+        }
+        Ok(())
+    }
+
+    fn write_to(&self, folder: &Path) -> Result<Vec<String>, NewError> {
+        let mut written = Vec::new();
+        for (path, text) in self.files() {
+            let text = self.rendered(path, text)?;
+            write_new(&folder.join(path), text.as_bytes())?;
+            written.push((*path).to_owned());
+        }
+        // The very versions that the SDK was tested with, and that a machine which has built the
+        // checkout has at hand.
+        if let (Language::Rust, Some(checkout)) = (self.language, self.sdk.checkout())
+            && let Ok(lock) = fs::read(checkout.join("Cargo.lock"))
+        {
+            write_new(&folder.join("Cargo.lock"), &lock)?;
+            written.push("Cargo.lock".to_owned());
+        }
+        written.sort();
+        Ok(written)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &'static ScaffoldFile> {
+        let own = match self.language {
+            Language::Rust => RUST,
+            Language::Python => PYTHON,
+            Language::Js => JS,
+        };
+        own.iter().chain(COMMON)
+    }
+
+    fn value(&self, key: &str) -> Option<String> {
+        Some(match key {
+            "name" => self.name.to_string(),
+            "ident" => self.name.module(),
+            "type" => self.name.type_name(),
+            "sdk" => self.sdk.cargo_dependency(),
+            "sdk-path" => self.sdk.python_path(),
+            "sdk-npm" => self.sdk.npm_dependency(),
+            "rust-version" => env!("CARGO_PKG_RUST_VERSION").to_owned(),
+            "toolchain" => toolchain().to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// The text with each mark replaced.
+    fn rendered(&self, file: &'static str, text: &str) -> Result<String, NewError> {
+        let wrong = |problem: String| NewError::Scaffold { file, problem };
+        let mut out = String::with_capacity(text.len());
+        let mut parts = text.split(MARK);
+        out.push_str(parts.next().unwrap_or_default());
+        while let Some(key) = parts.next() {
+            out.push_str(
+                &self
+                    .value(key)
+                    .ok_or_else(|| wrong(format!("it has the unknown mark {key:?}")))?,
+            );
+            out.push_str(
+                parts.next().ok_or_else(|| wrong(format!("the mark {key:?} does not end")))?,
+            );
+        }
+        Ok(out)
+    }
+}
+
+/// The compiler that the repository is built with.
+fn toolchain() -> &'static str {
+    TOOLCHAIN
+        .lines()
+        .find_map(|line| line.strip_prefix("channel = \"")?.strip_suffix('"'))
+        .unwrap_or("stable")
+}
+
+fn is_taken(folder: &Path) -> io::Result<bool> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), NewError> {
+    let write = || {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(bytes)
+    };
+    write().map_err(|source| NewError::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(name: &str, folder: PathBuf) -> NewProject {
+        NewProject {
+            name: name.parse().unwrap(),
+            language: Language::Rust,
+            sdk: Sdk::Version("0.1".to_owned()),
+            folder,
+        }
+    }
+
+    #[test]
+    fn every_mark_of_every_language_is_filled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        for &language in Language::ALL {
+            let into = folder.path().join(language.to_string());
+            let files =
+                NewProject { language, ..project("green-gate", into.clone()) }.create().unwrap();
+            assert!(files.contains(&"order.json".to_owned()), "{files:?}");
+            for file in files {
+                let text = fs::read_to_string(into.join(&file)).unwrap();
+                assert!(!text.contains(MARK), "{file}: {text}");
+            }
+        }
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), Language::ALL.len(), "something was left behind: {left:?}");
+    }
+
+    #[test]
+    fn a_mark_that_nobody_knows_or_that_does_not_end_is_an_error() {
+        let project = project("a", PathBuf::new());
+        for (text, problem) in [
+            ("a @@wrong@@ b", "unknown mark \"wrong\""),
+            ("a @@name b", "unknown mark"),
+            ("@@name@@@@name", "does not end"),
+        ] {
+            let error = project.rendered("some.file", text).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("some.file"), "{error}");
+        }
+        assert_eq!(project.rendered("x", "@@name@@-@@ident@@").unwrap(), "a-a");
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_an_empty_folder_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("there");
+        fs::create_dir(&into).unwrap();
+        project("a", into.clone()).create().unwrap();
+        let before = fs::read(into.join("Cargo.toml")).unwrap();
+        for taken in [into.clone(), into.join("Cargo.toml")] {
+            assert!(
+                matches!(project("b", taken.clone()).create(), Err(NewError::Taken(path)) if path == taken)
+            );
+        }
+        assert_eq!(fs::read(into.join("Cargo.toml")).unwrap(), before);
+    }
+
+    #[test]
+    fn a_word_of_the_language_is_no_name() {
+        for name in ["fn", "test", "proc-macro", "yield"] {
+            let error = project(name, PathBuf::from("/nowhere")).create().unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("-site"), "{error}");
+        }
+    }
+}

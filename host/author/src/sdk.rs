@@ -1,0 +1,196 @@
+//! Where a new project's SDK comes from: a checkout of the repository, or a published version.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use sitewright_model::message;
+use sitewright_model::message::Message;
+
+/// The folder of the Rust SDK in a checkout.
+const IN_CHECKOUT: &str = "guest-sdk";
+/// The Rust SDK's package.
+const PACKAGE: &str = "sitewright-sdk";
+
+/// What `--sdk` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SdkSource {
+    /// A published version: `0.1`.
+    Version(String),
+    /// A checkout of the repository, or the SDK's folder in it.
+    Path(PathBuf),
+}
+
+impl FromStr for SdkSource {
+    type Err = std::convert::Infallible;
+
+    /// What looks like a version is one; everything else is a path.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let core = text.split(['-', '+']).next().unwrap_or_default();
+        let parts: Vec<&str> = core.split('.').collect();
+        let is_version = parts.len() <= 3
+            && parts.iter().all(|part| is_number(part))
+            && !Path::new(text).exists();
+        Ok(if is_version {
+            SdkSource::Version(text.to_owned())
+        } else {
+            SdkSource::Path(PathBuf::from(text))
+        })
+    }
+}
+
+/// An SDK that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sdk {
+    /// A published version.
+    Version(String),
+    /// A checkout: absolute.
+    Checkout(PathBuf),
+}
+
+impl Sdk {
+    /// What was asked for or, where nothing was, the checkout that this program was built in, and
+    /// otherwise the published version of this program. Blocking.
+    ///
+    /// # Errors
+    /// When a path leads to no SDK: what was looked for and where.
+    pub fn find(asked: Option<&SdkSource>) -> Result<Self, Message> {
+        match asked {
+            Some(SdkSource::Version(version)) => Ok(Sdk::Version(version.clone())),
+            Some(SdkSource::Path(path)) => {
+                let full = path.canonicalize().map_err(|error| {
+                    message!(
+                        "the SDK {} cannot be found (--sdk): {error}; give a checkout of the \
+                         repository, or a version like 0.1",
+                        path.display()
+                    )
+                })?;
+                checkout_of(&full).map(Sdk::Checkout).ok_or_else(|| {
+                    message!(
+                        "the folder {} holds no SDK (--sdk): neither it nor its {IN_CHECKOUT} has \
+                         the Cargo.toml of the package `{PACKAGE}`; give a checkout of the \
+                         repository, or a version like 0.1",
+                        path.display()
+                    )
+                })
+            }
+            None => Ok(std::env::current_exe()
+                .ok()
+                .and_then(|program| program.ancestors().skip(1).find_map(checkout_of))
+                .map_or_else(|| Sdk::Version(env!("CARGO_PKG_VERSION").to_owned()), Sdk::Checkout)),
+        }
+    }
+
+    /// Where the Python package is, as pyproject.toml writes it.
+    pub(super) fn python_path(&self) -> String {
+        let path = match self {
+            Sdk::Version(_) => "installed".to_owned(),
+            Sdk::Checkout(root) => root.display().to_string(),
+        };
+        toml::Value::String(path).to_string()
+    }
+
+    /// The dependency as package.json writes it.
+    pub(super) fn npm_dependency(&self) -> String {
+        let dependency = match self {
+            Sdk::Version(version) => version.clone(),
+            Sdk::Checkout(root) => format!("file:{}", root.join(IN_CHECKOUT).join("js").display()),
+        };
+        serde_json::Value::String(dependency).to_string()
+    }
+
+    /// The checkout, when it is one.
+    pub fn checkout(&self) -> Option<&Path> {
+        match self {
+            Sdk::Checkout(root) => Some(root),
+            Sdk::Version(_) => None,
+        }
+    }
+
+    /// The dependency as Cargo.toml writes it.
+    pub(super) fn cargo_dependency(&self) -> String {
+        let quoted = |text: String| toml::Value::String(text).to_string();
+        match self {
+            Sdk::Version(version) => quoted(version.clone()),
+            Sdk::Checkout(root) => {
+                format!("{{ path = {} }}", quoted(root.join(IN_CHECKOUT).display().to_string()))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Sdk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Sdk::Version(version) => write!(f, "version {version}"),
+            Sdk::Checkout(root) => write!(f, "{}", root.display()),
+        }
+    }
+}
+
+/// The checkout that `folder` is the root of, or the SDK's folder of.
+fn checkout_of(folder: &Path) -> Option<PathBuf> {
+    [Some(folder), folder.parent().filter(|_| folder.ends_with(IN_CHECKOUT))]
+        .into_iter()
+        .flatten()
+        .find(|root| is_sdk(&root.join(IN_CHECKOUT)) && root.join("wit").is_dir())
+        .map(Path::to_owned)
+}
+
+fn is_sdk(folder: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct Cargo {
+        package: Package,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+    }
+    std::fs::read_to_string(folder.join("Cargo.toml"))
+        .ok()
+        .and_then(|text| toml::from_str::<Cargo>(&text).ok())
+        .is_some_and(|cargo| cargo.package.name == PACKAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_told_from_a_path() {
+        for (text, version) in [
+            ("0.1", true),
+            ("1", true),
+            ("0.1.0-rc.1", true),
+            (".", false),
+            ("../sdk", false),
+            ("0.1/x", false),
+            ("", false),
+        ] {
+            let source: SdkSource = text.parse().unwrap();
+            assert_eq!(matches!(source, SdkSource::Version(_)), version, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_checkout_and_its_sdk_folder_mean_the_same_and_other_folders_are_refused() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .unwrap()
+            .canonicalize()
+            .unwrap();
+        for path in [root.clone(), root.join("guest-sdk")] {
+            assert_eq!(Sdk::find(Some(&SdkSource::Path(path))), Ok(Sdk::Checkout(root.clone())));
+        }
+        for path in [root.join("host"), root.join("nowhere")] {
+            let error = Sdk::find(Some(&SdkSource::Path(path.clone()))).unwrap_err();
+            assert!(error.as_str().contains(&path.display().to_string()), "{error}");
+            assert!(error.as_str().contains("--sdk"), "{error}");
+        }
+        // The tests' own program lies in the checkout.
+        assert_eq!(Sdk::find(None), Ok(Sdk::Checkout(root)));
+    }
+}

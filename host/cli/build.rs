@@ -1,0 +1,15 @@
+//! Tells the host which commit it is built from, so that every record can say which code ran
+//! (catalogue G1).
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=../../.git/HEAD");
+    println!("cargo::rerun-if-changed=../../.git/refs/heads");
+    println!("cargo::rerun-if-env-changed=SITEWRIGHT_COMMIT");
+    let commit = std::env::var("SITEWRIGHT_COMMIT").ok().or_else(|| {
+        let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    });
+    println!("cargo::rustc-env=SITEWRIGHT_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+}

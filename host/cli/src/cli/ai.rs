@@ -1,0 +1,158 @@
+//! `sitewright ai`: the AI gateway by hand.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, ReplySchema, Request, Role};
+use sitewright_model::ai::{Attempt, AttemptOutcome, CallId};
+use sitewright_model::message;
+
+/// What can be done with the gateway by hand.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Makes one call, as a template would, and shows every attempt that it took.
+    Call(CallArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CallArgs {
+    /// What the call is for; chooses the route.
+    #[arg(long)]
+    purpose: Purpose,
+    /// What to ask; `-` reads stdin.
+    #[arg(long, value_name = "TEXT|-")]
+    prompt: String,
+    /// Instructions before it.
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// Asks for one JSON value that this JSON Schema accepts.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Most tokens of the reply.
+    #[arg(long, value_name = "N")]
+    max_output_tokens: Option<u32>,
+    /// Seconds until the call is given up, whatever the providers' own limits say.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    deadline: u64,
+}
+
+pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
+    let Command::Call(args) = command;
+    let config = setup.config()?;
+    let gateway = Setup::gateway(&config)?;
+    let deadline = Instant::now() + Duration::from_secs(args.deadline.min(24 * 3600));
+    let request = request(args).await?;
+    let call = CallContext {
+        budget: Some(gateway.order_budget()),
+        ..CallContext::new(CallId::nth(1), deadline)
+    };
+    Ok(match gateway.complete(call, request).await {
+        Ok(done) => {
+            let cost_usd = done.cost_usd();
+            if json {
+                output::print_json(&json!({
+                    "outcome": "answered",
+                    "completion": done.completion,
+                    "raw_reply": done.raw_reply,
+                    "cost_usd": cost_usd,
+                    "attempts": done.attempts,
+                }));
+            } else {
+                let content = done.completion.content.trim_end();
+                output::print(&format!("{content}\n\n{}", table(&done.attempts)));
+            }
+            Exit::Done
+        }
+        Err(error) => {
+            if json {
+                output::print_json(&json!({ "outcome": "failed", "error": error }));
+            } else {
+                let bad = anstyle::AnsiColor::Red.on_default().bold();
+                let mut text = format!("{bad}✗ {}{bad:#} {}\n", error.kind, error.message);
+                for cause in &error.causes {
+                    text.push_str(&format!("  because {cause}\n"));
+                }
+                output::print(&format!("{text}\n{}", table(&error.attempts)));
+            }
+            Exit::Ai
+        }
+    })
+}
+
+async fn request(args: CallArgs) -> Result<Request, SetupError> {
+    let prompt = match args.prompt.as_str() {
+        "-" => {
+            let mut text = String::new();
+            tokio::io::stdin().read_to_string(&mut text).await.map_err(|error| {
+                SetupError::Usage(message!("the prompt cannot be read from stdin: {error}"))
+            })?;
+            text
+        }
+        _ => args.prompt,
+    };
+    let format = match args.schema {
+        None => Format::Text,
+        Some(path) => {
+            let shown = path.display();
+            let text = tokio::fs::read_to_string(&path).await.map_err(|error| {
+                SetupError::Usage(message!("the schema {shown} cannot be read: {error}"))
+            })?;
+            let schema = ReplySchema::compile(&text);
+            Format::JsonSchema(
+                schema.map_err(|error| SetupError::Usage(message!("in {shown}: {error}")))?,
+            )
+        }
+    };
+    let system = args.system.map(|content| ChatMessage { role: Role::System, content });
+    let user = ChatMessage { role: Role::User, content: prompt };
+    Ok(Request {
+        purpose: args.purpose,
+        messages: system.into_iter().chain([user]).collect(),
+        format,
+        max_output_tokens: args.max_output_tokens,
+        temperature: None,
+        seed: None,
+        stop: Vec::new(),
+    })
+}
+
+/// One line for each attempt.
+fn table(attempts: &[Attempt]) -> String {
+    let dim = anstyle::Style::new().dimmed();
+    let mut text = String::new();
+    for attempt in attempts {
+        let good = attempt.outcome == AttemptOutcome::Succeeded;
+        let mark = if good { "✓" } else { "✗" };
+        let mut parts = vec![attempt.outcome.to_string()];
+        parts.extend(attempt.status.map(|status| status.to_string()));
+        parts.extend(latency(attempt));
+        let tokens = [(attempt.usage.input_tokens, "in"), (attempt.usage.output_tokens, "out")];
+        parts.extend(
+            tokens.iter().filter_map(|(tokens, way)| Some(format!("{} tokens {way}", (*tokens)?))),
+        );
+        parts.extend(attempt.cost_usd.map(|cost| cost.to_string()));
+        parts.extend(attempt.request_id.as_ref().map(|id| format!("request {id}")));
+        let line = parts.join(" · ");
+        text.push_str(&format!(
+            "{mark} {} {} {dim}{line}{dim:#}\n",
+            attempt.provider, attempt.model
+        ));
+    }
+    text
+}
+
+/// Where an attempt's time went.
+pub(super) fn latency(attempt: &Attempt) -> Vec<String> {
+    let waits = [(attempt.waited_ms, "for limits"), (attempt.backoff_ms, "after the failure")];
+    let waits =
+        waits.iter().filter(|(ms, _)| *ms > 0).map(|(ms, why)| format!("waited {ms} ms {why}"));
+    let parts = [(attempt.connect_ms, "connect"), (attempt.first_byte_ms, "first byte")];
+    let parts = parts.iter().filter_map(|(ms, what)| Some(format!("{what} {} ms", (*ms)?)));
+    waits.chain(parts).chain([format!("{} ms in all", attempt.duration_ms)]).collect()
+}

@@ -1,0 +1,220 @@
+//! `sitewright conformance`: does a template keep the contract?
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use crate::config::Config;
+use sitewright_conformance::report::{Report, TemplateReport, github, junit, tap, text};
+use sitewright_conformance::{Rule, Setting, Subject, conform, suite};
+use sitewright_http as http;
+use sitewright_model::message;
+use sitewright_runtime::plugin::template_names;
+
+/// Tries templates against the contract: the file itself, orders made from its own schema, models
+/// that fail, its use of limits, its pages, and runs that are dropped. Offline; a few seconds for a
+/// template. Exits with 0 only when every rule holds.
+///
+/// A folder `conformance` beside a template, or beside its source (`[template.<name>] source`),
+/// holds its author's cases: a folder for each, with `case.toml`, `order.json` and, where answers
+/// matter, `ai.toml`. `sitewright template record` makes one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sitewright conformance bakery.wasm
+  sitewright conformance target/templates --junit conformance.xml
+  sitewright conformance bakery.wasm --filter ai/          only the rules about models
+  sitewright conformance bakery.wasm --update              keep the sites of the author's cases as \
+                        snapshots
+
+Exit codes: 0 every rule holds, 10 a rule is broken, 2 usage, a case or the configuration, 1 host \
+                        error.")]
+pub(super) struct Args {
+    /// A template, or a folder of them.
+    #[arg(value_name = "FILE.wasm|DIR", required_unless_present_any = ["export", "rules"])]
+    templates: Vec<PathBuf>,
+    /// Folder with the author's cases, instead of `conformance` beside the template.
+    #[arg(long, value_name = "DIR")]
+    cases: Option<PathBuf>,
+    /// Only rules and cases whose names hold this text: `contract/`, `ai/escaped`, `without tone`.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Writes a JUnit XML report too, for CI systems.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Prints TAP 14 instead of the report.
+    #[arg(long, conflicts_with = "json")]
+    tap: bool,
+    /// Keeps the sites of the author's cases as their snapshots, in the place of those that were
+    /// kept.
+    #[arg(long)]
+    update: bool,
+    /// Writes the suite's own cases to a folder and does nothing else.
+    #[arg(long, value_name = "DIR")]
+    export: Option<PathBuf>,
+    /// Lists the rules and does nothing else.
+    #[arg(long)]
+    rules: bool,
+}
+
+pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+    if let Some(folder) = args.export {
+        return export(folder, json).await;
+    }
+    if args.rules {
+        return Ok(rules(json));
+    }
+    let config = setup.config()?;
+    let files = files(&args.templates).await?;
+    let setting = setting(&config)?;
+    let began = Instant::now();
+    let mut templates: Vec<TemplateReport> = Vec::new();
+    for file in files {
+        let (progress, looked_at) = watch::channel((0, 0));
+        let subject = Subject {
+            file: file.clone(),
+            cases: args.cases.clone(),
+            filter: args.filter.clone(),
+            update: args.update,
+            progress,
+        };
+        let shown = output::watched().then(|| bar(&file, looked_at));
+        let tried = conform(&setting, &subject).await;
+        drop(subject);
+        if let Some((bar, task)) = shown {
+            task.abort();
+            bar.finish_and_clear();
+        }
+        templates.push(tried.map_err(SetupError::Usage)?);
+    }
+    let nothing = templates.iter().all(|template| template.rules.is_empty());
+    if let Some(filter) = args.filter.filter(|_| nothing) {
+        return Err(SetupError::Usage(message!(
+            "the filter {filter:?} fits no rule and no case; `sitewright conformance --rules` \
+             lists the rules"
+        )));
+    }
+    let report =
+        Report::new(templates, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    if let Some(file) = args.junit {
+        let xml = junit::junit(&report);
+        let written = tokio::fs::write(&file, xml).await;
+        written.map_err(|error| {
+            SetupError::Usage(message!(
+                "the report {} (--junit) cannot be written: {error}",
+                file.display()
+            ))
+        })?;
+    }
+    let annotated = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+    let annotations = if annotated { github::annotations(&report) } else { String::new() };
+    if json {
+        output::print_json(&report);
+        output::complain(&annotations);
+    } else if args.tap {
+        output::print(&tap::tap(&report));
+        output::complain(&annotations);
+    } else {
+        output::print(&text::text(&report, output::width()));
+        output::print(&annotations);
+    }
+    Ok(if report.passed { Exit::Done } else { Exit::Nonconforming })
+}
+
+fn setting(config: &Config) -> Result<Setting, SetupError> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // Some wait for answers that are held back while others compute.
+    let at_once = cores * 2;
+    let loader = Setup::loader(config, u32::try_from(at_once).unwrap_or(u32::MAX))?;
+    Ok(Setting {
+        loader,
+        limits: config.limits.clone(),
+        default_locale: config.default_locale.clone(),
+        at_once,
+        client: http::client()?,
+    })
+}
+
+/// The files that are meant, a folder's in the order of their names.
+async fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, SetupError> {
+    let mut files = Vec::new();
+    for path in named {
+        if path.is_file() {
+            files.push(path.clone());
+            continue;
+        }
+        if !path.is_dir() {
+            return Err(SetupError::Usage(message!(
+                "there is no file or folder {}",
+                path.display()
+            )));
+        }
+        let names = template_names(path).await?;
+        if names.is_empty() {
+            return Err(SetupError::Usage(message!(
+                "the folder {} has no templates: no `.wasm` file",
+                path.display()
+            )));
+        }
+        files.extend(names.into_iter().map(|name| path.join(format!("{name}.wasm"))));
+    }
+    Ok(files)
+}
+
+async fn export(folder: PathBuf, json: bool) -> Result<Exit, SetupError> {
+    let written = tokio::task::spawn_blocking(move || suite::export(&folder)).await;
+    let files = written
+        .map_err(|error| SetupError::Host(message!("writing the suite did not end: {error}")))?
+        .map_err(SetupError::Usage)?;
+    if json {
+        output::print_json(&serde_json::json!({ "suite": suite::VERSION, "files": files }));
+    } else {
+        output::print(
+            &files.iter().map(|file| format!("{}\n", file.display())).collect::<String>(),
+        );
+    }
+    Ok(Exit::Done)
+}
+
+fn rules(json: bool) -> Exit {
+    let all = Rule::all();
+    if json {
+        let rule = |rule: &Rule| serde_json::json!({ "rule": rule, "demand": rule.demand(), "advice": rule.advice() });
+        output::print_json(
+            &serde_json::json!({ "rules": all.iter().map(rule).collect::<Vec<_>>() }),
+        );
+    } else {
+        let line = |rule: &Rule| format!("{:<28}  {}\n", rule.id(), rule.demand());
+        output::print(&all.iter().map(line).collect::<String>());
+    }
+    Exit::Done
+}
+
+/// A bar that follows the trials.
+fn bar(
+    file: &Path,
+    mut progress: watch::Receiver<(usize, usize)>,
+) -> (ProgressBar, tokio::task::JoinHandle<()>) {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {bar:30.cyan} {pos} of {len} orders {elapsed:.dim}")
+    {
+        bar.set_style(style);
+    }
+    bar.set_message(
+        file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+    );
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let followed = bar.clone();
+    let task = tokio::spawn(async move {
+        while progress.changed().await.is_ok() {
+            let (done, all) = *progress.borrow_and_update();
+            followed.set_length(all as u64);
+            followed.set_position(done as u64);
+        }
+    });
+    (bar, task)
+}

@@ -1,0 +1,262 @@
+//! `sitewright doctor`: is everything there, does everything work, and what to do where it does
+//! not.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use crate::config::Config;
+use sitewright_ai::{Gateway, Probe};
+use sitewright_failure::render;
+use sitewright_model::ai::Attempt;
+use sitewright_model::message::causes_of;
+use sitewright_site::SitesRoot;
+
+/// Checks the configuration, the folders, every template and every AI route through the code that
+/// orders use.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Makes no AI call: routes are checked as far as the configuration goes.
+    #[arg(long)]
+    offline: bool,
+}
+
+/// How long the routes may take to answer, all together.
+const PROBE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+
+#[derive(Debug, Serialize)]
+struct Check {
+    what: String,
+    ok: bool,
+    says: String,
+}
+
+impl Check {
+    fn new(what: impl Into<String>, result: Result<String, String>) -> Self {
+        let (ok, says) = match result {
+            Ok(says) => (true, says),
+            Err(says) => (false, says),
+        };
+        Check { what: what.into(), ok, says }
+    }
+}
+
+/// What was found: everything is a check, and routes are told in detail too.
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    checks: Vec<Check>,
+    routes: Vec<Probe>,
+}
+
+pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let mut found = Findings::default();
+    match setup.config() {
+        Err(error) => found.checks.push(Check::new("configuration", Err(whole(&error)))),
+        Ok(config) => {
+            let file = config
+                .file
+                .as_ref()
+                .map_or_else(|| "no file, defaults".to_owned(), |file| file.display().to_string());
+            found.checks.push(Check::new(
+                "configuration",
+                Ok(format!("{file}, version {}", config.version)),
+            ));
+            if let Some(gateway) =
+                examine(&config, &mut found.checks).await.filter(|_| !args.offline)
+            {
+                found.routes = gateway.probe_all(Instant::now() + PROBE_DEADLINE).await;
+                found.checks.extend(found.routes.iter().map(route_check));
+            }
+        }
+    }
+    let all_well = found.checks.iter().all(|check| check.ok);
+    if json {
+        output::print_json(
+            &serde_json::json!({ "ok": all_well, "checks": found.checks, "routes": found.routes }),
+        );
+    } else {
+        output::print(&page(&found));
+    }
+    Ok(if all_well { Exit::Done } else { Exit::Usage })
+}
+
+/// Everything that needs no call; the gateway when there is one.
+async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway>> {
+    checks.push(Check::new(
+        "sites folder",
+        SitesRoot::open(&config.sites)
+            .map(|root| root.path().display().to_string())
+            .map_err(|error| whole(&error)),
+    ));
+    let gateway = Setup::gateway(config);
+    let mut purposes = Vec::new();
+    match Setup::catalogue(config, 1) {
+        Err(error) => checks.push(Check::new("templates", Err(whole(&error)))),
+        Ok(catalogue) => match catalogue.load_all().await {
+            Err(error) => checks.push(Check::new("templates", Err(whole(&error)))),
+            Ok(templates) if templates.is_empty() => {
+                checks.push(Check::new(
+                    "templates",
+                    Err(format!("there are none in {}", catalogue.folder().display())),
+                ));
+            }
+            Ok(templates) => {
+                for template in templates {
+                    checks.push(match template {
+                        Ok(template) => {
+                            let manifest = &template.manifest;
+                            purposes.extend(
+                                manifest
+                                    .ai_purposes
+                                    .iter()
+                                    .map(|purpose| (manifest.name.clone(), purpose.name.clone())),
+                            );
+                            Check::new(
+                                format!("template {}", manifest.name),
+                                Ok(format!("{} {}", manifest.version, template.digest())),
+                            )
+                        }
+                        Err(error) => {
+                            // Its own words repeat the file.
+                            let reasons: Vec<String> =
+                                causes_of(&error).iter().map(ToString::to_string).collect();
+                            let reason = if reasons.is_empty() {
+                                error.to_string()
+                            } else {
+                                reasons.join(": ")
+                            };
+                            Check::new(format!("template {}", error.path.display()), Err(reason))
+                        }
+                    });
+                }
+            }
+        },
+    }
+    let gateway = match gateway {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            checks.push(Check::new("AI providers", Err(whole(&error))));
+            return None;
+        }
+    };
+    for (template, purpose) in purposes {
+        if !gateway.purposes_without_route([purpose.as_str()]).is_empty() {
+            let advice =
+                format!("no route serves it; add [ai.routes.{purpose}] or [ai.routes.default]");
+            checks.push(Check::new(format!("purpose {purpose} of {template}"), Err(advice)));
+        }
+    }
+    Some(gateway)
+}
+
+fn route_check(probe: &Probe) -> Check {
+    let attempt = &probe.attempt;
+    let says = match (&attempt.message, attempt.outcome) {
+        (Some(message), _) => message.to_string(),
+        (None, outcome) => format!("{outcome} ({})", super::ai::latency(attempt).join(", ")),
+    };
+    let what = format!("route {} → {} {}", probe.route, attempt.provider, attempt.model);
+    Check::new(what, if probe.usable { Ok(says) } else { Err(says) })
+}
+
+/// An error with all its causes, in one line.
+fn whole(error: &(dyn std::error::Error + 'static)) -> String {
+    causes_of(error).iter().fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn page(found: &Findings) -> String {
+    let good = anstyle::AnsiColor::Green.on_default();
+    let bad = anstyle::AnsiColor::Red.on_default().bold();
+    let mut text = String::new();
+    // Routes stand at the end; those that can be used are told by the table alone.
+    let (others, routes) = found.checks.split_at(found.checks.len() - found.routes.len());
+    for check in others {
+        text.push_str(&paragraph(check));
+    }
+    if !routes.is_empty() {
+        text.push('\n');
+        text.push_str(&table(&found.routes));
+        text.push('\n');
+    }
+    for check in routes.iter().filter(|check| !check.ok) {
+        text.push_str(&paragraph(check));
+    }
+    let wrong = found.checks.iter().filter(|check| !check.ok).count();
+    text.push_str(&match wrong {
+        0 => format!("\n{good}All is well.{good:#}\n"),
+        _ => format!("\n{bad}{wrong} of {} checks failed.{bad:#}\n", found.checks.len()),
+    });
+    text
+}
+
+fn marked(ok: bool) -> String {
+    let good = anstyle::AnsiColor::Green.on_default();
+    let bad = anstyle::AnsiColor::Red.on_default().bold();
+    if ok { format!("{good}✓{good:#}") } else { format!("{bad}✗{bad:#}") }
+}
+
+fn paragraph(check: &Check) -> String {
+    format!(
+        "{} {}\n{}",
+        marked(check.ok),
+        check.what,
+        render::paragraph(&check.says, "    ", output::width())
+    )
+}
+
+/// One line for each candidate of each route.
+fn table(probes: &[Probe]) -> String {
+    const HEAD: [&str; 8] =
+        ["route", "provider", "model", "connect", "first byte", "total", "outcome", "what to do"];
+    let ms = |time: Option<u64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time} ms"));
+    let row = |probe: &Probe| {
+        let Attempt {
+            provider,
+            model,
+            connect_ms,
+            first_byte_ms,
+            duration_ms,
+            outcome,
+            status,
+            ..
+        } = &probe.attempt;
+        // A success with a message is a script: it is loaded and left alone.
+        let asked = !(probe.usable && probe.attempt.message.is_some() && status.is_none());
+        [
+            probe.route.clone(),
+            provider.clone(),
+            model.clone(),
+            ms(*connect_ms),
+            ms(*first_byte_ms),
+            ms(asked.then_some(*duration_ms)),
+            match (asked, status) {
+                (false, _) => "not asked".to_owned(),
+                (true, None) => outcome.to_string(),
+                (true, Some(status)) => format!("{outcome} ({status})"),
+            },
+            probe.advice.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        ]
+    };
+    let rows: Vec<[String; 8]> = probes.iter().map(row).collect();
+    let length = |text: &str| text.chars().count();
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| {
+            rows.iter().map(|row| length(&row[column])).chain([length(HEAD[column])]).max()
+        })
+        .map(Option::unwrap_or_default)
+        .collect();
+    let line = |cells: &[&str]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let dim = anstyle::Style::new().dimmed();
+    let mut text = format!("  {dim}{}{dim:#}\n", line(&HEAD));
+    for (row, probe) in rows.iter().zip(probes) {
+        let cells: Vec<&str> = row.iter().map(String::as_str).collect();
+        text.push_str(&format!("{} {}\n", marked(probe.usable), line(&cells)));
+    }
+    text
+}

@@ -1,0 +1,324 @@
+//! `failures show`: one failure in full; every time it happened; or what became of an order.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::gather::Sources;
+use crate::cli::generate::check_source;
+use crate::cli::output::{self, Exit};
+use crate::cli::setup::SetupError;
+use crate::cli::when;
+use crate::config::Config;
+use sitewright_failure::group::{Brief, Group, Groups};
+use sitewright_failure::{from_folder, render, store};
+use sitewright_jobs::{Attempt, Error, Order};
+use sitewright_model::failure::FailureRecord;
+use sitewright_model::message;
+
+/// Shows a failure as a report: by its id, by its fingerprint with every time it happened, or the
+/// last one of an order.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  sitewright failures show --order 1042                # why did order 1042 fail?
+  sitewright failures show 3fa9c1d2                     # a line of `failures list`: each time, \
+                        and the newest in full
+  sitewright failures show 01M8357K --markdown          # for an issue in the template's tracker")]
+pub(in crate::cli) struct Args {
+    /// Its id, the beginning of its id, a path to its file, or (the beginning of) a fingerprint.
+    /// What is not among the sites is looked for in the database of orders.
+    #[arg(value_name = "ID|FINGERPRINT|FILE.json", required_unless_present = "order")]
+    failure: Option<String>,
+    /// The last failure of this order.
+    #[arg(long, value_name = "ID", conflicts_with = "failure")]
+    order: Option<String>,
+    /// Writes the report as Markdown, for an issue.
+    #[arg(long)]
+    markdown: bool,
+    /// Where the template's source lies: the report then shows the lines where it stopped. Beats
+    /// `source` in `[template.NAME]`.
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
+    /// Looks at the sites alone: for when the database cannot be read.
+    #[arg(long)]
+    no_database: bool,
+}
+
+/// How many occurrences and orders are shown by name.
+const SHOWN: usize = 10;
+
+const DIM: anstyle::Style = anstyle::Style::new().dimmed();
+
+pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let face = match (json, args.markdown) {
+        (true, true) => {
+            return Err(SetupError::Usage(message!(
+                "--json and --markdown are two faces: ask for one of them"
+            )));
+        }
+        (true, false) => Face::Json,
+        (false, true) => Face::Markdown,
+        (false, false) => Face::Terminal,
+    };
+    if let Some(source) = &args.source {
+        check_source(source)?;
+    }
+    let shown = Shown { face, config, source: args.source };
+    match (args.failure, args.order) {
+        (Some(failure), _)
+            if Path::new(&failure).extension().is_some_and(|extension| extension == "json") =>
+        {
+            let record = tokio::task::spawn_blocking(move || {
+                store::read(&store::find(Path::new(""), &failure)?)
+            });
+            let record = record.await.map_err(|error| {
+                SetupError::Host(message!("reading the record failed: {error}"))
+            })??;
+            shown.print(record).await
+        }
+        (failure, order) => {
+            let sources = Sources::open(config, args.no_database).await?;
+            let done = match (failure, order) {
+                (Some(failure), _) => show(&sources, &failure, &shown).await,
+                (None, order) => show_order(&sources, &order.unwrap_or_default(), &shown).await,
+            };
+            sources.close().await;
+            done
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Face {
+    Terminal,
+    Markdown,
+    Json,
+}
+
+/// How a record is shown.
+struct Shown<'a> {
+    face: Face,
+    config: &'a Config,
+    source: Option<PathBuf>,
+}
+
+impl Shown<'_> {
+    async fn print(&self, record: FailureRecord) -> Result<Exit, SetupError> {
+        let record = self.with_source(record).await?;
+        match self.face {
+            Face::Terminal => output::print(&render::terminal(&record, output::width())),
+            Face::Markdown => output::print(&render::markdown(&record)),
+            Face::Json => output::print_json(&record),
+        };
+        Ok(Exit::Done)
+    }
+
+    /// The record with the lines around its place in the source, where the source is at hand now.
+    async fn with_source(&self, record: FailureRecord) -> Result<FailureRecord, SetupError> {
+        let set = self.config.template_settings.by_name.get(&record.template.name);
+        let Some(folder) = self.source.clone().or_else(|| set?.source.clone()) else {
+            return Ok(record);
+        };
+        let found = tokio::task::spawn_blocking(move || {
+            let found = from_folder(&folder, &record);
+            FailureRecord { source: found.or(record.source.clone()), ..record }
+        });
+        found.await.map_err(|error| {
+            SetupError::Host(message!("reading the template's source failed: {error}"))
+        })
+    }
+}
+
+async fn show(sources: &Sources, wanted: &str, shown: &Shown<'_>) -> Result<Exit, SetupError> {
+    if wanted.is_empty() {
+        return Err(sources.unknown(wanted));
+    }
+    let (ids, alike) = sources.like(wanted).await?;
+    let (mut of_id, mut of_fingerprint) = (ids.iter(), alike.iter());
+    match (of_id.next(), of_fingerprint.next(), ids.len() + alike.len()) {
+        (None, None, _) => Err(sources.unknown(wanted)),
+        (Some(id), None, 1) => shown.print(sources.record(id).await?).await,
+        (None, Some(fingerprint), 1) => show_alike(sources, fingerprint, shown).await,
+        _ => {
+            let found = ids.into_iter().chain(alike).take(SHOWN).collect();
+            Err(store::StoreError::Ambiguous { id: wanted.to_owned(), found }.into())
+        }
+    }
+}
+
+async fn show_alike(
+    sources: &Sources,
+    fingerprint: &str,
+    shown: &Shown<'_>,
+) -> Result<Exit, SetupError> {
+    let (records, orders) = sources.of(fingerprint, SHOWN).await?;
+    let (groups, _) = sources.groups(&sitewright_failure::group::Filter::default()).await?;
+    let group =
+        groups.into_iter().filter(|group| group.fingerprint == fingerprint).reduce(Group::with);
+    let (Some(newest), Some(group)) = (records.first(), group) else {
+        return Err(sources.unknown(fingerprint));
+    };
+    let group = Group { orders: orders.len() as u64, ..group };
+    let newest = shown.with_source(newest.clone()).await?;
+    match shown.face {
+        Face::Markdown => {
+            output::print(&render::markdown(&newest));
+        }
+        Face::Json => {
+            let occurrences: Vec<Brief> = records.iter().map(Brief::of).collect();
+            output::print_json(
+                &json!({ "group": group, "orders": orders, "occurrences": occurrences, "newest": newest }),
+            );
+        }
+        Face::Terminal => {
+            let width = output::width();
+            output::print(
+                &(group_text(&group, &records, &orders, width) + &render::terminal(&newest, width)),
+            );
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// How often, since when, which orders and builds; then each of the last times.
+fn group_text(group: &Group, records: &[FailureRecord], orders: &[String], width: usize) -> String {
+    let seen = match group.count {
+        1 => format!("seen once, {}", when::time_and_distance(group.last_at)),
+        count => format!(
+            "seen {count} times, first {}, last {}",
+            when::time_and_distance(group.first_at),
+            when::time_and_distance(group.last_at)
+        ),
+    };
+    let mut text = render::paragraph(&format!("{}  {seen}", group.fingerprint), "", width);
+    let named: Vec<&str> = orders.iter().take(SHOWN).map(String::as_str).collect();
+    let more = match orders.len().saturating_sub(named.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let befell = format!("{} orders: {}{more}", orders.len(), named.join(", "));
+    text.push_str(&render::paragraph(&befell, "  ", width));
+    text.push('\n');
+    for record in records {
+        let template = &record.template;
+        let build = template.digest.get(..19).unwrap_or_default();
+        let line = format!(
+            "{}  {}  order {}  {} {} {build}",
+            record.id,
+            record.time.get(..19).unwrap_or(&record.time),
+            record.order,
+            template.name,
+            template.version
+        );
+        text.push_str(&format!("  {}\n", output::one_line(&line, width.saturating_sub(2))));
+    }
+    let earlier = group.count.saturating_sub(records.len() as u64);
+    if earlier > 0 {
+        text.push_str(&format!("  {DIM}and {earlier} earlier ones{DIM:#}\n"));
+    }
+    text.push_str("\nThe newest:\n\n");
+    text
+}
+
+async fn show_order(sources: &Sources, id: &str, shown: &Shown<'_>) -> Result<Exit, SetupError> {
+    let (order, attempts) = match sources.database() {
+        None => (None, Vec::new()),
+        Some(database) => match database.order(id).await {
+            Ok(order) => (Some(order), database.attempts(id).await?),
+            // Made by hand, perhaps.
+            Err(Error::NoSuchOrder { .. }) => (None, Vec::new()),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let records = sources.of_order(id).await?;
+    let Some(newest) = records.first() else {
+        return Err(SetupError::Usage(match &order {
+            Some(order) => {
+                message!(
+                    "order {id:?} is {} and has no failure; see `sitewright order show`",
+                    order.state
+                )
+            }
+            None => message!(
+                "there is no failure of an order {id:?}, and no such order; `sitewright failures \
+                 list` shows the failures there are"
+            ),
+        }));
+    };
+    let newest = shown.with_source(newest.clone()).await?;
+    match shown.face {
+        Face::Markdown => {
+            output::print(&render::markdown(&newest));
+        }
+        Face::Json => {
+            let mut counted = Groups::default();
+            records.iter().map(Brief::of).for_each(|brief| counted.add(brief));
+            let groups: Vec<Group> = counted.finish().into_iter().map(|(group, _)| group).collect();
+            let all: Vec<Brief> = records.iter().map(Brief::of).collect();
+            output::print_json(&json!({
+                "order": order, "attempts": attempts, "groups": groups, "failures": all, "newest": newest,
+            }));
+        }
+        Face::Terminal => {
+            let width = output::width();
+            let before =
+                order.map(|order| order_text(&order, &attempts, width)).unwrap_or_default();
+            let mut text = before + &render::terminal(&newest, width);
+            if records.len() > 1 {
+                text.push_str(&format!(
+                    "\n  {} earlier:\n",
+                    output::count(records.len() as i64 - 1, "failure")
+                ));
+                for record in records.iter().skip(1).take(SHOWN) {
+                    let line = format!("{}  {}  {}", record.id, record.kind, record.message);
+                    text.push_str(&format!(
+                        "    {}\n",
+                        output::one_line(&line, width.saturating_sub(4))
+                    ));
+                }
+            }
+            output::print(&text);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Where the order stands, in a line, and a line for each attempt.
+fn order_text(order: &Order, attempts: &[Attempt], width: usize) -> String {
+    let style = output::state_style(order.state);
+    let next =
+        order.next_attempt_at.map(|at| format!(", next attempt {}", when::time_and_distance(at)));
+    let line = format!(
+        "template {} · {}{}",
+        order.template,
+        output::count(order.runs, "attempt"),
+        next.unwrap_or_default()
+    );
+    let mut text =
+        format!("order {} is {style}{}{style:#}\n", output::one_line(&order.id, 60), order.state);
+    text.push_str(&render::paragraph(&line, "  ", width));
+    for attempt in attempts.iter().rev().take(SHOWN).rev() {
+        let ended = match (attempt.outcome, attempt.ended_at) {
+            (Some(outcome), Some(ended)) => {
+                format!("{outcome} after {}", when::span(ended.saturating_sub(attempt.started_at)))
+            }
+            (Some(outcome), None) => outcome.to_string(),
+            (None, _) => "running".to_owned(),
+        };
+        let stage = attempt
+            .last_stage
+            .as_deref()
+            .map(|stage| format!(" in stage {stage}"))
+            .unwrap_or_default();
+        let failure =
+            attempt.failure.as_deref().map(|id| format!(", failure {id}")).unwrap_or_default();
+        let line = format!(
+            "{}  {}  {ended}{stage}{failure}",
+            attempt.number,
+            when::time(attempt.started_at)
+        );
+        text.push_str(&format!("    {}\n", output::one_line(&line, width.saturating_sub(4))));
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,349 @@
+//! `sitewright generate`: one order, now and here.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use crate::config::Config;
+use sitewright_failure::render;
+use sitewright_intake as order;
+use sitewright_model::failure::{FailureKind, FailureRecord};
+use sitewright_model::message;
+use sitewright_runtime::host_functions::RunProgress;
+use sitewright_runtime::plugin::TemplateSetting;
+use sitewright_runtime::run::{
+    AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Totals, attempt,
+    journal_file,
+};
+
+/// Makes the site of one order and releases it as `<out>/<order>/releases/<id>`, with
+/// `<out>/<order>/current` leading to it. A failure leaves a record in `<out>/<order>/failures` and
+/// the last good release untouched.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A template's name, or a path to a `.wasm` file.
+    #[arg(long, value_name = "NAME|FILE.wasm")]
+    template: String,
+    /// The order document (JSON), as the CRM sends it or flat; `-` reads stdin.
+    #[arg(long, value_name = "FILE|-")]
+    order: PathBuf,
+    /// Takes the AI replies that this earlier attempt at the order has paid for from its journal;
+    /// the failure record and the report name the attempt.
+    #[arg(long, value_name = "ATTEMPT")]
+    resume: Option<AttemptId>,
+    /// Where the template's source lies: the failure record then shows the lines where it stopped.
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
+    /// Keeps a dump of the template's memory when it is stopped, in `<out>/.coredumps`. It holds
+    /// the order's data.
+    #[arg(long)]
+    coredump: bool,
+}
+
+/// What `--json` prints; also of an order that came from the queue.
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    /// `released` or `failed`.
+    pub(super) outcome: &'static str,
+    /// The order's id.
+    pub(super) order: &'a str,
+    /// The release, when there is one.
+    pub(super) release: Option<Value>,
+    /// The release's files.
+    pub(super) files: Vec<Value>,
+    /// What the AI calls used.
+    pub(super) ai: Value,
+    /// Time, and each limit beside what was used.
+    pub(super) usage: Value,
+    /// The failure record, when there is one.
+    pub(super) failure: Option<&'a FailureRecord>,
+    /// Where the record is stored.
+    pub(super) failure_file: Option<PathBuf>,
+}
+
+pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let mut config = setup.config()?;
+    if let Some(source) = &args.source {
+        check_source(source)?;
+    }
+    config.template_settings.of_all =
+        TemplateSetting { source: args.source.clone(), coredump: args.coredump };
+    let document =
+        read_document(&args.order, config.limits.order_bytes).await.map_err(|error| {
+            SetupError::Usage(message!(
+                "the order {} cannot be read (--order): {error}",
+                args.order.display()
+            ))
+        })?;
+    let journal = match args.resume {
+        None => JournalUse::Keep,
+        Some(attempt) => resume(&config, &document, attempt)?,
+    };
+    let host = Setup::host(&config, 1)?;
+
+    let cancel = CancellationToken::new();
+    let (progress, watcher) = watch::channel(RunProgress::default());
+    let display = (output::watched() && !json).then(|| show(watcher));
+    let interrupts = tokio::spawn(cancel_on_interrupt(cancel.clone()));
+    let request = AttemptRequest {
+        document,
+        template: args.template,
+        id: AttemptId::new(),
+        job: None,
+        journal,
+        publication: Publication::Publish,
+        cancel,
+        progress,
+    };
+    let outcome = attempt(&host, request).await;
+    if let Some(display) = display {
+        display.finish().await;
+    }
+
+    let exit = match outcome {
+        Outcome::Released(released) => {
+            if json {
+                output::print_json(&released_json(&released));
+            } else {
+                output::print(&released_text(&released));
+            }
+            Exit::Done
+        }
+        Outcome::Failed { record, stored, totals, .. } => {
+            if let Err(message) = &stored {
+                tracing::error!(order = record.order, "{message}");
+            }
+            if json {
+                output::print_json(&Report {
+                    outcome: "failed",
+                    order: &record.order,
+                    release: None,
+                    files: Vec::new(),
+                    ai: ai(&totals),
+                    usage: usage(&totals),
+                    failure: Some(&record),
+                    failure_file: stored.ok(),
+                });
+            } else {
+                output::print(&render::terminal(&record, output::width()));
+                match stored {
+                    Ok(path) => output::print(&format!("  record {}\n", path.display())),
+                    Err(message) => output::print(&format!("  {message}\n")),
+                };
+                let answered = totals.ai_calls.len();
+                if answered > 0 {
+                    output::print(&format!(
+                        "  {answered} AI replies{} are kept: --resume {} takes them from there\n",
+                        replayed(&totals),
+                        totals.attempt
+                    ));
+                }
+            }
+            if record.kind == FailureKind::Cancelled && record.stage == "template" {
+                // There is no guest and nothing to tidy, only a template that is still being read
+                // or compiled: whoever cancelled does not wait for that.
+                leave(Exit::Cancelled);
+            }
+            record.kind.into()
+        }
+    };
+    // Not earlier: a reader that takes no more of the report must not make Ctrl-C deaf.
+    interrupts.abort();
+    Ok(exit)
+}
+
+/// A wrong folder would merely show no lines, and nobody would know why.
+pub(super) fn check_source(folder: &Path) -> Result<(), SetupError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(SetupError::Usage(message!(
+        "the source {} is no folder (--source): give the one that holds the template's source",
+        folder.display()
+    )))
+}
+
+/// The earlier attempt's journal, when there is one: a wrong id would mean to pay for everything
+/// again.
+fn resume(config: &Config, document: &[u8], attempt: AttemptId) -> Result<JournalUse, SetupError> {
+    // What is wrong with the order is for the attempt to tell.
+    if let Ok(order) =
+        order::load(document, config.limits.order_max_bytes(), &config.default_locale)
+    {
+        let file = journal_file(&config.sites, order.id().as_ref(), attempt);
+        if !file.is_file() {
+            return Err(SetupError::Usage(message!(
+                "the attempt {attempt} at the order {} left no replies in {} (--resume): check \
+                 the id in its record, or leave out --resume to ask for all of them",
+                order.id(),
+                file.display()
+            )));
+        }
+    }
+    Ok(JournalUse::Resume(attempt))
+}
+
+/// Ends the process here, whatever the runtime still does.
+fn leave(exit: Exit) -> ! {
+    #[allow(clippy::exit, reason = "the runtime would wait for work that nobody wants any more")]
+    std::process::exit(exit as i32)
+}
+
+/// An order document: at most one byte over the limit is read, so that the order's own check can
+/// name the limit. `-` is stdin.
+pub(super) async fn read_document(path: &Path, max: u64) -> std::io::Result<Vec<u8>> {
+    let mut document = Vec::new();
+    let most = max.saturating_add(1);
+    if path == Path::new("-") {
+        tokio::io::stdin().take(most).read_to_end(&mut document).await?;
+    } else {
+        tokio::fs::File::open(path).await?.take(most).read_to_end(&mut document).await?;
+    }
+    Ok(document)
+}
+
+/// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the
+/// process at once. Nothing when signals cannot be had.
+async fn cancel_on_interrupt(cancel: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    // Made once: what comes between two waits is then kept, not lost.
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::warn!("Ctrl-C cannot be caught: it ends the process without a record");
+        return;
+    };
+    loop {
+        tokio::select! {
+            Some(()) = interrupt.recv() => {}
+            Some(()) = terminate.recv() => {}
+            else => return,
+        }
+        if cancel.is_cancelled() {
+            leave(Exit::Cancelled);
+        }
+        cancel.cancel();
+        tracing::info!("cancelling; a second Ctrl-C ends the process at once");
+    }
+}
+
+/// A line on stderr that follows the stages.
+struct Display {
+    bar: ProgressBar,
+    follow: tokio::task::JoinHandle<()>,
+}
+
+fn show(mut watcher: watch::Receiver<RunProgress>) -> Display {
+    let bar = output::spinner();
+    let follower = bar.clone();
+    let follow = tokio::spawn(async move {
+        while watcher.changed().await.is_ok() {
+            let progress = watcher.borrow_and_update().clone();
+            follower.set_message(match progress.total {
+                0 => progress.stage,
+                total => format!("{} {}/{total}", progress.stage, progress.done),
+            });
+        }
+    });
+    Display { bar, follow }
+}
+
+impl Display {
+    async fn finish(self) {
+        self.follow.abort();
+        self.bar.finish_and_clear();
+    }
+}
+
+fn ai(totals: &Totals) -> Value {
+    let (input, output) = totals.tokens();
+    serde_json::json!({
+        "calls": totals.ai_calls.len(),
+        "replayed": totals.replayed(),
+        "input_tokens": input,
+        "output_tokens": output,
+        "by_call": totals.ai_calls,
+    })
+}
+
+fn usage(totals: &Totals) -> Value {
+    serde_json::json!({ "attempt": totals.attempt, "duration_ms": totals.duration_ms, "limits": totals.limits })
+}
+
+fn released_json(released: &Released) -> impl Serialize + '_ {
+    let manifest = &released.release.manifest;
+    Report {
+        outcome: "released",
+        order: &released.order,
+        release: Some(serde_json::json!({
+            "id": manifest.id,
+            "path": released.release.path,
+            "current": current(&released.release.path),
+            "template": released.template,
+            "locale": manifest.locale,
+            "total_bytes": manifest.total_bytes,
+            "diagnostics": released.diagnostics,
+        })),
+        files: manifest
+            .files
+            .iter()
+            .map(|file| serde_json::json!({ "path": file.path, "size": file.size, "sha256": file.sha256 }))
+            .collect(),
+        ai: ai(&released.totals),
+        usage: usage(&released.totals),
+        failure: None,
+        failure_file: None,
+    }
+}
+
+/// The link that leads to the order's newest release.
+pub(super) fn current(release: &Path) -> PathBuf {
+    release.parent().and_then(Path::parent).unwrap_or(release).join(sitewright_site::CURRENT)
+}
+
+/// How many replies an earlier attempt had paid for.
+fn replayed(totals: &Totals) -> String {
+    match totals.replayed() {
+        0 => String::new(),
+        replayed => format!(" ({replayed} from the journal)"),
+    }
+}
+
+fn released_text(released: &Released) -> String {
+    let manifest = &released.release.manifest;
+    let totals = &released.totals;
+    let (input, output) = totals.tokens();
+    let good = anstyle::AnsiColor::Green.on_default().bold();
+    let dim = anstyle::Style::new().dimmed();
+    let mut text = format!(
+        "{good}✓ order {} is a website{good:#} {dim}{}{dim:#}\n  {}\n\n",
+        released.order,
+        manifest.id,
+        current(&released.release.path).join("index.html").display()
+    );
+    text.push_str(&format!(
+        "  {} files, {} · {} · {} AI calls{}, {input} tokens in, {output} out\n",
+        manifest.files.len(),
+        render::bytes(manifest.total_bytes),
+        render::duration(totals.duration_ms.saturating_mul(1_000)),
+        totals.ai_calls.len(),
+        replayed(totals),
+    ));
+    text.push_str(&render::limits_used(&totals.limits, output::width()));
+    text.push_str(&format!(
+        "  {dim}template {} {}{dim:#}\n",
+        released.template.name, released.template.version
+    ));
+    for diagnostic in &released.diagnostics {
+        let line = format!("! {}: {}", diagnostic.code, diagnostic.message);
+        text.push_str(&render::paragraph(&line, "  ", output::width()));
+    }
+    text
+}

@@ -1,0 +1,291 @@
+//! `order add`: documents become orders of the queue.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::wait;
+use crate::cli::generate::read_document;
+use crate::cli::output::{self, Exit};
+use crate::cli::setup::{Setup, SetupError};
+use crate::config::Config;
+use sitewright_failure::render::{clean, paragraph};
+use sitewright_intake::{self as order, InvalidOrder, OrderSnapshot};
+use sitewright_jobs::{Database, Enqueued, NewOrder, Priority};
+use sitewright_model::message;
+use sitewright_runtime::plugin::{CatalogueError, template_names};
+
+/// Puts orders in line for a worker: all documents or, when one of them is no order, none. An order
+/// is known by the id in its document: the same order sent again is answered, never made twice.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Args {
+    /// Order documents (JSON), as the CRM sends them or flat; `-` reads stdin.
+    #[arg(required = true, value_name = "FILE|-")]
+    files: Vec<PathBuf>,
+    /// Name of the template that makes them.
+    #[arg(long, value_name = "NAME")]
+    template: String,
+    /// A second name of the order: whatever comes with the same key is the same order.
+    #[arg(long, value_name = "IDEMPOTENCY_KEY")]
+    key: Option<String>,
+    /// How soon they are taken: 1 before 2 before 3 before 4.
+    #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
+    priority: i64,
+    /// Waits until they have ended, and reports and exits as `generate` does. Ctrl-C ends the
+    /// waiting, not the orders.
+    #[arg(long)]
+    wait: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sitewright order add order.json --template local-business --wait
+  sitewright order add orders/*.json --template local-business --priority 4
+  crm-export 24 | sitewright --json order add - --template local-business --key crm-24-v3
+
+In the JSON, `orders[].outcome` is new, already_queued, already_running or already_done; all of \
+                        these exit with 0.
+An order that has ended is begun again with `sitewright order retry ID`.";
+
+/// A document that is an order.
+struct Document {
+    file: PathBuf,
+    order: OrderSnapshot,
+}
+
+pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit, SetupError> {
+    check_usage(&args)?;
+    check_template(config, &args.template).await?;
+    let priority = Priority::try_from(args.priority)
+        .map_err(|error| SetupError::Usage(message!("--priority: {error}")))?;
+    let documents = match read_all(config, &args.files).await? {
+        Ok(documents) => documents,
+        Err(invalid) => {
+            refuse(&invalid, json);
+            return Ok(Exit::InvalidOrder);
+        }
+    };
+    let orders = documents.iter().map(|document| NewOrder {
+        priority,
+        idempotency_key: args.key.clone(),
+        ..NewOrder::new(
+            document.order.id().to_string(),
+            &args.template,
+            document.order.document().as_ref(),
+        )
+    });
+    let database = Setup::orders_or_new(config).await?;
+    let answers = database.enqueue_all(orders.collect()).await?;
+    let mut added = Vec::with_capacity(answers.len());
+    for (document, answer) in documents.iter().zip(answers) {
+        let differs = differs(&database, document, &args.template, &answer).await?;
+        added.push(Added { document, answer, differs });
+    }
+    let exit = if args.wait {
+        // What is waited for is told at the end; what is not as it was sent, at once.
+        for added in added.iter().filter(|added| added.differs.is_some() || added.is_another()) {
+            output::complain(&added.text());
+        }
+        let ids = added.iter().map(|added| added.answer.order().to_owned()).collect();
+        wait::run(&database, config, ids, json).await
+    } else {
+        if json {
+            let orders: Vec<Value> = added.iter().map(Added::json).collect();
+            output::print_json(&json!({ "outcome": "accepted", "orders": orders }));
+        } else {
+            output::print(&added.iter().map(Added::text).collect::<String>());
+        }
+        Ok(Exit::Done)
+    };
+    database.close().await;
+    exit
+}
+
+fn check_usage(args: &Args) -> Result<(), SetupError> {
+    if args.key.is_some() && args.files.len() > 1 {
+        return Err(SetupError::Usage(message!(
+            "--key names one order, and {} files were given: add each with a key of its own",
+            args.files.len()
+        )));
+    }
+    if args.files.iter().filter(|file| *file == Path::new("-")).count() > 1 {
+        return Err(SetupError::Usage(message!(
+            "`-` was given more than once: stdin is one document"
+        )));
+    }
+    if Path::new(&args.template).extension().is_some_and(|extension| extension == "wasm") {
+        return Err(SetupError::Usage(message!(
+            "--template {} is a file, but a worker knows templates by their names: copy it into \
+             the worker's templates and give its name without `.wasm`, or use `sitewright \
+             generate`",
+            args.template
+        )));
+    }
+    Ok(())
+}
+
+/// The template must be among those in the folder. A folder that cannot be read here may be there
+/// where the worker is.
+async fn check_template(config: &Config, template: &str) -> Result<(), SetupError> {
+    match template_names(&config.templates).await {
+        Ok(known) if known.iter().any(|name| name == template) => Ok(()),
+        Ok(known) => {
+            let folder = config.templates.clone();
+            Err(CatalogueError::Unknown { name: template.to_owned(), folder, known }.into())
+        }
+        Err(error) => {
+            output::complain(&format!(
+                "warning: nobody checked whether the template `{}` exists: {error}\n",
+                clean(template)
+            ));
+            Ok(())
+        }
+    }
+}
+
+type Invalid = Vec<(PathBuf, InvalidOrder)>;
+
+/// All documents, or all that is wrong with any.
+async fn read_all(
+    config: &Config,
+    files: &[PathBuf],
+) -> Result<Result<Vec<Document>, Invalid>, SetupError> {
+    let (mut documents, mut invalid) = (Vec::new(), Vec::new());
+    for file in files {
+        let bytes = read_document(file, config.limits.order_bytes).await.map_err(|error| {
+            SetupError::Usage(message!("the order {} cannot be read: {error}", file.display()))
+        })?;
+        let (max, locale) = (config.limits.order_max_bytes(), config.default_locale.clone());
+        let loaded = tokio::task::spawn_blocking(move || order::load(&bytes, max, &locale)).await;
+        match loaded
+            .map_err(|error| SetupError::Host(message!("checking an order failed: {error}")))?
+        {
+            Ok(order) => documents.push(Document { file: file.clone(), order }),
+            Err(error) => invalid.push((file.clone(), error)),
+        }
+    }
+    Ok(if invalid.is_empty() { Ok(documents) } else { Err(invalid) })
+}
+
+fn refuse(invalid: &Invalid, json: bool) {
+    if json {
+        let orders: Vec<Value> = invalid
+            .iter()
+            .map(|(file, error)| {
+                let problems: Vec<Value> = error
+                    .problems()
+                    .map(|problem| json!({ "at": problem.pointer, "message": problem.message }))
+                    .collect();
+                json!({ "file": file, "order": error.id(), "outcome": "invalid", "problems": problems })
+            })
+            .collect();
+        // With the keys of every report, so that a script need not look before it reads.
+        output::print_json(&json!({
+            "outcome": "invalid", "release": null, "files": [], "ai": null, "usage": null, "failure": null, "orders": orders,
+        }));
+        return;
+    }
+    let mut text = String::new();
+    for (file, error) in invalid {
+        let order = error.id().map_or_else(|| "it ".to_owned(), |id| format!("order {id} "));
+        text.push_str(&format!(
+            "error: {}: {}is not valid\n",
+            clean(&file.display().to_string()),
+            clean(&order)
+        ));
+        for problem in error.problems() {
+            let at = if problem.pointer.is_empty() { "(whole document)" } else { &problem.pointer };
+            text.push_str(&paragraph(&format!("{at} {}", problem.message), "  ", output::width()));
+        }
+    }
+    text.push_str("Nothing was put in line.\n");
+    output::complain(&text);
+}
+
+/// What of a known order is not as it was sent now. The queue keeps what it has.
+async fn differs(
+    database: &Database,
+    document: &Document,
+    template: &str,
+    answer: &Enqueued,
+) -> Result<Option<&'static str>, SetupError> {
+    if let Enqueued::New { .. } = answer {
+        return Ok(None);
+    }
+    if database.document(answer.order()).await? != document.order.document().as_ref() {
+        return Ok(Some("document"));
+    }
+    Ok((database.order(answer.order()).await?.template != template).then_some("template"))
+}
+
+/// What came of one document.
+struct Added<'a> {
+    document: &'a Document,
+    answer: Enqueued,
+    /// What is not as the queue has it.
+    differs: Option<&'static str>,
+}
+
+impl Added<'_> {
+    /// Whether the key belongs to an order with another id.
+    fn is_another(&self) -> bool {
+        self.answer.order() != self.document.order.id().as_ref()
+    }
+
+    fn json(&self) -> Value {
+        let (outcome, job, state, release) = match &self.answer {
+            Enqueued::New { job, .. } => ("new", Some(*job), None, None),
+            Enqueued::AlreadyQueued { .. } => ("already_queued", None, None, None),
+            Enqueued::AlreadyRunning { .. } => ("already_running", None, None, None),
+            Enqueued::AlreadyDone { state, release, .. } => {
+                ("already_done", None, Some(*state), release.as_deref())
+            }
+        };
+        json!({
+            "file": self.document.file,
+            "order": self.answer.order(),
+            "sent_as": self.document.order.id(),
+            "outcome": outcome,
+            "job": job,
+            "state": state,
+            "release": release,
+            "differs": self.differs,
+        })
+    }
+
+    fn text(&self) -> String {
+        let order = clean(self.answer.order());
+        let mut text = match &self.answer {
+            Enqueued::New { job, .. } => format!("order {order} is in line (job {job})\n"),
+            Enqueued::AlreadyQueued { .. } => {
+                format!("order {order} is in line already; nothing was added\n")
+            }
+            Enqueued::AlreadyRunning { .. } => {
+                format!("order {order} is being made already; nothing was added\n")
+            }
+            Enqueued::AlreadyDone { state, release, .. } => {
+                let release = release
+                    .as_deref()
+                    .map(|release| format!(", release {release}"))
+                    .unwrap_or_default();
+                format!(
+                    "order {order} has ended already ({state}{release}); nothing was added\n  to \
+                     make it again: sitewright order retry {order}\n"
+                )
+            }
+        };
+        if self.is_another() {
+            text.push_str(&format!(
+                "  the key is that order's, though it was sent as {}\n",
+                clean(self.document.order.id().as_ref())
+            ));
+        }
+        if let Some(what) = self.differs {
+            text.push_str(&format!(
+                "  its {what} is not the one that was sent now; the queue keeps the one it has\n"
+            ));
+        }
+        text
+    }
+}

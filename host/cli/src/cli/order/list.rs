@@ -1,0 +1,112 @@
+//! `order list`.
+
+use serde_json::json;
+
+use crate::cli::output::{self, Exit};
+use crate::cli::setup::SetupError;
+use crate::cli::when;
+use sitewright_jobs::{Database, Filter, Order, OrderState};
+
+/// Lists orders, newest first.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sitewright order list --state failed\n  sitewright --json \
+                        order list --limit 1000 | jq -r '.orders[].id'")]
+pub(in crate::cli) struct Args {
+    /// Only those in this state: queued, running, waiting, succeeded, failed, dead or cancelled.
+    #[arg(long)]
+    state: Option<OrderState>,
+    /// Only those of this template.
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+}
+
+/// The widest that a column of ids or names becomes.
+const WIDEST: usize = 40;
+
+pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let Args { state, template, limit } = args;
+    // One more, to know whether there are more.
+    let filter = Filter { state, template, before: None, limit: limit.saturating_add(1) };
+    let mut orders = database.orders(&filter).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = orders.len() > limit;
+    orders.truncate(limit);
+    if json {
+        output::print_json(&json!({ "orders": orders, "more": more }));
+        return Ok(Exit::Done);
+    }
+    let mut text = table(&orders, output::width());
+    if more {
+        text.push_str(&format!("There are more than these {limit}: --limit shows them.\n"));
+    }
+    output::print(&text);
+    Ok(Exit::Done)
+}
+
+fn table(orders: &[Order], width: usize) -> String {
+    if orders.is_empty() {
+        return "No orders.\n".to_owned();
+    }
+    let widest = |heading: &str, of: fn(&Order) -> &str| {
+        let longest =
+            orders.iter().map(|order| of(order).chars().count()).max().unwrap_or_default();
+        longest.clamp(heading.len(), WIDEST)
+    };
+    let (ids, templates) =
+        (widest("ORDER", |order| &order.id), widest("TEMPLATE", |order| &order.template));
+    let dim = anstyle::Style::new().dimmed();
+    // Padded by hand: `{:<n}` would be right too, but a cut text has to be cut first.
+    let mut text = format!(
+        "{dim}{:<ids$}  {:<9}  {:<templates$}  {:>4}  {:>8}  {}{dim:#}\n",
+        "ORDER", "STATE", "TEMPLATE", "RUNS", "CAME", "NEXT"
+    );
+    let room = width.saturating_sub(ids + templates + 9 + 4 + 8 + 10).max(12);
+    for order in orders {
+        let style = output::state_style(order.state);
+        let line = format!(
+            "{:<ids$}  {style}{:<9}{style:#}  {:<templates$}  {:>4}  {:>8}  {}",
+            output::one_line(&order.id, WIDEST),
+            order.state.as_str(),
+            output::one_line(&order.template, WIDEST),
+            order.runs,
+            when::span(when::now_ms().saturating_sub(order.created_at)),
+            output::one_line(&note(order), room),
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// What one would ask next.
+fn note(order: &Order) -> String {
+    match order.state {
+        OrderState::Queued => String::new(),
+        OrderState::Running => match &order.owner_worker {
+            Some(_) if order.cancel_requested_at.is_some() => "is being stopped".to_owned(),
+            Some(worker) => format!("at {worker}"),
+            None => String::new(),
+        },
+        OrderState::Waiting => {
+            let due = order.next_attempt_at.map(when::distance).unwrap_or_default();
+            format!(
+                "{due}: {}",
+                order.waiting_reason.as_deref().unwrap_or("no reason was written down")
+            )
+        }
+        OrderState::Succeeded => order
+            .current_release
+            .as_deref()
+            .map(|release| format!("release {release}"))
+            .unwrap_or_default(),
+        OrderState::Failed | OrderState::Dead => order
+            .last_failure
+            .as_deref()
+            .map(|failure| format!("failure {failure}"))
+            .unwrap_or_default(),
+        OrderState::Cancelled => String::new(),
+    }
+}

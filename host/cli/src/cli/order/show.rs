@@ -1,0 +1,195 @@
+//! `order show`: everything an operator asks of one order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::output::{self, Exit};
+use crate::cli::setup::SetupError;
+use crate::cli::when;
+use crate::config::Config;
+use sitewright_failure::render::{self, clean};
+use sitewright_failure::store;
+use sitewright_jobs::{Attempt, Cost, Database, Failure, Order, OrderState};
+use sitewright_model::Measure;
+use sitewright_model::failure::FailureRecord;
+use sitewright_site::{OrderDir, SitesRoot, list_releases};
+
+const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+const DIM: anstyle::Style = anstyle::Style::new().dimmed();
+
+pub(super) async fn run(
+    database: &Database,
+    config: &Config,
+    id: &str,
+    json: bool,
+) -> Result<Exit, SetupError> {
+    let order = database.order(id).await?;
+    let attempts = database.attempts(id).await?;
+    let cost = database.cost(id).await?;
+    let failure = match &order.last_failure {
+        Some(failure) => database.failure(failure).await?,
+        None => None,
+    };
+    let record = failure.as_ref().and_then(|failure| {
+        let from = Path::new(&failure.id);
+        store::parse(failure.record.clone(), from)
+            .map_err(|error| tracing::warn!(order = order.id, %error, "the failure record cannot be read"))
+            .ok()
+    });
+    // What the last attempt used: a failure's record says so, a release's manifest when the sites
+    // are here.
+    let limits = match (&record, &order.current_release) {
+        (_, Some(release)) if order.state == OrderState::Succeeded => {
+            used(config, &order.id, release).await
+        }
+        (Some(record), _) => record.limits.clone(),
+        _ => BTreeMap::new(),
+    };
+    if json {
+        let failure = failure.map(|failure| {
+            json!({ "id": failure.id, "kind": failure.kind, "message": failure.message, "at": failure.at, "attempt": failure.attempt })
+        });
+        output::print_json(
+            &json!({ "order": order, "attempts": attempts, "cost": cost, "last_failure": failure, "limits": limits }),
+        );
+    } else {
+        let failure = failure.as_ref().map(|failure| (failure, record.as_ref()));
+        output::print(&text(&order, &attempts, &cost, failure, &limits, output::width()));
+    }
+    Ok(Exit::Done)
+}
+
+/// What the run used that made a release; nothing when the release is not among the sites of this
+/// machine.
+async fn used(config: &Config, order: &str, release: &str) -> BTreeMap<String, Measure> {
+    let (sites, order, id) = (config.sites.clone(), order.to_owned(), release.to_owned());
+    let found = tokio::task::spawn_blocking(move || {
+        // Only looked at: `SitesRoot::open` would make the folder.
+        let root = sites.is_dir().then(|| SitesRoot::open(&sites).ok()).flatten()?;
+        let releases = list_releases(&root, &OrderDir::new(&order).ok()?).ok()?;
+        let manifest =
+            releases.into_iter().find(|release| release.id.to_string() == id)?.manifest.ok()?;
+        serde_json::from_value(manifest.usage["limits"].clone()).ok()
+    });
+    found.await.ok().flatten().unwrap_or_default()
+}
+
+fn text(
+    order: &Order,
+    attempts: &[Attempt],
+    cost: &Cost,
+    failure: Option<(&Failure, Option<&FailureRecord>)>,
+    limits: &BTreeMap<String, Measure>,
+    width: usize,
+) -> String {
+    let style = output::state_style(order.state);
+    let mut text = format!("order {}  {style}{}{style:#}\n", clean(&order.id), order.state);
+    let mut row = |name: &str, value: String| {
+        text.push_str(&format!(
+            "  {DIM}{name:<14}{DIM:#} {}\n",
+            output::one_line(&value, width.saturating_sub(17))
+        ));
+    };
+    if order.state == OrderState::Waiting {
+        row(
+            "waits because",
+            order.waiting_reason.clone().unwrap_or_else(|| "nobody wrote down why".to_owned()),
+        );
+        if let Some(due) = order.next_attempt_at {
+            row("next attempt", when::time_and_distance(due));
+        }
+    }
+    if let Some(worker) = &order.owner_worker {
+        row("worker", worker.clone());
+    }
+    if let Some(asked) = order.cancel_requested_at {
+        row("asked to stop", when::time_and_distance(asked));
+    }
+    row("template", order.template.clone());
+    row("priority", i64::from(order.priority).to_string());
+    row(
+        "configuration",
+        order
+            .config_version
+            .clone()
+            .unwrap_or_else(|| "that of the worker which takes it".to_owned()),
+    );
+    if let Some(key) = &order.idempotency_key {
+        row("key", key.clone());
+    }
+    if let Some(job) = order.job_id {
+        row("job", job.to_string());
+    }
+    row("came", when::time_and_distance(order.created_at));
+    if let Some(ended) = order.finished_at {
+        row("ended", when::time_and_distance(ended));
+    }
+    row("release", order.current_release.clone().unwrap_or_else(|| "none yet".to_owned()));
+    row("AI", output::cost(cost));
+    let crashes =
+        if order.crashes > 0 { format!(", {} crashes", order.crashes) } else { String::new() };
+    row("attempts", format!("{} begun, {} used up{crashes}", order.runs, order.attempts));
+    for attempt in attempts {
+        text.push_str(&attempt_text(attempt, width));
+    }
+    if !limits.is_empty() {
+        text.push_str(&format!("  {DIM}used{DIM:#}\n{}", render::limits_used(limits, width)));
+    }
+    if let Some((failure, record)) = failure {
+        text.push_str(&format!(
+            "\n  last failure  {BAD}{}{BAD:#}  {DIM}{}{DIM:#}\n",
+            clean(&failure.kind),
+            when::time_and_distance(failure.at)
+        ));
+        match record {
+            Some(record) => text.push_str(&render::in_brief(record, width)),
+            None => text.push_str(&render::paragraph(&failure.message, "    ", width)),
+        }
+        text.push_str(&format!("    sitewright failures show {}\n", clean(&failure.id)));
+    }
+    let next = match order.state {
+        OrderState::Failed | OrderState::Dead | OrderState::Cancelled => "order retry",
+        OrderState::Running => "order events --follow",
+        OrderState::Queued | OrderState::Waiting | OrderState::Succeeded => return text,
+    };
+    text.push_str(&format!("    sitewright {next} {}\n", clean(&order.id)));
+    text
+}
+
+/// Two lines: when, where and how it ended; what it left.
+fn attempt_text(attempt: &Attempt, width: usize) -> String {
+    let ended = match (attempt.outcome, attempt.ended_at) {
+        (Some(outcome), Some(ended)) => {
+            format!("{outcome} after {}", when::span(ended.saturating_sub(attempt.started_at)))
+        }
+        (Some(outcome), None) => outcome.to_string(),
+        (None, _) => "running".to_owned(),
+    };
+    let stage =
+        attempt.last_stage.as_deref().map(|stage| format!(" in stage {stage}")).unwrap_or_default();
+    let lost = match attempt.lease_lost_at {
+        Some(at) => {
+            format!(
+                "; came back {} when the order was somebody else's, and changed nothing",
+                when::time(at)
+            )
+        }
+        None => String::new(),
+    };
+    let first =
+        format!("{}  {}  {ended}{stage}{lost}", attempt.number, when::time(attempt.started_at));
+    let mut left = format!("{} at {}", attempt.id, attempt.worker);
+    if let Some(release) = &attempt.release {
+        left.push_str(&format!(", release {release}"));
+    }
+    if let Some(failure) = &attempt.failure {
+        left.push_str(&format!(", failure {failure}"));
+    }
+    format!(
+        "    {}\n       {DIM}{}{DIM:#}\n",
+        output::one_line(&first, width.saturating_sub(4)),
+        output::one_line(&left, width.saturating_sub(7))
+    )
+}

@@ -1,0 +1,130 @@
+//! `sitewright queue`: what an operator watches (catalogue G4), and the switch that stops the line.
+
+use serde_json::json;
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use super::when;
+use sitewright_failure::render::clean;
+use sitewright_jobs::{Database, OrderState, Stats, WorkerStats};
+
+/// What can be done with the queue.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Shows how many orders are in each state, the oldest ones, and the workers.
+    #[command(after_help = "Worth an alarm: `oldest_queued_ms` that grows, workers whose \
+                            `silent_ms` does, and any order that is dead.")]
+    Stats,
+    /// Stops the line: running orders go on, no worker takes another one.
+    Pause,
+    /// Lets the line go on.
+    Resume,
+}
+
+pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<Exit, SetupError> {
+    let config = setup.config()?;
+    let database = Setup::orders(&config).await?;
+    let silent_ms = i64::try_from(config.worker.silent_ms).unwrap_or(i64::MAX);
+    let done = act(&database, &command, silent_ms, json).await;
+    database.close().await;
+    done.map(|()| Exit::Done)
+}
+
+async fn act(
+    database: &Database,
+    command: &Command,
+    silent_ms: i64,
+    json: bool,
+) -> Result<(), SetupError> {
+    match command {
+        Command::Stats => {
+            let stats = database.stats().await?;
+            if json {
+                output::print_json(&stats);
+            } else {
+                output::print(&text(&stats, database.shown(), silent_ms, output::width()));
+            }
+        }
+        Command::Pause => {
+            database.pause().await?;
+            let says = "The queue is paused: running orders go on, no other one begins.\n  \
+                        sitewright queue resume\n";
+            told("paused", says, json);
+        }
+        Command::Resume => {
+            database.resume().await?;
+            told("resumed", "The queue goes on.\n", json);
+        }
+    }
+    Ok(())
+}
+
+fn told(outcome: &str, says: &str, json: bool) {
+    if json {
+        output::print_json(&json!({ "outcome": outcome, "paused": outcome == "paused" }));
+    } else {
+        output::print(says);
+    }
+}
+
+const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
+const DIM: anstyle::Style = anstyle::Style::new().dimmed();
+
+fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
+    let paused = if stats.paused {
+        format!("  {BAD}paused{BAD:#}: sitewright queue resume")
+    } else {
+        String::new()
+    };
+    let mut text = format!("{DIM}{shown}{DIM:#}{paused}\n\n");
+    for (state, count) in &stats.orders {
+        let style = if *count > 0 { output::state_style(*state) } else { DIM };
+        let note = match state {
+            OrderState::Queued => {
+                stats.oldest_queued_ms.map(|age| format!("the oldest came {} ago", when::span(age)))
+            }
+            OrderState::Running => {
+                stats.oldest_running_ms.map(|age| format!("the oldest for {}", when::span(age)))
+            }
+            OrderState::Waiting => stats.next_due_at.map(|due| {
+                let away = due.saturating_sub(stats.at);
+                if away > 0 {
+                    format!("the next one is due {} (in {})", when::time(due), when::span(away))
+                } else {
+                    format!("the next one was due {} ago", when::span(away.saturating_neg()))
+                }
+            }),
+            _ => None,
+        };
+        let line = format!(
+            "  {style}{:<10}{style:#} {count:>7}  {}",
+            state.as_str(),
+            note.unwrap_or_default()
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+    if stats.workers.is_empty() {
+        text.push_str("No worker is known.\n");
+    }
+    for worker in &stats.workers {
+        text.push_str(&worker_text(worker, stats.at, silent_ms, width));
+    }
+    text
+}
+
+fn worker_text(worker: &WorkerStats, at: i64, silent_ms: i64, width: usize) -> String {
+    let heard = format!("heard {} ago", when::span(worker.silent_ms));
+    let heard =
+        if worker.silent_ms >= silent_ms { format!("{BAD}silent: {heard}{BAD:#}") } else { heard };
+    format!(
+        "worker {}\n  {} of {} orders, {heard}, started {} ago {DIM}(process {} on {}){DIM:#}\n",
+        output::one_line(&worker.client_id, width.saturating_sub(7)),
+        worker.running,
+        worker.max_orders,
+        when::span(at.saturating_sub(worker.started_at)),
+        worker.pid,
+        clean(&worker.host),
+    )
+}

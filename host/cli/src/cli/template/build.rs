@@ -1,0 +1,188 @@
+//! `sitewright template build`: from a project to a component, and what that is like.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::inspect::{contract, outlook};
+use crate::cli::output::{self, Exit};
+use crate::cli::setup::{Setup, SetupError};
+use sitewright_author::build::{BuildError, Builder, Built, Mode};
+use sitewright_author::project::Project;
+use sitewright_failure::render;
+use sitewright_model::message;
+use sitewright_model::message::causes_of;
+use sitewright_runtime::plugin::{Cache, CacheOutcome, Template};
+use sitewright_runtime::plugin::{StartCost, start_cost};
+
+/// Builds a template's project with the tools of its language, loads the component as a host would,
+/// and tells its size, what it imports and what its start costs. The component is `dist/NAME.wasm`;
+/// `dist/NAME.debug.wasm` beside it has the debug information that failure records take files and
+/// lines from.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0 built, and a host takes it
+  2 no project, or a tool is missing
+  4 it does not build, or no host takes it
+
+Examples:
+  sitewright template build
+  sitewright template build my-template --release-name    dist/my-template-1.4.0.wasm")]
+pub(in crate::cli) struct Args {
+    /// The project's folder.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// Puts the template's version into the names of the files.
+    #[arg(long)]
+    release_name: bool,
+}
+
+pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let config = setup.config()?;
+    let folder = args.folder;
+    let project = tokio::task::spawn_blocking(move || Project::open(&folder))
+        .await
+        .map_err(|error| SetupError::Host(message!("opening the project failed: {error}")))?
+        .map_err(SetupError::Usage)?;
+    let builder = Builder::new(project, Mode::Release);
+    let built = match builder.build(Some(&|line| output::complain(&format!("{line}\n")))).await {
+        Ok(built) => built,
+        Err(error) => return failed(&error, json),
+    };
+    let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
+    let (template, cost) = match start_cost(&built.file, cache, &config.limits).await {
+        Ok(measured) => measured,
+        Err(error) => {
+            let error = SetupError::Templates(error.into());
+            output::refuse(&error, json);
+            return Ok(Exit::Template);
+        }
+    };
+    let built = if args.release_name { named_by_version(built, &template).await? } else { built };
+    if json {
+        output::print_json(&json!({
+            "outcome": "built",
+            "name": template.manifest.name,
+            "version": template.manifest.version,
+            "language": builder.project().language,
+            "file": built.file,
+            "bytes": built.bytes,
+            "debug_file": built.debug,
+            "digest": template.digest(),
+            "contract": contract_json(&template),
+            "imports": template.target.imports,
+            "exports": template.target.exports,
+            "build_ms": millis(built.took),
+            "start": { "compiled": template.cache != CacheOutcome::Hit, "first_ms": millis(cost.first), "each_us": u64::try_from(cost.each.as_micros()).unwrap_or(u64::MAX) },
+        }));
+    } else {
+        output::print(&told(&built, &template, cost));
+    }
+    Ok(Exit::Done)
+}
+
+fn contract_json(template: &Template) -> serde_json::Value {
+    let target = &template.target;
+    json!({ "version": target.contract.version, "world": target.world })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What went wrong. What a tool said stands above already.
+fn failed(error: &BuildError, json: bool) -> Result<Exit, SetupError> {
+    let (message, exit) = match error {
+        BuildError::Missing { .. } => (message!("nothing was built: {error}"), Exit::Usage),
+        BuildError::Failed { .. } => {
+            (message!("the template was not built: {error}"), Exit::Template)
+        }
+        BuildError::Start { .. } | BuildError::File { .. } | BuildError::Unexpected(_) => {
+            (message!("the template was not built: {error}"), Exit::Host)
+        }
+    };
+    if json {
+        output::print_json(&json!({
+            "outcome": "error",
+            "error": { "message": message, "causes": causes_of(error) },
+            "tool_said": error.said().map(|said| anstream::adapter::strip_str(said).to_string()),
+        }));
+    }
+    output::complain(&format!(
+        "{bad}error{bad:#}: {message}\n",
+        bad = anstyle::AnsiColor::Red.on_default().bold()
+    ));
+    Ok(exit)
+}
+
+/// The same files under names that tell the version.
+async fn named_by_version(built: Built, template: &Template) -> Result<Built, SetupError> {
+    let name = format!("{}-{}", template.manifest.name, template.manifest.version);
+    let renamed = |from: PathBuf, end: &str| {
+        let to = from.with_file_name(format!("{name}.{end}"));
+        async move {
+            tokio::fs::rename(&from, &to).await.map(|()| to.clone()).map_err(|error| {
+                SetupError::Host(message!(
+                    "the file {} cannot be renamed to {}: {error}",
+                    from.display(),
+                    to.display()
+                ))
+            })
+        }
+    };
+    let debug = match built.debug {
+        Some(debug) => Some(renamed(debug, "debug.wasm").await?),
+        None => None,
+    };
+    Ok(Built { file: renamed(built.file, "wasm").await?, debug, ..built })
+}
+
+fn told(built: &Built, template: &Template, cost: StartCost) -> String {
+    let good = anstyle::AnsiColor::Green.on_default().bold();
+    let (manifest, target) = (&template.manifest, &template.target);
+    let debug = match &built.debug {
+        Some(debug) => {
+            format!("{}: keep it beside, for the lines in failure records", debug.display())
+        }
+        None => "inside the component".to_owned(),
+    };
+    let own = |name: &&String| name.starts_with(sitewright_runtime::plugin::contract::PACKAGE);
+    let imports: Vec<&str> = target.imports.iter().filter(own).map(String::as_str).collect();
+    let system = target.imports.len() - imports.len();
+    let mut text = format!(
+        "{good}✓ {} {} is built{good:#} in {}\n  {}\n\n",
+        manifest.name,
+        manifest.version,
+        render::duration(micros(built.took)),
+        built.file.display()
+    );
+    for (what, value) in [
+        ("size", render::bytes(built.bytes)),
+        ("digest", template.digest()),
+        ("debug", debug),
+        ("contract", format!("{} ({})", contract(target), outlook(target))),
+        ("imports", format!("{} and {system} of the system's (WASI)", imports.join(", "))),
+        (
+            "start",
+            format!(
+                "{} to {}, once; then {} for each order",
+                render::duration(micros(cost.first)),
+                if template.cache == CacheOutcome::Hit {
+                    "take it from the cache"
+                } else {
+                    "compile it"
+                },
+                render::duration(micros(cost.each))
+            ),
+        ),
+    ] {
+        text.push_str(&format!("  {what:<9} {value}\n"));
+    }
+    text
+}

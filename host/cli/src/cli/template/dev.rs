@@ -1,0 +1,251 @@
+//! `sitewright template dev`: the site in a browser while the template is written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::output::{self, Exit};
+use crate::cli::setup::{Setup, SetupError};
+use crate::config::Config;
+use sitewright_author::build::{Builder, Mode};
+use sitewright_author::dev::watch::Watcher;
+use sitewright_author::dev::{AiSource, Board, Dev, Event, Failed, Server, Took};
+use sitewright_author::project::Project;
+use sitewright_failure::render;
+use sitewright_http as http;
+use sitewright_model::message;
+use sitewright_runtime::plugin::TemplateSetting;
+
+/// The configuration of a project.
+const CONFIG: &str = "sitewright.toml";
+/// The script of a project.
+const SCRIPT: &str = "ai.toml";
+/// Releases of the site that stay on the disk.
+const KEEP: usize = 2;
+/// How long browsers may take to let go.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Builds the template, makes the site of one order and shows it in a browser; and again whenever a
+/// file of the template, the order or the script is saved. Pages that are open load themselves
+/// anew. When something fails, the page tells what. Ctrl-C ends it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sitewright template dev --order order.json
+  sitewright template dev my-template --order orders/7.json --ai ai.toml --port 8000
+  sitewright template dev --order order.json --ai recorded    real replies: each question is asked \
+                        once")]
+pub(in crate::cli) struct Args {
+    /// The project's folder.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The order's document (JSON).
+    #[arg(long, value_name = "FILE")]
+    order: PathBuf,
+    /// Who answers AI calls: a script (TOML), or `recorded`: the configured routes, each question
+    /// once; the replies are kept in the project's `.sitewright/recorded.jsonl`. Without this,
+    /// the project's `ai.toml`.
+    #[arg(long, value_name = "SCRIPT|recorded")]
+    ai: Option<PathBuf>,
+    /// The port, of this machine alone; 0 takes a free one.
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    port: u16,
+}
+
+pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let folder = args.folder.clone();
+    let project = tokio::task::spawn_blocking(move || Project::open(&folder))
+        .await
+        .map_err(|error| SetupError::Host(message!("opening the project failed: {error}")))?
+        .map_err(SetupError::Usage)?;
+    let config = configured(setup, &project)?;
+    let order = found(&args.order, "--order")?;
+    let ai = answers(args.ai.as_deref(), &config, &project)?;
+    let others: Vec<PathBuf> = match &ai {
+        AiSource::Script(script) => vec![order.clone(), script.clone()],
+        AiSource::Recorded { .. } => vec![order.clone()],
+    };
+    let root = project.folder.clone();
+    let watcher = tokio::task::spawn_blocking(move || {
+        Watcher::new(&root, &others.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+    });
+    let watcher = watcher
+        .await
+        .map_err(|error| SetupError::Host(message!("watching the project failed: {error}")))?
+        .map_err(|error| SetupError::Host(message!("nothing can be shown: {error}")))?;
+    let server = Server::bind(args.port).await.map_err(SetupError::Usage)?;
+    let client = http::client()?;
+    let dev = Dev {
+        builder: Builder::new(project.clone(), Mode::Dev),
+        order,
+        ai,
+        host: Setup::host_with(&config, 1, client.clone())?,
+        client,
+    };
+
+    let url = server.url();
+    tell_of(json, &json!({ "event": "listening", "url": url }), || {
+        format!("{} at {url} · Ctrl-C ends it\n", project.name)
+    });
+    let (board, stop) = (Board::default(), CancellationToken::new());
+    let tool = |line: &str| output::complain(&format!("{line}\n"));
+    let told = |event: Event<'_>| tell(json, &project, &event);
+    let mut serving = std::pin::pin!(server.serve(&board, stop.clone()));
+    let wrong =
+        |error: String| SetupError::Host(message!("the site cannot be shown any more: {error}"));
+    // Whatever is being built or made goes with its future.
+    let ended = tokio::select! {
+        () = interrupt() => Ok(Exit::Done),
+        made = dev.run(watcher, &board, &tool, &told) => match made {
+            Ok(never) => match never {},
+            Err(error) => Err(wrong(error.to_string())),
+        },
+        served = &mut serving => return served.map(|()| Exit::Done).map_err(|error| wrong(error.to_string())),
+    };
+    stop.cancel();
+    if tokio::time::timeout(GOODBYE, serving).await.is_err() {
+        tracing::debug!("a browser holds its connection");
+    }
+    ended
+}
+
+/// The configuration with which the template is run: the project's own, unless another is named;
+/// sites and whatever else is made stay in the project.
+fn configured(setup: &Setup, project: &Project) -> Result<Config, SetupError> {
+    let own = project.folder.join(CONFIG);
+    let file = setup.config.clone().or_else(|| own.is_file().then_some(own));
+    let mut config =
+        Setup { config: file, templates: setup.templates.clone(), out: None }.config()?;
+    config.sites = setup.out.clone().unwrap_or_else(|| project.scratch().join("sites"));
+    // Each build is another template: a cache would only grow.
+    config.cache = None;
+    config.keep_releases = KEEP;
+    config.template_settings.of_all =
+        TemplateSetting { source: Some(project.folder.clone()), coredump: false };
+    Ok(config)
+}
+
+/// The file, as the system names it when it changes.
+fn found(file: &Path, flag: &str) -> Result<PathBuf, SetupError> {
+    file.canonicalize().map_err(|error| {
+        SetupError::Usage(message!("the file {} cannot be found ({flag}): {error}", file.display()))
+    })
+}
+
+fn answers(
+    asked: Option<&Path>,
+    config: &Config,
+    project: &Project,
+) -> Result<AiSource, SetupError> {
+    let own = project.folder.join(SCRIPT);
+    match asked {
+        Some(asked) if asked == Path::new("recorded") => Ok(AiSource::Recorded {
+            ai: Box::new(config.ai.clone()),
+            base: config.base.clone(),
+            journal: project.scratch().join("recorded.jsonl"),
+        }),
+        Some(script) => Ok(AiSource::Script(found(script, "--ai")?)),
+        None if own.is_file() => Ok(AiSource::Script(own)),
+        None => Err(SetupError::Usage(message!(
+            "nobody answers AI calls: the project has no {SCRIPT}; name a script, or `recorded` \
+             for the configured routes (--ai)"
+        ))),
+    }
+}
+
+/// Until Ctrl-C or SIGTERM.
+async fn interrupt() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::warn!("Ctrl-C cannot be caught: it ends the process at once");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn tell(json: bool, project: &Project, event: &Event<'_>) {
+    let short =
+        |path: &Path| path.strip_prefix(&project.folder).unwrap_or(path).display().to_string();
+    match event {
+        Event::Begun(files) => {
+            let files: Vec<String> = files.iter().map(|file| short(file)).collect();
+            tell_of(json, &json!({ "event": "begun", "saved": files }), || {
+                match files.as_slice() {
+                    [] => "making the first version\n".to_owned(),
+                    [file] => format!("{file} was saved\n"),
+                    [file, others @ ..] => format!("{file} and {} more were saved\n", others.len()),
+                }
+            });
+        }
+        Event::Shown(took) => {
+            tell_of(json, &took_json("shown", *took), || {
+                let good = anstyle::AnsiColor::Green.on_default().bold();
+                format!("{good}✓ the page is there{good:#} {}\n", told(*took))
+            });
+        }
+        Event::Failed(failed, took) => {
+            let message = match failed {
+                Failed::Build(error) => error.to_string(),
+                Failed::Attempt(record) => record.message.to_string(),
+                Failed::Before(message) => message.to_string(),
+            };
+            let mut value = took_json("failed", *took);
+            value["message"] = Value::String(message.clone());
+            tell_of(json, &value, || {
+                let bad = anstyle::AnsiColor::Red.on_default().bold();
+                let report = match failed {
+                    Failed::Attempt(record) => render::terminal(record, output::width()),
+                    Failed::Build(_) | Failed::Before(_) => {
+                        format!("{bad}✗{bad:#} {}\n", render::clean(&message))
+                    }
+                };
+                format!("{report}the page tells what is wrong {}\n", told(*took))
+            });
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn took_json(event: &str, took: Took) -> Value {
+    json!({
+        "event": event,
+        "save_to_page_ms": millis(took.total),
+        "build_ms": took.build.map(millis),
+        "load_ms": millis(took.load),
+        "run_ms": millis(took.run),
+    })
+}
+
+/// `1.20 s after saving: built in 900 ms, loaded in 200 ms, made in 40 ms`.
+fn told(took: Took) -> String {
+    let time = |duration: Duration| {
+        render::duration(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    };
+    let mut text = format!("{} after saving", time(took.total));
+    let build = took.build.map(|build| format!("built in {}", time(build)));
+    let load = (!took.load.is_zero()).then(|| format!("loaded in {}", time(took.load)));
+    let run = (!took.run.is_zero()).then(|| format!("made in {}", time(took.run)));
+    let parts: Vec<String> = [build, load, run].into_iter().flatten().collect();
+    if !parts.is_empty() {
+        text.push_str(&format!(": {}", parts.join(", ")));
+    }
+    text
+}
+
+fn tell_of(json: bool, value: &Value, text: impl FnOnce() -> String) {
+    if json {
+        output::print_json_line(value);
+    } else {
+        output::print(&text());
+    }
+}

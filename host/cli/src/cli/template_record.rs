@@ -1,0 +1,89 @@
+//! `sitewright template record`: a conformance case from one run against real models.
+
+use std::path::PathBuf;
+
+use super::output::{self, Exit};
+use super::setup::{Setup, SetupError};
+use sitewright_conformance::record::{Recorded, record};
+use sitewright_failure::render;
+use sitewright_model::message;
+use sitewright_runtime::run::Outcome;
+
+/// Makes one order with the configured models and keeps it, with what they answered, as a
+/// conformance case: `--out` names its folder, best below `conformance` beside the template. From
+/// then on the run is made again offline, for nothing.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The template: a name, or a path to a `.wasm` file.
+    #[arg(long, value_name = "NAME|FILE.wasm")]
+    template: String,
+    /// The order document. It is kept as it is: use one without a customer's data.
+    #[arg(long, value_name = "FILE")]
+    order: PathBuf,
+}
+
+pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
+    let Some(folder) = &setup.out else {
+        return Err(SetupError::Usage(message!(
+            "the case needs a folder: `--out conformance/<name>`"
+        )));
+    };
+    if folder.join("case.toml").exists() {
+        return Err(SetupError::Usage(message!(
+            "the folder {} (--out) holds a case already; name another, or remove it",
+            folder.display()
+        )));
+    }
+    let document = tokio::fs::read(&args.order).await.map_err(|error| {
+        SetupError::Usage(message!(
+            "the order {} (--order) cannot be read: {error}",
+            args.order.display()
+        ))
+    })?;
+    let scratch = tempfile::tempdir().map_err(|error| {
+        SetupError::Host(message!("a folder for the site cannot be made: {error}"))
+    })?;
+    let mut config = setup.config()?;
+    config.sites = scratch.path().join("sites");
+    let host = Setup::host(&config, 1)?;
+    let recorded =
+        record(&host, args.template, document, folder).await.map_err(SetupError::Usage)?;
+    Ok(told(&recorded, json))
+}
+
+fn told(recorded: &Recorded, json: bool) -> Exit {
+    let Recorded { outcome, answered, files, notes } = recorded;
+    let (exit, failure) = match outcome {
+        Outcome::Released(_) => (Exit::Done, None),
+        Outcome::Failed { record, .. } => (Exit::from(record.kind), Some(record)),
+    };
+    if json {
+        output::print_json(&serde_json::json!({
+            "outcome": if failure.is_some() { "failed" } else { "released" },
+            "files": files,
+            "ai_calls": answered,
+            "notes": notes,
+            "failure": failure,
+        }));
+        return exit;
+    }
+    if let Some(record) = failure {
+        output::print(&render::terminal(record, output::width()));
+    }
+    let mut text = String::new();
+    if files.is_empty() {
+        text.push_str("Nothing ran, so there is no case.\n");
+    } else {
+        text.push_str(&format!(
+            "A case with {}:\n",
+            output::count(i64::try_from(*answered).unwrap_or(i64::MAX), "AI answer")
+        ));
+        text.extend(files.iter().map(|file| format!("  {}\n", file.display())));
+        text.push_str(
+            "Try it with `sitewright conformance`; `--update` keeps its site as a snapshot.\n",
+        );
+    }
+    text.extend(notes.iter().map(|note| format!("! {note}\n")));
+    output::print(&text);
+    exit
+}

@@ -1,0 +1,5 @@
+//! The `sitewright` binary as a library: command line, configuration, telemetry.
+
+pub mod cli;
+pub mod config;
+pub mod telemetry;

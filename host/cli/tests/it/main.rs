@@ -1,0 +1,3 @@
+//! The binary as a process: what its commands print and how they exit.
+
+mod ai;

@@ -1,0 +1,110 @@
+//! What models answer in a case, as a script.
+
+use serde::Serialize;
+use sitewright_script::Script;
+use toml::{Table, Value};
+
+use super::case::{Answers, Fault, NamedFault};
+use super::watch::{Asked, AskedFormat};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+
+/// A rule of a script.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ScriptRule {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) contains: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) times: Option<u32>,
+    pub(crate) answer: Table,
+}
+
+/// The rules of an author's file, kept as they are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AuthorRules(Vec<Value>);
+
+impl AuthorRules {
+    /// Reads and checks a script.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        Script::from_toml(text).map_err(|error| error.to_string())?;
+        let mut document: Table =
+            text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+        match document.remove("rule") {
+            Some(Value::Array(rules)) => Ok(AuthorRules(rules)),
+            _ => Ok(AuthorRules::default()),
+        }
+    }
+
+    /// These before those.
+    pub(super) fn before(&self, others: &AuthorRules) -> AuthorRules {
+        AuthorRules(self.0.iter().chain(&others.0).cloned().collect())
+    }
+}
+
+fn table(key: &str, value: impl Into<Value>) -> Table {
+    Table::from_iter([(key.to_owned(), value.into())])
+}
+
+/// What a fault makes of one call. Nothing when it is no fault of an answer, or the call cannot
+/// have it: prose is a good answer to a question for prose.
+pub(super) fn faulty(fault: &Fault, asked: &Asked) -> Option<ScriptRule> {
+    let answer = match fault {
+        Fault::Scripted(scripted) => table("fault", scripted.clone()),
+        Fault::Named(NamedFault::NotJson) if asked.format != AskedFormat::Text => {
+            table("text", "Sure! I would be glad to help with that. Let me know what you think.")
+        }
+        Fault::Named(NamedFault::OffSchema) => match &asked.format {
+            AskedFormat::Text => return None,
+            AskedFormat::Json => table("json_text", "[\"off the schema\"]"),
+            AskedFormat::Schema(_) => table("from_schema", "off"),
+        },
+        Fault::Named(_) => return None,
+    };
+    Some(ScriptRule {
+        purpose: Some(asked.purpose.clone()),
+        contains: asked.messages.clone(),
+        times: None,
+        answer,
+    })
+}
+
+/// The whole script: the fault, then the author's rules, then answers made from the requests'
+/// schemas.
+pub(super) fn script(
+    fault: Option<ScriptRule>,
+    author: &AuthorRules,
+    answers: Answers,
+) -> Result<String, Message> {
+    let plain = match answers {
+        Answers::Full => "A quiet workshop near the harbour.\n\nPeople come back because the work \
+                          lasts."
+            .to_owned(),
+        Answers::Smallest => "ok".to_owned(),
+        Answers::Hostile => format!("A text of a model {}", sitewright_script::HOSTILE),
+    };
+    let made = [table("from_schema", answers.as_str()), table("text", plain)]
+        .map(|answer| ScriptRule { purpose: None, contains: Vec::new(), times: None, answer });
+    // Answers that a case makes up are tried as they are: an author's good ones would hide them.
+    let author = if answers == Answers::Full { author.0.as_slice() } else { &[] };
+    write(
+        fault.iter().map(value).chain(author.iter().cloned().map(Ok)).chain(made.iter().map(value)),
+    )
+}
+
+fn value(rule: &ScriptRule) -> Result<Value, toml::ser::Error> {
+    Value::try_from(rule)
+}
+
+/// Rules as the text of a script.
+pub(crate) fn text(rules: &[ScriptRule]) -> Result<String, Message> {
+    write(rules.iter().map(value))
+}
+
+fn write(rules: impl Iterator<Item = Result<Value, toml::ser::Error>>) -> Result<String, Message> {
+    let failed =
+        |error: toml::ser::Error| message!("the script of AI answers cannot be written: {error}");
+    let rules = rules.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    toml::to_string(&Table::from_iter([("rule".to_owned(), Value::Array(rules))])).map_err(failed)
+}

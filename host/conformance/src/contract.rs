@@ -1,0 +1,258 @@
+//! What the file is, before any order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use wasmparser::{ComponentExternalKind, Parser, Payload};
+
+use super::rule::Rule;
+use super::summary::{Finding, Tally};
+use sitewright_runtime::plugin::bindings::generator;
+use sitewright_runtime::plugin::{
+    DESCRIBE_CPU, Determinism, Limits, Loader, ManifestError, Template, TemplateProblem,
+};
+
+/// The contract's package, without its version.
+const PACKAGE: &str = "sitewright:template/";
+/// Versions of the contract that this host speaks.
+const VERSIONS: [&str; 1] = ["0.1.0"];
+/// The contract's interfaces that a template may import.
+const INTERFACES: [&str; 6] = ["ai", "ai-sync", "ai-types", "diagnostics", "site", "types"];
+/// What it must export one of: of the world `template`, or of `template-sync`.
+const EXPORTS: [&str; 2] = ["generator", "generator-sync"];
+
+/// Tries the file and loads it; nothing when it cannot be loaded.
+pub(super) async fn check(
+    loader: &Loader,
+    file: &Path,
+    limits: &Limits,
+    tally: &mut Tally,
+) -> Option<Arc<Template>> {
+    let path = file.to_owned();
+    let seen =
+        tokio::task::spawn_blocking(move || std::fs::read(path).map(|bytes| outside(&bytes))).await;
+    let mut named = false;
+    if let Ok(Ok(Some(seen))) = seen {
+        for rule in [Rule::Imports, Rule::Exports, Rule::Version] {
+            tally.tried(rule);
+        }
+        named = !seen.is_empty();
+        for (rule, message) in seen {
+            tally.found(rule, Finding::plain(message));
+        }
+    }
+    tally.tried(Rule::Component);
+    let template = match loader.load(file).await {
+        Ok(template) => Arc::new(template),
+        Err(error) => {
+            let told: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
+            let rules = match &error.problem {
+                // What is missing or too much has been said by name.
+                TemplateProblem::DoesNotFit { .. } | TemplateProblem::Contract(_) if named => {
+                    return None;
+                }
+                problem => rules_of(problem),
+            };
+            for (rule, message) in rules {
+                tally.found(rule, Finding::plain(message.unwrap_or_else(|| told.join(": "))));
+            }
+            return None;
+        }
+    };
+    for rule in [Rule::Types, Rule::Describe, Rule::Quick, Rule::Manifest, Rule::Schema, Rule::Pure]
+    {
+        tally.tried(rule);
+    }
+    draft(&template, tally);
+    pure(&template, limits, tally).await;
+    Some(template)
+}
+
+/// What a look at the outside of a component finds; nothing when it is no component.
+fn outside(bytes: &[u8]) -> Option<Vec<(Rule, String)>> {
+    let (mut found, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_u32);
+    let mut component = false;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.ok()? {
+            Payload::Version { encoding, .. } if depth == 0 => {
+                component = encoding == wasmparser::Encoding::Component;
+                depth += 1;
+            }
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section.into_iter().flatten() {
+                    import_of(import.name.name, &mut found);
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section.into_iter().flatten() {
+                    if export.kind == ComponentExternalKind::Instance {
+                        exports.push(export.name.name.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if !component {
+        return None;
+    }
+    let wanted = EXPORTS.map(|export| format!("{PACKAGE}{export}"));
+    let ours: Vec<&String> = exports
+        .iter()
+        .filter(|name| {
+            name.split('@').next().is_some_and(|name| wanted.iter().any(|wanted| wanted == name))
+        })
+        .collect();
+    if ours.is_empty() {
+        let others = if exports.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("`{}`", exports.join("`, `"))
+        };
+        found.push((
+            Rule::Exports,
+            format!("it exports {others} and not `{}@{}`", wanted[0], VERSIONS[0]),
+        ));
+    } else if !ours
+        .iter()
+        .any(|name| name.split('@').nth(1).is_some_and(|version| VERSIONS.contains(&version)))
+    {
+        found.push((
+            Rule::Version,
+            format!("it exports `{}`; this host speaks {}", ours[0], VERSIONS.join(", ")),
+        ));
+    }
+    Some(found)
+}
+
+fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
+    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
+    if let Some(room) = interface.strip_prefix(PACKAGE) {
+        if !INTERFACES.contains(&room) {
+            found.push((
+                Rule::Imports,
+                format!("it imports `{name}`, which the contract does not have"),
+            ));
+        } else if !VERSIONS.contains(&version) {
+            found.push((
+                Rule::Version,
+                format!("it imports `{name}`; this host speaks {}", VERSIONS.join(", ")),
+            ));
+        }
+    } else if !(interface.starts_with("wasi:") && version.starts_with("0.2.")) {
+        found.push((
+            Rule::Imports,
+            format!("it imports `{name}`, which is no part of the contract"),
+        ));
+    }
+}
+
+/// Which rules a template breaks that cannot be loaded, with words of their own where the error has
+/// better ones for each.
+fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
+    match problem {
+        TemplateProblem::Unreadable(_)
+        | TemplateProblem::TooLarge(_)
+        | TemplateProblem::NotAComponent(_)
+        | TemplateProblem::DoesNotCompile(_) => vec![(Rule::Component, None)],
+        TemplateProblem::DoesNotFit { .. } => vec![(Rule::Types, None)],
+        TemplateProblem::Contract(_) => vec![(Rule::Version, None)],
+        TemplateProblem::Describe(_) | TemplateProblem::Host(_) => vec![(Rule::Describe, None)],
+        TemplateProblem::DescribeSlow(_) => vec![(Rule::Quick, None)],
+        TemplateProblem::Manifest(ManifestError(problems)) => problems
+            .iter()
+            .map(|problem| {
+                let rule = if problem.starts_with("`order-schema`") {
+                    Rule::Schema
+                } else {
+                    Rule::Manifest
+                };
+                (rule, Some(problem.clone()))
+            })
+            .collect(),
+    }
+}
+
+/// The schema against the draft's own schema: the engine that checks orders passes over words it
+/// does not know.
+fn draft(template: &Template, tally: &mut Tally) {
+    let schema: serde_json::Value =
+        serde_json::from_str(&template.manifest.order_schema_text).unwrap_or_default();
+    let named = schema.get("$schema").and_then(serde_json::Value::as_str);
+    if let Some(other) = named.filter(|name| !name.contains("json-schema.org/draft/2020-12/schema"))
+    {
+        let message =
+            format!("`order-schema` says that it is `{other}`; the contract wants draft 2020-12");
+        tally.found(Rule::Schema, Finding::plain(message));
+    }
+    if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
+        let message =
+            format!("`order-schema` is not valid at `{}`: {error}", error.instance_path());
+        tally.found(Rule::Schema, Finding::plain(message));
+    }
+}
+
+/// `describe` again, twice, each time with another clock and other random numbers.
+async fn pure(template: &Template, limits: &Limits, tally: &mut Tally) {
+    let mut first = None;
+    let mut slowest = Duration::ZERO;
+    for determinism in [
+        Determinism { seed: 1, start_unix_ms: 1_768_478_400_000 },
+        Determinism { seed: u64::MAX, start_unix_ms: 1_900_000_000_000 },
+    ] {
+        let described = match template.describe(limits, determinism).await {
+            Ok(described) => described,
+            Err(error) => {
+                for (rule, message) in rules_of(&error) {
+                    tally.found(rule, Finding::plain(message.unwrap_or_else(|| error.to_string())));
+                }
+                return;
+            }
+        };
+        slowest = slowest.max(described.cpu);
+        if let Some(call) = described.calls.first() {
+            let message =
+                format!("`describe` calls `{call}`, and {} calls in all", described.calls.len());
+            tally.found(Rule::Pure, Finding::plain(message));
+            return;
+        }
+        if described.printed_bytes > 0 {
+            let message = format!("`describe` prints {} bytes", described.printed_bytes);
+            tally.found(Rule::Pure, Finding::plain(message));
+            return;
+        }
+        let manifest = comparable(&described.manifest);
+        match &first {
+            None => first = Some(manifest),
+            Some(before) => {
+                let fields = before.as_object().into_iter().flatten();
+                for (field, value) in
+                    fields.filter(|(field, value)| manifest.get(field.as_str()) != Some(*value))
+                {
+                    let message = format!(
+                        "`describe` gives another `{field}` each time: {value} and then {}",
+                        manifest.get(field).unwrap_or_default()
+                    );
+                    tally.found(Rule::Pure, Finding::plain(message));
+                }
+            }
+        }
+    }
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    tally.measured(Rule::Quick, millis(slowest), millis(DESCRIBE_CPU), "ms");
+}
+
+fn comparable(manifest: &generator::Manifest) -> serde_json::Value {
+    json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "summary": manifest.summary,
+        "order-schema": manifest.order_schema,
+        "ai-purposes": manifest.ai_purposes.iter().map(|purpose| [&purpose.name, &purpose.description]).collect::<Vec<_>>(),
+        "locales": manifest.locales,
+    })
+}

@@ -1,0 +1,373 @@
+//! Which rule a trial breaks.
+
+use std::collections::BTreeMap;
+
+use super::case::{Case, Fault, NamedFault, Wanted};
+use super::harness::{Ended, Made, Site};
+use super::pages::{self, Seen};
+use super::plan::Planned;
+use super::rule::{Level, LimitRule, Rule};
+use super::snapshot;
+use super::summary::{Finding, Tally};
+use sitewright_model::Measure;
+use sitewright_model::ai::AiErrorKind;
+use sitewright_model::failure::{FailureKind, FailureRecord};
+use sitewright_model::message::Message;
+
+/// What trials are held against.
+pub(super) struct Judge<'a> {
+    /// The site that all others are compared with.
+    pub(super) baseline: Option<&'a Site>,
+    pub(super) external: &'a [String],
+    /// Whether snapshots are written anew.
+    pub(super) update: bool,
+}
+
+impl Judge<'_> {
+    /// Enters what came of a trial. Reads and writes snapshots, looks at pages: call it from
+    /// `spawn_blocking`.
+    ///
+    /// # Errors
+    /// When a snapshot cannot be read or written.
+    pub(super) fn judge(
+        &self,
+        planned: &Planned,
+        made: Made,
+        tally: &mut Tally,
+    ) -> Result<(), Message> {
+        tally.trials += 1;
+        tally.tried(planned.rule);
+        let level = planned.rule.level();
+        match made.ended {
+            Ended::Site(site) => {
+                if matches!(level, Level::Behaviour | Level::Author) {
+                    self.limits(planned, &site.limits, tally);
+                    self.pages(planned, &site, tally);
+                    self.purposes(planned, &site, made.asked.len(), tally);
+                }
+                self.site(planned, &site, tally)
+            }
+            Ended::Failed { record, limits } => {
+                if level == Level::Behaviour {
+                    self.limits(planned, &limits, tally);
+                }
+                self.failed(planned, record, tally);
+                Ok(())
+            }
+            Ended::Stopped { left } => {
+                if let Some(first) = left.first() {
+                    let message =
+                        format!("{} files are left of it; the first is `{first}`", left.len());
+                    tally.found(planned.rule, finding(planned, message));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn site(&self, planned: &Planned, site: &Site, tally: &mut Tally) -> Result<(), Message> {
+        let (case, rule) = (&planned.case, planned.rule);
+        match case.expect.outcome {
+            Wanted::Nothing => {
+                let message = "it released a site although one of its AI calls was never answered";
+                tally.found(rule, finding(planned, message));
+            }
+            Wanted::Failure => {
+                tally.found(rule, finding(planned, "it became a site; a failure was expected"))
+            }
+            Wanted::Site | Wanted::SiteOrFailure => {}
+        }
+        if matches!(rule, Rule::Hostile | Rule::Escaped) {
+            for alive in pages::come_alive(&site.files) {
+                let message = format!("{alive} came to life: it is not escaped");
+                tally.found(rule, finding(planned, message));
+            }
+        }
+        if let Some(baseline) = self.baseline {
+            if rule.level() == Level::Ai && rule != Rule::Escaped && rule != Rule::Smallest {
+                let missing: Vec<&str> = baseline
+                    .files
+                    .keys()
+                    .filter(|path| !site.files.contains_key(*path))
+                    .map(String::as_str)
+                    .collect();
+                if !missing.is_empty() {
+                    let message = format!(
+                        "half a site: it has no `{}`, which it has when all is well",
+                        missing.join("`, `")
+                    );
+                    tally.found(rule, finding(planned, message));
+                    return Ok(());
+                }
+            }
+            if case.expect.same {
+                same(planned, &baseline.files, &site.files, tally);
+            }
+        }
+        expected(planned, site, tally);
+        self.kept(planned, site, tally)
+    }
+
+    /// The author's snapshot.
+    fn kept(&self, planned: &Planned, site: &Site, tally: &mut Tally) -> Result<(), Message> {
+        let Some(folder) = &planned.folder else { return Ok(()) };
+        let exists = snapshot::exists(folder);
+        if self.update {
+            tally.tried(Rule::Snapshot);
+            return snapshot::update(folder, &site.files);
+        }
+        if !exists {
+            return Ok(());
+        }
+        tally.tried(Rule::Snapshot);
+        for difference in snapshot::compare(folder, &site.files)? {
+            let mut finding = finding(planned, difference.message);
+            finding.file = Some(difference.file);
+            finding.difference = difference.lines;
+            finding.order = None;
+            tally.found(Rule::Snapshot, finding);
+        }
+        Ok(())
+    }
+
+    fn limits(&self, planned: &Planned, limits: &BTreeMap<String, Measure>, tally: &mut Tally) {
+        for rule in Rule::all() {
+            let Rule::Limit(limit) = rule else { continue };
+            let Some(Measure { max, used }) = limits.get(limit.key()).copied() else { continue };
+            let unit = match limit.key() {
+                key if key.ends_with("_bytes") => "bytes",
+                key if key.ends_with("_ms") => "ms",
+                _ => "",
+            };
+            if tally.measured(rule, used, max, unit) {
+                tally.most_of(rule, &planned.label);
+            }
+        }
+    }
+
+    fn pages(&self, planned: &Planned, site: &Site, tally: &mut Tally) {
+        for rule in Rule::all() {
+            if matches!(rule, Rule::Site(_) | Rule::Page(_)) {
+                tally.tried(rule);
+            }
+        }
+        let Seen { problems, heaviest } = pages::look(&site.files, self.external);
+        let weight = Rule::Page(super::rule::PageRule::Weight);
+        tally.measured(weight, heaviest, pages::MAX_WEIGHT, "bytes");
+        for problem in problems {
+            let rule = Rule::Page(problem.rule);
+            // The same mistake of one template in a hundred orders is one mistake.
+            if tally.knows(rule, &problem.file, &problem.message) {
+                continue;
+            }
+            let mut finding = finding(planned, problem.message);
+            (finding.file, finding.line) = (Some(problem.file), problem.line);
+            tally.found(rule, finding);
+        }
+    }
+
+    /// Calls that the host refused before anybody was asked.
+    fn purposes(&self, planned: &Planned, site: &Site, asked: usize, tally: &mut Tally) {
+        let called = site.limits.get("ai_calls").map_or(0, |measure| measure.used);
+        if asked > 0 || called > 0 {
+            tally.tried(Rule::Purposes);
+        }
+        let refused = called.saturating_sub(asked as u64);
+        if refused > 0 {
+            let message = format!(
+                "{refused} of its {called} AI calls were refused before a model was asked: their \
+                 purpose is not declared, or the request makes no sense"
+            );
+            tally.found(Rule::Purposes, finding(planned, message));
+        }
+    }
+
+    fn failed(&self, planned: &Planned, record: Box<FailureRecord>, tally: &mut Tally) {
+        let case = &planned.case;
+        let own = planned.rule;
+        let mut add = |rule: Rule, message: String| {
+            let mut finding = finding(planned, message);
+            finding.failure = Some(record.clone());
+            tally.found(rule, finding);
+        };
+        let told = format!("{}: {}", record.kind, record.message);
+        let typed = matches!(record.kind, FailureKind::TemplateError | FailureKind::Ai);
+        let undeclared = record.ai.as_ref().is_some_and(|ai| {
+            ai.kind == AiErrorKind::InvalidRequest
+                && ai.attempts.is_empty()
+                && ai.message.as_str().contains("not declared")
+        });
+        if undeclared {
+            return add(Rule::Purposes, told);
+        }
+        match own.level() {
+            Level::Behaviour => match (limit_of(&record), record.kind) {
+                (Some(limit), _) => add(Rule::Limit(limit), told),
+                // No order becomes a site: it is the pages that are wrong, not what they make of
+                // this order.
+                (None, FailureKind::OutputRejected) if self.baseline.is_none() => {
+                    for problem in &record.problems {
+                        let check = problem
+                            .rule
+                            .as_deref()
+                            .and_then(|rule| format!("site/{rule}").parse().ok());
+                        let mut finding = finding(planned, problem.message.to_string());
+                        finding.file = Some(problem.at.clone());
+                        tally.found(check.unwrap_or(own), finding);
+                    }
+                }
+                _ => add(own, told),
+            },
+            Level::Ai => {
+                let faulty = matches!(own, Rule::Whole);
+                match record.kind {
+                    _ if typed && case.expect.outcome == Wanted::Site => add(own, told),
+                    FailureKind::TemplateError
+                        if record.ai.is_none() && record.blamed_calls.is_empty() =>
+                    {
+                        add(Rule::Blame, told);
+                    }
+                    _ if typed => tally.tried(Rule::Blame),
+                    FailureKind::OutputRejected if faulty => {
+                        add(
+                            Rule::Whole,
+                            format!(
+                                "half a site, which did not pass its checks: {}",
+                                record.message
+                            ),
+                        );
+                    }
+                    FailureKind::OutputRejected => add(own, told),
+                    _ if faulty => add(Rule::Stops, told),
+                    _ => add(own, told),
+                }
+            }
+            Level::Author => {
+                let wanted = case.expect.outcome != Wanted::Site;
+                // A recorded run may have ended in a way that no template should; its author wants
+                // it to stay so.
+                if !(wanted && (typed || case.expect.kind == Some(record.kind))) {
+                    return add(own, told);
+                }
+                let kind = case.expect.kind.filter(|kind| *kind != record.kind);
+                if let Some(kind) = kind {
+                    add(
+                        own,
+                        format!("it ended with {told}; a failure of the kind {kind} was expected"),
+                    );
+                }
+                if let Some(code) =
+                    case.expect.code.as_ref().filter(|code| record.code.as_ref() != Some(code))
+                {
+                    let found = record.code.as_deref().unwrap_or("none");
+                    add(own, format!("its code is `{found}`; `{code}` was expected"));
+                }
+                let says = |text: &String| {
+                    record.message.as_str().contains(text.as_str())
+                        || record.causes.iter().any(|cause| cause.as_str().contains(text.as_str()))
+                };
+                if let Some(text) = case.expect.says.as_ref().filter(|text| !says(text)) {
+                    add(
+                        own,
+                        format!(
+                            "neither its message nor a cause says {text:?}; it ended with {told}"
+                        ),
+                    );
+                }
+            }
+            // A run that ended by itself before it was dropped has left no site either.
+            Level::Cancel => {}
+            Level::Contract | Level::Limits | Level::Site => add(own, told),
+        }
+        // That no call made it trap is known once a call has failed.
+        if own == Rule::Whole {
+            tally.tried(Rule::Stops);
+        }
+    }
+}
+
+/// A finding of this trial.
+fn finding(planned: &Planned, message: impl Into<String>) -> Finding {
+    Finding::plain(message).of_case(&planned.label, &planned.trial.document)
+}
+
+/// The limit that ended a run.
+fn limit_of(record: &FailureRecord) -> Option<LimitRule> {
+    Some(match record.kind {
+        FailureKind::CpuLimit => LimitRule::Cpu,
+        FailureKind::MemoryLimit => LimitRule::Memory,
+        FailureKind::CallLimit => LimitRule::AiCalls,
+        FailureKind::OutputLimit => {
+            let over = |limit: &LimitRule| {
+                record.limits.get(limit.key()).is_some_and(|measure| measure.used > measure.max)
+            };
+            let limits = [
+                LimitRule::Files,
+                LimitRule::FileBytes,
+                LimitRule::TotalBytes,
+                LimitRule::PathBytes,
+            ];
+            limits.into_iter().find(over).unwrap_or(LimitRule::TotalBytes)
+        }
+        _ => return None,
+    })
+}
+
+/// Each file of two sites.
+fn same(
+    planned: &Planned,
+    one: &BTreeMap<String, Vec<u8>>,
+    other: &BTreeMap<String, Vec<u8>>,
+    tally: &mut Tally,
+) {
+    let different =
+        one.keys().chain(other.keys()).filter(|path| one.get(*path) != other.get(*path));
+    let mut paths: Vec<&str> = different.map(String::as_str).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let Some(path) = paths.first() else { return };
+    let message =
+        format!("{} of its files are different this time; the first is `{path}`", paths.len());
+    let mut finding = finding(planned, message);
+    finding.file = Some((*path).to_owned());
+    if let (Some(one), Some(other)) = (one.get(*path), other.get(*path)) {
+        finding.difference = snapshot::difference(one, other, ["before", "this time"]);
+    }
+    tally.found(planned.rule, finding);
+}
+
+/// What an author's case says of the site.
+fn expected(planned: &Planned, site: &Site, tally: &mut Tally) {
+    let Case { expect, .. } = &planned.case;
+    let mut wrong = Vec::new();
+    for file in expect.files.iter().filter(|file| !site.files.contains_key(*file)) {
+        wrong.push((file, "the site has no such file".to_owned()));
+    }
+    for (texts, wanted) in [(&expect.contains, true), (&expect.lacks, false)] {
+        for (file, texts) in texts {
+            let Some(bytes) = site.files.get(file) else {
+                wrong.push((file, "the site has no such file".to_owned()));
+                continue;
+            };
+            let content = String::from_utf8_lossy(bytes);
+            for text in texts.iter().filter(|text| content.contains(text.as_str()) != wanted) {
+                let message = if wanted { "does not contain" } else { "contains" };
+                wrong.push((file, format!("the file {message} {text:?}")));
+            }
+        }
+    }
+    for (file, message) in wrong {
+        let mut finding = finding(planned, message);
+        finding.file = Some(file.clone());
+        tally.found(planned.rule, finding);
+    }
+    if let Some(calls) = expect.ai_calls.filter(|calls| *calls != site.ai_calls) {
+        let message = format!("{} AI calls were answered; {calls} were expected", site.ai_calls);
+        tally.found(planned.rule, finding(planned, message));
+    }
+    if planned.rule == Rule::Whole
+        && !matches!(planned.case.ai.fault, Some(Fault::Named(NamedFault::Drop)))
+    {
+        tally.tried(Rule::Stops);
+    }
+}

@@ -1,0 +1,519 @@
+//! Orders made from a template's own JSON Schema.
+
+use serde_json::{Map, Value, json};
+use sitewright_script::{HOSTILE, Sample, sample};
+
+use super::case::Derive;
+use super::suite;
+use sitewright_intake::{self as order, Locale};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+use sitewright_runtime::plugin::Manifest;
+
+/// Entries of a long list.
+const LONG: usize = 200;
+/// Most orders made for one case: a schema with a thousand values is tried with the first of them.
+const MOST: usize = 64;
+
+/// An order and what is special about it.
+#[derive(Debug, Clone)]
+pub(super) struct NamedOrder {
+    /// Empty when a case has only one.
+    pub(super) name: String,
+    pub(super) document: Value,
+}
+
+/// What orders are made from.
+pub(super) struct Orders {
+    manifest: Manifest,
+    schema: Value,
+    max_bytes: usize,
+    locale: Locale,
+    full: Value,
+    minimal: Value,
+}
+
+impl Orders {
+    /// What is made for a template's schema.
+    ///
+    /// # Errors
+    /// When the schema or the suite's own values are no JSON; the one was looked at before, the
+    /// others are ours.
+    pub(super) fn new(
+        manifest: Manifest,
+        max_bytes: usize,
+        default_locale: &Locale,
+    ) -> Result<Self, Message> {
+        let schema: Value = serde_json::from_str(&manifest.order_schema_text)
+            .map_err(|error| message!("the template's order schema cannot be read: {error}"))?;
+        let known = suite::known()?;
+        let mut solved = schema.clone();
+        solve_patterns(&mut solved);
+        let english = manifest.locales.iter().find(|locale| locale.language() == "en");
+        let locale = english
+            .or(manifest.locales.first())
+            .map_or_else(|| "en".to_owned(), ToString::to_string);
+        let mut orders = Orders {
+            manifest,
+            schema,
+            max_bytes,
+            locale: default_locale.clone(),
+            full: Value::Null,
+            minimal: Value::Null,
+        };
+        let made = |how: Sample, wanted: &dyn Fn(&str) -> bool| {
+            let mut document = match sample(&solved, how) {
+                document @ Value::Object(_) => document,
+                _ => json!({}),
+            };
+            for (name, value) in &known {
+                let value = if name == "locale" { &json!(locale) } else { value };
+                if document.get(name).is_none() && !wanted(name) {
+                    continue;
+                }
+                let before = document.get(name).cloned();
+                document[name] = value.clone();
+                // The template may want something else here than most.
+                if orders.refuses(&document, name) {
+                    match before {
+                        Some(before) => document[name] = before,
+                        None => {
+                            drop(document.as_object_mut().map(|fields| fields.shift_remove(name)))
+                        }
+                    }
+                }
+            }
+            // What the host cannot know, it reads as nothing.
+            if document
+                .get("extra")
+                .is_some_and(|extra| extra.as_object().is_some_and(Map::is_empty))
+            {
+                drop(document.as_object_mut().map(|fields| fields.shift_remove("extra")));
+            }
+            document
+        };
+        let required = [
+            "id",
+            "locale",
+            "business_name",
+            "business_email",
+            "business_phone",
+            "niche",
+            "primary_city",
+            "state",
+            "primary_service",
+        ];
+        let minimal = made(Sample::Smallest, &|name| required.contains(&name));
+        let full = made(Sample::Full, &|_| true);
+        orders.minimal = orders.completed(minimal, &known);
+        orders.full = full;
+        Ok(orders)
+    }
+
+    /// The same order with what the host wants besides: a list may be empty, but it must be there.
+    fn completed(&self, mut document: Value, known: &Map<String, Value>) -> Value {
+        let problems = |document: &Value| match order::load(
+            document.to_string().as_bytes(),
+            self.max_bytes,
+            &self.locale,
+        ) {
+            Ok(_) => 0,
+            Err(error) => error.problems().count(),
+        };
+        let mut before = problems(&document);
+        for (name, value) in known {
+            if before == 0 || document.get(name).is_some() {
+                continue;
+            }
+            let least = if value.is_array() { json!([]) } else { value.clone() };
+            document[name] = least;
+            match problems(&document) {
+                fewer if fewer < before => before = fewer,
+                _ => drop(document.as_object_mut().map(|fields| fields.shift_remove(name))),
+            }
+        }
+        document
+    }
+
+    /// Whether the template's schema has something against this field.
+    fn refuses(&self, document: &Value, name: &str) -> bool {
+        let here = format!("/{name}");
+        self.manifest
+            .order_schema
+            .check(document)
+            .iter()
+            .any(|problem| problem.pointer.starts_with(&here))
+    }
+
+    /// Why host or template do not accept an order; nothing when they do.
+    pub(super) fn refused(&self, document: &Value) -> Option<String> {
+        let snapshot =
+            match order::load(document.to_string().as_bytes(), self.max_bytes, &self.locale) {
+                Ok(snapshot) => snapshot,
+                Err(error) => return Some(error.to_string()),
+            };
+        let value: Value = serde_json::from_str(snapshot.document()).ok()?;
+        let problems = self.manifest.order_schema.check(&value);
+        problems.first().map(|problem| format!("{}: {}", problem.pointer, problem.message))
+    }
+
+    fn fits(&self, document: &Value) -> bool {
+        self.refused(document).is_none()
+    }
+
+    /// The orders of a case, made from one that is known to become a site; none, and why, when the
+    /// schema lets none be made.
+    pub(super) fn derive(
+        &self,
+        how: Derive,
+        base: Option<&Value>,
+    ) -> Result<Vec<NamedOrder>, String> {
+        let whole =
+            |document: &Value| NamedOrder { name: String::new(), document: document.clone() };
+        let base = base.unwrap_or(&self.full);
+        let mut made = match how {
+            Derive::Minimal | Derive::Baseline => vec![whole(&self.minimal)],
+            Derive::Full => vec![whole(&self.full)],
+            Derive::WithoutEach => self.without_each(base),
+            Derive::EachValue => self.each_value(base),
+            Derive::EachLocale => self.each_locale(base),
+            Derive::Hostile => self.hostile(base),
+            Derive::Colours => self.colours(base),
+            Derive::EmptyLists => self.empty_lists(base),
+            Derive::LongLists => self.long_lists(base),
+        };
+        let why = match made.as_slice() {
+            [one] => self.refused(&one.document),
+            _ => None,
+        };
+        made.retain(|order| self.fits(&order.document));
+        made.truncate(MOST);
+        match (made.is_empty(), why) {
+            (false, _) => Ok(made),
+            (true, Some(why)) => Err(format!(
+                "no such order could be made from the schema ({why}); add one as a case of your \
+                 own in `conformance/`"
+            )),
+            (true, None) => Err("the schema has nothing of that kind".to_owned()),
+        }
+    }
+
+    fn without_each(&self, base: &Value) -> Vec<NamedOrder> {
+        let Some(fields) = base.as_object() else { return Vec::new() };
+        let optional = fields.keys().filter(|name| self.minimal.get(name.as_str()).is_none());
+        optional
+            .map(|name| {
+                let mut fields = fields.clone();
+                fields.shift_remove(name);
+                NamedOrder { name: format!("without {name}"), document: Value::Object(fields) }
+            })
+            .collect()
+    }
+
+    fn each_value(&self, base: &Value) -> Vec<NamedOrder> {
+        let mut found = Vec::new();
+        self.enumerations(&self.schema, String::new(), base, 0, &mut found);
+        found
+            .into_iter()
+            .filter(|(pointer, value)| base.pointer(pointer) != Some(value))
+            .filter_map(|(pointer, value)| {
+                let mut document = base.clone();
+                *document.pointer_mut(&pointer)? = value.clone();
+                let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                Some(NamedOrder {
+                    name: format!("{} = {shown}", pointer.trim_start_matches('/')),
+                    document,
+                })
+            })
+            .collect()
+    }
+
+    /// Each place of an order where the schema lists values, with each value.
+    fn enumerations(
+        &self,
+        schema: &Value,
+        pointer: String,
+        at: &Value,
+        depth: usize,
+        found: &mut Vec<(String, Value)>,
+    ) {
+        if depth > 16 || found.len() > 10 * MOST {
+            return;
+        }
+        let follow = |reference: &str| self.schema.pointer(reference.strip_prefix('#')?);
+        if let Some(part) = schema.get("$ref").and_then(Value::as_str).and_then(follow) {
+            self.enumerations(part, pointer.clone(), at, depth + 1, found);
+        }
+        for key in ["allOf", "anyOf", "oneOf"] {
+            for part in schema.get(key).and_then(Value::as_array).into_iter().flatten() {
+                self.enumerations(part, pointer.clone(), at, depth + 1, found);
+            }
+        }
+        let listed = schema
+            .get("enum")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .chain(schema.get("const"));
+        found.extend(
+            listed.filter(|value| !value.is_null()).map(|value| (pointer.clone(), value.clone())),
+        );
+        if schema.get("type").and_then(Value::as_str) == Some("boolean") {
+            found.extend([true, false].map(|flag| (pointer.clone(), Value::Bool(flag))));
+        }
+        for (name, property) in
+            schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+        {
+            if let Some(inner) = at.get(name) {
+                self.enumerations(
+                    property,
+                    format!("{pointer}/{}", escaped(name)),
+                    inner,
+                    depth + 1,
+                    found,
+                );
+            }
+        }
+        if let (Some(items), Some(inner)) = (schema.get("items"), at.get(0)) {
+            self.enumerations(items, format!("{pointer}/0"), inner, depth + 1, found);
+        }
+    }
+
+    fn each_locale(&self, base: &Value) -> Vec<NamedOrder> {
+        let locales = self.manifest.locales.iter();
+        locales
+            .map(|locale| {
+                let mut document = base.clone();
+                document["locale"] = json!(locale.to_string());
+                NamedOrder { name: locale.to_string(), document }
+            })
+            .collect()
+    }
+
+    /// Each text of an order changed by `change`, as far as the order stays acceptable.
+    fn with_texts(&self, base: &Value, change: &dyn Fn(&str) -> Vec<String>) -> Value {
+        let mut document = base.clone();
+        let mut texts = Vec::new();
+        leaves(base, String::new(), &mut texts);
+        for (pointer, value) in texts {
+            let Value::String(text) = value else { continue };
+            for changed in change(&text) {
+                let Some(place) = document.pointer_mut(&pointer) else { break };
+                let before = std::mem::replace(place, Value::String(changed));
+                if self.fits(&document) {
+                    break;
+                }
+                if let Some(place) = document.pointer_mut(&pointer) {
+                    *place = before;
+                }
+            }
+        }
+        document
+    }
+
+    fn hostile(&self, base: &Value) -> Vec<NamedOrder> {
+        let markup = self.with_texts(base, &|text| {
+            vec![
+                format!("{text} {HOSTILE} {{{{ x }}}} ${{y}}"),
+                format!("{text} {HOSTILE}"),
+                "<sw-hostile>".to_owned(),
+            ]
+        });
+        let signs = "\u{202e}\u{200b}مرحبا 👩‍👩‍👧 ﷽ e\u{301} 漢字 \u{2028}%s %n ../../ ' -- ;";
+        let unicode = self.with_texts(base, &|text| vec![format!("{signs}{text}")]);
+        let long = self.with_texts(base, &|text| {
+            [2_000, 400, 100]
+                .iter()
+                .map(|length| format!("{text} {}", "very long words ".repeat(length / 16)))
+                .collect()
+        });
+        let unbroken = self.with_texts(base, &|text| vec![format!("{text}{}", "w".repeat(180))]);
+        [("markup", markup), ("signs", unicode), ("long texts", long), ("unbroken words", unbroken)]
+            .into_iter()
+            .filter(|(_, document)| document != base)
+            .map(|(name, document)| NamedOrder { name: name.to_owned(), document })
+            .collect()
+    }
+
+    fn colours(&self, base: &Value) -> Vec<NamedOrder> {
+        let sets: [(&str, [&str; 3]); 5] = [
+            ("black", ["#000000"; 3]),
+            ("white", ["#ffffff"; 3]),
+            ("the same grey", ["#808080"; 3]),
+            ("clashing", ["#ffff00", "#ff00ff", "#00ff00"]),
+            ("nearly white on white", ["#fffffe", "#ffffff", "#fefefe"]),
+        ];
+        let mut places = Vec::new();
+        leaves(base, String::new(), &mut places);
+        let is_colour = |value: &Value| {
+            value.as_str().is_some_and(|text| {
+                text.len() == 7
+                    && text.starts_with('#')
+                    && text[1..].bytes().all(|b| b.is_ascii_hexdigit())
+            })
+        };
+        places.retain(|(_, value)| is_colour(value));
+        if places.is_empty() {
+            return Vec::new();
+        }
+        sets.into_iter()
+            .map(|(name, colours)| {
+                let mut document = base.clone();
+                for ((pointer, _), colour) in places.iter().zip(colours.iter().cycle()) {
+                    if let Some(place) = document.pointer_mut(pointer) {
+                        *place = json!(colour);
+                    }
+                }
+                NamedOrder { name: name.to_owned(), document }
+            })
+            .collect()
+    }
+
+    fn empty_lists(&self, base: &Value) -> Vec<NamedOrder> {
+        let mut document = base.clone();
+        let names: Vec<String> = lists(base);
+        for name in &names {
+            let before = std::mem::replace(&mut document[name], json!([]));
+            if !self.fits(&document) {
+                document[name] = before;
+            }
+        }
+        if names.is_empty() {
+            Vec::new()
+        } else {
+            vec![NamedOrder { name: String::new(), document }]
+        }
+    }
+
+    fn long_lists(&self, base: &Value) -> Vec<NamedOrder> {
+        let mut document = base.clone();
+        let mut longer = false;
+        for name in lists(base) {
+            for length in [LONG, LONG / 2, 50, 20, 10] {
+                let Some(entries) = base[&name].as_array().filter(|entries| !entries.is_empty())
+                else {
+                    break;
+                };
+                let grown = (0..length.max(entries.len())).map(|at| match entries.get(at) {
+                    Some(entry) => entry.clone(),
+                    None => numbered(&entries[at % entries.len()], at),
+                });
+                let before = std::mem::replace(&mut document[&name], Value::Array(grown.collect()));
+                if self.fits(&document) {
+                    longer = true;
+                    break;
+                }
+                document[&name] = before;
+            }
+        }
+        if longer { vec![NamedOrder { name: String::new(), document }] } else { Vec::new() }
+    }
+}
+
+/// The names of the lists of an order.
+fn lists(document: &Value) -> Vec<String> {
+    let fields = document.as_object().into_iter().flatten();
+    fields.filter(|(_, value)| value.is_array()).map(|(name, _)| name.clone()).collect()
+}
+
+/// The same entry, told apart by a number.
+fn numbered(entry: &Value, number: usize) -> Value {
+    match entry {
+        Value::String(text) => Value::String(format!("{text} {number}")),
+        Value::Object(fields) => {
+            let mut fields = fields.clone();
+            if let Some(Value::String(text)) = fields.values_mut().find(|value| value.is_string()) {
+                text.push_str(&format!(" {number}"));
+            }
+            Value::Object(fields)
+        }
+        other => other.clone(),
+    }
+}
+
+fn leaves(value: &Value, pointer: String, found: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                leaves(value, format!("{pointer}/{}", escaped(name)), found);
+            }
+        }
+        Value::Array(entries) => {
+            for (at, value) in entries.iter().enumerate() {
+                leaves(value, format!("{pointer}/{at}"), found);
+            }
+        }
+        other => found.push((pointer, other.clone())),
+    }
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Writes beside each pattern a text that it matches, so that whoever makes a value need not solve
+/// it.
+fn solve_patterns(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            let pattern = fields.get("pattern").and_then(Value::as_str).and_then(matching);
+            if let Some(text) = pattern.filter(|_| !fields.contains_key("enum")) {
+                fields.entry("const").or_insert(Value::String(text));
+            }
+            fields.values_mut().for_each(solve_patterns);
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(solve_patterns),
+        _ => {}
+    }
+}
+
+/// A short text that a pattern matches.
+fn matching(pattern: &str) -> Option<String> {
+    let parsed = regex_syntax::parse(pattern).ok()?;
+    let mut text = String::new();
+    write_match(&parsed, &mut text)?;
+    Some(text)
+}
+
+fn write_match(part: &regex_syntax::hir::Hir, text: &mut String) -> Option<()> {
+    use regex_syntax::hir::{Class, HirKind};
+    match part.kind() {
+        HirKind::Empty | HirKind::Look(_) => {}
+        HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
+        HirKind::Class(Class::Unicode(class)) => {
+            let in_class = |wanted: &char| {
+                class.iter().any(|range| (range.start()..=range.end()).contains(wanted))
+            };
+            let liked = ('a'..='z').chain('0'..='9').chain('A'..='Z').find(in_class);
+            text.push(liked.or_else(|| class.iter().next().map(|range| range.start()))?);
+        }
+        HirKind::Class(Class::Bytes(class)) => text.push(char::from(class.iter().next()?.start())),
+        HirKind::Repetition(repetition) => {
+            // One where none would do: a text that says nothing is a case of its own.
+            let times = repetition.min.max(u32::from(repetition.max != Some(0))).min(1_000);
+            for _ in 0..times {
+                write_match(&repetition.sub, text)?;
+            }
+        }
+        HirKind::Capture(capture) => write_match(&capture.sub, text)?,
+        HirKind::Concat(parts) => parts.iter().try_for_each(|part| write_match(part, text))?,
+        HirKind::Alternation(parts) => write_match(parts.first()?, text)?,
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_solved() {
+        for pattern in
+            ["^#[0-9a-f]{6}$", "^[A-Z]{2}-[0-9]+$", "^(red|green)$", "a.c", r"^\d{3}$", "^$"]
+        {
+            let text = matching(pattern).unwrap();
+            let schema = json!({ "type": "string", "pattern": pattern });
+            assert!(jsonschema::is_valid(&schema, &json!(text)), "{pattern}: {text:?}");
+        }
+    }
+}

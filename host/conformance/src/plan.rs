@@ -1,0 +1,221 @@
+//! From cases to trials: which orders, which answers, which call is the one that fails.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::answers::{AuthorRules, faulty, script};
+use super::author::AuthorCase;
+use super::case::{At, Case, Delay, Derive, Fault, NamedFault, OrderSource};
+use super::harness::{Stop, Trial};
+use super::orders::Orders;
+use super::rule::Rule;
+use super::summary::Tally;
+use super::watch::{Asked, Hold};
+use sitewright_model::message::Message;
+
+/// How much longer each answer takes than the one before, where answers are slow.
+const STEP: Duration = Duration::from_millis(25);
+
+/// One trial of a case.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) case: Case,
+    pub(super) rule: Rule,
+    /// The case and what is special about this trial.
+    pub(super) label: String,
+    pub(super) trial: Trial,
+    /// The folder of an author's case.
+    pub(super) folder: Option<PathBuf>,
+}
+
+/// The order that became a site when all was well, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Baseline {
+    pub(super) document: Value,
+    pub(super) asked: Vec<Asked>,
+    pub(super) took: Duration,
+}
+
+fn trial(document: Value, script: String) -> Trial {
+    Trial {
+        document,
+        script,
+        hold: Hold::None,
+        budget: None,
+        impatient: false,
+        attempt: 0,
+        stop: Stop::Never,
+    }
+}
+
+/// The trials of the two cases that all others build on.
+pub(super) fn first(
+    cases: &[Case],
+    orders: &Orders,
+    author: &AuthorRules,
+    tally: &mut Tally,
+) -> Result<Vec<Planned>, Message> {
+    let mut planned = Vec::new();
+    // The full one first: it shows most.
+    for wanted in [Derive::Full, Derive::Minimal] {
+        for case in cases.iter().filter(|case| derives(case) == Some(wanted)) {
+            planned.extend(derived(case, orders, None, author, tally)?);
+        }
+    }
+    Ok(planned)
+}
+
+/// All other trials.
+pub(super) fn rest(
+    cases: &[Case],
+    orders: &Orders,
+    baseline: &Baseline,
+    author: &AuthorRules,
+    tally: &mut Tally,
+) -> Result<Vec<Planned>, Message> {
+    let mut planned = Vec::new();
+    for case in
+        cases.iter().filter(|case| !matches!(derives(case), Some(Derive::Full | Derive::Minimal)))
+    {
+        planned.extend(derived(case, orders, Some(baseline), author, tally)?);
+    }
+    Ok(planned)
+}
+
+/// An author's case.
+pub(super) fn authors(case: &AuthorCase, author: &AuthorRules) -> Result<Planned, Message> {
+    let script = script(None, &case.answers.before(author), case.case.ai.answers)?;
+    Ok(Planned {
+        case: case.case.clone(),
+        rule: Rule::Expected,
+        label: case.case.name.clone(),
+        trial: Trial { hold: hold(case.case.ai.delay, 8), ..trial(case.order.clone(), script) },
+        folder: Some(case.folder.clone()),
+    })
+}
+
+pub(super) fn derives(case: &Case) -> Option<Derive> {
+    match &case.order {
+        OrderSource::Derived(derived) => Some(derived.derive),
+        OrderSource::File(_) => None,
+    }
+}
+
+fn hold(delay: Delay, calls: usize) -> Hold {
+    match delay {
+        Delay::None => Hold::None,
+        Delay::Rising => Hold::Rising(STEP),
+        Delay::Falling => Hold::Falling { step: STEP, calls },
+    }
+}
+
+fn derived(
+    case: &Case,
+    orders: &Orders,
+    baseline: Option<&Baseline>,
+    author: &AuthorRules,
+    tally: &mut Tally,
+) -> Result<Vec<Planned>, Message> {
+    let (Some(rule), Some(how)) = (case.rule, derives(case)) else { return Ok(Vec::new()) };
+    let documents = match (how, baseline) {
+        (Derive::Baseline, Some(baseline)) => vec![(String::new(), baseline.document.clone())],
+        _ => match orders.derive(how, baseline.map(|baseline| &baseline.document)) {
+            Ok(made) => made.into_iter().map(|order| (order.name, order.document)).collect(),
+            Err(why) => {
+                tally.skipped(rule, why);
+                return Ok(Vec::new());
+            }
+        },
+    };
+    let label = |detail: &str| {
+        if detail.is_empty() { case.name.clone() } else { format!("{}: {detail}", case.name) }
+    };
+    let calls = baseline.map_or(0, |baseline| baseline.asked.len());
+    let mut planned = Vec::new();
+    for (name, document) in documents {
+        if let (Some(fault), Some(baseline)) = (&case.ai.fault, baseline) {
+            for (at, asked, index) in places(&case.ai.at, &baseline.asked) {
+                let Some(trial) =
+                    with_fault(fault, asked, index, baseline, document.clone(), case, author)?
+                else {
+                    continue;
+                };
+                let detail = format!("the {} of {calls} AI calls", at.as_str());
+                planned.push(Planned {
+                    case: case.clone(),
+                    rule,
+                    label: label(&detail),
+                    trial,
+                    folder: None,
+                });
+            }
+            continue;
+        }
+        let script = script(None, author, case.ai.answers)?;
+        let trial = Trial {
+            hold: hold(case.ai.delay, calls),
+            attempt: u64::from(case.other_attempt),
+            ..trial(document, script)
+        };
+        for _ in 0..case.repeat {
+            planned.push(Planned {
+                case: case.clone(),
+                rule,
+                label: label(&name),
+                trial: trial.clone(),
+                folder: None,
+            });
+        }
+    }
+    if planned.is_empty() && baseline.is_some() {
+        let why = if calls == 0 {
+            "the template makes no AI call"
+        } else {
+            "none of its AI calls can have that fault"
+        };
+        tally.skipped(rule, why);
+    }
+    Ok(planned)
+}
+
+fn places<'a>(at: &[At], asked: &'a [Asked]) -> Vec<(At, &'a Asked, usize)> {
+    at.iter()
+        .filter_map(|at| {
+            let index = at.index(asked.len())?;
+            Some((*at, asked.get(index)?, index))
+        })
+        .collect()
+}
+
+fn with_fault(
+    fault: &Fault,
+    asked: &Asked,
+    index: usize,
+    baseline: &Baseline,
+    document: Value,
+    case: &Case,
+    author: &AuthorRules,
+) -> Result<Option<Trial>, Message> {
+    let good =
+        |document: Value| Ok::<_, Message>(trial(document, script(None, author, case.ai.answers)?));
+    // As long as the whole order took, and again: a template that does not wait for the answer is
+    // at its end by then.
+    let patience = (baseline.took * 3).max(Duration::from_millis(50));
+    let hold = Hold::Forever(index);
+    Ok(Some(match fault {
+        Fault::Named(NamedFault::Budget) => Trial { budget: Some(index as u64), ..good(document)? },
+        Fault::Named(NamedFault::Drop) => {
+            Trial { hold, stop: Stop::Drop(patience), ..good(document)? }
+        }
+        Fault::Named(NamedFault::Cancel) => {
+            Trial { hold, stop: Stop::Cancel(patience), ..good(document)? }
+        }
+        fault => {
+            let Some(rule) = faulty(fault, asked) else { return Ok(None) };
+            let impatient = matches!(fault, Fault::Scripted(table) if table.contains_key("hang"));
+            Trial { impatient, ..trial(document, script(Some(rule), author, case.ai.answers)?) }
+        }
+    }))
+}

@@ -1,0 +1,499 @@
+//! What a template must hold to.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use strum::{IntoEnumIterator as _, VariantArray as _};
+
+use sitewright_site::Rule as Check;
+
+/// A part of the suite.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// What the file is, before any order.
+    Contract,
+    /// What it makes of the orders it accepts.
+    Behaviour,
+    /// What it makes of models that fail, dawdle and write nonsense.
+    Ai,
+    /// What it uses of what it may use.
+    Limits,
+    /// What its sites are like.
+    Site,
+    /// What is left of a run that is dropped.
+    Cancel,
+    /// What its author wants of it.
+    Author,
+}
+
+impl Level {
+    /// All levels, in the order of the report.
+    pub const ALL: [Level; 7] = [
+        Level::Contract,
+        Level::Behaviour,
+        Level::Ai,
+        Level::Limits,
+        Level::Site,
+        Level::Cancel,
+        Level::Author,
+    ];
+
+    /// As in a rule's id.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Contract => "contract",
+            Level::Behaviour => "behaviour",
+            Level::Ai => "ai",
+            Level::Limits => "limits",
+            Level::Site => "site",
+            Level::Cancel => "cancel",
+            Level::Author => "author",
+        }
+    }
+}
+
+/// One rule. Its id is `<level>/<name>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter)]
+#[allow(missing_docs, reason = "`demand` says it")]
+pub enum Rule {
+    Component,
+    Imports,
+    Exports,
+    Version,
+    Types,
+    Describe,
+    Quick,
+    Manifest,
+    Schema,
+    Pure,
+    Minimal,
+    Full,
+    Optional,
+    Values,
+    Locales,
+    Hostile,
+    Colours,
+    EmptyLists,
+    LongLists,
+    Deterministic,
+    Stops,
+    Whole,
+    Blame,
+    Slow,
+    OffSchema,
+    Escaped,
+    Smallest,
+    Purposes,
+    /// What a limit leaves.
+    #[strum(disabled)]
+    Limit(LimitRule),
+    /// The host's own checks, which refuse a site.
+    #[strum(disabled)]
+    Site(Check),
+    /// What they let pass and a visitor would stumble over.
+    #[strum(disabled)]
+    Page(PageRule),
+    Dropped,
+    Expected,
+    Snapshot,
+}
+
+/// The limits of which a template must leave something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
+#[allow(missing_docs, reason = "the names are those of the limits")]
+pub enum LimitRule {
+    Memory,
+    Cpu,
+    AiCalls,
+    Files,
+    FileBytes,
+    TotalBytes,
+    PathBytes,
+    Diagnostics,
+    Log,
+    Stderr,
+}
+
+impl LimitRule {
+    /// As in the configuration and in records.
+    pub fn key(self) -> &'static str {
+        match self {
+            LimitRule::Memory => "memory_bytes",
+            LimitRule::Cpu => "cpu_ms",
+            LimitRule::AiCalls => "ai_calls",
+            LimitRule::Files => "files",
+            LimitRule::FileBytes => "file_bytes",
+            LimitRule::TotalBytes => "total_bytes",
+            LimitRule::PathBytes => "path_bytes",
+            LimitRule::Diagnostics => "diagnostics",
+            LimitRule::Log => "log_bytes",
+            LimitRule::Stderr => "stderr_bytes",
+        }
+    }
+}
+
+/// What can be seen of a page without showing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
+#[allow(missing_docs, reason = "`demand` says it")]
+pub enum PageRule {
+    OneH1,
+    HeadingOrder,
+    Labels,
+    LinkText,
+    ButtonText,
+    FrameTitle,
+    Zoom,
+    Contrast,
+    TabOrder,
+    External,
+    Weight,
+}
+
+impl Rule {
+    /// Every rule, in the order of the report.
+    pub fn all() -> Vec<Rule> {
+        let mut all: Vec<Rule> = Rule::iter().collect();
+        all.extend(LimitRule::VARIANTS.iter().copied().map(Rule::Limit));
+        all.extend(Check::VARIANTS.iter().copied().map(Rule::Site));
+        all.extend(PageRule::VARIANTS.iter().copied().map(Rule::Page));
+        all.sort_by_key(|rule| rule.level());
+        all
+    }
+
+    /// The part of the suite it belongs to.
+    pub fn level(self) -> Level {
+        use Rule::*;
+        match self {
+            Component | Imports | Exports | Version | Types | Describe | Quick | Manifest
+            | Schema | Pure => Level::Contract,
+            Minimal | Full | Optional | Values | Locales | Hostile | Colours | EmptyLists
+            | LongLists | Deterministic => Level::Behaviour,
+            Stops | Whole | Blame | Slow | OffSchema | Escaped | Smallest | Purposes => Level::Ai,
+            Limit(_) => Level::Limits,
+            Site(_) | Page(_) => Level::Site,
+            Dropped => Level::Cancel,
+            Expected | Snapshot => Level::Author,
+        }
+    }
+
+    /// `contract/imports`.
+    pub fn id(self) -> String {
+        format!("{}/{}", self.level().as_str(), self.name())
+    }
+
+    fn name(self) -> Cow<'static, str> {
+        use Rule::*;
+        Cow::Borrowed(match self {
+            Component => "component",
+            Imports => "imports",
+            Exports => "exports",
+            Version => "version",
+            Types => "types",
+            Describe => "describe",
+            Quick => "quick",
+            Manifest => "manifest",
+            Schema => "schema",
+            Pure => "pure",
+            Minimal => "minimal",
+            Full => "full",
+            Optional => "optional",
+            Values => "values",
+            Locales => "locales",
+            Hostile => "hostile-text",
+            Colours => "colours",
+            EmptyLists => "empty-lists",
+            LongLists => "long-lists",
+            Deterministic => "deterministic",
+            Stops => "no-trap",
+            Whole => "whole-or-failed",
+            Blame => "blame",
+            Slow => "slow",
+            OffSchema => "off-schema",
+            Escaped => "escaped",
+            Smallest => "smallest",
+            Purposes => "purposes",
+            Limit(limit) => {
+                return Cow::Owned(limit.key().trim_end_matches("_ms").replace('_', "-"));
+            }
+            Site(check) => return Cow::Owned(check.to_string()),
+            Page(page) => match page {
+                PageRule::OneH1 => "one-h1",
+                PageRule::HeadingOrder => "heading-order",
+                PageRule::Labels => "labels",
+                PageRule::LinkText => "link-text",
+                PageRule::ButtonText => "button-text",
+                PageRule::FrameTitle => "frame-title",
+                PageRule::Zoom => "zoom",
+                PageRule::Contrast => "contrast",
+                PageRule::TabOrder => "tab-order",
+                PageRule::External => "external",
+                PageRule::Weight => "weight",
+            },
+            Dropped => "dropped",
+            Expected => "expected",
+            Snapshot => "snapshot",
+        })
+    }
+
+    /// What it demands, in one sentence.
+    pub fn demand(self) -> Cow<'static, str> {
+        use Rule::*;
+        Cow::Borrowed(match self {
+            Component => "the file is a WebAssembly component that compiles within the limits",
+            Imports => "it imports nothing but the contract's interfaces and WASI 0.2",
+            Exports => "it exports the contract's `generator`",
+            Version => "it is built for a version of the contract that this host speaks",
+            Types => "what it imports and exports has the contract's types",
+            Describe => "`describe` answers",
+            Quick => "`describe` takes little processor time",
+            Manifest => "the manifest's fields are what the contract says",
+            Schema => "the order schema is a JSON Schema of draft 2020-12",
+            Pure => "`describe` says the same each time and calls nothing",
+            Minimal => "the smallest order it accepts becomes a site",
+            Full => "an order with every field becomes a site",
+            Optional => "an order without any one optional field becomes a site",
+            Values => "each value of each enumeration becomes a site",
+            Locales => "each language it declares becomes a site in that language",
+            Hostile => "markup and script in the order's texts come out as text",
+            Colours => "the darkest, the lightest and clashing colours become sites",
+            EmptyLists => "empty lists become a site",
+            LongLists => "lists of 200 entries become a site",
+            Deterministic => {
+                "the same order and answers give the same bytes, again and side by side"
+            }
+            Stops => "no failing AI call makes it panic, trap or run into a limit",
+            Whole => "after a failing AI call it fails, or makes the whole site",
+            Blame => "a failure that an AI call caused names the call",
+            Slow => "slow answers, in any order, give the same bytes",
+            OffSchema => "answers of another shape than asked for end in a failure or a whole site",
+            Escaped => "markup and script in AI answers come out as text",
+            Smallest => {
+                "the smallest answers that its schemas accept end in a failure or a whole site"
+            }
+            Purposes => "it calls AI only for the purposes it declares",
+            Limit(limit) => {
+                return Cow::Owned(format!("it leaves a fifth of `limits.{}`", limit.key()));
+            }
+            Site(check) => match check {
+                Check::EntryPage => "the site has an `index.html`",
+                Check::Utf8 => "text files are UTF-8",
+                Check::HtmlSyntax => "pages parse without errors",
+                Check::CssSyntax => "style sheets parse",
+                Check::XmlSyntax => "XML and SVG are well-formed",
+                Check::JsonSyntax => "JSON files parse",
+                Check::JsonLd => "structured data in pages parses",
+                Check::Language => "each page says its language, and it is the order's",
+                Check::Title => "each page has a title",
+                Check::Description => "each page has a description",
+                Check::Viewport => "each page sets the viewport",
+                Check::EmptyPage => "each page shows some text",
+                Check::DuplicateId => "no id stands twice in a page",
+                Check::ImageAlt => "each image has an `alt`",
+                Check::FormAction => "each form sends its data somewhere",
+                Check::BrokenReference => "links and resources inside the site exist",
+                Check::BrokenFragment => "links to a part of a page lead there",
+                Check::LinkScheme => "links have schemes that browsers follow",
+                Check::Placeholder => "no placeholder of the template is left",
+                Check::Sitemap => "sitemaps list whole addresses",
+                Check::TooLarge => "pages are simple enough to be checked",
+            },
+            Page(page) => match page {
+                PageRule::OneH1 => "each page has exactly one `<h1>`",
+                PageRule::HeadingOrder => "headings skip no level",
+                PageRule::Labels => "each form field has a label",
+                PageRule::LinkText => "each link says where it leads",
+                PageRule::ButtonText => "each button says what it does",
+                PageRule::FrameTitle => "each frame has a title",
+                PageRule::Zoom => "visitors may zoom",
+                PageRule::Contrast => {
+                    "texts whose colours stand in the page can be read on their ground (4.5:1)"
+                }
+                PageRule::TabOrder => "the keyboard goes through a page in its order",
+                PageRule::External => "pages load nothing from elsewhere, but for declared hosts",
+                PageRule::Weight => "a page with all it loads has at most 3 MiB",
+            },
+            Dropped => "a run that is dropped in the middle of an AI call leaves nothing behind",
+            Expected => "the author's cases end as they say",
+            Snapshot => "the author's cases make the sites that were kept",
+        })
+    }
+
+    /// What an author does about it.
+    pub fn advice(self) -> &'static str {
+        use Rule::*;
+        match self {
+            Component => {
+                "Build it for the target `wasm32-wasip2` (or with componentize-py or \
+                 componentize-js) and check that file."
+            }
+            Imports => {
+                "Take out what needs more than the contract: files, network, threads. A template \
+                 talks to models and writes its site, nothing else."
+            }
+            Exports => {
+                "Call the SDK's `export!` with your template, or build against the world \
+                 `template`."
+            }
+            Version => "Build it again with the SDK of this host's version.",
+            Types => {
+                "Build it again with an unchanged `wit/` and one SDK; mixed versions give other \
+                 types under the same names."
+            }
+            Describe => {
+                "Run `sitewright template inspect` on it: `describe` must return, without a panic."
+            }
+            Quick => "Compute nothing in `describe`: return constants.",
+            Manifest => "Correct the field in `manifest()`.",
+            Schema => {
+                "Correct the schema, or leave it to the SDK: without one of its own a template \
+                 accepts every order."
+            }
+            Pure => "Take clock, randomness, logging and AI calls out of `describe`.",
+            Minimal | Full | Optional | Values | EmptyLists | LongLists => {
+                "The schema says that such an order is good: handle it, or narrow `order_schema` \
+                 so that it is refused before the run."
+            }
+            Locales => {
+                "Set `<html lang>` to the order's locale, and declare only languages the template \
+                 can write."
+            }
+            Hostile | Escaped => {
+                "Escape whatever comes from orders and models: use askama's `.html` templates, and \
+                 JSON written by a JSON library."
+            }
+            Colours => {
+                "Derive text colours from the ground they stand on; test with black and white."
+            }
+            Deterministic => {
+                "Take no clock, no random number and no unordered map into what is written."
+            }
+            Stops => "Handle the error of every AI call; `?` is enough. Never `unwrap` one.",
+            Whole => {
+                "Return the error, or write a page that needs no answer; never leave pages out."
+            }
+            Blame => {
+                "Return the SDK's error with context around it, or name the call's id in \
+                 `ai_calls`."
+            }
+            Slow => {
+                "Write answers down by what was asked, not by when they came: `join_all` keeps the \
+                 order."
+            }
+            OffSchema => "Ask with a schema (`.json()`), or check what came before using it.",
+            Smallest => {
+                "Say in the schema what you need (`minItems`, `minLength`), or handle empty texts \
+                 and lists."
+            }
+            Purposes => "Declare the purpose in `manifest()`, or call with one that is declared.",
+            Limit(_) => {
+                "Use less of it, or tell operators to raise the limit and run the suite with that \
+                 configuration."
+            }
+            Site(_) => "Correct the page or file; the message says how.",
+            Page(page) => match page {
+                PageRule::OneH1 | PageRule::HeadingOrder => {
+                    "Let headings tell the page's structure; make them look right with CSS."
+                }
+                PageRule::Labels => {
+                    "Give the field a `<label for>`, wrap it in one, or set `aria-label`."
+                }
+                PageRule::LinkText | PageRule::ButtonText => {
+                    "Put text into it, or `aria-label`; an image inside needs an `alt` that says \
+                     it."
+                }
+                PageRule::FrameTitle => "Set `title` on the `<iframe>`.",
+                PageRule::Zoom => "Leave `user-scalable` and `maximum-scale` out of the viewport.",
+                PageRule::Contrast => {
+                    "Choose a darker or lighter colour for the text or its ground."
+                }
+                PageRule::TabOrder => "Leave `tabindex` out, or set 0 or -1.",
+                PageRule::External => {
+                    "Ship fonts, scripts and images with the site, or list the host in `external` \
+                     of `conformance/conformance.toml`."
+                }
+                PageRule::Weight => "Make images smaller and load less on one page.",
+            },
+            Dropped => "Wait for every AI call that was begun before returning.",
+            Expected => "Correct the template, or the case's `expect`.",
+            Snapshot => "Look at the difference; when it is meant, run again with `--update`.",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id())
+    }
+}
+
+/// A text that names no rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no rule `{0}`; `sitewright conformance --rules` lists them")]
+pub struct NoSuchRule(pub String);
+
+impl FromStr for Rule {
+    type Err = NoSuchRule;
+
+    fn from_str(id: &str) -> Result<Self, NoSuchRule> {
+        Rule::all()
+            .into_iter()
+            .find(|rule| rule.id() == id)
+            .ok_or_else(|| NoSuchRule(id.to_owned()))
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl schemars::JsonSchema for Rule {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Rule")
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "description": "A rule's id.", "pattern": "^[a-z]+/[a-z0-9-]+$" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_has_an_id_of_its_own_that_names_it() {
+        let all = Rule::all();
+        for rule in &all {
+            assert_eq!(rule.id().parse::<Rule>().as_ref(), Ok(rule));
+            assert!(!rule.demand().is_empty() && !rule.advice().is_empty());
+        }
+        let mut ids: Vec<String> = all.iter().map(|rule| rule.id()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), all.len());
+        assert!("contract/everything".parse::<Rule>().is_err());
+    }
+}

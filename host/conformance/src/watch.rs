@@ -1,0 +1,137 @@
+//! Looks on while a run asks models, and holds answers back where a case wants that.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use sitewright_ai::{Format, Journal, JournalEntry, JournalKey, Recalled, Request};
+use sitewright_model::ai::CallId;
+use sitewright_model::message::Message;
+
+/// One AI call of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) purpose: String,
+    /// The texts of its messages.
+    pub(crate) messages: Vec<String>,
+    pub(crate) format: AskedFormat,
+    /// What was answered, once it was.
+    pub(crate) answer: Option<String>,
+}
+
+/// What a call wants to be answered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum AskedFormat {
+    Text,
+    Json,
+    Schema(Value),
+}
+
+/// How answers are held back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    #[default]
+    None,
+    /// Call n for n times this long.
+    Rising(Duration),
+    /// Of so many calls, the first for the longest.
+    Falling { step: Duration, calls: usize },
+    /// The call of this index, for ever.
+    Forever(usize),
+}
+
+/// A journal that keeps nothing beyond the run.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    hold: Hold,
+    asked: Mutex<Vec<Asked>>,
+    at: Mutex<HashMap<JournalKey, usize>>,
+    /// Whether a call is held for ever by now.
+    held: watch::Sender<bool>,
+}
+
+impl Watch {
+    pub(crate) fn new(hold: Hold) -> Self {
+        Watch {
+            hold,
+            asked: Mutex::default(),
+            at: Mutex::default(),
+            held: watch::Sender::new(false),
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index(&self, key: &JournalKey) -> Option<usize> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    }
+
+    /// The calls so far, in the order in which they were made.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.all().clone()
+    }
+
+    /// Until a call is held for ever.
+    pub(crate) async fn until_held(&self) {
+        // The sender is ours and stays: waiting cannot fail.
+        drop(self.held.subscribe().wait_for(|held| *held).await);
+    }
+}
+
+#[async_trait]
+impl Journal for Watch {
+    fn asked(&self, _: CallId, key: &JournalKey, request: &Request) {
+        let format = match &request.format {
+            Format::Text => AskedFormat::Text,
+            Format::Json => AskedFormat::Json,
+            Format::JsonSchema(schema) => AskedFormat::Schema(schema.value().clone()),
+        };
+        let mut all = self.all();
+        self.at.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), all.len());
+        all.push(Asked {
+            purpose: request.purpose.to_string(),
+            messages: request.messages.iter().map(|message| message.content.clone()).collect(),
+            format,
+            answer: None,
+        });
+    }
+
+    async fn lookup(&self, _: &JournalKey) -> Option<JournalEntry> {
+        None
+    }
+
+    async fn recall(&self, _: CallId, key: &JournalKey) -> Option<Recalled> {
+        let index = self.index(key).unwrap_or_default();
+        match self.hold {
+            Hold::None => {}
+            Hold::Rising(step) => {
+                tokio::time::sleep(step.saturating_mul(u32::try_from(index).unwrap_or(0))).await
+            }
+            Hold::Falling { step, calls } => {
+                let times = u32::try_from(calls.saturating_sub(index)).unwrap_or(0);
+                tokio::time::sleep(step.saturating_mul(times)).await;
+            }
+            Hold::Forever(held) if held == index => {
+                self.held.send_replace(true);
+                std::future::pending::<()>().await;
+            }
+            Hold::Forever(_) => {}
+        }
+        None
+    }
+
+    async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
+        if let Some(index) = self.index(&entry.key)
+            && let Some(asked) = self.all().get_mut(index)
+        {
+            asked.answer = Some(entry.content.clone());
+        }
+        Ok(())
+    }
+}

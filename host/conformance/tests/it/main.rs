@@ -1,0 +1,3 @@
+//! The published schema of the report.
+
+mod schema;

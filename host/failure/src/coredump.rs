@@ -1,0 +1,54 @@
+//! Dumps of stopped guests on disk: `<sites>/.coredumps/<failure>.coredump`.
+//!
+//! A dump is the guest's whole memory and so holds the order's data: it is made when somebody asks
+//! for it, readable by this user alone, and goes before long.
+
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The folder beside the orders' that holds dumps. No order has a name with a dot before it.
+pub const FOLDER: &str = ".coredumps";
+/// What a dump's name ends with.
+const SUFFIX: &str = ".coredump";
+
+/// Writes a dump whole or not at all, and removes the oldest of those that are more than `keep`.
+/// Blocking.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::Result<PathBuf> {
+    let folder = sites.join(FOLDER);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    let path = folder.join(format!("{failure}{SUFFIX}"));
+    let temporary = folder.join(format!("{failure}.tmp"));
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = file.write_all(dump).and_then(|()| std::fs::rename(&temporary, &path));
+    if let Err(error) = written {
+        if let Err(left) = std::fs::remove_file(&temporary) {
+            tracing::debug!(file = %temporary.display(), error = %left, "a temporary file stays");
+        }
+        return Err(error);
+    }
+    keep_newest(&folder, keep.max(1));
+    Ok(path)
+}
+
+/// Names begin with the failure's id, which sorts by time. What cannot be removed is told and tried
+/// again with the next dump.
+fn keep_newest(folder: &Path, keep: usize) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut dumps: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.to_string_lossy().ends_with(SUFFIX))
+        .collect();
+    dumps.sort();
+    for old in &dumps[..dumps.len().saturating_sub(keep)] {
+        if let Err(error) = std::fs::remove_file(old)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(file = %old.display(), %error, "an old core dump cannot be removed");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! What makes two failures the same: one line with a count, and not a thousand lines.
+//!
+//! A fingerprint is made of what a bug does not change when the template is built again or another
+//! order meets it: kind, code, the author's own frames without their lines, and the message without
+//! what is of one order only. The digest of the template is no part of it.
+
+use sha2::{Digest as _, Sha256};
+
+use sitewright_model::failure::FailureKind;
+use sitewright_model::failure::FailureRecord;
+use sitewright_model::failure::{Frame, TrapRecord};
+
+/// Own frames that count: further out, everything comes from `generate`.
+const FRAMES: usize = 3;
+/// Problems of a document or site that count.
+const PROBLEMS: usize = 8;
+/// How much of a message counts, in bytes.
+const MAX_MESSAGE: usize = 2 << 10;
+/// Digits of a fingerprint.
+const DIGITS: usize = 16;
+
+/// The record with its fingerprint.
+pub fn stamped(record: FailureRecord) -> FailureRecord {
+    let fingerprint = Some(of(&record));
+    FailureRecord { fingerprint, ..record }
+}
+
+/// The fingerprint of a record, whatever it says of itself.
+pub fn of(record: &FailureRecord) -> String {
+    let mut parts = Parts::new(record.kind.as_str());
+    if is_the_templates(record.kind) {
+        parts.add("template", &record.template.name);
+    }
+    parts.add("code", record.code.as_deref().unwrap_or_default());
+    match record.kind {
+        FailureKind::Ai | FailureKind::CallLimit => match &record.ai {
+            // What the template says of it differs from template to template; what failed is the
+            // call.
+            Some(ai) => {
+                let last = ai.attempts.last();
+                parts.add("ai", ai.kind.as_str());
+                parts.add("purpose", &ai.purpose);
+                parts.add("provider", last.map(|attempt| &*attempt.provider).unwrap_or_default());
+                let status =
+                    last.and_then(|attempt| attempt.status).map(|status| status.to_string());
+                parts.add("status", &status.unwrap_or_default());
+                parts.add("message", &normalised(ai.message.as_str()));
+            }
+            None => parts.add("message", &normalised(record.message.as_str())),
+        },
+        FailureKind::OutputRejected | FailureKind::InvalidOrder if !record.problems.is_empty() => {
+            // The message counts problems; what is wrong says which ones they are.
+            let mut problems: Vec<String> = record
+                .problems
+                .iter()
+                .map(|problem| match &problem.rule {
+                    Some(rule) => rule.clone(),
+                    None => format!("{} {}", normalised(&problem.at), normalised(&problem.message)),
+                })
+                .collect();
+            problems.sort();
+            problems.dedup();
+            problems.iter().take(PROBLEMS).for_each(|problem| parts.add("problem", problem));
+        }
+        // The message names worker and count; what counts is where the process ended.
+        FailureKind::Crashed => parts.add("stage", &normalised(&record.stage)),
+        _ => parts.add(
+            "message",
+            &normalised(record.panic.as_deref().unwrap_or(record.message.as_str())),
+        ),
+    }
+    if matches!(record.kind, FailureKind::Host | FailureKind::TemplateLoad) {
+        // The host's own words, which name the reason.
+        record.causes.iter().for_each(|cause| parts.add("cause", &normalised(cause.as_str())));
+    }
+    match &record.trap {
+        Some(trap) => {
+            parts.add("trap", trap.code.as_str());
+            telling_frames(trap).iter().for_each(|frame| parts.add("frame", &place(frame)));
+        }
+        None => {
+            if let Some(location) = &record.location {
+                parts.add("location", short_file(&location.file));
+            }
+        }
+    }
+    parts.digest()
+}
+
+/// The fingerprint of what is no whole record: all that is known of it are its kind and its
+/// message.
+pub fn of_words(kind: &str, message: &str) -> String {
+    let mut parts = Parts::new(kind);
+    parts.add("message", &normalised(message));
+    parts.digest()
+}
+
+/// Whether a failure of this kind is the template's doing, so that the same words of two templates
+/// are two bugs.
+fn is_the_templates(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::TemplateLoad
+        | FailureKind::TemplateError
+        | FailureKind::Panic
+        | FailureKind::Trap
+        | FailureKind::CpuLimit
+        | FailureKind::MemoryLimit
+        | FailureKind::OutputLimit
+        | FailureKind::CallLimit
+        | FailureKind::Deadline
+        | FailureKind::OutputRejected => true,
+        FailureKind::InvalidOrder
+        | FailureKind::Cancelled
+        | FailureKind::Ai
+        | FailureKind::Crashed
+        | FailureKind::Host => false,
+    }
+}
+
+struct Parts(Sha256);
+
+impl Parts {
+    fn new(kind: &str) -> Self {
+        let mut parts = Parts(Sha256::new());
+        parts.add("kind", kind);
+        parts
+    }
+
+    fn add(&mut self, name: &str, value: &str) {
+        for text in [name, value] {
+            self.0.update(text.as_bytes());
+            self.0.update([0]);
+        }
+    }
+
+    fn digest(self) -> String {
+        let mut digits = hex::encode(self.0.finalize());
+        digits.truncate(DIGITS);
+        digits
+    }
+}
+
+/// The frames that say where it is: the author's own, or the innermost ones where none is known to
+/// be. Recursion counts once.
+fn telling_frames(trap: &TrapRecord) -> Vec<&Frame> {
+    let has_own = trap.frames.iter().any(|frame| frame.own);
+    let mut frames: Vec<&Frame> =
+        trap.frames.iter().filter(|frame| frame.own || !has_own).collect();
+    frames.dedup_by(|a, b| place(a) == place(b));
+    frames.truncate(FRAMES);
+    frames
+}
+
+/// Function and file of a frame, without what changes when other lines of the file do.
+fn place(frame: &Frame) -> String {
+    let named = !frame.function.starts_with("function ");
+    let function = if named { without_numbers(&frame.function) } else { frame.function.clone() };
+    match &frame.file {
+        Some(file) => format!("{function} {}", short_file(file)),
+        None => function,
+    }
+}
+
+/// `{closure#2}` is `{closure#1}` as soon as somebody writes another one before it.
+fn without_numbers(function: &str) -> String {
+    let mut out = String::with_capacity(function.len());
+    let mut after_hash = false;
+    for c in function.chars() {
+        if !(after_hash && c.is_ascii_digit()) {
+            out.push(c);
+            after_hash = c == '#';
+        }
+    }
+    out
+}
+
+/// The last two parts of a path: where a template was built is no part of its bugs.
+fn short_file(file: &str) -> &str {
+    match file.rmatch_indices(['/', '\\']).nth(1) {
+        Some((at, _)) => &file[at + 1..],
+        None => file,
+    }
+}
+
+/// A message without what is of one order or one build only: quoted values, numbers, ids,
+/// hexadecimal digits, paths and addresses.
+pub fn normalised(message: &str) -> String {
+    let message = &message[..message.floor_char_boundary(MAX_MESSAGE)];
+    let unquoted = without_quoted(message);
+    let words = unquoted.split_whitespace().map(masked_word);
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What stands between quotes becomes a mark. An apostrophe inside a word is no quote, and a quote
+/// that nothing closes neither.
+fn without_quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut before = ' ';
+    while let Some(c) = rest.chars().next() {
+        let close = match c {
+            '"' | '`' => Some(c),
+            '\'' if !before.is_alphanumeric() => Some(c),
+            '“' => Some('”'),
+            '«' => Some('»'),
+            _ => None,
+        };
+        let inner = &rest[c.len_utf8()..];
+        if let Some(close) = close
+            && let Some(end) = inner.find(close)
+        {
+            out.push_str("<value>");
+            rest = &inner[end + close.len_utf8()..];
+            before = close;
+        } else {
+            out.push(c);
+            rest = inner;
+            before = c;
+        }
+    }
+    out
+}
+
+/// A word with a mark in place of an id, a path or a number.
+fn masked_word(word: &str) -> String {
+    let is_edge = |c: char| !c.is_alphanumeric() && !matches!(c, '/' | '<' | '>' | '-' | '_');
+    let bare = word.trim_matches(is_edge);
+    let mask = if bare.is_empty() || bare.contains("<value>") {
+        return without_digits(word);
+    } else if bare.contains("://") || (bare.contains('/') && bare.chars().any(char::is_alphabetic))
+    {
+        "<path>"
+    } else if is_id(bare) {
+        "<id>"
+    } else {
+        return without_digits(word);
+    };
+    word.replacen(bare, mask, 1)
+}
+
+/// Hexadecimal digits, a ULID, a UUID or the like: long, of letters and digits.
+fn is_id(word: &str) -> bool {
+    let digits = word.chars().filter(char::is_ascii_digit).count();
+    let hex = word.strip_prefix("0x").unwrap_or(word);
+    let all_hex = !hex.is_empty() && hex.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let all_alphanumeric =
+        word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    let has_letters = word.chars().any(|c| c.is_ascii_alphabetic());
+    (hex.len() < word.len() && all_hex)
+        || (all_hex && has_letters && digits > 0 && word.len() >= 6)
+        || (all_alphanumeric && has_letters && digits >= 4 && word.len() >= 12)
+}
+
+/// Each run of digits, with the point or comma inside a number, becomes one mark.
+fn without_digits(word: &str) -> String {
+    let mut out = String::with_capacity(word.len());
+    let mut chars = word.chars().peekable();
+    while let Some(c) = chars.next() {
+        if !c.is_ascii_digit() {
+            out.push(c);
+            continue;
+        }
+        out.push('#');
+        let mut ahead = chars.clone();
+        while let Some(next) = ahead.next() {
+            let inside =
+                matches!(next, '.' | ',') && ahead.peek().is_some_and(char::is_ascii_digit);
+            if !(next.is_ascii_digit() || inside) {
+                break;
+            }
+            chars = ahead.clone();
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_keeps_its_words_and_loses_its_values() {
+        let rows = [
+            (
+                "index out of bounds: the len is 3 but the index is 7",
+                "index out of bounds: the len is # but the index is #",
+            ),
+            ("no route serves `copywriting`, or \"x y\"", "no route serves <value>, or <value>"),
+            ("it doesn't work, and it can't", "it doesn't work, and it can't"),
+            ("he said 'no' twice", "he said <value> twice"),
+            ("a lone ` stays, and so does \" here", "a lone ` stays, and so does \" here"),
+            ("cannot read /srv/sites/102/index.html: no space", "cannot read <path>: no space"),
+            ("see https://example.com/a?b=1.", "see <path>."),
+            ("call 01M8357K477S54PXCWJ5Y3G5CR ended", "call <id> ended"),
+            ("digest 0a1b2c3d4e5f, offset 0x1f", "digest <id>, offset <id>"),
+            ("id 6f9619ff-8b86-d011-b42d-00cf4fc964ff!", "id <id>!"),
+            ("took 1.5 s, 10,000 times, 3/5 done", "took # s, # times, #/# done"),
+            ("an i32 in utf8  and\nmore", "an i# in utf# and more"),
+            ("the facade was decade old", "the facade was decade old"),
+            ("ünïcödé 東京 42", "ünïcödé 東京 #"),
+            ("", ""),
+        ];
+        for (message, expected) in rows {
+            assert_eq!(normalised(message), expected, "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_known_by_its_end() {
+        for (file, short) in [
+            ("plugins/bakery/src/menu.rs", "src/menu.rs"),
+            ("/home/somebody/bakery/src/menu.rs", "src/menu.rs"),
+            ("src/menu.rs", "src/menu.rs"),
+            ("menu.py", "menu.py"),
+        ] {
+            assert_eq!(short_file(file), short);
+        }
+        assert_eq!(without_numbers("a::{closure#12}::b2"), "a::{closure#}::b2");
+    }
+}

@@ -1,0 +1,210 @@
+//! Failures that are most likely one and the same, counted together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use sitewright_model::failure::TrapRecord;
+use sitewright_model::failure::{FailureRecord, SourceLocation, TemplateRef, top_frame};
+
+/// Which failures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those of this template.
+    pub template: Option<String>,
+    /// Only those of this kind.
+    pub kind: Option<String>,
+    /// Only those that happened at or after this time, in milliseconds since the Unix epoch.
+    pub since: Option<i64>,
+    /// Only those of this order.
+    pub order: Option<String>,
+}
+
+/// A record in brief: what lists show of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Brief {
+    /// Its id.
+    pub id: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The order.
+    pub order: String,
+    /// The attempt.
+    pub attempt: Option<String>,
+    /// Why, in one word.
+    pub kind: String,
+    /// The template's name; empty when nobody knows it.
+    pub template: String,
+    /// What happened.
+    pub message: String,
+    /// The author's own frame where it stopped.
+    pub frame: Option<String>,
+    /// See [`FailureRecord::fingerprint`].
+    pub fingerprint: String,
+    /// Where the record lies, when it lies in a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+}
+
+/// Failures of one fingerprint and one template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// What they have in common.
+    pub fingerprint: String,
+    /// The template's name; empty when nobody knows it.
+    pub template: String,
+    /// How many there are.
+    pub count: u64,
+    /// How many orders they befell.
+    pub orders: u64,
+    /// When the first one happened, in milliseconds since the Unix epoch.
+    pub first_at: i64,
+    /// When the last one did.
+    pub last_at: i64,
+    /// Id of the newest.
+    pub newest: String,
+    /// Why, in one word; of the newest, as all that follows.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+    /// The author's own frame where it stopped.
+    pub frame: Option<String>,
+}
+
+impl Filter {
+    /// Whether the failure is one of them.
+    pub fn fits(&self, brief: &Brief) -> bool {
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        };
+        is(&self.template, &brief.template)
+            && is(&self.kind, &brief.kind)
+            && is(&self.order, &brief.order)
+            && self.since.is_none_or(|since| brief.at >= since)
+    }
+}
+
+impl Brief {
+    /// The record in brief.
+    pub fn of(record: &FailureRecord) -> Self {
+        Brief {
+            id: record.id.clone(),
+            at: millis_of(&record.time, &record.id),
+            order: record.order.clone(),
+            attempt: Some(record.attempt.clone()),
+            kind: record.kind.as_str().to_owned(),
+            template: record.template.name.clone(),
+            message: record.message.to_string(),
+            frame: record.top_frame(),
+            fingerprint: record
+                .fingerprint
+                .clone()
+                .unwrap_or_else(|| super::fingerprint::of(record)),
+            file: None,
+        }
+    }
+}
+
+/// What a brief is made of, as it stands in a record.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Outline {
+    pub(super) version: u32,
+    #[serde(default)]
+    fingerprint: Option<String>,
+    id: String,
+    time: String,
+    order: String,
+    attempt: String,
+    kind: String,
+    template: TemplateRef,
+    message: String,
+    #[serde(default)]
+    trap: Option<TrapRecord>,
+    #[serde(default)]
+    location: Option<SourceLocation>,
+}
+
+impl Outline {
+    /// Nothing when the record has no fingerprint.
+    pub(super) fn brief(self) -> Option<Brief> {
+        Some(Brief {
+            at: millis_of(&self.time, &self.id),
+            id: self.id,
+            order: self.order,
+            attempt: Some(self.attempt),
+            kind: self.kind,
+            template: self.template.name,
+            message: self.message,
+            frame: top_frame(self.trap.as_ref(), self.location.as_ref()),
+            fingerprint: self.fingerprint?,
+            file: None,
+        })
+    }
+}
+
+/// A record's time in milliseconds since the Unix epoch; that of its id when it has none that can
+/// be read.
+fn millis_of(time: &str, id: &str) -> i64 {
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+    let read = OffsetDateTime::parse(time, &Rfc3339).ok();
+    let written = read.map(|time| time.unix_timestamp_nanos() / 1_000_000);
+    let of_id = || ulid::Ulid::from_string(id).map_or(0, |id| i128::from(id.timestamp_ms()));
+    i64::try_from(written.unwrap_or_else(of_id)).unwrap_or(i64::MAX)
+}
+
+/// Counts failures one by one, and groups that somebody else has counted.
+#[derive(Debug, Default)]
+pub struct Groups {
+    groups: BTreeMap<(String, String), (Group, BTreeSet<String>)>,
+}
+
+impl Groups {
+    /// Counts one failure.
+    pub fn add(&mut self, brief: Brief) {
+        let key = (brief.fingerprint.clone(), brief.template.clone());
+        let one = Group {
+            fingerprint: brief.fingerprint,
+            template: brief.template,
+            count: 1,
+            orders: 0,
+            first_at: brief.at,
+            last_at: brief.at,
+            newest: brief.id,
+            kind: brief.kind,
+            message: brief.message,
+            frame: brief.frame,
+        };
+        match self.groups.entry(key) {
+            std::collections::btree_map::Entry::Vacant(place) => {
+                place.insert((one, BTreeSet::from([brief.order])));
+            }
+            std::collections::btree_map::Entry::Occupied(mut found) => {
+                let (group, orders) = found.get_mut();
+                let merged = group.clone().with(one);
+                *group = merged;
+                orders.insert(brief.order);
+            }
+        }
+    }
+
+    /// The groups, and the orders of each.
+    pub fn finish(self) -> Vec<(Group, BTreeSet<String>)> {
+        let counted = |(group, orders): (Group, BTreeSet<String>)| {
+            (Group { orders: orders.len() as u64, ..group }, orders)
+        };
+        self.groups.into_values().map(counted).collect()
+    }
+}
+
+impl Group {
+    /// Both together; their orders are taken to be different ones.
+    pub fn with(self, other: Group) -> Group {
+        let (count, orders) = (self.count + other.count, self.orders + other.orders);
+        let (first_at, last_at) =
+            (self.first_at.min(other.first_at), self.last_at.max(other.last_at));
+        let newest = if other.newest > self.newest { other } else { self };
+        Group { count, orders, first_at, last_at, ..newest }
+    }
+}

@@ -1,0 +1,315 @@
+//! A Python exception that nobody caught, as the interpreter prints it on stderr before it stops.
+
+use sitewright_model::failure::Frame;
+use sitewright_model::failure::SourceExcerpt;
+
+/// An exception that ended a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonException {
+    /// Type and text: `KeyError: 'bread'`.
+    pub message: String,
+    /// Innermost first; those of the first exception of a group stand before the group's own.
+    pub frames: Vec<Frame>,
+    /// What it came from, from the nearest to the root, and the exceptions of a group.
+    pub causes: Vec<String>,
+    /// The line of the first own frame, where the interpreter printed it.
+    pub source: Option<SourceExcerpt>,
+}
+
+const BEGIN: &str = "Traceback (most recent call last):";
+const GROUP: &str = "+ Exception Group Traceback (most recent call last):";
+const CAUSE: &str = "The above exception was the direct cause of the following exception:";
+const CONTEXT: &str = "During handling of the above exception, another exception occurred:";
+
+/// Beginnings of paths that no author's module has: what the interpreter and the tools brought
+/// along.
+const FOREIGN: [&str; 5] = ["/world/", "/bundled/", "/python/", "<frozen ", "<string>"];
+/// Most lines that the text of one exception has in a record.
+const MAX_TEXT_LINES: usize = 20;
+/// Most exceptions kept of a chain or a group.
+const MAX_CHAIN: usize = 16;
+
+/// How an exception came after the one printed before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// By nothing: that one was caught.
+    None,
+    /// Raised from it.
+    Cause,
+    /// Raised while it was handled.
+    Context,
+    /// It is one of a group's.
+    Member,
+}
+
+#[derive(Debug)]
+struct Traceback {
+    link: Link,
+    /// Outermost first, each with its line of code where that was printed.
+    frames: Vec<(Frame, Option<String>)>,
+    text: Vec<String>,
+}
+
+impl Traceback {
+    fn message(&self) -> String {
+        self.text.join("\n").trim().to_owned()
+    }
+}
+
+impl PythonException {
+    /// The last uncaught exception of what a program printed; nothing when there is none.
+    pub fn printed(stderr: &str) -> Option<Self> {
+        let mut all = parse(stderr);
+        // Members of a group come after it.
+        let last = all.iter().rposition(|traceback| traceback.link != Link::Member)?;
+        let members = all.split_off(last + 1);
+        let uncaught = all.pop()?;
+        let message = uncaught.message();
+        if message.is_empty() {
+            return None;
+        }
+        let mut causes = Vec::new();
+        let mut link = uncaught.link;
+        while let (Link::Cause | Link::Context, Some(before)) = (link, all.pop()) {
+            causes.push(match link {
+                Link::Context => format!("while handling {}", before.message()),
+                _ => before.message(),
+            });
+            link = before.link;
+        }
+        causes.extend(members.iter().map(Traceback::message));
+        causes.retain(|cause| !cause.is_empty());
+        causes.truncate(MAX_CHAIN);
+
+        let told = members.into_iter().next().into_iter().chain([uncaught]);
+        let frames: Vec<(Frame, Option<String>)> =
+            told.flat_map(|traceback| traceback.frames.into_iter().rev()).collect();
+        let source = frames.iter().find(|(frame, _)| frame.own).and_then(|(frame, code)| {
+            let line = frame.line?;
+            Some(SourceExcerpt {
+                file: frame.file.clone()?,
+                line,
+                first: line,
+                lines: vec![code.clone()?],
+            })
+        });
+        let frames = frames.into_iter().map(|(frame, _)| frame).collect();
+        Some(PythonException { message, frames, causes, source })
+    }
+}
+
+fn parse(stderr: &str) -> Vec<Traceback> {
+    let mut all: Vec<Traceback> = Vec::new();
+    // The one that is being read, until what ends it.
+    let mut reading = false;
+    let mut link = Link::None;
+    for whole in stderr.lines() {
+        let in_group = all.last().is_some_and(|traceback| traceback.link == Link::Member)
+            || whole.contains(" | ");
+        let line = match whole.trim_start().strip_prefix('|') {
+            Some(rest) if in_group => rest.strip_prefix(' ').unwrap_or(rest),
+            _ => whole,
+        };
+        let begins = line.trim_start();
+        if begins == BEGIN || begins == GROUP {
+            all.push(Traceback { link, frames: Vec::new(), text: Vec::new() });
+            (reading, link) = (true, Link::None);
+        } else if line == CAUSE || line == CONTEXT {
+            link = if line == CAUSE { Link::Cause } else { Link::Context };
+            reading = false;
+        } else if begins.starts_with("+-") {
+            link = Link::Member;
+            reading = false;
+        } else if line.starts_with("thread '") && line.contains(" panicked at ") {
+            // The interpreter's own end.
+            (reading, link) = (false, Link::None);
+        } else if let (true, Some(traceback)) = (reading, all.last_mut()) {
+            traceback.read(line);
+        }
+    }
+    all
+}
+
+impl Traceback {
+    fn read(&mut self, line: &str) {
+        if self.text.is_empty() {
+            if let Some(frame) = frame(line) {
+                self.frames.push((frame, None));
+                return;
+            }
+            if line.starts_with(' ') {
+                let code = line.trim();
+                // Below the code stand marks; a line that was repeated is told in words.
+                let is_code =
+                    !code.starts_with('[') && !code.chars().all(|c| matches!(c, '~' | '^' | ' '));
+                if let (true, Some((_, slot @ None))) = (is_code, self.frames.last_mut()) {
+                    *slot = Some(code.to_owned());
+                }
+                return;
+            }
+        }
+        if self.text.len() < MAX_TEXT_LINES && !(self.text.is_empty() && line.trim().is_empty()) {
+            self.text.push(line.to_owned());
+        }
+    }
+}
+
+/// `  File "/0/menu.py", line 5, in price_of`
+fn frame(line: &str) -> Option<Frame> {
+    let rest = line.trim_start().strip_prefix("File \"")?;
+    let (path, rest) = rest.split_once("\", line ")?;
+    let (number, function) = match rest.split_once(", in ") {
+        Some((number, function)) => (number, function.trim()),
+        None => (rest, "<module>"),
+    };
+    let own = !FOREIGN.iter().any(|start| path.starts_with(start))
+        && !path.contains("/site-packages/")
+        && !path.contains("/lib/python");
+    Some(Frame {
+        function: function.to_owned(),
+        file: Some(shorten(path).to_owned()),
+        line: number.trim().parse().ok().filter(|line| *line > 0),
+        column: None,
+        own,
+        inlined: false,
+        offset: None,
+    })
+}
+
+/// A path without the folder that the tool numbered: `/0/menu.py` is the author's `menu.py`.
+fn shorten(path: &str) -> &str {
+    let numbered = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
+    match numbered {
+        Some((number, rest))
+            if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            rest
+        }
+        _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(stderr: &str) -> (String, Vec<String>, Vec<String>) {
+        let found = PythonException::printed(stderr)
+            .unwrap_or_else(|| panic!("no exception in {stderr:?}"));
+        let frames = found.frames.iter().map(|frame| {
+            let own = if frame.own { "" } else { " (library)" };
+            let file = frame.file.as_deref().unwrap_or("-");
+            format!("{} {file}:{}{own}", frame.function, frame.line.unwrap_or(0))
+        });
+        (found.message, frames.collect(), found.causes)
+    }
+
+    #[test]
+    fn a_traceback_is_read_as_the_interpreter_prints_it() {
+        let begin = "Traceback (most recent call last):\n";
+        let end = "\nthread '<unnamed>' (1) panicked at runtime/src/lib.rs:1:1:\nx\n";
+        let rows: [(String, &str, &[&str], &[&str]); 7] = [
+            (
+                format!(
+                    "{begin}  File \"/bundled/a.py\", line 1, in poll\n  File \"/0/m.py\", line \
+                     5, in f\nKeyError: 'x'\n{end}"
+                ),
+                "KeyError: 'x'",
+                &["f m.py:5", "poll /bundled/a.py:1 (library)"],
+                &[],
+            ),
+            // Lines of code and the marks below them are no frames; what was repeated is told in
+            // words.
+            (
+                format!(
+                    "{begin}  File \"app.py\", line 2, in f\n    return g(x)\n           ~^^^\n  \
+                     [Previous line repeated 9 more times]\nE: a\n\nb\n{end}"
+                ),
+                "E: a\n\nb",
+                &["f app.py:2"],
+                &[],
+            ),
+            (
+                format!(
+                    "{begin}  File \"a.py\", line 1, in f\nA: root\n\n{CAUSE}\n\n{begin}  File \
+                     \"a.py\", line 2, in g\nB: middle\n\n{CONTEXT}\n\n{begin}  File \"a.py\", \
+                     line 3, in h\nC: top\n"
+                ),
+                "C: top",
+                &["h a.py:3"],
+                &["while handling B: middle", "A: root"],
+            ),
+            // The first was caught.
+            (
+                format!(
+                    "{begin}  File \"a.py\", line 1, in f\nA: one\n{begin}  File \"a.py\", line \
+                     2, in g\nB\n"
+                ),
+                "B",
+                &["g a.py:2"],
+                &[],
+            ),
+            (
+                format!(
+                    "  + {}\n  |   File \"a.py\", line 9, in f\n  | ExceptionGroup: two (2 \
+                     sub-exceptions)\n  +-+---------------- 1 ----------------\n    | {begin}    \
+                     |   File \"a.py\", line 1, in g\n    | A: one\n    +---------------- 2 \
+                     ----------------\n    | {begin}    |   File \"a.py\", line 2, in h\n    | B: \
+                     two\n    +------------------------------------\n",
+                    GROUP.trim_start_matches("+ ")
+                ),
+                "ExceptionGroup: two (2 sub-exceptions)",
+                &["g a.py:1", "f a.py:9"],
+                &["A: one", "B: two"],
+            ),
+            // The beginning of a long text is lost, not its end.
+            (
+                format!(
+                    "line 3, in lost\nX: lost\n\n{CAUSE}\n\n{begin}  File \"a.py\", line 2, in \
+                     g\nB: b\n"
+                ),
+                "B: b",
+                &["g a.py:2"],
+                &[],
+            ),
+            (
+                format!(
+                    "{begin}  File \"<string>\", line 1, in <module>\n  File \
+                     \"/3/site-packages/x.py\", line 1, in x\n  File \"c.py\", line \
+                     4\nSyntaxError: invalid syntax\n"
+                ),
+                "SyntaxError: invalid syntax",
+                &[
+                    "<module> c.py:4",
+                    "x site-packages/x.py:1 (library)",
+                    "<module> <string>:1 (library)",
+                ],
+                &[],
+            ),
+        ];
+        for (stderr, message, frames, causes) in rows {
+            let expected = (message.to_owned(), frames.join("\n"), causes.join("\n"));
+            let (message, frames, causes) = printed(&stderr);
+            assert_eq!((message, frames.join("\n"), causes.join("\n")), expected, "{stderr}");
+        }
+        for stderr in
+            ["", "all is well\n", begin, "Traceback\n  File \"a.py\", line 1, in f\nE: x\n"]
+        {
+            assert_eq!(PythonException::printed(stderr), None, "{stderr:?}");
+        }
+    }
+
+    #[test]
+    fn the_line_of_code_is_shown_where_it_was_printed() {
+        let stderr = "Traceback (most recent call last):\n  File \"a.py\", line 7, in f\n    \
+                      bake( bread)\nE: x\n";
+        let source = PythonException::printed(stderr).and_then(|found| found.source);
+        let line = SourceExcerpt {
+            file: "a.py".to_owned(),
+            line: 7,
+            first: 7,
+            lines: vec!["bake( bread)".to_owned()],
+        };
+        assert_eq!(source, Some(line));
+    }
+}

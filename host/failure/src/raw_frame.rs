@@ -1,0 +1,12 @@
+//! A frame of a backtrace before it is symbolized.
+
+/// A frame as the engine knows it: a place in the component's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawFrame {
+    /// Offset of the instruction from the start of the component, in bytes.
+    pub offset: Option<u64>,
+    /// Name in the module's name section, mangled.
+    pub function: Option<String>,
+    /// Index of the function in its module.
+    pub index: u32,
+}

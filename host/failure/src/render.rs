@@ -1,0 +1,498 @@
+//! A failure record as a report on a terminal.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use sitewright_model::Measure;
+use sitewright_model::ai::Attempt;
+use sitewright_model::failure::CoreDumpRecord;
+use sitewright_model::failure::SourceExcerpt;
+use sitewright_model::failure::{AiFailure, Diagnostic, FailureRecord, Severity};
+use sitewright_model::failure::{Frame, TrapRecord};
+use sitewright_model::failure::{TrailEntry, TrailOutcome};
+use sitewright_model::message::Message;
+
+mod markdown;
+mod text;
+mod timeline;
+
+pub use markdown::markdown;
+use text::{MIN_WIDTH, amount, wrapped, wrapped_after};
+pub use text::{bytes, duration, measure};
+pub use text::{clean, columns, paragraph, shortened};
+use timeline::{Moment, What};
+
+const TITLE: Style = Style::new().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WARN: Style = AnsiColor::Yellow.on_default();
+const GOOD: Style = AnsiColor::Green.on_default();
+const DIM: Style = Style::new().dimmed();
+const OWN: Style = AnsiColor::Cyan.on_default().bold();
+
+/// How many of the newest moments a report shows, and half as many of those before that matter; the
+/// record has them all.
+const MOMENTS_SHOWN: usize = 12;
+/// How many problems of a document or site are told in brief.
+const BRIEF_PROBLEMS: usize = 5;
+/// How many lines of a text's tail a report shows.
+const TAIL_LINES: usize = 8;
+
+/// The report, with ANSI colours, lines at most `width` columns where the text allows. Strip the
+/// colours where they are not wanted.
+pub fn terminal(record: &FailureRecord, width: usize) -> String {
+    let width = width.max(MIN_WIDTH);
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = write_report(&mut out, record, width);
+    out
+}
+
+fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
+    let painted = |style: Style, text: &str| format!("{style}{}{style:#}", clean(text));
+    let title = format!("✗ order {} failed: {}", shortened(&record.order, 60), record.kind);
+    let between = if columns(&title) + columns(&record.id) < width { " " } else { "\n  " };
+    writeln!(out, "{}{between}{}", painted(BAD, &title), painted(DIM, &record.id))?;
+    wrapped(out, record.message.as_str(), "  ", width)?;
+    for (at, cause) in causes(record).enumerate() {
+        let lead = if at == 0 { "  because " } else { "      and " };
+        wrapped_after(out, cause.as_str(), lead, "          ", width)?;
+    }
+    for (name, value) in &record.attributes {
+        wrapped_after(out, &format!("{name}: {value}"), "    ", "      ", width)?;
+    }
+    writeln!(out)?;
+    writeln!(out, "  {}", painted(TITLE, "What to do"))?;
+    wrapped(out, record.advice.as_str(), "    ", width)?;
+
+    if !record.problems.is_empty() {
+        section(out, &format!("Problems ({})", record.problems.len()))?;
+        for problem in &record.problems {
+            let rule = problem.rule.as_deref().map(|rule| format!("[{rule}] ")).unwrap_or_default();
+            writeln!(
+                out,
+                "    {}",
+                painted(
+                    WARN,
+                    &format!(
+                        "{}{}",
+                        rule,
+                        if problem.at.is_empty() { "(whole document)" } else { &problem.at }
+                    )
+                )
+            )?;
+            wrapped(out, &problem.message, "      ", width)?;
+        }
+    }
+    if let Some(location) = &record.location {
+        section(out, "Where it says it happened")?;
+        let column = location.column.map(|column| format!(":{column}")).unwrap_or_default();
+        writeln!(
+            out,
+            "    {}",
+            painted(OWN, &format!("{}:{}{column}", location.file, location.line))
+        )?;
+    }
+    if let Some(trap) = &record.trap {
+        frames(out, trap)?;
+    }
+    if let Some(source) = &record.source {
+        excerpt(out, source)?;
+    }
+    if let Some(dump) = &record.coredump {
+        coredump(out, dump, width)?;
+    }
+    if let Some(ai) = &record.ai {
+        ai_call(out, ai, &record.message, width)?;
+    }
+    timeline(out, record, width, MOMENTS_SHOWN)?;
+    tail(out, "Log", &record.log.text, TAIL_LINES, width)?;
+    tail(out, "stderr", &record.stderr, TAIL_LINES, width)?;
+    tail(out, "stdout", &record.stdout, TAIL_LINES, width)?;
+    limits(out, record, width)?;
+
+    writeln!(out)?;
+    let template = &record.template;
+    let digest = template.digest.get(..19).map(|digest| format!(" {digest}…")).unwrap_or_default();
+    let stage = match record.progress {
+        Some(progress) => format!("{} ({} of {})", record.stage, progress.done, progress.total),
+        None => record.stage.clone(),
+    };
+    for line in [
+        format!("stage {stage} · template {} {}{digest}", template.name, template.version),
+        format!("attempt {} · trace {}", record.attempt, record.trace_id),
+        format!(
+            "host {} · configuration {} · {}",
+            record.host_build,
+            record.config_version,
+            minute_and_second(&record.time)
+        ),
+    ] {
+        let line = text::paragraph(&line, "  ", width);
+        writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
+    }
+    if let Some(fingerprint) = &record.fingerprint {
+        let line = format!(
+            "fingerprint {fingerprint}; all like it: sitewright failures show {fingerprint}"
+        );
+        let line = text::paragraph(&line, "  ", width);
+        writeln!(out, "{DIM}{}{DIM:#}", line.trim_end())?;
+    }
+    if record.recording.is_some() {
+        writeln!(out, "  {}", painted(DIM, &format!("sitewright replay {}", record.id)))?;
+    }
+    Ok(())
+}
+
+/// What happened, why, where, and what to do: a few lines for pages that are about more than the
+/// failure.
+pub fn in_brief(record: &FailureRecord, width: usize) -> String {
+    let width = width.max(MIN_WIDTH);
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = write_brief(&mut out, record, width);
+    out
+}
+
+fn write_brief(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
+    wrapped(out, record.message.as_str(), "    ", width)?;
+    for cause in causes(record) {
+        wrapped_after(out, cause.as_str(), "      because ", "              ", width)?;
+    }
+    for problem in record.problems.iter().take(BRIEF_PROBLEMS) {
+        wrapped_after(
+            out,
+            &format!("{} {}", problem.at, problem.message),
+            "      ",
+            "        ",
+            width,
+        )?;
+    }
+    if record.problems.len() > BRIEF_PROBLEMS {
+        writeln!(out, "      and {} more", record.problems.len() - BRIEF_PROBLEMS)?;
+    }
+    if let Some(frame) = record.top_frame() {
+        let mut line = String::new();
+        wrapped_after(&mut line, &frame, "    where: ", "           ", width)?;
+        writeln!(out, "{OWN}{}{OWN:#}", line.trim_end())?;
+    }
+    wrapped_after(out, record.advice.as_str(), "    to do: ", "           ", width)
+}
+
+/// The causes that the message does not tell already. A template's own error repeats what its AI
+/// call said; what that call itself knew comes last.
+fn causes(record: &FailureRecord) -> impl Iterator<Item = &Message> {
+    let told = record.ai.as_ref().map(|ai| ai.message.as_str());
+    let own = record
+        .causes
+        .iter()
+        .filter(move |cause| told.is_none_or(|told| !cause.as_str().contains(told)));
+    let of_call = record.ai.iter().flat_map(|ai| &ai.causes);
+    own.chain(of_call).filter(|cause| !record.message.as_str().contains(cause.as_str()))
+}
+
+/// `2026-11-23 01:32:04 UTC`; a time in another shape stays as it is.
+fn minute_and_second(time: &str) -> String {
+    match (time.get(..10), time.get(11..19), time.ends_with('Z')) {
+        (Some(day), Some(second), true) => format!("{day} {second} UTC"),
+        _ => time.to_owned(),
+    }
+}
+
+fn section(out: &mut String, title: &str) -> std::fmt::Result {
+    writeln!(out, "\n  {TITLE}{}{TITLE:#}", clean(title))
+}
+
+fn frames(out: &mut String, trap: &TrapRecord) -> std::fmt::Result {
+    section(out, "Where it stopped")?;
+    if let Some(missing) = &trap.symbols_missing {
+        writeln!(out, "    {WARN}{}{WARN:#}", clean(missing))?;
+    }
+    // The author's own code first: that is where the bug is. The rest is one line.
+    let has_own = trap.frames.iter().any(|frame| frame.own);
+    let shown: Vec<&Frame> =
+        trap.frames.iter().filter(|frame| frame.own || !has_own).take(20).collect();
+    for (at, frame) in shown.iter().enumerate() {
+        let style = if at == 0 && frame.own { OWN } else { Style::new() };
+        let arrow = if at == 0 { "→" } else { " " };
+        let inlined = if frame.inlined { " (inlined)" } else { "" };
+        writeln!(
+            out,
+            "    {arrow} {style}{}{style:#}{DIM}{inlined}{DIM:#}",
+            clean(&frame.function)
+        )?;
+        if let (Some(file), line) = (&frame.file, frame.line) {
+            let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+            writeln!(out, "        {DIM}at{DIM:#} {}{line}", clean(file))?;
+        }
+    }
+    let folded = trap.frames.len() - shown.len();
+    if folded > 0 {
+        writeln!(
+            out,
+            "      {DIM}and {folded} frames of libraries and the language's runtime{DIM:#}"
+        )?;
+    }
+    Ok(())
+}
+
+/// The lines around the place, the one that matters marked.
+fn excerpt(out: &mut String, source: &SourceExcerpt) -> std::fmt::Result {
+    section(out, &source.file)?;
+    for (number, line) in (source.first..).zip(&source.lines) {
+        let (mark, style) = if number == source.line { (">", OWN) } else { (" ", DIM) };
+        writeln!(
+            out,
+            "    {mark} {DIM}{number:>5}{DIM:#}  {style}{}{style:#}",
+            clean(&line.replace('\t', "    "))
+        )?;
+    }
+    Ok(())
+}
+
+fn coredump(out: &mut String, dump: &CoreDumpRecord, width: usize) -> std::fmt::Result {
+    section(out, "Core dump")?;
+    match (&dump.path, &dump.missing) {
+        (Some(path), _) => {
+            let size = dump.bytes.map(|size| format!(" ({})", bytes(size))).unwrap_or_default();
+            writeln!(out, "    {}{DIM}{size}, holds the order's data{DIM:#}", clean(path))
+        }
+        (None, missing) => wrapped(
+            out,
+            &format!("none: {}", missing.as_deref().unwrap_or("no reason was given")),
+            "    ",
+            width,
+        ),
+    }
+}
+
+fn ai_call(out: &mut String, ai: &AiFailure, told: &Message, width: usize) -> std::fmt::Result {
+    section(out, &format!("AI call {} for `{}`: {}", ai.call_id, ai.purpose, ai.kind))?;
+    if !told.as_str().contains(ai.message.as_str()) {
+        wrapped(out, ai.message.as_str(), "    ", width)?;
+    }
+    for (at, attempt) in ai.attempts.iter().enumerate() {
+        let begin = format!("    {}. ", at + 1);
+        tried(out, attempt, &begin, "       ", width)?;
+    }
+    Ok(())
+}
+
+/// One try of an AI call, and what was answered where it failed.
+fn tried(
+    out: &mut String,
+    attempt: &Attempt,
+    begin: &str,
+    indent: &str,
+    width: usize,
+) -> std::fmt::Result {
+    let status = attempt.status.map(|status| format!(" · HTTP {status}")).unwrap_or_default();
+    let request =
+        attempt.request_id.as_deref().map(|id| format!(" · request {id}")).unwrap_or_default();
+    let style = if attempt.outcome.as_str() == "succeeded" { GOOD } else { BAD };
+    let outcome = attempt.outcome.as_str();
+    let place = format!("{} {}:", attempt.provider, attempt.model);
+    let rest =
+        format!("{status} · {}{request}", duration(attempt.duration_ms.saturating_mul(1_000)));
+    let mut line = String::new();
+    wrapped_after(&mut line, &format!("{place} {outcome}{rest}"), begin, indent, width)?;
+    // The words are whole, so the first one that is the outcome is it.
+    let painted = format!(": {style}{outcome}{style:#}");
+    writeln!(out, "{}", line.trim_end().replacen(&format!(": {outcome}"), &painted, 1))?;
+    if let Some(excerpt) =
+        attempt.body_excerpt.as_deref().filter(|excerpt| !excerpt.trim().is_empty())
+    {
+        let one_line: String = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
+        let room = width.saturating_sub(indent.len());
+        writeln!(out, "{indent}{DIM}{}{DIM:#}", shortened(&clean(&one_line), room))?;
+    }
+    Ok(())
+}
+
+/// Host calls, progress and reports in the order in which they happened.
+fn timeline(
+    out: &mut String,
+    record: &FailureRecord,
+    width: usize,
+    room: usize,
+) -> std::fmt::Result {
+    let moments = timeline::of(record);
+    if moments.is_empty() {
+        return Ok(());
+    }
+    let title = match record.calls.unwrap_or(0).max(record.trail.len() as u64) {
+        0 => "What led to it".to_owned(),
+        1 => "What led to it (1 host call)".to_owned(),
+        calls => format!("What led to it ({calls} host calls)"),
+    };
+    section(out, &title)?;
+    let shown = timeline::shown(&moments, room);
+    let mut next = 0;
+    for at in shown {
+        if at > next {
+            writeln!(out, "             {DIM}… {} more in the record{DIM:#}", at - next)?;
+        }
+        next = at + 1;
+        moment(out, record, &moments[at], width)?;
+    }
+    Ok(())
+}
+
+fn moment(
+    out: &mut String,
+    record: &FailureRecord,
+    moment: &Moment<'_>,
+    width: usize,
+) -> std::fmt::Result {
+    let begin = format!("{:>8} {}", duration(moment.at_ms.saturating_mul(1_000)), moment.lanes);
+    match moment.what {
+        What::Report(diagnostic) => reported(out, diagnostic, &begin, width),
+        What::Call(entry, tries) => {
+            called(out, entry, &begin, width)?;
+            let told =
+                record.ai.as_ref().is_some_and(|ai| Some(&ai.call_id) == entry.call_id.as_ref());
+            let tries = tries.map(|tries| &*tries.attempts).unwrap_or_default();
+            // One try that succeeded says nothing that the call does not, and those of the failed
+            // call have a section of their own.
+            let worth = tries.len() > 1 || entry.outcome != TrailOutcome::Ok;
+            for attempt in tries.iter().filter(|_| worth && !told) {
+                tried(out, attempt, "             └ ", "               ", width)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn called(out: &mut String, entry: &TrailEntry, begin: &str, width: usize) -> std::fmt::Result {
+    let took = match (entry.duration_us, &entry.outcome) {
+        (Some(took), _) => duration(took),
+        (None, TrailOutcome::InFlight) => "in flight".to_owned(),
+        // Put together by somebody else after the process had ended.
+        (None, _) => String::new(),
+    };
+    let begin = format!("{begin}{:<20} {took:>9}  ", clean(&entry.call));
+    let rest = width.saturating_sub(columns(&begin) + 6);
+    let mut args = entry.args.clone();
+    if let Some(reply) = entry.reply_bytes {
+        args = format!("{args} → {}", bytes(reply));
+    }
+    if entry.waited_ms > 0 {
+        let waited = duration(entry.waited_ms.saturating_mul(1_000));
+        args = format!("waited {waited} for limits · {args}");
+    }
+    if let Some(id) = &entry.call_id {
+        args = format!("{id} · {args}");
+    }
+    if entry.count > 1 && entry.call == "diagnostics.progress" {
+        args = format!("{args} · {} steps", entry.count);
+    }
+    // What was asked is worth as much room as what came of it.
+    let (style, outcome) = match &entry.outcome {
+        TrailOutcome::Ok => (GOOD, "ok".to_owned()),
+        TrailOutcome::InFlight => (WARN, "no answer yet".to_owned()),
+        TrailOutcome::Error(error) => {
+            (BAD, shortened(&clean(error), rest.saturating_sub(columns(&args) + 1).max(rest / 2)))
+        }
+    };
+    let args = shortened(&clean(&args), rest.saturating_sub(columns(&outcome) + 1));
+    writeln!(out, "    {begin}{style}{outcome}{style:#} {DIM}{args}{DIM:#}")
+}
+
+fn reported(
+    out: &mut String,
+    diagnostic: &Diagnostic,
+    begin: &str,
+    width: usize,
+) -> std::fmt::Result {
+    let (style, mark) = match diagnostic.severity {
+        Severity::Info => (DIM, "i"),
+        Severity::Warning => (WARN, "!"),
+        Severity::Error => (BAD, "✗"),
+    };
+    let code = shortened(&clean(&diagnostic.code), 60);
+    writeln!(out, "    {begin}{style}{mark} {code}{style:#}")?;
+    wrapped(out, diagnostic.message.as_str(), "               ", width)?;
+    for cause in &diagnostic.causes {
+        wrapped_after(
+            out,
+            cause.as_str(),
+            "               because ",
+            "                       ",
+            width,
+        )?;
+    }
+    Ok(())
+}
+
+fn tail(
+    out: &mut String,
+    title: &str,
+    text: &str,
+    lines_shown: usize,
+    width: usize,
+) -> std::fmt::Result {
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    section(out, title)?;
+    let lines: Vec<&str> = text.lines().collect();
+    let shown = &lines[lines.len().saturating_sub(lines_shown)..];
+    if shown.len() < lines.len() {
+        writeln!(
+            out,
+            "    {DIM}… {} earlier lines in the record{DIM:#}",
+            lines.len() - shown.len()
+        )?;
+    }
+    for line in shown {
+        writeln!(out, "    {}", shortened(&clean(line), width.saturating_sub(4)))?;
+    }
+    Ok(())
+}
+
+/// Each limit beside what was used of it, a line each; those of which nothing was used come last,
+/// by name.
+pub fn limits_used(limits: &BTreeMap<String, Measure>, width: usize) -> String {
+    let mut out = String::new();
+    #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
+    let _ = measures(&mut out, limits, width.max(MIN_WIDTH));
+    out
+}
+
+fn limits(out: &mut String, record: &FailureRecord, width: usize) -> std::fmt::Result {
+    if record.limits.is_empty() {
+        return Ok(());
+    }
+    section(out, "Limits")?;
+    measures(out, &record.limits, width)
+}
+
+fn measures(
+    out: &mut String,
+    limits: &BTreeMap<String, Measure>,
+    width: usize,
+) -> std::fmt::Result {
+    let (used, unused): (Vec<_>, Vec<_>) = limits.iter().partition(|(_, measure)| measure.used > 0);
+    for (name, measure) in used {
+        let style =
+            match measure.used.saturating_mul(100).checked_div(measure.max.max(1)).unwrap_or(0) {
+                100.. => BAD,
+                80..100 => WARN,
+                _ => Style::new(),
+            };
+        writeln!(
+            out,
+            "    {:<18} {style}{:>12}{style:#} of {}",
+            clean(name),
+            amount(name, measure.used),
+            amount(name, measure.max)
+        )?;
+    }
+    if !unused.is_empty() {
+        let names: Vec<&str> = unused.into_iter().map(|(name, _)| name.as_str()).collect();
+        let text = paragraph(&format!("nothing used of {}", names.join(", ")), "    ", width);
+        writeln!(out, "{DIM}{}{DIM:#}", text.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The lines around a place in the template's source.
+
+use std::io::Read as _;
+use std::path::{Component, Path};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use sitewright_model::failure::{FailureRecord, Frame, SourceExcerpt};
+
+/// Lines shown before and after the one that matters.
+const AROUND: u32 = 2;
+/// Longest line shown, in characters.
+const MAX_LINE: usize = 160;
+/// Largest source file that is read.
+const MAX_FILE: u64 = 4 << 20;
+
+/// The lines around `line` of a text; nothing when it has no such line.
+pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
+    if line == 0 {
+        return None;
+    }
+    let first = line.saturating_sub(AROUND).max(1);
+    let skipped = usize::try_from(first - 1).ok()?;
+    let wanted = usize::try_from(line - first + 1 + AROUND).ok()?;
+    let mut lines: Vec<String> = text
+        .lines()
+        .skip(skipped)
+        .take(wanted)
+        .map(|line| line.chars().take(MAX_LINE).collect())
+        .collect();
+    // What is empty below the line says nothing.
+    let least = usize::try_from(line - first + 1).ok()?;
+    while lines.len() > least && lines.last().is_some_and(|line| line.trim().is_empty()) {
+        lines.pop();
+    }
+    let has_line = u32::try_from(lines.len()).is_ok_and(|lines| first + lines > line);
+    has_line.then(|| SourceExcerpt { file: String::new(), line, first, lines })
+}
+
+/// The lines around the first own frame, or the place that the template itself named, from the
+/// source that lies in `root`. Blocking.
+///
+/// The file's name comes from the template: what does not lie below `root` is not read, whatever
+/// leads out of it.
+pub fn from_folder(root: &Path, record: &FailureRecord) -> Option<SourceExcerpt> {
+    let frame = record.trap.as_ref().and_then(|trap| first_own(&trap.frames));
+    let (file, line) = match (frame, &record.location) {
+        (Some(frame), _) => (frame.file.as_deref()?, frame.line?),
+        (None, Some(location)) => (location.file.as_str(), location.line),
+        (None, None) => return None,
+    };
+    let root = Dir::open_ambient_dir(root, ambient_authority()).ok()?;
+    let text = candidates(file).find_map(|path| read(&root, path))?;
+    Some(SourceExcerpt { file: file.to_owned(), ..excerpt(&text, line)? })
+}
+
+/// The author's own frame that a report shows first.
+pub(super) fn first_own(frames: &[Frame]) -> Option<&Frame> {
+    frames.iter().find(|frame| frame.own && frame.line.is_some())
+}
+
+/// The path as it is, then without its first folders: debug information counts from where the
+/// compiler ran, which may lie above the template's own folder. A file's bare name is no path that
+/// tells one from another.
+fn candidates(file: &str) -> impl Iterator<Item = &Path> {
+    const FOLDERS: usize = 16;
+    let inner = file.match_indices('/').take(FOLDERS).map(|(at, _)| &file[at + 1..]);
+    let inner = inner.filter(|rest| rest.contains('/'));
+    std::iter::once(file).chain(inner).map(Path::new).filter(|path| {
+        !path.as_os_str().is_empty()
+            && path.components().all(|part| matches!(part, Component::Normal(_)))
+    })
+}
+
+/// The text of a plain file below `root`; `Dir` follows nothing that leads out.
+fn read(root: &Dir, path: &Path) -> Option<String> {
+    let metadata = root.metadata(path).ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_FILE {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    root.open(path).ok()?.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_has_the_line_and_a_few_around_it() {
+        let text = "1\n2\n3\n4\n5\n6\n7";
+        let lines = |line| excerpt(text, line).map(|found| (found.first, found.lines.concat()));
+        for (line, first, shown) in [(1, 1, "123"), (2, 1, "1234"), (4, 2, "23456"), (7, 5, "567")]
+        {
+            assert_eq!(lines(line), Some((first, shown.to_owned())), "line {line}");
+        }
+        let few = excerpt("a\n\n", 1).map(|found| found.lines);
+        assert_eq!(few, Some(vec!["a".to_owned()]), "empty lines below are left out");
+        for line in [0, 8, u32::MAX] {
+            assert_eq!(lines(line), None, "line {line}");
+        }
+        assert_eq!(
+            excerpt(&"x".repeat(1_000), 1).map(|found| found.lines[0].len()),
+            Some(MAX_LINE)
+        );
+    }
+
+    #[test]
+    fn only_paths_that_stay_below_the_root_are_tried() {
+        let tried =
+            |file| candidates(file).map(|path| path.display().to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            tried("tests/a/src/lib.rs"),
+            ["tests/a/src/lib.rs", "a/src/lib.rs", "src/lib.rs"]
+        );
+        assert_eq!(tried("app.py"), ["app.py"]);
+        assert_eq!(tried("/etc/passwd"), ["etc/passwd"]);
+        assert_eq!(tried("../../etc/passwd"), ["etc/passwd"]);
+        for none in ["", "/", "..", "/passwd", "a/../b"] {
+            assert_eq!(tried(none), [""; 0], "{none}");
+        }
+    }
+}

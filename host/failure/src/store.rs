@@ -1,0 +1,238 @@
+//! Failure records on disk: `<root>/<order>/failures/<id>.json`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use cap_fs_ext::DirExt as _;
+use cap_std::fs::{Dir, OpenOptions};
+
+use super::group::{Brief, Outline};
+use sitewright_model::failure::{FailureRecord, RECORD_VERSION};
+
+/// The folder of an order that holds its records.
+pub const FOLDER: &str = "failures";
+
+/// A record could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("{what} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is no record.
+    #[error("{} is not a failure record: {source}", .path.display())]
+    NotARecord {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The record was written by a newer host.
+    #[error("{} was written by a newer Sitewright (shape {version}, this one knows {RECORD_VERSION}); read it with that version", .path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its shape.
+        version: u32,
+    },
+    /// The record does not serialize: a bug of ours.
+    #[error("the record cannot be serialized: {0}")]
+    Serialize(serde_json::Error),
+    /// There is no such record.
+    #[error("there is no failure {id:?} under {}; `sitewright failures list` shows those there are", .root.display())]
+    Unknown {
+        /// What was asked for.
+        id: String,
+        /// Where it was looked for.
+        root: PathBuf,
+    },
+    /// There is no such file.
+    #[error("there is no file {}; `sitewright failures list` shows the records there are", .path.display())]
+    NoFile {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// Several records fit.
+    #[error("{id:?} fits several failures: {}; give more of the id", .found.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        id: String,
+        /// What fits.
+        found: Vec<String>,
+    },
+}
+
+fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> StoreError + 'a {
+    move |source| StoreError::Io { what, path: path.to_owned(), source }
+}
+
+/// Writes a record into an order's open folder, whole or not at all, and returns its file; `shown`
+/// is where the folder is. Blocking. Whatever others put in place of a folder meanwhile, nothing is
+/// written through a link.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBuf, StoreError> {
+    let folder = shown.join(FOLDER);
+    let made = match order.create_dir(FOLDER) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => order.open_dir_nofollow(FOLDER),
+    };
+    let dir = made.map_err(io("cannot make the folder", &folder))?;
+    let text = serde_json::to_vec_pretty(record).map_err(StoreError::Serialize)?;
+    let (name, temporary) = (format!("{}.json", record.id), format!(".{}.tmp", record.id));
+    let (path, shown) = (folder.join(&name), folder.join(&temporary));
+    let new = OpenOptions::new().write(true).create_new(true).to_owned();
+    let mut file = dir.open_with(&temporary, &new).map_err(io("cannot write", &shown))?;
+    file.write_all(&text)
+        .and_then(|()| file.write_all(b"\n"))
+        .map_err(io("cannot write", &shown))?;
+    file.sync_all().map_err(io("cannot sync", &shown))?;
+    dir.rename(&temporary, &dir, &name).map_err(io("cannot put in place", &path))?;
+    dir.open(".").and_then(|folder| folder.sync_all()).map_err(io("cannot sync", &folder))?;
+    Ok(path)
+}
+
+/// Reads one record. Blocking.
+///
+/// # Errors
+/// When the file cannot be read, is no record, or is newer than this host.
+pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
+    let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
+    let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
+    parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)
+}
+
+/// Reads one record in brief: most of it is passed over. Blocking.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
+    let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
+    let outline = serde_json::from_slice::<Outline>(&bytes);
+    let version = match &outline {
+        Ok(outline) => outline.version,
+        // Of a newer shape, perhaps.
+        Err(_) => {
+            serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version)
+        }
+    };
+    if version > RECORD_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), version });
+    }
+    let brief = match outline.map_err(wrong)?.brief() {
+        Some(brief) => brief,
+        // Written before there were fingerprints: it takes the whole record to make one.
+        None => Brief::of(&serde_json::from_slice(&bytes).map_err(wrong)?),
+    };
+    Ok(Brief { file: Some(path.to_owned()), ..brief })
+}
+
+/// The record that this JSON is; `path` says where it came from.
+///
+/// # Errors
+/// When it is no record, or is newer than this host.
+pub fn parse(value: serde_json::Value, path: &Path) -> Result<FailureRecord, StoreError> {
+    let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
+    let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    if version > u64::from(RECORD_VERSION) {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            version: u32::try_from(version).unwrap_or(u32::MAX),
+        });
+    }
+    serde_json::from_value(value).map_err(wrong)
+}
+
+/// The record's file that `id` means: a path to a file, or an id or the unambiguous beginning of
+/// one. Blocking.
+///
+/// # Errors
+/// When there is none, or several.
+pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
+    let file = Path::new(id);
+    if file.extension().is_some_and(|extension| extension == "json") {
+        let there = file.is_file().then(|| file.to_owned());
+        return there.ok_or_else(|| StoreError::NoFile { path: file.to_owned() });
+    }
+    let wanted = id.to_ascii_uppercase();
+    let mut found: Vec<PathBuf> = files(root)?;
+    found.retain(|path| {
+        path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with(&wanted))
+    });
+    let names = || {
+        found
+            .iter()
+            .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+            .collect()
+    };
+    match found.as_slice() {
+        _ if wanted.is_empty() => {
+            Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() })
+        }
+        [] => Err(StoreError::Unknown { id: id.to_owned(), root: root.to_owned() }),
+        [path] => Ok(path.clone()),
+        _ => Err(StoreError::Ambiguous { id: id.to_owned(), found: names() }),
+    }
+}
+
+/// The files of an order's records, newest first. Blocking.
+///
+/// # Errors
+/// When its folder cannot be read.
+pub fn files_of(root: &Path, order: &str) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = files(root)?;
+    let is_of = |path: &PathBuf| {
+        path.parent()
+            .and_then(Path::parent)
+            .and_then(Path::file_name)
+            .is_some_and(|name| name == order)
+    };
+    found.retain(is_of);
+    Ok(found)
+}
+
+/// The files of all records under `root`, newest first. A root that does not exist has none; one
+/// that cannot be read is an error (catalogue B4). Blocking.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn files(root: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut found = Vec::new();
+    for order in folders(root)? {
+        for entry in entries(&order.join(FOLDER))? {
+            if entry.extension().is_some_and(|extension| extension == "json") {
+                found.push(entry);
+            }
+        }
+    }
+    found.sort_by(|a, b| b.file_name().cmp(&a.file_name()));
+    Ok(found)
+}
+
+fn folders(root: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    Ok(entries(root)?.into_iter().filter(|path| path.is_dir()).collect())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(io("cannot read the folder", folder)(error)),
+        Ok(entries) => entries
+            .map(|entry| {
+                entry.map(|entry| entry.path()).map_err(io("cannot read the folder", folder))
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,414 @@
+//! From offsets in a component to functions, files and lines of the template's source.
+//!
+//! - `modules`: the core modules of a component, and whether a file beside it belongs to them
+//! - `dwarf`: reads debug information that nobody vouches for
+//! - `budget`: how long and how large that may become
+//! - `paths`: whose code it is, and names and paths as people want to read them
+//!
+//! A template's debug information is read at its first trap, on the blocking pool, and what it said
+//! of a place is kept: see [`SymbolCache`](sitewright_runtime::plugin::SymbolCache).
+
+mod budget;
+mod dwarf;
+mod modules;
+mod paths;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use budget::{Budget, MAX_FRAMES, Stop};
+pub use budget::{MAX_DEBUG_BYTES, MAX_TIME};
+use dwarf::{Index, Place, Reader, Sections};
+use modules::Found;
+use paths::Language;
+
+use crate::RawFrame;
+use sitewright_model::failure::Frame;
+use sitewright_model::failure::SourceExcerpt;
+
+/// What is told of debug information that the reader fails over.
+const FAILED: &str =
+    "the reader fails over it, which is a bug of the host; please report it with the template";
+
+/// Places kept of one template: far more than it has ways to fail.
+const MAX_PLACES: usize = 4_096;
+
+/// The debug information of one component.
+#[derive(Debug)]
+pub struct Symbols {
+    modules: Vec<Module>,
+    /// Why it is less than could be, known since it was read.
+    note: Option<String>,
+    known: Mutex<HashMap<u64, Arc<[Place]>>>,
+    /// Set once reading took too long: it would again.
+    given_up: OnceLock<String>,
+    /// What could not be read of it.
+    broken: OnceLock<String>,
+}
+
+#[derive(Debug)]
+struct Module {
+    /// Where the module lies in the component.
+    range: Range<u64>,
+    code_start: u64,
+    /// Of functions: its own, or those of the file beside the component.
+    named: Option<Found>,
+    debug: Option<Sections>,
+    /// Made when the first frame is asked for.
+    index: Mutex<Option<Arc<Index>>>,
+    /// What `named` said of functions that have no other name.
+    names: Mutex<HashMap<u32, Option<String>>>,
+}
+
+/// What became of a backtrace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Symbolized {
+    /// For people, innermost first, inlined functions as frames of their own.
+    pub frames: Vec<Frame>,
+    /// Why frames have no files and lines or no names, when they have not, and how to get them.
+    pub missing: Option<String>,
+    /// The lines around the first own frame, where the template brings its source along.
+    pub source: Option<SourceExcerpt>,
+}
+
+impl Symbols {
+    /// Reads the debug information of a component's modules, and what the file beside it has of
+    /// those that have none. Blocking: milliseconds for a Rust template.
+    ///
+    /// Never fails: what cannot be read is named in the record instead (`symbols_missing`).
+    pub fn load(component: &[u8], beside: Option<(&str, &[u8])>) -> Self {
+        Self::load_at_most(component, beside, MAX_DEBUG_BYTES)
+    }
+
+    /// As [`load`](Self::load), with another limit: debug information of more than `most` bytes is
+    /// not read.
+    pub fn load_at_most(component: &[u8], beside: Option<(&str, &[u8])>, most: usize) -> Self {
+        let (found, too_large) = modules::find(component, most);
+        let mut note = too_large.then(|| {
+            format!(
+                "the template's debug information has more than {most} bytes and was not read: \
+                 build it with `debug = \"line-tables-only\"` (Rust) or `-gline-tables-only` (C)"
+            )
+        });
+        let mut others = Vec::new();
+        if let Some((name, bytes)) = beside
+            && found.iter().all(|module| module.sections.is_empty())
+        {
+            others = modules::find(bytes, most).0;
+            if !found.iter().any(|module| others.iter().any(|other| module.is_build_of(other))) {
+                note = Some(format!(
+                    "`{name}` beside the template does not belong to it: its code is that of \
+                     another build. Put there the debug information of this build"
+                ));
+            }
+        }
+        let modules = found.into_iter().map(|own| Module::new(own, &mut others)).collect();
+        Symbols {
+            modules,
+            note,
+            known: Mutex::default(),
+            given_up: OnceLock::new(),
+            broken: OnceLock::new(),
+        }
+    }
+
+    /// No debug information, for a reason.
+    pub fn none(reason: impl Into<String>) -> Self {
+        Symbols {
+            modules: Vec::new(),
+            note: Some(reason.into()),
+            known: Mutex::default(),
+            given_up: OnceLock::new(),
+            broken: OnceLock::new(),
+        }
+    }
+
+    /// Bytes of debug information held.
+    pub fn bytes(&self) -> usize {
+        let of = |module: &Module| {
+            module.debug.iter().flatten().map(|(_, bytes)| bytes.len()).sum::<usize>()
+                + module
+                    .named
+                    .as_ref()
+                    .and_then(|found| found.names.as_ref())
+                    .map_or(0, |names| names.len())
+        };
+        self.modules.iter().map(of).sum()
+    }
+
+    /// The frames, when all that is to be known of them is known already. Quick: for the runtime's
+    /// own threads.
+    pub fn recall(&self, raw: &[RawFrame]) -> Option<Symbolized> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let places: Option<Vec<Arc<[Place]>>> = raw
+            .iter()
+            .map(|frame| match self.module_of(frame) {
+                Some((_, module))
+                    if self.given_up.get().is_none() && !module.knows_name_of(frame) =>
+                {
+                    None
+                }
+                Some((_, module)) if self.given_up.get().is_none() && module.debug.is_some() => {
+                    known.get(&frame.offset.unwrap_or(0)).cloned()
+                }
+                _ => Some(Arc::default()),
+            })
+            .collect();
+        drop(known);
+        Some(self.describe(raw, &places?))
+    }
+
+    /// Frames for people. Blocking, for at most [`MAX_TIME`]: it reads what it has not read yet.
+    pub fn resolve(&self, raw: &[RawFrame]) -> Symbolized {
+        self.resolve_within(raw, MAX_TIME)
+    }
+
+    /// As [`resolve`](Self::resolve), with another limit. When the time is up, frames have names
+    /// only.
+    pub fn resolve_within(&self, raw: &[RawFrame], time: Duration) -> Symbolized {
+        if let Some(known) = self.recall(raw) {
+            return known;
+        }
+        let mut budget = Budget::new(time);
+        for (number, module) in self.modules.iter().enumerate() {
+            if let Err(TimeUp) = self.learn(number, module, raw, &mut budget) {
+                // Told to whoever asks from now on, at once: a storm of traps must not wait for it
+                // each time.
+                self.given_up.get_or_init(|| {
+                    format!(
+                        "reading the template's debug information took longer than {} ms and was \
+                         given up: frames have names only",
+                        time.as_millis()
+                    )
+                });
+                return self.describe(raw, &vec![Arc::default(); raw.len()]);
+            }
+        }
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let places: Vec<Arc<[Place]>> = raw
+            .iter()
+            .map(|frame| {
+                frame.offset.and_then(|offset| known.get(&offset).cloned()).unwrap_or_default()
+            })
+            .collect();
+        drop(known);
+        self.describe(raw, &places)
+    }
+
+    fn module_of(&self, frame: &RawFrame) -> Option<(usize, &Module)> {
+        let offset = frame.offset?;
+        self.modules.iter().enumerate().find(|(_, module)| module.range.contains(&offset))
+    }
+
+    /// Reads what the frames in one module stand for, where that is not known yet.
+    fn learn(
+        &self,
+        number: usize,
+        module: &Module,
+        raw: &[RawFrame],
+        budget: &mut Budget,
+    ) -> Result<(), TimeUp> {
+        let inside: Vec<&RawFrame> = raw
+            .iter()
+            .filter(|frame| self.module_of(frame).is_some_and(|(of, _)| of == number))
+            .collect();
+        module.learn_names(&inside, budget)?;
+        let Some(sections) = &module.debug else { return Ok(()) };
+        let mut offsets: Vec<u64> = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            inside
+                .iter()
+                .filter_map(|frame| frame.offset)
+                .filter(|offset| !known.contains_key(offset))
+                .collect()
+        };
+        offsets.sort_unstable();
+        offsets.dedup();
+        let addresses: Vec<u64> =
+            offsets.iter().map(|offset| offset.saturating_sub(module.code_start)).collect();
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut read = || {
+            let mut reader = Reader::new(sections)?;
+            let (index, of_index) = module.index(&mut reader, budget)?;
+            let (places, of_places) = reader.places(&index, &addresses, budget)?;
+            Ok((places, of_index.or(of_places)))
+        };
+        // What reads it adds and multiplies what it finds there without looking: in a build that
+        // checks this, as in any other way that its author did not think of, a template's
+        // bytes must cost files and lines, not the record.
+        let read = std::panic::catch_unwind(AssertUnwindSafe(&mut read));
+        let (places, problem) = match read.unwrap_or_else(|_| Err(Stop::Broken(FAILED.to_owned())))
+        {
+            Ok((places, problem)) => (places, problem),
+            // Kept as places without anything, so that nobody tries again.
+            Err(Stop::Broken(problem)) => (vec![Vec::new(); offsets.len()], Some(problem)),
+            Err(Stop::TimeUp) => return Err(TimeUp),
+        };
+        if let Some(problem) = problem {
+            self.broken.get_or_init(|| {
+                format!("the template's debug information cannot be read: {problem}")
+            });
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() + offsets.len() > MAX_PLACES {
+            known.clear();
+        }
+        known.extend(offsets.into_iter().zip(places.into_iter().map(Arc::from)));
+        Ok(())
+    }
+
+    fn describe(&self, raw: &[RawFrame], places: &[Arc<[Place]>]) -> Symbolized {
+        let language = Language::of(raw.iter().filter_map(|frame| frame.function.as_deref()));
+        let mut frames = Vec::with_capacity(raw.len());
+        let mut source = None;
+        // Tools put modules without names beside the template's own: one name is enough to tell
+        // that it has some.
+        let (mut nameless, mut without_debug) = (true, false);
+        for (raw, places) in raw.iter().zip(places) {
+            let module = self.module_of(raw).map(|(_, module)| module);
+            let beside = || module.and_then(|module| module.name_beside(raw.index));
+            let function = raw.function.clone().or_else(beside);
+            without_debug |= module.is_some_and(|module| module.debug.is_none());
+            nameless &= function.is_none() && places.is_empty();
+            for (at, place) in places.iter().enumerate() {
+                // The last is the function itself, the others are inlined into it. Line tables name
+                // functions without their path; the name section has the whole
+                // name.
+                let inlined = at + 1 < places.len();
+                let name = if inlined { None } else { function.as_deref() };
+                let frame = Frame {
+                    inlined,
+                    ..frame_of(name.or(place.name.as_deref()), raw, place, language)
+                };
+                if let (None, true, Some(excerpt)) = (&source, frame.own, &place.source) {
+                    let file = frame.file.clone().unwrap_or_default();
+                    source = Some(SourceExcerpt { file, ..excerpt.clone() });
+                }
+                frames.push(frame);
+            }
+            if places.is_empty() {
+                frames.push(frame_of(function.as_deref(), raw, &Place::default(), language));
+            }
+        }
+        frames.truncate(MAX_FRAMES);
+        // What brings its source along brings it for libraries too; only the first own frame's
+        // counts.
+        let first = super::source::first_own(&frames);
+        let source =
+            source.filter(|source| first.is_some_and(|frame| frame.line == Some(source.line)));
+        let no_debug = self.modules.iter().all(|module| module.debug.is_none());
+        let lost = self.broken.get().filter(|_| first.is_none());
+        let missing = match self.given_up.get().or(self.note.as_ref()).or(lost) {
+            Some(problem) => Some(problem.clone()),
+            None if raw.is_empty() => None,
+            // A part without debug information matters when the author's code may be in it.
+            None => {
+                (no_debug || (without_debug && first.is_none())).then(|| missing_words(nameless))
+            }
+        };
+        Symbolized { frames, missing, source }
+    }
+}
+
+/// The time is up.
+struct TimeUp;
+
+/// What a template without debug information lacks, and how to get it.
+fn missing_words(nameless: bool) -> String {
+    let what = if nameless {
+        "the template carries neither names nor debug information: functions are numbers, without \
+         files and lines. Build it without stripping (`strip = \"none\"`)"
+    } else {
+        "the template carries names and no debug information: frames have no files and lines. \
+         Build it"
+    };
+    format!(
+        "{what} with `debug = \"line-tables-only\"` (Rust) or `-g` (C), or put the unstripped \
+         build beside it as `<name>.debug.wasm`"
+    )
+}
+
+impl Module {
+    fn new(own: Found, others: &mut Vec<Found>) -> Self {
+        let (range, code_start) = (own.range.clone(), own.code_start);
+        if own.debug_bytes() > 0 {
+            let debug = Some(own.sections);
+            return Module {
+                range,
+                code_start,
+                named: None,
+                debug,
+                index: Mutex::default(),
+                names: Mutex::default(),
+            };
+        }
+        let beside =
+            others.iter().position(|other| own.is_build_of(other)).map(|at| others.swap_remove(at));
+        let mut named = beside;
+        let debug = named.as_mut().map(|found| std::mem::take(&mut found.sections));
+        let debug = debug.filter(|sections| !sections.is_empty());
+        Module { range, code_start, named, debug, index: Mutex::default(), names: Mutex::default() }
+    }
+
+    fn name_beside(&self, index: u32) -> Option<String> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned().flatten()
+    }
+
+    /// Whether the file beside the component need not be asked for the name of this frame's
+    /// function.
+    fn knows_name_of(&self, frame: &RawFrame) -> bool {
+        self.named.is_none()
+            || frame.function.is_some()
+            || self.names.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&frame.index)
+    }
+
+    fn learn_names(&self, frames: &[&RawFrame], budget: &mut Budget) -> Result<(), TimeUp> {
+        let Some(named) = &self.named else { return Ok(()) };
+        let unknown = frames.iter().filter(|frame| !self.knows_name_of(frame));
+        let mut wanted: HashMap<u32, Option<String>> =
+            unknown.map(|frame| (frame.index, None)).collect();
+        if !wanted.is_empty() {
+            named.name(&mut wanted, budget).map_err(|_| TimeUp)?;
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            if names.len() + wanted.len() > MAX_PLACES {
+                names.clear();
+            }
+            names.extend(wanted);
+        }
+        Ok(())
+    }
+
+    fn index(
+        &self,
+        reader: &mut Reader<'_>,
+        budget: &mut Budget,
+    ) -> Result<(Arc<Index>, Option<String>), Stop> {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = &*index {
+            return Ok((index.clone(), None));
+        }
+        let (made, broken) = reader.index(budget)?;
+        let made = Arc::new(made);
+        *index = Some(made.clone());
+        Ok((made, broken))
+    }
+}
+
+fn frame_of(name: Option<&str>, raw: &RawFrame, place: &Place, language: Language) -> Frame {
+    let function = name.map_or_else(|| format!("function {}", raw.index), paths::demangle);
+    let whole = place.file.as_deref();
+    Frame {
+        own: paths::is_own(&function, whole, language),
+        function,
+        file: whole.map(|file| paths::shorten(file, place.folder.as_deref())),
+        line: place.line,
+        column: place.column,
+        inlined: false,
+        offset: raw.offset,
+    }
+}

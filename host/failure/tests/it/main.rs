@@ -1,0 +1,5 @@
+//! Failure records: fingerprints, faces, schema.
+
+mod groups;
+mod render;
+mod schema;

@@ -1,0 +1,280 @@
+use std::sync::{Arc, LazyLock};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use sitewright_json_schema::CompiledSchema;
+
+const SHIPPED: [&str; 5] = [
+    "01-restaurant-ptbr-full",
+    "02-dentist-us-minimal",
+    "03-plumber-us-premium",
+    "04-other-hostile-text",
+    "05-lawyer-bad-colours",
+];
+
+static NORMALISED: LazyLock<(Value, CompiledSchema)> = LazyLock::new(|| {
+    (
+        serde_json::from_str(NORMALISED_SCHEMA).unwrap(),
+        CompiledSchema::compile(NORMALISED_SCHEMA).unwrap(),
+    )
+});
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/../../tests/orders/{name}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn document(name: &str) -> Value {
+    serde_json::from_slice(&bytes(name)).unwrap()
+}
+
+fn loaded(bytes: &[u8]) -> Result<OrderSnapshot, InvalidOrder> {
+    load(bytes, MAX_BYTES, &"en".parse().unwrap())
+}
+
+fn pointers(invalid: &InvalidOrder) -> Vec<&str> {
+    invalid.problems().map(|problem| problem.pointer.as_str()).collect()
+}
+
+#[test]
+fn c2_a_snapshot_is_complete_and_reads_as_itself() {
+    for name in SHIPPED {
+        let snapshot = loaded(&bytes(name)).unwrap();
+        let again = loaded(snapshot.document().as_bytes()).unwrap();
+        assert!(again == snapshot, "{name}");
+        assert_eq!(snapshot.id().as_str(), snapshot.order().id);
+        assert_eq!(snapshot.digest_hex().len(), 64);
+        assert_eq!(again.digest(), snapshot.digest());
+        let typed: Order = serde_json::from_str(snapshot.document()).unwrap();
+        assert_eq!(&typed, snapshot.order());
+        assert!(
+            Arc::ptr_eq(snapshot.clone().document(), snapshot.document()),
+            "clones share the text"
+        );
+        assert!(
+            !format!("{snapshot:?}").contains("@example.com"),
+            "its Debug shows no customer data"
+        );
+    }
+}
+
+#[test]
+fn f6_hostile_text_reaches_the_document_byte_for_byte() {
+    let name = document("04-other-hostile-text")["onboarding"]["business_name"].clone();
+    let snapshot = loaded(&bytes("04-other-hostile-text")).unwrap();
+    let normalised: Value = serde_json::from_str(snapshot.document()).unwrap();
+    assert_eq!(normalised["business_name"], name);
+}
+
+#[test]
+fn the_published_schema_accepts_the_shipped_orders_in_both_shapes() {
+    let schema = CompiledSchema::compile(INPUT_SCHEMA).unwrap();
+    let normalised = CompiledSchema::compile(NORMALISED_SCHEMA).unwrap();
+    for name in SHIPPED {
+        assert_eq!(schema.check(&document(name)), [], "{name}");
+        let order: Value = serde_json::from_str(loaded(&bytes(name)).unwrap().document()).unwrap();
+        assert_eq!(schema.check(&order), [], "{name}, normalised");
+        assert_eq!(normalised.check(&order), [], "{name}, normalised");
+    }
+}
+
+#[test]
+fn the_published_schema_names_every_field_of_an_order() {
+    let schema: Value = serde_json::from_str(INPUT_SCHEMA).unwrap();
+    let normalised: Value = serde_json::from_str(NORMALISED_SCHEMA).unwrap();
+    let mut published: Vec<_> =
+        schema["$defs"]["business"]["properties"].as_object().unwrap().keys().collect();
+    let mut fields: Vec<_> = normalised["properties"].as_object().unwrap().keys().collect();
+    fields.retain(|field| !["id", "locale"].contains(&field.as_str()));
+    published.sort();
+    fields.sort();
+    assert_eq!(published, fields);
+}
+
+/// Regenerate with `UPDATE_SCHEMA=1 cargo test -p sitewright order`.
+#[test]
+fn the_schema_of_the_normalised_order_is_up_to_date() {
+    let schema = serde_json::to_string_pretty(&schemars::schema_for!(Order)).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/order-normalised.schema.json");
+        std::fs::write(path, &schema).unwrap();
+        return;
+    }
+    assert!(
+        schema == NORMALISED_SCHEMA,
+        "run the tests once with UPDATE_SCHEMA=1 to write it anew"
+    );
+}
+
+#[test]
+fn all_problems_at_once_with_pointers_into_the_document_as_given() {
+    let mut order = document("01-restaurant-ptbr-full");
+    order["onboarding"]["business_name"] = json!("");
+    order["onboarding"]["niche"] = json!("bakery");
+    order["onboarding"]["services"] = json!("x");
+    order["onboarding"]["primary_color"] = json!("bleu");
+    order["onboarding"]["business_hours"]["sunday"] = json!(5);
+    order["onboarding"]["testimonials"][0]["rating"] = json!([]);
+    order["onboarding"].as_object_mut().unwrap().remove("state");
+    let invalid = loaded(order.to_string().as_bytes()).unwrap_err();
+    assert_eq!(
+        pointers(&invalid),
+        [
+            "/onboarding/business_name",
+            "/onboarding/niche",
+            "/onboarding/state",
+            "/onboarding/services",
+            "/onboarding/primary_color",
+            "/onboarding/business_hours/sunday",
+            "/onboarding/testimonials/0/rating",
+        ],
+        "each place once, though reader and schema both complain"
+    );
+    assert_eq!(invalid.kind(), InvalidKind::Content);
+    assert_eq!(invalid.id().map(OrderId::as_str), Some("101"));
+    assert_eq!(
+        invalid.to_string(),
+        "order 101 is not valid, 7 problems; the first: /onboarding/business_name: is blank; it \
+         must be the business's name"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_at_all_says_why_and_where() {
+    let table: [(&[u8], InvalidKind, &str); 6] = [
+        (b"", InvalidKind::NotJson { line: 1, column: 0 }, "the document is empty"),
+        (b"{\n  \"a\": x\n}", InvalidKind::NotJson { line: 2, column: 8 }, "(line 2, column 8)"),
+        (b"{} {}", InvalidKind::NotJson { line: 1, column: 4 }, "trailing characters"),
+        (b"{\"id\": 1e999}", InvalidKind::NotJson { line: 1, column: 12 }, "number out of range"),
+        (b"{\"a\": \"\xff\"}", InvalidKind::NotUtf8 { offset: 7 }, "byte 7"),
+        (b"[]", InvalidKind::Content, "an order is a JSON object"),
+    ];
+    for (bytes, kind, message) in table {
+        let invalid = loaded(bytes).unwrap_err();
+        assert!(invalid.to_string().contains(message), "{invalid}");
+        assert_eq!(invalid.kind(), kind, "{invalid}");
+        assert_eq!(pointers(&invalid), [""]);
+    }
+    let deep = "[".repeat(100_000);
+    assert!(matches!(loaded(deep.as_bytes()).unwrap_err().kind(), InvalidKind::NotJson { .. }));
+}
+
+#[test]
+fn the_size_limit_counts_the_document_as_sent_and_as_normalised() {
+    let bytes = bytes("01-restaurant-ptbr-full");
+    let locale = "en".parse().unwrap();
+    let with = |document: &[u8], max_bytes| load(document, max_bytes, &locale);
+    assert!(with(&bytes, bytes.len()).is_ok());
+    let invalid = with(&bytes, bytes.len() - 1).unwrap_err();
+    assert_eq!(invalid.kind(), InvalidKind::TooLarge { max: bytes.len() - 1, used: bytes.len() });
+    assert!(
+        invalid.to_string().contains(&format!("at most {} are allowed", bytes.len() - 1)),
+        "{invalid}"
+    );
+
+    let small =
+        document("02-dentist-us-minimal")["onboarding"].to_string().replacen('{', "{\"id\":1,", 1);
+    let normalised = with(small.as_bytes(), 1 << 20).unwrap().document().len();
+    assert!(normalised > small.len(), "the defaults add to it");
+    assert!(with(small.as_bytes(), normalised).is_ok());
+    let used = with(small.as_bytes(), normalised - 1).unwrap_err().kind();
+    assert_eq!(used, InvalidKind::TooLarge { max: normalised - 1, used: normalised });
+}
+
+#[test]
+fn a_field_given_twice_is_a_problem_beside_the_others() {
+    let text = String::from_utf8(bytes("05-lawyer-bad-colours")).unwrap();
+    let twice = text.replace(
+        "\"niche\": \"lawyer\"",
+        "\"niche\": \"lawyer\", \"niche\": \"dentist\", \"tone\": \"angry\"",
+    );
+    let invalid = loaded(twice.as_bytes()).unwrap_err();
+    assert_eq!(invalid.kind(), InvalidKind::DuplicateFields);
+    assert_eq!(pointers(&invalid), ["/onboarding/niche", "/onboarding/tone"]);
+}
+
+#[test]
+fn a_byte_order_mark_is_harmless() {
+    let marked = [b"\xef\xbb\xbf".as_slice(), &bytes("02-dentist-us-minimal")].concat();
+    assert!(loaded(&marked).is_ok());
+}
+
+#[test]
+fn an_order_id_is_checked_wherever_it_comes_from() {
+    let id: OrderId = "2026-0117.b".parse().unwrap();
+    assert_eq!(serde_json::to_string(&id).unwrap(), "\"2026-0117.b\"");
+    for wrong in ["", "..", "a/b", "a\\b", ".a", "a.", "nul", "LPT1.x", "a b", "é"] {
+        assert!(wrong.parse::<OrderId>().is_err(), "{wrong}");
+        assert!(serde_json::from_value::<OrderId>(json!(wrong)).is_err(), "{wrong}");
+    }
+}
+
+/// What may stand in any field, right or wrong.
+fn anything() -> impl Strategy<Value = Value> {
+    let words = prop::sample::select(vec![
+        "",
+        " ",
+        "x",
+        "24h",
+        "closed",
+        "9am - 5pm",
+        "mon",
+        "premium",
+        "call",
+        "other",
+        "#abc",
+        "blue",
+        "a@b.co",
+        "5550102200",
+        "22",
+        "4.5",
+        "true",
+        "example.com",
+        "pt-BR",
+        "javascript:x",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (-2i64..2_000).prop_map(Value::from),
+        (0.0f64..10.0).prop_map(Value::from),
+        words.prop_map(Value::from),
+    ];
+    let names =
+        prop::sample::select(vec!["mon", "terça", "day", "ranges", "text", "rating", "name", "x"]);
+    leaf.prop_recursive(2, 8, 3, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::vec((names.clone(), inner), 0..3).prop_map(|fields| fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn the_published_schema_accepts_what_the_reader_accepts(field in any::<prop::sample::Index>(), value in anything(), flat in any::<bool>()) {
+        let names: Vec<_> = NORMALISED.0["properties"].as_object().unwrap().keys().collect();
+        let name = names[field.index(names.len())].as_str();
+        let mut order = document("02-dentist-us-minimal");
+        if flat {
+            order = order["onboarding"].take();
+            order["id"] = json!(1);
+            order[name] = value;
+        } else {
+            let section = if name == "id" { "order" } else { "onboarding" };
+            order[section][name] = value;
+        }
+        let read = sitewright_order::read(&order, &"en".parse().unwrap());
+        let loaded = loaded(order.to_string().as_bytes());
+        prop_assert_eq!(read.is_ok(), loaded.is_ok(), "{:?} and {:?}", read, loaded);
+        if let Ok(snapshot) = loaded {
+            let order: Value = serde_json::from_str(snapshot.document()).unwrap();
+            prop_assert_eq!(NORMALISED.1.check(&order), []);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Failure records by what they are searched by: fingerprint, template, kind, time, order. Ten
+//! thousand of them are counted by the database; none is read as a whole.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::Value as Json;
+
+use super::database::Database;
+use super::error::Error;
+use super::events::Failure;
+use super::sql::{Row, Tx, Value, args};
+use sitewright_failure::fingerprint;
+use sitewright_failure::group::{Brief, Filter, Group};
+use sitewright_model::failure::{FailureRecord, SourceLocation, TrapRecord, top_frame};
+
+/// Most groups that are read: more would be no overview.
+const MAX_GROUPS: i64 = 10_000;
+/// Records that are read at once when they are to be found again by their fingerprint.
+const FILL_AT_ONCE: i64 = 200;
+
+/// What a record is searched by, besides its own columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Index {
+    pub(super) fingerprint: String,
+    pub(super) template: Option<String>,
+    pub(super) frame: Option<String>,
+}
+
+impl Index {
+    /// Of a record as it is kept, which may be less than a whole one. A record with a fingerprint
+    /// is not read whole: this is done while the database waits.
+    pub(super) fn of(kind: &str, message: &str, record: &Json) -> Self {
+        let text = |pointer| record.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
+        let template = text("/template/name").filter(|name| !name.is_empty());
+        let part = |name: &str| record.get(name).cloned().unwrap_or_default();
+        let trap: Option<TrapRecord> = serde_json::from_value(part("trap")).unwrap_or_default();
+        let location: Option<SourceLocation> =
+            serde_json::from_value(part("location")).unwrap_or_default();
+        let fingerprint = text("/fingerprint").unwrap_or_else(|| {
+            let whole = serde_json::from_value::<FailureRecord>(record.clone());
+            whole.map_or_else(
+                |_| fingerprint::of_words(kind, message),
+                |record| fingerprint::of(&record),
+            )
+        });
+        Index { fingerprint, template, frame: top_frame(trap.as_ref(), location.as_ref()) }
+    }
+}
+
+/// The same four conditions for every question; see [`wanted`].
+macro_rules! where_wanted {
+    ($begin:literal, $end:literal) => {
+        concat!(
+            $begin,
+            " WHERE ($1 IS NULL OR template = $1) AND ($2 IS NULL OR kind = $2) AND ($3 IS NULL \
+             OR created_at >= $3)
+              AND ($4 IS NULL OR order_id = $4) ",
+            $end
+        )
+    };
+}
+
+fn wanted(filter: &Filter) -> Vec<Value> {
+    args![&filter.template, &filter.kind, filter.since, &filter.order]
+}
+
+impl Database {
+    /// Failures counted by fingerprint and template, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails: never an empty list instead (catalogue B4).
+    pub async fn failure_groups(&self, filter: &Filter) -> Result<Vec<Group>, Error> {
+        let doing = "counting failures";
+        let sql = concat!(
+            "SELECT g.fingerprint AS fingerprint, g.failures AS failures, g.orders AS orders, \
+             g.first_at AS first_at,
+                g.last_at AS last_at, f.id AS id, f.kind AS kind, coalesce(f.template, '') AS \
+             template, f.frame AS frame,
+                substr(f.message, 1, 1000) AS message
+             FROM (",
+            where_wanted!(
+                "SELECT coalesce(fingerprint, '') AS fingerprint, count(*) AS failures, \
+                 count(DISTINCT order_id) AS orders,
+                    min(created_at) AS first_at, max(created_at) AS last_at, max(id) AS newest
+                 FROM sitewright_failures",
+                "GROUP BY coalesce(fingerprint, ''), template"
+            ),
+            ") AS g JOIN sitewright_failures f ON f.id = g.newest ORDER BY g.last_at DESC, f.id \
+             DESC LIMIT $5"
+        );
+        let mut values = wanted(filter);
+        values.extend(args![MAX_GROUPS]);
+        let rows = self.read(doing, sql, values).await?;
+        let group = |row: &Row| {
+            Ok(Group {
+                fingerprint: row.text("fingerprint")?,
+                template: row.text("template")?,
+                count: count(row, "failures")?,
+                orders: count(row, "orders")?,
+                first_at: row.int("first_at")?,
+                last_at: row.int("last_at")?,
+                newest: row.text("id")?,
+                kind: row.text("kind")?,
+                message: row.text("message")?,
+                frame: row.opt_text("frame")?,
+            })
+        };
+        rows.iter()
+            .map(group)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::database(doing, error))
+    }
+
+    /// Failures one by one, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn failures_in_brief(
+        &self,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<Brief>, Error> {
+        let doing = "listing failures";
+        let sql = where_wanted!(
+            "SELECT id, order_id, attempt_id, kind, coalesce(template, '') AS template, \
+             substr(message, 1, 1000) AS message, frame,
+                coalesce(fingerprint, '') AS fingerprint, created_at FROM sitewright_failures",
+            "ORDER BY id DESC LIMIT $5"
+        );
+        let mut values = wanted(filter);
+        values.extend(args![i64::try_from(limit).unwrap_or(i64::MAX)]);
+        let rows = self.read(doing, sql, values).await?;
+        let brief = |row: &Row| {
+            Ok(Brief {
+                id: row.text("id")?,
+                at: row.int("created_at")?,
+                order: row.text("order_id")?,
+                attempt: row.opt_text("attempt_id")?,
+                kind: row.text("kind")?,
+                template: row.text("template")?,
+                message: row.text("message")?,
+                frame: row.opt_text("frame")?,
+                fingerprint: row.text("fingerprint")?,
+                file: None,
+            })
+        };
+        rows.iter()
+            .map(brief)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::database(doing, error))
+    }
+
+    /// Which of these records the database has.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn known_failures(&self, ids: &[String]) -> Result<HashSet<String>, Error> {
+        let doing = "looking for failure records";
+        let sql = self.pool().pick(
+            "SELECT id FROM sitewright_failures WHERE id IN (SELECT value FROM json_each($1))",
+            "SELECT id FROM sitewright_failures WHERE id IN (SELECT \
+             json_array_elements_text($1::json))",
+        );
+        let rows = self.read(doing, sql, args![&serde_json::json!(ids).to_string()]).await?;
+        let ids = rows.iter().map(|row| row.text("id"));
+        ids.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+    }
+
+    /// The newest failures of a fingerprint, whole.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn failures_of(
+        &self,
+        fingerprint: &str,
+        limit: usize,
+    ) -> Result<Vec<Failure>, Error> {
+        let sql =
+            "SELECT * FROM sitewright_failures WHERE fingerprint = $1 ORDER BY id DESC LIMIT $2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.read("reading failure records", sql, args![fingerprint, limit]).await?;
+        rows.iter().map(Failure::read).collect()
+    }
+
+    /// The orders that failures of a fingerprint befell.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn orders_of_failures(&self, fingerprint: &str) -> Result<Vec<String>, Error> {
+        let doing = "reading the orders of failures";
+        let sql = "SELECT order_id, max(created_at) AS last_at FROM sitewright_failures WHERE \
+                   fingerprint = $1
+             GROUP BY order_id ORDER BY last_at DESC, order_id";
+        let rows = self.read(doing, sql, args![fingerprint]).await?;
+        let orders = rows.iter().map(|row| row.text("order_id"));
+        orders.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+    }
+
+    /// The fingerprints that begin so; at most a few.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn fingerprints_like(&self, beginning: &str) -> Result<Vec<String>, Error> {
+        let doing = "looking for failures that are alike";
+        let length = i64::try_from(beginning.chars().count()).unwrap_or(i64::MAX);
+        let sql = "SELECT DISTINCT fingerprint FROM sitewright_failures
+             WHERE fingerprint IS NOT NULL AND substr(fingerprint, 1, CAST($2 AS INTEGER)) = $1 \
+                   LIMIT 10";
+        let rows = self.read(doing, sql, args![beginning, length]).await?;
+        let found = rows.iter().map(|row| row.text("fingerprint"));
+        found.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
+    }
+
+    /// How many attempts each template made that have ended, by the name that its failures have.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn attempts_by_template(
+        &self,
+        filter: &Filter,
+    ) -> Result<BTreeMap<String, u64>, Error> {
+        let doing = "counting attempts";
+        // An order names a file; records have the name that the template in it gives itself, which
+        // may be another one.
+        let sql = "SELECT coalesce(n.own, o.template) AS template, count(*) AS attempts
+             FROM sitewright_attempts a JOIN sitewright_orders o ON o.id = a.order_id LEFT JOIN (
+                SELECT asked.template AS file, max(f.template) AS own
+                FROM sitewright_failures f JOIN sitewright_orders asked ON asked.id = f.order_id
+                WHERE f.template <> asked.template GROUP BY asked.template
+             ) AS n ON n.file = o.template
+             WHERE a.ended_at IS NOT NULL AND ($1 IS NULL OR coalesce(n.own, o.template) = $1)
+                AND ($2 IS NULL OR a.ended_at >= $2) AND ($3 IS NULL OR o.id = $3)
+             GROUP BY coalesce(n.own, o.template)";
+        let rows =
+            self.read(doing, sql, args![&filter.template, filter.since, &filter.order]).await?;
+        let pair = |row: &Row| Ok((row.text("template")?, count(row, "attempts")?));
+        rows.iter()
+            .map(pair)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::database(doing, error))
+    }
+
+    /// Makes records that were written before there were fingerprints findable by them; the number
+    /// of those that were.
+    pub(super) async fn fill_index(&self) -> Result<u64, Error> {
+        let doing = "finding out which failures are alike";
+        let sql = "SELECT id, kind, message, record FROM sitewright_failures WHERE fingerprint IS \
+                   NULL ORDER BY id LIMIT $1";
+        let mut filled = 0;
+        loop {
+            let rows = self.read(doing, sql, args![FILL_AT_ONCE]).await?;
+            if rows.is_empty() {
+                return Ok(filled);
+            }
+            filled += rows.len() as u64;
+            let read = |row: &Row| -> Result<_, sqlx::Error> {
+                Ok((row.text("id")?, row.text("kind")?, row.text("message")?, row.text("record")?))
+            };
+            let records: Vec<(String, String, String, String)> = rows
+                .iter()
+                .map(read)
+                .collect::<Result<_, _>>()
+                .map_err(|error| Error::database(doing, error))?;
+            let indexed = tokio::task::spawn_blocking(move || {
+                let index = |(id, kind, message, record): (String, String, String, String)| {
+                    let record = serde_json::from_str(&record).unwrap_or_default();
+                    let index = Index::of(&kind, &message, &record);
+                    (id, index)
+                };
+                records.into_iter().map(index).collect::<Vec<_>>()
+            });
+            let indexed = indexed.await.map_err(|error| {
+                Error::database(doing, sqlx::Error::Io(std::io::Error::other(error)))
+            })?;
+            let failed = |error| Error::database(doing, error);
+            let mut tx = self.pool().begin().await.map_err(failed)?;
+            for (id, index) in indexed {
+                write_index(&mut tx, &id, &index).await.map_err(failed)?;
+            }
+            tx.commit().await.map_err(failed)?;
+        }
+    }
+}
+
+async fn write_index(tx: &mut Tx, id: &str, index: &Index) -> Result<(), sqlx::Error> {
+    let sql =
+        "UPDATE sitewright_failures SET fingerprint = $2, template = $3, frame = $4 WHERE id = $1";
+    tx.execute(sql, args![id, &index.fingerprint, &index.template, &index.frame]).await.map(drop)
+}
+
+fn count(row: &Row, column: &str) -> Result<u64, sqlx::Error> {
+    row.int(column).map(|count| u64::try_from(count).unwrap_or_default())
+}

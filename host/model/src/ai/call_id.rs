@@ -1,0 +1,55 @@
+//! The id of one AI call of a run.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The host's id of one call within its run: `call-17`. A template names it in a failure that the
+/// call caused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CallId(u32);
+
+/// A text that is no call id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no id of an AI call; they look like `call-17`")]
+pub struct CallIdError(pub String);
+
+impl CallId {
+    /// The id of the run's call of this number, counted from 1.
+    pub fn nth(number: u32) -> Self {
+        CallId(number)
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "call-{}", self.0)
+    }
+}
+
+impl FromStr for CallId {
+    type Err = CallIdError;
+
+    fn from_str(text: &str) -> Result<Self, CallIdError> {
+        let number = text.strip_prefix("call-").and_then(|number| number.parse().ok());
+        // Only the spelling that `Display` gives, so that one call has one id.
+        let id = number.map(CallId).filter(|id| id.to_string() == text);
+        id.ok_or_else(|| CallIdError(text.chars().take(64).collect()))
+    }
+}
+
+impl TryFrom<String> for CallId {
+    type Error = CallIdError;
+
+    fn try_from(text: String) -> Result<Self, CallIdError> {
+        text.parse()
+    }
+}
+
+impl From<CallId> for String {
+    fn from(id: CallId) -> String {
+        id.to_string()
+    }
+}

@@ -1,0 +1,11 @@
+//! How AI calls end: attempts, errors, usage and cost.
+
+mod call_id;
+mod completion;
+mod error;
+mod usd;
+
+pub use call_id::{CallId, CallIdError};
+pub use completion::{Completed, Completion, FinishReason, Usage};
+pub use error::{AiError, AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit, UnknownKind};
+pub use usd::Usd;

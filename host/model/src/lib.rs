@@ -1,0 +1,22 @@
+//! What all crates of the host share: ids, kinds, messages and records.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`message`] | a text for people that is never empty, and the causes of an error |
+//! | [`failure`] | the failure record and its parts |
+//! | [`ai`] | how AI calls end: attempts, errors, usage, cost |
+//! | [`Measure`] | a limit beside what was used of it |
+//! | [`time`] | points in time and durations as records write them |
+//! | [`build`] | which build of the host this process runs |
+//!
+//! **Invariant:** this crate does no I/O and knows no other crate of the host. It depends on serde
+//! and schemars so that every record has one shape, wherever it is written.
+
+pub mod ai;
+pub mod build;
+pub mod failure;
+mod measure;
+pub mod message;
+pub mod time;
+
+pub use measure::Measure;

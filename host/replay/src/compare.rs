@@ -1,0 +1,330 @@
+//! Whether a replay is what was recorded, field by field.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::report::{CallDifference, Called, Difference, End};
+use super::subject::Ended;
+use sitewright_model::failure::{FailureKind, FailureRecord, TrailEntry};
+use sitewright_runtime::host_functions::Difference as CallDiffers;
+use sitewright_runtime::run::recording::{Files, Mark, Recording};
+
+/// Fields of a record that are the same whenever an attempt is made again.
+const SAME: [&str; 14] = [
+    "kind",
+    "code",
+    "message",
+    "causes",
+    "location",
+    "attributes",
+    "stage",
+    "progress",
+    "panic",
+    "blamed_calls",
+    "problems",
+    "log",
+    "stderr",
+    "stdout",
+];
+
+/// What stands for a key that was taken out of a text.
+const REMOVED: &str = "[key removed]";
+
+/// Longest text of a difference that a report shows.
+const SHOWN: usize = 400;
+
+/// How a recorded attempt ended.
+pub(super) fn recorded_end(ended: &Ended, recording: Option<&Recording>) -> End {
+    let calls = recording.map(|recording| recording.calls_total);
+    let files = recording.map(|recording| recording.files.count);
+    match ended {
+        Ended::Failed(record) => failed(record, calls, files),
+        Ended::Released(_) => released(calls, files),
+        Ended::Unknown => {
+            End { outcome: "unknown", kind: None, code: None, message: None, calls, files }
+        }
+    }
+}
+
+pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u64>) -> End {
+    End {
+        outcome: "failed",
+        kind: Some(record.kind),
+        code: record.code.clone(),
+        message: Some(record.message.to_string()),
+        calls,
+        files,
+    }
+}
+
+pub(super) fn released(calls: Option<u64>, files: Option<u64>) -> End {
+    End { outcome: "released", kind: None, code: None, message: None, calls, files }
+}
+
+/// The first call that differs, with what the trails know of it.
+pub(super) fn call_difference(
+    found: Option<CallDiffers>,
+    recorded: Option<&Recording>,
+    trail: &[TrailEntry],
+    begun: u64,
+) -> Option<CallDifference> {
+    let recording = recorded?;
+    // One that ended early made no call that could be compared.
+    let early = || {
+        let next = usize::try_from(begun).ok().and_then(|at| recording.calls.0.get(at).copied());
+        (begun < recording.calls_total).then_some(CallDiffers {
+            number: begun + 1,
+            recorded: next,
+            now: None,
+        })
+    };
+    let differs = found.or_else(early)?;
+    // The trail keeps the calls that matter most; one with the same mark was called with the same.
+    let called = |entry: &TrailEntry| {
+        let args = Mark::args(&entry.call, &entry.args, entry.bytes, entry.digest.as_deref());
+        (Some(Mark::new(&entry.call, &args)) == differs.recorded).then_some(args)
+    };
+    let recorded = differs
+        .recorded
+        .map(|mark| Called { call: mark.call().to_owned(), args: trail.iter().find_map(called) });
+    let now = differs.now.map(|(call, args)| Called { call, args: Some(args) });
+    Some(CallDifference { number: differs.number, recorded, now })
+}
+
+/// What is not as it was of two failures. Of a scrubbed one only what does not depend on texts.
+pub(super) fn failures(
+    recorded: &FailureRecord,
+    now: &FailureRecord,
+    scrubbed: bool,
+) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let (then, is) = (value(recorded), value(now));
+    let by_processor_time =
+        recorded.kind == FailureKind::CpuLimit && now.kind == FailureKind::CpuLimit;
+    for field in SAME {
+        let depends_on_text =
+            !matches!(field, "kind" | "code" | "location" | "stage" | "progress" | "blamed_calls");
+        if scrubbed && depends_on_text {
+            continue;
+        }
+        // How much was used when it was noticed is not the same twice.
+        if by_processor_time
+            && matches!(
+                field,
+                "message" | "causes" | "stage" | "progress" | "log" | "stderr" | "stdout"
+            )
+        {
+            continue;
+        }
+        differ(field, &then[field], &is[field], &mut differences);
+    }
+    if !scrubbed && !by_processor_time {
+        differ(
+            "diagnostics",
+            &timeless(&then["diagnostics"]),
+            &timeless(&is["diagnostics"]),
+            &mut differences,
+        );
+    }
+    if !scrubbed {
+        differ("ai", &then["ai"], &is["ai"], &mut differences);
+    }
+    differ("trap.code", &then["trap"]["code"], &is["trap"]["code"], &mut differences);
+    if by_processor_time {
+        return differences;
+    }
+    if !scrubbed {
+        differ("trap.message", &then["trap"]["message"], &is["trap"]["message"], &mut differences);
+    }
+    differ("trap.frames", &frames(recorded), &frames(now), &mut differences);
+    differences
+}
+
+/// What is not as it was of the files.
+pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<Difference> {
+    if recorded.sha256 == now.sha256 {
+        return Vec::new();
+    }
+    let mut differences = Vec::new();
+    let paths: BTreeSet<&String> = recorded.list.keys().chain(now.list.keys()).collect();
+    for path in paths {
+        match (recorded.list.get(path), now.list.get(path)) {
+            (Some(then), Some(is)) if then == is || scrubbed => {}
+            (then, is) => {
+                let say = |sha256: Option<&String>| {
+                    sha256.map_or_else(
+                        || "not written".to_owned(),
+                        |sha256| format!("sha256 {sha256}"),
+                    )
+                };
+                differences.push(Difference {
+                    what: format!("file {path}"),
+                    recorded: say(then),
+                    now: say(is),
+                });
+            }
+        }
+    }
+    if differences.is_empty() && !scrubbed {
+        let say =
+            |files: &Files| format!("{} files, sha256 {} over all", files.count, files.sha256);
+        differences.push(Difference {
+            what: "files".to_owned(),
+            recorded: say(recorded),
+            now: say(now),
+        });
+    }
+    differences
+}
+
+/// Whether two failures are the same bug, also in two builds of the template: kind, code, what
+/// stopped it, and the own function on top or else the words.
+pub(super) fn same_failure(recorded: &FailureRecord, now: &FailureRecord) -> bool {
+    let top = |record: &FailureRecord| {
+        let trap = record.trap.as_ref()?;
+        let own = trap.frames.iter().find(|frame| frame.own)?;
+        Some(without_hash(&own.function).to_owned())
+    };
+    let code = |record: &FailureRecord| record.trap.as_ref().map(|trap| trap.code);
+    let words = |record: &FailureRecord| {
+        record.message.as_str().split(|c: char| !c.is_alphabetic()).collect::<Vec<_>>().join(" ")
+    };
+    let place = match (top(recorded), top(now)) {
+        (Some(then), Some(is)) => then == is,
+        _ => words(recorded) == words(now),
+    };
+    recorded.kind == now.kind && recorded.code == now.code && code(recorded) == code(now) && place
+}
+
+/// A Rust symbol may end in a hash that changes with every build.
+fn without_hash(function: &str) -> &str {
+    match function.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            name
+        }
+        _ => function,
+    }
+}
+
+fn value(record: &FailureRecord) -> Value {
+    serde_json::to_value(record).unwrap_or_default()
+}
+
+/// Diagnostics without their times.
+fn timeless(diagnostics: &Value) -> Value {
+    let mut diagnostics = diagnostics.clone();
+    for diagnostic in diagnostics.as_array_mut().into_iter().flatten() {
+        if let Some(fields) = diagnostic.as_object_mut() {
+            fields.remove("at_ms");
+        }
+    }
+    diagnostics
+}
+
+/// The frames by what does not depend on how much of the debug information was at hand.
+fn frames(record: &FailureRecord) -> Value {
+    let Some(trap) = &record.trap else { return Value::Null };
+    // Inlined frames share the offset of the one they were inlined into.
+    let mut offsets: Vec<Value> = trap
+        .frames
+        .iter()
+        .map(|frame| match frame.offset {
+            Some(offset) => Value::from(format!("{offset:#x}")),
+            None => Value::from(frame.function.clone()),
+        })
+        .collect();
+    offsets.dedup();
+    Value::from(offsets)
+}
+
+fn differ(what: &str, recorded: &Value, now: &Value, differences: &mut Vec<Difference>) {
+    if !same(recorded, now) {
+        differences.push(Difference {
+            what: what.to_owned(),
+            recorded: shown(recorded),
+            now: shown(now),
+        });
+    }
+}
+
+/// Whether two values are the same, except for keys that were taken out of the recorded one.
+fn same(recorded: &Value, now: &Value) -> bool {
+    match (recorded, now) {
+        (Value::String(then), Value::String(is)) => then == is || fits(then, is),
+        (Value::Array(then), Value::Array(is)) => {
+            then.len() == is.len() && then.iter().zip(is).all(|(then, is)| same(then, is))
+        }
+        (Value::Object(then), Value::Object(is)) => {
+            then.len() == is.len()
+                && then.iter().all(|(key, then)| is.get(key).is_some_and(|is| same(then, is)))
+        }
+        _ => recorded == now,
+    }
+}
+
+fn fits(recorded: &str, now: &str) -> bool {
+    let mut parts = recorded.split(REMOVED);
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = now.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        let last = parts.peek().is_none();
+        match if last {
+            rest.strip_suffix(part).map(|_| rest.len())
+        } else {
+            rest.find(part).map(|at| at + part.len())
+        } {
+            Some(end) => rest = &rest[end..],
+            None => return false,
+        }
+    }
+    true
+}
+
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_was_taken_out_may_be_anything_and_nothing_else_may() {
+        let rows = [
+            ("as it was", "as it was", true),
+            ("as it was", "as it is", false),
+            ("the key [key removed] is wrong", "the key abc is wrong", true),
+            ("the key [key removed] is wrong", "the key abc is right", false),
+            ("[key removed]", "abc", true),
+            ("a [key removed] b [key removed]", "a x b y", true),
+            ("a [key removed] b [key removed] c", "a x b y", false),
+            ("a", "ab", false),
+        ];
+        for (recorded, now, same) in rows {
+            assert_eq!(
+                super::same(&Value::from(recorded), &Value::from(now)),
+                same,
+                "{recorded} / {now}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_hash_of_a_symbol_is_no_part_of_its_name() {
+        assert_eq!(without_hash("a::b::h0123456789abcdef"), "a::b");
+        assert_eq!(without_hash("a::b::hello"), "a::b::hello");
+    }
+}

@@ -1,0 +1,439 @@
+//! Where a recorded attempt lies: among the sites, in the database of orders, or in a bundle.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::bundle::{self, BundleError};
+use super::subject::{Ended, Subject};
+use crate::settings::ReplaySettings;
+use sitewright_ai::{JournalEntry, read_journal};
+use sitewright_failure::store;
+use sitewright_failure::store::StoreError;
+use sitewright_jobs::{Database, Error as DatabaseError};
+use sitewright_model::failure::{FailureRecord, TemplateRef};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+use sitewright_runtime::run::recording::Recording;
+use sitewright_runtime::run::{AttemptId, KeptRelease, attempt_file, document_file, journal_file};
+
+/// Fewest characters of an id that is looked for by its beginning before it may be an order's.
+const ID_BEGINNING: usize = 10;
+/// Largest template that is looked at.
+const MAX_TEMPLATE: u64 = 256 << 20;
+
+/// Why a recorded attempt was not found.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// There is nothing of that name.
+    #[error("there is no failure, attempt or order {asked:?} under {}{}; `sitewright failures list` and `sitewright order list` show those there are", .sites.display(), .database)]
+    Unknown {
+        /// What was asked for.
+        asked: String,
+        /// Where it was looked for.
+        sites: PathBuf,
+        /// And where else.
+        database: &'static str,
+    },
+    /// A record cannot be read, or several fit.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The bundle cannot be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Something lies there that cannot be read.
+    #[error("{0}")]
+    Unreadable(Message),
+}
+
+/// Where to look.
+pub struct Places<'a> {
+    /// The configuration: sites, templates, and what old recordings do not say themselves.
+    pub config: &'a ReplaySettings,
+    /// The database of orders, when there is one.
+    pub database: Option<&'a Database>,
+}
+
+/// A recorded attempt as far as one place has it.
+struct Found {
+    attempt: String,
+    order: String,
+    template: TemplateRef,
+    ended: Ended,
+    recording: Option<Recording>,
+}
+
+/// The attempt that `asked` means: a bundle, a failure (its id, the beginning of it, or its file),
+/// an attempt, or an order, of which it is the last one. `scratch` is where a bundle is unpacked.
+///
+/// # Errors
+/// When there is none, or several, or it cannot be read.
+pub async fn find(places: &Places<'_>, asked: &str, scratch: &Path) -> Result<Subject, FindError> {
+    let path = Path::new(asked);
+    if path.extension().is_some_and(|extension| extension == "tar") {
+        let (file, folder) = (path.to_owned(), scratch.to_owned());
+        return blocking(move || Ok(bundle::open(&file, &folder)?)).await;
+    }
+    let found = match lookup(places, asked).await? {
+        Some(found) => found,
+        None => {
+            return Err(FindError::Unknown {
+                asked: asked.to_owned(),
+                sites: places.config.sites.clone(),
+                database: if places.database.is_some() {
+                    " or in the database of orders"
+                } else {
+                    ""
+                },
+            });
+        }
+    };
+    assemble(places, found).await
+}
+
+async fn lookup(places: &Places<'_>, asked: &str) -> Result<Option<Found>, FindError> {
+    let sites = places.config.sites.clone();
+    let looks_like_id = asked.len() >= ID_BEGINNING
+        && asked.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && asked.starts_with('0');
+    let is_file = Path::new(asked).extension().is_some_and(|extension| extension == "json");
+    if is_file || looks_like_id {
+        let (sites, id) = (sites.clone(), asked.to_owned());
+        let read = blocking(move || match store::find(&sites, &id) {
+            Ok(file) => Ok(Some(store::read(&file)?)),
+            Err(StoreError::Unknown { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        });
+        if let Some(record) = read.await? {
+            return Ok(Some(of_record(record)));
+        }
+        if let Some(database) = places.database {
+            let like = database.failures_like(asked).await?;
+            if let [failure] = like.as_slice() {
+                let from = PathBuf::from(format!("the record {} in the database", failure.id));
+                return Ok(Some(of_record(store::parse(failure.record.clone(), &from)?)));
+            }
+        }
+    }
+    if let Ok(attempt) = asked.parse::<AttemptId>() {
+        if let Some(found) = attempt_among_sites(&sites, attempt).await? {
+            return Ok(Some(found));
+        }
+        if let Some(database) = places.database
+            && let Some(kept) = database.attempt(&attempt.to_string()).await?
+        {
+            return attempt_in_database(places, database, kept).await.map(Some);
+        }
+    }
+    order(places, asked).await
+}
+
+async fn attempt_among_sites(sites: &Path, attempt: AttemptId) -> Result<Option<Found>, FindError> {
+    let sites = sites.to_owned();
+    blocking(move || {
+        for order in folders(&sites) {
+            let file = attempt_file(&sites, &order, attempt);
+            if file.is_file() {
+                return Ok(Some(of_release(read_kept(&file)?)));
+            }
+            let records = records_of(&sites, &order)?;
+            if let Some(record) =
+                records.into_iter().find(|record| record.attempt == attempt.to_string())
+            {
+                return Ok(Some(of_record(record)));
+            }
+            if journal_file(&sites, &order, attempt).is_file() {
+                // Its process ended before it could write anything else down.
+                let template = TemplateRef {
+                    name: String::new(),
+                    version: String::new(),
+                    digest: String::new(),
+                };
+                return Ok(Some(Found {
+                    attempt: attempt.to_string(),
+                    order,
+                    template,
+                    ended: Ended::Unknown,
+                    recording: None,
+                }));
+            }
+        }
+        Ok(None)
+    })
+    .await
+}
+
+async fn attempt_in_database(
+    places: &Places<'_>,
+    database: &Database,
+    kept: sitewright_jobs::Attempt,
+) -> Result<Found, FindError> {
+    if let Some(id) = &kept.failure
+        && let Some(failure) = database.failure(id).await?
+    {
+        let from = PathBuf::from(format!("the record {id} in the database"));
+        return Ok(of_record(store::parse(failure.record, &from)?));
+    }
+    let sites = places.config.sites.clone();
+    let id: Option<AttemptId> = kept.id.parse().ok();
+    let order = kept.order.clone();
+    let released = blocking(move || {
+        let file = id.map(|id| attempt_file(&sites, &order, id)).filter(|file| file.is_file());
+        file.map(|file| read_kept(&file)).transpose()
+    });
+    if let Some(kept) = released.await? {
+        return Ok(of_release(kept));
+    }
+    let name = database.order(&kept.order).await?.template;
+    Ok(Found {
+        attempt: kept.id,
+        order: kept.order,
+        template: TemplateRef { name, version: String::new(), digest: String::new() },
+        ended: Ended::Unknown,
+        recording: None,
+    })
+}
+
+/// The last attempt at an order.
+async fn order(places: &Places<'_>, order: &str) -> Result<Option<Found>, FindError> {
+    if let Some(database) = places.database
+        && let Some(last) = database.attempts(order).await?.into_iter().next_back()
+    {
+        return attempt_in_database(places, database, last).await.map(Some);
+    }
+    let (sites, order) = (places.config.sites.clone(), order.to_owned());
+    blocking(move || {
+        if !folders(&sites).contains(&order) {
+            return Ok(None);
+        }
+        let mut all: Vec<(String, Found)> = records_of(&sites, &order)?
+            .into_iter()
+            .map(|record| (record.time.clone(), of_record(record)))
+            .collect();
+        for file in files(&sites.join(&order).join("attempts"), "json") {
+            let kept = read_kept(&file)?;
+            all.push((kept.time.clone(), of_release(kept)));
+        }
+        Ok(all.into_iter().max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, found)| found))
+    })
+    .await
+}
+
+/// Takes the recording out of a failure record; one that cannot be read is logged, and the replay
+/// goes without it.
+pub(crate) fn recording_of(record: &mut FailureRecord) -> Option<Recording> {
+    record.recording.take().and_then(|value| {
+        Recording::of_record(&value)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    failure = record.id,
+                    %error,
+                    "the recording in a failure record cannot be read; the replay goes without it"
+                );
+            })
+            .ok()
+    })
+}
+
+fn of_record(mut record: FailureRecord) -> Found {
+    let recording = recording_of(&mut record);
+    Found {
+        attempt: record.attempt.clone(),
+        order: record.order.clone(),
+        template: record.template.clone(),
+        recording,
+        ended: Ended::Failed(Box::new(record)),
+    }
+}
+
+fn of_release(kept: KeptRelease) -> Found {
+    Found {
+        attempt: kept.attempt.clone(),
+        order: kept.order.clone(),
+        template: kept.template.clone(),
+        recording: Some(kept.recording.clone()),
+        ended: Ended::Released(Box::new(kept)),
+    }
+}
+
+/// Everything else that belongs to it.
+async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindError> {
+    let Found { attempt, order, mut template, ended, recording } = found;
+    let id: AttemptId = attempt.parse().map_err(|error| {
+        FindError::Unreadable(message!("the text {attempt:?} is no id of an attempt: {error}"))
+    })?;
+    let config = places.config;
+    let wanted = recording.as_ref().map(|recording| recording.document.clone());
+    let (mut document, mut replies) = {
+        let (sites, order) = (config.sites.clone(), order.clone());
+        let wanted = wanted.clone();
+        blocking(move || {
+            let document = match &wanted {
+                Some(sha256) => {
+                    std::fs::read(document_file(&sites, &order, sha256)).unwrap_or_default()
+                }
+                None => newest(&sites.join(&order).join("documents")).unwrap_or_default(),
+            };
+            let read =
+                read_journal(&journal_file(&sites, &order, id)).map_err(FindError::Unreadable)?;
+            Ok((document, read.into_values().collect::<Vec<JournalEntry>>()))
+        })
+        .await?
+    };
+    let mut notes = Vec::new();
+    if let Some(database) = places.database
+        && let Ok(stored) = database.document(&order).await
+    {
+        let same = wanted
+            .as_ref()
+            .is_none_or(|wanted| *wanted == hex::encode(Sha256::digest(stored.as_bytes())));
+        if document.is_empty() && same {
+            document = stored.into_bytes();
+        }
+        let kept = database.ai_calls(&order).await?;
+        let this = kept.iter().filter(|call| {
+            recording.is_some() || call.attempt.as_deref() == Some(&attempt) || call.current
+        });
+        replies.extend(this.filter_map(|call| {
+            serde_json::from_value::<JournalEntry>(call.call.entry.clone()).ok()
+        }));
+        if template.name.is_empty()
+            && let Ok(stored) = database.order(&order).await
+        {
+            template.name = stored.template;
+        }
+    }
+    if recording.is_none() {
+        notes.push(
+            "Nothing was recorded of this run but its AI replies: limits, routes and the language \
+             of orders without one are those of today's configuration, and AI calls end in no \
+             recorded order."
+                .to_owned(),
+        );
+    }
+    let (wasm, looked) = template_file(config, &template, recording.as_ref()).await?;
+    let ai = &config.ai;
+    Ok(Subject {
+        attempt: id,
+        order,
+        template,
+        ended,
+        recording,
+        document,
+        replies,
+        limits: config.limits.clone(),
+        default_locale: config.default_locale.to_string(),
+        routes: ai.routes.keys().cloned().collect(),
+        wasm,
+        looked,
+        scrubbed: false,
+        notes,
+    })
+}
+
+/// The template's file: where it was then, or any of the templates' folder, when its digest is the
+/// recorded one.
+async fn template_file(
+    config: &ReplaySettings,
+    template: &TemplateRef,
+    recording: Option<&Recording>,
+) -> Result<(Option<PathBuf>, Vec<PathBuf>), FindError> {
+    let folder = config.templates.clone();
+    let asked = recording.map(|recording| PathBuf::from(&recording.template));
+    let template = template.clone();
+    blocking(move || {
+        let mut looked: Vec<PathBuf> = asked
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|ext| ext == "wasm"))
+            .collect();
+        if template.digest.is_empty() {
+            // Nothing was recorded: the one of that name is the best guess, and the report says
+            // that it is one.
+            let named = folder.join(format!("{}.wasm", template.name));
+            let there = (!template.name.is_empty() && named.is_file()).then(|| named.clone());
+            return Ok((there, vec![named]));
+        }
+        looked.extend(files(&folder, "wasm"));
+        let found = looked
+            .iter()
+            .find(|path| digest(path).is_ok_and(|digest| digest == template.digest))
+            .cloned();
+        if !looked.iter().any(|path| path.starts_with(&folder)) {
+            looked.push(folder);
+        }
+        Ok((found, looked))
+    })
+    .await
+}
+
+/// `sha256:` and the digest of a file that may be a template. Blocking.
+///
+/// # Errors
+/// When it cannot be read, or is larger than any template.
+pub(super) fn digest(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?.take(MAX_TEMPLATE + 1);
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => sha256.update(&buffer[..read]),
+        }
+    }
+    if file.limit() == 0 {
+        return Err(std::io::Error::other("it is larger than any template"));
+    }
+    Ok(format!("sha256:{}", hex::encode(sha256.finalize())))
+}
+
+fn read_kept(file: &Path) -> Result<KeptRelease, FindError> {
+    let wrong = |what: String| {
+        FindError::Unreadable(message!("the kept attempt {} {what}", file.display()))
+    };
+    let bytes = std::fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is none: {error}")))
+}
+
+/// The records of one order that can be read.
+fn records_of(sites: &Path, order: &str) -> Result<Vec<FailureRecord>, FindError> {
+    let files = files(&sites.join(order).join(store::FOLDER), "json");
+    Ok(files.iter().filter_map(|file| store::read(file).ok()).collect())
+}
+
+/// The names of the folders of orders.
+fn folders(sites: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(sites).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
+/// The files of a folder that end so, in the order of their names; none when there is no folder.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The newest file of a folder.
+fn newest(folder: &Path) -> Option<Vec<u8>> {
+    let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    std::fs::read(files(folder, "json").into_iter().max_by_key(changed)?).ok()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FindError> + Send + 'static,
+) -> Result<T, FindError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        FindError::Unreadable(message!("looking for the attempt failed: {error}"))
+    })?
+}

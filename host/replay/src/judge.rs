@@ -1,0 +1,297 @@
+//! Whether a replay is what was recorded, or what became of it, in a word and in a sentence.
+
+use sha2::Digest as _;
+
+use super::compare;
+use super::drive::How;
+use super::report::{ReplayReport, Verdict};
+use super::subject::{Ended, Subject};
+use sitewright_model::failure::{FailureKind, FailureRecord, TemplateRef};
+use sitewright_runtime::host_functions::Happened;
+use sitewright_runtime::run::Outcome;
+use sitewright_runtime::run::recording::Recording;
+
+/// From what came of a replay to a verdict.
+pub(super) struct Judge<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) how: &'a How,
+    pub(super) exact: bool,
+    pub(super) happened: Happened,
+}
+
+/// What a replay came to.
+struct Now {
+    template: TemplateRef,
+    recording: Option<Recording>,
+    failure: Option<Box<FailureRecord>>,
+}
+
+impl Judge<'_> {
+    pub(super) fn report(self, outcome: Outcome) -> ReplayReport {
+        let now = match outcome {
+            Outcome::Released(released) => {
+                Now { template: released.template, recording: released.recording, failure: None }
+            }
+            Outcome::Failed { mut record, .. } => {
+                let recording = crate::find::recording_of(&mut record);
+                Now { template: record.template.clone(), recording, failure: Some(record) }
+            }
+        };
+        let subject = self.subject;
+        let recorded = subject.recording.as_ref();
+        let first_call = match self.exact {
+            true => compare::call_difference(
+                self.happened.difference.clone(),
+                recorded,
+                subject.ended.trail(),
+                self.happened.begun,
+            ),
+            false => None,
+        };
+        let mut differences = Vec::new();
+        // What follows from a question that nobody answers says nothing of its own.
+        if self.exact && !subject.ended.by_time() && self.happened.unanswered.is_none() {
+            if let (Ended::Failed(then), Some(is)) = (&subject.ended, &now.failure) {
+                differences = compare::failures(then, is, subject.scrubbed);
+            }
+            if let (Some(then), Some(is)) = (recorded, &now.recording) {
+                let stopped = subject.ended.kind() == Some(FailureKind::CpuLimit);
+                if !stopped {
+                    differences.extend(compare::files(&then.files, &is.files, subject.scrubbed));
+                }
+            }
+        }
+        let calls = now.recording.as_ref().map(|recording| recording.calls_total);
+        let files = now.recording.as_ref().map(|recording| recording.files.count);
+        let end = match &now.failure {
+            Some(record) => compare::failed(record, calls, files),
+            None => compare::released(calls, files),
+        };
+        let recorded_end = compare::recorded_end(&subject.ended, recorded);
+        let first_call = if self.stopped_by_purpose(&now) { None } else { first_call };
+        let differs = first_call.is_some() || !differences.is_empty();
+        let (verdict, summary) =
+            self.verdict(&now, differs, first_call.as_ref().map(|call| call.number));
+        let mut notes = subject.notes.clone();
+        if let Some(recording) = recorded
+            && recording.document != hex::encode(sha2::Sha256::digest(&subject.document))
+        {
+            notes.push(
+                "The order's document is not the recorded one: it was changed since.".to_owned(),
+            );
+        }
+        if subject.scrubbed && verdict == Verdict::Diverged {
+            notes.push(
+                "The texts of this bundle are placeholders: a failure that depends on what the \
+                 customer wrote, or on what a model answered, does not come again. Ask for a \
+                 bundle without --scrub."
+                    .to_owned(),
+            );
+        }
+        if self.how.trap_on_report && verdict != Verdict::StoppedAtReport {
+            notes.push("The template reported no error, so nothing stopped it at one.".to_owned());
+        }
+        ReplayReport {
+            verdict,
+            summary,
+            attempt: subject.attempt.to_string(),
+            order: subject.order.clone(),
+            live: false,
+            template_recorded: subject.template.clone(),
+            template: now.template,
+            recorded: recorded_end,
+            now: end,
+            first_call,
+            differences: if verdict == Verdict::StoppedAtReport { Vec::new() } else { differences },
+            notes,
+            failure: now.failure,
+        }
+    }
+
+    /// Whether the first error diagnostic stopped it, as was asked.
+    fn stopped_by_purpose(&self, now: &Now) -> bool {
+        self.how.trap_on_report
+            && now.failure.as_ref().is_some_and(|record| {
+                record.trail.last().is_some_and(|last| {
+                    last.call == "diagnostics.report"
+                        && matches!(
+                            &last.outcome,
+                            sitewright_model::failure::TrailOutcome::Error(_)
+                        )
+                })
+            })
+    }
+
+    fn verdict(&self, now: &Now, differs: bool, call: Option<u64>) -> (Verdict, String) {
+        let subject = self.subject;
+        let order = &subject.order;
+        let how = |record: &FailureRecord| {
+            format!("{}: {}", record.kind, first_line(record.message.as_str()))
+        };
+        if self.stopped_by_purpose(now) {
+            let what = now
+                .failure
+                .as_ref()
+                .map(|record| first_line(record.message.as_str()))
+                .unwrap_or_default();
+            return (
+                Verdict::StoppedAtReport,
+                format!("stopped at the first error diagnostic: {what}"),
+            );
+        }
+        if let Some(unanswered) = self.happened.unanswered.filter(|_| !self.exact) {
+            return match () {
+                () if subject.recording.is_none()
+                    && (self.how.template.is_none() || subject.template.digest.is_empty()) =>
+                {
+                    (
+                        Verdict::ReproducedUpToTheEnd,
+                        format!(
+                            "order {order} was replayed up to host call {}: {unanswered} had no \
+                             answer when its process ended",
+                            self.happened.begun
+                        ),
+                    )
+                }
+                () => (
+                    Verdict::Unanswered,
+                    format!(
+                        "it cannot be told whether the failure is fixed: {unanswered} asks a \
+                         model what was not asked then; --against-live asks it"
+                    ),
+                ),
+            };
+        }
+        if !self.exact {
+            return self.other(now);
+        }
+        if subject.ended.by_time() {
+            let kind = subject.ended.kind().map_or("unknown", FailureKind::as_str);
+            if let Some(number) = call {
+                return (
+                    Verdict::Diverged,
+                    format!("order {order} goes another way from host call {number} on"),
+                );
+            }
+            let begun = self.happened.begun;
+            let ended = match subject.ended.kind() {
+                Some(FailureKind::Deadline) => "that its deadline passed there depends on time",
+                Some(FailureKind::Cancelled) => "there it was cancelled",
+                Some(FailureKind::Host) => "what the host was refused there cannot be made again",
+                _ => "there its process ended",
+            };
+            return (
+                Verdict::ReproducedUpToTheEnd,
+                format!(
+                    "order {order} is the same up to its last host call, the {begun}.; {ended} \
+                     ({kind})"
+                ),
+            );
+        }
+        match (&subject.ended, &now.failure) {
+            _ if differs => {
+                let summary = match call {
+                    Some(number) => {
+                        format!("order {order} goes another way from host call {number} on")
+                    }
+                    None => format!(
+                        "order {order} makes the same host calls and comes to something else"
+                    ),
+                };
+                (Verdict::Diverged, summary)
+            }
+            (Ended::Failed(then), Some(_)) if then.kind == FailureKind::CpuLimit => (
+                Verdict::Reproduced,
+                format!(
+                    "reproduced: order {order} uses up its processor time again; where exactly it \
+                     is stopped depends on the machine: {}",
+                    how(then)
+                ),
+            ),
+            (Ended::Failed(then), Some(_)) => (
+                Verdict::Reproduced,
+                format!("reproduced: order {order} fails again as it did: {}", how(then)),
+            ),
+            (Ended::Released(_), None) => {
+                let files = now.recording.as_ref().map_or(0, |recording| recording.files.count);
+                let same = if subject.scrubbed {
+                    "the same files, as far as placeholders allow"
+                } else {
+                    "the same bytes"
+                };
+                (
+                    Verdict::Reproduced,
+                    format!(
+                        "reproduced: order {order} becomes the same site again: {files} files, \
+                         {same}"
+                    ),
+                )
+            }
+            (Ended::Failed(then), None) => (
+                Verdict::Diverged,
+                format!("order {order} does not fail any more; recorded was {}", how(then)),
+            ),
+            (_, Some(is)) => (
+                Verdict::Diverged,
+                format!("order {order} was released then and fails now: {}", how(is)),
+            ),
+            (Ended::Unknown, None) => {
+                (Verdict::ReproducedUpToTheEnd, format!("order {order} is released now"))
+            }
+        }
+    }
+
+    /// Of another template, of models that were asked, or of an attempt without a recording.
+    fn other(&self, now: &Now) -> (Verdict, String) {
+        let order = &self.subject.order;
+        let how = |record: &FailureRecord| {
+            format!("{}: {}", record.kind, first_line(record.message.as_str()))
+        };
+        match (&self.subject.ended, &now.failure) {
+            (Ended::Failed(then), None) if !self.subject.ended.by_time() => (
+                Verdict::Fixed,
+                format!("fixed: order {order} becomes a site; it was {}", how(then)),
+            ),
+            (Ended::Failed(then), Some(is)) if compare::same_failure(then, is) => (
+                Verdict::SameFailure,
+                format!("same failure: order {order} still fails: {}", how(is)),
+            ),
+            (Ended::Failed(then), Some(is)) => (
+                Verdict::AnotherFailure,
+                format!("another failure: order {order} was {}; it is {}", how(then), how(is)),
+            ),
+            (Ended::Unknown | Ended::Failed(_), None) => (
+                Verdict::ReproducedUpToTheEnd,
+                format!("order {order} becomes a site now; nothing it did ended the process then"),
+            ),
+            (Ended::Unknown, Some(is)) => (
+                Verdict::AnotherFailure,
+                format!("nobody knows how order {order} ended then; now it fails: {}", how(is)),
+            ),
+            (Ended::Released(_), None) => {
+                let same = match (&self.subject.recording, &now.recording) {
+                    (Some(then), Some(is)) => then.files.sha256 == is.files.sha256,
+                    _ => false,
+                };
+                match same {
+                    true => (
+                        Verdict::Reproduced,
+                        format!("reproduced: order {order} becomes the same site, byte for byte"),
+                    ),
+                    false => (Verdict::Diverged, format!("order {order} becomes another site")),
+                }
+            }
+            (Ended::Released(_), Some(is)) => (
+                Verdict::AnotherFailure,
+                format!(
+                    "another failure: order {order} was released then and fails now: {}",
+                    how(is)
+                ),
+            ),
+        }
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}

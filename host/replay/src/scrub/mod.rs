@@ -1,0 +1,323 @@
+//! What the customer wrote, and what models made of it, replaced by placeholders of the same shape.
+//!
+//! Word by word: each letter becomes a letter, each digit a digit, and the same word becomes the
+//! same word wherever it stands, in whatever case. So e-mail addresses, links and phone numbers
+//! stay such; dates, hours, colours, languages and what the template knows as a code stay as they
+//! are. The mapping is seeded from the document itself: who does not have it cannot undo it.
+
+mod shape;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use shape::{
+    Random, cased, fixed_of, has, is_colour, is_hours, is_long, is_phone, is_time, lowercase_words,
+    memmem, texts_of, unescaped, without_accents, words,
+};
+
+use super::subject::{Ended, Subject};
+use sitewright_intake::INPUT_SCHEMA;
+
+/// Words of the host's own messages. They say nothing of anybody.
+const HOST_WORDS: &str = "a an and are as at be been but by call calls can cannot did do does \
+                          ended error every failed fault file files for from had has have how if \
+                          in into is it its json key last limit made more next no none not \
+                          nothing of off on one or order other out page panicked reply removed \
+                          route run said see set site so stopped template than that the then \
+                          there they this to too trap unreachable used wasm was were what when \
+                          which while who why will with within work would you";
+
+/// Parts of addresses that name nobody.
+const ADDRESS_WORDS: &str = "http https www mailto tel com org net io br us uk de fr es pt \
+                             facebook instagram linkedin youtube tiktok whatsapp wa me jpg jpeg \
+                             png webp gif svg html pdf";
+
+/// Names of elements of HTML.
+const ELEMENTS: &str = "a b i p em br ul ol li h1 h2 h3 h4 h5 h6 div span strong section";
+
+/// Fewest bytes of a code: shorter ones stand in any file of some size by chance.
+const SHORTEST_CODE: usize = 4;
+/// Most words of a name that may be written without blanks.
+const JOINED_WORDS: usize = 6;
+
+/// Replaces texts of one attempt.
+pub(super) struct Scrubber {
+    seed: [u8; 32],
+    /// The template: what it holds to the letter is its own.
+    wasm: Vec<u8>,
+    /// Words that the template holds, each alone.
+    its_words: HashSet<String>,
+    /// Values and names that schemas fix.
+    fixed: BTreeSet<String>,
+    /// Words of the names of providers and models.
+    operators: HashSet<String>,
+    /// Words of the customer's and the models' texts, in small letters.
+    words: HashSet<String>,
+    /// Which of them follow each other.
+    pairs: HashSet<(String, String)>,
+    /// Numbers without their blanks, names without theirs, and words without their accents.
+    other_spellings: HashMap<String, String>,
+}
+
+impl Scrubber {
+    /// For everything that belongs to this attempt.
+    pub(super) fn new(subject: &Subject, wasm: &[u8]) -> Self {
+        let mut seed = Sha256::new();
+        seed.update(subject.attempt.to_string());
+        seed.update(&subject.document);
+        let mut scrubber = Scrubber {
+            seed: seed.finalize().into(),
+            wasm: wasm.to_owned(),
+            its_words: lowercase_words(wasm),
+            fixed: BTreeSet::new(),
+            operators: HashSet::new(),
+            words: HashSet::new(),
+            pairs: HashSet::new(),
+            other_spellings: HashMap::new(),
+        };
+        if let Ok(schema) = serde_json::from_str::<Value>(INPUT_SCHEMA) {
+            fixed_of(&schema, &mut scrubber.fixed);
+        }
+        let document = String::from_utf8_lossy(&subject.document);
+        scrubber.learn_text(&document);
+        for entry in &subject.replies {
+            scrubber.learn_text(&entry.content);
+            if let Some(raw) = &entry.raw_reply {
+                scrubber.learn_text(raw);
+            }
+        }
+        // Answers of which no reply came are in no journal; what they held is in the errors.
+        let mut told = Vec::new();
+        if let Some(recording) =
+            subject.recording.as_ref().and_then(|recording| serde_json::to_value(recording).ok())
+        {
+            texts_of(&recording, &mut told, &mut scrubber.operators);
+        }
+        if let Ended::Failed(record) = &subject.ended
+            && let Ok(record) = serde_json::to_value(record)
+        {
+            texts_of(&record, &mut told, &mut scrubber.operators);
+        }
+        for text in told {
+            scrubber.learn_text(&text);
+        }
+        scrubber
+    }
+
+    /// Whether everything in a field of this name was written by the customer or by a model.
+    pub(super) fn is_theirs(name: &str) -> bool {
+        matches!(name, "body_excerpt" | "text" | "raw_reply")
+    }
+
+    fn learn_text(&mut self, text: &str) {
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) => self.learn_value("", &value),
+            Err(_) => self.learn(text),
+        }
+    }
+
+    fn learn_value(&mut self, name: &str, value: &Value) {
+        match value {
+            Value::String(text) if !self.is_fixed(name, text) => self.learn(text),
+            Value::Number(number) if is_long(number) => self.learn(&number.to_string()),
+            Value::Array(values) => values.iter().for_each(|value| self.learn_value(name, value)),
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    if !self.is_known_name(name) {
+                        self.learn(name);
+                    }
+                    if name != "id" {
+                        self.learn_value(name, value);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn learn(&mut self, text: &str) {
+        let words: Vec<String> = words(text).map(|(_, word)| word.to_lowercase()).collect();
+        for pair in words.windows(2) {
+            self.pairs.insert((pair[0].clone(), pair[1].clone()));
+        }
+        for word in &words {
+            let plain = without_accents(word);
+            if plain != *word {
+                let placeholder = without_accents(&self.placeholder(word));
+                self.other_spellings.entry(plain).or_insert(placeholder);
+            }
+        }
+        let joined = words.concat();
+        let is_number = is_phone(text);
+        if words.len() > 1 && (is_number || words.len() <= JOINED_WORDS) && joined.len() > 5 {
+            let placeholder: String = words.iter().map(|word| self.placeholder(word)).collect();
+            self.other_spellings
+                .entry(without_accents(&joined))
+                .or_insert_with(|| without_accents(&placeholder));
+            self.other_spellings.entry(joined).or_insert(placeholder);
+        }
+        self.words.extend(words);
+    }
+
+    /// A text of the customer's or a model's: JSON keeps its shape, another text is scrubbed word
+    /// by word.
+    pub(super) fn json_or_text(&self, text: &str) -> String {
+        match serde_json::from_str::<Value>(text) {
+            Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
+                self.scrub_value("", &mut value);
+                value.to_string()
+            }
+            _ => self.scrub(text),
+        }
+    }
+
+    fn scrub_value(&self, name: &str, value: &mut Value) {
+        match value {
+            Value::String(text) if !self.is_fixed(name, text) => *text = self.scrub(text),
+            Value::Number(number) if is_long(number) => {
+                if let Ok(Value::Number(placeholder)) =
+                    serde_json::from_str(&self.placeholder(&number.to_string()))
+                {
+                    *number = placeholder;
+                }
+            }
+            Value::Array(values) => {
+                values.iter_mut().for_each(|value| self.scrub_value(name, value))
+            }
+            Value::Object(fields) => {
+                let before = std::mem::take(fields);
+                for (name, mut value) in before {
+                    // The order's id names its folder and its records.
+                    if name != "id" {
+                        self.scrub_value(&name, &mut value);
+                    }
+                    let name = if self.is_known_name(&name) { name } else { self.scrub(&name) };
+                    fields.insert(name, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A text in which every word is the customer's or a model's.
+    fn scrub(&self, text: &str) -> String {
+        let is_address = text.contains("://") || text.contains('@');
+        self.rewrite(text, |before, word, lower| {
+            let known = (is_address && has(ADDRESS_WORDS, lower))
+                || (before.ends_with(['<', '/'])
+                    && before.trim_end_matches('/').ends_with('<')
+                    && has(ELEMENTS, lower));
+            (!known).then(|| self.placeholder(word))
+        })
+    }
+
+    /// A text of the template's or the host's, which may mention what the customer or a model
+    /// wrote.
+    pub(super) fn mention(&self, text: &str) -> String {
+        if self.is_code(text) {
+            return text.to_owned();
+        }
+        let plain = unescaped(text);
+        let found: Vec<String> = words(&plain).map(|(_, word)| word.to_lowercase()).collect();
+        let pair = |at: usize| {
+            let (Some(one), Some(other)) = (found.get(at), found.get(at + 1)) else { return false };
+            self.pairs.contains(&(one.clone(), other.clone()))
+        };
+        let mut at = 0;
+        let mentioned = self.rewrite(&plain, |_, word, lower| {
+            let here = at;
+            at += 1;
+            if let Some(placeholder) = self.other_spellings.get(lower) {
+                return Some(cased(placeholder, word));
+            }
+            let quoted = pair(here) || here.checked_sub(1).is_some_and(pair);
+            let known = self.words.contains(lower)
+                // A tail is cut where it is cut.
+                || (here == 0 && lower.len() > 2 && self.words.iter().any(|word| word.ends_with(lower)))
+                || (here + 1 == found.len() && lower.len() > 2 && self.words.iter().any(|word| word.starts_with(lower)));
+            let public = word.chars().count() <= 2
+                || has(HOST_WORDS, lower)
+                || self.operators.contains(lower)
+                || (word == lower && self.its_words.contains(lower));
+            (known && (quoted || !public)).then(|| self.placeholder(word))
+        });
+        if mentioned == plain { text.to_owned() } else { mentioned }
+    }
+
+    /// The text with each word replaced for which there is something else; `choose` gets what
+    /// stands before it, the word, and the word in small letters.
+    fn rewrite(
+        &self,
+        text: &str,
+        mut choose: impl FnMut(&str, &str, &str) -> Option<String>,
+    ) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for (at, word) in words(text) {
+            out.push_str(&text[done..at]);
+            match choose(&text[..at], word, &word.to_lowercase()) {
+                Some(placeholder) => out.push_str(&placeholder),
+                None => out.push_str(word),
+            }
+            done = at + word.len();
+        }
+        out.push_str(&text[done..]);
+        out
+    }
+
+    /// A word of the same length whose letters are letters and whose digits are digits.
+    fn placeholder(&self, word: &str) -> String {
+        let lower = word.to_lowercase();
+        for salt in 0..8u8 {
+            let mut random =
+                Random { seed: self.seed, word: &lower, salt, block: 0, left: Vec::new() };
+            let placeholder: String =
+                word.chars().enumerate().map(|(at, c)| random.like(c, at == 0)).collect();
+            if placeholder != *word {
+                return placeholder;
+            }
+        }
+        word.to_owned()
+    }
+
+    /// Whether a value is not free to be another one.
+    fn is_fixed(&self, name: &str, text: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        let language = ["locale", "lang", "language", "currency", "timezone"]
+            .iter()
+            .any(|part| name.contains(part));
+        self.fixed.contains(text)
+            || (language && text.len() <= 35)
+            || is_colour(text)
+            || is_time(text)
+            || is_hours(text)
+            || self.is_code(text)
+    }
+
+    /// Whether the name of a field is one that somebody's program gave it.
+    fn is_known_name(&self, name: &str) -> bool {
+        let program =
+            name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        self.fixed.contains(name)
+            || (program && name.contains('_'))
+            || name.len() < 3
+            || self.holds(name)
+    }
+
+    /// Whether the template holds this text as one of its own: `opt-in`, `dark`.
+    fn is_code(&self, text: &str) -> bool {
+        let in_code =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+        text.len() >= SHORTEST_CODE
+            && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+            && text.bytes().all(in_code)
+            && self.holds(text)
+    }
+
+    fn holds(&self, text: &str) -> bool {
+        let text = text.as_bytes();
+        !text.is_empty() && memmem(&self.wasm, text)
+    }
+}

@@ -1,0 +1,213 @@
+//! The published versions of the contract, and which of them a component was built for.
+//!
+//! Each version has a module here that tells what it is and links its components, and one in
+//! [`bindings`](super::bindings) that speaks it. Another version is one more of each, and an entry
+//! in [`VERSIONS`].
+
+mod v0_1;
+
+use std::collections::BTreeSet;
+
+use wasmparser::{Parser, Payload};
+use wasmtime::component::{Component, Linker};
+
+use super::world::{Linked, World};
+use crate::host_functions::GuestState;
+
+/// The package of the contract.
+pub const PACKAGE: &str = "sitewright:template";
+
+/// Every published version, the oldest first.
+pub const VERSIONS: &[&Contract] = &[&v0_1::CONTRACT];
+
+/// One published version of the contract.
+#[derive(Debug)]
+pub struct Contract {
+    /// Its number: `0.1.0`.
+    pub version: &'static str,
+    /// The worlds that a template may be built against, the one that is told apart most easily
+    /// first.
+    worlds: &'static [WorldMark],
+    /// What it gives to templates that the version before did not.
+    pub brought: &'static [&'static str],
+    /// Links a component of this version.
+    pub(super) link: fn(&Linker<GuestState>, &Component, World) -> wasmtime::Result<Linked>,
+}
+
+/// There is one of each version.
+impl PartialEq for Contract {
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version
+    }
+}
+
+impl Eq for Contract {}
+
+/// How a world is told by a component's imports and exports.
+#[derive(Debug)]
+struct WorldMark {
+    world: World,
+    /// Interfaces of the package that a component of this world has one of, and of no other world.
+    interfaces: &'static [&'static str],
+}
+
+/// What a component was built for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The version.
+    pub contract: &'static Contract,
+    /// The world; nothing when the component has too little of any to tell.
+    pub world: Option<World>,
+    /// Everything it imports, the contract's own and others': `sitewright:template/ai@0.1.0`.
+    pub imports: Vec<String>,
+    /// Everything it exports.
+    pub exports: Vec<String>,
+}
+
+/// Why it cannot be told what a component was built for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// The file is no component that can be read.
+    #[error("its imports and exports cannot be read: {0}")]
+    Unreadable(String),
+    /// It has nothing of the contract.
+    #[error("it has nothing of the package `{PACKAGE}`: it is a component, but no template")]
+    Foreign,
+    /// It was built for a version that this host does not know.
+    #[error(
+        "it was built for version {found} of the contract `{PACKAGE}`, and this host knows {}: \
+         use a newer host, or build it with an SDK of one of those",
+        known()
+    )]
+    Unknown {
+        /// The version.
+        found: String,
+    },
+    /// It was put together from parts of several versions.
+    #[error("it mixes versions of the contract `{PACKAGE}`: {}; build all of it with one SDK", .0.join(", "))]
+    Mixed(Vec<String>),
+}
+
+fn known() -> String {
+    let versions: Vec<&str> = VERSIONS.iter().map(|contract| contract.version).collect();
+    versions.join(", ")
+}
+
+impl Contract {
+    /// The newest one.
+    pub fn newest() -> &'static Contract {
+        // There is always one: the list is written above.
+        VERSIONS.last().copied().unwrap_or(&v0_1::CONTRACT)
+    }
+
+    /// What the versions after this one would give to a template, each with the version that
+    /// brought it.
+    pub fn missed(&self) -> Vec<(&'static str, &'static str)> {
+        VERSIONS
+            .iter()
+            .skip_while(|contract| contract.version != self.version)
+            .skip(1)
+            .flat_map(|contract| contract.brought.iter().map(|news| (contract.version, *news)))
+            .collect()
+    }
+}
+
+impl Target {
+    /// What `wasm` was built for, by what it imports and exports. Nothing of it is run.
+    ///
+    /// # Errors
+    /// When that cannot be told, or no version known here fits.
+    pub fn of(wasm: &[u8]) -> Result<Self, TargetError> {
+        let (imports, exports) =
+            surface(wasm).map_err(|error| TargetError::Unreadable(error.to_string()))?;
+        let own: Vec<(&str, &str)> =
+            imports.iter().chain(&exports).filter_map(|name| interface(name)).collect();
+        let versions: BTreeSet<&str> = own.iter().map(|(_, version)| *version).collect();
+        let version = match versions.iter().copied().collect::<Vec<_>>().as_slice() {
+            [] => return Err(TargetError::Foreign),
+            [version] => *version,
+            several => {
+                return Err(TargetError::Mixed(
+                    several.iter().map(|version| (*version).to_owned()).collect(),
+                ));
+            }
+        };
+        let contract = VERSIONS
+            .iter()
+            .find(|contract| contract.version == version)
+            .ok_or_else(|| TargetError::Unknown { found: version.to_owned() })?;
+        let has = |mark: &&str| own.iter().any(|(interface, _)| interface == mark);
+        let mark = contract.worlds.iter().find(|mark| mark.interfaces.iter().any(has));
+        let world = mark.map(|mark| mark.world);
+        Ok(Target { contract, world, imports, exports })
+    }
+}
+
+/// `ai` and `0.1.0` of `sitewright:template/ai@0.1.0`.
+fn interface(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')
+}
+
+/// Names of what a component imports and exports, in its own order.
+fn surface(wasm: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    exports.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((imports, exports))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_told_apart_by_what_is_imported_and_exported() {
+        let component = |imports: &[&str]| {
+            let imports: Vec<String> =
+                imports.iter().map(|name| format!("(import \"{name}\" (instance))")).collect();
+            wat::parse_str(format!("(component {})", imports.join(" "))).unwrap()
+        };
+        let target =
+            Target::of(&component(&["wasi:cli/exit@0.2.6", "sitewright:template/ai@0.1.0"]))
+                .unwrap();
+        assert_eq!((target.contract.version, target.world), ("0.1.0", Some(World::Template)));
+        let blocking = Target::of(&component(&["sitewright:template/ai-sync@0.1.0"])).unwrap();
+        assert_eq!(blocking.world, Some(World::TemplateSync));
+        assert_eq!(target.imports.len(), 2);
+        let bare = Target::of(&component(&["sitewright:template/site@0.1.0"])).unwrap();
+        assert_eq!(bare.world, None);
+
+        let unknown = TargetError::Unknown { found: "9.1.0".to_owned() };
+        let mixed = TargetError::Mixed(vec!["0.1.0".to_owned(), "9.1.0".to_owned()]);
+        for (imports, error) in [
+            (&["wasi:cli/exit@0.2.6"][..], TargetError::Foreign),
+            (&["sitewright:template/ai@9.1.0"], unknown.clone()),
+            (&["sitewright:template/ai@9.1.0", "sitewright:template/site@0.1.0"], mixed),
+        ] {
+            assert_eq!(Target::of(&component(imports)), Err(error), "{imports:?}");
+        }
+        assert!(unknown.to_string().contains("knows 0.1.0"), "{unknown}");
+        assert!(matches!(Target::of(b"\0asm"), Err(TargetError::Unreadable(_))));
+    }
+
+    #[test]
+    fn the_newest_version_misses_nothing() {
+        assert_eq!(Contract::newest().missed(), []);
+    }
+}

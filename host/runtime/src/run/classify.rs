@@ -1,0 +1,404 @@
+//! From how a run ended to what kind of failure it is: by type, never by text, as far as the engine
+//! has types.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use wasmtime::{Trap, WasmBacktrace};
+
+use super::end::RunError;
+use crate::host_functions::RunTrace;
+use crate::plugin::bindings::generator;
+use crate::plugin::{LimitHit, Limits};
+use sitewright_failure::{PythonException, RawFrame};
+use sitewright_model::ai::AiErrorKind;
+use sitewright_model::failure::{
+    AiFailure, FailureKind, Frame, SourceExcerpt, SourceLocation, TrapCode,
+};
+use sitewright_model::message;
+use sitewright_model::message::{Message, causes_of, io_kind_of};
+use sitewright_site::{SiteLimit, StorageError};
+
+/// What a run's end means.
+pub(super) struct Classified {
+    pub(super) kind: FailureKind,
+    pub(super) message: Message,
+    pub(super) causes: Vec<Message>,
+    pub(super) code: Option<String>,
+    pub(super) location: Option<SourceLocation>,
+    pub(super) trap: Option<Stopped>,
+    pub(super) panic: Option<String>,
+    pub(super) ai: Option<AiFailure>,
+    pub(super) blamed_calls: Vec<String>,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) refused: Option<std::io::ErrorKind>,
+}
+
+/// A stopped guest, not yet symbolized.
+pub(super) struct Stopped {
+    pub(super) code: TrapCode,
+    pub(super) message: String,
+    pub(super) frames: Vec<RawFrame>,
+    /// What the guest's language told of its own calls, innermost first.
+    pub(super) told: Vec<Frame>,
+    /// The line of the first of these.
+    pub(super) source: Option<SourceExcerpt>,
+}
+
+impl Classified {
+    pub(super) fn new(kind: FailureKind, message: Message) -> Self {
+        Classified {
+            kind,
+            message,
+            causes: Vec::new(),
+            code: None,
+            location: None,
+            trap: None,
+            panic: None,
+            ai: None,
+            blamed_calls: Vec::new(),
+            attributes: BTreeMap::new(),
+            refused: None,
+        }
+    }
+
+    /// The host failed because the operating system refused something.
+    pub(super) fn refused(message: Message, error: &(dyn std::error::Error + 'static)) -> Self {
+        Classified {
+            causes: causes_of(error),
+            refused: io_kind_of(error),
+            ..Classified::new(FailureKind::Host, message)
+        }
+    }
+}
+
+/// What `error` means, with what the run left behind.
+pub(super) fn classify(
+    error: RunError,
+    log: &RunTrace,
+    stderr: &str,
+    limits: &Limits,
+) -> Classified {
+    match error {
+        RunError::Template(failure) => returned(failure, log, limits),
+        RunError::Stopped(error) => stopped(&error, log, stderr),
+        RunError::Deadline => {
+            let stage = stage_words(log);
+            let waiting = match log.trail().iter().rev().find(|entry| entry.duration_us.is_none()) {
+                Some(entry) => format!("; it was waiting for {} ({})", entry.call, entry.args),
+                None => String::new(),
+            };
+            Classified::new(
+                FailureKind::Deadline,
+                message!(
+                    "the run did not end within its deadline of {} ms; {stage}{waiting}",
+                    limits.deadline_ms
+                ),
+            )
+        }
+        RunError::NoPlace { concurrency } => Classified::new(
+            FailureKind::Deadline,
+            message!(
+                "the run did not begin within its deadline of {} ms: all {concurrency} places for \
+                 runs were taken; raise `concurrency` or start fewer orders at once",
+                limits.deadline_ms
+            ),
+        ),
+        RunError::Cancelled => Classified::new(
+            FailureKind::Cancelled,
+            message!("the run was cancelled after {} ms; {}", log.now_ms(), stage_words(log)),
+        ),
+    }
+}
+
+fn stage_words(log: &RunTrace) -> String {
+    let progress = log.progress();
+    match (progress.stage.is_empty(), progress.total) {
+        (true, _) => "the template had named no stage".to_owned(),
+        (false, 0) => format!("its last stage was `{}`", progress.stage),
+        (false, total) => {
+            format!("its last stage was `{}`, {} of {total}", progress.stage, progress.done)
+        }
+    }
+}
+
+/// The template returned a failure: its own, or one that comes from a refused AI call or write.
+fn returned(failure: generator::Failure, log: &RunTrace, limits: &Limits) -> Classified {
+    let code =
+        Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
+    let mut said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
+    let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
+    let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
+    let told = |text: &str| {
+        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
+    };
+    let output_limit = log.output_limit().filter(|refused| {
+        // A template may have got over a path that was too long and failed for another reason.
+        refused.limit != SiteLimit::PathBytes || told(&refused.message)
+    });
+    let untold_limit = output_limit.as_ref().filter(|refused| !told(&refused.message)).cloned();
+    let kind = match &ai {
+        Some(ai)
+            if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls =>
+        {
+            FailureKind::CallLimit
+        }
+        Some(_) => FailureKind::Ai,
+        None if output_limit.is_some() => FailureKind::OutputLimit,
+        None => FailureKind::TemplateError,
+    };
+    match kind {
+        FailureKind::Ai | FailureKind::CallLimit => {
+            // `while writing the headline` says where, not what: the message alone must tell who
+            // failed and what to do.
+            if let Some(ai) = ai.as_ref().filter(|ai| !said.as_str().contains(ai.message.as_str()))
+            {
+                said = Message::new(format!("{said}: {}", ai.message)).unwrap_or(said);
+            }
+        }
+        FailureKind::OutputLimit => {
+            causes.extend(untold_limit.and_then(|refused| Message::new(refused.message)))
+        }
+        _ => {}
+    }
+    Classified {
+        code: Some(code),
+        causes,
+        location: failure.location.map(crate::host_functions::location),
+        ai,
+        blamed_calls: failure.ai_calls,
+        attributes: failure
+            .attributes
+            .into_iter()
+            .map(|attribute| (attribute.name, attribute.value))
+            .collect(),
+        ..Classified::new(kind, said)
+    }
+}
+
+/// The guest was stopped in the middle of its code, or could not be started.
+fn stopped(error: &wasmtime::Error, log: &RunTrace, stderr: &str) -> Classified {
+    let cause = root_message(error);
+    let stopped = |code| {
+        let frames = frames(error);
+        Some(Stopped { code, message: cause.clone(), frames, told: Vec::new(), source: None })
+    };
+
+    if let Some(limit) = find::<LimitHit>(error) {
+        let (kind, code) = match limit {
+            LimitHit::Cpu { .. } => (FailureKind::CpuLimit, TrapCode::Cpu),
+            LimitHit::Memory { .. } | LimitHit::Table { .. } => {
+                (FailureKind::MemoryLimit, TrapCode::Memory)
+            }
+        };
+        return Classified {
+            trap: stopped(code),
+            ..Classified::new(kind, message!("stopped by a limit: {limit}"))
+        };
+    }
+    if let Some(storage) = find::<StorageError>(error) {
+        return Classified::refused(
+            message!("the host could not store a file of the site: {storage}"),
+            storage,
+        );
+    }
+    if find::<wasmtime::PoolConcurrencyLimitError>(error).is_some() {
+        return Classified::new(
+            FailureKind::Host,
+            message!(
+                "the host has no place for another run: {cause}; raise `concurrency` or start \
+                 fewer orders at once"
+            ),
+        );
+    }
+
+    let code = match (find::<Trap>(error), find::<wasmtime_wasi::I32Exit>(error)) {
+        (Some(trap), _) => crate::plugin::trap_code(*trap),
+        (None, Some(_)) => TrapCode::Exit,
+        (None, None) if frames(error).is_empty() => TrapCode::Other,
+        (None, None) => TrapCode::HostCall,
+    };
+    let panic = log.panic().or_else(|| printed_panic(stderr));
+    // A panic message without an abort belongs to a panic that the template caught.
+    let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
+    if let Some(python) = panic.as_ref().and_then(|panic| uncaught_exception(panic, stderr)) {
+        let own = python.frames.iter().find(|frame| frame.own);
+        let location = own.and_then(|frame| {
+            Some(SourceLocation { file: frame.file.clone()?, line: frame.line?, column: None })
+        });
+        let message = message!("the template raised {}", python.message);
+        let trap = stopped(code).map(|stopped| Stopped {
+            told: python.frames,
+            source: python.source,
+            ..stopped
+        });
+        return Classified {
+            location,
+            trap,
+            panic: Some(python.message),
+            causes: python.causes.iter().filter_map(Message::new).collect(),
+            ..Classified::new(FailureKind::Panic, message)
+        };
+    }
+    match panic {
+        Some(panic) => Classified {
+            location: panic.location,
+            trap: stopped(code),
+            panic: Some(panic.message.clone()),
+            ..Classified::new(
+                FailureKind::Panic,
+                message!("the template panicked: {}", panic.message),
+            )
+        },
+        None => {
+            let printed = last_line(stderr);
+            let message = match code {
+                TrapCode::Exit => {
+                    message!(
+                        "the template ended its program instead of returning from `generate`: \
+                         {cause}"
+                    )
+                }
+                _ => message!("the template was stopped: {cause}"),
+            };
+            Classified {
+                causes: printed
+                    .and_then(|line| Message::new(format!("it printed: {line}")))
+                    .into_iter()
+                    .collect(),
+                trap: stopped(code),
+                ..Classified::new(FailureKind::Trap, message)
+            }
+        }
+    }
+}
+
+/// The engine's own words, without the frames it adds as context.
+fn root_message(error: &wasmtime::Error) -> String {
+    let cause = error.root_cause().to_string();
+    Message::new(&cause).map_or_else(|| format!("{error:?}"), |message| message.to_string())
+}
+
+/// An error of type `E` anywhere in the chain, context included.
+fn find<E: std::error::Error + Any + Send + Sync>(error: &wasmtime::Error) -> Option<&E> {
+    error.downcast_ref::<E>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref::<E>()))
+}
+
+fn frames(error: &wasmtime::Error) -> Vec<RawFrame> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    backtrace
+        .frames()
+        .iter()
+        .map(|frame| RawFrame {
+            offset: frame.module_offset().map(|offset| offset as u64),
+            function: frame.func_name().map(str::to_owned),
+            index: frame.func_index(),
+        })
+        .collect()
+}
+
+/// What the standard library prints after a panic's message.
+const AFTER_A_PANIC: [&str; 3] =
+    ["note: ", "stack backtrace:", "thread panicked while processing panic"];
+
+/// A Rust panic as the standard library prints it, for guests whose hook did not tell:
+/// `thread 'main' (1) panicked at src/lib.rs:10:5:` and the message on the lines that follow.
+fn printed_panic(stderr: &str) -> Option<crate::host_functions::Panic> {
+    // A panic while a panic is told has no thread before it.
+    let begins = [" panicked at ", "\npanicked at "]
+        .map(|words| stderr.rfind(words).map(|at| at + words.len()));
+    let begins =
+        begins.into_iter().flatten().max().or(stderr.starts_with("panicked at ").then_some(12))?;
+    let rest = &stderr[begins..];
+    let (place, text) = rest.split_once('\n').unwrap_or((rest, ""));
+    let mut parts = place.trim().trim_end_matches(':').rsplitn(3, ':');
+    let column = parts.next().and_then(|part| part.parse().ok());
+    let line = parts.next().and_then(|part| part.parse().ok());
+    let location = match (parts.next(), line) {
+        (Some(file), Some(line)) => Some(SourceLocation { file: file.to_owned(), line, column }),
+        _ => None,
+    };
+    let text: Vec<&str> = text
+        .lines()
+        .take_while(|line| !AFTER_A_PANIC.iter().any(|words| line.starts_with(words)))
+        .collect();
+    let message = Message::or(text.join("\n"), message!("(no message)")).to_string();
+    Some(crate::host_functions::Panic { message, location })
+}
+
+/// The exception behind the end of a Python interpreter: its own panic says merely that there was
+/// one.
+fn uncaught_exception(
+    panic: &crate::host_functions::Panic,
+    stderr: &str,
+) -> Option<PythonException> {
+    panic
+        .message
+        .contains("unexpected exception")
+        .then(|| PythonException::printed(stderr))
+        .flatten()
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_panic_is_read_as_the_standard_library_prints_it() {
+        let at =
+            |file: &str, line, column| Some(SourceLocation { file: file.to_owned(), line, column });
+        let rows = [
+            // (stderr, message, location)
+            (
+                "\nthread '<unnamed>' (1) panicked at src/lib.rs:41:32:\nno bread\nnote: run with \
+                 `RUST_BACKTRACE=1`\n",
+                "no bread",
+                at("src/lib.rs", 41, Some(32)),
+            ),
+            (
+                "thread 'main' panicked at src/a b.rs:1:2:\nfirst\nsecond\n",
+                "first\nsecond",
+                at("src/a b.rs", 1, Some(2)),
+            ),
+            // Every line of the message counts, and nothing after it does.
+            (
+                "x panicked at c:/d.rs:7:1:\nm\nstack backtrace:\n 0: f\n",
+                "m",
+                at("c:/d.rs", 7, Some(1)),
+            ),
+            // The last panic is the one that stopped the guest.
+            (
+                "a panicked at a.rs:1:1:\none\nb panicked at b.rs:2:2:\ntwo\n",
+                "two",
+                at("b.rs", 2, Some(2)),
+            ),
+            // A message may be empty or cut; the record's may not.
+            (
+                "t panicked at src/lib.rs:44:34:\n\nnote: run with",
+                "(no message)",
+                at("src/lib.rs", 44, Some(34)),
+            ),
+            ("t panicked at src/lib.rs:44:34:", "(no message)", at("src/lib.rs", 44, Some(34))),
+            ("t panicked at somewhere\nm\n", "m", None),
+            // A panic while the first one was told.
+            (
+                "panicked at src/a.rs:3:4:\nagain\nthread panicked while processing panic. \
+                 aborting.\n",
+                "again",
+                at("src/a.rs", 3, Some(4)),
+            ),
+            ("x\npanicked at a.rs:1:1:\nagain\n", "again", at("a.rs", 1, Some(1))),
+        ];
+        for (stderr, message, location) in rows {
+            let panic = printed_panic(stderr).unwrap_or_else(|| panic!("no panic in {stderr:?}"));
+            assert_eq!((panic.message.as_str(), panic.location), (message, location), "{stderr:?}");
+        }
+        for stderr in ["", "all is well", "the cook panicked over the soup"] {
+            assert_eq!(printed_panic(stderr), None, "{stderr:?}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Sites through their public surface: paths, staging, verification, releases, stores.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helper functions fail the test"
+)]
+
+mod path;
+mod release;
+mod s3_server;
+mod staging;
+mod store;
+mod support;
+mod verify;

@@ -1,0 +1,133 @@
+//! A small site that passes all checks, and places to put sites.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::BTreeMap;
+
+use sitewright_site::{
+    OrderDir, Release, ReleaseId, ReleaseInfo, ReleaseTemplate, SiteLimits, SitePath, SitesRoot,
+    StagedSite, Staging, VerifiedSite, VerifyOptions, publish,
+};
+use time::macros::datetime;
+
+pub(crate) type Files = BTreeMap<SitePath, Vec<u8>>;
+
+pub(crate) fn path(text: &str) -> SitePath {
+    SitePath::parse(text, 255).unwrap()
+}
+
+pub(crate) fn dir(name: &str) -> OrderDir {
+    OrderDir::new(name).unwrap()
+}
+
+/// A page with `head` and `body` added to what every page needs.
+pub(crate) fn page(head: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"pt-BR\">\n<head>\n<meta \
+         charset=\"utf-8\">\n<title>Padaria</title>\n<meta name=\"description\" content=\"Pães de \
+         verdade\">\n<meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">\n{head}\n</head>\n<body>\n<main id=\"conteudo\"><p>Pães de \
+         fermentação natural todos os dias.</p></main>\n{body}\n</body>\n</html>\n"
+    )
+}
+
+/// A site that breaks no rule and uses everything the rules look at.
+pub(crate) fn good_site() -> Files {
+    let head = r##"<link rel="canonical" href="https://padaria.example/">
+<link rel="stylesheet" href="css/site.css?v=3">
+<link rel="icon" href="/favicon.svg" type="image/svg+xml">
+<link rel="manifest" href="site.webmanifest">
+<meta property="og:image" content="https://padaria.example/img/pao.png">
+<style>main { background: url('img/pao.png') }</style>
+<script type="application/ld+json">{"@type": "LocalBusiness", "name": "Padaria"}</script>"##;
+    let body = r##"<a href="sobre/">Sobre</a> <a href="sobre">Sobre</a> <a href="/sobre/index.html#equipe">Equipe</a>
+<a href="#conteudo">Topo</a> <a href="#top">Topo</a> <a href="sobre/?de=inicio#equipe">Sobre</a>
+<a href="https://example.org/qualquer">Fora</a> <a href="mailto:oi@example.com">E-mail</a> <a href="tel:+551130000000">Fone</a>
+<a href="card%C3%A1pio.html">Cardápio</a> <a href="https://padaria.example/fora-do-site">Loja</a>
+<img src="img/pao.png" srcset="img/pao.png 1x, img/pao.png?2x 2x" alt="Pão">
+<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="">
+<svg role="img"><use href="favicon.svg#forma"></use></svg>
+<form action="https://formularios.example/f/1" method="post"><label>Nome <input name="nome"></label></form>
+<pre>{{ isto é código }}</pre> <code>${também}</code> <script>const ola = `${1}`;</script>"##;
+    let about = page(
+        "<link rel=\"stylesheet\" href=\"../css/site.css\">",
+        "<h2 id=\"equipe\">Equipe</h2><p>Joe &amp; Ana <b>em</b> casa. <a \
+         href=\"../\">Início</a></p>",
+    );
+    let css = "@import \"cores.css\";\n@font-face { src: url(\"/img/letra.woff2#a\") }\nbody { \
+               background: url(../img/pao.png) }\n@media (min-width: 1px) { a { color: red }}\n";
+    let sitemap = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n\
+                   <url><loc>https://padaria.example/</loc></url>\n<url><loc>https://padaria.example/sobre/</loc></url>\n\
+                   <url><loc>https://outra.example/nada</loc></url>\n</urlset>\n";
+    [
+        ("index.html", page(head, body).into_bytes()),
+        ("sobre/index.html", about.into_bytes()),
+        ("cardápio.html", page("", "<p>Pão &amp; café</p>").into_bytes()),
+        ("css/site.css", css.as_bytes().to_vec()),
+        ("css/cores.css", b":root { --cor: #fff }".to_vec()),
+        ("img/pao.png", b"\x89PNG\r\n\x1a\n".to_vec()),
+        ("img/letra.woff2", vec![0xff, 0x00]),
+        (
+            "favicon.svg",
+            b"<svg xmlns=\"http://www.w3.org/2000/svg\"><path id=\"forma\" d=\"M0 0\"/></svg>"
+                .to_vec(),
+        ),
+        (
+            "site.webmanifest",
+            br#"{"name": "Padaria", "start_url": ".", "icons": [{"src": "img/pao.png"}]}"#.to_vec(),
+        ),
+        ("sitemap.xml", sitemap.as_bytes().to_vec()),
+        ("robots.txt", b"User-agent: *\nAllow: /\n".to_vec()),
+    ]
+    .into_iter()
+    .map(|(name, bytes)| (path(name), bytes))
+    .collect()
+}
+
+pub(crate) fn options() -> VerifyOptions {
+    VerifyOptions { languages: vec!["pt-BR".parse().unwrap()], literal_texts: Vec::new() }
+}
+
+pub(crate) fn staging(root: &SitesRoot, order: &str, attempt: &str) -> Staging {
+    Staging::new(root, dir(order), dir(attempt), SiteLimits::default())
+}
+
+pub(crate) fn staged(root: &SitesRoot, order: &str, attempt: &str, files: &Files) -> StagedSite {
+    let staging = staging(root, order, attempt);
+    for (path, bytes) in files {
+        staging.write(path.as_str(), bytes).unwrap();
+    }
+    staging.seal().unwrap()
+}
+
+pub(crate) fn verified(
+    root: &SitesRoot,
+    order: &str,
+    attempt: &str,
+    files: &Files,
+) -> VerifiedSite {
+    staged(root, order, attempt, files).verify(&options()).unwrap()
+}
+
+pub(crate) fn info(id: Option<ReleaseId>) -> ReleaseInfo {
+    ReleaseInfo {
+        usage: serde_json::Value::Null,
+        id,
+        template: ReleaseTemplate {
+            name: "local-business".into(),
+            version: "1.2.3".into(),
+            digest: "sha256:abc".into(),
+        },
+        host_build: "test".into(),
+        ai: serde_json::json!({ "calls": 3 }),
+        locale: Some("pt-BR".into()),
+        created_at: datetime!(2026-11-23 12:00 UTC),
+    }
+}
+
+/// Publishes the good site, with `mark` in its entry page.
+pub(crate) fn publish_marked(root: &SitesRoot, order: &str, mark: u32, keep: usize) -> Release {
+    let mut files = good_site();
+    let entry = page("", &format!("<p>versão {mark}</p>"));
+    files.insert(path("index.html"), entry.into_bytes());
+    publish(verified(root, order, &format!("attempt-{mark}"), &files), info(None), keep).unwrap()
+}

@@ -1,0 +1,467 @@
+//! Each rule of the checks: the good site passes all of them, and each broken one breaks exactly
+//! its rule.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use crate::support::{Files, good_site, options, page, path};
+use sitewright_site::{Rule, SiteProblem, VerifyOptions, verify};
+
+fn problems_with(files: &Files, options: &VerifyOptions) -> Vec<SiteProblem> {
+    verify(files, options).unwrap().problems
+}
+
+fn problems(files: &Files) -> Vec<SiteProblem> {
+    problems_with(files, &options())
+}
+
+fn rules(problems: &[SiteProblem]) -> BTreeSet<Rule> {
+    problems.iter().map(|problem| problem.rule).collect()
+}
+
+/// What is done to the good site.
+enum Change {
+    /// A file is added or replaced.
+    Put(&'static str, Vec<u8>),
+    Remove(&'static str),
+    /// `extra.html` is added with this in its body.
+    Body(&'static str),
+    /// `extra.html` is added with this in its head.
+    Head(&'static str),
+    /// `extra.html` is added, a whole page with one text replaced.
+    Replace(&'static str, &'static str),
+}
+
+fn changed(change: &Change) -> Files {
+    let mut files = good_site();
+    let mut extra = |text: String| files.insert(path("extra.html"), text.into_bytes());
+    match change {
+        Change::Put(name, bytes) => drop(files.insert(path(name), bytes.clone())),
+        Change::Remove(name) => assert!(files.remove(&path(name)).is_some()),
+        Change::Body(body) => drop(extra(page("", body))),
+        Change::Head(head) => drop(extra(page(head, ""))),
+        Change::Replace(from, to) => {
+            let text = page("", "");
+            assert!(text.contains(from));
+            extra(text.replace(from, to));
+        }
+    }
+    files
+}
+
+#[test]
+fn f5_a_good_site_passes() {
+    assert_eq!(problems(&good_site()), []);
+}
+
+#[test]
+fn f5_what_is_odd_but_fine_passes() {
+    let fine = [
+        Change::Body("<ul><li>um<li>dois</ul><p>sem fim<br/>linha<p>outro"),
+        Change::Body("<p>AT&T, R&D, &copy 2026</p>"),
+        Change::Body("<a href='sobre/#:~:text=Equipe'>x</a> <a href='#'>x</a> <a href='whatsapp://send?text=oi'>x</a>"),
+        Change::Body("<a name='velho'></a><a href='#velho'>x</a>"),
+        Change::Body("<form method='dialog'><button>ok</button></form><form data-netlify='true'></form>"),
+        Change::Body("<form action='sobre/'><button>ok</button></form>"),
+        Change::Body("<!-- {{ nota }} --><style>a{b:c}@media x{a{b:c}}</style>"),
+        Change::Body("<noscript><p>sem scripts</p></noscript><details><summary>x</summary>y</details>"),
+        Change::Body("<svg viewBox='0 0 1 1'><title>x</title><path d='M0 0'/></svg><math><mi>x</mi></math>"),
+        Change::Body("<p data-a='{\"a\": {\"b\": 1}}' onclick='if (a) { if (b) { c() }}'>x</p>"),
+        Change::Body("<table><tr><td>1<tr><td>2</table><dl><dt>a<dd>b</dl>"),
+        Change::Body("<video poster='img/pao.png' controls><source src='img/pao.png'></video>"),
+        Change::Head("<link rel='preconnect' href='https://fonts.example'><link rel='alternate' hreflang='en' href='https://padaria.example/sobre/'>"),
+        Change::Replace("lang=\"pt-BR\"", "lang=\"pt\""),
+        Change::Put("js/a.js", b"const a = `${b}`; if (x) {{ y() }}".to_vec()),
+        Change::Put("b.svg", b"<?xml version='1.0'?><!DOCTYPE svg PUBLIC \"-//W3C//DTD SVG 1.1//EN\" \"http://www.w3.org/x.dtd\"><svg xmlns='http://www.w3.org/2000/svg'/>".to_vec()),
+        Change::Put("feed.xml", b"<feed><t>a &amp; b &#233;</t><t><![CDATA[<x>]]></t></feed>".to_vec()),
+    ];
+    for (number, change) in fine.iter().enumerate() {
+        assert_eq!(problems(&changed(change)), [], "case {number}");
+    }
+}
+
+#[test]
+fn f5_each_rule_is_enforced_alone() {
+    use Change::{Body, Head, Put, Remove, Replace};
+    let broken = [
+        (Rule::Utf8, Put("robots.txt", b"User-agent: \xff".to_vec())),
+        (Rule::Utf8, Put("css/cores.css", b"a { b: \"\xe9\" }".to_vec())),
+        (Rule::HtmlSyntax, Body("<div><p>aberto</div></section>")),
+        (Rule::HtmlSyntax, Body("<div>nunca fechado")),
+        (Rule::HtmlSyntax, Body("<div/><p>x</p></div></div>")),
+        (Rule::HtmlSyntax, Body("<b><i>cruzado</b></i>")),
+        (Rule::HtmlSyntax, Body("<p class=\"a\" class=\"b\">x</p>")),
+        (Rule::HtmlSyntax, Body("<table><p>fora</p><tr><td>x</table>")),
+        (Rule::HtmlSyntax, Body("<p title=\"aspas \"soltas\"\">x</p>")),
+        (Rule::HtmlSyntax, Body("<p>&naoexiste; aqui</p>")),
+        (Rule::HtmlSyntax, Replace("<!DOCTYPE html>", "")),
+        (Rule::CssSyntax, Put("css/cores.css", b"a { b: 'aberta\n; }".to_vec())),
+        (Rule::CssSyntax, Put("css/cores.css", b"a { b: url(a b.png) }".to_vec())),
+        (Rule::CssSyntax, Body("<p style='color: red }'>x</p>")),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a><b></a>".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a>".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a/><b/>".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", b"".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a>Tom & Jerry</a>".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a>&nbsp;</a>".to_vec())),
+        (Rule::XmlSyntax, Put("feed.xml", b"<a x='1' x='2'/>".to_vec())),
+        (
+            Rule::XmlSyntax,
+            Put(
+                "b.svg",
+                b"<!DOCTYPE svg [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><svg>&x;</svg>"
+                    .to_vec(),
+            ),
+        ),
+        (Rule::JsonSyntax, Put("data.json", b"{\"a\": 1,}".to_vec())),
+        (Rule::JsonSyntax, Put("site.webmanifest", b"nada".to_vec())),
+        (Rule::JsonLd, Head("<script type=\"application/ld+json\">{\"a\": \"b\" \"c\"}</script>")),
+        (Rule::Language, Replace(" lang=\"pt-BR\"", "")),
+        (Rule::Language, Replace("pt-BR", "portugues-do-brasil")),
+        (Rule::Language, Replace("pt-BR", "pt_BR")),
+        (Rule::Language, Replace("pt-BR", "en")),
+        (Rule::Title, Replace("<title>Padaria</title>", "")),
+        (Rule::Title, Replace("<title>Padaria</title>", "<title> </title>")),
+        (Rule::Description, Replace("Pães de verdade", "")),
+        (Rule::Viewport, Replace("name=\"viewport\"", "name=\"outro\"")),
+        (Rule::EmptyPage, Replace("Pães de fermentação natural todos os dias.", "Em breve")),
+        (Rule::DuplicateId, Body("<p id=\"conteudo\">outra vez</p>")),
+        (Rule::ImageAlt, Body("<img src=\"img/pao.png\">")),
+        (Rule::FormAction, Body("<form><input name=\"x\"></form>")),
+        (Rule::FormAction, Body("<form action=\"\"><input name=\"x\"></form>")),
+        (Rule::BrokenReference, Body("<a href=\"nada.html\">x</a>")),
+        (Rule::BrokenReference, Body("<a href=\"/sobre/nada/\">x</a>")),
+        (Rule::BrokenReference, Body("<a href=\"Sobre/\">x</a>")),
+        (Rule::BrokenReference, Body("<a href=\"mailto:\">x</a>")),
+        (Rule::BrokenReference, Body("<a href=\"http://\">x</a>")),
+        (Rule::BrokenReference, Body("<img src=\"img/nada.png\" alt=\"\">")),
+        (Rule::BrokenReference, Body("<img src=\"\" alt=\"\">")),
+        (
+            Rule::BrokenReference,
+            Body("<img srcset=\"img/pao.png 1x, img/nada.png 2x\" src=\"img/pao.png\" alt=\"\">"),
+        ),
+        (Rule::BrokenReference, Body("<p style=\"background: url(img/nada.png)\">x</p>")),
+        (Rule::BrokenReference, Body("<form action=\"enviar.php\"></form>")),
+        (Rule::BrokenReference, Body("<script src=\"js/nada.js\"></script>")),
+        (Rule::BrokenReference, Body("<svg><use href=\"nada.svg#x\"></use></svg>")),
+        (Rule::BrokenReference, Head("<link rel=\"stylesheet\" href=\"css/nada.css\">")),
+        (Rule::BrokenReference, Head("<link rel=\"manifest\" href=\"nada.webmanifest\">")),
+        (Rule::BrokenReference, Head("<style>@import 'nada.css';</style>")),
+        (
+            Rule::BrokenReference,
+            Head("<meta property=\"og:image\" content=\"https://padaria.example/nada.png\">"),
+        ),
+        (Rule::BrokenReference, Head("<meta http-equiv=\"refresh\" content=\"0; url=nada.html\">")),
+        (Rule::BrokenReference, Put("css/cores.css", b"a { b: url(\"nada.png\") }".to_vec())),
+        (
+            Rule::BrokenReference,
+            Put("css/cores.css", b"@media x { a { b: image-set(url(nada.png) 1x) } }".to_vec()),
+        ),
+        (
+            Rule::BrokenReference,
+            Put("site.webmanifest", br#"{"icons": [{"src": "nada.png"}]}"#.to_vec()),
+        ),
+        (Rule::BrokenReference, Remove("img/letra.woff2")),
+        (
+            Rule::BrokenReference,
+            Put(
+                "sitemap.xml",
+                b"<urlset><url><loc>https://padaria.example/nada/</loc></url></urlset>".to_vec(),
+            ),
+        ),
+        (Rule::BrokenFragment, Body("<a href=\"#nada\">x</a>")),
+        (Rule::BrokenFragment, Body("<a href=\"sobre/#nada\">x</a>")),
+        (Rule::BrokenFragment, Body("<svg><use href=\"favicon.svg#nada\"></use></svg>")),
+        (Rule::LinkScheme, Body("<a href=\" JavaScript:alert(1)\">x</a>")),
+        (Rule::LinkScheme, Body("<a href=\"java&#10;script:alert(1)\">x</a>")),
+        (Rule::LinkScheme, Body("<a href=\"file:///etc/passwd\">x</a>")),
+        (
+            Rule::LinkScheme,
+            Put("b.svg", b"<svg xmlns:x='y'><a x:href='javascript:alert(1)'/></svg>".to_vec()),
+        ),
+        (Rule::Placeholder, Body("<p>Fale com {{BUSINESS_EMAIL}}</p>")),
+        (Rule::Placeholder, Body("<p>Fale com ${email}</p>")),
+        (Rule::Placeholder, Body("<p>Sobrou }} aqui</p>")),
+        (Rule::Placeholder, Body("<p title=\"{{ title }}\">x</p>")),
+        (Rule::Placeholder, Body("<p data-a='{\"a\": \"{{ b }}\"}'>x</p>")),
+        (
+            Rule::Placeholder,
+            Head("<script type=\"application/ld+json\">{\"name\": \"{{ name }}\"}</script>"),
+        ),
+        (Rule::Placeholder, Put("robots.txt", b"Sitemap: ${base}/sitemap.xml".to_vec())),
+        (Rule::Placeholder, Put("data.json", br#"{"nome": "{{nome}}"}"#.to_vec())),
+        (Rule::Placeholder, Put("feed.xml", b"<a b='{{c}}'/>".to_vec())),
+        (
+            Rule::Sitemap,
+            Put("sitemap.xml", b"<urlset><url><loc>/sobre/</loc></url></urlset>".to_vec()),
+        ),
+    ];
+    for (number, (rule, change)) in broken.iter().enumerate() {
+        let found = problems(&changed(change));
+        assert_eq!(rules(&found), BTreeSet::from([*rule]), "case {number}: {found:#?}");
+    }
+    // The entry page goes with what led to it, so its links are not the only rule it breaks.
+    let mut files = good_site();
+    files.retain(|path, _| path.as_str() == "robots.txt");
+    assert_eq!(rules(&problems(&files)), BTreeSet::from([Rule::EntryPage]));
+    assert_eq!(rules(&problems(&Files::new())), BTreeSet::from([Rule::EntryPage]));
+}
+
+#[test]
+fn a7_a_partial_site_lists_what_is_missing() {
+    let mut files = good_site();
+    for name in ["sobre/index.html", "img/pao.png", "css/site.css", "cardápio.html"] {
+        files.remove(&path(name)).unwrap();
+    }
+    let found = problems(&files);
+    assert_eq!(rules(&found), BTreeSet::from([Rule::BrokenReference]));
+    let told: String = found.iter().map(|problem| format!("{problem}\n")).collect();
+    for name in ["`sobre/index.html`", "`img/pao.png`", "`css/site.css`", "`cardápio.html`"] {
+        assert!(told.contains(name), "{name} is not named in\n{told}");
+    }
+}
+
+#[test]
+fn f5_a_problem_names_file_line_and_text() {
+    let mut files = good_site();
+    let body =
+        "<p>um</p>\n<p>dois</p>\n<p>Fale com {{ EMAIL }} hoje</p>\n<a href=\"nada.html\">x</a>";
+    files.insert(path("extra.html"), page("", body).into_bytes());
+    let found = problems(&files);
+    let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let line = |needle: &str| {
+        page("", body).lines().position(|line| line.contains(needle)).unwrap() as u64 + 1
+    };
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert_eq!((found[0].rule, found[0].line), (Rule::Placeholder, Some(line("EMAIL"))));
+    assert!(found[0].excerpt.as_deref().unwrap().contains("{{ EMAIL }}"), "{found:#?}");
+    assert_eq!((found[1].rule, found[1].line), (Rule::BrokenReference, Some(line("nada"))));
+    assert!(shown[1].starts_with(&format!(
+        "extra.html:{}: the link `nada.html` leads to `nada.html`",
+        line("nada")
+    )));
+    assert!(shown[1].ends_with("[broken-reference]"));
+    let json = serde_json::to_value(&found[1]).unwrap();
+    assert_eq!(json["rule"], "broken-reference");
+}
+
+#[test]
+fn f5_a_near_miss_in_case_is_named() {
+    let mut files = good_site();
+    files.insert(path("extra.html"), page("", "<img src=\"/IMG/Pao.png\" alt=\"\">").into_bytes());
+    let found = problems(&files);
+    assert!(found[0].message.as_str().contains("`img/pao.png` in another spelling"), "{found:#?}");
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[test]
+fn f6_the_customers_braces_are_shown_literally_and_the_templates_are_still_found() {
+    let order = include_str!("../../../../tests/orders/04-other-hostile-text.json");
+    let order: serde_json::Value = serde_json::from_str(order).unwrap();
+    let name = order["onboarding"]["business_name"].as_str().unwrap();
+    let options = VerifyOptions::for_order(&order, options().languages);
+    let cut: String = name.chars().take(50).collect();
+    let encoded =
+        name.replace('\'', "%27").replace('"', "%22").replace(' ', "%20").replace('<', "%3C");
+    let ld = serde_json::to_string(&serde_json::json!({ "name": name }))
+        .unwrap()
+        .replace('<', "\\u003c");
+    let fine = [
+        format!("<h1>{}</h1>", escaped(name)),
+        format!("<h1>\n  Bem-vindo a {}\n</h1>", escaped(&name.replace(' ', "\n  "))),
+        format!("<p title=\"{}\">x</p>", escaped(name)),
+        format!("<p title=\"Sobre {}…\">x</p>", escaped(&cut)),
+        format!("<a href=\"https://wa.me/1?text=Oi%20{encoded}\">x</a>"),
+        format!("<script type=\"application/ld+json\">{ld}</script>"),
+        "<p>“It’s {{#SERVICES}} ok”</p>".to_owned(),
+        "<p>IT'S {{#SERVICES}} OK</p>".to_owned(),
+    ];
+    for body in &fine {
+        let mut files = good_site();
+        files.insert(path("extra.html"), page("", body).into_bytes());
+        assert_eq!(problems_with(&files, &options), [], "{body}");
+    }
+    let leftovers = [
+        "<p>{{BUSINESS_EMAIL}}</p>".to_owned(),
+        "<p>Fale com {{BUSINESS_EMAIL}} ou ${process.env.SECRET}</p>".to_owned(),
+        "<p>{{#SERVICES}}</p>".to_owned(),
+        format!("<p>{} {{{{ city }}}}</p>", escaped(name)),
+        "<p title=\"{{BUSINESS_EMAIL}}\">x</p>".to_owned(),
+    ];
+    for body in &leftovers {
+        let mut files = good_site();
+        files.insert(path("extra.html"), page("", body).into_bytes());
+        let found = problems_with(&files, &options);
+        assert_eq!(rules(&found), BTreeSet::from([Rule::Placeholder]), "{body}: {found:#?}");
+    }
+}
+
+#[test]
+fn f2_what_would_take_for_ever_to_check_is_a_problem_instead() {
+    let much = 200_000;
+    let attributes = |of: &dyn Fn(usize) -> String| (0..much).map(of).collect::<String>();
+    let cases = [
+        ("extra.html", page("", &"<div>".repeat(much)), Rule::TooLarge),
+        ("extra.html", page("", &"<b><p>".repeat(much)), Rule::TooLarge),
+        ("extra.html", page("", &"<!---->".repeat(much)), Rule::TooLarge),
+        (
+            "extra.html",
+            page("", &format!("<p {}>x</p>", attributes(&|n| format!("a{n} ")))),
+            Rule::TooLarge,
+        ),
+        (
+            "extra.html",
+            page("", &format!("<p {}>x</p>", attributes(&|n| format!("a{n}=''")))),
+            Rule::TooLarge,
+        ),
+        ("x.css", "a{b:url(img/pao.png)}".repeat(20_001), Rule::TooLarge),
+        ("x.css", "(".repeat(much), Rule::CssSyntax),
+        ("x.css", "a{".repeat(much), Rule::CssSyntax),
+        ("x.json", "[".repeat(much), Rule::JsonSyntax),
+        ("x.xml", "<a>".repeat(much), Rule::XmlSyntax),
+        ("x.xml", format!("<a {} a7=''/>", attributes(&|n| format!("a{n}='' "))), Rule::XmlSyntax),
+    ];
+    for (name, text, rule) in cases {
+        let mut files = good_site();
+        files.insert(path(name), text.into_bytes());
+        let found = problems(&files);
+        assert!(rules(&found).contains(&rule), "{name}: {found:#?}");
+    }
+}
+
+#[test]
+fn f2_problems_are_bounded_and_the_rest_is_counted() {
+    let mut files = good_site();
+    let body = "<a href=\"nada.html\">x</a>".repeat(70);
+    files.insert(path("extra.html"), page("", &body).into_bytes());
+    let verdict = verify(&files, &options()).unwrap();
+    assert_eq!((verdict.problems.len(), verdict.omitted), (50, 20));
+    assert!(!verdict.is_good());
+    assert!(verdict.to_string().starts_with("70 problems; extra.html:"), "{verdict}");
+    assert!(verdict.to_string().ends_with("; and 60 more"), "{verdict}");
+}
+
+#[test]
+fn f5_a_sitemap_is_looked_up_under_the_canonical_address() {
+    for canonical in [
+        "https://h.example/",
+        "https://h.example/joe",
+        "https://h.example/joe/",
+        "https://h.example/joe/index.html",
+    ] {
+        let folder =
+            if canonical.contains("joe") { "https://h.example/joe" } else { "https://h.example" };
+        for (entry, broken) in [("/", 0), ("/sobre/", 0), ("/nada/", 1)] {
+            let head = format!("<link rel=\"canonical\" href=\"{canonical}\">");
+            let sitemap = format!("<urlset><url><loc>{folder}{entry}</loc></url></urlset>");
+            let files: Files = [
+                ("index.html", page(&head, "")),
+                ("sobre/index.html", page("", "")),
+                ("sitemap.xml", sitemap),
+            ]
+            .into_iter()
+            .map(|(name, text)| (path(name), text.into_bytes()))
+            .collect();
+            let found = problems(&files);
+            assert_eq!(found.len(), broken, "{canonical} {entry}: {found:#?}");
+        }
+    }
+}
+
+/// Files made of pieces that parsers stumble over.
+fn odd_file() -> impl Strategy<Value = String> {
+    let pieces = [
+        "<",
+        ">",
+        "</",
+        "/>",
+        "<!",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<?",
+        "&",
+        ";",
+        "&#x",
+        "&amp;",
+        "\"",
+        "'",
+        "=",
+        " ",
+        "\n",
+        "\0",
+        "é",
+        "\u{2028}",
+        "…",
+        "{{",
+        "}}",
+        "${",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "url(",
+        "@import ",
+        "//",
+        "%",
+        "%2F",
+        "#",
+        "?",
+        ":",
+        "http:",
+        "a",
+        "html",
+        "head",
+        "body",
+        "template",
+        "table",
+        "tr",
+        "td",
+        "select",
+        "option",
+        "form",
+        "svg",
+        "math",
+        "title",
+        "style",
+        "script",
+        "p",
+        "b",
+        "a href=",
+        "img srcset=",
+        "base href=",
+        "id=x",
+        "lang=",
+        ",",
+        "\\",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..80)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn f5_no_file_makes_the_checks_fail_themselves(text in odd_file()) {
+        let options = VerifyOptions { literal_texts: vec!["a {{ é".into(), "${ … }}".into()], ..options() };
+        let names = ["index.html", "x.css", "x.svg", "sitemap.xml", "x.json", "x.webmanifest", "x.txt"];
+        let files: Files = names.into_iter().map(|name| (path(name), text.clone().into_bytes())).collect();
+        let verdict = verify(&files, &options).unwrap();
+        prop_assert!(!verdict.is_good());
+        for problem in verdict.problems {
+            prop_assert!(!problem.message.as_str().is_empty());
+        }
+    }
+}

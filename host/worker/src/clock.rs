@@ -1,0 +1,63 @@
+//! Tells when the machine's clock was set while orders were at work.
+//!
+//! Whether a worker lives, how long a call may take and when an attempt is over goes by a clock
+//! that nobody can set. What is written down for later - when an order is tried again - is a time
+//! of day: an order from the future is dated back by the rescuer of [`jobs`](sitewright_jobs).
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_secs(1);
+/// What clocks are set by all the time, a little, by those who keep them right.
+const TOLERATED: Duration = Duration::from_secs(2);
+
+/// Looks for ever.
+pub(super) async fn watch() {
+    let (mut steady, mut wall) = (Instant::now(), SystemTime::now());
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let (now, shown) = (Instant::now(), SystemTime::now());
+        if let Some((by, direction)) = set(now.duration_since(steady), wall, shown) {
+            tracing::warn!(
+                seconds = by.as_secs(),
+                direction,
+                "the machine's clock was set, or the machine slept; orders go on, and those that \
+                 wait for a time of day are dated anew where it was set back"
+            );
+        }
+        (steady, wall) = (now, shown);
+    }
+}
+
+/// By how much a clock was set, and where to, that showed `before` and shows `now` after a time of
+/// `steady`.
+fn set(steady: Duration, before: SystemTime, now: SystemTime) -> Option<(Duration, &'static str)> {
+    let expected = before + steady;
+    let (by, direction) = match now.duration_since(expected) {
+        Ok(ahead) => (ahead, "forward"),
+        Err(behind) => (behind.duration(), "back"),
+    };
+    (by > TOLERATED).then_some((by, direction))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d4_a_clock_that_was_set_is_told_and_one_that_is_kept_right_is_not() {
+        let second = Duration::from_secs(1);
+        let before = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let rows = [
+            // (what the clock shows a second later, by how much it was set)
+            (before + second, None),
+            (before + 3 * second, None),
+            (before - second, None),
+            (before + 4 * second, Some((3 * second, "forward"))),
+            (before - 3_600 * second, Some((3_601 * second, "back"))),
+        ];
+        for (now, found) in rows {
+            assert_eq!(set(second, before, now), found, "{now:?}");
+        }
+    }
+}

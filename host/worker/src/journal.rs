@@ -1,0 +1,207 @@
+//! The AI replies of an order, in the database: there before the template sees them, so that no
+//! later attempt pays again.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use sitewright_ai::{Journal, JournalEntry, JournalKey};
+use sitewright_jobs::{Claimed, Database, Error, NewAiCall};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+
+/// The journal of one attempt at one order.
+pub(super) struct OrderJournal {
+    database: Database,
+    order: String,
+    attempt: String,
+    /// Until when nobody else can have kept a reply of this order: it is the first attempt, and
+    /// too young for anybody to have taken the order over. A worker that was stopped and goes
+    /// on finds what was paid for meanwhile.
+    alone_until: Option<Instant>,
+}
+
+impl OrderJournal {
+    /// For an attempt that begins now. Others take its order when its worker was silent for
+    /// `silent_after`, and not before.
+    pub(super) fn new(database: Database, taken: &Claimed, silent_after: Duration) -> Self {
+        OrderJournal {
+            database,
+            order: taken.order.clone(),
+            attempt: taken.attempt.to_string(),
+            alone_until: (taken.number == 1).then(|| Instant::now() + silent_after / 2),
+        }
+    }
+}
+
+impl OrderJournal {
+    /// Tries it for as long as the database is away: going on without an answer would pay twice,
+    /// and the attempt could not be settled either. The attempt's deadline, and whoever stops
+    /// it, end the wait.
+    async fn until_it_answers<T, F>(
+        &self,
+        doing: &str,
+        mut ask: impl FnMut() -> F + Send,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        for tries in 1u32.. {
+            match ask().await {
+                Err(error) if error.is_transient() => {
+                    if tries == 1 || tries.is_multiple_of(20) {
+                        tracing::warn!(
+                            doing,
+                            tries,
+                            %error,
+                            "the database does not answer; the order waits for it, so that no AI call is paid for twice"
+                        );
+                    }
+                }
+                answer => {
+                    if tries > 1 {
+                        tracing::info!(doing, tries, "the database answers again");
+                    }
+                    return answer;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50u64 << tries.min(5))).await;
+        }
+        unreachable!("it is tried for ever")
+    }
+}
+
+impl OrderJournal {
+    /// Whether somebody else has the order, as far as can be told. A reply may be there already for
+    /// other reasons: the answer that it was kept got lost with a connection, or it could not
+    /// be looked up.
+    async fn is_lost(&self) -> bool {
+        let order = self
+            .until_it_answers("see whose order it is", || self.database.order(&self.order))
+            .await;
+        match order {
+            Ok(order) => order.owner_attempt.as_deref() != Some(&*self.attempt),
+            Err(error) => {
+                tracing::warn!(order = self.order, attempt = self.attempt, %error, "it cannot be told whose order this is");
+                false
+            }
+        }
+    }
+}
+
+impl fmt::Debug for OrderJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OrderJournal")
+            .field("order", &self.order)
+            .field("attempt", &self.attempt)
+            .finish()
+    }
+}
+
+#[async_trait]
+impl Journal for OrderJournal {
+    async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry> {
+        if self.alone_until.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let found = self
+            .until_it_answers("look up an AI reply", || {
+                self.database.reply(&self.order, &key.request, key.occurrence)
+            })
+            .await;
+        let call = match found {
+            Ok(call) => call?,
+            Err(error) => {
+                tracing::warn!(
+                    order = self.order,
+                    %error,
+                    "it cannot be told whether this AI call was paid for before, so it is made again"
+                );
+                return None;
+            }
+        };
+        match serde_json::from_value(call.call.entry) {
+            Ok(entry) => Some(entry),
+            Err(error) => {
+                tracing::warn!(order = self.order, %error, "a reply in the database cannot be read, so its AI call is made again");
+                None
+            }
+        }
+    }
+
+    async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
+        let failed = |error: &dyn fmt::Display| {
+            message!(
+                "the AI reply of order {:?} could not be kept in the database: {error}",
+                self.order
+            )
+        };
+        let call = NewAiCall {
+            request: entry.key.request.clone(),
+            occurrence: entry.key.occurrence,
+            purpose: entry.purpose.clone(),
+            provider: entry.provider.clone(),
+            model: entry.model.clone(),
+            cost_nano_usd: entry.cost_usd.map(|cost| cost.nanos()),
+            input_tokens: entry.usage.input_tokens,
+            output_tokens: entry.usage.output_tokens,
+            entry: serde_json::to_value(entry).map_err(|error| failed(&error))?,
+        };
+        let kept = self.until_it_answers("keep an AI reply", || {
+            self.database.keep_reply(&self.order, &self.attempt, call.clone())
+        });
+        match kept.await {
+            Ok(true) => Ok(()),
+            Ok(false) if self.is_lost().await => Err(message!(
+                "order {:?} was given to another worker while this one was silent: this reply \
+                 does not count",
+                self.order
+            )),
+            Ok(false) => Ok(()),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test has a runtime of its own")]
+mod tests {
+    use serde_json::json;
+    use ulid::Ulid;
+
+    use super::*;
+    use sitewright_jobs::{Claim, NewOrder, Resolution, WorkerId};
+
+    #[tokio::test]
+    async fn d1_a_reply_that_is_there_already_ends_the_run_only_when_the_order_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/orders.db", folder.path().display());
+        let database = Database::open(&url).await.unwrap();
+        database.migrate().await.unwrap();
+        database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
+        let job = database.order("24").await.unwrap().job_id.unwrap();
+        let worker = WorkerId { client: "w".to_owned(), config_version: None };
+        let Claim::Claimed(taken, _) =
+            database.take("24", job, &worker, Ulid::generate()).await.unwrap()
+        else {
+            panic!("not taken");
+        };
+        let journal = OrderJournal::new(database.clone(), &taken, Duration::from_secs(20));
+        let entry: JournalEntry = serde_json::from_value(json!({
+            "request": "q", "occurrence": 0, "purpose": "copywriting", "content": "Bread.", "finish_reason": "stop",
+            "usage": { "input_tokens": 1, "output_tokens": 1 }, "provider": "p", "model": "m"
+        }))
+        .unwrap();
+        journal.store(&entry).await.unwrap();
+        // The answer was lost with its connection, and the reply is kept once more.
+        journal.store(&entry).await.unwrap();
+
+        database
+            .settle(&taken, &Resolution::ReturnToQueue, sitewright_jobs::AttemptLimits::default())
+            .await
+            .unwrap();
+        let lost = journal.store(&entry).await.unwrap_err();
+        assert!(lost.to_string().contains("given to another worker"), "{lost}");
+    }
+}

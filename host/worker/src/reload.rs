@@ -1,0 +1,111 @@
+//! Templates that are new or changed are served without a restart. Running orders keep the version
+//! they started with; a file that is no good leaves the old template in its place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use sitewright_ai::Gateway;
+use sitewright_model::message::causes_of;
+use sitewright_runtime::plugin::{Catalogue, Change, Template};
+
+/// Looks at the templates' folder every `every`, and at once on SIGHUP, until `stop`.
+pub(super) async fn watch_templates(
+    gateway: Arc<Gateway>,
+    catalogue: Catalogue,
+    every: Duration,
+    stop: CancellationToken,
+) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => Some(hangup),
+        Err(error) => {
+            tracing::warn!(%error, "SIGHUP cannot be caught; changed templates are found by looking");
+            None
+        }
+    };
+    let mut refused = Vec::new();
+    loop {
+        let asked = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let by_signal = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = asked => true,
+            () = tokio::time::sleep(every) => false,
+        };
+        if by_signal {
+            // Everything is told again to who asked.
+            refused.clear();
+            tracing::info!("SIGHUP: looking at the templates");
+        }
+        match catalogue.refresh().await {
+            Ok(changes) => tell(&changes, &mut refused, &gateway),
+            Err(error) => tracing::error!("{error}; the templates that were loaded are served"),
+        }
+    }
+}
+
+/// Logs what has changed. A file that is refused each time is told once.
+pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>, gateway: &Gateway) {
+    let mut still = Vec::new();
+    for change in changes {
+        if let Change::Added(new) | Change::Replaced { new, .. } = change {
+            tell_missing_routes(new, gateway);
+        }
+        match change {
+            Change::Added(new) => {
+                tracing::info!(
+                    template = new.manifest.name,
+                    version = new.manifest.version,
+                    digest = new.digest(),
+                    "a template is served"
+                );
+            }
+            Change::Replaced { old, new } => tracing::info!(
+                template = new.manifest.name,
+                from = old.manifest.version,
+                to = new.manifest.version,
+                digest = new.digest(),
+                "a template was replaced; running orders keep the old one"
+            ),
+            Change::Removed(old) => {
+                tracing::warn!(template = old.manifest.name, file = %old.path.display(), "a template's file is gone: no further order gets it");
+            }
+            Change::Refused { name, error, kept } => {
+                let causes: Vec<String> =
+                    causes_of(error).iter().map(ToString::to_string).collect();
+                let told = format!("{name}: {error}: {}", causes.join(": "));
+                if !refused.contains(&told) {
+                    let kept = kept.as_ref().map(|kept| kept.manifest.version.clone());
+                    tracing::error!(
+                        file = name,
+                        kept,
+                        "a template is refused: {error}: {}",
+                        causes.join(": ")
+                    );
+                }
+                still.push(told);
+            }
+        }
+    }
+    *refused = still;
+}
+
+/// A purpose without a route is told when the template is loaded, not when its first order fails
+/// (catalogue E3).
+fn tell_missing_routes(template: &Template, gateway: &Gateway) {
+    let purposes = template.manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
+    for purpose in gateway.purposes_without_route(purposes) {
+        tracing::error!(
+            template = template.manifest.name,
+            purpose,
+            "no route serves a purpose of this template, so its orders will fail: add \
+             [ai.routes.{purpose}] or [ai.routes.default]"
+        );
+    }
+}
