@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sitewright_script::{Question, Script, What};
+use sitewright_script::{Answer as ScriptAnswer, Question, Script};
 
 /// Token usage in each successful answer: prompt and completion.
 pub const TOKENS: (u64, u64) = (100, 7);
@@ -225,9 +225,11 @@ impl Shared {
             messages: &messages,
             schema: call.body.pointer("/response_format/json_schema/schema"),
         };
-        match self.script.answer(&question).map(|reply| reply.what) {
-            Some(What::Text(text)) => text,
-            Some(What::Fault(fault)) => panic!("the script has a fault, not an answer: {fault:?}"),
+        match self.script.answer(&question).map(|reply| reply.answer) {
+            Some(ScriptAnswer::Text(text)) => text,
+            Some(ScriptAnswer::Fault(fault)) => {
+                panic!("the script has a fault, not an answer: {fault:?}")
+            }
             None => question.unanswered("the script"),
         }
     }

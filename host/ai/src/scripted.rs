@@ -1,6 +1,6 @@
 //! The scripted provider: rules of a file in place of a model.
 //!
-//! What a rule says is put into the very bytes that an endpoint would send and decoded by the same
+//! Answer a rule says is put into the very bytes that an endpoint would send and decoded by the same
 //! code, so that a scripted fault and a real one look alike in every record.
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
-use sitewright_script::{ConnectionFault, Fault, Question, Script, What};
+use sitewright_script::{Answer, ConnectionFault, Fault, Question, Script};
 use tokio::time::Instant;
 
 use super::config::ScriptedConfig;
@@ -88,9 +88,9 @@ impl Scripted {
         if !reply.delay.is_zero() {
             tokio::time::sleep(reply.delay).await;
         }
-        match reply.what {
-            What::Text(text) => openai::decode(&answer(prompt, &text, "stop")),
-            What::Fault(fault) => failing(prompt, fault).await,
+        match reply.answer {
+            Answer::Text(text) => openai::decode(&answer(prompt, &text, "stop")),
+            Answer::Fault(fault) => failing(prompt, fault).await,
         }
     }
 }
