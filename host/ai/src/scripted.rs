@@ -1,6 +1,6 @@
 //! The scripted provider: rules of a file in place of a model.
 //!
-//! Answer a rule says is put into the very bytes that an endpoint would send and decoded by the same
+//! What a rule says is put into the very bytes that an endpoint would send and decoded by the same
 //! code, so that a scripted fault and a real one look alike in every record.
 
 use std::fs;
