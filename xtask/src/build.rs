@@ -48,14 +48,34 @@ impl Compiler {
 
 /// Builds every target of the workspace and returns the number of warnings.
 pub(crate) fn everything(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result<usize> {
+    compile(workspace, compiler, &["--workspace", "--all-targets"])
+}
+
+/// Builds the host without its optional features and returns the number of warnings.
+///
+/// The smallest test of xtask and the guests are selected too. They do not depend on the host, but
+/// enable the features of shared dependencies that [`everything`] has, so that only the host itself
+/// is compiled for this build.
+pub(crate) fn minimal_host(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result<usize> {
+    let mut arguments = vec!["--package", "sitewright", "--no-default-features", "--bin"];
+    arguments.extend(["sitewright", "--package", "xtask", "--test", "command_line"]);
+    arguments.extend(workspace.guests.iter().flat_map(|guest| ["--package", &guest.name]));
+    compile(workspace, compiler, &arguments)
+}
+
+/// Compiles targets as `cargo test` does and returns the number of warnings. `cargo build` compiles
+/// workspace members with other settings, so that `cargo test` would compile them again.
+fn compile(
+    workspace: &Workspace,
+    compiler: &Compiler,
+    arguments: &[&str],
+) -> anyhow::Result<usize> {
     let sh = workspace.shell()?;
-    // Not `cargo build --all-targets`: it compiles members with other settings than `cargo test`,
-    // which would compile them again.
     let cargo = process::cargo(&sh)
-        .arg("test")
+        .args(["test", "--no-run"])
+        .args(["--message-format", "json-diagnostic-rendered-ansi"])
         .args(compiler.arguments())
-        .args(["--no-run", "--workspace", "--all-targets"])
-        .args(["--message-format", "json-diagnostic-rendered-ansi"]);
+        .args(arguments);
     let mut diagnostics = Diagnostics::default();
     messages::run(cargo, |message| diagnostics.print(message))?;
     Ok(diagnostics.warnings)
@@ -68,13 +88,10 @@ pub(crate) fn everything(workspace: &Workspace, compiler: &Compiler) -> anyhow::
 /// a second time for the tests. With the whole workspace and one test of xtask, which is small,
 /// cargo selects the features of `cargo test --workspace` and compiles only the host and that test.
 pub(crate) fn host(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result<PathBuf> {
-    let sh = workspace.shell()?;
-    process::run(
-        process::cargo(&sh)
-            .arg("test")
-            .args(compiler.arguments())
-            .args(["--no-run", "--workspace"])
-            .args(["--bin", "sitewright", "--test", "command_line"]),
+    compile(
+        workspace,
+        compiler,
+        &["--workspace", "--bin", "sitewright", "--test", "command_line"],
     )?;
     Ok(binary(workspace))
 }
