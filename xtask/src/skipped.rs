@@ -45,7 +45,7 @@ fn summarize(list: &str) -> Option<String> {
     }
     let mut sorted: Vec<_> = reasons.into_iter().collect();
     sorted.sort_by_key(|(_, tests)| std::cmp::Reverse(tests.len()));
-    let mut text = format!("SKIPPED: {count} tests had nothing to test against");
+    let mut text = format!("SKIPPED: {count} (these tests passed without testing anything)");
     for (reason, tests) in sorted {
         text += &format!("\n  {:>4}  {reason}", tests.len());
         for test in tests {
@@ -66,7 +66,7 @@ mod tests {
                     SKIPPED: two: PostgreSQL is not installed\n\
                     SKIPPED: one: PostgreSQL is not installed\n";
         let lines = [
-            "SKIPPED: 3 tests had nothing to test against",
+            "SKIPPED: 3 (these tests passed without testing anything)",
             "     2  PostgreSQL is not installed",
             "        one",
             "        two",

@@ -24,7 +24,7 @@ use crate::workspace::Workspace;
 /// Runs the selected parts up to the first that fails, and prints how long each took.
 pub(crate) fn run(workspace: &Workspace, args: &TestArgs) -> anyhow::Result<ExitCode> {
     skipped::clear(workspace)?;
-    let mut steps = Steps::default();
+    let mut steps = Steps::start();
     let result = all(workspace, args, &mut steps);
     console::line(&format!("\n{steps}"));
     if result.is_err() {
