@@ -12,7 +12,8 @@ import { Failure } from './failure.js';
  * @property {Record<string, unknown>} [data] order data by name; it is added to the user message,
  *   delimited as untrusted input
  * @property {object} [schema] JSON Schema (draft 2020-12, at most 64 KiB as text) of the reply;
- *   with a schema, the reply's `value` is parsed JSON that the host has validated; without one, text
+ *   with a schema, the reply's `value` is parsed JSON that the host has validated; without one,
+ *   text
  * @property {number} [temperature] sampling temperature, 0.0 to 2.0; default: the model's
  * @property {number} [maxOutputTokens] maximum length of the reply, in tokens; default: the limit
  *   of the route
