@@ -16,7 +16,7 @@ use wasmtime::Store;
 use crate::setup::{Clocks, Setup, median};
 
 /// Target: ratio of CPU time per order.
-const TARGET: f64 = 1.5;
+const TARGET: f64 = 1.15;
 
 pub(crate) async fn measure(orders: u32, rounds: u32) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;

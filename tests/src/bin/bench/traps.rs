@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use crate::setup::{Clocks, median, memory, memory_of};
 
 /// Targets: traps per second, and p99 of healthy orders beside a storm relative to alone.
-const TARGET_PER_SECOND: f64 = 300.0;
-const TARGET_P99: f64 = 2.0;
+const TARGET_PER_SECOND: f64 = 1_000.0;
+const TARGET_P99: f64 = 1.5;
 
 /// Template that traps.
 const TEMPLATE: &str = "guest-faulty";
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 50)]
     healthy: u32,
     /// Traps per second in that storm
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 1_000)]
     storm: u32,
     /// Duration of each of the two measurements in seconds
     #[arg(long, default_value_t = 20)]
