@@ -69,8 +69,9 @@ impl Packages {
     }
 }
 
-/// Returns the folder whose `node_modules` has the packages of the lock file in `manifest`, a folder
-/// of the repository, or `None` if they are not installed; the test is then reported as skipped.
+/// Returns the folder whose `node_modules` has the packages of the lock file in `manifest`, a
+/// folder of the repository. Returns `None` if they are not installed; the test is then reported
+/// as skipped.
 pub fn node_modules(manifest: &str, test: &str) -> Option<PathBuf> {
     let manifest = root().join(manifest);
     let folder = folder().join(manifest.file_name().expect("the folder has a name"));

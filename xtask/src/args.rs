@@ -80,7 +80,8 @@ impl BuildArgs {
         cargo xtask demo --order tests/orders/04-other-hostile-text.json\n  \
         cargo xtask demo --keep --order tests/orders/02-dentist-us-minimal.json\n\n\
         The exit code is that of the host: 0 done, 2 configuration, 3 invalid order,\n\
-        4 template failed, 5 AI failed, 6 output rejected, 7 cancelled, 1 host error or failed build.")]
+        4 template failed, 5 AI failed, 6 output rejected, 7 cancelled,\n\
+        1 host error or failed build.")]
 pub(crate) struct DemoArgs {
     /// The order, a JSON file [default: tests/orders/01-restaurant-ptbr-full.json]
     #[arg(long, value_name = "FILE")]
@@ -109,10 +110,10 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
         cargo xtask test\n  \
-        cargo xtask test --no-lint -- outage                           Tests whose name has `outage`\n  \
-        cargo xtask test --no-lint -- -E 'package(sitewright-jobs)'    Tests of one crate\n  \
-        cargo xtask test --no-lint -- --no-capture one_test            One test, with its output\n  \
-        cargo xtask test --only format --only typos --only links       Some of the checks")]
+        cargo xtask test --no-lint -- outage                          Tests named `outage`\n  \
+        cargo xtask test --no-lint -- -E 'package(sitewright-jobs)'   Tests of one crate\n  \
+        cargo xtask test --no-lint -- --no-capture one_test           One test with output\n  \
+        cargo xtask test --only format --only typos --only links      Some of the checks")]
 pub(crate) struct TestArgs {
     /// Run the tests only: no format, typos, links, book, dependencies, features, and warnings
     /// are no error

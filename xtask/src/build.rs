@@ -5,12 +5,13 @@
 //! compiled, as it would be by `cargo clippy` beside `cargo test`. Warnings stay warnings for the
 //! compiler and are counted here, so that a build for a quick test (`--no-lint`) is the same build.
 //!
-//! The compiler is set with `--config` and not with `RUSTC_WORKSPACE_WRAPPER`, which the tests would
-//! pass on to the cargo that they call.
+//! The compiler is set with `--config` and not with `RUSTC_WORKSPACE_WRAPPER`, which the tests
+//! would pass on to the cargo that they call.
 //!
 //! Plain `cargo test` compiles the workspace members again, and shares only the dependencies.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use xshell::Cmd;
@@ -71,9 +72,10 @@ fn compile(
     arguments: &[&str],
 ) -> anyhow::Result<usize> {
     let sh = workspace.shell()?;
+    let colored = std::io::stderr().is_terminal();
+    let format = if colored { "json-diagnostic-rendered-ansi" } else { "json" };
     let cargo = process::cargo(&sh)
-        .args(["test", "--no-run"])
-        .args(["--message-format", "json-diagnostic-rendered-ansi"])
+        .args(["test", "--no-run", "--message-format", format])
         .args(compiler.arguments())
         .args(arguments);
     let mut diagnostics = Diagnostics::default();

@@ -81,7 +81,9 @@ fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Resu
             // They replace RUSTFLAGS and the flags in cargo's configuration, which must not change
             // the bytes of a template.
             .env_remove("RUSTFLAGS")
-            .env("CARGO_ENCODED_RUSTFLAGS", flags);
+            .env("CARGO_ENCODED_RUSTFLAGS", flags)
+            // `cargo xtask test` builds the workspace at the same time, on the same terminal.
+            .env("CARGO_TERM_PROGRESS_WHEN", "never");
         built.extend(artifacts(cargo)?);
     }
     let width = guests.iter().map(|guest| guest.name.len()).max().unwrap_or(0);

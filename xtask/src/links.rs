@@ -16,7 +16,7 @@ use crate::console;
 /// Folders whose Markdown files are checked, with their subfolders.
 const FOLDERS: [&str; 3] = ["docs", "guest-sdk", "plugins"];
 
-/// Checks the files in the root folder and in [`FOLDERS`], and returns an error if a link is broken.
+/// Checks the files in the root folder and in [`FOLDERS`]. Returns an error if a link is broken.
 pub(crate) fn check(root: &Path) -> anyhow::Result<()> {
     let mut files = markdown_files(root, false)?;
     for folder in FOLDERS.map(|folder| root.join(folder)) {

@@ -12,8 +12,8 @@ use xshell::Cmd;
 use crate::console;
 use crate::process;
 
-/// Runs cargo, which must have one of the JSON formats as `--message-format`, and passes each of its
-/// messages to `handle`.
+/// Runs cargo and passes each of its messages to `handle`. Its `--message-format` must be one of
+/// the JSON formats.
 pub(crate) fn run(cargo: Cmd<'_>, mut handle: impl FnMut(Message)) -> anyhow::Result<()> {
     let text = cargo.to_string();
     let mut child = Command::from(cargo)
@@ -54,7 +54,7 @@ impl Diagnostics {
         if diagnostic.level == DiagnosticLevel::Warning {
             self.warnings += 1;
         }
-        console::line(text.trim_end());
+        console::line(&text);
     }
 }
 

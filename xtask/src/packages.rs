@@ -64,8 +64,8 @@ fn pip(target: &Path) -> Result<PathBuf, String> {
     Ok(pip)
 }
 
-/// Installs the packages of npm that the lock file in the folder `manifest` names into `folder`, and
-/// returns the folder of their programs, or why they cannot be installed.
+/// Installs the packages of npm that the lock file in the folder `manifest` names into `folder`.
+/// Returns the folder of their programs, or why they cannot be installed.
 pub(crate) fn npm(folder: &Path, manifest: &Path) -> Result<PathBuf, String> {
     let lock_file = manifest.join("package-lock.json");
     let key = fs::read_to_string(&lock_file)

@@ -123,8 +123,9 @@ fn all(workspace: &Workspace, args: &TestArgs, steps: &mut Steps) -> anyhow::Res
 const STORM: [(&str, &str); 3] =
     [("TESTS_STORM", "50,500"), ("TESTS_OUTAGE", "40,200"), ("TESTS_DRAIN", "1000")];
 
-/// Builds everything that is tested and returns the number of warnings. The stand-ins and the guests
-/// are prepared at the same time: the build of the workspace often waits for one crate or linker.
+/// Builds everything that is tested and returns the number of warnings. The stand-ins and the
+/// guests are prepared at the same time: the build of the workspace often waits for one crate or
+/// linker.
 fn build_all(
     workspace: &Workspace,
     compiler: &Compiler,
