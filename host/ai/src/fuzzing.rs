@@ -6,19 +6,21 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
+use super::adapter::Adapter;
+use super::answer::Reply;
 use super::anthropic::Anthropic;
 use super::cloudflare::Cloudflare;
 use super::config::{EndpointConfig, Kind, ProviderKeys};
+use super::failure::AttemptFailure;
 use super::gemini::Gemini;
-use super::hint::{self, Place};
+use super::hint::{self, Location};
 use super::ollama::Ollama;
 use super::openai::OpenAi;
-use super::provider::{
-    Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Provider, Reply,
-};
+use super::provider::{CallLimits, HttpProvider, Provider};
 use super::secret::ApiKey;
 use super::stream::{Lines, Sse};
 use super::transport;
+use super::wire::{HttpHead, HttpReply};
 use sitewright_model::message::Message;
 
 /// Server-sent events: nothing panics, and however the wire cuts the bytes, the same events come
@@ -99,12 +101,12 @@ fn same<T: PartialEq + std::fmt::Debug>(bytes: &[u8], decode: impl Fn(&[&[u8]]) 
     assert_eq!(decode(&pieces), once, "in pieces");
 }
 
-fn judged(at: &Provider, reply: Result<Reply, Failure>) {
+fn judged(at: &Provider, reply: Result<Reply, AttemptFailure>) {
     match reply {
         Ok(reply) => assert!(!reply.content.trim().is_empty(), "a reply has content"),
         Err(failure) => {
-            let place = Place { route: "r", provider: "p", model: "m", at };
-            let message = hint::message(&place, &failure).to_string();
+            let location = Location { route: "r", provider_name: "p", model: "m", provider: at };
+            let message = hint::message(&location, &failure).to_string();
             let parts = message.split_once("; ");
             assert!(
                 parts.is_some_and(|(what, next)| what.len() > 20 && next.len() > 30),

@@ -1,36 +1,37 @@
-//! The message of a failed attempt: what happened, where, and what to do next.
+//! The message of a failed attempt: what happened, at which provider, and the hint what to do.
 
-use super::provider::{Failure, Provider};
+use super::failure::AttemptFailure;
+use super::provider::Provider;
 use sitewright_model::ai::{AiErrorKind, Limit};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
 /// Where an attempt was made.
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     pub(super) route: &'a str,
-    pub(super) provider: &'a str,
+    pub(super) provider_name: &'a str,
     pub(super) model: &'a str,
-    pub(super) at: &'a Provider,
+    pub(super) provider: &'a Provider,
 }
 
-/// The one text that people read, out of a failure that has been redacted.
-pub(super) fn message(place: &Place<'_>, failure: &Failure) -> Message {
-    let Place { route, provider, model, at } = place;
+/// The message of a redacted failure.
+pub(super) fn message(at: &Location<'_>, failure: &AttemptFailure) -> Message {
+    let Location { route, provider_name, model, provider } = at;
     let status =
         failure.http.as_ref().map_or_else(String::new, |http| format!(" ({})", http.status));
-    let what = what_happened(place, failure);
+    let what = what_happened(at, failure);
     let detail = failure.detail.trim().trim_end_matches('.');
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    let next = what_next(place, failure);
-    let url = at.place();
+    let next = next_step(at, failure);
+    let url = provider.location();
     message!(
-        "the provider `{provider}` {what}{status}{detail}; {next} (route `{route}`, model \
+        "the provider `{provider_name}` {what}{status}{detail}; {next} (route `{route}`, model \
          `{model}`, {url})"
     )
 }
 
-fn what_happened(place: &Place<'_>, failure: &Failure) -> String {
-    let model = place.model;
+fn what_happened(at: &Location<'_>, failure: &AttemptFailure) -> String {
+    let model = at.model;
     match failure.kind {
         AiErrorKind::Auth => "refused its key".to_owned(),
         AiErrorKind::Permission => format!("does not let its key use the model `{model}`"),
@@ -63,17 +64,17 @@ fn what_happened(place: &Place<'_>, failure: &Failure) -> String {
     }
 }
 
-/// What to do about it, in half a sentence.
-pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
-    let Place { route, provider, model, at } = place;
-    let keys = format!("ai.providers.{provider}");
+/// What to do about the failure, as a clause of the message.
+pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
+    let Location { route, provider_name, model, provider } = at;
+    let keys = format!("ai.providers.{provider_name}");
     let route_key = format!("ai.routes.{route}");
     match failure.kind {
-        AiErrorKind::Auth => match at.key_source().as_str() {
-            "no key" => {
+        AiErrorKind::Auth => match provider.key_source() {
+            None => {
                 format!("it was called without a key: set api_key_env or api_key_file of {keys}")
             }
-            source => format!("check {source}"),
+            Some(source) => format!("check {source}"),
         },
         AiErrorKind::Permission => {
             format!(
@@ -81,7 +82,7 @@ pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
             )
         }
         AiErrorKind::NotFound if failure.http.is_none() => "nothing was sent".to_owned(),
-        AiErrorKind::NotFound if at.kind() == "ollama" => {
+        AiErrorKind::NotFound if provider.kind() == "ollama" => {
             format!(
                 "fetch it with `ollama pull {model}`, or check the model in {route_key} and \
                  base_url of {keys}"
@@ -119,7 +120,7 @@ pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
             format!("try again later, or add another provider to {route_key}")
         }
         AiErrorKind::Timeout => format!("try again, or raise call_ms or connect_ms of {keys}"),
-        AiErrorKind::Connection if at.kind() == "ollama" => {
+        AiErrorKind::Connection if provider.kind() == "ollama" => {
             format!("check base_url of {keys} and that its server runs (`ollama serve`)")
         }
         AiErrorKind::Connection => format!("check base_url of {keys} and that its server runs"),

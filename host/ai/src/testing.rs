@@ -6,16 +6,17 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
+use super::adapter::{Adapter, StreamEvent};
+use super::answer::Reply;
 use super::config::{EndpointConfig, Kind, ProviderKeys};
-use super::hint::{self, Place};
+use super::failure::AttemptFailure;
+use super::hint::{self, Location};
 use super::json::ReplySchema;
-use super::provider::{
-    Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Prompt, Provider, Reply,
-    StreamEvent,
-};
+use super::provider::{CallLimits, HttpProvider, Provider};
 use super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::secret::ApiKey;
 use super::transport;
+use super::wire::{HttpHead, HttpReply, Prompt};
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::ai::{FinishReason, Usage};
 
@@ -61,7 +62,7 @@ pub(super) fn whole(
     status: u16,
     headers: Headers<'_>,
     body: impl AsRef<[u8]>,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, AttemptFailure> {
     let http = HttpReply { head: head(status, headers), body: body.as_ref().to_vec() };
     transport::whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http))
 }
@@ -72,7 +73,7 @@ pub(super) fn streamed(
     adapter: &dyn Adapter,
     headers: Headers<'_>,
     pieces: &[&[u8]],
-) -> (String, Result<Reply, Failure>) {
+) -> (String, Result<Reply, AttemptFailure>) {
     let head = head(200, headers);
     assert!(adapter.is_stream(&pieces.concat()), "a stream is known by its beginning");
     let mut decoder = adapter.decoder(&head);
@@ -230,7 +231,7 @@ pub(super) fn sent_with(
     temperature: Option<f32>,
 ) -> (String, HeaderMap, Value) {
     let built = adapter.build(&Prompt { request, model: "m", max_output_tokens, temperature });
-    let shown = format!("{built:?} {adapter:?} {}", adapter.place());
+    let shown = format!("{built:?} {adapter:?} {}", adapter.location());
     assert!(!shown.contains(KEY), "{shown}");
     let body = serde_json::from_slice(&built.body).unwrap();
     (built.url.to_string(), built.headers, body)
@@ -317,8 +318,9 @@ impl Row<'_> {
         assert_eq!(detail.request_id.as_deref(), self.id, "{name}");
         let excerpt = Some(self.body.as_str()).filter(|body| !body.is_empty());
         assert_eq!(detail.body_excerpt.as_deref(), excerpt, "{name}");
-        let place = Place { route: "default", provider: "them", model: "m", at };
-        let message = hint::message(&place, &failure).to_string();
+        let location =
+            Location { route: "default", provider_name: "them", model: "m", provider: at };
+        let message = hint::message(&location, &failure).to_string();
         assert!(message.contains(self.says), "{name}: {message}");
         let (what, next) = message.rsplit_once("; ").unwrap_or_else(|| panic!("{name}: {message}"));
         assert!(

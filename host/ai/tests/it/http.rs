@@ -988,7 +988,7 @@ async fn e2_all_routes_are_probed_at_once_and_have_ended_at_the_deadline() {
     let told: Vec<_> =
         probes.iter().map(|probe| (probe.route.as_str(), probe.attempt.limit)).collect();
     assert_eq!(told, ["a", "b", "c"].map(|route| (route, Some(Limit::Deadline))));
-    assert!(probes.iter().all(|probe| !probe.usable && probe.advice.is_some()), "{probes:?}");
+    assert!(probes.iter().all(|probe| !probe.usable && probe.hint.is_some()), "{probes:?}");
     for _ in 0..3 {
         // Had they been made one after the other, the client would have left the first before it
         // made the second.
