@@ -1,14 +1,18 @@
 /**
- * Why no site was made. Throw one from `generate`, and the operator reads all of it in the order's failure record.
+ * Why the template could not generate the site. Throw it to fail the run; the operator sees it in
+ * the failure record. Any other exception is treated as a bug.
  *
- * @example throw new Failure('missing-service', 'the order names no service, and this template lists services');
+ * @example throw new Failure('missing-service', 'the order has no services, which are required');
  */
 export class Failure extends Error {
   /**
-   * @param {string} code short and stable, for machines: `missing-service`
-   * @param {string} message for the operator: what happened, and what would be right
-   * @param {{ aiCalls?: string[], cause?: unknown, attributes?: Record<string, string> }} [details] `aiCalls`: ids of the AI calls
-   *   it comes from; a retry of the order asks those again and pays for no other
+   * @param {string} code a short, stable code for programs: `missing-service`
+   * @param {string} message what happened and what to do about it, for the operator
+   * @param {object} [details]
+   * @param {string[]} [details.aiCalls] ids of the AI calls that caused the failure; a retry of the
+   *   order sends these calls again and replays all others
+   * @param {unknown} [details.cause] the error that caused the failure
+   * @param {Record<string, string>} [details.attributes] further information, at most 32 entries
    */
   constructor(code, message, { aiCalls = [], cause, attributes = {} } = {}) {
     super(message, { cause });
@@ -18,37 +22,43 @@ export class Failure extends Error {
     this.attributes = attributes;
   }
 
-  /** The record that the contract wants. */
+  /** The failure as the record of the contract. */
   toRecord() {
     return {
       code: this.code,
       message: this.message,
       causes: causes(this),
-      location: place(this.stack),
+      location: location(this.stack),
       aiCalls: this.aiCalls,
-      attributes: Object.entries(this.attributes).map(([name, value]) => ({ name, value: String(value) })),
+      attributes: Object.entries(this.attributes).map(([name, value]) => ({
+        name,
+        value: String(value),
+      })),
     };
   }
 }
 
-/** The messages of all causes, from the outermost to the root. */
+/** The messages of at most 16 causes, outermost first. */
 export function causes(error) {
   const texts = [];
-  for (let cause = error.cause; cause !== undefined && cause !== null && texts.length < 16; cause = cause.cause) {
+  let { cause } = error;
+  while (cause !== undefined && cause !== null && texts.length < 16) {
     texts.push(String(cause.message ?? cause));
+    cause = cause.cause;
   }
   return texts;
 }
 
 /**
- * Where an error began, from its stack: lines like `price@template.js:12:7`, innermost first. Functions of this package that fail for
- * their caller are passed over.
+ * The location where an error was thrown, from its stack: lines like `price@template.js:12:7`,
+ * innermost first. Functions of this package that throw on behalf of their caller are skipped.
  */
-export function place(stack) {
-  const lines = (stack ?? '').split('\n').filter((line) => !/^(Failure|ask|askAll|writeFile)@/.test(line));
+export function location(stack) {
+  const own = /^(Failure|ask|askAll|writeFile)@/;
+  const lines = (stack ?? '').split('\n').filter((line) => !own.test(line));
   const found = /^[^@]*@(.+):(\d+):(\d+)$/.exec(lines[0] ?? '');
   if (!found) return undefined;
   const [, path, line, column] = found;
-  // The folder it was built in says nothing to anybody.
+  // Without the directory of the build machine.
   return { file: path.split('/').at(-1), line: Number(line), column: Number(column) };
 }

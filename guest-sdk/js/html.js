@@ -1,4 +1,4 @@
-/** A piece of HTML that is safe to insert: made by `html`, and by nothing else. */
+/** Safe HTML, which `html` inserts without escaping. Created only by `html` and `jsonForScript`. */
 export class Html {
   constructor(text) {
     this.text = text;
@@ -10,8 +10,9 @@ export class Html {
 }
 
 /**
- * HTML with values in it. Every value is escaped, in text and in attributes (which must be quoted); what `html` made
- * itself goes in as it is, lists are joined, and `undefined`, `null` and `false` are nothing.
+ * Renders a template literal as HTML. All values are escaped for text and for quoted attributes:
+ * always quote attributes. `Html` is inserted unchanged, arrays are concatenated, and `undefined`,
+ * `null` and `false` are empty.
  *
  * @example html`<ul class="${kind}">${names.map((name) => html`<li>${name}</li>`)}</ul>`
  */
@@ -27,20 +28,24 @@ function inserted(value) {
 }
 
 /**
- * Besides what HTML gives a meaning to, `{`, `}`, `$` and the backtick are escaped: browsers show them the same, and a customer who
- * is called `{{NAME}}` must not look like a forgotten placeholder to whoever reads the file.
+ * Escapes for text and quoted attributes. `{`, `}`, `$` and the backtick are escaped too, so that a
+ * business with the name `{{NAME}}` is not reported as a placeholder.
  */
 function escape(text) {
   return text
     .replace(/[<>&"'{}$`]/g, (character) => `&#${character.codePointAt(0)};`)
-    // Not allowed in HTML, not even as a reference.
+    // Control characters are not allowed in HTML, not even as references.
     .replace(/[\u0000-\u0008\u000b\u000e-\u001f\u007f-\u009f]/g, ' ');
 }
 
-/** A value as JSON inside a `<script>` element: nothing in it can end the element or look like a placeholder. */
+/**
+ * A value as JSON for a `<script>` element. No value can close the element or look like a
+ * placeholder.
+ */
 export function jsonForScript(value) {
-  const unicode = (character) => `\\u${character.codePointAt(0).toString(16).padStart(4, '0')}`;
+  const unicode = (character) =>
+    `\\u${character.codePointAt(0).toString(16).padStart(4, '0')}`;
   const safe = (literal) => literal.replace(/[<>&{}$`\u2028\u2029]/g, unicode);
-  // Only texts hold what strangers wrote.
+  // Only string literals can contain untrusted input.
   return new Html(JSON.stringify(value).replace(/"(?:[^"\\]|\\.)*"/g, safe));
 }

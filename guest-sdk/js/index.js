@@ -1,13 +1,13 @@
 /**
- * What the author of a Sitewright template in JavaScript depends on.
+ * The SDK for Sitewright templates in JavaScript.
  *
- * - `template`: what a template is, and how it becomes a component
- * - `ask`, `askAll`: asking models, for a purpose, one or several at once
- * - `html`, `jsonForScript`: text that enters a page is escaped
- * - `writeFile`, `progress`, `warn`: the site, and telling what goes on
- * - `Failure`: failing, with everything that led to it
+ * - `template`: defines and exports a template
+ * - `ask`, `askAll`: AI calls, one or several concurrently
+ * - `html`, `jsonForScript`: HTML with escaped values
+ * - `writeFile`, `progress`, `warn`: files of the site, progress, diagnostics
+ * - `Failure`: an error with its causes
  *
- * See README.md beside this file.
+ * See README.md next to this file.
  */
 export { ask, askAll } from './ai.js';
 export { Failure } from './failure.js';

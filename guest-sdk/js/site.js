@@ -3,27 +3,47 @@ import { write } from 'sitewright:template/site@0.1.0';
 import { Failure } from './failure.js';
 
 /**
- * Writes one file of the site; each path once.
+ * Writes a file of the site. A file can be written once.
  *
- * @param {string} path relative, `/` between its parts: `about/index.html`
- * @param {string | import('./html.js').Html | Uint8Array} content
+ * @param {string} path a relative path with `/` between its parts: `about/index.html`
+ * @param {string | import('./html.js').Html | Uint8Array} content text, which is encoded as UTF-8,
+ *   or bytes
+ * @throws {Failure} if the path is invalid or taken, a limit is exceeded (default: 2,000 files,
+ *   8 MiB in one file, 64 MiB in all files), or the host could not store the file
  */
 export function writeFile(path, content) {
-  const bytes = content instanceof Uint8Array ? content : new TextEncoder().encode(String(content));
+  const isBytes = content instanceof Uint8Array;
+  const bytes = isBytes ? content : new TextEncoder().encode(String(content));
   try {
     write(path, bytes);
   } catch (error) {
-    const refused = error.payload ?? error;
-    throw new Failure(`write-${refused.kind ?? 'other'}`, refused.message, { attributes: { path } });
+    const rejected = error.payload ?? error;
+    const code = `write-${rejected.kind ?? 'other'}`;
+    throw new Failure(code, rejected.message, { attributes: { path } });
   }
 }
 
-/** The stage the run is in, with `done` of `total` steps; 0 for an unknown total. */
+/**
+ * Reports the stage of the run and that `done` of `total` steps are complete. `total` is 0 if it is
+ * not known.
+ */
 export function progress(stage, done, total) {
   diagnostics.progress(stage, done, total);
 }
 
-/** A line in the order's report that stops nothing. `code` is for machines: `no-opening-hours`. */
+/**
+ * Adds a warning to the order's report. The run continues.
+ *
+ * @param {string} code a short, stable code for programs: `no-opening-hours`
+ * @param {string} message the text for people
+ */
 export function warn(code, message) {
-  diagnostics.report({ severity: 'warning', code, message, causes: [], location: undefined, attributes: [] });
+  diagnostics.report({
+    severity: 'warning',
+    code,
+    message,
+    causes: [],
+    location: undefined,
+    attributes: [],
+  });
 }

@@ -1,19 +1,24 @@
 import { panicked } from 'sitewright:template/diagnostics@0.1.0';
-import { Failure, place } from './failure.js';
+import { Failure, location } from './failure.js';
 import orderSchema from './order.schema.json';
 
 /**
- * What a template is. Export it as `generatorSync` from the file that is built:
+ * Defines a template. Export the result as `generatorSync` from the module that is built:
  *
  * @example export const generatorSync = template({ name: 'landing', …, generate(order) { … } });
  *
- * @param {object} parts
- * @param {string} parts.name lower-case letters, digits and `-`
- * @param {string} parts.version semantic version: `1.4.0`
- * @param {string} parts.summary one sentence
- * @param {Record<string, string>} parts.purposes what its AI calls are for: name and description
- * @param {string[]} parts.locales the languages it writes in: `pt-BR`, `en`
- * @param {(order: any) => void} parts.generate makes the site of one order, whose fields are those of `order.schema.json`
+ * @param {object} definition
+ * @param {string} definition.name the name of the template: lower-case letters, digits and `-`,
+ *   beginning with a letter, at most 64 bytes
+ * @param {string} definition.version the semantic version of the template: `1.4.0`
+ * @param {string} definition.summary what the template generates, in one sentence of at most 1,000
+ *   bytes
+ * @param {Record<string, string>} definition.purposes the purposes of AI calls, at most 64: name
+ *   and description
+ * @param {string[]} definition.locales the languages in which the template can write, as BCP 47
+ *   tags: `pt-BR`, `en`; not empty
+ * @param {(order: any) => void} definition.generate generates the site of an order, which has the
+ *   fields of `order.schema.json`
  */
 export function template({ name, version, summary, purposes, locales, generate }) {
   return {
@@ -33,17 +38,17 @@ export function template({ name, version, summary, purposes, locales, generate }
         generate(JSON.parse(order));
       } catch (error) {
         if (error instanceof Failure) throw error.toRecord();
-        throw bug(error);
+        throw reported(error);
       }
     },
   };
 }
 
-/** An exception that nobody expected: the host is told of it before the component stops. */
-function bug(error) {
+/** Reports an unexpected exception to the host, before it traps the component. */
+function reported(error) {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const stack = error?.stack ?? '';
   console.error(`${message}\n${stack}`);
-  panicked({ message, location: place(stack), backtrace: stack || undefined });
+  panicked({ message, location: location(stack), backtrace: stack || undefined });
   return error;
 }

@@ -31,7 +31,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # use sitewright_sdk::prelude::*;
 /// let error = Error::new(
 ///     "missing-service",
-///     "the order names no service, and a services page was asked for",
+///     "the order has no services, but the services page needs them",
 /// )
 /// .attribute("page", "services");
 /// assert_eq!(error.code(), "missing-service");
@@ -82,13 +82,13 @@ impl Error {
         let chain: Vec<&(dyn StdError + 'static)> = chain(error).collect();
         let code =
             chain.iter().find_map(|error| code_of(*error)).unwrap_or_else(|| "error".to_owned());
-        let mut made = Error::new(code, error);
-        let mut parent = made.message().to_owned();
+        let mut converted = Error::new(code, error);
+        let mut parent = converted.message().to_owned();
         for cause in &chain[1..] {
             // Many types print their source in their own message.
             if let Some(text) = non_blank(cause.to_string()) {
                 if !parent.ends_with(&text) {
-                    made.0.causes.push(text.clone());
+                    converted.0.causes.push(text.clone());
                 }
                 parent = text;
             }
@@ -96,7 +96,7 @@ impl Error {
         chain
             .iter()
             .filter_map(|error| error.downcast_ref::<ai::Error>())
-            .fold(made, |made, failed| made.blame(&failed.call_id))
+            .fold(converted, |converted, failed| converted.blame(&failed.call_id))
     }
 
     /// Replaces the code.

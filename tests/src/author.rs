@@ -1,5 +1,5 @@
-//! A template's author at work: projects in clean folders, built with shared target folders, and a
-//! browser that sees what is sent.
+//! Template projects in empty folders with a shared target folder, and a client of
+//! `sitewright template dev`.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -15,23 +15,23 @@ use serde_json::Value;
 
 use crate::{Done, binary, compile_cache, forget_settings, root};
 
-/// Far more than anything takes on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Longer than the slowest build takes on a busy machine.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// A folder of projects, empty at first. Nobody else has it as long as this lives.
+/// A folder of projects, locked until this is dropped.
 pub struct Desk {
     folder: PathBuf,
     _lock: File,
 }
 
 impl Desk {
-    /// The folder `target/author/<name>`: always the same, so that what cargo built there is found
-    /// again.
+    /// Locks and empties the folder `target/author/<name>`. Its path is fixed, so that cargo reuses
+    /// earlier builds.
     pub fn clean(name: &str) -> Self {
         let all = root().join("target/author");
         fs::create_dir_all(&all).expect("the folder can be made");
         let lock = File::create(all.join(format!("{name}.lock"))).expect("a lock");
-        lock.lock().expect("the lock is free in the end");
+        lock.lock().expect("the lock can be taken");
         let folder = all.join(name);
         if folder.exists() {
             fs::remove_dir_all(&folder).expect("the folder can be emptied");
@@ -40,13 +40,13 @@ impl Desk {
         Desk { folder, _lock: lock }
     }
 
-    /// The folder.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.folder
     }
 
-    /// The binary in a folder of the desk, with nothing of the environment that it would read.
-    /// Cargo asks no network and builds into one folder for all desks.
+    /// A command of the binary in a subfolder, without `SITEWRIGHT_` variables and with the
+    /// settings of [`Desk::for_cargo`].
     pub fn command(&self, folder: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         forget_settings(&mut command);
@@ -59,38 +59,38 @@ impl Desk {
         command
     }
 
-    /// Cargo, or what calls it: it asks no network and builds into one folder for all desks.
+    /// Makes cargo work offline and build into one target folder for all desks.
     pub fn for_cargo(&self, command: &mut Command) {
         command
             .env("CARGO_NET_OFFLINE", "true")
             .env("CARGO_TARGET_DIR", root().join("target/author/target"));
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary and waits for its exit.
     pub fn run(&self, folder: &str, arguments: &[&str]) -> Done {
         self.command(folder, arguments).output().expect("the binary starts").into()
     }
 
-    /// Reads a file, changes it and saves it.
+    /// Changes a file; panics if `change` returns the same text.
     pub fn edit(&self, file: &str, change: impl FnOnce(String) -> String) {
         let path = self.folder.join(file);
         let before = fs::read_to_string(&path).expect("the file is there");
         let after = change(before.clone());
-        assert_ne!(before, after, "nothing of {file} was changed");
+        assert_ne!(before, after, "{file} was not changed");
         fs::write(path, after).expect("the file can be written");
     }
 }
 
-/// `sitewright template dev`, running; it is killed when dropped.
+/// A running `sitewright template dev`; it is killed on drop.
 pub struct DevServer {
     child: Child,
     events: Receiver<Value>,
-    /// `127.0.0.1:41234`.
+    /// Host and port: `127.0.0.1:41234`.
     pub address: String,
 }
 
 impl DevServer {
-    /// Starts it and waits until it listens.
+    /// Starts the command and waits until it listens.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let stdout = child.stdout.take().expect("a pipe");
@@ -111,23 +111,23 @@ impl DevServer {
         server
     }
 
-    /// The next event of this name; those before it are passed over.
+    /// Waits for the next event of this name; skips `begun` events, panics on any other.
     pub fn until(&self, name: &str) -> Value {
         loop {
             let event = self
                 .events
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|error| panic!("no `{name}` came: {error}"));
+                .recv_timeout(EVENT_TIMEOUT)
+                .unwrap_or_else(|error| panic!("no event `{name}`: {error}"));
             if event["event"] == name {
                 return event;
             }
-            assert!(event["event"] == "begun", "something else came before `{name}`: {event}");
+            assert!(event["event"] == "begun", "unexpected event before `{name}`: {event}");
         }
     }
 
-    /// Asks for a page as a browser does that was sent to `host`.
+    /// Requests a page with this `Host` header.
     pub fn get_as(&self, host: &str, path: &str) -> Answer {
-        let mut stream = self.ask(host, path);
+        let mut stream = self.request(host, path);
         let mut text = Vec::new();
         stream.read_to_end(&mut text).expect("an answer");
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -137,25 +137,25 @@ impl DevServer {
         Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
-    /// Asks for a page.
+    /// Requests a page.
     pub fn get(&self, path: &str) -> Answer {
         self.get_as(&self.address, path)
     }
 
-    /// Listens to the versions as an open page does.
+    /// Subscribes to the stream of versions, as an open page does.
     pub fn versions(&self) -> Versions {
-        Versions(BufReader::new(self.ask(&self.address, "/__sitewright/events")))
+        Versions(BufReader::new(self.request(&self.address, "/__sitewright/events")))
     }
 
-    fn ask(&self, host: &str, path: &str) -> TcpStream {
+    fn request(&self, host: &str, path: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("the server listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
+        stream.set_read_timeout(Some(EVENT_TIMEOUT)).expect("a time limit");
         write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")
             .expect("it takes requests");
         stream
     }
 
-    /// Ctrl-C, and its exit code.
+    /// Sends SIGINT and returns the exit code.
     pub fn interrupt(mut self) -> i32 {
         let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("an id");
         kill_process(id, Signal::INT).expect("it runs");
@@ -170,31 +170,31 @@ impl Drop for DevServer {
     }
 }
 
-/// What a server answered.
+/// An HTTP response.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status.
+    /// Status code.
     pub status: u16,
-    /// The head, in lower case.
+    /// Status line and headers in lower case.
     pub head: String,
-    /// The body.
+    /// Body.
     pub body: String,
 }
 
 impl Answer {
-    /// The version of the page, which its script compares with those that it hears of.
+    /// The version of the page in the address of its reload script.
     pub fn version(&self) -> String {
         let (_, after) =
-            self.body.split_once("reload.js?version=").expect("the page looks for news");
+            self.body.split_once("reload.js?version=").expect("the page has the reload script");
         after.split('"').next().expect("a version").to_owned()
     }
 }
 
-/// The versions that an open page hears of.
+/// Stream of versions that an open page receives.
 pub struct Versions(BufReader<TcpStream>);
 
 impl Versions {
-    /// Waits for one that is another than `known`.
+    /// Waits for a version that differs from `known`.
     pub fn other_than(&mut self, known: &str) -> String {
         loop {
             let mut line = String::new();

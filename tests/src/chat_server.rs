@@ -1,8 +1,6 @@
-//! A server that speaks OpenAI's chat completions over real sockets: as well as a model, or as
-//! badly as a test wants.
+//! A server for OpenAI's chat completions API, whose answers and faults a test selects.
 //!
-//! A thread for each connection and no HTTP library: what goes wrong on the wire must be written by
-//! hand.
+//! One thread per connection and no HTTP library, because a library cannot send broken responses.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,71 +12,71 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sitewright_script::{Answer as ScriptAnswer, Question, Script};
 
-/// Tokens that each good answer claims: prompt and completion.
+/// Token usage in each successful answer: prompt and completion.
 pub const TOKENS: (u64, u64) = (100, 7);
 
-/// The `x-request-id` of every answer.
+/// `x-request-id` of every answer.
 pub const REQUEST_ID: &str = "req-77";
 
-/// One request, as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// Method and path: `POST /v1/chat/completions`.
     pub target: String,
-    /// The `authorization` header.
+    /// `authorization` header.
     pub authorization: Option<String>,
-    /// The body.
+    /// Body; null if it is not JSON.
     pub body: Value,
 }
 
 impl Call {
-    /// The model that is asked. Tests name models after purposes, since a purpose is not sent.
+    /// Name of the model. Tests name models after purposes, because requests contain no purpose.
     pub fn model(&self) -> &str {
         self.body["model"].as_str().unwrap_or_default()
     }
 
-    /// Whether a message holds this text.
+    /// Whether a message contains this text.
     pub fn says(&self, text: &str) -> bool {
         self.messages().iter().any(|message| message.contains(text))
     }
 
-    /// The texts of its messages.
+    /// Content of the messages.
     pub fn messages(&self) -> Vec<&str> {
         let messages = self.body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
         messages.iter().filter_map(|message| message["content"].as_str()).collect()
     }
 }
 
-/// Answer a call is answered with.
+/// How the server answers a call.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// Answer the script says.
+    /// A completion from the script.
     Good,
-    /// A whole completion with this content and finish reason.
+    /// A completion with this content and finish reason.
     Reply {
-        /// Answer the model wrote.
+        /// Text of the model.
         content: String,
-        /// Why it stopped.
+        /// `finish_reason`.
         finish: &'static str,
     },
-    /// This status, these headers, this body.
+    /// A response with this status, headers and body.
     Http {
-        /// The status.
+        /// Status code.
         status: u16,
-        /// Name and value.
+        /// Additional headers: name and value.
         headers: &'static [(&'static str, &'static str)],
-        /// The body, `application/json` unless it begins like HTML.
+        /// Body: `text/html` if it begins with `<`, else `application/json`.
         body: String,
     },
-    /// Nothing, until the client goes away.
+    /// No answer until the client disconnects.
     Hang,
-    /// The first half of a good answer, and then an end of the connection.
+    /// The first half of a successful answer, then the end of the connection.
     Half,
-    /// The first half of a good answer, and then a reset of the connection.
+    /// The first half of a successful answer, then a reset of the connection.
     Reset,
 }
 
-/// A running server; it stops when dropped.
+/// A running server; it stops on drop.
 pub struct ChatServer {
     port: u16,
     shared: Arc<Shared>,
@@ -90,22 +88,22 @@ struct Shared {
     script: Script,
     choose: Box<Choose>,
     calls: Mutex<Vec<Call>>,
-    came: Condvar,
+    arrived: Condvar,
     given_up: AtomicUsize,
     stopped: AtomicBool,
 }
 
 impl ChatServer {
-    /// Starts a server on a free port. Good answers come from the rules of `script`; `choose` picks
-    /// the answer of each call, on the thread of its connection, and may wait.
+    /// Starts a server on a free port. `choose` selects the answer of each call on the thread of
+    /// its connection and may block. [`Answer::Good`] answers come from the rules of `script`.
     pub fn start(script: &str, choose: impl Fn(&Call) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
         let port = listener.local_addr().expect("it has an address").port();
         let shared = Arc::new(Shared {
-            script: Script::from_toml(script).expect("the script is good"),
+            script: Script::from_toml(script).expect("the script is valid"),
             choose: Box::new(choose),
             calls: Mutex::default(),
-            came: Condvar::new(),
+            arrived: Condvar::new(),
             given_up: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
@@ -116,56 +114,56 @@ impl ChatServer {
                     return;
                 }
                 let (Ok(stream), shared) = (stream, serving.clone()) else { continue };
-                // A client that goes away in the middle is what some tests are about.
+                // Some tests disconnect during an answer.
                 std::thread::spawn(move || drop(shared.serve(stream)));
             }
         });
         ChatServer { port, shared }
     }
 
-    /// Answer stands before `/chat/completions`.
+    /// URL prefix of `/chat/completions`.
     pub fn base_url(&self) -> String {
         format!("http://127.0.0.1:{}/v1", self.port)
     }
 
-    /// Every call so far.
+    /// All calls so far.
     pub fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().expect("no thread panicked").clone()
     }
 
-    /// Calls answered with [`Answer::Hang`] whose client has gone away.
+    /// Number of calls with [`Answer::Hang`] whose client has disconnected.
     pub fn given_up(&self) -> usize {
         self.shared.given_up.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many calls came; false when they do not come.
+    /// Waits until the number of calls is at least `calls`. Returns false after [`PATIENCE`].
     pub fn wait_for(&self, calls: usize) -> bool {
-        let held = self.shared.calls.lock().expect("no thread panicked");
-        let waited = self.shared.came.wait_timeout_while(held, PATIENCE, |held| held.len() < calls);
+        let guard = self.shared.calls.lock().expect("no thread panicked");
+        let waited =
+            self.shared.arrived.wait_timeout_while(guard, PATIENCE, |seen| seen.len() < calls);
         !waited.expect("no thread panicked").1.timed_out()
     }
 }
 
-/// How long a test waits for what must come: long enough for the slowest machine, and no test that
-/// passes waits.
+/// Timeout for events that a test expects. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Drop for ChatServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
+        // Unblocks `accept`.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
 }
 
-/// A port where nothing listens, and nothing can begin to while this lives: it is bound.
+/// A port without a listener. It is bound until drop, so that no other process can listen on it.
 pub struct ClosedPort {
     _bound: OwnedFd,
     port: u16,
 }
 
 impl ClosedPort {
-    /// Takes a free port.
+    /// Binds a free port.
     pub fn take() -> Self {
         use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
         let bound =
@@ -176,12 +174,12 @@ impl ClosedPort {
         ClosedPort { _bound: bound, port }
     }
 
-    /// Answer stands before `/chat/completions`.
+    /// URL prefix of `/chat/completions`.
     pub fn base_url(&self) -> String {
         format!("{}/v1", self.origin())
     }
 
-    /// Scheme, address and port.
+    /// Origin: scheme, address and port.
     pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -193,7 +191,7 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         while let Some(call) = read_call(&mut reader)? {
             self.calls.lock().expect("no thread panicked").push(call.clone());
-            self.came.notify_all();
+            self.arrived.notify_all();
             let (status, headers, body) = match (self.choose)(&call) {
                 Answer::Good => (200, &[][..], completion(&call, &self.good(&call), "stop")),
                 Answer::Reply { content, finish } => {
@@ -230,7 +228,7 @@ impl Shared {
         match self.script.answer(&question).map(|reply| reply.answer) {
             Some(ScriptAnswer::Text(text)) => text,
             Some(ScriptAnswer::Fault(fault)) => {
-                panic!("good answers come from the script, not {fault:?}")
+                panic!("the script has a fault, not an answer: {fault:?}")
             }
             None => question.unanswered("the script"),
         }
@@ -269,7 +267,7 @@ fn http(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The next request of a connection; none when the client has closed it.
+/// Reads the next request of a connection; `None` if the client has closed it.
 fn read_call(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Call>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {

@@ -1,36 +1,35 @@
-//! Templates that no compiler makes: components around core modules written by hand, that lie at
-//! the boundary; and components that are made to be hard to compile.
+//! Hostile components: core modules written by hand that violate the contract at the boundary, and
+//! modules that are expensive to compile.
 
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
-/// A component of the contract's world, in parts of WebAssembly text. Without changes it is a good
-/// template that makes no site.
+/// A component of the world `template`, assembled from WebAssembly text. The default is a valid
+/// template that writes no file.
 ///
-/// Texts of its own lie from address 1,024 on; [`TEXT`] is one of them. What the host hands over
-/// goes from 64 KiB on.
+/// Strings start at address 1,024 ([`TEXT`] is the first), the heap at 64 KiB.
 #[derive(Debug, Clone)]
 pub struct Crafted {
-    /// Further definitions.
+    /// Additional definitions of the module.
     pub also: &'static str,
-    /// Before the address of the manifest is returned.
+    /// Instructions of `describe` before it returns the address of the manifest.
     pub describe: &'static str,
-    /// The body of `generate`: a callback code.
+    /// Body of `generate`; leaves a callback code.
     pub generate: &'static str,
-    /// The body of the callback: a callback code.
+    /// Body of the callback; leaves a callback code.
     pub callback: &'static str,
-    /// The body of `cabi_realloc`: an address.
+    /// Body of `cabi_realloc`; leaves an address.
     pub realloc: &'static str,
-    /// The manifest's `order-schema`.
+    /// `order-schema` of the manifest.
     pub schema: String,
 }
 
-/// Address of the word `text`, which has 4 bytes.
+/// Address of the string `text` (4 bytes).
 pub const TEXT: u32 = 1_024;
 
-/// Ends the task with success, and the program with it.
+/// Returns success and ends the task.
 const RETURN: &str = "(call $return (i32.const 4096)) (i32.const 0)";
-/// Hands out one piece of memory after the other.
+/// A bump allocator.
 const BUMP: &str = "(local $at i32)
     (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
     (global.set $heap (i32.add (local.get $at) (local.get $size)))
@@ -51,32 +50,37 @@ impl Default for Crafted {
 }
 
 impl Crafted {
-    /// With this body of `generate`.
+    /// The default with this body of `generate`.
     pub fn generate(generate: &'static str) -> Self {
         Crafted { generate, ..Crafted::default() }
     }
 
-    /// With this before the manifest is returned.
+    /// The default with these instructions at the start of `describe`.
     pub fn describe(describe: &'static str) -> Self {
         Crafted { describe, ..Crafted::default() }
     }
 
-    /// With this body of `cabi_realloc`.
+    /// The default with this body of `cabi_realloc`.
     pub fn realloc(realloc: &'static str) -> Self {
         Crafted { realloc, ..Crafted::default() }
     }
 
-    /// The component.
+    /// Builds the component.
     pub fn component(&self) -> Vec<u8> {
         let Crafted { also, describe, generate, callback, realloc, schema } = self;
         let text = format!(
             r#"(module
                 (import "$root" "[waitable-set-new]" (func $waitable-set (result i32)))
-                (import "sitewright:template/diagnostics@0.1.0" "log" (func $log (param i32 i32 i32)))
-                (import "sitewright:template/diagnostics@0.1.0" "progress" (func $progress (param i32 i32 i32 i32)))
-                (import "sitewright:template/site@0.1.0" "write" (func $write (param i32 i32 i32 i32 i32)))
-                (import "sitewright:template/ai@0.1.0" "[async-lower]complete" (func $complete (param i32 i32) (result i32)))
-                (import "[export]sitewright:template/generator@0.1.0" "[task-return]generate" (func $return (param i32)))
+                (import "sitewright:template/diagnostics@0.1.0" "log"
+                    (func $log (param i32 i32 i32)))
+                (import "sitewright:template/diagnostics@0.1.0" "progress"
+                    (func $progress (param i32 i32 i32 i32)))
+                (import "sitewright:template/site@0.1.0" "write"
+                    (func $write (param i32 i32 i32 i32 i32)))
+                (import "sitewright:template/ai@0.1.0" "[async-lower]complete"
+                    (func $complete (param i32 i32) (result i32)))
+                (import "[export]sitewright:template/generator@0.1.0" "[task-return]generate"
+                    (func $return (param i32)))
                 (memory (export "memory") 4)
                 (global $heap (mut i32) (i32.const 65536))
                 (data (i32.const {TEXT}) "text")
@@ -88,7 +92,9 @@ impl Crafted {
                 (data (i32.const 1120) "index.html")
                 (data (i32.const 8192) "{schema}")
                 {also}
-                (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
+                (func (export "cabi_realloc")
+                    (param $old i32) (param $old_size i32) (param $align i32) (param $size i32)
+                    (result i32)
                     {realloc})
                 ;; The manifest: name, version, summary, order-schema, ai-purposes, locales.
                 (func $manifest
@@ -108,7 +114,8 @@ impl Crafted {
                     (call $manifest)
                     {describe}
                     (i32.const 2048))
-                (func (export "[async-lift]sitewright:template/generator@0.1.0#generate") (param $order i32) (param $length i32) (result i32)
+                (func (export "[async-lift]sitewright:template/generator@0.1.0#generate")
+                    (param $order i32) (param $length i32) (result i32)
                     {generate})
                 (func (export "[callback][async-lift]sitewright:template/generator@0.1.0#generate")
                     (param $event i32) (param $a i32) (param $b i32) (result i32)
@@ -121,44 +128,45 @@ impl Crafted {
     }
 }
 
-/// A component of the world `template` around a core module.
+/// Wraps a core module in a component of the world `template`.
 fn componentize(mut module: Vec<u8>) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let path = crate::root().join("wit/template.wit");
-    let contract = std::fs::read_to_string(path).expect("the contract is there");
-    let package = resolve.push_str("template.wit", &contract).expect("the contract is good");
-    let world = resolve.select_world(&[package], Some("template")).expect("it has the world");
+    let contract = std::fs::read_to_string(path).expect("the contract can be read");
+    let package = resolve.push_str("template.wit", &contract).expect("the contract is valid");
+    let world =
+        resolve.select_world(&[package], Some("template")).expect("the contract has the world");
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-        .expect("the world can be written down");
+        .expect("the metadata is encoded");
     let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(&module).expect("the module is good");
-    encoder.encode().unwrap_or_else(|error| panic!("no component: {error:#}"))
+    encoder.validate(true).module(&module).expect("the module is valid");
+    encoder.encode().unwrap_or_else(|error| panic!("cannot encode the component: {error:#}"))
 }
 
-/// Something that is hard to compile.
+/// A module that is expensive to compile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bomb {
-    /// One function of so many steps.
+    /// One function with this number of steps.
     HugeFunction(usize),
-    /// So many functions.
+    /// This number of functions.
     ManyFunctions(usize),
-    /// So many blocks within each other.
+    /// This number of nested blocks.
     DeepNesting(usize),
-    /// One jump to so many places.
+    /// One `br_table` with this number of targets.
     BranchTable(usize),
-    /// So many branches in a function with 49,000 variables.
+    /// This number of branches in a function with 49,000 locals.
     ManyLocals(usize),
 }
 
-/// A value that is added to: three instructions.
+/// Adds 7 to local 0.
 const STEP: &[u8] = &[0x20, 0, 0x41, 7, 0x6a, 0x21, 0];
-/// The first parameter, which is the result.
+/// `local.get 0`: the result.
 const GET: &[u8] = &[0x20, 0];
 const BLOCK: &[u8] = &[0x02, 0x40];
 const END: &[u8] = &[0x0b];
 
 impl Bomb {
-    /// A component with a core module that no import and no export hides the cost of.
+    /// Builds a component whose only content is the core module.
     pub fn component(self) -> Vec<u8> {
         let mut locals = vec![0];
         let bodies = match self {
@@ -198,7 +206,7 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [&[id], leb(content.len()).as_slice(), content].concat()
 }
 
-/// A number as WebAssembly writes it.
+/// Unsigned LEB128 encoding.
 fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {

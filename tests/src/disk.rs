@@ -1,14 +1,15 @@
-//! A disk that is soon full.
+//! A small disk that a test can fill.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A file system of its own, as small as wanted. It is gone when dropped.
+/// A mounted tmpfs; it is unmounted when dropped.
 #[derive(Debug)]
 pub struct Disk(PathBuf);
 
 impl Disk {
-    /// Mounts one of this size (`1m`) at an empty folder. Nothing where that is not allowed.
+    /// Mounts one of `size` (such as `1m`) at an empty folder. Returns `None` if mounting is not
+    /// allowed, as for a user who is not root.
     pub fn small(at: &Path, size: &str) -> Option<Self> {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "sitewright-test"]).arg(at);

@@ -1,5 +1,5 @@
-//! Real workers on a real database: processes that can be killed, stopped and told to go, and what
-//! an observer sees of their orders.
+//! Real workers on a real database: processes that tests start, pause, stop and kill, and an
+//! observer's view of their orders.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,43 +21,43 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use crate::chat_server::{Answer, Call, ChatServer, PATIENCE};
 use crate::{Workbench, faulty, guest, postgres, standins};
 
-// ---------------------------------------------------------------------------------------------------------------------------------
-// The AI.
+// -------------------------------------------------------------------------------------------------
+// AI server.
 
-/// One call, of which order it is and which of its calls: what `[[order]] call 3` says.
+/// A call that names its order and its number in the order: `[[order]] call 3`.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The order.
+    /// Id of the order.
     pub order: String,
-    /// What it asks: `call 3`.
+    /// Text after the order's id: `call 3`.
     pub what: String,
-    /// The how manieth time, from 1.
+    /// Number of requests for this call so far, including this one.
     pub times: usize,
-    /// When it came, in milliseconds since the Unix epoch.
+    /// Time of arrival in milliseconds since the Unix epoch.
     pub at: i64,
 }
 
-/// A real AI server that knows the orders its calls are for.
+/// An AI server that records which order each call belongs to.
 pub struct Model {
-    /// The server.
+    /// The underlying server.
     pub server: ChatServer,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Model {
-    /// Calls of orders are answered as `choose` says, on a thread of their own; others, as probes
-    /// are, at once.
+    /// Starts a server. `choose` answers the calls of orders on the thread of their connection;
+    /// other calls, such as probes, are answered immediately.
     pub fn start(choose: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let heard = asked.clone();
+        let recorded = asked.clone();
         let server = ChatServer::start(crate::ANY_ANSWER, move |call| {
-            let Some((order, what)) = whose(call) else { return Answer::Good };
+            let Some((order, what)) = order_and_call(call) else { return Answer::Good };
             let one = {
-                let mut heard = heard.lock().expect("no thread panicked");
+                let mut recorded = recorded.lock().expect("no thread panicked");
                 let before =
-                    heard.iter().filter(|one| one.order == order && one.what == what).count();
+                    recorded.iter().filter(|one| one.order == order && one.what == what).count();
                 let one = Asked { order, what, times: before + 1, at: now_ms() };
-                heard.push(one.clone());
+                recorded.push(one.clone());
                 one
             };
             choose(&one)
@@ -65,11 +65,8 @@ impl Model {
         Model { server, asked }
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "the thread of one connection, as slow as the model it stands for"
-    )]
-    /// A model that answers everything after so many milliseconds, more or less.
+    /// A model that answers every call after about this number of milliseconds.
+    #[allow(clippy::disallowed_methods, reason = "blocks only the thread of one connection")]
     pub fn slow(milliseconds: u64) -> Self {
         Model::start(move |asked| {
             let spread =
@@ -79,13 +76,13 @@ impl Model {
         })
     }
 
-    /// A model that answers well, but the calls of this name only once the gate is open.
+    /// A model that answers successfully, calls of this name only after the gate is open.
     pub fn held(what: &'static str) -> (Self, Gate) {
         let gate = Gate::default();
-        let held = gate.clone();
+        let waiting = gate.clone();
         let model = Model::start(move |asked| {
             if asked.what == what {
-                held.pass();
+                waiting.pass();
             }
             good(asked)
         });
@@ -97,7 +94,7 @@ impl Model {
         self.asked.lock().expect("no thread panicked").clone()
     }
 
-    /// How often each call of an order was made.
+    /// Number of requests for each call of an order.
     pub fn asked_of(&self, order: &str) -> Vec<(String, usize)> {
         let mut counts: Vec<(String, usize)> = Vec::new();
         for one in self.asked().into_iter().filter(|one| one.order == order) {
@@ -110,55 +107,55 @@ impl Model {
     }
 }
 
-/// A reply that says to which question it is the answer.
+/// A successful reply that names the call it answers.
 pub fn good(asked: &Asked) -> Answer {
     let content = format!("a reply to [[{}]] {}", asked.order, asked.what);
     Answer::Reply { content, finish: "stop" }
 }
 
-fn whose(call: &Call) -> Option<(String, String)> {
+fn order_and_call(call: &Call) -> Option<(String, String)> {
     call.messages().into_iter().find_map(|message| {
         let (order, what) = message.split_once("[[")?.1.split_once("]] ")?;
         Some((order.to_owned(), what.lines().next()?.trim_end_matches(['<', '/']).to_owned()))
     })
 }
 
-/// Holds threads until it is opened.
+/// Blocks threads until it is opened.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    /// Waits until it is open; a test that forgets to open it does not wait for ever.
+    /// Waits until the gate is open, for at most three times [`PATIENCE`].
     pub fn pass(&self) {
         let (open, opened) = &*self.0;
-        let held = open.lock().expect("no thread panicked");
-        drop(opened.wait_timeout_while(held, PATIENCE * 3, |open| !*open));
+        let guard = open.lock().expect("no thread panicked");
+        drop(opened.wait_timeout_while(guard, PATIENCE * 3, |open| !*open));
     }
 
-    /// Lets all through, now and later.
+    /// Opens the gate for good.
     pub fn open(&self) {
         *self.0.0.lock().expect("no thread panicked") = true;
         self.0.1.notify_all();
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------
-// Where workers work.
+// -------------------------------------------------------------------------------------------------
+// Workers and their environment.
 
 /// The database of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Base {
-    /// A file in the workbench.
+    /// SQLite, in the workbench.
     Sqlite,
-    /// A file elsewhere.
+    /// SQLite, in this file.
     SqliteAt(PathBuf),
-    /// A database of its own at this address.
+    /// PostgreSQL, with this URL.
     Postgres(String),
 }
 
 impl Base {
-    /// A database in the cluster that all tests share. Nothing where PostgreSQL is not installed;
-    /// that has been told then.
+    /// A new database in the cluster that all tests share. Reports the test as skipped and returns
+    /// `None` if PostgreSQL is not installed.
     pub fn postgres(test: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Some(cluster) = postgres::shared() else {
@@ -169,21 +166,21 @@ impl Base {
     }
 }
 
-/// A folder with a configuration and templates, a database, and what is needed to look on.
+/// Environment of workers: configuration, templates, database, and access to all of them.
 pub struct Factory {
-    /// The folder.
+    /// Folder with configuration, templates and sites.
     pub bench: Workbench,
-    /// The address of the database.
+    /// URL of the database.
     pub url: String,
-    /// Another process's view of it.
+    /// The test's own connection to the database.
     pub database: Database,
     settings: HashMap<String, String>,
     started: AtomicU32,
 }
 
 impl Factory {
-    /// A factory whose AI calls go to `model`. Times are short; AI calls are made once, so that
-    /// what is repeated is the worker's doing.
+    /// A factory whose AI calls go to `model`. Intervals are short; the gateway does not retry, so
+    /// that every repeated call is due to the worker.
     pub async fn new(base: Base, model: &Model) -> Self {
         let bench = Workbench::configured(&format!(
             "templates = \"templates\"\n[worker]\nbeat_ms = 100\nsilent_ms = 1500\nreload_ms = \
@@ -194,7 +191,7 @@ impl Factory {
         ));
         std::fs::create_dir(bench.path().join("templates")).expect("the workbench can be written");
         std::fs::copy(guest("guest-faulty"), bench.path().join("templates/faulty.wasm"))
-            .expect("it is built");
+            .expect("the template is built");
         let url = match base {
             Base::Sqlite => format!("sqlite://{}/orders.db", bench.path().display()),
             Base::SqliteAt(file) => format!("sqlite://{}", file.display()),
@@ -212,14 +209,13 @@ impl Factory {
         factory.with("database.url", &url)
     }
 
-    /// The same with another value for a key of the configuration, in all workers started from now
-    /// on.
+    /// [`Factory::set`], for chaining.
     pub fn with(mut self, key: &str, value: impl ToString) -> Self {
         self.set(key, value);
         self
     }
 
-    /// Sets a key of the configuration for all workers started from now on.
+    /// Sets a configuration key for all workers that are started afterwards.
     pub fn set(&mut self, key: &str, value: impl ToString) {
         self.settings.insert(
             format!("SITEWRIGHT_{}", key.replace('.', "__").to_uppercase()),
@@ -227,30 +223,30 @@ impl Factory {
         );
     }
 
-    /// Sets a variable in the environment of all workers started from now on.
+    /// Sets an environment variable for all workers that are started afterwards.
     pub fn set_env(&mut self, name: &str, value: impl ToString) {
         self.settings.insert(name.to_owned(), value.to_string());
     }
 
-    /// Puts orders in line that the template `faulty` makes.
+    /// Enqueues orders for the template `faulty`.
     pub async fn order_all(&self, documents: impl IntoIterator<Item = Value>) {
         let orders = documents.into_iter().map(|document| {
-            let id = document["order"]["id"].as_str().expect("an id that is a text").to_owned();
+            let id = document["order"]["id"].as_str().expect("the id is a string").to_owned();
             NewOrder::new(id, "faulty", document.to_string())
         });
-        self.database.enqueue_all(orders.collect()).await.expect("the orders are put in line");
+        self.database.enqueue_all(orders.collect()).await.expect("the orders are enqueued");
     }
 
-    /// Stops a worker with SIGSTOP at a moment when it does not write: one that is stopped with
-    /// SQLite's lock keeps it, and then nobody can go on before it does.
+    /// Stops a worker with SIGSTOP while it does not hold SQLite's write lock: a stopped process
+    /// keeps the lock and would block everybody else.
     pub async fn pause(&self, worker: &Process) {
         loop {
             worker.signal(Signal::STOP);
-            until("it has stopped", || async { worker.is_stopped() }).await;
+            until("the worker is stopped", || async { worker.is_stopped() }).await;
             if self.can_be_written().await {
                 return;
             }
-            eprintln!("the worker was in the middle of a write");
+            eprintln!("the worker was stopped during a write; trying again");
             worker.signal(Signal::CONT);
             tokio::time::sleep(Duration::from_millis(7)).await;
         }
@@ -258,10 +254,10 @@ impl Factory {
 
     async fn can_be_written(&self) -> bool {
         if !self.url.starts_with("sqlite:") {
-            // PostgreSQL ends what a stopped process was in the middle of.
+            // PostgreSQL aborts the transaction of a stopped client.
             return true;
         }
-        let options = SqliteConnectOptions::from_str(&self.url).expect("the address is right");
+        let options = SqliteConnectOptions::from_str(&self.url).expect("the URL is valid");
         let options = options.busy_timeout(Duration::from_millis(100));
         let mut connection = options.connect().await.expect("the file opens");
         let locked = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut connection).await;
@@ -269,12 +265,12 @@ impl Factory {
         locked.is_ok()
     }
 
-    /// An order as it stands.
+    /// Current row of an order.
     pub async fn order(&self, id: &str) -> Order {
         self.database.order(id).await.expect("the order is there")
     }
 
-    /// Waits until an order is in this state; one that ends otherwise fails the test at once.
+    /// Waits until an order is in this state. Panics immediately if it ends in another one.
     pub async fn until_state(&self, id: &str, state: OrderState) {
         let what = format!("{id} is {state}");
         until(&what, || async {
@@ -299,7 +295,7 @@ impl Factory {
         .await;
     }
 
-    /// Starts `sitewright worker`; its log goes to a file.
+    /// Starts `sitewright worker` with its log in a file.
     pub fn worker(&self, arguments: &[&str]) -> Process {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let log = self.bench.path().join(format!("worker-{number}.log"));
@@ -310,7 +306,7 @@ impl Factory {
         Process { child: command.spawn().expect("the worker starts"), log }
     }
 
-    /// `sitewright worker`, to be started otherwise.
+    /// A command of `sitewright worker` for tests that start it themselves.
     pub fn worker_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bench.command(&[]);
         command
@@ -322,7 +318,7 @@ impl Factory {
         command
     }
 
-    /// Works until every order has ended, and says what the worker logged.
+    /// Runs a worker until every order has ended, and returns its log.
     pub async fn drain(&self) -> String {
         let mut worker = self.worker(&["--drain"]);
         let code = worker.exit().await;
@@ -330,14 +326,15 @@ impl Factory {
         worker.log()
     }
 
-    /// Another command than a worker, with the same configuration.
+    /// Any other command of the binary with the same configuration.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bench.command(arguments);
         command.envs(&self.settings);
         command
     }
 
-    /// The release of an order that visitors see, whole: every file is as its manifest says.
+    /// Id of the active release of an order, after a check of every file against its manifest.
+    /// `None` without an active release.
     pub fn visible(&self, order: &str) -> Option<String> {
         use sha2::Digest as _;
         let (root, folder) = self.folder(order);
@@ -353,7 +350,7 @@ impl Factory {
         Some(release.manifest.id.to_string())
     }
 
-    /// All releases of an order that are on the disk.
+    /// Ids of all releases of an order on disk.
     pub fn releases(&self, order: &str) -> Vec<String> {
         let (root, folder) = self.folder(order);
         let listed = list_releases(&root, &folder).expect("the releases can be read");
@@ -367,11 +364,10 @@ impl Factory {
         )
     }
 
-    /// The order succeeded exactly once, its release is the one that visitors see, and each of its
-    /// AI calls is on the books once.
+    /// Asserts that the order succeeded exactly once, that its release is active, and that its
+    /// reply journal has `calls` current entries.
     ///
-    /// Waits for the release to be visible: the pointer to it is written last, after the database
-    /// says that the order has succeeded.
+    /// Waits for the release, because it is activated after the order is marked as succeeded.
     pub async fn assert_done_once(&self, id: &str, calls: usize) {
         let export = self.database.export(id).await.expect("the order is there");
         let order = &export.order;
@@ -381,31 +377,35 @@ impl Factory {
             |end| export.attempts.iter().filter(|attempt| attempt.outcome == Some(end)).count();
         assert_eq!(ended(AttemptEnd::Succeeded), 1, "{:?}", export.attempts);
         let crashes = i64::try_from(ended(AttemptEnd::Crashed)).expect("a small number");
-        assert_eq!(crashes, order.crashes, "crashes are counted apart: {:?}", export.attempts);
+        assert_eq!(
+            crashes, order.crashes,
+            "crashes are not counted as attempts: {:?}",
+            export.attempts
+        );
         assert!(
             export.attempts.iter().all(|attempt| attempt.outcome.is_some()),
             "{:?}",
             export.attempts
         );
         assert!(order.current_release.is_some());
-        until("its release is visible", || async { self.visible(id) == order.current_release })
+        until("the release is active", || async { self.visible(id) == order.current_release })
             .await;
         assert_eq!(export.ai_calls.iter().filter(|call| call.current).count(), calls, "{id}");
     }
 }
 
-/// An order for `count` AI calls one after the other.
+/// An order that makes `count` sequential AI calls.
 pub fn calls_in_turn(id: &str, count: u32) -> Value {
     named(id, faulty("calls-in-turn", json!({ "n": count, "prompt": format!("[[{id}]] ") })))
 }
 
-/// An order with this id that does something else.
+/// The order with this id.
 pub fn named(id: &str, mut order: Value) -> Value {
     order["order"]["id"] = json!(id);
     order
 }
 
-/// A worker's process; it is killed when dropped.
+/// A worker process; it is killed on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -413,17 +413,17 @@ pub struct Process {
 }
 
 impl Process {
-    /// Its id.
+    /// Process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
     }
 
-    /// Whether a signal has stopped it.
+    /// Whether SIGSTOP has stopped the process.
     fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         let state = stat
@@ -433,7 +433,7 @@ impl Process {
         state.unwrap_or_default()
     }
 
-    /// `kill -9`. When that was, in milliseconds since the Unix epoch.
+    /// Sends SIGKILL and returns the time in milliseconds since the Unix epoch.
     pub fn kill(&mut self) -> i64 {
         drop(self.child.kill());
         let at = now_ms();
@@ -441,16 +441,16 @@ impl Process {
         at
     }
 
-    /// Whether it runs.
+    /// Whether the process has not exited.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
-    /// Waits for its end: its exit code.
+    /// Waits for the exit code; -1 after a signal. Panics after four times [`PATIENCE`].
     pub async fn exit(&mut self) -> i32 {
         let begin = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("it is our child") {
+            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 return status.code().unwrap_or(-1);
             }
             assert!(begin.elapsed() < PATIENCE * 4, "the worker does not end:\n{}", self.log());
@@ -458,19 +458,24 @@ impl Process {
         }
     }
 
-    /// What it has logged.
+    /// The log so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until its log holds this text.
+    /// Waits until the log contains this text. Panics after [`PATIENCE`] or if the process exits
+    /// without it.
     pub async fn until_says(&mut self, text: &str) {
         let begin = Instant::now();
         while !self.log().contains(text) {
-            assert!(begin.elapsed() < PATIENCE, "it does not say {text:?}:\n{}", self.log());
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "the log does not contain {text:?}:\n{}",
+                self.log()
+            );
             assert!(
                 self.runs() || self.log().contains(text),
-                "it ended before it said {text:?}:\n{}",
+                "the worker exited before its log contained {text:?}:\n{}",
                 self.log()
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -486,10 +491,10 @@ impl Drop for Process {
     }
 }
 
-/// Waits until it is so.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+/// Polls the condition until it is true. Panics with `what` after three times [`PATIENCE`].
+pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let begin = Instant::now();
-    while !so().await {
+    while !condition().await {
         assert!(begin.elapsed() < PATIENCE * 3, "waited three minutes for: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -1,4 +1,5 @@
-//! A server as hosted models have it: HTTP/2 over TLS, and a hundred requests on a connection.
+//! An HTTP/2 server with TLS, as hosted models have it, with up to 100 concurrent requests per
+//! connection.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +13,13 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// Requests that it serves on one connection at once, like most.
+/// Maximum number of concurrent streams per connection, a common value.
 pub const STREAMS: u32 = 100;
 
-/// What went wrong with a connection or a request.
-pub type Trouble = Box<dyn std::error::Error + Send + Sync>;
+/// Error of a connection or a request.
+pub type H2Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A server that is not serving yet.
+/// A bound server; [`H2Server::serve`] runs it.
 pub struct H2Server {
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -26,12 +27,12 @@ pub struct H2Server {
 }
 
 impl H2Server {
-    /// On a free port of this machine, with a certificate of its own, which it writes to a file:
-    /// programs trust it when their `SSL_CERT_FILE` names that.
+    /// Binds a free port on 127.0.0.1 and writes a new self-signed certificate to the file. Clients
+    /// trust it if `SSL_CERT_FILE` names the file.
     ///
     /// # Errors
-    /// What cannot be made or written.
-    pub async fn bind(certificate: &Path) -> Result<Self, Trouble> {
+    /// If the certificate cannot be generated or written, or no port can be bound.
+    pub async fn bind(certificate: &Path) -> Result<Self, H2Error> {
         let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
         std::fs::write(certificate, own.cert.pem())?;
         let key = PrivateKeyDer::Pkcs8(own.signing_key.serialize_der().into());
@@ -48,25 +49,25 @@ impl H2Server {
         })
     }
 
-    /// What stands before `/chat/completions`.
+    /// URL prefix of `/chat/completions`.
     ///
     /// # Errors
-    /// When the system does not tell the port.
-    pub fn base_url(&self) -> Result<String, Trouble> {
+    /// If the system does not return the port.
+    pub fn base_url(&self) -> Result<String, H2Error> {
         Ok(format!("https://{}/v1", self.listener.local_addr()?))
     }
 
-    /// Counts the connections that were made.
+    /// Counter of accepted connections.
     pub fn connections(&self) -> Arc<AtomicUsize> {
         self.connections.clone()
     }
 
-    /// Answers every request with what `answer` gives, a stream of server-sent events, until it is
+    /// Answers every request with the server-sent events that `answer` returns, until the future is
     /// dropped.
     ///
     /// # Errors
-    /// When it cannot take connections any more.
-    pub async fn serve<F, W>(self, answer: F) -> Result<(), Trouble>
+    /// If accepting a connection fails.
+    pub async fn serve<F, W>(self, answer: F) -> Result<(), H2Error>
     where
         F: Fn() -> W + Clone + Send + Sync + 'static,
         W: Future<Output = Vec<u8>> + Send + 'static,
@@ -75,7 +76,7 @@ impl H2Server {
             let (stream, _) = self.listener.accept().await?;
             self.connections.fetch_add(1, Ordering::SeqCst);
             let (acceptor, answer) = (self.acceptor.clone(), answer.clone());
-            // A client that goes away is none of the server's business.
+            // Clients may disconnect at any time.
             tokio::spawn(async move { drop(connection(stream, acceptor, answer).await) });
         }
     }
@@ -85,7 +86,7 @@ async fn connection<F, W>(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     answer: F,
-) -> Result<(), Trouble>
+) -> Result<(), H2Error>
 where
     F: Fn() -> W + Clone + Send + Sync + 'static,
     W: Future<Output = Vec<u8>> + Send + 'static,
@@ -98,16 +99,16 @@ where
     while let Some(request) = connection.accept().await {
         let (request, respond) = request?;
         let answer = answer.clone();
-        tokio::spawn(async move { drop(request_answered(request, respond, answer).await) });
+        tokio::spawn(async move { drop(answer_request(request, respond, answer).await) });
     }
     Ok(())
 }
 
-async fn request_answered<F, W>(
+async fn answer_request<F, W>(
     request: Request<h2::RecvStream>,
     mut respond: SendResponse<bytes::Bytes>,
     answer: F,
-) -> Result<(), Trouble>
+) -> Result<(), H2Error>
 where
     F: Fn() -> W,
     W: Future<Output = Vec<u8>>,

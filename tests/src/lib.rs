@@ -1,7 +1,7 @@
-//! What the tests that span crates share: the real binary, the real templates, the five orders, and
-//! a folder of their own.
+//! Support for end-to-end tests and benchmarks: the built binary and templates, the test orders,
+//! servers that stand in for providers, and temporary folders.
 
-// Each test has a process of its own, and a failed preparation is a failed test.
+// A failed preparation fails the test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,7 +31,7 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The repository.
+/// Root of the repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -49,27 +49,27 @@ fn built(variable: &str, default: &str) -> PathBuf {
     path
 }
 
-/// The `sitewright` binary.
+/// The `sitewright` binary: `TESTS_BINARY` or the debug build.
 pub fn binary() -> PathBuf {
     built("TESTS_BINARY", "target/debug/sitewright")
 }
 
-/// A template of `plugins/`.
+/// A built template of `plugins/`.
 pub fn template(name: &str) -> PathBuf {
     built("TESTS_TEMPLATES_DIR", "target/templates").join(format!("{name}.wasm"))
 }
 
-/// A template of `tests/guests/`.
+/// A built template of `tests/guests/`.
 pub fn guest(name: &str) -> PathBuf {
     built("TESTS_GUESTS_DIR", "target/test-templates").join(format!("{name}.wasm"))
 }
 
-/// Compiled templates, shared by all tests: compiling is what takes time.
+/// Cache of compiled templates, shared by all tests because compiling dominates their time.
 pub fn compile_cache() -> PathBuf {
     root().join("target/test-cache")
 }
 
-/// The files of the five test orders, in their order.
+/// Names of the five test orders in `tests/orders`.
 pub const ORDERS: [&str; 5] = [
     "01-restaurant-ptbr-full",
     "02-dentist-us-minimal",
@@ -78,15 +78,15 @@ pub const ORDERS: [&str; 5] = [
     "05-lawyer-bad-colours",
 ];
 
-/// One of the five test orders.
+/// Reads one of the test orders.
 pub fn order(name: &str) -> Value {
     let path = root().join(format!("tests/orders/{name}.json"));
     serde_json::from_slice(&std::fs::read(path).expect("the order is there"))
         .expect("the order is JSON")
 }
 
-/// An order that makes the template `guest-faulty` do `fault`; see `tests/guests/faulty`.
-/// `parameters` are further fields.
+/// An order that selects `fault` of the template `guest-faulty`, see `tests/guests/faulty`.
+/// `parameters` is an object with further fields, or null.
 pub fn faulty(fault: &str, parameters: Value) -> Value {
     let mut order = order("02-dentist-us-minimal");
     let onboarding = order["onboarding"].as_object_mut().expect("an object");
@@ -97,8 +97,8 @@ pub fn faulty(fault: &str, parameters: Value) -> Value {
     order
 }
 
-/// Holds a failure record against the published schema, and more strictly than that: every field
-/// must be one that the schema names.
+/// Validates a failure record against the published schema. Also rejects fields that the schema
+/// does not name.
 #[track_caller]
 pub fn check_record(record: &Value) {
     static STRICT: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
@@ -107,15 +107,15 @@ pub fn check_record(record: &Value) {
         close_objects(&mut schema);
         jsonschema::validator_for(&schema).expect("the schema is one")
     });
-    let wrong: Vec<String> = STRICT
+    let violations: Vec<String> = STRICT
         .iter_errors(record)
         .map(|error| format!("{}: {error}", error.instance_path()))
         .take(5)
         .collect();
-    assert!(wrong.is_empty(), "a record does not fit its schema: {wrong:#?}");
+    assert!(violations.is_empty(), "the record does not match its schema: {violations:#?}");
 }
 
-/// Makes every object of a schema refuse what it does not name.
+/// Adds `additionalProperties: false` to every object of a schema.
 fn close_objects(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -129,7 +129,7 @@ fn close_objects(schema: &mut Value) {
     }
 }
 
-/// Takes from a command's environment what the binary would read as its configuration.
+/// Removes all `SITEWRIGHT_` variables from the environment of a command.
 pub fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SITEWRIGHT_") {
@@ -138,31 +138,34 @@ pub fn forget_settings(command: &mut Command) {
     }
 }
 
-/// A folder with a configuration, where the binary works without touching anything else.
+/// A temporary folder with a configuration, in which the binary runs.
 pub struct Workbench {
     folder: TempDir,
 }
 
-/// What the binary did.
+/// Result of a run of the binary.
 #[derive(Debug)]
 pub struct Done {
-    /// Its exit code.
+    /// Exit code; -1 if a signal ended the process.
     pub code: i32,
-    /// What it printed.
+    /// Standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// Standard error.
     pub stderr: String,
 }
 
 impl Done {
-    /// The JSON it printed.
+    /// Standard output as JSON; panics if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
-            panic!("no JSON ({error}); exit {}\n{}\n{}", self.code, self.stdout, self.stderr)
+            panic!(
+                "stdout is not JSON ({error}); exit {}\n{}\n{}",
+                self.code, self.stdout, self.stderr
+            )
         })
     }
 
-    /// The failure record of the JSON it printed.
+    /// The failure record in the JSON on standard output, validated by [`check_record`].
     pub fn failure(&self) -> Value {
         let failure = self.json()["failure"].clone();
         assert!(failure.is_object(), "there is no failure: {}", self.stdout);
@@ -181,12 +184,12 @@ impl From<Output> for Done {
     }
 }
 
-/// Answers every AI call with the same text.
+/// Scripted rules that answer every AI call with the same text.
 pub const ANY_ANSWER: &str = "[[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
 
 impl Workbench {
-    /// A workbench whose AI calls are answered by `rules` (see `sitewright-script`), with further
-    /// lines of configuration before the AI part.
+    /// A workbench whose AI calls `rules` answer (see `sitewright-script`). `configuration`
+    /// contains further settings.
     pub fn scripted(rules: &str, configuration: &str) -> Self {
         let ai = "[ai.providers.scripted]\nkind = \"scripted\"\nrules = \
                   \"ai.toml\"\n[ai.routes.default]\ntry = [{ provider = \"scripted\", model = \
@@ -196,7 +199,7 @@ impl Workbench {
         bench
     }
 
-    /// A workbench with this configuration; folders are set already.
+    /// A workbench with this configuration; the settings of folders are added.
     pub fn configured(configuration: &str) -> Self {
         let bench = Workbench { folder: TempDir::new().expect("a temporary folder") };
         let cache = compile_cache();
@@ -210,12 +213,12 @@ impl Workbench {
         bench
     }
 
-    /// The folder.
+    /// The temporary folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where sites go.
+    /// The folder of the sites.
     pub fn sites(&self) -> PathBuf {
         self.path().join("sites")
     }
@@ -227,7 +230,7 @@ impl Workbench {
         path
     }
 
-    /// The binary, with this configuration and nothing of the environment that it would read.
+    /// A command of the binary with this configuration and without `SITEWRIGHT_` variables.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         forget_settings(&mut command);
@@ -239,12 +242,12 @@ impl Workbench {
         command
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary and waits for its exit.
     pub fn run(&self, arguments: &[&str]) -> Done {
         self.command(arguments).output().expect("the binary starts").into()
     }
 
-    /// `sitewright --json generate`.
+    /// Runs `sitewright --json generate`.
     pub fn generate(&self, template: &Path, order: &Value) -> Done {
         let file = self.write("order.json", order.to_string());
         self.run(&[

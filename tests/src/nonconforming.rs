@@ -1,8 +1,8 @@
-//! Faulty templates for the conformance suite: one for each rule, and that rule is the only one
-//! that it breaks.
+//! Faulty templates for the conformance suite: one or more for each rule, each of which breaks only
+//! that rule.
 //!
-//! Most are the guest `nonconforming` with another wish in its data; what is wrong with a file
-//! itself is done to its bytes.
+//! Most are the guest `nonconforming` with a deviation patched into its data section; for rules
+//! about the file itself its bytes are changed.
 
 use serde_json::{Value, json};
 
@@ -11,30 +11,30 @@ use crate::guest;
 /// A template that breaks one rule.
 #[derive(Debug, Clone)]
 pub struct Variant {
-    /// The rule's id.
+    /// Id of the rule.
     pub rule: &'static str,
-    /// What is wrong, and where there is more than one way, which.
+    /// Name of the variant, unique within the rule. Default: the id of the rule.
     pub what: String,
-    /// The file's bytes.
+    /// The component.
     pub bytes: Vec<u8>,
-    /// Settings of the run: environment variables.
+    /// Environment variables of the run.
     pub settings: Vec<(&'static str, &'static str)>,
-    /// Files of the author's folder.
+    /// Files of the author's cases: path and content.
     pub author: Vec<(&'static str, String)>,
 }
 
-/// The guest, with nothing wrong.
+/// The guest without a deviation.
 pub fn good() -> Vec<u8> {
     wishing(&json!({}))
 }
 
-/// The guest, with this wish in its data.
-pub fn wishing(wish: &Value) -> Vec<u8> {
+/// The guest with this deviation patched into its data section.
+pub fn wishing(deviation: &Value) -> Vec<u8> {
     let mut bytes = std::fs::read(guest("guest-nonconforming")).expect("the guest is built");
     let mark = b"{\"place\":\"sitewright-nonconforming\"}";
-    let at = find(&bytes, mark).expect("the guest has a place for a wish");
-    let text = wish.to_string();
-    assert!(text.len() < 16_384, "the wish is too long");
+    let at = find(&bytes, mark).expect("the guest has the slot");
+    let text = deviation.to_string();
+    assert!(text.len() < 16_384, "the deviation does not fit into the slot");
     bytes[at..at + 16_384].fill(b' ');
     bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
     bytes
@@ -44,7 +44,7 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
 
-/// The guest with each `from` in its file replaced by `to`, which is as long.
+/// The guest with each occurrence of `from` replaced by `to`, which must have the same length.
 fn patched(from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = good();
@@ -53,7 +53,7 @@ fn patched(from: &str, to: &str) -> Vec<u8> {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
         count += 1;
     }
-    assert!(count > 0, "the guest does not hold {from:?}");
+    assert!(count > 0, "the guest does not contain {from:?}");
     bytes
 }
 
@@ -69,8 +69,8 @@ fn files(rule: &'static str, files: Value) -> Variant {
     variant(rule, wishing(&json!({ "files": files })))
 }
 
-/// A page with this in its head and body, good otherwise. The guest writes the order's locale into
-/// it.
+/// A valid page with this content in head and body. The guest replaces `(locale)` by the locale of
+/// the order.
 fn page(head: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"(locale)\"><head><meta \
@@ -85,15 +85,15 @@ fn extra(rule: &'static str, head: &str, body: &str) -> Variant {
     files(rule, json!({ "extra.html": page(head, body) }))
 }
 
-/// A page more with `from` replaced.
-fn spoilt(rule: &'static str, from: &str, to: &str) -> Variant {
+/// Adds a page in which `from` is replaced by `to`.
+fn spoiled(rule: &'static str, from: &str, to: &str) -> Variant {
     let good = page("", "");
     let bad = good.replacen(from, to, 1);
     assert_ne!(good, bad);
     files(rule, json!({ "extra.html": bad }))
 }
 
-/// Every faulty template.
+/// All faulty templates.
 pub fn variants() -> Vec<Variant> {
     [contract(), behaviour(), ai(), limits(), site(), author()].concat()
 }
@@ -205,15 +205,18 @@ fn site() -> Vec<Variant> {
         ),
         files("site/json-syntax", json!({ "more.json": "{ no json" })),
         extra("site/json-ld", "<script type=\"application/ld+json\">{ no json</script>", ""),
-        spoilt("site/language", "(locale)", "de"),
-        spoilt("site/title", "<title>Extra</title>", ""),
-        spoilt("site/description", "name=\"description\"", "name=\"remark\""),
-        spoilt("site/viewport", "name=\"viewport\"", "name=\"remark\""),
-        spoilt("site/empty-page", "One page more than others have", "One"),
+        spoiled("site/language", "(locale)", "de"),
+        spoiled("site/title", "<title>Extra</title>", ""),
+        spoiled("site/description", "name=\"description\"", "name=\"remark\""),
+        spoiled("site/viewport", "name=\"viewport\"", "name=\"remark\""),
+        spoiled("site/empty-page", "One page more than others have", "One"),
         extra("site/duplicate-id", "", "<p id=\"a\">One.</p><p id=\"a\">Two.</p>"),
         files(
             "site/image-alt",
-            json!({ "extra.html": page("", "<img src=\"i.svg\">"), "i.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"/>" }),
+            json!({
+                "extra.html": page("", "<img src=\"i.svg\">"),
+                "i.svg": "<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+            }),
         ),
         extra("site/form-action", "", "<form><button>Send</button></form>"),
         extra("site/broken-reference", "", "<a href=\"nowhere.html\">Nowhere</a>"),
@@ -222,7 +225,11 @@ fn site() -> Vec<Variant> {
         extra("site/placeholder", "", "<p>Dear {{ customer }},</p>"),
         files(
             "site/sitemap",
-            json!({ "sitemap.xml": "<?xml version=\"1.0\"?><urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\"><url><loc>index.html</loc></url></urlset>" }),
+            json!({
+                "sitemap.xml": "<?xml version=\"1.0\"?>\
+                    <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\
+                    <url><loc>index.html</loc></url></urlset>",
+            }),
         ),
         extra("site/too-large", "", &deep),
         extra("site/one-h1", "", "<h1>Another one</h1>"),
@@ -231,7 +238,7 @@ fn site() -> Vec<Variant> {
         extra("site/link-text", "", "<a href=\"index.html\"></a>"),
         extra("site/button-text", "", "<button></button>"),
         extra("site/frame-title", "", "<iframe src=\"index.html\"></iframe>"),
-        spoilt("site/zoom", "initial-scale=1", "user-scalable=no"),
+        spoiled("site/zoom", "initial-scale=1", "user-scalable=no"),
         extra("site/contrast", "", black),
         extra("site/tab-order", "", "<button tabindex=\"3\">First</button>"),
         extra("site/external", "", "<img src=\"https://pixel.example/p.gif\" alt=\"\">"),
@@ -239,7 +246,10 @@ fn site() -> Vec<Variant> {
             what: "in a style sheet".to_owned(),
             ..files(
                 "site/external",
-                json!({ "more.css": "@font-face { font-family: a; src: url(https://fonts.example/a.woff2) }" }),
+                json!({
+                    "more.css":
+                        "@font-face { font-family: a; src: url(https://fonts.example/a.woff2) }",
+                }),
             )
         },
         fault("site/weight", "weight", 0),

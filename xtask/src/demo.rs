@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: one order, through the real command line, to a website.
+//! `cargo xtask demo`: makes a website from one order with the real command line.
 
 use std::fs;
 use std::io;
@@ -9,76 +9,78 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context as _;
 
 use crate::args::DemoArgs;
+use crate::build::{self, Compiler};
+use crate::console;
 use crate::guests::{self, Selection};
-use crate::host;
 use crate::languages;
 use crate::process;
-use crate::say;
 use crate::workspace::{Group, Workspace};
 
-/// The order of a demo that names none, from the repository's root.
+/// The order if the command line names none, relative to the root.
 const ORDER: &str = "tests/orders/01-restaurant-ptbr-full.json";
 
-/// Builds what is needed, makes the site and says where it is.
+/// Builds the templates and the host, makes the site and prints its path.
 pub(crate) fn run(workspace: &Workspace, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let order = match &args.order {
         None => workspace.root.join(ORDER),
-        // The host runs in the repository's root; the path was meant from here.
+        // The host runs in the root folder; the path is relative to the current one.
         Some(order) => std::path::absolute(order)
-            .with_context(|| format!("cannot find {}", order.display()))?,
+            .with_context(|| format!("cannot find the order {}", order.display()))?,
     };
     anyhow::ensure!(
         order.is_file(),
-        "--order {}: there is no such file; sample orders are in tests/orders",
+        "--order {}: no such file; sample orders are in tests/orders",
         order.display()
     );
     let mut names: Vec<_> =
         workspace.guests(Group::Templates).map(|guest| guest.name.clone()).collect();
-    names.extend(languages::all(workspace)?.into_iter().map(|template| template.name));
+    names.extend(languages::templates(workspace)?.into_iter().map(|template| template.name));
     anyhow::ensure!(
         names.contains(&args.template),
-        "--template {}: there is no such template; plugins/ has {}",
+        "--template {}: no such template; plugins/ has {}",
         args.template,
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     );
     let start = Instant::now();
-    say::step("templates");
+    console::heading("templates");
     guests::build(workspace, Selection::Templates)?;
     languages::build(workspace, |name| name == args.template)?;
-    say::step("host");
-    let binary = host::build(workspace)?;
-    let build_took = start.elapsed();
+    console::heading("host");
+    let binary = build::host(workspace, &Compiler::find(workspace)?)?;
+    let build_duration = start.elapsed();
 
     let out = workspace.target.join("demo");
     if !args.keep {
         remove(&out)?;
     }
     let mut generate = generate(workspace, args, &binary, &order, &out);
-    say::step(&command_line(workspace, &generate));
+    console::heading(&command_line(workspace, &generate));
     let start = Instant::now();
-    let status = generate.status().with_context(|| process::cannot_start(&generate))?;
-    let run_took = start.elapsed();
+    let status = generate.status().with_context(|| format!("cannot start {}", binary.display()))?;
+    let run_duration = start.elapsed();
     if !status.success() {
-        say::line(&format!("\nNo site was made; the host's report above says why ({status})."));
+        console::line(&format!(
+            "\nNo site was made; the report of the host above says why ({status})."
+        ));
         return Ok(process::exit_code(status));
     }
     let site = newest_site(&out)?.with_context(|| {
         format!(
-            "the host says it is done, and there is no <order>/current/index.html in {}; this is \
-             a mistake in Sitewright",
+            "the host has reported success, but there is no <order>/current/index.html in {}; this \
+             is a bug in Sitewright",
             out.display()
         )
     })?;
-    say::line(&format!(
+    console::line(&format!(
         "\n  The site    {}\n  Built in    {}\n  Made in     {}",
         file_url(&site),
-        say::duration(build_took),
-        say::duration(run_took)
+        console::duration(build_duration),
+        console::duration(run_duration)
     ));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The host's command, exactly as an operator would write it.
+/// The command of the host, as an operator would write it.
 fn generate(
     workspace: &Workspace,
     args: &DemoArgs,
@@ -102,7 +104,7 @@ fn generate(
     generate
 }
 
-/// A command as one would type it in the repository's root.
+/// A command as a user would type it in the root folder.
 fn command_line(workspace: &Workspace, command: &Command) -> String {
     let short = |part: &std::ffi::OsStr| {
         let path = Path::new(part);
@@ -118,14 +120,14 @@ fn command_line(workspace: &Workspace, command: &Command) -> String {
 fn remove(folder: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot empty {}", folder.display()))
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
         }
         _ => Ok(()),
     }
 }
 
-/// The entry page of the site that was switched last: `<out>/<order>/current/index.html`. With
-/// `--keep` there are others.
+/// The entry page of the site that was activated last: `<out>/<order>/current/index.html`. With
+/// `--keep` there are several sites.
 fn newest_site(out: &Path) -> anyhow::Result<Option<PathBuf>> {
     let read = || -> io::Result<Option<(SystemTime, PathBuf)>> {
         let mut newest: Option<(SystemTime, PathBuf)> = None;
@@ -135,10 +137,10 @@ fn newest_site(out: &Path) -> anyhow::Result<Option<PathBuf>> {
             if !page.is_file() {
                 continue;
             }
-            // Of the link itself, not of the release it leads to.
-            let switched = fs::symlink_metadata(&current)?.modified()?;
-            if newest.as_ref().is_none_or(|(last, _)| switched >= *last) {
-                newest = Some((switched, page));
+            // The time of the link itself, not of the release that it points to.
+            let activated = fs::symlink_metadata(&current)?.modified()?;
+            if newest.as_ref().is_none_or(|(last, _)| activated >= *last) {
+                newest = Some((activated, page));
             }
         }
         Ok(newest)
@@ -146,7 +148,7 @@ fn newest_site(out: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(read().with_context(|| format!("cannot read {}", out.display()))?.map(|(_, page)| page))
 }
 
-/// A path as an address that terminals make clickable and browsers open.
+/// A path as a `file:` URL.
 fn file_url(path: &Path) -> String {
     let mut url = String::from("file://");
     for byte in path.to_string_lossy().bytes() {
@@ -165,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_survive_spaces_and_accents() {
+    fn spaces_and_accents_are_encoded() {
         for (path, url) in [
             (
                 "/repo/target/demo/101/current/index.html",
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_site_switched_last_is_found_and_failed_orders_are_passed_over() {
+    fn the_site_that_was_activated_last_is_found() {
         let out = tempfile::tempdir().unwrap();
         let site = |order: &str| {
             let current = out.path().join(order).join("current");
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_demo_folder_is_fine_and_a_full_one_is_emptied() {
+    fn the_demo_folder_is_removed_if_it_exists() {
         let folder = tempfile::tempdir().unwrap();
         let demo = folder.path().join("demo");
         remove(&demo).unwrap();

@@ -1,4 +1,4 @@
-//! Room on the disks that building and testing write to.
+//! Free space on the disks that builds and tests write to.
 
 use std::fmt;
 use std::path::Path;
@@ -7,15 +7,15 @@ use anyhow::{Context as _, ensure};
 
 use crate::workspace::Workspace;
 
-/// What the tests write for a while beside what is built: databases, sites (120 MB were measured;
-/// compiled templates and linkers take more).
+/// Space that the tests need for databases, sites and compiled templates. They were measured at
+/// 120 MB; linkers need more.
 const TESTS: Bytes = Bytes(1 << 30);
 
-/// What a target folder takes that has everything and on which all tests have run (9.4 GB were
-/// measured).
+/// Space that a target folder needs in which everything is built and all tests have run. It was
+/// measured at 9.4 GB.
 const FIRST_BUILD: Bytes = Bytes(10 << 30);
 
-/// An amount of bytes, shown in gigabytes of 2^30.
+/// A number of bytes, displayed in gigabytes of 2^30 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Bytes(pub(crate) u64);
 
@@ -26,19 +26,21 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Refuses to go on where too little is free for the tests, and for building everything where
-/// nothing is built yet. A full disk shows itself in many other ways: a worker that waits, as it
-/// should, until there is room, a PostgreSQL that ends, a linker that is killed.
-pub(crate) fn room(workspace: &Workspace) -> anyhow::Result<()> {
-    // xtask itself has made the folder `debug` already.
+/// Returns an error if existing is too little space for the tests or, if nothing is built yet, for
+/// the first build.
+///
+/// A full disk otherwise shows as other failures: a worker that waits for space, as it should, a
+/// PostgreSQL that stops, a linker that is killed.
+pub(crate) fn check_space(workspace: &Workspace) -> anyhow::Result<()> {
+    // The folder `debug` exists already, because xtask is built there.
     let built = workspace.target.join("debug/sitewright").exists();
-    enough(&workspace.target, free(&workspace.target)?, if built { TESTS } else { FIRST_BUILD })?;
+    check(&workspace.target, free(&workspace.target)?, if built { TESTS } else { FIRST_BUILD })?;
     let temporary = std::env::temp_dir();
-    enough(&temporary, free(&temporary)?, TESTS)
+    check(&temporary, free(&temporary)?, TESTS)
 }
 
-/// What is free, for a person who wonders why something failed.
-pub(crate) fn left(workspace: &Workspace) -> anyhow::Result<String> {
+/// Describes the free space, for the report of a failed run.
+pub(crate) fn free_space(workspace: &Workspace) -> anyhow::Result<String> {
     let temporary = std::env::temp_dir();
     Ok(format!(
         "free: {} for {}, {} for {}",
@@ -49,23 +51,23 @@ pub(crate) fn left(workspace: &Workspace) -> anyhow::Result<String> {
     ))
 }
 
-fn enough(folder: &Path, free: Bytes, needed: Bytes) -> anyhow::Result<()> {
+fn check(folder: &Path, free: Bytes, needed: Bytes) -> anyhow::Result<()> {
     ensure!(
         free >= needed,
-        "{free} are free for {}, and {needed} are needed; remove what is old there (`cargo \
-         clean`), or name another folder in {}",
+        "{} has {free} of free space and needs {needed}; remove old files (`cargo clean`) or set \
+         another folder in {}",
         folder.display(),
         if folder == std::env::temp_dir() { "TMPDIR" } else { "CARGO_TARGET_DIR" },
     );
     Ok(())
 }
 
-/// What an ordinary user may still write to the file system of this folder, or of the nearest one
-/// above it that exists.
+/// The space that a user without privileges may use on the disk of this folder, or of the nearest
+/// parent that exists.
 fn free(folder: &Path) -> anyhow::Result<Bytes> {
-    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
-    let disk = rustix::fs::statvfs(there)
-        .with_context(|| format!("the disk of {} cannot be asked what is free", there.display()))?;
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
+    let disk = rustix::fs::statvfs(existing)
+        .with_context(|| format!("cannot read the free space of {}", existing.display()))?;
     Ok(Bytes(disk.f_bavail.saturating_mul(disk.f_frsize)))
 }
 
@@ -74,20 +76,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_little_room_is_refused_with_both_figures_and_what_to_do() {
+    fn too_little_space_is_an_error_with_both_sizes_and_a_remedy() {
         let error =
-            enough(Path::new("/there/target"), Bytes(1_300_000_000), FIRST_BUILD).unwrap_err();
+            check(Path::new("/disk/target"), Bytes(1_300_000_000), FIRST_BUILD).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "1.2 GB are free for /there/target, and 10.0 GB are needed; remove what is old there \
-             (`cargo clean`), or name another folder in CARGO_TARGET_DIR"
+            "/disk/target has 1.2 GB of free space and needs 10.0 GB; remove old files (`cargo \
+             clean`) or set another folder in CARGO_TARGET_DIR"
         );
-        assert!(enough(Path::new("/there/target"), TESTS, TESTS).is_ok());
+        assert!(check(Path::new("/disk/target"), TESTS, TESTS).is_ok());
     }
 
     #[test]
-    fn a_folder_that_is_not_there_yet_has_the_room_of_the_one_above() {
-        let above = tempfile::tempdir().unwrap();
-        assert!(free(&above.path().join("target/debug")).unwrap() > Bytes(0));
+    fn a_folder_that_does_not_exist_has_the_space_of_its_parent() {
+        let parent = tempfile::tempdir().unwrap();
+        assert!(free(&parent.path().join("target/debug")).unwrap() > Bytes(0));
     }
 }

@@ -1,17 +1,18 @@
-//! Builds the guests - templates, and the tests' own - and puts them where the host looks.
+//! Builds the guests - the templates, and the guests of the tests - and installs their components
+//! in the folders where the host looks for them.
 
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use serde::Deserialize;
+use cargo_metadata::Message;
+use xshell::Cmd;
 
+use crate::console;
 use crate::install::{self, Change};
 use crate::languages;
+use crate::messages;
 use crate::process;
 use crate::remap;
-use crate::say;
 use crate::toolchain::{TARGET, Toolchain};
 use crate::workspace::{Group, Guest, Library, Workspace};
 
@@ -33,7 +34,7 @@ impl Selection {
     }
 }
 
-/// Builds the selected guests in every language and puts them in place.
+/// Builds and installs the selected guests in every language.
 pub(crate) fn build_all(workspace: &Workspace, selection: Selection) -> anyhow::Result<()> {
     build(workspace, selection)?;
     if selection.groups().contains(&Group::Templates) {
@@ -42,13 +43,13 @@ pub(crate) fn build_all(workspace: &Workspace, selection: Selection) -> anyhow::
     Ok(())
 }
 
-/// Builds the selected guests in Rust and puts them in place.
+/// Builds and installs the selected guests in Rust.
 pub(crate) fn build(workspace: &Workspace, selection: Selection) -> anyhow::Result<()> {
-    let toolchain = Toolchain::ready(workspace)?;
+    let toolchain = Toolchain::with_target(workspace)?;
     let flags = remap::encode(&toolchain.origins(workspace)?.flags());
-    // Never both groups in one call of cargo: it gives crates of one call the same features of
-    // shared dependencies, and a template's bytes must not depend on whether the tests' guests
-    // were built beside it.
+    // One call of cargo for each group: the crates of one call get the same features of shared
+    // dependencies, and the bytes of a template must not depend on whether the guests of the tests
+    // are built in the same call.
     for group in selection.groups() {
         build_group(workspace, *group, &flags)?;
     }
@@ -58,17 +59,16 @@ pub(crate) fn build(workspace: &Workspace, selection: Selection) -> anyhow::Resu
 fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Result<()> {
     let guests: Vec<&Guest> = workspace.guests(group).collect();
     if guests.is_empty() {
-        say::line(&format!(
-            "no guests in {}: no workspace member there is a `cdylib`",
+        console::line(&format!(
+            "no guests in {}: no workspace member in it is a `cdylib`",
             group.sources()
         ));
         return Ok(());
     }
     let mut built = Vec::new();
+    let sh = workspace.shell()?;
     for line in command_lines(&guests) {
-        let mut cargo = process::cargo();
-        cargo
-            .current_dir(&workspace.root)
+        let cargo = process::cargo(&sh)
             .args(line)
             .args([
                 "--profile",
@@ -78,19 +78,21 @@ fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Resu
                 "--message-format",
                 "json-render-diagnostics",
             ])
-            // Instead of RUSTFLAGS and of flags in cargo's configuration: what others set must not
-            // change a template.
+            // They replace RUSTFLAGS and the flags in cargo's configuration, which must not change
+            // the bytes of a template.
             .env_remove("RUSTFLAGS")
-            .env("CARGO_ENCODED_RUSTFLAGS", flags);
-        built.extend(artifacts(&mut cargo)?);
+            .env("CARGO_ENCODED_RUSTFLAGS", flags)
+            // `cargo xtask test` builds the workspace at the same time, on the same terminal.
+            .env("CARGO_TERM_PROGRESS_WHEN", "never");
+        built.extend(artifacts(cargo)?);
     }
     let width = guests.iter().map(|guest| guest.name.len()).max().unwrap_or(0);
-    say::line(&format!("{} -> {}", group.sources(), workspace.components(group).display()));
+    console::line(&format!("{} -> {}", group.sources(), workspace.components(group).display()));
     for guest in guests {
         let from =
             built.iter().find(|built| built.manifest == guest.manifest).with_context(|| {
                 format!(
-                    "cargo built {} and reported no .wasm file of it; this is a mistake in xtask",
+                    "cargo has built {} and reported no .wasm file of it; this is a bug in xtask",
                     guest.name
                 )
             })?;
@@ -99,15 +101,20 @@ fn build_group(workspace: &Workspace, group: Group, flags: &str) -> anyhow::Resu
             Change::Same => "",
             Change::Written => "  changed",
         };
-        say::line(&format!("  {:width$}  {:>10}{note}", guest.name, say::size(installed.bytes)));
+        console::line(&format!(
+            "  {:width$}  {:>10}{note}",
+            guest.name,
+            console::size(installed.bytes)
+        ));
     }
     Ok(())
 }
 
-/// What cargo is asked: once for all guests that are nothing but components, and once for each that
-/// is also a Rust library. Cargo does no link-time optimisation for a crate of several types, which
-/// makes a component more than twice as large; `cargo rustc` can ask for one of the types, of one
-/// package.
+/// The arguments of each call of cargo: one call for all guests that are components only, and one
+/// for each guest that is a Rust library too.
+///
+/// Cargo does no link-time optimization for a crate of several types, which makes a component more
+/// than twice as large. `cargo rustc` can select one of the types, but of one package only.
 fn command_lines<'a>(guests: &[&'a Guest]) -> Vec<Vec<&'a str>> {
     let names = |library: Library| {
         guests.iter().filter(move |guest| guest.library == library).map(|guest| guest.name.as_str())
@@ -125,41 +132,28 @@ fn command_lines<'a>(guests: &[&'a Guest]) -> Vec<Vec<&'a str>> {
     lines
 }
 
-/// A component that cargo has built, or found up to date.
+/// A component that cargo has built or found up to date.
 #[derive(Debug, PartialEq, Eq)]
 struct Artifact {
     manifest: PathBuf,
     file: PathBuf,
 }
 
-/// Runs cargo and reads from its messages what it made; where that lies is cargo's business.
-fn artifacts(cargo: &mut Command) -> anyhow::Result<Vec<Artifact>> {
-    let mut child =
-        cargo.stdout(Stdio::piped()).spawn().with_context(|| process::cannot_start(cargo))?;
+/// Runs cargo and returns the components that its messages name.
+fn artifacts(cargo: Cmd<'_>) -> anyhow::Result<Vec<Artifact>> {
     let mut found = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines() {
-            found.extend(artifact(&line.context("cannot read cargo's messages")?));
+    messages::run(cargo, |message| {
+        if let Message::CompilerArtifact(artifact) = message {
+            found.extend(component(artifact));
         }
-    }
-    process::check(cargo, child.wait().context("cannot wait for cargo")?)?;
+    })?;
     Ok(found)
 }
 
-/// The component in one message of cargo, if it tells of one.
-fn artifact(message: &str) -> Option<Artifact> {
-    #[derive(Deserialize)]
-    struct Message {
-        reason: String,
-        manifest_path: PathBuf,
-        filenames: Vec<PathBuf>,
-    }
-    // Other messages have other fields.
-    let message: Message = serde_json::from_str(message).ok()?;
-    let is_component = |file: &Path| file.extension().is_some_and(|extension| extension == "wasm");
-    let file = message.filenames.into_iter().find(|file| is_component(file))?;
-    (message.reason == "compiler-artifact")
-        .then_some(Artifact { manifest: message.manifest_path, file })
+/// The component among the files of an artifact.
+fn component(artifact: cargo_metadata::Artifact) -> Option<Artifact> {
+    let file = artifact.filenames.into_iter().find(|file| file.extension() == Some("wasm"))?;
+    Some(Artifact { manifest: artifact.manifest_path.into(), file: file.into() })
 }
 
 #[cfg(test)]
@@ -167,31 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn components_are_found_in_cargos_messages() {
-        let cdylib = r#"{"reason":"compiler-artifact","package_id":"path+file:///r/plugins/a-b#0.1.0",
-            "manifest_path":"/r/plugins/a-b/Cargo.toml","target":{"name":"a_b"},"profile":{},
-            "filenames":["/r/t/wasm32-wasip2/template/a_b.wasm","/r/t/wasm32-wasip2/template/liba_b.rlib"],
-            "executable":null,"fresh":true}"#;
-        assert_eq!(
-            artifact(cdylib),
-            Some(Artifact {
-                manifest: "/r/plugins/a-b/Cargo.toml".into(),
-                file: "/r/t/wasm32-wasip2/template/a_b.wasm".into()
-            })
-        );
-        for other in [
-            r#"{"reason":"compiler-artifact","manifest_path":"/c/serde/Cargo.toml","filenames":["/t/libserde.rlib"]}"#,
-            r#"{"reason":"build-script-executed","package_id":"x","out_dir":"/t/out"}"#,
-            r#"{"reason":"build-finished","success":true}"#,
-            "not JSON",
-            "",
-        ] {
-            assert_eq!(artifact(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn one_call_for_plain_components_and_one_for_each_that_is_also_a_library() {
+    fn each_guest_that_is_a_library_too_has_a_call_of_its_own() {
         let guest = |name: &str, library| Guest {
             name: name.to_owned(),
             manifest: format!("/r/{name}/Cargo.toml").into(),
@@ -213,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_both_groups() {
+    fn all_selects_both_groups() {
         assert_eq!(Selection::All.groups(), [Group::Templates, Group::TestGuests]);
         assert_eq!(Selection::Templates.groups(), [Group::Templates]);
         assert_eq!(Selection::TestGuests.groups(), [Group::TestGuests]);

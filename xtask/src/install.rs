@@ -1,4 +1,4 @@
-//! Copies a built file to where the host looks for it.
+//! Copies a built file to the folder where the host looks for it.
 
 use std::fs;
 use std::io;
@@ -6,24 +6,25 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-/// What a copy did.
+/// Whether a copy changed the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// The file was there, byte for byte; it was not touched.
+    /// The file had the same bytes already and was not written.
     Same,
     /// The file is new or was replaced.
     Written,
 }
 
-/// A file in place, with its size in bytes.
+/// An installed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Installed {
+    /// Its size.
     pub(crate) bytes: u64,
     pub(crate) change: Change,
 }
 
-/// Copies `from` to `to` when the bytes differ. A reader sees the old file or the new one, never a
-/// part: the copy is written beside it and renamed.
+/// Copies `from` to `to` if the bytes differ. A reader sees the old file or the new one, never a
+/// part of it: the copy is written to a temporary file and renamed.
 pub(crate) fn install(from: &Path, to: &Path) -> anyhow::Result<Installed> {
     let new =
         fs::read(from).with_context(|| format!("cannot read the built file {}", from.display()))?;
@@ -44,14 +45,14 @@ fn replace(to: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder)?;
     }
-    // The process id: two builds at once do not write into each other's file. No `.wasm` at the
-    // end: a host that reads the folder does not take it for a template.
+    // The process id keeps two builds at once apart. The name does not end with `.wasm`, so a host
+    // that reads the folder does not load it as a template.
     let mut name = to.as_os_str().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let part = Path::new(&name);
     let result = fs::write(part, bytes).and_then(|()| fs::rename(part, to));
     if result.is_err() && part.exists() {
-        // The first error is the one that matters; a left-over part is only untidy.
+        // The first error is the one to report.
         fs::remove_file(part).ok();
     }
     result
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_what_is_new_or_changed_and_leaves_the_rest() {
+    fn writes_only_new_or_changed_files() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("built"), folder.path().join("templates/a-b.wasm"));
         for (content, change) in [
@@ -89,7 +90,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_open_reader_keeps_the_old_bytes_whole() {
+    fn an_open_reader_reads_the_old_bytes() {
         use std::io::Read as _;
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("built"), folder.path().join("a.wasm"));
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_file_and_leave_no_part_behind() {
+    fn errors_name_the_file_and_leave_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("built"), folder.path().join("a.wasm"));
         let error = install(&from, &to).unwrap_err();

@@ -1,49 +1,60 @@
-//! Builds the templates in other languages than Rust, where their tools can be had.
+//! Builds the templates in Python and JavaScript.
 //!
-//! A folder of `plugins/` without a Cargo.toml is one: with a `package.json` it is JavaScript, with
-//! a `src/app.py` Python. The tools come from the languages' own package managers into the target
-//! folder, in versions that this repository names. Where they cannot be had, that is said, and
-//! nothing fails: the rest of the repository needs none of them.
+//! A folder of `plugins/` without a Cargo.toml is such a template: with a `package.json` it is
+//! JavaScript, with a `src/app.py` Python. The tools are stand-ins (see [`crate::standins`]). If
+//! they cannot be had, the template is reported as SKIPPED and nothing fails: the rest of the
+//! repository does not need it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
+use xshell::{Shell, cmd};
 
+use crate::console;
 use crate::install;
 use crate::process;
-use crate::say;
+use crate::standins::{self, REQUIRE, Standins};
 use crate::workspace::{Group, Workspace};
 
-/// Makes components of Python programs. The tests' own guest in Python is built with the same
-/// environment.
-const PYTHON_TOOLS: &str = "componentize-py==0.25.1";
-/// Where the tools for JavaScript are named, with a lock file.
-const JAVASCRIPT_TOOLS: &str = "xtask/javascript";
-/// Makes a missing tool an error.
-const REQUIRE: &str = "SITEWRIGHT_REQUIRE_STANDINS";
-
-/// A language that a template is written in.
+/// The language of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Language {
     Python,
     JavaScript,
 }
 
-/// A template in another language.
+impl Language {
+    /// The stand-in with the tools that make components of it.
+    fn tools(self) -> &'static str {
+        match self {
+            Language::Python => "python-guest",
+            Language::JavaScript => "javascript",
+        }
+    }
+
+    /// The folder of its SDK, relative to the root.
+    fn sdk(self) -> &'static str {
+        match self {
+            Language::Python => "guest-sdk/python",
+            Language::JavaScript => "guest-sdk/js",
+        }
+    }
+}
+
+/// A template in Python or JavaScript.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Foreign {
-    /// The folder's name, and its file's.
+pub(crate) struct Template {
+    /// The name of its folder and of its component.
     pub(crate) name: String,
     folder: PathBuf,
     language: Language,
 }
 
-/// The templates in other languages, sorted by name.
-pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<Vec<Foreign>> {
+/// Finds the templates in Python and JavaScript, sorted by name.
+pub(crate) fn templates(workspace: &Workspace) -> anyhow::Result<Vec<Template>> {
     let plugins = workspace.root.join(Group::Templates.sources());
     let mut found = Vec::new();
     for entry in
@@ -58,61 +69,56 @@ pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<Vec<Foreign>> {
         };
         let name =
             folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        found.push(Foreign { name, folder, language });
+        found.push(Template { name, folder, language });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
-/// Builds those that are `wanted` by name and whose sources, tools or contract have changed.
+/// Builds the templates whose name is `wanted`, if their sources, their tools or the contract have
+/// changed since the last build.
 pub(crate) fn build(workspace: &Workspace, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    for template in all(workspace)?.into_iter().filter(|template| wanted(&template.name)) {
-        let component =
-            workspace.components(Group::Templates).join(format!("{}.wasm", template.name));
-        let work = workspace.target.join("languages").join(&template.name);
-        fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-        let (stamp, known) = (work.join("stamp"), template.stamp(workspace)?);
-        if component.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == known) {
-            say::line(&format!(
-                "  {}  {:>10}",
-                template.name,
-                say::size(fs::metadata(&component)?.len())
-            ));
+    let standins = Standins::load(workspace)?;
+    for template in templates(workspace)?.into_iter().filter(|template| wanted(&template.name)) {
+        let name = &template.name;
+        let component = workspace.components(Group::Templates).join(format!("{name}.wasm"));
+        let work = workspace.target.join("languages").join(name);
+        fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
+        let (stamp_file, stamp) = (work.join("stamp"), template.stamp(workspace, &standins)?);
+        if component.is_file() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
+            let size = console::size(fs::metadata(&component)?.len());
+            console::line(&format!("  {name}  {size:>10}"));
             continue;
         }
-        let tools = match template.tools(workspace) {
+        let tools = match standins.install(workspace, template.language.tools()) {
             Ok(tools) => tools,
             Err(why) => {
-                // One of other sources must not pass for this one.
+                // A component of older sources must not be used by mistake.
                 fs::remove_file(&component).ok();
                 anyhow::ensure!(
-                    std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
-                    "{REQUIRE}=1 demands {}, and it cannot be built here: {why}",
-                    template.name
+                    !standins::are_required(),
+                    "{REQUIRE}=1 requires {name}, which cannot be built on this machine: {why}"
                 );
-                say::line(&format!("\nSKIPPED: {} is not built: {why}\n", template.name));
+                console::line(&format!("\nSKIPPED: {name} is not built: {why}\n"));
                 continue;
             }
         };
         let built = template.componentize(workspace, &tools, &work)?;
         let installed = install::install(&built, &component)?;
-        fs::write(&stamp, known).with_context(|| format!("cannot write {}", stamp.display()))?;
-        say::line(&format!("  {}  {:>10}  changed", template.name, say::size(installed.bytes)));
+        fs::write(&stamp_file, stamp)
+            .with_context(|| format!("cannot write {}", stamp_file.display()))?;
+        console::line(&format!("  {name}  {:>10}  changed", console::size(installed.bytes)));
     }
     Ok(())
 }
 
-impl Foreign {
-    /// Identifies what the component is made of.
-    fn stamp(&self, workspace: &Workspace) -> anyhow::Result<String> {
+impl Template {
+    /// A hash of everything that the component is made of.
+    fn stamp(&self, workspace: &Workspace, standins: &Standins) -> anyhow::Result<String> {
         let mut hasher = DefaultHasher::new();
-        let mut folders =
-            vec![self.folder.join("src"), self.sdk(workspace), workspace.root.join("wit")];
-        match self.language {
-            Language::Python => PYTHON_TOOLS.hash(&mut hasher),
-            Language::JavaScript => folders.push(workspace.root.join(JAVASCRIPT_TOOLS)),
-        }
-        for folder in folders {
+        standins.key(workspace, self.language.tools()).hash(&mut hasher);
+        let sdk = workspace.root.join(self.language.sdk());
+        for folder in [self.folder.join("src"), sdk, workspace.root.join("wit")] {
             for file in files(&folder)? {
                 file.strip_prefix(&workspace.root).unwrap_or(&file).hash(&mut hasher);
                 fs::read(&file)
@@ -123,75 +129,57 @@ impl Foreign {
         Ok(format!("{:016x}", hasher.finish()))
     }
 
-    /// What its author imports.
-    fn sdk(&self, workspace: &Workspace) -> PathBuf {
-        workspace.root.join("guest-sdk").join(match self.language {
-            Language::Python => "python",
-            Language::JavaScript => "js",
-        })
-    }
-
-    /// The folder of the programs that build it, installed when they are not there; or why they
-    /// cannot be had.
-    fn tools(&self, workspace: &Workspace) -> Result<PathBuf, String> {
-        let standins = workspace.target.join("standins");
-        match self.language {
-            Language::Python => python(&standins.join("python-guest")),
-            Language::JavaScript => {
-                npm(&standins.join("javascript"), &workspace.root.join(JAVASCRIPT_TOOLS))
-            }
-        }
-    }
-
-    /// Makes the component, inside `work`.
+    /// Makes the component in the folder `work` and returns its path.
     fn componentize(
         &self,
         workspace: &Workspace,
         tools: &Path,
         work: &Path,
     ) -> anyhow::Result<PathBuf> {
+        let sh = Shell::new()?;
         let (built, wit) = (work.join("built.wasm"), workspace.root.join("wit"));
+        let sdk = workspace.root.join(self.language.sdk());
         match self.language {
             Language::Python => {
-                // The tool leaves things beside what it reads.
-                let (sources, sdk) = (work.join("sources"), work.join("sdk"));
+                // componentize-py writes files beside those that it reads.
+                let (sources, sdk_copy) = (work.join("sources"), work.join("sdk"));
                 copy(&self.folder.join("src"), &sources)?;
-                copy(&self.sdk(workspace), &sdk)?;
-                let mut tool = Command::new(tools.join("componentize-py"));
-                tool.arg("-d")
-                    .arg(&wit)
-                    .args(["-w", "template", "componentize", "-p"])
-                    .arg(&sources);
+                copy(&sdk, &sdk_copy)?;
+                let tool = tools.join("componentize-py");
                 process::run(
-                    tool.arg("-p").arg(&sdk).arg("-o").arg(&built).arg("app").stdout(Stdio::null()),
+                    cmd!(
+                        sh,
+                        "{tool} -d {wit} -w template componentize
+                         -p {sources} -p {sdk_copy} -o {built} app"
+                    )
+                    .ignore_stdout(),
                 )?;
             }
             Language::JavaScript => {
                 let bundle = work.join(format!("{}.js", self.name));
-                let mut bundler = Command::new(tools.join("esbuild"));
-                bundler.current_dir(&self.folder).arg("src/template.js");
-                bundler.args(["--bundle", "--format=esm", "--charset=utf8", "--log-level=warning"]);
-                bundler.args(["--external:sitewright:*", "--loader:.css=text"]);
-                bundler.arg(format!(
-                    "--alias:sitewright={}",
-                    self.sdk(workspace).join("index.js").display()
-                ));
-                process::run(bundler.arg(format!("--outfile={}", bundle.display())))?;
-                let mut tool = Command::new(tools.join("componentize-js"));
-                tool.current_dir(work).arg(&bundle).arg("--wit").arg(&wit);
-                tool.args([
-                    "--world-name",
-                    "template-sync",
-                    "--disable",
-                    "http",
-                    "fetch-event",
-                    "--out",
-                ]);
-                process::run(tool.arg(&built).stdout(Stdio::null()))?;
-                // It complains on its own, and ends well all the same.
+                let (bundler, tool) = (tools.join("esbuild"), tools.join("componentize-js"));
+                let alias = format!("--alias:sitewright={}", sdk.join("index.js").display());
+                let outfile = format!("--outfile={}", bundle.display());
+                sh.change_dir(&self.folder);
+                process::run(cmd!(
+                    sh,
+                    "{bundler} src/template.js --bundle --format=esm --charset=utf8
+                     --log-level=warning --external:sitewright:* --loader:.css=text
+                     {alias} {outfile}"
+                ))?;
+                sh.change_dir(work);
+                process::run(
+                    cmd!(
+                        sh,
+                        "{tool} {bundle} --wit {wit} --world-name template-sync
+                         --disable http fetch-event --out {built}"
+                    )
+                    .ignore_stdout(),
+                )?;
+                // componentize-js reports some errors and exits with 0.
                 anyhow::ensure!(
                     built.is_file(),
-                    "componentize-js has made no component of {}",
+                    "componentize-js has made no component of {}; its output above says why",
                     self.name
                 );
             }
@@ -200,76 +188,7 @@ impl Foreign {
     }
 }
 
-/// An environment with the Python tools, shared with the tests; see `Packages` there.
-fn python(folder: &Path) -> Result<PathBuf, String> {
-    let (programs, done) = (folder.join("venv/bin"), folder.join("installed"));
-    let _lock = lock(folder)?;
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == PYTHON_TOOLS) {
-        return Ok(programs);
-    }
-    quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.join("venv")))?;
-    let mut install = Command::new(programs.join("python"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
-    quietly(install.args([
-        "--only-binary",
-        ":all:",
-        "--timeout",
-        "20",
-        "--retries",
-        "1",
-        PYTHON_TOOLS,
-    ]))?;
-    fs::write(&done, PYTHON_TOOLS).map_err(|error| error.to_string())?;
-    Ok(programs)
-}
-
-/// What the lock file beside `wanted`'s package.json names, installed into `folder`.
-fn npm(folder: &Path, wanted: &Path) -> Result<PathBuf, String> {
-    let (programs, done) = (folder.join("node_modules/.bin"), folder.join("installed"));
-    let _lock = lock(folder)?;
-    let read = |path: PathBuf| {
-        fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    let exactly = read(wanted.join("package-lock.json"))?;
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == exactly) {
-        return Ok(programs);
-    }
-    for file in ["package.json", "package-lock.json"] {
-        fs::copy(wanted.join(file), folder.join(file)).map_err(|error| error.to_string())?;
-    }
-    // Not `npm ci`, which refuses where a registry lacks packages for other systems.
-    let flags =
-        ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    quietly(Command::new("npm").current_dir(folder).args(flags))?;
-    fs::write(&done, exactly).map_err(|error| error.to_string())?;
-    Ok(programs)
-}
-
-/// Keeps other processes out for as long as it is held.
-fn lock(folder: &Path) -> Result<File, String> {
-    let open = || {
-        fs::create_dir_all(folder)?;
-        let lock = File::create(folder.join("lock"))?;
-        lock.lock()?;
-        Ok(lock)
-    };
-    open().map_err(|error: std::io::Error| format!("{}: {error}", folder.display()))
-}
-
-/// Runs a program that may be missing; its last word says why it failed.
-fn quietly(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let done =
-        command.stdin(Stdio::null()).output().map_err(|error| format!("{program}: {error}"))?;
-    if done.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&done.stderr);
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    Err(format!("{program} ended with {}: {last}", done.status))
-}
-
-/// Every file below a folder, in one order, without what interpreters leave behind.
+/// Every file below a folder, sorted, without the caches of interpreters.
 fn files(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for entry in
@@ -285,7 +204,7 @@ fn files(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-/// Makes `to` a copy of `from`, and nothing besides.
+/// Makes the folder `to` an exact copy of the folder `from`.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     if to.exists() {
         fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
@@ -303,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates_in_other_languages_are_found_by_what_stands_in_their_folders() {
+    fn templates_are_found_by_the_files_in_their_folders() {
         let root = tempfile::tempdir().unwrap();
         let plugins = root.path().join("plugins");
         for file in [
@@ -317,19 +236,15 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();
         }
-        let workspace = Workspace {
-            root: root.path().to_owned(),
-            target: root.path().join("target"),
-            guests: Vec::new(),
-        };
-        let found = all(&workspace).unwrap();
+        let workspace = Workspace::at(root.path());
+        let found = templates(&workspace).unwrap();
         let found: Vec<_> =
             found.iter().map(|template| (template.name.as_str(), template.language)).collect();
         assert_eq!(found, [("js", Language::JavaScript), ("py", Language::Python)]);
     }
 
     #[test]
-    fn a_copy_has_what_the_sources_have_and_a_stamp_changes_with_them() {
+    fn a_copy_is_exact_and_the_stamp_changes_with_every_file() {
         let root = tempfile::tempdir().unwrap();
         let write = |file: &str, text: &str| {
             let file = root.path().join(file);
@@ -339,26 +254,32 @@ mod tests {
         for file in ["plugins/py/src/app.py", "guest-sdk/python/a.py", "wit/a.wit"] {
             write(file, "one");
         }
-        write("plugins/py/src/__pycache__/app.pyc", "left behind");
-        let workspace = Workspace {
-            root: root.path().to_owned(),
-            target: root.path().join("target"),
-            guests: Vec::new(),
+        write("plugins/py/src/__pycache__/app.pyc", "a cache");
+        let tools = |version: &str| {
+            let python = format!(r#"{{"python-guest": {{"packages": ["tool=={version}"]}}}}"#);
+            write(
+                "tests/standins/standins.json",
+                &format!(r#"{{"python": {python}, "npm": {{}}}}"#),
+            );
+            Standins::load(&Workspace::at(root.path())).unwrap()
         };
-        let template = all(&workspace).unwrap().remove(0);
+        let standins = tools("1");
+        let workspace = Workspace::at(root.path());
+        let template = templates(&workspace).unwrap().remove(0);
         let to = root.path().join("copy");
-        write("copy/old.py", "from the last time");
+        write("copy/old.py", "from an earlier build");
         copy(&root.path().join("plugins/py/src"), &to).unwrap();
         assert_eq!(files(&to).unwrap(), BTreeSet::from([to.join("app.py")]));
 
-        let first = template.stamp(&workspace).unwrap();
-        assert_eq!(template.stamp(&workspace).unwrap(), first);
+        let first = template.stamp(&workspace, &standins).unwrap();
+        assert_eq!(template.stamp(&workspace, &standins).unwrap(), first);
         for file in ["plugins/py/src/app.py", "guest-sdk/python/a.py", "wit/a.wit"] {
             write(file, "two");
-            assert_ne!(template.stamp(&workspace).unwrap(), first, "{file}");
+            assert_ne!(template.stamp(&workspace, &standins).unwrap(), first, "{file}");
             write(file, "one");
         }
+        assert_ne!(template.stamp(&workspace, &tools("2")).unwrap(), first);
         write("plugins/py/src/new.py", "");
-        assert_ne!(template.stamp(&workspace).unwrap(), first);
+        assert_ne!(template.stamp(&workspace, &standins).unwrap(), first);
     }
 }

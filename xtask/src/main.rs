@@ -1,31 +1,39 @@
-//! `cargo xtask …`: everything that is built, shown or measured in this repository starts here.
+//! `cargo xtask …`: the build logic of this repository.
 //!
-//! - [`args`]: the commands and what their `--help` teaches
-//! - [`workspace`]: what `cargo metadata` knows: folders and guest crates
-//! - [`toolchain`]: sees that the wasm target is there
-//! - [`remap`]: compiler flags that keep this machine's paths out of templates
-//! - [`guests`]: builds the guests and puts them where the host looks
-//! - [`languages`]: builds the templates in other languages
-//! - [`install`]: copies a file only when it changed, and never halfway
-//! - [`host`]: builds the host so that demo and tests share one build
-//! - [`disk`]: whether there is room
-//! - [`demo`], [`test`], [`bench`]: the commands
-//! - [`process`], [`steps`], [`say`]: running programs, timing them, talking
+//! - [`args`]: the command line
+//! - [`test`], [`demo`], [`bench`]: the commands
+//! - [`build`]: one build of the workspace for lints, demo and tests
+//! - [`guests`], [`languages`]: components in Rust, and in Python and JavaScript
+//! - [`toolchain`], [`remap`], [`install`]: the target, reproducible paths, atomic copies
+//! - [`standins`], [`tools`], [`packages`]: programs from PyPI and npm, without compiling
+//! - [`links`]: links between Markdown files
+//! - [`skipped`]: the summary of skipped tests
+//! - [`workspace`], [`messages`]: what cargo says about the workspace and about a build
+//! - [`process`], [`steps`], [`console`], [`disk`]: running programs, steps, output, free space
+//!
+//! This crate is the first that a fresh clone compiles: it has few dependencies and never one on
+//! the host or on wasmtime.
 
 mod args;
 mod bench;
+mod build;
+mod console;
 mod demo;
 mod disk;
 mod guests;
-mod host;
 mod install;
 mod languages;
+mod links;
+mod messages;
+mod packages;
 mod process;
 mod remap;
-mod say;
+mod skipped;
+mod standins;
 mod steps;
 mod test;
 mod toolchain;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -33,21 +41,22 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command};
-use process::Ended;
+use process::Failed;
+use standins::Standins;
 use workspace::Workspace;
 
 fn main() -> ExitCode {
     let args = Args::parse();
     match run(args) {
         Ok(code) => code,
-        Err(error) => match error.downcast_ref::<Ended>() {
-            // The program has already said what is wrong; its code is the answer scripts wait for.
-            Some(ended) => {
-                say::line(&format!("\n{error:#}"));
-                ended.exit_code()
+        Err(error) => match error.downcast_ref::<Failed>() {
+            // The program has reported its error; scripts need its exit code.
+            Some(failed) => {
+                console::line(&format!("\n{error:#}"));
+                failed.exit_code()
             }
             None => {
-                say::line(&format!("\nerror: {error:#}"));
+                console::line(&format!("\nerror: {error:#}"));
                 ExitCode::FAILURE
             }
         },
@@ -56,12 +65,12 @@ fn main() -> ExitCode {
 
 fn run(args: Args) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::load()?;
+    let done = |()| ExitCode::SUCCESS;
     match args.command {
-        Command::Build(build) => {
-            guests::build_all(&workspace, build.selection()).map(|()| ExitCode::SUCCESS)
-        }
+        Command::Build(build) => guests::build_all(&workspace, build.selection()).map(done),
         Command::Demo(demo) => demo::run(&workspace, &demo),
         Command::Test(test) => test::run(&workspace, &test),
+        Command::Standins => Standins::load(&workspace)?.install_all(&workspace).map(done),
         Command::Bench(bench) => bench::run(&workspace, &bench),
     }
 }

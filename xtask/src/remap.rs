@@ -1,5 +1,7 @@
-//! Compiler flags that keep this machine's paths out of templates: a template's digest says what it
-//! was made from, not where, and the files in a failure record are relative to the repository.
+//! Compiler flags that keep the paths of this machine out of templates.
+//!
+//! The digest of a template depends on its sources and not on the folder it was built in, and the
+//! files in a failure record are relative to the repository.
 
 use std::fs;
 use std::io;
@@ -7,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-/// Where paths of a build come from.
+/// The folders whose paths the compiler would write into a template.
 #[derive(Debug)]
 pub(crate) struct Origins {
     /// The repository.
@@ -16,28 +18,28 @@ pub(crate) struct Origins {
     pub(crate) registries: Vec<PathBuf>,
     /// `<cargo home>/git/checkouts`.
     pub(crate) git: PathBuf,
-    /// The standard library's sources, when rust-src is installed. The compiler then prefers them
-    /// to the `/rustc/<commit>` that stands in the library itself.
+    /// The sources of the standard library, if rust-src is installed. The compiler then writes
+    /// their paths instead of `/rustc/<commit>`.
     pub(crate) std_sources: Option<StdSources>,
 }
 
-/// The standard library's sources on this machine.
+/// The sources of the standard library on this machine.
 #[derive(Debug)]
 pub(crate) struct StdSources {
     /// `<sysroot>/lib/rustlib/src/rust`.
     pub(crate) folder: PathBuf,
-    /// The compiler's commit.
+    /// The commit of the compiler.
     pub(crate) commit: String,
 }
 
 impl Origins {
-    /// One flag for each origin. Of several that match, rustc takes the last, so the more special
-    /// ones (a cargo home inside the repository, for one) come after the general.
+    /// One flag for each folder. Of several that match, rustc uses the last, so the more specific
+    /// ones (such as a cargo home inside the repository) come after the general ones.
     ///
-    /// The new names are absolute, as the old ones were, except the repository's own: debuggers
-    /// join a relative name with the crate's folder, which for a dependency would say it twice.
-    /// They keep `registry/src` and `/rustc/<commit>`, by which the host tells the template's
-    /// own frames from its dependencies'.
+    /// The new paths are absolute, except those of the repository: debuggers join a relative path
+    /// with the folder of the crate, which would repeat the path of a dependency. They keep
+    /// `registry/src` and `/rustc/<commit>`, by which the host separates the frames of the
+    /// template from those of its dependencies.
     pub(crate) fn flags(&self) -> Vec<String> {
         let mut flags = vec![remap(&self.workspace, "")];
         flags.push(remap(&self.git, "/cargo/git/checkouts/"));
@@ -57,13 +59,13 @@ fn remap(from: &Path, to: &str) -> String {
     format!("--remap-path-prefix={}/={to}", from.display())
 }
 
-/// Flags as cargo wants them in `CARGO_ENCODED_RUSTFLAGS`: paths may contain spaces.
+/// Encodes flags for `CARGO_ENCODED_RUSTFLAGS`, because paths may contain spaces.
 pub(crate) fn encode(flags: &[String]) -> String {
     flags.join("\u{1f}")
 }
 
-/// The folders of `<cargo home>/registry/src`: their names contain a hash of the registry's
-/// address. Sorted, so that the flags are the same from build to build.
+/// The folders of `<cargo home>/registry/src`; their names contain a hash of the registry's
+/// address. Sorted, so that the flags are the same in every build.
 pub(crate) fn registries(cargo_home: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let folder = cargo_home.join("registry/src");
     let read = || -> io::Result<Vec<PathBuf>> {
@@ -79,13 +81,13 @@ pub(crate) fn registries(cargo_home: &Path) -> anyhow::Result<Vec<PathBuf>> {
     };
     match read() {
         Ok(found) => Ok(found),
-        // Vendored or offline sources: nothing comes from there.
+        // Vendored sources: no crate comes from there.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error).with_context(|| format!("cannot list {}", folder.display())),
     }
 }
 
-/// Cargo's home as cargo finds it: `CARGO_HOME`, else `.cargo` in the home folder.
+/// The cargo home, found as cargo finds it: `CARGO_HOME`, else `.cargo` in the home folder.
 pub(crate) fn cargo_home(
     cargo_home: Option<PathBuf>,
     home: Option<PathBuf>,
@@ -99,8 +101,8 @@ pub(crate) fn cargo_home(
         )
 }
 
-/// The commit in the output of `rustc --version --verbose`; missing for compilers built from a
-/// tarball.
+/// The commit in the output of `rustc --version --verbose`; `None` for compilers that were built
+/// from a tarball.
 pub(crate) fn commit(rustc_version: &str) -> Option<String> {
     rustc_version
         .lines()
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_origin_gets_a_stable_name_and_the_special_ones_come_last() {
+    fn each_folder_gets_a_stable_path_and_the_specific_ones_come_last() {
         let origins = Origins {
             workspace: "/home/ana/my sites".into(),
             registries: vec![
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_compilers_commit_is_read_or_known_to_be_missing() {
+    fn the_commit_of_the_compiler_may_be_missing() {
         assert_eq!(
             commit("rustc 1.95.0\nbinary: rustc\ncommit-hash: 59807616e1fa\n").as_deref(),
             Some("59807616e1fa")

@@ -1,77 +1,89 @@
-//! Named steps and what each took.
+//! The steps of a command: their names, results and durations.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::say;
+use crate::console;
 
 /// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It holds.
-    Ok,
-    /// It does not; nothing after it was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Passed,
     Failed,
-    /// It could not be tried here.
-    Skipped(&'static str),
+    /// The step could not run on this machine, and why.
+    NotChecked(String),
 }
 
-/// The steps so far.
-#[derive(Debug, Default)]
+/// The steps that have ended so far.
+#[derive(Debug)]
 pub(crate) struct Steps {
-    done: Vec<Step>,
+    ended: Vec<Step>,
+    start: Instant,
 }
 
 #[derive(Debug)]
 struct Step {
     name: &'static str,
-    end: End,
-    took: Duration,
+    outcome: Outcome,
+    duration: Duration,
+    /// Whether the step ran beside the build.
+    beside: bool,
 }
 
 impl Steps {
-    /// Runs one step. Stop at the first error: `?` does.
+    /// No steps yet.
+    pub(crate) fn start() -> Self {
+        Steps { ended: Vec::new(), start: Instant::now() }
+    }
+
+    /// Runs one step and prints its heading.
     pub(crate) fn run<T>(
         &mut self,
         name: &'static str,
         step: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        say::step(name);
+        console::heading(name);
         let start = Instant::now();
         let result = step();
-        let end = if result.is_ok() { End::Ok } else { End::Failed };
-        self.done.push(Step { name, end, took: start.elapsed() });
+        self.record(name, result.is_ok(), start.elapsed(), false);
         result
     }
 
-    /// Notes, loudly, a step that cannot be tried here.
-    pub(crate) fn skip(&mut self, name: &'static str, why: &'static str) {
-        say::step(name);
-        say::line(&format!("NOT CHECKED: {why}"));
-        self.done.push(Step { name, end: End::Skipped(why), took: Duration::ZERO });
+    /// Adds a step that ran beside the build.
+    pub(crate) fn ran_beside(&mut self, name: &'static str, passed: bool, duration: Duration) {
+        self.record(name, passed, duration, true);
     }
 
-    /// What all steps took together.
-    pub(crate) fn took(&self) -> Duration {
-        self.done.iter().map(|step| step.took).sum()
+    /// Adds a step that cannot run on this machine, and prints why.
+    pub(crate) fn not_checked(&mut self, name: &'static str, why: &str) {
+        console::heading(name);
+        console::line(&format!("NOT CHECKED: {why}"));
+        let outcome = Outcome::NotChecked(why.to_owned());
+        self.ended.push(Step { name, outcome, duration: Duration::ZERO, beside: false });
+    }
+
+    fn record(&mut self, name: &'static str, passed: bool, duration: Duration, beside: bool) {
+        let outcome = if passed { Outcome::Passed } else { Outcome::Failed };
+        self.ended.push(Step { name, outcome, duration, beside });
     }
 }
 
-/// A small table, one line a step and one for the sum.
+/// A table with a line for each step and one for the time since the start.
 impl fmt::Display for Steps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name_width = self.done.iter().map(|step| step.name.len()).max().unwrap_or(0);
-        for Step { name, end, took } in &self.done {
-            let (mark, note) = match end {
-                End::Ok => ("ok", ""),
-                End::Failed => ("FAILED", ""),
-                End::Skipped(why) => ("skipped", *why),
+        let width = self.ended.iter().map(|step| step.name.len()).max().unwrap_or(0);
+        for Step { name, outcome, duration, beside } in &self.ended {
+            let (mark, note) = match outcome {
+                Outcome::Passed => ("ok", ""),
+                Outcome::Failed => ("FAILED", ""),
+                Outcome::NotChecked(why) => ("NOT CHECKED", why.as_str()),
             };
-            let took = say::duration(*took);
-            let line = format!("  {name:<name_width$}  {took:>12}  {mark:<7}  {note}");
+            let note = if *beside { "beside the build" } else { note };
+            let duration = console::duration(*duration);
+            let line = format!("  {name:<width$}  {duration:>12}  {mark:<11}  {note}");
             writeln!(f, "{}", line.trim_end())?;
         }
-        write!(f, "  {:<name_width$}  {:>12}", "", say::duration(self.took()))
+        write!(f, "  {:<width$}  {:>12}", "", console::duration(self.start.elapsed()))
     }
 }
 
@@ -80,29 +92,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_names_every_step_and_how_it_ended() {
-        let steps = Steps {
-            done: vec![
-                Step { name: "format", end: End::Ok, took: Duration::from_millis(420) },
-                Step { name: "dependencies", end: End::Skipped("not here"), took: Duration::ZERO },
-                Step { name: "tests", end: End::Failed, took: Duration::from_secs(61) },
-            ],
-        };
+    fn the_table_has_the_result_of_every_step() {
+        let mut steps = Steps::start();
+        steps.record("format", true, Duration::from_millis(420), false);
+        steps.not_checked("advisories", "no database");
+        steps.ran_beside("guests", true, Duration::from_secs(50));
+        steps.record("tests", false, Duration::from_secs(61), false);
         let lines = [
-            "  format               0.4 s  ok",
-            "  dependencies         0.0 s  skipped  not here",
-            "  tests           1 min 01 s  FAILED",
-            "                  1 min 01 s",
+            "  format             0.4 s  ok",
+            "  advisories         0.0 s  NOT CHECKED  no database",
+            "  guests            50.0 s  ok           beside the build",
+            "  tests         1 min 01 s  FAILED",
+            "                     0.0 s",
         ];
         assert_eq!(steps.to_string(), lines.join("\n"));
     }
 
     #[test]
-    fn a_failed_step_is_in_the_table_and_its_error_comes_back() {
-        let mut steps = Steps::default();
-        let failing = || -> anyhow::Result<()> { anyhow::bail!("two of them failed") };
+    fn a_failed_step_is_in_the_table_and_its_error_is_returned() {
+        let mut steps = Steps::start();
+        let failing = || -> anyhow::Result<()> { anyhow::bail!("two tests failed") };
         let error = steps.run("tests", failing).unwrap_err();
-        assert_eq!(error.to_string(), "two of them failed");
+        assert_eq!(error.to_string(), "two tests failed");
         assert!(steps.to_string().contains("FAILED"));
     }
 }

@@ -1,67 +1,72 @@
-//! Sees that the compiler can make templates.
+//! Checks that the compiler can build templates.
 
 use std::env;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
+use xshell::cmd;
 
+use crate::console;
 use crate::process;
 use crate::remap::{self, Origins, StdSources};
-use crate::say;
 use crate::workspace::Workspace;
 
-/// What templates are compiled to.
+/// The compilation target of templates.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
-/// The repository's compiler.
+/// The compiler of the repository.
 pub(crate) struct Toolchain {
     sysroot: PathBuf,
     commit: Option<String>,
 }
 
 impl Toolchain {
-    /// Asks the compiler and adds the wasm target when it is not installed.
-    pub(crate) fn ready(workspace: &Workspace) -> anyhow::Result<Self> {
-        let rustc = || {
-            let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-            command.current_dir(&workspace.root);
-            command
-        };
-        let sysroot =
-            PathBuf::from(process::capture(rustc().args(["--print", "sysroot"]))?.trim_end());
-        let commit = remap::commit(&process::capture(rustc().args(["--version", "--verbose"]))?);
-        let toolchain = Toolchain { sysroot, commit };
+    /// Finds the compiler.
+    pub(crate) fn find(workspace: &Workspace) -> anyhow::Result<Self> {
+        let sh = workspace.shell()?;
+        let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let sysroot = PathBuf::from(cmd!(sh, "{rustc} --print sysroot").quiet().read()?);
+        let commit = remap::commit(&cmd!(sh, "{rustc} --version --verbose").quiet().read()?);
+        Ok(Toolchain { sysroot, commit })
+    }
+
+    /// Finds the compiler and adds the target of templates if it is not installed.
+    pub(crate) fn with_target(workspace: &Workspace) -> anyhow::Result<Self> {
+        let toolchain = Self::find(workspace)?;
         if !toolchain.has_target() {
             add_target(workspace)?;
             anyhow::ensure!(
                 toolchain.has_target(),
                 "rustup has added the target {TARGET}, but not to the compiler in use ({}); run \
                  `rustc --print sysroot` and `rustup show` in the repository to see which \
-                 compiler wins in PATH",
+                 compiler comes first in PATH",
                 toolchain.sysroot.display()
             );
         }
         Ok(toolchain)
     }
 
-    /// Whether the target's standard library is there. Asked of the compiler's own folder, so that
-    /// compilers that rustup does not know (a distribution's, a container's) work too.
+    /// The clippy of this compiler, if it is installed.
+    pub(crate) fn clippy_driver(&self) -> Option<PathBuf> {
+        let name = format!("clippy-driver{}", env::consts::EXE_SUFFIX);
+        Some(self.sysroot.join("bin").join(name)).filter(|path| path.is_file())
+    }
+
+    /// Whether the standard library of the target is installed. Looks into the folder of the
+    /// compiler, so that compilers that rustup does not manage work too.
     fn has_target(&self) -> bool {
         self.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir()
     }
 
-    /// Where paths of a build on this machine come from.
+    /// The folders whose paths would be in a template that is built on this machine.
     pub(crate) fn origins(&self, workspace: &Workspace) -> anyhow::Result<Origins> {
         let path = |name: &str| env::var_os(name).map(PathBuf::from);
         let cargo_home = remap::cargo_home(path("CARGO_HOME"), path("HOME"))?;
         let mut registries = remap::registries(&cargo_home)?;
         if registries.is_empty() {
-            // Nothing was ever compiled here: the folder whose name we need appears with the first
-            // crate.
-            process::run(
-                process::cargo().current_dir(&workspace.root).args(["fetch", "--target", TARGET]),
-            )?;
+            // Cargo makes the folder of a registry with the first crate that it downloads.
+            let sh = workspace.shell()?;
+            process::run(process::cargo(&sh).args(["fetch", "--target", TARGET]))?;
             registries = remap::registries(&cargo_home)?;
         }
         let folder = self.sysroot.join("lib/rustlib/src/rust");
@@ -79,29 +84,23 @@ impl Toolchain {
     }
 }
 
-/// Lets rustup add the target to the repository's toolchain (rust-toolchain.toml).
+/// Adds the target to the toolchain of the repository (rust-toolchain.toml) with rustup.
 fn add_target(workspace: &Workspace) -> anyhow::Result<()> {
-    let mut rustup = Command::new("rustup");
-    rustup
-        .current_dir(&workspace.root)
-        .args(["target", "list", "--installed"])
-        .stderr(Stdio::inherit());
-    let listed = rustup.output().with_context(|| {
-        format!(
-            "templates are compiled for {TARGET}; this compiler has no such target and there is no rustup to add it. \
-             Install rustup (https://rustup.rs), or your distribution's package of Rust's {TARGET} standard library"
-        )
-    })?;
-    process::check(&rustup, listed.status)?;
-    if !lists(&String::from_utf8_lossy(&listed.stdout), TARGET) {
-        say::line(&format!("adding the target {TARGET} to the toolchain (once)"));
-        process::run(
-            Command::new("rustup").current_dir(&workspace.root).args(["target", "add", TARGET]),
-        )
-        .with_context(|| {
+    let sh = workspace.shell()?;
+    let installed =
+        cmd!(sh, "rustup target list --installed").quiet().read().with_context(|| {
             format!(
-                "rustup could not add the target {TARGET}. It needs the network once; offline, \
-                 run `rustup target add {TARGET}` in the repository where there is one"
+                "templates are compiled for {TARGET}; the compiler has no such target, and there \
+                 is no rustup to add it. Install rustup (https://rustup.rs) or your \
+                 distribution's package of Rust's standard library for {TARGET}"
+            )
+        })?;
+    if !lists(&installed, TARGET) {
+        console::line(&format!("adding the target {TARGET} to the toolchain (once)"));
+        process::run(cmd!(sh, "rustup target add {TARGET}")).with_context(|| {
+            format!(
+                "rustup cannot add the target {TARGET}. It needs the network once: run `rustup \
+                 target add {TARGET}` in the repository where there is one"
             )
         })?;
     }

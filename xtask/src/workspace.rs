@@ -1,40 +1,41 @@
-//! What `cargo metadata` knows: folders and guest crates.
+//! The folders and the guest crates of the workspace, read from `cargo metadata`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Deserialize;
+use cargo_metadata::{CrateType, Metadata, MetadataCommand, Package};
+use xshell::Shell;
 
-use crate::process;
-
-/// The repository.
+/// The workspace of this repository.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     /// Its root folder, absolute.
     pub(crate) root: PathBuf,
-    /// The target folder, absolute; `CARGO_TARGET_DIR` and cargo's configuration are respected.
+    /// The target folder, absolute. `CARGO_TARGET_DIR` and cargo's configuration are respected.
     pub(crate) target: PathBuf,
-    /// Every guest, sorted by name.
+    /// Every guest crate, sorted by name.
     pub(crate) guests: Vec<Guest>,
+    /// The cargo features of the package `sitewright`.
+    pub(crate) features: Vec<String>,
 }
 
-/// A crate that becomes a component.
+/// A crate that is compiled to a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Guest {
-    /// The package's name, and its file's: `local-business`.
+    /// The name of the package and of its file: `local-business`.
     pub(crate) name: String,
-    /// Its Cargo.toml, by which cargo's messages are matched.
+    /// Its Cargo.toml, which identifies the guest in cargo's messages.
     pub(crate) manifest: PathBuf,
     pub(crate) group: Group,
     pub(crate) library: Library,
 }
 
-/// What a guest's library is compiled to.
+/// What the library of a guest is compiled to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Library {
-    /// A component and nothing else.
+    /// A component only.
     Component,
-    /// Also a Rust library, for its own integration tests.
+    /// A component, and a Rust library for its own integration tests.
     ComponentAndRlib,
 }
 
@@ -48,7 +49,7 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    /// Where its crates stand, from the root.
+    /// The folder of its crates, relative to the root.
     pub(crate) fn sources(self) -> &'static str {
         match self {
             Group::Templates => "plugins",
@@ -56,7 +57,7 @@ impl Group {
         }
     }
 
-    /// Where its components go, in the target folder.
+    /// The folder of its components, relative to the target folder.
     fn folder(self) -> &'static str {
         match self {
             Group::Templates => "templates",
@@ -66,36 +67,50 @@ impl Group {
 }
 
 impl Workspace {
-    /// Asks cargo.
+    /// Runs `cargo metadata` in the current folder: the alias `cargo xtask` exists only inside the
+    /// repository.
     pub(crate) fn load() -> anyhow::Result<Self> {
-        // From where we stand: the alias `cargo xtask` exists only inside the repository.
-        let text = process::capture(process::cargo().args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-        ]))?;
-        Self::from_metadata(&text)
+        let metadata = MetadataCommand::new()
+            .no_deps()
+            .exec()
+            .context("cannot read the workspace with `cargo metadata`")?;
+        Ok(Self::from_metadata(metadata))
     }
 
-    fn from_metadata(text: &str) -> anyhow::Result<Self> {
-        let metadata: Metadata =
-            serde_json::from_str(text).context("cargo metadata printed something unexpected")?;
-        let mut guests: Vec<Guest> = metadata
-            .packages
-            .into_iter()
-            .filter_map(|package| package.guest(&metadata.workspace_root))
-            .collect();
+    fn from_metadata(metadata: Metadata) -> Self {
+        let root = metadata.workspace_root.into_std_path_buf();
+        let mut guests: Vec<Guest> =
+            metadata.packages.iter().filter_map(|package| guest(package, &root)).collect();
         guests.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Workspace { root: metadata.workspace_root, target: metadata.target_directory, guests })
+        let features = metadata
+            .packages
+            .iter()
+            .find(|package| package.name == "sitewright")
+            .map(|package| package.features.keys().cloned().collect())
+            .unwrap_or_default();
+        Workspace { root, target: metadata.target_directory.into_std_path_buf(), guests, features }
     }
 
-    /// Where the components of a group are put.
+    /// A workspace without guests, for tests of xtask.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        let target = root.join("target");
+        Workspace { root: root.to_owned(), target, guests: Vec::new(), features: Vec::new() }
+    }
+
+    /// A shell in the root folder.
+    pub(crate) fn shell(&self) -> anyhow::Result<Shell> {
+        let sh = Shell::new()?;
+        sh.change_dir(&self.root);
+        Ok(sh)
+    }
+
+    /// The folder with the components of a group.
     pub(crate) fn components(&self, group: Group) -> PathBuf {
         self.target.join(group.folder())
     }
 
-    /// Where one guest's component is put.
+    /// The file with the component of a guest.
     pub(crate) fn component(&self, guest: &Guest) -> PathBuf {
         self.components(guest.group).join(format!("{}.wasm", guest.name))
     }
@@ -106,43 +121,21 @@ impl Workspace {
     }
 }
 
-/// The part of `cargo metadata` we read.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    workspace_root: PathBuf,
-    target_directory: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    manifest_path: PathBuf,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    crate_types: Vec<String>,
-}
-
-impl Package {
-    fn guest(self, root: &Path) -> Option<Guest> {
-        let folder = self.manifest_path.parent()?.parent()?;
-        let group = [Group::Templates, Group::TestGuests]
-            .into_iter()
-            .find(|group| folder == root.join(group.sources()))?;
-        // Anything else there is a crate that guests share.
-        let target = self
-            .targets
-            .iter()
-            .find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))?;
-        let library = match target.crate_types.len() {
-            1 => Library::Component,
-            _ => Library::ComponentAndRlib,
-        };
-        Some(Guest { name: self.name, manifest: self.manifest_path, group, library })
-    }
+/// The guest that a package is, if it has a `cdylib` and is in the folder of a group.
+fn guest(package: &Package, root: &Path) -> Option<Guest> {
+    let folder = package.manifest_path.parent()?.parent()?;
+    let group = [Group::Templates, Group::TestGuests]
+        .into_iter()
+        .find(|group| folder == root.join(group.sources()))?;
+    // A package without a `cdylib` is a crate that guests share.
+    let target =
+        package.targets.iter().find(|target| target.crate_types.contains(&CrateType::CDyLib))?;
+    let library = match target.crate_types.len() {
+        1 => Library::Component,
+        _ => Library::ComponentAndRlib,
+    };
+    let manifest = package.manifest_path.clone().into_std_path_buf();
+    Some(Guest { name: package.name.to_string(), manifest, group, library })
 }
 
 #[cfg(test)]
@@ -152,7 +145,9 @@ mod tests {
     fn package(name: &str, path: &str, crate_types: &str) -> String {
         format!(
             r#"{{"name":"{name}","manifest_path":"{path}/Cargo.toml","version":"0.1.0",
-                "targets":[{{"name":"x","kind":["lib"],"crate_types":[{crate_types}]}}]}}"#
+                "id":"path+file://{path}#0.1.0","dependencies":[],"features":{{"one":[]}},
+                "targets":[{{"name":"x","kind":["lib"],"src_path":"{path}/src/lib.rs",
+                "crate_types":[{crate_types}]}}]}}"#
         )
     }
 
@@ -168,10 +163,11 @@ mod tests {
             package("a-macro", "/repo/plugins/a-macro", r#""proc-macro""#),
         ];
         let text = format!(
-            r#"{{"packages":[{}],"workspace_root":"/repo","target_directory":"/elsewhere/target","version":1}}"#,
+            r#"{{"packages":[{}],"workspace_members":[],"workspace_root":"/repo",
+                "target_directory":"/elsewhere/target","version":1}}"#,
             packages.join(",")
         );
-        let workspace = Workspace::from_metadata(&text).unwrap();
+        let workspace = Workspace::from_metadata(MetadataCommand::parse(text).unwrap());
         let found: Vec<_> = workspace
             .guests
             .iter()
@@ -193,16 +189,14 @@ mod tests {
                 Path::new("/elsewhere/target/test-templates/trap-guest.wasm"),
             ]
         );
+        assert_eq!(workspace.features, ["one"]);
     }
 
     #[test]
     fn this_repository_can_be_read() {
         let workspace = Workspace::load().unwrap();
-        assert!(
-            workspace.root.join("rust-toolchain.toml").is_file(),
-            "{}",
-            workspace.root.display()
-        );
+        let file = workspace.root.join("rust-toolchain.toml");
+        assert!(file.is_file(), "{}", file.display());
         assert!(workspace.target.is_absolute());
     }
 }

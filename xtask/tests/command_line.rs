@@ -1,21 +1,21 @@
-//! xtask as people meet it: its help and its refusals.
+//! The help and the errors of xtask.
 //!
-//! This is also the test that `xtask/src/host.rs` names when it builds the host.
+//! `xtask/src/build.rs` names this test, because it is the smallest one of the workspace.
 
 use std::process::{Command, Output};
 
 #[expect(
     clippy::unwrap_used,
-    reason = "test code; clippy's exception covers only the test functions themselves"
+    reason = "clippy's exception for tests covers only the test functions themselves"
 )]
 fn xtask(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_xtask")).args(arguments).output().unwrap()
 }
 
 #[test]
-fn every_command_teaches() {
-    for (arguments, taught) in [
-        (&["--help"][..], &["build", "demo", "test", "bench", "New here?"][..]),
+fn every_command_has_a_help_text() {
+    for (arguments, contained) in [
+        (&["--help"][..], &["build", "demo", "test", "standins", "bench", "CONTRIBUTING.md"][..]),
         (
             &["build", "--help"],
             &["target/templates/<name>.wasm", "wasm32-wasip2", "--all", "Examples:"],
@@ -24,21 +24,22 @@ fn every_command_teaches() {
             &["demo", "--help"],
             &["--order", "--template", "--keep", "Examples:", "6 output rejected"],
         ),
-        (&["test", "--help"], &["--no-lint", "clippy", "Examples:"]),
+        (&["test", "--help"], &["--no-lint", "--only", "--storm", "clippy", "Examples:"]),
+        (&["standins", "--help"], &["target/standins", "SKIPPED"]),
         (&["bench", "--help"], &["release", "Examples:"]),
     ] {
         let output = xtask(arguments);
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{arguments:?}");
-        for word in taught {
-            assert!(text.contains(word), "{arguments:?} does not say `{word}`:\n{text}");
+        for word in contained {
+            assert!(text.contains(word), "{arguments:?} does not contain `{word}`:\n{text}");
         }
     }
 }
 
 #[test]
-fn mistakes_are_refused_before_anything_is_built() {
-    for (arguments, code, said) in [
+fn wrong_arguments_are_an_error_before_anything_is_built() {
+    for (arguments, code, contained) in [
         (
             &["demo", "--order", "no-such-order.json"][..],
             1,
@@ -46,14 +47,15 @@ fn mistakes_are_refused_before_anything_is_built() {
         ),
         (&["demo", "--template", "no-such-template"], 1, &["no-such-template", "plugins/"]),
         (&["build", "--all", "--tests-only"], 2, &["--all", "--tests-only"]),
-        (&["biuld"], 2, &["biuld", "build"]),
+        (&["test", "--only", "typo"], 2, &["typo", "typos"]),
+        (&["biuld"], 2, &["biuld", "build"]), // typos:ignore
         (&[], 2, &["Usage"]),
     ] {
         let output = xtask(arguments);
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}:\n{text}");
-        for word in said {
-            assert!(text.contains(word), "{arguments:?} does not say `{word}`:\n{text}");
+        for word in contained {
+            assert!(text.contains(word), "{arguments:?} does not contain `{word}`:\n{text}");
         }
     }
 }

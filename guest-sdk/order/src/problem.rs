@@ -23,8 +23,8 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = if self.pointer.is_empty() { "the document" } else { &self.pointer };
-        write!(f, "{place}: {}", self.message)
+        let location = if self.pointer.is_empty() { "the document" } else { &self.pointer };
+        write!(f, "{location}: {}", self.message)
     }
 }
 

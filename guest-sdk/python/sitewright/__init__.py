@@ -1,13 +1,13 @@
-"""What the author of a Sitewright template in Python depends on.
+"""The SDK for Sitewright templates in Python.
 
-- `Template`: what a template is, and how it becomes a component
-- `Order`: what the customer wants
-- `ask`, `ask_all`, `stream`: asking models, for a purpose, one or several at once, or reading along
-- `html`, `json_for_script`: text that enters a page is escaped
-- `write_file`, `progress`, `warn`: the site, and telling what goes on
-- `Failure`: failing, with everything that led to it
+- `Template`: the base class of a template
+- `Order`, `Testimonial`: the order
+- `ask`, `ask_all`, `stream`: AI calls, one, several concurrently, or streamed
+- `html`, `json_for_script`: HTML with escaped values
+- `write_file`, `progress`, `warn`: files of the site, progress, diagnostics
+- `Failure`: an error with its causes
 
-See README.md beside this package.
+See README.md and GUIDE.md next to this package.
 """
 
 from .ai import Question, Reply, ask, ask_all, stream

@@ -1,18 +1,24 @@
-"""Failing."""
+"""Failures of a template."""
 
 from wit_world.exports import generator
 from wit_world.imports import types
 
 
 class Failure(Exception):
-    """Why no site was made. Raise one, and the operator reads all of it in the order's failure record.
+    """Why the template could not generate the site. Raise it to fail the run; the operator sees it
+    in the failure record.
 
-    `code` is short and stable, for machines; the message is for the operator: what happened, and what would be right.
-    `ai_calls` are ids of the AI calls it comes from: a retry of the order asks those again and pays for no other.
+        raise Failure("missing-service", "the order has no services, which this template requires")
 
-        raise Failure("missing-service", "the order names no service, and this template lists services")
+    Causes are added with `raise Failure(...) from error`. Any other exception is treated as a bug,
+    and its traceback is in the failure record.
 
-    Causes come from `raise Failure(...) from error`. Any other exception is a bug, and its traceback goes into the record.
+    Args:
+        code: A short, stable code for programs.
+        message: What happened and what to do about it, for the operator.
+        ai_calls: Ids of the AI calls that caused the failure. A retry of the order sends these
+            calls again and replays all others.
+        attributes: Further information by name, at most 32 entries.
     """
 
     def __init__(self, code, message, *, ai_calls=(), attributes=None):
@@ -22,19 +28,21 @@ class Failure(Exception):
         self.attributes = attributes or {}
 
     def record(self):
-        """The record that the contract wants."""
+        """The failure as the record of the contract."""
         return generator.Failure(
             code=self.code,
             message=str(self),
             causes=list(causes(self)),
-            location=place(self),
+            location=location(self),
             ai_calls=self.ai_calls,
-            attributes=[types.Attribute(name, str(value)) for name, value in self.attributes.items()],
+            attributes=[
+                types.Attribute(name, str(value)) for name, value in self.attributes.items()
+            ],
         )
 
 
 def causes(error):
-    """The messages of all causes, from the outermost to the root."""
+    """The messages of at most 16 causes, outermost first."""
     for _ in range(16):
         error = error.__cause__
         if error is None:
@@ -42,12 +50,13 @@ def causes(error):
         yield str(error) or type(error).__name__
 
 
-def place(error):
-    """Where an exception was raised."""
+def location(error):
+    """The location where an exception was raised; `None` if it has no traceback."""
     step = error.__traceback__
     if step is None:
         return None
     while step.tb_next is not None:
         step = step.tb_next
-    # The folder it was built in says nothing to anybody.
-    return types.SourceLocation(step.tb_frame.f_code.co_filename.rsplit("/", 1)[-1], step.tb_lineno, None)
+    # Without the directory of the build machine.
+    file = step.tb_frame.f_code.co_filename.rsplit("/", 1)[-1]
+    return types.SourceLocation(file, step.tb_lineno, None)

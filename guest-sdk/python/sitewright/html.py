@@ -1,4 +1,4 @@
-"""Text that enters a page."""
+"""HTML with escaped values."""
 
 import json
 import re
@@ -6,17 +6,24 @@ from string.templatelib import Template
 
 
 class Html(str):
-    """A piece of HTML that is safe to insert: made by `html`, and by nothing else."""
+    """Safe HTML, which `html` inserts without escaping. Created only by `html` and
+    `json_for_script`.
+    """
 
 
 def html(template: Template) -> Html:
-    """HTML with values in it: a t-string. Every value is escaped, in text and in attributes (which must be quoted); what `html`
-    made itself goes in as it is, lists and generators are joined, and `None` and `False` are nothing. `{price:.2f}` and `{name!r}` are
-    as in f-strings.
+    """Renders a t-string as HTML.
+
+    All values are escaped for text and for quoted attributes: always quote attributes. `Html` is
+    inserted unchanged, iterables are concatenated, and `None` and `False` are empty. Format
+    specifications and conversions (`{price:.2f}`, `{name!r}`) work as in f-strings.
 
         html(t'<ul class="{kind}">{[html(t"<li>{name}</li>") for name in names]}</ul>')
     """
-    return Html("".join(part if isinstance(part, str) else _inserted(_formatted(part)) for part in template))
+    parts = (
+        part if isinstance(part, str) else _inserted(_formatted(part)) for part in template
+    )
+    return Html("".join(parts))
 
 
 def _formatted(part):
@@ -44,19 +51,21 @@ def _inserted(value):
 
 
 def _escape(text):
-    """Besides what HTML gives a meaning to, `{`, `}`, `$` and the backtick are escaped: browsers show them the same, and a
-    customer who is called `{{NAME}}` must not look like a forgotten placeholder to whoever reads the file.
+    """Escapes for text and quoted attributes. `{`, `}`, `$` and the backtick are escaped too, so
+    that a business with the name `{{NAME}}` is not reported as a placeholder.
     """
     text = re.sub(r"[<>&\"'{}$`]", lambda found: f"&#{ord(found[0])};", text)
-    # Not allowed in HTML, not even as a reference.
+    # Control characters are not allowed in HTML, not even as references.
     return re.sub(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]", " ", text)
 
 
 def json_for_script(value) -> Html:
-    """A value as JSON inside a `<script>` element: nothing in it can end the element or look like a placeholder."""
+    """A value as JSON for a `<script>` element. No value can close the element or look like a
+    placeholder.
+    """
 
     def safe(literal):
         return re.sub(r"[<>&{}$`\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", literal[0])
 
-    # Only texts hold what strangers wrote.
+    # Only string literals can contain untrusted input.
     return Html(re.sub(r'"(?:[^"\\]|\\.)*"', safe, json.dumps(value, ensure_ascii=False)))

@@ -1,4 +1,4 @@
-"""What the customer wants."""
+"""The order."""
 
 import json
 from dataclasses import dataclass, field, fields
@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = (Path(__file__).parent / "order.schema.json").read_text()
-"""JSON Schema of the documents that `Order.read` takes. The host checks every order against it before the run."""
+"""JSON Schema of the documents that `Order.read` parses. The host validates each order against it
+before the run.
+"""
 
 
 @dataclass
 class Testimonial:
-    """What one customer said."""
+    """The testimonial of a customer."""
 
     text: str
     name: str | None = None
@@ -21,9 +23,9 @@ class Testimonial:
 
 @dataclass
 class Order:
-    """An order, as the host hands it over: checked, and with `None` or an empty list for what is missing.
+    """An order, validated by the host. Absent fields are `None` or an empty list.
 
-    `order.schema.json` tells what each field means.
+    `order.schema.json` documents the fields. The texts are untrusted input.
     """
 
     id: str
@@ -52,7 +54,9 @@ class Order:
     reference_sites: list[str] = field(default_factory=list)
     design_notes: str | None = None
     business_hours: list[dict[str, Any]] = field(default_factory=list)
-    """`[{"day": "monday", "ranges": ["09:00-18:00"]}]`, in the order of the week; no ranges: closed on that day."""
+    """`[{"day": "monday", "ranges": ["09:00-18:00"]}]`, from Monday. The business is closed on a
+    day without ranges; the hours of a day that is not listed are unknown.
+    """
     social_facebook: str | None = None
     social_instagram: str | None = None
     social_linkedin: str | None = None
@@ -62,13 +66,13 @@ class Order:
     about_owner: str | None = None
     years_in_business: int | None = None
     extra: dict[str, Any] = field(default_factory=dict)
-    """Business data of the CRM that this version does not know."""
+    """Business data of the CRM that this version does not know, unchanged."""
 
     @classmethod
     def read(cls, document: str) -> "Order":
-        """The order in a JSON document of that schema."""
+        """Parses a JSON document that is valid against `SCHEMA`."""
         given = json.loads(document)
-        known = {each.name for each in fields(cls)}
+        known = {item.name for item in fields(cls)}
         order = cls(**{name: value for name, value in given.items() if name in known})
-        order.testimonials = [Testimonial(**said) for said in order.testimonials]
+        order.testimonials = [Testimonial(**entry) for entry in order.testimonials]
         return order

@@ -1,4 +1,4 @@
-"""What a template is."""
+"""The base class of templates."""
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -9,21 +9,25 @@ from .order import SCHEMA, Order
 
 
 class Template(exports.Generator):
-    """A program that makes sites. The module that is built has a subclass of this with the name `Generator`."""
+    """A site template. The module that is built must have a subclass with the name `Generator`."""
 
     name: str
-    """Lower-case letters, digits and `-`."""
+    """Name of the template: lower-case letters, digits and `-`, beginning with a letter, at most 64
+    bytes.
+    """
     version: str
-    """Semantic version: `1.4.0`."""
+    """Semantic version of the template: `1.4.0`."""
     summary: str
-    """One sentence."""
+    """What the template generates, in one sentence of at most 1,000 bytes."""
     purposes: dict[str, str] = {}
-    """What its AI calls are for: name and description."""
+    """The purposes of AI calls, at most 64: name and description. Names have lower-case letters,
+    digits and `-`.
+    """
     locales: list[str]
-    """The languages it writes in: `pt-BR`, `en`."""
+    """The languages in which the template can write, as BCP 47 tags: `pt-BR`, `en`. Not empty."""
 
     async def make(self, order: Order):
-        """Makes the site of one order. Write this."""
+        """Generates the site of an order. Subclasses implement this."""
         raise NotImplementedError
 
     def describe(self):

@@ -243,9 +243,9 @@ fn check_part(part: &str, path: &str) -> Result<(), PathError> {
     if part.len() > PART_BYTES {
         return Err(PathError::PartTooLong { shown: shown(part), bytes: part.len() });
     }
-    let refused =
+    let forbidden =
         |c: &char| c.is_control() || matches!(c, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
-    if let Some(character) = part.chars().find(refused) {
+    if let Some(character) = part.chars().find(forbidden) {
         return Err(PathError::Character { part: shown(part), character });
     }
     let edge = if part.starts_with(' ') {

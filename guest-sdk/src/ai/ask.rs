@@ -229,15 +229,15 @@ impl Ask {
     /// system message if the call contains order data.
     pub fn into_request(self) -> Request {
         let mut request = self.request;
-        let says = |message: &Message, text: &str| message.content.contains(text);
+        let contains = |message: &Message, text: &str| message.content.contains(text);
         if request
             .messages
             .iter()
-            .any(|message| message.role != Role::System && says(message, OPENING))
+            .any(|message| message.role != Role::System && contains(message, OPENING))
             && !request
                 .messages
                 .iter()
-                .any(|message| message.role == Role::System && says(message, DATA_RULE))
+                .any(|message| message.role == Role::System && contains(message, DATA_RULE))
         {
             match request.messages.iter_mut().find(|message| message.role == Role::System) {
                 Some(system) => system.content = format!("{}\n\n{DATA_RULE}", system.content),

@@ -4,7 +4,7 @@
 //! The site is published only if the run succeeds and the site passes the host's checks: no broken
 //! links, an `alt` for each image, a language, no placeholders.
 //!
-//! Pages are [askama](crate::askama) templates: they are checked at compile time and escape the
+//! Pages are [askama] templates: they are checked at compile time and escape the
 //! inserted values. Include images, styles and other files in the component with `include_str!` and
 //! `include_bytes!`: a template has no file system at run time.
 //!

@@ -16,9 +16,9 @@ pub(super) fn answer(
     request: &Request,
     call_id: String,
 ) -> Result<Completion, Error> {
-    let refuse = |kind, message: String| Err(Error::local(kind, message, call_id.clone()));
+    let reject = |kind, message: String| Err(Error::local(kind, message, call_id.clone()));
     if !purposes.contains(&request.purpose) {
-        return refuse(
+        return reject(
             ErrorKind::InvalidRequest,
             format!(
                 "the purpose `{}` is not declared in the template's manifest, which declares \
@@ -28,13 +28,13 @@ pub(super) fn answer(
         );
     }
     if request.messages.iter().all(|message| message.content.trim().is_empty()) {
-        return refuse(
+        return reject(
             ErrorKind::InvalidRequest,
             "the request has no message: add one with `user`".to_owned(),
         );
     }
     let Some(script) = script else {
-        return refuse(
+        return reject(
             ErrorKind::NoRoute,
             "the harness has no script: create it with Harness::scripted".to_owned(),
         );
@@ -144,7 +144,9 @@ fn failed(fault: Fault, call_id: String) -> Error {
             failed(ErrorKind::Protocol, "the response does not follow the provider's protocol")
         }
         Fault::Empty => failed(ErrorKind::Empty, "the reply has no content"),
-        Fault::Refused => failed(ErrorKind::ContentFiltered, "the provider refused the content"),
+        Fault::Refused => {
+            failed(ErrorKind::ContentFiltered, "the provider's content filter rejected the reply")
+        }
         Fault::Hang => failed(ErrorKind::Timeout, "the provider never answered"),
         Fault::Connection(ConnectionFault::Refused) => {
             failed(ErrorKind::Connection, "the connection was refused")

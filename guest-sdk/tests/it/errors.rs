@@ -255,7 +255,7 @@ fn a_scripted_wait_is_read_in_seconds_and_in_milliseconds() {
 fn a_call_that_no_rule_answers_is_not_found() {
     let mut order = sample_order();
     order["site_description"] = "plain".into();
-    let rules = "[[rule]]\ncontains = [\"nobody asks this\"]\nanswer = { text = \"x\" }";
+    let rules = "[[rule]]\ncontains = [\"no such prompt\"]\nanswer = { text = \"x\" }";
     let error = Harness::scripted(rules).run::<Asking>(order).result.unwrap_err();
     assert_eq!(error.code(), "ai-not-found");
 }

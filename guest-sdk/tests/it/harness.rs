@@ -217,7 +217,7 @@ impl<const MANIFEST: bool> Template for Odd<MANIFEST> {
         if MANIFEST {
             Manifest::new("Odd!", "1", " ").purpose("Copy Writing", "")
         } else {
-            Manifest::new("odd", "1.0.0", "Wants hours.")
+            Manifest::new("odd", "1.0.0", "Requires a field.")
                 .locale("en")
                 .order_schema(serde_json::json!({ "required": ["about_owner"] }))
         }

@@ -1,4 +1,5 @@
-//! Tests of the SDK, all native: errors, and the harness that stands in for the host.
+//! Tests of the SDK, all native: errors, the test harness, the order schema of the other SDKs.
 
 mod errors;
 mod harness;
+mod schema;

@@ -73,7 +73,7 @@ const PARTS = {
 };
 
 /**
- * Requests the copy of all parts at once and cleans it.
+ * Requests the copy of all parts concurrently and cleans it.
  *
  * Throws `empty-copy` if the headline or the text about the business is empty.
  */
@@ -161,6 +161,6 @@ function facts(order) {
     owner: short(order.about_owner, 2000),
     years_in_business: order.years_in_business,
     opening_hours: openingHours(order.business_hours),
-    customers_said: order.testimonials.slice(0, 6).map((said) => cut(said.text, 300)),
+    customers_said: order.testimonials.slice(0, 6).map(({ text }) => cut(text, 300)),
   };
 }

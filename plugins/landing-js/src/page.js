@@ -86,7 +86,7 @@ function testimonials(order, words) {
   const list = html`<ul class="cards">${order.testimonials.map(entry)}</ul>`;
   return (
     order.testimonials.length > 0 &&
-    html`<section id="said"><h2>${words.said}</h2>${list}</section>`
+    html`<section id="said"><h2>${words.testimonials}</h2>${list}</section>`
   );
 }
 

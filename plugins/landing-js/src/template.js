@@ -21,7 +21,7 @@ export const generatorSync = template({
   summary:
     'A single page for a local business, in Portuguese, English or Spanish, in its own colours. ' +
     'Written in JavaScript.',
-  purposes: { [PURPOSE]: 'the texts of the page: four calls, all at once' },
+  purposes: { [PURPOSE]: 'the texts of the page: four concurrent calls' },
   locales: ['pt-BR', 'en', 'es'],
 
   generate(order) {

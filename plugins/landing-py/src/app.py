@@ -28,7 +28,7 @@ class Generator(Template):
         "A single page for a local business, in Portuguese, English or Spanish, "
         "in its own colours. Written in Python."
     )
-    purposes = {PURPOSE: "the texts of the page: four calls, all at once"}
+    purposes = {PURPOSE: "the texts of the page: four concurrent calls"}
     locales = ["pt-BR", "en", "es"]
 
     async def make(self, order: Order):

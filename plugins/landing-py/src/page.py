@@ -96,20 +96,20 @@ def testimonials(order, words):
     if not order.testimonials:
         return None
 
-    def caption(said):
-        role = f", {said.role}" if said.role else ""
-        stars = f" · {words.stars.format(f'{said.rating:g}')}" if said.rating else ""
-        return f"{said.name or words.customer}{role}{stars}"
+    def caption(testimonial):
+        role = f", {testimonial.role}" if testimonial.role else ""
+        stars = f" · {words.stars.format(f'{testimonial.rating:g}')}" if testimonial.rating else ""
+        return f"{testimonial.name or words.customer}{role}{stars}"
 
     entries = [
         html(t"""<li><figure>
-      <blockquote><p>{said.text}</p></blockquote>
-      <figcaption>{caption(said)}</figcaption>
+      <blockquote><p>{testimonial.text}</p></blockquote>
+      <figcaption>{caption(testimonial)}</figcaption>
     </figure></li>""")
-        for said in order.testimonials
+        for testimonial in order.testimonials
     ]
     return html(
-        t'<section id="said"><h2>{words.said}</h2><ul class="cards">{entries}</ul></section>'
+        t'<section id="said"><h2>{words.testimonials}</h2><ul class="cards">{entries}</ul></section>'
     )
 
 

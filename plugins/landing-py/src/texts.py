@@ -103,7 +103,7 @@ class Copy:
 
 
 async def write(order: Order, lang) -> Copy:
-    """Requests the copy of all parts at once and cleans it.
+    """Requests the copy of all parts concurrently and cleans it.
 
     Raises `empty-copy` if the headline or the text about the business is empty.
     """
@@ -193,5 +193,5 @@ def facts(order: Order) -> dict:
         "owner": short(order.about_owner, 2000),
         "years_in_business": order.years_in_business,
         "opening_hours": opening_hours(order.business_hours),
-        "customers_said": [cut(said.text, 300) for said in order.testimonials[:6]],
+        "customers_said": [cut(each.text, 300) for each in order.testimonials[:6]],
     }

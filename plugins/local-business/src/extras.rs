@@ -77,7 +77,8 @@ pub fn folder(page: &Page) -> String {
 /// The sitemap. Slugs and addresses contain no character that XML would need escaped.
 pub fn sitemap(address: &str, pages: &[Page]) -> String {
     let mut xml = String::from(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <urlset xmlns=\"http://www.sitemaps.org/schemas/sitemap/0.9\">\n",
     );
     for page in pages {
         let _written = writeln!(xml, "  <url><loc>{address}{}</loc></url>", folder(page));

@@ -1,7 +1,7 @@
 //! A complete multi-page site for a local business.
 //!
 //! ```text
-//! order ──> plan of pages ──> strategy (one AI call) ──> copy (one call per page, all at once) ──> files
+//! order ──> plan of pages ──> strategy (one AI call) ──> copy (one call per page) ──> files
 //! ```
 //!
 //! - [`pages`]: the plan of pages. [`prompt`]: the AI requests. [`copy`]: the replies and how their
@@ -50,7 +50,7 @@ impl Template for LocalBusiness {
             prompt::STRATEGY,
             "positioning, audience and tone of the whole site; one call, before all others",
         )
-        .purpose(prompt::COPYWRITING, "the text of one page; a call for each page, all at once")
+        .purpose(prompt::COPYWRITING, "the text of one page; one call per page, concurrently")
         .locale("pt-BR")
         .locale("en")
     }

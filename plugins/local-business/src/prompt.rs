@@ -159,8 +159,8 @@ fn task(kind: Kind, order: &Order) -> String {
 /// data that copy needs.
 fn facts(order: &Order) -> String {
     let language = Language::of(&order.locale);
-    let said: Vec<_> =
-        order.testimonials.iter().take(12).map(|said| cut(&said.text, 300)).collect();
+    let testimonials: Vec<_> =
+        order.testimonials.iter().take(12).map(|testimonial| cut(&testimonial.text, 300)).collect();
     let hours: Vec<String> = crate::hours::rows(&order.business_hours, language)
         .into_iter()
         .map(|row| format!("{}: {}", row.days, row.times.join(", ")))
@@ -182,7 +182,7 @@ fn facts(order: &Order) -> String {
         "owner": short(&order.about_owner, 2000),
         "years_in_business": order.years_in_business,
         "opening_hours": hours,
-        "customers_said": said,
+        "customers_said": testimonials,
         "whatsapp": order.has_whatsapp,
     });
     // Indented JSON is easier to read for the model.

@@ -347,18 +347,23 @@ impl<'a> Site<'a> {
     }
 
     fn quotes(&self, max: usize) -> Vec<Quote<'_>> {
-        let said = self.order.testimonials.iter().filter(|said| !said.text.trim().is_empty());
-        said.take(max)
-            .map(|said| Quote {
-                name: said
+        let testimonials = self
+            .order
+            .testimonials
+            .iter()
+            .filter(|testimonial| !testimonial.text.trim().is_empty());
+        testimonials
+            .take(max)
+            .map(|testimonial| Quote {
+                name: testimonial
                     .name
                     .as_deref()
                     .map(str::trim)
                     .filter(|name| !name.is_empty())
                     .unwrap_or(self.words.anonymous),
-                text: said.text.trim(),
-                role: said.role.as_deref(),
-                stars: said
+                text: testimonial.text.trim(),
+                role: testimonial.role.as_deref(),
+                stars: testimonial
                     .rating
                     .filter(|rating| rating.is_finite())
                     .map(|rating| self.stars(rating)),

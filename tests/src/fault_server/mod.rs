@@ -1,13 +1,12 @@
-//! A server that does everything that can go wrong between here and a model, over real sockets, in
-//! the words of every provider.
+//! A server with every fault that can occur on the way to a model, in the format of every provider.
 //!
-//! | file | what it answers |
+//! | file | contents |
 //! |---|---|
-//! | `shapes` | how each provider says a thing: whole or in parts, well or badly |
-//! | `wire` | the list of faults, and what each of them does to a connection |
-//! | here | listening, reading requests, and doing that |
+//! | `shapes` | answers and errors in each provider's format, streamed or whole |
+//! | `wire` | the faults and their effect on a connection |
+//! | `mod` | listening, reading requests, executing the steps of a fault |
 //!
-//! No HTTP library: what goes wrong on the wire must be written by hand.
+//! No HTTP library, because a library cannot send broken responses.
 
 pub mod shapes;
 pub mod wire;
@@ -23,10 +22,10 @@ use tokio::task::JoinHandle;
 pub use shapes::{Form, Shape};
 pub use wire::{Fault, Step};
 
-/// The provider's id of the request, in every answer that has a head.
+/// The provider's request id, in every answer with a head.
 pub const REQUEST_ID: &str = "req-of-the-fault-server";
 
-/// A running server that does the same to every connection; it stops when dropped.
+/// A running server that executes the same steps on every connection; it stops on drop.
 pub struct FaultServer {
     port: u16,
     seen: Arc<AtomicUsize>,
@@ -34,7 +33,7 @@ pub struct FaultServer {
 }
 
 impl FaultServer {
-    /// Starts on a free port.
+    /// Starts a server on a free port.
     pub async fn start(script: Vec<Step>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a free port");
         let port = listener.local_addr().expect("it has an address").port();
@@ -43,19 +42,19 @@ impl FaultServer {
         let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (script, count) = (script.clone(), count.clone());
-                // A client that goes away in the middle is what some faults are about.
+                // Some faults make the client disconnect during an answer.
                 tokio::spawn(async move { drop(serve(stream, &script, &count).await) });
             }
         });
         FaultServer { port, seen, listening }
     }
 
-    /// Where it listens.
+    /// Port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whole requests so far.
+    /// Number of complete requests so far.
     pub fn requests(&self) -> usize {
         self.seen.load(Ordering::SeqCst)
     }
@@ -86,22 +85,22 @@ async fn serve(mut stream: TcpStream, script: &[Step], seen: &AtomicUsize) -> st
             },
             Step::Silence => while stream.read(&mut [0; 1024]).await? > 0 {},
             Step::Reset => {
-                // What was sent before has time to arrive: a reset overtakes what still waits.
+                // A reset discards data that the client has not read yet.
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 stream.set_zero_linger()?;
                 return Ok(());
             }
         }
     }
-    // Only a close on both sides leaves what was sent to be read; a client that stays is not waited
-    // for.
+    // Closing a socket with unread data resets the connection, so read until the client closes it,
+    // for at most 5 s.
     stream.shutdown().await?;
     let rest = async { while stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {} };
     drop(tokio::time::timeout(Duration::from_secs(5), rest).await);
     Ok(())
 }
 
-/// Reads to the end of one request, or to the end of the hello of a client that speaks TLS.
+/// Reads one request, or the beginning of a TLS client hello.
 async fn read_request(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut bytes = Vec::new();
     let head = loop {

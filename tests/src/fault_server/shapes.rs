@@ -1,45 +1,45 @@
-//! How each provider says a thing.
+//! Answers and errors in the format of each provider.
 
 use serde_json::{Value, json};
 
 use super::REQUEST_ID;
 
-/// Whose words an answer is in.
+/// Format of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Chat completions.
+    /// OpenAI: chat completions.
     Openai,
-    /// Messages.
+    /// Anthropic: messages.
     Anthropic,
-    /// generateContent.
+    /// Gemini: `generateContent`.
     Gemini,
-    /// `/api/chat`.
+    /// Ollama: `/api/chat`.
     Ollama,
-    /// Workers AI.
+    /// Cloudflare: Workers AI.
     Cloudflare,
 }
 
-/// In which form an answer comes. Every client asks for a stream; whole answers come from endpoints
-/// that have none.
+/// Form of an answer. Clients request a stream; an endpoint without streaming returns one whole
+/// response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// In parts.
+    /// A stream of deltas.
     Streamed,
-    /// At once.
+    /// One response.
     Whole,
 }
 
 impl Form {
-    /// Both.
+    /// Both forms.
     pub const ALL: [Form; 2] = [Form::Streamed, Form::Whole];
 }
 
 impl Shape {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Shape; 5] =
         [Shape::Openai, Shape::Anthropic, Shape::Gemini, Shape::Ollama, Shape::Cloudflare];
 
-    /// The `kind` in the configuration.
+    /// `kind` of the provider in the configuration.
     pub fn kind(self) -> &'static str {
         match self {
             Shape::Openai => "openai",
@@ -50,7 +50,7 @@ impl Shape {
         }
     }
 
-    /// The table of a provider at this address, with further lines.
+    /// Configuration of a provider at this origin; `more` contains further settings.
     pub fn provider(self, name: &str, origin: &str, more: &str) -> String {
         let (path, account) = match self {
             Shape::Openai | Shape::Anthropic => ("/v1", ""),
@@ -65,7 +65,7 @@ impl Shape {
         )
     }
 
-    /// The head of an answer, down to the blank line.
+    /// Head of a response, including the empty line.
     pub fn head(self, status: &str, headers: &str) -> String {
         let id = match self {
             Shape::Openai | Shape::Gemini | Shape::Ollama => "x-request-id",
@@ -75,7 +75,7 @@ impl Shape {
         format!("HTTP/1.1 {status}\r\n{id}: {REQUEST_ID}\r\n{headers}connection: close\r\n\r\n")
     }
 
-    /// What its answers in this form call themselves.
+    /// `content-type` of answers in this form.
     pub fn content_type(self, form: Form) -> &'static str {
         match (form, self) {
             (Form::Whole, _) => "application/json",
@@ -84,7 +84,7 @@ impl Shape {
         }
     }
 
-    /// A good answer.
+    /// A successful answer.
     pub fn answer(self, form: Form, text: &str) -> String {
         match form {
             Form::Whole => self.whole(text),
@@ -96,7 +96,11 @@ impl Shape {
         let answer = match self {
             Shape::Openai => json!({
                 "id": "c", "object": "chat.completion", "model": "m-1",
-                "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+                "choices": [{
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text},
+                    "finish_reason": "stop",
+                }],
                 "usage": {"prompt_tokens": 11, "completion_tokens": 7},
             }),
             Shape::Anthropic => json!({
@@ -114,35 +118,48 @@ impl Shape {
                 "done_reason": "stop", "prompt_eval_count": 11, "eval_count": 7,
             }),
             Shape::Cloudflare => json!({
-                "result": {"response": text, "usage": {"prompt_tokens": 11, "completion_tokens": 7}},
+                "result": {
+                    "response": text,
+                    "usage": {"prompt_tokens": 11, "completion_tokens": 7},
+                },
                 "success": true, "errors": [], "messages": [],
             }),
         };
         answer.to_string()
     }
 
-    /// The beginning of a stream, with this text in two parts.
+    /// Beginning of a stream with this text in two deltas.
     pub fn begin(self, text: &str) -> String {
         let middle = text.floor_char_boundary(text.len() / 2);
         let first = match self {
             Shape::Anthropic => [
                 event(
                     "message_start",
-                    &json!({"type": "message_start", "message": {"id": "msg_1", "role": "assistant", "model": "m-1", "content": [], "usage": {"input_tokens": 11, "output_tokens": 1}}}),
+                    &json!({
+                        "type": "message_start",
+                        "message": {
+                            "id": "msg_1", "role": "assistant", "model": "m-1", "content": [],
+                            "usage": {"input_tokens": 11, "output_tokens": 1},
+                        },
+                    }),
                 ),
                 event(
                     "content_block_start",
-                    &json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+                    &json!({
+                        "type": "content_block_start",
+                        "index": 0,
+                        "content_block": {"type": "text", "text": ""},
+                    }),
                 ),
             ]
             .concat(),
             _ => String::new(),
         };
-        format!("{first}{}{}", self.part(&text[..middle]), self.part(&text[middle..]))
+        format!("{first}{}{}", self.delta(&text[..middle]), self.delta(&text[middle..]))
     }
 
-    /// One more part of a stream.
-    pub fn part(self, text: &str) -> String {
+    /// One delta of a stream.
+    pub fn delta(self, text: &str) -> String {
         match self {
             Shape::Openai => data(&json!({
                 "id": "c", "object": "chat.completion.chunk", "model": "m-1",
@@ -150,22 +167,31 @@ impl Shape {
             })),
             Shape::Anthropic => event(
                 "content_block_delta",
-                &json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}),
+                &json!({
+                    "type": "content_block_delta",
+                    "index": 0,
+                    "delta": {"type": "text_delta", "text": text},
+                }),
             ),
             Shape::Gemini => data(&candidate(text, None)),
-            Shape::Ollama => line(
-                &json!({"model": "m-1", "message": {"role": "assistant", "content": text}, "done": false}),
-            ),
+            Shape::Ollama => line(&json!({
+                "model": "m-1",
+                "message": {"role": "assistant", "content": text},
+                "done": false,
+            })),
             Shape::Cloudflare => data(&json!({"response": text, "p": "abcdef"})),
         }
     }
 
-    /// The end of a stream, final marker included.
+    /// End of a stream, including the final marker.
     pub fn end(self) -> String {
         match self {
             Shape::Openai => [
                 data(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})),
-                data(&json!({"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}})),
+                data(&json!({
+                    "choices": [],
+                    "usage": {"prompt_tokens": 11, "completion_tokens": 7},
+                })),
                 "data: [DONE]\n\n".to_owned(),
             ]
             .concat(),
@@ -173,7 +199,11 @@ impl Shape {
                 event("content_block_stop", &json!({"type": "content_block_stop", "index": 0})),
                 event(
                     "message_delta",
-                    &json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}}),
+                    &json!({
+                        "type": "message_delta",
+                        "delta": {"stop_reason": "end_turn"},
+                        "usage": {"output_tokens": 7},
+                    }),
                 ),
                 event("message_stop", &json!({"type": "message_stop"})),
             ]
@@ -188,13 +218,14 @@ impl Shape {
                 "done_reason": "stop", "prompt_eval_count": 11, "eval_count": 7,
             })),
             Shape::Cloudflare => {
-                let usage = json!({"response": "", "usage": {"prompt_tokens": 11, "completion_tokens": 7}});
+                let tokens = json!({"prompt_tokens": 11, "completion_tokens": 7});
+                let usage = json!({"response": "", "usage": tokens});
                 format!("{}data: [DONE]\n\n", data(&usage))
             }
         }
     }
 
-    /// What keeps a stream open and says nothing.
+    /// A keep-alive without content.
     pub fn ping(self) -> &'static str {
         match self {
             Shape::Openai | Shape::Cloudflare => ": keep-alive\n\n",
@@ -204,12 +235,15 @@ impl Shape {
         }
     }
 
-    /// What a newer server may send, and no client of today knows.
-    pub fn newer(self) -> String {
+    /// Events and fields that a future version of the API might add.
+    pub fn unknown(self) -> String {
         match self {
-            Shape::Ollama => line(
-                &json!({"model": "m-1", "message": {"role": "assistant", "newer": 1}, "done": false, "also_newer": []}),
-            ),
+            Shape::Ollama => line(&json!({
+                "model": "m-1",
+                "message": {"role": "assistant", "newer": 1},
+                "done": false,
+                "also_newer": [],
+            })),
             _ => [
                 event("newer", &json!({"type": "newer", "newer": {"error": null}})),
                 event("newest", &json!("a text")),
@@ -219,21 +253,37 @@ impl Shape {
         }
     }
 
-    /// Its word for being overloaded, inside an answer that calls itself a success.
+    /// An "overloaded" error in a response with status 200.
     pub fn error(self, form: Form) -> String {
         let error = match self {
             Shape::Openai => {
-                json!({"error": {"message": "The server had an error", "type": "server_error", "param": null, "code": null}})
+                json!({"error": {
+                    "message": "The server had an error",
+                    "type": "server_error",
+                    "param": null,
+                    "code": null,
+                }})
             }
             Shape::Anthropic => {
-                json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+                json!({
+                    "type": "error",
+                    "error": {"type": "overloaded_error", "message": "Overloaded"},
+                })
             }
             Shape::Gemini => {
-                json!({"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}})
+                json!({"error": {
+                    "code": 503,
+                    "message": "The model is overloaded.",
+                    "status": "UNAVAILABLE",
+                }})
             }
             Shape::Ollama => json!({"error": "an error was encountered while running the model"}),
             Shape::Cloudflare => {
-                json!({"result": null, "success": false, "errors": [{"code": 3040, "message": "Capacity temporarily exceeded"}]})
+                json!({
+                    "result": null,
+                    "success": false,
+                    "errors": [{"code": 3040, "message": "Capacity temporarily exceeded"}],
+                })
             }
         };
         match (form, self) {
@@ -244,8 +294,8 @@ impl Shape {
         }
     }
 
-    /// A part of a stream with JSON that is cut, and its framing whole.
-    pub fn cut_part(self) -> &'static str {
+    /// A correctly framed delta whose JSON is truncated.
+    pub fn truncated_delta(self) -> &'static str {
         match self {
             Shape::Ollama => "{\"model\": \"m-1\", \"mess\n",
             Shape::Anthropic => {
@@ -258,7 +308,11 @@ impl Shape {
 
 fn candidate(text: &str, finish: Option<&str>) -> Value {
     json!({
-        "candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": finish, "index": 0}],
+        "candidates": [{
+            "content": {"role": "model", "parts": [{"text": text}]},
+            "finishReason": finish,
+            "index": 0,
+        }],
         "modelVersion": "m-1",
     })
 }

@@ -1,76 +1,76 @@
-//! The faults, and what each of them does to a connection.
+//! The faults and their effect on a connection.
 
 use super::{Form, Shape};
 
-/// What a server does after it has read a request; at the end it closes.
+/// A step of the server after it has read a request. It closes the connection after the last one.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// Sends these bytes at once.
+    /// Sends these bytes.
     Send(Vec<u8>),
-    /// Sends these bytes, each in a packet of its own.
+    /// Sends these bytes one by one, each in its own packet.
     Dribble(Vec<u8>),
-    /// Sends these bytes again and again, until the client goes away.
+    /// Sends these bytes repeatedly until the client disconnects.
     Repeat(Vec<u8>),
-    /// Says nothing, until the client goes away.
+    /// Sends nothing until the client disconnects.
     Silence,
-    /// Breaks the connection.
+    /// Resets the connection.
     Reset,
 }
 
-/// What can go wrong after a connection was made, and what only looks as if.
+/// Faults after the connection is established, and harmless answers that look unusual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing: a good answer.
+    /// No fault: a successful answer.
     None,
-    /// A good answer in single bytes, so that characters are split too.
+    /// A successful answer in single bytes, so that characters are split too.
     Dribble,
-    /// A good answer with pings and with what nobody knows yet.
+    /// A successful answer with keep-alives and unknown events.
     PingsAndNews,
-    /// Broken before the first byte.
+    /// Connection reset before the first byte.
     ResetAtOnce,
-    /// Closed before the first byte.
+    /// Connection closed before the first byte.
     NoBytes,
-    /// A TLS alert in place of an answer.
+    /// A TLS alert instead of an answer.
     TlsAlert,
-    /// Bytes that are no HTTP.
+    /// Bytes that are not HTTP.
     GarbageForHttp,
-    /// A good head, and a body of anything.
+    /// A valid head with a body of arbitrary bytes.
     GarbageForBody,
-    /// Broken in the middle of the body.
+    /// Connection reset during the body.
     ResetInBody,
-    /// Closed in the middle of a body that has a length.
+    /// Connection closed during a body with `content-length`.
     EndInBody,
-    /// A chunk without a length.
+    /// A chunk without a valid length.
     MalformedChunk,
-    /// Not even a head.
+    /// No response at all.
     Silence,
-    /// A head, and no body.
+    /// A head without a body.
     HeadThenSilence,
-    /// The beginning of a body, and no more.
+    /// The beginning of a body, then silence.
     Stall,
-    /// A body that never stops coming and never says anything.
+    /// A body that continues forever without content.
     NeverEnds,
-    /// A page, with a status that says that all is well.
+    /// An HTML page with status 200.
     Html,
-    /// A page of something between here and there.
+    /// An HTML page of a proxy with status 502.
     BadGateway,
-    /// JSON that is cut, in a body that is whole.
+    /// Truncated JSON in a complete body.
     CutJson,
-    /// To somewhere else.
+    /// A redirect to another host.
     Redirect,
-    /// More than any answer could be.
+    /// An answer of 5 MiB, beyond the limit.
     TooLarge,
-    /// An error inside a success.
+    /// An error in a response with status 200.
     ErrorInside,
-    /// A stream without its final marker, in good order.
+    /// A stream that ends without its final marker.
     NoFinalMarker,
 }
 
-/// What good answers say: characters of two, three and four bytes.
+/// Text of successful answers, with characters of two, three and four bytes.
 pub const TEXT: &str = "Olá, açúcar 😀 日本";
 
 impl Fault {
-    /// What it does to a connection, in the words of a provider.
+    /// Steps of this fault in the format of a provider.
     pub fn script(self, shape: Shape, form: Form) -> Vec<Step> {
         let send = |text: String| Step::Send(text.into_bytes());
         let kind = format!("content-type: {}\r\n", shape.content_type(form));
@@ -81,7 +81,8 @@ impl Fault {
             send(format!("{}{body}", shape.head(status, &headers)))
         };
         let ok = |body: &str| sized("200 OK", shape.content_type(form), body);
-        // A stream's beginning has text; half of a whole answer is cut in its JSON.
+        // Half of a whole answer is truncated JSON; the beginning of a stream is valid and has
+        // text.
         let half = match form {
             Form::Streamed => shape.begin(TEXT),
             Form::Whole => good[..good.floor_char_boundary(good.len() / 2)].to_owned(),
@@ -94,9 +95,9 @@ impl Fault {
             Fault::None => vec![ok(&good)],
             Fault::Dribble => vec![Step::Dribble(format!("{head}{good}").into_bytes())],
             Fault::PingsAndNews => {
-                let (ping, newer, end) = (shape.ping(), shape.newer(), shape.end());
+                let (ping, unknown, end) = (shape.ping(), shape.unknown(), shape.end());
                 vec![send(format!(
-                    "{head}{ping}{newer}{}{ping}{newer}{ping}{end}",
+                    "{head}{ping}{unknown}{}{ping}{unknown}{ping}{end}",
                     shape.begin(TEXT)
                 ))]
             }
@@ -128,7 +129,7 @@ impl Fault {
                 vec![sized("502 Bad Gateway", "text/html", &page("502 Bad Gateway"))]
             }
             Fault::CutJson => match form {
-                Form::Streamed => vec![ok(&format!("{half}{}", shape.cut_part()))],
+                Form::Streamed => vec![ok(&format!("{half}{}", shape.truncated_delta()))],
                 Form::Whole => vec![ok(&half)],
             },
             Fault::Redirect => {
@@ -137,12 +138,12 @@ impl Fault {
                 vec![send(shape.head("307 Temporary Redirect", headers))]
             }
             Fault::TooLarge => {
-                let much = "x".repeat(5 << 20);
+                let text = "x".repeat(5 << 20);
                 match form {
-                    Form::Whole => vec![ok(&shape.answer(form, &much))],
+                    Form::Whole => vec![ok(&shape.answer(form, &text))],
                     Form::Streamed => {
-                        let parts = shape.part(&much[..1 << 20]).repeat(5);
-                        vec![ok(&format!("{}{parts}{}", shape.begin(TEXT), shape.end()))]
+                        let deltas = shape.delta(&text[..1 << 20]).repeat(5);
+                        vec![ok(&format!("{}{deltas}{}", shape.begin(TEXT), shape.end()))]
                     }
                 }
             }

@@ -127,14 +127,15 @@ pub fn read(document: &Value, default_locale: &Locale) -> Result<Order, Vec<Prob
 /// # Errors
 /// The problem with the id: where it is expected and what it must look like.
 pub fn read_id(document: &Value) -> Result<String, Problem> {
-    let places = ["/order/id", "/id"];
+    let pointers = ["/order/id", "/id"];
     let is_crm = shape::is_crm(document);
     let expected = if is_crm { "/order/id" } else { "/id" };
     // A CRM may send the id next to `order` and `onboarding`; a flat document has no `order`.
-    let found = places.iter().filter(|place| is_crm || **place == expected).find_map(|place| {
-        Some((*place, document.pointer(place).filter(|value| !value.is_null())?))
-    });
-    let Some((place, value)) = found else {
+    let found =
+        pointers.iter().filter(|pointer| is_crm || **pointer == expected).find_map(|pointer| {
+            Some((*pointer, document.pointer(pointer).filter(|value| !value.is_null())?))
+        });
+    let Some((pointer, value)) = found else {
         let message = "the order's id is missing; it must be a number, or a text like `2026-0117`";
         return Err(Problem::new(expected, message));
     };
@@ -143,10 +144,10 @@ pub fn read_id(document: &Value) -> Result<String, Problem> {
         Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
         other => {
             let message = format!("must be a whole number or a text, but is {}", excerpt(other));
-            return Err(Problem::new(place, message));
+            return Err(Problem::new(pointer, message));
         }
     };
-    check_id(&id).map_err(|wrong| Problem::new(place, wrong.to_string()))?;
+    check_id(&id).map_err(|wrong| Problem::new(pointer, wrong.to_string()))?;
     Ok(id)
 }
 

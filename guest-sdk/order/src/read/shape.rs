@@ -39,9 +39,9 @@ impl<'a> Shape<'a> {
             return Err(vec![Problem::new("", message)]);
         };
         let is_crm = is_crm(document);
-        let places: &[&'static str] =
+        let pointers: &[&'static str] =
             if is_crm { &["/onboarding/locale", "/order/locale", "/locale"] } else { &["/locale"] };
-        let locales = places.iter().filter_map(|at| Some((*at, document.pointer(at)?))).collect();
+        let locales = pointers.iter().filter_map(|at| Some((*at, document.pointer(at)?))).collect();
         if !is_crm {
             let business = Some(Section { at: "", fields: top });
             return Ok(Shape { business, locales, problems: Vec::new() });

@@ -140,7 +140,7 @@ fn the_locale_can_be_in_three_locations() {
     ];
     for (given, expected) in table {
         let mut document = crm();
-        given.iter().for_each(|(place, locale)| set(&mut document, place, json!(locale)));
+        given.iter().for_each(|(pointer, locale)| set(&mut document, pointer, json!(locale)));
         assert_eq!(
             sitewright_order::read(&document, &default).unwrap().locale.as_str(),
             expected,

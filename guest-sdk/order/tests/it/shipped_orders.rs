@@ -70,7 +70,7 @@ fn f6_hostile_text_survives_byte_for_byte() {
     assert_eq!(
         (order.about_owner, order.years_in_business),
         (None, None),
-        "blank and 0 say nothing"
+        "blank and 0 count as absent"
     );
 }
 

@@ -13,7 +13,7 @@ pub(crate) async fn concurrent(count: u32) {
     for (number, reply) in join_all(calls).await.into_iter().enumerate() {
         if let Err(error) = reply {
             report(
-                Diagnostic::warning(error.kind.name(), &error.message).attribute("call", number),
+                Diagnostic::warning(error.kind.as_str(), &error.message).attribute("call", number),
             );
         }
     }

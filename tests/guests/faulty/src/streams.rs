@@ -145,7 +145,7 @@ pub(crate) async fn kept_open(count: u32) {
     let calls: Vec<Streamed> = (0..count).map(|_| start("held")).collect();
     for call in calls {
         if let Err(error) = call.finish().await {
-            report(Diagnostic::warning(error.kind.name(), &error.message));
+            report(Diagnostic::warning(error.kind.as_str(), &error.message));
         }
     }
 }

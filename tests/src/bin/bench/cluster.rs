@@ -1,4 +1,4 @@
-//! A PostgreSQL of our own, with its data on the disk that the benchmark measures.
+//! A PostgreSQL cluster for the benchmark, with its data on the disk that is measured.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,21 +8,21 @@ use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
-/// A running server. It ends with this process, also when that is killed.
+/// A running server. It stops when this process exits, even by SIGKILL.
 pub(crate) struct Cluster {
     folder: PathBuf,
     bin: PathBuf,
-    /// The shell waits for its end.
+    /// The shell stops the server when this pipe is closed.
     stdin: ChildStdin,
     shell: Child,
 }
 
 impl Cluster {
-    /// Starts one; nothing when PostgreSQL is not installed.
+    /// Starts a server; `None` if PostgreSQL is not installed.
     pub(crate) async fn start() -> anyhow::Result<Option<Cluster>> {
         let Some(bin) = installed() else { return Ok(None) };
         let folder = tempfile::Builder::new().prefix("sitewright-bench-pg-").tempdir()?.keep();
-        // As it is shipped: every commit waits for the disk.
+        // Default settings: every commit waits for the disk.
         let script = format!(
             "set -e; cd {folder}; {bin}/initdb -D data -U sitewright -A trust --no-sync \
              >initdb.log 2>&1; {bin}/pg_ctl -D data -w -l log -o \"-k {folder} -c \
@@ -36,7 +36,7 @@ impl Cluster {
             let owned = Command::new("chown").arg("postgres").arg(&folder).status().await?;
             ensure!(
                 owned.success(),
-                "{} could not be given to the user postgres",
+                "the owner of {} could not be changed to postgres",
                 folder.display()
             );
             let mut command = Command::new("runuser");
@@ -47,7 +47,8 @@ impl Cluster {
             command.arg("-c");
             command
         };
-        // In a group of its own: Ctrl-C ends this process, and its end is what the shell waits for.
+        // In its own process group, so that Ctrl-C does not kill the shell before it stops the
+        // server.
         command.process_group(0);
         let mut shell = command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (stdin, stdout) = (shell.stdin.take(), shell.stdout.take());
@@ -61,29 +62,29 @@ impl Cluster {
         Ok(Some(Cluster { folder, bin, stdin: stdin.context("the shell has an input")?, shell }))
     }
 
-    /// A new database.
+    /// Creates a database and returns its URL.
     pub(crate) async fn database(&self, name: &str) -> anyhow::Result<String> {
         let mut create = Command::new(self.bin.join("createdb"));
         create.arg("-h").arg(&self.folder).args(["-U", "sitewright", name]);
-        ensure!(create.status().await?.success(), "the database {name} could not be made");
+        ensure!(create.status().await?.success(), "the database {name} could not be created");
         Ok(format!("postgres://sitewright@localhost/{name}?host={}", self.folder.display()))
     }
 
-    /// Its version, as it says itself.
+    /// Name and version of the server.
     pub(crate) async fn version(&self) -> anyhow::Result<String> {
-        let said = Command::new(self.bin.join("postgres")).arg("--version").output().await?;
-        let said = String::from_utf8(said.stdout)?;
-        let number = said
+        let output = Command::new(self.bin.join("postgres")).arg("--version").output().await?;
+        let text = String::from_utf8(output.stdout)?;
+        let number = text
             .split_whitespace()
             .find(|word| word.starts_with(|letter: char| letter.is_ascii_digit()));
         Ok(format!("PostgreSQL {}", number.unwrap_or("?")))
     }
 
-    /// Stops it and removes its data.
+    /// Stops the server and removes its data.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.stdin);
         self.shell.wait().await?;
-        // Left when another user's folder may not be removed.
+        // Fails if the folder belongs to another user; it is empty then.
         std::fs::remove_dir(&self.folder).ok();
         Ok(())
     }

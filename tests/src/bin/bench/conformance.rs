@@ -1,4 +1,4 @@
-//! The conformance suite over one template, as CI runs it: a process of its own each time.
+//! Duration of the conformance suite for one template, in a new process each time as in CI.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -7,18 +7,18 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use sitewright_tests::{binary, forget_settings, template};
 
-/// What is measured.
+/// Options of the benchmark.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The template of `plugins/`.
+    /// Template of `plugins/` to measure
     #[arg(long, default_value = "local-business")]
     template: String,
-    /// How often.
+    /// Number of runs after the first, which compiles
     #[arg(long, default_value_t = 7)]
     rounds: usize,
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints the result.
 pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let file = template(&args.template);
@@ -34,21 +34,21 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
             .args(["--json", "conformance"])
             .arg(&file)
             .stderr(Stdio::inherit());
-        let began = Instant::now();
+        let start = Instant::now();
         let done = tokio::process::Command::from(command)
             .output()
             .await
             .context("the binary does not start")?;
-        let time = began.elapsed();
+        let time = start.elapsed();
         let report: Value =
-            serde_json::from_slice(&done.stdout).context("the report is no JSON")?;
+            serde_json::from_slice(&done.stdout).context("the report is not JSON")?;
         ensure!(
             done.status.success(),
             "{} breaks a rule: run `sitewright conformance` on it",
             args.template
         );
         orders = report["templates"][0]["trials"].as_u64().unwrap_or_default();
-        // The first one compiles.
+        // The first run compiles the template.
         match first {
             None => first = Some(time),
             Some(_) => took.push(time),

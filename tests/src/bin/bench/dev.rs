@@ -1,5 +1,5 @@
-//! From saving a file to the page, as an author waits for it: `sitewright template dev` over new
-//! projects, a process of its own each.
+//! Time from saving a file to the new page in `sitewright template dev`, for a new project in each
+//! language.
 
 use std::process::Command;
 
@@ -10,28 +10,28 @@ use sitewright_tests::{languages, root};
 
 use crate::setup::median;
 
-/// The project.
+/// Name of the project.
 const NAME: &str = "green-gate";
-/// Where its sample page ends.
+/// Text of the sample page before which the benchmark inserts.
 const END: &str = "</footer>";
 
-/// What is measured.
+/// Options of the benchmark.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How often each file is saved; the middle one counts.
+    /// Number of saves of each file; the median is reported
     #[arg(long, default_value_t = 7)]
     saves: usize,
-    /// Only these languages: `rust`, `python`, `js`.
+    /// Measure only these languages: `rust`, `python`, `js`
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
 
-/// Measures and prints.
+/// Runs the benchmark and prints the result.
 pub(crate) async fn measure(args: Args) -> anyhow::Result<()> {
-    tokio::task::spawn_blocking(move || measured(&args)).await?
+    tokio::task::spawn_blocking(move || measure_all(&args)).await?
 }
 
-fn measured(args: &Args) -> anyhow::Result<()> {
+fn measure_all(args: &Args) -> anyhow::Result<()> {
     println!("From saving a file to the page, median of {}.\n", args.saves.max(1));
     println!(
         "| project | source saved | of it building | loading | making the site | order saved |"
@@ -47,13 +47,13 @@ fn measured(args: &Args) -> anyhow::Result<()> {
         }
         match times(args, language, source)? {
             Some(times) => println!("| {title} | {} |", times.join(" | ")),
-            None => println!("| {title} | its tools are not here | | | | |"),
+            None => println!("| {title} | build tools not installed | | | | |"),
         }
     }
     Ok(())
 }
 
-/// The cells of one language; nothing when its tools are missing.
+/// Table cells of one language; `None` if its build tools are missing.
 fn times(args: &Args, language: &str, source: &str) -> anyhow::Result<Option<Vec<String>>> {
     let desk = Desk::clean(&format!("bench-{language}"));
     let sdk = root().display().to_string();
@@ -104,6 +104,6 @@ fn times(args: &Args, language: &str, source: &str) -> anyhow::Result<Option<Vec
         middle(&source, "run_ms")?,
         middle(&order, "save_to_page_ms")?,
     ];
-    ensure!(server.interrupt() == 0, "it did not end well");
+    ensure!(server.interrupt() == 0, "the server exited with an error");
     Ok(Some(cells.into()))
 }

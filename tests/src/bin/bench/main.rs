@@ -1,10 +1,7 @@
-//! Benchmarks, side by side in one process: `cargo xtask bench <name>`.
+//! Benchmarks: `cargo xtask bench <name>`. Where possible both sides of a comparison run
+//! alternately in one process.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the result, and what is missing from it"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "prints the results")]
 
 mod cluster;
 mod conformance;
@@ -21,7 +18,7 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
-/// Measures what a run costs.
+/// Run a benchmark
 #[derive(Debug, Parser)]
 struct Args {
     #[command(subcommand)]
@@ -30,60 +27,61 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// CPU and time per order of a template that does nothing, through `run` and in a bare wasmtime
-    /// loop over the same component; then many orders at once that wait for AI.
+    /// Measure CPU and wall time per order of a template that does nothing, through `run` and in a
+    /// bare wasmtime loop; then many concurrent orders that wait for AI
     Overhead {
-        /// Orders in each of the rounds.
+        /// Orders per round
         #[arg(long, default_value_t = 5_000)]
         orders: u32,
-        /// Rounds of each side, in turns.
+        /// Alternating rounds of each side
         #[arg(long, default_value_t = 7)]
         rounds: u32,
-        /// Orders at once in the second part; 0 leaves it out.
+        /// Concurrent orders in the second part; 0 skips it
         #[arg(long, default_value_t = 2_000)]
         waiting: u32,
     },
-    /// CPU and time that the gateway adds to an AI call, beside the same request by bare reqwest;
-    /// then many calls at once.
+    /// Measure CPU and wall time that the gateway adds to an AI call, compared with bare reqwest;
+    /// then many concurrent calls
     Gateway {
-        /// Calls in each of the rounds; 0 leaves this part out.
+        /// Calls per round; 0 skips this part
         #[arg(long, default_value_t = 2_000)]
         calls: u32,
-        /// Rounds of each side, in turns.
+        /// Alternating rounds of each side
         #[arg(long, default_value_t = 7)]
         rounds: u32,
-        /// Calls in flight at once in the second part; 0 leaves it out.
+        /// Concurrent calls in the second part; 0 skips it
         #[arg(long, default_value_t = 5_000)]
         in_flight: u32,
     },
-    /// What the durable queue and the real worker make of orders, on SQLite and on PostgreSQL. On
-    /// ext4 leave six minutes between two runs: removing the files of one makes files of the
-    /// next expensive for so long.
+    /// Measure the queue and the worker on SQLite and PostgreSQL
+    ///
+    /// On ext4 wait six minutes between two runs: removed files of a run make new files expensive
+    /// for that long.
     Worker(worker::Args),
-    /// What a trap costs with its whole record, what a storm of them does to healthy orders, and
-    /// what their records take.
+    /// Measure the cost of a trap with its failure record, the effect of a storm of traps on
+    /// healthy orders, and the size of the records
     Traps(traps::Args),
-    /// How long the conformance suite takes for a template.
+    /// Measure the duration of the conformance suite for a template
     Conformance(conformance::Args),
-    /// How long an author waits for the page after saving a file, for each language.
+    /// Measure the time from saving a file to the new page in `template dev`, for each language
     Dev(dev::Args),
-    /// What a template's language costs: loading it, an order, and the memory of orders that wait
-    /// for AI.
+    /// Compare templates in Rust, Python and JavaScript: loading, CPU per order, and memory of
+    /// orders that wait for AI
     Templates {
-        /// Orders that wait at once.
+        /// Concurrent orders that wait for AI
         #[arg(long, default_value_t = 200)]
         waiting: u32,
-        /// Orders made one after the other.
+        /// Sequential orders
         #[arg(long, default_value_t = 50)]
         orders: u32,
     },
-    /// The model server of the other benchmarks.
+    /// Run the model server of the other benchmarks
     #[command(hide = true)]
     ServeModel(model::Answering),
 }
 
 #[tokio::main]
-#[allow(clippy::disallowed_methods, reason = "this is the place where the one runtime starts")]
+#[allow(clippy::disallowed_methods, reason = "the only runtime of this process")]
 async fn main() -> anyhow::Result<()> {
     match Args::parse().bench {
         Bench::Overhead { orders, rounds, waiting } => {

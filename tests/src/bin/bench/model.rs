@@ -1,5 +1,4 @@
-//! A model server in a process of its own, so that its processor time does not count as the
-//! client's.
+//! A model server in a separate process, so that its CPU time does not count as the client's.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,46 +13,45 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::watch;
 
-/// Text pieces of the streamed answer.
-const PIECES: usize = 20;
+/// Number of text deltas in a streamed answer.
+const DELTAS: usize = 20;
 
-/// What the server prints when it holds as many requests as it was told to.
+/// Line that the server prints when the number of pending requests reaches `--hold`.
 const HOLDING: &str = "holding";
 
-/// A running server; it is killed when dropped.
+/// A running server; it is killed on drop.
 pub(crate) struct Model {
     _process: Child,
-    said: Lines<BufReader<ChildStdout>>,
+    stdout: Lines<BufReader<ChildStdout>>,
     base_url: String,
     certificate: Option<PathBuf>,
 }
 
-/// How the server answers.
+/// Options of the server.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Answering {
-    /// How long each answer takes.
+    /// Latency of each answer in milliseconds
     #[arg(long, default_value_t = 0)]
     pub(crate) delay_ms: u64,
-    /// No request is answered before so many are there; then each waits for the delay.
+    /// Number of pending requests before which none is answered; 0 answers immediately
     #[arg(long, default_value_t = 0)]
     pub(crate) hold: usize,
-    /// The text of each answer, instead of one that says nothing.
+    /// Text of each answer. Default: a text without meaning
     #[arg(long)]
     pub(crate) text: Option<String>,
-    /// HTTP/2 over TLS, as hosted models have it; its certificate is written to this file.
-    /// Otherwise HTTP/1.1.
+    /// Serve HTTP/2 with TLS and write the certificate to this file. Default: HTTP/1.1
     #[arg(long)]
     pub(crate) certificate: Option<PathBuf>,
 }
 
 impl Model {
-    /// Starts this program again as a server that answers each request after `delay`.
+    /// Starts this program as a server that answers each request after `delay`.
     pub(crate) async fn start(delay: Duration) -> anyhow::Result<Model> {
         let delay_ms = u64::try_from(delay.as_millis())?;
         Model::answering(&Answering { delay_ms, ..Answering::default() }).await
     }
 
-    /// Starts it with further wishes.
+    /// Starts this program as a server with these options.
     pub(crate) async fn answering(answering: &Answering) -> anyhow::Result<Model> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg("serve-model")
@@ -74,40 +72,44 @@ impl Model {
             .kill_on_drop(true)
             .spawn()
             .context("the model server does not start")?;
-        let stdout = process.stdout.take().context("it has an output")?;
-        let mut said = BufReader::new(stdout).lines();
-        let base_url =
-            said.next_line().await?.context("the model server did not say where it is")?;
-        Ok(Model { _process: process, said, base_url, certificate: answering.certificate.clone() })
+        let stdout = process.stdout.take().context("the child has no stdout")?;
+        let mut stdout = BufReader::new(stdout).lines();
+        let base_url = stdout.next_line().await?.context("the model server printed no URL")?;
+        Ok(Model {
+            _process: process,
+            stdout,
+            base_url,
+            certificate: answering.certificate.clone(),
+        })
     }
 
-    /// Waits until it holds as many requests as it was told to.
+    /// Waits until the number of pending requests reaches [`Answering::hold`].
     pub(crate) async fn holds(&mut self) -> anyhow::Result<()> {
-        let line = self.said.next_line().await?;
-        ensure!(line.as_deref() == Some(HOLDING), "the model server said {line:?}");
+        let line = self.stdout.next_line().await?;
+        ensure!(line.as_deref() == Some(HOLDING), "the model server printed {line:?}");
         Ok(())
     }
 
-    /// What a client must trust.
+    /// Certificate file that clients must trust; `None` without TLS.
     pub(crate) fn certificate(&self) -> Option<&Path> {
         self.certificate.as_deref()
     }
 
-    /// What stands before `/chat/completions`.
+    /// URL prefix of `/chat/completions`.
     pub(crate) fn base_url(&self) -> &str {
         &self.base_url
     }
 }
 
-/// Serves until killed; prints first what stands before `/chat/completions`.
+/// Prints the URL prefix of `/chat/completions` and serves until killed.
 pub(crate) async fn serve(answering: Answering) -> anyhow::Result<()> {
     more_files()?;
     let server = Arc::new(Server {
         delay: Duration::from_millis(answering.delay_ms),
         events: events(answering.text.as_deref()),
         hold: answering.hold,
-        came: AtomicUsize::new(0),
-        enough: watch::Sender::new(answering.hold == 0),
+        requests: AtomicUsize::new(0),
+        released: watch::Sender::new(answering.hold == 0),
     });
     match &answering.certificate {
         Some(file) => {
@@ -116,7 +118,7 @@ pub(crate) async fn serve(answering: Answering) -> anyhow::Result<()> {
             let answer = move || {
                 let server = server.clone();
                 async move {
-                    // Without it nobody is answered, which the benchmark finds out.
+                    // `wait` fails only if the server is gone.
                     drop(server.wait().await);
                     server.events.clone()
                 }
@@ -131,7 +133,7 @@ pub(crate) async fn serve(answering: Answering) -> anyhow::Result<()> {
                 let (stream, _) = listener.accept().await?;
                 let (server, answer) = (server.clone(), answer.clone());
                 tokio::spawn(async move {
-                    // A client that goes away is none of the server's business.
+                    // Clients may disconnect at any time.
                     drop(connection(stream, &server, &answer).await);
                 });
             }
@@ -143,19 +145,19 @@ struct Server {
     delay: Duration,
     events: Vec<u8>,
     hold: usize,
-    came: AtomicUsize,
-    enough: watch::Sender<bool>,
+    requests: AtomicUsize,
+    released: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Until it is time to answer.
+    /// Waits until a request may be answered.
     async fn wait(&self) -> anyhow::Result<()> {
-        if self.came.fetch_add(1, Ordering::Relaxed) + 1 == self.hold {
+        if self.requests.fetch_add(1, Ordering::Relaxed) + 1 == self.hold {
             println!("{HOLDING}");
-            self.enough.send_replace(true);
+            self.released.send_replace(true);
         }
-        self.enough.subscribe().wait_for(|enough| *enough).await?;
-        // A sleep of nothing takes a millisecond, the clock's step.
+        self.released.subscribe().wait_for(|released| *released).await?;
+        // A sleep of zero takes 1 ms, the resolution of the timer.
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }
@@ -190,7 +192,7 @@ async fn connection(stream: TcpStream, server: &Server, answer: &[u8]) -> anyhow
     }
 }
 
-/// A streamed chat completion.
+/// The server-sent events of a chat completion.
 fn events(text: Option<&str>) -> Vec<u8> {
     let event = |delta: &str, finish: &str| {
         format!(
@@ -202,7 +204,7 @@ fn events(text: Option<&str>) -> Vec<u8> {
     let mut body = event("{\"role\":\"assistant\",\"content\":\"\"}", "null");
     let pieces: Vec<String> = match text {
         Some(text) => text.split_inclusive(' ').map(str::to_owned).collect(),
-        None => (0..PIECES).map(|piece| format!("piece {piece} of the text, ")).collect(),
+        None => (0..DELTAS).map(|delta| format!("piece {delta} of the text, ")).collect(),
     };
     for piece in pieces {
         body += &event(&serde_json::json!({ "content": piece }).to_string(), "null");
@@ -213,7 +215,7 @@ fn events(text: Option<&str>) -> Vec<u8> {
     body.into_bytes()
 }
 
-/// With the head of HTTP/1.1 before it.
+/// The HTTP/1.1 response with these events.
 fn whole_answer(events: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: \
@@ -223,7 +225,7 @@ fn whole_answer(events: &[u8]) -> Vec<u8> {
     [head.as_bytes(), events].concat()
 }
 
-/// As many open files as the system allows: a socket for each call in flight.
+/// Raises the limit on open files to its maximum: each concurrent call needs a socket.
 pub(crate) fn more_files() -> anyhow::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;

@@ -1,4 +1,5 @@
-//! What benchmarks need: a loaded guest, a scripted gateway, and clocks.
+//! Shared parts of the benchmarks: a loaded template, a scripted gateway, clocks and memory
+//! readings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use sitewright_site::{OrderDir, SitesRoot, Staging};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A guest and everything to run it.
+/// A loaded template and everything that a run needs.
 pub(crate) struct Setup {
     pub(crate) template: Arc<Template>,
     pub(crate) limits: Arc<Limits>,
@@ -24,8 +25,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// The test guest `name` in an engine for `concurrency` runs, whose AI calls are answered by
-    /// `rules`.
+    /// Loads the test guest `name` into an engine for `concurrency` runs. `rules` answer its AI
+    /// calls.
     pub(crate) async fn new(
         name: &str,
         concurrency: u32,
@@ -37,7 +38,7 @@ impl Setup {
             .await
     }
 
-    /// The same with any template, compiled or taken from `cache`.
+    /// Like [`Setup::new`], with any template and a cache of compiled templates.
     pub(crate) async fn of(
         template: &Path,
         cache: Cache,
@@ -67,7 +68,7 @@ impl Setup {
         })
     }
 
-    /// A run of its own for each `number`.
+    /// Request for run `number`, with its own seed and folder.
     pub(crate) fn request(&self, number: u32) -> anyhow::Result<RunRequest> {
         let folder = OrderDir::new(&format!("order-{number}"))?;
         Ok(RunRequest {
@@ -84,20 +85,20 @@ impl Setup {
         })
     }
 
-    /// The order document.
+    /// The order as JSON.
     pub(crate) fn document(&self) -> &Arc<str> {
         &self.document
     }
 }
 
-/// Loads templates into an engine of its own.
+/// A loader with a new engine.
 pub(crate) fn loader(cache: Cache, concurrency: u32) -> anyhow::Result<Loader> {
     let limits = Limits::default();
     let engine = Engine::new(&limits, concurrency)?;
     Loader::new(engine, cache, limits).map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
-/// Wall and processor time since its making.
+/// Wall time and CPU time since [`Clocks::start`].
 pub(crate) struct Clocks {
     wall: Instant,
     cpu: Duration,
@@ -108,7 +109,7 @@ impl Clocks {
         Clocks { wall: Instant::now(), cpu: cpu() }
     }
 
-    /// Wall time and processor time of the whole process.
+    /// Wall time and CPU time of the process.
     pub(crate) fn read(&self) -> (Duration, Duration) {
         (self.wall.elapsed(), cpu().saturating_sub(self.cpu))
     }
@@ -119,33 +120,33 @@ fn cpu() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// A value of `/proc/self/status`, in bytes: `VmHWM` is the most memory the process had, `VmRSS`
-/// what it has.
+/// A value of `/proc/self/status` in bytes: `VmHWM` is the peak, `VmRSS` the current memory.
 pub(crate) fn memory(name: &str) -> anyhow::Result<u64> {
     memory_of("self", name)
 }
 
-/// The same of another process.
+/// Like [`memory`], for another process.
 pub(crate) fn memory_of(process: &str, name: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .context("no such line")?;
-    let kib: u64 = line.split_whitespace().next().context("no value")?.parse()?;
+        .context("the line is missing")?;
+    let kib: u64 = line.split_whitespace().next().context("the value is missing")?.parse()?;
     Ok(kib * 1_024)
 }
 
-/// The memory that a process has. Not `VmRSS`: that counts a page of a template's memory image, of
-/// which there is one, once for each instance.
+/// Current memory of a process in bytes, as the proportional set size. `VmRSS` would count the
+/// shared pages of a template's memory image once per instance.
 pub(crate) fn memory_now(process: &str) -> anyhow::Result<u64> {
     let sums = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
-    let line = sums.lines().find_map(|line| line.strip_prefix("Pss:")).context("no such line")?;
-    let kib: u64 = line.split_whitespace().next().context("no value")?.parse()?;
+    let line =
+        sums.lines().find_map(|line| line.strip_prefix("Pss:")).context("the line is missing")?;
+    let kib: u64 = line.split_whitespace().next().context("the value is missing")?.parse()?;
     Ok(kib * 1_024)
 }
 
-/// The middle of measured values.
+/// Median; NaN without values.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,4 +1,4 @@
-//! The templates in Rust, Python and JavaScript beside each other.
+//! Comparison of the templates in Rust, Python and JavaScript.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use crate::setup::{Clocks, Setup, loader, median, memory_now};
 
 const TEMPLATES: [(&str, &str); 3] =
     [("local-business", "Rust"), ("landing-py", "Python"), ("landing-js", "JavaScript")];
-/// Loads from the cache that are timed; the middle one counts.
+/// Number of loads from the cache; the median is reported.
 const LOADS: usize = 9;
-/// Never answers.
+/// Rules that never answer.
 const SILENCE: &str = "[[rule]]\nanswer = { fault = { hang = true } }\n";
 
 pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
     println!(
-        "{waiting} orders that wait for AI at once; {orders} orders one after the other, with \
-         instant answers. Times are processor time.\n"
+        "{waiting} concurrent orders that wait for AI; {orders} sequential orders with instant \
+         answers. Times are CPU time.\n"
     );
     println!(
-        "| template | size | load, compiling | load, from the cache | an order | memory of an \
-         order that waits |"
+        "| template | size | load, compiling | load, from the cache | one order | memory per \
+         waiting order |"
     );
     println!("|---|---|---|---|---|---|");
     for (name, language) in TEMPLATES {
         let file =
             sitewright_tests::template("local-business").with_file_name(format!("{name}.wasm"));
         if !file.is_file() {
-            println!("| `{name}` ({language}) | not built here | | | | |");
+            println!("| `{name}` ({language}) | not built | | | | |");
             continue;
         }
         let folder = tempfile::tempdir()?;
@@ -47,8 +47,8 @@ pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
             drop(loader.load(&file).await?);
             warm.push(clocks.read().1.as_secs_f64() * 1e3);
         }
-        let cpu = made(&file, cache(), name, orders).await?;
-        let memory = held(&file, cache(), waiting).await?;
+        let cpu = cpu_per_order(&file, cache(), name, orders).await?;
+        let memory = memory_per_order(&file, cache(), waiting).await?;
         println!(
             "| `{name}` ({language}) | {} | {:.1} s | {:.0} ms | {:.1} ms | {} |",
             render::bytes(size),
@@ -61,8 +61,13 @@ pub(crate) async fn measure(waiting: u32, orders: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Processor time of an order, from the document to the last file.
-async fn made(file: &Path, cache: Cache, name: &str, orders: u32) -> anyhow::Result<Duration> {
+/// CPU time per order, from the document to the last file.
+async fn cpu_per_order(
+    file: &Path,
+    cache: Cache,
+    name: &str,
+    orders: u32,
+) -> anyhow::Result<Duration> {
     let rules = sitewright_tests::root().join("plugins").join(name).join("demo/ai.toml");
     let folder = tempfile::tempdir()?;
     let setup =
@@ -75,8 +80,8 @@ async fn made(file: &Path, cache: Cache, name: &str, orders: u32) -> anyhow::Res
     Ok(clocks.read().1 / orders.max(1))
 }
 
-/// What an order holds while it waits for its first answers.
-async fn held(file: &Path, cache: Cache, waiting: u32) -> anyhow::Result<u64> {
+/// Memory per order that waits for its first replies.
+async fn memory_per_order(file: &Path, cache: Cache, waiting: u32) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let setup = Setup::of(file, cache, waiting, SILENCE, order(), folder.path()).await?;
     let before = memory_now("self")?;
@@ -87,15 +92,15 @@ async fn held(file: &Path, cache: Cache, waiting: u32) -> anyhow::Result<u64> {
         runs.spawn(run(request));
     }
     while watched.iter().any(|(log, _)| log.ai_call_count() == 0) {
-        ensure!(runs.try_join_next().is_none(), "a run ended before it asked");
+        ensure!(runs.try_join_next().is_none(), "a run ended before its first AI call");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // What is on its way settles.
+    // Lets all runs reach their last call.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let held = memory_now("self")?.saturating_sub(before) / u64::from(waiting.max(1));
+    let per_order = memory_now("self")?.saturating_sub(before) / u64::from(waiting.max(1));
     watched.iter().for_each(|(_, cancel)| cancel.cancel());
     while runs.join_next().await.is_some() {}
-    Ok(held)
+    Ok(per_order)
 }
 
 fn order() -> serde_json::Value {

@@ -1,4 +1,4 @@
-//! Many orders at once, each waiting for eight AI calls.
+//! Many concurrent orders, each waiting for eight AI calls.
 
 use anyhow::ensure;
 use sitewright_failure::render;
@@ -37,7 +37,7 @@ pub(crate) async fn measure(orders: u32) -> anyhow::Result<()> {
     let (wall, cpu) = clocks.read();
     ensure!(calls == (orders * CALLS) as usize, "{calls} calls were answered");
     let peak = memory("VmHWM")?;
-    println!("{orders} orders at once, {CALLS} AI calls of {ANSWER_MS} ms each:\n");
+    println!("{orders} concurrent orders, {CALLS} AI calls of {ANSWER_MS} ms each:\n");
     println!("  wall          {:>10.2} s", wall.as_secs_f64());
     println!("  CPU per order {:>10.1} µs", cpu.as_secs_f64() * 1e6 / f64::from(orders));
     println!("  peak memory   {:>10}", render::bytes(peak));

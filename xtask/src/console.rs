@@ -1,20 +1,20 @@
-//! What xtask itself says. All of it goes to stderr, beside cargo's own output, so that stdout
-//! belongs to the program that was asked for.
+//! What xtask prints. Everything goes to stderr, beside cargo's own output, so that stdout belongs
+//! to the program that was asked for.
 
 use std::time::Duration;
 
-/// One line.
-#[expect(clippy::print_stderr, reason = "the one place where xtask talks")]
+/// Prints one line.
+#[expect(clippy::print_stderr, reason = "the only place where xtask prints")]
 pub(crate) fn line(text: &str) {
     eprintln!("{text}");
 }
 
-/// The beginning of a step: an empty line and a mark, so that it is found in cargo's output.
-pub(crate) fn step(name: &str) {
+/// Prints the heading of a step: an empty line and a mark that is easy to find in cargo's output.
+pub(crate) fn heading(name: &str) {
     line(&format!("\n==> {name}"));
 }
 
-/// A duration for people: `0.4 s`, `12.3 s`, `3 min 05 s`.
+/// Formats a duration: `0.4 s`, `12.3 s`, `3 min 05 s`.
 pub(crate) fn duration(duration: Duration) -> String {
     let tenths = (duration.as_millis() + 50) / 100;
     if tenths < 600 {
@@ -24,7 +24,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     format!("{} min {:02} s", seconds / 60, seconds % 60)
 }
 
-/// A size for people, in binary units: `812 B`, `14.2 KiB`, `3.1 MiB`.
+/// Formats a size in binary units: `812 B`, `14.2 KiB`, `3.1 MiB`.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_well_at_their_edges() {
+    fn durations_are_rounded_to_tenths_and_above_a_minute_to_seconds() {
         for (millis, text) in [
             (0, "0.0 s"),
             (49, "0.0 s"),
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_read_well_at_their_edges() {
+    fn sizes_change_unit_at_1024() {
         for (bytes, text) in [
             (0, "0 B"),
             (1023, "1023 B"),

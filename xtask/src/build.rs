@@ -1,0 +1,116 @@
+//! Builds the workspace, so that lints, demo and tests share one build.
+//!
+//! clippy is the compiler of the workspace members: clippy-driver checks a crate and then compiles
+//! it as rustc does. So every crate is compiled once, and a dependency never both checked and
+//! compiled, as it would be by `cargo clippy` beside `cargo test`. Warnings stay warnings for the
+//! compiler and are counted here, so that a build for a quick test (`--no-lint`) is the same build.
+//!
+//! The compiler is set with `--config` and not with `RUSTC_WORKSPACE_WRAPPER`, which the tests
+//! would pass on to the cargo that they call.
+//!
+//! Plain `cargo test` compiles the workspace members again, and shares only the dependencies.
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use xshell::Cmd;
+
+use crate::messages::{self, Diagnostics};
+use crate::process;
+use crate::toolchain::Toolchain;
+use crate::workspace::{Group, Workspace};
+
+/// How workspace members are compiled.
+#[derive(Debug)]
+pub(crate) struct Compiler {
+    clippy: Option<PathBuf>,
+}
+
+impl Compiler {
+    /// clippy, or rustc if clippy is not installed.
+    pub(crate) fn find(workspace: &Workspace) -> anyhow::Result<Self> {
+        Ok(Compiler { clippy: Toolchain::find(workspace)?.clippy_driver() })
+    }
+
+    /// Whether the build reports clippy's lints.
+    pub(crate) fn lints(&self) -> bool {
+        self.clippy.is_some()
+    }
+
+    /// The arguments that every call of cargo needs that shares the build.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let Some(clippy) = &self.clippy else { return Vec::new() };
+        let path = clippy.display().to_string();
+        // A TOML string: a path may contain backslashes.
+        vec!["--config".into(), format!("build.rustc-workspace-wrapper={path:?}").into()]
+    }
+}
+
+/// Builds every target of the workspace and returns the number of warnings.
+pub(crate) fn everything(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result<usize> {
+    compile(workspace, compiler, &["--workspace", "--all-targets"])
+}
+
+/// Builds the host without its optional features and returns the number of warnings.
+///
+/// The smallest test of xtask and the guests are selected too. They do not depend on the host, but
+/// enable the features of shared dependencies that [`everything`] has, so that only the host itself
+/// is compiled for this build.
+pub(crate) fn minimal_host(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result<usize> {
+    let mut arguments = vec!["--package", "sitewright", "--no-default-features", "--bin"];
+    arguments.extend(["sitewright", "--package", "xtask", "--test", "command_line"]);
+    arguments.extend(workspace.guests.iter().flat_map(|guest| ["--package", &guest.name]));
+    compile(workspace, compiler, &arguments)
+}
+
+/// Compiles targets as `cargo test` does and returns the number of warnings. `cargo build` compiles
+/// workspace members with other settings, so that `cargo test` would compile them again.
+fn compile(
+    workspace: &Workspace,
+    compiler: &Compiler,
+    arguments: &[&str],
+) -> anyhow::Result<usize> {
+    let sh = workspace.shell()?;
+    let colored = std::io::stderr().is_terminal();
+    let format = if colored { "json-diagnostic-rendered-ansi" } else { "json" };
+    let cargo = process::cargo(&sh)
+        .args(["test", "--no-run", "--message-format", format])
+        .args(compiler.arguments())
+        .args(arguments);
+    let mut diagnostics = Diagnostics::default();
+    messages::run(cargo, |message| diagnostics.print(message))?;
+    Ok(diagnostics.warnings)
+}
+
+/// Builds the binary `sitewright` and returns its path.
+///
+/// Not `cargo build -p sitewright`: cargo would leave out the features that tests enable in shared
+/// dependencies (such as tokio's `test-util`) and compile tokio, wasmtime and everything above them
+/// a second time for the tests. With the whole workspace and one test of xtask, which is small,
+/// cargo selects the features of `cargo test --workspace` and compiles only the host and that test.
+pub(crate) fn host(workspace: &Workspace, compiler: &Compiler) -> anyhow::Result<PathBuf> {
+    compile(
+        workspace,
+        compiler,
+        &["--workspace", "--bin", "sitewright", "--test", "command_line"],
+    )?;
+    Ok(binary(workspace))
+}
+
+/// The path of the binary `sitewright`.
+pub(crate) fn binary(workspace: &Workspace) -> PathBuf {
+    let name = format!("sitewright{}", std::env::consts::EXE_SUFFIX);
+    workspace.target.join("debug").join(name)
+}
+
+/// Sets the variables by which a test or benchmark finds the host, the components and the
+/// stand-ins.
+pub(crate) fn with_paths<'a>(command: Cmd<'a>, workspace: &Workspace, binary: &PathBuf) -> Cmd<'a> {
+    command
+        .env("TESTS_BINARY", binary)
+        .env("TESTS_TEMPLATES_DIR", workspace.components(Group::Templates))
+        .env("TESTS_GUESTS_DIR", workspace.components(Group::TestGuests))
+        .env("TESTS_STANDINS_DIR", crate::standins::folder(workspace))
+        .env("TESTS_SKIPPED", crate::skipped::file(workspace))
+}
