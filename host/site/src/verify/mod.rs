@@ -80,7 +80,7 @@ impl SiteFiles for StagedSite {
     }
 
     fn read(&self, path: &SitePath) -> Result<Vec<u8>, StorageError> {
-        if let Some(bytes) = self.area.held().get(path) {
+        if let Some(bytes) = self.area.buffer().get(path) {
             return Ok(bytes.to_vec());
         }
         let mut bytes = Vec::new();
