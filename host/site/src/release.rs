@@ -74,6 +74,7 @@ pub enum PublishError {
 /// How publishing or placing a site ended that was prepared on the blocking pool. `E` is the error
 /// of the preparation.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "usually a release, and moved once or twice")]
 pub enum PublishOutcome<E> {
     Released(Release),
     /// The preparation failed.
