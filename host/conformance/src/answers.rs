@@ -5,7 +5,7 @@ use sitewright_script::Script;
 use toml::{Table, Value};
 
 use super::case::{Answers, Fault, NamedFault};
-use super::watch::{Asked, AskedFormat};
+use super::recording_journal::{RecordedCall, ReplyFormat};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -49,16 +49,16 @@ fn table(key: &str, value: impl Into<Value>) -> Table {
 
 /// What a fault makes of one call. Nothing when it is no fault of an answer, or the call cannot
 /// have it: prose is a good answer to a question for prose.
-pub(super) fn faulty(fault: &Fault, asked: &Asked) -> Option<ScriptRule> {
+pub(super) fn faulty(fault: &Fault, asked: &RecordedCall) -> Option<ScriptRule> {
     let answer = match fault {
         Fault::Scripted(scripted) => table("fault", scripted.clone()),
-        Fault::Named(NamedFault::NotJson) if asked.format != AskedFormat::Text => {
+        Fault::Named(NamedFault::NotJson) if asked.format != ReplyFormat::Text => {
             table("text", "Sure! I would be glad to help with that. Let me know what you think.")
         }
         Fault::Named(NamedFault::OffSchema) => match &asked.format {
-            AskedFormat::Text => return None,
-            AskedFormat::Json => table("json_text", "[\"off the schema\"]"),
-            AskedFormat::Schema(_) => table("from_schema", "off"),
+            ReplyFormat::Text => return None,
+            ReplyFormat::Json => table("json_text", "[\"off the schema\"]"),
+            ReplyFormat::Schema(_) => table("from_schema", "off"),
         },
         Fault::Named(_) => return None,
     };

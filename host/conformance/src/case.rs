@@ -48,7 +48,7 @@ fn once() -> u64 {
 pub enum OrderSource {
     /// A file beside the case.
     File(String),
-    /// Made from the template's own schema.
+    /// TestRun from the template's own schema.
     Derived(DerivedOrder),
 }
 
@@ -108,7 +108,7 @@ pub struct Ai {
     pub fault: Option<Fault>,
     /// Which call: the case is tried once for each of these.
     #[serde(default)]
-    pub at: Vec<At>,
+    pub at: Vec<CallPosition>,
     /// How the answers are held back.
     #[serde(default)]
     pub delay: Delay,
@@ -171,7 +171,7 @@ pub enum NamedFault {
 /// One call of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum At {
+pub enum CallPosition {
     /// The first.
     First,
     /// The one in the middle.
@@ -180,21 +180,21 @@ pub enum At {
     Last,
 }
 
-impl At {
+impl CallPosition {
     /// Its index among so many; nothing when it is the same as an earlier one.
     pub(super) fn index(self, calls: usize) -> Option<usize> {
         match self {
-            At::First => (calls > 0).then_some(0),
-            At::Middle => (calls > 2).then_some(calls / 2),
-            At::Last => (calls > 1).then(|| calls - 1),
+            CallPosition::First => (calls > 0).then_some(0),
+            CallPosition::Middle => (calls > 2).then_some(calls / 2),
+            CallPosition::Last => (calls > 1).then(|| calls - 1),
         }
     }
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            At::First => "first",
-            At::Middle => "middle",
-            At::Last => "last",
+            CallPosition::First => "first",
+            CallPosition::Middle => "middle",
+            CallPosition::Last => "last",
         }
     }
 }
@@ -218,7 +218,7 @@ pub enum Delay {
 pub struct Expect {
     /// How it ends.
     #[serde(default)]
-    pub outcome: Wanted,
+    pub outcome: ExpectedOutcome,
     /// Whether the site must be, byte for byte, the one that the same order made with quick
     /// answers.
     #[serde(default)]
@@ -249,7 +249,7 @@ pub struct Expect {
 /// How a case may end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Wanted {
+pub enum ExpectedOutcome {
     /// With a site.
     #[default]
     Site,

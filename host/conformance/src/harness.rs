@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use super::watch::{Asked, Hold, Watch};
+use super::recording_journal::{RecordedCall, RecordingJournal, ReplyDelay};
 use sitewright_ai::{AiConfig, Gateway, RunJournal};
 use sitewright_http::Client;
 use sitewright_intake::Locale;
@@ -35,8 +35,8 @@ const HELD_BYTES: u64 = 64 << 20;
 /// How long what a dropped run leaves may take to go.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
-/// Where trials are made.
-pub(super) struct Lab {
+/// Where test_cases are made.
+pub(super) struct Harness {
     pub(super) catalogue: Catalogue,
     pub(super) template: PathBuf,
     pub(super) limits: Arc<Limits>,
@@ -48,11 +48,11 @@ pub(super) struct Lab {
 
 /// One order to be made.
 #[derive(Debug, Clone)]
-pub(super) struct Trial {
+pub(super) struct TestCase {
     pub(super) document: Value,
     /// The script of AI answers.
     pub(super) script: String,
-    pub(super) hold: Hold,
+    pub(super) hold: ReplyDelay,
     /// Most AI calls that the order's budget pays for.
     pub(super) budget: Option<u64>,
     /// Whether an answer that never comes is given up soon.
@@ -62,7 +62,7 @@ pub(super) struct Trial {
     pub(super) stop: Stop,
 }
 
-/// How a trial is stopped once a call is held for ever.
+/// How a test_case is stopped once a call is held for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     /// It is not.
@@ -75,16 +75,16 @@ pub(super) enum Stop {
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) ended: Ended,
-    pub(super) asked: Vec<Asked>,
+pub(super) struct TestRun {
+    pub(super) ended: TestOutcome,
+    pub(super) asked: Vec<RecordedCall>,
     pub(super) took: Duration,
 }
 
-/// How a trial ended.
+/// How a test_case ended.
 #[derive(Debug)]
-pub(super) enum Ended {
-    Site(Site),
+pub(super) enum TestOutcome {
+    Site(FinishedSite),
     Failed {
         record: Box<FailureRecord>,
         limits: BTreeMap<String, Measure>,
@@ -95,15 +95,22 @@ pub(super) enum Ended {
     },
 }
 
+/// How the task of a run ended.
+enum RunEnd {
+    Returned(Result<Outcome, tokio::task::JoinError>),
+    /// The harness dropped it.
+    Dropped,
+}
+
 /// A site that passed the host's checks.
 #[derive(Debug, Clone)]
-pub(super) struct Site {
+pub(super) struct FinishedSite {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     pub(super) limits: BTreeMap<String, Measure>,
     pub(super) ai_calls: usize,
 }
 
-impl Lab {
+impl Harness {
     pub(super) fn new(
         catalogue: Catalogue,
         template: PathBuf,
@@ -116,7 +123,7 @@ impl Lab {
             .tempdir()
             .map_err(|error| message!("a folder for the suite's sites cannot be made: {error}"))?;
         let limits = Arc::new(limits);
-        Ok(Lab {
+        Ok(Harness {
             catalogue,
             template,
             limits,
@@ -128,15 +135,16 @@ impl Lab {
     }
 
     /// Makes one order. The error is the host's: nothing that a template could do.
-    pub(super) async fn made(self: Arc<Self>, trial: Trial) -> Result<Made, Message> {
+    pub(super) async fn made(self: Arc<Self>, test_case: TestCase) -> Result<TestRun, Message> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let folder = self.folder.path().join(number.to_string());
-        let host = self.host(&trial, folder.clone()).await?;
-        let watch = Arc::new(Watch::new(trial.hold));
+        let host = self.host(&test_case, folder.clone()).await?;
+        let watch = Arc::new(RecordingJournal::new(test_case.hold));
         let cancel = CancellationToken::new();
-        let id = Ulid::from_parts(CLOCK_MS + 60_000 * trial.attempt, u128::from(trial.attempt));
+        let id =
+            Ulid::from_parts(CLOCK_MS + 60_000 * test_case.attempt, u128::from(test_case.attempt));
         let request = AttemptRequest {
-            document: trial.document.to_string().into_bytes(),
+            document: test_case.document.to_string().into_bytes(),
             template: self.template.display().to_string(),
             id: AttemptId::from(id),
             job: None,
@@ -148,8 +156,8 @@ impl Lab {
         let began = tokio::time::Instant::now();
         // A task of its own: dropping it is what is tried.
         let mut running = tokio::spawn(async move { attempt(&host, request).await });
-        let outcome = match trial.stop {
-            Stop::Never => Some((&mut running).await),
+        let outcome = match test_case.stop {
+            Stop::Never => RunEnd::Returned((&mut running).await),
             Stop::Drop(patience) | Stop::Cancel(patience) => {
                 let stopped = async {
                     watch.until_held().await;
@@ -157,17 +165,17 @@ impl Lab {
                 };
                 tokio::select! {
                     biased;
-                    ended = &mut running => Some(ended),
-                    () = stopped => match trial.stop {
+                    ended = &mut running => RunEnd::Returned(ended),
+                    () = stopped => match test_case.stop {
                         Stop::Cancel(_) => {
                             cancel.cancel();
-                            Some((&mut running).await)
+                            RunEnd::Returned((&mut running).await)
                         }
                         _ => {
                             running.abort();
                             // Until it is dropped.
                             drop((&mut running).await);
-                            None
+                            RunEnd::Dropped
                         }
                     },
                 }
@@ -176,18 +184,20 @@ impl Lab {
         let took = began.elapsed();
         let asked = watch.asked();
         let ended = match outcome {
-            None => Ended::Stopped { left: left(&folder).await? },
-            Some(Err(error)) => return Err(message!("an attempt did not end: {error}")),
-            Some(Ok(outcome)) => self.ended(outcome, &folder).await?,
+            RunEnd::Dropped => TestOutcome::Stopped { left: left(&folder).await? },
+            RunEnd::Returned(Err(error)) => {
+                return Err(message!("an attempt did not end: {error}"));
+            }
+            RunEnd::Returned(Ok(outcome)) => self.ended(outcome, &folder).await?,
         };
         let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
         if let Ok(Err(error)) = removed {
             tracing::debug!(%error, "a folder of the suite stays until its end");
         }
-        Ok(Made { ended, asked, took })
+        Ok(TestRun { ended, asked, took })
     }
 
-    async fn ended(&self, outcome: Outcome, folder: &Path) -> Result<Ended, Message> {
+    async fn ended(&self, outcome: Outcome, folder: &Path) -> Result<TestOutcome, Message> {
         match outcome {
             Outcome::Released(released) => {
                 let (release, totals) = (released.release, released.totals);
@@ -207,28 +217,28 @@ impl Lab {
                 let files =
                     read.map_err(|error| message!("a finished site cannot be read back: {error}"))?;
                 let Totals { limits, ai_calls, .. } = totals;
-                Ok(Ended::Site(Site { files, limits, ai_calls: ai_calls.len() }))
+                Ok(TestOutcome::Site(FinishedSite { files, limits, ai_calls: ai_calls.len() }))
             }
             Outcome::Failed { record, .. } if record.kind == FailureKind::Host => {
                 Err(message!("the host failed: {}", record.message))
             }
             Outcome::Failed { record, .. } if record.kind == FailureKind::Cancelled => {
-                Ok(Ended::Stopped { left: left(folder).await? })
+                Ok(TestOutcome::Stopped { left: left(folder).await? })
             }
             Outcome::Failed { record, totals, .. } => {
-                Ok(Ended::Failed { record, limits: totals.limits })
+                Ok(TestOutcome::Failed { record, limits: totals.limits })
             }
         }
     }
 
-    async fn host(&self, trial: &Trial, folder: PathBuf) -> Result<Services, Message> {
+    async fn host(&self, test_case: &TestCase, folder: PathBuf) -> Result<Services, Message> {
         // An answer that never comes is given up soon: the others are there at once, whatever the
         // machine does.
-        let patience = if trial.impatient { 50 } else { 300_000 };
-        let budget = trial.budget.map_or(json!({}), |calls| json!({ "calls": calls }));
+        let patience = if test_case.impatient { 50 } else { 300_000 };
+        let budget = test_case.budget.map_or(json!({}), |calls| json!({ "calls": calls }));
         let config: AiConfig = serde_json::from_value(json!({
             "providers": {
-                "scripted": { "kind": "scripted", "rules_inline": trial.script, "call_ms": patience },
+                "scripted": { "kind": "scripted", "rules_inline": test_case.script, "call_ms": patience },
             },
             "routes": { "default": { "try": [{ "provider": "scripted", "model": "script" }] } },
             "budget": budget,

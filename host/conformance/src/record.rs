@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use super::answers::{ScriptRule, text};
-use super::watch::{Asked, AskedFormat, Hold, Watch};
+use super::recording_journal::{RecordedCall, RecordingJournal, ReplyDelay, ReplyFormat};
 use sitewright_ai::RunJournal;
 use sitewright_intake as order;
 use sitewright_model::failure::FailureKind;
@@ -40,7 +40,7 @@ pub async fn record(
     document: Vec<u8>,
     folder: &Path,
 ) -> Result<Recorded, Message> {
-    let watch = Arc::new(Watch::new(Hold::None));
+    let watch = Arc::new(RecordingJournal::new(ReplyDelay::None));
     let request = AttemptRequest {
         document: document.clone(),
         template,
@@ -97,9 +97,9 @@ pub async fn record(
 /// A rule for each call. Calls that say the same, or of which one holds all that another says, are
 /// told apart by how often and in which order: the more particular first, each for as many calls as
 /// there were.
-fn rules(asked: &[Asked]) -> Vec<ScriptRule> {
-    let mut order: Vec<&Asked> = asked.iter().collect();
-    let length = |asked: &Asked| asked.messages.iter().map(String::len).sum::<usize>();
+fn rules(asked: &[RecordedCall]) -> Vec<ScriptRule> {
+    let mut order: Vec<&RecordedCall> = asked.iter().collect();
+    let length = |asked: &RecordedCall| asked.messages.iter().map(String::len).sum::<usize>();
     // Stable: the n-th of the same stays the n-th.
     order.sort_by_key(|asked| std::cmp::Reverse(length(asked)));
     order
@@ -111,7 +111,7 @@ fn rules(asked: &[Asked]) -> Vec<ScriptRule> {
                     Table::from_iter([("fault".to_owned(), Value::Table(fault))])
                 }
                 Some(answer) => {
-                    let key = if asked.format == AskedFormat::Text { "text" } else { "json_text" };
+                    let key = if asked.format == ReplyFormat::Text { "text" } else { "json_text" };
                     Table::from_iter([(key.to_owned(), Value::String(answer.clone()))])
                 }
             };

@@ -1,4 +1,4 @@
-//! What a template must hold to.
+//! The rules of the suite: id, what a rule demands, and what to do if it is broken.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use strum::{IntoEnumIterator as _, VariantArray as _};
 
 use sitewright_site::Rule as Check;
 
-/// A part of the suite.
+/// A level of the suite: a group of rules.
 #[derive(
     Debug,
     Clone,
@@ -22,54 +22,44 @@ use sitewright_site::Rule as Check;
     Serialize,
     Deserialize,
     schemars::JsonSchema,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Level {
-    /// What the file is, before any order.
+    /// The file itself, before any order runs.
     Contract,
-    /// What it makes of the orders it accepts.
+    /// The sites it makes from the orders it accepts.
     Behaviour,
-    /// What it makes of models that fail, dawdle and write nonsense.
+    /// How it handles AI errors, slow replies and wrong replies.
     Ai,
-    /// What it uses of what it may use.
+    /// What it uses of its limits.
     Limits,
-    /// What its sites are like.
+    /// The content of its sites.
     Site,
-    /// What is left of a run that is dropped.
+    /// What remains after a run is dropped or cancelled.
     Cancel,
-    /// What its author wants of it.
+    /// The author's own cases.
     Author,
 }
 
 impl Level {
     /// All levels, in the order of the report.
-    pub const ALL: [Level; 7] = [
-        Level::Contract,
-        Level::Behaviour,
-        Level::Ai,
-        Level::Limits,
-        Level::Site,
-        Level::Cancel,
-        Level::Author,
-    ];
+    pub const ALL: &'static [Level] = <Level as strum::VariantArray>::VARIANTS;
 
-    /// As in a rule's id.
+    /// The first part of a rule's id.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Level::Contract => "contract",
-            Level::Behaviour => "behaviour",
-            Level::Ai => "ai",
-            Level::Limits => "limits",
-            Level::Site => "site",
-            Level::Cancel => "cancel",
-            Level::Author => "author",
-        }
+        self.into()
     }
 }
 
 /// One rule. Its id is `<level>/<name>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter)]
-#[allow(missing_docs, reason = "`demand` says it")]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "kebab-case")]
+#[allow(missing_docs, reason = "`demand` describes each")]
 pub enum Rule {
     Component,
     Imports,
@@ -86,12 +76,15 @@ pub enum Rule {
     Optional,
     Values,
     Locales,
+    #[strum(serialize = "hostile-text")]
     Hostile,
     Colours,
     EmptyLists,
     LongLists,
     Deterministic,
+    #[strum(serialize = "no-trap")]
     Stops,
+    #[strum(serialize = "whole-or-failed")]
     Whole,
     Blame,
     Slow,
@@ -99,13 +92,13 @@ pub enum Rule {
     Escaped,
     Smallest,
     Purposes,
-    /// What a limit leaves.
+    /// How much of a limit is left.
     #[strum(disabled)]
     Limit(LimitRule),
-    /// The host's own checks, which refuse a site.
+    /// A site check of the host, which rejects a site.
     #[strum(disabled)]
     Site(Check),
-    /// What they let pass and a visitor would stumble over.
+    /// A page problem that the site checks accept.
     #[strum(disabled)]
     Page(PageRule),
     Dropped,
@@ -113,11 +106,25 @@ pub enum Rule {
     Snapshot,
 }
 
-/// The limits of which a template must leave something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
+/// The limits of which a template may use at most 80 %.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are those of the limits")]
 pub enum LimitRule {
+    #[strum(serialize = "memory_bytes")]
     Memory,
+    #[strum(serialize = "cpu_ms")]
     Cpu,
     AiCalls,
     Files,
@@ -125,31 +132,34 @@ pub enum LimitRule {
     TotalBytes,
     PathBytes,
     Diagnostics,
+    #[strum(serialize = "log_bytes")]
     Log,
+    #[strum(serialize = "stderr_bytes")]
     Stderr,
 }
 
 impl LimitRule {
-    /// As in the configuration and in records.
+    /// The limit's key in the configuration and in records.
     pub fn key(self) -> &'static str {
-        match self {
-            LimitRule::Memory => "memory_bytes",
-            LimitRule::Cpu => "cpu_ms",
-            LimitRule::AiCalls => "ai_calls",
-            LimitRule::Files => "files",
-            LimitRule::FileBytes => "file_bytes",
-            LimitRule::TotalBytes => "total_bytes",
-            LimitRule::PathBytes => "path_bytes",
-            LimitRule::Diagnostics => "diagnostics",
-            LimitRule::Log => "log_bytes",
-            LimitRule::Stderr => "stderr_bytes",
-        }
+        self.into()
     }
 }
 
-/// What can be seen of a page without showing it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
-#[allow(missing_docs, reason = "`demand` says it")]
+/// A rule about a page that is checked without rendering it.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+#[allow(missing_docs, reason = "`demand` describes each")]
 pub enum PageRule {
     OneH1,
     HeadingOrder,
@@ -175,7 +185,7 @@ impl Rule {
         all
     }
 
-    /// The part of the suite it belongs to.
+    /// The rule's level.
     pub fn level(self) -> Level {
         use Rule::*;
         match self {
@@ -191,66 +201,21 @@ impl Rule {
         }
     }
 
-    /// `contract/imports`.
+    /// `<level>/<name>`, for example `contract/imports`.
     pub fn id(self) -> String {
         format!("{}/{}", self.level().as_str(), self.name())
     }
 
     fn name(self) -> Cow<'static, str> {
-        use Rule::*;
-        Cow::Borrowed(match self {
-            Component => "component",
-            Imports => "imports",
-            Exports => "exports",
-            Version => "version",
-            Types => "types",
-            Describe => "describe",
-            Quick => "quick",
-            Manifest => "manifest",
-            Schema => "schema",
-            Pure => "pure",
-            Minimal => "minimal",
-            Full => "full",
-            Optional => "optional",
-            Values => "values",
-            Locales => "locales",
-            Hostile => "hostile-text",
-            Colours => "colours",
-            EmptyLists => "empty-lists",
-            LongLists => "long-lists",
-            Deterministic => "deterministic",
-            Stops => "no-trap",
-            Whole => "whole-or-failed",
-            Blame => "blame",
-            Slow => "slow",
-            OffSchema => "off-schema",
-            Escaped => "escaped",
-            Smallest => "smallest",
-            Purposes => "purposes",
-            Limit(limit) => {
-                return Cow::Owned(limit.key().trim_end_matches("_ms").replace('_', "-"));
-            }
-            Site(check) => return Cow::Owned(check.to_string()),
-            Page(page) => match page {
-                PageRule::OneH1 => "one-h1",
-                PageRule::HeadingOrder => "heading-order",
-                PageRule::Labels => "labels",
-                PageRule::LinkText => "link-text",
-                PageRule::ButtonText => "button-text",
-                PageRule::FrameTitle => "frame-title",
-                PageRule::Zoom => "zoom",
-                PageRule::Contrast => "contrast",
-                PageRule::TabOrder => "tab-order",
-                PageRule::External => "external",
-                PageRule::Weight => "weight",
-            },
-            Dropped => "dropped",
-            Expected => "expected",
-            Snapshot => "snapshot",
-        })
+        match self {
+            Rule::Limit(limit) => limit.key().trim_end_matches("_ms").replace('_', "-").into(),
+            Rule::Site(check) => check.to_string().into(),
+            Rule::Page(page) => Cow::Borrowed(page.into()),
+            rule => Cow::Borrowed(rule.into()),
+        }
     }
 
-    /// What it demands, in one sentence.
+    /// One sentence that says what the rule demands.
     pub fn demand(self) -> Cow<'static, str> {
         use Rule::*;
         Cow::Borrowed(match self {
@@ -333,8 +298,8 @@ impl Rule {
         })
     }
 
-    /// What an author does about it.
-    pub fn advice(self) -> &'static str {
+    /// What the author does if the rule is broken.
+    pub fn hint(self) -> &'static str {
         use Rule::*;
         match self {
             Component => {
@@ -430,7 +395,7 @@ impl Rule {
             },
             Dropped => "Wait for every AI call that was begun before returning.",
             Expected => "Correct the template, or the case's `expect`.",
-            Snapshot => "Look at the difference; when it is meant, run again with `--update`.",
+            Snapshot => "PageCheck at the difference; when it is meant, run again with `--update`.",
         }
     }
 }
@@ -441,7 +406,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// A text that names no rule.
+/// The text is not the id of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no rule `{0}`; `sitewright conformance --rules` lists them")]
 pub struct NoSuchRule(pub String);
@@ -488,7 +453,7 @@ mod tests {
         let all = Rule::all();
         for rule in &all {
             assert_eq!(rule.id().parse::<Rule>().as_ref(), Ok(rule));
-            assert!(!rule.demand().is_empty() && !rule.advice().is_empty());
+            assert!(!rule.demand().is_empty() && !rule.hint().is_empty());
         }
         let mut ids: Vec<String> = all.iter().map(|rule| rule.id()).collect();
         ids.sort();

@@ -8,21 +8,22 @@ use futures::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
 use super::answers::AuthorRules;
-use super::author::{self, Author};
+use super::author_folder::{self, AuthorFolder};
 use super::case::Case;
 use super::contract;
-use super::harness::{Ended, Lab, Made, Site};
+use super::harness::{FinishedSite, Harness, TestOutcome, TestRun};
 use super::judge::Judge;
 use super::orders::Orders;
-use super::plan::{self, Baseline, Planned};
+use super::plan::{self, Baseline, PlannedCase};
 use super::report::{RuleReport, TemplateReport};
 use super::rule::{Level, Rule};
 use super::suite;
-use super::summary::Tally;
+use super::summary::Summary;
 use sitewright_http::Client;
 use sitewright_intake::Locale;
 use sitewright_model::message;
 use sitewright_model::message::Message;
+use sitewright_model::time::millis;
 use sitewright_runtime::plugin::{Catalogue, Limits, Loader};
 
 /// Milliseconds after which a run of the suite is at its end, when the configuration does not say
@@ -46,7 +47,7 @@ pub struct Setting {
 
 /// One template to be tried.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct Candidate {
     /// The `.wasm` file.
     pub file: PathBuf,
     /// The author's cases, when they are not beside it.
@@ -55,22 +56,22 @@ pub struct Subject {
     pub filter: Option<String>,
     /// Whether snapshots are written anew.
     pub update: bool,
-    /// Is told how many trials are done, of how many.
+    /// Is told how many test_cases are done, of how many.
     pub progress: watch::Sender<(usize, usize)>,
 }
 
-impl Subject {
+impl Candidate {
     fn wants_rule(&self, rule: Rule) -> bool {
         self.filter.as_ref().is_none_or(|filter| rule.id().contains(filter.as_str()))
     }
 
-    /// Whether a trial is asked for by its name.
-    fn names(&self, planned: &Planned) -> bool {
+    /// Whether a test_case is asked for by its name.
+    fn names(&self, planned: &PlannedCase) -> bool {
         self.filter.as_ref().is_some_and(|filter| planned.label.contains(filter.as_str()))
     }
 
     /// Limits and pages are seen in whatever is made of orders.
-    fn wants(&self, planned: &Planned) -> bool {
+    fn wants(&self, planned: &PlannedCase) -> bool {
         let seen = |rule: Rule| {
             matches!(rule.level(), Level::Limits | Level::Site) && self.wants_rule(rule)
         };
@@ -88,19 +89,21 @@ impl Subject {
 /// # Errors
 /// When the host, or what the author has put beside the template, is no good. What is wrong with
 /// the template is no error but the result.
-pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateReport, Message> {
+pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<TemplateReport, Message> {
     let began = Instant::now();
-    let mut tally = Tally::default();
-    let folder = match &subject.cases {
+    let mut summary = Summary::default();
+    let folder = match &candidate.cases {
         Some(folder) if !folder.is_dir() => {
             return Err(message!("there is no folder {} (--cases)", folder.display()));
         }
         Some(folder) => Some(folder.clone()),
-        None => author::folder_of(&subject.file, setting.loader.source_of(&subject.file)),
+        None => {
+            author_folder::folder_of(&candidate.file, setting.loader.source_of(&candidate.file))
+        }
     };
     let read = folder.clone();
     let author = tokio::task::spawn_blocking(move || {
-        read.map_or_else(|| Ok(Author::default()), |folder| Author::read(&folder))
+        read.map_or_else(|| Ok(AuthorFolder::default()), |folder| AuthorFolder::read(&folder))
     });
     let author = author
         .await
@@ -110,15 +113,15 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
         deadline_ms: setting.limits.deadline_ms.min(DEADLINE_MS),
         ..setting.limits.clone()
     };
-    let template = contract::check(&setting.loader, &subject.file, &limits, &mut tally).await;
-    let mut report = TemplateReport::new(&subject.file, template.as_deref());
+    let template = contract::check(&setting.loader, &candidate.file, &limits, &mut summary).await;
+    let mut report = TemplateReport::new(&candidate.file, template.as_deref());
     let broken =
-        Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && tally.failed(rule));
+        Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && summary.failed(rule));
     if let Some(template) = template.filter(|_| !broken) {
         let catalogue = Catalogue::new(PathBuf::new(), setting.loader.clone());
-        let lab = Lab::new(
+        let harness = Harness::new(
             catalogue,
-            subject.file.clone(),
+            candidate.file.clone(),
             limits.clone(),
             setting.default_locale.clone(),
             setting.client.clone(),
@@ -126,8 +129,8 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
         let (made, locale) = (template.clone(), setting.default_locale.clone());
         let max_bytes = limits.order_max_bytes();
         let suite = Suite {
-            lab: Arc::new(lab),
-            subject,
+            harness: Arc::new(harness),
+            candidate,
             author: Arc::new(author),
             at_once: setting.at_once.max(1),
         };
@@ -136,19 +139,19 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
         });
         let orders =
             orders.await.map_err(|error| message!("making orders did not end: {error}"))??;
-        tally = suite.run(Arc::new(orders), tally).await?;
+        summary = suite.run(Arc::new(orders), summary).await?;
     } else {
         for rule in Rule::all() {
-            tally.skipped(rule, "the template breaks the contract");
+            summary.skip(rule, "the template breaks the contract");
         }
     }
-    tally.settle();
-    report.trials = tally.trials;
-    report.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    summary.settle();
+    report.test_cases = summary.test_cases;
+    report.duration_ms = millis(began.elapsed());
     for rule in Rule::all() {
-        let of = tally.rules.remove(&rule).unwrap_or_default();
+        let of = summary.rules.remove(&rule).unwrap_or_default();
         let shown =
-            subject.wants_rule(rule) || tally.named.contains(&rule) || !of.findings.is_empty();
+            candidate.wants_rule(rule) || summary.named.contains(&rule) || !of.findings.is_empty();
         if shown {
             report.rules.push(RuleReport::new(rule, of));
         }
@@ -158,28 +161,28 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
 }
 
 struct Suite<'a> {
-    lab: Arc<Lab>,
-    subject: &'a Subject,
-    author: Arc<Author>,
+    harness: Arc<Harness>,
+    candidate: &'a Candidate,
+    author: Arc<AuthorFolder>,
     at_once: usize,
 }
 
 impl Suite<'_> {
-    async fn run(&self, orders: Arc<Orders>, mut tally: Tally) -> Result<Tally, Message> {
+    async fn run(&self, orders: Arc<Orders>, mut summary: Summary) -> Result<Summary, Message> {
         let cases = Arc::new(suite::cases()?);
         let rules = self.author.clone();
         let (planned, back) = self
-            .planned(tally, {
+            .planned(summary, {
                 let (cases, orders) = (cases.clone(), orders.clone());
-                move |tally| plan::first(&cases, &orders, &rules.answers, tally)
+                move |summary| plan::first(&cases, &orders, &rules.answers, summary)
             })
             .await?;
-        tally = back;
+        summary = back;
         let made = self.made(&planned).await?;
         let baseline = planned.iter().zip(&made).find_map(|(planned, made)| match &made.ended {
-            Ended::Site(site) => Some((
+            TestOutcome::Site(site) => Some((
                 Baseline {
-                    document: planned.trial.document.clone(),
+                    document: planned.test_case.document.clone(),
                     asked: made.asked.clone(),
                     took: made.took,
                 },
@@ -188,30 +191,30 @@ impl Suite<'_> {
             _ => None,
         });
         let site = baseline.as_ref().map(|(_, site)| site.clone());
-        tally = self.judged(planned, made, site.clone(), tally).await?;
+        summary = self.judged(planned, made, site.clone(), summary).await?;
         match baseline {
             None => {
                 for rule in Rule::all().into_iter().filter(|rule| rule.level() != Level::Author) {
-                    tally.skipped(rule, "neither the full nor the smallest order became a site");
+                    summary.skip(rule, "neither the full nor the smallest order became a site");
                 }
             }
             Some((baseline, _)) => {
                 let rules = self.author.clone();
                 let (mut planned, back) = self
-                    .planned(tally, move |tally| {
-                        plan::rest(&cases, &orders, &baseline, &rules.answers, tally)
+                    .planned(summary, move |summary| {
+                        plan::rest(&cases, &orders, &baseline, &rules.answers, summary)
                     })
                     .await?;
-                tally = back;
-                planned.retain(|planned| self.subject.wants(planned));
+                summary = back;
+                planned.retain(|planned| self.candidate.wants(planned));
                 let made = self.made(&planned).await?;
-                tally = self.judged(planned, made, site.clone(), tally).await?;
+                summary = self.judged(planned, made, site.clone(), summary).await?;
             }
         }
         let mut planned = self.authors_cases(&self.author.answers)?;
-        planned.retain(|planned| self.subject.wants(planned));
+        planned.retain(|planned| self.candidate.wants(planned));
         let made = self.made(&planned).await?;
-        tally = self.judged(planned, made, site, tally).await?;
+        summary = self.judged(planned, made, site, summary).await?;
         for rule in Rule::all() {
             let why = match rule {
                 Rule::Expected => "there are no cases of the author's",
@@ -221,12 +224,12 @@ impl Suite<'_> {
                 }
                 _ => "nothing of that kind came up",
             };
-            tally.skipped(rule, why);
+            summary.skip(rule, why);
         }
-        Ok(tally)
+        Ok(summary)
     }
 
-    fn authors_cases(&self, answers: &AuthorRules) -> Result<Vec<Planned>, Message> {
+    fn authors_cases(&self, answers: &AuthorRules) -> Result<Vec<PlannedCase>, Message> {
         self.author.cases.iter().map(|case| plan::authors(case, answers)).collect()
     }
 
@@ -234,28 +237,29 @@ impl Suite<'_> {
     /// thousand times.
     async fn planned(
         &self,
-        mut tally: Tally,
-        plan: impl FnOnce(&mut Tally) -> Result<Vec<Planned>, Message> + Send + 'static,
-    ) -> Result<(Vec<Planned>, Tally), Message> {
-        let planned =
-            tokio::task::spawn_blocking(move || plan(&mut tally).map(|planned| (planned, tally)));
+        mut summary: Summary,
+        plan: impl FnOnce(&mut Summary) -> Result<Vec<PlannedCase>, Message> + Send + 'static,
+    ) -> Result<(Vec<PlannedCase>, Summary), Message> {
+        let planned = tokio::task::spawn_blocking(move || {
+            plan(&mut summary).map(|planned| (planned, summary))
+        });
         planned.await.map_err(|error| message!("planning the suite did not end: {error}"))?
     }
 
-    /// Makes all trials, several at once; the results have the order of the trials.
-    async fn made(&self, planned: &[Planned]) -> Result<Vec<Made>, Message> {
-        let before = *self.subject.progress.borrow();
+    /// Makes all test_cases, several at once; the results have the order of the test_cases.
+    async fn made(&self, planned: &[PlannedCase]) -> Result<Vec<TestRun>, Message> {
+        let before = *self.candidate.progress.borrow();
         let all = before.1 + planned.len();
-        let done = |number: usize| self.subject.progress.send_replace((before.0 + number, all));
+        let done = |number: usize| self.candidate.progress.send_replace((before.0 + number, all));
         done(0);
-        let trials = planned.iter().map(|planned| {
-            let (lab, trial) = (self.lab.clone(), planned.trial.clone());
+        let test_cases = planned.iter().map(|planned| {
+            let (harness, test_case) = (self.harness.clone(), planned.test_case.clone());
             async move {
-                let made = tokio::spawn(lab.made(trial)).await;
-                made.unwrap_or_else(|error| Err(message!("a trial did not end: {error}")))
+                let made = tokio::spawn(harness.made(test_case)).await;
+                made.unwrap_or_else(|error| Err(message!("a test_case did not end: {error}")))
             }
         });
-        let mut results = stream::iter(trials).buffered(self.at_once);
+        let mut results = stream::iter(test_cases).buffered(self.at_once);
         let mut made = Vec::with_capacity(planned.len());
         while let Some(one) = results.next().await {
             made.push(one?);
@@ -267,26 +271,26 @@ impl Suite<'_> {
     /// Judges off the runtime's threads: pages are parsed.
     async fn judged(
         &self,
-        planned: Vec<Planned>,
-        made: Vec<Made>,
-        baseline: Option<Site>,
-        mut tally: Tally,
-    ) -> Result<Tally, Message> {
-        tally.named.extend(
+        planned: Vec<PlannedCase>,
+        made: Vec<TestRun>,
+        baseline: Option<FinishedSite>,
+        mut summary: Summary,
+    ) -> Result<Summary, Message> {
+        summary.named.extend(
             planned
                 .iter()
-                .filter(|planned| self.subject.names(planned))
+                .filter(|planned| self.candidate.names(planned))
                 .map(|planned| planned.rule),
         );
-        let (author, update) = (self.author.clone(), self.subject.update);
+        let (author, update) = (self.author.clone(), self.candidate.update);
         let judged = tokio::task::spawn_blocking(move || {
             let judge = Judge { baseline: baseline.as_ref(), external: &author.external, update };
             for (planned, made) in planned.iter().zip(made) {
-                judge.judge(planned, made, &mut tally)?;
+                judge.judge(planned, made, &mut summary)?;
             }
-            Ok(tally)
+            Ok(summary)
         });
-        judged.await.map_err(|error| message!("judging the trials did not end: {error}"))?
+        judged.await.map_err(|error| message!("judging the test_cases did not end: {error}"))?
     }
 }
 

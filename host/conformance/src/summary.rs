@@ -17,7 +17,7 @@ pub(super) const HEAD_ROOM: u64 = 80;
 /// One place where a rule is broken.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Finding {
-    /// The case, and which of its trials.
+    /// The case, and which of its test_cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
     /// The site's file.
@@ -60,49 +60,63 @@ impl Finding {
     }
 }
 
+/// The unit of a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, strum::Display)]
+pub enum Unit {
+    #[serde(rename = "bytes")]
+    #[strum(serialize = "bytes")]
+    Bytes,
+    #[serde(rename = "ms")]
+    #[strum(serialize = "ms")]
+    Milliseconds,
+    /// A number of things; written as an empty text.
+    #[serde(rename = "")]
+    #[strum(serialize = "")]
+    Count,
+}
+
 /// What was used beside what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Measured {
-    /// What was used, at most, over all trials.
+    /// What was used, at most, over all test_cases.
     pub used: u64,
     /// What is allowed.
     pub max: u64,
-    /// `bytes`, `ms`, or nothing for a number of things.
-    pub unit: &'static str,
+    pub unit: Unit,
 }
 
 /// All about one rule.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OfRule {
-    /// How many trials were held against it.
-    pub(super) tried: u64,
+pub(super) struct RuleSummary {
+    /// How many test_cases were held against it.
+    pub(super) checked: u64,
     pub(super) findings: Vec<Finding>,
     /// Findings that were not kept.
     pub(super) more: u64,
     pub(super) measured: Option<Measured>,
     /// The case in which the most was used.
-    pub(super) most_of: Option<String>,
+    pub(super) peak_case: Option<String>,
     /// Why it could not be tried.
     pub(super) skipped: Option<String>,
 }
 
 /// All rules.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) rules: BTreeMap<Rule, OfRule>,
-    pub(super) trials: u64,
+pub(super) struct Summary {
+    pub(super) rules: BTreeMap<Rule, RuleSummary>,
+    pub(super) test_cases: u64,
     /// Rules of cases that were asked for by their names.
     pub(super) named: BTreeSet<Rule>,
 }
 
-impl Tally {
-    pub(super) fn tried(&mut self, rule: Rule) {
-        self.rules.entry(rule).or_default().tried += 1;
+impl Summary {
+    pub(super) fn checked(&mut self, rule: Rule) {
+        self.rules.entry(rule).or_default().checked += 1;
     }
 
-    pub(super) fn found(&mut self, rule: Rule, finding: Finding) {
+    pub(super) fn add_finding(&mut self, rule: Rule, finding: Finding) {
         let of = self.rules.entry(rule).or_default();
-        of.tried = of.tried.max(1);
+        of.checked = of.checked.max(1);
         if of.findings.len() < KEPT {
             of.findings.push(finding);
         } else {
@@ -111,9 +125,9 @@ impl Tally {
     }
 
     /// Keeps the most that was used.
-    pub(super) fn measured(&mut self, rule: Rule, used: u64, max: u64, unit: &'static str) -> bool {
+    pub(super) fn measure(&mut self, rule: Rule, used: u64, max: u64, unit: Unit) -> bool {
         let of = self.rules.entry(rule).or_default();
-        of.tried += 1;
+        of.checked += 1;
         let most = of.measured.is_none_or(|before| before.used < used);
         if most {
             of.measured = Some(Measured { used, max, unit });
@@ -122,12 +136,12 @@ impl Tally {
     }
 
     /// Where the most was used.
-    pub(super) fn most_of(&mut self, rule: Rule, case: &str) {
-        self.rules.entry(rule).or_default().most_of = Some(case.to_owned());
+    pub(super) fn set_peak_case(&mut self, rule: Rule, case: &str) {
+        self.rules.entry(rule).or_default().peak_case = Some(case.to_owned());
     }
 
     /// Whether this was found before.
-    pub(super) fn knows(&self, rule: Rule, file: &str, message: &str) -> bool {
+    pub(super) fn has_finding(&self, rule: Rule, file: &str, message: &str) -> bool {
         self.rules.get(&rule).is_some_and(|of| {
             of.findings
                 .iter()
@@ -135,9 +149,9 @@ impl Tally {
         })
     }
 
-    pub(super) fn skipped(&mut self, rule: Rule, why: impl Into<String>) {
+    pub(super) fn skip(&mut self, rule: Rule, why: impl Into<String>) {
         let of = self.rules.entry(rule).or_default();
-        if of.tried == 0 {
+        if of.checked == 0 {
             of.skipped.get_or_insert_with(|| why.into());
         }
     }
@@ -155,10 +169,10 @@ impl Tally {
                 && of.findings.is_empty()
                 && used.saturating_mul(100) > max.saturating_mul(HEAD_ROOM)
             {
-                let space = if unit.is_empty() { "" } else { " " };
+                let space = if unit == Unit::Count { "" } else { " " };
                 let message =
                     format!("it used {used}{space}{unit} of {max}; {HEAD_ROOM} % are good");
-                of.findings.push(Finding { case: of.most_of.clone(), ..Finding::plain(message) });
+                of.findings.push(Finding { case: of.peak_case.clone(), ..Finding::plain(message) });
             }
         }
     }

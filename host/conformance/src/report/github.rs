@@ -13,7 +13,7 @@ pub fn annotations(report: &Report) -> String {
                 .unwrap_or_default();
             let title = format!("{} breaks {}", template.name(), rule.rule);
             let text =
-                format!("{}\n{place}\n{message}\n{}", rule.demand, rule.advice.unwrap_or_default());
+                format!("{}\n{place}\n{message}\n{}", rule.demand, rule.hint.unwrap_or_default());
             out.push_str(&format!(
                 "::error file={},title={}::{}\n",
                 property(&template.file),

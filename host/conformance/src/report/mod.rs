@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use super::rule::{Level, Rule};
 use super::suite;
-use super::summary::{Finding, Measured, OfRule};
+use super::summary::{Finding, Measured, RuleSummary};
 use sitewright_model::build::host_build;
 use sitewright_model::failure::TemplateRef;
 use sitewright_runtime::plugin::Template;
 
 /// The version of the report's shape.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 
 /// The JSON Schema of a [`Report`], as it is published:
 /// `host/schema/conformance-report.schema.json`.
@@ -32,7 +32,7 @@ pub fn generated_schema() -> serde_json::Value {
 /// The whole report.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Report {
-    /// The shape of the report: 1.
+    /// The version of the shape; 2.
     #[schemars(extend("const" = REPORT_VERSION))]
     pub version: u32,
     /// The version of the contract that the suite is for.
@@ -58,7 +58,7 @@ pub struct TemplateReport {
     /// Whether every rule holds.
     pub passed: bool,
     /// Orders made.
-    pub trials: u64,
+    pub test_cases: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
     /// Every rule that was asked for.
@@ -89,7 +89,7 @@ pub struct RuleReport {
     /// How it fared.
     pub verdict: Verdict,
     /// Trials that were held against it.
-    pub trials: u64,
+    pub test_cases: u64,
     /// Why it could not be tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
@@ -102,7 +102,7 @@ pub struct RuleReport {
     pub more: u64,
     /// What to do, where it is broken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<&'static str>,
+    pub hint: Option<&'static str>,
 }
 
 impl Report {
@@ -125,7 +125,7 @@ impl TemplateReport {
             file: file.display().to_string(),
             template: template.map(Template::reference),
             passed: false,
-            trials: 0,
+            test_cases: 0,
             duration_ms: 0,
             rules: Vec::new(),
         }
@@ -150,9 +150,9 @@ impl TemplateReport {
 }
 
 impl RuleReport {
-    pub(super) fn new(rule: Rule, of: OfRule) -> Self {
-        let OfRule { tried, findings, more, measured, skipped, .. } = of;
-        let verdict = match (findings.is_empty(), tried) {
+    pub(super) fn new(rule: Rule, of: RuleSummary) -> Self {
+        let RuleSummary { checked, findings, more, measured, skipped, .. } = of;
+        let verdict = match (findings.is_empty(), checked) {
             (false, _) => Verdict::Failed,
             (true, 0) => Verdict::Skipped,
             (true, _) => Verdict::Passed,
@@ -162,12 +162,12 @@ impl RuleReport {
             level: rule.level(),
             demand: rule.demand().into_owned(),
             verdict,
-            trials: tried,
+            test_cases: checked,
             skipped: skipped.filter(|_| verdict == Verdict::Skipped),
             measured,
             findings,
             more,
-            advice: (verdict == Verdict::Failed).then(|| rule.advice()),
+            hint: (verdict == Verdict::Failed).then(|| rule.hint()),
         }
     }
 }

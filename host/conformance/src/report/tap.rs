@@ -44,8 +44,8 @@ fn write_findings(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
     let json = |text: &str| serde_json::Value::from(text).to_string();
     writeln!(
         out,
-        "      ---\n      severity: fail\n      advice: {}",
-        json(rule.advice.unwrap_or_default())
+        "      ---\n      severity: fail\n      hint: {}",
+        json(rule.hint.unwrap_or_default())
     )?;
     writeln!(out, "      findings:")?;
     for finding in &rule.findings {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Report, RuleReport, TemplateReport, Verdict, place};
 use crate::rule::Level;
+use crate::summary::Unit;
 use sitewright_failure::render;
 
 /// Findings of one rule that are shown; the JSON report has more.
@@ -31,7 +32,7 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         render::clean(template.name()),
         template.file
     )?;
-    for level in Level::ALL {
+    for &level in Level::ALL {
         let rules: Vec<&RuleReport> =
             template.rules.iter().filter(|rule| rule.level == level).collect();
         if rules.is_empty() {
@@ -64,7 +65,7 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
             writeln!(out, "    {dim}and {more} more like it; --json has them{dim:#}")?;
         }
         out.push_str(&render::paragraph(
-            &format!("→ {}", rule.advice.unwrap_or_default()),
+            &format!("→ {}", rule.hint.unwrap_or_default()),
             "    ",
             width,
         ));
@@ -74,7 +75,7 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         template.count(Verdict::Passed),
         template.count(Verdict::Failed),
         template.count(Verdict::Skipped),
-        template.trials,
+        template.test_cases,
         render::duration(template.duration_ms.saturating_mul(1_000)),
     );
     let (style, mark) = if template.passed { (good, "✓") } else { (bad, "✗") };
@@ -92,13 +93,13 @@ fn write_rule(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
         (Some(why), _) => format!("  {dim}{}{dim:#}", render::clean(why)),
         (None, Some(measured)) => {
             let shown = |amount: u64| match measured.unit {
-                "bytes" => render::bytes(amount),
-                "ms" => render::duration(amount.saturating_mul(1_000)),
-                _ => amount.to_string(),
+                Unit::Bytes => render::bytes(amount),
+                Unit::Milliseconds => render::duration(amount.saturating_mul(1_000)),
+                Unit::Count => amount.to_string(),
             };
             format!("  {dim}{} of {}{dim:#}", shown(measured.used), shown(measured.max))
         }
-        (None, None) if rule.trials > 1 => format!("  {dim}{} times{dim:#}", rule.trials),
+        (None, None) if rule.test_cases > 1 => format!("  {dim}{} times{dim:#}", rule.test_cases),
         (None, None) => String::new(),
     };
     let id = rule.rule.id();

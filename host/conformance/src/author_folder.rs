@@ -18,7 +18,7 @@ const CASE: &str = "case.toml";
 
 /// Everything of a folder `conformance`.
 #[derive(Debug, Default)]
-pub(super) struct Author {
+pub(super) struct AuthorFolder {
     /// Hosts that pages may load from.
     pub(super) external: Vec<String>,
     /// Answers for the suite's own cases.
@@ -47,14 +47,14 @@ struct Settings {
     answers: Option<PathBuf>,
 }
 
-impl Author {
+impl AuthorFolder {
     /// Reads a folder; nothing when there is none. Blocking.
     ///
     /// # Errors
     /// What is wrong, with the file and the field.
     pub(super) fn read(folder: &Path) -> Result<Self, Message> {
         if !folder.is_dir() {
-            return Ok(Author::default());
+            return Ok(AuthorFolder::default());
         }
         let settings_file = folder.join(SETTINGS);
         let settings: Settings = if settings_file.exists() {
@@ -81,7 +81,7 @@ impl Author {
         }
         folders.sort();
         let cases = folders.into_iter().map(AuthorCase::read).collect::<Result<_, _>>()?;
-        Ok(Author { external: settings.external, answers, cases })
+        Ok(AuthorFolder { external: settings.external, answers, cases })
     }
 }
 

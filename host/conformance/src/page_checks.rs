@@ -18,7 +18,7 @@ const CONTRAST_LARGE: f64 = 3.0;
 
 /// A place where a page breaks a rule.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub(super) struct PageProblem {
     pub(super) rule: PageRule,
     pub(super) file: String,
     pub(super) line: Option<u64>,
@@ -27,21 +27,21 @@ pub(super) struct Problem {
 
 /// What was found of a whole site.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) problems: Vec<Problem>,
+pub(super) struct PageFindings {
+    pub(super) problems: Vec<PageProblem>,
     /// Bytes of the heaviest page.
     pub(super) heaviest: u64,
 }
 
 /// Looks at all pages. Pages may load from `external` hosts. Heavy on the CPU: call it from
 /// `spawn_blocking`.
-pub(super) fn look(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> Seen {
-    let mut seen = Seen::default();
+pub(super) fn check_pages(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> PageFindings {
+    let mut seen = PageFindings::default();
     for (path, bytes) in files {
         let text = String::from_utf8_lossy(bytes);
         if path.ends_with(".html") || path.ends_with(".htm") {
             let page = parse(&text);
-            let mut look = Look { path, page: &page, files, external, seen: &mut seen };
+            let mut look = PageCheck { path, page: &page, files, external, seen: &mut seen };
             look.head();
             look.body();
             look.loads(bytes.len() as u64);
@@ -62,7 +62,7 @@ pub(super) fn look(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> Se
 }
 
 /// The elements in which markup of a stranger came to life, as `file: what`.
-pub(super) fn come_alive(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+pub(super) fn unescaped_elements(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let mut found = Vec::new();
     for (path, bytes) in files
         .iter()
@@ -95,18 +95,18 @@ pub(super) fn come_alive(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     found
 }
 
-struct Look<'a> {
+struct PageCheck<'a> {
     path: &'a str,
     page: &'a Page,
     files: &'a BTreeMap<String, Vec<u8>>,
     external: &'a [String],
-    seen: &'a mut Seen,
+    seen: &'a mut PageFindings,
 }
 
-impl Look<'_> {
+impl PageCheck<'_> {
     fn add(&mut self, rule: PageRule, element: Option<ElementRef<'_>>, message: impl Into<String>) {
         let line = element.and_then(|element| self.page.lines.get(&element.id()).copied());
-        self.seen.problems.push(Problem {
+        self.seen.problems.push(PageProblem {
             rule,
             file: self.path.to_owned(),
             line,
@@ -339,7 +339,7 @@ fn outside(
     what: &str,
     line: Option<u64>,
     external: &[String],
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<PageProblem>,
 ) {
     let address = address.trim();
     let whole =
@@ -351,7 +351,7 @@ fn outside(
         return;
     };
     if !external.iter().any(|allowed| allowed == host) {
-        problems.push(Problem {
+        problems.push(PageProblem {
             rule: PageRule::External,
             file: file.to_owned(),
             line,
