@@ -68,7 +68,7 @@ const JS: &[ScaffoldFile] = files! {
     "src/template.js" from "js/src/template.js",
 };
 
-/// Rust keywords, and crates of every project: a crate of that name cannot be used in its own tests.
+/// Rust keywords, and crates of every project: tests cannot use a crate of that name.
 const RUST_WORDS: [&str; 46] = [
     "abstract",
     "alloc",
@@ -352,9 +352,10 @@ mod tests {
         project("a", into.clone()).create().unwrap();
         let before = fs::read(into.join("Cargo.toml")).unwrap();
         for taken in [into.clone(), into.join("Cargo.toml")] {
-            assert!(
-                matches!(project("b", taken.clone()).create(), Err(NewError::Taken(path)) if path == taken)
-            );
+            assert!(matches!(
+                project("b", taken.clone()).create(),
+                Err(NewError::Taken(path)) if path == taken
+            ));
         }
         assert_eq!(fs::read(into.join("Cargo.toml")).unwrap(), before);
     }

@@ -52,8 +52,8 @@ pub enum Sdk {
 }
 
 impl Sdk {
-    /// Finds the SDK. Default: the checkout in which this program was built, otherwise the published
-    /// version of this program. Blocking.
+    /// Finds the SDK. Default: the checkout in which this program was built, otherwise the
+    /// published version of this program. Blocking.
     ///
     /// # Errors
     /// If a path contains no SDK.
@@ -63,8 +63,8 @@ impl Sdk {
             Some(SdkSource::Path(path)) => {
                 let full = path.canonicalize().map_err(|error| {
                     message!(
-                        "cannot find the SDK {} (--sdk): {error}; give a checkout of the repository, \
-                         or a version like 0.1",
+                        "cannot find the SDK {} (--sdk): {error}; give a checkout of the \
+                         repository, or a version like 0.1",
                         path.display()
                     )
                 })?;

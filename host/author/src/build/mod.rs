@@ -97,8 +97,8 @@ impl Builder {
         &self.project
     }
 
-    /// Builds the project. `listener` gets the tools' output line by line. Dropping the future kills
-    /// the tools.
+    /// Builds the project. `listener` gets the tools' output line by line. Dropping the future
+    /// kills the tools.
     ///
     /// # Errors
     /// If a tool is missing or fails, or a file cannot be written.

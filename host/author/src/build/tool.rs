@@ -10,8 +10,8 @@ use tokio::process::{Child, Command};
 
 use super::BuildError;
 
-/// Maximum bytes of a tool's stderr that are kept. The start is kept, because the first error is the
-/// one to fix. 256 KiB.
+/// Maximum bytes of a tool's stderr that are kept: 256 KiB. The start is kept, because the first
+/// error is the one to fix.
 const MAX_OUTPUT: usize = 256 << 10;
 /// Maximum bytes of a tool's stdout that are read. 64 MiB.
 const MAX_PRINTED: u64 = 64 << 20;

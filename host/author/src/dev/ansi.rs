@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// The text as escaped HTML. Colours become the classes `c0` to `c15`, bold `b`, dim `d`; every other
-/// escape sequence and control character is removed.
+/// The text as escaped HTML. Colours become the classes `c0` to `c15`, bold `b`, dim `d`; every
+/// other escape sequence and control character is removed.
 pub(super) fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut style = Style::default();

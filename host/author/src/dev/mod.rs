@@ -1,5 +1,5 @@
-//! `sitewright template dev`: builds the template and makes its site after every save, and shows the
-//! result in a browser.
+//! `sitewright template dev`: builds the template and makes its site after every save, and shows
+//! the result in a browser.
 //!
 //! | file | question |
 //! |---|---|

@@ -158,7 +158,7 @@ impl Server {
         format!("http://{}/", self.address)
     }
 
-    /// Serves what is on the board until it is told to stop.
+    /// Serves the board's content until `stop` is cancelled.
     ///
     /// # Errors
     /// If the listener fails.
@@ -183,8 +183,8 @@ struct Served {
     stop: CancellationToken,
 }
 
-/// Rejects requests with another `Host`: with DNS rebinding, a foreign page could otherwise read the
-/// site and the order's data in it.
+/// Rejects requests with another `Host`: with DNS rebinding, a foreign page could otherwise read
+/// the site and the order's data in it.
 async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let allowed =

@@ -136,7 +136,8 @@ impl Watcher {
         {
             // A new folder. It may be gone again already.
             if let Err(error) = self.watcher.watch(folder, RecursiveMode::Recursive) {
-                tracing::warn!(folder = %folder.display(), %error, "cannot watch a new folder; restart `template dev` to watch it");
+                let folder = folder.display();
+                tracing::warn!(%folder, %error, "cannot watch a new folder; restart `dev`");
             }
         }
         Ok(SavedFiles { at: at.unwrap_or(last), paths })
