@@ -1,4 +1,4 @@
-//! What the file is, before any order.
+//! Checks the file itself before any order runs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use sitewright_runtime::plugin::{
 
 /// The contract's package, without its version.
 const PACKAGE: &str = "sitewright:template/";
-/// Versions of the contract that this host speaks.
+/// Versions of the contract that this host supports.
 const VERSIONS: [&str; 1] = ["0.1.0"];
 /// The contract's interfaces that a template may import.
 const INTERFACES: [&str; 6] = ["ai", "ai-sync", "ai-types", "diagnostics", "site", "types"];
-/// What it must export one of: of the world `template`, or of `template-sync`.
+/// The exported interface: the first of the world `template`, the second of `template-sync`.
 const EXPORTS: [&str; 2] = ["generator", "generator-sync"];
 
-/// Tries the file and loads it; nothing when it cannot be loaded.
+/// Checks the file and loads it; `None` if it cannot be loaded.
 pub(super) async fn check(
     loader: &Loader,
     file: &Path,
@@ -50,17 +50,19 @@ pub(super) async fn check(
     let template = match loader.load(file).await {
         Ok(template) => Arc::new(template),
         Err(error) => {
-            let told: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
+            let causes: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
             let rules = match &error.problem {
-                // What is missing or too much has been said by name.
+                // The imports and exports above name the cause already.
                 TemplateProblem::DoesNotFit { .. } | TemplateProblem::Contract(_) if named => {
                     return None;
                 }
                 problem => rules_of(problem),
             };
             for (rule, message) in rules {
-                summary
-                    .add_finding(rule, Finding::plain(message.unwrap_or_else(|| told.join(": "))));
+                summary.add_finding(
+                    rule,
+                    Finding::plain(message.unwrap_or_else(|| causes.join(": "))),
+                );
             }
             return None;
         }
@@ -135,7 +137,7 @@ fn interface_of(bytes: &[u8]) -> Interface {
     {
         found.push((
             Rule::Version,
-            format!("it exports `{}`; this host speaks {}", ours[0], VERSIONS.join(", ")),
+            format!("it exports `{}`; this host supports {}", ours[0], VERSIONS.join(", ")),
         ));
     }
     Interface::Component(found)
@@ -143,8 +145,8 @@ fn interface_of(bytes: &[u8]) -> Interface {
 
 fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-    if let Some(room) = interface.strip_prefix(PACKAGE) {
-        if !INTERFACES.contains(&room) {
+    if let Some(name_in_contract) = interface.strip_prefix(PACKAGE) {
+        if !INTERFACES.contains(&name_in_contract) {
             found.push((
                 Rule::Imports,
                 format!("it imports `{name}`, which the contract does not have"),
@@ -152,19 +154,18 @@ fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
         } else if !VERSIONS.contains(&version) {
             found.push((
                 Rule::Version,
-                format!("it imports `{name}`; this host speaks {}", VERSIONS.join(", ")),
+                format!("it imports `{name}`; this host supports {}", VERSIONS.join(", ")),
             ));
         }
     } else if !(interface.starts_with("wasi:") && version.starts_with("0.2.")) {
         found.push((
             Rule::Imports,
-            format!("it imports `{name}`, which is no part of the contract"),
+            format!("it imports `{name}`, which is not part of the contract"),
         ));
     }
 }
 
-/// Which rules a template breaks that cannot be loaded, with words of their own where the error has
-/// better ones for each.
+/// The rules that a load error breaks; with a message if the error has one per rule.
 fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
     match problem {
         TemplateProblem::Unreadable(_)
@@ -189,8 +190,8 @@ fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
     }
 }
 
-/// The schema against the draft's own schema: the engine that checks orders passes over words it
-/// does not know.
+/// Validates the order schema against the meta-schema, because order validation ignores unknown
+/// keywords.
 fn draft(template: &Template, summary: &mut Summary) {
     let schema: serde_json::Value =
         serde_json::from_str(&template.manifest.order_schema_text).unwrap_or_default();
@@ -198,7 +199,7 @@ fn draft(template: &Template, summary: &mut Summary) {
     if let Some(other) = named.filter(|name| !name.contains("json-schema.org/draft/2020-12/schema"))
     {
         let message =
-            format!("`order-schema` says that it is `{other}`; the contract wants draft 2020-12");
+            format!("`order-schema` declares `{other}`; the contract requires draft 2020-12");
         summary.add_finding(Rule::Schema, Finding::plain(message));
     }
     if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
@@ -208,7 +209,7 @@ fn draft(template: &Template, summary: &mut Summary) {
     }
 }
 
-/// `describe` again, twice, each time with another clock and other random numbers.
+/// Calls `describe` twice more, each time with another clock and other random numbers.
 async fn pure(template: &Template, limits: &Limits, summary: &mut Summary) {
     let mut first = None;
     let mut slowest = Duration::ZERO;
@@ -249,7 +250,7 @@ async fn pure(template: &Template, limits: &Limits, summary: &mut Summary) {
                     fields.filter(|(field, value)| manifest.get(field.as_str()) != Some(*value))
                 {
                     let message = format!(
-                        "`describe` gives another `{field}` each time: {value} and then {}",
+                        "`describe` returns a different `{field}` each time: {value} and then {}",
                         manifest.get(field).unwrap_or_default()
                     );
                     summary.add_finding(Rule::Pure, Finding::plain(message));
@@ -261,12 +262,14 @@ async fn pure(template: &Template, limits: &Limits, summary: &mut Summary) {
 }
 
 fn comparable(manifest: &generator::Manifest) -> serde_json::Value {
+    let purposes: Vec<_> =
+        manifest.ai_purposes.iter().map(|purpose| [&purpose.name, &purpose.description]).collect();
     json!({
         "name": manifest.name,
         "version": manifest.version,
         "summary": manifest.summary,
         "order-schema": manifest.order_schema,
-        "ai-purposes": manifest.ai_purposes.iter().map(|purpose| [&purpose.name, &purpose.description]).collect::<Vec<_>>(),
+        "ai-purposes": purposes,
         "locales": manifest.locales,
     })
 }

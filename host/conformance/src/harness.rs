@@ -1,4 +1,4 @@
-//! One order through one template, as any worker would make it, in a folder of its own.
+//! Runs one order through a template as a worker does, in a folder of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,15 +27,15 @@ use sitewright_runtime::run::{
 };
 use sitewright_site::SitesRoot;
 
-/// What the clock of each attempt shows at first: 2026-01-15T12:00:00Z. The same for all, so that
-/// snapshots stay what they are.
+/// The start of each attempt's clock: 2026-01-15T12:00:00Z. It is constant, so that snapshots stay
+/// valid.
 const CLOCK_MS: u64 = 1_768_478_400_000;
-/// Bytes of sites that stay in memory until they are whole.
-const HELD_BYTES: u64 = 64 << 20;
-/// How long what a dropped run leaves may take to go.
-const CLEAN_UP: Duration = Duration::from_secs(10);
+/// Size of the in-memory staging buffer of each run in bytes.
+const STAGING_BUFFER_BYTES: u64 = 64 << 20;
+/// Maximum time for the files of a dropped run to be removed.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where test_cases are made.
+/// Runs test cases of one template.
 pub(super) struct Harness {
     pub(super) catalogue: Catalogue,
     pub(super) template: PathBuf,
@@ -46,34 +46,33 @@ pub(super) struct Harness {
     next: AtomicU64,
 }
 
-/// One order to be made.
+/// One run of the template: order, replies, and what happens during the run.
 #[derive(Debug, Clone)]
 pub(super) struct TestCase {
     pub(super) document: Value,
-    /// The script of AI answers.
+    /// The script of AI replies, as TOML.
     pub(super) script: String,
     pub(super) hold: ReplyDelay,
-    /// Most AI calls that the order's budget pays for.
+    /// The number of AI calls in the order's budget; `None` if unlimited.
     pub(super) budget: Option<u64>,
-    /// Whether an answer that never comes is given up soon.
-    pub(super) impatient: bool,
-    /// Which attempt: others have another clock and other random numbers.
+    /// Whether AI calls time out after 50 ms instead of 5 minutes.
+    pub(super) short_timeout: bool,
+    /// Number of the attempt; each has another clock and other random numbers.
     pub(super) attempt: u64,
     pub(super) stop: Stop,
 }
 
-/// How a test_case is stopped once a call is held for ever.
+/// How a run is stopped after one of its calls got no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// It is not.
     Never,
-    /// Its future is dropped, after it had this long to go on without the answer.
+    /// Its future is dropped after it had this time to continue without the reply.
     Drop(Duration),
-    /// It is cancelled, after it had this long.
+    /// It is cancelled after this time.
     Cancel(Duration),
 }
 
-/// What came of it.
+/// The result of one run.
 #[derive(Debug)]
 pub(super) struct TestRun {
     pub(super) ended: TestOutcome,
@@ -81,7 +80,7 @@ pub(super) struct TestRun {
     pub(super) took: Duration,
 }
 
-/// How a test_case ended.
+/// How a run ended.
 #[derive(Debug)]
 pub(super) enum TestOutcome {
     Site(FinishedSite),
@@ -89,7 +88,7 @@ pub(super) enum TestOutcome {
         record: Box<FailureRecord>,
         limits: BTreeMap<String, Measure>,
     },
-    /// It was stopped from outside; these files lie where its site would have been.
+    /// It was dropped or cancelled; these files remain in its folder.
     Stopped {
         left: Vec<String>,
     },
@@ -121,7 +120,7 @@ impl Harness {
         let folder = tempfile::Builder::new()
             .prefix("sitewright-conformance-")
             .tempdir()
-            .map_err(|error| message!("a folder for the suite's sites cannot be made: {error}"))?;
+            .map_err(|error| message!("cannot create a folder for the suite's sites: {error}"))?;
         let limits = Arc::new(limits);
         Ok(Harness {
             catalogue,
@@ -134,8 +133,11 @@ impl Harness {
         })
     }
 
-    /// Makes one order. The error is the host's: nothing that a template could do.
-    pub(super) async fn made(self: Arc<Self>, test_case: TestCase) -> Result<TestRun, Message> {
+    /// Runs one order.
+    ///
+    /// # Errors
+    /// If the host fails; a failure of the template is a result.
+    pub(super) async fn run(self: Arc<Self>, test_case: TestCase) -> Result<TestRun, Message> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let folder = self.folder.path().join(number.to_string());
         let host = self.host(&test_case, folder.clone()).await?;
@@ -154,14 +156,14 @@ impl Harness {
             progress: watch::Sender::new(RunProgress::default()),
         };
         let began = tokio::time::Instant::now();
-        // A task of its own: dropping it is what is tried.
+        // A task of its own, so that it can be dropped.
         let mut running = tokio::spawn(async move { attempt(&host, request).await });
         let outcome = match test_case.stop {
             Stop::Never => RunEnd::Returned((&mut running).await),
-            Stop::Drop(patience) | Stop::Cancel(patience) => {
+            Stop::Drop(delay) | Stop::Cancel(delay) => {
                 let stopped = async {
                     watch.until_held().await;
-                    tokio::time::sleep(patience).await;
+                    tokio::time::sleep(delay).await;
                 };
                 tokio::select! {
                     biased;
@@ -173,7 +175,7 @@ impl Harness {
                         }
                         _ => {
                             running.abort();
-                            // Until it is dropped.
+                            // Wait until it is dropped.
                             drop((&mut running).await);
                             RunEnd::Dropped
                         }
@@ -184,15 +186,15 @@ impl Harness {
         let took = began.elapsed();
         let asked = watch.asked();
         let ended = match outcome {
-            RunEnd::Dropped => TestOutcome::Stopped { left: left(&folder).await? },
+            RunEnd::Dropped => TestOutcome::Stopped { left: remaining_files(&folder).await? },
             RunEnd::Returned(Err(error)) => {
-                return Err(message!("an attempt did not end: {error}"));
+                return Err(message!("an attempt panicked: {error}"));
             }
             RunEnd::Returned(Ok(outcome)) => self.ended(outcome, &folder).await?,
         };
         let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
         if let Ok(Err(error)) = removed {
-            tracing::debug!(%error, "a folder of the suite stays until its end");
+            tracing::debug!(%error, "cannot remove a run's folder before the suite ends");
         }
         Ok(TestRun { ended, asked, took })
     }
@@ -215,7 +217,7 @@ impl Harness {
                 let read: std::io::Result<BTreeMap<_, _>> =
                     read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 let files =
-                    read.map_err(|error| message!("a finished site cannot be read back: {error}"))?;
+                    read.map_err(|error| message!("cannot read a finished site: {error}"))?;
                 let Totals { limits, ai_calls, .. } = totals;
                 Ok(TestOutcome::Site(FinishedSite { files, limits, ai_calls: ai_calls.len() }))
             }
@@ -223,7 +225,7 @@ impl Harness {
                 Err(message!("the host failed: {}", record.message))
             }
             Outcome::Failed { record, .. } if record.kind == FailureKind::Cancelled => {
-                Ok(TestOutcome::Stopped { left: left(folder).await? })
+                Ok(TestOutcome::Stopped { left: remaining_files(folder).await? })
             }
             Outcome::Failed { record, totals, .. } => {
                 Ok(TestOutcome::Failed { record, limits: totals.limits })
@@ -232,13 +234,16 @@ impl Harness {
     }
 
     async fn host(&self, test_case: &TestCase, folder: PathBuf) -> Result<Services, Message> {
-        // An answer that never comes is given up soon: the others are there at once, whatever the
-        // machine does.
-        let patience = if test_case.impatient { 50 } else { 300_000 };
+        // Replies are scripted and arrive at once, so a short timeout only ends the missing one.
+        let timeout_ms = if test_case.short_timeout { 50 } else { 300_000 };
         let budget = test_case.budget.map_or(json!({}), |calls| json!({ "calls": calls }));
         let config: AiConfig = serde_json::from_value(json!({
             "providers": {
-                "scripted": { "kind": "scripted", "rules_inline": test_case.script, "call_ms": patience },
+                "scripted": {
+                    "kind": "scripted",
+                    "rules_inline": test_case.script,
+                    "call_ms": timeout_ms,
+                },
             },
             "routes": { "default": { "try": [{ "provider": "scripted", "model": "script" }] } },
             "budget": budget,
@@ -249,15 +254,15 @@ impl Harness {
             let gateway = Gateway::new(&config, &folder, client, &|_| None)
                 .map_err(|error| message!("the suite's AI routes cannot be set up: {error}"))?;
             let sites = SitesRoot::open(&folder)
-                .map_err(|error| message!("the suite's folder cannot be used: {error}"))?;
+                .map_err(|error| message!("cannot use the suite's folder: {error}"))?;
             Ok::<_, Message>((gateway, sites))
         });
         let (gateway, sites) =
-            ready.await.map_err(|error| message!("preparing a run did not end: {error}"))??;
+            ready.await.map_err(|error| message!("preparing a run failed: {error}"))??;
         Ok(Services {
             catalogue: self.catalogue.clone(),
             gateway: Arc::new(gateway),
-            sites: sites.holding(HELD_BYTES),
+            sites: sites.holding(STAGING_BUFFER_BYTES),
             limits: self.limits.clone(),
             default_locale: self.default_locale.clone(),
             keep_releases: 1,
@@ -266,8 +271,8 @@ impl Harness {
     }
 }
 
-/// The files below a folder, failure records left out, once what is being removed is gone.
-async fn left(folder: &Path) -> Result<Vec<String>, Message> {
+/// The files below a folder without failure records, after pending removals have finished.
+async fn remaining_files(folder: &Path) -> Result<Vec<String>, Message> {
     let began = tokio::time::Instant::now();
     loop {
         let top = folder.to_owned();
@@ -276,9 +281,8 @@ async fn left(folder: &Path) -> Result<Vec<String>, Message> {
             files(&top, &top, &mut found);
             found
         });
-        let found =
-            found.await.map_err(|error| message!("a folder could not be looked at: {error}"))?;
-        if found.is_empty() || began.elapsed() > CLEAN_UP {
+        let found = found.await.map_err(|error| message!("cannot list a run's folder: {error}"))?;
+        if found.is_empty() || began.elapsed() > CLEAN_UP_TIMEOUT {
             return Ok(found);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -286,7 +290,7 @@ async fn left(folder: &Path) -> Result<Vec<String>, Message> {
 }
 
 fn files(top: &Path, folder: &Path, found: &mut Vec<String>) {
-    // What goes while it is looked at is what should.
+    // A file that disappears during the listing was being removed, as it should be.
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();

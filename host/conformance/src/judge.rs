@@ -1,4 +1,4 @@
-//! Which rule a test_case breaks.
+//! Decides which rules the result of a test case breaks.
 
 use std::collections::BTreeMap;
 
@@ -14,21 +14,21 @@ use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message::Message;
 
-/// What test_cases are held against.
+/// What results are compared with.
 pub(super) struct Judge<'a> {
-    /// The site that all others are compared with.
+    /// The baseline's site; `None` if no order became a site.
     pub(super) baseline: Option<&'a FinishedSite>,
     pub(super) external: &'a [String],
-    /// Whether snapshots are written anew.
+    /// Whether snapshots are replaced.
     pub(super) update: bool,
 }
 
 impl Judge<'_> {
-    /// Enters what came of a test_case. Reads and writes snapshots, looks at pages: call it from
-    /// `spawn_blocking`.
+    /// Adds the findings of one test case to `summary`. Blocking: parses pages, reads and writes
+    /// snapshots.
     ///
     /// # Errors
-    /// When a snapshot cannot be read or written.
+    /// If a snapshot cannot be read or written.
     pub(super) fn judge(
         &self,
         planned: &PlannedCase,
@@ -57,7 +57,7 @@ impl Judge<'_> {
             TestOutcome::Stopped { left } => {
                 if let Some(first) = left.first() {
                     let message =
-                        format!("{} files are left of it; the first is `{first}`", left.len());
+                        format!("{} files remain of the run; the first is `{first}`", left.len());
                     summary.add_finding(planned.rule, finding(planned, message));
                 }
                 Ok(())
@@ -74,7 +74,7 @@ impl Judge<'_> {
         let (case, rule) = (&planned.case, planned.rule);
         match case.expect.outcome {
             ExpectedOutcome::Nothing => {
-                let message = "it released a site although one of its AI calls was never answered";
+                let message = "it released a site although one of its AI calls never got a reply";
                 summary.add_finding(rule, finding(planned, message));
             }
             ExpectedOutcome::Failure => summary
@@ -82,8 +82,8 @@ impl Judge<'_> {
             ExpectedOutcome::Site | ExpectedOutcome::SiteOrFailure => {}
         }
         if matches!(rule, Rule::Hostile | Rule::Escaped) {
-            for alive in page_checks::unescaped_elements(&site.files) {
-                let message = format!("{alive} came to life: it is not escaped");
+            for element in page_checks::unescaped_elements(&site.files) {
+                let message = format!("{element} is an element of the page: it is not escaped");
                 summary.add_finding(rule, finding(planned, message));
             }
         }
@@ -97,7 +97,7 @@ impl Judge<'_> {
                     .collect();
                 if !missing.is_empty() {
                     let message = format!(
-                        "half a site: it has no `{}`, which it has when all is well",
+                        "incomplete site: it has no `{}`, which it has without the fault",
                         missing.join("`, `")
                     );
                     summary.add_finding(rule, finding(planned, message));
@@ -105,15 +105,15 @@ impl Judge<'_> {
                 }
             }
             if case.expect.same {
-                same(planned, &baseline.files, &site.files, summary);
+                compare_sites(planned, &baseline.files, &site.files, summary);
             }
         }
         expected(planned, site, summary);
-        self.kept(planned, site, summary)
+        self.snapshot(planned, site, summary)
     }
 
-    /// The author's snapshot.
-    fn kept(
+    /// Compares the site with the author's snapshot, or replaces the snapshot.
+    fn snapshot(
         &self,
         planned: &PlannedCase,
         site: &FinishedSite,
@@ -171,7 +171,7 @@ impl Judge<'_> {
         summary.measure(weight, heaviest, page_checks::MAX_WEIGHT, Unit::Bytes);
         for problem in problems {
             let rule = Rule::Page(problem.rule);
-            // The same mistake of one template in a hundred orders is one mistake.
+            // The same problem in several orders is reported once.
             if summary.has_finding(rule, &problem.file, &problem.message) {
                 continue;
             }
@@ -181,7 +181,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Calls that the host refused before anybody was asked.
+    /// Finds AI calls that the host rejected before sending a request.
     fn purposes(
         &self,
         planned: &PlannedCase,
@@ -196,8 +196,8 @@ impl Judge<'_> {
         let refused = called.saturating_sub(asked as u64);
         if refused > 0 {
             let message = format!(
-                "{refused} of its {called} AI calls were refused before a model was asked: their \
-                 purpose is not declared, or the request makes no sense"
+                "{refused} of its {called} AI calls were rejected before a request was sent: their \
+                 purpose is not declared, or the request is invalid"
             );
             summary.add_finding(Rule::Purposes, finding(planned, message));
         }
@@ -211,7 +211,7 @@ impl Judge<'_> {
             finding.failure = Some(record.clone());
             summary.add_finding(rule, finding);
         };
-        let told = format!("{}: {}", record.kind, record.message);
+        let ending = format!("{}: {}", record.kind, record.message);
         let typed = matches!(record.kind, FailureKind::TemplateError | FailureKind::Ai);
         let undeclared = record.ai.as_ref().is_some_and(|ai| {
             ai.kind == AiErrorKind::InvalidRequest
@@ -219,13 +219,13 @@ impl Judge<'_> {
                 && ai.message.as_str().contains("not declared")
         });
         if undeclared {
-            return add(Rule::Purposes, told);
+            return add(Rule::Purposes, ending);
         }
         match own.level() {
             Level::Behaviour => match (limit_of(&record), record.kind) {
-                (Some(limit), _) => add(Rule::Limit(limit), told),
-                // No order becomes a site: it is the pages that are wrong, not what they make of
-                // this order.
+                (Some(limit), _) => add(Rule::Limit(limit), ending),
+                // No order becomes a site, so the pages break site rules, and not the rule of this
+                // order.
                 (None, FailureKind::OutputRejected) if self.baseline.is_none() => {
                     for problem in &record.problems {
                         let check = problem
@@ -237,44 +237,46 @@ impl Judge<'_> {
                         summary.add_finding(check.unwrap_or(own), finding);
                     }
                 }
-                _ => add(own, told),
+                _ => add(own, ending),
             },
             Level::Ai => {
                 let faulty = matches!(own, Rule::Whole);
                 match record.kind {
-                    _ if typed && case.expect.outcome == ExpectedOutcome::Site => add(own, told),
+                    _ if typed && case.expect.outcome == ExpectedOutcome::Site => add(own, ending),
                     FailureKind::TemplateError
                         if record.ai.is_none() && record.blamed_calls.is_empty() =>
                     {
-                        add(Rule::Blame, told);
+                        add(Rule::Blame, ending);
                     }
                     _ if typed => summary.checked(Rule::Blame),
                     FailureKind::OutputRejected if faulty => {
                         add(
                             Rule::Whole,
                             format!(
-                                "half a site, which did not pass its checks: {}",
+                                "incomplete site, which failed the site checks: {}",
                                 record.message
                             ),
                         );
                     }
-                    FailureKind::OutputRejected => add(own, told),
-                    _ if faulty => add(Rule::Stops, told),
-                    _ => add(own, told),
+                    FailureKind::OutputRejected => add(own, ending),
+                    _ if faulty => add(Rule::Stops, ending),
+                    _ => add(own, ending),
                 }
             }
             Level::Author => {
                 let wanted = case.expect.outcome != ExpectedOutcome::Site;
-                // A recorded run may have ended in a way that no template should; its author wants
-                // it to stay so.
+                // A recorded run may have ended with any kind of failure, and the author expects
+                // the same one.
                 if !(wanted && (typed || case.expect.kind == Some(record.kind))) {
-                    return add(own, told);
+                    return add(own, ending);
                 }
                 let kind = case.expect.kind.filter(|kind| *kind != record.kind);
                 if let Some(kind) = kind {
                     add(
                         own,
-                        format!("it ended with {told}; a failure of the kind {kind} was expected"),
+                        format!(
+                            "it ended with {ending}; a failure of the kind {kind} was expected"
+                        ),
                     );
                 }
                 if let Some(code) =
@@ -291,28 +293,29 @@ impl Judge<'_> {
                     add(
                         own,
                         format!(
-                            "neither its message nor a cause says {text:?}; it ended with {told}"
+                            "neither its message nor a cause says {text:?}; it ended with \
+                             {ending}"
                         ),
                     );
                 }
             }
-            // A run that ended by itself before it was dropped has left no site either.
+            // A run that failed before it was dropped has left no site either.
             Level::Cancel => {}
-            Level::Contract | Level::Limits | Level::Site => add(own, told),
+            Level::Contract | Level::Limits | Level::Site => add(own, ending),
         }
-        // That no call made it trap is known once a call has failed.
+        // A failed call without a trap covers this rule.
         if own == Rule::Whole {
             summary.checked(Rule::Stops);
         }
     }
 }
 
-/// A finding of this test_case.
+/// A finding of this test case.
 fn finding(planned: &PlannedCase, message: impl Into<String>) -> Finding {
     Finding::plain(message).of_case(&planned.label, &planned.test_case.document)
 }
 
-/// The limit that ended a run.
+/// The limit that ended a run; `None` for other failures.
 fn limit_of(record: &FailureRecord) -> Option<LimitRule> {
     Some(match record.kind {
         FailureKind::CpuLimit => LimitRule::Cpu,
@@ -334,8 +337,8 @@ fn limit_of(record: &FailureRecord) -> Option<LimitRule> {
     })
 }
 
-/// Each file of two sites.
-fn same(
+/// Adds a finding if two sites differ.
+fn compare_sites(
     planned: &PlannedCase,
     one: &BTreeMap<String, Vec<u8>>,
     other: &BTreeMap<String, Vec<u8>>,
@@ -348,16 +351,16 @@ fn same(
     paths.dedup();
     let Some(path) = paths.first() else { return };
     let message =
-        format!("{} of its files are different this time; the first is `{path}`", paths.len());
+        format!("{} of its files differ from the baseline; the first is `{path}`", paths.len());
     let mut finding = finding(planned, message);
     finding.file = Some((*path).to_owned());
     if let (Some(one), Some(other)) = (one.get(*path), other.get(*path)) {
-        finding.difference = snapshot::difference(one, other, ["before", "this time"]);
+        finding.difference = snapshot::difference(one, other, ["baseline", "this run"]);
     }
     summary.add_finding(planned.rule, finding);
 }
 
-/// What an author's case says of the site.
+/// Checks the site against the case's `expect`.
 fn expected(planned: &PlannedCase, site: &FinishedSite, summary: &mut Summary) {
     let Case { expect, .. } = &planned.case;
     let mut wrong = Vec::new();

@@ -1,4 +1,4 @@
-//! From cases to test_cases: which orders, which answers, which call is the one that fails.
+//! Plans the test cases of a case: the orders, the replies, and the call that fails.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use super::rule::Rule;
 use super::summary::Summary;
 use sitewright_model::message::Message;
 
-/// How much longer each answer takes than the one before, where answers are slow.
+/// Additional delay of each reply compared with the one before, in cases with delayed replies.
 const STEP: Duration = Duration::from_millis(25);
 
-/// One test_case of a case.
+/// One test case of a case.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedCase {
     pub(super) case: Case,
     pub(super) rule: Rule,
-    /// The case and what is special about this test_case.
+    /// The case's name and the detail that identifies this test case.
     pub(super) label: String,
     pub(super) test_case: TestCase,
-    /// The folder of an author's case.
+    /// The folder of an author's case; `None` for the suite's own.
     pub(super) folder: Option<PathBuf>,
 }
 
-/// The order that became a site when all was well, and how.
+/// An order that became a site without any fault; most test cases are compared with it.
 #[derive(Debug, Clone)]
 pub(super) struct Baseline {
     pub(super) document: Value,
@@ -44,13 +44,13 @@ fn test_case(document: Value, script: String) -> TestCase {
         script,
         hold: ReplyDelay::None,
         budget: None,
-        impatient: false,
+        short_timeout: false,
         attempt: 0,
         stop: Stop::Never,
     }
 }
 
-/// The test_cases of the two cases that all others build on.
+/// The test cases of the full and the minimal order, one of which becomes the baseline.
 pub(super) fn first(
     cases: &[Case],
     orders: &Orders,
@@ -58,7 +58,7 @@ pub(super) fn first(
     summary: &mut Summary,
 ) -> Result<Vec<PlannedCase>, Message> {
     let mut planned = Vec::new();
-    // The full one first: it shows most.
+    // The full order first, because it covers most.
     for wanted in [Derive::Full, Derive::Minimal] {
         for case in cases.iter().filter(|case| derives(case) == Some(wanted)) {
             planned.extend(derived(case, orders, None, author, summary)?);
@@ -67,7 +67,7 @@ pub(super) fn first(
     Ok(planned)
 }
 
-/// All other test_cases.
+/// All other test cases of the suite.
 pub(super) fn rest(
     cases: &[Case],
     orders: &Orders,
@@ -176,7 +176,7 @@ fn derived(
         let why = if calls == 0 {
             "the template makes no AI call"
         } else {
-            "none of its AI calls can have that fault"
+            "the fault applies to none of its AI calls"
         };
         summary.skip(rule, why);
     }
@@ -207,25 +207,26 @@ fn with_fault(
     let good = |document: Value| {
         Ok::<_, Message>(test_case(document, script(None, author, case.ai.answers)?))
     };
-    // As long as the whole order took, and again: a template that does not wait for the answer is
-    // at its end by then.
-    let patience = (baseline.took * 3).max(Duration::from_millis(50));
+    // Three times the baseline's duration: a template that does not wait for the reply has ended
+    // by then.
+    let delay = (baseline.took * 3).max(Duration::from_millis(50));
     let hold = ReplyDelay::Forever(index);
     Ok(Some(match fault {
         Fault::Named(NamedFault::Budget) => {
             TestCase { budget: Some(index as u64), ..good(document)? }
         }
         Fault::Named(NamedFault::Drop) => {
-            TestCase { hold, stop: Stop::Drop(patience), ..good(document)? }
+            TestCase { hold, stop: Stop::Drop(delay), ..good(document)? }
         }
         Fault::Named(NamedFault::Cancel) => {
-            TestCase { hold, stop: Stop::Cancel(patience), ..good(document)? }
+            TestCase { hold, stop: Stop::Cancel(delay), ..good(document)? }
         }
         fault => {
             let Some(rule) = faulty(fault, asked) else { return Ok(None) };
-            let impatient = matches!(fault, Fault::Scripted(table) if table.contains_key("hang"));
+            let short_timeout =
+                matches!(fault, Fault::Scripted(table) if table.contains_key("hang"));
             TestCase {
-                impatient,
+                short_timeout,
                 ..test_case(document, script(Some(rule), author, case.ai.answers)?)
             }
         }

@@ -1,4 +1,4 @@
-//! Looks on while a run asks models, and holds answers back where a case wants that.
+//! A journal that records a run's AI calls and delays their replies if the case asks for it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,11 +19,11 @@ pub(crate) struct RecordedCall {
     /// The texts of its messages.
     pub(crate) messages: Vec<String>,
     pub(crate) format: ReplyFormat,
-    /// What was answered, once it was.
+    /// The reply; `None` until it arrives.
     pub(crate) answer: Option<String>,
 }
 
-/// What a call wants to be answered.
+/// The requested format of a reply.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ReplyFormat {
     Text,
@@ -31,26 +31,26 @@ pub(crate) enum ReplyFormat {
     Schema(Value),
 }
 
-/// How answers are held back.
+/// How replies are delayed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum ReplyDelay {
     #[default]
     None,
-    /// Call n for n times this long.
+    /// Call n waits n times this long.
     Rising(Duration),
-    /// Of so many calls, the first for the longest.
+    /// The first of `calls` calls waits longest.
     Falling { step: Duration, calls: usize },
-    /// The call of this index, for ever.
+    /// The call with this index never gets a reply.
     Forever(usize),
 }
 
-/// A journal that keeps nothing beyond the run.
+/// Keeps calls in memory for one run and replays nothing.
 #[derive(Debug)]
 pub(crate) struct RecordingJournal {
     hold: ReplyDelay,
     asked: Mutex<Vec<RecordedCall>>,
     at: Mutex<HashMap<JournalKey, usize>>,
-    /// Whether a call is held for ever by now.
+    /// Whether the call of [`ReplyDelay::Forever`] has been made.
     held: watch::Sender<bool>,
 }
 
@@ -72,14 +72,14 @@ impl RecordingJournal {
         self.at.lock().get(key).copied()
     }
 
-    /// The calls so far, in the order in which they were made.
+    /// The calls so far, in the order of the requests.
     pub(crate) fn asked(&self) -> Vec<RecordedCall> {
         self.all().clone()
     }
 
-    /// Until a call is held for ever.
+    /// Waits until the call of [`ReplyDelay::Forever`] has been made.
     pub(crate) async fn until_held(&self) {
-        // The sender is ours and stays: waiting cannot fail.
+        // Cannot fail: `self` owns the sender.
         drop(self.held.subscribe().wait_for(|held| *held).await);
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the suite over one template.
+//! Runs the suite on one template.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,37 +26,34 @@ use sitewright_model::message::Message;
 use sitewright_model::time::millis;
 use sitewright_runtime::plugin::{Catalogue, Limits, Loader};
 
-/// Milliseconds after which a run of the suite is at its end, when the configuration does not say
-/// less.
+/// Upper bound of a run's deadline in milliseconds; the configuration can set a lower one.
 const DEADLINE_MS: u64 = 30_000;
 
-/// What all templates are tried with.
+/// Settings that all templates share.
 #[derive(Clone)]
 pub struct Setting {
-    /// Loads them.
     pub loader: Loader,
-    /// What they may use.
     pub limits: Limits,
-    /// The language of orders that name none.
+    /// The locale of orders that name none.
     pub default_locale: Locale,
-    /// Runs at once.
+    /// Maximum number of concurrent runs.
     pub at_once: usize,
-    /// Never used to ask anybody.
+    /// The gateway needs one; the suite sends no request.
     pub client: Client,
 }
 
-/// One template to be tried.
+/// One template to check.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// The `.wasm` file.
     pub file: PathBuf,
-    /// The author's cases, when they are not beside it.
+    /// The folder of the author's cases. Default: beside the file or its source.
     pub cases: Option<PathBuf>,
-    /// Only rules and cases whose names hold this.
+    /// Runs only rules and cases whose names contain this text.
     pub filter: Option<String>,
-    /// Whether snapshots are written anew.
+    /// Whether snapshots are replaced.
     pub update: bool,
-    /// Is told how many test_cases are done, of how many.
+    /// Gets the number of completed test cases and the total.
     pub progress: watch::Sender<(usize, usize)>,
 }
 
@@ -65,12 +62,13 @@ impl Candidate {
         self.filter.as_ref().is_none_or(|filter| rule.id().contains(filter.as_str()))
     }
 
-    /// Whether a test_case is asked for by its name.
+    /// Whether the filter matches the test case's label.
     fn names(&self, planned: &PlannedCase) -> bool {
         self.filter.as_ref().is_some_and(|filter| planned.label.contains(filter.as_str()))
     }
 
-    /// Limits and pages are seen in whatever is made of orders.
+    /// Whether a test case checks a wanted rule. Limits and pages are checked in every site of an
+    /// order.
     fn wants(&self, planned: &PlannedCase) -> bool {
         let seen = |rule: Rule| {
             matches!(rule.level(), Level::Limits | Level::Site) && self.wants_rule(rule)
@@ -84,17 +82,20 @@ impl Candidate {
     }
 }
 
-/// Tries one template.
+/// Checks one template.
 ///
 /// # Errors
-/// When the host, or what the author has put beside the template, is no good. What is wrong with
-/// the template is no error but the result.
+/// If the host fails or the author's folder is invalid. A broken rule is not an error but part of
+/// the report.
 pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<TemplateReport, Message> {
     let began = Instant::now();
     let mut summary = Summary::default();
     let folder = match &candidate.cases {
         Some(folder) if !folder.is_dir() => {
-            return Err(message!("there is no folder {} (--cases)", folder.display()));
+            return Err(message!(
+                "there is no folder {} (--cases); give the folder with the author's cases",
+                folder.display()
+            ));
         }
         Some(folder) => Some(folder.clone()),
         None => {
@@ -105,9 +106,8 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
     let author = tokio::task::spawn_blocking(move || {
         read.map_or_else(|| Ok(AuthorFolder::default()), |folder| AuthorFolder::read(&folder))
     });
-    let author = author
-        .await
-        .map_err(|error| message!("reading the author's cases did not end: {error}"))??;
+    let author =
+        author.await.map_err(|error| message!("reading the author's cases failed: {error}"))??;
 
     let limits = Limits {
         deadline_ms: setting.limits.deadline_ms.min(DEADLINE_MS),
@@ -138,14 +138,14 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
             Orders::new(made.manifest.clone(), max_bytes, &locale)
         });
         let orders =
-            orders.await.map_err(|error| message!("making orders did not end: {error}"))??;
+            orders.await.map_err(|error| message!("deriving orders failed: {error}"))??;
         summary = suite.run(Arc::new(orders), summary).await?;
     } else {
         for rule in Rule::all() {
             summary.skip(rule, "the template breaks the contract");
         }
     }
-    summary.settle();
+    summary.check_head_room();
     report.test_cases = summary.test_cases;
     report.duration_ms = millis(began.elapsed());
     for rule in Rule::all() {
@@ -156,7 +156,7 @@ pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<Templat
             report.rules.push(RuleReport::new(rule, of));
         }
     }
-    report.settle();
+    report.set_passed();
     Ok(report)
 }
 
@@ -178,7 +178,7 @@ impl Suite<'_> {
             })
             .await?;
         summary = back;
-        let made = self.made(&planned).await?;
+        let made = self.run_all(&planned).await?;
         let baseline = planned.iter().zip(&made).find_map(|(planned, made)| match &made.ended {
             TestOutcome::Site(site) => Some((
                 Baseline {
@@ -195,7 +195,7 @@ impl Suite<'_> {
         match baseline {
             None => {
                 for rule in Rule::all().into_iter().filter(|rule| rule.level() != Level::Author) {
-                    summary.skip(rule, "neither the full nor the smallest order became a site");
+                    summary.skip(rule, "neither the full nor the minimal order became a site");
                 }
             }
             Some((baseline, _)) => {
@@ -207,22 +207,22 @@ impl Suite<'_> {
                     .await?;
                 summary = back;
                 planned.retain(|planned| self.candidate.wants(planned));
-                let made = self.made(&planned).await?;
+                let made = self.run_all(&planned).await?;
                 summary = self.judged(planned, made, site.clone(), summary).await?;
             }
         }
         let mut planned = self.authors_cases(&self.author.answers)?;
         planned.retain(|planned| self.candidate.wants(planned));
-        let made = self.made(&planned).await?;
+        let made = self.run_all(&planned).await?;
         summary = self.judged(planned, made, site, summary).await?;
         for rule in Rule::all() {
             let why = match rule {
-                Rule::Expected => "there are no cases of the author's",
-                Rule::Snapshot => "no case of the author's has a snapshot; `--update` writes one",
+                Rule::Expected => "the author has no cases",
+                Rule::Snapshot => "no case of the author has a snapshot; `--update` writes one",
                 Rule::Purposes | Rule::Blame | Rule::Stops => {
-                    "no AI call failed it, or it makes none"
+                    "no AI call failed, or the template makes none"
                 }
-                _ => "nothing of that kind came up",
+                _ => "no test case checked it",
             };
             summary.skip(rule, why);
         }
@@ -233,8 +233,7 @@ impl Suite<'_> {
         self.author.cases.iter().map(|case| plan::authors(case, answers)).collect()
     }
 
-    /// Plans off the runtime's threads: a schema is a stranger's, and orders are held against it a
-    /// thousand times.
+    /// Plans on the blocking pool: orders are validated many times against an untrusted schema.
     async fn planned(
         &self,
         mut summary: Summary,
@@ -243,11 +242,11 @@ impl Suite<'_> {
         let planned = tokio::task::spawn_blocking(move || {
             plan(&mut summary).map(|planned| (planned, summary))
         });
-        planned.await.map_err(|error| message!("planning the suite did not end: {error}"))?
+        planned.await.map_err(|error| message!("planning the suite failed: {error}"))?
     }
 
-    /// Makes all test_cases, several at once; the results have the order of the test_cases.
-    async fn made(&self, planned: &[PlannedCase]) -> Result<Vec<TestRun>, Message> {
+    /// Runs all test cases concurrently; the results have the order of the test cases.
+    async fn run_all(&self, planned: &[PlannedCase]) -> Result<Vec<TestRun>, Message> {
         let before = *self.candidate.progress.borrow();
         let all = before.1 + planned.len();
         let done = |number: usize| self.candidate.progress.send_replace((before.0 + number, all));
@@ -255,8 +254,8 @@ impl Suite<'_> {
         let test_cases = planned.iter().map(|planned| {
             let (harness, test_case) = (self.harness.clone(), planned.test_case.clone());
             async move {
-                let made = tokio::spawn(harness.made(test_case)).await;
-                made.unwrap_or_else(|error| Err(message!("a test_case did not end: {error}")))
+                let made = tokio::spawn(harness.run(test_case)).await;
+                made.unwrap_or_else(|error| Err(message!("a test case failed: {error}")))
             }
         });
         let mut results = stream::iter(test_cases).buffered(self.at_once);
@@ -268,7 +267,7 @@ impl Suite<'_> {
         Ok(made)
     }
 
-    /// Judges off the runtime's threads: pages are parsed.
+    /// Judges on the blocking pool, because pages are parsed.
     async fn judged(
         &self,
         planned: Vec<PlannedCase>,
@@ -290,14 +289,14 @@ impl Suite<'_> {
             }
             Ok(summary)
         });
-        judged.await.map_err(|error| message!("judging the test_cases did not end: {error}"))?
+        judged.await.map_err(|error| message!("judging the test cases failed: {error}"))?
     }
 }
 
-/// The names of the suite's cases with their rules, for people.
+/// The suite's cases with their rules.
 ///
 /// # Errors
-/// As [`suite::cases`].
+/// If an embedded file is invalid, which is a bug.
 pub fn listed() -> Result<Vec<Case>, Message> {
     suite::cases()
 }

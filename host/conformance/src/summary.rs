@@ -1,4 +1,4 @@
-//! What was found, rule by rule.
+//! Collects findings and measurements by rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,38 +9,37 @@ use serde_json::Value;
 use super::rule::Rule;
 use sitewright_model::failure::FailureRecord;
 
-/// Most findings kept of one rule.
+/// Maximum number of findings that are kept per rule.
 const KEPT: usize = 20;
-/// How much of a limit may be used, in percent.
+/// The part of a limit that a template may use, in percent.
 pub(super) const HEAD_ROOM: u64 = 80;
 
-/// One place where a rule is broken.
+/// One place that breaks a rule.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Finding {
-    /// The case, and which of its test_cases.
+    /// The case, with the detail that identifies the test case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
-    /// The site's file.
+    /// The file of the site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The line in it.
+    /// The line in `file`, starting at 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// What happened.
     pub message: String,
-    /// The difference to what was kept, line by line.
+    /// The difference to the expected content, as a unified diff.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<String>,
-    /// The record of the failure that should not have been.
+    /// The record of the unexpected failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<FailureRecord>>,
-    /// The order, to try it by hand.
+    /// The order, to reproduce the finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Value>,
 }
 
 impl Finding {
-    /// What happened, and nothing else.
+    /// A finding with a message and no location.
     pub(super) fn plain(message: impl Into<String>) -> Self {
         Finding {
             case: None,
@@ -60,7 +59,7 @@ impl Finding {
     }
 }
 
-/// The unit of a measurement.
+/// The unit of a measurement; empty for a number of things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, strum::Display)]
 pub enum Unit {
     #[serde(rename = "bytes")]
@@ -69,43 +68,42 @@ pub enum Unit {
     #[serde(rename = "ms")]
     #[strum(serialize = "ms")]
     Milliseconds,
-    /// A number of things; written as an empty text.
     #[serde(rename = "")]
     #[strum(serialize = "")]
     Count,
 }
 
-/// What was used beside what is allowed.
+/// A measurement and its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Measured {
-    /// What was used, at most, over all test_cases.
+    /// The maximum over all test cases.
     pub used: u64,
-    /// What is allowed.
+    /// The limit.
     pub max: u64,
     pub unit: Unit,
 }
 
-/// All about one rule.
+/// The results of one rule.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RuleSummary {
-    /// How many test_cases were held against it.
+    /// The number of test cases that checked the rule.
     pub(super) checked: u64,
     pub(super) findings: Vec<Finding>,
-    /// Findings that were not kept.
+    /// The number of findings above the maximum that is kept.
     pub(super) more: u64,
     pub(super) measured: Option<Measured>,
-    /// The case in which the most was used.
+    /// The case with the highest measurement.
     pub(super) peak_case: Option<String>,
-    /// Why it could not be tried.
+    /// Why no test case checked the rule.
     pub(super) skipped: Option<String>,
 }
 
-/// All rules.
+/// The results of all rules.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     pub(super) rules: BTreeMap<Rule, RuleSummary>,
     pub(super) test_cases: u64,
-    /// Rules of cases that were asked for by their names.
+    /// Rules of cases whose names match the filter.
     pub(super) named: BTreeSet<Rule>,
 }
 
@@ -124,7 +122,7 @@ impl Summary {
         }
     }
 
-    /// Keeps the most that was used.
+    /// Keeps the highest measurement; returns whether this is the highest.
     pub(super) fn measure(&mut self, rule: Rule, used: u64, max: u64, unit: Unit) -> bool {
         let of = self.rules.entry(rule).or_default();
         of.checked += 1;
@@ -135,12 +133,12 @@ impl Summary {
         most
     }
 
-    /// Where the most was used.
+    /// Sets the case with the highest measurement.
     pub(super) fn set_peak_case(&mut self, rule: Rule, case: &str) {
         self.rules.entry(rule).or_default().peak_case = Some(case.to_owned());
     }
 
-    /// Whether this was found before.
+    /// Whether the same finding in the same file exists already.
     pub(super) fn has_finding(&self, rule: Rule, file: &str, message: &str) -> bool {
         self.rules.get(&rule).is_some_and(|of| {
             of.findings
@@ -160,8 +158,8 @@ impl Summary {
         self.rules.get(&rule).is_some_and(|of| !of.findings.is_empty())
     }
 
-    /// Holds what was used against what should be left.
-    pub(super) fn settle(&mut self) {
+    /// Adds a finding for each measurement above [`HEAD_ROOM`] percent of its limit.
+    pub(super) fn check_head_room(&mut self) {
         for (rule, of) in &mut self.rules {
             let Some(Measured { used, max, unit }) = of.measured else { continue };
             let head_room = matches!(rule, Rule::Limit(_) | Rule::Quick);
@@ -171,7 +169,7 @@ impl Summary {
             {
                 let space = if unit == Unit::Count { "" } else { " " };
                 let message =
-                    format!("it used {used}{space}{unit} of {max}; {HEAD_ROOM} % are good");
+                    format!("it used {used}{space}{unit} of {max}; use at most {HEAD_ROOM} %");
                 of.findings.push(Finding { case: of.peak_case.clone(), ..Finding::plain(message) });
             }
         }

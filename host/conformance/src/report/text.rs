@@ -1,4 +1,4 @@
-//! The report for a terminal.
+//! The report as text for a terminal.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use crate::rule::Level;
 use crate::summary::Unit;
 use sitewright_failure::render;
 
-/// Findings of one rule that are shown; the JSON report has more.
+/// Maximum number of findings that are shown per rule.
 const SHOWN: usize = 3;
 
-/// The report, with ANSI colours, in lines of about `width` columns.
+/// The report with ANSI colours, wrapped at about `width` columns.
 pub fn text(report: &Report, width: usize) -> String {
     let mut out = String::new();
     for template in &report.templates {
@@ -62,7 +62,7 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         }
         let more = rule.more + rule.findings.len().saturating_sub(SHOWN) as u64;
         if more > 0 {
-            writeln!(out, "    {dim}and {more} more like it; --json has them{dim:#}")?;
+            writeln!(out, "    {dim}and {more} more findings; use --json to see them{dim:#}")?;
         }
         out.push_str(&render::paragraph(
             &format!("→ {}", rule.hint.unwrap_or_default()),
@@ -71,7 +71,7 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         ));
     }
     let counts = format!(
-        "{} rules hold, {} are broken, {} could not be tried · {} orders in {}",
+        "{} rules hold, {} are broken, {} were not tested · {} orders in {}",
         template.count(Verdict::Passed),
         template.count(Verdict::Failed),
         template.count(Verdict::Skipped),
