@@ -32,8 +32,11 @@ pub fn with_custom_sections(wasm: &[u8], keep: &dyn Fn(&str) -> bool) -> Option<
                 });
             }
             // The content follows as payloads of its own and is appended at its `End`.
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
-                if outer.len() == MAX_DEPTH {
+            Payload::ModuleSection { unchecked_range, .. }
+            | Payload::ComponentSection { unchecked_range, .. } => {
+                // The parser accepts a nested module that is cut between two sections.
+                let is_cut = wasm.get(unchecked_range.clone()).is_none();
+                if is_cut || outer.len() == MAX_DEPTH {
                     return None;
                 }
                 outer.push((encoding, std::mem::take(&mut out)));
