@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Report, RuleReport, TemplateReport, Verdict, place};
+use sitewright_model::text::one_line;
 
 /// The report.
 pub fn tap(report: &Report) -> String {
@@ -57,10 +58,6 @@ fn write_findings(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
         )?;
     }
     writeln!(out, "      ...")
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What TAP would read as a directive.

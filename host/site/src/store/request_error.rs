@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::connect::{NoCredentials, NotEncrypted, Provider};
 use sitewright_http::causes_with_self;
 use sitewright_model::message::Message;
+use sitewright_model::text;
 
 /// Why a store did not do what it was asked: a whole sentence for a person, and its kind for
 /// programs.
@@ -121,9 +122,9 @@ impl Trouble {
         let code = between(&text, "<Code>", "</Code>");
         let said = between(&text, "<Message>", "</Message>");
         let why = match (code, said) {
-            (Some(code), Some(said)) => format!("{code}: {}", one_line(said)),
+            (Some(code), Some(said)) => format!("{code}: {}", short_line(said)),
             (Some(code), None) => code.to_owned(),
-            _ => one_line(&deepest(error)),
+            _ => short_line(&deepest(error)),
         };
         Trouble::new(kind_of(error, code, &text), secrets.hide(why))
     }
@@ -253,8 +254,8 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
 }
 
 /// On one line and not endless: servers answer whole pages.
-fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+fn short_line(text: &str) -> String {
+    let line = text::one_line(text);
     match line.char_indices().nth(400) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
