@@ -1,7 +1,7 @@
 //! One try of one candidate: its time, its checks, and what is kept of it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
@@ -22,6 +22,7 @@ use sitewright_model::ai::{AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Lim
 use sitewright_model::ai::{Completion, FinishReason, Usage};
 use sitewright_model::message;
 use sitewright_model::message::Message;
+use sitewright_model::time::millis;
 
 /// Most characters of a provider's words in a message; more of them stands in the excerpt.
 const MAX_DETAIL_CHARS: usize = 800;
@@ -205,7 +206,7 @@ impl Candidate {
         Attempt {
             provider: self.provider_name.clone(),
             model: self.model.clone(),
-            started_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            started_ms: millis(since_epoch),
             status: None,
             request_id: None,
             body_excerpt: None,
@@ -261,10 +262,6 @@ impl Candidate {
         let message = hint::message(&self.place(route), &failure);
         Failed { failure, message }
     }
-}
-
-pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Replies that are longer are not parsed on the runtime's threads.

@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::Instant;
 
-use super::attempt::{Candidate, Failed, millis};
+use super::attempt::{Candidate, Failed};
 use super::budget::{OrderBudget, estimated_tokens};
 use super::config::{AiConfig, BudgetConfig, ConfigError};
 use super::journal::{JournalEntry, JournalKey, Recalled, RunJournal};
@@ -28,6 +28,7 @@ use sitewright_model::ai::{AiError, AiErrorKind, Attempt};
 use sitewright_model::ai::{Completed, Completion, Usage};
 use sitewright_model::message;
 use sitewright_model::message::Message;
+use sitewright_model::time::millis;
 
 /// The way to the models. Made once from the configuration; shared by all runs.
 #[derive(Debug)]
@@ -180,11 +181,14 @@ impl Gateway {
         request: &Request,
         text: &mut TextSink,
     ) -> Result<Completed, AiError> {
-        let refuse = |kind, message| Err(AiError::before_any_attempt(call.call_id, kind, message));
+        let purpose = request.purpose.as_str();
+        let refuse = |kind, message| {
+            Err(AiError::before_any_attempt(Some(call.call_id), purpose, kind, message))
+        };
         if let Err(message) = request.check() {
             return refuse(AiErrorKind::InvalidRequest, message);
         }
-        let Some((route, candidates)) = self.route(request.purpose.as_str()) else {
+        let Some((route, candidates)) = self.route(purpose) else {
             return refuse(AiErrorKind::NoRoute, no_route(&request.purpose));
         };
         // What comes before and after the asking is boxed: thousands of calls wait for a model,
@@ -460,7 +464,8 @@ impl<'a> Tries<'a> {
     fn failed(&mut self, over_budget: Option<Message>) -> AiError {
         let (attempts, mut failures) =
             (std::mem::take(&mut self.attempts), std::mem::take(&mut self.failures));
-        let call_id = self.call.call_id;
+        let call_id = Some(self.call.call_id);
+        let purpose = self.request.purpose.as_str();
         let before = |attempts: &[Attempt]| {
             attempts
                 .iter()
@@ -475,7 +480,8 @@ impl<'a> Tries<'a> {
                 true => message,
                 false => message!("no further attempt: {message}; before it {}", before(&attempts)),
             };
-            let error = AiError::before_any_attempt(call_id, AiErrorKind::BudgetExceeded, message);
+            let kind = AiErrorKind::BudgetExceeded;
+            let error = AiError::before_any_attempt(call_id, purpose, kind, message);
             return AiError { attempts, causes: earlier(failures), ..error };
         }
         let Some(last) = failures.pop() else {
@@ -484,7 +490,7 @@ impl<'a> Tries<'a> {
                  more time",
                 self.route
             );
-            return AiError::before_any_attempt(call_id, AiErrorKind::Cancelled, message);
+            return AiError::before_any_attempt(call_id, purpose, AiErrorKind::Cancelled, message);
         };
         let message = match attempts.len().saturating_sub(1) {
             0 => last.message,
@@ -510,6 +516,7 @@ impl<'a> Tries<'a> {
             kind: last.failure.kind,
             message,
             call_id,
+            purpose: purpose.to_owned(),
             http: last.failure.http,
             attempts,
             causes,

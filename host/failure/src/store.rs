@@ -7,6 +7,7 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::group::{Brief, Outline};
+use super::version_1;
 use sitewright_model::failure::{FailureRecord, RECORD_VERSION};
 
 /// The folder of an order that holds its records.
@@ -99,17 +100,17 @@ pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBu
     Ok(path)
 }
 
-/// Reads one record. Blocking.
+/// Reads one record, of any version up to [`RECORD_VERSION`]. Blocking.
 ///
 /// # Errors
-/// When the file cannot be read, is no record, or is newer than this host.
+/// If the file cannot be read, is not a record, or is of a newer version.
 pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
     let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
     let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
     parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)
 }
 
-/// Reads one record in brief: most of it is passed over. Blocking.
+/// Reads the fields of a record that lists show, and skips the rest. Blocking.
 ///
 /// # Errors
 /// As [`read`].
@@ -123,7 +124,7 @@ pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     let outline = serde_json::from_slice::<Outline>(&bytes);
     let version = match &outline {
         Ok(outline) => outline.version,
-        // Of a newer shape, perhaps.
+        // Perhaps the fields are those of a newer version.
         Err(_) => {
             serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version)
         }
@@ -133,16 +134,17 @@ pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     }
     let brief = match outline.map_err(wrong)?.brief() {
         Some(brief) => brief,
-        // Written before there were fingerprints: it takes the whole record to make one.
-        None => Brief::of(&serde_json::from_slice(&bytes).map_err(wrong)?),
+        // Written before records had fingerprints: computing one takes the whole record.
+        None => Brief::of(&parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)?),
     };
     Ok(Brief { file: Some(path.to_owned()), ..brief })
 }
 
-/// The record that this JSON is; `path` says where it came from.
+/// The record in this JSON value, of any version up to [`RECORD_VERSION`]. All stored records are
+/// read by this function, wherever they come from; `path` names the source in errors.
 ///
 /// # Errors
-/// When it is no record, or is newer than this host.
+/// If the value is not a record, or is of a newer version.
 pub fn parse(value: serde_json::Value, path: &Path) -> Result<FailureRecord, StoreError> {
     let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
     let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
@@ -152,6 +154,7 @@ pub fn parse(value: serde_json::Value, path: &Path) -> Result<FailureRecord, Sto
             version: u32::try_from(version).unwrap_or(u32::MAX),
         });
     }
+    let value = if version == 1 { version_1::upgraded(value) } else { value };
     serde_json::from_value(value).map_err(wrong)
 }
 

@@ -12,25 +12,30 @@ use super::completion::Usage;
 use super::usd::Usd;
 use crate::message::Message;
 
-/// What went wrong. The names are those of the contract's `error-kind`.
+/// What went wrong. The names are those of the contract's `error-kind`, in JSON in snake case.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum AiErrorKind {
     /// The provider refused the key.
     Auth,
     /// The key may not use this model or endpoint.
     Permission,
     /// The model or endpoint does not exist.
+    #[serde(alias = "not-found")]
     NotFound,
     /// The provider, or the host before it, refused the request as malformed.
+    #[serde(alias = "invalid-request")]
     InvalidRequest,
     /// Prompt and reply do not fit the model's window.
+    #[serde(alias = "context-too-long")]
     ContextTooLong,
     /// Too many requests or tokens for now.
+    #[serde(alias = "rate-limited")]
     RateLimited,
     /// No credit left; waiting does not help.
+    #[serde(alias = "quota-exhausted")]
     QuotaExhausted,
     /// The provider or model is overloaded or failing on its side.
     Overloaded,
@@ -50,12 +55,16 @@ pub enum AiErrorKind {
     /// JSON was asked for and the reply was not JSON.
     Malformed,
     /// The reply was JSON but the schema does not accept it.
+    #[serde(alias = "schema-mismatch")]
     SchemaMismatch,
     /// The provider refused the content.
+    #[serde(alias = "content-filtered")]
     ContentFiltered,
     /// The order's budget is used up; no call was made.
+    #[serde(alias = "budget-exceeded")]
     BudgetExceeded,
     /// No route serves the purpose.
+    #[serde(alias = "no-route")]
     NoRoute,
     /// The run was cancelled, or its deadline passed, while the call was in flight.
     Cancelled,
@@ -91,7 +100,7 @@ impl AiErrorKind {
         ]
     };
 
-    /// The name in records and in the contract.
+    /// The name in the contract, in messages and in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             AiErrorKind::Auth => "auth",
@@ -165,7 +174,7 @@ impl FromStr for AiErrorKind {
 }
 
 /// What the provider said over HTTP, when it came that far.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HttpDetail {
     /// The status.
     pub status: u16,
@@ -181,17 +190,18 @@ pub struct HttpDetail {
 }
 
 /// How an attempt ended: `succeeded`, or the kind of its error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    /// With a whole, checked reply.
+    /// With a complete, checked reply.
     Succeeded,
     /// With an error.
+    #[serde(untagged)]
     Failed(AiErrorKind),
 }
 
 impl AttemptOutcome {
-    /// The name in records.
+    /// The name in messages and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             AttemptOutcome::Succeeded => "succeeded",
@@ -206,48 +216,14 @@ impl fmt::Display for AttemptOutcome {
     }
 }
 
-impl JsonSchema for AttemptOutcome {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "AttemptOutcome".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let kinds = AiErrorKind::ALL.map(AiErrorKind::as_str);
-        let names: Vec<&str> =
-            std::iter::once(AttemptOutcome::Succeeded.as_str()).chain(kinds).collect();
-        schemars::json_schema!({
-            "description": "How an attempt ended: `succeeded`, or the kind of its error.",
-            "type": "string",
-            "enum": names,
-        })
-    }
-}
-
-impl TryFrom<String> for AttemptOutcome {
-    type Error = UnknownKind;
-
-    fn try_from(text: String) -> Result<Self, UnknownKind> {
-        if text == "succeeded" {
-            Ok(AttemptOutcome::Succeeded)
-        } else {
-            text.parse().map(AttemptOutcome::Failed)
-        }
-    }
-}
-
-impl From<AttemptOutcome> for String {
-    fn from(outcome: AttemptOutcome) -> String {
-        outcome.as_str().to_owned()
-    }
-}
-
 /// A limit on the time of an attempt (catalogue E1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// Name look-up, TCP and TLS: `connect_ms`.
     Connect,
     /// From the connection to the first byte of the answer: `first_byte_ms`.
+    #[serde(alias = "first-byte")]
     FirstByte,
     /// From one piece of the answer to the next: `idle_ms`.
     Idle,
@@ -333,42 +309,56 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-/// A call that gave no reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+/// An AI call that failed: what the gateway returns, a host function reports to the template, and
+/// the failure record keeps of the call that failed the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct AiError {
     /// What went wrong at the last attempt.
     pub kind: AiErrorKind,
-    /// What happened, on which route, at which provider and model, and what to do next. Never a
-    /// key.
+    /// What happened, on which route, at which provider and model, and what to do next. Never
+    /// empty, never contains a key.
     pub message: Message,
-    /// Which call it was.
-    pub call_id: CallId,
-    /// The last attempt's HTTP answer.
+    /// The call, as in the trail. Missing if the run ended before any call: a declared purpose has
+    /// no route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<CallId>,
+    /// The purpose of the call. Empty in recordings of version 1, which do not have it.
+    #[serde(default)]
+    pub purpose: String,
+    /// The last attempt's HTTP response. Failure records leave it out: the attempts have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Box<HttpDetail>>,
-    /// Every attempt, in order. Empty when no provider was asked.
+    /// Every attempt, over all candidates of the route, in order. Empty if nothing was sent to any
+    /// provider.
     pub attempts: Vec<Attempt>,
-    /// From the outermost cause to the root, then what the earlier candidates said.
+    /// From the outermost cause to the root, then the errors of the earlier candidates.
+    #[serde(default)]
     pub causes: Vec<Message>,
-    /// Whether the same call may succeed later.
+    /// Whether the same call can succeed later.
     pub retryable: bool,
-    /// Milliseconds before which the same call makes no sense: the provider asked for it, or this
-    /// host sends it nothing for so long.
+    /// Milliseconds before the next call makes sense: the provider asked for it, or the circuit
+    /// breaker of this host is open for that long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<NonZeroU32>,
 }
 
 impl AiError {
-    /// Most bytes of a body excerpt.
+    /// Maximum size of a body excerpt, in bytes.
     pub const EXCERPT_BYTES: usize = 2048;
 
-    /// An error before any provider was asked: a bad request, a used-up budget, a cancelled run.
-    pub fn before_any_attempt(call_id: CallId, kind: AiErrorKind, message: Message) -> Self {
+    /// An error before any attempt: an invalid request, an exhausted budget, a cancelled run.
+    pub fn before_any_attempt(
+        call_id: Option<CallId>,
+        purpose: &str,
+        kind: AiErrorKind,
+        message: Message,
+    ) -> Self {
         AiError {
             kind,
             message,
             call_id,
+            purpose: purpose.to_owned(),
             http: None,
             attempts: Vec::new(),
             causes: Vec::new(),
