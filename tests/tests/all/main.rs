@@ -26,6 +26,7 @@ mod conformance_rules;
 mod contract;
 mod contract_versions;
 mod coredumps;
+mod crates;
 mod deploy;
 mod doctor;
 mod engine;
