@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::report::{CallDifference, Called, Difference, End};
-use super::subject::Ended;
+use super::report::{AttemptEnd, CallDifference, Called, Difference};
+use super::subject::RecordedEnd;
 use sitewright_model::failure::{FailureKind, FailureRecord, TrailEntry};
-use sitewright_runtime::host_functions::Difference as CallDiffers;
+use sitewright_runtime::host_functions::CallMismatch;
 use sitewright_runtime::run::recording::{Files, Mark, Recording};
 
 /// Fields of a record that are the same whenever an attempt is made again.
@@ -35,20 +35,20 @@ const REMOVED: &str = "[key removed]";
 const SHOWN: usize = 400;
 
 /// How a recorded attempt ended.
-pub(super) fn recorded_end(ended: &Ended, recording: Option<&Recording>) -> End {
+pub(super) fn recorded_end(ended: &RecordedEnd, recording: Option<&Recording>) -> AttemptEnd {
     let calls = recording.map(|recording| recording.calls_total);
     let files = recording.map(|recording| recording.files.count);
     match ended {
-        Ended::Failed(record) => failed(record, calls, files),
-        Ended::Released(_) => released(calls, files),
-        Ended::Unknown => {
-            End { outcome: "unknown", kind: None, code: None, message: None, calls, files }
+        RecordedEnd::Failed(record) => failed(record, calls, files),
+        RecordedEnd::Released(_) => released(calls, files),
+        RecordedEnd::Unknown => {
+            AttemptEnd { outcome: "unknown", kind: None, code: None, message: None, calls, files }
         }
     }
 }
 
-pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u64>) -> End {
-    End {
+pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u64>) -> AttemptEnd {
+    AttemptEnd {
         outcome: "failed",
         kind: Some(record.kind),
         code: record.code.clone(),
@@ -58,13 +58,13 @@ pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u
     }
 }
 
-pub(super) fn released(calls: Option<u64>, files: Option<u64>) -> End {
-    End { outcome: "released", kind: None, code: None, message: None, calls, files }
+pub(super) fn released(calls: Option<u64>, files: Option<u64>) -> AttemptEnd {
+    AttemptEnd { outcome: "released", kind: None, code: None, message: None, calls, files }
 }
 
 /// The first call that differs, with what the trails know of it.
 pub(super) fn call_difference(
-    found: Option<CallDiffers>,
+    found: Option<CallMismatch>,
     recorded: Option<&Recording>,
     trail: &[TrailEntry],
     begun: u64,
@@ -73,7 +73,7 @@ pub(super) fn call_difference(
     // One that ended early made no call that could be compared.
     let early = || {
         let next = usize::try_from(begun).ok().and_then(|at| recording.calls.0.get(at).copied());
-        (begun < recording.calls_total).then_some(CallDiffers {
+        (begun < recording.calls_total).then_some(CallMismatch {
             number: begun + 1,
             recorded: next,
             now: None,

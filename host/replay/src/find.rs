@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::bundle::{self, BundleError};
-use super::subject::{Ended, Subject};
+use super::subject::{RecordedAttempt, RecordedEnd};
 use crate::settings::ReplaySettings;
 use sitewright_ai::{JournalEntry, read_journal};
 use sitewright_failure::store;
@@ -16,7 +16,9 @@ use sitewright_model::failure::{FailureRecord, TemplateRef};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::run::recording::Recording;
-use sitewright_runtime::run::{AttemptId, KeptRelease, attempt_file, document_file, journal_file};
+use sitewright_runtime::run::{
+    ArchivedRelease, AttemptId, attempt_file, document_file, journal_file,
+};
 
 /// Fewest characters of an id that is looked for by its beginning before it may be an order's.
 const ID_BEGINNING: usize = 10;
@@ -51,7 +53,7 @@ pub enum FindError {
 }
 
 /// Where to look.
-pub struct Places<'a> {
+pub struct Locations<'a> {
     /// The configuration: sites, templates, and what old recordings do not say themselves.
     pub config: &'a ReplaySettings,
     /// The database of orders, when there is one.
@@ -63,7 +65,7 @@ struct Found {
     attempt: String,
     order: String,
     template: TemplateRef,
-    ended: Ended,
+    ended: RecordedEnd,
     recording: Option<Recording>,
 }
 
@@ -72,7 +74,11 @@ struct Found {
 ///
 /// # Errors
 /// When there is none, or several, or it cannot be read.
-pub async fn find(places: &Places<'_>, asked: &str, scratch: &Path) -> Result<Subject, FindError> {
+pub async fn find(
+    places: &Locations<'_>,
+    asked: &str,
+    scratch: &Path,
+) -> Result<RecordedAttempt, FindError> {
     let path = Path::new(asked);
     if path.extension().is_some_and(|extension| extension == "tar") {
         let (file, folder) = (path.to_owned(), scratch.to_owned());
@@ -95,7 +101,7 @@ pub async fn find(places: &Places<'_>, asked: &str, scratch: &Path) -> Result<Su
     assemble(places, found).await
 }
 
-async fn lookup(places: &Places<'_>, asked: &str) -> Result<Option<Found>, FindError> {
+async fn lookup(places: &Locations<'_>, asked: &str) -> Result<Option<Found>, FindError> {
     let sites = places.config.sites.clone();
     let looks_like_id = asked.len() >= ID_BEGINNING
         && asked.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -157,7 +163,7 @@ async fn attempt_among_sites(sites: &Path, attempt: AttemptId) -> Result<Option<
                     attempt: attempt.to_string(),
                     order,
                     template,
-                    ended: Ended::Unknown,
+                    ended: RecordedEnd::Unknown,
                     recording: None,
                 }));
             }
@@ -168,7 +174,7 @@ async fn attempt_among_sites(sites: &Path, attempt: AttemptId) -> Result<Option<
 }
 
 async fn attempt_in_database(
-    places: &Places<'_>,
+    places: &Locations<'_>,
     database: &Database,
     kept: sitewright_jobs::Attempt,
 ) -> Result<Found, FindError> {
@@ -193,13 +199,13 @@ async fn attempt_in_database(
         attempt: kept.id,
         order: kept.order,
         template: TemplateRef { name, version: String::new(), digest: String::new() },
-        ended: Ended::Unknown,
+        ended: RecordedEnd::Unknown,
         recording: None,
     })
 }
 
 /// The last attempt at an order.
-async fn order(places: &Places<'_>, order: &str) -> Result<Option<Found>, FindError> {
+async fn order(places: &Locations<'_>, order: &str) -> Result<Option<Found>, FindError> {
     if let Some(database) = places.database
         && let Some(last) = database.attempts(order).await?.into_iter().next_back()
     {
@@ -246,22 +252,22 @@ fn of_record(mut record: FailureRecord) -> Found {
         order: record.order.clone(),
         template: record.template.clone(),
         recording,
-        ended: Ended::Failed(Box::new(record)),
+        ended: RecordedEnd::Failed(Box::new(record)),
     }
 }
 
-fn of_release(kept: KeptRelease) -> Found {
+fn of_release(kept: ArchivedRelease) -> Found {
     Found {
         attempt: kept.attempt.clone(),
         order: kept.order.clone(),
         template: kept.template.clone(),
         recording: Some(kept.recording.clone()),
-        ended: Ended::Released(Box::new(kept)),
+        ended: RecordedEnd::Released(Box::new(kept)),
     }
 }
 
 /// Everything else that belongs to it.
-async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindError> {
+async fn assemble(places: &Locations<'_>, found: Found) -> Result<RecordedAttempt, FindError> {
     let Found { attempt, order, mut template, ended, recording } = found;
     let id: AttemptId = attempt.parse().map_err(|error| {
         FindError::Unreadable(message!("the text {attempt:?} is no id of an attempt: {error}"))
@@ -317,7 +323,7 @@ async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindErro
     }
     let (wasm, looked) = template_file(config, &template, recording.as_ref()).await?;
     let ai = &config.ai;
-    Ok(Subject {
+    Ok(RecordedAttempt {
         attempt: id,
         order,
         template,
@@ -390,7 +396,7 @@ pub(super) fn digest(path: &Path) -> std::io::Result<String> {
     Ok(format!("sha256:{}", hex::encode(sha256.finalize())))
 }
 
-fn read_kept(file: &Path) -> Result<KeptRelease, FindError> {
+fn read_kept(file: &Path) -> Result<ArchivedRelease, FindError> {
     let wrong = |what: String| {
         FindError::Unreadable(message!("the kept attempt {} {what}", file.display()))
     };

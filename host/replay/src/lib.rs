@@ -7,6 +7,7 @@
 //! | `drive` | how is it made again? |
 //! | `compare`, `judge`, `report` | is it the same, and where is it not? |
 //! | `bundle` | how does all of it travel, in one file? |
+//! | `scratch` | where does a replay write? |
 //! | `scrub` | how does it travel without what the customer wrote? |
 //!
 //! Nothing is published: a replay's site goes to a scratch folder that is removed with it.
@@ -18,13 +19,15 @@ mod drive;
 mod find;
 mod judge;
 mod report;
+mod scratch;
 mod scrub;
 mod settings;
 mod subject;
 
 pub use bundle::{BundleError, ExportOptions, Exported, export};
-pub use drive::{How, Live, ReplayError, replay};
-pub use find::{FindError, Places, find};
-pub use report::{ReplayReport, Verdict};
+pub use drive::{LiveReplay, ReplayError, ReplayOptions, replay};
+pub use find::{FindError, Locations, find};
+pub use report::{ReplayReport, ReplayVerdict};
+pub use scratch::Scratch;
 pub use settings::ReplaySettings;
-pub use subject::{Ended, NotReplayable, Subject};
+pub use subject::{NotReplayable, RecordedAttempt, RecordedEnd};

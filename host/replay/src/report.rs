@@ -11,7 +11,7 @@ use sitewright_model::failure::{FailureKind, FailureRecord, TemplateRef};
 /// What a replay came to, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ReplayVerdict {
     /// Everything is as it was recorded.
     Reproduced,
     /// Everything is as it was recorded up to the end, which time made and no replay can.
@@ -30,22 +30,22 @@ pub enum Verdict {
     Unanswered,
 }
 
-impl Verdict {
+impl ReplayVerdict {
     /// Whether it is what was hoped for.
     pub fn is_good(self) -> bool {
         matches!(
             self,
-            Verdict::Reproduced
-                | Verdict::ReproducedUpToTheEnd
-                | Verdict::Fixed
-                | Verdict::StoppedAtReport
+            ReplayVerdict::Reproduced
+                | ReplayVerdict::ReproducedUpToTheEnd
+                | ReplayVerdict::Fixed
+                | ReplayVerdict::StoppedAtReport
         )
     }
 }
 
 /// How an attempt ended, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct End {
+pub struct AttemptEnd {
     /// `released`, `failed` or `unknown`.
     pub outcome: &'static str,
     /// Of a failure.
@@ -100,7 +100,7 @@ pub struct Difference {
 #[derive(Debug, Clone, Serialize)]
 pub struct ReplayReport {
     /// In a word.
-    pub verdict: Verdict,
+    pub verdict: ReplayVerdict,
     /// In a sentence.
     pub summary: String,
     /// The attempt that was made again.
@@ -114,9 +114,9 @@ pub struct ReplayReport {
     /// The template now.
     pub template: TemplateRef,
     /// How it ended then.
-    pub recorded: End,
+    pub recorded: AttemptEnd,
     /// How it ended now.
-    pub now: End,
+    pub now: AttemptEnd,
     /// The first host call that is not as it was.
     pub first_call: Option<CallDifference>,
     /// What else is not as it was.
@@ -192,7 +192,9 @@ impl ReplayReport {
     fn shows_record(&self) -> bool {
         matches!(
             self.verdict,
-            Verdict::AnotherFailure | Verdict::StoppedAtReport | Verdict::SameFailure
+            ReplayVerdict::AnotherFailure
+                | ReplayVerdict::StoppedAtReport
+                | ReplayVerdict::SameFailure
         )
     }
 }

@@ -8,11 +8,11 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::Limits;
 use sitewright_runtime::run::recording::{Recording, reply_digest};
-use sitewright_runtime::run::{AttemptId, KeptRelease};
+use sitewright_runtime::run::{ArchivedRelease, AttemptId};
 
 /// One recorded attempt.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct RecordedAttempt {
     /// The attempt: seeds clock and randomness.
     pub attempt: AttemptId,
     /// The order.
@@ -20,7 +20,7 @@ pub struct Subject {
     /// The template that made it.
     pub template: TemplateRef,
     /// How it ended.
-    pub ended: Ended,
+    pub ended: RecordedEnd,
     /// What its run did; missing when its process ended before that could be written down.
     pub recording: Option<Recording>,
     /// The order's document as it came.
@@ -45,30 +45,30 @@ pub struct Subject {
 
 /// How a recorded attempt ended.
 #[derive(Debug, Clone)]
-pub enum Ended {
+pub enum RecordedEnd {
     /// With this record.
     Failed(Box<FailureRecord>),
     /// With a release.
-    Released(Box<KeptRelease>),
+    Released(Box<ArchivedRelease>),
     /// Nobody knows: its process ended first.
     Unknown,
 }
 
-impl Ended {
+impl RecordedEnd {
     /// The last host calls.
     pub fn trail(&self) -> &[TrailEntry] {
         match self {
-            Ended::Failed(record) => &record.trail,
-            Ended::Released(kept) => &kept.trail,
-            Ended::Unknown => &[],
+            RecordedEnd::Failed(record) => &record.trail,
+            RecordedEnd::Released(kept) => &kept.trail,
+            RecordedEnd::Unknown => &[],
         }
     }
 
     /// The kind of its failure.
     pub fn kind(&self) -> Option<FailureKind> {
         match self {
-            Ended::Failed(record) => Some(record.kind),
-            Ended::Released(_) | Ended::Unknown => None,
+            RecordedEnd::Failed(record) => Some(record.kind),
+            RecordedEnd::Released(_) | RecordedEnd::Unknown => None,
         }
     }
 
@@ -83,7 +83,7 @@ impl Ended {
                     | FailureKind::Crashed
                     | FailureKind::Host
             ),
-            None => matches!(self, Ended::Unknown),
+            None => matches!(self, RecordedEnd::Unknown),
         }
     }
 }
@@ -98,7 +98,7 @@ pub struct NotReplayable {
     pub missing: Vec<Message>,
 }
 
-impl Subject {
+impl RecordedAttempt {
     /// What stands in the way of a replay with this template, or its own when none is given.
     pub fn missing(&self, other_template: bool, live: bool) -> Vec<Message> {
         let mut missing = Vec::new();
@@ -145,8 +145,10 @@ impl Subject {
     /// template.
     fn needs_template(&self) -> bool {
         match &self.ended {
-            Ended::Failed(record) => record.stage != "order" || !self.template.digest.is_empty(),
-            Ended::Released(_) | Ended::Unknown => true,
+            RecordedEnd::Failed(record) => {
+                record.stage != "order" || !self.template.digest.is_empty()
+            }
+            RecordedEnd::Released(_) | RecordedEnd::Unknown => true,
         }
     }
 

@@ -9,18 +9,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::write::ExportOptions;
 use crate::scrub::Scrubber;
-use crate::subject::{Ended, Subject};
+use crate::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_ai::Redactor;
 use sitewright_model::failure::FailureRecord;
-use sitewright_runtime::run::KeptRelease;
+use sitewright_runtime::run::ArchivedRelease;
 use sitewright_runtime::run::recording::{Recording, reply_digest};
 
 /// The subject without keys and, when asked for, without what the customer wrote.
 pub(super) fn clean(
-    subject: &Subject,
+    subject: &RecordedAttempt,
     options: &ExportOptions,
     wasm: &[u8],
-) -> Result<Subject, serde_json::Error> {
+) -> Result<RecordedAttempt, serde_json::Error> {
     let mut cleaned = subject.clone();
     let redactor = &options.redactor;
     let replaced = replace(&mut cleaned, redactor)?;
@@ -70,7 +70,7 @@ impl Clean for Scrubber {
 
 /// Cleans every text of the subject, and the digests that depend on them. Whether the run would see
 /// any of it.
-fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json::Error> {
+fn replace(subject: &mut RecordedAttempt, clean: &impl Clean) -> Result<bool, serde_json::Error> {
     let mut digests = BTreeMap::new();
     let mut seen = false;
     for entry in &mut subject.replies {
@@ -90,7 +90,7 @@ fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json
     }
     let document = hex::encode(Sha256::digest(&subject.document));
     let mut recordings: Vec<&mut Recording> = subject.recording.iter_mut().collect();
-    if let Ended::Released(kept) = &mut subject.ended {
+    if let RecordedEnd::Released(kept) = &mut subject.ended {
         recordings.push(&mut kept.recording);
     }
     for recording in recordings {
@@ -108,18 +108,18 @@ fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json
         *recording = cleaned;
     }
     match &mut subject.ended {
-        Ended::Failed(record) => {
+        RecordedEnd::Failed(record) => {
             **record = values::<FailureRecord>(record, clean, &KEPT)?;
             // A dump holds all that the template had in its memory: it does not travel, and a path
             // to it says nothing elsewhere.
             record.coredump = None;
         }
-        Ended::Released(kept) => {
+        RecordedEnd::Released(kept) => {
             let recording = kept.recording.clone();
-            let cleaned = values::<KeptRelease>(kept, clean, &KEPT)?;
-            **kept = KeptRelease { recording, ..cleaned };
+            let cleaned = values::<ArchivedRelease>(kept, clean, &KEPT)?;
+            **kept = ArchivedRelease { recording, ..cleaned };
         }
-        Ended::Unknown => {}
+        RecordedEnd::Unknown => {}
     }
     Ok(seen)
 }

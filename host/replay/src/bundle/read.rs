@@ -13,11 +13,11 @@ use super::{
     RELEASE, TEMPLATE,
 };
 use crate::find::digest as digest_of;
-use crate::subject::{Ended, Subject};
+use crate::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_ai::JournalEntry;
 
 /// Reads a bundle; its template is put into `folder`. Blocking.
-pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
+pub(crate) fn open(file: &Path, folder: &Path) -> Result<RecordedAttempt, BundleError> {
     let refused = |why: String| BundleError::Refused { path: file.to_owned(), why };
     let files = unpack(file)?;
     let text = |name: &str| files.get(name).map(Vec::as_slice);
@@ -49,15 +49,15 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
     let ended = match attempt.outcome.as_str() {
         "failed" => {
             let record = sitewright_failure::store::parse(parse(RECORD)?, Path::new(RECORD));
-            Ended::Failed(Box::new(record.map_err(|error| refused(error.to_string()))?))
+            RecordedEnd::Failed(Box::new(record.map_err(|error| refused(error.to_string()))?))
         }
         "released" => {
             let kept = serde_json::from_value(parse(RELEASE)?);
-            Ended::Released(Box::new(
+            RecordedEnd::Released(Box::new(
                 kept.map_err(|error| refused(format!("its {RELEASE}: {error}")))?,
             ))
         }
-        _ => Ended::Unknown,
+        _ => RecordedEnd::Unknown,
     };
     let journal = text(JOURNAL).unwrap_or_default();
     let lines = journal.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -82,7 +82,7 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
         wasm = None;
     }
     let id = attempt.attempt.parse();
-    Ok(Subject {
+    Ok(RecordedAttempt {
         attempt: id.map_err(|error| refused(format!("the id of its attempt: {error}")))?,
         order: attempt.order,
         template: attempt.template,

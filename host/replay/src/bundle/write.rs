@@ -15,7 +15,7 @@ use super::{
     RELEASE, TEMPLATE, limit_of,
 };
 use crate::settings::ReplaySettings;
-use crate::subject::{Ended, Subject};
+use crate::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_ai::{JournalEntry, Redactor};
 use sitewright_failure::render;
 use sitewright_model::message::Message;
@@ -70,7 +70,7 @@ pub struct Exported {
 /// # Errors
 /// When a file cannot be read or written.
 pub fn export(
-    subject: &Subject,
+    subject: &RecordedAttempt,
     config: &ReplaySettings,
     options: &ExportOptions,
     to: &Path,
@@ -84,13 +84,15 @@ pub fn export(
     let mut files: BTreeMap<&'static str, Content> = BTreeMap::new();
     let mut missing = subject.missing(wasm.is_some(), false);
     match (&subject.ended, options.without_template) {
-        (Ended::Failed(record), _) => {
+        (RecordedEnd::Failed(record), _) => {
             files.insert(RECORD, Content::Bytes(pretty(record)?));
             let text = anstream::adapter::strip_str(&render::terminal(record, 100)).to_string();
             files.insert("record.txt", Content::Bytes(text.into_bytes()));
         }
-        (Ended::Released(kept), _) => drop(files.insert(RELEASE, Content::Bytes(pretty(kept)?))),
-        (Ended::Unknown, _) => {}
+        (RecordedEnd::Released(kept), _) => {
+            drop(files.insert(RELEASE, Content::Bytes(pretty(kept)?)))
+        }
+        (RecordedEnd::Unknown, _) => {}
     }
     if !subject.document.is_empty() {
         files.insert(ORDER, Content::Bytes(subject.document.clone()));
@@ -202,16 +204,16 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     Ok(bytes)
 }
 
-fn attempt_of(subject: &Subject) -> Attempt {
+fn attempt_of(subject: &RecordedAttempt) -> Attempt {
     Attempt {
         format: FORMAT,
         attempt: subject.attempt.to_string(),
         order: subject.order.clone(),
         template: subject.template.clone(),
         outcome: match &subject.ended {
-            Ended::Failed(_) => "failed",
-            Ended::Released(_) => "released",
-            Ended::Unknown => "unknown",
+            RecordedEnd::Failed(_) => "failed",
+            RecordedEnd::Released(_) => "released",
+            RecordedEnd::Unknown => "unknown",
         }
         .to_owned(),
         scrubbed: subject.scrubbed,
@@ -249,7 +251,7 @@ fn configuration(config: &ReplaySettings) -> Value {
     })
 }
 
-fn readme(subject: &Subject, with_template: bool) -> String {
+fn readme(subject: &RecordedAttempt, with_template: bool) -> String {
     let template = if with_template { "" } else { " --template template.wasm" };
     let texts = if subject.scrubbed {
         "What the customer wrote and what models answered was replaced by placeholders of the same \

@@ -17,7 +17,7 @@ use shape::{
     memmem, texts_of, unescaped, without_accents, words,
 };
 
-use super::subject::{Ended, Subject};
+use super::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_intake::INPUT_SCHEMA;
 
 /// Words of the host's own messages. They say nothing of anybody.
@@ -63,7 +63,7 @@ pub(super) struct Scrubber {
 
 impl Scrubber {
     /// For everything that belongs to this attempt.
-    pub(super) fn new(subject: &Subject, wasm: &[u8]) -> Self {
+    pub(super) fn new(subject: &RecordedAttempt, wasm: &[u8]) -> Self {
         let mut seed = Sha256::new();
         seed.update(subject.attempt.to_string());
         seed.update(&subject.document);
@@ -95,7 +95,7 @@ impl Scrubber {
         {
             texts_of(&recording, &mut told, &mut scrubber.operators);
         }
-        if let Ended::Failed(record) = &subject.ended
+        if let RecordedEnd::Failed(record) = &subject.ended
             && let Ok(record) = serde_json::to_value(record)
         {
             texts_of(&record, &mut told, &mut scrubber.operators);
