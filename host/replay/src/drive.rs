@@ -126,7 +126,9 @@ pub async fn replay(
     let outcome = loop {
         tokio::select! {
             outcome = &mut made => break outcome,
-            () = tokio::time::sleep(CHECK_EVERY) => check(&subject, &cursor, &stop, exact, recording),
+            () = tokio::time::sleep(CHECK_EVERY) => {
+                check(&subject, &cursor, &stop, exact, recording);
+            }
         }
     };
     let position = cursor.position();

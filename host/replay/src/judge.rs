@@ -1,4 +1,4 @@
-//! Whether a replay is what was recorded, or what became of it, in a word and in a sentence.
+//! Decides the verdict on a replay, and words it.
 
 use sha2::Digest as _;
 
@@ -11,7 +11,7 @@ use sitewright_runtime::host_functions::CursorPosition;
 use sitewright_runtime::run::Outcome;
 use sitewright_runtime::run::recording::Recording;
 
-/// From what came of a replay to a verdict.
+/// Decides the verdict on one replay.
 pub(super) struct Judge<'a> {
     pub(super) subject: &'a RecordedAttempt,
     pub(super) options: &'a ReplayOptions,
@@ -19,7 +19,7 @@ pub(super) struct Judge<'a> {
     pub(super) position: CursorPosition,
 }
 
-/// What a replay came to.
+/// The outcome of the replay.
 struct Now {
     template: TemplateRef,
     recording: Option<Recording>,
@@ -49,7 +49,7 @@ impl Judge<'_> {
             false => None,
         };
         let mut differences = Vec::new();
-        // What follows from a question that nobody answers says nothing of its own.
+        // After an unanswered AI call, other differences say nothing.
         if self.exact && !subject.ended.by_time() && self.position.unanswered.is_none() {
             if let (RecordedEnd::Failed(then), Some(is)) = (&subject.ended, &now.failure) {
                 differences = compare::failures(then, is, subject.scrubbed);
@@ -112,7 +112,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Whether the first error diagnostic stopped it, as was asked.
+    /// Whether the first error diagnostic stopped it, as requested.
     fn stopped_by_purpose(&self, now: &Now) -> bool {
         self.options.trap_on_report
             && now.failure.as_ref().is_some_and(|record| {
@@ -245,7 +245,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Of another template, of models that were asked, or of an attempt without a recording.
+    /// The verdict if the replay need not match: another template, live models, or no recording.
     fn other(&self, now: &Now) -> (ReplayVerdict, String) {
         let order = &self.subject.order;
         let how = |record: &FailureRecord| {

@@ -1,4 +1,4 @@
-//! One recorded attempt with everything that a replay needs.
+//! A recorded attempt, with everything that a replay needs.
 
 use std::path::PathBuf;
 
@@ -8,54 +8,51 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::Limits;
 use sitewright_runtime::run::recording::{Recording, reply_digest};
-use sitewright_runtime::run::{ArchivedRelease, AttemptId};
+use sitewright_runtime::run::{ArchivedRelease, AttemptId, Stage};
 
-/// One recorded attempt.
+/// A recorded attempt.
 #[derive(Debug, Clone)]
 pub struct RecordedAttempt {
-    /// The attempt: seeds clock and randomness.
+    /// Seeds the guest's clock and random numbers.
     pub attempt: AttemptId,
-    /// The order.
     pub order: String,
-    /// The template that made it.
     pub template: TemplateRef,
-    /// How it ended.
     pub ended: RecordedEnd,
-    /// What its run did; missing when its process ended before that could be written down.
+    /// `None` if the attempt's process ended before it could be written.
     pub recording: Option<Recording>,
-    /// The order's document as it came.
+    /// The order document as it came; empty if it was not found.
     pub document: Vec<u8>,
-    /// Every reply that was kept of the order's AI calls.
+    /// Every journaled reply of the order's AI calls.
     pub replies: Vec<JournalEntry>,
-    /// What a run may use, where there is no recording.
+    /// Limits of the run, if there is no recording.
     pub limits: Limits,
-    /// The language of orders that name none, where there is no recording.
+    /// The language of orders that name none, if there is no recording.
     pub default_locale: String,
-    /// Purposes with a route, where there is no recording.
+    /// Purposes with a route, if there is no recording.
     pub routes: Vec<String>,
-    /// The template's file, when one of that digest was found.
+    /// The template's file, if one with the recorded digest was found.
     pub wasm: Option<PathBuf>,
-    /// Where it was looked for.
+    /// Where the template was searched.
     pub looked: Vec<PathBuf>,
-    /// Whether what the customer wrote was replaced by placeholders.
+    /// Whether texts were replaced by placeholders.
     pub scrubbed: bool,
-    /// What whoever reads the report must know.
+    /// Remarks for the report.
     pub notes: Vec<String>,
 }
 
 /// How a recorded attempt ended.
 #[derive(Debug, Clone)]
 pub enum RecordedEnd {
-    /// With this record.
+    /// With this failure record.
     Failed(Box<FailureRecord>),
     /// With a release.
     Released(Box<ArchivedRelease>),
-    /// Nobody knows: its process ended first.
+    /// Its process ended before the end could be recorded.
     Unknown,
 }
 
 impl RecordedEnd {
-    /// The last host calls.
+    /// The last host calls, oldest first.
     pub fn trail(&self) -> &[TrailEntry] {
         match self {
             RecordedEnd::Failed(record) => &record.trail,
@@ -64,7 +61,6 @@ impl RecordedEnd {
         }
     }
 
-    /// The kind of its failure.
     pub fn kind(&self) -> Option<FailureKind> {
         match self {
             RecordedEnd::Failed(record) => Some(record.kind),
@@ -72,8 +68,8 @@ impl RecordedEnd {
         }
     }
 
-    /// Whether time, and not what the template did, ended it: then a replay can only come to the
-    /// same place.
+    /// Whether the attempt was ended from outside its run. A replay then reproduces the run up to
+    /// its last host call.
     pub fn by_time(&self) -> bool {
         match self.kind() {
             Some(kind) => matches!(
@@ -88,18 +84,21 @@ impl RecordedEnd {
     }
 }
 
-/// A recorded attempt cannot be made again: what is missing, all of it.
+/// A recorded attempt cannot be replayed, because something is missing.
 #[derive(Debug, thiserror::Error)]
-#[error("attempt {attempt} cannot be replayed:\n{}", .missing.iter().map(|one| format!("  - {one}")).collect::<Vec<_>>().join("\n"))]
+#[error(
+    "attempt {attempt} cannot be replayed:\n{}",
+    .missing.iter().map(|one| format!("  - {one}")).collect::<Vec<_>>().join("\n")
+)]
 pub struct NotReplayable {
-    /// The attempt.
     pub attempt: String,
-    /// Each missing thing and what to do about it.
+    /// Everything that is missing, each with what to do.
     pub missing: Vec<Message>,
 }
 
 impl RecordedAttempt {
-    /// What stands in the way of a replay with this template, or its own when none is given.
+    /// What a replay lacks. `other_template` and `live`: the template, and the answers, do not come
+    /// from the recording.
     pub fn missing(&self, other_template: bool, live: bool) -> Vec<Message> {
         let mut missing = Vec::new();
         if self.document.is_empty() {
@@ -141,18 +140,17 @@ impl RecordedAttempt {
         missing
     }
 
-    /// An order that could not be read, or a template that could not be found, never came to a
-    /// template.
+    /// Whether the attempt had a template: an order that could not be read had none.
     fn needs_template(&self) -> bool {
         match &self.ended {
             RecordedEnd::Failed(record) => {
-                record.stage != "order" || !self.template.digest.is_empty()
+                record.stage != Stage::Order.as_str() || !self.template.digest.is_empty()
             }
             RecordedEnd::Released(_) | RecordedEnd::Unknown => true,
         }
     }
 
-    /// The kept reply with this digest to this question.
+    /// The journaled reply to this request with this digest.
     pub(super) fn reply(&self, request: &str, digest: &str) -> Option<&JournalEntry> {
         self.replies
             .iter()

@@ -35,9 +35,9 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
         accessor: &Accessor<T, Self>,
         request: ai_types::Request,
     ) -> wasmtime::Result<Result<ai_types::Completion, ai_types::Error>> {
-        // The first poll runs on the guest's stack, whose touched pages stay until the run ends: the
-        // call to the model waits for the next poll. A refused call ends at once, so that a guest
-        // that makes too many does not hold them all.
+        // The first poll runs on the guest's stack, whose touched pages stay until the run ends:
+        // the call to the model waits for the next poll. A refused call ends at once, so that a
+        // guest that makes too many does not hold them all.
         let request = Box::new(request);
         let call = accessor.with(|mut access| {
             let state = access.get();
@@ -65,8 +65,8 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
 /// Maximum bytes of one request: twice the largest order document.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
 
-/// One call that has been entered in the run's trace. It and its request are always boxed: thousands
-/// of calls wait, and a future holds its arguments beside the futures inside it.
+/// One call that has been entered in the run's trace. It and its request are always boxed:
+/// thousands of calls wait, and a future holds its arguments beside the futures inside it.
 pub(super) struct Call {
     pub(super) trace: Arc<RunTrace>,
     /// Its entry in the trail.
@@ -261,8 +261,8 @@ impl Call {
     }
 }
 
-/// Bytes of a request. Each part counts some bytes of its own, so that a million empty parts are not
-/// free.
+/// Bytes of a request. Each part counts some bytes of its own, so that a million empty parts are
+/// not free.
 fn bytes(request: &ai_types::Request) -> usize {
     const PART: usize = 16;
     let messages = request.messages.iter().map(|message| message.content.len() + PART);

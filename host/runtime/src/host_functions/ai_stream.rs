@@ -1,8 +1,8 @@
 //! `ai.complete-stream`: a call whose text the guest reads as it arrives.
 //!
 //! The call is a task of its own, so that its time-outs do not depend on the guest. The guest holds
-//! the ends of a stream and of a future; when it has dropped both, or when its store is dropped, the
-//! task and its request to the provider end.
+//! the ends of a stream and of a future; when it has dropped both, or when its store is dropped,
+//! the task and its request to the provider end.
 
 use std::future::pending;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! `diagnostics`: reports, panics, log lines and progress of a template. Bounded, and never a reason
-//! to fail.
+//! `diagnostics`: reports, panics, log lines and progress of a template. Bounded, and never a
+//! reason to fail.
 
 use sha2::{Digest as _, Sha256};
 

@@ -111,8 +111,8 @@ impl Cache {
         Cache { folder: None, compiling: Arc::default() }
     }
 
-    /// The component of `wasm`, from the cache or compiled. Compiling takes 0.2 s for a Rust template
-    /// and 10 s for a Python one.
+    /// The component of `wasm`, from the cache or compiled. Compiling takes 0.2 s for a Rust
+    /// template and 10 s for a Python one.
     ///
     /// # Errors
     /// If `wasm` does not compile within the compiler's limits.
@@ -133,7 +133,11 @@ impl Cache {
             Lookup::Miss => CacheOutcome::Miss,
             Lookup::Refused(reason) => {
                 let entry = self.path(engine, digest).unwrap_or_default();
-                tracing::info!(entry = %entry.display(), reason, "a cached template is compiled again");
+                tracing::info!(
+                    entry = %entry.display(),
+                    reason,
+                    "a cached template is compiled again"
+                );
                 CacheOutcome::Refused(reason)
             }
         };
@@ -234,13 +238,14 @@ fn read(path: &Path, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Compon
 /// Makes a component of an artifact that this host wrote.
 #[allow(unsafe_code, reason = "wasmtime cannot verify native code; see the safety comment")]
 fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `artifact` must be what wasmtime compiled. This program has just compiled it, or it is
-    // an entry that only this user may write to and that has the checksum `write` put there; who can
-    // forge that already runs code as this user. wasmtime checks its own version and settings.
+    // SAFETY: `artifact` must be what wasmtime compiled. This program has just compiled it, or it
+    // is an entry that only this user may write to and that has the checksum `write` put there; who
+    // can forge that already runs code as this user. wasmtime checks its own version and settings.
     unsafe { Component::deserialize(engine.wasmtime(), artifact) }
 }
 
-/// Writes an entry under a temporary name and renames it, so that readers see a whole entry or none.
+/// Writes an entry under a temporary name and renames it, so that readers see a whole entry or
+/// none.
 fn write(path: &Path, engine: &Engine, digest: &[u8; 32], artifact: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::generate()));
     let written = (|| {
@@ -256,7 +261,11 @@ fn write(path: &Path, engine: &Engine, digest: &[u8; 32], artifact: &[u8]) -> an
     })();
     if let Err(error) = written {
         if let Err(left) = fs::remove_file(&temporary) {
-            tracing::debug!(file = %temporary.display(), error = %left, "a temporary file could not be removed");
+            tracing::debug!(
+                file = %temporary.display(),
+                error = %left,
+                "a temporary file could not be removed"
+            );
         }
         return Err(error.into());
     }

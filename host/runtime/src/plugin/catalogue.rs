@@ -19,8 +19,8 @@ pub struct Catalogue {
     loader: Loader,
     /// Locked for look-ups only, never while a template is loaded.
     loaded: Arc<Mutex<HashMap<PathBuf, LoadedFile>>>,
-    /// The templates of the last [`refresh`](Catalogue::refresh), by the file's name: served without
-    /// reading the folder.
+    /// The templates of the last [`refresh`](Catalogue::refresh), by the file's name: served
+    /// without reading the folder.
     serving: Arc<Mutex<HashMap<String, Arc<Template>>>>,
 }
 

@@ -1,9 +1,9 @@
 //! Compiles templates in a child process with limits of its own.
 //!
 //! A compiler's time and memory depend on its input, and anyone may write a template. The host
-//! therefore starts its own program again to compile: without keys in its environment, with a memory
-//! limit of the kernel, killed when its time is up or the host ends. Tests and other programs that
-//! use this library compile in their own process, without limits.
+//! therefore starts its own program again to compile: without keys in its environment, with a
+//! memory limit of the kernel, killed when its time is up or the host ends. Tests and other
+//! programs that use this library compile in their own process, without limits.
 
 mod child;
 

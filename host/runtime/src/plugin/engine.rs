@@ -1,5 +1,5 @@
-//! The engine: how guests are compiled, where their memory comes from, and the epoch that interrupts
-//! them.
+//! The engine: how guests are compiled, where their memory comes from, and the epoch that
+//! interrupts them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;

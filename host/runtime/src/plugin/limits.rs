@@ -36,8 +36,8 @@ pub struct Limits {
     pub diagnostics: u64,
     /// Bytes of the order document. Default 1 MiB.
     pub order_bytes: u64,
-    /// Milliseconds that compiling a template may take. Compiled templates are cached. Default 2 min:
-    /// a Python template takes 10 s.
+    /// Milliseconds that compiling a template may take. Compiled templates are cached. Default 2
+    /// min: a Python template takes 10 s.
     pub compile_ms: u64,
     /// Bytes of memory that compiling a template may take, in a process of its own. Default 2 GiB.
     pub compile_memory_bytes: u64,

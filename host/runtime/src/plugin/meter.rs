@@ -12,8 +12,8 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::engine::TABLE_ELEMENTS;
 
-/// A limit that stopped the guest in its own code. wasmtime returns it as the error of the call, with
-/// the guest's frames.
+/// A limit that stopped the guest in its own code. wasmtime returns it as the error of the call,
+/// with the guest's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitHit {
     /// The processor time is used up.
@@ -70,8 +70,8 @@ impl CpuMeter {
         Metered { future: Box::pin(future), meter: self.clone() }
     }
 
-    /// Called when the epoch has advanced while the guest computes: the guest yields, or is stopped if
-    /// it has used `max`.
+    /// Called when the epoch has advanced while the guest computes: the guest yields, or is stopped
+    /// if it has used `max`.
     pub fn on_epoch(&self, max: Duration) -> wasmtime::Result<UpdateDeadline> {
         let used = self.used();
         if used >= max {
@@ -112,8 +112,8 @@ impl<F: Future> Future for Metered<F> {
     }
 }
 
-/// Limits the linear memories and tables of a run's instances together. wasmtime's own limiter limits
-/// each memory alone.
+/// Limits the linear memories and tables of a run's instances together. wasmtime's own limiter
+/// limits each memory alone.
 #[derive(Debug)]
 pub struct MemoryLimiter {
     max: u64,

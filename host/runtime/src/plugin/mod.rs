@@ -1,8 +1,10 @@
-//! Templates: the engine that runs them, the catalogue that finds and checks them, and their limits.
+//! Templates: the engine that runs them, the catalogue that finds and checks them, and their
+//! limits.
 //!
 //! | file | its question |
 //! |---|---|
-//! | `catalogue`, `template`, `manifest`, `description` | which templates are there, and what do they say of themselves? |
+//! | `catalogue`, `template` | which templates are there? |
+//! | `description`, `manifest` | what does a template say of itself? |
 //! | `engine`, `sandbox`, `limits`, `meter` | what may a guest use? |
 //! | `compile`, `cache` | how does a component become code? |
 //! | `contract`, `bindings`, `world` | which version of the contract was it built for? |

@@ -1,5 +1,5 @@
-//! The WASI sandbox of a guest: a virtual clock, seeded random numbers, captured output, and nothing
-//! else of an operating system.
+//! The WASI sandbox of a guest: a virtual clock, seeded random numbers, captured output, and
+//! nothing else of an operating system.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,7 +32,8 @@ const CLOCK_STEP: Duration = Duration::from_millis(1);
 /// Maximum random bytes in one call of the guest.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
-/// A sandbox without file system, network, environment, arguments and input. Its output is captured.
+/// A sandbox without file system, network, environment, arguments and input. Its output is
+/// captured.
 pub fn sandbox(determinism: Determinism, stdout: &Capture, stderr: &Capture) -> WasiCtx {
     let readings = Arc::new(AtomicU64::new(0));
     let clock = VirtualClock { start: Duration::from_millis(determinism.start_unix_ms), readings };

@@ -179,7 +179,8 @@ impl Loader {
         self.settings.of(path).source
     }
 
-    /// Reads the template in `path`, compiles it or takes it from the cache, links and describes it.
+    /// Reads the template in `path`, compiles it or takes it from the cache, links and describes
+    /// it.
     ///
     /// # Errors
     /// If one of these fails; see [`TemplateProblem`].
@@ -298,7 +299,8 @@ pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> 
     if let Some(calls) = store.concurrent_resource_table() {
         calls.set_max_capacity(MAX_CONCURRENT);
     }
-    // A call may pass all of the guest's memory: a file that is too large gets an error, not a trap.
+    // A call may pass all of the guest's memory: a file that is too large gets an error, not a
+    // trap.
     store.set_hostcall_fuel(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     store
 }
@@ -351,8 +353,8 @@ impl Template {
         self.linked.world()
     }
 
-    /// The frames with functions, files and lines; or why there are none. Runs on the blocking pool,
-    /// in bounded time; see [`SymbolCache`].
+    /// The frames with functions, files and lines; or why there are none. Runs on the blocking
+    /// pool, in bounded time; see [`SymbolCache`].
     pub async fn symbolize(&self, frames: Vec<RawFrame>) -> Symbolized {
         self.symbols.symbolize(&self.path, self.digest, frames).await
     }

@@ -1,4 +1,5 @@
-//! The worlds of the contract: which of them a component is made for, and how its exports are called.
+//! The worlds of the contract: which of them a component is made for, and how its exports are
+//! called.
 
 use std::sync::Arc;
 
