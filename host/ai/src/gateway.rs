@@ -73,6 +73,32 @@ pub struct CandidateInfo {
     pub location: String,
 }
 
+/// Purposes that neither a route of their own nor `default` serves. There is at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnroutedPurposes {
+    pub first: String,
+    pub rest: Vec<String>,
+}
+
+impl std::fmt::Display for UnroutedPurposes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<&str> =
+            std::iter::once(&self.first).chain(&self.rest).map(String::as_str).collect();
+        let keys: Vec<String> =
+            all.iter().map(|purpose| format!("[ai.routes.{purpose}]")).collect();
+        write!(
+            f,
+            "no route serves `{}`; add {}, or [ai.routes.{}] for every purpose without a route of \
+             its own, to the configuration",
+            all.join("`, `"),
+            keys.join(" and "),
+            AiConfig::DEFAULT_ROUTE
+        )
+    }
+}
+
+impl std::error::Error for UnroutedPurposes {}
+
 impl Gateway {
     /// Checks the configuration and reads keys and scripts. `env` looks up environment variables
     /// (`std::env::var_os`); paths are relative to `base_dir`, the folder of the configuration
@@ -190,6 +216,24 @@ impl Gateway {
         purposes: impl IntoIterator<Item = &'a str>,
     ) -> Vec<&'a str> {
         purposes.into_iter().filter(|purpose| self.route(purpose).is_none()).collect()
+    }
+
+    /// Checks that a route serves each of these purposes, so that a missing one fails an order
+    /// before its first call is paid for and not in the middle of its run (catalogue E3).
+    ///
+    /// # Errors
+    /// All purposes without a route.
+    pub fn check_purposes<'a>(
+        &self,
+        purposes: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), UnroutedPurposes> {
+        match self.purposes_without_route(purposes).as_slice() {
+            [] => Ok(()),
+            [first, rest @ ..] => Err(UnroutedPurposes {
+                first: (*first).to_owned(),
+                rest: rest.iter().map(|purpose| (*purpose).to_owned()).collect(),
+            }),
+        }
     }
 
     /// All routes, sorted by name.

@@ -77,7 +77,7 @@ pub use config::{
     LimitsConfig, OllamaConfig, OpenAiConfig, PriceConfig, ProviderConfig, RetryConfig,
     RouteConfig, ScriptedConfig,
 };
-pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo};
+pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo, UnroutedPurposes};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal,
 };

@@ -1,40 +1,40 @@
-//! The AI of a replay: every call is told what it was told then, failures included.
+//! The AI replies of a replay: every call gets its recorded answer, failures included.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::subject::Subject;
+use super::subject::RecordedAttempt;
 use sitewright_ai::{Journal, JournalEntry, JournalKey, Recalled};
 use sitewright_model::ai::CallId;
 use sitewright_model::message::Message;
 use sitewright_runtime::host_functions::ReplayCursor;
 use sitewright_runtime::run::recording::AiEnd;
 
-/// The answers that one recorded attempt was given.
+/// The recorded answers of one attempt, as a journal.
 #[derive(Debug)]
-pub(super) struct Answers {
-    pub(super) subject: Arc<Subject>,
-    pub(super) follow: Arc<ReplayCursor>,
-    /// Whether the run is the recorded one as long as nothing differs.
+pub(super) struct RecordedAnswers {
+    pub(super) subject: Arc<RecordedAttempt>,
+    pub(super) cursor: Arc<ReplayCursor>,
+    /// Whether the replay must match the recording call by call.
     pub(super) exact: bool,
-    /// Whether the models are asked instead.
+    /// Whether models are asked instead.
     pub(super) live: bool,
 }
 
-impl Answers {
+impl RecordedAnswers {
     fn ends(&self) -> &[AiEnd] {
         self.subject.recording.as_ref().map(|recording| recording.ai.as_slice()).unwrap_or_default()
     }
 
     fn recorded(&self, call: CallId, key: &JournalKey) -> Option<Recalled> {
-        // What a scrubbed template asks is not what it asked then.
+        // With scrubbed texts, the template asks other questions than it did.
         let same = |end: &&AiEnd| {
             end.call_id == call
                 && (self.subject.scrubbed
                     || end.key.as_ref().is_some_and(|of| of.request == key.request))
         };
-        // Another build may ask the same in another order.
+        // Another build may ask the same questions in another order.
         let moved = || self.ends().iter().find(|end| end.key.as_ref() == Some(key));
         if let Some(end) = self.ends().iter().find(same).or_else(moved) {
             return self.answer(end);
@@ -47,7 +47,7 @@ impl Answers {
     }
 
     fn answer(&self, end: &AiEnd) -> Option<Recalled> {
-        let (told, whole) = match &end.error {
+        let (answer, whole) = match &end.error {
             Some(error) => (Recalled::Failed(error.clone()), end.text.as_str()),
             None => {
                 let entry = self.subject.reply(&end.key.as_ref()?.request, end.reply.as_ref()?)?;
@@ -56,9 +56,9 @@ impl Answers {
             }
         };
         if end.pieces.is_empty() {
-            return Some(told);
+            return Some(answer);
         }
-        Some(Recalled::Streamed { pieces: cut(whole, &end.pieces), end: Some(Box::new(told)) })
+        Some(Recalled::Streamed { pieces: cut(whole, &end.pieces), end: Some(Box::new(answer)) })
     }
 
     /// The text of a call that never ended.
@@ -69,7 +69,7 @@ impl Answers {
     }
 }
 
-/// The text in pieces of these lengths; what lies within a character goes to its begin.
+/// The text in pieces of these lengths. A cut inside a character moves to its start.
 fn cut(text: &str, pieces: &[u32]) -> Vec<String> {
     let (mut done, mut all) = (0usize, Vec::with_capacity(pieces.len()));
     for length in pieces {
@@ -85,7 +85,7 @@ fn cut(text: &str, pieces: &[u32]) -> Vec<String> {
 }
 
 #[async_trait]
-impl Journal for Answers {
+impl Journal for RecordedAnswers {
     async fn lookup(&self, _key: &JournalKey) -> Option<JournalEntry> {
         None
     }
@@ -105,9 +105,9 @@ impl Journal for Answers {
                 answer => answer,
             });
         }
-        // A call that was in flight when the run ended stays so, as long as this is the same run.
-        if !self.exact || self.follow.happened().difference.is_some() {
-            self.follow.unanswered(call);
+        // A call that was in flight when the run ended stays in flight, unless the replay diverged.
+        if !self.exact || self.cursor.position().mismatch.is_some() {
+            self.cursor.unanswered(call);
         }
         std::future::pending().await
     }

@@ -1,16 +1,16 @@
-//! Whether a replay is what was recorded, field by field.
+//! Compares a replay with its recording, field by field.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::report::{CallDifference, Called, Difference, End};
-use super::subject::Ended;
+use super::report::{AttemptEnd, CallDifference, Called, FieldDifference};
+use super::subject::RecordedEnd;
 use sitewright_model::failure::{FailureKind, FailureRecord, TrailEntry};
-use sitewright_runtime::host_functions::Difference as CallDiffers;
+use sitewright_runtime::host_functions::CallMismatch;
 use sitewright_runtime::run::recording::{Files, Mark, Recording};
 
-/// Fields of a record that are the same whenever an attempt is made again.
+/// Fields of a failure record that are the same in each replay of an attempt.
 const SAME: [&str; 14] = [
     "kind",
     "code",
@@ -28,27 +28,27 @@ const SAME: [&str; 14] = [
     "stdout",
 ];
 
-/// What stands for a key that was taken out of a text.
+/// Replaces a removed key in a text.
 const REMOVED: &str = "[key removed]";
 
-/// Longest text of a difference that a report shows.
+/// Maximum characters of a difference that a report shows.
 const SHOWN: usize = 400;
 
 /// How a recorded attempt ended.
-pub(super) fn recorded_end(ended: &Ended, recording: Option<&Recording>) -> End {
+pub(super) fn recorded_end(ended: &RecordedEnd, recording: Option<&Recording>) -> AttemptEnd {
     let calls = recording.map(|recording| recording.calls_total);
     let files = recording.map(|recording| recording.files.count);
     match ended {
-        Ended::Failed(record) => failed(record, calls, files),
-        Ended::Released(_) => released(calls, files),
-        Ended::Unknown => {
-            End { outcome: "unknown", kind: None, code: None, message: None, calls, files }
+        RecordedEnd::Failed(record) => failed(record, calls, files),
+        RecordedEnd::Released(_) => released(calls, files),
+        RecordedEnd::Unknown => {
+            AttemptEnd { outcome: "unknown", kind: None, code: None, message: None, calls, files }
         }
     }
 }
 
-pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u64>) -> End {
-    End {
+pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u64>) -> AttemptEnd {
+    AttemptEnd {
         outcome: "failed",
         kind: Some(record.kind),
         code: record.code.clone(),
@@ -58,29 +58,29 @@ pub(super) fn failed(record: &FailureRecord, calls: Option<u64>, files: Option<u
     }
 }
 
-pub(super) fn released(calls: Option<u64>, files: Option<u64>) -> End {
-    End { outcome: "released", kind: None, code: None, message: None, calls, files }
+pub(super) fn released(calls: Option<u64>, files: Option<u64>) -> AttemptEnd {
+    AttemptEnd { outcome: "released", kind: None, code: None, message: None, calls, files }
 }
 
-/// The first call that differs, with what the trails know of it.
+/// The first call that differs, with the arguments that the trail has of it.
 pub(super) fn call_difference(
-    found: Option<CallDiffers>,
+    found: Option<CallMismatch>,
     recorded: Option<&Recording>,
     trail: &[TrailEntry],
     begun: u64,
 ) -> Option<CallDifference> {
     let recording = recorded?;
-    // One that ended early made no call that could be compared.
+    // A run that ended early made no call that differs.
     let early = || {
         let next = usize::try_from(begun).ok().and_then(|at| recording.calls.0.get(at).copied());
-        (begun < recording.calls_total).then_some(CallDiffers {
+        (begun < recording.calls_total).then_some(CallMismatch {
             number: begun + 1,
             recorded: next,
             now: None,
         })
     };
     let differs = found.or_else(early)?;
-    // The trail keeps the calls that matter most; one with the same mark was called with the same.
+    // The trail has only the most important calls. Equal marks mean equal arguments.
     let called = |entry: &TrailEntry| {
         let args = Mark::args(&entry.call, &entry.args, entry.bytes, entry.digest.as_deref());
         (Some(Mark::new(&entry.call, &args)) == differs.recorded).then_some(args)
@@ -92,12 +92,12 @@ pub(super) fn call_difference(
     Some(CallDifference { number: differs.number, recorded, now })
 }
 
-/// What is not as it was of two failures. Of a scrubbed one only what does not depend on texts.
+/// Differences of two failures. With scrubbed texts, only fields that do not depend on texts count.
 pub(super) fn failures(
     recorded: &FailureRecord,
     now: &FailureRecord,
     scrubbed: bool,
-) -> Vec<Difference> {
+) -> Vec<FieldDifference> {
     let mut differences = Vec::new();
     let (then, is) = (value(recorded), value(now));
     let by_processor_time =
@@ -108,7 +108,7 @@ pub(super) fn failures(
         if scrubbed && depends_on_text {
             continue;
         }
-        // How much was used when it was noticed is not the same twice.
+        // Where exactly the limit stops the guest depends on the machine.
         if by_processor_time
             && matches!(
                 field,
@@ -141,8 +141,8 @@ pub(super) fn failures(
     differences
 }
 
-/// What is not as it was of the files.
-pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<Difference> {
+/// Differences of the files.
+pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<FieldDifference> {
     if recorded.sha256 == now.sha256 {
         return Vec::new();
     }
@@ -158,7 +158,7 @@ pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<Differ
                         |sha256| format!("sha256 {sha256}"),
                     )
                 };
-                differences.push(Difference {
+                differences.push(FieldDifference {
                     what: format!("file {path}"),
                     recorded: say(then),
                     now: say(is),
@@ -169,7 +169,7 @@ pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<Differ
     if differences.is_empty() && !scrubbed {
         let say =
             |files: &Files| format!("{} files, sha256 {} over all", files.count, files.sha256);
-        differences.push(Difference {
+        differences.push(FieldDifference {
             what: "files".to_owned(),
             recorded: say(recorded),
             now: say(now),
@@ -178,8 +178,8 @@ pub(super) fn files(recorded: &Files, now: &Files, scrubbed: bool) -> Vec<Differ
     differences
 }
 
-/// Whether two failures are the same bug, also in two builds of the template: kind, code, what
-/// stopped it, and the own function on top or else the words.
+/// Whether two failures, perhaps of two builds of the template, are the same bug: same kind, code
+/// and trap code, and the same topmost own function, or the same words if there is none.
 pub(super) fn same_failure(recorded: &FailureRecord, now: &FailureRecord) -> bool {
     let top = |record: &FailureRecord| {
         let trap = record.trap.as_ref()?;
@@ -222,7 +222,7 @@ fn timeless(diagnostics: &Value) -> Value {
     diagnostics
 }
 
-/// The frames by what does not depend on how much of the debug information was at hand.
+/// The frames without what depends on the available debug information.
 fn frames(record: &FailureRecord) -> Value {
     let Some(trap) = &record.trap else { return Value::Null };
     // Inlined frames share the offset of the one they were inlined into.
@@ -238,9 +238,9 @@ fn frames(record: &FailureRecord) -> Value {
     Value::from(offsets)
 }
 
-fn differ(what: &str, recorded: &Value, now: &Value, differences: &mut Vec<Difference>) {
+fn differ(what: &str, recorded: &Value, now: &Value, differences: &mut Vec<FieldDifference>) {
     if !same(recorded, now) {
-        differences.push(Difference {
+        differences.push(FieldDifference {
             what: what.to_owned(),
             recorded: shown(recorded),
             now: shown(now),
@@ -248,7 +248,7 @@ fn differ(what: &str, recorded: &Value, now: &Value, differences: &mut Vec<Diffe
     }
 }
 
-/// Whether two values are the same, except for keys that were taken out of the recorded one.
+/// Whether two values are equal, except for keys removed from the recorded one.
 fn same(recorded: &Value, now: &Value) -> bool {
     match (recorded, now) {
         (Value::String(then), Value::String(is)) => then == is || fits(then, is),

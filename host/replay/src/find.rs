@@ -1,4 +1,4 @@
-//! Where a recorded attempt lies: among the sites, in the database of orders, or in a bundle.
+//! Finds a recorded attempt in the folder of sites, in the database of orders or in a bundle.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use super::bundle::{self, BundleError};
-use super::subject::{Ended, Subject};
+use super::subject::{RecordedAttempt, RecordedEnd};
 use crate::settings::ReplaySettings;
 use sitewright_ai::{JournalEntry, read_journal};
 use sitewright_failure::store;
@@ -16,63 +16,70 @@ use sitewright_model::failure::{FailureRecord, TemplateRef};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::run::recording::Recording;
-use sitewright_runtime::run::{AttemptId, KeptRelease, attempt_file, document_file, journal_file};
+use sitewright_runtime::run::{
+    ArchivedRelease, AttemptId, attempt_file, document_file, journal_file,
+};
 
-/// Fewest characters of an id that is looked for by its beginning before it may be an order's.
+/// Minimum characters of a prefix that is searched as the id of a failure.
 const ID_BEGINNING: usize = 10;
-/// Largest template that is looked at.
+/// Maximum bytes of a file that may be a template.
 const MAX_TEMPLATE: u64 = 256 << 20;
 
 /// Why a recorded attempt was not found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// There is nothing of that name.
-    #[error("there is no failure, attempt or order {asked:?} under {}{}; `sitewright failures list` and `sitewright order list` show those there are", .sites.display(), .database)]
+    /// Nothing has this name.
+    #[error(
+        "there is no failure, attempt or order {asked:?} under {}{}; `sitewright failures list` \
+         and `sitewright order list` show those there are",
+        .sites.display(),
+        .database
+    )]
     Unknown {
-        /// What was asked for.
         asked: String,
-        /// Where it was looked for.
+        /// The folder of sites that was searched.
         sites: PathBuf,
-        /// And where else.
+        /// Names the database, if there is one; otherwise empty.
         database: &'static str,
     },
-    /// A record cannot be read, or several fit.
+    /// A record cannot be read, or several match.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// Something lies there that cannot be read.
+    /// The attempt was found, but not all of it can be read.
     #[error("{0}")]
     Unreadable(Message),
 }
 
-/// Where to look.
-pub struct Places<'a> {
-    /// The configuration: sites, templates, and what old recordings do not say themselves.
+/// Where recorded attempts are searched.
+pub struct Locations<'a> {
     pub config: &'a ReplaySettings,
-    /// The database of orders, when there is one.
+    /// The database of orders, if there is one.
     pub database: Option<&'a Database>,
 }
 
-/// A recorded attempt as far as one place has it.
+/// What one location has of a recorded attempt.
 struct Found {
     attempt: String,
     order: String,
     template: TemplateRef,
-    ended: Ended,
+    ended: RecordedEnd,
     recording: Option<Recording>,
 }
 
-/// The attempt that `asked` means: a bundle, a failure (its id, the beginning of it, or its file),
-/// an attempt, or an order, of which it is the last one. `scratch` is where a bundle is unpacked.
+/// Finds the attempt that `asked` names: a bundle, a failure (its id, a prefix of it, or its file),
+/// an attempt, or an order, which means its last attempt. A bundle is unpacked into `scratch`.
 ///
 /// # Errors
-/// When there is none, or several, or it cannot be read.
-pub async fn find(places: &Places<'_>, asked: &str, scratch: &Path) -> Result<Subject, FindError> {
+/// If nothing matches, several attempts match, or the attempt cannot be read.
+pub async fn find(
+    places: &Locations<'_>,
+    asked: &str,
+    scratch: &Path,
+) -> Result<RecordedAttempt, FindError> {
     let path = Path::new(asked);
     if path.extension().is_some_and(|extension| extension == "tar") {
         let (file, folder) = (path.to_owned(), scratch.to_owned());
@@ -95,7 +102,7 @@ pub async fn find(places: &Places<'_>, asked: &str, scratch: &Path) -> Result<Su
     assemble(places, found).await
 }
 
-async fn lookup(places: &Places<'_>, asked: &str) -> Result<Option<Found>, FindError> {
+async fn lookup(places: &Locations<'_>, asked: &str) -> Result<Option<Found>, FindError> {
     let sites = places.config.sites.clone();
     let looks_like_id = asked.len() >= ID_BEGINNING
         && asked.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -147,7 +154,7 @@ async fn attempt_among_sites(sites: &Path, attempt: AttemptId) -> Result<Option<
                 return Ok(Some(of_record(record)));
             }
             if journal_file(&sites, &order, attempt).is_file() {
-                // Its process ended before it could write anything else down.
+                // Its process ended before it wrote anything else.
                 let template = TemplateRef {
                     name: String::new(),
                     version: String::new(),
@@ -157,7 +164,7 @@ async fn attempt_among_sites(sites: &Path, attempt: AttemptId) -> Result<Option<
                     attempt: attempt.to_string(),
                     order,
                     template,
-                    ended: Ended::Unknown,
+                    ended: RecordedEnd::Unknown,
                     recording: None,
                 }));
             }
@@ -168,7 +175,7 @@ async fn attempt_among_sites(sites: &Path, attempt: AttemptId) -> Result<Option<
 }
 
 async fn attempt_in_database(
-    places: &Places<'_>,
+    places: &Locations<'_>,
     database: &Database,
     kept: sitewright_jobs::Attempt,
 ) -> Result<Found, FindError> {
@@ -193,13 +200,13 @@ async fn attempt_in_database(
         attempt: kept.id,
         order: kept.order,
         template: TemplateRef { name, version: String::new(), digest: String::new() },
-        ended: Ended::Unknown,
+        ended: RecordedEnd::Unknown,
         recording: None,
     })
 }
 
 /// The last attempt at an order.
-async fn order(places: &Places<'_>, order: &str) -> Result<Option<Found>, FindError> {
+async fn order(places: &Locations<'_>, order: &str) -> Result<Option<Found>, FindError> {
     if let Some(database) = places.database
         && let Some(last) = database.attempts(order).await?.into_iter().next_back()
     {
@@ -223,8 +230,8 @@ async fn order(places: &Places<'_>, order: &str) -> Result<Option<Found>, FindEr
     .await
 }
 
-/// Takes the recording out of a failure record; one that cannot be read is logged, and the replay
-/// goes without it.
+/// Takes the recording out of a failure record. If it cannot be read, a warning is logged and the
+/// replay goes without it.
 pub(crate) fn recording_of(record: &mut FailureRecord) -> Option<Recording> {
     record.recording.take().and_then(|value| {
         Recording::of_record(&value)
@@ -246,22 +253,22 @@ fn of_record(mut record: FailureRecord) -> Found {
         order: record.order.clone(),
         template: record.template.clone(),
         recording,
-        ended: Ended::Failed(Box::new(record)),
+        ended: RecordedEnd::Failed(Box::new(record)),
     }
 }
 
-fn of_release(kept: KeptRelease) -> Found {
+fn of_release(kept: ArchivedRelease) -> Found {
     Found {
         attempt: kept.attempt.clone(),
         order: kept.order.clone(),
         template: kept.template.clone(),
         recording: Some(kept.recording.clone()),
-        ended: Ended::Released(Box::new(kept)),
+        ended: RecordedEnd::Released(Box::new(kept)),
     }
 }
 
-/// Everything else that belongs to it.
-async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindError> {
+/// Adds document, replies and template.
+async fn assemble(places: &Locations<'_>, found: Found) -> Result<RecordedAttempt, FindError> {
     let Found { attempt, order, mut template, ended, recording } = found;
     let id: AttemptId = attempt.parse().map_err(|error| {
         FindError::Unreadable(message!("the text {attempt:?} is no id of an attempt: {error}"))
@@ -317,7 +324,7 @@ async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindErro
     }
     let (wasm, looked) = template_file(config, &template, recording.as_ref()).await?;
     let ai = &config.ai;
-    Ok(Subject {
+    Ok(RecordedAttempt {
         attempt: id,
         order,
         template,
@@ -335,8 +342,7 @@ async fn assemble(places: &Places<'_>, found: Found) -> Result<Subject, FindErro
     })
 }
 
-/// The template's file: where it was then, or any of the templates' folder, when its digest is the
-/// recorded one.
+/// The file with the recorded digest: at its recorded path, or in the templates' folder.
 async fn template_file(
     config: &ReplaySettings,
     template: &TemplateRef,
@@ -351,8 +357,8 @@ async fn template_file(
             .filter(|path| path.extension().is_some_and(|ext| ext == "wasm"))
             .collect();
         if template.digest.is_empty() {
-            // Nothing was recorded: the one of that name is the best guess, and the report says
-            // that it is one.
+            // Without a recorded digest, the template of that name is a guess, and the report says
+            // so.
             let named = folder.join(format!("{}.wasm", template.name));
             let there = (!template.name.is_empty() && named.is_file()).then(|| named.clone());
             return Ok((there, vec![named]));
@@ -373,7 +379,7 @@ async fn template_file(
 /// `sha256:` and the digest of a file that may be a template. Blocking.
 ///
 /// # Errors
-/// When it cannot be read, or is larger than any template.
+/// If the file cannot be read, or is larger than any template.
 pub(super) fn digest(path: &Path) -> std::io::Result<String> {
     let mut file = std::fs::File::open(path)?.take(MAX_TEMPLATE + 1);
     let mut sha256 = Sha256::new();
@@ -390,7 +396,7 @@ pub(super) fn digest(path: &Path) -> std::io::Result<String> {
     Ok(format!("sha256:{}", hex::encode(sha256.finalize())))
 }
 
-fn read_kept(file: &Path) -> Result<KeptRelease, FindError> {
+fn read_kept(file: &Path) -> Result<ArchivedRelease, FindError> {
     let wrong = |what: String| {
         FindError::Unreadable(message!("the kept attempt {} {what}", file.display()))
     };
@@ -398,13 +404,13 @@ fn read_kept(file: &Path) -> Result<KeptRelease, FindError> {
     serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is none: {error}")))
 }
 
-/// The records of one order that can be read.
+/// The readable failure records of one order.
 fn records_of(sites: &Path, order: &str) -> Result<Vec<FailureRecord>, FindError> {
     let files = files(&sites.join(order).join(store::FOLDER), "json");
     Ok(files.iter().filter_map(|file| store::read(file).ok()).collect())
 }
 
-/// The names of the folders of orders.
+/// Names of the orders' folders.
 fn folders(sites: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(sites).into_iter().flatten().flatten();
     entries
@@ -413,7 +419,7 @@ fn folders(sites: &Path) -> Vec<String> {
         .collect()
 }
 
-/// The files of a folder that end so, in the order of their names; none when there is no folder.
+/// The files of a folder with this extension, sorted; empty if there is no folder.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries

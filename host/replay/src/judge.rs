@@ -1,25 +1,25 @@
-//! Whether a replay is what was recorded, or what became of it, in a word and in a sentence.
+//! Decides the verdict on a replay, and words it.
 
 use sha2::Digest as _;
 
 use super::compare;
-use super::drive::How;
-use super::report::{ReplayReport, Verdict};
-use super::subject::{Ended, Subject};
+use super::drive::ReplayOptions;
+use super::report::{ReplayReport, ReplayVerdict};
+use super::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_model::failure::{FailureKind, FailureRecord, TemplateRef};
-use sitewright_runtime::host_functions::Happened;
+use sitewright_runtime::host_functions::CursorPosition;
 use sitewright_runtime::run::Outcome;
 use sitewright_runtime::run::recording::Recording;
 
-/// From what came of a replay to a verdict.
+/// Decides the verdict on one replay.
 pub(super) struct Judge<'a> {
-    pub(super) subject: &'a Subject,
-    pub(super) how: &'a How,
+    pub(super) subject: &'a RecordedAttempt,
+    pub(super) options: &'a ReplayOptions,
     pub(super) exact: bool,
-    pub(super) happened: Happened,
+    pub(super) position: CursorPosition,
 }
 
-/// What a replay came to.
+/// The outcome of the replay.
 struct Now {
     template: TemplateRef,
     recording: Option<Recording>,
@@ -41,17 +41,17 @@ impl Judge<'_> {
         let recorded = subject.recording.as_ref();
         let first_call = match self.exact {
             true => compare::call_difference(
-                self.happened.difference.clone(),
+                self.position.mismatch.clone(),
                 recorded,
                 subject.ended.trail(),
-                self.happened.begun,
+                self.position.begun,
             ),
             false => None,
         };
         let mut differences = Vec::new();
-        // What follows from a question that nobody answers says nothing of its own.
-        if self.exact && !subject.ended.by_time() && self.happened.unanswered.is_none() {
-            if let (Ended::Failed(then), Some(is)) = (&subject.ended, &now.failure) {
+        // After an unanswered AI call, other differences say nothing.
+        if self.exact && !subject.ended.by_time() && self.position.unanswered.is_none() {
+            if let (RecordedEnd::Failed(then), Some(is)) = (&subject.ended, &now.failure) {
                 differences = compare::failures(then, is, subject.scrubbed);
             }
             if let (Some(then), Some(is)) = (recorded, &now.recording) {
@@ -80,7 +80,7 @@ impl Judge<'_> {
                 "The order's document is not the recorded one: it was changed since.".to_owned(),
             );
         }
-        if subject.scrubbed && verdict == Verdict::Diverged {
+        if subject.scrubbed && verdict == ReplayVerdict::Diverged {
             notes.push(
                 "The texts of this bundle are placeholders: a failure that depends on what the \
                  customer wrote, or on what a model answered, does not come again. Ask for a \
@@ -88,7 +88,7 @@ impl Judge<'_> {
                     .to_owned(),
             );
         }
-        if self.how.trap_on_report && verdict != Verdict::StoppedAtReport {
+        if self.options.trap_on_report && verdict != ReplayVerdict::StoppedAtReport {
             notes.push("The template reported no error, so nothing stopped it at one.".to_owned());
         }
         ReplayReport {
@@ -102,15 +102,19 @@ impl Judge<'_> {
             recorded: recorded_end,
             now: end,
             first_call,
-            differences: if verdict == Verdict::StoppedAtReport { Vec::new() } else { differences },
+            differences: if verdict == ReplayVerdict::StoppedAtReport {
+                Vec::new()
+            } else {
+                differences
+            },
             notes,
             failure: now.failure,
         }
     }
 
-    /// Whether the first error diagnostic stopped it, as was asked.
+    /// Whether the first error diagnostic stopped it, as requested.
     fn stopped_by_purpose(&self, now: &Now) -> bool {
-        self.how.trap_on_report
+        self.options.trap_on_report
             && now.failure.as_ref().is_some_and(|record| {
                 record.trail.last().is_some_and(|last| {
                     last.call == "diagnostics.report"
@@ -122,7 +126,7 @@ impl Judge<'_> {
             })
     }
 
-    fn verdict(&self, now: &Now, differs: bool, call: Option<u64>) -> (Verdict, String) {
+    fn verdict(&self, now: &Now, differs: bool, call: Option<u64>) -> (ReplayVerdict, String) {
         let subject = self.subject;
         let order = &subject.order;
         let how = |record: &FailureRecord| {
@@ -135,26 +139,26 @@ impl Judge<'_> {
                 .map(|record| first_line(record.message.as_str()))
                 .unwrap_or_default();
             return (
-                Verdict::StoppedAtReport,
+                ReplayVerdict::StoppedAtReport,
                 format!("stopped at the first error diagnostic: {what}"),
             );
         }
-        if let Some(unanswered) = self.happened.unanswered.filter(|_| !self.exact) {
+        if let Some(unanswered) = self.position.unanswered.filter(|_| !self.exact) {
             return match () {
                 () if subject.recording.is_none()
-                    && (self.how.template.is_none() || subject.template.digest.is_empty()) =>
+                    && (self.options.template.is_none() || subject.template.digest.is_empty()) =>
                 {
                     (
-                        Verdict::ReproducedUpToTheEnd,
+                        ReplayVerdict::ReproducedUpToTheEnd,
                         format!(
                             "order {order} was replayed up to host call {}: {unanswered} had no \
                              answer when its process ended",
-                            self.happened.begun
+                            self.position.begun
                         ),
                     )
                 }
                 () => (
-                    Verdict::Unanswered,
+                    ReplayVerdict::Unanswered,
                     format!(
                         "it cannot be told whether the failure is fixed: {unanswered} asks a \
                          model what was not asked then; --against-live asks it"
@@ -169,11 +173,11 @@ impl Judge<'_> {
             let kind = subject.ended.kind().map_or("unknown", FailureKind::as_str);
             if let Some(number) = call {
                 return (
-                    Verdict::Diverged,
+                    ReplayVerdict::Diverged,
                     format!("order {order} goes another way from host call {number} on"),
                 );
             }
-            let begun = self.happened.begun;
+            let begun = self.position.begun;
             let ended = match subject.ended.kind() {
                 Some(FailureKind::Deadline) => "that its deadline passed there depends on time",
                 Some(FailureKind::Cancelled) => "there it was cancelled",
@@ -181,7 +185,7 @@ impl Judge<'_> {
                 _ => "there its process ended",
             };
             return (
-                Verdict::ReproducedUpToTheEnd,
+                ReplayVerdict::ReproducedUpToTheEnd,
                 format!(
                     "order {order} is the same up to its last host call, the {begun}.; {ended} \
                      ({kind})"
@@ -198,21 +202,21 @@ impl Judge<'_> {
                         "order {order} makes the same host calls and comes to something else"
                     ),
                 };
-                (Verdict::Diverged, summary)
+                (ReplayVerdict::Diverged, summary)
             }
-            (Ended::Failed(then), Some(_)) if then.kind == FailureKind::CpuLimit => (
-                Verdict::Reproduced,
+            (RecordedEnd::Failed(then), Some(_)) if then.kind == FailureKind::CpuLimit => (
+                ReplayVerdict::Reproduced,
                 format!(
                     "reproduced: order {order} uses up its processor time again; where exactly it \
                      is stopped depends on the machine: {}",
                     how(then)
                 ),
             ),
-            (Ended::Failed(then), Some(_)) => (
-                Verdict::Reproduced,
+            (RecordedEnd::Failed(then), Some(_)) => (
+                ReplayVerdict::Reproduced,
                 format!("reproduced: order {order} fails again as it did: {}", how(then)),
             ),
-            (Ended::Released(_), None) => {
+            (RecordedEnd::Released(_), None) => {
                 let files = now.recording.as_ref().map_or(0, |recording| recording.files.count);
                 let same = if subject.scrubbed {
                     "the same files, as far as placeholders allow"
@@ -220,69 +224,71 @@ impl Judge<'_> {
                     "the same bytes"
                 };
                 (
-                    Verdict::Reproduced,
+                    ReplayVerdict::Reproduced,
                     format!(
                         "reproduced: order {order} becomes the same site again: {files} files, \
                          {same}"
                     ),
                 )
             }
-            (Ended::Failed(then), None) => (
-                Verdict::Diverged,
+            (RecordedEnd::Failed(then), None) => (
+                ReplayVerdict::Diverged,
                 format!("order {order} does not fail any more; recorded was {}", how(then)),
             ),
             (_, Some(is)) => (
-                Verdict::Diverged,
+                ReplayVerdict::Diverged,
                 format!("order {order} was released then and fails now: {}", how(is)),
             ),
-            (Ended::Unknown, None) => {
-                (Verdict::ReproducedUpToTheEnd, format!("order {order} is released now"))
+            (RecordedEnd::Unknown, None) => {
+                (ReplayVerdict::ReproducedUpToTheEnd, format!("order {order} is released now"))
             }
         }
     }
 
-    /// Of another template, of models that were asked, or of an attempt without a recording.
-    fn other(&self, now: &Now) -> (Verdict, String) {
+    /// The verdict if the replay need not match: another template, live models, or no recording.
+    fn other(&self, now: &Now) -> (ReplayVerdict, String) {
         let order = &self.subject.order;
         let how = |record: &FailureRecord| {
             format!("{}: {}", record.kind, first_line(record.message.as_str()))
         };
         match (&self.subject.ended, &now.failure) {
-            (Ended::Failed(then), None) if !self.subject.ended.by_time() => (
-                Verdict::Fixed,
+            (RecordedEnd::Failed(then), None) if !self.subject.ended.by_time() => (
+                ReplayVerdict::Fixed,
                 format!("fixed: order {order} becomes a site; it was {}", how(then)),
             ),
-            (Ended::Failed(then), Some(is)) if compare::same_failure(then, is) => (
-                Verdict::SameFailure,
+            (RecordedEnd::Failed(then), Some(is)) if compare::same_failure(then, is) => (
+                ReplayVerdict::SameFailure,
                 format!("same failure: order {order} still fails: {}", how(is)),
             ),
-            (Ended::Failed(then), Some(is)) => (
-                Verdict::AnotherFailure,
+            (RecordedEnd::Failed(then), Some(is)) => (
+                ReplayVerdict::AnotherFailure,
                 format!("another failure: order {order} was {}; it is {}", how(then), how(is)),
             ),
-            (Ended::Unknown | Ended::Failed(_), None) => (
-                Verdict::ReproducedUpToTheEnd,
+            (RecordedEnd::Unknown | RecordedEnd::Failed(_), None) => (
+                ReplayVerdict::ReproducedUpToTheEnd,
                 format!("order {order} becomes a site now; nothing it did ended the process then"),
             ),
-            (Ended::Unknown, Some(is)) => (
-                Verdict::AnotherFailure,
+            (RecordedEnd::Unknown, Some(is)) => (
+                ReplayVerdict::AnotherFailure,
                 format!("nobody knows how order {order} ended then; now it fails: {}", how(is)),
             ),
-            (Ended::Released(_), None) => {
+            (RecordedEnd::Released(_), None) => {
                 let same = match (&self.subject.recording, &now.recording) {
                     (Some(then), Some(is)) => then.files.sha256 == is.files.sha256,
                     _ => false,
                 };
                 match same {
                     true => (
-                        Verdict::Reproduced,
+                        ReplayVerdict::Reproduced,
                         format!("reproduced: order {order} becomes the same site, byte for byte"),
                     ),
-                    false => (Verdict::Diverged, format!("order {order} becomes another site")),
+                    false => {
+                        (ReplayVerdict::Diverged, format!("order {order} becomes another site"))
+                    }
                 }
             }
-            (Ended::Released(_), Some(is)) => (
-                Verdict::AnotherFailure,
+            (RecordedEnd::Released(_), Some(is)) => (
+                ReplayVerdict::AnotherFailure,
                 format!(
                     "another failure: order {order} was released then and fails now: {}",
                     how(is)

@@ -1,15 +1,17 @@
-//! A recorded attempt, made again: same failure, same frames, same files, without a model.
+//! Replays a recorded attempt: same failure, same frames, same files, without a model.
 //!
-//! | room | its question |
+//! | file | its question |
 //! |---|---|
-//! | `subject`, `find` | what was recorded, and where does it lie? |
-//! | `answers` | what was each AI call told then? |
-//! | `drive` | how is it made again? |
-//! | `compare`, `judge`, `report` | is it the same, and where is it not? |
-//! | `bundle` | how does all of it travel, in one file? |
-//! | `scrub` | how does it travel without what the customer wrote? |
+//! | `subject`, `find` | what was recorded of an attempt, and where is it stored? |
+//! | `answers` | what was each AI call answered? |
+//! | `drive`, `scratch` | how is the attempt replayed, and where does that write? |
+//! | `compare`, `judge`, `report` | does the replay match the recording, and where does it not? |
+//! | `bundle` | how is an attempt exported as one file? |
+//! | `scrub` | how is it exported without the customer's texts? |
 //!
-//! Nothing is published: a replay's site goes to a scratch folder that is removed with it.
+//! **Invariant:** nothing is published. A replay's site goes to a private scratch folder.
+//!
+//! **Invariant:** a bundle is read as a stranger's file. It does not know providers or keys.
 
 mod answers;
 mod bundle;
@@ -18,13 +20,15 @@ mod drive;
 mod find;
 mod judge;
 mod report;
+mod scratch;
 mod scrub;
 mod settings;
 mod subject;
 
 pub use bundle::{BundleError, ExportOptions, Exported, export};
-pub use drive::{How, Live, ReplayError, replay};
-pub use find::{FindError, Places, find};
-pub use report::{ReplayReport, Verdict};
+pub use drive::{LiveReplay, ReplayError, ReplayOptions, replay};
+pub use find::{FindError, Locations, find};
+pub use report::{ReplayReport, ReplayVerdict};
+pub use scratch::Scratch;
 pub use settings::ReplaySettings;
-pub use subject::{Ended, NotReplayable, Subject};
+pub use subject::{NotReplayable, RecordedAttempt, RecordedEnd};

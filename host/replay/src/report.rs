@@ -1,4 +1,4 @@
-//! What a replay came to, for people and for scripts.
+//! The report of a replay, for the terminal and as JSON.
 
 use std::fmt::Write as _;
 
@@ -8,122 +8,117 @@ use serde::Serialize;
 use sitewright_failure::render;
 use sitewright_model::failure::{FailureKind, FailureRecord, TemplateRef};
 
-/// What a replay came to, in a word.
+/// The result of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Everything is as it was recorded.
+pub enum ReplayVerdict {
+    /// Everything matches the recording.
     Reproduced,
-    /// Everything is as it was recorded up to the end, which time made and no replay can.
+    /// Everything matches up to the end, which came from outside the run.
     ReproducedUpToTheEnd,
-    /// Something is not as it was recorded.
+    /// Something does not match the recording.
     Diverged,
     /// The failure is gone.
     Fixed,
-    /// The failure is there still.
+    /// The failure is still there.
     SameFailure,
-    /// There is another failure in its place.
+    /// It fails in another way.
     AnotherFailure,
-    /// The first error diagnostic stopped it, as was asked.
+    /// It was stopped at the first error diagnostic, as requested.
     StoppedAtReport,
-    /// It asked a model something that the recording has no answer to.
+    /// It made an AI call that the recording has no answer to.
     Unanswered,
 }
 
-impl Verdict {
-    /// Whether it is what was hoped for.
+impl ReplayVerdict {
+    /// Whether the recording was reproduced, or the failure is fixed.
     pub fn is_good(self) -> bool {
         matches!(
             self,
-            Verdict::Reproduced
-                | Verdict::ReproducedUpToTheEnd
-                | Verdict::Fixed
-                | Verdict::StoppedAtReport
+            ReplayVerdict::Reproduced
+                | ReplayVerdict::ReproducedUpToTheEnd
+                | ReplayVerdict::Fixed
+                | ReplayVerdict::StoppedAtReport
         )
     }
 }
 
-/// How an attempt ended, in short.
+/// A summary of how an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct End {
+pub struct AttemptEnd {
     /// `released`, `failed` or `unknown`.
     pub outcome: &'static str,
-    /// Of a failure.
+    /// Of a failure: its kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<FailureKind>,
     /// Of a failure: the template's own code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Of a failure.
+    /// Of a failure: its message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Host calls.
+    /// Number of host calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
-    /// Files that were written.
+    /// Number of files written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
 }
 
-/// A host call as it was recorded and as it is now.
+/// The first host call that differs from the recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CallDifference {
-    /// Its number, from 1.
+    /// Number of the call, from 1.
     pub number: u64,
-    /// What was recorded: function, and arguments where they are known.
+    /// `None` if the recording had no further call.
     pub recorded: Option<Called>,
-    /// What happened now.
+    /// `None` if the replay made no further call.
     pub now: Option<Called>,
 }
 
 /// A host call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Called {
-    /// The function.
+    /// The host function.
     pub call: String,
-    /// With what, as the trail shows it; missing for calls older than the trail.
+    /// The arguments as the trail shows them; `None` for a call that the trail no longer has.
     pub args: Option<String>,
 }
 
-/// Something that is not as it was recorded.
+/// A field or a file that differs from the recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
-    /// What: a field of the record, or a file.
+pub struct FieldDifference {
+    /// A field of the failure record, or a file.
     pub what: String,
-    /// As it was recorded.
     pub recorded: String,
-    /// As it is now.
     pub now: String,
 }
 
-/// What a replay came to.
+/// The report of a replay.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReplayReport {
-    /// In a word.
-    pub verdict: Verdict,
-    /// In a sentence.
+    pub verdict: ReplayVerdict,
+    /// The verdict as a sentence.
     pub summary: String,
-    /// The attempt that was made again.
+    /// Id of the replayed attempt.
     pub attempt: String,
-    /// Its order.
+    /// Id of its order.
     pub order: String,
     /// Whether models were asked.
     pub live: bool,
-    /// The template then.
     pub template_recorded: TemplateRef,
-    /// The template now.
+    /// The template of the replay.
     pub template: TemplateRef,
-    /// How it ended then.
-    pub recorded: End,
-    /// How it ended now.
-    pub now: End,
-    /// The first host call that is not as it was.
+    pub recorded: AttemptEnd,
+    /// How the replay ended.
+    pub now: AttemptEnd,
+    /// The first host call that differs.
     pub first_call: Option<CallDifference>,
-    /// What else is not as it was.
-    pub differences: Vec<Difference>,
-    /// What whoever reads this must know.
+    /// Everything else that differs.
+    pub differences: Vec<FieldDifference>,
+    /// Remarks, such as why the replay cannot match.
     pub notes: Vec<String>,
-    /// The record of the replay's own failure.
+    /// The failure record of the replay.
     pub failure: Option<Box<FailureRecord>>,
 }
 
@@ -132,7 +127,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 
 impl ReplayReport {
-    /// For a terminal, in lines of at most `width` columns where the text allows.
+    /// The report for a terminal, wrapped at `width` columns.
     pub fn terminal(&self, width: usize) -> String {
         let mut out = String::new();
         #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
@@ -158,7 +153,7 @@ impl ReplayReport {
         }
         if !self.differences.is_empty() {
             writeln!(out, "\n  What else differs")?;
-            for Difference { what, recorded, now } in &self.differences {
+            for FieldDifference { what, recorded, now } in &self.differences {
                 writeln!(out, "    {}", render::clean(what))?;
                 out.push_str(&render::paragraph(&format!("recorded  {recorded}"), "      ", width));
                 out.push_str(&render::paragraph(&format!("now       {now}"), "      ", width));
@@ -188,11 +183,13 @@ impl ReplayReport {
         Ok(())
     }
 
-    /// Whether the replay's own failure is news.
+    /// Whether the replay's failure record differs from the recorded one.
     fn shows_record(&self) -> bool {
         matches!(
             self.verdict,
-            Verdict::AnotherFailure | Verdict::StoppedAtReport | Verdict::SameFailure
+            ReplayVerdict::AnotherFailure
+                | ReplayVerdict::StoppedAtReport
+                | ReplayVerdict::SameFailure
         )
     }
 }

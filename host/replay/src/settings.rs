@@ -1,4 +1,4 @@
-//! What a replay needs to know of the configuration.
+//! The part of the configuration that replays need.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,19 @@ use sitewright_ai::AiConfig;
 use sitewright_order::Locale;
 use sitewright_runtime::plugin::Limits;
 
-/// The part of the operator's configuration that finding and exporting a recorded attempt needs.
+/// The operator's configuration as far as finding and exporting a recorded attempt needs it.
 #[derive(Debug, Clone)]
 pub struct ReplaySettings {
     /// The folder of sites, failure records and journals.
     pub sites: PathBuf,
     /// The folder of templates, searched by the recorded digest.
     pub templates: PathBuf,
-    /// Limits of a run, for recordings that do not carry their own.
+    /// Limits of the run of an attempt without a recording.
     pub limits: Limits,
-    /// The language of orders that name none, for recordings that do not carry it.
+    /// The language of orders that name none, for an attempt without a recording.
     pub default_locale: Locale,
-    /// Routes and providers: which routes there are, never keys or addresses.
+    /// Routes and providers. Exports contain their names and models, never keys or addresses.
     pub ai: AiConfig,
-    /// The version of the configuration, as in records.
+    /// Version of the configuration, as failure records show it.
     pub version: String,
 }

@@ -1,4 +1,4 @@
-//! One recorded attempt with everything that a replay needs.
+//! A recorded attempt, with everything that a replay needs.
 
 use std::path::PathBuf;
 
@@ -8,72 +8,68 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::Limits;
 use sitewright_runtime::run::recording::{Recording, reply_digest};
-use sitewright_runtime::run::{AttemptId, KeptRelease};
+use sitewright_runtime::run::{ArchivedRelease, AttemptId, Stage};
 
-/// One recorded attempt.
+/// A recorded attempt.
 #[derive(Debug, Clone)]
-pub struct Subject {
-    /// The attempt: seeds clock and randomness.
+pub struct RecordedAttempt {
+    /// Seeds the guest's clock and random numbers.
     pub attempt: AttemptId,
-    /// The order.
     pub order: String,
-    /// The template that made it.
     pub template: TemplateRef,
-    /// How it ended.
-    pub ended: Ended,
-    /// What its run did; missing when its process ended before that could be written down.
+    pub ended: RecordedEnd,
+    /// `None` if the attempt's process ended before it could be written.
     pub recording: Option<Recording>,
-    /// The order's document as it came.
+    /// The order document as it came; empty if it was not found.
     pub document: Vec<u8>,
-    /// Every reply that was kept of the order's AI calls.
+    /// Every journaled reply of the order's AI calls.
     pub replies: Vec<JournalEntry>,
-    /// What a run may use, where there is no recording.
+    /// Limits of the run, if there is no recording.
     pub limits: Limits,
-    /// The language of orders that name none, where there is no recording.
+    /// The language of orders that name none, if there is no recording.
     pub default_locale: String,
-    /// Purposes with a route, where there is no recording.
+    /// Purposes with a route, if there is no recording.
     pub routes: Vec<String>,
-    /// The template's file, when one of that digest was found.
+    /// The template's file, if one with the recorded digest was found.
     pub wasm: Option<PathBuf>,
-    /// Where it was looked for.
+    /// Where the template was searched.
     pub looked: Vec<PathBuf>,
-    /// Whether what the customer wrote was replaced by placeholders.
+    /// Whether texts were replaced by placeholders.
     pub scrubbed: bool,
-    /// What whoever reads the report must know.
+    /// Remarks for the report.
     pub notes: Vec<String>,
 }
 
 /// How a recorded attempt ended.
 #[derive(Debug, Clone)]
-pub enum Ended {
-    /// With this record.
+pub enum RecordedEnd {
+    /// With this failure record.
     Failed(Box<FailureRecord>),
     /// With a release.
-    Released(Box<KeptRelease>),
-    /// Nobody knows: its process ended first.
+    Released(Box<ArchivedRelease>),
+    /// Its process ended before the end could be recorded.
     Unknown,
 }
 
-impl Ended {
-    /// The last host calls.
+impl RecordedEnd {
+    /// The last host calls, oldest first.
     pub fn trail(&self) -> &[TrailEntry] {
         match self {
-            Ended::Failed(record) => &record.trail,
-            Ended::Released(kept) => &kept.trail,
-            Ended::Unknown => &[],
+            RecordedEnd::Failed(record) => &record.trail,
+            RecordedEnd::Released(kept) => &kept.trail,
+            RecordedEnd::Unknown => &[],
         }
     }
 
-    /// The kind of its failure.
     pub fn kind(&self) -> Option<FailureKind> {
         match self {
-            Ended::Failed(record) => Some(record.kind),
-            Ended::Released(_) | Ended::Unknown => None,
+            RecordedEnd::Failed(record) => Some(record.kind),
+            RecordedEnd::Released(_) | RecordedEnd::Unknown => None,
         }
     }
 
-    /// Whether time, and not what the template did, ended it: then a replay can only come to the
-    /// same place.
+    /// Whether the attempt was ended from outside its run. A replay then reproduces the run up to
+    /// its last host call.
     pub fn by_time(&self) -> bool {
         match self.kind() {
             Some(kind) => matches!(
@@ -83,23 +79,26 @@ impl Ended {
                     | FailureKind::Crashed
                     | FailureKind::Host
             ),
-            None => matches!(self, Ended::Unknown),
+            None => matches!(self, RecordedEnd::Unknown),
         }
     }
 }
 
-/// A recorded attempt cannot be made again: what is missing, all of it.
+/// A recorded attempt cannot be replayed, because something is missing.
 #[derive(Debug, thiserror::Error)]
-#[error("attempt {attempt} cannot be replayed:\n{}", .missing.iter().map(|one| format!("  - {one}")).collect::<Vec<_>>().join("\n"))]
+#[error(
+    "attempt {attempt} cannot be replayed:\n{}",
+    .missing.iter().map(|one| format!("  - {one}")).collect::<Vec<_>>().join("\n")
+)]
 pub struct NotReplayable {
-    /// The attempt.
     pub attempt: String,
-    /// Each missing thing and what to do about it.
+    /// Everything that is missing, each with what to do.
     pub missing: Vec<Message>,
 }
 
-impl Subject {
-    /// What stands in the way of a replay with this template, or its own when none is given.
+impl RecordedAttempt {
+    /// What a replay lacks. `other_template` and `live`: the template, and the answers, do not come
+    /// from the recording.
     pub fn missing(&self, other_template: bool, live: bool) -> Vec<Message> {
         let mut missing = Vec::new();
         if self.document.is_empty() {
@@ -141,16 +140,17 @@ impl Subject {
         missing
     }
 
-    /// An order that could not be read, or a template that could not be found, never came to a
-    /// template.
+    /// Whether the attempt had a template: an order that could not be read had none.
     fn needs_template(&self) -> bool {
         match &self.ended {
-            Ended::Failed(record) => record.stage != "order" || !self.template.digest.is_empty(),
-            Ended::Released(_) | Ended::Unknown => true,
+            RecordedEnd::Failed(record) => {
+                record.stage != Stage::Order.as_str() || !self.template.digest.is_empty()
+            }
+            RecordedEnd::Released(_) | RecordedEnd::Unknown => true,
         }
     }
 
-    /// The kept reply with this digest to this question.
+    /// The journaled reply to this request with this digest.
     pub(super) fn reply(&self, request: &str, digest: &str) -> Option<&JournalEntry> {
         self.replies
             .iter()

@@ -123,7 +123,7 @@ async fn a_run_that_finds_no_place_waits_until_its_deadline_and_names_the_settin
     let impatient = lab.with_limits(Limits { deadline_ms: 100, ..Limits::default() });
     let record = failed(Started::on(impatient, &wish(2, "ok", json!({}))).ended().await);
     assert_eq!(record.kind, FailureKind::Deadline);
-    for part in ["deadline of 100 ms", "all 1 places for runs were taken", "raise `concurrency`"] {
+    for part in ["deadline of 100 ms", "all 1 slots for runs were in use", "raise `concurrency`"] {
         assert!(record.message.as_str().contains(part), "{part} is missing: {}", record.message);
     }
     first.cancel.cancel();

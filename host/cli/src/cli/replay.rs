@@ -10,7 +10,10 @@ use crate::config::Config;
 use sitewright_http as http;
 use sitewright_jobs::Database;
 use sitewright_model::message;
-use sitewright_replay::{FindError, How, Live, Places, ReplayError, Subject, find, replay};
+use sitewright_replay::{
+    FindError, LiveReplay, Locations, RecordedAttempt, ReplayError, ReplayOptions, Scratch, find,
+    replay,
+};
 
 /// Makes a recorded attempt again, offline: from the order's document, the AI replies and failures
 /// that were recorded, and the clock and the random numbers of the attempt. Nothing is published.
@@ -51,17 +54,19 @@ enum TrapOn {
 
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
-    let unpacked = Unpacked::new()?;
-    let subject = match subject(&config, &args.what, &unpacked.0).await {
+    let unpacked = Scratch::create().await.map_err(SetupError::Host)?;
+    let subject = match subject(&config, &args.what, unpacked.path()).await {
         Ok(subject) => subject,
         Err(error) => return Err(error),
     };
     let client = http::client()?;
     let live = match args.against_live {
         false => None,
-        true => Some(Live { gateway: Setup::gateway(&config)?, limits: config.limits.clone() }),
+        true => {
+            Some(LiveReplay { gateway: Setup::gateway(&config)?, limits: config.limits.clone() })
+        }
     };
-    let how = How {
+    let how = ReplayOptions {
         template: args.template,
         trap_on_report: args.trap_on.is_some(),
         live,
@@ -98,13 +103,13 @@ pub(super) async fn subject(
     config: &Config,
     what: &str,
     unpacked: &std::path::Path,
-) -> Result<Subject, SetupError> {
+) -> Result<RecordedAttempt, SetupError> {
     // A bundle has all of it, and whoever has one need not have a database.
     let database = match what.ends_with(".tar") {
         true => None,
         false => database(config).await?,
     };
-    let places = Places { config: &config.for_replay(), database: database.as_ref() };
+    let places = Locations { config: &config.for_replay(), database: database.as_ref() };
     let found = find(&places, what, unpacked).await;
     if let Some(database) = database {
         database.close().await;
@@ -122,27 +127,5 @@ async fn database(config: &Config) -> Result<Option<Database>, SetupError> {
         Ok(database) => Ok(Some(database)),
         Err(SetupError::Database(error)) if error.is_without_tables() => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// A folder for a bundle's template, gone with the command.
-pub(super) struct Unpacked(pub(super) PathBuf);
-
-impl Unpacked {
-    pub(super) fn new() -> Result<Self, SetupError> {
-        let path =
-            std::env::temp_dir().join(format!("sitewright-bundle-{}", ulid::Ulid::generate()));
-        std::fs::create_dir(&path).map_err(|error| {
-            SetupError::Host(message!("the folder {} cannot be made: {error}", path.display()))
-        })?;
-        Ok(Unpacked(path))
-    }
-}
-
-impl Drop for Unpacked {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "the bundle's folder stays");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Takes out what must not travel: keys always, and when asked for what the customer wrote.
+//! Removes what must not be exported: keys, and on request the texts of customer and models.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,18 +9,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::write::ExportOptions;
 use crate::scrub::Scrubber;
-use crate::subject::{Ended, Subject};
+use crate::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_ai::Redactor;
 use sitewright_model::failure::FailureRecord;
-use sitewright_runtime::run::KeptRelease;
+use sitewright_runtime::run::ArchivedRelease;
 use sitewright_runtime::run::recording::{Recording, reply_digest};
 
-/// The subject without keys and, when asked for, without what the customer wrote.
+/// The attempt without keys and, if `options.scrub` is set, without texts of customer and models.
 pub(super) fn clean(
-    subject: &Subject,
+    subject: &RecordedAttempt,
     options: &ExportOptions,
     wasm: &[u8],
-) -> Result<Subject, serde_json::Error> {
+) -> Result<RecordedAttempt, serde_json::Error> {
     let mut cleaned = subject.clone();
     let redactor = &options.redactor;
     let replaced = replace(&mut cleaned, redactor)?;
@@ -36,12 +36,12 @@ pub(super) fn clean(
     Ok(cleaned)
 }
 
-/// What takes things out of texts.
+/// Removes something from texts.
 trait Clean {
-    /// A text of the host's or the template's.
+    /// Cleans a text of the host or the template.
     fn mention(&self, text: &str) -> String;
 
-    /// A text of the customer's or of a model.
+    /// Cleans a text of the customer or of a model.
     fn theirs(&self, text: &str) -> String;
 }
 
@@ -68,9 +68,9 @@ impl Clean for Scrubber {
     }
 }
 
-/// Cleans every text of the subject, and the digests that depend on them. Whether the run would see
-/// any of it.
-fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json::Error> {
+/// Cleans every text of the attempt, and updates the digests that depend on them. Returns whether a
+/// text changed that the run sees.
+fn replace(subject: &mut RecordedAttempt, clean: &impl Clean) -> Result<bool, serde_json::Error> {
     let mut digests = BTreeMap::new();
     let mut seen = false;
     for entry in &mut subject.replies {
@@ -90,13 +90,13 @@ fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json
     }
     let document = hex::encode(Sha256::digest(&subject.document));
     let mut recordings: Vec<&mut Recording> = subject.recording.iter_mut().collect();
-    if let Ended::Released(kept) = &mut subject.ended {
+    if let RecordedEnd::Released(kept) = &mut subject.ended {
         recordings.push(&mut kept.recording);
     }
     for recording in recordings {
         let mut cleaned = values(&*recording, clean, &[])?;
         cleaned.document.clone_from(&document);
-        // A path tells about the machine of the one who exports.
+        // A path would show the exporting machine's folders.
         if let Some(name) = Path::new(&recording.template).file_name() {
             cleaned.template = name.to_string_lossy().into_owned();
         }
@@ -108,23 +108,22 @@ fn replace(subject: &mut Subject, clean: &impl Clean) -> Result<bool, serde_json
         *recording = cleaned;
     }
     match &mut subject.ended {
-        Ended::Failed(record) => {
+        RecordedEnd::Failed(record) => {
             **record = values::<FailureRecord>(record, clean, &KEPT)?;
-            // A dump holds all that the template had in its memory: it does not travel, and a path
-            // to it says nothing elsewhere.
+            // A dump holds the template's whole memory and is not exported, so its path is useless.
             record.coredump = None;
         }
-        Ended::Released(kept) => {
+        RecordedEnd::Released(kept) => {
             let recording = kept.recording.clone();
-            let cleaned = values::<KeptRelease>(kept, clean, &KEPT)?;
-            **kept = KeptRelease { recording, ..cleaned };
+            let cleaned = values::<ArchivedRelease>(kept, clean, &KEPT)?;
+            **kept = ArchivedRelease { recording, ..cleaned };
         }
-        Ended::Unknown => {}
+        RecordedEnd::Unknown => {}
     }
     Ok(seen)
 }
 
-/// Fields of records that hold no text of a customer's: they are told in the host's own words.
+/// Fields of records that hold the host's own texts only.
 const KEPT: [&str; 18] = [
     "id",
     "time",
@@ -146,8 +145,8 @@ const KEPT: [&str; 18] = [
     "release",
 ];
 
-/// The value with every text in it replaced, but for the named fields. What a type refuses
-/// afterwards does not travel at all.
+/// The value with every text cleaned, except in the `kept` fields. An error if its type refuses the
+/// cleaned value.
 fn values<T: Serialize + serde::de::DeserializeOwned>(
     value: &T,
     clean: &dyn Clean,
@@ -190,8 +189,7 @@ fn walk(value: &mut Value, clean: &dyn Clean, kept: &[&str]) {
     }
 }
 
-/// Fields whose text is one of a closed list, or a digest: a replaced one could not be read any
-/// more.
+/// Fields whose text is one of a closed list, or a digest: a cleaned one could not be read again.
 const CODED: [&str; 14] = [
     "calls",
     "reply",
@@ -209,5 +207,5 @@ const CODED: [&str; 14] = [
     "rule",
 ];
 
-/// Fields whose own fields are named by the template: paths, attributes.
+/// Fields whose inner names come from the template: paths, attributes.
 const NAMED: [&str; 2] = ["list", "attributes"];

@@ -1,9 +1,8 @@
-//! A recorded attempt as one file: a tar that can be replayed where there is no configuration, no
-//! database and no key.
+//! Bundles: a recorded attempt as a tar file that can be replayed without configuration, database
+//! and keys.
 //!
-//! The same attempt gives the same bytes. Read as something that a stranger sent: only the names
-//! below, only plain files, none larger than its limit, each with the digest that the manifest
-//! says.
+//! The same attempt gives the same bytes. A bundle is read as a stranger's file: only the names
+//! below, only regular files within their limits, each with the digest in the manifest.
 
 mod clean;
 mod read;
@@ -20,7 +19,7 @@ use sitewright_runtime::run::recording::Recording;
 pub(super) use read::open;
 pub use write::{ExportOptions, Exported, export};
 
-/// The shape of a bundle.
+/// Version of the format.
 const FORMAT: u32 = 1;
 
 const MANIFEST: &str = "manifest.json";
@@ -32,7 +31,7 @@ const JOURNAL: &str = "journal.jsonl";
 const TEMPLATE: &str = "template.wasm";
 const DEBUG: &str = "template.debug.wasm";
 
-/// What may be in a bundle, and how large it may be.
+/// The files of a bundle, each with its maximum bytes.
 const NAMES: [(&str, u64); 11] = [
     ("README.txt", 64 << 10),
     (MANIFEST, 64 << 10),
@@ -50,37 +49,32 @@ const NAMES: [(&str, u64); 11] = [
 /// A bundle could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// The file system refused.
     #[error("the bundle {} cannot be {what}: {source}", .path.display())]
     Io {
         /// `read` or `written`.
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why not.
         source: std::io::Error,
     },
-    /// What is in it is not what a bundle holds.
-    #[error("{} is no bundle of a failure: {why}; make one with `sitewright failures export`", .path.display())]
-    Refused {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        why: String,
-    },
-    /// Something does not serialize: a bug of ours.
+    /// The file is not a bundle, or was changed.
+    #[error(
+        "{} is no bundle of a failure: {why}; make one with `sitewright failures export`",
+        .path.display()
+    )]
+    Refused { path: PathBuf, why: String },
+    /// Something cannot be written as JSON, which is a bug.
     #[error("the bundle cannot be put together: {0}")]
     Serialize(#[from] serde_json::Error),
 }
 
-/// The one document that says what the others are.
+/// `attempt.json`: what is not in a file of its own.
 #[derive(Serialize, Deserialize)]
-struct Attempt {
+struct BundledAttempt {
     format: u32,
     attempt: String,
     order: String,
     template: TemplateRef,
-    outcome: String,
+    outcome: BundledOutcome,
     scrubbed: bool,
     limits: Limits,
     default_locale: String,
@@ -89,6 +83,17 @@ struct Attempt {
     notes: Vec<String>,
 }
 
+/// How the attempt ended; decides whether the bundle has a failure record or a release.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum BundledOutcome {
+    Failed,
+    Released,
+    #[serde(other)]
+    Unknown,
+}
+
+/// Entry of one file in the manifest.
 #[derive(Serialize, Deserialize)]
 struct Listed {
     size: u64,

@@ -1,4 +1,4 @@
-//! Reads a bundle as something that a stranger sent.
+//! Reads a bundle as a stranger's file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,15 +9,15 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ATTEMPT, Attempt, BundleError, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST, NAMES, ORDER, RECORD,
-    RELEASE, TEMPLATE,
+    ATTEMPT, BundleError, BundledAttempt, BundledOutcome, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST,
+    NAMES, ORDER, RECORD, RELEASE, TEMPLATE,
 };
 use crate::find::digest as digest_of;
-use crate::subject::{Ended, Subject};
+use crate::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_ai::JournalEntry;
 
-/// Reads a bundle; its template is put into `folder`. Blocking.
-pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
+/// Reads a bundle and writes its template into `folder`. Blocking.
+pub(crate) fn open(file: &Path, folder: &Path) -> Result<RecordedAttempt, BundleError> {
     let refused = |why: String| BundleError::Refused { path: file.to_owned(), why };
     let files = unpack(file)?;
     let text = |name: &str| files.get(name).map(Vec::as_slice);
@@ -44,20 +44,20 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
     if format != u64::from(FORMAT) {
         return Err(refused(format!("its shape is {format}, and this host knows {FORMAT}")));
     }
-    let attempt: Attempt = serde_json::from_value(attempt)
+    let attempt: BundledAttempt = serde_json::from_value(attempt)
         .map_err(|error| refused(format!("its {ATTEMPT}: {error}")))?;
-    let ended = match attempt.outcome.as_str() {
-        "failed" => {
+    let ended = match attempt.outcome {
+        BundledOutcome::Failed => {
             let record = sitewright_failure::store::parse(parse(RECORD)?, Path::new(RECORD));
-            Ended::Failed(Box::new(record.map_err(|error| refused(error.to_string()))?))
+            RecordedEnd::Failed(Box::new(record.map_err(|error| refused(error.to_string()))?))
         }
-        "released" => {
+        BundledOutcome::Released => {
             let kept = serde_json::from_value(parse(RELEASE)?);
-            Ended::Released(Box::new(
+            RecordedEnd::Released(Box::new(
                 kept.map_err(|error| refused(format!("its {RELEASE}: {error}")))?,
             ))
         }
-        _ => Ended::Unknown,
+        BundledOutcome::Unknown => RecordedEnd::Unknown,
     };
     let journal = text(JOURNAL).unwrap_or_default();
     let lines = journal.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -74,7 +74,7 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
     }
     let digest = wasm.as_ref().and_then(|path| digest_of(path).ok());
     let mut notes = attempt.notes;
-    // Another build may be enclosed on purpose; then it is what is replayed only when it is named.
+    // Another build may be enclosed on purpose. It is replayed only if it is named.
     if let Some(digest) = digest.filter(|digest| *digest != attempt.template.digest) {
         notes.push(format!(
             "The enclosed template is another build than the recorded one: {digest}."
@@ -82,7 +82,7 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
         wasm = None;
     }
     let id = attempt.attempt.parse();
-    Ok(Subject {
+    Ok(RecordedAttempt {
         attempt: id.map_err(|error| refused(format!("the id of its attempt: {error}")))?,
         order: attempt.order,
         template: attempt.template,
@@ -100,7 +100,7 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<Subject, BundleError> {
     })
 }
 
-/// The files of a bundle: known names, plain files, within their limits, each once.
+/// The files of a bundle: each name once, only known names, only regular files within their limits.
 fn unpack(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
     let failed = |source| BundleError::Io { what: "read", path: path.to_owned(), source };
     let refused = |why: String| BundleError::Refused { path: path.to_owned(), why };
@@ -112,7 +112,7 @@ fn unpack(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
     }
     let mut archive = tar::Archive::new(std::io::BufReader::new(file));
     let mut files = BTreeMap::new();
-    // Raw: no header may say anything about another one.
+    // Raw, so that no header changes the meaning of another one.
     for entry in archive.entries().map_err(failed)?.raw(true) {
         let entry =
             entry.map_err(|error| refused(format!("it is no tar, or ends too early: {error}")))?;

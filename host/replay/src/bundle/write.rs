@@ -1,4 +1,4 @@
-//! Puts a bundle together.
+//! Writes a bundle.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,29 +11,29 @@ use sha2::{Digest as _, Sha256};
 
 use super::clean::clean;
 use super::{
-    ATTEMPT, Attempt, BundleError, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST, ORDER, RECORD,
-    RELEASE, TEMPLATE, limit_of,
+    ATTEMPT, BundleError, BundledAttempt, BundledOutcome, DEBUG, FORMAT, JOURNAL, Listed, MANIFEST,
+    ORDER, RECORD, RELEASE, TEMPLATE, limit_of,
 };
 use crate::settings::ReplaySettings;
-use crate::subject::{Ended, Subject};
+use crate::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_ai::{JournalEntry, Redactor};
 use sitewright_failure::render;
 use sitewright_model::message::Message;
 
-/// What goes into a bundle.
+/// What a bundle contains.
 pub struct ExportOptions {
-    /// Replaces what the customer wrote by placeholders.
+    /// Replaces the texts of customer and models by placeholders.
     pub scrub: bool,
     /// Leaves the template out.
     pub without_template: bool,
     /// This template instead of the one that was found.
     pub template: Option<PathBuf>,
-    /// Keys that are taken out.
+    /// Removes keys.
     pub redactor: Redactor,
 }
 
 impl ExportOptions {
-    /// Everything, with the keys of this process taken out.
+    /// Everything but the keys of this process.
     pub fn new() -> Self {
         ExportOptions {
             scrub: false,
@@ -50,27 +50,26 @@ impl Default for ExportOptions {
     }
 }
 
-/// What was written.
+/// A written bundle.
 #[derive(Debug, Clone, Serialize)]
 pub struct Exported {
-    /// The file.
     pub file: PathBuf,
-    /// Its size.
+    /// Size of the file.
     pub bytes: u64,
-    /// What is in it.
+    /// Names of the files in it.
     pub contents: Vec<String>,
     /// Whether the texts are placeholders.
     pub scrubbed: bool,
-    /// What is not in it although it would be of use.
+    /// What a replay of the bundle lacks.
     pub missing: Vec<Message>,
 }
 
-/// Writes an attempt into one file, whole or not at all. Blocking.
+/// Writes an attempt into one file, which is complete or missing. Blocking.
 ///
 /// # Errors
-/// When a file cannot be read or written.
+/// If a file cannot be read or written.
 pub fn export(
-    subject: &Subject,
+    subject: &RecordedAttempt,
     config: &ReplaySettings,
     options: &ExportOptions,
     to: &Path,
@@ -84,13 +83,15 @@ pub fn export(
     let mut files: BTreeMap<&'static str, Content> = BTreeMap::new();
     let mut missing = subject.missing(wasm.is_some(), false);
     match (&subject.ended, options.without_template) {
-        (Ended::Failed(record), _) => {
+        (RecordedEnd::Failed(record), _) => {
             files.insert(RECORD, Content::Bytes(pretty(record)?));
             let text = anstream::adapter::strip_str(&render::terminal(record, 100)).to_string();
             files.insert("record.txt", Content::Bytes(text.into_bytes()));
         }
-        (Ended::Released(kept), _) => drop(files.insert(RELEASE, Content::Bytes(pretty(kept)?))),
-        (Ended::Unknown, _) => {}
+        (RecordedEnd::Released(kept), _) => {
+            drop(files.insert(RELEASE, Content::Bytes(pretty(kept)?)))
+        }
+        (RecordedEnd::Unknown, _) => {}
     }
     if !subject.document.is_empty() {
         files.insert(ORDER, Content::Bytes(subject.document.clone()));
@@ -182,7 +183,7 @@ fn write(
     }
 }
 
-/// With nothing in it that depends on when and by whom it was written.
+/// Appends a file without metadata that depends on time or user.
 fn append(
     tar: &mut tar::Builder<impl std::io::Write>,
     name: &str,
@@ -202,18 +203,17 @@ fn pretty(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     Ok(bytes)
 }
 
-fn attempt_of(subject: &Subject) -> Attempt {
-    Attempt {
+fn attempt_of(subject: &RecordedAttempt) -> BundledAttempt {
+    BundledAttempt {
         format: FORMAT,
         attempt: subject.attempt.to_string(),
         order: subject.order.clone(),
         template: subject.template.clone(),
         outcome: match &subject.ended {
-            Ended::Failed(_) => "failed",
-            Ended::Released(_) => "released",
-            Ended::Unknown => "unknown",
-        }
-        .to_owned(),
+            RecordedEnd::Failed(_) => BundledOutcome::Failed,
+            RecordedEnd::Released(_) => BundledOutcome::Released,
+            RecordedEnd::Unknown => BundledOutcome::Unknown,
+        },
         scrubbed: subject.scrubbed,
         limits: subject.limits.clone(),
         default_locale: subject.default_locale.clone(),
@@ -223,7 +223,7 @@ fn attempt_of(subject: &Subject) -> Attempt {
     }
 }
 
-/// What of the configuration an author may need. Neither keys nor addresses.
+/// The part of the configuration that a template's author may need, without keys and addresses.
 fn configuration(config: &ReplaySettings) -> Value {
     let kind = |name: &str| {
         let provider =
@@ -235,9 +235,13 @@ fn configuration(config: &ReplaySettings) -> Value {
         .routes
         .iter()
         .map(|(name, route)| {
-            let candidates = route.candidates.iter();
-            let shown = candidates
-                .map(|one| serde_json::json!({ "provider": one.provider, "kind": kind(&one.provider), "model": one.model }));
+            let shown = route.candidates.iter().map(|candidate| {
+                serde_json::json!({
+                    "provider": candidate.provider,
+                    "kind": kind(&candidate.provider),
+                    "model": candidate.model,
+                })
+            });
             (name, shown.collect())
         })
         .collect();
@@ -249,7 +253,7 @@ fn configuration(config: &ReplaySettings) -> Value {
     })
 }
 
-fn readme(subject: &Subject, with_template: bool) -> String {
+fn readme(subject: &RecordedAttempt, with_template: bool) -> String {
     let template = if with_template { "" } else { " --template template.wasm" };
     let texts = if subject.scrubbed {
         "What the customer wrote and what models answered was replaced by placeholders of the same \
@@ -259,9 +263,11 @@ fn readme(subject: &Subject, with_template: bool) -> String {
     };
     format!(
         "One attempt at order {}, as it was recorded. {texts}\n\
-         Make it again, without a network, a key or a configuration:\n\n    sitewright replay FILE.tar{template}\n\n\
+         Make it again, without a network, a key or a configuration:\n\n    \
+         sitewright replay FILE.tar{template}\n\n\
          Is it fixed in another build?\n\n    sitewright replay FILE.tar --template other.wasm\n\n\
-         attempt.json        limits, routes' names, the marks of all host calls, how each AI call ended\n\
+         attempt.json        limits, routes' names, the marks of all host calls, how each AI call \
+         ended\n\
          record.json, .txt   the failure record\n\
          release.json        of an attempt that succeeded: what it released\n\
          order.json          the order's document\n\

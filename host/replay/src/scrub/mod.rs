@@ -1,9 +1,9 @@
-//! What the customer wrote, and what models made of it, replaced by placeholders of the same shape.
+//! Replaces the texts of customer and models by placeholders of the same shape.
 //!
-//! Word by word: each letter becomes a letter, each digit a digit, and the same word becomes the
-//! same word wherever it stands, in whatever case. So e-mail addresses, links and phone numbers
-//! stay such; dates, hours, colours, languages and what the template knows as a code stay as they
-//! are. The mapping is seeded from the document itself: who does not have it cannot undo it.
+//! Word by word: a letter becomes a letter, a digit a digit, and equal words become equal words in
+//! any case, so that e-mail addresses, links and phone numbers keep their form. Dates, hours,
+//! colours, languages and the template's own codes are kept. The mapping is seeded from the
+//! document: without it, it cannot be undone.
 
 mod shape;
 
@@ -17,10 +17,10 @@ use shape::{
     memmem, texts_of, unescaped, without_accents, words,
 };
 
-use super::subject::{Ended, Subject};
+use super::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_intake::INPUT_SCHEMA;
 
-/// Words of the host's own messages. They say nothing of anybody.
+/// Words of the host's own messages, which are nobody's data.
 const HOST_WORDS: &str = "a an and are as at be been but by call calls can cannot did do does \
                           ended error every failed fault file files for from had has have how if \
                           in into is it its json key last limit made more next no none not \
@@ -29,41 +29,41 @@ const HOST_WORDS: &str = "a an and are as at be been but by call calls can canno
                           there they this to too trap unreachable used wasm was were what when \
                           which while who why will with within work would you";
 
-/// Parts of addresses that name nobody.
+/// Parts of addresses that identify nobody.
 const ADDRESS_WORDS: &str = "http https www mailto tel com org net io br us uk de fr es pt \
                              facebook instagram linkedin youtube tiktok whatsapp wa me jpg jpeg \
                              png webp gif svg html pdf";
 
-/// Names of elements of HTML.
+/// Names of HTML elements.
 const ELEMENTS: &str = "a b i p em br ul ol li h1 h2 h3 h4 h5 h6 div span strong section";
 
-/// Fewest bytes of a code: shorter ones stand in any file of some size by chance.
+/// Minimum bytes of a code: any large file contains shorter ones by chance.
 const SHORTEST_CODE: usize = 4;
-/// Most words of a name that may be written without blanks.
+/// Maximum words of a name that may be written without blanks.
 const JOINED_WORDS: usize = 6;
 
-/// Replaces texts of one attempt.
+/// Replaces the texts of one attempt.
 pub(super) struct Scrubber {
     seed: [u8; 32],
-    /// The template: what it holds to the letter is its own.
+    /// The template's bytes: a text that they contain is the template's own.
     wasm: Vec<u8>,
-    /// Words that the template holds, each alone.
+    /// Words of the template.
     its_words: HashSet<String>,
-    /// Values and names that schemas fix.
+    /// Values and field names that schemas define.
     fixed: BTreeSet<String>,
-    /// Words of the names of providers and models.
+    /// Words of names of providers and models.
     operators: HashSet<String>,
-    /// Words of the customer's and the models' texts, in small letters.
+    /// Lower-case words of the texts of customer and models.
     words: HashSet<String>,
-    /// Which of them follow each other.
+    /// Pairs of words that follow each other in those texts.
     pairs: HashSet<(String, String)>,
-    /// Numbers without their blanks, names without theirs, and words without their accents.
+    /// Numbers and names without blanks, and words without accents.
     other_spellings: HashMap<String, String>,
 }
 
 impl Scrubber {
-    /// For everything that belongs to this attempt.
-    pub(super) fn new(subject: &Subject, wasm: &[u8]) -> Self {
+    /// A scrubber of all texts of this attempt.
+    pub(super) fn new(subject: &RecordedAttempt, wasm: &[u8]) -> Self {
         let mut seed = Sha256::new();
         seed.update(subject.attempt.to_string());
         seed.update(&subject.document);
@@ -88,19 +88,19 @@ impl Scrubber {
                 scrubber.learn_text(raw);
             }
         }
-        // Answers of which no reply came are in no journal; what they held is in the errors.
-        let mut told = Vec::new();
+        // Answers without a usable reply are not in the journal, but the errors quote them.
+        let mut quoted = Vec::new();
         if let Some(recording) =
             subject.recording.as_ref().and_then(|recording| serde_json::to_value(recording).ok())
         {
-            texts_of(&recording, &mut told, &mut scrubber.operators);
+            texts_of(&recording, &mut quoted, &mut scrubber.operators);
         }
-        if let Ended::Failed(record) = &subject.ended
+        if let RecordedEnd::Failed(record) = &subject.ended
             && let Ok(record) = serde_json::to_value(record)
         {
-            texts_of(&record, &mut told, &mut scrubber.operators);
+            texts_of(&record, &mut quoted, &mut scrubber.operators);
         }
-        for text in told {
+        for text in quoted {
             scrubber.learn_text(&text);
         }
         scrubber
@@ -161,8 +161,7 @@ impl Scrubber {
         self.words.extend(words);
     }
 
-    /// A text of the customer's or a model's: JSON keeps its shape, another text is scrubbed word
-    /// by word.
+    /// Scrubs a text of the customer or a model. JSON keeps its structure.
     pub(super) fn json_or_text(&self, text: &str) -> String {
         match serde_json::from_str::<Value>(text) {
             Ok(mut value @ (Value::Object(_) | Value::Array(_))) => {
@@ -189,7 +188,7 @@ impl Scrubber {
             Value::Object(fields) => {
                 let before = std::mem::take(fields);
                 for (name, mut value) in before {
-                    // The order's id names its folder and its records.
+                    // The order's id is in folder names and records too.
                     if name != "id" {
                         self.scrub_value(&name, &mut value);
                     }
@@ -201,7 +200,7 @@ impl Scrubber {
         }
     }
 
-    /// A text in which every word is the customer's or a model's.
+    /// Scrubs a text in which every word is of the customer or a model.
     fn scrub(&self, text: &str) -> String {
         let is_address = text.contains("://") || text.contains('@');
         self.rewrite(text, |before, word, lower| {
@@ -213,8 +212,7 @@ impl Scrubber {
         })
     }
 
-    /// A text of the template's or the host's, which may mention what the customer or a model
-    /// wrote.
+    /// Scrubs a text of the template or the host, which may quote the customer or a model.
     pub(super) fn mention(&self, text: &str) -> String {
         if self.is_code(text) {
             return text.to_owned();
@@ -233,10 +231,13 @@ impl Scrubber {
                 return Some(cased(placeholder, word));
             }
             let quoted = pair(here) || here.checked_sub(1).is_some_and(pair);
+            let known_part = |is_part: fn(&str, &str) -> bool| {
+                lower.len() > 2 && self.words.iter().any(|word| is_part(word, lower))
+            };
             let known = self.words.contains(lower)
-                // A tail is cut where it is cut.
-                || (here == 0 && lower.len() > 2 && self.words.iter().any(|word| word.ends_with(lower)))
-                || (here + 1 == found.len() && lower.len() > 2 && self.words.iter().any(|word| word.starts_with(lower)));
+                // A cut text may begin and end inside a word.
+                || (here == 0 && known_part(|word, end| word.ends_with(end)))
+                || (here + 1 == found.len() && known_part(|word, start| word.starts_with(start)));
             let public = word.chars().count() <= 2
                 || has(HOST_WORDS, lower)
                 || self.operators.contains(lower)
@@ -246,8 +247,8 @@ impl Scrubber {
         if mentioned == plain { text.to_owned() } else { mentioned }
     }
 
-    /// The text with each word replaced for which there is something else; `choose` gets what
-    /// stands before it, the word, and the word in small letters.
+    /// The text with each word replaced for which `choose` returns another one. `choose` gets the
+    /// text before the word, the word, and the word in lower case.
     fn rewrite(
         &self,
         text: &str,
@@ -267,7 +268,7 @@ impl Scrubber {
         out
     }
 
-    /// A word of the same length whose letters are letters and whose digits are digits.
+    /// A word of the same length, with letters for letters and digits for digits.
     fn placeholder(&self, word: &str) -> String {
         let lower = word.to_lowercase();
         for salt in 0..8u8 {
@@ -282,7 +283,7 @@ impl Scrubber {
         word.to_owned()
     }
 
-    /// Whether a value is not free to be another one.
+    /// Whether a value must be kept.
     fn is_fixed(&self, name: &str, text: &str) -> bool {
         let name = name.to_ascii_lowercase();
         let language = ["locale", "lang", "language", "currency", "timezone"]
@@ -296,7 +297,7 @@ impl Scrubber {
             || self.is_code(text)
     }
 
-    /// Whether the name of a field is one that somebody's program gave it.
+    /// Whether the name of a field comes from a program.
     fn is_known_name(&self, name: &str) -> bool {
         let program =
             name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
@@ -306,7 +307,7 @@ impl Scrubber {
             || self.holds(name)
     }
 
-    /// Whether the template holds this text as one of its own: `opt-in`, `dark`.
+    /// Whether this text is one of the template's own codes, like `opt-in` or `dark`.
     fn is_code(&self, text: &str) -> bool {
         let in_code =
             |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');

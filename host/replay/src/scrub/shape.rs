@@ -1,4 +1,4 @@
-//! What a text is: its words, and whether it is a date, a colour, a number to call.
+//! The shape of a text: its words, and whether it is a date, a colour or a phone number.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -13,7 +13,7 @@ const HOURS: &str = "mon tue wed thu fri sat sun monday tuesday wednesday thursd
                      saturday sunday seg ter qua qui sex sab dom closed open fechado aberto am pm \
                      to and h";
 
-/// Letters and digits that depend on a word and on the document, and on nothing else.
+/// Letters and digits that depend only on a word and the document.
 pub(super) struct Random<'a> {
     pub(super) seed: [u8; 32],
     pub(super) word: &'a str,
@@ -41,7 +41,7 @@ impl Random<'_> {
         alphabet.chars().nth(usize::from(self.next()) % count)
     }
 
-    /// Another character of the same class and of as many bytes.
+    /// Another character of the same class and the same number of bytes.
     pub(super) fn like(&mut self, c: char, first: bool) -> char {
         let alphabet = match c {
             'a'..='z' => "abcdefghijklmnopqrstuvwxyz",
@@ -58,7 +58,7 @@ impl Random<'_> {
     }
 }
 
-/// The words of a text, each with its place.
+/// The words of a text, each with its offset.
 pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = 0;
     std::iter::from_fn(move || {
@@ -92,7 +92,7 @@ pub(super) fn without_accents(text: &str) -> String {
     text.nfd().filter(|c| !unicode_normalization::char::is_combining_mark(*c)).collect()
 }
 
-/// The text with what JSON and addresses have escaped in it as it is, so that its words are found.
+/// The text without the escapes of JSON and of URLs, so that its words are found.
 pub(super) fn unescaped(text: &str) -> String {
     let mut out = text.to_owned();
     if text.contains("\\u") {
@@ -168,7 +168,7 @@ pub(super) fn is_phone(text: &str) -> bool {
         })
 }
 
-/// The texts of answers that were no replies, and the words of providers' and models' names.
+/// Texts of answers that were not replies, and words of the names of providers and models.
 pub(super) fn texts_of(value: &Value, texts: &mut Vec<String>, operators: &mut HashSet<String>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| texts_of(value, texts, operators)),
@@ -190,7 +190,7 @@ pub(super) fn texts_of(value: &Value, texts: &mut Vec<String>, operators: &mut H
     }
 }
 
-/// The values and the names of fields that a schema fixes.
+/// Values and field names that a schema defines.
 pub(super) fn fixed_of(schema: &Value, fixed: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
@@ -213,7 +213,7 @@ pub(super) fn fixed_of(schema: &Value, fixed: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether the bytes hold these, found by their first one.
+/// Whether `bytes` contains `wanted`.
 pub(super) fn memmem(bytes: &[u8], wanted: &[u8]) -> bool {
     let Some(first) = wanted.first() else { return false };
     let mut from = 0;
@@ -226,7 +226,7 @@ pub(super) fn memmem(bytes: &[u8], wanted: &[u8]) -> bool {
     false
 }
 
-/// The words in small letters that stand alone in a file.
+/// The lower-case words of a file.
 pub(super) fn lowercase_words(bytes: &[u8]) -> HashSet<String> {
     bytes
         .split(|b| !b.is_ascii_alphanumeric())
@@ -285,8 +285,10 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn a_placeholder_has_the_shape_of_its_word(word in "[a-zA-Z0-9éÄ天]{1,40}") {
-            let mut random = Random { seed: [7; 32], word: &word, salt: 0, block: 0, left: Vec::new() };
-            let placeholder: String = word.chars().enumerate().map(|(at, c)| random.like(c, at == 0)).collect();
+            let left = Vec::new();
+            let mut random = Random { seed: [7; 32], word: &word, salt: 0, block: 0, left };
+            let letters = word.chars().enumerate();
+            let placeholder: String = letters.map(|(at, c)| random.like(c, at == 0)).collect();
             proptest::prop_assert_eq!(placeholder.len(), word.len());
             for (one, other) in placeholder.chars().zip(word.chars()) {
                 proptest::prop_assert_eq!(one.is_ascii_digit(), other.is_ascii_digit());

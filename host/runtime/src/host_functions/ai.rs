@@ -1,5 +1,5 @@
 //! `ai.complete`: a call to a model through the gateway. `ai_stream` is the same call with its text
-//! as it comes, `ai_sync` for guests that can only block.
+//! as it arrives, `ai_sync` the same for guests that can only block.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
 
-/// What a guest is told in the end.
-pub(super) type Told = Result<ai_types::Completion, ai_types::Error>;
+/// What a call returns to the guest.
+pub(super) type CallResult = Result<ai_types::Completion, ai_types::Error>;
 
 impl ai_types::Host for GuestState {}
 
@@ -35,14 +35,13 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
         accessor: &Accessor<T, Self>,
         request: ai_types::Request,
     ) -> wasmtime::Result<Result<ai_types::Completion, ai_types::Error>> {
-        // The first poll is on the guest's own stack, which the run keeps for as long as it lives,
-        // whatever of it was touched: what goes deeper, or is as large as a call to a
-        // model, is for the next one. A call that is refused ends at once: a guest that makes too
-        // many must not hold them all.
+        // The first poll runs on the guest's stack, whose touched pages stay until the run ends:
+        // the call to the model waits for the next poll. A refused call ends at once, so that a
+        // guest that makes too many does not hold them all.
         let request = Box::new(request);
         let call = accessor.with(|mut access| {
             let state = access.get();
-            Call::begin(&state.log, state.ai.as_ref(), "ai.complete", &request)
+            Call::begin(&state.trace, state.ai.as_ref(), "ai.complete", &request)
         });
         if call.is_allowed(&request) {
             tokio::task::yield_now().await;
@@ -53,52 +52,52 @@ impl<T: Send> ai::HostWithStore<T> for HasSelf<GuestState> {
     fn complete_stream(
         mut access: Access<'_, T, Self>,
         request: ai_types::Request,
-    ) -> wasmtime::Result<(StreamReader<String>, FutureReader<Told>)> {
+    ) -> wasmtime::Result<(StreamReader<String>, FutureReader<CallResult>)> {
         let state = access.get();
-        let place = ai_stream::place(state)?;
+        let permit = ai_stream::permit(state)?;
         let request = Box::new(request);
-        let call = Call::begin(&state.log, state.ai.as_ref(), "ai.complete-stream", &request);
-        let (chunks, outcome) = ai_stream::start(call, request, place);
+        let call = Call::begin(&state.trace, state.ai.as_ref(), "ai.complete-stream", &request);
+        let (chunks, outcome) = ai_stream::start(call, request, permit);
         Ok((StreamReader::new(&mut access, chunks)?, FutureReader::new(&mut access, outcome)?))
     }
 }
 
-/// Most bytes of one request: room for the largest order document and as much again.
+/// Maximum bytes of one request: twice the largest order document.
 const MAX_REQUEST_BYTES: usize = 2 << 20;
 
-/// One call that has been entered in the run's log. It and its request are boxed wherever they go:
-/// thousands of calls wait, and a future keeps what it was given beside what it hands on.
+/// One call that has been entered in the run's trace. It and its request are always boxed:
+/// thousands of calls wait, and a future holds its arguments beside the futures inside it.
 pub(super) struct Call {
-    pub(super) log: Arc<RunTrace>,
-    /// What the log calls it.
+    pub(super) trace: Arc<RunTrace>,
+    /// Its entry in the trail.
     pub(super) entry: (u64, Instant),
     context: Option<Arc<AiContext>>,
     began: Duration,
     pub(super) call_id: CallId,
-    /// Whether the run may make it.
+    /// Whether it is within the run's maximum of AI calls.
     pub(super) counted: bool,
     purpose: String,
     bytes: usize,
 }
 
 impl Call {
-    /// Counts and enters a call that begins now.
+    /// Counts a call that begins now, and enters it in the trace.
     #[inline(never)]
     pub(super) fn begin(
-        log: &Arc<RunTrace>,
+        trace: &Arc<RunTrace>,
         context: Option<&Arc<AiContext>>,
         name: &'static str,
         request: &ai_types::Request,
     ) -> Box<Self> {
-        let counted = log.count_ai_call(context.map_or(0, |context| context.max_calls));
+        let counted = trace.count_ai_call(context.map_or(0, |context| context.max_calls));
         let call_id = CallId::nth(counted.unwrap_or_else(|over| over));
         let bytes = bytes(request);
-        let entry = log.begin_entry(entry(name, call_id, request, bytes));
+        let entry = trace.begin_entry(entry(name, call_id, request, bytes));
         Box::new(Call {
-            log: log.clone(),
+            trace: trace.clone(),
             entry,
             context: context.cloned(),
-            began: log.elapsed(),
+            began: trace.elapsed(),
             call_id,
             counted: counted.is_ok(),
             purpose: cut(&request.purpose, 64),
@@ -106,31 +105,31 @@ impl Call {
         })
     }
 
-    /// Asks and ends. Dropping this future drops the request to the provider.
-    pub(super) async fn made(self: Box<Self>, request: Box<ai_types::Request>) -> Told {
+    /// Makes the call. Dropping the future drops the request to the provider.
+    pub(super) async fn complete(self: Box<Self>, request: Box<ai_types::Request>) -> CallResult {
         let outcome = self.answer(request, &mut TextSink::none()).await;
         self.end(outcome)
     }
 
-    /// The same, for who has no room for it.
+    /// [`complete`](Call::complete) in a box, made outside the caller's stack frame.
     #[inline(never)]
-    fn boxed(self: Box<Self>, request: Box<ai_types::Request>) -> BoxFuture<'static, Told> {
-        Box::pin(self.made(request))
+    fn boxed(self: Box<Self>, request: Box<ai_types::Request>) -> BoxFuture<'static, CallResult> {
+        Box::pin(self.complete(request))
     }
 
-    /// Asks, unless the run may not.
+    /// The gateway's answer, or the error of a call that the run may not make.
     pub(super) async fn answer(
         &self,
         request: Box<ai_types::Request>,
         text: &mut TextSink,
     ) -> Result<Completed, AiError> {
-        let Some(follow) = self.log.follow().filter(|_| self.counted) else {
+        let Some(cursor) = self.trace.cursor().filter(|_| self.counted) else {
             return self.ask(request, text).await;
         };
-        // A replay: it ends when it ended then.
+        // In a replay, the call ends when the recorded one did.
         Box::pin(async {
             let outcome = self.ask(request, text).await;
-            follow.turn(self.call_id).await;
+            cursor.turn(self.call_id).await;
             outcome
         })
         .await
@@ -141,7 +140,7 @@ impl Call {
         self.allowed(request).is_ok()
     }
 
-    /// What it is made with, if the run may make it.
+    /// The context of the call, or why the run may not make it.
     pub(super) fn allowed(&self, request: &ai_types::Request) -> Result<&AiContext, AiError> {
         let refuse = |kind, message| Err(self.refused(kind, message));
         let Some(context) = &self.context else {
@@ -195,19 +194,19 @@ impl Call {
         context.gateway.stream(&call, &request, text).await
     }
 
-    /// Whether the run's deadline has passed.
+    /// Whether the deadline of the run has passed.
     pub(super) fn is_out_of_time(&self) -> bool {
         self.context.as_ref().is_some_and(|context| context.deadline <= Instant::now())
     }
 
-    /// Enters how the call ended, and what the guest is told.
+    /// Enters the end of the call in the trace, and converts its outcome for the guest.
     #[allow(clippy::result_large_err, reason = "the contract's error, as the bindings take it")]
     #[allow(clippy::boxed_local, reason = "calls are boxed wherever they go")]
-    pub(super) fn end(self: Box<Self>, outcome: Result<Completed, AiError>) -> Told {
+    pub(super) fn end(self: Box<Self>, outcome: Result<Completed, AiError>) -> CallResult {
         if self.counted {
-            self.log.ai_ended(self.call_id, &outcome);
+            self.trace.ai_ended(self.call_id, &outcome);
         }
-        let Call { log, entry, began, purpose, .. } = *self;
+        let Call { trace, entry, began, purpose, .. } = *self;
         let attempts = match &outcome {
             Ok(done) => &done.attempts,
             Err(error) => &error.attempts,
@@ -216,16 +215,16 @@ impl Call {
         match outcome {
             Ok(done) => {
                 let reply_bytes = Some(done.completion.content.len() as u64);
-                log.end(entry, Ended { waited_ms, reply_bytes, ..Ended::from(TrailOutcome::Ok) });
+                trace.end(entry, Ended { waited_ms, reply_bytes, ..Ended::from(TrailOutcome::Ok) });
                 let cost_usd = done.cost_usd();
                 let Completed { completion, attempts, replayed, raw_reply: _ } = done;
-                log.ai_answered(AiCall {
+                trace.ai_answered(AiCall {
                     call_id: completion.call_id.to_string(),
                     purpose,
                     provider: completion.provider.clone(),
                     model: completion.model.clone(),
                     usage: completion.usage,
-                    duration_ms: millis(log.elapsed().saturating_sub(began)),
+                    duration_ms: millis(trace.elapsed().saturating_sub(began)),
                     cost_usd,
                     replayed,
                     attempts,
@@ -245,21 +244,21 @@ impl Call {
             Err(error) => {
                 let why = format!("{}: {}", error.kind, cut(error.message.as_str(), 300));
                 let refused = error.attempts.is_empty();
-                log.end(
+                trace.end(
                     entry,
                     Ended { waited_ms, refused, ..Ended::from(TrailOutcome::Error(why)) },
                 );
-                let told = told(&error);
-                // The attempts have the same: a thousand failures must not hold it twice.
-                log.ai_failed(AiError { purpose, http: None, ..error });
-                Err(told)
+                let returned = guest_error(&error);
+                // The attempts have the same response: a thousand failures must not keep it twice.
+                trace.ai_failed(AiError { purpose, http: None, ..error });
+                Err(returned)
             }
         }
     }
 }
 
-/// The size of a request, with a little for each part, so that a million empty ones have a size
-/// too.
+/// Bytes of a request. Each part counts some bytes of its own, so that a million empty parts are
+/// not free.
 fn bytes(request: &ai_types::Request) -> usize {
     const PART: usize = 16;
     let messages = request.messages.iter().map(|message| message.content.len() + PART);
@@ -271,8 +270,8 @@ fn bytes(request: &ai_types::Request) -> usize {
     request.purpose.len() + format + messages.chain(stops).sum::<usize>()
 }
 
-/// What the trail shows of a call. A function of its own: what it needs of the guest's stack is
-/// free again before the call is entered.
+/// The trail entry of a call. Not inlined, so that its part of the guest's stack is free again when
+/// the call is entered.
 #[inline(never)]
 fn entry(
     name: &'static str,
@@ -282,7 +281,7 @@ fn entry(
 ) -> Box<TrailEntry> {
     let call = NewCall {
         call: name,
-        args: in_short(request, bytes),
+        args: args(request, bytes),
         bytes: Some(bytes as u64),
         digest: digest(request, bytes),
         call_id: Some(call_id.to_string()),
@@ -290,11 +289,11 @@ fn entry(
     call.entry()
 }
 
-/// What the trail shows of a request: never its text, which is the customer's.
-fn in_short(request: &ai_types::Request, bytes: usize) -> String {
+/// The arguments that the trail shows of a request: never its text, which is the customer's.
+fn args(request: &ai_types::Request, bytes: usize) -> String {
     let purpose = cut(&request.purpose, 64);
     let (purpose, messages) = (purpose.escape_debug(), request.messages.len());
-    // Room for all of it at once: growing is deep, and this is the guest's stack.
+    // One allocation: growing goes deep, and this is the guest's stack.
     let mut short = String::with_capacity(128);
     if bytes > MAX_REQUEST_BYTES {
         let _fits = write!(short, "{purpose} {messages} messages, {bytes} bytes in all");
@@ -306,12 +305,12 @@ fn in_short(request: &ai_types::Request, bytes: usize) -> String {
         ai_types::Format::JsonSchema(_) => "json-schema",
         ai_types::Format::Other(_) => "other",
     };
-    let said: usize = request.messages.iter().map(|message| message.content.len()).sum();
-    let _fits = write!(short, "{purpose} {format}, {messages} messages of {said} bytes");
+    let content: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    let _fits = write!(short, "{purpose} {format}, {messages} messages of {content} bytes");
     short
 }
 
-/// Tells one request from another; one that is refused for its size is not read.
+/// A short digest of the messages; `None` for a request that is too large to be read.
 fn digest(request: &ai_types::Request, bytes: usize) -> Option<String> {
     (bytes <= MAX_REQUEST_BYTES)
         .then(|| short_digest(request.messages.iter().map(|message| &message.content)))
@@ -359,8 +358,8 @@ async fn into_request(raw: ai_types::Request, schemas: &KnownSchemas) -> Result<
     })
 }
 
-/// What the guest learns of an error: enough to act on, no operator's configuration.
-fn told(error: &AiError) -> ai_types::Error {
+/// The error as the guest gets it: enough to act on, without the operator's configuration.
+fn guest_error(error: &AiError) -> ai_types::Error {
     ai_types::Error {
         kind: kind(error.kind),
         message: error.message.to_string(),
@@ -381,28 +380,28 @@ fn usage(usage: Usage) -> ai_types::Usage {
 }
 
 fn kind(kind: AiErrorKind) -> ai_types::ErrorKind {
-    use ai_types::ErrorKind as Told;
+    use ai_types::ErrorKind as Kind;
     match kind {
-        AiErrorKind::Auth => Told::Auth,
-        AiErrorKind::Permission => Told::Permission,
-        AiErrorKind::NotFound => Told::NotFound,
-        AiErrorKind::InvalidRequest => Told::InvalidRequest,
-        AiErrorKind::ContextTooLong => Told::ContextTooLong,
-        AiErrorKind::RateLimited => Told::RateLimited,
-        AiErrorKind::QuotaExhausted => Told::QuotaExhausted,
-        AiErrorKind::Overloaded => Told::Overloaded,
-        AiErrorKind::Timeout => Told::Timeout,
-        AiErrorKind::Connection => Told::Connection,
-        AiErrorKind::Protocol => Told::Protocol,
-        AiErrorKind::Truncated => Told::Truncated,
-        AiErrorKind::Empty => Told::Empty,
-        AiErrorKind::Malformed => Told::Malformed,
-        AiErrorKind::SchemaMismatch => Told::SchemaMismatch,
-        AiErrorKind::ContentFiltered => Told::ContentFiltered,
-        AiErrorKind::BudgetExceeded => Told::BudgetExceeded,
-        AiErrorKind::NoRoute => Told::NoRoute,
-        AiErrorKind::Cancelled => Told::Cancelled,
-        AiErrorKind::Other => Told::Other,
+        AiErrorKind::Auth => Kind::Auth,
+        AiErrorKind::Permission => Kind::Permission,
+        AiErrorKind::NotFound => Kind::NotFound,
+        AiErrorKind::InvalidRequest => Kind::InvalidRequest,
+        AiErrorKind::ContextTooLong => Kind::ContextTooLong,
+        AiErrorKind::RateLimited => Kind::RateLimited,
+        AiErrorKind::QuotaExhausted => Kind::QuotaExhausted,
+        AiErrorKind::Overloaded => Kind::Overloaded,
+        AiErrorKind::Timeout => Kind::Timeout,
+        AiErrorKind::Connection => Kind::Connection,
+        AiErrorKind::Protocol => Kind::Protocol,
+        AiErrorKind::Truncated => Kind::Truncated,
+        AiErrorKind::Empty => Kind::Empty,
+        AiErrorKind::Malformed => Kind::Malformed,
+        AiErrorKind::SchemaMismatch => Kind::SchemaMismatch,
+        AiErrorKind::ContentFiltered => Kind::ContentFiltered,
+        AiErrorKind::BudgetExceeded => Kind::BudgetExceeded,
+        AiErrorKind::NoRoute => Kind::NoRoute,
+        AiErrorKind::Cancelled => Kind::Cancelled,
+        AiErrorKind::Other => Kind::Other,
     }
 }
 
@@ -414,10 +413,10 @@ mod tests {
         size_of::<F>()
     }
 
-    /// As for attempts: thousands of calls wait at the same time.
+    /// Thousands of calls wait at the same time.
     #[test]
     fn a_call_that_waits_is_small() {
-        let call = size(Call::made);
+        let call = size(Call::complete);
         assert!(call <= 2_048, "{call} bytes; box what is not needed while the model answers");
     }
 }

@@ -1,8 +1,8 @@
-//! `ai.complete-stream`: a call whose text the guest reads along.
+//! `ai.complete-stream`: a call whose text the guest reads as it arrives.
 //!
-//! The call is a task of its own, so that its time limits pass at their time whatever the guest
-//! does. The guest holds the ends of a stream and of a future; when it has dropped both, or when
-//! its store goes, the task ends and the request to the provider with it.
+//! The call is a task of its own, so that its time-outs do not depend on the guest. The guest holds
+//! the ends of a stream and of a future; when it has dropped both, or when its store is dropped,
+//! the task and its request to the provider end.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult};
 
-use super::ai::{Call, Told};
+use super::ai::{Call, CallResult};
 use super::run_trace::RunTrace;
 use super::state::{GuestState, MAX_AI_STREAMS};
 use crate::plugin::bindings::ai_types;
@@ -26,9 +26,9 @@ use sitewright_ai::{ChunkObserver, TextSink};
 use sitewright_model::ai::CallId;
 use sitewright_model::failure::TrailOutcome;
 
-/// A place for one more call. Refused calls take one too: what a guest holds of them lies in the
-/// host's memory.
-pub(super) fn place(state: &GuestState) -> wasmtime::Result<OwnedSemaphorePermit> {
+/// The permit of one more call. Refused calls need one too: they take the host's memory until the
+/// guest drops them.
+pub(super) fn permit(state: &GuestState) -> wasmtime::Result<OwnedSemaphorePermit> {
     state.ai_streams.clone().try_acquire_owned().map_err(|_| {
         wasmtime::Error::msg(format!(
             "the template holds {MAX_AI_STREAMS} AI streams and asked for another one"
@@ -36,57 +36,57 @@ pub(super) fn place(state: &GuestState) -> wasmtime::Result<OwnedSemaphorePermit
     })
 }
 
-/// Begins the call. The chunks and the outcome hold it together: when both are dropped, it is
-/// cancelled.
+/// Starts the call. It is cancelled when both the chunks and the outcome are dropped.
 pub(super) fn start(
     call: Box<Call>,
     request: Box<ai_types::Request>,
-    place: OwnedSemaphorePermit,
-) -> (Chunks, impl Future<Output = wasmtime::Result<Told>> + Send + 'static) {
-    let (log, entry) = (call.log.clone(), call.entry);
+    permit: OwnedSemaphorePermit,
+) -> (Chunks, impl Future<Output = wasmtime::Result<CallResult>> + Send + 'static) {
+    let (trace, entry) = (call.trace.clone(), call.entry);
     let ended = Arc::new(AtomicBool::new(false));
     let (text, chunks) = TextSink::channel();
     let mut text = match call.counted {
-        true => text.observed_by(Arc::new(Recording { log: log.clone(), call_id: call.call_id })),
+        true => {
+            text.observed_by(Arc::new(TraceSink { trace: trace.clone(), call_id: call.call_id }))
+        }
         false => text,
     };
-    let (tell, told) = oneshot::channel();
+    let (reply, outcome) = oneshot::channel();
     let mut work = Box::pin({
         let ended = ended.clone();
         async move {
             if call.allowed(&request).is_ok() {
-                // As in `complete`: this is the guest's stack.
+                // As in `complete`: the first poll runs on the guest's stack.
                 tokio::task::yield_now().await;
             }
             let outcome = call.answer(request, &mut text).await;
             if outcome.is_err() && call.is_out_of_time() {
-                // The run's time is up as well: it ends now, with this call in flight.
+                // The run's deadline has passed too: it ends now, with this call in flight.
                 return pending().await;
             }
             if ended.swap(true, Ordering::AcqRel) {
                 return;
             }
             let whole = outcome.as_ref().ok().cloned();
-            // Before the rest of the text, so that a guest that waits for the outcome first has it.
-            drop(tell.send(call.end(outcome)));
+            // Before the rest of the text, for a guest that awaits the outcome first.
+            drop(reply.send(call.end(outcome)));
             if let Some(reply) = whole {
                 text.rest(&reply).await;
             }
         }
     });
-    // The first step is made here: the same questions enter the journal in the order in which the
-    // guest asks them.
+    // Polled once here, so that equal requests enter the journal in the order of the calls.
     let task = match work.as_mut().now_or_never() {
         Some(()) => None,
         None => Some(tokio::spawn(work.in_current_span()).abort_handle()),
     };
-    let held = Arc::new(Held { task, ended, log, entry, _place: place });
+    let held = Arc::new(Held { task, ended, trace, entry, _permit: permit });
     let outcome = {
         let held = held.clone();
         async move {
-            let told = told.await;
+            let outcome = outcome.await;
             drop(held);
-            told.map_err(|_| {
+            outcome.map_err(|_| {
                 wasmtime::Error::msg("an AI call ended without an outcome: a bug in Sitewright")
             })
         }
@@ -94,28 +94,28 @@ pub(super) fn start(
     (Chunks { waiting: chunks, next: None, _held: held }, outcome)
 }
 
-/// Enters the pieces of one call in the run's log.
+/// Records the pieces of one call in the run's trace.
 #[derive(Debug)]
-struct Recording {
-    log: Arc<RunTrace>,
+struct TraceSink {
+    trace: Arc<RunTrace>,
     call_id: CallId,
 }
 
-impl ChunkObserver for Recording {
+impl ChunkObserver for TraceSink {
     fn forwarded(&self, piece: &str) {
-        self.log.ai_passed(self.call_id, piece);
+        self.trace.ai_passed(self.call_id, piece);
     }
 }
 
-/// A call that is in the guest's hands.
+/// A call whose stream or outcome the guest still holds.
 struct Held {
-    /// Missing when the call was over at once.
+    /// `None` if the call ended at its first poll.
     task: Option<AbortHandle>,
-    /// Whether the trail says how the call ended.
+    /// Whether the end of the call is in the trail.
     ended: Arc<AtomicBool>,
-    log: Arc<RunTrace>,
+    trace: Arc<RunTrace>,
     entry: (u64, Instant),
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for Held {
@@ -123,11 +123,11 @@ impl Drop for Held {
         if let Some(task) = &self.task {
             task.abort();
         }
-        // A call that is dropped because its run is over had not ended when the run did, and the
+        // A call that is dropped because its run is over was in flight when the run ended, and the
         // trail says so already.
-        if !self.ended.swap(true, Ordering::AcqRel) && !self.log.is_over() {
+        if !self.ended.swap(true, Ordering::AcqRel) && !self.trace.is_over() {
             let why = "cancelled: the template dropped the stream and its outcome";
-            self.log.end(self.entry, TrailOutcome::Error(why.to_owned()));
+            self.trace.end(self.entry, TrailOutcome::Error(why.to_owned()));
         }
     }
 }
@@ -135,7 +135,7 @@ impl Drop for Held {
 /// The host's end of the stream.
 pub(super) struct Chunks {
     waiting: mpsc::Receiver<String>,
-    /// Claimed from those that wait, and not yet delivered.
+    /// Received, and not yet delivered.
     next: Option<String>,
     _held: Arc<Held>,
 }
@@ -160,7 +160,7 @@ impl<D> StreamProducer<D> for Chunks {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        // A guest that reads nothing only asks whether there is something.
+        // A read of no items only asks whether there is one.
         if destination.remaining(store) != Some(0) {
             destination.set_buffer(this.next.take());
         }

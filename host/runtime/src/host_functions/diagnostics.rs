@@ -1,4 +1,5 @@
-//! `diagnostics`: what a template tells about itself. Bounded, and never a reason to fail.
+//! `diagnostics`: reports, panics, log lines and progress of a template. Bounded, and never a
+//! reason to fail.
 
 use sha2::{Digest as _, Sha256};
 
@@ -9,15 +10,15 @@ use sitewright_model::failure::{Diagnostic, NewCall, Severity, SourceLocation, T
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// Longest text kept of anything a template reports, in bytes.
+/// Maximum bytes kept of one text that a template reports.
 const MAX_TEXT: usize = 8 << 10;
-/// Most causes and attributes kept of one diagnostic or failure.
+/// Maximum causes, and maximum attributes, kept of one diagnostic or failure.
 const MAX_ITEMS: usize = 32;
-/// Most bytes of text kept of one diagnostic: a record with 256 of them stays a few megabytes.
+/// Maximum bytes of text kept of one diagnostic: a record with 256 of them takes a few megabytes.
 const MAX_DIAGNOSTIC: usize = 16 << 10;
-/// Most bytes of text kept of the failure a template returns. There is one in a record.
+/// Maximum bytes of text kept of the failure that a template returns.
 const MAX_FAILURE: usize = 128 << 10;
-/// Most AI calls a failure may blame: more than a run may make.
+/// Maximum AI calls that a failure may blame.
 const MAX_BLAMED: usize = 1_000;
 
 impl types::Host for GuestState {}
@@ -26,7 +27,7 @@ impl diagnostics::Host for GuestState {
     fn report(&mut self, diagnostic: diagnostics::Diagnostic) -> wasmtime::Result<()> {
         let mut texts = Texts(MAX_DIAGNOSTIC);
         let code = texts.take(&diagnostic.code, 128);
-        let entry = self.log.begin(NewCall {
+        let entry = self.trace.begin(NewCall {
             call: "diagnostics.report",
             args: code.clone(),
             bytes: Some((diagnostic.code.len() + diagnostic.message.len()) as u64),
@@ -44,10 +45,10 @@ impl diagnostics::Host for GuestState {
             diagnostics::Severity::Error => Severity::Error,
         };
         let trapped = severity == Severity::Error
-            && self.log.follow().is_some_and(|follow| follow.traps_on_report());
-        self.log.diagnose(Diagnostic {
+            && self.trace.cursor().is_some_and(|cursor| cursor.traps_on_report());
+        self.trace.diagnose(Diagnostic {
             seq: Some(entry.0),
-            at_ms: self.log.now_ms(),
+            at_ms: self.trace.now_ms(),
             severity,
             code: code.clone(),
             message: message.clone(),
@@ -60,28 +61,28 @@ impl diagnostics::Host for GuestState {
                 .collect(),
         });
         if trapped {
-            // The guest's stack at this call is what was asked for.
+            // `--trap-on report`: the trap shows the guest's stack at this call.
             let why = format!("its first error diagnostic was to stop it: {code}: {message}");
-            self.log.end(entry, TrailOutcome::Error(why.clone()));
+            self.trace.end(entry, TrailOutcome::Error(why.clone()));
             return Err(wasmtime::Error::msg(why));
         }
-        self.log.end(entry, TrailOutcome::Ok);
+        self.trace.end(entry, TrailOutcome::Ok);
         Ok(())
     }
 
     fn panicked(&mut self, panic: diagnostics::Panic) -> wasmtime::Result<()> {
-        let entry = self.log.begin(NewCall {
+        let entry = self.trace.begin(NewCall {
             call: "diagnostics.panicked",
             args: cut(&panic.message, 200),
             bytes: Some(panic.message.len() as u64),
             digest: Some(short_digest([cut(&panic.message, MAX_TEXT)])),
             call_id: None,
         });
-        self.log.panicked(Panic {
+        self.trace.panicked(Panic {
             message: cut(&panic.message, MAX_TEXT),
             location: panic.location.map(location),
         });
-        self.log.end(entry, TrailOutcome::Ok);
+        self.trace.end(entry, TrailOutcome::Ok);
         Ok(())
     }
 
@@ -93,25 +94,25 @@ impl diagnostics::Host for GuestState {
             diagnostics::Level::Warn => "WARN",
             diagnostics::Level::Error => "ERROR",
         };
-        self.log.log(level, &message);
+        self.trace.log(level, &message);
         tracing::debug!(target: "template", level, message = cut(&message, 1_000));
         Ok(())
     }
 
     fn progress(&mut self, stage: String, done: u32, total: u32) -> wasmtime::Result<()> {
         let stage = cut(&stage, 128);
-        self.log.told_progress(RunProgress { stage, done, total });
+        self.trace.report_progress(RunProgress { stage, done, total });
         Ok(())
     }
 }
 
-/// A location of the template's source as records show it.
+/// A location in the template's source, bounded for records.
 pub(crate) fn location(raw: types::SourceLocation) -> SourceLocation {
     SourceLocation { file: cut(&raw.file, 1_024), line: raw.line, column: raw.column }
 }
 
-/// What tells one argument from another in a trail, without showing it: the beginning of its
-/// SHA-256.
+/// The first 12 digits of the SHA-256 of an argument: the trail tells arguments apart by it without
+/// showing them.
 pub(super) fn short_digest(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -123,11 +124,11 @@ pub(super) fn short_digest(parts: impl IntoIterator<Item = impl AsRef<[u8]>>) ->
 
 /// At most `max` bytes of a text, cut between characters.
 pub(crate) fn cut(text: &str, max: usize) -> String {
-    // A copy: a text that is only shortened keeps all the memory it had.
+    // A copy, because a truncated `String` keeps its whole allocation.
     text[..text.floor_char_boundary(max)].to_owned()
 }
 
-/// What a template returned in place of a site, as much of it as is kept.
+/// The failure that a template returned, bounded for records.
 pub(crate) fn returned(raw: generator::Failure) -> generator::Failure {
     let mut texts = Texts(MAX_FAILURE);
     generator::Failure {
@@ -140,7 +141,7 @@ pub(crate) fn returned(raw: generator::Failure) -> generator::Failure {
     }
 }
 
-/// Bytes of text that are left of what is kept of one report.
+/// The bytes of text that may still be kept of one report.
 struct Texts(usize);
 
 impl Texts {

@@ -1,4 +1,4 @@
-//! What a replay will need to know of a run's calls, as they happen.
+//! Collects the recording of a run while it runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,37 +8,37 @@ use crate::run::recording::{MARKS, Mark, reply_digest};
 use sitewright_model::ai::{AiError, CallId, Completed};
 use sitewright_model::failure::TrailEntry;
 
-/// The marks of a run's host calls and the ends of its AI calls. Eight bytes for a call.
+/// The marks of a run's host calls (eight bytes each) and the ends of its AI calls.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     marks: Vec<Mark>,
     begun: u64,
-    /// Whether the last call was a line of log: those that follow each other count as one.
+    /// Whether the last call was a log line: successive ones count as one call.
     logging: bool,
     ends: Vec<EndedCall>,
-    /// Text of streamed calls, as it went out.
+    /// Text of streamed calls, as the guest got it.
     streams: BTreeMap<CallId, Streamed>,
-    /// Bytes of text that were ever kept of them.
+    /// Bytes of text in `streams` and `ends`.
     text_bytes: usize,
-    /// What a replay goes by.
-    pub(super) follow: Option<Arc<ReplayCursor>>,
+    /// In a replay only.
+    pub(super) cursor: Option<Arc<ReplayCursor>>,
 }
 
-/// Most bytes kept of the text of a call that has no reply to show for it.
+/// Maximum bytes kept of the text of one call that has no reply.
 const MAX_TEXT: usize = 64 << 10;
-/// Most bytes of such texts in one run.
+/// Maximum bytes of such texts in one run.
 const MAX_TEXTS: usize = 2 << 20;
-/// Most pieces of one call that are told apart.
+/// Maximum pieces recorded of one call.
 const MAX_PIECES: usize = 4_096;
 
-/// What went out of one streamed call.
+/// What the guest got of one streamed call: its text, and the lengths of the pieces.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Streamed {
     pub text: String,
     pub pieces: Vec<u32>,
 }
 
-/// What a recorder has of a run.
+/// A copy of what was collected so far.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub marks: Vec<Mark>,
@@ -84,8 +84,8 @@ impl Recorder {
         if self.marks.len() < MARKS {
             self.marks.push(Mark::new(call, args));
         }
-        if let Some(follow) = &self.follow {
-            follow.began(self.begun, call, args);
+        if let Some(cursor) = &self.cursor {
+            cursor.began(self.begun, call, args);
         }
     }
 
@@ -96,18 +96,18 @@ impl Recorder {
         };
         let mut streamed = self.streams.remove(&call_id).unwrap_or_default();
         if reply.is_some() {
-            // The journal has it.
+            // The text is in the journal.
             self.text_bytes -= streamed.text.len();
             streamed.text = String::new();
         }
         self.ends.push(EndedCall { call_id, after: self.begun, reply, error, streamed });
-        if let Some(follow) = &self.follow {
-            follow.ended(call_id);
+        if let Some(cursor) = &self.cursor {
+            cursor.ended(call_id);
         }
     }
 
     pub(super) fn passed(&mut self, call_id: CallId, piece: &str) {
-        // What goes out after its end is the rest of the reply.
+        // After the end of the call, the rest of its reply follows.
         if self.ends.iter().any(|end| end.call_id == call_id) {
             return;
         }

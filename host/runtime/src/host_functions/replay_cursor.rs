@@ -1,9 +1,9 @@
-//! A run that is made again, beside the recording of the first time: each call is compared, and
-//! each AI call ends when it ended then.
+//! Follows a replay through its recording: compares each host call, and decides when each AI call
+//! ends.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,29 +11,29 @@ use tokio_util::sync::CancellationToken;
 use crate::run::recording::{Mark, Recording};
 use sitewright_model::ai::CallId;
 
-/// How long a replay waits for the call that the recording has next, while AI calls wait for their
-/// turn behind it. The template computes or sleeps meanwhile; when it does neither, it has gone
-/// another way.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a replay waits for the next recorded call while AI calls wait behind it. The template
+/// computes or sleeps meanwhile; if it does not, it has diverged.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How closely a run must follow.
+/// How closely a run must match its recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// It is the recorded run, call by call.
+pub enum CursorMode {
+    /// Every call and its arguments.
     Exact,
-    /// It makes the recorded calls, with other texts in them.
+    /// Every call, but not its arguments: the recording was scrubbed.
     Calls,
-    /// It goes its own way: another template, or no recording.
+    /// Nothing: another template, or no recording.
     Free,
 }
 
-/// What a replay goes by. One for each replay; shared by the run's calls and whoever watches it.
+/// The position of a replay in its recording. One for each replay, shared by the run's host calls
+/// and the replay that watches it.
 #[derive(Debug)]
 pub struct ReplayCursor {
     marks: Vec<Mark>,
     total: u64,
     ends: Vec<(CallId, u64)>,
-    pace: Pace,
+    mode: CursorMode,
     trap_on_report: bool,
     /// Ends the run.
     stop: CancellationToken,
@@ -46,42 +46,41 @@ struct State {
     begun: u64,
     ended: usize,
     out_of_time: bool,
-    difference: Option<Difference>,
+    mismatch: Option<CallMismatch>,
     unanswered: Option<CallId>,
     last: Instant,
 }
 
-/// The first call that is not as it was recorded.
+/// The first host call that does not match the recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// Its number, from 1.
+pub struct CallMismatch {
+    /// Number of the call, from 1.
     pub number: u64,
-    /// What the recording has.
+    /// The recorded call; `None` if the recording had ended.
     pub recorded: Option<Mark>,
-    /// What the template called now, and with what; nothing when it went no further.
+    /// Function and arguments of the call in the replay; `None` if it made no further call.
     pub now: Option<(String, String)>,
 }
 
-/// What has happened in a replay so far.
+/// How far a replay has come.
 #[derive(Debug, Clone)]
-pub struct Happened {
-    /// Host calls.
+pub struct CursorPosition {
+    /// Host calls that have begun.
     pub begun: u64,
-    /// The first that is not as it was.
-    pub difference: Option<Difference>,
-    /// An AI call that the recording has no answer to.
+    pub mismatch: Option<CallMismatch>,
+    /// The first AI call that the recording has no answer to.
     pub unanswered: Option<CallId>,
-    /// Whether all that was recorded has happened.
+    /// Whether every recorded call has begun and every recorded AI call has ended.
     pub at_end: bool,
-    /// Time since the last of it.
-    pub quiet: Duration,
+    /// Time since the last host call began or AI call ended.
+    pub idle: Duration,
 }
 
 impl ReplayCursor {
-    /// Beside `recording`. `stop` ends the run that follows.
+    /// A cursor at the start of `recording`. Cancelling `stop` must end the run.
     pub fn new(
         recording: &Recording,
-        pace: Pace,
+        mode: CursorMode,
         trap_on_report: bool,
         stop: CancellationToken,
     ) -> Self {
@@ -89,7 +88,7 @@ impl ReplayCursor {
             marks: recording.calls.0.clone(),
             total: recording.calls_total,
             ends: recording.ai.iter().map(|end| (end.call_id, end.after)).collect(),
-            pace,
+            mode,
             trap_on_report,
             stop,
             changed: Notify::new(),
@@ -97,38 +96,36 @@ impl ReplayCursor {
                 begun: 0,
                 ended: 0,
                 out_of_time: false,
-                difference: None,
+                mismatch: None,
                 unanswered: None,
                 last: Instant::now(),
             }),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the first error diagnostic stops the run.
+    /// Whether the first error diagnostic stops the run (`--trap-on report`).
     pub fn traps_on_report(&self) -> bool {
         self.trap_on_report
     }
 
-    /// A host call has begun, the how manieth.
+    /// Host call `number`, counted from 1, has begun.
     pub fn began(&self, number: u64, call: &str, args: &str) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.begun = number;
         state.last = Instant::now();
         let at = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
         let recorded = self.marks.get(at).copied();
-        // Those behind the last mark are known by their number alone.
+        // Of calls after the last mark, the recording has only the number.
         let same = match recorded {
-            Some(mark) if self.pace == Pace::Calls => mark.call() == Mark::new(call, args).call(),
+            Some(mark) if self.mode == CursorMode::Calls => {
+                mark.call() == Mark::new(call, args).call()
+            }
             Some(mark) => mark == Mark::new(call, args),
             None => number <= self.total,
         };
-        if self.pace != Pace::Free && !same && state.difference.is_none() {
+        if self.mode != CursorMode::Free && !same && state.mismatch.is_none() {
             let now = Some((call.to_owned(), args.to_owned()));
-            state.difference = Some(Difference { number, recorded, now });
+            state.mismatch = Some(CallMismatch { number, recorded, now });
         }
         drop(state);
         self.changed.notify_waiters();
@@ -136,17 +133,17 @@ impl ReplayCursor {
 
     /// An AI call has ended.
     pub fn ended(&self, _call: CallId) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.ended += 1;
         state.last = Instant::now();
         drop(state);
         self.changed.notify_waiters();
     }
 
-    /// Waits until this AI call may end: when all that had happened before its end has happened.
-    /// One that had not ended waits for ever.
+    /// Waits until this AI call may end: when every call that had begun or ended before its end has
+    /// done so again. A call that had not ended waits for ever.
     pub async fn turn(&self, call: CallId) {
-        if self.pace == Pace::Free {
+        if self.mode == CursorMode::Free {
             return;
         }
         if !self.may_end(call) {
@@ -158,22 +155,22 @@ impl ReplayCursor {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
-            // Before it looks: what happens in between wakes it too.
+            // Enabled before the check, so that a change in between wakes it too.
             changed.as_mut().enable();
             if self.may_end(call) {
                 return;
             }
-            let before = self.state().last;
+            let before = self.state.lock().last;
             tokio::select! {
                 () = changed => {}
-                () = tokio::time::sleep(PATIENCE) => self.give_up(before),
+                () = tokio::time::sleep(STALL_TIMEOUT) => self.give_up(before),
             }
         }
     }
 
     fn may_end(&self, call: CallId) -> bool {
-        let state = self.state();
-        if state.difference.is_some() {
+        let state = self.state.lock();
+        if state.mismatch.is_some() {
             return true;
         }
         match self.ends.iter().position(|(id, _)| *id == call) {
@@ -182,54 +179,53 @@ impl ReplayCursor {
         }
     }
 
-    /// Nothing will happen any more.
+    /// Reports a mismatch at the next recorded call, which the run will not make.
     pub fn give_up_now(&self) {
-        let last = self.state().last;
+        let last = self.state.lock().last;
         self.give_up(last);
     }
 
-    /// Nothing has happened for long although AI calls wait for what comes before their end: the
-    /// run is another one.
+    /// Reports a mismatch if nothing has happened since `before`.
     fn give_up(&self, before: Instant) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let at_end = state.begun >= self.total && state.ended >= self.ends.len();
-        if !at_end && state.last == before && state.difference.is_none() {
+        if !at_end && state.last == before && state.mismatch.is_none() {
             let recorded =
                 usize::try_from(state.begun).ok().and_then(|at| self.marks.get(at).copied());
-            state.difference = Some(Difference { number: state.begun + 1, recorded, now: None });
+            state.mismatch = Some(CallMismatch { number: state.begun + 1, recorded, now: None });
             drop(state);
             self.changed.notify_waiters();
         }
     }
 
-    /// The recording has no answer to this call: the run ends here.
+    /// Ends the run: the recording has no answer to this call.
     pub fn unanswered(&self, call: CallId) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.unanswered.get_or_insert(call);
         drop(state);
         self.stop.cancel();
     }
 
-    /// Ends the run as one whose deadline has passed.
+    /// Ends the run as if its deadline had passed.
     pub fn run_out_of_time(&self) {
-        self.state().out_of_time = true;
+        self.state.lock().out_of_time = true;
         self.stop.cancel();
     }
 
-    /// Whether the run was ended as one whose deadline has passed.
+    /// Whether the run was ended as if its deadline had passed.
     pub fn is_out_of_time(&self) -> bool {
-        self.state().out_of_time
+        self.state.lock().out_of_time
     }
 
-    /// What has happened so far.
-    pub fn happened(&self) -> Happened {
-        let state = self.state();
-        Happened {
+    /// How far the replay has come.
+    pub fn position(&self) -> CursorPosition {
+        let state = self.state.lock();
+        CursorPosition {
             begun: state.begun,
-            difference: state.difference.clone(),
+            mismatch: state.mismatch.clone(),
             unanswered: state.unanswered,
             at_end: state.begun >= self.total && state.ended >= self.ends.len(),
-            quiet: state.last.elapsed(),
+            idle: state.last.elapsed(),
         }
     }
 }

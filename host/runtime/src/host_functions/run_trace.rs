@@ -1,10 +1,11 @@
-//! What a run leaves behind, whatever becomes of the guest.
+//! What a run leaves for its failure record, however the guest ends.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -19,70 +20,64 @@ use sitewright_model::failure::{
 use sitewright_model::time::millis;
 use sitewright_site::SiteLimit;
 
-/// The stage of a run, for whoever watches it.
+/// The current stage of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RunProgress {
-    /// The host's stage or the template's own.
+    /// The host's stage, or the template's own while it runs.
     pub stage: String,
     /// Steps done.
     pub done: u32,
-    /// Steps in all; 0 when unknown.
+    /// Steps in all; 0 if unknown.
     pub total: u32,
 }
 
-/// A panic the template told of.
+/// A panic that the template reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Panic {
-    /// Its message.
     pub message: String,
-    /// Where it happened.
     pub location: Option<SourceLocation>,
 }
 
 /// A limit on the site that refused a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputLimit {
-    /// Which.
     pub limit: SiteLimit,
-    /// What the guest was told.
+    /// The error that the guest got.
     pub message: String,
 }
 
-/// One AI call of a run that was answered.
+/// One answered AI call of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AiCall {
-    /// Its id within the run.
+    /// Id within the run.
     pub call_id: String,
-    /// What it was for.
     pub purpose: String,
-    /// Who answered.
     pub provider: String,
-    /// What answered.
     pub model: String,
-    /// Tokens, where the provider said.
+    /// Tokens, as far as the provider reports them.
     pub usage: Usage,
-    /// From call to answer, in milliseconds.
+    /// Milliseconds from the call to its answer.
     pub duration_ms: u64,
-    /// What all tries cost, for a model that has a price.
+    /// Cost of all tries; missing if the model has no price.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
-    /// Whether the reply came from the journal of an earlier attempt, at no cost.
+    /// Whether the reply came from the journal, at no cost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
-    /// Every try.
+    /// Every try, in order.
     pub attempts: Vec<Attempt>,
 }
 
-/// The trail, diagnostics, log, progress and AI calls of one run. Shared between the guest's calls
-/// and whoever owns the run; its lock is held for moments, never across an await.
+/// The trail, diagnostics, log, progress and AI calls of one run. Shared by the guest's calls and
+/// the run's owner; its lock is never held across an await.
 #[derive(Debug)]
 pub struct RunTrace {
     began: Instant,
     progress: watch::Sender<RunProgress>,
     max_diagnostics: usize,
     over: AtomicBool,
-    /// What a replay goes by.
-    follow: Option<Arc<ReplayCursor>>,
+    /// In a replay only.
+    cursor: Option<Arc<ReplayCursor>>,
     inner: Mutex<Inner>,
 }
 
@@ -97,26 +92,26 @@ struct Inner {
     ai_calls: u32,
     ai_answered: Vec<AiCall>,
     ai_failed: BTreeMap<CallId, AiError>,
-    /// The newest of those that are too many to keep.
+    /// The newest failed call after the first [`MAX_AI_FAILURES`].
     ai_failed_last: Option<Box<AiError>>,
     output_limit: Option<OutputLimit>,
 }
 
-/// Longest line of log, in bytes.
+/// Maximum bytes of one log line.
 const MAX_LOG_LINE: usize = 8 << 10;
-/// Failed AI calls kept. A refused call costs a guest next to nothing: one that goes on calling
-/// must not fill the host's memory.
+/// Failed AI calls kept. A refused call costs a guest almost nothing, and a guest that goes on
+/// calling must not fill the host's memory.
 const MAX_AI_FAILURES: usize = 1_024;
 
 impl RunTrace {
-    /// An empty log of a run that begins now.
+    /// The empty trace of a run that starts now.
     pub fn new(limits: &Limits, progress: watch::Sender<RunProgress>) -> Self {
         RunTrace {
             began: Instant::now(),
             progress,
             max_diagnostics: usize::try_from(limits.diagnostics).unwrap_or(usize::MAX),
             over: AtomicBool::new(false),
-            follow: None,
+            cursor: None,
             inner: Mutex::new(Inner {
                 trail: Trail::default(),
                 recorder: Recorder::default(),
@@ -133,50 +128,49 @@ impl RunTrace {
         }
     }
 
-    /// An empty log of a run that is made again: it tells `follow` of each call, and goes by it.
+    /// The trace of a replay: `cursor` compares each call with the recording.
     #[must_use]
-    pub(crate) fn following(mut self, follow: Arc<ReplayCursor>) -> Self {
-        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).recorder.follow =
-            Some(follow.clone());
-        self.follow = Some(follow);
+    pub(crate) fn with_cursor(mut self, cursor: Arc<ReplayCursor>) -> Self {
+        self.inner.get_mut().recorder.cursor = Some(cursor.clone());
+        self.cursor = Some(cursor);
         self
     }
 
-    /// What a replay goes by, in a replay.
-    pub(crate) fn follow(&self) -> Option<&Arc<ReplayCursor>> {
-        self.follow.as_ref()
+    /// The cursor of a replay.
+    pub(crate) fn cursor(&self) -> Option<&Arc<ReplayCursor>> {
+        self.cursor.as_ref()
     }
 
-    /// Enters how an AI call ended that the run was allowed to make.
+    /// Enters the end of an AI call that the run was allowed to make.
     pub(super) fn ai_ended(&self, call_id: CallId, outcome: &Result<Completed, AiError>) {
         self.inner().recorder.ended(call_id, outcome);
     }
 
-    /// Enters a piece of text that went out of a streamed AI call.
+    /// Enters a piece of text that the guest got of a streamed AI call.
     pub(super) fn ai_passed(&self, call_id: CallId, piece: &str) {
         self.inner().recorder.passed(call_id, piece);
     }
 
-    /// What a replay will need to know of the calls.
+    /// What a replay needs of the calls so far.
     pub(crate) fn recorded(&self) -> Recorded {
         self.inner().recorder.recorded()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 
-    /// Time since the run began.
+    /// Time since the run started.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// The guest is about to go: calls that end with it were in flight when the run ended.
+    /// Marks the end of the guest: calls dropped with it were in flight when the run ended.
     pub(crate) fn set_over(&self) {
         self.over.store(true, Ordering::Release);
     }
 
-    /// Whether the guest is going or gone.
+    /// Whether the guest has ended.
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }
@@ -186,7 +180,7 @@ impl RunTrace {
         self.begin_entry(call.entry())
     }
 
-    /// The same of a call whose entry is made already.
+    /// [`begin`](RunTrace::begin) with a prepared entry.
     pub(super) fn begin_entry(&self, entry: Box<TrailEntry>) -> (u64, Instant) {
         let mut inner = self.inner();
         inner.recorder.begin(&entry);
@@ -194,15 +188,15 @@ impl RunTrace {
         (seq, Instant::now())
     }
 
-    /// Enters how a host call ended.
+    /// Enters the end of a host call.
     pub fn end(&self, (seq, began): (u64, Instant), ended: impl Into<Ended>) {
         self.inner().trail.end(seq, began.elapsed(), ended);
     }
 
-    /// The stage the template says it is in.
-    pub fn told_progress(&self, progress: RunProgress) {
+    /// Enters progress that the template reports.
+    pub fn report_progress(&self, progress: RunProgress) {
         let mut inner = self.inner();
-        // Asked under the lock: what is entered later happened later.
+        // Read under the lock, so that entries are in the order of time.
         let at = self.elapsed();
         let args = format!("{} {}/{}", progress.stage, progress.done, progress.total);
         inner.recorder.progress(&args);
@@ -211,17 +205,17 @@ impl RunTrace {
         self.set_progress(progress);
     }
 
-    /// The stage the run is in.
+    /// Sets the stage without an entry in the trail.
     pub fn set_progress(&self, progress: RunProgress) {
         self.progress.send_replace(progress);
     }
 
-    /// The last stage.
+    /// The current stage.
     pub fn progress(&self) -> RunProgress {
         self.progress.borrow().clone()
     }
 
-    /// Adds a diagnostic; the oldest goes when there are too many.
+    /// Adds a diagnostic; the oldest is dropped if there are too many.
     pub fn diagnose(&self, diagnostic: Diagnostic) {
         let mut inner = self.inner();
         inner.diagnostics_total += 1;
@@ -231,7 +225,7 @@ impl RunTrace {
         }
     }
 
-    /// Adds a line of log; a line over 8 KiB is cut.
+    /// Adds a log line, cut at 8 KiB.
     pub fn log(&self, level: &str, message: &str) {
         let end = message.floor_char_boundary(MAX_LOG_LINE);
         let line = format!(
@@ -246,12 +240,12 @@ impl RunTrace {
         inner.trail.log(at, message.len());
     }
 
-    /// Keeps the first panic: those that follow come from unwinding it.
+    /// Keeps the first panic: later ones come from unwinding it.
     pub fn panicked(&self, panic: Panic) {
         self.inner().panic.get_or_insert(panic);
     }
 
-    /// Counts an AI call and returns its number, as an error when there were `max` already.
+    /// Counts an AI call and returns its number; as an error if it is above `max`.
     pub fn count_ai_call(&self, max: u64) -> Result<u32, u32> {
         let mut inner = self.inner();
         inner.ai_calls = inner.ai_calls.saturating_add(1);
@@ -263,8 +257,8 @@ impl RunTrace {
         self.inner().ai_answered.push(call);
     }
 
-    /// Keeps a failed AI call: the first thousand, and the last. One without an id is not a call of
-    /// the run and is not kept.
+    /// Keeps a failed AI call: the first thousand, and the last. An error without a call id is not
+    /// a call of the run and is not kept.
     pub fn ai_failed(&self, failure: AiError) {
         let Some(call_id) = failure.call_id else { return };
         let mut inner = self.inner();
@@ -275,8 +269,8 @@ impl RunTrace {
         }
     }
 
-    /// Keeps the first limit that refused a write; one on a path makes room for any other, because
-    /// a template can get over it.
+    /// Keeps the first limit that refused a write. Any other limit replaces one on a path, from
+    /// which a template can recover.
     pub fn output_limited(&self, limit: OutputLimit) {
         let kept = &mut self.inner().output_limit;
         if kept.as_ref().is_none_or(|kept| kept.limit == SiteLimit::PathBytes) {
@@ -289,7 +283,7 @@ impl RunTrace {
         self.inner().output_limit.clone()
     }
 
-    /// The panic the template told of.
+    /// The panic that the template reported.
     pub fn panic(&self) -> Option<Panic> {
         self.inner().panic.clone()
     }
@@ -307,12 +301,12 @@ impl RunTrace {
         self.inner().ai_answered.clone()
     }
 
-    /// AI calls asked for.
+    /// The number of AI calls, refused ones included.
     pub fn ai_call_count(&self) -> u64 {
         u64::from(self.inner().ai_calls)
     }
 
-    /// Diagnostics kept, oldest first, and how many there were.
+    /// Kept diagnostics, oldest first, and the number of all.
     pub fn diagnostics(&self) -> (Vec<Diagnostic>, u64) {
         let inner = self.inner();
         (inner.diagnostics.iter().cloned().collect(), inner.diagnostics_total)
@@ -323,12 +317,12 @@ impl RunTrace {
         self.inner().trail.entries()
     }
 
-    /// How many host calls there were.
+    /// The number of host calls.
     pub fn calls(&self) -> u64 {
         self.inner().trail.calls()
     }
 
-    /// The AI calls with every try, in the order in which they began, as far as the trail has them.
+    /// The AI calls that the trail has, with every try, in the order in which they began.
     pub fn ai_tries(&self) -> Vec<AiCallTries> {
         let inner = self.inner();
         let answered = inner.ai_answered.iter().map(|call| AiCallTries {
@@ -348,8 +342,7 @@ impl RunTrace {
         let mut calls: Vec<AiCallTries> = answered.chain(failed).collect();
         let trail = inner.trail.entries();
         drop(inner);
-        // Of a thousand calls the record has those that the trail has: an attempt may carry two
-        // kibibytes of an answer.
+        // Bounded by the trail: each try may carry two kibibytes of an error body.
         let at: BTreeMap<&str, u64> =
             trail.iter().filter_map(|entry| Some((entry.call_id.as_deref()?, entry.seq))).collect();
         calls.retain(|call| {
@@ -359,7 +352,7 @@ impl RunTrace {
         calls
     }
 
-    /// The log's tail and its bytes in all.
+    /// The tail of the log, and the bytes logged in all.
     pub fn log_tail(&self) -> (LogTail, u64) {
         let inner = self.inner();
         let text = inner.log.text();
@@ -367,7 +360,7 @@ impl RunTrace {
         (LogTail { dropped_bytes: total.saturating_sub(text.len() as u64), text }, total)
     }
 
-    /// Milliseconds since the run began.
+    /// Milliseconds since the run started.
     pub fn now_ms(&self) -> u64 {
         millis(self.elapsed())
     }

@@ -1,4 +1,4 @@
-//! `site.write`: one file of the site, into the run's staging area.
+//! `site.write`: writes one file of the site into the run's staging area.
 
 use super::diagnostics::cut;
 use super::run_trace::OutputLimit;
@@ -15,7 +15,7 @@ impl site::Host for GuestState {
     ) -> wasmtime::Result<Result<(), site::WriteError>> {
         let args = format!("{} ({} bytes)", cut(&path, 200).escape_debug(), bytes.len());
         let length = bytes.len() as u64;
-        let entry = self.log.begin(NewCall {
+        let entry = self.trace.begin(NewCall {
             call: "site.write",
             args,
             bytes: Some(length),
@@ -23,7 +23,7 @@ impl site::Host for GuestState {
         });
         let Some(staging) = self.site.clone() else {
             let message = "`describe` must not write files".to_owned();
-            self.log.end(entry, refused(&message));
+            self.trace.end(entry, refused(&message));
             return Ok(Err(site::WriteError { kind: site::WriteErrorKind::Other, message }));
         };
         let outcome = match staging.write_async(&path, bytes).await {
@@ -33,7 +33,7 @@ impl site::Host for GuestState {
                 let kind = match error {
                     WriteError::InvalidPath(wrong) => {
                         if matches!(wrong, PathError::TooLong { .. }) {
-                            self.log.output_limited(OutputLimit {
+                            self.trace.output_limited(OutputLimit {
                                 limit: SiteLimit::PathBytes,
                                 message: message.clone(),
                             });
@@ -42,17 +42,17 @@ impl site::Host for GuestState {
                     }
                     WriteError::Conflict(_) => site::WriteErrorKind::Conflict,
                     WriteError::Limit(hit) => {
-                        self.log.output_limited(OutputLimit {
+                        self.trace.output_limited(OutputLimit {
                             limit: hit.limit,
                             message: message.clone(),
                         });
                         site::WriteErrorKind::Limit
                     }
                     WriteError::Closed(_) => site::WriteErrorKind::Other,
-                    // Nothing the guest does can help: the run ends here, as the host's failure and
-                    // not the template's.
+                    // The guest cannot help it: the run ends as a failure of the host, not of the
+                    // template.
                     WriteError::Storage(error) => {
-                        self.log.end(entry, TrailOutcome::Error(message));
+                        self.trace.end(entry, TrailOutcome::Error(message));
                         return Err(wasmtime::Error::new(error));
                     }
                 };
@@ -66,7 +66,7 @@ impl site::Host for GuestState {
             },
             Err(error) => refused(&error.message),
         };
-        self.log.end(entry, ended);
+        self.trace.end(entry, ended);
         Ok(outcome.map(drop))
     }
 }

@@ -1,7 +1,6 @@
-//! The contract's host side, generated from `wit/`.
+//! Bindings of the contract, generated from `wit/`.
 //!
-//! Each published version of the contract has a module here; the rest of the host works with the
-//! newest.
+//! Each published version has a module; the rest of the host uses the newest.
 
 #![allow(missing_docs, unreachable_pub, reason = "generated; documented in wit/template.wit")]
 
@@ -20,13 +19,13 @@ pub mod v0_1 {
     });
 }
 
-/// The world with blocking functions of version 0.1.0. What both worlds have is [`v0_1`]'s.
+/// The world with blocking functions of version 0.1.0. Types of both worlds are those of [`v0_1`].
 pub mod v0_1_sync {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "template-sync",
         imports: {
-            // Whoever calls waits on its own stack; no thread does.
+            // The caller's fiber waits, and no thread.
             "sitewright:template/ai-sync": async | trappable,
             default: trappable,
         },

@@ -1,10 +1,10 @@
-//! Compiled templates on disk, so that the second start is quick.
+//! Compiled templates on disk, so that they are compiled once.
 //!
 //! A compiled artifact is native code: loading a wrong one is as bad as running a stranger's
-//! program. So an entry is used only when it lies in a folder that nobody else may write to, names
-//! the same template and engine, and has the checksum it was written with. Anything else is
-//! compiled again and replaced; the cache is never a reason to fail. What is compiled comes from
-//! this program itself (see [`Compiler`]), through a file that has no name.
+//! program. An entry is used only if its folder and file belong to this user alone, it names the
+//! same template and engine, and its checksum is right. Any other entry is compiled again and
+//! replaced; the cache is never a reason to fail. Artifacts come from this program (see
+//! [`Compiler`]), through a file that has no name.
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,7 +22,7 @@ use wasmtime::component::Component;
 use super::compile::{CompileError, Compiler};
 use super::engine::Engine;
 
-/// First bytes of an entry; the number is the entry's own layout.
+/// First bytes of an entry, with the version of its layout.
 const MAGIC: &[u8; 16] = b"sitewright-cw-1\n";
 const HEADER_BYTES: usize = 16 + 8 + 32 + 32;
 
@@ -30,10 +30,19 @@ const HEADER_BYTES: usize = 16 + 8 + 32 + 32;
 #[derive(Debug, Clone)]
 pub struct Cache {
     folder: Option<PathBuf>,
-    /// Held while a template is compiled: whoever wants the same one then finds it, and the
-    /// compiler, which uses all processors by itself, holds the memory of one template at a
-    /// time. Within: those that did not compile, and since when that is known.
+    /// Templates that did not compile. Locked while one is compiled: the compiler uses all
+    /// processors, and needs the memory of one template at a time.
     compiling: Arc<Mutex<HashMap<[u8; 32], Refusal>>>,
+}
+
+/// What the cache has for a template.
+enum Lookup {
+    Hit(Component),
+    Miss,
+    /// There is an entry that cannot be used: the reason.
+    Refused(String),
+    /// There is no cache.
+    Off,
 }
 
 /// A template that did not compile.
@@ -43,28 +52,28 @@ struct Refusal {
     error: CompileError,
 }
 
-/// For how long a template that did not compile is not tried again: one that takes all the time
-/// there is would otherwise take it for each order, and each time the folder is looked at.
+/// How long a template that did not compile is not compiled again. Otherwise one that takes all of
+/// the time limit would take it for each order.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
-/// Most of those.
+/// Maximum templates remembered as not compiling.
 const MAX_REMEMBERED: usize = 256;
 
-/// What the cache had to say about a template.
+/// Where a compiled template came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheOutcome {
     /// Loaded from the cache.
     Hit,
-    /// Compiled; there was no entry.
+    /// Compiled: there was no entry.
     Miss,
-    /// Compiled, because the entry could not be used: the reason.
+    /// Compiled: the entry could not be used, for this reason.
     Refused(String),
-    /// Compiled; there is no cache.
+    /// Compiled: there is no cache.
     Off,
 }
 
 impl Cache {
-    /// A cache in `folder`, which is made when it is missing. A folder that cannot be made, or that
-    /// others may write to, is not used: a warning says so.
+    /// A cache in `folder`, which is made if it is missing. If the folder cannot be made, or others
+    /// may write to it, there is no cache and a warning is logged.
     pub fn open(folder: &Path) -> Self {
         let usable = fs::DirBuilder::new()
             .recursive(true)
@@ -81,27 +90,32 @@ impl Cache {
             Ok(_) => {
                 tracing::warn!(
                     folder = %folder.display(),
-                    "the compile cache is not used: the folder belongs to another user or others may write to it; \
-                     make it yours alone (chmod 700) or set another `cache`"
+                    "the compile cache is not used: the folder belongs to another user or others \
+                     may write to it; make it yours alone (chmod 700) or set another `cache`"
                 );
                 Cache::off()
             }
             Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "the compile cache is not used: the folder cannot be made");
+                tracing::warn!(
+                    folder = %folder.display(),
+                    %error,
+                    "the compile cache is not used: the folder cannot be made; set another `cache`"
+                );
                 Cache::off()
             }
         }
     }
 
-    /// No cache: everything is compiled.
+    /// No cache: every template is compiled.
     pub fn off() -> Self {
         Cache { folder: None, compiling: Arc::default() }
     }
 
-    /// The component of `wasm`, from the cache or compiled, which takes 0.2 s for a Rust template.
+    /// The component of `wasm`, from the cache or compiled. Compiling takes 0.2 s for a Rust
+    /// template and 10 s for a Python one.
     ///
     /// # Errors
-    /// When `wasm` does not compile, or not within the compiler's limits.
+    /// If `wasm` does not compile within the compiler's limits.
     pub async fn component(
         &self,
         engine: &Engine,
@@ -109,17 +123,21 @@ impl Cache {
         wasm: Bytes,
         digest: &[u8; 32],
     ) -> Result<(Component, CacheOutcome), CompileError> {
-        if let Ok(Some(component)) = self.lookup(engine, digest).await {
+        if let Lookup::Hit(component) = self.lookup(engine, digest).await {
             return Ok((component, CacheOutcome::Hit));
         }
         let mut compiling = self.compiling.lock().await;
         let outcome = match self.lookup(engine, digest).await {
-            Ok(Some(component)) => return Ok((component, CacheOutcome::Hit)),
-            Ok(None) if self.folder.is_none() => CacheOutcome::Off,
-            Ok(None) => CacheOutcome::Miss,
-            Err(reason) => {
+            Lookup::Hit(component) => return Ok((component, CacheOutcome::Hit)),
+            Lookup::Off => CacheOutcome::Off,
+            Lookup::Miss => CacheOutcome::Miss,
+            Lookup::Refused(reason) => {
                 let entry = self.path(engine, digest).unwrap_or_default();
-                tracing::info!(entry = %entry.display(), reason, "a cached template is compiled again");
+                tracing::info!(
+                    entry = %entry.display(),
+                    reason,
+                    "a cached template is compiled again"
+                );
                 CacheOutcome::Refused(reason)
             }
         };
@@ -130,7 +148,7 @@ impl Cache {
         match compiler.compile(engine, wasm).await {
             Ok(artifact) => Ok((self.keep(engine, digest, artifact).await?, outcome)),
             Err(error) => {
-                // What the host could not do it may be able to do next time.
+                // A failure of the host may not happen next time.
                 if !matches!(error, CompileError::Host(_)) && compiling.len() < MAX_REMEMBERED {
                     compiling
                         .insert(*digest, Refusal { since: Instant::now(), error: error.clone() });
@@ -140,19 +158,19 @@ impl Cache {
         }
     }
 
-    /// What [`read`] says, off the runtime's threads.
-    async fn lookup(
-        &self,
-        engine: &Engine,
-        digest: &[u8; 32],
-    ) -> Result<Option<Component>, String> {
-        let Some(path) = self.path(engine, digest) else { return Ok(None) };
+    /// Reads the entry on the blocking pool.
+    async fn lookup(&self, engine: &Engine, digest: &[u8; 32]) -> Lookup {
+        let Some(path) = self.path(engine, digest) else { return Lookup::Off };
         let (engine, digest) = (engine.clone(), *digest);
         let looked = tokio::task::spawn_blocking(move || read(&path, &engine, &digest)).await;
-        looked.unwrap_or_else(|error| Err(format!("reading it failed: {error}")))
+        match looked.unwrap_or_else(|error| Err(format!("reading it failed: {error}"))) {
+            Ok(Some(component)) => Lookup::Hit(component),
+            Ok(None) => Lookup::Miss,
+            Err(reason) => Lookup::Refused(reason),
+        }
     }
 
-    /// Makes a component of what was compiled, and an entry where there is a cache.
+    /// Makes a component of a compiled artifact, and an entry if there is a cache.
     async fn keep(
         &self,
         engine: &Engine,
@@ -168,7 +186,11 @@ impl Cache {
             if let Some(path) = path
                 && let Err(error) = write(&path, &engine, &digest, &artifact)
             {
-                tracing::warn!(entry = %path.display(), error = format!("{error:#}"), "a compiled template could not be cached");
+                tracing::warn!(
+                    entry = %path.display(),
+                    error = format!("{error:#}"),
+                    "a compiled template could not be cached"
+                );
             }
             Ok(component)
         };
@@ -187,7 +209,7 @@ impl Cache {
     }
 }
 
-/// The entry's component, nothing when there is no entry, or the reason why the entry is not used.
+/// The entry's component; `None` if there is no entry; as an error why it cannot be used.
 fn read(path: &Path, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Component>, String> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -216,15 +238,13 @@ fn read(path: &Path, engine: &Engine, digest: &[u8; 32]) -> Result<Option<Compon
 /// Makes a component of an artifact that this host wrote.
 #[allow(unsafe_code, reason = "wasmtime cannot verify native code; see the safety comment")]
 fn deserialize(engine: &Engine, artifact: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `artifact` must be what wasmtime compiled. Either this program has just made it, here
-    // or in a child process that nobody else can write to; or it is an entry that belongs to
-    // this user, that nobody else may write to, and that carries the checksum `write` put
-    // there. wasmtime itself checks its own version and settings. Whoever can forge all that
-    // already runs code as this user.
+    // SAFETY: `artifact` must be what wasmtime compiled. This program has just compiled it, or it
+    // is an entry that only this user may write to and that has the checksum `write` put there; who
+    // can forge that already runs code as this user. wasmtime checks its own version and settings.
     unsafe { Component::deserialize(engine.wasmtime(), artifact) }
 }
 
-/// Writes an entry under a name of its own and renames it, so that a reader sees a whole entry or
+/// Writes an entry under a temporary name and renames it, so that readers see a whole entry or
 /// none.
 fn write(path: &Path, engine: &Engine, digest: &[u8; 32], artifact: &[u8]) -> anyhow::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", ulid::Ulid::generate()));
@@ -241,7 +261,11 @@ fn write(path: &Path, engine: &Engine, digest: &[u8; 32], artifact: &[u8]) -> an
     })();
     if let Err(error) = written {
         if let Err(left) = fs::remove_file(&temporary) {
-            tracing::debug!(file = %temporary.display(), error = %left, "a temporary file stays");
+            tracing::debug!(
+                file = %temporary.display(),
+                error = %left,
+                "a temporary file could not be removed"
+            );
         }
         return Err(error.into());
     }

@@ -1,61 +1,55 @@
-//! The templates an operator has: a folder of `.wasm` files, or one file.
+//! Finds and keeps the operator's templates: a folder of `.wasm` files, or one file.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::symbols::DEBUG_SUFFIX;
 use super::template::{Loader, Template, TemplateError};
 
-/// Finds templates by name or file, and keeps those it has loaded: a file is read again only when
-/// it has changed.
+/// Finds templates by name or file, and keeps loaded ones: a file is read again only if it has
+/// changed.
 #[derive(Clone)]
 pub struct Catalogue {
     folder: PathBuf,
     loader: Loader,
-    /// Held for look-ups only, never while a template is loaded.
-    loaded: Arc<Mutex<HashMap<PathBuf, Slot>>>,
-    /// What [`refresh`](Catalogue::refresh) found good, by the file's name: these are served
-    /// without a look at the disk.
+    /// Locked for look-ups only, never while a template is loaded.
+    loaded: Arc<Mutex<HashMap<PathBuf, LoadedFile>>>,
+    /// The templates of the last [`refresh`](Catalogue::refresh), by the file's name: served
+    /// without reading the folder.
     serving: Arc<Mutex<HashMap<String, Arc<Template>>>>,
 }
 
-/// What [`Catalogue::refresh`] found different.
+/// A change that [`Catalogue::refresh`] found.
 pub enum Change {
     /// A new template.
     Added(Arc<Template>),
-    /// A template whose file has changed. Runs that have the old one keep it.
-    Replaced {
-        /// The one until now.
-        old: Arc<Template>,
-        /// The one from now on.
-        new: Arc<Template>,
-    },
-    /// A file that is no good. The template that was served under its name, when there was one,
-    /// stays.
+    /// A template whose file has changed. Runs in progress keep the old one.
+    Replaced { old: Arc<Template>, new: Arc<Template> },
+    /// A file that cannot be used. The template served under its name so far is kept.
     Refused {
         /// The file's name without `.wasm`.
         name: String,
-        /// What is wrong with it.
         error: TemplateError,
-        /// What is served under this name nevertheless.
+        /// The template that is still served under this name.
         kept: Option<Arc<Template>>,
     },
-    /// A template whose file has gone.
+    /// A template whose file was deleted.
     Removed(Arc<Template>),
 }
 
-/// One file's template, loaded by the first who wants it; the others wait for that.
+/// One file's template. The first caller loads it; the others wait.
 #[derive(Clone)]
-struct Slot {
+struct LoadedFile {
     version: FileVersion,
     template: Arc<OnceCell<Arc<Template>>>,
 }
 
-/// Tells one content of a file from the next, as far as the file system does.
+/// Metadata that changes with a file's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileVersion {
     device: u64,
@@ -66,7 +60,7 @@ struct FileVersion {
 }
 
 impl FileVersion {
-    /// Nothing when the file cannot be looked at: then loading it says why.
+    /// `None` if the file has no metadata; loading it then reports why.
     async fn of(path: &Path) -> Option<Self> {
         let metadata = tokio::fs::metadata(path).await.ok()?;
         Some(FileVersion {
@@ -79,25 +73,21 @@ impl FileVersion {
     }
 }
 
-/// A template could not be found or used.
+/// A template cannot be found or used.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// The folder cannot be read.
-    #[error("the templates' folder {} cannot be read: {source}; set `templates` or pass a `.wasm` file", .folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(
+        "the templates' folder {} cannot be read: {source}; set `templates` or pass a `.wasm` file",
+        .folder.display()
+    )]
+    Folder { folder: PathBuf, source: std::io::Error },
     /// No template has this name.
     #[error("there is no template `{name}` in {}; there {}", .folder.display(), names(.known))]
     Unknown {
-        /// What was asked for.
         name: String,
-        /// Where it was looked for.
+        /// The folder that was searched.
         folder: PathBuf,
-        /// Names of the files that are there.
+        /// Names of the templates in the folder.
         known: Vec<String>,
     },
     /// The template cannot be used.
@@ -114,27 +104,24 @@ fn names(known: &[String]) -> String {
 }
 
 impl Catalogue {
-    /// The templates in `folder`. Nothing is read yet.
+    /// A catalogue of the templates in `folder`, which is not read yet.
     pub fn new(folder: PathBuf, loader: Loader) -> Self {
         Catalogue { folder, loader, loaded: Arc::default(), serving: Arc::default() }
     }
 
-    /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The template that `name` means: a path when it ends in `.wasm`, otherwise
-    /// `<folder>/<name>.wasm`.
+    /// The template `name`: a path if it ends in `.wasm`, otherwise `<folder>/<name>.wasm`.
     ///
     /// # Errors
-    /// When there is none, or it cannot be used.
+    /// If there is no such template, or it cannot be used.
     pub async fn load(&self, name: &str) -> Result<Arc<Template>, CatalogueError> {
         let path = if Path::new(name).extension().is_some_and(|extension| extension == "wasm") {
             PathBuf::from(name)
         } else {
-            let serving =
-                self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+            let serving = self.serving.lock().get(name).cloned();
             if let Some(template) = serving {
                 return Ok(template);
             }
@@ -157,37 +144,34 @@ impl Catalogue {
         Ok(self.loaded(&path).await?)
     }
 
-    /// The file's template. A file that cannot be used is tried again each time.
+    /// The file's template. An error is not kept: the next call loads again.
     async fn loaded(&self, path: &Path) -> Result<Arc<Template>, TemplateError> {
         let Some(version) = FileVersion::of(path).await else {
             return Ok(Arc::new(self.loader.load(path).await?));
         };
-        let slot = {
-            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = || Slot { version, template: Arc::default() };
-            let slot = loaded.entry(path.to_owned()).or_insert_with(new);
-            if slot.version != version {
-                // Runs that have the old template keep it; it goes with the last of them.
-                *slot = new();
+        let entry = {
+            let mut loaded = self.loaded.lock();
+            let new = || LoadedFile { version, template: Arc::default() };
+            let entry = loaded.entry(path.to_owned()).or_insert_with(new);
+            if entry.version != version {
+                // The old template is dropped with the last run that has it.
+                *entry = new();
             }
-            slot.clone()
+            entry.clone()
         };
         let load = || async { self.loader.load(path).await.map(Arc::new) };
-        slot.template.get_or_try_init(load).await.cloned()
+        entry.template.get_or_try_init(load).await.cloned()
     }
 
-    /// Loads what is new or changed in the folder and serves it from now on, without looking at the
-    /// disk for each order as a catalogue that was never refreshed does. A file that is no good
-    /// changes nothing but what is told of it.
+    /// Loads what is new or changed in the folder. From now on the catalogue serves these templates
+    /// without reading the folder for each order. A file that cannot be used changes nothing.
     ///
     /// # Errors
-    /// When the folder cannot be read; what was served stays.
+    /// If the folder cannot be read; the templates served so far are kept.
     pub async fn refresh(&self) -> Result<Vec<Change>, CatalogueError> {
         let mut found = HashMap::new();
         let mut changes = Vec::new();
-        let served = |name: &str| {
-            self.serving.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
-        };
+        let served = |name: &str| self.serving.lock().get(name).cloned();
         for path in files(&self.folder).await? {
             let Some(name) = path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
             else {
@@ -200,7 +184,7 @@ impl Catalogue {
                     new
                 }
                 (Ok(new), Some(old)) => {
-                    // The same bytes written again are no change.
+                    // A file that was rewritten with the same bytes is not a change.
                     if new.digest() != old.digest() {
                         changes.push(Change::Replaced { old, new: new.clone() });
                     }
@@ -215,7 +199,7 @@ impl Catalogue {
             found.insert(name, template);
         }
         let before = {
-            let mut serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut serving = self.serving.lock();
             std::mem::replace(&mut *serving, found.clone())
         };
         let gone = before.into_iter().filter(|(name, _)| !found.contains_key(name));
@@ -223,11 +207,10 @@ impl Catalogue {
         Ok(changes)
     }
 
-    /// Every template of the folder in the order of the file names, each loaded or with the reason
-    /// why not.
+    /// Loads every template of the folder, in the order of the file names.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// If the folder cannot be read.
     pub async fn load_all(
         &self,
     ) -> Result<Vec<Result<Arc<Template>, TemplateError>>, CatalogueError> {
@@ -239,10 +222,10 @@ impl Catalogue {
     }
 }
 
-/// The names of the templates in a folder. Nothing of them is read.
+/// Names of the templates in a folder, without loading them.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// If the folder cannot be read.
 pub async fn template_names(folder: &Path) -> Result<Vec<String>, CatalogueError> {
     let files = files(folder).await?;
     Ok(files

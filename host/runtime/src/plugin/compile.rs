@@ -1,10 +1,9 @@
-//! Compiling a template: by a child process with limits of its own.
+//! Compiles templates in a child process with limits of its own.
 //!
-//! A compiler's time and memory depend on what it is given, and templates are anyone's. So the host
-//! asks itself, as another process, to compile: one that has no key in its environment, that the
-//! kernel keeps within its memory, that is killed when its time is up, and that never outlives the
-//! host. Where there is no program to ask - a test, another program that uses this library -
-//! compiling happens here, without limits.
+//! A compiler's time and memory depend on its input, and anyone may write a template. The host
+//! therefore starts its own program again to compile: without keys in its environment, with a
+//! memory limit of the kernel, killed when its time is up or the host ends. Tests and other
+//! programs that use this library compile in their own process, without limits.
 
 mod child;
 
@@ -25,13 +24,12 @@ pub use child::{CompileArgs, compile_here};
 use super::engine::Engine;
 use super::limits::Limits;
 
-/// The program that runs now, even when another one lies in its place by now: what another version
-/// compiles is of no use.
+/// The running program, even if its file was replaced: another version compiles for itself only.
 const THIS_PROGRAM: &str = "/proc/self/exe";
-/// Most bytes read of what a child says of its failure.
-const MAX_SAID: u64 = 4 << 10;
+/// Maximum bytes read of a child's stderr.
+const MAX_STDERR: u64 = 4 << 10;
 
-/// Who compiles templates.
+/// Compiles templates, in this process or in a child process.
 #[derive(Debug, Clone)]
 pub struct Compiler(Option<Arc<Program>>);
 
@@ -42,41 +40,41 @@ struct Program {
     max_bytes: u64,
 }
 
-/// Why there is no compiled template.
+/// A template could not be compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
-    /// It is no component the engine takes.
+    /// The engine refuses the component.
     #[error("it does not compile: {0}")]
     Refused(String),
-    /// It takes too long.
+    /// Compiling takes too long.
     #[error(
         "it was not compiled within {max_ms} ms, the limit `compile_ms`: it holds code that is \
          made to take long, or the machine is busy; raise `limits.compile_ms` for a template you \
          trust"
     )]
     Time {
-        /// What is allowed, in milliseconds.
+        /// The limit in milliseconds.
         max_ms: u64,
     },
-    /// It takes too much memory.
+    /// Compiling takes too much memory.
     #[error(
         "compiling it takes more than {max} bytes of memory, the limit `compile_memory_bytes`; \
          raise `limits.compile_memory_bytes` for a template you trust"
     )]
     Memory {
-        /// What is allowed, in bytes.
+        /// The limit in bytes.
         max: u64,
     },
-    /// The compiler came to grief over it.
+    /// The compiler crashed.
     #[error("the compiler failed over it: {0}")]
     Crashed(String),
-    /// The compiler could not be asked.
+    /// The host failed.
     #[error("the host could not compile it: {0}")]
     Host(String),
 }
 
 impl CompileError {
-    /// The limit that was hit, as the configuration names it, and its value.
+    /// The limit that was hit: its key in the configuration, and its value.
     pub fn limit(&self) -> Option<(&'static str, u64)> {
         match self {
             CompileError::Time { max_ms } => Some(("compile_ms", *max_ms)),
@@ -87,17 +85,18 @@ impl CompileError {
 }
 
 impl Compiler {
-    /// Compiles in this process and without limits: for whoever trusts the templates.
+    /// Compiles in this process, without limits: for trusted templates only.
     pub fn here() -> Self {
         Compiler(None)
     }
 
-    /// Has this program compile, started once more: for the `sitewright` binary.
+    /// Compiles in a child process of the running program, which must be `sitewright`.
     pub fn this_program(limits: &Limits) -> Self {
         Compiler::program(Path::new(THIS_PROGRAM), limits)
     }
 
-    /// Has the `sitewright` binary in `path` compile. It must be of the same build.
+    /// Compiles in a child process of the `sitewright` binary in `path`, which must be of the same
+    /// build.
     pub fn program(path: &Path, limits: &Limits) -> Self {
         Compiler(Some(Arc::new(Program {
             path: path.to_owned(),
@@ -106,7 +105,7 @@ impl Compiler {
         })))
     }
 
-    /// The compiled form of `wasm`. When this is dropped, the compiling ends.
+    /// The compiled form of `wasm`. Dropping the future kills the child process.
     pub(super) async fn compile(
         &self,
         engine: &Engine,
@@ -128,23 +127,24 @@ impl Compiler {
 
 impl Program {
     async fn compile(&self, wasm: Bytes) -> Result<Vec<u8>, CompileError> {
-        let (input, mut output, mut said) = blocking(move || {
+        let (input, mut output, mut stderr) = blocking(move || {
             let mut input = memory_file("template")?;
             input.write_all(&wasm).and_then(|()| input.rewind()).map_err(host)?;
-            Ok((input, memory_file("compiled")?, memory_file("said")?))
+            Ok((input, memory_file("compiled")?, memory_file("stderr")?))
         })
         .await?;
         let share = |file: &File| file.try_clone().map(Stdio::from).map_err(host);
         let mut command = std::process::Command::new(&self.path);
-        command.arg0("sitewright").args(CompileArgs::new(self.max_ms, self.max_bytes).words());
-        // Nothing of this process's environment: its keys are none of a compiler's business, its
-        // settings neither.
+        command
+            .arg0("sitewright")
+            .args(CompileArgs::new(self.max_ms, self.max_bytes).command_line());
+        // Without this process's environment, which holds keys.
         command
             .env_clear()
             .current_dir("/")
             .stdin(input)
             .stdout(share(&output)?)
-            .stderr(share(&said)?);
+            .stderr(share(&stderr)?);
         let mut command = tokio::process::Command::from(command);
         let mut child = command.kill_on_drop(true).spawn().map_err(|error| {
             CompileError::Host(format!("{} does not start: {error}", self.path.display()))
@@ -165,33 +165,33 @@ impl Program {
                 return Ok(compiled);
             }
             let mut bytes = Vec::new();
-            said.rewind()
-                .and_then(|()| said.take(MAX_SAID).read_to_end(&mut bytes))
+            stderr
+                .rewind()
+                .and_then(|()| stderr.take(MAX_STDERR).read_to_end(&mut bytes))
                 .map_err(host)?;
-            Err(why(ended, String::from_utf8_lossy(&bytes).trim(), max_ms, max))
+            Err(error_of(ended, String::from_utf8_lossy(&bytes).trim(), max_ms, max))
         })
         .await
     }
 }
 
-/// What the end of a child means.
-fn why(ended: ExitStatus, said: &str, max_ms: u64, max: u64) -> CompileError {
-    // In the words of the standard library, the engine and the kernel: nothing else tells that
-    // there was no memory.
+/// The error that a child's exit status and stderr mean.
+fn error_of(ended: ExitStatus, stderr: &str, max_ms: u64, max: u64) -> CompileError {
+    // Messages of the standard library, the engine and the kernel: there is no exit code for it.
     let no_memory = ["memory allocation of", "out of memory (failed to allocate", "os error 12"]
         .iter()
-        .any(|words| said.contains(words));
+        .any(|words| stderr.contains(words));
     match (ended.code(), ended.signal()) {
         _ if no_memory => CompileError::Memory { max },
-        (Some(child::REFUSED), _) => CompileError::Refused(said.to_owned()),
-        (Some(child::UNABLE), _) => CompileError::Host(said.to_owned()),
+        (Some(child::REFUSED), _) => CompileError::Refused(stderr.to_owned()),
+        (Some(child::UNABLE), _) => CompileError::Host(stderr.to_owned()),
         (_, Some(signal)) if signal == Signal::XCPU.as_raw() => CompileError::Time { max_ms },
-        _ if said.is_empty() => CompileError::Crashed(ended.to_string()),
-        _ => CompileError::Crashed(format!("{ended}: {said}")),
+        _ if stderr.is_empty() => CompileError::Crashed(ended.to_string()),
+        _ => CompileError::Crashed(format!("{ended}: {stderr}")),
     }
 }
 
-/// A file in memory: it has no name that anybody else could open it by.
+/// A file in memory, without a name by which another process could open it.
 fn memory_file(name: &str) -> Result<File, CompileError> {
     memfd_create(name, MemfdFlags::CLOEXEC).map(File::from).map_err(|error| host(error.into()))
 }
@@ -216,8 +216,8 @@ mod tests {
     fn the_end_of_a_child_says_which_limit_it_was() {
         let exit = |code: i32| ExitStatus::from_raw(code << 8);
         let signal = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
-        let refused = |said: &str| CompileError::Refused(said.to_owned());
-        let crashed = |said: &str| CompileError::Crashed(said.to_owned());
+        let refused = |stderr: &str| CompileError::Refused(stderr.to_owned());
+        let crashed = |stderr: &str| CompileError::Crashed(stderr.to_owned());
         let rows = [
             (exit(child::REFUSED), "unknown import", refused("unknown import")),
             (exit(child::UNABLE), "no stdin", CompileError::Host("no stdin".to_owned())),
@@ -240,8 +240,8 @@ mod tests {
             (signal(Signal::SEGV), "", crashed("signal: 11 (SIGSEGV)")),
             (exit(101), "index out of bounds", crashed("exit status: 101: index out of bounds")),
         ];
-        for (ended, said, expected) in rows {
-            assert_eq!(why(ended, said, 5, 7), expected, "{ended}: {said}");
+        for (ended, stderr, expected) in rows {
+            assert_eq!(error_of(ended, stderr, 5, 7), expected, "{ended}: {stderr}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Asking a template what it is.
+//! Calls `describe` of a template.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,41 +16,40 @@ use super::world::Linked;
 use crate::host_functions::{GuestState, RunTrace};
 use sitewright_model::message::Message;
 
-/// Processor time `describe` may use.
+/// Processor time that `describe` may use.
 pub const DESCRIBE_CPU: Duration = Duration::from_secs(2);
-/// Time `describe` may take.
+/// Time that `describe` may take.
 const DESCRIBE_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What `describe` answered, and what it did besides.
+/// What `describe` returned, and what it used.
 #[derive(Debug)]
 pub struct Description {
-    /// The answer, unchecked.
+    /// As returned: unchecked.
     pub manifest: generator::Manifest,
-    /// Processor time.
     pub cpu: Duration,
-    /// Most bytes of memory.
+    /// Maximum memory in bytes.
     pub memory_bytes: u64,
-    /// Host calls it made: a pure one makes none.
+    /// Host calls that it made. A pure `describe` makes none.
     pub calls: Vec<String>,
-    /// Bytes it printed.
+    /// Bytes printed to stdout and stderr.
     pub printed_bytes: u64,
 }
 
-/// Asks, in an instance that can do nothing else.
+/// Calls it in an instance without AI, site, clock and network.
 pub(super) async fn ask(
     engine: &Engine,
     linked: &Linked,
     limits: &Limits,
     determinism: Determinism,
 ) -> Result<Description, TemplateProblem> {
-    let _place = engine.description_place().await;
+    let _slot = engine.describe_slot().await;
     let (stdout, stderr) = (Capture::new(4 << 10), Capture::new(4 << 10));
-    let log = Arc::new(RunTrace::new(limits, watch::Sender::default()));
+    let trace = Arc::new(RunTrace::new(limits, watch::Sender::default()));
     let wasi = sandbox(determinism, &stdout, &stderr);
     let peak = Arc::new(AtomicU64::new(0));
     let memory = MemoryLimiter::new(limits.memory_bytes, peak.clone());
     let mut store =
-        new_store(engine, GuestState::new(wasi, memory, log.clone(), None, None), limits);
+        new_store(engine, GuestState::new(wasi, memory, trace.clone(), None, None), limits);
     let meter = Arc::new(CpuMeter::default());
     interrupt_by(&mut store, &meter, DESCRIBE_CPU);
     let described =
@@ -60,11 +59,11 @@ pub(super) async fn ask(
             manifest,
             cpu: meter.used(),
             memory_bytes: peak.load(Ordering::Relaxed),
-            calls: log.trail().into_iter().map(|entry| entry.call).collect(),
+            calls: trace.trail().into_iter().map(|entry| entry.call).collect(),
             printed_bytes: stdout.read().1 + stderr.read().1,
         }),
         Ok(Err(error)) => {
-            let mut reason = log.panic().map_or_else(
+            let mut reason = trace.panic().map_or_else(
                 || format!("{:#}", root(&error)),
                 |panic| format!("it panicked: {}", panic.message),
             );

@@ -1,4 +1,4 @@
-//! The engine: how guests are compiled, where their memory comes from, and the clock that
+//! The engine: how guests are compiled, where their memory comes from, and the epoch that
 //! interrupts them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,26 +12,23 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, Wasm
 use super::limits::Limits;
 use super::world::World;
 
-/// How often the epoch advances, and so the longest a guest runs before it yields to its
-/// neighbours.
+/// Interval at which the epoch advances: the maximum time a guest computes before it yields.
 ///
-/// 5 ms: short enough that a hundred spinning guests on one core leave a healthy one its turn twice
-/// a second, long enough that yielding costs nothing measurable.
+/// With 5 ms, a healthy guest beside a hundred spinning ones on one core runs twice a second, and
+/// the cost of yielding is too small to measure.
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 
-/// Stack of a guest's fiber. Twice what the wasm code itself may use, because host functions run on
-/// it too.
+/// Stack of a guest's fiber: twice what wasm code may use, because host functions run on it too.
 const FIBER_STACK_BYTES: usize = 2 << 20;
 
 /// Stack a guest's wasm code may use before it traps with a stack overflow.
 const WASM_STACK_BYTES: usize = 1 << 20;
 
-/// Most frames kept of a trap; wasmtime's default of 20 cuts Rust async stacks before the author's
-/// own code.
+/// Maximum frames kept of a trap. wasmtime's default of 20 cuts Rust async stacks before the
+/// author's own code.
 const BACKTRACE_FRAMES: NonZeroUsize = NonZeroUsize::new(128).unwrap();
 
-/// Templates described at once, while others run: they have places of their own, so that a run
-/// never waits for a description.
+/// Slots for `describe`, beside those of runs, so that a run never waits for a description.
 const DESCRIPTIONS: u32 = 8;
 
 /// Whether an engine keeps the state of a guest that traps.
@@ -41,11 +38,11 @@ enum Dumps {
     OfTraps,
 }
 
-/// Most core instances, memories and tables of one template.
+/// Maximum core instances, memories and tables of one template.
 const MAX_CORE_INSTANCES: u32 = 64;
 const MAX_MEMORIES: u32 = 2;
 const MAX_TABLES: u32 = 8;
-/// Most elements of one table.
+/// Maximum elements of one table.
 pub(super) const TABLE_ELEMENTS: usize = 65_536;
 
 /// The engine could not be made.
@@ -60,30 +57,28 @@ pub struct EngineError {
     source: wasmtime::Error,
 }
 
-/// The one place where wasmtime is configured.
+/// The only configuration of wasmtime, shared by compiling and running.
 ///
-/// Compiling and running share it, so what one process compiled another with the same configuration
-/// loads. Everything that would otherwise be read from the environment, or that decides whether a
-/// compiled artifact is compatible, is set here explicitly.
+/// Everything that would otherwise be read from the environment, or that decides whether a compiled
+/// artifact is compatible, is set explicitly.
 fn configuration(limits: &Limits, concurrency: u32, dumps: Dumps) -> Config {
     let mut config = code();
-    // Not a part of what a compiled artifact depends on: engines with and without load the same
-    // ones.
+    // Compiled artifacts do not depend on this: engines with and without dumps load the same ones.
     config.coredump_on_trap(dumps == Dumps::OfTraps);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, concurrency)));
     config
 }
 
-/// An engine that only compiles: what it makes, an [`Engine`] loads.
+/// An engine that only compiles. An [`Engine`] loads its artifacts.
 pub(super) fn for_compiling() -> wasmtime::Result<wasmtime::Engine> {
     wasmtime::Engine::new(&code())
 }
 
-/// All that decides what code looks like. Where instances get their memory from does not.
+/// Everything that compiled code depends on, which the allocation strategy does not.
 fn code() -> Config {
     let mut config = Config::new();
 
-    // The contract is made of async functions; nothing beyond what it needs is on.
+    // The contract needs async functions, and nothing else is on.
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
     config.wasm_memory64(false);
@@ -97,8 +92,8 @@ fn code() -> Config {
     config.max_wasm_stack(WASM_STACK_BYTES);
     config.async_stack_size(FIBER_STACK_BYTES);
 
-    // We symbolize ourselves (`failure::symbolize`): wasmtime would parse the debug information
-    // again for every frame, on the runtime's threads. It only has to tell offsets.
+    // `failure::symbolize` symbolizes: wasmtime would parse the debug information again for every
+    // frame, on the runtime's threads. Offsets are all that is needed of it.
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config.wasm_backtrace_max_frames(Some(BACKTRACE_FRAMES));
     config.generate_address_map(true);
@@ -106,16 +101,13 @@ fn code() -> Config {
     config
 }
 
-/// Slots for `concurrency` runs at once. Slots are address space, not memory; a slot costs memory
-/// while it is in use.
+/// A pool for `concurrency` runs at once. Unused capacity is address space, not memory.
 fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
     let runs = concurrency.saturating_add(DESCRIPTIONS);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs);
-    // As many as all runs together may have: a template that takes more than its share is refused
-    // when it is loaded, and no run ever fails for want of what another one took. A Rust
-    // template is 3 core instances with one memory and two tables; a Python one about 20, with
-    // one memory. Only memories cost much address space.
+    // Enough for all runs at their maximum, so that no run fails because of another one. A Rust
+    // template has 3 core instances, a Python one about 20. Only memories cost much address space.
     pool.max_core_instances_per_component(MAX_CORE_INSTANCES);
     pool.max_memories_per_component(MAX_MEMORIES);
     pool.max_tables_per_component(MAX_TABLES);
@@ -126,19 +118,19 @@ fn pool(limits: &Limits, concurrency: u32) -> PoolingAllocationConfig {
     pool.max_core_instance_size(4 << 20);
     pool.table_elements(TABLE_ELEMENTS);
     pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
-    // An async guest that waits holds no stack; one that was interrupted does, and one of the world
-    // `template-sync` always.
+    // A waiting async guest holds no stack. An interrupted one does, and a guest of the world
+    // `template-sync` always does.
     pool.total_stacks(runs.min(max_stacks()));
     pool
 }
 
-/// Most stacks there can be: each takes two memory mappings.
+/// Maximum stacks of this process: each takes two memory mappings.
 fn max_stacks() -> u32 {
     max_map_count() / 2
 }
 
-/// Runs at once that may keep a stack while they wait: all, or where there are fewer stacks than
-/// runs half of them, so that the others find one when they compute.
+/// Runs that may hold a stack while they wait: all of them; or half of the stacks if there are
+/// fewer stacks than runs, so that a run that computes finds one.
 fn stacked_runs(concurrency: u32) -> u32 {
     let stacks = max_stacks();
     if concurrency.saturating_add(DESCRIPTIONS) <= stacks {
@@ -148,7 +140,7 @@ fn stacked_runs(concurrency: u32) -> u32 {
     }
 }
 
-/// How many memory mappings the kernel lets this process have.
+/// Maximum memory mappings of this process.
 fn max_map_count() -> u32 {
     const KERNEL_DEFAULT: u32 = 65_530;
     std::fs::read_to_string("/proc/sys/vm/max_map_count")
@@ -157,8 +149,8 @@ fn max_map_count() -> u32 {
         .unwrap_or(KERNEL_DEFAULT)
 }
 
-/// A wasmtime engine whose epoch advances every [`EPOCH_TICK`] for as long as it lives, and the
-/// places for instances in it.
+/// A wasmtime engine with its slots for instances. Its epoch advances every [`EPOCH_TICK`] for as
+/// long as it lives.
 #[derive(Clone)]
 pub struct Engine {
     inner: wasmtime::Engine,
@@ -171,18 +163,18 @@ pub struct Engine {
 
 /// The right to have one instance in the engine. Drop it after the instance's store.
 #[derive(Debug)]
-#[must_use = "the place is free again when this is dropped"]
-pub struct Place {
+#[must_use = "the slot is free again when this is dropped"]
+pub struct EngineSlot {
     _permit: Option<OwnedSemaphorePermit>,
     _stack: Option<OwnedSemaphorePermit>,
 }
 
-impl Place {
-    async fn of(places: &Arc<Semaphore>) -> Self {
-        // Nobody closes these semaphores; without a permit the pool itself would still refuse one
-        // instance too many.
-        let permit: Result<_, AcquireError> = places.clone().acquire_owned().await;
-        Place { _permit: permit.ok(), _stack: None }
+impl EngineSlot {
+    async fn acquire(slots: &Arc<Semaphore>) -> Self {
+        // The semaphore is never closed. Without a permit, the pool would still refuse one instance
+        // too many.
+        let permit: Result<_, AcquireError> = slots.clone().acquire_owned().await;
+        EngineSlot { _permit: permit.ok(), _stack: None }
     }
 }
 
@@ -190,10 +182,10 @@ impl Engine {
     /// An engine for at most `concurrency` runs at once.
     ///
     /// # Errors
-    /// When the address space for that many runs cannot be reserved.
+    /// If the address space for that many runs cannot be reserved.
     pub fn new(limits: &Limits, concurrency: u32) -> Result<Self, EngineError> {
         let (inner, key) = start(limits, concurrency, Dumps::None)?;
-        let places = |count: u32| {
+        let slots = |count: u32| {
             Arc::new(Semaphore::new(
                 usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS),
             ))
@@ -202,47 +194,47 @@ impl Engine {
             key,
             inner,
             concurrency,
-            runs: places(concurrency),
-            stacked: places(stacked_runs(concurrency)),
-            descriptions: places(DESCRIPTIONS),
+            runs: slots(concurrency),
+            stacked: slots(stacked_runs(concurrency)),
+            descriptions: slots(DESCRIPTIONS),
         })
     }
 
     /// An engine that keeps the state of guests that trap, for core dumps. It has instances of its
-    /// own and shares this one's places, so that both together run no more than this one alone.
-    /// Keeping the state costs every trap a millisecond and more: for templates of which dumps
-    /// are wanted.
+    /// own and shares this engine's slots, so that both together run no more than one alone.
+    /// Keeping the state costs every trap a millisecond or more, so only templates of which dumps
+    /// are wanted run in it.
     ///
     /// # Errors
-    /// When the address space for its instances cannot be reserved.
+    /// If the address space for its instances cannot be reserved.
     pub(super) fn with_dumps(&self, limits: &Limits) -> Result<Self, EngineError> {
         let (inner, key) = start(limits, self.concurrency, Dumps::OfTraps)?;
         Ok(Engine { inner, key, ..self.clone() })
     }
 
-    /// How many runs have a place at once.
+    /// The number of slots for runs.
     pub fn concurrency(&self) -> u32 {
         self.concurrency
     }
 
-    /// Whether a run that asks for a place now has to wait.
+    /// Whether all slots for runs are in use.
     pub fn is_full(&self) -> bool {
         self.runs.available_permits() == 0
     }
 
-    /// Waits for the place of one run of a template of that world, in the order of asking.
-    pub async fn run_place(&self, world: World) -> Place {
-        // First of all: whoever waits for a stack keeps no place from others.
+    /// Waits for a slot for a run of a template of this world, first come, first served.
+    pub async fn run_slot(&self, world: World) -> EngineSlot {
+        // The stack comes first: a run that waits for one holds no slot.
         let stack = match world.waits_on_its_stack() {
             true => self.stacked.clone().acquire_owned().await.ok(),
             false => None,
         };
-        Place { _stack: stack, ..Place::of(&self.runs).await }
+        EngineSlot { _stack: stack, ..EngineSlot::acquire(&self.runs).await }
     }
 
-    /// Waits for the place of one description.
-    pub(super) async fn description_place(&self) -> Place {
-        Place::of(&self.descriptions).await
+    /// Waits for a slot for `describe`.
+    pub(super) async fn describe_slot(&self) -> EngineSlot {
+        EngineSlot::acquire(&self.descriptions).await
     }
 
     /// The wasmtime engine.
@@ -272,8 +264,8 @@ fn start(
     Ok((inner, hasher.finish()))
 }
 
-/// Advances the epoch from an OS thread: a task of the runtime would stand still together with the
-/// guests it is to interrupt. The thread ends with the engine.
+/// Advances the epoch from an OS thread, because the guests it interrupts can block every thread of
+/// the runtime. The thread ends with the engine.
 #[allow(clippy::disallowed_methods, reason = "an OS thread of its own, not one of the runtime's")]
 fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
     let engine = engine.weak();
@@ -292,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_with_dumps_shares_the_places_and_the_compiled_templates() {
+    fn an_engine_with_dumps_shares_the_slots_and_the_compiled_templates() {
         let limits = Limits { memory_bytes: 1 << 20, ..Limits::default() };
         let engine = Engine::new(&limits, 1).unwrap();
         let dumping = engine.with_dumps(&limits).unwrap();
@@ -301,9 +293,9 @@ mod tests {
             dumping.compatibility_key(),
             "what one compiled the other loads"
         );
-        let place = engine.runs.clone().try_acquire_owned().unwrap();
+        let slot = engine.runs.clone().try_acquire_owned().unwrap();
         assert!(dumping.is_full(), "both together run no more than one alone");
-        drop(place);
+        drop(slot);
         assert!(!dumping.is_full());
     }
 

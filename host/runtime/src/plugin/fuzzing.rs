@@ -1,25 +1,26 @@
-//! What must hold for any file that somebody calls a template. `host/fuzz` looks for bytes that
-//! break it; `tests/tests/all/mutated.rs` tries some on every run.
+//! Properties that must hold for any file given as a template. `host/fuzz` searches for bytes that
+//! break them; `tests/tests/all/mutated.rs` tries some in every test run.
 
 use std::sync::LazyLock;
 
-/// As large as what is tried can be: what is slow for its size is for the limits of a compiler's
-/// process, not for this.
+/// Maximum size of an input. Inputs that are slow for their size are the concern of the compiler
+/// process's limits.
 const MAX_BYTES: usize = 64 << 10;
 
 static ENGINE: LazyLock<Option<wasmtime::Engine>> =
     LazyLock::new(|| super::engine::for_compiling().ok());
 
-/// Recognising and compiling ends with an answer, never with a panic.
+/// Recognising and compiling never panics.
 pub fn component(bytes: &[u8]) {
     let Some(engine) = &*ENGINE else { unreachable!("the host's own configuration is good") };
     if bytes.len() <= MAX_BYTES && super::template::recognise(bytes).is_ok() {
-        // Either answer is right.
+        // Success and error are both right.
         drop(engine.precompile_component(bytes));
     }
 }
 
-/// The debug information of anything is read and asked for anything, and that ends.
+/// Reading the debug information of any bytes, and symbolizing any offset with it, ends without a
+/// panic.
 pub fn symbols(bytes: &[u8]) {
     use sitewright_failure::RawFrame;
     use sitewright_failure::symbolize::Symbols;

@@ -1,4 +1,4 @@
-//! Every limit of a run, declared once: its default, its unit and why it is what it is.
+//! The limits of a run, each with its unit and default.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use sitewright_intake as order;
 use sitewright_site::SiteLimits;
 
-/// What one run may use. Each limit is enforced, and stands in the report beside what was used.
+/// What one run may use. Each limit is enforced, and reports show it beside what was used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of linear memory and tables over all of the template's instances. Default 256 MiB: a
     /// Python template needs 40 MiB.
     pub memory_bytes: u64,
-    /// Milliseconds of processor time. Default 10 s: a large site takes a tenth of a second.
+    /// Milliseconds of processor time. Default 10 s: a large site takes 100 ms.
     pub cpu_ms: u64,
     /// Milliseconds from start to end, AI calls included. Default 10 min.
     pub deadline_ms: u64,
@@ -28,16 +28,16 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Bytes of a file's path. Default 255: what every file system can hold.
     pub path_bytes: u64,
-    /// Bytes of log text kept; older lines go first. Default 256 KiB.
+    /// Bytes of log text kept; older lines are dropped first. Default 256 KiB.
     pub log_bytes: u64,
     /// Bytes kept of each of stdout and stderr, the tail. Default 256 KiB.
     pub stderr_bytes: u64,
-    /// Diagnostics kept; older ones go first. Default 256.
+    /// Diagnostics kept; older ones are dropped first. Default 256.
     pub diagnostics: u64,
     /// Bytes of the order document. Default 1 MiB.
     pub order_bytes: u64,
-    /// Milliseconds that compiling a template may take; a compiled one is kept. Default 2 min: a
-    /// Python template takes 10 s.
+    /// Milliseconds that compiling a template may take. Compiled templates are cached. Default 2
+    /// min: a Python template takes 10 s.
     pub compile_ms: u64,
     /// Bytes of memory that compiling a template may take, in a process of its own. Default 2 GiB.
     pub compile_memory_bytes: u64,
@@ -76,7 +76,7 @@ impl Limits {
         usize::try_from(self.order_bytes).unwrap_or(usize::MAX)
     }
 
-    /// What the site may take.
+    /// The limits of the site.
     pub fn site(&self) -> SiteLimits {
         SiteLimits {
             files: self.files,

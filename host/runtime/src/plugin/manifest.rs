@@ -1,4 +1,4 @@
-//! What a template says of itself, checked.
+//! Checks a template's manifest.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use sitewright_order::Locale;
 use super::bindings::generator;
 use sitewright_json_schema::CompiledSchema;
 
-/// Most bytes of a manifest's order schema.
+/// Maximum bytes of a manifest's order schema.
 pub const MAX_SCHEMA_BYTES: usize = 256 << 10;
-/// Most bytes of a template's name, and of a purpose's.
+/// Maximum bytes of the name of a template, and of a purpose.
 pub const MAX_NAME_BYTES: usize = 64;
 
 /// A checked manifest.
@@ -22,14 +22,14 @@ pub struct Manifest {
     pub version: String,
     /// One sentence.
     pub summary: String,
-    /// What AI calls are for; each needs a route.
+    /// Purposes of its AI calls. Each needs a route.
     pub ai_purposes: Vec<AiPurpose>,
-    /// Languages it writes, as BCP 47 tags.
+    /// Languages that it writes, as BCP 47 tags.
     pub locales: Vec<Locale>,
     /// The JSON Schema of its order documents.
     #[serde(skip)]
     pub order_schema: Arc<CompiledSchema>,
-    /// The same as text.
+    /// The text of `order_schema`.
     #[serde(skip)]
     pub order_schema_text: Arc<str>,
 }
@@ -37,22 +37,22 @@ pub struct Manifest {
 /// A purpose of a template's AI calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AiPurpose {
-    /// As the template's calls name it and the operator's routes serve it.
+    /// Name in the template's calls and in the operator's routes.
     pub name: String,
-    /// For the operator who writes the route.
+    /// Helps the operator to choose a route.
     pub description: String,
 }
 
-/// Everything that is wrong with a manifest.
+/// All problems of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("its manifest is not acceptable: {}", .0.join("; "))]
 pub struct ManifestError(pub Vec<String>);
 
 impl Manifest {
-    /// Checks what `describe` returned.
+    /// Checks the manifest that `describe` returned.
     ///
     /// # Errors
-    /// All problems at once, each naming the field and what would be right.
+    /// All problems, each with its field and what is allowed.
     pub fn check(raw: generator::Manifest) -> Result<Self, ManifestError> {
         let mut problems = Vec::new();
         if !is_name(&raw.name) {
@@ -153,8 +153,7 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// `MAJOR.MINOR.PATCH` with optional pre-release and build parts, as semver.org writes it,
-/// leniently after the numbers.
+/// `MAJOR.MINOR.PATCH` as semver.org defines it. Pre-release and build parts are checked loosely.
 fn is_semantic_version(text: &str) -> bool {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let numbers: Vec<&str> = core.split('.').collect();

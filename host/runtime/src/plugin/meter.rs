@@ -1,4 +1,4 @@
-//! Processor time of a run, and the sum of its memory.
+//! Measures and limits the processor time and the memory of a run.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,50 +12,50 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::engine::TABLE_ELEMENTS;
 
-/// A limit that stopped the guest in the middle of its code. Wasmtime carries it, with the frames,
-/// through the guest's stack.
+/// A limit that stopped the guest in its own code. wasmtime returns it as the error of the call,
+/// with the guest's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitHit {
-    /// Processor time ran out.
+    /// The processor time is used up.
     #[error("the template used {used_ms} ms of processor time; {max_ms} ms are allowed")]
     Cpu {
-        /// What is allowed, in milliseconds.
+        /// The limit in milliseconds.
         max_ms: u64,
-        /// What was used.
+        /// Milliseconds used.
         used_ms: u64,
     },
-    /// Memory ran out.
+    /// The memory is used up.
     #[error("the template asked for {wanted} bytes of memory in all; {max} are allowed")]
     Memory {
-        /// What is allowed, in bytes.
+        /// The limit in bytes.
         max: u64,
-        /// What it would have had.
+        /// Bytes in all, with the refused ones.
         wanted: u64,
     },
-    /// A table is larger than any.
+    /// A table is above the engine's maximum.
     #[error("the template asked for a table of {wanted} elements; {max} are allowed")]
     Table {
-        /// What is allowed.
+        /// The maximum number of elements.
         max: u64,
-        /// What the table would have had.
+        /// The number of elements asked for.
         wanted: u64,
     },
 }
 
-/// Processor time a run has used. A run is polled by one thread at a time, so the thread's own
-/// clock measures it, whatever else the machine does.
+/// Processor time of a run. One thread at a time polls the run, so the thread's own clock measures
+/// it.
 #[derive(Debug, Default)]
 pub struct CpuMeter {
     /// Nanoseconds of finished polls.
     used: AtomicU64,
     /// The thread's clock when the current poll began.
     poll_began: AtomicU64,
-    /// Whether a poll is under way: 1 or 0.
+    /// 1 during a poll, otherwise 0.
     polling: AtomicU64,
 }
 
 impl CpuMeter {
-    /// Time used, including that of the poll under way when asked from within it.
+    /// Time used; within a poll, that of the poll so far included.
     pub fn used(&self) -> Duration {
         let used = self.used.load(Ordering::Relaxed);
         let current = match self.polling.load(Ordering::Relaxed) {
@@ -65,13 +65,13 @@ impl CpuMeter {
         Duration::from_nanos(used.saturating_add(current))
     }
 
-    /// A future whose polls are counted.
+    /// Measures the polls of `future`.
     pub fn metered<F: Future>(self: &Arc<Self>, future: F) -> Metered<F> {
         Metered { future: Box::pin(future), meter: self.clone() }
     }
 
-    /// What happens when the epoch has advanced while the guest computes: it is stopped, or gives
-    /// its neighbours their turn.
+    /// Called when the epoch has advanced while the guest computes: the guest yields, or is stopped
+    /// if it has used `max`.
     pub fn on_epoch(&self, max: Duration) -> wasmtime::Result<UpdateDeadline> {
         let used = self.used();
         if used >= max {
@@ -112,8 +112,8 @@ impl<F: Future> Future for Metered<F> {
     }
 }
 
-/// Linear memories and tables of all of a run's instances together. wasmtime's own limiter counts
-/// each memory alone.
+/// Limits the linear memories and tables of a run's instances together. wasmtime's own limiter
+/// limits each memory alone.
 #[derive(Debug)]
 pub struct MemoryLimiter {
     max: u64,
@@ -121,24 +121,24 @@ pub struct MemoryLimiter {
     peak: Arc<AtomicU64>,
 }
 
-/// Bytes a table element takes in the host.
+/// Bytes of one table element in the host.
 const TABLE_ELEMENT_BYTES: u64 = 8;
 
 impl MemoryLimiter {
-    /// At most `max` bytes; `peak` tells how much was used, or asked for and refused.
+    /// At most `max` bytes. `peak` receives the maximum used, a refused request included.
     pub fn new(max: u64, peak: Arc<AtomicU64>) -> Self {
         MemoryLimiter { max, used: 0, peak }
     }
 
-    /// Bytes it has given out.
+    /// Bytes in use.
     pub fn used(&self) -> u64 {
         self.used
     }
 
     fn grow(&mut self, current: u64, desired: u64, own_max: Option<u64>) -> wasmtime::Result<bool> {
-        // The engine tells the smaller of its own limit and of what the memory declares.
+        // `own_max` is the smaller of the engine's limit and the memory's declared maximum.
         if own_max.is_some_and(|own_max| desired > own_max && own_max < self.max) {
-            // Its own declaration forbids it, which is no failure of the run.
+            // Growing above its declared maximum fails in the guest, and is no error of the run.
             return Ok(false);
         }
         let wanted = self.used.saturating_sub(current).saturating_add(desired);
@@ -167,7 +167,7 @@ impl ResourceLimiter for MemoryLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // The engine tells the smaller of its own limit and of what the table declares.
+        // `maximum` is the smaller of the engine's limit and the table's declared maximum.
         if desired > TABLE_ELEMENTS && maximum.is_none_or(|maximum| maximum >= TABLE_ELEMENTS) {
             return Err(wasmtime::Error::new(LimitHit::Table {
                 max: TABLE_ELEMENTS as u64,

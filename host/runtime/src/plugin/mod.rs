@@ -1,5 +1,14 @@
-//! Templates: the engine that runs them, the catalogue that finds and checks them, and what they
-//! may use.
+//! Templates: the engine that runs them, the catalogue that finds and checks them, and their
+//! limits.
+//!
+//! | file | its question |
+//! |---|---|
+//! | `catalogue`, `template` | which templates are there? |
+//! | `description`, `manifest` | what does a template say of itself? |
+//! | `engine`, `sandbox`, `limits`, `meter` | what may a guest use? |
+//! | `compile`, `cache` | how does a component become code? |
+//! | `contract`, `bindings`, `world` | which version of the contract was it built for? |
+//! | `symbols`, `trap_code` | what do the frames and codes of a trap mean? |
 
 pub mod bindings;
 mod cache;
@@ -25,7 +34,7 @@ pub use cache::{Cache, CacheOutcome};
 pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
 pub use compile::{CompileArgs, CompileError, Compiler, compile_here};
 pub use description::{DESCRIBE_CPU, Description};
-pub use engine::{EPOCH_TICK, Engine, EngineError, Place};
+pub use engine::{EPOCH_TICK, Engine, EngineError, EngineSlot};
 pub use limits::Limits;
 pub use manifest::{AiPurpose, MAX_NAME_BYTES, MAX_SCHEMA_BYTES, Manifest, ManifestError};
 pub use meter::{CpuMeter, LimitHit, MemoryLimiter, Metered};
@@ -36,4 +45,4 @@ pub use symbols::SymbolCache;
 pub use template::{Loader, Template, TemplateError, TemplateProblem};
 pub(crate) use template::{interrupt_by, new_store};
 pub(crate) use trap_code::trap_code;
-pub use world::{Linked, World};
+pub use world::{GenerateError, Linked, World};

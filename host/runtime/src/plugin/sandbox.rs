@@ -1,13 +1,14 @@
-//! What a guest finds where it expects an operating system: nothing, a virtual clock, and seeded
-//! randomness.
+//! The WASI sandbox of a guest: a virtual clock, seeded random numbers, captured output, and
+//! nothing else of an operating system.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tokio::io::AsyncWrite;
@@ -15,24 +16,23 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
-/// What makes a run repeatable: the same seed and start give the same clock readings and random
-/// numbers.
+/// Makes a run repeatable: the same seed and start give the same clock readings and random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Determinism {
-    /// Seeds the guest's randomness.
+    /// Seed of the guest's random numbers.
     pub seed: u64,
-    /// What the guest's wall clock shows at first, in milliseconds since 1970.
+    /// First reading of the guest's wall clock, in milliseconds since 1970.
     pub start_unix_ms: u64,
 }
 
-/// How far the guest's clock moves each time it is read. Time that passes while it computes or
-/// waits for AI is not visible to it: a replay could not repeat it.
+/// Step of the guest's clock at each reading. Time that passes while the guest computes or waits is
+/// not visible to it, because a replay could not repeat it.
 const CLOCK_STEP: Duration = Duration::from_millis(1);
 
-/// Most random bytes in one call of the guest.
+/// Maximum random bytes in one call of the guest.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
-/// A sandbox with no file system, network, environment, arguments or input, whose output is
+/// A sandbox without file system, network, environment, arguments and input. Its output is
 /// captured.
 pub fn sandbox(determinism: Determinism, stdout: &Capture, stderr: &Capture) -> WasiCtx {
     let readings = Arc::new(AtomicU64::new(0));
@@ -90,7 +90,7 @@ impl HostMonotonicClock for VirtualClock {
     }
 }
 
-/// The tail of what a guest printed. Takes any amount and keeps the last `max` bytes.
+/// Captures a guest's output and keeps its last bytes.
 #[derive(Clone)]
 pub struct Capture(Arc<Mutex<Tail>>);
 
@@ -108,24 +108,23 @@ impl Tail {
         Tail { max: usize::try_from(max).unwrap_or(usize::MAX), bytes: Vec::new(), total: 0 }
     }
 
-    /// Adds bytes; the oldest go when there are more than `max`.
+    /// Adds bytes; the oldest are dropped if there are more than `max`.
     pub fn push(&mut self, bytes: &[u8]) {
         self.total = self.total.saturating_add(bytes.len() as u64);
         let bytes = &bytes[bytes.len().saturating_sub(self.max)..];
         self.bytes.extend_from_slice(bytes);
-        // Dropping from the front moves the rest: do it only when there are twice as many as
-        // wanted.
+        // Dropping from the front moves the rest, so it waits until there are twice as many.
         if self.bytes.len() > self.max.saturating_mul(2) {
             self.bytes.drain(..self.bytes.len() - self.max);
         }
     }
 
-    /// All bytes ever pushed.
+    /// The number of bytes ever pushed.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The kept text; what is not UTF-8 is replaced.
+    /// The kept text; invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         let from = self.bytes.len().saturating_sub(self.max);
         String::from_utf8_lossy(&self.bytes[from..]).into_owned()
@@ -138,14 +137,14 @@ impl Capture {
         Capture(Arc::new(Mutex::new(Tail::new(max))))
     }
 
-    /// The kept text and how many bytes were printed in all.
+    /// The kept text, and the number of bytes printed in all.
     pub fn read(&self) -> (String, u64) {
-        let tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tail = self.0.lock();
         (tail.text(), tail.total())
     }
 
     fn push(&self, bytes: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        self.0.lock().push(bytes);
     }
 }
 

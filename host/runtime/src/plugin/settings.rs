@@ -1,17 +1,17 @@
-//! What an operator sets for a template.
+//! The operator's settings for templates.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// How large core dumps may be and how many stay: `[coredump]`.
+/// Limits of core dumps: `[coredump]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CoreDumpLimits {
-    /// Largest dump that is kept, and most memory of a guest that is dumped.
+    /// Maximum bytes of a dump, and maximum memory of a guest that is dumped. Default 64 MiB.
     pub max_bytes: u64,
-    /// Newest dumps that stay, those of all orders together.
+    /// Dumps kept of all orders together; older ones are deleted first. Default 10.
     pub keep: usize,
 }
 
@@ -21,28 +21,27 @@ impl Default for CoreDumpLimits {
     }
 }
 
-/// What is set for one template: `[template.NAME]`, where the name is that of its file.
+/// Settings of one template: `[template.NAME]`, where the name is that of its file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TemplateSetting {
-    /// Where its source lies, for the lines around a frame.
+    /// Its source folder, for the source lines around a frame. Default none.
     pub source: Option<PathBuf>,
-    /// Whether a dump is kept of a guest that was stopped.
+    /// Whether a core dump is kept of a stopped guest. Default no.
     pub coredump: bool,
 }
 
-/// What is set for all templates.
+/// Settings of all templates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TemplateSettings {
-    /// For each by its name.
+    /// Settings by template name.
     pub by_name: BTreeMap<String, TemplateSetting>,
-    /// For those that are not named: what flags ask for.
+    /// Settings of every template, as set by flags. They win over those by name.
     pub of_all: TemplateSetting,
-    /// For all dumps.
     pub coredump: CoreDumpLimits,
 }
 
 impl TemplateSettings {
-    /// What holds for the template in `file`.
+    /// The settings of the template in `file`.
     pub fn of(&self, file: &Path) -> TemplateSetting {
         let named =
             file.file_stem().and_then(|stem| self.by_name.get(stem.to_string_lossy().as_ref()));

@@ -1,4 +1,4 @@
-//! What a template costs before it does anything.
+//! Measures what it costs to load and to start a template.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,24 +13,22 @@ use crate::plugin::{
     Template, TemplateError, TemplateProblem, interrupt_by, new_store, sandbox,
 };
 
-/// How often a template is started to tell how long that takes.
+/// Number of starts of which the median is taken.
 const STARTS: usize = 21;
 
-/// What a start costs.
+/// What loading and starting a template costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartCost {
-    /// Compiling, or taking from the cache, linking, and asking the template what it is: paid once
-    /// by each host.
+    /// Compiling (or reading the cache), linking and `describe`: paid once by each host.
     pub first: Duration,
     /// Making a fresh instance and dropping it, the median: paid for each order.
     pub each: Duration,
 }
 
-/// Loads the template in `path`, and starts it often enough to tell what that costs. What was
-/// compiled stays in the cache.
+/// Loads the template in `path` and starts it several times. The compiled form stays in the cache.
 ///
 /// # Errors
-/// When it cannot be used.
+/// If the template cannot be used.
 pub async fn start_cost(
     path: &Path,
     cache: Cache,
@@ -60,7 +58,7 @@ pub async fn start_cost(
 }
 
 async fn instantiate(template: &Template, limits: &Limits) -> wasmtime::Result<()> {
-    let _place = template.engine().run_place(template.world()).await;
+    let _slot = template.engine().run_slot(template.world()).await;
     let (stdout, stderr) = (Capture::new(1 << 10), Capture::new(1 << 10));
     let state = GuestState::new(
         sandbox(Determinism { seed: 0, start_unix_ms: 0 }, &stdout, &stderr),

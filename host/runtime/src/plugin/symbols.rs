@@ -1,8 +1,9 @@
-//! The debug information of templates that trapped lately.
+//! Caches the debug information of templates that trapped.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -10,27 +11,26 @@ use super::template::MAX_TEMPLATE_BYTES;
 use sitewright_failure::RawFrame;
 use sitewright_failure::symbolize::{Symbolized, Symbols};
 
-/// What follows a template's name in the name of the file that has its debug information.
+/// Suffix of the file beside a template that has its debug information.
 pub(super) const DEBUG_SUFFIX: &str = ".debug.wasm";
 
-/// Templates whose debug information is kept at once.
+/// Maximum templates whose debug information is cached.
 const MAX_TEMPLATES: usize = 16;
-/// Bytes of debug information kept at once; the newest template's stays whatever its size.
+/// Maximum bytes of cached debug information. That of the newest template is kept at any size.
 const MAX_BYTES: usize = 512 << 20;
-/// Records of one template that read at the same time. The others wait without a thread, and most
-/// find what they want afterwards.
+/// Concurrent readers of one template's debug information. Other failure records wait without a
+/// thread, and most find their frames in the cache afterwards.
 const READERS: usize = 1;
 
-/// Debug information by the digest of the template, the one used last at the end. Shared by the
-/// templates of one catalogue: a template that is loaded again, or under another name, finds what
-/// was read before.
+/// Debug information by the digest of the template, the most recently used last. Shared by all
+/// templates of a loader, so that a template loaded again or under another name is found.
 #[derive(Debug, Clone, Default)]
 pub struct SymbolCache {
-    templates: Arc<Mutex<Vec<Known>>>,
+    templates: Arc<Mutex<Vec<CachedTemplate>>>,
 }
 
-/// A template's digest and what is known of it.
-type Known = ([u8; 32], Arc<Entry>);
+/// A template's digest and its entry.
+type CachedTemplate = ([u8; 32], Arc<Entry>);
 
 #[derive(Debug)]
 struct Entry {
@@ -39,9 +39,9 @@ struct Entry {
 }
 
 impl SymbolCache {
-    /// The frames of a trap in the template in `file`, which had `digest` when it was loaded. What
-    /// must be read is read on the blocking pool, in bounded time; frames that are known cost a
-    /// look.
+    /// The symbolized frames of a trap in the template in `file`, which had `digest` when it was
+    /// loaded. Debug information is read on the blocking pool, in bounded time; known frames cost a
+    /// look-up.
     pub async fn symbolize(
         &self,
         file: &Path,
@@ -54,10 +54,10 @@ impl SymbolCache {
         {
             return known;
         }
-        // Nobody closes it; without the permit the work would merely be done twice.
+        // The semaphore is never closed. Without a permit the same work may be done twice.
         let _reading = entry.readers.acquire().await.ok();
         let symbols = entry.symbols.get_or_init(|| load(file.to_owned(), digest)).await.clone();
-        self.forget_the_oldest();
+        self.evict();
         let raw = frames.clone();
         match tokio::task::spawn_blocking(move || symbols.resolve(&raw)).await {
             Ok(symbolized) => symbolized,
@@ -66,23 +66,22 @@ impl SymbolCache {
         }
     }
 
-    /// Forgets everything: what comes next is read anew.
+    /// Empties the cache.
     pub fn clear(&self) {
-        self.templates.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.templates.lock().clear();
     }
 
-    /// How many templates' debug information is held.
+    /// The number of cached templates.
     pub fn len(&self) -> usize {
-        self.templates.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.templates.lock().len()
     }
 
-    /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn entry(&self, digest: [u8; 32]) -> Arc<Entry> {
-        let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut templates = self.templates.lock();
         let entry = match templates.iter().position(|(known, _)| *known == digest) {
             Some(at) => templates.remove(at).1,
             None => Arc::new(Entry { symbols: OnceCell::new(), readers: Semaphore::new(READERS) }),
@@ -91,8 +90,8 @@ impl SymbolCache {
         entry
     }
 
-    fn forget_the_oldest(&self) {
-        let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
+    fn evict(&self) {
+        let mut templates = self.templates.lock();
         let bytes = |entry: &Entry| entry.symbols.get().map_or(0, |symbols| symbols.bytes());
         let mut held: usize = templates.iter().map(|(_, entry)| bytes(entry)).sum();
         while templates.len() > 1 && (templates.len() > MAX_TEMPLATES || held > MAX_BYTES) {
@@ -101,8 +100,8 @@ impl SymbolCache {
     }
 }
 
-/// Reads the debug information in the template, or in the file beside it. When the template has
-/// changed since it was loaded, there is none.
+/// Reads the debug information in the template, or in the file beside it. There is none if the
+/// template's file has changed since it was loaded.
 async fn load(file: PathBuf, digest: [u8; 32]) -> Arc<Symbols> {
     let read = move || {
         let wasm = match std::fs::read(&file) {

@@ -1,4 +1,4 @@
-//! One template, loaded: checked, compiled, linked in advance, ready to run.
+//! Loads one template: reads, compiles, links and describes it.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -29,23 +29,21 @@ use sitewright_failure::symbolize::Symbolized;
 use sitewright_model::failure::TemplateRef;
 use sitewright_model::message::{Message, causes_of};
 
-/// Largest template read, in bytes: a Python template with its interpreter is 21 MB.
+/// Maximum bytes of a template. A Python template with its interpreter has 21 MB.
 pub(super) const MAX_TEMPLATE_BYTES: u64 = 256 << 20;
-/// Calls, tasks and the like that one guest may have in flight: they lie in the host's memory,
-/// which no limit of the guest's covers.
+/// Maximum calls and tasks that one guest may have in flight. They take the host's memory, which no
+/// limit of the guest covers.
 const MAX_CONCURRENT: usize = 10_000;
 
-/// A template that can run.
+/// A loaded template.
 pub struct Template {
-    /// What it says of itself, checked.
     pub manifest: Manifest,
-    /// Where it was read from.
     pub path: PathBuf,
-    /// Size of the file, in bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// What the compile cache did.
+    /// Whether it was compiled or came from the cache.
     pub cache: CacheOutcome,
-    /// The contract it was built for.
+    /// The version and world of the contract that it was built for.
     pub target: Target,
     digest: [u8; 32],
     engine: Engine,
@@ -54,13 +52,11 @@ pub struct Template {
     settings: Arc<TemplateSettings>,
 }
 
-/// A template that cannot be used: which, and why.
+/// A template cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the template {} cannot be used", .path.display())]
 pub struct TemplateError {
-    /// The file.
     pub path: PathBuf,
-    /// Why.
     #[source]
     pub problem: TemplateProblem,
 }
@@ -71,44 +67,43 @@ pub enum TemplateProblem {
     /// The file cannot be read.
     #[error("the file cannot be read: {0}")]
     Unreadable(#[source] std::io::Error),
-    /// The file is larger than any template.
+    /// The file is above the maximum size; its bytes.
     #[error("the file has {0} bytes; at most {MAX_TEMPLATE_BYTES} are allowed")]
     TooLarge(u64),
-    /// The file is something else.
+    /// The file is not a component; what it is instead.
     #[error("this is {0}, not a WebAssembly component; build it for the target `wasm32-wasip2`")]
     NotAComponent(&'static str),
-    /// It is a component that the engine refuses, or one that does not compile within the limits.
+    /// The engine refuses the component, or it does not compile within the limits.
     #[error(transparent)]
     DoesNotCompile(#[from] CompileError),
-    /// It wants what the contract does not offer, or lacks what it asks for.
+    /// Its imports or exports are not those of the contract.
     #[error(
         "it does not fit the contract `sitewright:template@0.1.0`: {error:#}. Build it against \
          the world `{world}` with an SDK of this version"
     )]
     DoesNotFit {
-        /// The world it looks made for.
+        /// The world that it seems to be built for.
         world: World,
-        /// What does not fit.
         error: wasmtime::Error,
     },
-    /// It was built for no version of the contract that the host knows.
+    /// The host does not know the version of the contract that it was built for.
     #[error("it does not fit the contract: {0}")]
     Contract(#[from] TargetError),
-    /// `describe` did not answer.
+    /// `describe` trapped or panicked.
     #[error("`describe` failed: {0}")]
     Describe(String),
-    /// `describe` did not answer in time.
+    /// `describe` did not return in time.
     #[error("`describe` failed: {0}")]
     DescribeSlow(String),
-    /// `describe` answered nonsense.
+    /// `describe` returned a manifest that breaks the rules.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The host could not do its part.
+    /// The host failed.
     #[error("the host could not load it: {0}")]
     Host(String),
 }
 
-/// Loads templates: the engine, the linker, the cache and the compiler that all of them share.
+/// Loads templates with the engine, linker, cache and compiler that they share.
 #[derive(Clone)]
 pub struct Loader {
     engine: Engine,
@@ -118,13 +113,13 @@ pub struct Loader {
     limits: Arc<Limits>,
     symbols: SymbolCache,
     settings: Arc<TemplateSettings>,
-    /// For templates of which dumps are wanted; made with the first of them.
-    dumping: Arc<OnceLock<Result<Machine, String>>>,
+    /// The engine of templates of which dumps are wanted, made when the first one is loaded.
+    dumping: Arc<OnceLock<Result<LinkedEngine, String>>>,
 }
 
-/// An engine and the host's interfaces, linked for it.
+/// An engine, and the host functions linked for it.
 #[derive(Clone)]
-struct Machine {
+struct LinkedEngine {
     engine: Engine,
     linker: Arc<Linker<GuestState>>,
 }
@@ -134,7 +129,7 @@ impl Loader {
     /// [`with_compiler`](Self::with_compiler).
     ///
     /// # Errors
-    /// When the host's interfaces cannot be linked: a bug of ours.
+    /// If the host functions cannot be linked, which is a bug.
     pub fn new(engine: Engine, cache: Cache, limits: Limits) -> wasmtime::Result<Self> {
         let linker = Arc::new(crate::host_functions::linker(engine.wasmtime())?);
         Ok(Loader {
@@ -149,46 +144,46 @@ impl Loader {
         })
     }
 
-    /// The same with what the operator has set for templates.
+    /// The same with the operator's settings for templates.
     #[must_use]
     pub fn with_settings(self, settings: TemplateSettings) -> Self {
         Loader { settings: Arc::new(settings), ..self }
     }
 
-    /// What runs the template in `path`. Blocking when it is the first of which dumps are wanted.
-    fn machine(&self, path: &Path) -> Result<Machine, TemplateProblem> {
+    /// The engine of the template in `path`. Blocking if it is the first of which dumps are wanted.
+    fn linked_engine(&self, path: &Path) -> Result<LinkedEngine, TemplateProblem> {
         if !self.settings.of(path).coredump {
-            return Ok(Machine { engine: self.engine.clone(), linker: self.linker.clone() });
+            return Ok(LinkedEngine { engine: self.engine.clone(), linker: self.linker.clone() });
         }
         let make = || {
             let engine = self.engine.with_dumps(&self.limits).map_err(|error| error.to_string())?;
             let linker = crate::host_functions::linker(engine.wasmtime())
                 .map_err(|error| format!("{error:#}"))?;
-            Ok(Machine { engine, linker: Arc::new(linker) })
+            Ok(LinkedEngine { engine, linker: Arc::new(linker) })
         };
         self.dumping.get_or_init(make).clone().map_err(TemplateProblem::Host)
     }
 
-    /// The same with another compiler: for templates that nobody vouches for.
+    /// The same with another compiler. Required for templates that are not trusted.
     #[must_use]
     pub fn with_compiler(self, compiler: Compiler) -> Self {
         Loader { compiler, ..self }
     }
 
-    /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Where the source of the template in this file lies, when the operator has said so.
+    /// The source folder of the template in this file, if the operator has set one.
     pub fn source_of(&self, path: &Path) -> Option<PathBuf> {
         self.settings.of(path).source
     }
 
-    /// Reads, compiles or takes from the cache, links and describes the template in `path`.
+    /// Reads the template in `path`, compiles it or takes it from the cache, links and describes
+    /// it.
     ///
     /// # Errors
-    /// [`TemplateError`] with the reason.
+    /// If one of these fails; see [`TemplateProblem`].
     pub async fn load(&self, path: &Path) -> Result<Template, TemplateError> {
         self.try_load(path)
             .await
@@ -200,11 +195,11 @@ impl Loader {
         let (wasm, digest, target) = blocking(move || read(&file)).await?;
         let bytes = wasm.len() as u64;
         let (loader, file) = (self.clone(), path.to_owned());
-        let machine = blocking(move || loader.machine(&file)).await?;
+        let machine = blocking(move || loader.linked_engine(&file)).await?;
         let (component, cache) =
             self.cache.component(&machine.engine, &self.compiler, wasm, &digest).await?;
         let linker = machine.linker.clone();
-        // What is no template at all is refused in the engine's words, which say what it lacks.
+        // If the target is unknown, linking reports what the component lacks.
         let contract = target.as_ref().map_or(Contract::newest(), |target| target.contract);
         let link = move || {
             let world = World::of(&component);
@@ -213,15 +208,15 @@ impl Loader {
         };
         let linked = blocking(link).await?;
         let described = self.describe(&machine.engine, &linked).await?;
-        // The schema is the template's, and takes as long to compile as the template likes: not on
-        // the runtime's threads.
+        // The template's author can write a schema that takes long to compile: not on the runtime's
+        // threads.
         let manifest = blocking(move || Ok(Manifest::check(described)?)).await?;
         Ok(Template {
             manifest,
             path: path.to_owned(),
             bytes,
             cache,
-            // What was linked has what is asked for here.
+            // A component that links has a known target.
             target: target?,
             digest,
             engine: machine.engine,
@@ -231,7 +226,7 @@ impl Loader {
         })
     }
 
-    /// Asks the template what it is, in an instance that can do nothing else.
+    /// Calls `describe` in an instance without AI and site.
     async fn describe(
         &self,
         engine: &Engine,
@@ -242,7 +237,7 @@ impl Loader {
     }
 }
 
-/// What takes a while, off the runtime's threads.
+/// Runs `work` on the blocking pool.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TemplateProblem> + Send + 'static,
 ) -> Result<T, TemplateProblem> {
@@ -251,11 +246,11 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| TemplateProblem::Host(error.to_string()))?
 }
 
-/// A file, its digest, and what it was built for.
-type Looked = (Bytes, [u8; 32], Result<Target, TargetError>);
+/// A file, its digest, and the contract that it was built for.
+type ReadTemplate = (Bytes, [u8; 32], Result<Target, TargetError>);
 
-/// The file in `path`, looked at from outside.
-fn read(path: &Path) -> Result<Looked, TemplateProblem> {
+/// Reads the file in `path` without compiling it.
+fn read(path: &Path) -> Result<ReadTemplate, TemplateProblem> {
     let found = std::fs::metadata(path).map_err(TemplateProblem::Unreadable)?;
     if found.len() > MAX_TEMPLATE_BYTES {
         return Err(TemplateProblem::TooLarge(found.len()));
@@ -278,7 +273,7 @@ fn read(path: &Path) -> Result<Looked, TemplateProblem> {
     Ok((Bytes::from(wasm), digest, target))
 }
 
-/// Names what a file is when it is no component, by its first bytes.
+/// Checks by its first bytes that a file is a component.
 pub(super) fn recognise(wasm: &[u8]) -> Result<(), TemplateProblem> {
     let what = match wasm {
         [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(()),
@@ -292,7 +287,7 @@ pub(super) fn recognise(wasm: &[u8]) -> Result<(), TemplateProblem> {
     Err(TemplateProblem::NotAComponent(what))
 }
 
-/// The innermost error: what went wrong, without the engine's frames.
+/// The message of the innermost error, without the engine's frames.
 pub(crate) fn root(error: &wasmtime::Error) -> String {
     error.root_cause().to_string()
 }
@@ -304,13 +299,13 @@ pub(crate) fn new_store(engine: &Engine, state: GuestState, limits: &Limits) -> 
     if let Some(calls) = store.concurrent_resource_table() {
         calls.set_max_capacity(MAX_CONCURRENT);
     }
-    // A call can hand over what the guest's memory holds: a file that is too large is refused by
-    // name, not trapped.
+    // A call may pass all of the guest's memory: a file that is too large gets an error, not a
+    // trap.
     store.set_hostcall_fuel(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
     store
 }
 
-/// Stops the guest of a store when its processor time is used up, and makes it yield until then.
+/// Makes the guest of a store yield at each epoch, and stops it when its processor time is used up.
 pub(crate) fn interrupt_by(store: &mut Store<GuestState>, meter: &Arc<CpuMeter>, max: Duration) {
     let meter = meter.clone();
     store.set_epoch_deadline(1);
@@ -318,7 +313,7 @@ pub(crate) fn interrupt_by(store: &mut Store<GuestState>, meter: &Arc<CpuMeter>,
 }
 
 impl Template {
-    /// `sha256:` and the digest of the file.
+    /// `sha256:` and the file's digest in hexadecimal digits.
     pub fn digest(&self) -> String {
         format!("sha256:{}", hex::encode(self.digest))
     }
@@ -337,11 +332,10 @@ impl Template {
         &self.engine
     }
 
-    /// Asks it once more what it is, in an instance of its own with this clock and these random
-    /// numbers.
+    /// Calls `describe` again, in an instance with its own clock and random numbers.
     ///
     /// # Errors
-    /// When it does not answer, or not in time.
+    /// If it fails, or does not return in time.
     pub async fn describe(
         &self,
         limits: &Limits,
@@ -350,41 +344,39 @@ impl Template {
         description::ask(&self.engine, &self.linked, limits, determinism).await
     }
 
-    /// The linked component.
     pub fn linked(&self) -> &Linked {
         &self.linked
     }
 
-    /// The world of the contract that it is made for.
+    /// The world of the contract that it is linked for.
     pub fn world(&self) -> World {
         self.linked.world()
     }
 
-    /// Frames with functions, files and lines, and why there are none of those when there are none.
-    /// Off the runtime's threads, in bounded time; see [`SymbolCache`].
+    /// The frames with functions, files and lines; or why there are none. Runs on the blocking
+    /// pool, in bounded time; see [`SymbolCache`].
     pub async fn symbolize(&self, frames: Vec<RawFrame>) -> Symbolized {
         self.symbols.symbolize(&self.path, self.digest, frames).await
     }
 
-    /// Where its source lies, when the operator has said so.
+    /// Its source folder, if the operator has set one.
     pub fn source(&self) -> Option<PathBuf> {
         self.settings.of(&self.path).source
     }
 
-    /// How large a dump of it may be and how many stay; nothing when none is wanted.
+    /// The limits of its core dumps; `None` if no dumps are wanted.
     pub fn coredump(&self) -> Option<&CoreDumpLimits> {
         self.settings.of(&self.path).coredump.then_some(&self.settings.coredump)
     }
 
-    /// The debug information that this template shares with the others of its catalogue.
+    /// The cache of debug information that it shares with all templates of its loader.
     pub fn symbols(&self) -> &SymbolCache {
         &self.symbols
     }
 }
 
 impl TemplateError {
-    /// The digest of the file that could not be used, as [`Template::digest`] gives it; nothing
-    /// when it cannot be read.
+    /// The file's digest, as [`Template::digest`] returns it; `None` if the file cannot be read.
     pub async fn digest(&self) -> Option<String> {
         let path = self.path.clone();
         let read = move || {
@@ -398,7 +390,7 @@ impl TemplateError {
         tokio::task::spawn_blocking(digest).await.ok().flatten()
     }
 
-    /// The limit on compiling that it is about, and its value.
+    /// The limit on compiling that was hit, and its value.
     pub(crate) fn limit(&self) -> Option<(&'static str, u64)> {
         match &self.problem {
             TemplateProblem::DoesNotCompile(error) => error.limit(),
@@ -406,7 +398,7 @@ impl TemplateError {
         }
     }
 
-    /// Why, from the outermost cause to the root.
+    /// The causes, from the outermost to the root.
     pub fn causes(&self) -> Vec<Message> {
         causes_of(self)
     }

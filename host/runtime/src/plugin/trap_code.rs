@@ -1,10 +1,9 @@
-//! From the engine's trap codes to those of the record.
+//! Maps the engine's trap codes to those of the failure record.
 
 use wasmtime::Trap;
 
 use sitewright_model::failure::TrapCode;
 
-/// The code of the record for a code of the engine.
 pub(crate) fn trap_code(trap: Trap) -> TrapCode {
     match trap {
         Trap::UnreachableCodeReached => TrapCode::Unreachable,

@@ -1,4 +1,5 @@
-//! The worlds of the contract: which of them a component is made for, and how it is called.
+//! The worlds of the contract: which of them a component is made for, and how its exports are
+//! called.
 
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ pub enum World {
 }
 
 impl World {
-    /// The world that a component is made for, by what it exports; what exports neither is taken
-    /// for one of the first.
+    /// The world that a component is made for, by its exports. `Template` if it exports neither
+    /// generator.
     pub(super) fn of(component: &Component) -> Self {
         match component.get_export_index(None, "sitewright:template/generator-sync@0.1.0") {
             Some(_) => World::TemplateSync,
@@ -31,7 +32,7 @@ impl World {
         }
     }
 
-    /// Whether a guest keeps its stack while it waits for AI.
+    /// Whether a guest holds its stack while it waits for AI.
     pub fn waits_on_its_stack(self) -> bool {
         self == World::TemplateSync
     }
@@ -47,7 +48,23 @@ impl fmt::Display for World {
     }
 }
 
-/// A component with the host's interfaces behind its imports, checked against its world.
+/// Why `generate` did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    #[error("the template returned a failure: {0:?}")]
+    Returned(generator::Failure),
+    /// A trap, a limit, or a host function that failed.
+    #[error("the template was stopped: {0:#}")]
+    Stopped(wasmtime::Error),
+}
+
+impl From<wasmtime::Error> for GenerateError {
+    fn from(error: wasmtime::Error) -> Self {
+        GenerateError::Stopped(error)
+    }
+}
+
+/// A component linked with the host functions and checked against its world.
 pub struct Linked(Pre);
 
 enum Pre {
@@ -56,7 +73,7 @@ enum Pre {
 }
 
 impl Linked {
-    /// Checks that it exports what `world` asks for.
+    /// Checks that it exports what `world` requires.
     pub(super) fn new(world: World, instance: InstancePre<GuestState>) -> wasmtime::Result<Self> {
         Ok(Linked(match world {
             World::Template => Pre::Template(TemplatePre::new(instance)?),
@@ -72,10 +89,10 @@ impl Linked {
         }
     }
 
-    /// Instantiates, and nothing more: what each run pays before it begins.
+    /// Instantiates it, which each run does first.
     ///
     /// # Errors
-    /// Whatever stopped the guest.
+    /// What stopped the guest.
     pub async fn start(&self, store: &mut Store<GuestState>) -> wasmtime::Result<()> {
         match &self.0 {
             Pre::Template(pre) => pre.instantiate_async(store).await.map(drop),
@@ -86,7 +103,7 @@ impl Linked {
     /// Instantiates and calls `describe`.
     ///
     /// # Errors
-    /// Whatever stopped the guest.
+    /// What stopped the guest.
     pub async fn describe(
         &self,
         store: &mut Store<GuestState>,
@@ -110,9 +127,9 @@ impl Linked {
     /// Instantiates and calls `generate`.
     ///
     /// # Errors
-    /// Whatever stopped the guest.
-    // `&Arc<str>`: half the room of `&str` in a future that is just within a size of the
-    // allocator's.
+    /// What stopped the guest, or the failure that the template returned.
+    // `&Arc<str>` takes half the memory of `&str` in a future that just fits a size class of the
+    // allocator.
     #[allow(
         clippy::manual_async_fn,
         reason = "an `async fn` keeps its arguments twice, and thousands of these wait"
@@ -121,11 +138,11 @@ impl Linked {
         &'a self,
         store: &'a mut Store<GuestState>,
         order: &'a Arc<str>,
-    ) -> impl Future<Output = wasmtime::Result<Result<(), generator::Failure>>> + Send + 'a {
+    ) -> impl Future<Output = Result<(), GenerateError>> + Send + 'a {
         async move {
             match &self.0 {
                 Pre::Template(pre) => {
-                    // Boxed, as is all that thousands of runs have while they wait.
+                    // Boxed, like everything that thousands of waiting runs hold.
                     let template = Box::new(pre.instantiate_async(&mut *store).await?);
                     store
                         .run_concurrent(async |accessor| {
@@ -134,13 +151,14 @@ impl Linked {
                                 .call_generate(accessor, order.to_string())
                                 .await
                         })
-                        .await?
+                        .await??
+                        .map_err(GenerateError::Returned)
                 }
                 Pre::TemplateSync(pre) => {
                     let template = pre.instantiate_async(&mut *store).await?;
                     let call =
                         template.sitewright_template_generator_sync().call_generate(store, order);
-                    Ok(Box::pin(call).await?.map_err(Into::into))
+                    Box::pin(call).await?.map_err(|failure| GenerateError::Returned(failure.into()))
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! From how a run ended to what kind of failure it is: by type, never by text, as far as the engine
-//! has types.
+//! Which kind of failure the end of a run is: decided by types, and by text only where the engine
+//! or a language offers nothing else.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of, io_kind_of};
 use sitewright_site::{SiteLimit, StorageError};
 
-/// What a run's end means.
+/// The kind of a failure, and everything that its record shows of the cause.
 pub(super) struct Classified {
     pub(super) kind: FailureKind,
     pub(super) message: Message,
@@ -29,6 +29,7 @@ pub(super) struct Classified {
     pub(super) ai: Option<AiError>,
     pub(super) blamed_calls: Vec<String>,
     pub(super) attributes: BTreeMap<String, String>,
+    /// What the operating system refused the host, if that is the cause.
     pub(super) refused: Option<std::io::ErrorKind>,
 }
 
@@ -37,9 +38,9 @@ pub(super) struct Stopped {
     pub(super) code: TrapCode,
     pub(super) message: String,
     pub(super) frames: Vec<RawFrame>,
-    /// What the guest's language told of its own calls, innermost first.
-    pub(super) told: Vec<Frame>,
-    /// The line of the first of these.
+    /// Frames of an interpreted language as it printed them, innermost first.
+    pub(super) language_frames: Vec<Frame>,
+    /// The source line of the first of these.
     pub(super) source: Option<SourceExcerpt>,
 }
 
@@ -70,19 +71,20 @@ impl Classified {
     }
 }
 
-/// What `error` means, with what the run left behind.
+/// Classifies `error`, with what the run left in its trace and on stderr.
 pub(super) fn classify(
     error: RunError,
-    log: &RunTrace,
+    trace: &RunTrace,
     stderr: &str,
     limits: &Limits,
 ) -> Classified {
     match error {
-        RunError::Template(failure) => returned(failure, log, limits),
-        RunError::Stopped(error) => stopped(&error, log, stderr),
+        RunError::Template(failure) => returned(failure, trace, limits),
+        RunError::Stopped(error) => stopped(&error, trace, stderr),
         RunError::Deadline => {
-            let stage = stage_words(log);
-            let waiting = match log.trail().iter().rev().find(|entry| entry.duration_us.is_none()) {
+            let stage = last_stage(trace);
+            let waiting = match trace.trail().iter().rev().find(|entry| entry.duration_us.is_none())
+            {
                 Some(entry) => format!("; it was waiting for {} ({})", entry.call, entry.args),
                 None => String::new(),
             };
@@ -94,23 +96,23 @@ pub(super) fn classify(
                 ),
             )
         }
-        RunError::NoPlace { concurrency } => Classified::new(
+        RunError::NoSlot { concurrency } => Classified::new(
             FailureKind::Deadline,
             message!(
-                "the run did not begin within its deadline of {} ms: all {concurrency} places for \
-                 runs were taken; raise `concurrency` or start fewer orders at once",
+                "the run did not begin within its deadline of {} ms: all {concurrency} slots for \
+                 runs were in use; raise `concurrency` or start fewer orders at once",
                 limits.deadline_ms
             ),
         ),
         RunError::Cancelled => Classified::new(
             FailureKind::Cancelled,
-            message!("the run was cancelled after {} ms; {}", log.now_ms(), stage_words(log)),
+            message!("the run was cancelled after {} ms; {}", trace.now_ms(), last_stage(trace)),
         ),
     }
 }
 
-fn stage_words(log: &RunTrace) -> String {
-    let progress = log.progress();
+fn last_stage(trace: &RunTrace) -> String {
+    let progress = trace.progress();
     match (progress.stage.is_empty(), progress.total) {
         (true, _) => "the template had named no stage".to_owned(),
         (false, 0) => format!("its last stage was `{}`", progress.stage),
@@ -121,23 +123,26 @@ fn stage_words(log: &RunTrace) -> String {
 }
 
 /// The template returned a failure: its own, or one that comes from a refused AI call or write.
-fn returned(failure: generator::Failure, log: &RunTrace, limits: &Limits) -> Classified {
+fn returned(failure: generator::Failure, trace: &RunTrace, limits: &Limits) -> Classified {
     let code =
         Message::new(&failure.code).map_or_else(|| "no-code".to_owned(), |code| code.to_string());
-    let mut said = Message::or(&failure.message, message!("(the template gave no message) {code}"));
+    let mut message =
+        Message::or(&failure.message, message!("(the template gave no message) {code}"));
     let mut causes: Vec<Message> = failure.causes.iter().filter_map(Message::new).collect();
-    let ai = failure.ai_calls.iter().find_map(|id| log.ai_failure(id));
-    let told = |text: &str| {
-        said.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
+    let ai = failure.ai_calls.iter().find_map(|id| trace.ai_failure(id));
+    let mentioned = |text: &str| {
+        message.as_str().contains(text) || causes.iter().any(|cause| cause.as_str().contains(text))
     };
-    let output_limit = log.output_limit().filter(|refused| {
-        // A template may have got over a path that was too long and failed for another reason.
-        refused.limit != SiteLimit::PathBytes || told(&refused.message)
+    let output_limit = trace.output_limit().filter(|refused| {
+        // A template may have recovered from a path that was too long, and failed for another
+        // reason.
+        refused.limit != SiteLimit::PathBytes || mentioned(&refused.message)
     });
-    let untold_limit = output_limit.as_ref().filter(|refused| !told(&refused.message)).cloned();
+    let unmentioned = output_limit.as_ref().filter(|refused| !mentioned(&refused.message)).cloned();
     let kind = match &ai {
         Some(ai)
-            if ai.kind == AiErrorKind::BudgetExceeded && log.ai_call_count() > limits.ai_calls =>
+            if ai.kind == AiErrorKind::BudgetExceeded
+                && trace.ai_call_count() > limits.ai_calls =>
         {
             FailureKind::CallLimit
         }
@@ -147,15 +152,15 @@ fn returned(failure: generator::Failure, log: &RunTrace, limits: &Limits) -> Cla
     };
     match kind {
         FailureKind::Ai | FailureKind::CallLimit => {
-            // `while writing the headline` says where, not what: the message alone must tell who
-            // failed and what to do.
-            if let Some(ai) = ai.as_ref().filter(|ai| !said.as_str().contains(ai.message.as_str()))
-            {
-                said = Message::new(format!("{said}: {}", ai.message)).unwrap_or(said);
+            // `while writing the headline` says where. The message must also say what failed and
+            // what to do.
+            let ai = ai.as_ref().filter(|ai| !message.as_str().contains(ai.message.as_str()));
+            if let Some(ai) = ai {
+                message = Message::new(format!("{message}: {}", ai.message)).unwrap_or(message);
             }
         }
         FailureKind::OutputLimit => {
-            causes.extend(untold_limit.and_then(|refused| Message::new(refused.message)))
+            causes.extend(unmentioned.and_then(|refused| Message::new(refused.message)))
         }
         _ => {}
     }
@@ -170,16 +175,17 @@ fn returned(failure: generator::Failure, log: &RunTrace, limits: &Limits) -> Cla
             .into_iter()
             .map(|attribute| (attribute.name, attribute.value))
             .collect(),
-        ..Classified::new(kind, said)
+        ..Classified::new(kind, message)
     }
 }
 
 /// The guest was stopped in the middle of its code, or could not be started.
-fn stopped(error: &wasmtime::Error, log: &RunTrace, stderr: &str) -> Classified {
+fn stopped(error: &wasmtime::Error, trace: &RunTrace, stderr: &str) -> Classified {
     let cause = root_message(error);
     let stopped = |code| {
         let frames = frames(error);
-        Some(Stopped { code, message: cause.clone(), frames, told: Vec::new(), source: None })
+        let message = cause.clone();
+        Some(Stopped { code, message, frames, language_frames: Vec::new(), source: None })
     };
 
     if let Some(limit) = find::<LimitHit>(error) {
@@ -204,7 +210,7 @@ fn stopped(error: &wasmtime::Error, log: &RunTrace, stderr: &str) -> Classified 
         return Classified::new(
             FailureKind::Host,
             message!(
-                "the host has no place for another run: {cause}; raise `concurrency` or start \
+                "the host has no slot for another run: {cause}; raise `concurrency` or start \
                  fewer orders at once"
             ),
         );
@@ -216,7 +222,7 @@ fn stopped(error: &wasmtime::Error, log: &RunTrace, stderr: &str) -> Classified 
         (None, None) if frames(error).is_empty() => TrapCode::Other,
         (None, None) => TrapCode::HostCall,
     };
-    let panic = log.panic().or_else(|| printed_panic(stderr));
+    let panic = trace.panic().or_else(|| printed_panic(stderr));
     // A panic message without an abort belongs to a panic that the template caught.
     let panic = panic.filter(|_| matches!(code, TrapCode::Unreachable | TrapCode::Exit));
     if let Some(python) = panic.as_ref().and_then(|panic| uncaught_exception(panic, stderr)) {
@@ -226,7 +232,7 @@ fn stopped(error: &wasmtime::Error, log: &RunTrace, stderr: &str) -> Classified 
         });
         let message = message!("the template raised {}", python.message);
         let trap = stopped(code).map(|stopped| Stopped {
-            told: python.frames,
+            language_frames: python.frames,
             source: python.source,
             ..stopped
         });
@@ -271,7 +277,7 @@ fn stopped(error: &wasmtime::Error, log: &RunTrace, stderr: &str) -> Classified 
     }
 }
 
-/// The engine's own words, without the frames it adds as context.
+/// The engine's own message, without the frames that it adds as context.
 fn root_message(error: &wasmtime::Error) -> String {
     let cause = error.root_cause().to_string();
     Message::new(&cause).map_or_else(|| format!("{error:?}"), |message| message.to_string())
@@ -295,21 +301,21 @@ fn frames(error: &wasmtime::Error) -> Vec<RawFrame> {
         .collect()
 }
 
-/// What the standard library prints after a panic's message.
+/// What Rust's standard library prints after a panic's message.
 const AFTER_A_PANIC: [&str; 3] =
     ["note: ", "stack backtrace:", "thread panicked while processing panic"];
 
-/// A Rust panic as the standard library prints it, for guests whose hook did not tell:
+/// A Rust panic as the standard library prints it, for guests whose hook did not report it:
 /// `thread 'main' (1) panicked at src/lib.rs:10:5:` and the message on the lines that follow.
 fn printed_panic(stderr: &str) -> Option<crate::host_functions::Panic> {
-    // A panic while a panic is told has no thread before it.
+    // A panic while another one is printed has no thread before it.
     let begins = [" panicked at ", "\npanicked at "]
         .map(|words| stderr.rfind(words).map(|at| at + words.len()));
     let begins =
         begins.into_iter().flatten().max().or(stderr.starts_with("panicked at ").then_some(12))?;
     let rest = &stderr[begins..];
-    let (place, text) = rest.split_once('\n').unwrap_or((rest, ""));
-    let mut parts = place.trim().trim_end_matches(':').rsplitn(3, ':');
+    let (location, text) = rest.split_once('\n').unwrap_or((rest, ""));
+    let mut parts = location.trim().trim_end_matches(':').rsplitn(3, ':');
     let column = parts.next().and_then(|part| part.parse().ok());
     let line = parts.next().and_then(|part| part.parse().ok());
     let location = match (parts.next(), line) {
@@ -324,8 +330,7 @@ fn printed_panic(stderr: &str) -> Option<crate::host_functions::Panic> {
     Some(crate::host_functions::Panic { message, location })
 }
 
-/// The exception behind the end of a Python interpreter: its own panic says merely that there was
-/// one.
+/// The exception that ended a Python interpreter, whose own panic says only that there was one.
 fn uncaught_exception(
     panic: &crate::host_functions::Panic,
     stderr: &str,
@@ -382,7 +387,7 @@ mod tests {
             ),
             ("t panicked at src/lib.rs:44:34:", "(no message)", at("src/lib.rs", 44, Some(34))),
             ("t panicked at somewhere\nm\n", "m", None),
-            // A panic while the first one was told.
+            // A panic while the first one was printed.
             (
                 "panicked at src/a.rs:3:4:\nagain\nthread panicked while processing panic. \
                  aborting.\n",

@@ -1,41 +1,41 @@
-//! The dump of a guest that was stopped.
+//! Takes the core dump of a guest that was stopped.
 
 use std::panic::AssertUnwindSafe;
 
 use wasmtime::{Store, WasmCoreDump};
 
+use super::end::CoreDump;
 use crate::host_functions::GuestState;
 
-/// The dump of a stopped guest, or why there is none. Blocking: it copies the guest's memory.
+/// The dump of a stopped guest. Blocking: it copies the guest's memory.
 ///
-/// The guest's memory is looked at before, the dump's size afterwards: `max_bytes` bounds both.
+/// `max_bytes` bounds both the guest's memory, checked before, and the dump, checked afterwards.
 pub(super) fn take(
     store: &mut Store<GuestState>,
     error: &wasmtime::Error,
     name: &str,
     max_bytes: u64,
-) -> Result<Vec<u8>, String> {
+) -> CoreDump {
     let Some(dump) = error.downcast_ref::<WasmCoreDump>() else {
-        return Err(
-            "the engine took no dump: the guest was stopped outside its own code".to_owned()
+        return CoreDump::Missing(
+            "the engine took no dump: the guest was stopped outside its own code".to_owned(),
         );
     };
     let memory = store.data().memory.used();
     if memory > max_bytes {
-        return Err(format!(
+        return CoreDump::Missing(format!(
             "the guest held {memory} bytes of memory; `coredump.max_bytes` allows dumps of \
              {max_bytes}"
         ));
     }
-    // The engine's own code panics on some components that are composed of others (wasmtime issue
-    // 13983).
+    // wasmtime panics on some components that are composed of others (wasmtime issue 13983).
     let bytes = std::panic::catch_unwind(AssertUnwindSafe(|| dump.serialize(&mut *store, name)));
     match bytes {
-        Ok(bytes) if bytes.len() as u64 > max_bytes => Err(format!(
+        Ok(bytes) if bytes.len() as u64 > max_bytes => CoreDump::Missing(format!(
             "the dump has {} bytes; `coredump.max_bytes` allows {max_bytes}",
             bytes.len()
         )),
-        Ok(bytes) => Ok(bytes),
-        Err(_) => Err("the engine cannot dump a component of this make".to_owned()),
+        Ok(bytes) => CoreDump::Taken(bytes),
+        Err(_) => CoreDump::Missing("the engine cannot dump a component of this make".to_owned()),
     }
 }

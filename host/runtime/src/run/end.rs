@@ -1,4 +1,4 @@
-//! How a run ended, as the engine and the guest put it.
+//! How a run ended, as the engine and the guest report it.
 
 use std::time::Duration;
 
@@ -8,18 +8,29 @@ use crate::plugin::bindings::generator;
 pub struct RunEnd {
     /// Processor time.
     pub cpu: Duration,
-    /// Most bytes of memory, or what was asked for and refused.
+    /// Maximum memory in bytes, a request that was refused included.
     pub memory_peak: u64,
-    /// The tail of stdout and the bytes printed in all.
+    /// The tail of stdout, and the number of bytes printed in all.
     pub stdout: (String, u64),
-    /// The tail of stderr and the bytes printed in all.
+    /// The tail of stderr, and the number of bytes printed in all.
     pub stderr: (String, u64),
-    /// The dump of a guest that was stopped, or why there is none; nothing when none was wanted.
-    pub coredump: Option<Result<Vec<u8>, String>>,
-    /// Time from begin to end.
+    pub coredump: CoreDump,
+    /// Time from the start of the run to its end.
     pub elapsed: Duration,
-    /// Each limit of the budget for AI: its name, its most, what was used.
+    /// Each limit of the AI budget: its name, its maximum, what was used.
     pub budget: Vec<(&'static str, u64, u64)>,
+}
+
+/// The core dump of a guest that was stopped.
+#[derive(Default)]
+pub enum CoreDump {
+    /// The run went well, or no dumps are wanted of its template.
+    #[default]
+    NotWanted,
+    /// There is none: the reason.
+    Missing(String),
+    /// The dump's bytes.
+    Taken(Vec<u8>),
 }
 
 /// Why a run made no site.
@@ -30,11 +41,11 @@ pub enum RunError {
     Stopped(wasmtime::Error),
     /// The deadline passed.
     Deadline,
-    /// The deadline passed while all places for runs were taken.
-    NoPlace {
-        /// How many there are.
+    /// The deadline passed while the run waited for one of the engine's slots.
+    NoSlot {
+        /// Slots of the engine.
         concurrency: u32,
     },
-    /// Somebody cancelled it.
+    /// The run was cancelled.
     Cancelled,
 }

@@ -1,8 +1,7 @@
 //! One order through one instance of a template.
 //!
-//! [`run`] makes the sandbox, calls `generate`, enforces the limits and tells how it ended;
-//! [`attempt`] is the boundary around all of it, from the order document to a release or one
-//! failure record.
+//! [`run`] makes the sandbox, calls `generate` and enforces the limits; [`attempt`] is the boundary
+//! around it, from the order document to a release or one failure record.
 
 mod archive;
 mod attempt;
@@ -11,15 +10,20 @@ mod dump;
 mod end;
 mod finish;
 mod outcome;
+mod prepare;
 pub mod recording;
 mod report;
+mod request;
+mod stage;
+mod state;
 
-pub use archive::{KeptRelease, attempt_file, document_file};
-pub use attempt::{
-    AttemptRequest, JournalUse, Publication, Replaying, Services, attempt, journal_file,
-};
-pub use end::{RunEnd, RunError};
+pub use archive::{ArchivedRelease, attempt_file, document_file};
+pub use attempt::attempt;
+pub use end::{CoreDump, RunEnd, RunError};
 pub use outcome::{AttemptId, Outcome, Released, Totals};
+pub use prepare::journal_file;
+pub use request::{AttemptRequest, JournalUse, Publication, ReplayInput, Services};
+pub use stage::Stage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,47 +34,54 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
 use crate::host_functions::{AiContext, GuestState, RunTrace};
+use crate::plugin::bindings::generator;
 use crate::plugin::{
-    Capture, CpuMeter, Determinism, Limits, MemoryLimiter, Place, Template, interrupt_by,
-    new_store, sandbox,
+    Capture, CpuMeter, Determinism, EngineSlot, GenerateError, Limits, MemoryLimiter, Template,
+    interrupt_by, new_store, sandbox,
 };
 use sitewright_ai::{Gateway, RunJournal};
 use sitewright_site::Staging;
 
 /// What a run needs.
 pub struct RunRequest {
-    /// What to run.
     pub template: Arc<Template>,
-    /// The order document the template gets: JSON text.
+    /// The order document that the template gets, as JSON text.
     pub document: Arc<str>,
-    /// What it may use.
     pub limits: Arc<Limits>,
-    /// Clock and randomness.
+    /// Seeds the guest's clock and random numbers.
     pub determinism: Determinism,
-    /// Answers its AI calls.
+    /// Answers the AI calls.
     pub gateway: Arc<Gateway>,
-    /// Keeps the replies.
+    /// Reuses and keeps AI replies, if there is one.
     pub journal: Option<Arc<RunJournal>>,
-    /// Takes its files.
+    /// Receives the site's files.
     pub staging: Staging,
-    /// Takes its trail and reports.
-    pub log: Arc<RunTrace>,
-    /// When it must have ended.
+    /// Receives host calls, diagnostics and log.
+    pub trace: Arc<RunTrace>,
+    /// When the run must have ended.
     pub deadline: Instant,
-    /// Ends it early.
+    /// Cancelling it ends the run early.
     pub cancel: CancellationToken,
 }
 
-/// Runs `generate` of a fresh instance to its end, whatever that is.
+/// Runs `generate` in a fresh instance until it returns, is stopped or is cancelled.
 ///
-/// It waits for a place among the engine's when all are taken; waiting counts against the deadline.
-/// The store is dropped before this returns, and with it everything the guest held: its place,
-/// memory, calls in flight, files it has not written. Dropping this future does the same.
-pub fn run(request: RunRequest) -> impl Future<Output = (Result<(), RunError>, RunEnd)> + Send {
-    ended(Box::new(request))
+/// The run waits for one of the engine's slots if all are in use; waiting counts against the
+/// deadline. The store is dropped before this returns, and with it everything the guest held: its
+/// slot, its memory, its calls in flight and unwritten files. Dropping the future does the same.
+pub fn run(
+    request: RunRequest,
+) -> impl Future<Output = (Result<(), RunError>, RunEnd)> + Send + use<> {
+    run_boxed(Box::new(request))
 }
 
-async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
+/// How a guest ended by itself, with what must outlive it until its dump is taken.
+enum GuestError {
+    Returned(generator::Failure),
+    Stopped { error: wasmtime::Error, store: Store<GuestState>, slot: Box<EngineSlot> },
+}
+
+async fn run_boxed(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
     let limits = &request.limits;
     let (stdout, stderr) = (Capture::new(limits.stderr_bytes), Capture::new(limits.stderr_bytes));
     let memory_peak = Arc::new(AtomicU64::new(0));
@@ -81,7 +92,7 @@ async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
     let state = GuestState::new(
         sandbox(request.determinism, &stdout, &stderr),
         MemoryLimiter::new(limits.memory_bytes, memory_peak.clone()),
-        request.log.clone(),
+        request.trace.clone(),
         Some(AiContext {
             gateway: request.gateway.clone(),
             deadline: request.deadline,
@@ -95,55 +106,62 @@ async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
     let mut store = new_store(request.template.engine(), state, limits);
     interrupt_by(&mut store, &meter, limits.cpu());
 
-    // Deadline and cancellation stand around the whole call: inside `run_concurrent` they may never
-    // be polled (wasmtime issues 11869 and 11870). The store is moved in, so that losing the
-    // race drops it.
-    let has_place = AtomicBool::new(false);
+    // Deadline and cancellation are outside the call: inside `run_concurrent` they may never be
+    // polled (wasmtime issues 11869 and 11870). The store is moved in, so that losing the race
+    // drops it.
+    let has_slot = AtomicBool::new(false);
     let guest = meter.metered(async {
         let engine = request.template.engine();
         if engine.is_full() {
-            tracing::debug!(concurrency = engine.concurrency(), "a run waits for a place");
+            tracing::debug!(concurrency = engine.concurrency(), "a run waits for a slot");
         }
-        let place = Box::new(engine.run_place(request.template.world()).await);
-        has_place.store(true, Ordering::Relaxed);
-        // Declared after the place, so that it goes before it when this is dropped.
+        let slot = Box::new(engine.run_slot(request.template.world()).await);
+        has_slot.store(true, Ordering::Relaxed);
+        // Declared after the slot, so that it is dropped first.
         let mut store = store;
-        // Dropped before the store, however this ends.
-        let over = Over(request.log.clone());
-        let returned = request.template.linked().generate(&mut store, &request.document).await;
+        // Dropped before the store, however the guest ends.
+        let over = MarkOver(request.trace.clone());
+        let generated = request.template.linked().generate(&mut store, &request.document).await;
         drop(over);
-        match returned {
-            Ok(returned) => Ok(returned),
-            Err(error) => Err((error, store, place)),
-        }
+        generated.map_err(|error| match error {
+            GenerateError::Returned(failure) => GuestError::Returned(failure),
+            GenerateError::Stopped(error) => GuestError::Stopped { error, store, slot },
+        })
     });
-    let mut coredump = None;
+    let mut coredump = CoreDump::NotWanted;
     let result = tokio::select! {
         biased;
-        () = request.cancel.cancelled() => Err(match request.log.follow() {
-            // A replay: the time had run out here.
-            Some(follow) if follow.is_out_of_time() => RunError::Deadline,
+        () = request.cancel.cancelled() => Err(match request.trace.cursor() {
+            // A replay reproduces a passed deadline by cancelling.
+            Some(cursor) if cursor.is_out_of_time() => RunError::Deadline,
             _ => RunError::Cancelled,
         }),
-        () = tokio::time::sleep_until(request.deadline) => Err(match has_place.load(Ordering::Relaxed) {
-            true => RunError::Deadline,
-            false => RunError::NoPlace { concurrency: request.template.engine().concurrency() },
-        }),
+        () = tokio::time::sleep_until(request.deadline) => {
+            Err(match has_slot.load(Ordering::Relaxed) {
+                true => RunError::Deadline,
+                false => RunError::NoSlot { concurrency: request.template.engine().concurrency() },
+            })
+        }
         ended = guest => match ended {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(failure)) => Err(RunError::Template(crate::host_functions::returned(failure))),
-            // The guest has ended by itself: neither deadline nor cancellation changes that while it is dumped.
-            Err((error, store, place)) => {
-                let (error, dumped) = stopped(error, store, place, &request.template).await;
+            Ok(()) => Ok(()),
+            Err(GuestError::Returned(failure)) => {
+                Err(RunError::Template(crate::host_functions::returned(failure)))
+            }
+            // The guest has ended by itself: neither deadline nor cancellation changes that while
+            // its dump is taken.
+            Err(GuestError::Stopped { error, store, slot }) => {
+                let (error, dumped) = dump_stopped(error, store, slot, &request.template).await;
                 coredump = dumped;
                 Err(RunError::Stopped(error))
             }
         },
     };
-    if result.is_err() && coredump.is_none() && request.template.coredump().is_some() {
-        coredump = Some(Err("a dump is taken of a guest that is stopped in its own code, and \
-                             this one was not"
-            .to_owned()));
+    let wanted = result.is_err() && request.template.coredump().is_some();
+    if wanted && matches!(coredump, CoreDump::NotWanted) {
+        coredump = CoreDump::Missing(
+            "a dump is taken of a guest that is stopped in its own code, and this one was not"
+                .to_owned(),
+        );
     }
     let end = RunEnd {
         cpu: meter.used(),
@@ -151,50 +169,52 @@ async fn ended(request: Box<RunRequest>) -> (Result<(), RunError>, RunEnd) {
         stdout: stdout.read(),
         stderr: stderr.read(),
         coredump,
-        elapsed: request.log.elapsed(),
+        elapsed: request.trace.elapsed(),
         budget: budget.measures(),
     };
     (result, end)
 }
 
-/// The dump of a stopped guest, when one is wanted. The guest goes with its store, and then its
-/// place is free.
-async fn stopped(
+/// The dump of a stopped guest, if one is wanted. The guest is dropped with its store, and then
+/// its slot is free.
+async fn dump_stopped(
     error: wasmtime::Error,
     mut store: Store<GuestState>,
-    place: Box<Place>,
+    slot: Box<EngineSlot>,
     template: &Template,
-) -> (wasmtime::Error, Option<Result<Vec<u8>, String>>) {
-    let Some(limits) = template.coredump() else { return (error, None) };
+) -> (wasmtime::Error, CoreDump) {
+    let Some(limits) = template.coredump() else { return (error, CoreDump::NotWanted) };
     let (name, max_bytes) = (template.manifest.name.clone(), limits.max_bytes);
-    // The error is shared: should the dump fail, the record still has it.
+    // Shared, so that the record still has the error if taking the dump panics.
     let error = Arc::new(error);
     let of_guest = error.clone();
     let dumped = tokio::task::spawn_blocking(move || {
         let dumped = dump::take(&mut store, &of_guest, &name, max_bytes);
         drop(store);
-        drop(place);
+        drop(slot);
         dumped
     });
-    let dumped =
-        dumped.await.unwrap_or_else(|error| Err(format!("taking the dump failed: {error}")));
+    let dump = match dumped.await {
+        Ok(dump) => dump,
+        Err(error) => CoreDump::Missing(format!("taking the dump failed: {error}")),
+    };
     let error =
         Arc::try_unwrap(error).unwrap_or_else(|error| wasmtime::Error::msg(format!("{error:?}")));
-    (error, Some(dumped))
+    (error, dump)
 }
 
-/// Tells the log that the guest goes.
-struct Over(Arc<RunTrace>);
+/// Marks the trace when the guest ends: calls dropped with it were in flight.
+struct MarkOver(Arc<RunTrace>);
 
-impl Drop for Over {
+impl Drop for MarkOver {
     fn drop(&mut self) {
         self.0.set_over();
     }
 }
 
-/// The deadline of a run that begins now.
+/// The deadline of a run that starts now.
 pub fn deadline_of(limits: &Limits) -> Instant {
-    // A century stands for "none": adding more would overflow the clock.
-    const MOST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    Instant::now() + limits.deadline().min(MOST)
+    // Adding more than a century could overflow the clock.
+    const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    Instant::now() + limits.deadline().min(MAX)
 }

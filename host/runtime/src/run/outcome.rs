@@ -17,13 +17,13 @@ use sitewright_model::failure::{Diagnostic, FailureRecord, TemplateRef};
 use sitewright_model::message::Message;
 use sitewright_site::Release;
 
-/// The id of an attempt, unique for all orders.
+/// Id of an attempt, unique over all orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct AttemptId(Ulid);
 
 impl AttemptId {
-    /// A new one.
+    /// A fresh id.
     #[allow(clippy::new_without_default, reason = "each is different")]
     pub fn new() -> Self {
         AttemptId(Ulid::generate())
@@ -65,46 +65,41 @@ impl fmt::Display for AttemptId {
     }
 }
 
-/// How an attempt ended. There is no third way.
+/// How an attempt ended.
 pub enum Outcome {
-    /// A site was made, passed its checks and is now the order's current release.
+    /// A site was made, passed its checks and became a release: the current one, unless the
+    /// request says [`Publication::Place`](super::Publication::Place).
     Released(Box<Released>),
-    /// It was not, and this is why.
+    /// There is no release.
     Failed {
-        /// The record.
         record: Box<FailureRecord>,
-        /// Where it is stored, or why it could not be.
+        /// The file of the record, or why it could not be stored.
         stored: Result<PathBuf, Message>,
-        /// What the operating system refused the host, when that failed the attempt: a full disk
-        /// fails every order alike.
+        /// What the operating system refused the host, if that is the cause: a full disk fails
+        /// every order.
         refused: Option<std::io::ErrorKind>,
-        /// What was used until then.
         totals: Totals,
     },
 }
 
 /// A released site.
 pub struct Released {
-    /// The release.
     pub release: Release,
-    /// The template that made it.
     pub template: TemplateRef,
-    /// The order's id.
+    /// Id of the order.
     pub order: String,
     /// What the template reported.
     pub diagnostics: Vec<Diagnostic>,
-    /// What was used.
     pub totals: Totals,
-    /// What a replay needs; nothing when nothing was to be kept.
+    /// What a replay needs; `None` if the attempt keeps no replies.
     pub recording: Option<Recording>,
 }
 
 /// What an attempt used.
 #[derive(Debug, Clone, Serialize)]
 pub struct Totals {
-    /// The attempt.
     pub attempt: AttemptId,
-    /// From begin to end, in milliseconds.
+    /// Milliseconds from the start of the attempt to its end.
     pub duration_ms: u64,
     /// Each limit beside what was used of it.
     pub limits: BTreeMap<String, Measure>,
@@ -113,13 +108,25 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// How many AI replies came from an earlier attempt's journal.
+    /// The limit that goes on being used after the run.
+    pub(super) const DEADLINE: &'static str = "deadline_ms";
+
+    /// The same after `duration_ms` in all.
+    pub(super) fn at(mut self, duration_ms: u64) -> Self {
+        self.duration_ms = duration_ms;
+        if let Some(deadline) = self.limits.get_mut(Self::DEADLINE) {
+            deadline.used = duration_ms;
+        }
+        self
+    }
+
+    /// The number of AI replies that came from an earlier attempt's journal.
     pub fn replayed(&self) -> usize {
         self.ai_calls.iter().filter(|call| call.replayed).count()
     }
 
-    /// Tokens in and out over all calls that a model answered, as far as providers told. Those of
-    /// replayed ones were used by the attempt that paid for them.
+    /// Input and output tokens of all calls that a model answered, as far as providers report
+    /// them. Replayed replies count for the attempt that paid for them.
     pub fn tokens(&self) -> (u64, u64) {
         self.ai_calls.iter().filter(|call| !call.replayed).fold((0, 0), |(input, output), call| {
             (

@@ -1,8 +1,7 @@
-//! What must be known of a run to make it again: what it was given, which calls it made, and when
-//! each AI call ended.
+//! The recording of a run: its input, its host calls, and when each AI call ended.
 //!
-//! Replies lie in the journal and the order's document beside it; here are only their digests, so
-//! that a recording stays small: eight bytes for each host call, and a line for each AI call.
+//! Replies are in the journal and the order document is in a file of its own; a recording has their
+//! digests only, so that it stays small: eight bytes for each host call, one line for each AI call.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -14,25 +13,24 @@ use crate::plugin::Limits;
 use sitewright_ai::JournalKey;
 use sitewright_model::ai::{AiError, CallId};
 
-/// The shape of a recording; a reader refuses a larger number than it knows.
+/// Version of the format. A reader refuses a newer one.
 pub const RECORDING_VERSION: u32 = 1;
 
-/// Host calls of which a recording keeps a mark; of those that follow it has only the number.
+/// Maximum marks in a recording. Of later host calls it has only the number.
 pub const MARKS: usize = 4_096;
 
-/// Files that a recording lists by name; the digest stands for all of them.
+/// Maximum files that a recording lists by name. The digest covers all files.
 const FILES_LISTED: usize = 256;
 
-/// One run as a replay needs it. A part of a failure record, and of what is kept of a success.
+/// One run as a replay needs it: a part of a failure record, and of an archived release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recording {
     /// [`RECORDING_VERSION`].
     pub version: u32,
-    /// SHA-256 of the order's document as it came.
+    /// SHA-256 of the order document as it came.
     pub document: String,
-    /// The template as it was asked for: a name or a path.
+    /// The template as the attempt named it: a name or a path.
     pub template: String,
-    /// What the run was allowed.
     pub limits: Limits,
     /// The language of orders that name none.
     pub default_locale: String,
@@ -40,20 +38,20 @@ pub struct Recording {
     pub routes: Vec<String>,
     /// Each host call as a mark, oldest first.
     pub calls: Marks,
-    /// Host calls in all; log lines that follow each other are one.
+    /// The number of host calls. Successive log lines count as one.
     pub calls_total: u64,
-    /// The AI calls that ended, in the order in which they did.
+    /// The AI calls that ended, in the order in which they ended.
     pub ai: Vec<AiEnd>,
-    /// Streamed AI calls that had not ended, with the text that the template had got.
+    /// Streamed AI calls that had not ended, with the text that the template got.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<AiOpen>,
-    /// What had been written.
+    /// The written files.
     pub files: Files,
 }
 
 impl Recording {
-    /// The opaque value that a failure record carries: nobody but this type reads it. `None` when
-    /// it cannot be written, which is logged.
+    /// The opaque value in a failure record, which only this type reads. `None` if it cannot be
+    /// written as JSON, which is logged.
     pub fn to_record(&self) -> Option<Box<serde_json::Value>> {
         match serde_json::to_value(self) {
             Ok(value) => Some(Box::new(value)),
@@ -64,52 +62,50 @@ impl Recording {
         }
     }
 
-    /// The recording that a failure record carries.
+    /// Reads the value in a failure record.
     ///
     /// # Errors
-    /// When it is of another version, or was changed.
+    /// If it has another version, or was changed.
     pub fn of_record(value: &serde_json::Value) -> Result<Self, serde_json::Error> {
         Self::deserialize(value)
     }
 }
 
-/// A streamed AI call that had not ended when its run did, or that the template had dropped.
+/// A streamed AI call that had not ended when its run did, or that the template dropped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AiOpen {
-    /// The call.
     pub call_id: CallId,
-    /// The text that had gone out.
+    /// The text that the template got.
     pub text: String,
-    /// Lengths of the pieces in which it had.
+    /// Lengths of the pieces of the text.
     pub pieces: Vec<u32>,
 }
 
 /// How and when one AI call ended, as the template saw it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AiEnd {
-    /// The call.
     pub call_id: CallId,
-    /// Host calls that had begun by then: a template that makes calls at once can tell which of
-    /// them ended first.
+    /// Host calls that had begun by then. A template that makes concurrent calls sees which of them
+    /// ended first.
     pub after: u64,
-    /// Its question; missing when it was refused before it was asked.
+    /// Key of its request; missing if it was refused before any provider was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<JournalKey>,
     /// The beginning of the SHA-256 of its reply, which is in the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
-    /// Why there was none.
+    /// The error, if there is no reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Box<AiError>>,
-    /// Lengths of the pieces in which a template that read along got the text.
+    /// Lengths of the pieces in which the template got the text of a streamed call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pieces: Vec<u32>,
-    /// That text, when there was no reply in the end.
+    /// That text, if there is no reply.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
 
-/// The digest of a reply as recordings have it.
+/// The digest of a reply in a recording.
 pub fn reply_digest(content: &str) -> String {
     hex::encode(&Sha256::digest(content.as_bytes())[..12])
 }
@@ -117,9 +113,8 @@ pub fn reply_digest(content: &str) -> String {
 /// The files of a site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
-    /// How many.
     pub count: u64,
-    /// SHA-256 of all paths and digests.
+    /// SHA-256 of all paths and their digests.
     pub sha256: String,
     /// SHA-256 by path, of the first few hundred.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -127,7 +122,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Of these files: path and SHA-256, in the order of their paths.
+    /// From path and SHA-256 of each file, in the order of the paths.
     pub fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let (mut all, mut list, mut count) = (Sha256::new(), BTreeMap::new(), 0);
         for (path, sha256) in files {
@@ -140,7 +135,6 @@ impl Files {
         Files { count, sha256: hex::encode(all.finalize()), list }
     }
 
-    /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -153,7 +147,7 @@ pub struct Mark {
     digest: [u8; 7],
 }
 
-/// The letters of the functions.
+/// The letter of each host function in marks.
 const LETTERS: [(u8, &str); 9] = [
     (b'a', "ai.complete"),
     (b's', "ai.complete-stream"),
@@ -167,11 +161,11 @@ const LETTERS: [(u8, &str); 9] = [
 ];
 
 impl Mark {
-    /// What a call was called with, as far as it is known when it begins: in one text, as reports
+    /// The arguments of a call as one text, as far as they are known when the call begins. Reports
     /// of replays show it.
     pub fn args(call: &str, args: &str, bytes: Option<u64>, digest: Option<&str>) -> String {
-        // How many lines of log follow each other is not known when the first one comes, nor how
-        // many steps a stage will have; and a file is hashed when it is stored.
+        // An entry of log lines or progress stands for several calls, whose number is not known
+        // when the first one begins; and a file is hashed when it is stored.
         let (args, digest) = match call {
             "diagnostics.log" => ("", None),
             "site.write" | "diagnostics.progress" => (args, None),
@@ -182,7 +176,7 @@ impl Mark {
         if bytes.is_none() && digest.is_none() {
             return args.to_owned();
         }
-        // Room for all of it at once: growing is deep, and this is the stack of a guest that calls.
+        // One allocation: growing goes deep, and this is the guest's stack.
         let mut text = String::with_capacity(args.len() + 64);
         let (open, close) = if args.is_empty() { ("", "") } else { (" (", ")") };
         let _fits = write!(text, "{args}{open}");
@@ -197,12 +191,12 @@ impl Mark {
         text
     }
 
-    /// Of a call with these [`args`](Mark::args).
+    /// The mark of a call with these [`args`](Mark::args).
     pub fn new(call: &str, args: &str) -> Self {
         let letter =
             LETTERS.iter().find(|(_, name)| *name == call).map_or(b'?', |(letter, _)| *letter);
         let mut digest = [0; 7];
-        // How many lines of log follow each other is not known when the first one comes.
+        // The number of successive log lines is not known when the first one begins.
         if letter != b'l' {
             digest.copy_from_slice(&Sha256::digest(args)[..7]);
         }
@@ -224,8 +218,8 @@ impl fmt::Display for Mark {
     }
 }
 
-/// The marks of a run's host calls; in JSON one text, which is read and compared more easily than a
-/// thousand lines.
+/// The marks of a run's host calls. In JSON they are one text, which takes one line instead of
+/// thousands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Marks(pub Vec<Mark>);

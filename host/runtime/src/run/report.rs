@@ -1,4 +1,4 @@
-//! The account of an attempt: what it used, and the record of its failure.
+//! What an attempt reports: its totals, and its release or its failure record.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,201 +6,248 @@ use std::time::Duration;
 
 use ulid::Ulid;
 
-use super::attempt::{AttemptRequest, Ended, Known, Services};
-use super::outcome::Totals;
-use crate::host_functions::RunTrace;
+use super::attempt::Attempt;
+use super::end::CoreDump;
+use super::outcome::{Outcome, Released, Totals};
+use super::stage::Stage;
+use super::state::AttemptError;
 use sitewright_ai::Redactor;
 use sitewright_failure::from_folder;
 use sitewright_model::Measure;
 use sitewright_model::build::host_build;
-use sitewright_model::failure::CoreDumpRecord;
-use sitewright_model::failure::{FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord};
+use sitewright_model::failure::{
+    CoreDumpRecord, FailureRecord, Frame, LogTail, RECORD_VERSION, TrapRecord,
+};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::{millis, now};
-use sitewright_site::OrderDir;
+use sitewright_site::{OrderDir, Release, SitesRoot};
 
-/// Each limit beside what was used, and the AI calls.
-pub(super) fn totals(
-    host: &Services,
-    request: &AttemptRequest,
-    log: &RunTrace,
-    known: &Known,
-) -> Totals {
-    let limits = &host.limits;
-    let (cpu, memory, stderr) = known.end.as_ref().map_or((Duration::ZERO, 0, 0), |end| {
-        (end.cpu, end.memory_peak, end.stderr.1.max(end.stdout.1))
-    });
-    let mut measures = BTreeMap::new();
-    let mut measure =
-        |name: &str, max: u64, used: u64| measures.insert(name.to_owned(), Measure { max, used });
-    measure("order_bytes", limits.order_bytes, known.order_bytes);
-    measure("memory_bytes", limits.memory_bytes, memory);
-    measure("cpu_ms", limits.cpu_ms, millis(cpu));
-    measure("deadline_ms", limits.deadline_ms, log.now_ms());
-    measure("ai_calls", limits.ai_calls, log.ai_call_count());
-    measure("log_bytes", limits.log_bytes, log.log_tail().1);
-    measure("stderr_bytes", limits.stderr_bytes, stderr);
-    measure("diagnostics", limits.diagnostics, log.diagnostics().1);
-    if let Some((name, max)) = known.compile_limit {
-        measure(name, max, max);
-    }
-    let unspent;
-    let budget = match &known.end {
-        Some(end) => &end.budget,
-        None => {
-            unspent = host.gateway.order_budget().measures();
-            &unspent
+impl Attempt<'_> {
+    /// The one outcome. A failed attempt also stores its failure record.
+    pub(super) async fn report(
+        self: Box<Self>,
+        result: Result<Box<Release>, Box<AttemptError>>,
+    ) -> Outcome {
+        match result {
+            Ok(release) => self.released(release).await,
+            Err(error) => self.failed(*error).await,
         }
-    };
-    for (name, max, used) in budget {
-        measure(name, *max, *used);
     }
-    match &known.staging {
-        Some(staging) => {
-            for (limit, used) in staging.usage().entries() {
-                measure(limit.name(), used.max, used.used);
+
+    async fn released(mut self: Box<Self>, release: Box<Release>) -> Outcome {
+        let totals = self.take_totals();
+        tracing::info!(
+            template = self.state.template.name,
+            release = %release.manifest.id,
+            duration_ms = totals.duration_ms,
+            "released"
+        );
+        let recording = self.recording();
+        if let Some(recording) = &recording {
+            self.archive_release(&release, recording).await;
+        }
+        Outcome::Released(Box::new(Released {
+            release: *release,
+            recording,
+            template: self.state.template,
+            order: self.state.order,
+            diagnostics: self.trace.diagnostics().0,
+            totals,
+        }))
+    }
+
+    async fn failed(mut self: Box<Self>, error: AttemptError) -> Outcome {
+        let totals = self.take_totals();
+        let refused = error.classified.refused;
+        let record = self.record(error, &totals).await;
+        if let Some(staging) = self.state.staging.take() {
+            staging.abandon();
+        }
+        let stored = store(self.services.sites.clone(), record.clone()).await;
+        sitewright_failure::emit(&record);
+        Outcome::Failed { record: Box::new(record), stored, refused, totals }
+    }
+
+    /// The totals at the end of the attempt. Those measured after the run are still right but for
+    /// the time that checks and release took.
+    fn take_totals(&mut self) -> Totals {
+        let totals = self.state.totals.take();
+        totals.unwrap_or_else(|| self.measure()).at(self.trace.now_ms())
+    }
+
+    /// Each limit beside what was used of it, and the AI calls.
+    pub(super) fn measure(&self) -> Totals {
+        let (limits, trace, state) = (&self.services.limits, &self.trace, &self.state);
+        let (cpu, memory, stderr) = state.run.as_ref().map_or((Duration::ZERO, 0, 0), |end| {
+            (end.cpu, end.memory_peak, end.stderr.1.max(end.stdout.1))
+        });
+        let mut measures = BTreeMap::new();
+        let mut measure = |name: &str, max: u64, used: u64| {
+            measures.insert(name.to_owned(), Measure { max, used });
+        };
+        measure("order_bytes", limits.order_bytes, state.order_bytes);
+        measure("memory_bytes", limits.memory_bytes, memory);
+        measure("cpu_ms", limits.cpu_ms, millis(cpu));
+        measure(Totals::DEADLINE, limits.deadline_ms, trace.now_ms());
+        measure("ai_calls", limits.ai_calls, trace.ai_call_count());
+        measure("log_bytes", limits.log_bytes, trace.log_tail().1);
+        measure("stderr_bytes", limits.stderr_bytes, stderr);
+        measure("diagnostics", limits.diagnostics, trace.diagnostics().1);
+        if let Some((name, max)) = state.compile_limit {
+            measure(name, max, max);
+        }
+        let unspent;
+        let budget = match &state.run {
+            Some(end) => &end.budget,
+            None => {
+                unspent = self.services.gateway.order_budget().measures();
+                &unspent
             }
-            if let Some(hit) = staging.last_limit_hit() {
-                measure(hit.limit.name(), hit.max, hit.would_be);
+        };
+        for (name, max, used) in budget {
+            measure(name, *max, *used);
+        }
+        match &state.staging {
+            Some(staging) => {
+                for (limit, used) in staging.usage().entries() {
+                    measure(limit.name(), used.max, used.used);
+                }
+                if let Some(hit) = staging.last_limit_hit() {
+                    measure(hit.limit.name(), hit.max, hit.would_be);
+                }
+            }
+            None => {
+                measure("files", limits.files, 0);
+                measure("file_bytes", limits.file_bytes, 0);
+                measure("total_bytes", limits.total_bytes, 0);
+                measure("path_bytes", limits.path_bytes, 0);
             }
         }
-        None => {
-            for (name, max) in [
-                ("files", limits.files),
-                ("file_bytes", limits.file_bytes),
-                ("total_bytes", limits.total_bytes),
-                ("path_bytes", limits.path_bytes),
-            ] {
-                measure(name, max, 0);
+        Totals {
+            attempt: self.request.id,
+            duration_ms: trace.now_ms(),
+            limits: measures,
+            ai_calls: trace.ai_calls(),
+        }
+    }
+
+    /// The failure record.
+    async fn record(&mut self, error: AttemptError, totals: &Totals) -> FailureRecord {
+        let AttemptError { classified, problems } = error;
+        let id = Ulid::generate().to_string();
+        let coredump = self.write_coredump(&id).await;
+        let mut source = None;
+        let trap = match (classified.trap, &self.state.loaded) {
+            (Some(stopped), Some(template)) => {
+                let symbolized = template.symbolize(stopped.frames).await;
+                // The frames of an interpreted language come first; the engine's frames below them
+                // are those of its interpreter, which are nobody's own code.
+                let interpreted = !stopped.language_frames.is_empty();
+                let symbols_missing = symbolized.missing.filter(|_| !interpreted);
+                source = stopped.source.or(symbolized.source);
+                let engine = symbolized.frames.into_iter();
+                let engine = engine.map(|frame| Frame { own: frame.own && !interpreted, ..frame });
+                Some(TrapRecord {
+                    code: stopped.code,
+                    message: stopped.message,
+                    frames: stopped.language_frames.into_iter().chain(engine).collect(),
+                    symbols_missing,
+                })
             }
-        }
+            _ => None,
+        };
+        let (state, trace) = (&self.state, &self.trace);
+        // The template's own stage says more than `run`.
+        let progress = trace.progress();
+        let running = state.stage == Stage::Run;
+        let stage = match running && !progress.stage.is_empty() {
+            true => progress.stage.clone(),
+            false => state.stage.as_str().to_owned(),
+        };
+        let record = without_keys(FailureRecord {
+            version: RECORD_VERSION,
+            id,
+            time: now(),
+            order: state.order.clone(),
+            job: self.request.job.clone(),
+            attempt: self.request.id.to_string(),
+            trace_id: self.request.id.trace_id(),
+            template: state.template.clone(),
+            host_build: host_build().to_owned(),
+            config_version: self.services.config_version.clone(),
+            fingerprint: None,
+            kind: classified.kind,
+            message: classified.message,
+            causes: classified.causes,
+            hint: Message::or(classified.kind.hint(), message!("see `sitewright doctor`")),
+            code: classified.code,
+            location: classified.location,
+            attributes: classified.attributes,
+            stage,
+            progress: (running && progress.total > 0).then(|| progress.into()),
+            trap,
+            panic: classified.panic,
+            ai: classified.ai,
+            blamed_calls: classified.blamed_calls,
+            problems,
+            source,
+            coredump,
+            trail: trace.trail(),
+            calls: Some(trace.calls()),
+            ai_calls: trace.ai_tries(),
+            diagnostics: trace.diagnostics().0,
+            log: trace.log_tail().0,
+            stderr: state.run.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
+            stdout: state.run.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
+            limits: totals.limits.clone(),
+            recording: self.recording().and_then(|recording| recording.to_record()),
+        });
+        // The fingerprint is made of the cleaned record: a key in a message would give each of its
+        // failures a group of its own.
+        sitewright_failure::fingerprint::stamped(self.with_source(record).await)
     }
-    Totals {
-        attempt: request.id,
-        duration_ms: log.now_ms(),
-        limits: measures,
-        ai_calls: log.ai_calls(),
+
+    /// Writes the core dump of the guest; `None` if no dump is wanted.
+    async fn write_coredump(&mut self, id: &str) -> Option<CoreDumpRecord> {
+        let dump = match std::mem::take(&mut self.state.run.as_mut()?.coredump) {
+            CoreDump::NotWanted => return None,
+            CoreDump::Missing(why) => return Some(CoreDumpRecord::missing(why)),
+            CoreDump::Taken(dump) => dump,
+        };
+        let keep = self.state.loaded.as_ref()?.coredump()?.keep;
+        let (sites, id) = (self.services.sites.path().to_owned(), id.to_owned());
+        let bytes = dump.len() as u64;
+        let written = tokio::task::spawn_blocking(move || {
+            sitewright_failure::coredump::write(&sites, &id, &dump, keep)
+        });
+        let missing = |error: &dyn std::fmt::Display| {
+            CoreDumpRecord::missing(format!("it could not be written: {error}"))
+        };
+        Some(match written.await {
+            Ok(Ok(path)) => CoreDumpRecord {
+                path: Some(path.display().to_string()),
+                bytes: Some(bytes),
+                missing: None,
+            },
+            Ok(Err(error)) => missing(&error),
+            Err(error) => missing(&error),
+        })
+    }
+
+    /// The record with the source lines around its location, if the template's source is known.
+    async fn with_source(&self, record: FailureRecord) -> FailureRecord {
+        let Some(folder) = self.state.loaded.as_ref().and_then(|template| template.source()) else {
+            return record;
+        };
+        let with = record.clone();
+        let found = tokio::task::spawn_blocking(move || from_folder(&folder, &with)).await;
+        FailureRecord { source: found.ok().flatten().or(record.source), ..record }
     }
 }
 
-/// The record of an attempt that ended badly.
-pub(super) async fn record(
-    host: &Services,
-    request: &AttemptRequest,
-    log: &RunTrace,
-    known: &mut Known,
-    totals: &Totals,
-    ended: Ended,
-) -> FailureRecord {
-    let Ended { classified, problems } = ended;
-    let mut source = None;
-    let trap = match (classified.trap, &known.loaded) {
-        (Some(stopped), Some(template)) => {
-            let symbolized = template.symbolize(stopped.frames).await;
-            // What the language itself told comes first; the engine's frames below it are its
-            // interpreter.
-            let symbols_missing = symbolized.missing.filter(|_| stopped.told.is_empty());
-            source = stopped.source.or(symbolized.source);
-            let told = !stopped.told.is_empty();
-            let engine = symbolized.frames.into_iter();
-            let engine = engine.map(|frame| Frame { own: frame.own && !told, ..frame });
-            let frames = stopped.told.into_iter().chain(engine).collect();
-            Some(TrapRecord {
-                code: stopped.code,
-                message: stopped.message,
-                frames,
-                symbols_missing,
-            })
-        }
-        _ => None,
-    };
-    let progress = log.progress();
-    let running = known.stage == "run";
-    let id = Ulid::generate().to_string();
-    let coredump = coredump(host, known, &id).await;
-    let record = without_keys(FailureRecord {
-        version: RECORD_VERSION,
-        id,
-        time: now(),
-        order: known.order.clone(),
-        job: request.job.clone(),
-        attempt: request.id.to_string(),
-        trace_id: request.id.trace_id(),
-        template: known.template.clone(),
-        host_build: host_build().to_owned(),
-        config_version: host.config_version.clone(),
-        fingerprint: None,
-        kind: classified.kind,
-        message: classified.message,
-        causes: classified.causes,
-        hint: Message::or(classified.kind.hint(), message!("see `sitewright doctor`")),
-        code: classified.code,
-        location: classified.location,
-        attributes: classified.attributes,
-        stage: if running && !progress.stage.is_empty() {
-            progress.stage.clone()
-        } else {
-            known.stage.to_owned()
-        },
-        progress: (running && progress.total > 0).then(|| progress.into()),
-        trap,
-        panic: classified.panic,
-        ai: classified.ai,
-        blamed_calls: classified.blamed_calls,
-        problems,
-        source,
-        coredump,
-        trail: log.trail(),
-        calls: Some(log.calls()),
-        ai_calls: log.ai_tries(),
-        diagnostics: log.diagnostics().0,
-        log: log.log_tail().0,
-        stderr: known.end.as_ref().map(|end| end.stderr.0.clone()).unwrap_or_default(),
-        stdout: known.end.as_ref().map(|end| end.stdout.0.clone()).unwrap_or_default(),
-        limits: totals.limits.clone(),
-        recording: super::archive::recording(host, request, log, known)
-            .and_then(|recording| recording.to_record()),
-    });
-    // Of what is left: a key in a message would make two failures of one.
-    sitewright_failure::fingerprint::stamped(with_source(record, known).await)
-}
-
-/// Writes the guest's dump, when there is one.
-async fn coredump(host: &Services, known: &mut Known, id: &str) -> Option<CoreDumpRecord> {
-    let dump = match known.end.as_mut()?.coredump.take()? {
-        Ok(dump) => dump,
-        Err(why) => return Some(CoreDumpRecord::missing(why)),
-    };
-    let keep = known.loaded.as_ref()?.coredump()?.keep;
-    let (sites, id, bytes) = (host.sites.path().to_owned(), id.to_owned(), dump.len() as u64);
-    let written = tokio::task::spawn_blocking(move || {
-        sitewright_failure::coredump::write(&sites, &id, &dump, keep)
-    })
-    .await;
-    Some(match written {
-        Ok(Ok(path)) => CoreDumpRecord {
-            path: Some(path.display().to_string()),
-            bytes: Some(bytes),
-            missing: None,
-        },
-        Ok(Err(error)) => CoreDumpRecord::missing(format!("it could not be written: {error}")),
-        Err(error) => CoreDumpRecord::missing(format!("it could not be written: {error}")),
-    })
-}
-
-/// The record with the lines around its place in the source, where the source is at hand.
-async fn with_source(record: FailureRecord, known: &Known) -> FailureRecord {
-    let Some(folder) = known.loaded.as_ref().and_then(|template| template.source()) else {
-        return record;
-    };
-    let with = record.clone();
-    let found = tokio::task::spawn_blocking(move || from_folder(&folder, &with)).await;
-    FailureRecord { source: found.ok().flatten().or(record.source), ..record }
-}
-
-/// The record without any key. What the gateway says has none; what a template logs or returns may
-/// have one, when a provider echoed it in a reply (catalogue A8).
+/// The record with every provider key removed. A template may log or return a key that a provider
+/// echoed in a reply (catalogue A8).
 fn without_keys(record: FailureRecord) -> FailureRecord {
     let redactor = Redactor::of_process();
     let Ok(mut value) = serde_json::to_value(&record) else { return record };
@@ -210,8 +257,8 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
     match serde_json::from_value(value) {
         Ok(clean) => clean,
         Err(error) => {
-            // Only texts were changed, and texts are texts; should a type ever refuse one, the
-            // record is told without what it holds.
+            // Only texts change, so every type still accepts its own. If one ever does not, the
+            // record goes without all its texts.
             tracing::error!(%error, "a record could not be cleaned of a key");
             let message =
                 message!("the record held a provider's key and was withheld; see the log");
@@ -236,20 +283,16 @@ fn without_keys(record: FailureRecord) -> FailureRecord {
     }
 }
 
-/// Stores a record; a failure to do so is told beside the record and never replaces it.
-pub(super) async fn store(host: &Services, record: &FailureRecord) -> Result<PathBuf, Message> {
-    let (sites, copy) = (host.sites.clone(), record.clone());
-    let stored = tokio::task::spawn_blocking(
-        move || -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
-            let order = OrderDir::new(&copy.order)?;
-            let folder = sites.ensure_order(&order)?;
-            Ok(sitewright_failure::store::write(&folder, &sites.order_path(&order), &copy)?)
-        },
-    )
-    .await;
-    match stored {
-        Ok(Ok(path)) => Ok(path),
-        Ok(Err(error)) => Err(message!("the failure record could not be stored: {error}")),
-        Err(error) => Err(message!("the failure record could not be stored: {error}")),
-    }
+/// Stores a record. An error is reported beside the record and never replaces it.
+async fn store(sites: SitesRoot, record: FailureRecord) -> Result<PathBuf, Message> {
+    let store = move || {
+        let order = OrderDir::new(&record.order).map_err(|error| error.to_string())?;
+        let folder = sites.ensure_order(&order).map_err(|error| error.to_string())?;
+        sitewright_failure::store::write(&folder, &sites.order_path(&order), &record)
+            .map_err(|error| error.to_string())
+    };
+    tokio::task::spawn_blocking(store)
+        .await
+        .unwrap_or_else(|error| Err(error.to_string()))
+        .map_err(|error| message!("the failure record could not be stored: {error}"))
 }

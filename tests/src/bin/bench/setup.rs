@@ -79,7 +79,10 @@ impl Setup {
             gateway: self.gateway.clone(),
             journal: None,
             staging: Staging::new(&self.sites, folder.clone(), folder, Limits::default().site()),
-            log: Arc::new(RunTrace::new(&self.limits, watch::Sender::new(RunProgress::default()))),
+            trace: Arc::new(RunTrace::new(
+                &self.limits,
+                watch::Sender::new(RunProgress::default()),
+            )),
             deadline: deadline_of(&self.limits),
             cancel: CancellationToken::new(),
         })

@@ -88,7 +88,7 @@ async fn memory_per_order(file: &Path, cache: Cache, waiting: u32) -> anyhow::Re
     let (mut runs, mut watched) = (JoinSet::new(), Vec::new());
     for number in 0..waiting {
         let request = setup.request(number)?;
-        watched.push((request.log.clone(), request.cancel.clone()));
+        watched.push((request.trace.clone(), request.cancel.clone()));
         runs.spawn(run(request));
     }
     while watched.iter().any(|(log, _)| log.ai_call_count() == 0) {

@@ -23,7 +23,7 @@ pub(crate) async fn measure(orders: u32) -> anyhow::Result<()> {
     for number in 0..orders {
         let request = setup.request(number)?;
         runs.spawn(async move {
-            let log = request.log.clone();
+            let log = request.trace.clone();
             let (result, _) = run(request).await;
             (result.is_ok(), log.ai_calls().len())
         });

@@ -8,7 +8,7 @@ use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_failure::render;
 use sitewright_model::message;
-use sitewright_replay::{Ended, ExportOptions};
+use sitewright_replay::{ExportOptions, RecordedEnd, Scratch};
 
 /// What to export, and how much of it.
 #[derive(Debug, clap::Args)]
@@ -37,11 +37,11 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     if let Err(error) = Setup::gateway(config) {
         tracing::debug!(%error, "the configuration's AI part cannot be used");
     }
-    let unpacked = replay::Unpacked::new()?;
-    let subject = replay::subject(config, &args.what, &unpacked.0).await?;
+    let unpacked = Scratch::create().await.map_err(SetupError::Host)?;
+    let subject = replay::subject(config, &args.what, unpacked.path()).await?;
     let id = match &subject.ended {
-        Ended::Failed(record) => record.id.clone(),
-        Ended::Released(_) | Ended::Unknown => subject.attempt.to_string(),
+        RecordedEnd::Failed(record) => record.id.clone(),
+        RecordedEnd::Released(_) | RecordedEnd::Unknown => subject.attempt.to_string(),
     };
     let to = args.output.unwrap_or_else(|| PathBuf::from(format!("failure-{id}.tar")));
     let config = config.clone();

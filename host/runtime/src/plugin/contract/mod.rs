@@ -1,8 +1,8 @@
 //! The published versions of the contract, and which of them a component was built for.
 //!
-//! Each version has a module here that tells what it is and links its components, and one in
-//! [`bindings`](super::bindings) that speaks it. Another version is one more of each, and an entry
-//! in [`VERSIONS`].
+//! Each version has a module here that describes it and links its components, and one in
+//! [`bindings`](super::bindings) with its types. A new version adds one of each, and an entry in
+//! [`VERSIONS`].
 
 mod v0_1;
 
@@ -23,18 +23,17 @@ pub const VERSIONS: &[&Contract] = &[&v0_1::CONTRACT];
 /// One published version of the contract.
 #[derive(Debug)]
 pub struct Contract {
-    /// Its number: `0.1.0`.
+    /// Like `0.1.0`.
     pub version: &'static str,
-    /// The worlds that a template may be built against, the one that is told apart most easily
-    /// first.
+    /// The worlds that a template may be built against. The first one that matches is taken.
     worlds: &'static [WorldMark],
-    /// What it gives to templates that the version before did not.
+    /// What it offers to templates that the version before did not.
     pub brought: &'static [&'static str],
     /// Links a component of this version.
     pub(super) link: fn(&Linker<GuestState>, &Component, World) -> wasmtime::Result<Linked>,
 }
 
-/// There is one of each version.
+/// Each version has one `Contract`.
 impl PartialEq for Contract {
     fn eq(&self, other: &Self) -> bool {
         self.version == other.version
@@ -43,34 +42,32 @@ impl PartialEq for Contract {
 
 impl Eq for Contract {}
 
-/// How a world is told by a component's imports and exports.
+/// How a component's imports and exports show its world.
 #[derive(Debug)]
 struct WorldMark {
     world: World,
-    /// Interfaces of the package that a component of this world has one of, and of no other world.
+    /// Interfaces that only this world has.
     interfaces: &'static [&'static str],
 }
 
-/// What a component was built for.
+/// The contract that a component was built for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The version.
     pub contract: &'static Contract,
-    /// The world; nothing when the component has too little of any to tell.
+    /// `None` if the component uses no interface that only one world has.
     pub world: Option<World>,
-    /// Everything it imports, the contract's own and others': `sitewright:template/ai@0.1.0`.
+    /// Everything it imports, like `sitewright:template/ai@0.1.0`.
     pub imports: Vec<String>,
-    /// Everything it exports.
     pub exports: Vec<String>,
 }
 
-/// Why it cannot be told what a component was built for.
+/// The contract that a component was built for is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// The file is no component that can be read.
+    /// The file is not a readable component.
     #[error("its imports and exports cannot be read: {0}")]
     Unreadable(String),
-    /// It has nothing of the contract.
+    /// It uses nothing of the contract.
     #[error("it has nothing of the package `{PACKAGE}`: it is a component, but no template")]
     Foreign,
     /// It was built for a version that this host does not know.
@@ -79,12 +76,12 @@ pub enum TargetError {
          use a newer host, or build it with an SDK of one of those",
         known()
     )]
-    Unknown {
-        /// The version.
-        found: String,
-    },
-    /// It was put together from parts of several versions.
-    #[error("it mixes versions of the contract `{PACKAGE}`: {}; build all of it with one SDK", .0.join(", "))]
+    Unknown { found: String },
+    /// Its parts were built for several versions.
+    #[error(
+        "it mixes versions of the contract `{PACKAGE}`: {}; build all of it with one SDK",
+        .0.join(", ")
+    )]
     Mixed(Vec<String>),
 }
 
@@ -94,29 +91,29 @@ fn known() -> String {
 }
 
 impl Contract {
-    /// The newest one.
     pub fn newest() -> &'static Contract {
-        // There is always one: the list is written above.
+        // The list is never empty.
         VERSIONS.last().copied().unwrap_or(&v0_1::CONTRACT)
     }
 
-    /// What the versions after this one would give to a template, each with the version that
-    /// brought it.
+    /// What later versions offer to a template, each with its version.
     pub fn missed(&self) -> Vec<(&'static str, &'static str)> {
         VERSIONS
             .iter()
             .skip_while(|contract| contract.version != self.version)
             .skip(1)
-            .flat_map(|contract| contract.brought.iter().map(|news| (contract.version, *news)))
+            .flat_map(|contract| {
+                contract.brought.iter().map(|feature| (contract.version, *feature))
+            })
             .collect()
     }
 }
 
 impl Target {
-    /// What `wasm` was built for, by what it imports and exports. Nothing of it is run.
+    /// The contract that `wasm` was built for, by its imports and exports. Nothing of it is run.
     ///
     /// # Errors
-    /// When that cannot be told, or no version known here fits.
+    /// If that is unknown, or no known version fits.
     pub fn of(wasm: &[u8]) -> Result<Self, TargetError> {
         let (imports, exports) =
             surface(wasm).map_err(|error| TargetError::Unreadable(error.to_string()))?;
@@ -148,7 +145,7 @@ fn interface(name: &str) -> Option<(&str, &str)> {
     name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@')
 }
 
-/// Names of what a component imports and exports, in its own order.
+/// Names of a component's imports and exports, in its own order.
 fn surface(wasm: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0_u32;

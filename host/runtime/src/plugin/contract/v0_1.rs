@@ -6,7 +6,6 @@ use super::{Contract, WorldMark};
 use crate::host_functions::GuestState;
 use crate::plugin::world::{Linked, World};
 
-/// What the host knows of it.
 pub(super) const CONTRACT: Contract = Contract {
     version: "0.1.0",
     worlds: &[
@@ -17,8 +16,8 @@ pub(super) const CONTRACT: Contract = Contract {
     link,
 };
 
-/// The component with the host's interfaces behind its imports. The host speaks this version
-/// itself; an older one is spoken by a module that turns its types into those of the newest.
+/// Links the component with the host functions. They implement this version; the module of an older
+/// version converts its types.
 fn link(
     linker: &Linker<GuestState>,
     component: &Component,

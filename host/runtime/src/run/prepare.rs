@@ -1,0 +1,220 @@
+//! What comes before the run: the order, the template, the template's schema and the journal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sitewright_order::Locale;
+
+use super::RunError;
+use super::attempt::Attempt;
+use super::classify::{Classified, classify};
+use super::outcome::AttemptId;
+use super::request::{JournalUse, ReplayInput};
+use super::stage::Stage;
+use super::state::AttemptError;
+use crate::plugin::{CatalogueError, Template};
+use sitewright_ai::{FileJournal, RunJournal};
+use sitewright_intake::OrderSnapshot;
+use sitewright_model::ai::{AiError, AiErrorKind};
+use sitewright_model::failure::{FailureKind, Problem};
+use sitewright_model::message;
+use sitewright_model::message::causes_of;
+use sitewright_site::{OrderDir, Staging};
+
+/// What a run needs of its attempt, and what [`Attempt::finish`] needs afterwards.
+pub(super) struct Prepared {
+    /// The normalised order as JSON text. Thousands of runs wait, and a parsed tree takes many
+    /// times the memory.
+    pub(super) document: Arc<str>,
+    pub(super) locale: Locale,
+    pub(super) template: Arc<Template>,
+    pub(super) staging: Staging,
+}
+
+impl Attempt<'_> {
+    pub(super) async fn prepare(&mut self) -> Result<Box<Prepared>, Box<AttemptError>> {
+        self.enter_stage(Stage::Order);
+        let snapshot = self.read_order().await?;
+
+        self.enter_stage(Stage::Template);
+        let template = self.load_template().await?;
+        self.check_purposes(&template)?;
+        self.check_schema(&snapshot, &template).await?;
+
+        self.enter_stage(Stage::Run);
+        let staging = Staging::new(
+            &self.services.sites,
+            order_dir(&self.state.order)?,
+            order_dir(&self.request.id.to_string())?,
+            self.services.limits.site(),
+        );
+        self.state.staging = Some(staging.clone());
+        self.state.journal = self.open_journal().await?;
+        let (document, locale) = (snapshot.document().clone(), snapshot.order().locale.clone());
+        Ok(Box::new(Prepared { document, locale, template, staging }))
+    }
+
+    async fn read_order(&mut self) -> Result<OrderSnapshot, Box<AttemptError>> {
+        let document = std::mem::take(&mut self.request.document);
+        let max_bytes = self.services.limits.order_max_bytes();
+        let loaded = sitewright_intake::load(&document, max_bytes, &self.services.default_locale);
+        let id = match &loaded {
+            Ok(snapshot) => Some(snapshot.id()),
+            Err(error) => error.id(),
+        };
+        if let Some(id) = id {
+            self.state.order = id.to_string();
+            self.span.record("order", self.state.order.as_str());
+        }
+        if matches!(self.request.journal, JournalUse::Keep | JournalUse::Resume(_)) {
+            self.archive_document(document).await;
+        }
+        loaded.map_err(|error| {
+            let problems = error
+                .problems()
+                .map(|problem| at_pointer(&problem.pointer, &problem.message))
+                .collect();
+            let message = message!("the order is not valid: {error}");
+            let invalid = AttemptError::new(FailureKind::InvalidOrder, message);
+            Box::new(invalid.with_causes(causes_of(&error)).with_problems(problems))
+        })
+    }
+
+    async fn load_template(&mut self) -> Result<Arc<Template>, Box<AttemptError>> {
+        let loading = self.services.catalogue.load(&self.request.template);
+        let error = match self.unless_stopped(Box::pin(loading)).await? {
+            Ok(template) => {
+                self.state.template = template.reference();
+                self.state.loaded = Some(template.clone());
+                return Ok(template);
+            }
+            Err(error) => error,
+        };
+        if let CatalogueError::Unusable(unusable) = &error {
+            // Which file it was is the first question when a template that worked does not load
+            // (catalogue G1).
+            self.state.template.digest = unusable.digest().await.unwrap_or_default();
+            self.state.compile_limit = unusable.limit();
+        }
+        let message = message!("the template cannot be run: {error}");
+        let unusable = AttemptError::new(FailureKind::TemplateLoad, message);
+        Err(Box::new(unusable.with_causes(causes_of(&error))))
+    }
+
+    fn check_purposes(&self, template: &Template) -> Result<(), Box<AttemptError>> {
+        let manifest = &template.manifest;
+        let purposes = manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
+        self.services.gateway.check_purposes(purposes).map_err(|unrouted| {
+            let message = message!("the template `{}` cannot be run: {unrouted}", manifest.name);
+            let kind = AiErrorKind::NoRoute;
+            let ai = AiError::before_any_attempt(None, &unrouted.first, kind, message.clone());
+            let classified =
+                Classified { ai: Some(ai), ..Classified::new(FailureKind::Ai, message) };
+            Box::new(classified.into())
+        })
+    }
+
+    /// Checks the order against the template's own schema.
+    async fn check_schema(
+        &self,
+        snapshot: &OrderSnapshot,
+        template: &Template,
+    ) -> Result<(), Box<AttemptError>> {
+        let value = read_back(snapshot.document())?;
+        let schema = template.manifest.order_schema.clone();
+        let problems = if schema.is_quick(snapshot.document().len()) {
+            schema.check(&value)
+        } else {
+            // The template's author can write a schema that takes very long to check: not on the
+            // runtime's threads.
+            let checked = tokio::task::spawn_blocking(move || schema.check(&value));
+            self.unless_stopped(checked).await?.map_err(|error| {
+                let message = message!("checking the order did not end: {error}");
+                AttemptError::new(FailureKind::Host, message)
+            })?
+        };
+        let Some(first) = problems.first() else { return Ok(()) };
+        let more = match problems.len() - 1 {
+            0 => String::new(),
+            others => format!(" (and {others} more)"),
+        };
+        let message = message!(
+            "the template `{}` does not accept this order: {} at {:?}{more}",
+            template.manifest.name,
+            first.message,
+            first.pointer,
+        );
+        let problems =
+            problems.iter().map(|problem| at_pointer(&problem.pointer, &problem.message)).collect();
+        Err(Box::new(AttemptError::new(FailureKind::InvalidOrder, message).with_problems(problems)))
+    }
+
+    /// The journal of this attempt. One that cannot be read is an error: going on without it would
+    /// pay for its replies again.
+    async fn open_journal(&self) -> Result<Option<Arc<RunJournal>>, Box<AttemptError>> {
+        let order = self.state.order.as_str();
+        let file = |attempt| journal_file(self.services.sites.path(), order, attempt);
+        let earlier = match &self.request.journal {
+            JournalUse::Off => return Ok(None),
+            JournalUse::Of(journal) | JournalUse::Replay(ReplayInput { journal, .. }) => {
+                return Ok(Some(journal.clone()));
+            }
+            JournalUse::Keep => None,
+            JournalUse::Resume(attempt) => Some(file(*attempt)),
+        };
+        let own = file(self.request.id);
+        let (sites, folder) = (self.services.sites.clone(), order_dir(order)?);
+        let open = move || {
+            // Refuses a link in the place of the order's folder.
+            sites
+                .ensure_order(&folder)
+                .map_err(|error| message!("the journal could not be opened: {error}"))?;
+            FileJournal::open(own, earlier.as_deref())
+        };
+        let opened = tokio::task::spawn_blocking(open)
+            .await
+            .unwrap_or_else(|error| Err(message!("the journal could not be opened: {error}")));
+        match opened {
+            Ok(journal) => Ok(Some(Arc::new(RunJournal::new(Arc::new(journal))))),
+            Err(message) => Err(Box::new(AttemptError::new(FailureKind::Host, message))),
+        }
+    }
+
+    /// What `work` returns, unless the attempt is cancelled or its deadline passes first.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Box<AttemptError>> {
+        let stopped = tokio::select! {
+            biased;
+            () = self.request.cancel.cancelled() => RunError::Cancelled,
+            () = tokio::time::sleep_until(self.deadline) => RunError::Deadline,
+            done = work => return Ok(done),
+        };
+        Err(Box::new(classify(stopped, &self.trace, "", &self.services.limits).into()))
+    }
+}
+
+/// The file of an attempt's AI replies: `<sites>/<order>/journal/<attempt>.jsonl`.
+pub fn journal_file(sites: &Path, order: &str, attempt: AttemptId) -> PathBuf {
+    sites.join(order).join("journal").join(format!("{attempt}.jsonl"))
+}
+
+/// The normalised order as a tree, which takes many times the memory of its text.
+pub(super) fn read_back(document: &str) -> Result<serde_json::Value, Box<AttemptError>> {
+    serde_json::from_str(document).map_err(|error| {
+        let message = message!("the normalised order cannot be read back: {error}");
+        Box::new(AttemptError::new(FailureKind::Host, message))
+    })
+}
+
+fn at_pointer(pointer: &str, message: &str) -> Problem {
+    Problem { at: pointer.to_owned(), rule: None, message: message.to_owned() }
+}
+
+fn order_dir(name: &str) -> Result<OrderDir, Box<AttemptError>> {
+    OrderDir::new(name).map_err(|error| {
+        let message = message!("the order's id cannot name a folder: {error}");
+        Box::new(AttemptError::new(FailureKind::InvalidOrder, message))
+    })
+}
