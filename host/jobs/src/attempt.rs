@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ulid::Ulid;
 
-use super::coalesced::{Alike, over_rows, rows};
+use super::coalesced::{Coalesced, over_json, json_rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::order::OrderState;
@@ -29,7 +29,7 @@ pub enum AttemptEnd {
     Retry,
     /// It has to wait for somebody else's limit; no attempt was used.
     Snoozed,
-    /// With the last failure that was allowed.
+    /// With the last failure that was limits.
     Dead,
     /// Somebody stopped the order.
     Cancelled,
@@ -82,7 +82,7 @@ pub struct Attempt {
     pub number: i64,
     /// The worker that made it.
     pub worker: String,
-    /// The job it was taken from.
+    /// The job it was claimed from.
     pub job: Option<i64>,
     /// Its trace id.
     pub trace_id: String,
@@ -147,7 +147,7 @@ pub struct WorkerId {
     pub config_version: Option<String>,
 }
 
-/// An order that was taken: the right to finish it, as long as nobody else was given it.
+/// An order that was claimed: the right to finish it, as long as nobody else was given it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
     /// The order's id.
@@ -164,7 +164,7 @@ pub struct Claimed {
     pub number: i64,
     /// How many were used up before it: what a back-off goes by.
     pub attempts_used: i64,
-    /// The job it was taken from.
+    /// The job it was claimed from.
     pub job: i64,
     /// The attempt's trace id: 32 hexadecimal digits.
     pub trace_id: String,
@@ -173,14 +173,14 @@ pub struct Claimed {
 }
 
 impl From<&Claimed> for OfAttempt {
-    fn from(taken: &Claimed) -> Self {
+    fn from(claimed: &Claimed) -> Self {
         OfAttempt {
-            order: taken.order.clone(),
-            job: Some(taken.job.to_string()),
-            attempt: taken.attempt.to_string(),
-            trace_id: taken.trace_id.clone(),
-            template: taken.template.clone(),
-            config_version: taken.config_version.clone().unwrap_or_default(),
+            order: claimed.order.clone(),
+            job: Some(claimed.job.to_string()),
+            attempt: claimed.attempt.to_string(),
+            trace_id: claimed.trace_id.clone(),
+            template: claimed.template.clone(),
+            config_version: claimed.config_version.clone().unwrap_or_default(),
         }
     }
 }
@@ -207,16 +207,16 @@ impl Database {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn take(
+    pub async fn claim(
         &self,
         order: &str,
         job: i64,
         worker: &WorkerId,
         attempt: Ulid,
     ) -> Result<Claim, Error> {
-        let take = TakeOrder { order: order.to_owned(), job, worker: worker.clone(), attempt };
-        match self.write_alike(format!("taking order {order:?}"), take).await? {
-            Ok(taken) => Ok(taken),
+        let take = ClaimOrder { order: order.to_owned(), job, worker: worker.clone(), attempt };
+        match self.write_coalesced(format!("taking order {order:?}"), take).await? {
+            Ok(claimed) => Ok(claimed),
             Err(state) => match parsed("sitewright_orders", "state", &state)? {
                 state if OrderState::has_ended(state) => Ok(Claim::AlreadyEnded(state)),
                 _ => Ok(Claim::NotThisJob),
@@ -260,15 +260,15 @@ pub(super) fn trace_id(attempt: Ulid) -> String {
 
 /// Takes one order.
 #[derive(Clone)]
-struct TakeOrder {
+struct ClaimOrder {
     order: String,
     job: i64,
     worker: WorkerId,
     attempt: Ulid,
 }
 
-impl TakeOrder {
-    fn taken(&self, row: &Row) -> Result<Claimed, sqlx::Error> {
+impl ClaimOrder {
+    fn claimed(&self, row: &Row) -> Result<Claimed, sqlx::Error> {
         Ok(Claimed {
             order: self.order.clone(),
             template: row.text("template")?,
@@ -290,14 +290,14 @@ impl TakeOrder {
 }
 
 #[async_trait]
-impl Alike for TakeOrder {
+impl Coalesced for ClaimOrder {
     /// The order's state when it is not given.
     type Answer = Result<Claim, String>;
 
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error> {
         let now = now_ms();
-        let wanted = rows(these.iter().map(|take| {
-            let TakeOrder { order, job, worker, attempt } = take;
+        let wanted = json_rows(these.iter().map(|take| {
+            let ClaimOrder { order, job, worker, attempt } = take;
             vec![
                 json!(order),
                 json!(attempt.to_string()),
@@ -308,7 +308,7 @@ impl Alike for TakeOrder {
         }));
         // `state || ''`: no index is made for that, and the orders are looked up by their ids, not
         // among all of a state.
-        let sql = over_rows!(
+        let sql = over_json!(
             tx,
             "UPDATE sitewright_orders SET state = 'running', owner_attempt = t.value ->> 1, \
              owner_worker = t.value ->> 2,
@@ -333,20 +333,20 @@ impl Alike for TakeOrder {
                 answers.push(None);
                 continue;
             };
-            let taken = take.taken(&row)?;
-            let config = take.config(&taken.config_version);
+            let claimed = take.claimed(&row)?;
+            let config = take.config(&claimed.config_version);
             begun.push(vec![
                 json!(id),
-                json!(taken.order),
-                json!(taken.number),
-                json!(taken.worker),
-                json!(taken.job),
-                json!(taken.trace_id),
+                json!(claimed.order),
+                json!(claimed.number),
+                json!(claimed.worker),
+                json!(claimed.job),
+                json!(claimed.trace_id),
                 json!(config),
             ]);
-            answers.push(Some(Ok(Claim::Claimed(Box::new(taken), row.text("document")?))));
+            answers.push(Some(Ok(Claim::Claimed(Box::new(claimed), row.text("document")?))));
         }
-        let sql = over_rows!(
+        let sql = over_json!(
             tx,
             "INSERT INTO sitewright_attempts (id, order_id, number, worker, job_id, trace_id, \
              config_version, started_at)
@@ -356,19 +356,19 @@ impl Alike for TakeOrder {
              FROM ",
             ""
         );
-        tx.execute(sql, args![&rows(begun.into_iter()), now]).await?;
+        tx.execute(sql, args![&json_rows(begun.into_iter()), now]).await?;
         Ok(answers)
     }
 
     async fn one(&self, tx: &mut Tx) -> Result<Self::Answer, sqlx::Error> {
-        take_in(tx, self).await
+        claim_in(tx, self).await
     }
 }
 
-async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Claim, String>, sqlx::Error> {
-    let TakeOrder { order, job, worker, attempt } = take;
+async fn claim_in(tx: &mut Tx, take: &ClaimOrder) -> Result<Result<Claim, String>, sqlx::Error> {
+    let ClaimOrder { order, job, worker, attempt } = take;
     let (now, id, job) = (now_ms(), attempt.to_string(), *job);
-    let taken = tx
+    let claimed = tx
         .optional(
             "UPDATE sitewright_orders SET state = 'running', owner_attempt = $2, owner_worker = \
              $3, job_id = $4, runs = runs + 1,
@@ -379,7 +379,7 @@ async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Claim, String>,
             args![order, &id, &worker.client, job, &worker.config_version, now],
         )
         .await?;
-    let row = match taken {
+    let row = match claimed {
         Some(row) => {
             let begun = row.opt_text("config_version")?;
             let config = take.config(&begun);
@@ -418,5 +418,5 @@ async fn take_in(tx: &mut Tx, take: &TakeOrder) -> Result<Result<Claim, String>,
             }
         }
     };
-    Ok(Ok(Claim::Claimed(Box::new(take.taken(&row)?), row.text("document")?)))
+    Ok(Ok(Claim::Claimed(Box::new(take.claimed(&row)?), row.text("document")?)))
 }

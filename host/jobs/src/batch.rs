@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::coalesced::{Alike, Together};
+use super::coalesced::{Coalesced, CoalescedWrite};
 use super::database::answered;
 use super::sql::{Operation, Pool, Tx};
 
@@ -64,7 +64,7 @@ pub(super) trait Write: Send {
     /// Runs in a transaction; whether it went well.
     async fn run(&mut self, tx: &mut Tx) -> bool;
     /// Whether it failed only because of another transaction.
-    fn in_each_others_way(&self) -> bool;
+    fn is_serialization_failure(&self) -> bool;
     /// Answers whoever waits: with its own result after the commit, with this error otherwise.
     fn answer(self: Box<Self>, failed: Option<sqlx::Error>);
     /// Does the other one too, in the same statements; gives it back when it is of another kind.
@@ -91,8 +91,8 @@ impl<T: Send + 'static, F: Operation<T>> Write for Pending<T, F> {
         well
     }
 
-    fn in_each_others_way(&self) -> bool {
-        matches!(&self.result, Some(Err(error)) if in_each_others_way(error))
+    fn is_serialization_failure(&self) -> bool {
+        matches!(&self.result, Some(Err(error)) if is_serialization_failure(error))
     }
 
     fn answer(self: Box<Self>, failed: Option<sqlx::Error>) {
@@ -144,7 +144,7 @@ impl Writer {
                     }
                     commit(&place, batch).await;
                     if turn.elapsed() > TURN {
-                        give_way(&place.pool).await;
+                        yield_to_others(&place.pool).await;
                         turn = Instant::now();
                     }
                 }
@@ -170,12 +170,12 @@ impl Writer {
     }
 
     /// The same for a write of which several can be done at once.
-    pub(super) async fn write_alike<A: Alike>(
+    pub(super) async fn write_coalesced<A: Coalesced>(
         &self,
         one: A,
     ) -> Option<Result<A::Answer, sqlx::Error>> {
         let (reply, answer) = oneshot::channel();
-        self.line.send(Box::new(Together::of(one, reply))).await.ok()?;
+        self.line.send(Box::new(CoalescedWrite::of(one, reply))).await.ok()?;
         answer.await.ok()
     }
 }
@@ -197,7 +197,7 @@ fn joined(batch: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
 }
 
 /// Lets other connections of this process to SQLite write, when there are any at work.
-async fn give_way(pool: &Pool) {
+async fn yield_to_others(pool: &Pool) {
     let Pool::Sqlite(pool) = pool else { return };
     let begin = Instant::now();
     while pool.num_idle() < pool.size() as usize && begin.elapsed() < BREAK {
@@ -236,8 +236,8 @@ async fn alone(place: &Place, write: Box<dyn Write>) {
         (batch, failed) = together(place, batch).await;
         let again = match &failed {
             Failed::Nothing => false,
-            Failed::One => batch.iter().any(|write| write.in_each_others_way()),
-            Failed::Commit(error) => in_each_others_way(error),
+            Failed::One => batch.iter().any(|write| write.is_serialization_failure()),
+            Failed::Commit(error) => is_serialization_failure(error),
         };
         if !again || tries == TRIES {
             let mut error = match failed {
@@ -251,7 +251,7 @@ async fn alone(place: &Place, write: Box<dyn Write>) {
 }
 
 /// Two transactions waited for each other, or saw different pasts: PostgreSQL asks to try again.
-pub(super) fn in_each_others_way(error: &sqlx::Error) -> bool {
+pub(super) fn is_serialization_failure(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if matches!(error.code().as_deref(), Some("40P01" | "40001")))
 }
 

@@ -10,16 +10,16 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
-use super::batch::{Write, in_each_others_way};
+use super::batch::{Write, is_serialization_failure};
 use super::sql::Tx;
 
 /// A write of which several can be done at once.
 #[async_trait]
-pub(super) trait Alike: Clone + Send + Sync + 'static {
+pub(super) trait Coalesced: Clone + Send + Sync + 'static {
     /// What whoever waits is told.
     type Answer: Send + 'static;
 
-    /// Does several, each as [`one`](Alike::one) would in their order. Nothing is said of those
+    /// Does several, each as [`one`](Coalesced::one) would in their order. Nothing is said of those
     /// that are not done, because there is something about them that needs a closer look: they
     /// are done by `one` then.
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error>;
@@ -29,15 +29,15 @@ pub(super) trait Alike: Clone + Send + Sync + 'static {
 }
 
 /// Writes of one kind, and who waits for each.
-pub(super) struct Together<A: Alike> {
+pub(super) struct CoalescedWrite<A: Coalesced> {
     these: Vec<A>,
     replies: Vec<oneshot::Sender<Result<A::Answer, sqlx::Error>>>,
     results: Vec<Result<A::Answer, sqlx::Error>>,
 }
 
-impl<A: Alike> Together<A> {
+impl<A: Coalesced> CoalescedWrite<A> {
     pub(super) fn of(one: A, reply: oneshot::Sender<Result<A::Answer, sqlx::Error>>) -> Self {
-        Together { these: vec![one], replies: vec![reply], results: Vec::new() }
+        CoalescedWrite { these: vec![one], replies: vec![reply], results: Vec::new() }
     }
 
     /// Whether all went well; otherwise the last result is the error.
@@ -58,7 +58,7 @@ impl<A: Alike> Together<A> {
 }
 
 #[async_trait]
-impl<A: Alike> Write for Together<A> {
+impl<A: Coalesced> Write for CoalescedWrite<A> {
     async fn run(&mut self, tx: &mut Tx) -> bool {
         self.results.clear();
         match self.done(tx).await {
@@ -70,12 +70,12 @@ impl<A: Alike> Write for Together<A> {
         }
     }
 
-    fn in_each_others_way(&self) -> bool {
-        matches!(self.results.last(), Some(Err(error)) if in_each_others_way(error))
+    fn is_serialization_failure(&self) -> bool {
+        matches!(self.results.last(), Some(Err(error)) if is_serialization_failure(error))
     }
 
     fn answer(self: Box<Self>, failed: Option<sqlx::Error>) {
-        let Together { replies, results, .. } = *self;
+        let CoalescedWrite { replies, results, .. } = *self;
         let mut results = results.into_iter();
         for reply in replies {
             let answer = match (&failed, results.next()) {
@@ -100,8 +100,8 @@ impl<A: Alike> Write for Together<A> {
     }
 
     fn apart(self: Box<Self>) -> Vec<Box<dyn Write>> {
-        let Together { these, replies, .. } = *self;
-        let single = |(one, reply)| Box::new(Together::<A>::of(one, reply)) as Box<dyn Write>;
+        let CoalescedWrite { these, replies, .. } = *self;
+        let single = |(one, reply)| Box::new(CoalescedWrite::<A>::of(one, reply)) as Box<dyn Write>;
         these.into_iter().zip(replies).map(single).collect()
     }
 
@@ -116,7 +116,7 @@ impl<A: Alike> Write for Together<A> {
 
 /// A statement over the rows of a list, for both databases: `$1` is the list as a JSON text, an
 /// array of arrays, and each of them is `t.value`.
-macro_rules! over_rows {
+macro_rules! over_json {
     ($tx:expr, $before:literal, $after:literal) => {
         $tx.pick(
             concat!($before, "json_each($1) AS t", $after),
@@ -124,10 +124,10 @@ macro_rules! over_rows {
         )
     };
 }
-pub(super) use over_rows;
+pub(super) use over_json;
 
 /// The list: each row an array. No text has a NUL, which PostgreSQL does not store.
-pub(super) fn rows(rows: impl Iterator<Item = Vec<Json>>) -> String {
+pub(super) fn json_rows(rows: impl Iterator<Item = Vec<Json>>) -> String {
     let text = Json::Array(rows.map(Json::Array).collect()).to_string();
     if text.contains("\\u0000") { without_escaped_nul(&text) } else { text }
 }
@@ -167,7 +167,7 @@ mod tests {
             ("\\\0\\u0000\"", "\\\u{fffd}\\u0000\""),
             ("ä\0\n", "ä\u{fffd}\n"),
         ] {
-            let list = rows([vec![json!(text), json!(1)]].into_iter());
+            let list = json_rows([vec![json!(text), json!(1)]].into_iter());
             let read: Json = serde_json::from_str(&list).unwrap();
             assert_eq!(read, json!([[stored, 1]]), "{text:?} as {list}");
         }

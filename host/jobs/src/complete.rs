@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::attempt::{AttemptEnd, Claimed};
-use super::coalesced::{Alike, over_rows, rows};
+use super::coalesced::{Coalesced, over_json, json_rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::failures::Index;
@@ -132,7 +132,7 @@ impl Resolution {
 /// What came of settling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "settled", rename_all = "snake_case")]
-pub enum Settled {
+pub enum CompleteOutcome {
     /// It is written.
     Done {
         /// How the attempt ended.
@@ -152,22 +152,22 @@ impl Database {
     ///
     /// # Errors
     /// When the database fails: nothing has changed then, and the attempt still owns its order.
-    pub async fn settle(
+    pub async fn complete(
         &self,
-        taken: &Claimed,
-        settlement: &Resolution,
-        allowed: AttemptLimits,
-    ) -> Result<Settled, Error> {
-        let settle = Settle {
-            taken: Arc::new(taken.clone()),
-            settlement: Arc::new(settlement.clone()),
+        claimed: &Claimed,
+        resolution: &Resolution,
+        limits: AttemptLimits,
+    ) -> Result<CompleteOutcome, Error> {
+        let settle = CompleteAttempt {
+            claimed: Arc::new(claimed.clone()),
+            resolution: Arc::new(resolution.clone()),
             river: self.river().clone(),
-            allowed,
+            limits,
         };
-        let settled = self.write_alike(format!("settling order {:?}", taken.order), settle);
+        let settled = self.write_coalesced(format!("settling order {:?}", claimed.order), settle);
         match settled.await? {
             Ok(settled) => Ok(settled),
-            Err((attempt, order, next_attempt_at)) => Ok(Settled::Done {
+            Err((attempt, order, next_attempt_at)) => Ok(CompleteOutcome::Done {
                 attempt: parsed("sitewright_attempts", "outcome", &attempt)?,
                 order: parsed("sitewright_orders", "state", &order)?,
                 next_attempt_at,
@@ -176,35 +176,35 @@ impl Database {
     }
 }
 
-/// Settled before: what stands in the rows.
+/// CompleteOutcome before: what stands in the rows.
 type Before = (String, String, Option<i64>);
 
 /// Ends one attempt.
 #[derive(Clone)]
-struct Settle {
-    taken: Arc<Claimed>,
-    settlement: Arc<Resolution>,
+struct CompleteAttempt {
+    claimed: Arc<Claimed>,
+    resolution: Arc<Resolution>,
     river: river::Inserter,
-    allowed: AttemptLimits,
+    limits: AttemptLimits,
 }
 
 #[async_trait]
-impl Alike for Settle {
-    type Answer = Result<Settled, Before>;
+impl Coalesced for CompleteAttempt {
+    type Answer = Result<CompleteOutcome, Before>;
 
     /// Those that succeeded, which is what thousands do at the same time.
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error> {
         let now = now_ms();
-        let succeeded = these.iter().filter_map(|settle| match &*settle.settlement {
+        let succeeded = these.iter().filter_map(|settle| match &*settle.resolution {
             Resolution::Succeeded { release } => {
-                let taken = &settle.taken;
-                Some(vec![json!(taken.order), json!(taken.attempt.to_string()), json!(release)])
+                let claimed = &settle.claimed;
+                Some(vec![json!(claimed.order), json!(claimed.attempt.to_string()), json!(release)])
             }
             _ => None,
         });
-        let succeeded = rows(succeeded);
+        let succeeded = json_rows(succeeded);
         // `state || ''`: so that the orders are looked up by their ids, not among all that run.
-        let sql = over_rows!(
+        let sql = over_json!(
             tx,
             "UPDATE sitewright_orders SET state = 'succeeded', owner_attempt = NULL, owner_worker \
              = NULL, attempts = attempts + 1,
@@ -224,33 +224,33 @@ impl Alike for Settle {
         let mut attempts = Vec::with_capacity(ended.len());
         let mut answers = Vec::with_capacity(these.len());
         for settle in these {
-            let taken = &settle.taken;
-            let release = match &*settle.settlement {
+            let claimed = &settle.claimed;
+            let release = match &*settle.resolution {
                 // One that is there twice was settled once, and a late attempt must not stand for
                 // the one that owns the order: the other one is told so by a closer
                 // look.
                 Resolution::Succeeded { release }
                     if ended
-                        .get(&taken.order)
+                        .get(&claimed.order)
                         .is_some_and(|current| current.as_ref() == Some(release)) =>
                 {
-                    ended.remove(&taken.order);
+                    ended.remove(&claimed.order);
                     Some(release)
                 }
                 _ => None,
             };
             answers.push(release.map(|release| {
                 attempts.push(vec![
-                    json!(taken.order),
-                    json!(taken.attempt.to_string()),
+                    json!(claimed.order),
+                    json!(claimed.attempt.to_string()),
                     json!(release),
                 ]);
                 let (attempt, order) = (AttemptEnd::Succeeded, OrderState::Succeeded);
-                Ok(Settled::Done { attempt, order, next_attempt_at: None })
+                Ok(CompleteOutcome::Done { attempt, order, next_attempt_at: None })
             }));
         }
         river::complete_all(tx, &jobs).await?;
-        let sql = over_rows!(
+        let sql = over_json!(
             tx,
             "UPDATE sitewright_attempts SET outcome = 'succeeded', ended_at = $2, release = \
              t.value ->> 2, failure_id = NULL,
@@ -260,48 +260,48 @@ impl Alike for Settle {
              FROM ",
             " WHERE sitewright_attempts.id = t.value ->> 1 AND outcome IS NULL"
         );
-        tx.execute(sql, args![&rows(attempts.into_iter()), now]).await?;
+        tx.execute(sql, args![&json_rows(attempts.into_iter()), now]).await?;
         Ok(answers)
     }
 
     async fn one(&self, tx: &mut Tx) -> Result<Self::Answer, sqlx::Error> {
-        settle_in(tx, &self.river, &self.taken, &self.settlement, self.allowed).await
+        complete_in(tx, &self.river, &self.claimed, &self.resolution, self.limits).await
     }
 }
 
-async fn settle_in(
+async fn complete_in(
     tx: &mut Tx,
     river: &river::Inserter,
-    taken: &Claimed,
-    settlement: &Resolution,
-    allowed: AttemptLimits,
-) -> Result<Result<Settled, Before>, sqlx::Error> {
-    let (now, attempt) = (now_ms(), taken.attempt.to_string());
+    claimed: &Claimed,
+    resolution: &Resolution,
+    limits: AttemptLimits,
+) -> Result<Result<CompleteOutcome, Before>, sqlx::Error> {
+    let (now, attempt) = (now_ms(), claimed.attempt.to_string());
     let owned = tx
         .optional(
             "UPDATE sitewright_orders SET updated_at = $3 WHERE id = $1 AND owner_attempt = $2 \
              AND state = 'running'
              RETURNING attempts, priority, job_id, cancel_requested_at",
-            args![&taken.order, &attempt, now],
+            args![&claimed.order, &attempt, now],
         )
         .await?;
     let Some(owned) = owned else {
-        return not_owned(tx, taken, &attempt, now).await;
+        return not_owned(tx, claimed, &attempt, now).await;
     };
     let job = owned.opt_int("job_id")?;
     let used = owned.int("attempts")?;
-    let plan = Plan::of(settlement, used, owned.opt_int("cancel_requested_at")?.is_some(), allowed);
+    let plan = Plan::of(resolution, used, owned.opt_int("cancel_requested_at")?.is_some(), limits);
     let next = plan
         .after
         .map(|after| now.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2)));
-    let failure = settlement.failure();
+    let failure = resolution.failure();
     let error = failure.map(|failure| format!("{}: {}", failure.kind, failure.message));
 
     let job = match plan.order {
         OrderState::Queued | OrderState::Waiting | OrderState::Running => {
             let priority = owned.int("priority")?;
             Some(
-                river::replace(river, tx, &taken.order, priority, job, error.as_deref(), next)
+                river::replace(river, tx, &claimed.order, priority, job, error.as_deref(), next)
                     .await?,
             )
         }
@@ -317,16 +317,16 @@ async fn settle_in(
             job
         }
     };
-    let release = match settlement {
+    let release = match resolution {
         Resolution::Succeeded { release } => Some(release.as_str()),
         _ => None,
     };
     if let Some(failure) = failure {
-        insert_failure(tx, &taken.order, &attempt, failure, now).await?;
+        insert_failure(tx, &claimed.order, &attempt, failure, now).await?;
     }
     end_attempt(
         tx,
-        &taken.order,
+        &claimed.order,
         &attempt,
         plan.attempt,
         release,
@@ -342,7 +342,7 @@ async fn settle_in(
             next_attempt_at = $8, finished_at = $9
          WHERE id = $1",
         args![
-            &taken.order,
+            &claimed.order,
             plan.order.as_str(),
             job,
             i64::from(plan.uses_attempt),
@@ -354,16 +354,16 @@ async fn settle_in(
         ],
     )
     .await?;
-    Ok(Ok(Settled::Done { attempt: plan.attempt, order: plan.order, next_attempt_at: next }))
+    Ok(Ok(CompleteOutcome::Done { attempt: plan.attempt, order: plan.order, next_attempt_at: next }))
 }
 
 /// Somebody else has the order, or this was settled before and only the answer was lost.
 async fn not_owned(
     tx: &mut Tx,
-    taken: &Claimed,
+    claimed: &Claimed,
     attempt: &str,
     now: i64,
-) -> Result<Result<Settled, Before>, sqlx::Error> {
+) -> Result<Result<CompleteOutcome, Before>, sqlx::Error> {
     let row = tx
         .optional(
             "SELECT a.outcome AS outcome, o.state AS state, o.next_attempt_at AS next_attempt_at
@@ -382,10 +382,10 @@ async fn not_owned(
     tx.execute(
         "UPDATE sitewright_attempts SET lease_lost_at = $3 WHERE id = $1 AND order_id = $2 AND \
          lease_lost_at IS NULL",
-        args![attempt, &taken.order, now],
+        args![attempt, &claimed.order, now],
     )
     .await?;
-    Ok(Ok(Settled::LeaseLost))
+    Ok(Ok(CompleteOutcome::LeaseLost))
 }
 
 pub(super) async fn insert_failure(
@@ -439,7 +439,7 @@ pub(super) async fn end_attempt(
     .map(drop)
 }
 
-/// What a settlement means for an order with this past.
+/// What a resolution means for an order with this past.
 struct Plan {
     attempt: AttemptEnd,
     order: OrderState,
@@ -449,10 +449,10 @@ struct Plan {
 
 impl Plan {
     fn of(
-        settlement: &Resolution,
+        resolution: &Resolution,
         used: i64,
         cancel_requested: bool,
-        allowed: AttemptLimits,
+        limits: AttemptLimits,
     ) -> Plan {
         let ends =
             |attempt, order, uses_attempt| Plan { attempt, order, uses_attempt, after: None };
@@ -462,7 +462,7 @@ impl Plan {
             uses_attempt,
             after: Some(after),
         };
-        match settlement {
+        match resolution {
             Resolution::Succeeded { .. } => {
                 ends(AttemptEnd::Succeeded, OrderState::Succeeded, true)
             }
@@ -477,7 +477,7 @@ impl Plan {
             {
                 ends(AttemptEnd::Cancelled, OrderState::Cancelled, false)
             }
-            Resolution::Retry { .. } if used + 1 >= i64::from(allowed.attempts) => {
+            Resolution::Retry { .. } if used + 1 >= i64::from(limits.attempts) => {
                 ends(AttemptEnd::Dead, OrderState::Dead, true)
             }
             Resolution::Retry { after, .. } => waits(AttemptEnd::Retry, true, *after),

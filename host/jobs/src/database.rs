@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::batch::Writer;
-use super::coalesced::Alike;
+use super::coalesced::Coalesced;
 use super::error::Error;
 use super::river;
 use super::sql::{Operation, Pool, Row, Value};
@@ -267,12 +267,12 @@ impl Database {
     }
 
     /// The same, in one statement with all of its kind that wait.
-    pub(super) async fn write_alike<A: Alike>(
+    pub(super) async fn write_coalesced<A: Coalesced>(
         &self,
         doing: impl Into<String>,
         one: A,
     ) -> Result<A::Answer, Error> {
-        self.done(doing, self.inner.writer.write_alike(one).await)
+        self.done(doing, self.inner.writer.write_coalesced(one).await)
     }
 
     /// The same, before everything that waits.

@@ -118,12 +118,12 @@ pub enum Error {
     },
     /// Orders wait, the worker has room, and takes none.
     #[error(
-        "the worker has taken no order for {} s although orders wait and it has room: its queue's client waits for an answer that the \
+        "the worker has claimed no order for {} s although orders wait and it has room: its queue's client waits for an answer that the \
          database never gives, as after a cut network; the worker ends and its orders are given back; start it again, as the systemd \
          unit does by itself",
         after.as_secs_f64()
     )]
-    Standstill {
+    Stalled {
         /// How long.
         after: Duration,
     },
@@ -176,7 +176,7 @@ impl Error {
             | Error::River { .. }
             | Error::Row { .. }
             | Error::LockFile { .. }
-            | Error::Standstill { .. }
+            | Error::Stalled { .. }
             | Error::Closed { .. } => false,
         }
     }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
 use super::attempt::Attempt;
-use super::coalesced::{over_rows, rows};
+use super::coalesced::{over_json, json_rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::order::Order;
@@ -132,7 +132,7 @@ impl Database {
         self.write("writing progress down", move |tx| {
             let events = events.clone();
             Box::pin(async move {
-                let list = rows(events.iter().map(|event| {
+                let list = json_rows(events.iter().map(|event| {
                     vec![
                         json!(event.order),
                         json!(event.attempt),
@@ -142,7 +142,7 @@ impl Database {
                         json!(event.message),
                     ]
                 }));
-                let sql = over_rows!(
+                let sql = over_json!(
                     tx,
                     "INSERT INTO sitewright_events (order_id, attempt_id, at, stage, done, total, \
                      message)
@@ -229,7 +229,7 @@ impl Database {
 
 /// What the store knows of an attempt that ended with its process, for its failure record.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct AttemptHistory {
     /// The last stage it reported, with how far it was.
     pub(super) stage: Option<(String, Option<Progress>)>,
     /// Its stages and its AI replies, oldest first.
@@ -237,12 +237,12 @@ pub(super) struct Known {
 }
 
 /// Reads it; `began` is when the attempt did, in milliseconds since the Unix epoch.
-pub(super) async fn known_of(
+pub(super) async fn attempt_history(
     tx: &mut super::sql::Tx,
     order: &str,
     attempt: &str,
     began: i64,
-) -> Result<Known, sqlx::Error> {
+) -> Result<AttemptHistory, sqlx::Error> {
     let events = tx
         .all(
             "SELECT at, stage, done, total FROM sitewright_events WHERE order_id = $1 AND \
@@ -259,7 +259,7 @@ pub(super) async fn known_of(
             args![order, attempt],
         )
         .await?;
-    let mut known = Known::default();
+    let mut known = AttemptHistory::default();
     let mut trail: Vec<(i64, &'static str, String)> =
         Vec::with_capacity(events.len() + calls.len());
     for row in events.iter().rev() {

@@ -6,14 +6,14 @@
 //! as there is room, oldest first. Who moves up comes behind those who stand there already,
 //! whatever their template. So nobody waits for more than what stands in line with the same
 //! priority, and no order is overtaken by all that come after it. Below the lowest priority there
-//! is none: orders of priority 4 are taken as they come.
+//! is none: orders of priority 4 are claimed as they come.
 
 use std::collections::HashMap;
 
 use super::database::Database;
 use super::error::Error;
 use super::order::Priority;
-use super::rescue::one_rescues;
+use super::rescue::try_rescue_lock;
 use super::sql::{Row, Tx, args};
 
 /// Orders of one template that may stand in line with their own priority.
@@ -21,9 +21,9 @@ const FAIR_SHARE: i64 = 500;
 
 /// How many orders of each template are in line, as far as one transaction has asked.
 #[derive(Default)]
-pub(super) struct Line(HashMap<String, i64>);
+pub(super) struct FairShare(HashMap<String, i64>);
 
-impl Line {
+impl FairShare {
     /// The priority of an order's job: one lower than the order's own while many orders of its
     /// template are in line already. The order's row is there already, in state `queued`.
     pub(super) async fn place(
@@ -64,7 +64,7 @@ struct Due {
 /// Shares the line out anew: where there is room, orders that stand back move up, oldest first;
 /// where more stand in line than may, which those do that waited for another attempt and are due at
 /// the same time, the newest stand back. How many moved.
-pub(super) async fn share_out(database: &Database) -> Result<u64, Error> {
+pub(super) async fn rebalance(database: &Database) -> Result<u64, Error> {
     let doing = "looking how templates share the line";
     let sql = "SELECT o.template AS template,
             CAST(sum(CASE WHEN j.priority > o.priority THEN 0 ELSE 1 END) AS BIGINT) AS standing,
@@ -92,13 +92,13 @@ pub(super) async fn share_out(database: &Database) -> Result<u64, Error> {
             .write(doing, move |tx| {
                 let template = template.clone();
                 Box::pin(async move {
-                    if !one_rescues(tx).await? {
+                    if !try_rescue_lock(tx).await? {
                         return Ok(0);
                     }
                     if up > 0 {
-                        move_up(tx, &template, up).await
+                        promote(tx, &template, up).await
                     } else {
-                        stand_back(tx, &template, -up).await
+                        demote(tx, &template, -up).await
                     }
                 })
             })
@@ -109,7 +109,7 @@ pub(super) async fn share_out(database: &Database) -> Result<u64, Error> {
 
 /// Dated now, by the clock that River's fetching goes by, they come behind those who stand there
 /// already.
-async fn move_up(tx: &mut Tx, template: &str, most: i64) -> Result<u64, sqlx::Error> {
+async fn promote(tx: &mut Tx, template: &str, most: i64) -> Result<u64, sqlx::Error> {
     let sql = tx.pick(
         "UPDATE river_job SET priority = back.priority, scheduled_at = strftime('%Y-%m-%d \
          %H:%M:%f', 'now')
@@ -133,7 +133,7 @@ async fn move_up(tx: &mut Tx, template: &str, most: i64) -> Result<u64, sqlx::Er
     tx.execute(sql, args![template, most]).await
 }
 
-async fn stand_back(tx: &mut Tx, template: &str, most: i64) -> Result<u64, sqlx::Error> {
+async fn demote(tx: &mut Tx, template: &str, most: i64) -> Result<u64, sqlx::Error> {
     let sql = tx.pick(
         "UPDATE river_job SET priority = standing.priority + 1
          FROM (

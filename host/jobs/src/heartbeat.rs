@@ -13,14 +13,14 @@ use super::sql::args;
 
 /// A worker's process, as others see it.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(super) struct WorkerIdentity {
     pub(super) client: String,
     boot: String,
     host: String,
     pid: i64,
 }
 
-impl Identity {
+impl WorkerIdentity {
     /// Of this process; different each time, so that nobody takes a restarted worker for the one
     /// before.
     pub(super) fn new() -> Self {
@@ -31,7 +31,7 @@ impl Identity {
         let short: String = host.chars().filter(char::is_ascii).take(40).collect();
         let random = Ulid::generate().to_string();
         let random = random.get(16..).unwrap_or(&random);
-        Identity {
+        WorkerIdentity {
             client: format!("{short}-{pid}-{random}"),
             boot: read_line("/proc/sys/kernel/random/boot_id")
                 .unwrap_or_else(|| "unknown".to_owned()),
@@ -48,7 +48,7 @@ fn read_line(path: &str) -> Option<String> {
 
 impl Database {
     /// Says that a worker is alive. Makes its row again when somebody took it for dead.
-    pub(super) async fn beat(&self, who: &Identity, max_orders: usize) -> Result<(), Error> {
+    pub(super) async fn beat(&self, who: &WorkerIdentity, max_orders: usize) -> Result<(), Error> {
         let who = who.clone();
         let max = i64::try_from(max_orders).unwrap_or(i64::MAX);
         self.write_urgently("sending a heartbeat", move |tx| {
@@ -150,7 +150,7 @@ impl Presence {
                 Err(std::fs::TryLockError::Error(error)) => return Err(error),
             };
             // From alone to one of several: whoever comes next finds somebody here. Two may have
-            // been alone one after the other, but neither has taken an order yet.
+            // been alone one after the other, but neither has claimed an order yet.
             file.lock_shared()?;
             Ok(Presence { _file: Some(file), alone })
         });

@@ -48,7 +48,7 @@ mod stats;
 mod worker;
 
 pub use attempt::{Attempt, AttemptEnd, Claim, Claimed, WorkerId};
-pub use complete::{AttemptLimits, NewFailure, Resolution, Settled};
+pub use complete::{AttemptLimits, NewFailure, Resolution, CompleteOutcome};
 pub use database::Database;
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};

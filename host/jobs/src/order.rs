@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::coalesced::{Alike, over_rows, rows};
+use super::coalesced::{Coalesced, over_json, json_rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
-use super::fair_share::Line;
+use super::fair_share::FairShare;
 use super::river;
 use super::sql::{Row, Tx, args, parsed};
 
@@ -93,7 +93,7 @@ impl FromStr for OrderState {
     }
 }
 
-/// How soon an order is taken: 1 before 2 before 3 before 4. Also the numbers of a producer in
+/// How soon an order is claimed: 1 before 2 before 3 before 4. Also the numbers of a producer in
 /// another language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
@@ -139,7 +139,7 @@ pub struct NewOrder {
     pub document: String,
     /// Name of the template that makes it.
     pub template: String,
-    /// How soon it is taken.
+    /// How soon it is claimed.
     pub priority: Priority,
     /// The configuration it is to be made with; missing means the one of the worker that first
     /// takes it.
@@ -239,7 +239,7 @@ pub struct Order {
     pub id: String,
     /// The template that makes it.
     pub template: String,
-    /// How soon it is taken.
+    /// How soon it is claimed.
     pub priority: Priority,
     /// The configuration its attempts are made with, once one began (catalogue E13).
     pub config_version: Option<String>,
@@ -366,19 +366,19 @@ pub struct PendingRelease {
 
 /// A release that visitors see.
 #[derive(Clone)]
-struct Seen {
+struct ActivatedRelease {
     order: String,
     release: String,
 }
 
 #[async_trait]
-impl Alike for Seen {
+impl Coalesced for ActivatedRelease {
     type Answer = bool;
 
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<bool>>, sqlx::Error> {
         let list =
-            rows(these.iter().map(|Seen { order, release }| vec![json!(order), json!(release)]));
-        let sql = over_rows!(
+            json_rows(these.iter().map(|ActivatedRelease { order, release }| vec![json!(order), json!(release)]));
+        let sql = over_json!(
             tx,
             "UPDATE sitewright_orders SET visible_release = t.value ->> 1 FROM ",
             " WHERE sitewright_orders.id = t.value ->> 0 AND current_release = t.value ->> 1
@@ -388,7 +388,7 @@ impl Alike for Seen {
         for row in tx.all(sql, args![&list]).await? {
             seen.insert((row.text("order_id")?, row.text("visible_release")?));
         }
-        let is_seen = |one: &Seen| seen.contains(&(one.order.clone(), one.release.clone()));
+        let is_seen = |one: &ActivatedRelease| seen.contains(&(one.order.clone(), one.release.clone()));
         Ok(these.iter().map(|one| Some(is_seen(one))).collect())
     }
 
@@ -410,7 +410,7 @@ impl Database {
         let doing = format!("putting order {:?} in line", order.id);
         self.write(doing, move |tx| {
             let (order, river) = (order.clone(), river.clone());
-            Box::pin(async move { enqueue_in(tx, &river, &order, &mut Line::default()).await })
+            Box::pin(async move { enqueue_in(tx, &river, &order, &mut FairShare::default()).await })
         })
         .await
     }
@@ -425,7 +425,7 @@ impl Database {
         self.write(format!("putting {} orders in line", orders.len()), move |tx| {
             let (orders, river) = (orders.clone(), river.clone());
             Box::pin(async move {
-                let (mut answers, mut line) = (Vec::with_capacity(orders.len()), Line::default());
+                let (mut answers, mut line) = (Vec::with_capacity(orders.len()), FairShare::default());
                 for order in orders.iter() {
                     answers.push(enqueue_in(tx, &river, order, &mut line).await?);
                 }
@@ -479,9 +479,9 @@ impl Database {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn mark_visible(&self, id: &str, release: &str) -> Result<bool, Error> {
-        let seen = Seen { order: id.to_owned(), release: release.to_owned() };
-        self.write_alike(format!("writing down that order {id:?} can be seen"), seen).await
+    pub async fn mark_activated(&self, id: &str, release: &str) -> Result<bool, Error> {
+        let seen = ActivatedRelease { order: id.to_owned(), release: release.to_owned() };
+        self.write_coalesced(format!("writing down that order {id:?} can be seen"), seen).await
     }
 
     /// Releases that have been settled for this long, in milliseconds, and are not known to be
@@ -489,7 +489,7 @@ impl Database {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn pending_visible(&self, settled_for_ms: i64) -> Result<Vec<PendingRelease>, Error> {
+    pub async fn pending_activations(&self, settled_for_ms: i64) -> Result<Vec<PendingRelease>, Error> {
         let doing = "looking for releases that are not visible";
         let sql = "SELECT o.id AS id, o.current_release AS current_release, a.id AS attempt, \
                    a.job_id AS job_id, a.trace_id AS trace_id
@@ -558,10 +558,10 @@ async fn enqueue_in(
     tx: &mut Tx,
     river: &river::Inserter,
     order: &NewOrder,
-    line: &mut Line,
+    line: &mut FairShare,
 ) -> Result<Enqueued, sqlx::Error> {
     let now = now_ms();
-    // Without a target, so that the id and the key both count: either of them taken means that the
+    // Without a target, so that the id and the key both count: either of them claimed means that the
     // order is there.
     let inserted = tx
         .execute(
@@ -666,7 +666,7 @@ async fn reopen_in(
     let Some(row) = reopened else {
         return state_of(tx, order).await.map(|state| state.map(Err));
     };
-    let place = Line::default().place(tx, &row.text("template")?, row.int("priority")?).await?;
+    let place = FairShare::default().place(tx, &row.text("template")?, row.int("priority")?).await?;
     let job = river::insert(river, tx, order, place, None).await?;
     tx.execute("UPDATE sitewright_orders SET job_id = $2 WHERE id = $1", args![order, job]).await?;
     Ok(Some(Ok(job)))

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::coalesced::{Alike, over_rows, rows};
+use super::coalesced::{Coalesced, over_json, json_rows};
 use super::database::{Database, now_ms};
 use super::error::Error;
 use super::sql::{Row, Tx, args};
@@ -116,12 +116,12 @@ struct KeptReply {
 }
 
 #[async_trait]
-impl Alike for KeptReply {
+impl Coalesced for KeptReply {
     /// Whether it counts.
     type Answer = bool;
 
     async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<bool>>, sqlx::Error> {
-        let list = rows(these.iter().map(|KeptReply { order, attempt, call }| {
+        let list = json_rows(these.iter().map(|KeptReply { order, attempt, call }| {
             vec![
                 json!(order),
                 json!(attempt),
@@ -137,7 +137,7 @@ impl Alike for KeptReply {
             ]
         }));
         // `WHERE true`: SQLite would take `ON CONFLICT` for a join otherwise.
-        let sql = over_rows!(
+        let sql = over_json!(
             tx,
             "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, \
              purpose, provider, model,
@@ -237,7 +237,7 @@ impl Database {
             attempt: attempt.to_owned(),
             call: Arc::new(call),
         };
-        self.write_alike(format!("keeping an AI reply of order {order:?}"), kept).await
+        self.write_coalesced(format!("keeping an AI reply of order {order:?}"), kept).await
     }
 
     /// Puts replies aside that a template blamed for its failure, so that the next attempt asks

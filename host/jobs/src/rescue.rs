@@ -9,8 +9,8 @@ use super::attempt::{AttemptEnd, trace_id};
 use super::complete::{AttemptLimits, NewFailure, end_attempt, insert_failure};
 use super::database::{Database, now_ms};
 use super::error::Error;
-use super::events::{Known, known_of};
-use super::fair_share::Line;
+use super::events::{AttemptHistory, attempt_history};
+use super::fair_share::FairShare;
 use super::heartbeat::Observer;
 use super::order::OrderState;
 use super::river::{self, JobEnd};
@@ -66,8 +66,8 @@ pub(super) struct Rescuer {
     pub(super) database: Database,
     /// The worker that looks.
     pub(super) me: String,
-    pub(super) allowed: AttemptLimits,
-    pub(super) silent_after: Duration,
+    pub(super) limits: AttemptLimits,
+    pub(super) stale_after: Duration,
     pub(super) adopt_after: Duration,
     pub(super) observer: Observer,
 }
@@ -106,7 +106,7 @@ impl Rescuer {
         }
         self.observer.retain(|client| known.contains(client) || client == self.me);
         let own = beats.get(&self.me).copied().unwrap_or(-1);
-        self.observer.trust_only_while(&self.me, own, self.silent_after / 2);
+        self.observer.trust_only_while(&self.me, own, self.stale_after / 2);
         let mut rescued = Rescued::default();
         for client in known {
             if client == self.me {
@@ -116,12 +116,12 @@ impl Rescuer {
                 self.release(&client, None, orphans, Why::Orphaned, &mut rescued).await?;
                 // Those that it fetched without hearing of it: the connection broke before the
                 // answer came.
-                self.untaken(&client, self.silent_after, &mut rescued).await?;
+                self.untaken(&client, self.stale_after, &mut rescued).await?;
                 continue;
             }
             let counted = beats.get(&client).copied();
             let silent = self.observer.silent_for(&client, counted.unwrap_or(-1));
-            if !alone && silent < self.silent_after {
+            if !alone && silent < self.stale_after {
                 continue;
             }
             let owned = self.owned(&client).await?;
@@ -171,17 +171,17 @@ impl Rescuer {
         for chunk in owned.chunks(CHUNK) {
             let (river, client, chunk) =
                 (self.database.river().clone(), client.to_owned(), chunk.to_vec());
-            let allowed = self.allowed;
+            let limits = self.limits;
             let done = self.database.write("rescuing orders", move |tx| {
                 let (river, client, chunk) = (river.clone(), client.clone(), chunk.clone());
                 Box::pin(async move {
-                    if !ours_to_rescue(tx, &client, beats).await? {
+                    if !may_rescue(tx, &client, beats).await? {
                         return Ok(None);
                     }
                     let mut ends = Vec::new();
                     for (order, attempt, job) in chunk {
                         if let Some(state) =
-                            rescue_in(tx, &river, &order, &attempt, &client, why, allowed).await?
+                            rescue_in(tx, &river, &order, &attempt, &client, why, limits).await?
                         {
                             ends.push((order, attempt, job, state));
                         }
@@ -279,7 +279,7 @@ impl Rescuer {
                 let (river, chunk) = (river.clone(), chunk.clone());
                 Box::pin(async move {
                     let mut dated = Vec::new();
-                    if one_rescues(tx).await? {
+                    if try_rescue_lock(tx).await? {
                         for order in chunk {
                             if date_back(tx, &river, &order, beyond).await? {
                                 dated.push(order);
@@ -320,10 +320,10 @@ impl Rescuer {
             let done = self.database.write(doing.to_owned(), move |tx| {
                 let (river, chunk, inserted) = (river.clone(), chunk.clone(), inserted.clone());
                 Box::pin(async move {
-                    if !one_rescues(tx).await? {
+                    if !try_rescue_lock(tx).await? {
                         return Ok(None);
                     }
-                    let (mut ends, mut line) = (Vec::new(), Line::default());
+                    let (mut ends, mut line) = (Vec::new(), FairShare::default());
                     for (order, job) in chunk {
                         if let (None, Some(known)) = (job, inserted.get(&order)) {
                             learn_job(tx, &order, *known).await?;
@@ -348,7 +348,7 @@ impl Rescuer {
 
 /// On PostgreSQL, several workers would rescue the same at once; on SQLite there is one writer
 /// anyway.
-pub(super) async fn one_rescues(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+pub(super) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
     if let Tx::Postgres(_) = tx {
         let locked = "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint ELSE \
                       0::bigint END AS locked";
@@ -360,12 +360,12 @@ pub(super) async fn one_rescues(tx: &mut Tx) -> Result<bool, sqlx::Error> {
 
 /// Whether the worker is still as silent as it was found: `Some(beats)` to compare, `None` when it
 /// is this one.
-async fn ours_to_rescue(
+async fn may_rescue(
     tx: &mut Tx,
     client: &str,
     beats: Option<Option<i64>>,
 ) -> Result<bool, sqlx::Error> {
-    if !one_rescues(tx).await? {
+    if !try_rescue_lock(tx).await? {
         return Ok(false);
     }
     let Some(beats) = beats else { return Ok(true) };
@@ -384,7 +384,7 @@ async fn rescue_in(
     attempt: &str,
     worker: &str,
     why: Why,
-    allowed: AttemptLimits,
+    limits: AttemptLimits,
 ) -> Result<Option<OrderState>, sqlx::Error> {
     let now = now_ms();
     let owned = tx
@@ -402,7 +402,7 @@ async fn rescue_in(
     let stop = owned.opt_int("cancel_requested_at")?.is_some();
     let state = if stop {
         OrderState::Cancelled
-    } else if allowed.is_last_crash(crashes) {
+    } else if limits.is_last_crash(crashes) {
         OrderState::Dead
     } else {
         OrderState::Queued
@@ -426,8 +426,8 @@ async fn rescue_in(
             template: owned.text("template")?,
             config_version: owned.opt_text("config_version")?.unwrap_or_default(),
         };
-        let known = known_of(tx, order, attempt, began).await?;
-        Some(crash(of, worker, why, crashes, allowed, known))
+        let known = attempt_history(tx, order, attempt, began).await?;
+        Some(crash(of, worker, why, crashes, limits, known))
     } else {
         None
     };
@@ -472,14 +472,14 @@ fn crash(
     worker: &str,
     why: Why,
     crashes: i64,
-    allowed: AttemptLimits,
-    known: Known,
+    limits: AttemptLimits,
+    known: AttemptHistory,
 ) -> NewFailure {
     let at = match &known.stage {
         None => "before it reported a stage".to_owned(),
         Some((stage, _)) => format!("in stage `{stage}`"),
     };
-    let given_up = if allowed.is_last_crash(crashes) {
+    let given_up = if limits.is_last_crash(crashes) {
         format!("; after {crashes} crashes the order is given up")
     } else {
         String::new()
@@ -506,7 +506,7 @@ fn crash(
     record.attributes.insert("worker".to_owned(), worker.to_owned());
     record.attributes.insert(
         "crashes".to_owned(),
-        format!("{crashes} of {}, after which it is given up", allowed.crashes),
+        format!("{crashes} of {}, after which it is given up", limits.crashes),
     );
     NewFailure::from(&record)
 }
@@ -525,7 +525,7 @@ async fn requeue_in(
     river: &river::Inserter,
     order: &str,
     job: Option<i64>,
-    line: &mut Line,
+    line: &mut FairShare,
 ) -> Result<Option<bool>, sqlx::Error> {
     let now = now_ms();
     let row = tx

@@ -91,7 +91,7 @@ impl Backoff {
     }
 
     /// How an attempt ends that failed like this. `used` are the attempts used up before it.
-    pub fn settlement(
+    pub fn resolution(
         &self,
         class: RetryClass,
         failure: NewFailure,

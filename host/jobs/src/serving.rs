@@ -13,12 +13,12 @@ use super::complete::AttemptLimits;
 use super::database::Database;
 use super::error::Error;
 use super::fair_share;
-use super::heartbeat::{Identity, Observer, Presence};
+use super::heartbeat::{WorkerIdentity, Observer, Presence};
 use super::rescue::{Rescued, Rescuer};
 use super::river::QUEUE;
 use super::sql::Pool;
-use super::stall_detector::Standstill;
-use super::worker::{Handler, OrderWorker, Running};
+use super::stall_detector::StallDetector;
+use super::worker::{Handler, OrderWorker, RunningAttempts};
 
 /// How long a worker that leaves waits for its last heartbeat to be written.
 const LAST_BEAT: Duration = Duration::from_secs(5);
@@ -35,11 +35,11 @@ pub struct WorkerSettings {
     /// The configuration that orders get that come without one.
     pub config_version: Option<String>,
     /// How often an order may be tried.
-    pub allowed: AttemptLimits,
+    pub limits: AttemptLimits,
     /// How often it says that it is alive.
-    pub beat_every: Duration,
+    pub heartbeat_every: Duration,
     /// After how long a silent worker is taken for dead. Several beats long.
-    pub silent_after: Duration,
+    pub stale_after: Duration,
     /// How often it looks for silent workers.
     pub rescue_every: Duration,
     /// After how long an order without a job gets one.
@@ -55,7 +55,7 @@ pub struct WorkerSettings {
     /// How long a handler that was told to stop may take, before its task is dropped.
     pub stop_within: Duration,
     /// After how long a worker ends that takes nothing although orders wait and it has room.
-    pub standstill_after: Duration,
+    pub stall_after: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -63,9 +63,9 @@ impl Default for WorkerSettings {
         WorkerSettings {
             max_orders: 2_000,
             config_version: None,
-            allowed: AttemptLimits::default(),
-            beat_every: Duration::from_secs(5),
-            silent_after: Duration::from_secs(20),
+            limits: AttemptLimits::default(),
+            heartbeat_every: Duration::from_secs(5),
+            stale_after: Duration::from_secs(20),
             rescue_every: Duration::from_secs(5),
             adopt_after: Duration::from_secs(10),
             fetch_every: Duration::from_millis(20),
@@ -74,7 +74,7 @@ impl Default for WorkerSettings {
             schedule_every: Duration::from_secs(1),
             stop_within: Duration::from_secs(10),
             // Longer than it takes to give up all connections to a database that is away.
-            standstill_after: Duration::from_secs(90),
+            stall_after: Duration::from_secs(90),
         }
     }
 }
@@ -92,7 +92,7 @@ pub struct Serving {
     /// It has found out that it stands still.
     standstill: CancellationToken,
     settings: WorkerSettings,
-    running: Arc<Running>,
+    running: Arc<RunningAttempts>,
     rescuer: Arc<tokio::sync::Mutex<Rescuer>>,
     beats: JoinHandle<()>,
     /// Ends the heartbeats after the one that is on its way.
@@ -138,16 +138,16 @@ pub async fn serve<H: Handler>(
     handler: Arc<H>,
 ) -> Result<Serving, Error> {
     database.check_schema().await?;
-    let who = Identity::new();
+    let who = WorkerIdentity::new();
     let presence = Presence::enter(&database).await?;
     database.beat(&who, settings.max_orders).await?;
-    let running = Arc::new(Running::default());
+    let running = Arc::new(RunningAttempts::default());
     let leaving = Arc::new(AtomicBool::new(false));
     let mut rescuer = Rescuer {
         database: database.clone(),
         me: who.client.clone(),
-        allowed: settings.allowed,
-        silent_after: settings.silent_after,
+        limits: settings.limits,
+        stale_after: settings.stale_after,
         adopt_after: settings.adopt_after,
         observer: Observer::default(),
     };
@@ -163,7 +163,7 @@ pub async fn serve<H: Handler>(
             client: who.client.clone(),
             config_version: settings.config_version.clone(),
         },
-        allowed: settings.allowed,
+        limits: settings.limits,
         leaving: leaving.clone(),
         running: running.clone(),
     };
@@ -210,7 +210,7 @@ pub async fn serve<H: Handler>(
 fn river_client(
     database: &Database,
     settings: &WorkerSettings,
-    who: &Identity,
+    who: &WorkerIdentity,
     workers: Workers,
 ) -> Result<Client, riverqueue::Error> {
     let builder = match database.pool() {
@@ -249,12 +249,12 @@ fn river_client(
 
 async fn beat(
     database: Database,
-    who: Identity,
+    who: WorkerIdentity,
     settings: WorkerSettings,
     quiet: CancellationToken,
 ) {
     let mut failures = 0u32;
-    let mut ticks = tokio::time::interval(settings.beat_every);
+    let mut ticks = tokio::time::interval(settings.heartbeat_every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         if quiet.run_until_cancelled(ticks.tick()).await.is_none() {
@@ -276,7 +276,7 @@ async fn beat(
 
 async fn rescue(
     rescuer: Arc<tokio::sync::Mutex<Rescuer>>,
-    running: Arc<Running>,
+    running: Arc<RunningAttempts>,
     leaving: Arc<AtomicBool>,
     settings: WorkerSettings,
     stands_still: CancellationToken,
@@ -284,12 +284,12 @@ async fn rescue(
     let mut ticks = tokio::time::interval(settings.rescue_every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut paused = false;
-    let mut standstill = Standstill::new(settings.standstill_after);
+    let mut standstill = StallDetector::new(settings.stall_after);
     loop {
         ticks.tick().await;
         let mut rescuer = rescuer.lock().await;
         tell_pause(&rescuer.database, &mut paused).await;
-        if let Err(error) = fair_share::share_out(&rescuer.database).await {
+        if let Err(error) = fair_share::rebalance(&rescuer.database).await {
             tracing::warn!(%error, "templates cannot share the line out while the database fails; it is tried again");
         }
         // Whoever leaves gives its orders back itself, and no crash is counted.
@@ -323,7 +323,7 @@ async fn tell_pause(database: &Database, was_paused: &mut bool) {
         Ok(true) => {
             *was_paused = true;
             tracing::warn!(
-                "the queue is paused: no order is taken before `sitewright queue resume`"
+                "the queue is paused: no order is claimed before `sitewright queue resume`"
             );
         }
         Ok(false) => {
@@ -395,7 +395,7 @@ impl Serving {
     pub async fn ended(&mut self) -> Result<(), Error> {
         tokio::select! {
             ended = self.run.wait() => ended.map_err(|error| Error::river("working", error)),
-            () = self.standstill.cancelled() => Err(Error::Standstill { after: self.settings.standstill_after }),
+            () = self.standstill.cancelled() => Err(Error::Stalled { after: self.settings.stall_after }),
         }
     }
 

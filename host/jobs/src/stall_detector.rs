@@ -18,15 +18,15 @@ const LEFT_FOR_S: i64 = 10;
 
 /// Since when one worker stands still.
 #[derive(Debug)]
-pub(super) struct Standstill {
+pub(super) struct StallDetector {
     after: Duration,
     /// How many jobs had been begun, since when that has not changed, and when it was last looked.
     seen: Option<(u64, Instant, Instant)>,
 }
 
-impl Standstill {
+impl StallDetector {
     pub(super) fn new(after: Duration) -> Self {
-        Standstill { after, seen: None }
+        StallDetector { after, seen: None }
     }
 
     /// Whether it stands still for too long: at each look a job was left that this worker

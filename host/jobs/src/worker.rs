@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use ulid::Ulid;
 
 use super::attempt::{Claim, Claimed, WorkerId, trace_id};
-use super::complete::{AttemptLimits, NewFailure, Resolution, Settled};
+use super::complete::{AttemptLimits, NewFailure, Resolution, CompleteOutcome};
 use super::database::Database;
 use super::error::Error;
 use super::river::OrderJob;
@@ -29,11 +29,11 @@ use sitewright_model::message::Message;
 pub trait Handler: Send + Sync + 'static {
     /// Makes one attempt at the order with this document. When `stop` says so, it ends soon: with
     /// [`Resolution::Cancelled`] or [`Resolution::ReturnToQueue`], as [`Stop::reason`] says.
-    async fn handle(&self, taken: &Claimed, document: String, stop: &Stop) -> Resolution;
+    async fn handle(&self, claimed: &Claimed, document: String, stop: &Stop) -> Resolution;
 
     /// Called when the attempt's end is written, or when it turned out that the order belongs to
     /// somebody else now: then whatever the attempt made is to be thrown away.
-    async fn settled(&self, _taken: &Claimed, _settlement: &Resolution, _settled: &Settled) {}
+    async fn settled(&self, _taken: &Claimed, _settlement: &Resolution, _settled: &CompleteOutcome) {}
 }
 
 /// Tells a handler to stop.
@@ -49,7 +49,7 @@ pub enum StopReason {
     /// Somebody asked to stop the order.
     OrderCancelled,
     /// The worker leaves: another one will do the order.
-    WorkerLeaves,
+    WorkerShutdown,
 }
 
 impl Stop {
@@ -61,36 +61,36 @@ impl Stop {
     /// Why, once the token is cancelled.
     pub fn reason(&self) -> StopReason {
         if self.leaving.load(Ordering::Acquire) {
-            StopReason::WorkerLeaves
+            StopReason::WorkerShutdown
         } else {
             StopReason::OrderCancelled
         }
     }
 
     /// What to settle an attempt with that was stopped.
-    pub fn settlement(&self, failure: Option<NewFailure>) -> Resolution {
+    pub fn resolution(&self, failure: Option<NewFailure>) -> Resolution {
         match self.reason() {
             StopReason::OrderCancelled => Resolution::Cancelled { failure },
-            StopReason::WorkerLeaves => Resolution::ReturnToQueue,
+            StopReason::WorkerShutdown => Resolution::ReturnToQueue,
         }
     }
 }
 
 /// The attempts that this process is working at.
 #[derive(Debug, Default)]
-pub(super) struct Running {
+pub(super) struct RunningAttempts {
     attempts: Mutex<HashSet<String>>,
     changed: Notify,
     /// All there ever were.
     begun: AtomicU64,
 }
 
-impl Running {
-    fn enter(self: &Arc<Self>, attempt: Ulid) -> Entered {
+impl RunningAttempts {
+    fn enter(self: &Arc<Self>, attempt: Ulid) -> RunningGuard {
         let attempt = attempt.to_string();
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.clone());
-        Entered { running: self.clone(), attempt }
+        RunningGuard { running: self.clone(), attempt }
     }
 
     pub(super) fn has(&self, attempt: &str) -> bool {
@@ -117,12 +117,12 @@ impl Running {
     }
 }
 
-struct Entered {
-    running: Arc<Running>,
+struct RunningGuard {
+    running: Arc<RunningAttempts>,
     attempt: String,
 }
 
-impl Drop for Entered {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
         self.running.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.attempt);
         self.running.changed.notify_waiters();
@@ -134,9 +134,9 @@ pub(super) struct OrderWorker<H> {
     pub(super) database: Database,
     pub(super) handler: Arc<H>,
     pub(super) who: WorkerId,
-    pub(super) allowed: AttemptLimits,
+    pub(super) limits: AttemptLimits,
     pub(super) leaving: Arc<AtomicBool>,
-    pub(super) running: Arc<Running>,
+    pub(super) running: Arc<RunningAttempts>,
 }
 
 impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
@@ -154,13 +154,13 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
             let _entered = self.running.enter(attempt);
             let span = tracing::info_span!("take", order, job = id, %attempt, trace_id = trace_id(attempt));
             // Boxed: what is not under way takes no room in an order that waits.
-            let (taken, document) =
-                match Box::pin(self.taken(&order, id, attempt, &token).instrument(span)).await {
-                    Ok(taken) => taken,
+            let (claimed, document) =
+                match Box::pin(self.claimed(&order, id, attempt, &token).instrument(span)).await {
+                    Ok(claimed) => claimed,
                     Err(no) => return no,
                 };
             let stop = Stop { token, leaving: self.leaving.clone() };
-            self.handled(&taken, document, &stop).await;
+            self.handled(&claimed, document, &stop).await;
             // The job changed together with the order: what River writes now meets no running job.
             Ok(WorkOutcome::Complete)
         }
@@ -169,19 +169,19 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
 
 impl<H: Handler> OrderWorker<H> {
     /// Takes the job's order, however long the database is away; or what becomes of the job.
-    async fn taken(
+    async fn claimed(
         &self,
         order: &str,
         job: i64,
         attempt: Ulid,
         token: &CancellationToken,
     ) -> Result<(Box<Claimed>, String), Result<WorkOutcome, BoxError>> {
-        let mut patience = Patience::new("take", order);
+        let mut backoff = DatabaseBackoff::new("take", order);
         loop {
-            match self.database.take(order, job, &self.who, attempt).await {
-                Ok(Claim::Claimed(taken, document)) => {
-                    patience.over();
-                    return Ok((taken, document));
+            match self.database.claim(order, job, &self.who, attempt).await {
+                Ok(Claim::Claimed(claimed, document)) => {
+                    backoff.over();
+                    return Ok((claimed, document));
                 }
                 Ok(left_over) => {
                     tracing::info!(?left_over, "a job that no order needs is dropped");
@@ -191,7 +191,7 @@ impl<H: Handler> OrderWorker<H> {
                     tokio::select! {
                         // The job goes back as it was.
                         () = token.cancelled() => return Err(Err(Box::new(WorkCancelled))),
-                        () = patience.wait(&error) => {}
+                        () = backoff.wait(&error) => {}
                     }
                 }
                 Err(error) => return Err(Err(Box::new(error))),
@@ -199,65 +199,65 @@ impl<H: Handler> OrderWorker<H> {
         }
     }
 
-    /// From a taken order to a settled one.
-    async fn handled(&self, taken: &Claimed, document: String, stop: &Stop) {
-        let handled = AssertUnwindSafe(self.handler.handle(taken, document, stop));
-        let settlement = match handled.catch_unwind().await {
-            Ok(settlement) => settlement,
+    /// From a claimed order to a settled one.
+    async fn handled(&self, claimed: &Claimed, document: String, stop: &Stop) {
+        let handled = AssertUnwindSafe(self.handler.handle(claimed, document, stop));
+        let resolution = match handled.catch_unwind().await {
+            Ok(resolution) => resolution,
             Err(panic) => Resolution::Retry {
-                failure: host_failure(taken, panicked(&*panic)),
+                failure: host_failure(claimed, panicked(&*panic)),
                 after: Duration::from_secs(1),
             },
         };
         // Every line says for which order (catalogue B8); those of the attempt itself do already.
         let span = tracing::info_span!(
             "settle",
-            order = taken.order,
-            job = taken.job,
-            attempt = %taken.attempt,
-            trace_id = taken.trace_id
+            order = claimed.order,
+            job = claimed.job,
+            attempt = %claimed.attempt,
+            trace_id = claimed.trace_id
         );
-        Box::pin(self.settled(taken, settlement).instrument(span)).await;
+        Box::pin(self.settled(claimed, resolution).instrument(span)).await;
     }
 
-    async fn settled(&self, taken: &Claimed, settlement: Resolution) {
-        if let Some((settlement, settled)) = self.settle(taken, settlement).await {
-            if settled == Settled::LeaseLost {
+    async fn settled(&self, claimed: &Claimed, resolution: Resolution) {
+        if let Some((resolution, settled)) = self.complete(claimed, resolution).await {
+            if settled == CompleteOutcome::LeaseLost {
                 tracing::warn!(
-                    order = taken.order,
-                    attempt = %taken.attempt,
+                    order = claimed.order,
+                    attempt = %claimed.attempt,
                     "lease lost: the order was given to another worker while this one was silent; its result is thrown away"
                 );
             }
-            self.handler.settled(taken, &settlement, &settled).await;
+            self.handler.settled(claimed, &resolution, &settled).await;
         }
     }
 
     /// Writes the end down, however long the database is away. Nothing when it takes nothing from
     /// this attempt: then it is taken back from this worker as a crash.
-    async fn settle(
+    async fn complete(
         &self,
-        taken: &Claimed,
-        mut settlement: Resolution,
-    ) -> Option<(Resolution, Settled)> {
-        let mut patience = Patience::new("settle", &taken.order);
+        claimed: &Claimed,
+        mut resolution: Resolution,
+    ) -> Option<(Resolution, CompleteOutcome)> {
+        let mut backoff = DatabaseBackoff::new("settle", &claimed.order);
         let mut refused = false;
         loop {
-            match self.database.settle(taken, &settlement, self.allowed).await {
+            match self.database.complete(claimed, &resolution, self.limits).await {
                 Ok(settled) => {
-                    patience.over();
-                    return Some((settlement, settled));
+                    backoff.over();
+                    return Some((resolution, settled));
                 }
-                Err(error) if error.is_transient() => patience.wait(&error).await,
+                Err(error) if error.is_transient() => backoff.wait(&error).await,
                 Err(error) if !refused => {
-                    tracing::error!(order = taken.order, %error, "the attempt's result cannot be stored as it is");
+                    tracing::error!(order = claimed.order, %error, "the attempt's result cannot be stored as it is");
                     let message =
                         message!("the result of the attempt could not be stored: {error}");
-                    settlement = Resolution::Failed { failure: host_failure(taken, message) };
+                    resolution = Resolution::Failed { failure: host_failure(claimed, message) };
                     refused = true;
                 }
                 Err(error) => {
-                    tracing::error!(order = taken.order, %error, "not even that the result cannot be stored can be stored");
+                    tracing::error!(order = claimed.order, %error, "not even that the result cannot be stored can be stored");
                     return None;
                 }
             }
@@ -272,20 +272,20 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Message {
 }
 
 /// A failure of the worker itself, where no run is left to make a whole record.
-fn host_failure(taken: &Claimed, message: Message) -> NewFailure {
-    NewFailure::from(&FailureRecord::without_run(FailureKind::Host, message, taken.into()))
+fn host_failure(claimed: &Claimed, message: Message) -> NewFailure {
+    NewFailure::from(&FailureRecord::without_run(FailureKind::Host, message, claimed.into()))
 }
 
 /// Waits for a database that is away, longer each time, and says so without filling the log.
-struct Patience<'a> {
+struct DatabaseBackoff<'a> {
     doing: &'static str,
     order: &'a str,
     tries: u32,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> DatabaseBackoff<'a> {
     fn new(doing: &'static str, order: &'a str) -> Self {
-        Patience { doing, order, tries: 0 }
+        DatabaseBackoff { doing, order, tries: 0 }
     }
 
     async fn wait(&mut self, error: &Error) {

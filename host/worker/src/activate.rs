@@ -28,7 +28,7 @@ pub(super) async fn show(
         store.activate(&folder, id, keep).await?;
         let unknown =
             |error| message!("the release is visible, but that could not be written down: {error}");
-        if database.mark_visible(order, &release).await.map_err(unknown)? {
+        if database.mark_activated(order, &release).await.map_err(unknown)? {
             return Ok(());
         }
         // This worker was slow, and the order has had another release since: visitors must not be
@@ -68,7 +68,7 @@ pub(super) async fn show_pending(
     keep: usize,
     settled_for_ms: i64,
 ) -> Result<usize, sitewright_jobs::Error> {
-    let pending = database.pending_visible(settled_for_ms).await?;
+    let pending = database.pending_activations(settled_for_ms).await?;
     let count = pending.len();
     for PendingRelease { order, release, attempt, job, trace_id } in pending {
         // No attempt is under way, but one made it (catalogue B8).
@@ -142,13 +142,13 @@ mod tests {
     async fn settled(database: &Database, release: &str) {
         let job = database.order("24").await.unwrap().job_id.unwrap();
         let worker = WorkerId { client: "w".to_owned(), config_version: None };
-        let Claim::Claimed(taken, _) =
-            database.take("24", job, &worker, Ulid::generate()).await.unwrap()
+        let Claim::Claimed(claimed, _) =
+            database.claim("24", job, &worker, Ulid::generate()).await.unwrap()
         else {
-            panic!("not taken");
+            panic!("not claimed");
         };
-        let settlement = Resolution::Succeeded { release: release.to_owned() };
-        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+        let resolution = Resolution::Succeeded { release: release.to_owned() };
+        database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
     }
 
     #[tokio::test]

@@ -17,20 +17,20 @@ pub(super) struct OrderJournal {
     order: String,
     attempt: String,
     /// Until when nobody else can have kept a reply of this order: it is the first attempt, and
-    /// too young for anybody to have taken the order over. A worker that was stopped and goes
+    /// too young for anybody to have claimed the order over. A worker that was stopped and goes
     /// on finds what was paid for meanwhile.
     alone_until: Option<Instant>,
 }
 
 impl OrderJournal {
     /// For an attempt that begins now. Others take its order when its worker was silent for
-    /// `silent_after`, and not before.
-    pub(super) fn new(database: Database, taken: &Claimed, silent_after: Duration) -> Self {
+    /// `stale_after`, and not before.
+    pub(super) fn new(database: Database, claimed: &Claimed, stale_after: Duration) -> Self {
         OrderJournal {
             database,
-            order: taken.order.clone(),
-            attempt: taken.attempt.to_string(),
-            alone_until: (taken.number == 1).then(|| Instant::now() + silent_after / 2),
+            order: claimed.order.clone(),
+            attempt: claimed.attempt.to_string(),
+            alone_until: (claimed.number == 1).then(|| Instant::now() + stale_after / 2),
         }
     }
 }
@@ -182,12 +182,12 @@ mod tests {
         database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
         let job = database.order("24").await.unwrap().job_id.unwrap();
         let worker = WorkerId { client: "w".to_owned(), config_version: None };
-        let Claim::Claimed(taken, _) =
-            database.take("24", job, &worker, Ulid::generate()).await.unwrap()
+        let Claim::Claimed(claimed, _) =
+            database.claim("24", job, &worker, Ulid::generate()).await.unwrap()
         else {
-            panic!("not taken");
+            panic!("not claimed");
         };
-        let journal = OrderJournal::new(database.clone(), &taken, Duration::from_secs(20));
+        let journal = OrderJournal::new(database.clone(), &claimed, Duration::from_secs(20));
         let entry: JournalEntry = serde_json::from_value(json!({
             "request": "q", "occurrence": 0, "purpose": "copywriting", "content": "Bread.", "finish_reason": "stop",
             "usage": { "input_tokens": 1, "output_tokens": 1 }, "provider": "p", "model": "m"
@@ -198,7 +198,7 @@ mod tests {
         journal.store(&entry).await.unwrap();
 
         database
-            .settle(&taken, &Resolution::ReturnToQueue, sitewright_jobs::AttemptLimits::default())
+            .complete(&claimed, &Resolution::ReturnToQueue, sitewright_jobs::AttemptLimits::default())
             .await
             .unwrap();
         let lost = journal.store(&entry).await.unwrap_err();

@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `orders` | one attempt of a taken order, from its document to a settlement |
+//! | `orders` | one attempt of a claimed order, from its document to a resolution |
 //! | `config` | `[worker]` of the configuration |
 //! | `clock` | tells when the clock of the machine was set |
 //! | `journal` | the AI replies of an order, in the database |

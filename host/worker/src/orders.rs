@@ -1,4 +1,4 @@
-//! One attempt of a taken order: from its document to a settlement.
+//! One attempt of a claimed order: from its document to a resolution.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::journal::OrderJournal;
 use super::progress::Progress;
 use sitewright_ai::{Journal, RunJournal};
 use sitewright_jobs::{
-    Backoff, Claimed, Database, Handler, NewFailure, Resolution, RetryClass, Settled, Stop,
+    Backoff, Claimed, Database, Handler, NewFailure, Resolution, RetryClass, CompleteOutcome, Stop,
     StopReason, class as retry_class,
 };
 use sitewright_model::ai::AttemptOutcome;
@@ -37,45 +37,45 @@ pub struct Orders {
     /// How long to wait between attempts.
     pub backoff: Backoff,
     /// How long a worker may be silent before others take its orders.
-    pub silent_after: Duration,
+    pub stale_after: Duration,
     /// Takes the stages.
     pub progress: Progress,
 }
 
 #[async_trait]
 impl Handler for Orders {
-    async fn handle(&self, taken: &Claimed, document: String, stop: &Stop) -> Resolution {
-        if let Some(named) = other_order(taken, &document) {
+    async fn handle(&self, claimed: &Claimed, document: String, stop: &Stop) -> Resolution {
+        if let Some(named) = other_order(claimed, &document) {
             let message = message!(
                 "the order is {:?}, but its document is that of order {named:?}: a site must not \
                  end up in the folder of another order; put it in line under the id in its \
                  document",
-                taken.order
+                claimed.order
             );
             return Resolution::Failed {
-                failure: without_run(taken, FailureKind::InvalidOrder, "order", message),
+                failure: without_run(claimed, FailureKind::InvalidOrder, "order", message),
             };
         }
-        if taken.config_version.as_ref().is_some_and(|begun| *begun != self.host.config_version) {
+        if claimed.config_version.as_ref().is_some_and(|begun| *begun != self.host.config_version) {
             tracing::info!(
-                order = taken.order,
-                job = taken.job,
-                attempt = %taken.attempt,
-                trace_id = taken.trace_id,
-                begun = taken.config_version,
+                order = claimed.order,
+                job = claimed.job,
+                attempt = %claimed.attempt,
+                trace_id = claimed.trace_id,
+                begun = claimed.config_version,
                 now = self.host.config_version,
                 "the order began with another configuration"
             );
         }
         let kept: Arc<dyn Journal> =
-            Arc::new(OrderJournal::new(self.database.clone(), taken, self.silent_after));
+            Arc::new(OrderJournal::new(self.database.clone(), claimed, self.stale_after));
         let journal = Arc::new(RunJournal::new(kept));
         let (progress, watcher) = watch::channel(RunProgress::default());
         let request = AttemptRequest {
             document: document.into_bytes(),
-            template: taken.template.clone(),
-            id: AttemptId::from(taken.attempt),
-            job: Some(taken.job.to_string()),
+            template: claimed.template.clone(),
+            id: AttemptId::from(claimed.attempt),
+            job: Some(claimed.job.to_string()),
             journal: JournalUse::Of(journal.clone()),
             publication: Publication::Place,
             cancel: stop.token().clone(),
@@ -86,43 +86,43 @@ impl Handler for Orders {
         let outcome = tokio::select! {
             outcome = made => outcome,
             // Ends only when the attempt's sender does; then the attempt has ended too.
-            () = async { self.progress.follow(taken, watcher).await; std::future::pending().await } => unreachable!("it waits for ever"),
+            () = async { self.progress.follow(claimed, watcher).await; std::future::pending().await } => unreachable!("it waits for ever"),
         };
         match outcome {
             Outcome::Released(released) => {
                 let release = &released.release;
                 if let Err(message) = Box::pin(self.store.put(release)).await {
                     let message = message!("the site was made, but could not be stored: {message}");
-                    return self.retry_later(taken, host_failure(taken, message));
+                    return self.retry_later(claimed, host_failure(claimed, message));
                 }
                 Resolution::Succeeded { release: release.manifest.id.to_string() }
             }
             Outcome::Failed { record, stored, refused, .. } => {
                 if let Err(message) = stored {
                     tracing::error!(
-                        order = taken.order,
-                        job = taken.job,
-                        attempt = %taken.attempt,
-                        trace_id = taken.trace_id,
+                        order = claimed.order,
+                        job = claimed.job,
+                        attempt = %claimed.attempt,
+                        trace_id = claimed.trace_id,
                         "{message}"
                     );
                 }
-                Box::pin(self.failed(taken, stop, *record, refused, &journal)).await
+                Box::pin(self.failed(claimed, stop, *record, refused, &journal)).await
             }
         }
     }
 
-    async fn settled(&self, taken: &Claimed, settlement: &Resolution, settled: &Settled) {
-        let Resolution::Succeeded { release } = settlement else { return };
+    async fn settled(&self, claimed: &Claimed, resolution: &Resolution, settled: &CompleteOutcome) {
+        let Resolution::Succeeded { release } = resolution else { return };
         let done = match settled {
-            Settled::Done { .. } => {
+            CompleteOutcome::Done { .. } => {
                 let keep = self.host.keep_releases;
-                activate::show(&self.database, &self.store, keep, &taken.order, release).await
+                activate::show(&self.database, &self.store, keep, &claimed.order, release).await
             }
-            Settled::LeaseLost => activate::discard(&self.store, &taken.order, release).await,
+            CompleteOutcome::LeaseLost => activate::discard(&self.store, &claimed.order, release).await,
         };
         if let Err(message) = done {
-            tracing::error!(order = taken.order, attempt = %taken.attempt, release, "{message}; it is tried again");
+            tracing::error!(order = claimed.order, attempt = %claimed.attempt, release, "{message}; it is tried again");
         }
     }
 }
@@ -130,17 +130,17 @@ impl Handler for Orders {
 impl Orders {
     async fn failed(
         &self,
-        taken: &Claimed,
+        claimed: &Claimed,
         stop: &Stop,
         record: FailureRecord,
         refused: Option<ErrorKind>,
         journal: &RunJournal,
     ) -> Resolution {
         let stopped = record.kind == FailureKind::Cancelled && stop.token().is_cancelled();
-        if stopped && stop.reason() == StopReason::WorkerLeaves {
+        if stopped && stop.reason() == StopReason::WorkerShutdown {
             return Resolution::ReturnToQueue;
         }
-        self.ask_blamed_again(taken, &record, journal).await;
+        self.ask_blamed_again(claimed, &record, journal).await;
         let (ai_kind, retryable, retry_after) = match &record.ai {
             Some(ai) => {
                 let after = ai.retry_after_ms.map(Duration::from_millis);
@@ -170,18 +170,18 @@ impl Orders {
         {
             // It has tried nothing. While a provider is away, orders must not use up on that what
             // they may try, nor come back all the time.
-            let rests = taken.number.saturating_sub(taken.attempts_used);
+            let rests = claimed.number.saturating_sub(claimed.attempts_used);
             let rest = self.backoff.wait(u32::try_from(rests).unwrap_or(u32::MAX), 1.0);
             class = RetryClass::Limited { after: retry_after.max(Some(rest)) };
         }
         if record.kind == FailureKind::Host
-            && let Some(error) = self.refuses_files(taken, refused).await
+            && let Some(error) = self.refuses_files(claimed, refused).await
         {
             tracing::error!(
-                order = taken.order,
-                job = taken.job,
-                attempt = %taken.attempt,
-                trace_id = taken.trace_id,
+                order = claimed.order,
+                job = claimed.job,
+                attempt = %claimed.attempt,
+                trace_id = claimed.trace_id,
                 %error,
                 folder = %self.host.sites.path().display(),
                 "the folder of sites takes no files, so the order waits and uses no attempt: make room, or make it writable"
@@ -193,7 +193,7 @@ impl Orders {
         if stopped {
             return Resolution::Cancelled { failure: Some(failure) };
         }
-        self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
+        self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
 
     /// Why the folder of sites takes no files, if so. A full disk fails every order that comes:
@@ -201,7 +201,7 @@ impl Orders {
     /// again by now, so what the attempt itself was told counts first.
     async fn refuses_files(
         &self,
-        taken: &Claimed,
+        claimed: &Claimed,
         refused: Option<ErrorKind>,
     ) -> Option<std::io::Error> {
         match refused {
@@ -210,13 +210,13 @@ impl Orders {
                 | ErrorKind::QuotaExceeded
                 | ErrorKind::ReadOnlyFilesystem),
             ) => Some(kind.into()),
-            _ => self.write_probe(taken).await.err(),
+            _ => self.write_probe(claimed).await.err(),
         }
     }
 
-    async fn write_probe(&self, taken: &Claimed) -> std::io::Result<()> {
+    async fn write_probe(&self, claimed: &Claimed) -> std::io::Result<()> {
         // No order's folder begins with a dot.
-        let path = self.host.sites.path().join(format!(".probe-{}", taken.attempt));
+        let path = self.host.sites.path().join(format!(".probe-{}", claimed.attempt));
         let written = async {
             let mut file = tokio::fs::File::create(&path).await?;
             file.write_all(&[b'x'; 64 * 1024]).await?;
@@ -233,7 +233,7 @@ impl Orders {
     /// others are kept.
     async fn ask_blamed_again(
         &self,
-        taken: &Claimed,
+        claimed: &Claimed,
         record: &FailureRecord,
         journal: &RunJournal,
     ) {
@@ -244,21 +244,21 @@ impl Orders {
         }
         let which =
             (!all).then(|| blamed.into_iter().map(|key| (key.request, key.occurrence)).collect());
-        if let Err(error) = self.database.ask_again(&taken.order, which).await {
+        if let Err(error) = self.database.ask_again(&claimed.order, which).await {
             tracing::warn!(
-                order = taken.order,
-                job = taken.job,
-                attempt = %taken.attempt,
-                trace_id = taken.trace_id,
+                order = claimed.order,
+                job = claimed.job,
+                attempt = %claimed.attempt,
+                trace_id = claimed.trace_id,
                 %error,
                 "the replies that the template blamed could not be put aside: the next attempt gets them again"
             );
         }
     }
 
-    fn retry_later(&self, taken: &Claimed, failure: NewFailure) -> Resolution {
+    fn retry_later(&self, claimed: &Claimed, failure: NewFailure) -> Resolution {
         let class = retry_class(&failure.kind, None, None, None);
-        self.backoff.settlement(class, failure, taken.attempts_used, random(taken))
+        self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
 }
 
@@ -269,24 +269,24 @@ fn was_not_sent(error: &AiFailure) -> bool {
 
 /// The id in the document when it is not the order's. A document that cannot be read tells so
 /// itself.
-fn other_order(taken: &Claimed, document: &str) -> Option<String> {
+fn other_order(claimed: &Claimed, document: &str) -> Option<String> {
     let document = serde_json::from_str(document).ok()?;
-    sitewright_order::read_id(&document).ok().filter(|id| *id != taken.order)
+    sitewright_order::read_id(&document).ok().filter(|id| *id != claimed.order)
 }
 
 /// Anything between 0 and 1, the same for the same attempt: the last bits of its id are random.
-fn random(taken: &Claimed) -> f64 {
-    f64::from(u32::try_from(taken.attempt.random() & u128::from(u32::MAX)).unwrap_or(0))
+fn random(claimed: &Claimed) -> f64 {
+    f64::from(u32::try_from(claimed.attempt.random() & u128::from(u32::MAX)).unwrap_or(0))
         / f64::from(u32::MAX)
 }
 
 /// A failure after the attempt, where there is no record yet.
-fn host_failure(taken: &Claimed, message: Message) -> NewFailure {
-    without_run(taken, FailureKind::Host, "release", message)
+fn host_failure(claimed: &Claimed, message: Message) -> NewFailure {
+    without_run(claimed, FailureKind::Host, "release", message)
 }
 
-fn without_run(taken: &Claimed, kind: FailureKind, stage: &str, message: Message) -> NewFailure {
-    let mut record = FailureRecord::without_run(kind, message, taken.into());
+fn without_run(claimed: &Claimed, kind: FailureKind, stage: &str, message: Message) -> NewFailure {
+    let mut record = FailureRecord::without_run(kind, message, claimed.into());
     stage.clone_into(&mut record.stage);
     NewFailure::from(&record)
 }

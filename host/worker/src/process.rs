@@ -30,35 +30,35 @@ pub struct WorkerOptions {
     /// Most orders at once.
     pub max_orders: usize,
     /// How often an order may be tried.
-    pub allowed: AttemptLimits,
+    pub limits: AttemptLimits,
     /// How long to wait between attempts.
     pub backoff: Backoff,
     /// The time between two looks at the templates' folder.
     pub reload_every: Duration,
     /// The time between two signs of life.
-    pub beat_every: Duration,
+    pub heartbeat_every: Duration,
     /// How long without one means that a worker is dead.
-    pub silent_after: Duration,
+    pub stale_after: Duration,
 }
 
 impl From<&WorkerConfig> for WorkerOptions {
     fn from(config: &WorkerConfig) -> Self {
         WorkerOptions {
             max_orders: usize::try_from(config.max_orders).unwrap_or(usize::MAX),
-            allowed: AttemptLimits { attempts: config.attempts, crashes: config.crashes },
+            limits: AttemptLimits { attempts: config.attempts, crashes: config.crashes },
             backoff: Backoff {
                 first: Duration::from_millis(config.retry_base_ms),
                 longest: Duration::from_millis(config.retry_max_ms),
                 ..Backoff::default()
             },
             reload_every: Duration::from_millis(config.reload_ms),
-            beat_every: Duration::from_millis(config.beat_ms),
-            silent_after: Duration::from_millis(config.silent_ms),
+            heartbeat_every: Duration::from_millis(config.beat_ms),
+            stale_after: Duration::from_millis(config.silent_ms),
         }
     }
 }
 
-/// A worker whose tables are made and whose templates are loaded, and that has taken no order yet:
+/// A worker whose tables are made and whose templates are loaded, and that has claimed no order yet:
 /// dropped, it leaves nothing behind.
 pub struct Prepared {
     host: Services,
@@ -111,10 +111,10 @@ impl Prepared {
         let settings = WorkerSettings {
             max_orders: options.max_orders,
             config_version: Some(host.config_version.clone()),
-            allowed: options.allowed,
-            beat_every: options.beat_every,
-            silent_after: options.silent_after,
-            rescue_every: options.beat_every,
+            limits: options.limits,
+            heartbeat_every: options.heartbeat_every,
+            stale_after: options.stale_after,
+            rescue_every: options.heartbeat_every,
             ..WorkerSettings::default()
         };
         let keep = host.keep_releases;
@@ -134,7 +134,7 @@ impl Prepared {
             database: database.clone(),
             store: store.clone(),
             backoff: options.backoff,
-            silent_after: options.silent_after,
+            stale_after: options.stale_after,
             progress,
         };
         let serving = serve(database.clone(), settings, Arc::new(orders)).await?;

@@ -42,13 +42,13 @@ impl Progress {
 
     /// Follows one attempt until its sender is gone. Stages that follow each other at once are told
     /// as the last of them.
-    pub async fn follow(&self, taken: &Claimed, mut watcher: watch::Receiver<RunProgress>) {
+    pub async fn follow(&self, claimed: &Claimed, mut watcher: watch::Receiver<RunProgress>) {
         while watcher.changed().await.is_ok() {
             let RunProgress { stage, done, total } = watcher.borrow_and_update().clone();
             let steps = |number: u32| (total > 0).then_some(number);
             self.tell(NewEvent {
-                order: taken.order.clone(),
-                attempt: Some(taken.attempt.to_string()),
+                order: claimed.order.clone(),
+                attempt: Some(claimed.attempt.to_string()),
                 stage,
                 done: steps(done),
                 total: steps(total),

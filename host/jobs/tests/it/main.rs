@@ -33,7 +33,7 @@ use sitewright_failure::group::Filter as ListedFailures;
 use sitewright_jobs::{
     AttemptEnd, AttemptLimits, Backoff, CancelAnswer, Claim, Claimed, Database, Enqueued, Error,
     Filter, Handler, NewAiCall, NewEvent, NewFailure, NewOrder, OrderState, Resolution, RetryClass,
-    SCHEMA_VERSION, Serving, Settled, Stop, StopReason, WorkerId, WorkerSettings, class, serve,
+    SCHEMA_VERSION, Serving, CompleteOutcome, Stop, StopReason, WorkerId, WorkerSettings, class, serve,
 };
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
@@ -182,19 +182,19 @@ fn ghost(name: &str) -> WorkerId {
 /// Takes an order as a worker that is never heard of again, unless it settles.
 async fn taken_by(database: &Database, order: &str, worker: &str) -> Claimed {
     let job = database.order(order).await.unwrap().job_id.unwrap();
-    match database.take(order, job, &ghost(worker), Ulid::generate()).await.unwrap() {
-        Claim::Claimed(taken, _) => *taken,
-        other => panic!("{order} was not taken: {other:?}"),
+    match database.claim(order, job, &ghost(worker), Ulid::generate()).await.unwrap() {
+        Claim::Claimed(claimed, _) => *claimed,
+        other => panic!("{order} was not claimed: {other:?}"),
     }
 }
 
-async fn release(database: &Database, taken: &Claimed, name: &str) -> Settled {
-    let settlement = Resolution::Succeeded { release: name.to_owned() };
-    database.settle(taken, &settlement, AttemptLimits::default()).await.unwrap()
+async fn release(database: &Database, claimed: &Claimed, name: &str) -> CompleteOutcome {
+    let resolution = Resolution::Succeeded { release: name.to_owned() };
+    database.complete(claimed, &resolution, AttemptLimits::default()).await.unwrap()
 }
 
-fn ended(attempt: AttemptEnd, order: OrderState) -> Settled {
-    Settled::Done { attempt, order, next_attempt_at: None }
+fn ended(attempt: AttemptEnd, order: OrderState) -> CompleteOutcome {
+    CompleteOutcome::Done { attempt, order, next_attempt_at: None }
 }
 
 /// Short times, so that no test waits for long.
@@ -202,8 +202,8 @@ fn quick() -> WorkerSettings {
     WorkerSettings {
         max_orders: 50,
         config_version: Some("worker".to_owned()),
-        beat_every: Duration::from_millis(100),
-        silent_after: Duration::from_secs(1),
+        heartbeat_every: Duration::from_millis(100),
+        stale_after: Duration::from_secs(1),
         rescue_every: Duration::from_millis(50),
         adopt_after: Duration::from_millis(200),
         poll_every: Duration::from_millis(200),
@@ -217,7 +217,7 @@ type Script = dyn Fn(&Claimed, u32) -> Do + Send + Sync;
 
 /// What a handler does with the how manieth run of an order.
 enum Do {
-    Settle(Resolution),
+    CompleteAttempt(Resolution),
     /// Waits until it is told to stop.
     Wait,
     /// Does not listen.
@@ -229,7 +229,7 @@ struct Scripted {
     script: Box<Script>,
     runs: Mutex<HashMap<String, u32>>,
     stopped: Mutex<Vec<(String, StopReason)>>,
-    settled: Mutex<Vec<(String, Settled)>>,
+    settled: Mutex<Vec<(String, CompleteOutcome)>>,
     busy: AtomicUsize,
 }
 
@@ -245,8 +245,8 @@ impl Scripted {
     }
 
     fn all_succeed() -> Arc<Self> {
-        Scripted::new(|taken, _| {
-            Do::Settle(Resolution::Succeeded { release: taken.attempt.to_string() })
+        Scripted::new(|claimed, _| {
+            Do::CompleteAttempt(Resolution::Succeeded { release: claimed.attempt.to_string() })
         })
     }
 
@@ -261,32 +261,32 @@ impl Scripted {
 
 #[async_trait]
 impl Handler for Scripted {
-    async fn handle(&self, taken: &Claimed, _: String, stop: &Stop) -> Resolution {
+    async fn handle(&self, claimed: &Claimed, _: String, stop: &Stop) -> Resolution {
         let run = {
             let mut runs = self.runs.lock().unwrap();
-            let run = runs.entry(taken.order.clone()).or_default();
+            let run = runs.entry(claimed.order.clone()).or_default();
             *run += 1;
             *run
         };
-        match (self.script)(taken, run) {
-            Do::Settle(settlement) => settlement,
+        match (self.script)(claimed, run) {
+            Do::CompleteAttempt(resolution) => resolution,
             Do::Wait => {
                 self.busy.fetch_add(1, Ordering::SeqCst);
                 stop.token().cancelled().await;
-                self.stopped.lock().unwrap().push((taken.order.clone(), stop.reason()));
-                stop.settlement(Some(failure("cancelled", "stopped")))
+                self.stopped.lock().unwrap().push((claimed.order.clone(), stop.reason()));
+                stop.resolution(Some(failure("cancelled", "stopped")))
             }
             Do::Sleep(time) => {
                 self.busy.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(time).await;
-                Resolution::Succeeded { release: taken.attempt.to_string() }
+                Resolution::Succeeded { release: claimed.attempt.to_string() }
             }
             Do::Panic => panic!("a bug in the host"),
         }
     }
 
-    async fn settled(&self, taken: &Claimed, _settlement: &Resolution, settled: &Settled) {
-        self.settled.lock().unwrap().push((taken.order.clone(), settled.clone()));
+    async fn settled(&self, claimed: &Claimed, _settlement: &Resolution, settled: &CompleteOutcome) {
+        self.settled.lock().unwrap().push((claimed.order.clone(), settled.clone()));
     }
 }
 
@@ -411,11 +411,11 @@ mod tests {
             "the same key under another id"
         );
 
-        let taken = taken_by(&database, "24", "w").await;
+        let claimed = taken_by(&database, "24", "w").await;
         let running = Enqueued::AlreadyRunning { order: "24".to_owned() };
         assert_eq!(database.enqueue(new_order("24")).await.unwrap(), running);
         assert_eq!(
-            release(&database, &taken, "r1").await,
+            release(&database, &claimed, "r1").await,
             ended(AttemptEnd::Succeeded, OrderState::Succeeded)
         );
         let done = Enqueued::AlreadyDone {
@@ -468,13 +468,13 @@ mod tests {
             (Resolution::Dead { failure: failure("ai", "x") }, OrderState::Dead, "discarded"),
             (Resolution::Cancelled { failure: None }, OrderState::Cancelled, "cancelled"),
         ];
-        for (settlement, state, job_state) in settlements {
+        for (resolution, state, job_state) in settlements {
             let id = state.as_str();
             let Enqueued::New { job, .. } = database.enqueue(new_order(id)).await.unwrap() else {
                 panic!("new")
             };
-            let taken = taken_by(&database, id, "w").await;
-            database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+            let claimed = taken_by(&database, id, "w").await;
+            database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
             let order = database.order(id).await.unwrap();
             assert_eq!(order.state, state);
             assert!(order.finished_at.is_some() && order.owner_attempt.is_none(), "{order:?}");
@@ -493,11 +493,11 @@ mod tests {
                 1,
                 "the job of an order that is {state} is {job_state}"
             );
-            // Nothing moves it: not a take, not a settlement of somebody else, not a cancel.
-            let take = database.take(id, job, &ghost("late"), Ulid::generate()).await.unwrap();
+            // Nothing moves it: not a take, not a resolution of somebody else, not a cancel.
+            let take = database.claim(id, job, &ghost("late"), Ulid::generate()).await.unwrap();
             assert_eq!(take, Claim::AlreadyEnded(state));
-            let stranger = Claimed { attempt: Ulid::generate(), ..taken.clone() };
-            assert_eq!(release(&database, &stranger, "other").await, Settled::LeaseLost);
+            let stranger = Claimed { attempt: Ulid::generate(), ..claimed.clone() };
+            assert_eq!(release(&database, &stranger, "other").await, CompleteOutcome::LeaseLost);
             assert_eq!(database.cancel(id).await.unwrap(), CancelAnswer::AlreadyEnded(state));
             assert_eq!(database.order(id).await.unwrap(), order);
         }
@@ -508,19 +508,19 @@ mod tests {
         database.enqueue(new_order("24")).await.unwrap();
         assert!(matches!(database.reopen("24", None).await, Err(Error::NotEnded { .. })));
         assert!(matches!(database.reopen("25", None).await, Err(Error::NoSuchOrder { .. })));
-        let taken = taken_by(&database, "24", "w").await;
-        assert_eq!(taken.config_version.as_deref(), Some("c1"));
-        release(&database, &taken, "r1").await;
+        let claimed = taken_by(&database, "24", "w").await;
+        assert_eq!(claimed.config_version.as_deref(), Some("c1"));
+        release(&database, &claimed, "r1").await;
         database.reopen("24", None).await.unwrap();
         let again = database.order("24").await.unwrap();
         assert_eq!(
             (again.state, again.current_release.as_deref()),
             (OrderState::Queued, Some("r1"))
         );
-        let taken = taken_by(&database, "24", "w").await;
-        assert_eq!((taken.number, taken.attempts_used), (2, 0));
-        let settlement = Resolution::Failed { failure: failure("output_rejected", "a dead link") };
-        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+        let claimed = taken_by(&database, "24", "w").await;
+        assert_eq!((claimed.number, claimed.attempts_used), (2, 0));
+        let resolution = Resolution::Failed { failure: failure("output_rejected", "a dead link") };
+        database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
         let failed = database.order("24").await.unwrap();
         assert_eq!(
             (failed.state, failed.current_release.as_deref()),
@@ -542,7 +542,7 @@ mod tests {
         let takes = (0..20).map(|n| {
             let database = if n % 2 == 0 { one.clone() } else { two.clone() };
             tokio::spawn(async move {
-                database.take("24", job, &ghost(&format!("w{n}")), Ulid::generate()).await.unwrap()
+                database.claim("24", job, &ghost(&format!("w{n}")), Ulid::generate()).await.unwrap()
             })
         });
         let takes = futures::future::join_all(takes).await;
@@ -553,7 +553,7 @@ mod tests {
         assert_eq!(count(|take| *take == Claim::NotThisJob), 19);
         assert_eq!(one.attempts("24").await.unwrap().len(), 1);
         assert_eq!(
-            one.take("nobody", job, &ghost("w"), Ulid::generate()).await.unwrap(),
+            one.claim("nobody", job, &ghost("w"), Ulid::generate()).await.unwrap(),
             Claim::NoSuchOrder
         );
     }
@@ -564,14 +564,14 @@ mod tests {
             panic!("new")
         };
         let attempt = Ulid::generate();
-        let first = database.take("24", job, &ghost("w"), attempt).await.unwrap();
-        assert_eq!(database.take("24", job, &ghost("w"), attempt).await.unwrap(), first);
-        let Claim::Claimed(taken, _) = first else { panic!("{first:?}") };
-        assert_eq!(taken.trace_id.len(), 32);
-        let settlement =
+        let first = database.claim("24", job, &ghost("w"), attempt).await.unwrap();
+        assert_eq!(database.claim("24", job, &ghost("w"), attempt).await.unwrap(), first);
+        let Claim::Claimed(claimed, _) = first else { panic!("{first:?}") };
+        assert_eq!(claimed.trace_id.len(), 32);
+        let resolution =
             Resolution::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(60) };
-        let first = database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
-        let again = database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+        let first = database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
+        let again = database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
         assert_eq!(first, again);
         assert_eq!(database.attempts("24").await.unwrap()[0].lease_lost_at, None);
         assert_eq!(database.failures("24").await.unwrap().len(), 1);
@@ -597,7 +597,7 @@ mod tests {
         assert_ne!(second.job, late.job, "each attempt has a job of its own");
 
         // While the other one still runs: every way to end is fenced.
-        for settlement in [
+        for resolution in [
             Resolution::Succeeded { release: "late".to_owned() },
             Resolution::Failed { failure: failure("trap", "late") },
             Resolution::Retry { failure: failure("ai", "late"), after: Duration::ZERO },
@@ -605,14 +605,14 @@ mod tests {
             Resolution::ReturnToQueue,
         ] {
             let settled =
-                database.settle(&late, &settlement, AttemptLimits::default()).await.unwrap();
-            assert_eq!(settled, Settled::LeaseLost);
+                database.complete(&late, &resolution, AttemptLimits::default()).await.unwrap();
+            assert_eq!(settled, CompleteOutcome::LeaseLost);
         }
         assert_eq!(
             release(&database, &second, "r2").await,
             ended(AttemptEnd::Succeeded, OrderState::Succeeded)
         );
-        assert_eq!(release(&database, &late, "late").await, Settled::LeaseLost);
+        assert_eq!(release(&database, &late, "late").await, CompleteOutcome::LeaseLost);
         let order = database.order("24").await.unwrap();
         assert_eq!(
             (order.state, order.current_release.as_deref()),
@@ -647,8 +647,8 @@ mod tests {
         })
         .await;
         assert_eq!(database.order("24").await.unwrap().crashes, 0, "nothing had begun");
-        let taken = taken_by(&database, "24", "sleeper").await;
-        let old = taken.job;
+        let claimed = taken_by(&database, "24", "sleeper").await;
+        let old = claimed.job;
         place.sql(&format!("UPDATE river_job SET {fetched} WHERE id = {old}")).await;
         rescued(&database, "24").await;
         let new = database.order("24").await.unwrap().job_id.unwrap();
@@ -707,8 +707,8 @@ mod tests {
         let rescuer = worker(&database, &Scripted::all_succeed()).await;
         for crash in 1..=2 {
             let worker = format!("victim-{crash}");
-            let taken = taken_by(&database, "poison", &worker).await;
-            let attempt = taken.attempt.to_string();
+            let claimed = taken_by(&database, "poison", &worker).await;
+            let attempt = claimed.attempt.to_string();
             let event = NewEvent {
                 order: "poison".to_owned(),
                 attempt: Some(attempt.clone()),
@@ -833,13 +833,13 @@ mod tests {
 
     pub(super) async fn retries_use_attempts_and_then_the_order_is_dead(place: Place) {
         let database = place.open().await;
-        let handler = Scripted::new(|taken, run| {
-            assert_eq!(taken.attempts_used + 1, i64::from(run));
-            if taken.order == "well" && run == 3 {
-                return Do::Settle(Resolution::Succeeded { release: "r".to_owned() });
+        let handler = Scripted::new(|claimed, run| {
+            assert_eq!(claimed.attempts_used + 1, i64::from(run));
+            if claimed.order == "well" && run == 3 {
+                return Do::CompleteAttempt(Resolution::Succeeded { release: "r".to_owned() });
             }
             let after = Duration::from_millis(if run == 1 { 300 } else { 0 });
-            Do::Settle(Resolution::Retry { failure: failure("ai", "502 Bad Gateway"), after })
+            Do::CompleteAttempt(Resolution::Retry { failure: failure("ai", "502 Bad Gateway"), after })
         });
         database.enqueue(new_order("well")).await.unwrap();
         database.enqueue(new_order("ill")).await.unwrap();
@@ -864,7 +864,7 @@ mod tests {
     pub(super) async fn d4_waiting_for_a_limit_uses_no_attempt(place: Place) {
         let database = place.open().await;
         let handler = Scripted::new(|_, run| {
-            Do::Settle(if run <= 8 {
+            Do::CompleteAttempt(if run <= 8 {
                 Resolution::Snooze {
                     failure: failure("ai", "429"),
                     after: Duration::from_millis(1),
@@ -881,22 +881,22 @@ mod tests {
         serving.drain(GRACE).await.unwrap();
 
         database.enqueue(new_order("far")).await.unwrap();
-        let taken = taken_by(&database, "far", "w").await;
-        let settlement =
+        let claimed = taken_by(&database, "far", "w").await;
+        let resolution =
             Resolution::Snooze { failure: failure("ai", "429"), after: Duration::from_secs(3_600) };
-        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+        database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
         let far = database.order("far").await.unwrap();
         assert_eq!(far.state, OrderState::Waiting);
         assert_eq!(far.waiting_reason.as_deref(), Some("ai: it failed: 429"));
         assert!(far.next_attempt_at.unwrap() > far.updated_at + 3_500_000);
-        let early = database.take("far", taken.job, &ghost("w"), Ulid::generate()).await.unwrap();
+        let early = database.take("far", claimed.job, &ghost("w"), Ulid::generate()).await.unwrap();
         assert_eq!(early, Claim::NotThisJob, "only the job of its next attempt may take it");
     }
 
     pub(super) async fn d4_an_order_that_is_put_off_for_weeks_stays_takeable(place: Place) {
         let database = place.open().await;
-        let handler = Scripted::new(|taken, run| {
-            Do::Settle(if taken.order == "old" && run <= 3 {
+        let handler = Scripted::new(|claimed, run| {
+            Do::CompleteAttempt(if claimed.order == "old" && run <= 3 {
                 Resolution::Snooze {
                     failure: failure("ai", "429"),
                     after: Duration::from_millis(1),
@@ -950,11 +950,11 @@ mod tests {
         let (one, two) = (place.open().await, place.open().await);
         let orders = (0..200).map(|n| new_order(&format!("o{n}"))).collect();
         one.enqueue_all(orders).await.unwrap();
-        let handler = Scripted::new(|taken, run| {
-            Do::Settle(if run == 1 {
+        let handler = Scripted::new(|claimed, run| {
+            Do::CompleteAttempt(if run == 1 {
                 Resolution::Retry { failure: failure("ai", "reset"), after: Duration::ZERO }
             } else {
-                Resolution::Succeeded { release: taken.attempt.to_string() }
+                Resolution::Succeeded { release: claimed.attempt.to_string() }
             })
         });
         let mut first = worker(&one, &handler).await;
@@ -999,13 +999,13 @@ mod tests {
         // Waiting, and one whose worker wants another attempt of it.
         for id in ["waiting", "again"] {
             database.enqueue(new_order(id)).await.unwrap();
-            let taken = taken_by(&database, id, "w").await;
+            let claimed = taken_by(&database, id, "w").await;
             if id == "again" {
                 assert_eq!(other.cancel(id).await.unwrap(), CancelAnswer::Stopping);
             }
-            let settlement =
+            let resolution =
                 Resolution::Retry { failure: failure("ai", "x"), after: Duration::from_secs(60) };
-            database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+            database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
             if id == "waiting" {
                 assert_eq!(other.cancel(id).await.unwrap(), CancelAnswer::Cancelled);
             }
@@ -1055,7 +1055,7 @@ mod tests {
                 .lock()
                 .unwrap()
                 .iter()
-                .all(|(_, reason)| *reason == StopReason::WorkerLeaves)
+                .all(|(_, reason)| *reason == StopReason::WorkerShutdown)
         );
         for order in database.orders(&Filter::default()).await.unwrap() {
             assert_eq!(
@@ -1067,7 +1067,7 @@ mod tests {
             assert_eq!(attempts[0].outcome, Some(AttemptEnd::Returned));
         }
         let stats = database.stats().await.unwrap();
-        assert_eq!(stats.workers, [], "it has taken itself off the list");
+        assert_eq!(stats.workers, [], "it has claimed itself off the list");
 
         let handler = Scripted::all_succeed();
         let mut serving = worker(&database, &handler).await;
@@ -1105,7 +1105,7 @@ mod tests {
         let order = database.order("24").await.unwrap();
         assert_eq!((order.state, order.crashes), (OrderState::Queued, 0));
 
-        // While the worker lives: its task is dropped, nobody works at the order, and it is taken
+        // While the worker lives: its task is dropped, nobody works at the order, and it is claimed
         // back as a crash.
         let serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
         until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 2 }).await;
@@ -1139,7 +1139,7 @@ mod tests {
         let database = place.open().await;
         let handler = Scripted::new(|_, run| match run {
             1 => Do::Panic,
-            _ => Do::Settle(Resolution::Succeeded { release: "r".to_owned() }),
+            _ => Do::CompleteAttempt(Resolution::Succeeded { release: "r".to_owned() }),
         });
         database.enqueue(new_order("24")).await.unwrap();
         let mut serving = worker(&database, &handler).await;
@@ -1217,14 +1217,14 @@ mod tests {
         let worker = ghost("w\u{0}");
         let takes = wanted
             .iter()
-            .map(|(order, job, attempt)| database.take(order, *job, &worker, *attempt));
-        let mut taken: Vec<Claimed> = Vec::new();
+            .map(|(order, job, attempt)| database.claim(order, *job, &worker, *attempt));
+        let mut claimed: Vec<Claimed> = Vec::new();
         let mut others = Vec::new();
         for take in futures::future::join_all(takes).await {
             match take.unwrap() {
                 Claim::Claimed(one, document) => {
                     assert_eq!(document, json!({ "customer": one.order }).to_string());
-                    taken.push(*one);
+                    claimed.push(*one);
                 }
                 other => others.push(other),
             }
@@ -1234,11 +1234,11 @@ mod tests {
             others.contains(&Claim::NotThisJob) && others.contains(&Claim::NoSuchOrder),
             "{others:?}"
         );
-        assert_eq!(taken.len(), 41, "order 8 is given to the same attempt as often as it asks");
-        taken.sort_by(|a, b| (&a.order, a.attempt).cmp(&(&b.order, b.attempt)));
-        taken.dedup();
-        assert_eq!(taken.len(), 40);
-        for one in &taken {
+        assert_eq!(claimed.len(), 41, "order 8 is given to the same attempt as often as it asks");
+        claimed.sort_by(|a, b| (&a.order, a.attempt).cmp(&(&b.order, b.attempt)));
+        claimed.dedup();
+        assert_eq!(claimed.len(), 40);
+        for one in &claimed {
             assert_eq!((one.number, one.attempts_used, &*one.template), (1, 0, "flora"));
             let attempts = database.attempts(&one.order).await.unwrap();
             assert_eq!(attempts.len(), 1, "{attempts:?}");
@@ -1251,7 +1251,7 @@ mod tests {
         }
 
         // Each keeps two replies, and a late attempt at order 3 brings one that does not count.
-        let keeps = taken.iter().flat_map(|one| {
+        let keeps = claimed.iter().flat_map(|one| {
             let attempt = one.attempt.to_string();
             [0, 1].map(|n| {
                     let (database, attempt) = (&database, attempt.clone());
@@ -1266,7 +1266,7 @@ mod tests {
         for counts in futures::future::join_all(again).await {
             assert!(!counts.unwrap());
         }
-        for one in &taken {
+        for one in &claimed {
             let kept = database.reply(&one.order, "q", 1).await.unwrap().unwrap();
             assert_eq!(kept.call, reply("q", 1));
             assert_eq!(kept.attempt, Some(one.attempt.to_string()));
@@ -1282,26 +1282,26 @@ mod tests {
             message: None,
         };
         let events =
-            taken.iter().flat_map(|one| [told(one, "first"), told(one, "last \u{0}")]).collect();
+            claimed.iter().flat_map(|one| [told(one, "first"), told(one, "last \u{0}")]).collect();
         database.record_events(events).await.unwrap();
 
         // Order 5 fails, order 6 is settled twice, and order 9 belongs to somebody else by now.
         let stranger = Claimed {
             attempt: Ulid::generate(),
-            ..taken.iter().find(|one| one.order == "o9").unwrap().clone()
+            ..claimed.iter().find(|one| one.order == "o9").unwrap().clone()
         };
-        let six = taken.iter().find(|one| one.order == "o6").unwrap();
+        let six = claimed.iter().find(|one| one.order == "o6").unwrap();
         // A late attempt at order 7 comes just before the one that owns it.
         let late = Claimed {
             attempt: Ulid::generate(),
-            ..taken.iter().find(|one| one.order == "o7").unwrap().clone()
+            ..claimed.iter().find(|one| one.order == "o7").unwrap().clone()
         };
-        let owners = taken.iter().filter(|one| one.order != "o9");
+        let owners = claimed.iter().filter(|one| one.order != "o9");
         let settled =
             owners.flat_map(|one| if one.order == "o7" { vec![&late, one] } else { vec![one] });
         let settled = settled.chain([six, &stranger]);
         let settles = settled.map(|one| {
-            let settlement = match &*one.order {
+            let resolution = match &*one.order {
                 "o5" => Resolution::Failed { failure: failure("trap", "it trapped") },
                 _ if one.attempt == late.attempt => {
                     Resolution::Succeeded { release: "r-late".to_owned() }
@@ -1314,23 +1314,23 @@ mod tests {
                 (
                     one.order.clone(),
                     attempt,
-                    database.settle(one, &settlement, AttemptLimits::default()).await.unwrap(),
+                    database.complete(one, &resolution, AttemptLimits::default()).await.unwrap(),
                 )
             }
         });
         for (order, attempt, settled) in futures::future::join_all(settles).await {
             let wanted = match &*order {
-                _ if attempt == late.attempt => Settled::LeaseLost,
+                _ if attempt == late.attempt => CompleteOutcome::LeaseLost,
                 "o5" => ended(AttemptEnd::Failed, OrderState::Failed),
-                "o9" => Settled::LeaseLost,
+                "o9" => CompleteOutcome::LeaseLost,
                 _ => ended(AttemptEnd::Succeeded, OrderState::Succeeded),
             };
             assert_eq!(settled, wanted, "{order}");
         }
-        let seen = taken.iter().map(|one| database.mark_visible(&one.order, "r-o1"));
+        let seen = claimed.iter().map(|one| database.mark_activated(&one.order, "r-o1"));
         let seen = futures::future::join_all(seen).await;
         assert_eq!(seen.into_iter().filter(|seen| *seen.as_ref().unwrap()).count(), 1);
-        for one in &taken {
+        for one in &claimed {
             let order = database.order(&one.order).await.unwrap();
             let attempt = database.attempts(&one.order).await.unwrap().remove(0);
             if one.order == "o9" {
@@ -1343,7 +1343,7 @@ mod tests {
             let release = (one.order != "o5").then(|| format!("r-{}", one.order));
             assert_eq!((order.current_release, attempt.release), (release.clone(), release));
         }
-        let pending = database.pending_visible(0).await.unwrap();
+        let pending = database.pending_activations(0).await.unwrap();
         assert_eq!(pending.len(), 37, "only the release that was named is marked: {pending:?}");
     }
 
@@ -1366,10 +1366,10 @@ mod tests {
     pub(super) async fn b6_a_stage_called_success_ends_nothing(place: Place) {
         let database = place.open().await;
         database.enqueue(new_order("24")).await.unwrap();
-        let taken = taken_by(&database, "24", "w").await;
+        let claimed = taken_by(&database, "24", "w").await;
         let step = |stage: &str| NewEvent {
             order: "24".to_owned(),
-            attempt: Some(taken.attempt.to_string()),
+            attempt: Some(claimed.attempt.to_string()),
             stage: stage.to_owned(),
             done: Some(4),
             total: Some(4),
@@ -1381,7 +1381,7 @@ mod tests {
             .unwrap();
         let order = database.order("24").await.unwrap();
         assert_eq!((order.state, order.finished_at), (OrderState::Running, None));
-        release(&database, &taken, "r1").await;
+        release(&database, &claimed, "r1").await;
         assert_eq!(database.order("24").await.unwrap().state, OrderState::Succeeded);
     }
 
@@ -1538,20 +1538,20 @@ mod tests {
         database.enqueue_all(vec![new_order("24"), new_order("25")]).await.unwrap();
         let pending = |age| {
             let database = database.clone();
-            async move { database.pending_visible(age).await.unwrap() }
+            async move { database.pending_activations(age).await.unwrap() }
         };
         assert!(pending(0).await.is_empty(), "nothing was released");
-        let taken = taken_by(&database, "24", "w").await;
-        release(&database, &taken, "r1").await;
+        let claimed = taken_by(&database, "24", "w").await;
+        release(&database, &claimed, "r1").await;
         let found = pending(0).await;
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((&*found[0].order, &*found[0].release), ("24", "r1"));
-        let made_by = (Some(taken.attempt.to_string()), Some(taken.job), Some(taken.trace_id));
+        let made_by = (Some(claimed.attempt.to_string()), Some(claimed.job), Some(claimed.trace_id));
         assert_eq!((found[0].attempt.clone(), found[0].job, found[0].trace_id.clone()), made_by);
         assert!(pending(60_000).await.is_empty(), "its worker may be about to show it");
-        database.mark_visible("24", "another").await.unwrap();
+        database.mark_activated("24", "another").await.unwrap();
         assert_eq!(pending(0).await.len(), 1, "another release is not this one");
-        database.mark_visible("24", "r1").await.unwrap();
+        database.mark_activated("24", "r1").await.unwrap();
         assert!(pending(0).await.is_empty());
     }
 
@@ -1576,8 +1576,8 @@ mod tests {
         assert_eq!(list(of(Some(OrderState::Queued), Some("t1"), 0)).await, 2);
         assert_eq!(list(of(Some(OrderState::Dead), None, 0)).await, 0);
 
-        let taken = taken_by(&database, "o0", "w").await;
-        let attempt = taken.attempt.to_string();
+        let claimed = taken_by(&database, "o0", "w").await;
+        let attempt = claimed.attempt.to_string();
         let event = |stage: &str| NewEvent {
             order: "o0".to_owned(),
             attempt: Some(attempt.clone()),
@@ -1592,8 +1592,8 @@ mod tests {
         assert_eq!(database.events("o0", events[0].id).await.unwrap(), [events[1].clone()]);
         database.keep_reply("o0", &attempt, reply("q", 0)).await.unwrap();
         let record = failure("trap", "unreachable");
-        let settlement = Resolution::Failed { failure: record.clone() };
-        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+        let resolution = Resolution::Failed { failure: record.clone() };
+        database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
         let export = serde_json::to_value(database.export("o0").await.unwrap()).unwrap();
         assert_eq!(export["order"]["state"], "failed");
         assert_eq!(
@@ -1638,7 +1638,7 @@ mod tests {
     pub(super) async fn a_result_that_cannot_be_stored_leaves_no_order_standing(place: Place) {
         let database = place.open().await;
         let handler = Scripted::new(|_, _| {
-            Do::Settle(Resolution::Failed {
+            Do::CompleteAttempt(Resolution::Failed {
                 failure: NewFailure { kind: String::new(), ..failure("x", "x") },
             })
         });
@@ -1769,10 +1769,10 @@ mod tests {
     ) {
         let database = place.open().await;
         database.enqueue(new_order("24")).await.unwrap();
-        let taken = taken_by(&database, "24", "w").await;
+        let claimed = taken_by(&database, "24", "w").await;
         let event = NewEvent {
             order: "24".to_owned(),
-            attempt: Some(taken.attempt.to_string()),
+            attempt: Some(claimed.attempt.to_string()),
             stage: "a\0stage".to_owned(),
             done: None,
             total: None,
@@ -1781,8 +1781,8 @@ mod tests {
         database.record_events(vec![event]).await.unwrap();
         let failure = NewFailure::from(&whole_record("24", "a\0template", "a\0message"));
         let retry = Resolution::Retry { failure, after: Duration::ZERO };
-        let settled = database.settle(&taken, &retry, AttemptLimits::default()).await.unwrap();
-        assert!(matches!(settled, Settled::Done { order: OrderState::Waiting, .. }), "{settled:?}");
+        let settled = database.complete(&claimed, &retry, AttemptLimits::default()).await.unwrap();
+        assert!(matches!(settled, CompleteOutcome::Done { order: OrderState::Waiting, .. }), "{settled:?}");
         let failure = &database.failures("24").await.unwrap()[0];
         assert_eq!(failure.message, "a\u{fffd}message");
         assert_eq!(failure.record["message"], "a\0message", "the record has it as it was");
@@ -1799,9 +1799,9 @@ async fn fail(database: &Database, order: &str, failure: NewFailure) {
     } else {
         database.enqueue(new_order(order)).await.unwrap();
     }
-    let taken = taken_by(database, order, "w").await;
+    let claimed = taken_by(database, order, "w").await;
     database
-        .settle(&taken, &Resolution::Failed { failure }, AttemptLimits::default())
+        .complete(&claimed, &Resolution::Failed { failure }, AttemptLimits::default())
         .await
         .unwrap();
     // Times are told in milliseconds, and one is to be after the other.
@@ -1837,7 +1837,7 @@ async fn the_first_worker_on_a_file_rescues_at_once() {
     let database = place.open().await;
     database.enqueue(new_order("24")).await.unwrap();
     taken_by(&database, "24", "dead").await;
-    let settings = WorkerSettings { silent_after: Duration::from_secs(3_600), ..quick() };
+    let settings = WorkerSettings { stale_after: Duration::from_secs(3_600), ..quick() };
     let handler = Scripted::all_succeed();
     let mut first = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
     in_time(async { first.until_empty().await.unwrap() }).await;
@@ -1862,13 +1862,13 @@ async fn a_file_locked_by_another_process_is_waited_for() {
     logged();
     let place = Place::sqlite();
     let database = place.open().await;
-    let handler = Scripted::new(|taken, _| match taken.order.as_str() {
+    let handler = Scripted::new(|claimed, _| match claimed.order.as_str() {
         "slow" => Do::Sleep(Duration::from_millis(500)),
-        _ => Do::Settle(Resolution::Succeeded { release: "r".to_owned() }),
+        _ => Do::CompleteAttempt(Resolution::Succeeded { release: "r".to_owned() }),
     });
     // Nobody's heartbeat can be written for longer than a worker may be silent: none is dead for
     // that.
-    let settings = WorkerSettings { silent_after: Duration::from_secs(2), ..quick() };
+    let settings = WorkerSettings { stale_after: Duration::from_secs(2), ..quick() };
     let second = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
     database.enqueue(new_order("slow")).await.unwrap();
@@ -1914,7 +1914,7 @@ async fn postgres_may_be_away_while_orders_run() {
     // It is away for longer than a worker may be silent, and three are: nobody takes the others for
     // dead.
     let settings =
-        WorkerSettings { silent_after: Duration::from_secs(2), max_orders: 20, ..quick() };
+        WorkerSettings { stale_after: Duration::from_secs(2), max_orders: 20, ..quick() };
     let second = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let third = serve(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
@@ -1986,7 +1986,7 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
     let (network, url) = place.across_a_network().await;
     let database = Database::open_answering(&url, Duration::from_secs(2)).await.unwrap();
     let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(500)));
-    let settings = WorkerSettings { standstill_after: Duration::from_secs(3), ..quick() };
+    let settings = WorkerSettings { stall_after: Duration::from_secs(3), ..quick() };
     let mut serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
     // At rest, in the middle of a transaction, and when it is not known whether the commit was
     // heard.
@@ -2008,7 +2008,7 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
         serving = tokio::time::timeout(Duration::from_secs(60), async {
             // As whoever watches over a worker: River's look into the queue may have been lost too.
             while let Err(error) = serving.until_empty().await {
-                assert!(matches!(error, Error::Standstill { .. }), "{error:?}");
+                assert!(matches!(error, Error::Stalled { .. }), "{error:?}");
                 serving.drain(GRACE).await.unwrap();
                 serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
             }
@@ -2032,7 +2032,7 @@ async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     let (network, url) = place.across_a_network().await;
     let database = Database::open_answering(&url, Duration::from_secs(2)).await.unwrap();
     let handler = Scripted::all_succeed();
-    let settings = WorkerSettings { standstill_after: Duration::from_secs(3), ..quick() };
+    let settings = WorkerSettings { stall_after: Duration::from_secs(3), ..quick() };
     // The first claim: the server never hears of it.
     network.lose_for("SET state = 'running', attempt = job.attempt + 1");
     let mut serving = serve(database.clone(), settings.clone(), handler.clone()).await.unwrap();
@@ -2040,7 +2040,7 @@ async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     outside.enqueue(new_order("24")).await.unwrap();
     in_time(async {
         let error = serving.until_empty().await.unwrap_err();
-        assert!(matches!(error, Error::Standstill { .. }), "{error:?}");
+        assert!(matches!(error, Error::Stalled { .. }), "{error:?}");
         assert!(
             !error.is_transient() && !error.is_usage(),
             "whoever watches over the worker starts it again"
@@ -2065,12 +2065,12 @@ async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     logged();
     let Some(place) = Place::postgres().await else { return };
     let database = place.open().await;
-    let handler = Scripted::new(|taken, _| match taken.order.as_str() {
+    let handler = Scripted::new(|claimed, _| match claimed.order.as_str() {
         "first" => Do::Wait,
-        _ => Do::Settle(Resolution::Succeeded { release: "r".to_owned() }),
+        _ => Do::CompleteAttempt(Resolution::Succeeded { release: "r".to_owned() }),
     });
     let settings =
-        WorkerSettings { max_orders: 1, standstill_after: Duration::from_millis(700), ..quick() };
+        WorkerSettings { max_orders: 1, stall_after: Duration::from_millis(700), ..quick() };
     let mut serving = serve(database.clone(), settings, handler.clone()).await.unwrap();
     let mut goes_on = async |what: &str| {
         let on = tokio::time::timeout(Duration::from_secs(2), serving.until_empty()).await;
@@ -2112,7 +2112,7 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     let (network, url) = place.across_a_network().await;
     let lost = Database::open_answering(&url, Duration::from_secs(9)).await.unwrap();
     outside.enqueue(new_order("24")).await.unwrap();
-    let taken = taken_by(&lost, "24", "lost").await;
+    let claimed = taken_by(&lost, "24", "lost").await;
     // Its last transaction waits for the row, and gets it when nobody hears of it any more.
     let mut holds = sqlx::PgConnection::connect(&place.url).await.unwrap();
     sqlx::raw_sql("BEGIN; SELECT 1 FROM sitewright_orders WHERE id = '24' FOR UPDATE")
@@ -2120,10 +2120,10 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
         .await
         .unwrap();
     let settling = tokio::spawn({
-        let (lost, taken) = (lost.clone(), taken.clone());
+        let (lost, claimed) = (lost.clone(), claimed.clone());
         async move {
-            let settlement = Resolution::Succeeded { release: "late".to_owned() };
-            lost.settle(&taken, &settlement, AttemptLimits::default()).await
+            let resolution = Resolution::Succeeded { release: "late".to_owned() };
+            lost.complete(&claimed, &resolution, AttemptLimits::default()).await
         }
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND \
@@ -2151,7 +2151,7 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
         unheard.is_transient() && unheard.to_string().contains("has not answered for 9 s"),
         "{unheard}"
     );
-    assert_eq!(release(&lost, &taken, "late").await, Settled::LeaseLost);
+    assert_eq!(release(&lost, &claimed, "late").await, CompleteOutcome::LeaseLost);
     assert_ne!(order.current_release.as_deref(), Some("late"));
     serving.drain(GRACE).await.unwrap();
 }
@@ -2237,7 +2237,7 @@ fn waits_grow_and_are_capped() {
     assert_eq!([1, 2, 3, 8, 9, 40].map(most), [2.0, 4.0, 8.0, 256.0, 300.0, 300.0]);
     assert_eq!(backoff.wait(5, 0.0), Duration::ZERO);
     assert_eq!(backoff.wait(2, 0.5), Duration::from_secs(2));
-    let after = |class, used| match backoff.settlement(class, failure("ai", "x"), used, 1.0) {
+    let after = |class, used| match backoff.resolution(class, failure("ai", "x"), used, 1.0) {
         Resolution::Retry { after, .. } | Resolution::Snooze { after, .. } => Some(after),
         _ => None,
     };
