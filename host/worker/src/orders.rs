@@ -1,4 +1,4 @@
-//! One attempt of a claimed order: from its document to a resolution.
+//! One attempt at a claimed order: from its document to a resolution.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -8,13 +8,12 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
-use super::activate;
 use super::journal::OrderJournal;
 use super::progress::Progress;
 use sitewright_ai::{Journal, RunJournal};
 use sitewright_jobs::{
-    Backoff, Claimed, Database, Handler, NewFailure, Resolution, RetryClass, CompleteOutcome, Stop,
-    StopReason, class as retry_class,
+    Backoff, Claimed, Database, Handler, NewFailure, Resolution, RetryClass, Stop, StopReason,
+    class as retry_class,
 };
 use sitewright_model::ai::AttemptOutcome;
 use sitewright_model::failure::{AiFailure, FailureKind, FailureRecord};
@@ -26,20 +25,15 @@ use sitewright_runtime::run::{
 };
 use sitewright_site::SiteStore;
 
-/// Makes the attempts of a worker. One for its whole life.
-pub struct Orders {
-    /// What attempts share.
-    pub host: Services,
-    /// Where orders are.
-    pub database: Database,
-    /// Where releases go.
-    pub store: SiteStore,
-    /// How long to wait between attempts.
-    pub backoff: Backoff,
-    /// How long a worker may be silent before others take its orders.
-    pub stale_after: Duration,
-    /// Takes the stages.
-    pub progress: Progress,
+/// Makes all attempts of a worker.
+pub(super) struct Orders {
+    pub(super) services: Services,
+    pub(super) database: Database,
+    pub(super) store: SiteStore,
+    pub(super) backoff: Backoff,
+    /// A worker without a heartbeat for this long loses its orders.
+    pub(super) stale_after: Duration,
+    pub(super) progress: Progress,
 }
 
 #[async_trait]
@@ -48,7 +42,7 @@ impl Handler for Orders {
         if let Some(named) = other_order(claimed, &document) {
             let message = message!(
                 "the order is {:?}, but its document is that of order {named:?}: a site must not \
-                 end up in the folder of another order; put it in line under the id in its \
+                 end up in the folder of another order; add it to the queue under the id in its \
                  document",
                 claimed.order
             );
@@ -56,14 +50,18 @@ impl Handler for Orders {
                 failure: without_run(claimed, FailureKind::InvalidOrder, "order", message),
             };
         }
-        if claimed.config_version.as_ref().is_some_and(|begun| *begun != self.host.config_version) {
+        if claimed
+            .config_version
+            .as_ref()
+            .is_some_and(|begun| *begun != self.services.config_version)
+        {
             tracing::info!(
                 order = claimed.order,
                 job = claimed.job,
                 attempt = %claimed.attempt,
                 trace_id = claimed.trace_id,
                 begun = claimed.config_version,
-                now = self.host.config_version,
+                now = self.services.config_version,
                 "the order began with another configuration"
             );
         }
@@ -81,12 +79,12 @@ impl Handler for Orders {
             cancel: stop.token().clone(),
             progress,
         };
-        // Boxed: what an attempt needs while it waits is large, and thousands wait.
-        let made = Box::pin(attempt(&self.host, request));
+        // Boxed: the future is large, and thousands wait.
+        let made = Box::pin(attempt(&self.services, request));
         let outcome = tokio::select! {
             outcome = made => outcome,
             // Ends only when the attempt's sender does; then the attempt has ended too.
-            () = async { self.progress.follow(claimed, watcher).await; std::future::pending().await } => unreachable!("it waits for ever"),
+            () = async { self.progress.watch(claimed, watcher).await; std::future::pending().await } => unreachable!("pending never ends"),
         };
         match outcome {
             Outcome::Released(released) => {
@@ -111,20 +109,6 @@ impl Handler for Orders {
             }
         }
     }
-
-    async fn settled(&self, claimed: &Claimed, resolution: &Resolution, settled: &CompleteOutcome) {
-        let Resolution::Succeeded { release } = resolution else { return };
-        let done = match settled {
-            CompleteOutcome::Done { .. } => {
-                let keep = self.host.keep_releases;
-                activate::show(&self.database, &self.store, keep, &claimed.order, release).await
-            }
-            CompleteOutcome::LeaseLost => activate::discard(&self.store, &claimed.order, release).await,
-        };
-        if let Err(message) = done {
-            tracing::error!(order = claimed.order, attempt = %claimed.attempt, release, "{message}; it is tried again");
-        }
-    }
 }
 
 impl Orders {
@@ -144,19 +128,18 @@ impl Orders {
         let (ai_kind, retryable, retry_after) = match &record.ai {
             Some(ai) => {
                 let after = ai.retry_after_ms.map(Duration::from_millis);
-                (Some(ai.kind.as_str()), Some(ai.retryable), after)
+                (Some(ai.kind), Some(ai.retryable), after)
             }
             None => (None, None, None),
         };
-        let kind = record.kind.as_str();
-        let mut class = retry_class(kind, ai_kind, retryable, retry_after);
+        let mut class = retry_class(record.kind, ai_kind, retryable, retry_after);
         if class == RetryClass::Permanent
             && let Some(ai) = record.ai.as_ref().filter(|ai| ai.retryable)
         {
-            // The last candidate of the route can do nothing for it, but another one may later.
+            // The last candidate of the route failed for good, but another one may succeed later.
             let of_candidates = ai.attempts.iter().filter_map(|attempt| match attempt.outcome {
                 AttemptOutcome::Failed(failed) => {
-                    Some(retry_class(kind, Some(failed.as_str()), Some(failed.retryable()), None))
+                    Some(retry_class(record.kind, Some(failed), Some(failed.retryable()), None))
                 }
                 AttemptOutcome::Succeeded => None,
             });
@@ -168,8 +151,8 @@ impl Orders {
         if matches!(class, RetryClass::Transient { .. })
             && record.ai.as_ref().is_some_and(was_not_sent)
         {
-            // It has tried nothing. While a provider is away, orders must not use up on that what
-            // they may try, nor come back all the time.
+            // No request was sent. While a provider is away, orders must neither use up their attempts
+            // nor retry in a tight loop.
             let rests = claimed.number.saturating_sub(claimed.attempts_used);
             let rest = self.backoff.wait(u32::try_from(rests).unwrap_or(u32::MAX), 1.0);
             class = RetryClass::Limited { after: retry_after.max(Some(rest)) };
@@ -183,7 +166,7 @@ impl Orders {
                 attempt = %claimed.attempt,
                 trace_id = claimed.trace_id,
                 %error,
-                folder = %self.host.sites.path().display(),
+                folder = %self.services.sites.path().display(),
                 "the folder of sites takes no files, so the order waits and uses no attempt: make room, or make it writable"
             );
             class =
@@ -196,9 +179,9 @@ impl Orders {
         self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
 
-    /// Why the folder of sites takes no files, if so. A full disk fails every order that comes:
-    /// that is no fault of theirs, and must not use up what they may try. There may be room
-    /// again by now, so what the attempt itself was told counts first.
+    /// Why the folder of sites accepts no files, if so. A full disk fails every order, which must not
+    /// use up their attempts. There may be space again by now, so the attempt's own error counts
+    /// first.
     async fn refuses_files(
         &self,
         claimed: &Claimed,
@@ -215,12 +198,12 @@ impl Orders {
     }
 
     async fn write_probe(&self, claimed: &Claimed) -> std::io::Result<()> {
-        // No order's folder begins with a dot.
-        let path = self.host.sites.path().join(format!(".probe-{}", claimed.attempt));
+        // The name of an order's folder does not begin with a dot.
+        let path = self.services.sites.path().join(format!(".probe-{}", claimed.attempt));
         let written = async {
             let mut file = tokio::fs::File::create(&path).await?;
             file.write_all(&[b'x'; 64 * 1024]).await?;
-            // Until then the write is under way, and what comes of it is told to the next one.
+            // Without this, the next call would return the error of the write.
             file.flush().await?;
             file.sync_all().await
         };
@@ -229,8 +212,8 @@ impl Orders {
         written
     }
 
-    /// After a template failure the replies that it blamed are asked again by the next attempt; all
-    /// others are kept.
+    /// After a template failure the next attempt repeats the AI calls that the template blamed, and
+    /// reuses all other replies.
     async fn ask_blamed_again(
         &self,
         claimed: &Claimed,
@@ -251,36 +234,35 @@ impl Orders {
                 attempt = %claimed.attempt,
                 trace_id = claimed.trace_id,
                 %error,
-                "the replies that the template blamed could not be put aside: the next attempt gets them again"
+                "the replies that the template blamed could not be discarded: the next attempt gets them again"
             );
         }
     }
 
     fn retry_later(&self, claimed: &Claimed, failure: NewFailure) -> Resolution {
-        let class = retry_class(&failure.kind, None, None, None);
+        let class = retry_class(FailureKind::Host, None, None, None);
         self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
 }
 
-/// Whether every candidate of the route was left alone, so that the call reached nobody.
+/// Whether no candidate of the route was sent a request.
 fn was_not_sent(error: &AiFailure) -> bool {
     !error.attempts.is_empty() && error.attempts.iter().all(|attempt| attempt.not_sent)
 }
 
-/// The id in the document when it is not the order's. A document that cannot be read tells so
-/// itself.
+/// The id in the document if it is not the order's. A document that cannot be read fails later.
 fn other_order(claimed: &Claimed, document: &str) -> Option<String> {
     let document = serde_json::from_str(document).ok()?;
     sitewright_order::read_id(&document).ok().filter(|id| *id != claimed.order)
 }
 
-/// Anything between 0 and 1, the same for the same attempt: the last bits of its id are random.
+/// A number from 0 to 1, from the random bits of the attempt's id.
 fn random(claimed: &Claimed) -> f64 {
     f64::from(u32::try_from(claimed.attempt.random() & u128::from(u32::MAX)).unwrap_or(0))
         / f64::from(u32::MAX)
 }
 
-/// A failure after the attempt, where there is no record yet.
+/// A failure of the host after the run has ended.
 fn host_failure(claimed: &Claimed, message: Message) -> NewFailure {
     without_run(claimed, FailureKind::Host, "release", message)
 }
