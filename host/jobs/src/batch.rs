@@ -1,9 +1,9 @@
-//! All writes of one process, several to a commit.
+//! Group commit: all writes of one process, several in one transaction.
 //!
 //! Each commit waits for the disk, and SQLite has one writer at a time. Two thousand orders that
-//! settle one by one would wait two thousand times and stand in the way of each other, of River and
-//! of the heartbeats; here they wait in line and go to the disk together, and take few of the
-//! pool's connections. A write is answered when its commit is on the disk, as it would be alone.
+//! complete one by one would wait two thousand times and block each other, River and heartbeats.
+//! Here writes are queued, committed together, and use few of the pool's connections. A write is
+//! answered when its commit is on the disk, as if it were alone.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -13,64 +13,62 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::coalesced::{Alike, Together};
+use super::coalesced::{Coalesced, CoalescedWrite};
 use super::database::answered;
-use super::sql::{Operation, Pool, Tx};
+use super::driver::{Operation, Pool, Tx};
 
-/// Most writes of one commit: few enough that others who wait for a lock get their turn soon.
+/// Maximum number of writes in one commit, so that other waiters for a lock are not delayed.
 const BATCH: usize = 256;
-/// Writes that may wait before those who bring more have to.
-const LINE: usize = 4_096;
-/// Commits at a time on PostgreSQL: more would take the pool's connections from River and from
-/// readers.
+/// Capacity of the queue of writes; callers wait while it is full.
+const CAPACITY: usize = 4_096;
+/// Concurrent commits on PostgreSQL: more would use up the pool's connections.
 const POSTGRES_WRITERS: usize = 4;
-/// So long one process writes to SQLite without a break...
-const TURN: Duration = Duration::from_millis(40);
-/// ... and so long is the break at most, for River's statements on other connections. SQLite does
-/// not line up who waits for its lock: they look for it again every 25 ms at first. Measured
-/// without a break: River waited for 3.5 s to fetch jobs.
-const BREAK: Duration = Duration::from_millis(30);
-/// How often a transaction is tried again that PostgreSQL ended because it and another one waited
-/// for each other.
+/// After this time of writing to SQLite the writer pauses, ...
+const WRITE_TIME: Duration = Duration::from_millis(40);
+/// ... for at most this long, so that River's statements on other connections get the lock. SQLite
+/// has no queue for its lock: waiters poll it, every 25 ms at first. Measured without a pause: River
+/// waited 3.5 s to fetch jobs.
+const PAUSE: Duration = Duration::from_millis(30);
+/// Attempts of a transaction that PostgreSQL rolls back because of a serialization failure.
 const TRIES: usize = 5;
 
-/// The line.
+/// Queues the writes of one process.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    line: mpsc::Sender<Box<dyn Write>>,
-    /// Past the line: a heartbeat that waits for ten thousand orders looks like silence.
+    queue: mpsc::Sender<Box<dyn Write>>,
+    /// Overtakes the queue: a heartbeat that waits behind ten thousand orders would be stale.
     urgent: mpsc::Sender<Box<dyn Write>>,
 }
 
-struct Lines {
-    line: mpsc::Receiver<Box<dyn Write>>,
+struct Queues {
+    queue: mpsc::Receiver<Box<dyn Write>>,
     urgent: mpsc::Receiver<Box<dyn Write>>,
 }
 
-impl Lines {
-    /// The next writes; none when nobody can bring any more.
+impl Queues {
+    /// The next writes; empty once all senders are dropped.
     async fn next(&mut self) -> Vec<Box<dyn Write>> {
         let (mut first, mut batch) = (Vec::new(), Vec::with_capacity(BATCH));
         tokio::select! {
             biased;
             _ = self.urgent.recv_many(&mut first, BATCH) => first,
-            _ = self.line.recv_many(&mut batch, BATCH) => batch,
+            _ = self.queue.recv_many(&mut batch, BATCH) => batch,
         }
     }
 }
 
 #[async_trait]
 pub(super) trait Write: Send {
-    /// Runs in a transaction; whether it went well.
+    /// Runs in a transaction. `false` if it failed.
     async fn run(&mut self, tx: &mut Tx) -> bool;
-    /// Whether it failed only because of another transaction.
-    fn in_each_others_way(&self) -> bool;
-    /// Answers whoever waits: with its own result after the commit, with this error otherwise.
+    /// Whether it failed with a serialization failure, so that a retry may succeed.
+    fn is_serialization_failure(&self) -> bool;
+    /// Answers the caller: with `failed` if the commit failed, otherwise with the write's result.
     fn answer(self: Box<Self>, failed: Option<sqlx::Error>);
-    /// Does the other one too, in the same statements; gives it back when it is of another kind.
-    fn join(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>>;
-    /// Each of those that were joined.
-    fn apart(self: Box<Self>) -> Vec<Box<dyn Write>>;
+    /// Merges another write of the same kind into this one; returns one of another kind.
+    fn merge(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>>;
+    /// The writes that were merged, one by one.
+    fn split(self: Box<Self>) -> Vec<Box<dyn Write>>;
     fn as_any(&self) -> &dyn Any;
     fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
@@ -91,8 +89,8 @@ impl<T: Send + 'static, F: Operation<T>> Write for Pending<T, F> {
         well
     }
 
-    fn in_each_others_way(&self) -> bool {
-        matches!(&self.result, Some(Err(error)) if in_each_others_way(error))
+    fn is_serialization_failure(&self) -> bool {
+        matches!(&self.result, Some(Err(error)) if is_serialization_failure(error))
     }
 
     fn answer(self: Box<Self>, failed: Option<sqlx::Error>) {
@@ -102,15 +100,15 @@ impl<T: Send + 'static, F: Operation<T>> Write for Pending<T, F> {
             (_, Some(result)) => result,
             (None, None) => Err(sqlx::Error::WorkerCrashed),
         };
-        // Nobody may be waiting any more: the write is done all the same.
+        // The caller may have given up; the write is done all the same.
         drop(reply.send(answer));
     }
 
-    fn join(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>> {
+    fn merge(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>> {
         Err(other)
     }
 
-    fn apart(self: Box<Self>) -> Vec<Box<dyn Write>> {
+    fn split(self: Box<Self>) -> Vec<Box<dyn Write>> {
         vec![self]
     }
 
@@ -124,36 +122,35 @@ impl<T: Send + 'static, F: Operation<T>> Write for Pending<T, F> {
 }
 
 impl Writer {
-    /// A writer that ends when nobody can bring it anything any more.
-    /// A commit that is not answered within that time counts as failed.
+    /// Starts the tasks that commit; they end when the last clone is dropped. A commit that is not
+    /// answered within `answer_within` counts as failed.
     pub(super) fn start(pool: &Pool, answer_within: Option<Duration>) -> Self {
-        let (line, normal) = mpsc::channel::<Box<dyn Write>>(LINE);
-        let (urgent, first) = mpsc::channel::<Box<dyn Write>>(LINE);
-        let lines = Arc::new(Mutex::new(Lines { line: normal, urgent: first }));
+        let (queue, normal) = mpsc::channel::<Box<dyn Write>>(CAPACITY);
+        let (urgent, first) = mpsc::channel::<Box<dyn Write>>(CAPACITY);
+        let queues = Arc::new(Mutex::new(Queues { queue: normal, urgent: first }));
         let writers = if matches!(pool, Pool::Sqlite(_)) { 1 } else { POSTGRES_WRITERS };
         for _ in 0..writers {
-            let (lines, place) = (lines.clone(), Place { pool: pool.clone(), answer_within });
+            let (queues, target) = (queues.clone(), Target { pool: pool.clone(), answer_within });
             tokio::spawn(async move {
-                let mut turn = Instant::now();
+                let mut since = Instant::now();
                 loop {
-                    // Whoever waits for the line's next writes holds the lock; nobody does while it
-                    // commits.
-                    let batch = lines.lock().await.next().await;
+                    // The lock is held while waiting for writes, not while committing them.
+                    let batch = queues.lock().await.next().await;
                     if batch.is_empty() {
                         break;
                     }
-                    commit(&place, batch).await;
-                    if turn.elapsed() > TURN {
-                        give_way(&place.pool).await;
-                        turn = Instant::now();
+                    commit(&target, batch).await;
+                    if since.elapsed() > WRITE_TIME {
+                        yield_to_others(&target.pool).await;
+                        since = Instant::now();
                     }
                 }
             });
         }
-        Writer { line, urgent }
+        Writer { queue, urgent }
     }
 
-    /// Does it with the next commit. Nothing when the writer has ended.
+    /// Runs a write in one of the next commits. `None` if the writer has ended.
     pub(super) async fn write<T, F>(
         &self,
         urgent: bool,
@@ -164,56 +161,54 @@ impl Writer {
         F: Operation<T>,
     {
         let (reply, answer) = oneshot::channel();
-        let line = if urgent { &self.urgent } else { &self.line };
-        line.send(Box::new(Pending { operation, result: None, reply })).await.ok()?;
+        let queue = if urgent { &self.urgent } else { &self.queue };
+        queue.send(Box::new(Pending { operation, result: None, reply })).await.ok()?;
         answer.await.ok()
     }
 
-    /// The same for a write of which several can be done at once.
-    pub(super) async fn write_alike<A: Alike>(
+    /// Like [`Writer::write`], coalesced with other pending writes of its kind.
+    pub(super) async fn write_coalesced<A: Coalesced>(
         &self,
         one: A,
     ) -> Option<Result<A::Answer, sqlx::Error>> {
         let (reply, answer) = oneshot::channel();
-        self.line.send(Box::new(Together::of(one, reply))).await.ok()?;
+        self.queue.send(Box::new(CoalescedWrite::of(one, reply))).await.ok()?;
         answer.await.ok()
     }
 }
 
-/// Joins those of one kind. They belong to different orders, or none of them needs another one's
-/// result: whoever does waits for it before he brings his own. So their order among the others is
-/// of no account.
-fn joined(batch: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
+/// Merges writes of one kind. Their order does not matter: a caller whose write depends on another
+/// one waits for that one's answer first.
+fn merged(batch: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
     let mut kinds: Vec<Box<dyn Write>> = Vec::new();
     for write in batch {
         let mut left = Some(write);
         for kind in &mut kinds {
             let Some(write) = left.take() else { break };
-            left = kind.join(write).err();
+            left = kind.merge(write).err();
         }
         kinds.extend(left);
     }
     kinds
 }
 
-/// Lets other connections of this process to SQLite write, when there are any at work.
-async fn give_way(pool: &Pool) {
+/// Lets other connections of this process write to SQLite, if any is in use.
+async fn yield_to_others(pool: &Pool) {
     let Pool::Sqlite(pool) = pool else { return };
     let begin = Instant::now();
-    while pool.num_idle() < pool.size() as usize && begin.elapsed() < BREAK {
+    while pool.num_idle() < pool.size() as usize && begin.elapsed() < PAUSE {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Where a writer writes.
-struct Place {
+struct Target {
     pool: Pool,
     answer_within: Option<Duration>,
 }
 
-/// Commits them together; when one fails, each alone, so that it fails alone.
-async fn commit(place: &Place, batch: Vec<Box<dyn Write>>) {
-    let (batch, failed) = together(place, joined(batch)).await;
+/// Commits a batch in one transaction; if a write fails, each in its own, so that it fails alone.
+async fn commit(target: &Target, batch: Vec<Box<dyn Write>>) {
+    let (batch, failed) = group_commit(target, merged(batch)).await;
     match failed {
         Failed::Nothing => batch.into_iter().for_each(|write| write.answer(None)),
         Failed::Commit(error) => {
@@ -222,22 +217,22 @@ async fn commit(place: &Place, batch: Vec<Box<dyn Write>>) {
             }
         }
         Failed::One => {
-            for write in batch.into_iter().flat_map(|write| write.apart()) {
-                alone(place, write).await;
+            for write in batch.into_iter().flat_map(|write| write.split()) {
+                commit_alone(target, write).await;
             }
         }
     }
 }
 
-async fn alone(place: &Place, write: Box<dyn Write>) {
+async fn commit_alone(target: &Target, write: Box<dyn Write>) {
     let mut batch = vec![write];
     for tries in 1.. {
         let failed;
-        (batch, failed) = together(place, batch).await;
+        (batch, failed) = group_commit(target, batch).await;
         let again = match &failed {
             Failed::Nothing => false,
-            Failed::One => batch.iter().any(|write| write.in_each_others_way()),
-            Failed::Commit(error) => in_each_others_way(error),
+            Failed::One => batch.iter().any(|write| write.is_serialization_failure()),
+            Failed::Commit(error) => is_serialization_failure(error),
         };
         if !again || tries == TRIES {
             let mut error = match failed {
@@ -250,8 +245,8 @@ async fn alone(place: &Place, write: Box<dyn Write>) {
     }
 }
 
-/// Two transactions waited for each other, or saw different pasts: PostgreSQL asks to try again.
-pub(super) fn in_each_others_way(error: &sqlx::Error) -> bool {
+/// A deadlock (40P01) or serialization failure (40001) of PostgreSQL, which asks for a retry.
+pub(super) fn is_serialization_failure(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if matches!(error.code().as_deref(), Some("40P01" | "40001")))
 }
 
@@ -261,19 +256,22 @@ enum Failed {
     Commit(sqlx::Error),
 }
 
-async fn together(place: &Place, mut batch: Vec<Box<dyn Write>>) -> (Vec<Box<dyn Write>>, Failed) {
-    let failed = answered(place.answer_within, in_one(&place.pool, &mut batch)).await;
+async fn group_commit(
+    target: &Target,
+    mut batch: Vec<Box<dyn Write>>,
+) -> (Vec<Box<dyn Write>>, Failed) {
+    let failed = answered(target.answer_within, run_all(&target.pool, &mut batch)).await;
     (batch, failed.unwrap_or_else(Failed::Commit))
 }
 
-async fn in_one(pool: &Pool, batch: &mut [Box<dyn Write>]) -> Failed {
+async fn run_all(pool: &Pool, batch: &mut [Box<dyn Write>]) -> Failed {
     let mut tx = match pool.begin().await {
         Ok(tx) => tx,
         Err(error) => return Failed::Commit(error),
     };
     for write in batch {
         if !write.run(&mut tx).await {
-            // What could not be rolled back is when its connection is dropped.
+            // If this fails too, the pool closes the connection, which rolls back.
             drop(tx.rollback().await);
             return Failed::One;
         }
@@ -284,8 +282,7 @@ async fn in_one(pool: &Pool, batch: &mut [Box<dyn Write>]) -> Failed {
     }
 }
 
-/// `sqlx::Error` cannot be cloned: each of a batch gets one that says the same and counts as the
-/// same.
+/// `sqlx::Error` cannot be cloned: each write of a batch gets an equivalent one.
 pub(super) fn copy(error: &sqlx::Error) -> sqlx::Error {
     match error {
         sqlx::Error::PoolClosed => sqlx::Error::PoolClosed,

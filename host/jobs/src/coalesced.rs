@@ -1,8 +1,8 @@
-//! Writes of one kind that wait together become one statement.
+//! Coalesced writes: pending writes of one kind become one statement.
 //!
-//! A statement costs two changes of threads on SQLite and a trip over the network on PostgreSQL:
-//! more than what most of them do. Ten thousand orders that go through the same few steps would pay
-//! that ten times each; together they pay it once for all that wait.
+//! A statement costs two thread switches on SQLite and a network round trip on PostgreSQL, more than
+//! its own work. Ten thousand orders that go through the same few steps would pay that ten times
+//! each; coalesced, all that are pending pay it once.
 
 use std::any::Any;
 
@@ -10,43 +10,40 @@ use async_trait::async_trait;
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
-use super::batch::{Write, in_each_others_way};
-use super::sql::Tx;
+use super::batch::{Write, is_serialization_failure};
+use super::driver::Tx;
 
-/// A write of which several can be done at once.
+/// A write of which several can be done by one statement.
 #[async_trait]
-pub(super) trait Alike: Clone + Send + Sync + 'static {
-    /// What whoever waits is told.
+pub(super) trait Coalesced: Clone + Send + Sync + 'static {
+    /// What the caller gets.
     type Answer: Send + 'static;
 
-    /// Does several, each as [`one`](Alike::one) would in their order. Nothing is said of those
-    /// that are not done, because there is something about them that needs a closer look: they
-    /// are done by `one` then.
-    async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error>;
+    /// Does several at once, with the result that [`one`](Coalesced::one) would have for each in
+    /// turn. `None` for a write that it leaves out; `one` does it then.
+    async fn many(tx: &mut Tx, writes: &[Self]) -> Result<Vec<Option<Self::Answer>>, sqlx::Error>;
 
-    /// Does this one.
     async fn one(&self, tx: &mut Tx) -> Result<Self::Answer, sqlx::Error>;
 }
 
-/// Writes of one kind, and who waits for each.
-pub(super) struct Together<A: Alike> {
-    these: Vec<A>,
+/// Writes of one kind, with the channels of their callers.
+pub(super) struct CoalescedWrite<A: Coalesced> {
+    writes: Vec<A>,
     replies: Vec<oneshot::Sender<Result<A::Answer, sqlx::Error>>>,
     results: Vec<Result<A::Answer, sqlx::Error>>,
 }
 
-impl<A: Alike> Together<A> {
+impl<A: Coalesced> CoalescedWrite<A> {
     pub(super) fn of(one: A, reply: oneshot::Sender<Result<A::Answer, sqlx::Error>>) -> Self {
-        Together { these: vec![one], replies: vec![reply], results: Vec::new() }
+        CoalescedWrite { writes: vec![one], replies: vec![reply], results: Vec::new() }
     }
 
-    /// Whether all went well; otherwise the last result is the error.
-    async fn done(&mut self, tx: &mut Tx) -> Result<(), sqlx::Error> {
-        let many = match self.these.len() {
-            0 | 1 => self.these.iter().map(|_| None).collect(),
-            _ => A::many(tx, &self.these).await?,
+    async fn execute(&mut self, tx: &mut Tx) -> Result<(), sqlx::Error> {
+        let many = match self.writes.len() {
+            0 | 1 => self.writes.iter().map(|_| None).collect(),
+            _ => A::many(tx, &self.writes).await?,
         };
-        for (one, answer) in self.these.iter().zip(many) {
+        for (one, answer) in self.writes.iter().zip(many) {
             let answer = match answer {
                 Some(answer) => answer,
                 None => one.one(tx).await?,
@@ -58,10 +55,10 @@ impl<A: Alike> Together<A> {
 }
 
 #[async_trait]
-impl<A: Alike> Write for Together<A> {
+impl<A: Coalesced> Write for CoalescedWrite<A> {
     async fn run(&mut self, tx: &mut Tx) -> bool {
         self.results.clear();
-        match self.done(tx).await {
+        match self.execute(tx).await {
             Ok(()) => true,
             Err(error) => {
                 self.results.push(Err(error));
@@ -70,12 +67,12 @@ impl<A: Alike> Write for Together<A> {
         }
     }
 
-    fn in_each_others_way(&self) -> bool {
-        matches!(self.results.last(), Some(Err(error)) if in_each_others_way(error))
+    fn is_serialization_failure(&self) -> bool {
+        matches!(self.results.last(), Some(Err(error)) if is_serialization_failure(error))
     }
 
     fn answer(self: Box<Self>, failed: Option<sqlx::Error>) {
-        let Together { replies, results, .. } = *self;
+        let CoalescedWrite { replies, results, .. } = *self;
         let mut results = results.into_iter();
         for reply in replies {
             let answer = match (&failed, results.next()) {
@@ -83,26 +80,26 @@ impl<A: Alike> Write for Together<A> {
                 (_, Some(result)) => result,
                 (None, None) => Err(sqlx::Error::WorkerCrashed),
             };
-            // Nobody may be waiting any more: the write is done all the same.
+            // The caller may have given up; the write is done all the same.
             drop(reply.send(answer));
         }
     }
 
-    fn join(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>> {
+    fn merge(&mut self, other: Box<dyn Write>) -> Result<(), Box<dyn Write>> {
         if !other.as_any().is::<Self>() {
             return Err(other);
         }
         if let Ok(other) = other.into_any().downcast::<Self>() {
-            self.these.extend(other.these);
+            self.writes.extend(other.writes);
             self.replies.extend(other.replies);
         }
         Ok(())
     }
 
-    fn apart(self: Box<Self>) -> Vec<Box<dyn Write>> {
-        let Together { these, replies, .. } = *self;
-        let single = |(one, reply)| Box::new(Together::<A>::of(one, reply)) as Box<dyn Write>;
-        these.into_iter().zip(replies).map(single).collect()
+    fn split(self: Box<Self>) -> Vec<Box<dyn Write>> {
+        let CoalescedWrite { writes, replies, .. } = *self;
+        let single = |(one, reply)| Box::new(CoalescedWrite::<A>::of(one, reply)) as Box<dyn Write>;
+        writes.into_iter().zip(replies).map(single).collect()
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -116,23 +113,23 @@ impl<A: Alike> Write for Together<A> {
 
 /// A statement over the rows of a list, for both databases: `$1` is the list as a JSON text, an
 /// array of arrays, and each of them is `t.value`.
-macro_rules! over_rows {
+macro_rules! over_json {
     ($tx:expr, $before:literal, $after:literal) => {
         $tx.pick(
-            concat!($before, "json_each($1) AS t", $after),
-            concat!($before, "json_array_elements(CAST($1 AS json)) AS t", $after),
+            $crate::driver::sql!($before, "json_each($1) AS t", $after),
+            $crate::driver::sql!($before, "json_array_elements(CAST($1 AS json)) AS t", $after),
         )
     };
 }
-pub(super) use over_rows;
+pub(super) use over_json;
 
-/// The list: each row an array. No text has a NUL, which PostgreSQL does not store.
-pub(super) fn rows(rows: impl Iterator<Item = Vec<Json>>) -> String {
+/// The list: each row an array. NUL characters are replaced, since PostgreSQL stores none.
+pub(super) fn json_rows(rows: impl Iterator<Item = Vec<Json>>) -> String {
     let text = Json::Array(rows.map(Json::Array).collect()).to_string();
     if text.contains("\\u0000") { without_escaped_nul(&text) } else { text }
 }
 
-/// In JSON a NUL is `\u0000`; the same six characters behind a backslash are a text about it.
+/// Replaces the escape `\u0000`, but not an escaped backslash followed by `u0000`.
 fn without_escaped_nul(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -141,7 +138,7 @@ fn without_escaped_nul(text: &str) -> String {
         clean.push_str(before);
         let (replaced, length) = match escape.get(..6) {
             Some("\\u0000") => ("\u{fffd}", 6),
-            // Every other escape is at least two characters, and the second one may be a backslash.
+            // Every other escape has at least two characters; the second may be a backslash.
             _ => (escape.get(..2).unwrap_or(escape), 2.min(escape.len())),
         };
         clean.push_str(replaced);
@@ -167,7 +164,7 @@ mod tests {
             ("\\\0\\u0000\"", "\\\u{fffd}\\u0000\""),
             ("ä\0\n", "ä\u{fffd}\n"),
         ] {
-            let list = rows([vec![json!(text), json!(1)]].into_iter());
+            let list = json_rows([vec![json!(text), json!(1)]].into_iter());
             let read: Json = serde_json::from_str(&list).unwrap();
             assert_eq!(read, json!([[stored, 1]]), "{text:?} as {list}");
         }

@@ -1,12 +1,13 @@
-//! What can go wrong between the worker and its database.
+//! Errors of the queue and its database.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why the queue or its store could not do what was asked.
+use super::model::OrderState;
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// `database.url` is not one of ours.
+    /// `database.url` is not valid.
     #[error(
         "`database.url` is {shown:?}: {why}; write `sqlite://path/to/sitewright.db` or \
          `postgres://user@host/name`"
@@ -14,7 +15,6 @@ pub enum Error {
     Url {
         /// The URL without its password.
         shown: String,
-        /// What is wrong with it.
         why: String,
     },
     /// The database did not open.
@@ -25,7 +25,6 @@ pub enum Error {
     Open {
         /// The URL without its password.
         shown: String,
-        /// What the driver said.
         source: Arc<sqlx::Error>,
     },
     /// The tables were made by a newer program.
@@ -41,7 +40,7 @@ pub enum Error {
         of: &'static str,
         /// The version in the database.
         found: i64,
-        /// The newest version this program knows.
+        /// The newest version that this build knows.
         known: i64,
     },
     /// The tables are missing or old.
@@ -56,15 +55,14 @@ pub enum Error {
         of: &'static str,
         /// The version in the database; 0 when there are no tables.
         found: i64,
-        /// The version this program needs.
+        /// The version that this build needs.
         known: i64,
     },
     /// The database answered with an error, or did not answer.
     #[error("{doing} failed at the database: {source}")]
     Database {
-        /// What was being done, and to which order: `taking order 24`.
+        /// What was being done, and to which order: `claiming order "24"`.
         doing: String,
-        /// What the driver said.
         source: Arc<sqlx::Error>,
     },
     /// River answered with an error.
@@ -72,35 +70,23 @@ pub enum Error {
     River {
         /// What was being done, and to which order.
         doing: String,
-        /// What River said.
         source: Arc<riverqueue::Error>,
     },
-    /// There is no such order.
     #[error("there is no order {order:?}; `sitewright order list` shows those there are")]
-    NoSuchOrder {
-        /// Its id, as asked for.
-        order: String,
-    },
-    /// The order has not ended, so it cannot be opened again.
+    NoSuchOrder { order: String },
+    /// The order has not ended, so it cannot be requeued.
     #[error("order {order:?} is {state} and has not ended: wait for it, or cancel it first")]
-    NotEnded {
-        /// Its id.
-        order: String,
-        /// The state it is in.
-        state: String,
-    },
-    /// What was to be stored makes no sense.
+    NotEnded { order: String, state: OrderState },
+    /// A field of a new order is not valid.
     #[error("order {order:?} cannot be stored: {why}")]
     Invalid {
-        /// Its id, as given.
         order: String,
         /// Which field, and what would be right.
         why: String,
     },
-    /// A row is not what this program writes.
+    /// A row has a value that this build does not write.
     #[error("a row of {table} cannot be read: {why}; was the table changed by hand?")]
     Row {
-        /// The table.
         table: &'static str,
         /// Which column, and what is wrong.
         why: String,
@@ -110,23 +96,16 @@ pub enum Error {
         "the file {path} cannot be used: {source}; the worker keeps it beside its database and \
          must be able to write there"
     )]
-    LockFile {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: Arc<std::io::Error>,
-    },
-    /// Orders wait, the worker has room, and takes none.
+    LockFile { path: String, source: Arc<std::io::Error> },
+    /// Orders are due, the worker has room, and claims none.
     #[error(
-        "the worker has taken no order for {} s although orders wait and it has room: its queue's client waits for an answer that the \
-         database never gives, as after a cut network; the worker ends and its orders are given back; start it again, as the systemd \
-         unit does by itself",
+        "the worker has claimed no order for {} s although orders are due and it has room: its \
+         queue's client waits for an answer that the database never gives, as after a cut network; \
+         the worker ends and returns its orders to the queue; start it again, as the systemd unit \
+         does by itself",
         after.as_secs_f64()
     )]
-    Standstill {
-        /// How long.
-        after: Duration,
-    },
+    Stalled { after: Duration },
     /// The database was closed while something was still being written.
     #[error("{doing} was not done: the database is closed already")]
     Closed {
@@ -144,7 +123,7 @@ impl Error {
         Error::River { doing: doing.into(), source: Arc::new(source) }
     }
 
-    /// What is said of a database that was never migrated.
+    /// The error of a database that was never migrated.
     pub(super) fn no_tables(shown: String) -> Self {
         Error::OlderSchema {
             shown,
@@ -154,17 +133,15 @@ impl Error {
         }
     }
 
-    /// Whether the database was never migrated: nothing is in it.
+    /// Whether the database was never migrated, so that it is empty.
     pub fn is_without_tables(&self) -> bool {
         matches!(self, Error::OlderSchema { of: "sitewright's", found: 0, .. })
     }
 
-    /// Whether the one who called can mend it, by asking for something else or by setting something
-    /// up.
+    /// Whether the caller can fix it, with other arguments or by setting something up.
     pub fn is_usage(&self) -> bool {
         match self {
-            // A server that is away may be back in a moment: whoever restarts the worker should go
-            // on doing so.
+            // A server that is away may be back in a moment: a supervisor should keep restarting.
             Error::Open { source, .. } => !is_away(source),
             Error::Url { .. }
             | Error::NewerSchema { .. }
@@ -176,12 +153,12 @@ impl Error {
             | Error::River { .. }
             | Error::Row { .. }
             | Error::LockFile { .. }
-            | Error::Standstill { .. }
+            | Error::Stalled { .. }
             | Error::Closed { .. } => false,
         }
     }
 
-    /// Whether the same may succeed in a moment: the database is away, locked or busy.
+    /// Whether a retry may succeed: the database is away, locked or busy.
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Open { source, .. } | Error::Database { source, .. } => transient(source),
@@ -194,8 +171,8 @@ impl Error {
     }
 }
 
-/// Whether a database that does not open may do so in a moment. A file of SQLite's that cannot be
-/// opened was named wrongly.
+/// Whether opening may succeed on a retry. Not for an SQLite file that cannot be opened: its path is
+/// wrong.
 fn is_away(error: &sqlx::Error) -> bool {
     const CANTOPEN: u32 = 14;
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());

@@ -1,50 +1,43 @@
-//! What an order went through: its progress, and its failure records.
+//! The history of an order: its progress events and failure records.
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-use super::attempt::Attempt;
-use super::coalesced::{over_rows, rows};
-use super::database::{Database, now_ms};
+use super::coalesced::{json_rows, over_json};
+use super::database::Database;
+use super::driver::{Row, Tx, args};
 use super::error::Error;
-use super::order::Order;
-use super::sql::{Row, args};
+use super::model::{Attempt, Order};
 use sitewright_model::failure::{NewCall, Progress, TrailEntry, TrailOutcome};
+use sitewright_model::time::now_ms;
 
 /// A stage that an attempt reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// The order.
     pub order: String,
-    /// Its attempt.
     pub attempt: Option<String>,
-    /// The stage.
     pub stage: String,
-    /// How much of it is done.
+    /// Steps done.
     pub done: Option<u32>,
-    /// Of how much.
+    /// Steps in total.
     pub total: Option<u32>,
-    /// A word about it.
     pub message: Option<String>,
 }
 
-/// An event as it is kept.
+/// A progress event's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event {
-    /// Counts up over all orders: ask for those after it.
+    /// Increases over all orders; [`Database::events`] returns those after a given id.
     pub id: i64,
-    /// The attempt.
     pub attempt: Option<String>,
-    /// When, in milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch.
     pub at: i64,
-    /// The stage.
     pub stage: String,
-    /// How much of it is done.
+    /// Steps done.
     pub done: Option<i64>,
-    /// Of how much.
+    /// Steps in total.
     pub total: Option<i64>,
-    /// A word about it.
     pub message: Option<String>,
 }
 
@@ -62,22 +55,16 @@ impl Event {
     }
 }
 
-/// A failure record as it is kept.
+/// A failure record's row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Failure {
-    /// Its id.
     pub id: String,
-    /// The order.
     pub order: String,
-    /// The attempt.
     pub attempt: Option<String>,
-    /// Its kind.
     pub kind: String,
-    /// What happened, in a line.
     pub message: String,
-    /// When, in milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch.
     pub at: i64,
-    /// The record.
     pub record: Json,
 }
 
@@ -106,33 +93,28 @@ impl Failure {
 /// Everything about an order in one document.
 #[derive(Debug, Clone, Serialize)]
 pub struct Export {
-    /// The order.
     pub order: Order,
-    /// Its document, as it came.
+    /// The order document, as it was sent.
     pub document: String,
-    /// Its attempts.
     pub attempts: Vec<Attempt>,
-    /// Its progress.
     pub events: Vec<Event>,
-    /// Its AI replies.
     pub ai_calls: Vec<super::reply_journal::AiCall>,
-    /// Its failure records.
     pub failures: Vec<Failure>,
 }
 
 impl Database {
-    /// Writes progress down, several events to a transaction. It is for people who watch: an event
-    /// that cannot be written is no reason to fail an order (catalogue B2).
+    /// Stores progress events in one transaction. They are for people who watch: an event that
+    /// cannot be stored must not fail an order (failure catalogue B2).
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn record_events(&self, events: Vec<NewEvent>) -> Result<(), Error> {
         let events = Arc::new(events);
         let now = now_ms();
-        self.write("writing progress down", move |tx| {
+        self.write("storing progress events", move |tx| {
             let events = events.clone();
             Box::pin(async move {
-                let list = rows(events.iter().map(|event| {
+                let list = json_rows(events.iter().map(|event| {
                     vec![
                         json!(event.order),
                         json!(event.attempt),
@@ -142,7 +124,7 @@ impl Database {
                         json!(event.message),
                     ]
                 }));
-                let sql = over_rows!(
+                let sql = over_json!(
                     tx,
                     "INSERT INTO sitewright_events (order_id, attempt_id, at, stage, done, total, \
                      message)
@@ -162,7 +144,7 @@ impl Database {
     /// The events of an order after the one with this id; 0 for all.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn events(&self, order: &str, after: i64) -> Result<Vec<Event>, Error> {
         let doing = "reading progress";
         let sql = "SELECT id, attempt_id, at, stage, done, total, message FROM sitewright_events
@@ -174,10 +156,10 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
-    /// The failure records of an order, the first one first.
+    /// The failure records of an order, the oldest first.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn failures(&self, order: &str) -> Result<Vec<Failure>, Error> {
         let sql = "SELECT * FROM sitewright_failures WHERE order_id = $1 ORDER BY created_at, id";
         self.read("reading failure records", sql, args![order])
@@ -187,24 +169,24 @@ impl Database {
             .collect()
     }
 
-    /// One failure record.
+    /// One failure record; `None` if there is none with this id.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn failure(&self, id: &str) -> Result<Option<Failure>, Error> {
         let sql = "SELECT * FROM sitewright_failures WHERE id = $1";
         let rows = self.read("reading a failure record", sql, args![id]).await?;
         rows.first().map(Failure::read).transpose()
     }
 
-    /// The failure records whose id begins so, the newest first; at most a few.
+    /// The failure records whose id has this prefix, the newest first; at most 10.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn failures_like(&self, beginning: &str) -> Result<Vec<Failure>, Error> {
         let wanted = beginning.to_ascii_uppercase();
         let length = i64::try_from(wanted.chars().count()).unwrap_or(i64::MAX);
-        // Not `LIKE`: what a person types has no wildcards.
+        // Not `LIKE`: the prefix is typed by a person and may contain its wildcards.
         let sql = "SELECT * FROM sitewright_failures WHERE substr(id, 1, CAST($2 AS INTEGER)) = \
                    $1 ORDER BY id DESC LIMIT 10";
         let rows = self.read("reading a failure record", sql, args![&wanted, length]).await?;
@@ -214,7 +196,7 @@ impl Database {
     /// Everything about an order.
     ///
     /// # Errors
-    /// When there is no such order, or the database fails.
+    /// [`Error::NoSuchOrder`]; or the database fails.
     pub async fn export(&self, order: &str) -> Result<Export, Error> {
         Ok(Export {
             order: self.order(order).await?,
@@ -227,22 +209,22 @@ impl Database {
     }
 }
 
-/// What the store knows of an attempt that ended with its process, for its failure record.
+/// What the database knows of an attempt whose process ended, for its failure record.
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    /// The last stage it reported, with how far it was.
+pub(super) struct AttemptHistory {
+    /// The last stage it reported, and its progress there.
     pub(super) stage: Option<(String, Option<Progress>)>,
     /// Its stages and its AI replies, oldest first.
     pub(super) trail: Vec<TrailEntry>,
 }
 
-/// Reads it; `began` is when the attempt did, in milliseconds since the Unix epoch.
-pub(super) async fn known_of(
-    tx: &mut super::sql::Tx,
+/// `began` is the start of the attempt, in milliseconds since the Unix epoch.
+pub(super) async fn attempt_history(
+    tx: &mut Tx,
     order: &str,
     attempt: &str,
     began: i64,
-) -> Result<Known, sqlx::Error> {
+) -> Result<AttemptHistory, sqlx::Error> {
     let events = tx
         .all(
             "SELECT at, stage, done, total FROM sitewright_events WHERE order_id = $1 AND \
@@ -259,7 +241,7 @@ pub(super) async fn known_of(
             args![order, attempt],
         )
         .await?;
-    let mut known = Known::default();
+    let mut known = AttemptHistory::default();
     let mut trail: Vec<(i64, &'static str, String)> =
         Vec::with_capacity(events.len() + calls.len());
     for row in events.iter().rev() {

@@ -1,5 +1,5 @@
-//! Failure records by what they are searched by: fingerprint, template, kind, time, order. Ten
-//! thousand of them are counted by the database; none is read as a whole.
+//! Searching and counting failure records by fingerprint, template, kind, time and order. The
+//! database counts them by indexed columns; no record is parsed for that.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -7,30 +7,30 @@ use std::path::Path;
 use serde_json::Value as Json;
 
 use super::database::Database;
+use super::driver::{Row, Tx, Value, args};
 use super::error::Error;
 use super::events::Failure;
-use super::sql::{Row, Tx, Value, args};
 use sitewright_failure::fingerprint;
 use sitewright_failure::group::{Brief, Filter, Group};
 use sitewright_failure::store;
 use sitewright_model::failure::{SourceLocation, TrapRecord, top_frame};
 
-/// Most groups that are read: more would be no overview.
+/// Maximum number of groups that are read.
 const MAX_GROUPS: i64 = 10_000;
-/// Records that are read at once when they are to be found again by their fingerprint.
+/// Records that [`Database::fill_index`] reads at a time.
 const FILL_AT_ONCE: i64 = 200;
 
-/// What a record is searched by, besides its own columns.
+/// The columns that a record is searched by, derived from its JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Index {
+pub(super) struct FailureIndex {
     pub(super) fingerprint: String,
     pub(super) template: Option<String>,
     pub(super) frame: Option<String>,
 }
 
-impl Index {
-    /// Of a record as it is kept, which may be less than a whole one. A record with a fingerprint
-    /// is not read whole: this is done while the database waits.
+impl FailureIndex {
+    /// Accepts incomplete records. A record with a fingerprint is not deserialized as a whole, since
+    /// this runs inside a transaction.
     pub(super) fn of(kind: &str, message: &str, record: &Json) -> Self {
         let text = |pointer| record.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
         let template = text("/template/name").filter(|name| !name.is_empty());
@@ -45,11 +45,11 @@ impl Index {
                 |record| fingerprint::of(&record),
             )
         });
-        Index { fingerprint, template, frame: top_frame(trap.as_ref(), location.as_ref()) }
+        FailureIndex { fingerprint, template, frame: top_frame(trap.as_ref(), location.as_ref()) }
     }
 }
 
-/// The same four conditions for every question; see [`wanted`].
+/// The same four conditions in every query; [`wanted`] has their values.
 macro_rules! where_wanted {
     ($begin:literal, $end:literal) => {
         concat!(
@@ -70,7 +70,7 @@ impl Database {
     /// Failures counted by fingerprint and template, the newest first.
     ///
     /// # Errors
-    /// When the database fails: never an empty list instead (catalogue B4).
+    /// If the database fails; never an empty list instead (failure catalogue B4).
     pub async fn failure_groups(&self, filter: &Filter) -> Result<Vec<Group>, Error> {
         let doing = "counting failures";
         let sql = concat!(
@@ -113,10 +113,10 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
-    /// Failures one by one, the newest first.
+    /// Failures without their records, the newest first.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn failures_in_brief(
         &self,
         filter: &Filter,
@@ -152,26 +152,22 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
-    /// Which of these records the database has.
+    /// Which of these record ids are in the database.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn known_failures(&self, ids: &[String]) -> Result<HashSet<String>, Error> {
         let doing = "looking for failure records";
-        let sql = self.pool().pick(
-            "SELECT id FROM sitewright_failures WHERE id IN (SELECT value FROM json_each($1))",
-            "SELECT id FROM sitewright_failures WHERE id IN (SELECT \
-             json_array_elements_text($1::json))",
-        );
+        let sql = self.pool().queries().known_failures.as_str();
         let rows = self.read(doing, sql, args![&serde_json::json!(ids).to_string()]).await?;
         let ids = rows.iter().map(|row| row.text("id"));
         ids.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 
-    /// The newest failures of a fingerprint, whole.
+    /// The newest failures with a fingerprint, with their records.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn failures_of(
         &self,
         fingerprint: &str,
@@ -184,10 +180,10 @@ impl Database {
         rows.iter().map(Failure::read).collect()
     }
 
-    /// The orders that failures of a fingerprint befell.
+    /// The orders that have failures with this fingerprint, the latest failure first.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn orders_of_failures(&self, fingerprint: &str) -> Result<Vec<String>, Error> {
         let doing = "reading the orders of failures";
         let sql = "SELECT order_id, max(created_at) AS last_at FROM sitewright_failures WHERE \
@@ -198,12 +194,12 @@ impl Database {
         orders.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 
-    /// The fingerprints that begin so; at most a few.
+    /// The fingerprints with this prefix; at most 10.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn fingerprints_like(&self, beginning: &str) -> Result<Vec<String>, Error> {
-        let doing = "looking for failures that are alike";
+        let doing = "looking for fingerprints";
         let length = i64::try_from(beginning.chars().count()).unwrap_or(i64::MAX);
         let sql = "SELECT DISTINCT fingerprint FROM sitewright_failures
              WHERE fingerprint IS NOT NULL AND substr(fingerprint, 1, CAST($2 AS INTEGER)) = $1 \
@@ -213,17 +209,16 @@ impl Database {
         found.collect::<Result<_, _>>().map_err(|error| Error::database(doing, error))
     }
 
-    /// How many attempts each template made that have ended, by the name that its failures have.
+    /// The number of ended attempts of each template, by the name that its failures have.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn attempts_by_template(
         &self,
         filter: &Filter,
     ) -> Result<BTreeMap<String, u64>, Error> {
         let doing = "counting attempts";
-        // An order names a file; records have the name that the template in it gives itself, which
-        // may be another one.
+        // An order names a file; records have the name in the template's manifest, which may differ.
         let sql = "SELECT coalesce(n.own, o.template) AS template, count(*) AS attempts
              FROM sitewright_attempts a JOIN sitewright_orders o ON o.id = a.order_id LEFT JOIN (
                 SELECT asked.template AS file, max(f.template) AS own
@@ -242,10 +237,9 @@ impl Database {
             .map_err(|error| Error::database(doing, error))
     }
 
-    /// Makes records that were written before there were fingerprints findable by them; the number
-    /// of those that were.
+    /// Fills the search columns of records that an earlier version stored. The number of records.
     pub(super) async fn fill_index(&self) -> Result<u64, Error> {
-        let doing = "finding out which failures are alike";
+        let doing = "adding fingerprints to failure records";
         let sql = "SELECT id, kind, message, record FROM sitewright_failures WHERE fingerprint IS \
                    NULL ORDER BY id LIMIT $1";
         let mut filled = 0;
@@ -266,7 +260,7 @@ impl Database {
             let indexed = tokio::task::spawn_blocking(move || {
                 let index = |(id, kind, message, record): (String, String, String, String)| {
                     let record = serde_json::from_str(&record).unwrap_or_default();
-                    let index = Index::of(&kind, &message, &record);
+                    let index = FailureIndex::of(&kind, &message, &record);
                     (id, index)
                 };
                 records.into_iter().map(index).collect::<Vec<_>>()
@@ -284,7 +278,7 @@ impl Database {
     }
 }
 
-async fn write_index(tx: &mut Tx, id: &str, index: &Index) -> Result<(), sqlx::Error> {
+async fn write_index(tx: &mut Tx, id: &str, index: &FailureIndex) -> Result<(), sqlx::Error> {
     let sql =
         "UPDATE sitewright_failures SET fingerprint = $2, template = $3, frame = $4 WHERE id = $1";
     tx.execute(sql, args![id, &index.fingerprint, &index.template, &index.frame]).await.map(drop)

@@ -1,63 +1,77 @@
 //! The queue of orders and everything known about them, in SQLite inside the process or in
 //! PostgreSQL.
 //!
-//! | file | what is in it |
-//! |---|---|
-//! | `database` | the one database of a process: opening it, reading, writing |
-//! | `schema` | our tables, and how a database gets them |
-//! | `order` | orders: put in line, list, cancel, begin again |
-//! | `fair_share` | which of many orders of a template stand back, and when they move up |
-//! | `attempt` | taking an order: from then on an attempt owns it |
-//! | `complete` | how an attempt ends: order, record and job in one transaction, only while it owns the order |
-//! | `retry` | which failures are worth another attempt, and when |
-//! | `reply_journal` | AI replies that were paid for |
-//! | `events` | progress and failure records |
-//! | `failures` | failure records by what they are searched by, and counted |
-//! | `worker` | works a job: takes its order, has it done, settles |
-//! | `serving` | a worker as a whole: it starts, is heard, drains |
-//! | `heartbeat`, `rescue` | who is alive, and what becomes of the orders of those who are not |
-//! | `stall_detector` | a worker that takes nothing although orders wait |
-//! | `stats` | what an operator watches; pause and resume |
-//! | `sql`, `batch`, `coalesced` | both dialects alike; many writes to one commit, and those of one kind to one statement |
-//! | `river` | the only place that knows River's tables |
+//! The order's row is the truth and its owner attempt the fence; a job of River only says that an
+//! order is due. Whatever happens to a job (lost, doubled, late), no order is lost or made twice.
 //!
-//! The order's row is the truth and its owner attempt the fence; a job of River only says that
-//! somebody should look at an order. Whatever happens to a job (lost, doubled, late), no order is
-//! lost, done twice or left standing.
+//! | file | what it answers |
+//! |---|---|
+//! | `model` | what are an order, an attempt and the end of an attempt? |
+//! | `order` | how is an order added, read, cancelled and requeued? |
+//! | `attempt` | how does an attempt claim an order? |
+//! | `complete` | how does an attempt end: order, record and job in one transaction? |
+//! | `retry` | which failures get another attempt, and when? |
+//! | `fair_share` | which jobs of a template are demoted, and when are they promoted? |
+//! | `handler` | what does a worker need: a handler and a publisher |
+//! | `serving`, `settings` | how does a worker start, drain and stop, and with which settings? |
+//! | `worker` | how is one job worked: claim, attempt, complete, publish? |
+//! | `background` | what does a worker do beside its orders? |
+//! | `heartbeat`, `rescue`, `locks` | which workers are alive, and who rescues the orders of others? |
+//! | `stall_detector` | does a worker claim nothing although orders are due? |
+//! | `reply_journal` | which AI replies were paid for? |
+//! | `events`, `failures` | what happened to an order, and which failures have what in common? |
+//! | `stats` | what does an operator watch; pause and resume |
+//! | `database`, `schema` | how is the database opened and migrated? |
+//! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
+//! | `driver` | what differs between the two databases, and how is River used? |
+//!
+//! **Invariant:** the only crate that depends on `sqlx` and `riverqueue`. Only `driver` names River's
+//! tables.
+//!
+//! **Invariant:** it does not know templates, AI calls or files. Attempts are made by a [`Handler`],
+//! releases are published by a [`Publisher`].
+//!
+//! **Invariant:** every change of an order's state is one transaction that checks its owner.
 
 mod attempt;
+mod background;
 mod batch;
 mod coalesced;
 mod complete;
 mod database;
+mod driver;
 mod error;
 mod events;
 mod failures;
 mod fair_share;
+mod handler;
 mod heartbeat;
+mod locks;
+mod model;
 mod order;
 mod reply_journal;
 mod rescue;
 mod retry;
-mod river;
 mod schema;
 mod serving;
-mod sql;
+mod settings;
 mod stall_detector;
 mod stats;
 mod worker;
 
-pub use attempt::{Attempt, AttemptEnd, Claim, Claimed, WorkerId};
-pub use complete::{AttemptLimits, NewFailure, Resolution, Settled};
+pub use background::Liveness;
 pub use database::Database;
 pub use error::Error;
 pub use events::{Event, Export, Failure, NewEvent};
-pub use order::{
-    CancelAnswer, Enqueued, Filter, NewOrder, Order, OrderState, PendingRelease, Priority,
+pub use handler::{Handler, Publisher, Stop, StopReason};
+pub use model::{
+    Attempt, AttemptEnd, AttemptLimits, CancelAnswer, Claim, Claimed, CompleteOutcome, Enqueued,
+    Filter, NewFailure, NewOrder, Order, OrderState, PendingRelease, Priority, Resolution,
+    WorkerId,
 };
 pub use reply_journal::{AiCall, Cost, NewAiCall};
 pub use retry::{Backoff, RetryClass, class};
 pub use schema::{Migrated, SCHEMA_VERSION};
-pub use serving::{Drained, Serving, StopNow, WorkerSettings, serve};
+pub use serving::{Drained, Serving, StopNow, serve};
+pub use settings::WorkerSettings;
 pub use stats::{Stats, WorkerStats};
-pub use worker::{Handler, Stop, StopReason};

@@ -1,5 +1,4 @@
-//! Replies of AI models that were paid for: the journal a retry reads, and the ledger of what an
-//! order cost.
+//! The reply journal: AI replies that were paid for, read by retries and summed up as cost.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,63 +7,53 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::coalesced::{Alike, over_rows, rows};
-use super::database::{Database, now_ms};
+use super::coalesced::{Coalesced, json_rows, over_json};
+use super::database::Database;
+use super::driver::{Row, Tx, args};
 use super::error::Error;
-use super::sql::{Row, Tx, args};
+use sitewright_model::time::now_ms;
 
-/// One reply, with the question it answers.
+/// One AI reply, with the request it answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewAiCall {
-    /// SHA-256 of the request.
+    /// SHA-256 of the request, hexadecimal.
     pub request: String,
-    /// How often the run asked the very same before.
+    /// The number of identical requests before it in the same run.
     pub occurrence: u32,
-    /// What the call was for.
     pub purpose: String,
-    /// Who answered.
     pub provider: String,
-    /// What answered.
     pub model: String,
-    /// What it cost, in billionths of a US dollar.
+    /// Billionths of a US dollar; `None` if the price is not known.
     pub cost_nano_usd: Option<u64>,
-    /// Tokens of the request.
     pub input_tokens: Option<u64>,
-    /// Tokens of the reply.
     pub output_tokens: Option<u64>,
-    /// The whole journal entry, as the gateway wants it back: content, finish reason, raw reply
-    /// and all.
+    /// The gateway's journal entry: content, finish reason, raw reply and so on.
     pub entry: Json,
 }
 
-/// A reply as it is kept.
+/// A reply's row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AiCall {
     /// The attempt that paid for it.
     pub attempt: Option<String>,
-    /// Whether a further attempt gets it instead of asking. Not so when it was blamed for a
-    /// failure, or came second.
+    /// Whether later attempts reuse it. `false` if it was blamed for a failure, or if another reply
+    /// to the same request was stored first.
     pub current: bool,
-    /// When it was blamed and put aside, in milliseconds since the Unix epoch.
+    /// When it was blamed for a failure, in milliseconds since the Unix epoch.
     pub asked_again_at: Option<i64>,
-    /// When it came.
+    /// Milliseconds since the Unix epoch.
     pub at: i64,
-    /// The reply.
     #[serde(flatten)]
     pub call: NewAiCall,
 }
 
-/// What an order's AI calls came to, over all attempts, put-aside replies included: they were paid
-/// for too.
+/// The total of an order's AI replies over all attempts, those that are not reused included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Cost {
-    /// Replies.
     pub calls: i64,
-    /// In billionths of a US dollar, as far as prices are known.
+    /// Billionths of a US dollar, as far as prices are known.
     pub nano_usd: i64,
-    /// Tokens of the requests.
     pub input_tokens: i64,
-    /// Tokens of the replies.
     pub output_tokens: i64,
 }
 
@@ -107,21 +96,21 @@ impl AiCall {
     }
 }
 
-/// A reply that is to be kept.
+/// A reply to be stored.
 #[derive(Clone)]
-struct KeptReply {
+struct StoreReply {
     order: String,
     attempt: String,
     call: Arc<NewAiCall>,
 }
 
 #[async_trait]
-impl Alike for KeptReply {
-    /// Whether it counts.
+impl Coalesced for StoreReply {
+    /// Whether the reply is current.
     type Answer = bool;
 
-    async fn many(tx: &mut Tx, these: &[Self]) -> Result<Vec<Option<bool>>, sqlx::Error> {
-        let list = rows(these.iter().map(|KeptReply { order, attempt, call }| {
+    async fn many(tx: &mut Tx, writes: &[Self]) -> Result<Vec<Option<bool>>, sqlx::Error> {
+        let list = json_rows(writes.iter().map(|StoreReply { order, attempt, call }| {
             vec![
                 json!(order),
                 json!(attempt),
@@ -137,7 +126,7 @@ impl Alike for KeptReply {
             ]
         }));
         // `WHERE true`: SQLite would take `ON CONFLICT` for a join otherwise.
-        let sql = over_rows!(
+        let sql = over_json!(
             tx,
             "INSERT INTO sitewright_ai_calls (order_id, attempt_id, request, occurrence, current, \
              purpose, provider, model,
@@ -151,7 +140,7 @@ impl Alike for KeptReply {
             " WHERE true ON CONFLICT (order_id, request, occurrence) WHERE current = 1 DO NOTHING
              RETURNING order_id, attempt_id, request, occurrence"
         );
-        let mut counts = HashSet::with_capacity(these.len());
+        let mut counts = HashSet::with_capacity(writes.len());
         for row in tx.all(sql, args![&list, now_ms()]).await? {
             let attempt = row.opt_text("attempt_id")?.unwrap_or_default();
             counts.insert((
@@ -161,17 +150,17 @@ impl Alike for KeptReply {
                 row.int("occurrence")?,
             ));
         }
-        let mut first = |KeptReply { order, attempt, call }: &KeptReply| {
-            // One that is there twice counts once.
+        let mut first = |StoreReply { order, attempt, call }: &StoreReply| {
+            // Of a duplicate only the first is current.
             let key =
                 (order.clone(), attempt.clone(), call.request.clone(), i64::from(call.occurrence));
             counts.remove(&key).then_some(true)
         };
-        Ok(these.iter().map(&mut first).collect())
+        Ok(writes.iter().map(&mut first).collect())
     }
 
     async fn one(&self, tx: &mut Tx) -> Result<bool, sqlx::Error> {
-        let KeptReply { order, attempt, call } = self;
+        let StoreReply { order, attempt, call } = self;
         let values = |current: i64| {
             args![
                 order,
@@ -203,10 +192,10 @@ impl Alike for KeptReply {
 }
 
 impl Database {
-    /// The reply to this question that an earlier attempt paid for.
+    /// The current reply to a request, which an earlier attempt paid for.
     ///
     /// # Errors
-    /// When the database fails: not the same as no reply (catalogue B4).
+    /// If the database fails, which is not the same as no reply (failure catalogue B4).
     pub async fn reply(
         &self,
         order: &str,
@@ -220,38 +209,38 @@ impl Database {
         rows.await?.first().map(AiCall::read).transpose()
     }
 
-    /// Keeps a reply; it is on the disk when this returns. The first reply to a question is the one
-    /// that counts; a second one, from a worker that had lost its order, is kept for the ledger
-    /// only. Whether it counts.
+    /// Stores a reply durably. `true` if it is the current reply to its request: the first one is; a
+    /// second one, from a worker that had lost its order, is stored for its cost only.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn keep_reply(
         &self,
         order: &str,
         attempt: &str,
         call: NewAiCall,
     ) -> Result<bool, Error> {
-        let kept = KeptReply {
+        let kept = StoreReply {
             order: order.to_owned(),
             attempt: attempt.to_owned(),
             call: Arc::new(call),
         };
-        self.write_alike(format!("keeping an AI reply of order {order:?}"), kept).await
+        self.write_coalesced(format!("storing an AI reply of order {order:?}"), kept).await
     }
 
-    /// Puts replies aside that a template blamed for its failure, so that the next attempt asks
-    /// again. None named means all. How many there were.
+    /// Marks replies as not current that a template blamed for its failure, so that the next attempt
+    /// makes writes calls again. `blamed` are pairs of request and occurrence; `None` means all
+    /// replies. The number of replies.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn ask_again(
         &self,
         order: &str,
         blamed: Option<Vec<(String, u32)>>,
     ) -> Result<u64, Error> {
         let shared = Arc::new((order.to_owned(), blamed));
-        self.write(format!("putting AI replies of order {order:?} aside"), move |tx| {
+        self.write(format!("discarding blamed AI replies of order {order:?}"), move |tx| {
             let shared = shared.clone();
             Box::pin(async move {
                 let (order, blamed) = &*shared;
@@ -261,32 +250,32 @@ impl Database {
                                WHERE order_id = $1 AND current = 1";
                     return tx.execute(all, args![order, now]).await;
                 };
-                let mut aside = 0;
+                let mut discarded = 0;
                 for (request, occurrence) in blamed {
                     let one = "UPDATE sitewright_ai_calls SET current = 0, asked_again_at = $4
                          WHERE order_id = $1 AND request = $2 AND occurrence = $3 AND current = 1";
-                    aside +=
+                    discarded +=
                         tx.execute(one, args![order, request, i64::from(*occurrence), now]).await?;
                 }
-                Ok(aside)
+                Ok(discarded)
             })
         })
         .await
     }
 
-    /// All replies of an order, the first one first.
+    /// All replies of an order, the oldest first.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn ai_calls(&self, order: &str) -> Result<Vec<AiCall>, Error> {
         let sql = "SELECT * FROM sitewright_ai_calls WHERE order_id = $1 ORDER BY id";
         self.read("reading AI calls", sql, args![order]).await?.iter().map(AiCall::read).collect()
     }
 
-    /// What an order has cost so far: also what its budget begins with.
+    /// What an order has cost so far; its budget starts from there.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn cost(&self, order: &str) -> Result<Cost, Error> {
         let doing = "adding up AI calls";
         let sql = "SELECT count(*) AS calls, CAST(coalesce(sum(cost_nano_usd), 0) AS BIGINT) AS \

@@ -1,71 +1,94 @@
-//! Which failures are worth another attempt, and when.
+//! The retry rule: which failures get another attempt, and when.
 
 use std::time::Duration;
 
-use super::complete::{NewFailure, Resolution};
+use sitewright_model::ai::AiErrorKind;
+use sitewright_model::failure::FailureKind;
 
-/// What a failure means for the next attempt (catalogue D4).
+use super::model::{NewFailure, Resolution};
+
+/// What a failure means for the next attempt (failure catalogue D4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryClass {
-    /// A provider's limit has to pass: wait, and use no attempt.
+    /// A provider's rate limit has to pass: wait, and use no attempt.
     Limited {
-        /// How long the provider asked to wait, when it said.
+        /// The wait that the provider asked for, if any.
         after: Option<Duration>,
     },
-    /// It may go well next time: wait a little longer each time.
+    /// The next attempt may succeed: wait longer each time.
     Transient {
-        /// How long the other side asked to wait at least, when it said.
+        /// The minimum wait that the other side asked for, if any.
         at_least: Option<Duration>,
     },
-    /// The next attempt would end the same way, and would cost the same.
+    /// The next attempt would end the same way.
     Permanent,
 }
 
-/// The class of a failure: by its kind (`FailureKind::as_str`), for kind `ai` by the kind of the AI
-/// error (`AiErrorKind::as_str`), by what the failure says itself about being worth another try,
-/// and by how long the other side asked to wait.
+/// The retry class of a failure: by its kind, for [`FailureKind::Ai`] by the kind of the AI error,
+/// by what the failure itself says about being `retryable`, and by the wait that the other side
+/// asked for.
 ///
-/// What the list calls permanent stays so, whatever `retryable` says; the flag decides where a kind
-/// alone does not tell. A passed deadline is worth another try: the replies that came until then
-/// are in the journal, so the next attempt gets further.
+/// A kind that is permanent stays so whatever `retryable` says; the flag decides where the kind
+/// alone does not. A passed deadline is transient: the replies that arrived until then are in the
+/// journal, so the next attempt gets further.
 pub fn class(
-    kind: &str,
-    ai_kind: Option<&str>,
+    kind: FailureKind,
+    ai: Option<AiErrorKind>,
     retryable: Option<bool>,
     retry_after: Option<Duration>,
 ) -> RetryClass {
     let transient = RetryClass::Transient { at_least: retry_after };
-    let if_so = |default: bool| {
+    let if_retryable = |default: bool| {
         if retryable.unwrap_or(default) { transient } else { RetryClass::Permanent }
     };
     match kind {
-        "crashed" | "host" | "deadline" => transient,
-        "template_error" => if_so(false),
-        "ai" => match ai_kind.unwrap_or("other") {
-            "rate-limited" => RetryClass::Limited { after: retry_after },
-            "overloaded" | "timeout" | "connection" | "cancelled" => transient,
-            "protocol" | "empty" | "malformed" | "schema-mismatch" => if_so(true),
-            "auth" | "permission" | "not-found" | "invalid-request" | "context-too-long"
-            | "quota-exhausted" | "truncated" | "content-filtered" | "budget-exceeded"
-            | "no-route" => RetryClass::Permanent,
-            _ => if_so(false),
+        FailureKind::Crashed | FailureKind::Host | FailureKind::Deadline => transient,
+        FailureKind::TemplateError => if_retryable(false),
+        FailureKind::Ai => match ai.unwrap_or(AiErrorKind::Other) {
+            AiErrorKind::RateLimited => RetryClass::Limited { after: retry_after },
+            AiErrorKind::Overloaded
+            | AiErrorKind::Timeout
+            | AiErrorKind::Connection
+            | AiErrorKind::Cancelled => transient,
+            AiErrorKind::Protocol
+            | AiErrorKind::Empty
+            | AiErrorKind::Malformed
+            | AiErrorKind::SchemaMismatch => if_retryable(true),
+            AiErrorKind::Auth
+            | AiErrorKind::Permission
+            | AiErrorKind::NotFound
+            | AiErrorKind::InvalidRequest
+            | AiErrorKind::ContextTooLong
+            | AiErrorKind::QuotaExhausted
+            | AiErrorKind::Truncated
+            | AiErrorKind::ContentFiltered
+            | AiErrorKind::BudgetExceeded
+            | AiErrorKind::NoRoute => RetryClass::Permanent,
+            AiErrorKind::Other => if_retryable(false),
         },
-        // invalid_order, template_load, panic, trap, cpu_limit, memory_limit, output_limit,
-        // call_limit, cancelled, output_rejected, and what nobody knows yet.
-        _ => RetryClass::Permanent,
+        FailureKind::InvalidOrder
+        | FailureKind::TemplateLoad
+        | FailureKind::Panic
+        | FailureKind::Trap
+        | FailureKind::CpuLimit
+        | FailureKind::MemoryLimit
+        | FailureKind::OutputLimit
+        | FailureKind::CallLimit
+        | FailureKind::Cancelled
+        | FailureKind::OutputRejected => RetryClass::Permanent,
     }
 }
 
 /// How long to wait between attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// At most so long before the second attempt; doubled for each further one.
+    /// Maximum wait before the second attempt; doubles with each further one. Default: 2 s.
     pub first: Duration,
-    /// Never longer.
+    /// Upper bound of that maximum. Default: 300 s.
     pub longest: Duration,
-    /// How long a rate limit is waited for when the provider does not say.
+    /// Wait for a rate limit if the provider names none. Default: 30 s.
     pub limited: Duration,
-    /// The longest a provider is believed.
+    /// Upper bound of a wait that a provider asks for. Default: 6 h.
     pub longest_limited: Duration,
 }
 
@@ -81,17 +104,17 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait before the next attempt after `used` attempts, this one included: anything between
-    /// nothing and a bound that doubles with each (`random` is between 0 and 1), so that orders
-    /// that failed together do not come back together.
+    /// The wait after `used` attempts, this one included: `random` (0 to 1) times a maximum that
+    /// doubles with each attempt, so that orders that failed together are spread out.
     pub fn wait(&self, used: u32, random: f64) -> Duration {
         let doubled = 2u32.checked_pow(used.saturating_sub(1).min(31)).unwrap_or(u32::MAX);
         let most = self.first.saturating_mul(doubled).min(self.longest);
         most.mul_f64(random.clamp(0.0, 1.0))
     }
 
-    /// How an attempt ends that failed like this. `used` are the attempts used up before it.
-    pub fn settlement(
+    /// The resolution of an attempt with this failure. `used` is the number of attempts used before
+    /// it.
+    pub fn resolution(
         &self,
         class: RetryClass,
         failure: NewFailure,
@@ -106,11 +129,9 @@ impl Backoff {
                 Resolution::Retry { failure, after: floor.saturating_add(self.wait(used, random)) }
             }
             RetryClass::Limited { after } => {
-                // Whoever says "at once" is asked again after a moment: such an order uses no
-                // attempts, and would never rest.
+                // Never zero: such an order uses no attempts, and would retry in a tight loop.
                 let after = after.unwrap_or(self.limited).max(self.first).min(self.longest_limited);
-                // A tenth more at most: those who were refused together come back one after the
-                // other.
+                // Up to a tenth more, so that orders that were refused together are spread out.
                 Resolution::Snooze {
                     failure,
                     after: after.mul_f64(1.0 + random.clamp(0.0, 1.0) / 10.0),

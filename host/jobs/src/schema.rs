@@ -1,23 +1,21 @@
-//! Our tables beside River's, and how a database gets them.
-
-use std::path::PathBuf;
-use std::sync::Arc;
+//! Our tables beside River's, and their migrations.
 
 use riverqueue::migrate::{self as river, PostgresMigrator, SqliteMigrator};
-use sqlx::Connection as _;
+use sitewright_model::time::now_ms;
 
-use super::database::{Database, now_ms};
+use super::database::Database;
+use super::driver::{Pool, Tx, args, river as queue};
 use super::error::Error;
-use super::sql::{Pool, Tx, args};
+use super::locks::{MigrationLock, lock_file};
 
-/// The newest version of our tables that this program knows.
+/// The newest version of our tables that this build knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// Each brings the tables one version further; a published one never changes. `{now}` is the time
-/// in milliseconds since the Unix epoch, `{sequence}` a key that counts up.
+/// Each migration brings the tables one version further; a published one never changes. `{now}` is
+/// the time in milliseconds since the Unix epoch, `{sequence}` a key that counts up.
 ///
-/// Who only wants an order done inserts `id`, `document` and `template` into `sitewright_orders`:
-/// everything else has a default, and a worker finds orders that have no job yet. Times are
+/// A producer needs to insert only `id`, `document` and `template` into `sitewright_orders`:
+/// everything else has a default, and workers give a job to orders without one. Times are
 /// milliseconds since the Unix epoch, documents are JSON texts.
 const MIGRATIONS: [&str; 2] = [
     "
@@ -129,9 +127,9 @@ CREATE TABLE sitewright_workers (
     beats BIGINT NOT NULL
 );
 ",
-    // What failures are counted by. The index holds all that counting reads: a record is large,
-    // and SQLite would pass over it to get at the columns behind it. Rows from before are
-    // filled in after the migration, see `Database::fill_index`.
+    // Columns that failures are counted by. The index holds all that counting reads: records are
+    // large, and SQLite would read past them to reach the columns behind. `Database::fill_index`
+    // fills rows of earlier versions in after the migration.
     "
 ALTER TABLE sitewright_failures ADD COLUMN fingerprint TEXT;
 ALTER TABLE sitewright_failures ADD COLUMN template TEXT;
@@ -148,14 +146,10 @@ const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS sitewright_schema (
     applied_at BIGINT NOT NULL
 )";
 
-/// The key of the lock under which one of several starting workers migrates: `sitewrig` as a
-/// number.
-const ADVISORY_LOCK: i64 = 0x7369_7465_7772_6967;
-
-/// What `migrate` did.
+/// The versions that [`Database::migrate`] found and applied.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Migrated {
-    /// Version of our tables, before and after.
+    /// Version of our tables before; 0 if there were none.
     pub from: i64,
     /// Version of our tables now.
     pub to: i64,
@@ -164,22 +158,19 @@ pub struct Migrated {
 }
 
 impl Database {
-    /// Brings River's tables and ours to the versions of this program. Of several that start at
-    /// once one migrates and the others wait.
+    /// Brings River's tables and ours to the versions of this build. Of several processes that start
+    /// at once one migrates and the others wait.
     ///
     /// # Errors
-    /// When a newer program migrated the database before ([`Error::NewerSchema`]; nothing is
-    /// touched), or the database fails.
+    /// [`Error::NewerSchema`] if a newer build migrated the database, which is then left unchanged;
+    /// or the database fails.
     pub async fn migrate(&self) -> Result<Migrated, Error> {
         let failed = |error| Error::database("migrating", error);
         match self.pool() {
             Pool::Postgres(pool) => {
-                let mut lock = pool.acquire().await.map_err(failed)?.detach();
-                let locked = sqlx::query("SELECT pg_advisory_lock($1)").bind(ADVISORY_LOCK);
-                locked.execute(&mut lock).await.map_err(failed)?;
+                let lock = MigrationLock::acquire(pool).await.map_err(failed)?;
                 let migrated = self.migrate_locked().await;
-                // Closing the connection gives the lock back, also when this fails.
-                drop(lock.close().await);
+                lock.release().await;
                 migrated
             }
             Pool::Sqlite(_) => {
@@ -215,10 +206,10 @@ impl Database {
         Ok(Migrated { from: ours, to: SCHEMA_VERSION, river })
     }
 
-    /// Whether the tables are those of this program.
+    /// Checks that the tables have the versions of this build.
     ///
     /// # Errors
-    /// When they are older or newer, or the database fails.
+    /// [`Error::OlderSchema`], [`Error::NewerSchema`]; or the database fails.
     pub async fn check_schema(&self) -> Result<(), Error> {
         let (ours, rivers) = self.versions().await?;
         self.refuse_newer(ours, rivers)?;
@@ -253,21 +244,17 @@ impl Database {
         Ok(())
     }
 
-    /// The versions of our tables and of River's; 0 where there are none.
+    /// The versions of our tables and of River's; 0 if there are none.
     async fn versions(&self) -> Result<(i64, i64), Error> {
         let failed = |error| Error::database("reading the schema version", error);
-        let exists = self.pool().pick(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name = $1",
-            "SELECT tablename::text AS name FROM pg_tables WHERE tablename = $1 AND schemaname = \
-             current_schema()",
-        );
+        let exists = self.pool().queries().table_exists.as_str();
         let mut versions = [0, 0];
         let tables = [
             (
                 "sitewright_schema",
                 "SELECT coalesce(max(version), 0) AS version FROM sitewright_schema",
             ),
-            ("river_migration", "SELECT coalesce(max(version), 0) AS version FROM river_migration"),
+            (queue::SCHEMA_TABLE, queue::SCHEMA_VERSION),
         ];
         for ((table, sql), version) in tables.into_iter().zip(&mut versions) {
             if !self.pool().all(exists, args![table]).await.map_err(failed)?.is_empty() {
@@ -281,11 +268,8 @@ impl Database {
 
 async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
     tx.script(VERSIONS.to_owned()).await?;
-    let now = tx.pick(
-        "(CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER))",
-        "(floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)",
-    );
-    let sequence = tx.pick("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGSERIAL PRIMARY KEY");
+    let queries = tx.queries();
+    let (now, sequence) = (queries.now_ms.as_str(), queries.sequence.as_str());
     for (version, migration) in (1..).zip(MIGRATIONS) {
         if version > from {
             tx.script(migration.replace("{now}", now).replace("{sequence}", sequence)).await?;
@@ -299,16 +283,20 @@ async fn apply(tx: &mut Tx, from: i64) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Waits for a file of its own; the lock ends with the file.
-async fn lock_file(path: PathBuf) -> Result<std::fs::File, Error> {
-    let shown = path.display().to_string();
-    let failed =
-        |source: std::io::Error| Error::LockFile { path: shown.clone(), source: Arc::new(source) };
-    let locked = tokio::task::spawn_blocking(move || {
-        let file =
-            std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        file.lock()?;
-        Ok(file)
-    });
-    locked.await.map_err(|error| failed(std::io::Error::other(error)))?.map_err(failed)
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+    use crate::driver::statement::render;
+
+    /// Published migrations cannot change, so a new state needs a migration of its own.
+    #[test]
+    fn the_tables_allow_all_states() {
+        let spaces = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let orders = spaces(MIGRATIONS[0]);
+        for (unfinished, ended) in [(render("{unfinished}"), render("{ended}"))] {
+            let all = format!("{}, {}", unfinished.trim_end_matches(')'), &ended[1..]);
+            assert!(orders.contains(&format!("CHECK (state IN {all})")), "{all}");
+            assert!(orders.contains(&format!("state IN {ended}")), "{ended}");
+        }
+    }
 }

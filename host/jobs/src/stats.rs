@@ -1,31 +1,30 @@
-//! What an operator watches (catalogue G4), and the switch that stops the line.
+//! What an operator watches (failure catalogue G4), and pausing the queue.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::database::{Database, now_ms};
+use sitewright_model::time::now_ms;
+
+use super::database::Database;
+use super::driver::{river, sql};
 use super::error::Error;
-use super::order::OrderState;
-use super::river;
-use super::sql::{args, parsed};
+use super::model::OrderState;
 
 /// The queue at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stats {
-    /// When, in milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch.
     pub at: i64,
-    /// Orders in each state; a state that has none says 0.
+    /// The number of orders in each state, 0 included.
     pub orders: BTreeMap<OrderState, i64>,
-    /// How long the oldest order in line has waited, in milliseconds.
+    /// Milliseconds that the oldest queued order has waited.
     pub oldest_queued_ms: Option<i64>,
-    /// How long the oldest running attempt has run, in milliseconds.
+    /// Milliseconds that the oldest running attempt has run.
     pub oldest_running_ms: Option<i64>,
     /// When the next waiting order is due, in milliseconds since the Unix epoch.
     pub next_due_at: Option<i64>,
-    /// Whether the line is stopped.
     pub paused: bool,
-    /// The workers that are known.
     pub workers: Vec<WorkerStats>,
 }
 
@@ -34,22 +33,19 @@ pub struct Stats {
 pub struct WorkerStats {
     /// Its id in the queue.
     pub client_id: String,
-    /// Its machine.
     pub host: String,
-    /// Its process.
     pub pid: i64,
-    /// When it started, in milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch.
     pub started_at: i64,
-    /// How long ago it was heard, in milliseconds: the age of the lease on its orders.
+    /// Milliseconds since its last heartbeat: the age of the lease on its orders.
     pub silent_ms: i64,
-    /// The orders it has.
+    /// The number of orders it runs.
     pub running: i64,
-    /// The most it takes.
     pub max_orders: i64,
 }
 
 impl Stats {
-    /// Orders in this state.
+    /// The number of orders in this state.
     pub fn count(&self, state: OrderState) -> i64 {
         self.orders.get(&state).copied().unwrap_or_default()
     }
@@ -59,7 +55,7 @@ impl Database {
     /// The queue as it is now.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn stats(&self) -> Result<Stats, Error> {
         let doing = "counting orders";
         let failed = |error| Error::database(doing, error);
@@ -68,24 +64,28 @@ impl Database {
             OrderState::ALL.into_iter().map(|state| (state, 0)).collect();
         let counts = "SELECT state, count(*) AS orders FROM sitewright_orders GROUP BY state";
         for row in self.read(doing, counts, vec![]).await? {
-            let state = parsed("sitewright_orders", "state", &row.text("state").map_err(failed)?)?;
+            let state = row.parsed("state").map_err(failed)?;
             orders.insert(state, row.int("orders").map_err(failed)?);
         }
-        let ages = "SELECT
-            (SELECT min(updated_at) FROM sitewright_orders WHERE state = 'queued') AS queued,
+        let ages = sql!(
+            "SELECT
+            (SELECT min(updated_at) FROM sitewright_orders WHERE state = {queued}) AS queued,
             (SELECT min(a.started_at) FROM sitewright_orders o JOIN sitewright_attempts a ON a.id \
                     = o.owner_attempt
-                WHERE o.state = 'running') AS running,
-            (SELECT min(next_attempt_at) FROM sitewright_orders WHERE state = 'waiting') AS due";
+                WHERE o.state = {running}) AS running,
+            (SELECT min(next_attempt_at) FROM sitewright_orders WHERE state = {waiting}) AS due"
+        );
         let rows = self.read(doing, ages, vec![]).await?;
         let row = rows.first().ok_or_else(|| failed(sqlx::Error::RowNotFound))?;
         let age = |since: Option<i64>| since.map(|since| (at - since).max(0));
-        let workers = "SELECT w.client_id AS client_id, w.host AS host, w.pid AS pid, \
+        let workers = sql!(
+            "SELECT w.client_id AS client_id, w.host AS host, w.pid AS pid, \
                        w.started_at AS started_at,
                 w.last_seen AS last_seen, w.max_orders AS max_orders,
-                (SELECT count(*) FROM sitewright_orders o WHERE o.state = 'running' AND \
+                (SELECT count(*) FROM sitewright_orders o WHERE o.state = {running} AND \
                        o.owner_worker = w.client_id) AS running
-             FROM sitewright_workers w ORDER BY w.started_at, w.client_id";
+             FROM sitewright_workers w ORDER BY w.started_at, w.client_id"
+        );
         let mut known = Vec::new();
         for row in self.read(doing, workers, vec![]).await? {
             let worker = || -> Result<WorkerStats, sqlx::Error> {
@@ -112,52 +112,49 @@ impl Database {
         })
     }
 
-    /// How many orders have not ended.
+    /// The number of orders that have not ended.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn unfinished(&self) -> Result<i64, Error> {
         let doing = "counting orders that have not ended";
-        let sql = "SELECT count(*) AS orders FROM sitewright_orders WHERE state IN ('queued', \
-                   'running', 'waiting')";
+        let sql =
+            sql!("SELECT count(*) AS orders FROM sitewright_orders WHERE state IN {unfinished}");
         let rows = self.read(doing, sql, vec![]).await?;
         let count = rows.first().map_or(Ok(0), |row| row.int("orders"));
         count.map_err(|error| Error::database(doing, error))
     }
 
-    /// Whether the line is stopped.
+    /// Whether the queue is paused.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn is_paused(&self) -> Result<bool, Error> {
-        let sql = "SELECT name FROM river_queue WHERE name = $1 AND paused_at IS NOT NULL";
-        let rows =
-            self.read("looking whether the queue is paused", sql, args![river::QUEUE]).await?;
-        Ok(!rows.is_empty())
+        river::is_paused(self).await
     }
 
-    /// Stops the line: no worker takes another order until [`Database::resume`]. Running ones go
-    /// on.
+    /// Pauses the queue: no worker claims another order until [`Database::resume`]. Running orders
+    /// continue.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn pause(&self) -> Result<(), Error> {
         let doing = "pausing the queue";
         self.write(doing, |tx| Box::pin(river::ensure_queue(tx))).await?;
         let failed = |error| Error::river(doing, error);
-        let client = self.river().client().map_err(failed)?;
+        let client = self.river().get().map_err(failed)?;
         client.queues().pause(river::QUEUE).await.map_err(failed).map(drop)
     }
 
-    /// Lets the line go on.
+    /// Ends a pause.
     ///
     /// # Errors
-    /// When the database fails.
+    /// If the database fails.
     pub async fn resume(&self) -> Result<(), Error> {
         let doing = "resuming the queue";
         self.write(doing, |tx| Box::pin(river::ensure_queue(tx))).await?;
         let failed = |error| Error::river(doing, error);
-        let client = self.river().client().map_err(failed)?;
+        let client = self.river().get().map_err(failed)?;
         client.queues().resume(river::QUEUE).await.map_err(failed).map(drop)
     }
 }

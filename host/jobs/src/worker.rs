@@ -1,108 +1,57 @@
-//! Works one job: takes its order from the queue, has it done by the handler and settles what came
-//! of it.
+//! Works one job: claims its order, has the handler make an attempt, and completes it.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::FutureExt as _;
+use parking_lot::Mutex;
 use riverqueue::{BoxError, Job, WorkCancelled, WorkContext, WorkOutcome, Worker};
+use sitewright_model::failure::{FailureKind, FailureRecord};
+use sitewright_model::message;
+use sitewright_model::message::Message;
+use sitewright_model::panic::panic_text;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use ulid::Ulid;
 
-use super::attempt::{Claim, Claimed, WorkerId, trace_id};
-use super::complete::{AttemptLimits, NewFailure, Resolution, Settled};
+use super::attempt::trace_id;
 use super::database::Database;
+use super::driver::river::OrderJob;
 use super::error::Error;
-use super::river::OrderJob;
-use sitewright_model::failure::{FailureKind, FailureRecord};
-use sitewright_model::message;
-use sitewright_model::message::Message;
-use sitewright_model::panic::panic_text;
+use super::handler::{Handler, Publisher, Stop};
+use super::model::{
+    AttemptLimits, Claim, Claimed, CompleteOutcome, NewFailure, Resolution, WorkerId,
+};
 
-/// Does orders. One for all attempts of a worker.
-#[async_trait]
-pub trait Handler: Send + Sync + 'static {
-    /// Makes one attempt at the order with this document. When `stop` says so, it ends soon: with
-    /// [`Resolution::Cancelled`] or [`Resolution::ReturnToQueue`], as [`Stop::reason`] says.
-    async fn handle(&self, taken: &Claimed, document: String, stop: &Stop) -> Resolution;
-
-    /// Called when the attempt's end is written, or when it turned out that the order belongs to
-    /// somebody else now: then whatever the attempt made is to be thrown away.
-    async fn settled(&self, _taken: &Claimed, _settlement: &Resolution, _settled: &Settled) {}
-}
-
-/// Tells a handler to stop.
-#[derive(Debug, Clone)]
-pub struct Stop {
-    token: CancellationToken,
-    leaving: Arc<AtomicBool>,
-}
-
-/// Why a handler should stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
-    /// Somebody asked to stop the order.
-    OrderCancelled,
-    /// The worker leaves: another one will do the order.
-    WorkerLeaves,
-}
-
-impl Stop {
-    /// Cancelled when it is time to stop.
-    pub fn token(&self) -> &CancellationToken {
-        &self.token
-    }
-
-    /// Why, once the token is cancelled.
-    pub fn reason(&self) -> StopReason {
-        if self.leaving.load(Ordering::Acquire) {
-            StopReason::WorkerLeaves
-        } else {
-            StopReason::OrderCancelled
-        }
-    }
-
-    /// What to settle an attempt with that was stopped.
-    pub fn settlement(&self, failure: Option<NewFailure>) -> Resolution {
-        match self.reason() {
-            StopReason::OrderCancelled => Resolution::Cancelled { failure },
-            StopReason::WorkerLeaves => Resolution::ReturnToQueue,
-        }
-    }
-}
-
-/// The attempts that this process is working at.
+/// The attempts that this process runs.
 #[derive(Debug, Default)]
-pub(super) struct Running {
+pub(super) struct RunningAttempts {
     attempts: Mutex<HashSet<String>>,
     changed: Notify,
-    /// All there ever were.
     begun: AtomicU64,
 }
 
-impl Running {
-    fn enter(self: &Arc<Self>, attempt: Ulid) -> Entered {
+impl RunningAttempts {
+    fn enter(self: &Arc<Self>, attempt: Ulid) -> RunningGuard {
         let attempt = attempt.to_string();
         self.begun.fetch_add(1, Ordering::Relaxed);
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt.clone());
-        Entered { running: self.clone(), attempt }
+        self.attempts.lock().insert(attempt.clone());
+        RunningGuard { running: self.clone(), attempt }
     }
 
-    pub(super) fn has(&self, attempt: &str) -> bool {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).contains(attempt)
+    pub(super) fn contains(&self, attempt: &str) -> bool {
+        self.attempts.lock().contains(attempt)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.attempts.lock().len()
     }
 
-    /// How many orders there ever were.
+    /// The number of attempts since the process started.
     pub(super) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
     }
@@ -118,29 +67,36 @@ impl Running {
     }
 }
 
-struct Entered {
-    running: Arc<Running>,
+struct RunningGuard {
+    running: Arc<RunningAttempts>,
     attempt: String,
 }
 
-impl Drop for Entered {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.running.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.attempt);
+        self.running.attempts.lock().remove(&self.attempt);
         self.running.changed.notify_waiters();
     }
 }
 
-/// Works one job.
-pub(super) struct OrderWorker<H> {
+/// What all jobs of a worker share.
+pub(super) struct OrderWorker<H, P> {
     pub(super) database: Database,
     pub(super) handler: Arc<H>,
-    pub(super) who: WorkerId,
-    pub(super) allowed: AttemptLimits,
-    pub(super) leaving: Arc<AtomicBool>,
-    pub(super) running: Arc<Running>,
+    pub(super) publisher: Arc<P>,
+    pub(super) id: WorkerId,
+    pub(super) limits: AttemptLimits,
+    pub(super) shutting_down: Arc<AtomicBool>,
+    pub(super) running: Arc<RunningAttempts>,
 }
 
-impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
+/// The answer to a job: an order to attempt, or what River does with the job.
+enum ClaimedJob {
+    Order(Box<Claimed>, String),
+    Ends(Result<WorkOutcome, BoxError>),
+}
+
+impl<H: Handler, P: Publisher> Worker<OrderJob> for OrderWorker<H, P> {
     type Error = BoxError;
 
     // Not an `async fn`: thousands of these wait, and each would keep the whole job.
@@ -152,113 +108,144 @@ impl<H: Handler> Worker<OrderJob> for OrderWorker<H> {
         let (token, id, order) = (context.cancellation_token().clone(), job.id(), job.args.order);
         async move {
             let attempt = Ulid::generate();
-            let _entered = self.running.enter(attempt);
-            let span = tracing::info_span!("take", order, job = id, %attempt, trace_id = trace_id(attempt));
-            // Boxed: what is not under way takes no room in an order that waits.
-            let (taken, document) =
-                match Box::pin(self.taken(&order, id, attempt, &token).instrument(span)).await {
-                    Ok(taken) => taken,
-                    Err(no) => return no,
-                };
-            let stop = Stop { token, leaving: self.leaving.clone() };
-            self.handled(&taken, document, &stop).await;
-            // The job changed together with the order: what River writes now meets no running job.
+            let _running = self.running.enter(attempt);
+            let span = tracing::info_span!(
+                "claim", order, job = id, %attempt, trace_id = trace_id(attempt)
+            );
+            // Boxed, so that a waiting order holds no memory for it.
+            let claim = Box::pin(self.claim(&order, id, attempt, &token).instrument(span));
+            let (claimed, document) = match claim.await {
+                ClaimedJob::Order(claimed, document) => (claimed, document),
+                ClaimedJob::Ends(outcome) => return outcome,
+            };
+            let stop = Stop::new(token, self.shutting_down.clone());
+            self.attempt(&claimed, document, &stop).await;
+            // The job changed together with the order: what River writes now matches no row.
             Ok(WorkOutcome::Complete)
         }
     }
 }
 
-impl<H: Handler> OrderWorker<H> {
-    /// Takes the job's order, however long the database is away; or what becomes of the job.
-    async fn taken(
+impl<H: Handler, P: Publisher> OrderWorker<H, P> {
+    /// Claims the job's order, and waits while the database is away.
+    async fn claim(
         &self,
         order: &str,
         job: i64,
         attempt: Ulid,
         token: &CancellationToken,
-    ) -> Result<(Box<Claimed>, String), Result<WorkOutcome, BoxError>> {
-        let mut patience = Patience::new("take", order);
+    ) -> ClaimedJob {
+        let mut backoff = DatabaseBackoff::new("claim", order);
         loop {
-            match self.database.take(order, job, &self.who, attempt).await {
-                Ok(Claim::Claimed(taken, document)) => {
-                    patience.over();
-                    return Ok((taken, document));
+            match self.database.claim(order, job, &self.id, attempt).await {
+                Ok(Claim::Claimed(claimed, document)) => {
+                    backoff.log_recovery();
+                    return ClaimedJob::Order(claimed, document);
                 }
                 Ok(left_over) => {
                     tracing::info!(?left_over, "a job that no order needs is dropped");
-                    return Err(Ok(WorkOutcome::Complete));
+                    return ClaimedJob::Ends(Ok(WorkOutcome::Complete));
                 }
                 Err(error) if error.is_transient() => {
                     tokio::select! {
-                        // The job goes back as it was.
-                        () = token.cancelled() => return Err(Err(Box::new(WorkCancelled))),
-                        () = patience.wait(&error) => {}
+                        // The job returns to the queue unchanged.
+                        () = token.cancelled() => {
+                            return ClaimedJob::Ends(Err(Box::new(WorkCancelled)));
+                        }
+                        () = backoff.wait(&error) => {}
                     }
                 }
-                Err(error) => return Err(Err(Box::new(error))),
+                Err(error) => return ClaimedJob::Ends(Err(Box::new(error))),
             }
         }
     }
 
-    /// From a taken order to a settled one.
-    async fn handled(&self, taken: &Claimed, document: String, stop: &Stop) {
-        let handled = AssertUnwindSafe(self.handler.handle(taken, document, stop));
-        let settlement = match handled.catch_unwind().await {
-            Ok(settlement) => settlement,
+    /// Makes the attempt and completes it.
+    async fn attempt(&self, claimed: &Claimed, document: String, stop: &Stop) {
+        let attempt = AssertUnwindSafe(self.handler.handle(claimed, document, stop));
+        let resolution = match attempt.catch_unwind().await {
+            Ok(resolution) => resolution,
             Err(panic) => Resolution::Retry {
-                failure: host_failure(taken, panicked(&*panic)),
+                failure: host_failure(
+                    claimed,
+                    message!(
+                        "the worker's own code panicked, which is a bug of the host: {}",
+                        panic_text(&*panic)
+                    ),
+                ),
                 after: Duration::from_secs(1),
             },
         };
-        // Every line says for which order (catalogue B8); those of the attempt itself do already.
+        // Every log line names its order (failure catalogue B8); the attempt has its own span.
         let span = tracing::info_span!(
-            "settle",
-            order = taken.order,
-            job = taken.job,
-            attempt = %taken.attempt,
-            trace_id = taken.trace_id
+            "complete",
+            order = claimed.order,
+            job = claimed.job,
+            attempt = %claimed.attempt,
+            trace_id = claimed.trace_id
         );
-        Box::pin(self.settled(taken, settlement).instrument(span)).await;
+        Box::pin(self.complete_and_publish(claimed, resolution).instrument(span)).await;
     }
 
-    async fn settled(&self, taken: &Claimed, settlement: Resolution) {
-        if let Some((settlement, settled)) = self.settle(taken, settlement).await {
-            if settled == Settled::LeaseLost {
-                tracing::warn!(
-                    order = taken.order,
-                    attempt = %taken.attempt,
-                    "lease lost: the order was given to another worker while this one was silent; its result is thrown away"
-                );
-            }
-            self.handler.settled(taken, &settlement, &settled).await;
+    async fn complete_and_publish(&self, claimed: &Claimed, resolution: Resolution) {
+        let Some((resolution, outcome)) = self.complete(claimed, resolution).await else { return };
+        if outcome == CompleteOutcome::LeaseLost {
+            tracing::warn!(
+                order = claimed.order,
+                attempt = %claimed.attempt,
+                "lease lost: the order belongs to another worker since this one's heartbeat was \
+                 stale; this result is discarded"
+            );
+        }
+        let Resolution::Succeeded { release } = &resolution else { return };
+        let published = match outcome {
+            CompleteOutcome::Done { .. } => self.publisher.activate(claimed, release).await,
+            CompleteOutcome::LeaseLost => self.publisher.discard(claimed, release).await,
+        };
+        if let Err(message) = published {
+            tracing::error!(
+                order = claimed.order,
+                attempt = %claimed.attempt,
+                release,
+                "{message}; it is tried again"
+            );
         }
     }
 
-    /// Writes the end down, however long the database is away. Nothing when it takes nothing from
-    /// this attempt: then it is taken back from this worker as a crash.
-    async fn settle(
+    /// Stores how the attempt ended, and waits while the database is away. `None` if the database
+    /// accepts no result of this attempt: then it is rescued as a crash.
+    async fn complete(
         &self,
-        taken: &Claimed,
-        mut settlement: Resolution,
-    ) -> Option<(Resolution, Settled)> {
-        let mut patience = Patience::new("settle", &taken.order);
+        claimed: &Claimed,
+        mut resolution: Resolution,
+    ) -> Option<(Resolution, CompleteOutcome)> {
+        let mut backoff = DatabaseBackoff::new("complete", &claimed.order);
         let mut refused = false;
         loop {
-            match self.database.settle(taken, &settlement, self.allowed).await {
-                Ok(settled) => {
-                    patience.over();
-                    return Some((settlement, settled));
+            match self.database.complete(claimed, &resolution, self.limits).await {
+                Ok(outcome) => {
+                    backoff.log_recovery();
+                    return Some((resolution, outcome));
                 }
-                Err(error) if error.is_transient() => patience.wait(&error).await,
+                Err(error) if error.is_transient() => backoff.wait(&error).await,
                 Err(error) if !refused => {
-                    tracing::error!(order = taken.order, %error, "the attempt's result cannot be stored as it is");
+                    tracing::error!(
+                        order = claimed.order,
+                        %error,
+                        "the result of the attempt cannot be stored as it is"
+                    );
                     let message =
                         message!("the result of the attempt could not be stored: {error}");
-                    settlement = Resolution::Failed { failure: host_failure(taken, message) };
+                    resolution = Resolution::Failed { failure: host_failure(claimed, message) };
                     refused = true;
                 }
                 Err(error) => {
-                    tracing::error!(order = taken.order, %error, "not even that the result cannot be stored can be stored");
+                    tracing::error!(
+                        order = claimed.order,
+                        %error,
+                        "the failure to store the result cannot be stored either; the order is \
+                         rescued as after a crash"
+                    );
                     return None;
                 }
             }
@@ -266,26 +253,22 @@ impl<H: Handler> OrderWorker<H> {
     }
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Message {
-    let text = panic_text(panic);
-    message!("the worker's own code panicked, which is a bug of the host: {text}")
+/// The failure record of an attempt that the worker itself failed, without a run.
+fn host_failure(claimed: &Claimed, message: Message) -> NewFailure {
+    NewFailure::from(&FailureRecord::without_run(FailureKind::Host, message, claimed.into()))
 }
 
-/// A failure of the worker itself, where no run is left to make a whole record.
-fn host_failure(taken: &Claimed, message: Message) -> NewFailure {
-    NewFailure::from(&FailureRecord::without_run(FailureKind::Host, message, taken.into()))
-}
-
-/// Waits for a database that is away, longer each time, and says so without filling the log.
-struct Patience<'a> {
+/// Waits for a database that is away, longer each time up to 3 s, and logs the first and every
+/// tenth wait.
+struct DatabaseBackoff<'a> {
     doing: &'static str,
     order: &'a str,
     tries: u32,
 }
 
-impl<'a> Patience<'a> {
+impl<'a> DatabaseBackoff<'a> {
     fn new(doing: &'static str, order: &'a str) -> Self {
-        Patience { doing, order, tries: 0 }
+        DatabaseBackoff { doing, order, tries: 0 }
     }
 
     async fn wait(&mut self, error: &Error) {
@@ -303,7 +286,7 @@ impl<'a> Patience<'a> {
         tokio::time::sleep(pause).await;
     }
 
-    fn over(&self) {
+    fn log_recovery(&self) {
         if self.tries > 0 {
             tracing::info!(
                 order = self.order,

@@ -1,97 +1,106 @@
-//! The last step of a release: what visitors see follows what the database says.
+//! Activating releases: what visitors see follows what the database says.
 //!
-//! A release is placed, then settled in the database, and only then made visible. So a worker that
-//! was paused and lost its order changes nothing that anybody sees, and one that dies between the
-//! last two steps leaves a mark in the database by which any worker makes the step up.
+//! A release is stored, then completed in the database, and only then activated. So a worker that
+//! was paused and lost its order changes nothing that visitors see, and if one dies between the last
+//! two steps, the database shows which release any worker has to activate.
 
+use async_trait::async_trait;
 use tracing::Instrument as _;
 
-use sitewright_jobs::{Database, PendingRelease};
+use sitewright_jobs::{Claimed, Database, PendingRelease, Publisher};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_site::{OrderDir, ReleaseId, SiteStore};
 
-/// Milliseconds after which a release that was settled and is not visible has lost its worker.
+/// A release that was completed this many milliseconds ago and is not active has lost its worker.
 pub(super) const LOST_AFTER_MS: i64 = 5_000;
 
-/// Makes the order's settled release the one that visitors see.
-pub(super) async fn show(
-    database: &Database,
-    store: &SiteStore,
-    keep: usize,
-    order: &str,
-    release: &str,
-) -> Result<(), Message> {
-    let mut release = release.to_owned();
-    loop {
-        let (folder, id) = named(order, &release)?;
-        store.activate(&folder, id, keep).await?;
+/// Publishes releases from a site store.
+#[derive(Clone)]
+pub(super) struct Releases {
+    pub(super) database: Database,
+    pub(super) store: SiteStore,
+    /// The number of releases of an order that are kept.
+    pub(super) keep: usize,
+}
+
+#[async_trait]
+impl Publisher for Releases {
+    async fn activate(&self, claimed: &Claimed, release: &str) -> Result<(), Message> {
+        self.activate_release(&claimed.order, release).await
+    }
+
+    async fn discard(&self, claimed: &Claimed, release: &str) -> Result<(), Message> {
+        let (folder, id) = parse_ids(&claimed.order, release)?;
+        Ok(self.store.discard(&folder, id).await?)
+    }
+}
+
+impl Releases {
+    /// Activates the order's completed release.
+    async fn activate_release(&self, order: &str, release: &str) -> Result<(), Message> {
+        let mut release = release.to_owned();
         let unknown =
-            |error| message!("the release is visible, but that could not be written down: {error}");
-        if database.mark_visible(order, &release).await.map_err(unknown)? {
-            return Ok(());
-        }
-        // This worker was slow, and the order has had another release since: visitors must not be
-        // left with the old one.
-        let current = database.order(order).await.map_err(unknown)?.current_release;
-        match current.filter(|current| *current != release) {
-            Some(current) => {
-                tracing::warn!(
-                    order,
-                    release,
-                    current,
-                    "the release was shown too late and is followed by the current one"
-                );
-                release = current;
+            |error| message!("the release is active, but that could not be recorded: {error}");
+        loop {
+            let (folder, id) = parse_ids(order, &release)?;
+            self.store.activate(&folder, id, self.keep).await?;
+            if self.database.mark_activated(order, &release).await.map_err(unknown)? {
+                return Ok(());
             }
-            None => return Ok(()),
+            // This worker was slow, and the order has a newer release: visitors must not be left
+            // with the old one.
+            let current = self.database.order(order).await.map_err(unknown)?.current_release;
+            match current.filter(|current| *current != release) {
+                Some(current) => {
+                    tracing::warn!(
+                        order,
+                        release,
+                        current,
+                        "the release was activated too late; the order's current one is activated"
+                    );
+                    release = current;
+                }
+                None => return Ok(()),
+            }
         }
+    }
+
+    /// Activates releases whose worker died before it could: those completed at least this many
+    /// milliseconds ago. Called at start, periodically, and at the end. The number of releases.
+    ///
+    /// # Errors
+    /// If the database fails. A release that cannot be activated is logged and tried again the next
+    /// time.
+    pub(super) async fn reconcile(
+        &self,
+        completed_for_ms: i64,
+    ) -> Result<usize, sitewright_jobs::Error> {
+        let pending = self.database.pending_activations(completed_for_ms).await?;
+        let count = pending.len();
+        for PendingRelease { order, release, attempt, job, trace_id } in pending {
+            // No attempt runs, but one made the release (failure catalogue B8).
+            let span = tracing::info_span!("activate", order, job, attempt, trace_id, release);
+            let activated = self.activate_release(&order, &release).instrument(span.clone()).await;
+            span.in_scope(|| match activated {
+                Ok(()) => tracing::info!("the release is active now"),
+                Err(message) => {
+                    tracing::error!(
+                        "the order is done, but its release cannot be activated yet: {message}"
+                    );
+                }
+            });
+        }
+        Ok(count)
     }
 }
 
-/// Throws a release away whose attempt did not count.
-pub(super) async fn discard(store: &SiteStore, order: &str, release: &str) -> Result<(), Message> {
-    let (folder, id) = named(order, release)?;
-    Ok(store.discard(&folder, id).await?)
-}
-
-/// Makes up for the step that a process which died could not make: every release that was settled
-/// so many milliseconds ago is made visible. Called at start, now and then, and at the end. How
-/// many there were.
-///
-/// # Errors
-/// When the database fails. An order whose release cannot be shown is told in the log and tried
-/// again the next time.
-pub(super) async fn show_pending(
-    database: &Database,
-    store: &SiteStore,
-    keep: usize,
-    settled_for_ms: i64,
-) -> Result<usize, sitewright_jobs::Error> {
-    let pending = database.pending_visible(settled_for_ms).await?;
-    let count = pending.len();
-    for PendingRelease { order, release, attempt, job, trace_id } in pending {
-        // No attempt is under way, but one made it (catalogue B8).
-        let span = tracing::info_span!("show", order, job, attempt, trace_id, release);
-        let shown = show(database, store, keep, &order, &release).instrument(span.clone()).await;
-        span.in_scope(|| match shown {
-            Ok(()) => tracing::info!("the release is visible now"),
-            Err(message) => {
-                tracing::error!(
-                    "the order is done, but its release cannot be shown yet: {message}"
-                );
-            }
-        });
-    }
-    Ok(count)
-}
-
-fn named(order: &str, release: &str) -> Result<(OrderDir, ReleaseId), Message> {
+fn parse_ids(order: &str, release: &str) -> Result<(OrderDir, ReleaseId), Message> {
     let folder = OrderDir::new(order)
         .map_err(|error| message!("the order's id cannot name a folder: {error}"))?;
     let id = release
         .parse()
-        .map_err(|error| message!("the text {release:?} is no id of a release: {error}"))?;
+        .map_err(|error| message!("the text {release:?} is not the id of a release: {error}"))?;
     Ok((folder, id))
 }
 
@@ -113,7 +122,7 @@ mod tests {
         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"></head>\
         <body><main><p>Sourdough, fresh every morning.</p></main></body></html>";
 
-    /// Places a release of order 24 that nobody sees yet.
+    /// Stores a release of order 24 that is not active.
     fn placed(root: &SitesRoot, attempt: &str) -> String {
         let order = OrderDir::new("24").unwrap();
         let staging =
@@ -138,17 +147,17 @@ mod tests {
         release.manifest.id.to_string()
     }
 
-    /// Has order 24 done with this release.
-    async fn settled(database: &Database, release: &str) {
+    /// Completes order 24 with this release.
+    async fn completed(database: &Database, release: &str) {
         let job = database.order("24").await.unwrap().job_id.unwrap();
         let worker = WorkerId { client: "w".to_owned(), config_version: None };
-        let Claim::Claimed(taken, _) =
-            database.take("24", job, &worker, Ulid::generate()).await.unwrap()
+        let Claim::Claimed(claimed, _) =
+            database.claim("24", job, &worker, Ulid::generate()).await.unwrap()
         else {
-            panic!("not taken");
+            panic!("not claimed");
         };
-        let settlement = Resolution::Succeeded { release: release.to_owned() };
-        database.settle(&taken, &settlement, AttemptLimits::default()).await.unwrap();
+        let resolution = Resolution::Succeeded { release: release.to_owned() };
+        database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
     }
 
     #[tokio::test]
@@ -163,23 +172,19 @@ mod tests {
         let current = async || {
             store.current(&OrderDir::new("24").unwrap()).await.unwrap().unwrap().to_string()
         };
+        let releases = Releases { database: database.clone(), store: store.clone(), keep: 5 };
         let (first, second) = (placed(&root, "one"), placed(&root, "two"));
         database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
-        settled(&database, &first).await;
-        show(&database, &store, 5, "24", &first).await.unwrap();
+        completed(&database, &first).await;
+        releases.activate_release("24", &first).await.unwrap();
         assert_eq!(current().await, first);
 
-        // The order is begun again and another worker is faster than what the first one still has
-        // to do.
+        // The order is requeued, and another worker is faster than the first one's activation.
         database.reopen("24", None).await.unwrap();
-        settled(&database, &second).await;
-        show(&database, &store, 5, "24", &second).await.unwrap();
-        show(&database, &store, 5, "24", &first).await.unwrap();
+        completed(&database, &second).await;
+        releases.activate_release("24", &second).await.unwrap();
+        releases.activate_release("24", &first).await.unwrap();
         assert_eq!(current().await, second);
-        assert_eq!(
-            show_pending(&database, &store, 5, 0).await.unwrap(),
-            0,
-            "nothing is left to do"
-        );
+        assert_eq!(releases.reconcile(0).await.unwrap(), 0, "nothing is left to do");
     }
 }

@@ -1,17 +1,16 @@
-//! Tells when the machine's clock was set while orders were at work.
+//! Logs when the machine's clock is set while orders run.
 //!
-//! Whether a worker lives, how long a call may take and when an attempt is over goes by a clock
-//! that nobody can set. What is written down for later - when an order is tried again - is a time
-//! of day: an order from the future is dated back by the rescuer of [`jobs`](sitewright_jobs).
+//! Heartbeats, timeouts and deadlines use a monotonic clock. The due time of a waiting order is a
+//! time of day: the rescue of [`sitewright_jobs`] dates future-dated orders back.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How often it is looked.
+/// Time between two checks.
 const EVERY: Duration = Duration::from_secs(1);
-/// What clocks are set by all the time, a little, by those who keep them right.
+/// Corrections up to this size are normal: time synchronization makes them.
 const TOLERATED: Duration = Duration::from_secs(2);
 
-/// Looks for ever.
+/// Runs until it is dropped.
 pub(super) async fn watch() {
     let (mut steady, mut wall) = (Instant::now(), SystemTime::now());
     loop {
@@ -22,15 +21,15 @@ pub(super) async fn watch() {
                 seconds = by.as_secs(),
                 direction,
                 "the machine's clock was set, or the machine slept; orders go on, and those that \
-                 wait for a time of day are dated anew where it was set back"
+                 wait for a time of day are dated back if it was set back"
             );
         }
         (steady, wall) = (now, shown);
     }
 }
 
-/// By how much a clock was set, and where to, that showed `before` and shows `now` after a time of
-/// `steady`.
+/// The size and direction of a change of the clock that showed `before` and, after the time `steady`,
+/// shows `now`.
 fn set(steady: Duration, before: SystemTime, now: SystemTime) -> Option<(Duration, &'static str)> {
     let expected = before + steady;
     let (by, direction) = match now.duration_since(expected) {

@@ -1,33 +1,35 @@
-//! How a worker works: `[worker]` of the configuration.
+//! `[worker]` of the configuration.
 
 use serde::{Deserialize, Serialize};
 
-/// Most orders that one worker can have: so many jobs the queue gives to one client.
+/// Upper bound of `worker.max_orders`: the number of jobs that the queue gives to one client.
 pub const MOST_ORDERS: u32 = 10_000;
 
-/// How a worker works: `[worker]`.
+/// `[worker]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkerConfig {
-    /// Most orders at once, the waiting ones included: each has an instance of its template. At
-    /// most [`MOST_ORDERS`].
+    /// Maximum number of orders at once, those that wait for AI included: each has an instance of
+    /// its template. At most 10,000. Default: 2000.
     pub max_orders: u32,
-    /// Milliseconds that running orders get to end when the worker is told to go.
+    /// Milliseconds that running orders have to end when the worker drains. Default: 60000.
     pub grace_ms: u64,
     /// Attempts that an order may use. Waiting for a rate limit, draining and crashes use none.
+    /// Default: 5.
     pub attempts: u32,
-    /// Times that an order's process may end under it: with the last one the order is dead.
+    /// Number of crashes of its process after which an order is dead. Default: 2.
     pub crashes: u32,
-    /// Milliseconds between two looks at the templates' folder. SIGHUP looks at once.
+    /// Milliseconds between two scans of the templates folder; SIGHUP scans at once. Default: 2000.
     pub reload_ms: u64,
-    /// Milliseconds between two signs of life in the database.
+    /// Milliseconds between two heartbeats in the database. Default: 5000.
     pub beat_ms: u64,
-    /// Milliseconds without a sign of life after which others take a worker's orders.
+    /// Milliseconds without a heartbeat after which other workers take a worker's orders. Default:
+    /// 20000.
     pub silent_ms: u64,
-    /// Milliseconds that the wait before an order's second attempt is drawn below; doubles with
-    /// each attempt.
+    /// Milliseconds below which the wait before an order's second attempt is drawn at random;
+    /// doubles with each further attempt. Default: 2000.
     pub retry_base_ms: u64,
-    /// Milliseconds that no such wait is drawn above.
+    /// Upper bound of that random wait, in milliseconds. Default: 300000.
     pub retry_max_ms: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The AI replies of an order, in the database: there before the template sees them, so that no
-//! later attempt pays again.
+//! The reply journal of an order, in the database: a reply is stored before the template sees it, so
+//! that no later attempt pays again.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -16,29 +16,28 @@ pub(super) struct OrderJournal {
     database: Database,
     order: String,
     attempt: String,
-    /// Until when nobody else can have kept a reply of this order: it is the first attempt, and
-    /// too young for anybody to have taken the order over. A worker that was stopped and goes
-    /// on finds what was paid for meanwhile.
+    /// Until when no other attempt can have stored a reply of this order: this is the first attempt,
+    /// and no other worker can have rescued the order yet. Later, a worker that was suspended finds
+    /// what was paid for meanwhile.
     alone_until: Option<Instant>,
 }
 
 impl OrderJournal {
-    /// For an attempt that begins now. Others take its order when its worker was silent for
-    /// `silent_after`, and not before.
-    pub(super) fn new(database: Database, taken: &Claimed, silent_after: Duration) -> Self {
+    /// For an attempt that begins now. Other workers rescue its order no earlier than `stale_after`
+    /// after its worker's last heartbeat.
+    pub(super) fn new(database: Database, claimed: &Claimed, stale_after: Duration) -> Self {
         OrderJournal {
             database,
-            order: taken.order.clone(),
-            attempt: taken.attempt.to_string(),
-            alone_until: (taken.number == 1).then(|| Instant::now() + silent_after / 2),
+            order: claimed.order.clone(),
+            attempt: claimed.attempt.to_string(),
+            alone_until: (claimed.number == 1).then(|| Instant::now() + stale_after / 2),
         }
     }
 }
 
 impl OrderJournal {
-    /// Tries it for as long as the database is away: going on without an answer would pay twice,
-    /// and the attempt could not be settled either. The attempt's deadline, and whoever stops
-    /// it, end the wait.
+    /// Retries while the database is away: going on without an answer would pay twice, and the
+    /// attempt could not be completed either. The attempt's deadline or cancellation ends the wait.
     async fn until_it_answers<T, F>(
         &self,
         doing: &str,
@@ -68,22 +67,21 @@ impl OrderJournal {
             }
             tokio::time::sleep(Duration::from_millis(50u64 << tries.min(5))).await;
         }
-        unreachable!("it is tried for ever")
+        unreachable!("the loop has no end")
     }
 }
 
 impl OrderJournal {
-    /// Whether somebody else has the order, as far as can be told. A reply may be there already for
-    /// other reasons: the answer that it was kept got lost with a connection, or it could not
-    /// be looked up.
+    /// Whether another attempt owns the order. A reply may also be stored already because the answer
+    /// to storing it was lost with a connection, or because it could not be looked up.
     async fn is_lost(&self) -> bool {
         let order = self
-            .until_it_answers("see whose order it is", || self.database.order(&self.order))
+            .until_it_answers("read the owner of the order", || self.database.order(&self.order))
             .await;
         match order {
             Ok(order) => order.owner_attempt.as_deref() != Some(&*self.attempt),
             Err(error) => {
-                tracing::warn!(order = self.order, attempt = self.attempt, %error, "it cannot be told whose order this is");
+                tracing::warn!(order = self.order, attempt = self.attempt, %error, "it cannot be read which attempt owns the order");
                 false
             }
         }
@@ -116,7 +114,7 @@ impl Journal for OrderJournal {
                 tracing::warn!(
                     order = self.order,
                     %error,
-                    "it cannot be told whether this AI call was paid for before, so it is made again"
+                    "it cannot be read whether this AI call was paid for before, so it is made again"
                 );
                 return None;
             }
@@ -133,7 +131,7 @@ impl Journal for OrderJournal {
     async fn store(&self, entry: &JournalEntry) -> Result<(), Message> {
         let failed = |error: &dyn fmt::Display| {
             message!(
-                "the AI reply of order {:?} could not be kept in the database: {error}",
+                "the AI reply of order {:?} could not be stored in the database: {error}",
                 self.order
             )
         };
@@ -148,14 +146,14 @@ impl Journal for OrderJournal {
             output_tokens: entry.usage.output_tokens,
             entry: serde_json::to_value(entry).map_err(|error| failed(&error))?,
         };
-        let kept = self.until_it_answers("keep an AI reply", || {
+        let kept = self.until_it_answers("store an AI reply", || {
             self.database.keep_reply(&self.order, &self.attempt, call.clone())
         });
         match kept.await {
             Ok(true) => Ok(()),
             Ok(false) if self.is_lost().await => Err(message!(
-                "order {:?} was given to another worker while this one was silent: this reply \
-                 does not count",
+                "order {:?} was given to another worker since this one's heartbeat was stale: \
+                 this reply does not count",
                 self.order
             )),
             Ok(false) => Ok(()),
@@ -182,23 +180,27 @@ mod tests {
         database.enqueue(NewOrder::new("24", "flora", "{}".to_owned())).await.unwrap();
         let job = database.order("24").await.unwrap().job_id.unwrap();
         let worker = WorkerId { client: "w".to_owned(), config_version: None };
-        let Claim::Claimed(taken, _) =
-            database.take("24", job, &worker, Ulid::generate()).await.unwrap()
+        let Claim::Claimed(claimed, _) =
+            database.claim("24", job, &worker, Ulid::generate()).await.unwrap()
         else {
-            panic!("not taken");
+            panic!("not claimed");
         };
-        let journal = OrderJournal::new(database.clone(), &taken, Duration::from_secs(20));
+        let journal = OrderJournal::new(database.clone(), &claimed, Duration::from_secs(20));
         let entry: JournalEntry = serde_json::from_value(json!({
             "request": "q", "occurrence": 0, "purpose": "copywriting", "content": "Bread.", "finish_reason": "stop",
             "usage": { "input_tokens": 1, "output_tokens": 1 }, "provider": "p", "model": "m"
         }))
         .unwrap();
         journal.store(&entry).await.unwrap();
-        // The answer was lost with its connection, and the reply is kept once more.
+        // The answer was lost with its connection, and the reply is stored once more.
         journal.store(&entry).await.unwrap();
 
         database
-            .settle(&taken, &Resolution::ReturnToQueue, sitewright_jobs::AttemptLimits::default())
+            .complete(
+                &claimed,
+                &Resolution::ReturnToQueue,
+                sitewright_jobs::AttemptLimits::default(),
+            )
             .await
             .unwrap();
         let lost = journal.store(&entry).await.unwrap_err();

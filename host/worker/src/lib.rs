@@ -1,31 +1,34 @@
-//! The worker: takes orders from the queue, makes their attempts and settles what came of them.
+//! The worker: claims orders, makes their attempts, completes them and activates their releases. The
+//! only place where the queue and the sandbox meet.
 //!
-//! | file | what is in it |
+//! | file | what it answers |
 //! |---|---|
-//! | `orders` | one attempt of a taken order, from its document to a settlement |
-//! | `config` | `[worker]` of the configuration |
-//! | `clock` | tells when the clock of the machine was set |
+//! | `worker` | what runs beside the orders; how does a worker start and drain? |
+//! | `orders` | one attempt at a claimed order: from its document to a resolution |
+//! | `activate` | when is a release activated, and who does it after a crash? |
 //! | `journal` | the AI replies of an order, in the database |
-//! | `progress` | the stages of all running orders, written down in batches |
-//! | `activate` | the last step of a release: what visitors see follows what the database says |
-//! | `process` | all of a worker: what runs beside the orders, how it begins and ends |
-//! | `reload` | templates that are new or changed are served without a restart |
+//! | `progress` | the stages of all running orders, stored in batches |
+//! | `reload` | how are new and changed templates loaded without a restart? |
+//! | `clock` | was the machine's clock set? |
+//! | `supervisor` | what is systemd notified of? |
+//! | `config` | `[worker]` of the configuration |
 //!
-//! ```text
-//! jobs::take ──> run::attempt ──> jobs::settle ──> visible
-//!                   │  journal, progress
-//! ```
+//! **Invariant:** a release is activated only after the database says that it counts.
+//!
+//! **Invariant:** progress and logs can neither fail nor delay an order.
+//!
+//! **Invariant:** it does not know SQL, providers or file formats: the queue is a `Database`, an
+//! attempt is a call of the runtime, a site is a release id.
 
 mod activate;
 mod clock;
 mod config;
 mod journal;
 mod orders;
-mod process;
 mod progress;
 mod reload;
+mod supervisor;
+mod worker;
 
 pub use config::{MOST_ORDERS, WorkerConfig};
-pub use orders::Orders;
-pub use process::{Prepared, Worker, WorkerOptions};
-pub use progress::Progress;
+pub use worker::{Worker, WorkerOptions, WorkerParts};

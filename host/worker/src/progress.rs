@@ -1,5 +1,5 @@
-//! The stages of all running orders, for people who watch: written down in batches by one task,
-//! bounded, and never in the way of an order (catalogue B1, B2).
+//! The stages of all running orders, for people who watch: stored in batches by one task, bounded,
+//! and without delaying an order (failure catalogue B1, B2).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,44 +11,39 @@ use tokio::task::JoinHandle;
 use sitewright_jobs::{Claimed, Database, NewEvent};
 use sitewright_runtime::host_functions::RunProgress;
 
-/// Events that wait to be written; what comes beyond is dropped and counted.
-const ROOM: usize = 10_000;
-/// Most events of one transaction.
+/// Capacity of the queue of events; further ones are dropped and counted.
+const CAPACITY: usize = 10_000;
+/// Maximum number of events in one transaction.
 const BATCH: usize = 500;
-/// The time between two transactions, and between two events of one order.
+/// Time between two transactions, and between two events of one order.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Takes the progress of orders. Cheap to clone.
+/// Collects the progress of orders. All clones share one queue.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub(super) struct Progress {
     events: mpsc::Sender<NewEvent>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Progress {
-    /// Starts the task that writes. It ends when the last clone is dropped and what they said is
-    /// written.
-    pub fn start(database: Database) -> (Self, JoinHandle<()>) {
-        let (events, waiting) = mpsc::channel(ROOM);
+    /// Starts the task that stores events. It ends when the last clone is dropped and all events are
+    /// stored.
+    pub(super) fn start(database: Database) -> (Self, JoinHandle<()>) {
+        let (events, waiting) = mpsc::channel(CAPACITY);
         let dropped = Arc::new(AtomicU64::new(0));
         let writing = tokio::spawn(write(database, waiting, dropped.clone()));
         (Progress { events, dropped }, writing)
     }
 
-    /// Events that were dropped, because the database was away or too slow for them.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// Follows one attempt until its sender is gone. Stages that follow each other at once are told
-    /// as the last of them.
-    pub async fn follow(&self, taken: &Claimed, mut watcher: watch::Receiver<RunProgress>) {
+    /// Reports one attempt's stages until its sender is dropped. Of stages that follow each other
+    /// within 250 ms only the last is reported.
+    pub(super) async fn watch(&self, claimed: &Claimed, mut watcher: watch::Receiver<RunProgress>) {
         while watcher.changed().await.is_ok() {
             let RunProgress { stage, done, total } = watcher.borrow_and_update().clone();
             let steps = |number: u32| (total > 0).then_some(number);
-            self.tell(NewEvent {
-                order: taken.order.clone(),
-                attempt: Some(taken.attempt.to_string()),
+            self.report(NewEvent {
+                order: claimed.order.clone(),
+                attempt: Some(claimed.attempt.to_string()),
                 stage,
                 done: steps(done),
                 total: steps(total),
@@ -58,7 +53,7 @@ impl Progress {
         }
     }
 
-    fn tell(&self, event: NewEvent) {
+    fn report(&self, event: NewEvent) {
         if self.events.try_send(event).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -67,21 +62,21 @@ impl Progress {
 
 async fn write(database: Database, mut waiting: mpsc::Receiver<NewEvent>, dropped: Arc<AtomicU64>) {
     let mut batch = Vec::with_capacity(BATCH);
-    let mut told = 0;
+    let mut logged = 0;
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let events = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
         let count = events.len() as u64;
         if let Err(error) = database.record_events(events).await {
             dropped.fetch_add(count, Ordering::Relaxed);
-            tracing::warn!(%error, count, "progress could not be written down; the orders go on without it");
+            tracing::warn!(%error, count, "progress events could not be stored; the orders go on without them");
         }
         let all = dropped.load(Ordering::Relaxed);
-        if all > told {
+        if all > logged {
             tracing::warn!(
                 dropped = all,
-                "events of progress were dropped, in all since the start"
+                "progress events were dropped; the count is the total since the start"
             );
-            told = all;
+            logged = all;
         }
         if waiting.len() < BATCH {
             tokio::time::sleep(PAUSE).await;

@@ -1,5 +1,5 @@
-//! Templates that are new or changed are served without a restart. Running orders keep the version
-//! they started with; a file that is no good leaves the old template in its place.
+//! Reloads new and changed templates without a restart. Running orders keep the version they started
+//! with; a file that cannot be loaded leaves the old template in place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sitewright_ai::Gateway;
 use sitewright_model::message::causes_of;
 use sitewright_runtime::plugin::{Catalogue, Change, Template};
 
-/// Looks at the templates' folder every `every`, and at once on SIGHUP, until `stop`.
+/// Scans the templates folder every `every`, and at once on SIGHUP, until `stop`.
 pub(super) async fn watch_templates(
     gateway: Arc<Gateway>,
     catalogue: Catalogue,
@@ -21,7 +21,7 @@ pub(super) async fn watch_templates(
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => Some(hangup),
         Err(error) => {
-            tracing::warn!(%error, "SIGHUP cannot be caught; changed templates are found by looking");
+            tracing::warn!(%error, "SIGHUP cannot be caught; changed templates are found by the periodic scan");
             None
         }
     };
@@ -39,23 +39,23 @@ pub(super) async fn watch_templates(
             () = tokio::time::sleep(every) => false,
         };
         if by_signal {
-            // Everything is told again to who asked.
+            // Log everything again for the operator who asked.
             refused.clear();
-            tracing::info!("SIGHUP: looking at the templates");
+            tracing::info!("SIGHUP: the templates folder is scanned");
         }
         match catalogue.refresh().await {
-            Ok(changes) => tell(&changes, &mut refused, &gateway),
+            Ok(changes) => log_changes(&changes, &mut refused, &gateway),
             Err(error) => tracing::error!("{error}; the templates that were loaded are served"),
         }
     }
 }
 
-/// Logs what has changed. A file that is refused each time is told once.
-pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>, gateway: &Gateway) {
+/// Logs what has changed. A file that is refused again for the same reason is logged once.
+pub(super) fn log_changes(changes: &[Change], refused: &mut Vec<String>, gateway: &Gateway) {
     let mut still = Vec::new();
     for change in changes {
         if let Change::Added(new) | Change::Replaced { new, .. } = change {
-            tell_missing_routes(new, gateway);
+            log_missing_routes(new, gateway);
         }
         match change {
             Change::Added(new) => {
@@ -79,8 +79,8 @@ pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>, gateway: &Gate
             Change::Refused { name, error, kept } => {
                 let causes: Vec<String> =
                     causes_of(error).iter().map(ToString::to_string).collect();
-                let told = format!("{name}: {error}: {}", causes.join(": "));
-                if !refused.contains(&told) {
+                let text = format!("{name}: {error}: {}", causes.join(": "));
+                if !refused.contains(&text) {
                     let kept = kept.as_ref().map(|kept| kept.manifest.version.clone());
                     tracing::error!(
                         file = name,
@@ -89,16 +89,16 @@ pub(super) fn tell(changes: &[Change], refused: &mut Vec<String>, gateway: &Gate
                         causes.join(": ")
                     );
                 }
-                still.push(told);
+                still.push(text);
             }
         }
     }
     *refused = still;
 }
 
-/// A purpose without a route is told when the template is loaded, not when its first order fails
-/// (catalogue E3).
-fn tell_missing_routes(template: &Template, gateway: &Gateway) {
+/// Logs purposes without a route when the template is loaded, before its first order fails (failure
+/// catalogue E3).
+fn log_missing_routes(template: &Template, gateway: &Gateway) {
     let purposes = template.manifest.ai_purposes.iter().map(|purpose| purpose.name.as_str());
     for purpose in gateway.purposes_without_route(purposes) {
         tracing::error!(

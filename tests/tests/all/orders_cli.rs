@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sitewright_jobs::{
     AttemptLimits, Claim, Claimed, Database, Handler, NewAiCall, NewEvent, NewFailure, OrderState,
-    Resolution, Stop, WorkerId, WorkerSettings, serve,
+    Publisher, Resolution, Stop, WorkerId, WorkerSettings, serve,
 };
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
+use sitewright_model::message::Message;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, check_record, faulty, guest, order, postgres};
 use sqlx::Connection as _;
 use ulid::Ulid;
@@ -163,14 +164,14 @@ fn worker(name: &str) -> WorkerId {
 
 async fn take(database: &Database, order: &str) -> Claimed {
     let job = database.order(order).await.unwrap().job_id.unwrap();
-    match database.take(order, job, &worker("host-7-somebody"), Ulid::generate()).await.unwrap() {
+    match database.claim(order, job, &worker("host-7-somebody"), Ulid::generate()).await.unwrap() {
         Claim::Claimed(taken, _) => *taken,
         other => panic!("{order} was not taken: {other:?}"),
     }
 }
 
 async fn settle(database: &Database, taken: &Claimed, settlement: Resolution) {
-    database.settle(taken, &settlement, AttemptLimits::default()).await.unwrap();
+    database.complete(taken, &settlement, AttemptLimits::default()).await.unwrap();
 }
 
 /// The failure that a worker would have written.
@@ -284,6 +285,17 @@ struct Idle;
 impl Handler for Idle {
     async fn handle(&self, _: &Claimed, _: String, _: &Stop) -> Resolution {
         Resolution::ReturnToQueue
+    }
+}
+
+#[async_trait::async_trait]
+impl Publisher for Idle {
+    async fn activate(&self, _: &Claimed, _: &str) -> Result<(), Message> {
+        Ok(())
+    }
+
+    async fn discard(&self, _: &Claimed, _: &str) -> Result<(), Message> {
+        Ok(())
     }
 }
 
@@ -717,12 +729,13 @@ mod tests {
         ai_call(&database, &taken).await;
         // Nobody ever hears of `somebody` again: the next worker takes the order back.
         let settings = WorkerSettings {
-            beat_every: Duration::from_millis(100),
-            silent_after: Duration::from_millis(400),
+            heartbeat_every: Duration::from_millis(100),
+            stale_after: Duration::from_millis(400),
             rescue_every: Duration::from_millis(50),
             ..WorkerSettings::default()
         };
-        let serving = serve(database.clone(), settings, Arc::new(Idle)).await.unwrap();
+        let serving =
+            serve(database.clone(), settings, Arc::new(Idle), Arc::new(Idle)).await.unwrap();
         until("it is taken back", || async { database.order("24").await.unwrap().crashes == 1 })
             .await;
         let stats = place.ok(&["queue", "stats"]);

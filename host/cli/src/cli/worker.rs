@@ -9,7 +9,7 @@ use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_model::message;
-use sitewright_worker::{MOST_ORDERS, Prepared, Worker, WorkerOptions};
+use sitewright_worker::{MOST_ORDERS, Worker, WorkerOptions, WorkerParts};
 
 /// Takes orders from the queue and makes their sites.
 ///
@@ -43,20 +43,22 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         () = signals.next() => return Ok(Exit::Cancelled),
     };
     // From here on there are orders to give back: a signal is heard when that can be done.
-    let worker = prepared.begin().await?;
+    let worker = Worker::start(prepared).await?;
     let ready_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(worker = worker.id(), ready_ms, "ready");
     tell(json, &json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms }));
     serve(worker, &args, &config, &mut signals, json).await
 }
 
-async fn prepare(config: &Config) -> Result<Prepared, SetupError> {
+async fn prepare(config: &Config) -> Result<WorkerParts, SetupError> {
     let database = Setup::database(config).await?;
     let client = sitewright_http::client()?;
     let host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
     let store = Setup::store(config, &host.sites, &client).await?;
     let options = WorkerOptions::from(&config.worker);
-    Ok(Prepared::new(host, database, store, options).await?)
+    let parts = WorkerParts { services: host, database, store, options };
+    Worker::prepare(&parts).await?;
+    Ok(parts)
 }
 
 /// Until it is told to go, has nothing left to do, or cannot go on.

@@ -253,7 +253,7 @@ impl Bench {
             let stats = self.database.stats().await?;
             most_running = most_running.max(stats.count(OrderState::Running));
             let succeeded = usize::try_from(stats.count(OrderState::Succeeded))?;
-            if succeeded == orders && self.database.pending_visible(0).await?.is_empty() {
+            if succeeded == orders && self.database.pending_activations(0).await?.is_empty() {
                 break;
             }
             let bad = stats.count(OrderState::Failed) + stats.count(OrderState::Dead);

@@ -1,6 +1,23 @@
-//! One way to speak to both databases. Statements are written once, with `$1` as placeholders,
-//! which both understand; a column is an integer or a text, so both read it alike. Only River's
-//! tables and the definitions of ours know a dialect.
+//! Both databases behind one interface. Statements on our tables are written once, with `$1` as
+//! placeholders, which both understand; a column is an integer or a text, so both read it alike.
+//! What differs between the dialects, and every statement on River's tables, is a named query in
+//! [`sqlite`] and [`postgres`].
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `mod` | pools, transactions, rows, values; the list of named queries |
+//! | `sqlite`, `postgres` | how each is opened, and its text of each named query |
+//! | `river` | jobs: insert, replace, finish, cancel; pause |
+//! | `statement` | SQL texts with the states of orders rendered into them |
+//!
+//! **Invariant:** no other module names a table of River's.
+
+pub(crate) mod postgres;
+pub(crate) mod river;
+pub(crate) mod sqlite;
+pub(crate) mod statement;
+
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use sqlx::postgres::PgRow;
@@ -8,22 +25,75 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
 
 use super::error::Error;
+pub(crate) use statement::sql;
+
+/// How long a caller waits for a free connection while the database is away or busy.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a database did not open.
+pub(crate) enum OpenError {
+    /// The URL cannot be used, and why.
+    Url(String),
+    /// The database could not be reached or created.
+    Connect(sqlx::Error),
+}
+
+/// The statements whose text depends on the dialect.
+#[derive(Debug)]
+pub(crate) struct Queries {
+    /// `$1`: the name of a table. One row if it exists.
+    pub(crate) table_exists: String,
+    /// Expression: now, in milliseconds since the Unix epoch.
+    pub(crate) now_ms: String,
+    /// Column type: a key that counts up.
+    pub(crate) sequence: String,
+    /// `$1`: a JSON array of record ids. Those that are in the database.
+    pub(crate) known_failures: String,
+    /// The workers that have fetched jobs.
+    pub(crate) job_holders: String,
+    /// `$1`: a worker; `$2`: milliseconds, 0 for any. Orders whose job it fetched longer ago than
+    /// that and did not claim.
+    pub(crate) unclaimed_jobs: String,
+    /// `$1`: the latest plausible time. Unclaimed orders dated after it, and those whose job is.
+    pub(crate) future_dated: String,
+    /// `$1`: an order; `$2`: now; `$3`: the latest plausible time. Dates the order back and keeps
+    /// what was left of its wait.
+    pub(crate) date_back: String,
+    /// `$1`: a template; `$2`: a number. Gives its oldest demoted jobs their own priority again.
+    /// Dated now, by the clock that River fetches by, they come behind those that have it already.
+    pub(crate) promote: String,
+    /// `$1`: a template; `$2`: a number; `$3`: the lowest priority. Gives its newest jobs a
+    /// priority one lower than their own.
+    pub(crate) demote: String,
+    /// `$1`: a JSON array of orders; `$2`: the queue. The oldest job of each that has one.
+    pub(crate) jobs_of_orders: String,
+    /// `$1`: a new job; `$2`: the job that it replaces. Copies errors, attempts and position.
+    pub(crate) carry_over: String,
+    /// `$1`: a job; `$2`: its final state.
+    pub(crate) finish: String,
+    /// `$1`: a JSON array of jobs.
+    pub(crate) complete_all: String,
+    /// `$1`: a job; `$2`: the error's text.
+    pub(crate) append_error: String,
+    /// `$1`: the queue. Creates its row.
+    pub(crate) ensure_queue: String,
+}
 
 /// The pool of one database.
 #[derive(Debug, Clone)]
-pub(super) enum Pool {
+pub(crate) enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
 
 /// A transaction in which an operation writes.
-pub(super) enum Tx {
+pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
 
-/// What an operation is: it may run again when its first transaction had to be rolled back.
-pub(super) trait Operation<T>:
+/// A write inside a transaction. It runs again if its first transaction had to be rolled back.
+pub(crate) trait Operation<T>:
     for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T, sqlx::Error>> + Send + Sync + 'static
 {
 }
@@ -33,9 +103,9 @@ impl<T, F> Operation<T> for F where
 {
 }
 
-/// A value for a placeholder. A missing one has a type too: PostgreSQL asks for it.
+/// A value for a placeholder. A missing one has a type too: PostgreSQL requires it.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Int(Option<i64>),
     Text(Option<String>),
 }
@@ -77,26 +147,25 @@ impl From<Option<&str>> for Value {
 }
 
 /// PostgreSQL stores no NUL, which a guest may well write into a message or the name of a stage:
-/// its order could never be settled. In JSON it stands as an escape.
+/// its order could never be completed. In JSON it is an escape sequence.
 fn without_nul(text: &str) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
 }
 
 /// The values of a statement.
 macro_rules! args {
-    ($($value:expr),* $(,)?) => { vec![$($crate::sql::Value::from($value)),*] };
+    ($($value:expr),* $(,)?) => { vec![$($crate::driver::Value::from($value)),*] };
 }
-pub(super) use args;
+pub(crate) use args;
 
-/// A row that was read.
-pub(super) enum Row {
+pub(crate) enum Row {
     Sqlite(SqliteRow),
     Postgres(PgRow),
 }
 
 macro_rules! column {
     ($name:ident, $type:ty) => {
-        pub(super) fn $name(&self, column: &str) -> Result<$type, sqlx::Error> {
+        pub(crate) fn $name(&self, column: &str) -> Result<$type, sqlx::Error> {
             match self {
                 Row::Sqlite(row) => row.try_get(column),
                 Row::Postgres(row) => row.try_get(column),
@@ -110,6 +179,12 @@ impl Row {
     column!(opt_int, Option<i64>);
     column!(text, String);
     column!(opt_text, Option<String>);
+
+    /// A text column that holds a state or another value of an enum.
+    pub(crate) fn parsed<T: std::str::FromStr>(&self, column: &str) -> Result<T, sqlx::Error> {
+        let text = self.text(column)?;
+        text.parse().map_err(|_| sqlx::Error::Decode(format!("`{column}` is {text:?}").into()))
+    }
 }
 
 macro_rules! bound {
@@ -127,7 +202,7 @@ macro_rules! bound {
 
 impl Tx {
     /// Runs a statement; the number of rows it changed.
-    pub(super) async fn execute(
+    pub(crate) async fn execute(
         &mut self,
         sql: &'static str,
         args: Vec<Value>,
@@ -145,7 +220,7 @@ impl Tx {
     }
 
     /// Reads one row, or none.
-    pub(super) async fn optional(
+    pub(crate) async fn optional(
         &mut self,
         sql: &'static str,
         args: Vec<Value>,
@@ -161,7 +236,7 @@ impl Tx {
     }
 
     /// Reads rows.
-    pub(super) async fn all(
+    pub(crate) async fn all(
         &mut self,
         sql: &'static str,
         args: Vec<Value>,
@@ -179,7 +254,7 @@ impl Tx {
     }
 
     /// Runs statements that take no values.
-    pub(super) async fn script(&mut self, sql: String) -> Result<(), sqlx::Error> {
+    pub(crate) async fn script(&mut self, sql: String) -> Result<(), sqlx::Error> {
         let sql = sqlx::AssertSqlSafe(sql);
         match self {
             Tx::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop),
@@ -188,21 +263,29 @@ impl Tx {
     }
 
     /// The first text on SQLite, the second on PostgreSQL.
-    pub(super) fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+    pub(crate) fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
         match self {
             Tx::Sqlite(_) => sqlite,
             Tx::Postgres(_) => postgres,
         }
     }
 
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+    /// The named queries of this dialect.
+    pub(crate) fn queries(&self) -> &'static Queries {
+        match self {
+            Tx::Sqlite(_) => &sqlite::QUERIES,
+            Tx::Postgres(_) => &postgres::QUERIES,
+        }
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Tx::Sqlite(tx) => tx.commit().await,
             Tx::Postgres(tx) => tx.commit().await,
         }
     }
 
-    pub(super) async fn rollback(self) -> Result<(), sqlx::Error> {
+    pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
             Tx::Sqlite(tx) => tx.rollback().await,
             Tx::Postgres(tx) => tx.rollback().await,
@@ -213,7 +296,7 @@ impl Tx {
 impl Pool {
     /// Begins to write. SQLite takes its write lock now: a transaction that begins by reading and
     /// then writes can fail in the middle.
-    pub(super) async fn begin(&self) -> Result<Tx, sqlx::Error> {
+    pub(crate) async fn begin(&self) -> Result<Tx, sqlx::Error> {
         match self {
             Pool::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
             Pool::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
@@ -221,7 +304,7 @@ impl Pool {
     }
 
     /// Reads rows outside a transaction.
-    pub(super) async fn all(
+    pub(crate) async fn all(
         &self,
         sql: &'static str,
         args: Vec<Value>,
@@ -238,15 +321,15 @@ impl Pool {
         })
     }
 
-    /// The first text on SQLite, the second on PostgreSQL.
-    pub(super) fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+    /// The named queries of this dialect.
+    pub(crate) fn queries(&self) -> &'static Queries {
         match self {
-            Pool::Sqlite(_) => sqlite,
-            Pool::Postgres(_) => postgres,
+            Pool::Sqlite(_) => &sqlite::QUERIES,
+            Pool::Postgres(_) => &postgres::QUERIES,
         }
     }
 
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         match self {
             Pool::Sqlite(pool) => pool.close().await,
             Pool::Postgres(pool) => pool.close().await,
@@ -254,8 +337,8 @@ impl Pool {
     }
 }
 
-/// A text column whose content is one of ours.
-pub(super) fn parsed<T: std::str::FromStr>(
+/// Reads a state or another value of an enum from the text of a column.
+pub(crate) fn parsed<T: std::str::FromStr>(
     table: &'static str,
     column: &str,
     text: &str,

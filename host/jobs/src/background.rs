@@ -1,0 +1,162 @@
+//! What a worker does beside its orders: heartbeats, rescue, fair share, stall detection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::database::Database;
+use super::fair_share;
+use super::heartbeat::WorkerIdentity;
+use super::rescue::{Rescued, Rescuer};
+use super::settings::WorkerSettings;
+use super::stall_detector::StallDetector;
+use super::worker::RunningAttempts;
+
+/// Time between two signs of life of the heartbeat task.
+const SIGN_EVERY: Duration = Duration::from_secs(1);
+
+/// Tells whether a worker's heartbeat task still runs. A database that is away does not stop it:
+/// waiting for an answer counts as running.
+#[derive(Debug, Clone)]
+pub struct Liveness(Arc<Mutex<Instant>>);
+
+impl Liveness {
+    pub(super) fn new() -> Self {
+        Liveness(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    /// Time since the last sign of life; at most a few seconds while the task runs.
+    pub fn age(&self) -> Duration {
+        self.0.lock().elapsed()
+    }
+
+    /// Gives a sign of life every second until the work is done.
+    async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            *self.0.lock() = Instant::now();
+            if let Ok(done) = tokio::time::timeout(SIGN_EVERY, &mut work).await {
+                return done;
+            }
+        }
+    }
+}
+
+/// Writes heartbeats until `stop`; a heartbeat that is being written is finished.
+pub(super) async fn heartbeats(
+    database: Database,
+    identity: WorkerIdentity,
+    settings: WorkerSettings,
+    liveness: Liveness,
+    stop: CancellationToken,
+) {
+    let mut failures = 0u32;
+    let mut ticks = interval(settings.heartbeat_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        if liveness.during(stop.run_until_cancelled(ticks.tick())).await.is_none() {
+            return;
+        }
+        match liveness.during(database.heartbeat(&identity, settings.max_orders)).await {
+            Ok(()) if failures > 0 => {
+                tracing::info!(failures, "heartbeats are written again");
+                failures = 0;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                failures += 1;
+                tracing::warn!(
+                    failures,
+                    %error,
+                    "a heartbeat could not be written; if this lasts, other workers take this \
+                     worker's orders"
+                );
+            }
+        }
+    }
+}
+
+/// Rescues orders, rebalances the queue and detects stalls, until it is aborted.
+pub(super) async fn maintain(
+    rescuer: Arc<tokio::sync::Mutex<Rescuer>>,
+    running: Arc<RunningAttempts>,
+    shutting_down: Arc<AtomicBool>,
+    settings: WorkerSettings,
+    stalled: CancellationToken,
+) {
+    let mut ticks = interval(settings.rescue_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut paused = false;
+    let mut detector = StallDetector::new(settings.stall_after);
+    loop {
+        ticks.tick().await;
+        let mut rescuer = rescuer.lock().await;
+        log_pause(&rescuer.database, &mut paused).await;
+        if let Err(error) = fair_share::rebalance(&rescuer.database).await {
+            tracing::warn!(
+                %error,
+                "the queue cannot be rebalanced while the database fails; it is tried again"
+            );
+        }
+        // A worker that shuts down returns its orders itself, and no crash is counted.
+        let is_mine =
+            |attempt: &str| shutting_down.load(Ordering::Acquire) || running.contains(attempt);
+        let passes = [
+            rescuer.stale_workers(false, is_mine).await,
+            rescuer.orphaned().await,
+            rescuer.future_dated().await,
+        ];
+        for rescued in passes {
+            match rescued {
+                Ok(rescued) => log_rescued(&rescued),
+                Err(error) => tracing::warn!(
+                    %error,
+                    "orders cannot be rescued while the database fails; it is tried again"
+                ),
+            }
+        }
+        let could_claim = !paused
+            && !shutting_down.load(Ordering::Acquire)
+            && running.len() < settings.max_orders;
+        match detector.check(&rescuer.database, running.begun(), could_claim).await {
+            Ok(true) => stalled.cancel(),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "overdue jobs cannot be looked for"),
+        }
+    }
+}
+
+/// Logs when the queue is paused and resumed: it explains why a worker with `--drain` waits.
+async fn log_pause(database: &Database, was_paused: &mut bool) {
+    match database.is_paused().await {
+        Ok(paused) if paused == *was_paused => {}
+        Ok(true) => {
+            *was_paused = true;
+            tracing::warn!(
+                "the queue is paused: no order is claimed before `sitewright queue resume`"
+            );
+        }
+        Ok(false) => {
+            *was_paused = false;
+            tracing::info!("the queue goes on");
+        }
+        // The next statement of the pass fails too, and is logged.
+        Err(error) => tracing::debug!(%error, "it cannot be read whether the queue is paused"),
+    }
+}
+
+pub(super) fn log_rescued(rescued: &Rescued) {
+    if !rescued.is_empty() {
+        tracing::warn!(
+            queued = rescued.queued.len(),
+            dead = rescued.dead.len(),
+            cancelled = rescued.cancelled.len(),
+            requeued = rescued.requeued.len(),
+            "orders were rescued"
+        );
+    }
+}

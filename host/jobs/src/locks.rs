@@ -1,0 +1,97 @@
+//! Locks between processes: advisory locks on PostgreSQL, locked files beside SQLite's database. The
+//! server or the system releases them when a process ends, however it ends.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnection, PgPool};
+
+use super::database::Database;
+use super::driver::{Tx, args, postgres};
+use super::error::Error;
+
+/// Key of the advisory lock for rescue: `siteresc` as a number.
+const RESCUE_KEY: i64 = 0x7369_7465_7265_7363;
+/// Key of the advisory lock for migration: `sitewrig` as a number.
+const MIGRATION_KEY: i64 = 0x7369_7465_7772_6967;
+
+/// Lets one of several workers on PostgreSQL rescue or rebalance at a time, until the transaction
+/// ends. Always `true` on SQLite, which has one writer.
+pub(super) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+    if let Tx::Postgres(_) = tx {
+        let row = tx.optional(postgres::TRY_LOCK, args![RESCUE_KEY]).await?;
+        return row.map_or(Ok(false), |row| row.int("locked").map(|locked| locked == 1));
+    }
+    Ok(true)
+}
+
+/// The right to migrate a database on PostgreSQL.
+pub(super) struct MigrationLock(PgConnection);
+
+impl MigrationLock {
+    /// Waits until no other process migrates.
+    pub(super) async fn acquire(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let mut connection = pool.acquire().await?.detach();
+        let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_KEY);
+        lock.execute(&mut connection).await?;
+        Ok(MigrationLock(connection))
+    }
+
+    /// Closes its connection, which releases the lock.
+    pub(super) async fn release(self) {
+        drop(self.0.close().await);
+    }
+}
+
+/// Creates a file and waits for the exclusive lock on it, which ends when the file is dropped.
+pub(super) async fn lock_file(path: PathBuf) -> Result<std::fs::File, Error> {
+    let shown = path.display().to_string();
+    let failed =
+        |source: std::io::Error| Error::LockFile { path: shown.clone(), source: Arc::new(source) };
+    let locked = tokio::task::spawn_blocking(move || {
+        let file =
+            std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        file.lock()?;
+        Ok(file)
+    });
+    locked.await.map_err(|error| failed(std::io::Error::other(error)))?.map_err(failed)
+}
+
+/// The shared lock that every worker process on SQLite holds on a file beside the database.
+#[derive(Debug)]
+pub(super) struct Presence {
+    _file: Option<File>,
+    /// Whether no other worker process held the lock when this one started: then no owner of an
+    /// order is alive.
+    pub(super) alone: bool,
+}
+
+impl Presence {
+    pub(super) async fn enter(database: &Database) -> Result<Self, Error> {
+        let Some(path) = database.file_beside("workers") else {
+            return Ok(Presence { _file: None, alone: false });
+        };
+        let shown = path.display().to_string();
+        let failed = |source| Error::LockFile { path: shown.clone(), source: Arc::new(source) };
+        let entered = tokio::task::spawn_blocking(move || -> std::io::Result<Presence> {
+            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            let alone = match file.try_lock() {
+                Ok(()) => true,
+                Err(std::fs::TryLockError::WouldBlock) => false,
+                Err(std::fs::TryLockError::Error(error))
+                    if error.kind() == std::io::ErrorKind::Unsupported =>
+                {
+                    return Ok(Presence { _file: None, alone: false });
+                }
+                Err(std::fs::TryLockError::Error(error)) => return Err(error),
+            };
+            // Shared from here on, so that the next process is not alone. Two may have been alone
+            // one after the other, but neither has claimed an order yet.
+            file.lock_shared()?;
+            Ok(Presence { _file: Some(file), alone })
+        });
+        entered.await.map_err(|error| failed(std::io::Error::other(error)))?.map_err(failed)
+    }
+}

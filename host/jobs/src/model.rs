@@ -1,0 +1,597 @@
+//! The records that the files of this crate share: orders, attempts, and how attempts end.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use sitewright_model::failure::{FailureRecord, OfAttempt};
+use sitewright_model::message::Message;
+use ulid::Ulid;
+
+use super::driver::{Row, parsed};
+use super::error::Error;
+
+/// The state of an order. One that has ended does not change, whatever late workers write (failure
+/// catalogue D1); only [`Database::reopen`](crate::Database::reopen) requeues it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderState {
+    /// Due: a worker may claim it.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// Another attempt is scheduled: see `waiting_reason` and `next_attempt_at`.
+    Waiting,
+    /// Its last attempt made a release.
+    Succeeded,
+    /// It failed for good: another attempt would end the same way.
+    Failed,
+    /// Given up: its attempts or crashes reached their limit ([`AttemptLimits`]).
+    Dead,
+    /// An operator stopped it.
+    Cancelled,
+}
+
+impl OrderState {
+    /// All states, in the order of an order's life.
+    pub const ALL: [OrderState; 7] = [
+        OrderState::Queued,
+        OrderState::Running,
+        OrderState::Waiting,
+        OrderState::Succeeded,
+        OrderState::Failed,
+        OrderState::Dead,
+        OrderState::Cancelled,
+    ];
+
+    /// As it is stored in the database and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OrderState::Queued => "queued",
+            OrderState::Running => "running",
+            OrderState::Waiting => "waiting",
+            OrderState::Succeeded => "succeeded",
+            OrderState::Failed => "failed",
+            OrderState::Dead => "dead",
+            OrderState::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether no worker has it, and one may claim it when it is due.
+    pub const fn is_unclaimed(self) -> bool {
+        matches!(self, OrderState::Queued | OrderState::Waiting)
+    }
+
+    /// Whether nothing more happens to it.
+    pub const fn has_ended(self) -> bool {
+        match self {
+            OrderState::Queued | OrderState::Running | OrderState::Waiting => false,
+            OrderState::Succeeded
+            | OrderState::Failed
+            | OrderState::Dead
+            | OrderState::Cancelled => true,
+        }
+    }
+}
+
+impl fmt::Display for OrderState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for OrderState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        known.ok_or_else(|| {
+            format!(
+                "{text:?} is not a state of an order; the states are {}",
+                Self::ALL.map(Self::as_str).join(", ")
+            )
+        })
+    }
+}
+
+/// How soon an order is claimed: 1 before 2 before 3 before 4. Also the numbers of a producer in
+/// another language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct Priority(i64);
+
+impl Priority {
+    /// Claimed before all others.
+    pub const HIGHEST: Priority = Priority(1);
+    /// Claimed after all others.
+    pub const LOWEST: Priority = Priority(4);
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Priority(2)
+    }
+}
+
+impl TryFrom<i64> for Priority {
+    type Error = String;
+
+    fn try_from(value: i64) -> Result<Self, String> {
+        if (1..=4).contains(&value) {
+            Ok(Priority(value))
+        } else {
+            Err(format!("the priority is {value}; it ranges from 1, claimed first, to 4"))
+        }
+    }
+}
+
+impl From<Priority> for i64 {
+    fn from(priority: Priority) -> i64 {
+        priority.0
+    }
+}
+
+/// An order to be added to the queue.
+#[derive(Debug, Clone)]
+pub struct NewOrder {
+    /// Chosen by the sender, at most 200 characters. The same id is the same order.
+    pub id: String,
+    /// The order document, JSON.
+    pub document: String,
+    /// Name of the template.
+    pub template: String,
+    /// How soon it is claimed.
+    pub priority: Priority,
+    /// Configuration of its attempts. Default: that of the worker that first claims it.
+    pub config_version: Option<String>,
+    /// A second key under which the same order may be sent twice.
+    pub idempotency_key: Option<String>,
+}
+
+impl NewOrder {
+    /// An order with the default priority.
+    pub fn new(
+        id: impl Into<String>,
+        template: impl Into<String>,
+        document: impl Into<String>,
+    ) -> Self {
+        NewOrder {
+            id: id.into(),
+            document: document.into(),
+            template: template.into(),
+            priority: Priority::default(),
+            config_version: None,
+            idempotency_key: None,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let invalid =
+            |why: &str| Err(Error::Invalid { order: self.id.clone(), why: why.to_owned() });
+        if self.id.trim().is_empty() || self.id.chars().count() > 200 {
+            return invalid("`id` must have between 1 and 200 characters");
+        }
+        if self.template.trim().is_empty() {
+            return invalid("`template` must name a template");
+        }
+        if self.idempotency_key.as_ref().is_some_and(|key| key.trim().is_empty()) {
+            return invalid("`idempotency_key` must not be empty; leave it out instead");
+        }
+        if self.id.contains('\0') || self.document.contains('\0') || self.template.contains('\0') {
+            return invalid(
+                "its texts must not contain the character NUL, which PostgreSQL cannot store",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The answer to adding an order. The same order sent again is recognized, never made twice
+/// (failure catalogue C5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "enqueued", rename_all = "snake_case")]
+pub enum Enqueued {
+    /// It was added.
+    New { order: String, job: i64 },
+    /// It is queued already, or waits for its next attempt.
+    AlreadyQueued { order: String },
+    /// A worker has it already.
+    AlreadyRunning { order: String },
+    /// It has ended already. `sitewright order retry` requeues it.
+    AlreadyDone {
+        order: String,
+        state: OrderState,
+        /// Its current release, if it ever had one.
+        release: Option<String>,
+    },
+}
+
+impl Enqueued {
+    /// The id of the order. Differs from the one sent if the idempotency key is that of another
+    /// order.
+    pub fn order(&self) -> &str {
+        match self {
+            Enqueued::New { order, .. }
+            | Enqueued::AlreadyQueued { order }
+            | Enqueued::AlreadyRunning { order }
+            | Enqueued::AlreadyDone { order, .. } => order,
+        }
+    }
+}
+
+/// An order's row, without its document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Order {
+    pub id: String,
+    pub template: String,
+    /// How soon it is claimed.
+    pub priority: Priority,
+    /// The configuration of its attempts, since the first one (failure catalogue E13).
+    pub config_version: Option<String>,
+    pub idempotency_key: Option<String>,
+    pub state: OrderState,
+    /// The attempt that owns it, while it runs.
+    pub owner_attempt: Option<String>,
+    /// The worker of that attempt.
+    pub owner_worker: Option<String>,
+    /// Its River job.
+    pub job_id: Option<i64>,
+    /// Attempts started.
+    pub runs: i64,
+    /// Attempts used of [`AttemptLimits::attempts`]. Waiting for a rate limit, draining and crashes
+    /// use none.
+    pub attempts: i64,
+    /// Attempts whose process ended under them.
+    pub crashes: i64,
+    /// The current release, also while a later attempt runs.
+    pub current_release: Option<String>,
+    /// The failure record of the last attempt that did not succeed.
+    pub last_failure: Option<String>,
+    pub waiting_reason: Option<String>,
+    /// Milliseconds since the Unix epoch, like all times here.
+    pub next_attempt_at: Option<i64>,
+    pub cancel_requested_at: Option<i64>,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub finished_at: Option<i64>,
+}
+
+impl Order {
+    pub(crate) fn read(row: &Row) -> Result<Self, Error> {
+        let fields = || -> Result<(Order, String, i64), sqlx::Error> {
+            let order = Order {
+                id: row.text("id")?,
+                template: row.text("template")?,
+                priority: Priority::default(),
+                config_version: row.opt_text("config_version")?,
+                idempotency_key: row.opt_text("idempotency_key")?,
+                state: OrderState::Queued,
+                owner_attempt: row.opt_text("owner_attempt")?,
+                owner_worker: row.opt_text("owner_worker")?,
+                job_id: row.opt_int("job_id")?,
+                runs: row.int("runs")?,
+                attempts: row.int("attempts")?,
+                crashes: row.int("crashes")?,
+                current_release: row.opt_text("current_release")?,
+                last_failure: row.opt_text("last_failure")?,
+                waiting_reason: row.opt_text("waiting_reason")?,
+                next_attempt_at: row.opt_int("next_attempt_at")?,
+                cancel_requested_at: row.opt_int("cancel_requested_at")?,
+                created_at: row.int("created_at")?,
+                updated_at: row.int("updated_at")?,
+                finished_at: row.opt_int("finished_at")?,
+            };
+            Ok((order, row.text("state")?, row.int("priority")?))
+        };
+        let wrong = |why: String| Error::Row { table: "sitewright_orders", why };
+        let (order, state, priority) = fields().map_err(|error| wrong(error.to_string()))?;
+        let state = parsed("sitewright_orders", "state", &state)?;
+        Ok(Order { state, priority: Priority::try_from(priority).map_err(wrong)?, ..order })
+    }
+}
+
+/// Which orders to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub state: Option<OrderState>,
+    pub template: Option<String>,
+    /// Only orders created before this time, in milliseconds since the Unix epoch: for the next
+    /// page.
+    pub before: Option<i64>,
+    /// Maximum number of orders; 0 means 100.
+    pub limit: u32,
+}
+
+/// The answer to a request to cancel an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelAnswer {
+    /// It was queued or waiting, and is cancelled.
+    Cancelled,
+    /// A worker has it and was asked to stop.
+    Stopping,
+    /// It had ended before, in this state.
+    AlreadyEnded(OrderState),
+}
+
+/// A release that completed its order and that visitors do not see yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingRelease {
+    pub order: String,
+    pub release: String,
+    pub attempt: Option<String>,
+    pub job: Option<i64>,
+    pub trace_id: Option<String>,
+}
+
+/// How an attempt ended, which is not how its order did: `retry` ends an attempt and no order
+/// (failure catalogue B6).
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum AttemptEnd {
+    /// With a release.
+    Succeeded,
+    /// With a failure that another attempt would meet again.
+    Failed,
+    /// With a failure that another attempt may not meet.
+    Retry,
+    /// It has to wait for a provider's rate limit; no attempt was used.
+    Snoozed,
+    /// With the last failure that the limits allow.
+    Dead,
+    /// The order was cancelled.
+    Cancelled,
+    /// The worker drained and returned the order to the queue; no attempt was used.
+    Returned,
+    /// The worker's process ended, or its heartbeat became stale.
+    Crashed,
+}
+
+impl AttemptEnd {
+    /// As it is stored in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// An attempt's row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    pub id: String,
+    pub order: String,
+    /// Counts the order's attempts, from 1.
+    pub number: i64,
+    pub worker: String,
+    pub job: Option<i64>,
+    /// 32 hexadecimal digits.
+    pub trace_id: String,
+    pub config_version: Option<String>,
+    /// Milliseconds since the Unix epoch, like all times here.
+    pub started_at: i64,
+    pub ended_at: Option<i64>,
+    /// `None` while it runs.
+    pub outcome: Option<AttemptEnd>,
+    /// When its worker tried to complete it after the order had been given to another attempt. Its
+    /// result was discarded.
+    pub lease_lost_at: Option<i64>,
+    pub release: Option<String>,
+    /// The id of its failure record.
+    pub failure: Option<String>,
+    pub last_stage: Option<String>,
+}
+
+impl Attempt {
+    pub(crate) fn read(row: &Row) -> Result<Self, Error> {
+        let fields = || -> Result<(Attempt, Option<String>), sqlx::Error> {
+            let attempt = Attempt {
+                id: row.text("id")?,
+                order: row.text("order_id")?,
+                number: row.int("number")?,
+                worker: row.text("worker")?,
+                job: row.opt_int("job_id")?,
+                trace_id: row.text("trace_id")?,
+                config_version: row.opt_text("config_version")?,
+                started_at: row.int("started_at")?,
+                ended_at: row.opt_int("ended_at")?,
+                outcome: None,
+                lease_lost_at: row.opt_int("lease_lost_at")?,
+                release: row.opt_text("release")?,
+                failure: row.opt_text("failure_id")?,
+                last_stage: row.opt_text("last_stage")?,
+            };
+            Ok((attempt, row.opt_text("outcome")?))
+        };
+        let wrong = |error: sqlx::Error| Error::Row {
+            table: "sitewright_attempts",
+            why: error.to_string(),
+        };
+        let (attempt, outcome) = fields().map_err(wrong)?;
+        let outcome =
+            outcome.map(|text| parsed("sitewright_attempts", "outcome", &text)).transpose()?;
+        Ok(Attempt { outcome, ..attempt })
+    }
+}
+
+/// The worker that claims orders.
+#[derive(Debug, Clone)]
+pub struct WorkerId {
+    /// Its id in the queue: host, process id and random characters, never used twice.
+    pub client: String,
+    /// The version of its configuration.
+    pub config_version: Option<String>,
+}
+
+/// A claimed order: the right to complete it, until the claim passes to another attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    pub order: String,
+    pub template: String,
+    /// The configuration of the order's first attempt. The worker's own may be newer (failure
+    /// catalogue E13).
+    pub config_version: Option<String>,
+    pub attempt: Ulid,
+    /// Counts the order's attempts, from 1.
+    pub number: i64,
+    /// Attempts used before this one; the backoff grows with it.
+    pub attempts_used: i64,
+    pub job: i64,
+    /// 32 hexadecimal digits.
+    pub trace_id: String,
+    pub worker: String,
+}
+
+impl From<&Claimed> for OfAttempt {
+    fn from(claimed: &Claimed) -> Self {
+        OfAttempt {
+            order: claimed.order.clone(),
+            job: Some(claimed.job.to_string()),
+            attempt: claimed.attempt.to_string(),
+            trace_id: claimed.trace_id.clone(),
+            template: claimed.template.clone(),
+            config_version: claimed.config_version.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// The answer to claiming an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The order is claimed. With its document, to be dropped once it has been read.
+    Claimed(Box<Claimed>, String),
+    /// The order has ended; the job is left over.
+    AlreadyEnded(OrderState),
+    /// Another attempt owns the order, or it has another job; this job is left over.
+    NotThisJob,
+    /// There is no order with this id.
+    NoSuchOrder,
+}
+
+/// How often an order may be attempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptLimits {
+    /// Attempts in total; a failure of the last one makes the order dead. Waiting for rate limits,
+    /// draining and crashes use none. Default: 5.
+    pub attempts: u32,
+    /// Crashes in total; the last one makes the order dead, since the order may be what ends the
+    /// processes (failure catalogue C7). Default: 2.
+    pub crashes: u32,
+}
+
+impl Default for AttemptLimits {
+    fn default() -> Self {
+        AttemptLimits { attempts: 5, crashes: 2 }
+    }
+}
+
+impl AttemptLimits {
+    /// Whether an order with this number of crashes is dead.
+    pub(crate) fn is_last_crash(self, crashes: i64) -> bool {
+        crashes >= i64::from(self.crashes)
+    }
+}
+
+/// A failure record to be stored, with the columns it is searched by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewFailure {
+    pub id: String,
+    /// Its kind: `ai`, `trap`, `crashed`, ...
+    pub kind: String,
+    pub message: Message,
+    pub record: Json,
+}
+
+impl From<&FailureRecord> for NewFailure {
+    fn from(record: &FailureRecord) -> Self {
+        let (id, kind) = (record.id.clone(), record.kind.as_str().to_owned());
+        let whole = match record.fingerprint {
+            Some(_) => None,
+            None => Some(sitewright_failure::fingerprint::stamped(record.clone())),
+        };
+        let written = serde_json::to_value(whole.as_ref().unwrap_or(record)).unwrap_or_else(|error| {
+            // All keys are texts, so this does not happen; if it did, the searched columns remain.
+            tracing::error!(%error, order = record.order, "a failure record cannot be written as JSON");
+            serde_json::json!({ "id": id, "order": record.order, "kind": kind, "message": record.message })
+        });
+        NewFailure { id, kind, message: record.message.clone(), record: written }
+    }
+}
+
+/// How an attempt ended, as its handler reports it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resolution {
+    /// A release was made.
+    Succeeded {
+        /// Its id; completing makes it the order's current release.
+        release: String,
+    },
+    /// Another attempt would end the same way.
+    Failed { failure: NewFailure },
+    /// Another attempt may succeed. Uses one; after the last one the order is dead.
+    Retry {
+        failure: NewFailure,
+        /// Wait before the next attempt.
+        after: Duration,
+    },
+    /// A provider's rate limit has to pass first. Uses no attempt.
+    Snooze {
+        failure: NewFailure,
+        /// Wait before the next attempt.
+        after: Duration,
+    },
+    /// Given up.
+    Dead { failure: NewFailure },
+    /// The order was cancelled.
+    Cancelled {
+        /// What the attempt was doing when it was stopped.
+        failure: Option<NewFailure>,
+    },
+    /// The worker shuts down: the order keeps its position in the queue. Uses no attempt.
+    ReturnToQueue,
+}
+
+impl Resolution {
+    pub(crate) fn failure(&self) -> Option<&NewFailure> {
+        match self {
+            Resolution::Failed { failure }
+            | Resolution::Retry { failure, .. }
+            | Resolution::Snooze { failure, .. }
+            | Resolution::Dead { failure }
+            | Resolution::Cancelled { failure: Some(failure) } => Some(failure),
+            Resolution::Succeeded { .. }
+            | Resolution::Cancelled { failure: None }
+            | Resolution::ReturnToQueue => None,
+        }
+    }
+}
+
+/// The answer to completing an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "completed", rename_all = "snake_case")]
+pub enum CompleteOutcome {
+    /// The end is stored.
+    Done {
+        attempt: AttemptEnd,
+        order: OrderState,
+        /// When its next attempt is due, in milliseconds since the Unix epoch.
+        next_attempt_at: Option<i64>,
+    },
+    /// The order belongs to another attempt, since this worker's heartbeat was stale. Nothing
+    /// changed except `lease_lost_at` of this attempt.
+    LeaseLost,
+}

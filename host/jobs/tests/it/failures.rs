@@ -1,0 +1,82 @@
+//! Failure records, searched and counted.
+
+use super::*;
+
+on_both!(failures_are_counted_by_what_they_have_in_common,);
+
+mod tests {
+    use super::*;
+
+    pub(super) async fn failures_are_counted_by_what_they_have_in_common(place: Place) {
+        let database = place.open().await;
+        // Two bugs; the first befalls three orders, one of them twice.
+        for (order, template, message) in [
+            ("a", "bakery", "no dish 1 of \"Soup\""),
+            ("b", "bakery", "no dish 22 of \"Cake\""),
+            ("b", "bakery", "no dish 3 of \"Tea\""),
+            ("c", "bakery", "no dish 4 of \"Tea\""),
+            ("a", "bakery", "the oven is cold"),
+            ("d", "florist", "no dish 1 of \"Soup\""),
+        ] {
+            fail(&database, order, whole(order, template, message)).await;
+        }
+        let all = ListedFailures::default();
+        let groups = database.failure_groups(&all).await.unwrap();
+        let mut counted: Vec<_> = groups
+            .iter()
+            .map(|group| (&*group.template, &*group.message, group.count, group.orders))
+            .collect();
+        counted.sort();
+        // The message is the newest's.
+        assert_eq!(
+            counted,
+            [
+                ("bakery", "no dish 4 of \"Tea\"", 4, 3),
+                ("bakery", "the oven is cold", 1, 1),
+                ("florist", "no dish 1 of \"Soup\"", 1, 1),
+            ]
+        );
+        let many = groups.iter().find(|group| group.count == 4).unwrap();
+        assert!(many.first_at < many.last_at, "{many:?}");
+        assert_eq!(many.newest, database.failures("c").await.unwrap()[0].id);
+        assert_eq!(many.kind, "template_error");
+
+        let only = |change: fn(&mut ListedFailures)| {
+            let mut filter = ListedFailures::default();
+            change(&mut filter);
+            filter
+        };
+        for (filter, count) in [
+            (only(|filter| filter.template = Some("florist".to_owned())), 1),
+            (only(|filter| filter.kind = Some("template_error".to_owned())), 6),
+            (only(|filter| filter.kind = Some("trap".to_owned())), 0),
+            (only(|filter| filter.order = Some("a".to_owned())), 2),
+            (ListedFailures { since: Some(many.last_at), ..all.clone() }, 3),
+            (ListedFailures { since: Some(many.last_at + 3_600_000), ..all.clone() }, 0),
+        ] {
+            let groups = database.failure_groups(&filter).await.unwrap();
+            assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), count, "{filter:?}");
+            let briefs = database.failures_in_brief(&filter, 100).await.unwrap();
+            assert_eq!(briefs.len() as u64, count, "{filter:?}");
+            assert!(
+                briefs.is_sorted_by(|a, b| a.id > b.id)
+                    && briefs.iter().all(|brief| filter.fits(brief))
+            );
+        }
+        assert_eq!(database.failures_in_brief(&all, 2).await.unwrap().len(), 2);
+        assert_eq!(database.orders_of_failures(&many.fingerprint).await.unwrap(), ["c", "b", "a"]);
+        assert_eq!(
+            database.fingerprints_like(&many.fingerprint[..6]).await.unwrap(),
+            std::slice::from_ref(&many.fingerprint)
+        );
+        assert_eq!(database.failures_of(&many.fingerprint, 3).await.unwrap().len(), 3);
+        let ids = [many.newest.clone(), "none".to_owned()];
+        assert_eq!(database.known_failures(&ids).await.unwrap(), [many.newest.clone()].into());
+        let attempts = database.attempts_by_template(&all).await.unwrap();
+        assert_eq!(
+            attempts.into_iter().collect::<Vec<_>>(),
+            [("florist".to_owned(), 6)],
+            "by the name in its records"
+        );
+    }
+}

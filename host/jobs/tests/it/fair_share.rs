@@ -1,0 +1,87 @@
+//! Templates share the queue.
+
+use super::*;
+
+on_both!(
+    a_template_with_many_orders_does_not_keep_anothers_waiting,
+    orders_that_stand_back_move_up_before_others_come,
+    orders_that_waited_together_stand_back_too,
+);
+
+mod tests {
+    use super::*;
+
+    pub(super) async fn a_template_with_many_orders_does_not_keep_anothers_waiting(place: Place) {
+        let database = place.open().await;
+        let of = |template: &str, n: usize| NewOrder {
+            template: template.to_owned(),
+            ..new_order(&format!("{template}-{n}"))
+        };
+        database.enqueue_all((0..900).map(|n| of("flood", n)).collect()).await.unwrap();
+        database.enqueue_all((0..10).map(|n| of("small", n)).collect()).await.unwrap();
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        serving.until_empty().await.unwrap();
+        serving.drain(Duration::from_secs(5)).await.unwrap();
+        let ended: Vec<String> = handler.published.lock().unwrap().clone();
+        let last = ended.iter().rposition(|order| order.starts_with("small")).unwrap();
+        assert_eq!(ended.len(), 910);
+        assert!(
+            last < 700,
+            "the last of ten was number {last} of 910, though they came behind 900"
+        );
+    }
+
+    pub(super) async fn orders_that_stand_back_move_up_before_others_come(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let orders = (0..700).map(|n| new_order(&n.to_string())).collect();
+        database.enqueue_all(orders).await.unwrap();
+        let back = "SELECT count(*) FROM river_job WHERE state = 'available' AND priority = 3";
+        assert_eq!(place.number(back).await, 200);
+        let cancelled = (0..300).map(|n| {
+            let (database, id) = (database.clone(), n.to_string());
+            async move { database.cancel(&id).await }
+        });
+        futures::future::try_join_all(cancelled).await.unwrap();
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        until("they have moved up", || async { place.number(back).await == 0 }).await;
+        database.enqueue(new_order("late")).await.unwrap();
+        database.resume().await.unwrap();
+        serving.until_empty().await.unwrap();
+        serving.drain(GRACE).await.unwrap();
+        let ended: Vec<String> = handler.published.lock().unwrap().clone();
+        let late = ended.iter().position(|order| order == "late").unwrap();
+        // A worker of these settings has fifty at once, which end in any order.
+        assert!(late >= 350, "it came last of {} and was done as number {late}", ended.len());
+        let stood = ended.iter().position(|order| order == "300").unwrap();
+        assert!(
+            stood < 100,
+            "who moves up comes behind those who stood there; the first of them was number {stood}"
+        );
+    }
+
+    /// What came due at the same time, after an outage of a provider, shares the line like
+    /// everything else.
+    pub(super) async fn orders_that_waited_together_stand_back_too(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        let orders = (0..700).map(|n| new_order(&n.to_string())).collect();
+        database.enqueue_all(orders).await.unwrap();
+        place
+            .sql(
+                "UPDATE sitewright_orders SET state = 'waiting', waiting_reason = 'ai: 503', \
+                 next_attempt_at = updated_at",
+            )
+            .await;
+        place.sql("UPDATE river_job SET priority = 2").await;
+        let serving = worker(&database, &Scripted::all_succeed()).await;
+        let back = "SELECT count(*) FROM river_job WHERE state = 'available' AND priority = 3";
+        until("the newest stand back", || async { place.number(back).await == 200 }).await;
+        let newest = "SELECT count(*) FROM river_job WHERE priority = 3 AND id > (SELECT max(id) \
+                      - 200 FROM river_job)";
+        assert_eq!(place.number(newest).await, 200);
+        serving.drain(GRACE).await.unwrap();
+    }
+}

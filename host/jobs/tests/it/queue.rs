@@ -1,0 +1,378 @@
+//! Adding, reading, cancelling and requeueing orders; pause; statistics.
+
+use super::*;
+
+on_both!(
+    c5_the_same_order_is_put_in_line_once,
+    c5_many_clicks_at_once_make_one_order,
+    d1_an_order_that_has_ended_stays_as_it_is,
+    d7_an_order_begun_again_keeps_its_attempts_and_its_release,
+    a_cancelled_order_ends_wherever_it_is,
+    pause_stops_the_line,
+    b3_orders_that_wait_hold_no_connection,
+    d3_a_job_that_a_producer_inserted_stays_the_only_one,
+    a_release_that_is_not_visible_is_found,
+    b4_b7_everything_is_listed_and_exported,
+    g4_an_operator_sees_the_queue,
+);
+
+mod tests {
+    use super::*;
+
+    pub(super) async fn c5_the_same_order_is_put_in_line_once(place: Place) {
+        let database = place.open().await;
+        let keyed =
+            |id: &str| NewOrder { idempotency_key: Some("click-1".to_owned()), ..new_order(id) };
+        let first = database.enqueue(keyed("24")).await.unwrap();
+        assert!(matches!(&first, Enqueued::New { order, .. } if order == "24"), "{first:?}");
+        let queued = Enqueued::AlreadyQueued { order: "24".to_owned() };
+        assert_eq!(database.enqueue(new_order("24")).await.unwrap(), queued, "the same id");
+        assert_eq!(
+            database.enqueue(keyed("25")).await.unwrap(),
+            queued,
+            "the same key under another id"
+        );
+
+        let claimed = taken_by(&database, "24", "w").await;
+        let running = Enqueued::AlreadyRunning { order: "24".to_owned() };
+        assert_eq!(database.enqueue(new_order("24")).await.unwrap(), running);
+        assert_eq!(
+            release(&database, &claimed, "r1").await,
+            ended(AttemptEnd::Succeeded, OrderState::Succeeded)
+        );
+        let done = Enqueued::AlreadyDone {
+            order: "24".to_owned(),
+            state: OrderState::Succeeded,
+            release: Some("r1".to_owned()),
+        };
+        assert_eq!(database.enqueue(keyed("24")).await.unwrap(), done);
+        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 1);
+        assert_eq!(place.number("SELECT count(*) FROM sitewright_orders").await, 1);
+
+        for (bad, field) in [
+            (new_order(" "), "`id`"),
+            (NewOrder::new("x", "", "{}"), "`template`"),
+            (
+                NewOrder { idempotency_key: Some(String::new()), ..new_order("x") },
+                "`idempotency_key`",
+            ),
+            (NewOrder::new("x", "flora", "\0"), "NUL"),
+        ] {
+            let error = database.enqueue(bad).await.unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+        assert!(matches!(database.order("25").await, Err(Error::NoSuchOrder { .. })));
+    }
+
+    pub(super) async fn c5_many_clicks_at_once_make_one_order(place: Place) {
+        let (one, two) = (place.open().await, place.open().await);
+        let clicks = (0..40).map(|click| {
+            let database = if click % 2 == 0 { one.clone() } else { two.clone() };
+            tokio::spawn(async move { database.enqueue(new_order("24")).await.unwrap() })
+        });
+        let answers = futures::future::join_all(clicks).await;
+        let new =
+            answers.iter().filter(|answer| matches!(answer, Ok(Enqueued::New { .. }))).count();
+        assert_eq!(new, 1, "{answers:?}");
+        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 1);
+
+        let orders = (0..100).map(|id| new_order(&format!("bulk-{id}"))).collect();
+        let answers = one.enqueue_all(orders).await.unwrap();
+        assert!(answers.iter().all(|answer| matches!(answer, Enqueued::New { .. })));
+        assert_eq!(place.number("SELECT count(*) FROM river_job").await, 101);
+    }
+
+    pub(super) async fn d1_an_order_that_has_ended_stays_as_it_is(place: Place) {
+        let database = place.open().await;
+        let settlements = [
+            (Resolution::Succeeded { release: "r".to_owned() }, OrderState::Succeeded, "completed"),
+            (Resolution::Failed { failure: failure("trap", "x") }, OrderState::Failed, "discarded"),
+            (Resolution::Dead { failure: failure("ai", "x") }, OrderState::Dead, "discarded"),
+            (Resolution::Cancelled { failure: None }, OrderState::Cancelled, "cancelled"),
+        ];
+        for (resolution, state, job_state) in settlements {
+            let id = state.as_str();
+            let Enqueued::New { job, .. } = database.enqueue(new_order(id)).await.unwrap() else {
+                panic!("new")
+            };
+            let claimed = taken_by(&database, id, "w").await;
+            database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
+            let order = database.order(id).await.unwrap();
+            assert_eq!(order.state, state);
+            assert!(order.finished_at.is_some() && order.owner_attempt.is_none(), "{order:?}");
+            let ended = if place.is_sqlite() {
+                format!(
+                    "UPDATE river_job SET queue = queue WHERE id = {job} AND state = '{job_state}'"
+                )
+            } else {
+                format!(
+                    "UPDATE river_job SET queue = queue WHERE id = {job} AND state = \
+                     '{job_state}'::river_job_state"
+                )
+            };
+            assert_eq!(
+                place.sql(&ended).await,
+                1,
+                "the job of an order that is {state} is {job_state}"
+            );
+            // Nothing moves it: not a take, not a resolution of somebody else, not a cancel.
+            let take = database.claim(id, job, &ghost("late"), Ulid::generate()).await.unwrap();
+            assert_eq!(take, Claim::AlreadyEnded(state));
+            let stranger = Claimed { attempt: Ulid::generate(), ..claimed.clone() };
+            assert_eq!(release(&database, &stranger, "other").await, CompleteOutcome::LeaseLost);
+            assert_eq!(database.cancel(id).await.unwrap(), CancelAnswer::AlreadyEnded(state));
+            assert_eq!(database.order(id).await.unwrap(), order);
+        }
+    }
+
+    pub(super) async fn d7_an_order_begun_again_keeps_its_attempts_and_its_release(place: Place) {
+        let database = place.open().await;
+        database.enqueue(new_order("24")).await.unwrap();
+        assert!(matches!(database.reopen("24", None).await, Err(Error::NotEnded { .. })));
+        assert!(matches!(database.reopen("25", None).await, Err(Error::NoSuchOrder { .. })));
+        let claimed = taken_by(&database, "24", "w").await;
+        assert_eq!(claimed.config_version.as_deref(), Some("c1"));
+        release(&database, &claimed, "r1").await;
+        database.reopen("24", None).await.unwrap();
+        let again = database.order("24").await.unwrap();
+        assert_eq!(
+            (again.state, again.current_release.as_deref()),
+            (OrderState::Queued, Some("r1"))
+        );
+        let claimed = taken_by(&database, "24", "w").await;
+        assert_eq!((claimed.number, claimed.attempts_used), (2, 0));
+        let resolution = Resolution::Failed { failure: failure("output_rejected", "a dead link") };
+        database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
+        let failed = database.order("24").await.unwrap();
+        assert_eq!(
+            (failed.state, failed.current_release.as_deref()),
+            (OrderState::Failed, Some("r1"))
+        );
+        let attempts = database.attempts("24").await.unwrap();
+        let ends: Vec<_> =
+            attempts.iter().map(|attempt| (attempt.number, attempt.outcome)).collect();
+        assert_eq!(ends, [(1, Some(AttemptEnd::Succeeded)), (2, Some(AttemptEnd::Failed))]);
+        assert_eq!(attempts[0].release.as_deref(), Some("r1"));
+        assert_eq!(attempts[1].failure, failed.last_failure);
+    }
+
+    pub(super) async fn a_cancelled_order_ends_wherever_it_is(place: Place) {
+        let (database, other) = (place.open().await, place.open().await);
+        database.enqueue(new_order("queued")).await.unwrap();
+        assert_eq!(other.cancel("queued").await.unwrap(), CancelAnswer::Cancelled);
+        assert_eq!(
+            other.cancel("queued").await.unwrap(),
+            CancelAnswer::AlreadyEnded(OrderState::Cancelled)
+        );
+        assert!(matches!(other.cancel("nobody").await, Err(Error::NoSuchOrder { .. })));
+
+        let handler = Scripted::new(|_, _| Do::Wait);
+        let serving = worker(&database, &handler).await;
+        database.enqueue(new_order("running")).await.unwrap();
+        until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
+        let asked = Instant::now();
+        assert_eq!(other.cancel("running").await.unwrap(), CancelAnswer::Stopping);
+        until_state(&database, "running", OrderState::Cancelled).await;
+        eprintln!("cancelled from another process after {:?}", asked.elapsed());
+        assert_eq!(
+            *handler.stopped.lock().unwrap(),
+            [("running".to_owned(), StopReason::OrderCancelled)]
+        );
+        assert_eq!(database.failures("running").await.unwrap()[0].kind, "cancelled");
+        serving.drain(GRACE).await.unwrap();
+
+        // Waiting, and one whose worker wants another attempt of it.
+        for id in ["waiting", "again"] {
+            database.enqueue(new_order(id)).await.unwrap();
+            let claimed = taken_by(&database, id, "w").await;
+            if id == "again" {
+                assert_eq!(other.cancel(id).await.unwrap(), CancelAnswer::Stopping);
+            }
+            let resolution =
+                Resolution::Retry { failure: failure("ai", "x"), after: Duration::from_secs(60) };
+            database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
+            if id == "waiting" {
+                assert_eq!(other.cancel(id).await.unwrap(), CancelAnswer::Cancelled);
+            }
+            assert_eq!(database.order(id).await.unwrap().state, OrderState::Cancelled);
+        }
+        // And one whose worker is gone.
+        database.enqueue(new_order("gone")).await.unwrap();
+        taken_by(&database, "gone", "dead").await;
+        other.cancel("gone").await.unwrap();
+        let serving = worker(&database, &handler).await;
+        until_state(&database, "gone", OrderState::Cancelled).await;
+        serving.drain(GRACE).await.unwrap();
+        assert_eq!(
+            place.number("SELECT count(*) FROM river_job WHERE finalized_at IS NULL").await,
+            0
+        );
+    }
+
+    pub(super) async fn pause_stops_the_line(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        assert!(database.stats().await.unwrap().paused);
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        database.enqueue(new_order("24")).await.unwrap();
+        // Longer than any poll of these settings.
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(handler.total(), 0);
+        place.open().await.resume().await.unwrap();
+        serving.until_empty().await.unwrap();
+        assert!(!database.stats().await.unwrap().paused);
+        serving.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn b3_orders_that_wait_hold_no_connection(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|_, _| Do::Wait);
+        let serving = worker(&database, &handler).await;
+        database.enqueue_all((0..50).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
+        // Many more than the pool has connections.
+        until("all of them wait", || async { handler.busy.load(Ordering::SeqCst) == 50 }).await;
+        let asked = (0..50).map(|n| {
+            let database = database.clone();
+            async move { database.order(&format!("o{n}")).await.unwrap().state }
+        });
+        let states = futures::future::join_all(asked).await;
+        assert!(states.iter().all(|state| *state == OrderState::Running), "{states:?}");
+        serving.stop_now().await.unwrap();
+    }
+
+    pub(super) async fn d3_a_job_that_a_producer_inserted_stays_the_only_one(place: Place) {
+        let database = place.open().await;
+        database.pause().await.unwrap();
+        for id in ["foreign", "plain", "elsewhere"] {
+            let row = format!(
+                "INSERT INTO sitewright_orders (id, document, template) VALUES ('{id}', '{{}}', \
+                 'flora')"
+            );
+            place.sql(&row).await;
+        }
+        // The second is in a queue that nobody works.
+        for (id, queue) in [("foreign", "default"), ("elsewhere", "sites")] {
+            let args = format!("'{{\"order\":\"{id}\"}}'");
+            let args = if place.is_sqlite() { format!("jsonb({args})") } else { args };
+            let job = format!(
+                "INSERT INTO river_job (args, kind, max_attempts, queue) VALUES ({args}, \
+                 'sitewright_order', 5, '{queue}')"
+            );
+            place.sql(&job).await;
+        }
+        let handler = Scripted::all_succeed();
+        let mut serving = worker(&database, &handler).await;
+        let known = "SELECT count(*) FROM sitewright_orders WHERE job_id IS NOT NULL";
+        until("all have a job", || async { place.number(known).await == 3 }).await;
+        assert_eq!(place.number("SELECT count(*) FROM river_job WHERE queue = 'default'").await, 3);
+        database.resume().await.unwrap();
+        serving.until_empty().await.unwrap();
+        let once = ["foreign", "plain", "elsewhere"].map(|id| (id.to_owned(), 1));
+        assert_eq!(handler.runs(), HashMap::from(once));
+        serving.drain(GRACE).await.unwrap();
+    }
+
+    pub(super) async fn a_release_that_is_not_visible_is_found(place: Place) {
+        let database = place.open().await;
+        database.enqueue_all(vec![new_order("24"), new_order("25")]).await.unwrap();
+        let pending = |age| {
+            let database = database.clone();
+            async move { database.pending_activations(age).await.unwrap() }
+        };
+        assert!(pending(0).await.is_empty(), "nothing was released");
+        let claimed = taken_by(&database, "24", "w").await;
+        release(&database, &claimed, "r1").await;
+        let found = pending(0).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((&*found[0].order, &*found[0].release), ("24", "r1"));
+        let made_by =
+            (Some(claimed.attempt.to_string()), Some(claimed.job), Some(claimed.trace_id));
+        assert_eq!((found[0].attempt.clone(), found[0].job, found[0].trace_id.clone()), made_by);
+        assert!(pending(60_000).await.is_empty(), "its worker may be about to show it");
+        database.mark_activated("24", "another").await.unwrap();
+        assert_eq!(pending(0).await.len(), 1, "another release is not this one");
+        database.mark_activated("24", "r1").await.unwrap();
+        assert!(pending(0).await.is_empty());
+    }
+
+    pub(super) async fn b4_b7_everything_is_listed_and_exported(place: Place) {
+        let database = place.open().await;
+        for n in 0..5 {
+            let order = NewOrder { template: format!("t{}", n % 2), ..new_order(&format!("o{n}")) };
+            database.enqueue(order).await.unwrap();
+        }
+        let of = |state, template: Option<&str>, limit| Filter {
+            state,
+            template: template.map(str::to_owned),
+            limit,
+            before: None,
+        };
+        let list = |filter: Filter| {
+            let database = database.clone();
+            async move { database.orders(&filter).await.unwrap().len() }
+        };
+        assert_eq!(list(of(None, None, 0)).await, 5);
+        assert_eq!(list(of(None, None, 2)).await, 2);
+        assert_eq!(list(of(Some(OrderState::Queued), Some("t1"), 0)).await, 2);
+        assert_eq!(list(of(Some(OrderState::Dead), None, 0)).await, 0);
+
+        let claimed = taken_by(&database, "o0", "w").await;
+        let attempt = claimed.attempt.to_string();
+        let event = |stage: &str| NewEvent {
+            order: "o0".to_owned(),
+            attempt: Some(attempt.clone()),
+            stage: stage.to_owned(),
+            done: None,
+            total: Some(4),
+            message: Some("with a word".to_owned()),
+        };
+        database.record_events(vec![event("begin"), event("end")]).await.unwrap();
+        let events = database.events("o0", 0).await.unwrap();
+        assert_eq!(events.len(), 2);
+        assert_eq!(database.events("o0", events[0].id).await.unwrap(), [events[1].clone()]);
+        database.keep_reply("o0", &attempt, reply("q", 0)).await.unwrap();
+        let record = failure("trap", "unreachable");
+        let resolution = Resolution::Failed { failure: record.clone() };
+        database.complete(&claimed, &resolution, AttemptLimits::default()).await.unwrap();
+        let export = serde_json::to_value(database.export("o0").await.unwrap()).unwrap();
+        assert_eq!(export["order"]["state"], "failed");
+        assert_eq!(
+            export["failures"][0]["record"]["why"], "unreachable",
+            "no JSON in a text in JSON"
+        );
+        assert_eq!(export["ai_calls"][0]["entry"]["content"], "answer 0");
+        assert_eq!(export["attempts"][0]["last_stage"], "end");
+        assert_eq!(export["document"], json!({ "customer": "o0" }).to_string());
+        assert_eq!(database.failure(&record.id).await.unwrap().unwrap().record, record.record);
+        assert_eq!(database.failure("none").await.unwrap(), None);
+
+        // Nothing there and could not read are different answers.
+        database.close().await;
+        assert!(database.orders(&Filter::default()).await.is_err());
+        assert!(database.enqueue(new_order("late")).await.is_err());
+    }
+
+    pub(super) async fn g4_an_operator_sees_the_queue(place: Place) {
+        let database = place.open().await;
+        let handler = Scripted::new(|_, _| Do::Wait);
+        let settings = WorkerSettings { max_orders: 2, ..quick() };
+        let serving = start(database.clone(), settings, handler.clone()).await.unwrap();
+        database.enqueue_all((0..5).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
+        until("two run", || async { handler.busy.load(Ordering::SeqCst) == 2 }).await;
+        let stats = database.stats().await.unwrap();
+        assert_eq!((stats.count(OrderState::Running), stats.count(OrderState::Queued)), (2, 3));
+        assert_eq!(stats.orders.len(), 7, "a state that has none is told too");
+        assert!(stats.oldest_queued_ms.is_some() && stats.oldest_running_ms.is_some());
+        let [worker] = &stats.workers[..] else { panic!("{stats:?}") };
+        assert_eq!(
+            (worker.running, worker.max_orders, worker.pid),
+            (2, 2, i64::from(std::process::id()))
+        );
+        assert_eq!(worker.client_id, serving.client_id());
+        assert!(worker.silent_ms < 60_000);
+        assert_eq!(serving.running(), 2);
+        serving.stop_now().await.unwrap();
+        assert_eq!(database.unfinished().await.unwrap(), 5);
+    }
+}

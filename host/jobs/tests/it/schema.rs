@@ -1,0 +1,120 @@
+//! Opening and migrating a database.
+
+use super::*;
+
+on_both!(
+    b5_g2_tables_are_made_once_by_many_at_a_time,
+    b5_g2_a_schema_that_is_too_new_is_refused,
+    g2_failures_from_before_there_were_fingerprints_are_found_too,
+);
+
+mod tests {
+    use super::*;
+
+    pub(super) async fn b5_g2_tables_are_made_once_by_many_at_a_time(place: Place) {
+        let first = Database::open(&place.url).await.unwrap();
+        let error = first.check_schema().await.unwrap_err();
+        assert!(error.to_string().contains("run `sitewright migrate`"), "{error}");
+        let starts = (0..4).map(|_| async {
+            let database = Database::open(&place.url).await.unwrap();
+            database.migrate().await.unwrap().from
+        });
+        let from = futures::future::join_all(starts).await;
+        assert_eq!(from.iter().filter(|from| **from == 0).count(), 1, "{from:?}");
+        first.check_schema().await.unwrap();
+        assert_eq!(first.migrate().await.unwrap().river, Vec::<i64>::new());
+    }
+
+    pub(super) async fn b5_g2_a_schema_that_is_too_new_is_refused(place: Place) {
+        let database = place.open().await;
+        for (table, column, known) in [
+            ("sitewright_schema", "program, applied_at", SCHEMA_VERSION),
+            ("river_migration", "", 8),
+        ] {
+            let newer = known + 4;
+            if column.is_empty() {
+                place
+                    .sql(&format!("INSERT INTO {table} (line, version) VALUES ('main', {newer})"))
+                    .await;
+            } else {
+                place
+                    .sql(&format!(
+                        "INSERT INTO {table} (version, {column}) VALUES ({newer}, '9', 0)"
+                    ))
+                    .await;
+            }
+            for error in
+                [database.migrate().await.unwrap_err(), database.check_schema().await.unwrap_err()]
+            {
+                assert!(matches!(error, Error::NewerSchema { .. }), "{error:?}");
+                let text = error.to_string();
+                for part in [
+                    format!("version {newer}"),
+                    format!("up to {known}"),
+                    "newer sitewright".to_owned(),
+                ] {
+                    assert!(text.contains(&part), "{part} is missing in: {text}");
+                }
+            }
+            let refused = start(database.clone(), quick(), Scripted::all_succeed()).await;
+            assert!(matches!(refused, Err(Error::NewerSchema { .. })));
+            place.sql(&format!("DELETE FROM {table} WHERE version = {newer}")).await;
+        }
+        database.check_schema().await.unwrap();
+    }
+
+    pub(super) async fn g2_failures_from_before_there_were_fingerprints_are_found_too(
+        place: Place,
+    ) {
+        let database = place.open().await;
+        fail(&database, "a", whole("a", "bakery", "no dish 1")).await;
+        fail(&database, "b", whole("b", "bakery", "no dish 2")).await;
+        fail(&database, "c", failure("template_error", "no whole record")).await;
+        let before = database.failure_groups(&ListedFailures::default()).await.unwrap();
+        assert_eq!(before.len(), 2);
+        for sql in [
+            "DROP INDEX sitewright_failures_alike",
+            "DROP INDEX sitewright_failures_unlike",
+            "ALTER TABLE sitewright_failures DROP COLUMN fingerprint",
+            "ALTER TABLE sitewright_failures DROP COLUMN template",
+            "ALTER TABLE sitewright_failures DROP COLUMN frame",
+            "DELETE FROM sitewright_schema WHERE version >= 2",
+        ] {
+            place.sql(sql).await;
+        }
+        let database = Database::open(&place.url).await.unwrap();
+        assert!(
+            database
+                .check_schema()
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("run `sitewright migrate`")
+        );
+        let migrated = database.migrate().await.unwrap();
+        assert_eq!((migrated.from, migrated.to), (1, SCHEMA_VERSION));
+        let after = database.failure_groups(&ListedFailures::default()).await.unwrap();
+        assert_eq!(after, before);
+        assert_eq!(
+            place
+                .number("SELECT count(*) FROM sitewright_failures WHERE fingerprint IS NULL")
+                .await,
+            0
+        );
+    }
+}
+
+#[tokio::test]
+async fn a8_a_database_url_is_checked_and_never_shown_with_its_password() {
+    for (url, why) in [
+        ("mysql://me:s3cr3t@host/db", "names no database"),
+        ("sqlite::memory:", "forgets its orders"),
+        ("orders.db", "names no database"),
+        ("postgres://me:s3cr3t@nowhere.invalid:1/db", "cannot be opened"),
+    ] {
+        let error = Database::open(url).await.unwrap_err();
+        let told = format!("{error} {error:?}");
+        assert!(told.contains(why), "{told}");
+        assert!(!told.contains("s3cr3t"), "{told}");
+    }
+}

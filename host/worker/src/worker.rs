@@ -1,0 +1,258 @@
+//! The worker as a whole: what runs beside the orders, and how it starts and drains.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::activate::Releases;
+use super::orders::Orders;
+use super::progress::Progress;
+use super::{activate, clock, reload, supervisor};
+use crate::config::WorkerConfig;
+use sitewright_jobs::{
+    AttemptLimits, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
+};
+use sitewright_runtime::run::Services;
+use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
+
+/// Timeout of the probe of all routes at start. Orders do not wait for it.
+const PROBE_WITHIN: Duration = Duration::from_secs(20);
+/// Time between two searches for releases that a dead worker did not activate.
+const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+/// How long a draining worker searches for such releases.
+const RECONCILE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The options of a worker. Their units and defaults: [`WorkerConfig`].
+#[derive(Debug, Clone)]
+pub struct WorkerOptions {
+    /// Maximum number of orders at once.
+    pub max_orders: usize,
+    pub limits: AttemptLimits,
+    pub backoff: Backoff,
+    /// Time between two scans of the templates folder.
+    pub reload_every: Duration,
+    /// Time between two heartbeats.
+    pub heartbeat_every: Duration,
+    /// A worker without a heartbeat for this long is stale.
+    pub stale_after: Duration,
+}
+
+impl From<&WorkerConfig> for WorkerOptions {
+    fn from(config: &WorkerConfig) -> Self {
+        WorkerOptions {
+            max_orders: usize::try_from(config.max_orders).unwrap_or(usize::MAX),
+            limits: AttemptLimits { attempts: config.attempts, crashes: config.crashes },
+            backoff: Backoff {
+                first: Duration::from_millis(config.retry_base_ms),
+                longest: Duration::from_millis(config.retry_max_ms),
+                ..Backoff::default()
+            },
+            reload_every: Duration::from_millis(config.reload_ms),
+            heartbeat_every: Duration::from_millis(config.beat_ms),
+            stale_after: Duration::from_millis(config.silent_ms),
+        }
+    }
+}
+
+/// What a worker is made of.
+pub struct WorkerParts {
+    pub services: Services,
+    pub database: Database,
+    pub store: SiteStore,
+    pub options: WorkerOptions,
+}
+
+/// A worker that claims orders.
+pub struct Worker {
+    serving: Serving,
+    releases: Releases,
+    progress: JoinHandle<()>,
+    /// Stops the tasks beside the orders.
+    stop_tasks: CancellationToken,
+}
+
+impl Worker {
+    /// Migrates the database and loads the templates. Claims no order, so it may be dropped at any
+    /// point.
+    ///
+    /// # Errors
+    /// If the database cannot be used. A template that cannot be loaded is logged.
+    pub async fn prepare(parts: &WorkerParts) -> Result<(), Error> {
+        let migrated = parts.database.migrate().await?;
+        if migrated.from != migrated.to || !migrated.river.is_empty() {
+            tracing::info!(
+                from = migrated.from,
+                to = migrated.to,
+                river = ?migrated.river,
+                "the database was migrated"
+            );
+        }
+        let services = &parts.services;
+        match services.catalogue.refresh().await {
+            Ok(changes) => reload::log_changes(&changes, &mut Vec::new(), &services.gateway),
+            Err(error) => tracing::error!("{error}; orders fail until it is there"),
+        }
+        Ok(())
+    }
+
+    /// Starts to claim orders, and notifies systemd. Must not be dropped before it returns: orders
+    /// that it has by then would count as crashed.
+    ///
+    /// # Errors
+    /// If the database cannot be used.
+    pub async fn start(parts: WorkerParts) -> Result<Worker, Error> {
+        let WorkerParts { services, database, store, options } = parts;
+        let batcher = SyncBatcher::start(&services.sites);
+        let store = store.with_batcher(batcher.clone());
+        let stop_tasks = CancellationToken::new();
+        let (progress, writing) = Progress::start(database.clone());
+        let settings = WorkerSettings {
+            max_orders: options.max_orders,
+            config_version: Some(services.config_version.clone()),
+            limits: options.limits,
+            heartbeat_every: options.heartbeat_every,
+            stale_after: options.stale_after,
+            rescue_every: options.heartbeat_every,
+            ..WorkerSettings::default()
+        };
+        let releases = Releases {
+            database: database.clone(),
+            store: store.clone(),
+            keep: services.keep_releases,
+        };
+        spawn_until(&stop_tasks, probe_routes(services.clone()));
+        let watched = reload::watch_templates(
+            services.gateway.clone(),
+            services.catalogue.clone(),
+            options.reload_every,
+            stop_tasks.clone(),
+        );
+        spawn_until(&stop_tasks, watched);
+        spawn_until(&stop_tasks, reconcile_releases(releases.clone()));
+        spawn_until(&stop_tasks, sweep_sites(services.sites.clone()));
+        spawn_until(&stop_tasks, clock::watch());
+        let orders = Orders {
+            services,
+            database: database.clone(),
+            store,
+            batcher,
+            backoff: options.backoff,
+            stale_after: options.stale_after,
+            progress,
+        };
+        let publisher = Arc::new(releases.clone());
+        let serving = serve(database, settings, Arc::new(orders), publisher).await?;
+        supervisor::ready();
+        tokio::spawn(supervisor::feed_watchdog(serving.liveness()));
+        Ok(Worker { serving, releases, progress: writing, stop_tasks })
+    }
+
+    /// Its id in the database.
+    pub fn id(&self) -> &str {
+        self.serving.client_id()
+    }
+
+    /// The number of orders it runs.
+    pub fn running(&self) -> usize {
+        self.serving.running()
+    }
+
+    /// Stops it at once, for a second signal.
+    pub fn stopper(&self) -> StopNow {
+        self.serving.stopper()
+    }
+
+    /// Waits until it ends by itself: if `when_empty`, once every order has ended; otherwise only
+    /// if it cannot go on.
+    ///
+    /// # Errors
+    /// Why it cannot go on.
+    pub async fn ended(&mut self, when_empty: bool) -> Result<(), Error> {
+        if when_empty { self.serving.until_empty().await } else { self.serving.ended().await }
+    }
+
+    /// Notifies systemd, claims no more orders, lets the running ones end within `grace` and returns
+    /// the others to the queue, without using an attempt. Closes the database.
+    ///
+    /// # Errors
+    /// If the database did not accept the last writes: then other workers rescue the orders.
+    pub async fn drain(self, grace: Duration) -> Result<Drained, Error> {
+        supervisor::stopping();
+        let drained = self.serving.drain(grace).await;
+        self.stop_tasks.cancel();
+        // This may be the last worker: releases of workers that died are activated now.
+        let reconcile = reconcile_once(&self.releases, 0);
+        if tokio::time::timeout(RECONCILE_WITHIN, reconcile).await.is_err() {
+            tracing::warn!("releases that are not active yet are left to the next worker");
+        }
+        // The last progress events are stored before the database closes.
+        if tokio::time::timeout(Duration::from_secs(2), self.progress).await.is_err() {
+            tracing::warn!("the last stages of orders could not be stored in time");
+        }
+        self.releases.database.close().await;
+        drained
+    }
+}
+
+/// Runs a task until `stop` is cancelled or it ends.
+fn spawn_until(stop: &CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
+    let stop = stop.clone();
+    tokio::spawn(async move { stop.run_until_cancelled(work).await });
+}
+
+/// Logs routes that do not answer before orders fail on them (failure catalogue E2).
+async fn probe_routes(services: Services) {
+    for probe in services.gateway.probe_all(tokio::time::Instant::now() + PROBE_WITHIN).await {
+        let attempt = &probe.attempt;
+        if probe.usable {
+            tracing::info!(
+                route = probe.route,
+                provider = attempt.provider,
+                model = attempt.model,
+                latency_ms = attempt.duration_ms,
+                "the route answers"
+            );
+        } else {
+            let message = attempt.message.as_ref().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(
+                route = probe.route,
+                provider = attempt.provider,
+                model = attempt.model,
+                outcome = attempt.outcome.as_str(),
+                status = attempt.status,
+                "the route does not answer: {message}"
+            );
+        }
+    }
+}
+
+async fn reconcile_releases(releases: Releases) {
+    // At the start no release is another live worker's to activate, or activating it twice does no
+    // harm.
+    let mut completed_for_ms = 0;
+    loop {
+        reconcile_once(&releases, completed_for_ms).await;
+        completed_for_ms = activate::LOST_AFTER_MS;
+        tokio::time::sleep(RECONCILE_EVERY).await;
+    }
+}
+
+async fn reconcile_once(releases: &Releases, completed_for_ms: i64) {
+    if let Err(error) = releases.reconcile(completed_for_ms).await {
+        tracing::warn!(%error, "releases that are not active yet cannot be looked for");
+    }
+}
+
+/// Removes unfinished sites of runs whose process ended (failure catalogue D1).
+async fn sweep_sites(sites: SitesRoot) {
+    match tokio::task::spawn_blocking(move || sites.sweep()).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(folders)) => tracing::info!(folders, "unfinished sites of crashed runs were removed"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not all unfinished sites of crashed runs could be removed");
+        }
+        Err(error) => tracing::error!(%error, "removing unfinished sites did not end"),
+    }
+}
