@@ -8,6 +8,7 @@ pub const MOST_ORDERS: u32 = 10_000;
 /// How a worker works: `[worker]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct WorkerConfig {
     /// Most orders at once, the waiting ones included: each has an instance of its template. At
     /// most [`MOST_ORDERS`].

@@ -11,6 +11,7 @@ use sitewright_model::message;
 /// When a failed attempt is made again at the same candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct RetryConfig {
     /// Most attempts, the first one included.
     pub attempts: u32,
@@ -36,6 +37,7 @@ impl Default for RetryConfig {
 /// must say the same. What is missing has no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct LimitsConfig {
     /// Requests in flight.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +54,7 @@ pub struct LimitsConfig {
 /// When an address with its key is left alone; shared like [`LimitsConfig`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct BreakerConfig {
     /// Failures in a row after which nothing is sent for a while; a refused key is enough at once.
     /// 0 for never.
@@ -69,6 +72,7 @@ impl Default for BreakerConfig {
 /// What one order may use in all its AI calls, retries included. What is missing has no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct BudgetConfig {
     /// Requests.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +88,7 @@ pub struct BudgetConfig {
 /// What a model's tokens cost, in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct PriceConfig {
     /// A million tokens of prompts.
     pub input_per_million: f64,

@@ -70,6 +70,7 @@ use sitewright_model::message::Message;
 /// Providers and routes. Holds no secret: only where to find them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct AiConfig {
     /// Who can answer, by a name of the operator's choice.
     pub providers: BTreeMap<String, ProviderConfig>,

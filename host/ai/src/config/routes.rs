@@ -8,6 +8,7 @@ use sitewright_model::message;
 /// Who answers for a purpose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct RouteConfig {
     /// The candidates, best first. The next one is asked when one fails.
     #[serde(rename = "try")]
@@ -20,6 +21,7 @@ pub struct RouteConfig {
 /// One provider and model of a route.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct CandidateConfig {
     /// Name of the provider.
     pub provider: String,

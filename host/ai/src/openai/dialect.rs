@@ -9,6 +9,7 @@ use url::Url;
 /// Whose chat completions these are. Guessed from the address when the configuration does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(schemars::JsonSchema)]
 pub enum Dialect {
     /// OpenAI itself.
     Openai,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// How large core dumps may be and how many stay: `[coredump]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct CoreDumpLimits {
     /// Largest dump that is kept, and most memory of a guest that is dumped.
     pub max_bytes: u64,
