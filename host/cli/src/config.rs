@@ -1,8 +1,8 @@
-//! What the operator sets: `sitewright.toml`, and every key also as an environment variable.
+//! The configuration: `sitewright.toml`, and every key also as an environment variable.
 //!
 //! `SITEWRIGHT_LIMITS__CPU_MS=5000` is `cpu_ms` in `[limits]`: the prefix, then the key's parts in
-//! capitals with two underscores between them. A variable beats the file, the file beats the
-//! default. Unknown keys are errors.
+//! upper case, joined by two underscores. A variable overrides the file, the file overrides the
+//! default. Unknown keys are errors that suggest the key that was probably meant.
 //!
 //! Relative paths in the file start from the file's folder, and so do the defaults; those of
 //! variables and flags start from the working directory (catalogue F3).
@@ -25,26 +25,50 @@ pub use sitewright_worker::{MOST_ORDERS, WorkerConfig};
 
 /// The file that is read when none is named and it exists.
 pub const DEFAULT_FILE: &str = "sitewright.toml";
-/// What variables begin with.
+/// Prefix of environment variables that set keys.
 pub const PREFIX: &str = "SITEWRIGHT_";
-/// Variables with the prefix that are no keys.
+/// Variables with the prefix that are flags instead of keys.
 const NOT_KEYS: [&str; 3] = ["config", "log", "log_format"];
 
-/// The keys of the file.
-#[derive(Debug, Deserialize)]
+/// The keys of the file. `sitewright reference configuration` makes the reference from these
+/// comments and those of the types inside.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {
+    /// Folder of `.wasm` files; the name of a file is the name of the template.
+    #[schemars(with = "Option<String>", extend("x-type" = "path", "x-default" = "`templates`"))]
     templates: Option<RelativePathBuf>,
-    /// A folder, or a table: see [`SitesKeys`].
+    /// Folder for sites and failure records; or a table with the keys `path` (the folder) and
+    /// `store`: the URL of the object store where a worker keeps releases, `s3://bucket/prefix`,
+    /// `gs://...` or `az://...`, with a prefix of at most 512 bytes.
+    // A table, see `SitesKeys`, is read by hand.
     #[serde(default)]
+    #[schemars(
+        with = "Option<String>",
+        extend("x-type" = "path, or table", "x-default" = "`sites`")
+    )]
     sites: Option<figment::value::Value>,
+    /// Folder of compiled templates; must be writable by this user only. Without a home folder
+    /// there is no cache.
+    #[schemars(
+        with = "Option<String>",
+        extend(
+            "x-type" = "path",
+            "x-default" = "`$XDG_CACHE_HOME/sitewright`, else `~/.cache/sitewright`"
+        )
+    )]
     cache: Option<RelativePathBuf>,
+    /// Language (BCP 47) of orders that name none.
     #[serde(default = "default_locale")]
+    #[schemars(with = "String", extend("x-type" = "language tag", "x-default" = "`en`"))]
     default_locale: Locale,
+    /// Releases of an order that are kept, the current one included.
     #[serde(default = "default_keep")]
     keep_releases: usize,
-    #[serde(default = "default_concurrency")]
-    concurrency: u32,
+    /// Runs at once of `sitewright conformance`, and the size of its instance pool. A worker uses
+    /// `worker.max_orders` instead; every other command makes one run.
+    #[schemars(extend("x-default" = "2 for each processor core"))]
+    concurrency: Option<u32>,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -59,30 +83,38 @@ struct Keys {
     coredump: CoreDumpLimits,
 }
 
-/// What is set for one template: `[template.NAME]`.
-#[derive(Debug, Default, Deserialize)]
+/// One template. NAME is the name of its file without `.wasm`.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TemplateKeys {
+    /// Folder of the template's source, for the lines around a frame and for `conformance/`.
+    #[schemars(with = "Option<String>", extend("x-type" = "path"))]
     source: Option<RelativePathBuf>,
+    /// Whether to keep a memory dump when the template is stopped.
     #[serde(default)]
     coredump: bool,
 }
 
-/// Where the queue and the store of orders are.
-#[derive(Debug, Default, Deserialize)]
+/// The database of the queue. At most one of the three keys.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DatabaseKeys {
+    /// URL of the database: `sqlite://PATH` or `postgres://user@host/name`.
+    #[schemars(extend("x-default" = "`sqlite://sitewright.db` beside the file"))]
     url: Option<String>,
+    /// Environment variable that holds the URL.
     url_env: Option<String>,
+    /// File that holds the URL.
+    #[schemars(with = "Option<String>", extend("x-type" = "path"))]
     url_file: Option<RelativePathBuf>,
 }
 
-/// The address of the database, which may hold a password: it is never printed.
+/// The URL of the database. It may contain a password, so `Debug` does not print it.
 #[derive(Clone)]
 pub struct DatabaseUrl(SecretString);
 
 impl DatabaseUrl {
-    /// The address, for whoever connects.
+    /// The URL with its password, to connect.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -103,7 +135,6 @@ struct SitesKeys {
 }
 
 fn default_locale() -> Locale {
-    // The literal is a language tag; should it ever not be, the tests say so.
     "en".parse().unwrap_or_else(|error| unreachable!("{error}"))
 }
 
@@ -111,67 +142,95 @@ fn default_keep() -> usize {
     sitewright_site::DEFAULT_KEEP
 }
 
-fn default_concurrency() -> u32 {
-    16
+/// The JSON Schema of the keys, all types written out where they are used. `x-type` and `x-default`
+/// are for the reference, where the schema's own words say less.
+pub(crate) fn schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12()
+        .with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<Keys>().into()
 }
 
-/// A checked configuration.
+/// A key, its least value, and its value in a configuration.
+type Least = (&'static str, u64, fn(&Config) -> u64);
+
+/// The keys with a least value. `worker.silent_ms` depends on another key, see [`Config::problems`].
+const LEAST: [Least; 19] = [
+    ("keep_releases", 1, |config| config.keep_releases as u64),
+    ("concurrency", 1, |config| config.concurrency.map_or(1, u64::from)),
+    ("worker.max_orders", 1, |config| u64::from(config.worker.max_orders)),
+    ("worker.attempts", 1, |config| u64::from(config.worker.attempts)),
+    ("worker.crashes", 1, |config| u64::from(config.worker.crashes)),
+    ("worker.reload_ms", 100, |config| config.worker.reload_ms),
+    ("worker.beat_ms", 10, |config| config.worker.beat_ms),
+    ("coredump.keep", 1, |config| config.template_settings.coredump.keep as u64),
+    ("coredump.max_bytes", 1 << 10, |config| config.template_settings.coredump.max_bytes),
+    ("limits.memory_bytes", 1 << 20, |config| config.limits.memory_bytes),
+    ("limits.cpu_ms", 10, |config| config.limits.cpu_ms),
+    ("limits.deadline_ms", 10, |config| config.limits.deadline_ms),
+    ("limits.files", 1, |config| config.limits.files),
+    ("limits.file_bytes", 1, |config| config.limits.file_bytes),
+    ("limits.total_bytes", 1, |config| config.limits.total_bytes),
+    ("limits.path_bytes", 16, |config| config.limits.path_bytes),
+    ("limits.order_bytes", 64, |config| config.limits.order_bytes),
+    ("limits.compile_ms", 100, |config| config.limits.compile_ms),
+    ("limits.compile_memory_bytes", 64 << 20, |config| config.limits.compile_memory_bytes),
+];
+
+/// Most bytes of linear memory that a guest can address: 4 GiB.
+const MOST_MEMORY: u64 = 4 << 30;
+
+/// The limits of a key, as the reference shows them.
+pub(crate) fn limits_of(key: &str) -> (Option<u64>, Option<u64>) {
+    let least = LEAST.iter().find(|(name, ..)| *name == key).map(|(_, least, _)| *least);
+    let most = match key {
+        "worker.max_orders" => Some(u64::from(MOST_ORDERS)),
+        "limits.memory_bytes" => Some(MOST_MEMORY),
+        _ => None,
+    };
+    (least, most)
+}
+
+/// A checked configuration. Keys, units and defaults are in `docs/src/reference/configuration.md`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Folder of `.wasm` files. Default `templates`.
     pub templates: PathBuf,
-    /// Where sites and failure records go. Default `sites`.
     pub sites: PathBuf,
-    /// Where a worker keeps releases when that is not the folder: `s3://bucket/prefix`, `gs://...`
-    /// or `az://...`.
+    /// URL of the object store where a worker keeps releases. `None` for the folder `sites`.
     pub store: Option<String>,
-    /// Where compiled templates are kept. Default `sitewright` in the user's cache folder; none
-    /// without one.
+    /// Folder of compiled templates. `None` without a key and without a home folder.
     pub cache: Option<PathBuf>,
-    /// The language of orders that name none. Default `en`.
     pub default_locale: Locale,
-    /// Releases of an order that stay, the current one included. Default 5.
     pub keep_releases: usize,
-    /// Runs at once. Default 16.
-    pub concurrency: u32,
-    /// What a run may use.
+    /// Runs at once of `conformance`. `None` for two on each processor core.
+    pub concurrency: Option<u32>,
     pub limits: Limits,
-    /// Where the queue and the store of orders are. Default `sqlite://sitewright.db` beside the
-    /// file.
     pub database: DatabaseUrl,
-    /// How a worker works.
     pub worker: WorkerConfig,
-    /// Providers and routes.
     pub ai: AiConfig,
-    /// What is set for single templates, and for core dumps.
+    /// `[template.NAME]` and `[coredump]`.
     pub template_settings: TemplateSettings,
-    /// The file, when there is one.
+    /// The file that was read, if any.
     pub file: Option<PathBuf>,
-    /// The folder that relative paths of the AI part start from.
+    /// Folder from which relative paths of the AI part start.
     pub base: PathBuf,
-    /// The first 12 digits of the SHA-256 of all keys: stands in every record (catalogue E13).
+    /// The first 12 digits of the SHA-256 of all keys. Every failure record contains it (catalogue
+    /// E13).
     pub version: String,
 }
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A named file is not there.
     #[error("the configuration file {} cannot be read: {source}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Keys or values are wrong.
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// All problems, each with its file or variable and its key.
     #[error("the configuration is wrong:\n{}", .0.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n"))]
     Wrong(Vec<String>),
 }
 
 impl Config {
-    /// Reads the file (or `sitewright.toml` when it exists, or nothing) and the environment.
-    /// Blocking: for the start.
+    /// Reads the environment and the file; without `file`, `sitewright.toml` if it exists. Blocking:
+    /// call it at the start of the process.
     ///
     /// # Errors
     /// [`ConfigError`] naming file or variable, key, and what would be right.
@@ -200,11 +259,11 @@ impl Config {
             None => SitesKeys::default(),
             Some(figment::value::Value::Dict(..)) => {
                 figment.extract_inner("sites").map_err(|error| {
-                    // The library tells the parts of the path of such a part in no order that could
-                    // be shown.
+                    // figment does not return the parts of this path in order.
                     let source = origin(&figment, &["sites".to_owned()]).unwrap_or_default();
-                    let problems =
-                        error.into_iter().map(|error| format!("{source}: `sites`: {}", error.kind));
+                    let problems = error
+                        .into_iter()
+                        .map(|error| format!("{source}: `sites`: {}", problem(&error)));
                     ConfigError::Wrong(problems.collect())
                 })?
             }
@@ -254,7 +313,7 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(ConfigError::Wrong(problems)) }
     }
 
-    /// The part that finding and exporting a recorded attempt needs.
+    /// The settings that finding and exporting a recorded attempt needs.
     pub fn for_replay(&self) -> ReplaySettings {
         ReplaySettings {
             sites: self.sites.clone(),
@@ -266,7 +325,7 @@ impl Config {
         }
     }
 
-    /// What the types do not rule out: keys, and what is wrong with them.
+    /// Keys whose values the types allow but no command can use, and why.
     fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         let mut at_least = |key, value: u64, least: u64| {
@@ -274,28 +333,11 @@ impl Config {
                 problems.push((key, format!("is {value}, but must be at least {least}")));
             }
         };
-        at_least("keep_releases", self.keep_releases as u64, 1);
-        at_least("concurrency", u64::from(self.concurrency), 1);
-        let limits = &self.limits;
-        let worker = &self.worker;
-        at_least("worker.max_orders", u64::from(worker.max_orders), 1);
-        at_least("worker.attempts", u64::from(worker.attempts), 1);
-        at_least("worker.crashes", u64::from(worker.crashes), 1);
-        at_least("worker.reload_ms", worker.reload_ms, 100);
-        at_least("worker.beat_ms", worker.beat_ms, 10);
+        let (limits, worker) = (&self.limits, &self.worker);
+        for (key, least, value) in LEAST {
+            at_least(key, value(self), least);
+        }
         at_least("worker.silent_ms", worker.silent_ms, worker.beat_ms.saturating_mul(3));
-        at_least("coredump.keep", self.template_settings.coredump.keep as u64, 1);
-        at_least("coredump.max_bytes", self.template_settings.coredump.max_bytes, 1 << 10);
-        at_least("limits.memory_bytes", limits.memory_bytes, 1 << 20);
-        at_least("limits.cpu_ms", limits.cpu_ms, 10);
-        at_least("limits.deadline_ms", limits.deadline_ms, 10);
-        at_least("limits.files", limits.files, 1);
-        at_least("limits.file_bytes", limits.file_bytes, 1);
-        at_least("limits.total_bytes", limits.total_bytes, 1);
-        at_least("limits.path_bytes", limits.path_bytes, 16);
-        at_least("limits.order_bytes", limits.order_bytes, 64);
-        at_least("limits.compile_ms", limits.compile_ms, 100);
-        at_least("limits.compile_memory_bytes", limits.compile_memory_bytes, 64 << 20);
         if worker.max_orders > MOST_ORDERS {
             let most = format!(
                 "is {}, but a worker can have at most {MOST_ORDERS} orders at once; start a \
@@ -304,13 +346,12 @@ impl Config {
             );
             problems.push(("worker.max_orders", most));
         }
-        if limits.memory_bytes > 4 << 30 {
+        if limits.memory_bytes > MOST_MEMORY {
             problems.push((
                 "limits.memory_bytes",
                 format!(
                     "is {}, but a guest can have at most {} (4 GiB)",
-                    limits.memory_bytes,
-                    4_u64 << 30
+                    limits.memory_bytes, MOST_MEMORY
                 ),
             ));
         }
@@ -319,11 +360,11 @@ impl Config {
 }
 
 impl DatabaseKeys {
-    /// The one of the three that is given, or a file beside the configuration. A relative path of
-    /// SQLite starts from the configuration's folder, as all paths do (catalogue F3).
+    /// The URL from the key that is set; default: a file beside the configuration. A relative path
+    /// of SQLite starts from the configuration's folder, as all paths do (catalogue F3).
     ///
     /// # Errors
-    /// The key in `[database]`, and what is wrong with it.
+    /// The key in `[database]`, and why it cannot be used.
     fn url(self, base: &Path) -> Result<DatabaseUrl, (&'static str, String)> {
         let wrong = |key: &'static str, problem: String| (key, problem);
         let url = match (self.url, self.url_env, self.url_file) {
@@ -348,7 +389,7 @@ impl DatabaseKeys {
             _ => {
                 return Err(wrong(
                     "url",
-                    "stands beside `url_env` or `url_file`; give one of the three".to_owned(),
+                    "is set beside `url_env` or `url_file`; set one of the three".to_owned(),
                 ));
             }
         };
@@ -364,7 +405,7 @@ impl DatabaseKeys {
             .iter()
             .any(|scheme| url.starts_with(scheme))
         {
-            let problem = "is no address of a database; write it like sqlite://sitewright.db or \
+            let problem = "is not the URL of a database; write it like sqlite://sitewright.db or \
                            postgres://user@host/name";
             return Err(wrong("url", problem.to_owned()));
         }
@@ -372,9 +413,35 @@ impl DatabaseKeys {
     }
 }
 
-/// File or variable, key, and what is wrong with it.
+/// The problem of one error; for an unknown key with the key that was probably meant.
+fn problem(error: &figment::Error) -> String {
+    let figment::error::Kind::UnknownField(field, expected) = &error.kind else {
+        return error.kind.to_string();
+    };
+    let is_variable = matches!(
+        error.metadata.as_ref(),
+        Some(metadata) if !matches!(metadata.source, Some(figment::Source::File(_)))
+    );
+    let flags = NOT_KEYS.iter().filter(|_| is_variable);
+    let nearest = expected
+        .iter()
+        .chain(flags)
+        .map(|known| (strsim::jaro_winkler(field, known), *known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity >= SIMILAR);
+    match nearest {
+        Some((_, known)) => format!("{}; did you mean `{known}`?", error.kind),
+        None => error.kind.to_string(),
+    }
+}
+
+/// Jaro-Winkler similarity from which a known key is suggested for an unknown one; clap uses 0.7
+/// for flags.
+const SIMILAR: f64 = 0.7;
+
+/// File or variable, key, and the problem.
 fn explain(figment: &Figment, error: &figment::Error) -> String {
-    // figment's own wrapping of paths is no key.
+    // figment wraps paths in a table of its own, which is not a key.
     let mut path: Vec<String> =
         error.path.iter().filter(|part| !part.starts_with("___figment")).cloned().collect();
     if let figment::error::Kind::UnknownField(field, _) = &error.kind
@@ -394,14 +461,15 @@ fn explain(figment: &Figment, error: &figment::Error) -> String {
         Err(_) => format!("{key}.{part}"),
     });
     if key.is_empty() {
-        format!("{source}: {}", error.kind)
+        format!("{source}: {}", problem(error))
     } else {
-        format!("{source}: `{key}`: {}", error.kind)
+        format!("{source}: `{key}`: {}", problem(error))
     }
 }
 
-/// The file or the variable that sets a key, or what holds the key when it is not there. An error's
-/// own metadata blames the place of a whole table, which may be half file and half variables.
+/// The file or the variable that sets a key; if the key is not set, that of the table around it. An
+/// error's own metadata names one source for a whole table, which may be half file and half
+/// variables.
 fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     (1..=path.len()).rev().find_map(|length| {
         let path = &path[..length];
@@ -412,8 +480,8 @@ fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     })
 }
 
-/// Digest of every key's value, wherever it comes from and whatever its default. Secrets are never
-/// among them: keys of providers are named, not given.
+/// Digest of every key's value, defaults included. It contains no secret: API keys are only named in
+/// the configuration.
 fn version(keys: &Keys, sites: &SitesKeys) -> String {
     fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
         key.as_ref().map(RelativePathBuf::original)
@@ -430,7 +498,7 @@ fn version(keys: &Keys, sites: &SitesKeys) -> String {
         "worker": keys.worker,
         "ai": keys.ai,
     });
-    // Only where something is set, so that a version without them stays what it was.
+    // Only if set, so that the version of a configuration without them does not change.
     if keys.template.values().any(|keys| keys.coredump || keys.source.is_some()) {
         let of = |keys: &TemplateKeys| serde_json::json!([path(&keys.source), keys.coredump]);
         values["template"] =
@@ -468,10 +536,10 @@ fn default_cache() -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    /// Every example of a configuration in the documents is a whole configuration.
+    /// Every example of a configuration in the documents is a complete configuration.
     #[test]
     fn the_examples_in_the_documents_are_read() {
-        let page = include_str!("../../../README.md");
+        let page = include_str!("../../../docs/src/operate/configuration.md");
         let examples: Vec<&str> =
             page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
         assert!(examples.len() >= 3);
@@ -480,5 +548,26 @@ mod tests {
             let ai = keys.unwrap_or_else(|error| panic!("{error}:\n{example}")).ai;
             assert_eq!(ai.check(), [], "{example}");
         }
+    }
+
+    #[test]
+    fn an_unknown_key_suggests_the_key_that_was_meant() {
+        let cases = [
+            ("limit = {}", "`limits`"),
+            ("[limits]\ncpu_mss = 5", "`cpu_ms`"),
+            ("[worker]\nmax_order = 5", "`max_orders`"),
+            ("[ai.providers.a]\nkind = \"openai\"\nbaseurl = \"\"", "`base_url`"),
+            ("[ai.routes.default]\ntry = [{ provider = \"a\", modle = \"m\" }]", "`model`"),
+            ("[template.a]\nsources = \"x\"", "`source`"),
+        ];
+        for (text, meant) in cases {
+            let figment = Figment::from(Toml::string(text));
+            let error = figment.extract::<Keys>().err().into_iter().flatten().next();
+            let told = explain(&figment, &error.unwrap_or_else(|| panic!("{text} is read")));
+            assert!(told.ends_with(&format!("did you mean {meant}?")), "{told}");
+        }
+        let figment = Figment::from(Toml::string("[limits]\nxyzzy = 5"));
+        let error = figment.extract::<Keys>().err().into_iter().flatten().next().unwrap();
+        assert!(!explain(&figment, &error).contains("did you mean"));
     }
 }

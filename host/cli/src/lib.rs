@@ -1,4 +1,15 @@
 //! The `sitewright` binary as a library: command line, configuration, telemetry.
+//!
+//! | file | question |
+//! |---|---|
+//! | `cli/` | which commands are there? One file for each, `cli/mod.rs` has the list |
+//! | `config` | which keys does the operator set, and which values are allowed? |
+//! | `telemetry` | what is logged, and what happens if stderr is slow? |
+//!
+//! **Invariant:** only `main` starts a runtime (clippy's `disallowed-methods`).
+//!
+//! **Invariant:** commands contain no logic of the queue, of AI calls or of sites: they call the
+//! crates below and print.
 
 pub mod cli;
 pub mod config;

@@ -1,12 +1,12 @@
-//! The `sitewright` binary: starts the one runtime and hands over to the command line.
+//! The `sitewright` binary: starts the one runtime and runs the command line.
 
 use std::process::ExitCode;
 
 use sitewright::cli::Cli;
 
 /// A busy worker spends a fifth of its processor time in the C library's allocator; `cargo xtask
-/// bench worker` with and without this line shows it. Programs that use the library choose for
-/// themselves.
+/// bench worker` with and without this line measures it. Programs that use the library choose their
+/// own allocator.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

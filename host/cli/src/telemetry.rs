@@ -1,4 +1,4 @@
-//! Logs on stderr. No line shows a key, whoever wrote it and at whatever level (catalogue A8).
+//! Logs on stderr. No line contains an API key, at any level and from any crate (catalogue A8).
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use sitewright_ai::Redactor;
 
-/// The filter does not parse.
+/// The log filter does not parse.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the log filter {filter:?} (--log) is wrong: {source}; write it like `info` or \
@@ -22,55 +22,55 @@ pub struct FilterError {
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// The compiler, the engine, the queue and the database speak only when they are named: `trace` is
-/// for Sitewright.
+/// Compiler, engine, queue and database log only warnings unless the filter names them: `trace` is
+/// meant for Sitewright.
 const QUIET: &str = "cranelift=warn,regalloc2=warn,wasmtime=warn,riverqueue=warn,sqlx=warn";
 
-/// Lines that wait for a slow stderr in a process that must not wait for it; those beyond are
+/// Log lines that are buffered for a slow stderr with [`Backpressure::Drop`]; further lines are
 /// dropped and counted.
 const WAITING_LINES: usize = 50_000;
 
-/// How a line looks.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
 }
 
-/// Who waits when stderr is slow or nobody reads it.
+/// What happens if stderr is slow or is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backpressure {
-    /// The one who logs: every line is written, in a command that people run.
+    /// The caller waits, and every line is written: for commands that people run.
     Wait,
-    /// Nobody: a thread of its own writes, and what it cannot is dropped and counted. Logging can
+    /// A thread writes; lines that it cannot write in time are dropped and counted. Logging can
     /// neither block nor fail an order (catalogue B2).
     Drop,
 }
 
-/// A log that was started. What waits is written when this is dropped, for a second at most.
-#[must_use = "what waits is written when this is dropped"]
+/// A started log. Dropping it writes the buffered lines, for at most one second.
+#[must_use = "dropping it writes the buffered lines"]
 pub struct Logging {
     _writer: Option<WorkerGuard>,
 }
 
-/// Starts logging what `filter` lets through. Called once, by `main`.
+/// Starts logging what `filter` selects. Call it once.
 ///
 /// # Errors
-/// When the filter does not parse.
+/// If the filter does not parse.
 pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logging, FilterError> {
     let asked = filter.to_owned();
     let filter = EnvFilter::builder()
-        // What the user names comes later and so wins.
+        // Later directives win: those of the user.
         .parse(format!("{QUIET},{filter}"))
         .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
-    // The compiler asks for every instruction whether a line is wanted; answering alone makes a
-    // template compile for minutes.
+    // The compiler asks for every instruction whether a line is logged. Answering that question
+    // alone makes a template compile for minutes.
     let compiler_is_wanted =
         ["cranelift", "regalloc2", "wasmtime"].iter().any(|name| asked.contains(name));
-    // A log in a file is for grep: colours only where a person sees them and wants them.
+    // No colours in a file, which is read with grep.
     let colours = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
     let logging = match slow {
@@ -88,7 +88,7 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
             let counter = Arc::new(OnceLock::new());
             let (writer, guard) =
                 lossy.thread_name("log").finish(Lossy::new(Redacted, format, counter.clone()));
-            // Nothing is written before there is a subscriber.
+            // Nothing is logged before the subscriber is installed, so this is in time.
             drop(counter.set(writer.error_counter()));
             let log = log.with_writer(writer);
             match format {
@@ -104,30 +104,30 @@ pub fn start(filter: &str, format: LogFormat, slow: Backpressure) -> Result<Logg
     Ok(logging)
 }
 
-/// How often it is told at most that lines were dropped.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
+/// Minimum time between two reports of dropped lines.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// The end of a line that lets go of what it cannot carry. It tells so itself, where the lines are
-/// missing: a line about it that had to wait in line with the others would be dropped with them.
+/// The writer behind the lossy buffer. It reports dropped lines itself, at the place where they are
+/// missing: a report that went through the buffer could be dropped too.
 struct Lossy<W: io::Write> {
     to: W,
     format: LogFormat,
     counter: Arc<OnceLock<ErrorCounter>>,
-    told: usize,
-    told_at: Option<Instant>,
+    reported: usize,
+    reported_at: Option<Instant>,
 }
 
 impl<W: io::Write> Lossy<W> {
     fn new(to: W, format: LogFormat, counter: Arc<OnceLock<ErrorCounter>>) -> Self {
-        Lossy { to, format, counter, told: 0, told_at: None }
+        Lossy { to, format, counter, reported: 0, reported_at: None }
     }
 
-    fn tell(&mut self) -> io::Result<()> {
+    fn report(&mut self) -> io::Result<()> {
         let dropped = self.counter.get().map_or(0, ErrorCounter::dropped_lines);
-        if dropped == self.told {
+        if dropped == self.reported {
             return Ok(());
         }
-        (self.told, self.told_at) = (dropped, Some(Instant::now()));
+        (self.reported, self.reported_at) = (dropped, Some(Instant::now()));
         let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
         let (target, message) = (
             module_path!(),
@@ -149,8 +149,8 @@ impl<W: io::Write> Lossy<W> {
 impl<W: io::Write> io::Write for Lossy<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.to.write_all(bytes)?;
-        if self.told_at.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
-            self.tell()?;
+        if self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+            self.report()?;
         }
         Ok(bytes.len())
     }
@@ -162,12 +162,12 @@ impl<W: io::Write> io::Write for Lossy<W> {
 
 impl<W: io::Write> Drop for Lossy<W> {
     fn drop(&mut self) {
-        // Nobody is left to tell that this failed.
-        drop(self.tell());
+        // There is no place left to report an error to.
+        drop(self.report());
     }
 }
 
-/// Stderr behind a redactor. The subscriber writes each event at once, so no key is cut in two.
+/// Stderr behind a redactor. The subscriber writes each event in one call, so no key is split.
 struct Redacted;
 
 impl io::Write for Redacted {

@@ -8,6 +8,7 @@ pub const MOST_ORDERS: u32 = 10_000;
 /// `[worker]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct WorkerConfig {
     /// Maximum number of orders at once, those that wait for AI included: each has an instance of
     /// its template. At most 10,000. Default: 2000.

@@ -176,7 +176,7 @@ fn what_is_wrong_with_the_file_is_told_with_file_and_key() {
         ("sites = { pth = \"x\" }".into(), &["`sites`", "`pth`", "unknown field"]),
         (
             "[database]\nurl = \"mysql://u:hunter2@h/x\"".into(),
-            &["`database.url`", "no address of a database"],
+            &["`database.url`", "not the URL of a database"],
         ),
         ("[database]\nurl_env = \"NOT_THERE\"".into(), &["`database.url_env`", "NOT_THERE"]),
         ("[database]\nurl_file = \"none\"".into(), &["`database.url_file`", "none"]),

@@ -36,7 +36,7 @@ async fn drained(base: Base, orders: usize) {
     let mut worker = factory.worker(&[]);
     until("all wait for their second reply", || async { model.asked().len() == 2 * orders }).await;
     worker.signal(Signal::TERM);
-    worker.until_says("told to go").await;
+    worker.until_says("draining: running orders").await;
     factory.order_all((0..20).map(|n| calls_in_turn(&format!("new-{n}"), 1))).await;
     open_soon.open();
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
@@ -108,7 +108,7 @@ async fn a_second_sigterm_stops_at_once() {
     let mut worker = factory.worker(&[]);
     until("all wait", || async { model.asked().len() == 20 }).await;
     worker.signal(Signal::TERM);
-    worker.until_says("told to go").await;
+    worker.until_says("draining: running orders").await;
     assert_eq!(model.server.given_up(), 0, "the first one lets them go on");
     let begin = Instant::now();
     worker.signal(Signal::TERM);

@@ -15,13 +15,16 @@ pub(crate) trait Kind: Sized {
 }
 
 macro_rules! provider_keys {
-    ($($key:ident: $value:ty,)*) => {
-        /// All keys of a provider's table.
-        #[derive(Deserialize)]
+    ($($(#[$meta:meta])* $key:ident: $value:ty,)*) => {
+        /// One provider. NAME is the operator's choice; routes refer to it. Providers with the same
+        /// address and key share limits and circuit breaker, and must configure the same values.
+        #[derive(Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(in crate) struct ProviderKeys {
+            /// The protocol.
+            #[schemars(extend("x-default" = "required"))]
             pub(super) kind: Option<KindName>,
-            $(pub(super) $key: Option<$value>,)*
+            $($(#[$meta])* pub(super) $key: Option<$value>,)*
         }
 
         impl ProviderKeys {
@@ -37,24 +40,59 @@ macro_rules! provider_keys {
 }
 
 provider_keys! {
+    /// `cloudflare`: the account that pays. Required.
     account_id: String,
+    /// All but `scripted`: environment variable that holds the API key.
     api_key_env: String,
+    /// All but `scripted`: file that holds the API key; white space around the key is ignored. Not
+    /// beside `api_key_env`.
     api_key_file: PathBuf,
+    /// `openai`: the `api-version` of Azure.
     api_version: String,
+    /// All but `scripted`: the URL before the endpoint's path, with or without a slash at the end,
+    /// without user name and password. Required for `openai`. Defaults:
+    /// `https://api.anthropic.com/v1`, `https://generativelanguage.googleapis.com/v1beta`,
+    /// `http://127.0.0.1:11434` (`ollama`), `https://api.cloudflare.com/client/v4`.
+    #[schemars(extend("x-default" = "of the kind"))]
     base_url: String,
+    /// When the circuit breaker opens.
     breaker: BreakerConfig,
+    /// Timeout of one whole attempt, connecting included. At least 1.
+    #[schemars(extend("x-default" = 300_000))]
     call_ms: u64,
+    /// All but `scripted`: timeout of name look-up, TCP and TLS together. At least 1.
+    #[schemars(extend("x-default" = 10_000))]
     connect_ms: u64,
+    /// `ollama`: context window to load models with (`num_ctx`). Without it, a long prompt silently
+    /// loses its beginning. At least 1.
+    #[schemars(extend("x-default" = "the server's"))]
     context_tokens: u32,
+    /// `openai`: dialect of chat completions that the server speaks.
+    #[schemars(extend("x-default" = "guessed from the host name"))]
     dialect: Dialect,
+    /// All but `scripted`: timeout from the connection to the first byte of the reply. At least 1.
+    #[schemars(extend("x-default" = 60_000))]
     first_byte_ms: u64,
+    /// All but `scripted`: timeout between two parts of the reply. At least 1.
+    #[schemars(extend("x-default" = 30_000))]
     idle_ms: u64,
+    /// Limits of the address with its key.
     limits: LimitsConfig,
+    /// `anthropic`, `cloudflare`: tokens of a reply, if neither route nor request say. At least 1.
+    #[schemars(extend("x-default" = "8192 (`anthropic`), 4096 (`cloudflare`)"))]
     max_output_tokens: u32,
+    /// Attempts at the same candidate; overrides `[ai.retry]`.
     retry: RetryConfig,
+    /// `scripted`: file with rules. One of `rules` and `rules_inline` is required.
     rules: PathBuf,
+    /// `scripted`: the rules themselves.
     rules_inline: String,
+    /// How JSON for a schema is asked for. `anthropic`: `tool`, `schema` or `prompt`; `gemini`:
+    /// `response-schema`, `json-schema` or `prompt`.
+    #[schemars(extend("x-default" = "`tool` (`anthropic`), `response-schema` (`gemini`)"))]
     structured_output: StructuredOutput,
+    /// `anthropic`: the header `anthropic-version`.
+    #[schemars(extend("x-default" = "`2023-06-01`"))]
     version: String,
 }
 
@@ -62,6 +100,7 @@ provider_keys! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
+#[derive(schemars::JsonSchema)]
 pub(super) enum KindName {
     Openai,
     Anthropic,
@@ -74,6 +113,7 @@ pub(super) enum KindName {
 /// The values of `structured_output` of all kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(schemars::JsonSchema)]
 pub(super) enum StructuredOutput {
     Tool,
     Schema,

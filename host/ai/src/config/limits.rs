@@ -11,6 +11,7 @@ use sitewright_model::message;
 /// Retries at the same candidate: `[ai.retry]`, and `retry` of a provider or route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct RetryConfig {
     /// Maximum number of attempts, the first one included. Default: 3. At least 1.
     pub attempts: u32,
@@ -37,6 +38,7 @@ impl Default for RetryConfig {
 /// and key share them and must have equal values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct LimitsConfig {
     /// Maximum number of requests in flight. Default: no limit. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +56,7 @@ pub struct LimitsConfig {
 /// [`LimitsConfig`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct BreakerConfig {
     /// Number of consecutive failures that opens the breaker; a rejected key opens it at once. 0
     /// disables it. Default: 5; 0 for a scripted provider.
@@ -72,6 +75,7 @@ impl Default for BreakerConfig {
 /// Limits of all AI calls of one order, retries included: `[ai.budget]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct BudgetConfig {
     /// Maximum number of requests. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +92,7 @@ pub struct BudgetConfig {
 /// The price of a model's tokens: `[ai.prices."MODEL"]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct PriceConfig {
     /// US dollars per million input tokens, at least 0. Required.
     pub input_per_million: f64,

@@ -72,6 +72,7 @@ use sitewright_model::message::Message;
 /// The section `[ai]`: providers and routes. Contains no secrets, only where they are stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct AiConfig {
     /// The providers, by a name of the operator's choice. Default: none.
     pub providers: BTreeMap<String, ProviderConfig>,

@@ -30,6 +30,17 @@ pub enum ProviderConfig {
     Scripted(ScriptedConfig),
 }
 
+/// The schema of the table as it is written: the keys of all kinds.
+impl schemars::JsonSchema for ProviderConfig {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        ProviderKeys::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        ProviderKeys::json_schema(generator)
+    }
+}
+
 impl TryFrom<ProviderKeys> for ProviderConfig {
     type Error = String;
 

@@ -8,6 +8,7 @@ use sitewright_model::message;
 /// One route: `[ai.routes.PURPOSE]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct RouteConfig {
     /// The candidates in the order in which they are tried; the next one is tried if one fails.
     /// Key: `try`. Required, not empty.
@@ -21,6 +22,7 @@ pub struct RouteConfig {
 /// One provider and model of a route: an entry of `try`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
 pub struct CandidateConfig {
     /// Name of a provider in `[ai.providers]`. Required.
     pub provider: String,

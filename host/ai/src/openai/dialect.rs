@@ -9,6 +9,7 @@ use url::Url;
 /// A provider's variant of chat completions. Default: guessed from the host name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[derive(schemars::JsonSchema)]
 pub enum Dialect {
     /// OpenAI itself.
     Openai,

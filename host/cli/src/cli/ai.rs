@@ -1,4 +1,4 @@
-//! `sitewright ai`: the AI gateway by hand.
+//! `sitewright ai`: one call of the AI gateway by hand.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,37 +7,37 @@ use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use sitewright_ai::{CallContext, ChatMessage, Format, Purpose, ReplySchema, Request, Role};
 use sitewright_model::ai::{Attempt, AttemptOutcome, CallId};
 use sitewright_model::message;
 
-/// What can be done with the gateway by hand.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Makes one call, as a template would, and shows every attempt that it took.
+    /// Make one call, as a template would, and show every attempt.
     Call(CallArgs),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct CallArgs {
-    /// What the call is for; chooses the route.
+    /// Purpose of the call; selects the route.
     #[arg(long)]
     purpose: Purpose,
-    /// What to ask; `-` reads stdin.
+    /// User message; `-` reads stdin.
     #[arg(long, value_name = "TEXT|-")]
     prompt: String,
-    /// Instructions before it.
+    /// System message.
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Asks for one JSON value that this JSON Schema accepts.
+    /// Ask for JSON that matches the JSON Schema in this file.
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// Most tokens of the reply.
+    /// Limit the reply to this number of tokens.
     #[arg(long, value_name = "N")]
     max_output_tokens: Option<u32>,
-    /// Seconds until the call is given up, whatever the providers' own limits say.
+    /// Give up after this number of seconds, whatever the timeouts of the providers are.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     deadline: u64,
 }

@@ -1,4 +1,4 @@
-//! `sitewright conformance`: does a template keep the contract?
+//! `sitewright conformance`: checks templates against the contract.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -6,56 +6,57 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_conformance::report::{Report, TemplateReport, github, junit, tap, text};
 use sitewright_conformance::{Candidate, Rule, Setting, conform, suite};
 use sitewright_http as http;
 use sitewright_model::message;
+use sitewright_model::time::millis;
 use sitewright_runtime::plugin::template_names;
 
-/// Tries templates against the contract: the file itself, orders made from its own schema, models
-/// that fail, its use of limits, its pages, and runs that are dropped. Offline; a few seconds for a
-/// template. Exits with 0 only when every rule holds.
+/// Check templates against the contract.
 ///
-/// A folder `conformance` beside a template, or beside its source (`[template.<name>] source`),
-/// holds its author's cases: a folder for each, with `case.toml`, `order.json` and, where answers
+/// Checks the file itself, orders made from its own schema, models that fail, its use of limits, its
+/// pages, and runs that are cancelled. Offline; a few seconds for each template.
+///
+/// The folder `conformance` beside a template, or beside its source (`[template.<name>] source`),
+/// contains its author's cases: one folder each, with `case.toml`, `order.json` and, if replies
 /// matter, `ai.toml`. `sitewright template record` makes one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sitewright conformance bakery.wasm
   sitewright conformance target/templates --junit conformance.xml
   sitewright conformance bakery.wasm --filter ai/          only the rules about models
-  sitewright conformance bakery.wasm --update              keep the sites of the author's cases as \
-                        snapshots
+  sitewright conformance bakery.wasm --update              accept the sites of the author's cases
 
 Exit codes: 0 every rule holds, 10 a rule is broken, 2 usage, a case or the configuration, 1 host \
                         error.")]
 pub(super) struct Args {
-    /// A template, or a folder of them.
+    /// Templates, or folders of templates.
     #[arg(value_name = "FILE.wasm|DIR", required_unless_present_any = ["export", "rules"])]
     templates: Vec<PathBuf>,
-    /// Folder with the author's cases, instead of `conformance` beside the template.
+    /// Use the author's cases of this folder instead of `conformance` beside the template.
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
-    /// Only rules and cases whose names hold this text: `contract/`, `ai/escaped`, `without tone`.
+    /// Check only rules and cases whose names contain this text: `contract/`, `ai/escaped`.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Writes a JUnit XML report too, for CI systems.
+    /// Also write a JUnit XML report, for CI systems.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Prints TAP 14 instead of the report.
+    /// Print TAP 14 instead of the report.
     #[arg(long, conflicts_with = "json")]
     tap: bool,
-    /// Keeps the sites of the author's cases as their snapshots, in the place of those that were
-    /// kept.
+    /// Replace the snapshots of the author's cases by the sites that were made now.
     #[arg(long)]
     update: bool,
-    /// Writes the suite's own cases to a folder and does nothing else.
+    /// Write the suite's own cases to this folder and check nothing.
     #[arg(long, value_name = "DIR")]
     export: Option<PathBuf>,
-    /// Lists the rules and does nothing else.
+    /// List the rules and check nothing.
     #[arg(long)]
     rules: bool,
 }
@@ -97,8 +98,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
              lists the rules"
         )));
     }
-    let report =
-        Report::new(templates, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let report = Report::new(templates, millis(began.elapsed()));
     if let Some(file) = args.junit {
         let xml = junit::junit(&report).map_err(SetupError::Usage)?;
         let written = tokio::fs::write(&file, xml).await;
@@ -125,15 +125,16 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 }
 
 fn setting(config: &Config) -> Result<Setting, SetupError> {
+    // Two on each core: some runs wait for replies that are held back while others compute.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // Some wait for answers that are held back while others compute.
-    let at_once = cores * 2;
-    let loader = Setup::loader(config, u32::try_from(at_once).unwrap_or(u32::MAX))?;
+    let default = u32::try_from(cores * 2).unwrap_or(u32::MAX);
+    let concurrency = config.concurrency.unwrap_or(default);
+    let loader = Setup::loader(config, concurrency)?;
     Ok(Setting {
         loader,
         limits: config.limits.clone(),
         default_locale: config.default_locale.clone(),
-        at_once,
+        at_once: concurrency as usize,
         client: http::client()?,
     })
 }

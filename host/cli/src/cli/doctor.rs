@@ -1,12 +1,12 @@
-//! `sitewright doctor`: is everything there, does everything work, and what to do where it does
-//! not.
+//! `sitewright doctor`: checks the installation and says what to fix.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_ai::{Gateway, Probe};
@@ -15,11 +15,12 @@ use sitewright_model::ai::Attempt;
 use sitewright_model::message::causes_of;
 use sitewright_site::SitesRoot;
 
-/// Checks the configuration, the folders, every template and every AI route through the code that
-/// orders use.
+/// Check configuration, folders, templates and AI routes.
+///
+/// Uses the code that orders use. Exits with 2 if a check fails.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Makes no AI call: routes are checked as far as the configuration goes.
+    /// Make no AI call: check only the configuration of the routes.
     #[arg(long)]
     offline: bool,
 }

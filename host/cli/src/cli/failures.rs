@@ -1,27 +1,21 @@
-//! `sitewright failures`: what went wrong, and why.
+//! `sitewright failures`: failure records, from files and from the database.
 
 mod export;
 mod gather;
 mod list;
 mod show;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use sitewright_failure::schema::RECORD_SCHEMA;
 
-/// What can be asked of failures.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Lists failures: the same bug is one line with a count.
     List(list::Args),
-    /// Shows a failure as a report: by its id, by its fingerprint with every time it happened, or
-    /// the last one of an order.
     Show(show::Args),
-    /// Prints the JSON Schema of failure records.
+    /// Print the JSON Schema of failure records.
     Schema,
-    /// Writes one failure with all that its author needs into one file (tar): record, order, AI
-    /// replies, limits, template. `sitewright replay` makes it again from that, anywhere. Keys
-    /// are taken out always.
     Export(export::Args),
 }
 

@@ -1,4 +1,4 @@
-//! `sitewright generate`: one order, now and here.
+//! `sitewright generate`: makes the site of one order without the queue.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_failure::render;
@@ -23,48 +24,44 @@ use sitewright_runtime::run::{
     journal_file,
 };
 
-/// Makes the site of one order and releases it as `<out>/<order>/releases/<id>`, with
-/// `<out>/<order>/current` leading to it. A failure leaves a record in `<out>/<order>/failures` and
-/// the last good release untouched.
+/// Make the site of one order now, without the queue.
+///
+/// The release is `<out>/<order>/releases/<id>`, and `<out>/<order>/current` links to it. A failure
+/// leaves a record in `<out>/<order>/failures` and does not touch the last good release.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A template's name, or a path to a `.wasm` file.
+    /// Name of the template, or path to a `.wasm` file.
     #[arg(long, value_name = "NAME|FILE.wasm")]
     template: String,
-    /// The order document (JSON), as the CRM sends it or flat; `-` reads stdin.
+    /// Order document (JSON), as the CRM sends it or flat; `-` reads stdin.
     #[arg(long, value_name = "FILE|-")]
     order: PathBuf,
-    /// Takes the AI replies that this earlier attempt at the order has paid for from its journal;
-    /// the failure record and the report name the attempt.
+    /// Reuse the AI replies in the journal of this earlier attempt; its failure record and report
+    /// contain the id.
     #[arg(long, value_name = "ATTEMPT")]
     resume: Option<AttemptId>,
-    /// Where the template's source lies: the failure record then shows the lines where it stopped.
+    /// Folder of the template's source, so that the failure record quotes the lines it stopped at.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
-    /// Keeps a dump of the template's memory when it is stopped, in `<out>/.coredumps`. It holds
-    /// the order's data.
+    /// Keep a memory dump in `<out>/.coredumps` if the template is stopped. It contains data of the
+    /// order.
     #[arg(long)]
     coredump: bool,
 }
 
-/// What `--json` prints; also of an order that came from the queue.
+/// What `--json` prints; `order add --wait` prints the same.
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     /// `released` or `failed`.
     pub(super) outcome: &'static str,
-    /// The order's id.
     pub(super) order: &'a str,
-    /// The release, when there is one.
     pub(super) release: Option<Value>,
-    /// The release's files.
     pub(super) files: Vec<Value>,
-    /// What the AI calls used.
+    /// Calls, tokens and cost.
     pub(super) ai: Value,
-    /// Time, and each limit beside what was used.
+    /// Duration, and each limit beside what was used.
     pub(super) usage: Value,
-    /// The failure record, when there is one.
     pub(super) failure: Option<&'a FailureRecord>,
-    /// Where the record is stored.
     pub(super) failure_file: Option<PathBuf>,
 }
 
@@ -147,33 +144,32 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                 }
             }
             if record.kind == FailureKind::Cancelled && record.stage == "template" {
-                // There is no guest and nothing to tidy, only a template that is still being read
-                // or compiled: whoever cancelled does not wait for that.
+                // No guest runs yet. Do not wait for a template that is still being compiled.
                 leave(Exit::Cancelled);
             }
             record.kind.into()
         }
     };
-    // Not earlier: a reader that takes no more of the report must not make Ctrl-C deaf.
+    // Only now: Ctrl-C must work while the report is printed to a reader that stopped reading.
     interrupts.abort();
     Ok(exit)
 }
 
-/// A wrong folder would merely show no lines, and nobody would know why.
+/// Refuses a wrong folder, which would otherwise just quote no lines.
 pub(super) fn check_source(folder: &Path) -> Result<(), SetupError> {
     if folder.is_dir() {
         return Ok(());
     }
     Err(SetupError::Usage(message!(
-        "the source {} is no folder (--source): give the one that holds the template's source",
+        "the source {} is not a folder (--source): name the folder of the template's source",
         folder.display()
     )))
 }
 
-/// The earlier attempt's journal, when there is one: a wrong id would mean to pay for everything
-/// again.
+/// Reuse of the earlier attempt's journal. Refuses an id without a journal, which would mean to pay
+/// for every reply again.
 fn resume(config: &Config, document: &[u8], attempt: AttemptId) -> Result<JournalUse, SetupError> {
-    // What is wrong with the order is for the attempt to tell.
+    // The attempt itself reports an invalid order.
     if let Ok(order) =
         order::load(document, config.limits.order_max_bytes(), &config.default_locale)
     {
@@ -190,9 +186,9 @@ fn resume(config: &Config, document: &[u8], attempt: AttemptId) -> Result<Journa
     Ok(JournalUse::Resume(attempt))
 }
 
-/// Ends the process here, whatever the runtime still does.
+/// Ends the process without waiting for the runtime.
 fn leave(exit: Exit) -> ! {
-    #[allow(clippy::exit, reason = "the runtime would wait for work that nobody wants any more")]
+    #[allow(clippy::exit, reason = "the runtime would wait for blocking work")]
     std::process::exit(exit as i32)
 }
 
@@ -210,10 +206,10 @@ pub(super) async fn read_document(path: &Path, max: u64) -> std::io::Result<Vec<
 }
 
 /// The first Ctrl-C (or SIGTERM) cancels the run, which then leaves its record; the second ends the
-/// process at once. Nothing when signals cannot be had.
+/// process at once. Returns at once if signals cannot be caught.
 async fn cancel_on_interrupt(cancel: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    // Made once: what comes between two waits is then kept, not lost.
+    // Registered once, so that a signal between two waits is not lost.
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -234,7 +230,7 @@ async fn cancel_on_interrupt(cancel: CancellationToken) {
     }
 }
 
-/// A line on stderr that follows the stages.
+/// Progress on stderr.
 struct Display {
     bar: ProgressBar,
     follow: tokio::task::JoinHandle<()>,
@@ -303,12 +299,12 @@ fn released_json(released: &Released) -> impl Serialize + '_ {
     }
 }
 
-/// The link that leads to the order's newest release.
+/// The link to the order's newest release.
 pub(super) fn current(release: &Path) -> PathBuf {
     release.parent().and_then(Path::parent).unwrap_or(release).join(sitewright_site::CURRENT)
 }
 
-/// How many replies an earlier attempt had paid for.
+/// The number of replies from the journal, as text.
 fn replayed(totals: &Totals) -> String {
     match totals.replayed() {
         0 => String::new(),

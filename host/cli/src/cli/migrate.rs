@@ -2,15 +2,16 @@
 
 use serde_json::json;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 
-/// Makes or renews the tables of the database that `database.url` names. Safe to run again, and
-/// while others do: one migrates, the others wait. A worker does the same when it starts.
+/// Create or update the tables of the database.
+///
+/// The database is the one of `database.url`. Safe to run again and at the same time as others: one
+/// migrates, the others wait. A worker migrates when it starts.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "A database that a newer sitewright has migrated is refused and left as it is."
-)]
+#[command(after_help = "A database that a newer sitewright migrated is refused and not changed.")]
 pub(super) struct Args {}
 
 pub(super) async fn run(setup: &Setup, Args {}: Args, json: bool) -> Result<Exit, SetupError> {

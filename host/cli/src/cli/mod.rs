@@ -1,66 +1,112 @@
-//! The command line: one file for each subcommand.
+//! The command line: one file for each command.
+//!
+//! | file | command |
+//! |---|---|
+//! | `generate` | one order, without the queue |
+//! | `order/` | orders of the queue; one file for each subcommand |
+//! | `queue` | the queue as a whole |
+//! | `migrate` | tables of the database |
+//! | `worker` | claims orders and makes their sites |
+//! | `failures/` | failure records; `gather` reads them from files and database |
+//! | `replay` | repeats a recorded attempt |
+//! | `template/` | templates: list, inspect, new, build, dev, record |
+//! | `conformance` | checks templates against the contract |
+//! | `ai` | one AI call by hand |
+//! | `doctor` | checks configuration, folders, templates and routes |
+//! | `reference/` | hidden: prints the generated pages of the documentation |
+//!
+//! | file | what commands share |
+//! |---|---|
+//! | `setup` | from flags and configuration to database, store, gateway and engine |
+//! | `exit` | exit codes |
+//! | `output` | what is printed, and how |
+//! | `when` | times as text |
 
+#[cfg(not(all(feature = "author", feature = "conformance")))]
+mod absent;
 mod ai;
+#[cfg(feature = "conformance")]
 mod conformance;
 mod doctor;
+mod exit;
 mod failures;
 mod generate;
 mod migrate;
 mod order;
 mod output;
 mod queue;
+mod reference;
 mod replay;
 mod setup;
 mod template;
+#[cfg(feature = "conformance")]
 mod template_record;
 mod when;
 mod worker;
+
+#[cfg(not(feature = "conformance"))]
+absent::absent!(conformance, "conformance");
+#[cfg(not(feature = "conformance"))]
+absent::absent!(template_record, "conformance");
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use output::Exit;
+pub use exit::Exit;
 
 use crate::telemetry::{Backpressure, LogFormat, Logging};
 use sitewright_runtime::plugin::{CompileArgs, compile_here};
 
-/// Turns website orders into finished websites: sandboxed wasm templates, AI calls, and one
-/// complete record of whatever goes wrong.
+/// Turn website orders into finished websites: sandboxed WebAssembly templates, AI calls, and one
+/// complete record of every failure.
 #[derive(Debug, Parser)]
-#[command(name = "sitewright", version = sitewright_model::build::host_build(), max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "sitewright", version = sitewright_model::build::host_build(), max_term_width = 100, after_help = Exit::help())]
 pub struct Cli {
-    /// Configuration file; `sitewright.toml` when it is there.
-    #[arg(long, global = true, value_name = "FILE", env = "SITEWRIGHT_CONFIG")]
-    config: Option<PathBuf>,
-    /// Folder of templates, instead of the configuration's `templates`.
-    #[arg(long, global = true, value_name = "DIR")]
-    templates: Option<PathBuf>,
-    /// Folder for sites and failure records, instead of the configuration's `sites`.
-    #[arg(long, global = true, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// One JSON object on stdout, for scripts.
-    #[arg(long, global = true)]
-    json: bool,
-    /// When text has colours: `auto` (where a terminal shows them and NO_COLOR is not set),
-    /// `always` or `never`.
+    /// Read this configuration file [default: `sitewright.toml`, if it exists].
     #[arg(
         long,
         global = true,
+        help_heading = GLOBAL,
+        value_name = "FILE",
+        env = "SITEWRIGHT_CONFIG"
+    )]
+    config: Option<PathBuf>,
+    /// Use this folder of templates instead of the configuration's `templates`.
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
+    templates: Option<PathBuf>,
+    /// Use this folder for sites and failure records instead of the configuration's `sites`.
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one JSON object on stdout, for scripts.
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    json: bool,
+    /// Colour the text: `auto` (on a terminal, unless NO_COLOR is set), `always` or `never`.
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
         value_name = "WHEN",
         default_value = "auto",
         hide_possible_values = true
     )]
     color: output::Color,
-    /// What is logged on stderr: `error` (the default; `info` for a worker), `sitewright=debug`,
-    /// ...
-    #[arg(long, global = true, value_name = "FILTER", env = "SITEWRIGHT_LOG")]
-    log: Option<String>,
-    /// How a line of the log looks: `pretty` or `json`.
+    /// Log to stderr what this filter selects: `info`, `sitewright=debug`, ... [default: `error`;
+    /// of a worker `info`].
     #[arg(
         long,
         global = true,
+        help_heading = GLOBAL,
+        value_name = "FILTER",
+        env = "SITEWRIGHT_LOG"
+    )]
+    log: Option<String>,
+    /// Write log lines as `pretty` text or as `json`.
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL,
         value_name = "FORMAT",
         env = "SITEWRIGHT_LOG_FORMAT",
         default_value = "pretty",
@@ -71,66 +117,56 @@ pub struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0 done                     4 template failed (error, trap, limit)
-  1 host error               5 AI failed
-  2 usage or configuration   6 output rejected
-  3 invalid order            7 cancelled
-  8 replay differs           9 cannot be replayed
- 10 a template breaks a rule of the conformance suite";
+/// Heading of the options that every command has.
+const GLOBAL: &str = "Global options";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes the site of one order, now and here.
     Generate(generate::Args),
-    /// Orders of the queue: put in line, look at, stop, begin again.
+    /// Add, list, show, cancel, retry and export orders of the queue.
     #[command(subcommand)]
     Order(order::Command),
-    /// The queue: how much is in line, who works at it; stop it and let it go on.
+    /// Show, pause and resume the queue.
     #[command(subcommand)]
     Queue(queue::Command),
-    /// Makes or renews the tables of the database.
     Migrate(migrate::Args),
-    /// Templates: what there is and what it needs.
+    /// List, inspect, create, build and try templates.
     #[command(subcommand)]
     Template(template::Command),
-    /// Tries templates against the contract.
     Conformance(conformance::Args),
-    /// Failure records: what went wrong, and why.
+    /// List, show and export failure records.
     #[command(subcommand)]
     Failures(failures::Command),
-    /// Makes a recorded attempt again, offline: does it still fail, and is it fixed in another
-    /// build?
     Replay(replay::Args),
-    /// AI calls by hand, through the code that templates use.
+    /// Make an AI call through the gateway that templates use.
     #[command(subcommand)]
     Ai(ai::Command),
-    /// Takes orders from the queue and makes their sites, until it is told to go.
     Worker(worker::Args),
-    /// Checks configuration, folders, templates and AI routes, and says what to do.
     Doctor(doctor::Args),
-    /// From a component on stdin to its compiled form on stdout: what the other commands start this
-    /// program for.
+    /// Compile the component on stdin and write the result to stdout. The other commands start this
+    /// program with it, so that a compiler that fails or hangs is another process.
     #[command(hide = true)]
     CompileTemplate(CompileArgs),
+    /// Print a page of the documentation's reference as Markdown.
+    #[command(hide = true)]
+    Reference(reference::Args),
 }
 
 impl Cli {
-    /// Reads the command line and starts the log. Help, and what is wrong with the command line, is
-    /// printed already.
+    /// Reads the command line and starts the log. Prints help, and usage errors.
     ///
     /// # Errors
-    /// The exit code, when there is nothing to run.
+    /// The exit code if there is no command to run: help was asked for, or the command line or the
+    /// log filter is wrong.
     pub fn read() -> Result<(Self, Logging), Exit> {
         let cli = Cli::try_parse().map_err(|error| {
-            // What cannot be parsed cannot say `--json` either, but whoever wrote it waits for
-            // JSON.
+            // A command line that does not parse has no `--json` flag to read, but its caller
+            // expects JSON.
             let json = std::env::args_os().any(|argument| argument == "--json");
             output::misread(&error, json)
         })?;
         cli.color.choose();
-        // A worker's orders wait for nothing, not even for whoever reads its log.
+        // A slow reader of the log must not delay a worker's orders.
         let (default, slow) = match &cli.command {
             Command::Worker(_) => ("info", Backpressure::Drop),
             _ => ("error", Backpressure::Wait),
@@ -140,7 +176,7 @@ impl Cli {
             Ok(logging) => Ok((cli, logging)),
             Err(error) => {
                 let error = setup::SetupError::Usage(sitewright_model::message!(
-                    "nothing can be logged: {error}"
+                    "the log cannot be started: {error}"
                 ));
                 output::refuse(&error, cli.json);
                 Err(Exit::Usage)
@@ -148,7 +184,7 @@ impl Cli {
         }
     }
 
-    /// Runs the command and tells the exit code. All output is done, and what waits to be logged is
+    /// Runs the command and returns its exit code, after all output and all waiting log lines are
     /// written.
     pub async fn run(self, _logging: Logging) -> ExitCode {
         let Cli { config, templates, out, json, color: _, log: _, log_format: _, command } = self;
@@ -165,6 +201,7 @@ impl Cli {
             Command::Ai(command) => ai::run(&setup, command, json).await,
             Command::Doctor(args) => doctor::run(&setup, args, json).await,
             Command::Worker(args) => worker::run(&setup, args, json).await,
+            Command::Reference(args) => Ok(reference::run(args)),
             Command::CompileTemplate(args) => {
                 let compiled = tokio::task::spawn_blocking(move || compile_here(&args)).await;
                 return compiled.unwrap_or_else(|_| Exit::Host.into());

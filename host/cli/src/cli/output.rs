@@ -1,92 +1,30 @@
-//! What commands print, and their exit codes.
+//! What commands print: text, JSON, progress, errors.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::exit::Exit;
 use super::setup::SetupError;
 use sitewright_failure::render;
 use sitewright_jobs::{Cost, OrderState};
-use sitewright_model::failure::FailureKind;
 use sitewright_model::message::Message;
 
-/// Exit codes scripts may rely on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Done.
-    Done = 0,
-    /// The host itself failed.
-    Host = 1,
-    /// Usage or configuration.
-    Usage = 2,
-    /// The order is not valid.
-    InvalidOrder = 3,
-    /// The template failed: an error, a trap, a limit.
-    Template = 4,
-    /// An AI call failed.
-    Ai = 5,
-    /// The site did not pass its checks.
-    OutputRejected = 6,
-    /// Cancelled.
-    Cancelled = 7,
-    /// A replay is not what was recorded, or not fixed.
-    Diverged = 8,
-    /// An attempt cannot be replayed.
-    NotReplayable = 9,
-    /// A template breaks a rule of the conformance suite.
-    Nonconforming = 10,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(exit as u8)
-    }
-}
-
-impl From<FailureKind> for Exit {
-    fn from(kind: FailureKind) -> Exit {
-        match kind {
-            FailureKind::InvalidOrder => Exit::InvalidOrder,
-            FailureKind::TemplateLoad
-            | FailureKind::TemplateError
-            | FailureKind::Panic
-            | FailureKind::Trap
-            | FailureKind::CpuLimit
-            | FailureKind::MemoryLimit
-            | FailureKind::OutputLimit
-            | FailureKind::CallLimit
-            | FailureKind::Deadline => Exit::Template,
-            FailureKind::Ai => Exit::Ai,
-            FailureKind::OutputRejected => Exit::OutputRejected,
-            FailureKind::Cancelled => Exit::Cancelled,
-            FailureKind::Crashed | FailureKind::Host => Exit::Host,
-        }
-    }
-}
-
-impl From<&SetupError> for Exit {
-    fn from(error: &SetupError) -> Exit {
-        if error.is_usage() { Exit::Usage } else { Exit::Host }
-    }
-}
-
-/// When text has colours.
+/// When to colour text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Color {
-    /// Where a terminal shows them and nobody asked for none.
+    /// On a terminal, unless NO_COLOR is set.
     Auto,
-    /// Also in a pipe: for a pager.
+    /// Also in a pipe, for a pager.
     Always,
-    /// Nowhere.
+    /// Never.
     Never,
 }
 
 impl Color {
-    /// From now on, for the whole process.
+    /// Sets the choice for the whole process.
     pub(super) fn choose(self) {
         let choice = match self {
             Color::Auto => anstream::ColorChoice::Auto,
@@ -97,7 +35,7 @@ impl Color {
     }
 }
 
-/// Columns of the terminal, or 100 where there is none.
+/// Columns of the terminal; 100 without a terminal.
 pub(super) fn width() -> usize {
     rustix::termios::tcgetwinsize(std::io::stdout())
         .ok()
@@ -106,13 +44,13 @@ pub(super) fn width() -> usize {
         .unwrap_or(100)
 }
 
-/// Whether a person is watching stderr.
+/// Whether stderr is a terminal.
 pub(super) fn watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Prints text with colours where stdout shows them. A reader that has gone away is no failure;
-/// whether there is one still.
+/// Prints text to stdout, without its colours if stdout shows none. A closed stdout is not an error:
+/// returns whether it is still open.
 pub(super) fn print(text: &str) -> bool {
     let mut stdout = anstream::stdout();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -122,12 +60,12 @@ pub(super) fn print(text: &str) -> bool {
     written.is_ok()
 }
 
-/// Prints one JSON value.
+/// Prints one JSON value; returns whether stdout is still open.
 pub(super) fn print_json(value: &impl Serialize) -> bool {
     print_written(serde_json::to_string_pretty(value))
 }
 
-/// Prints one JSON value on a line of its own.
+/// Prints one JSON value on one line; returns whether stdout is still open.
 pub(super) fn print_json_line(value: &impl Serialize) -> bool {
     print_written(serde_json::to_string(value))
 }
@@ -142,14 +80,14 @@ fn print_written(json: serde_json::Result<String>) -> bool {
     }
 }
 
-/// Prints text on stderr, with colours where it shows them.
+/// Prints text to stderr, without its colours if stderr shows none.
 pub(super) fn complain(text: &str) {
     if let Err(error) = anstream::stderr().write_all(text.as_bytes()) {
         tracing::debug!(%error, "stderr is closed");
     }
 }
 
-/// A line on stderr that follows what happens.
+/// A progress line on stderr.
 pub(super) fn spinner() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {msg} {elapsed:.dim}") {
@@ -159,9 +97,8 @@ pub(super) fn spinner() -> ProgressBar {
     bar
 }
 
-/// The text on one line of at most `room` columns, without what a terminal would obey.
+/// The text on one line of at most `room` columns, without control characters.
 pub(super) fn one_line(text: &str, room: usize) -> String {
-    // Lines of a text become one; whatever else is no text is shown as such.
     let text = text.replace(['\n', '\r', '\t'], " ");
     render::shortened(&render::clean(&text), room)
 }
@@ -184,7 +121,7 @@ pub(super) fn count(number: i64, of: &str) -> String {
     if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
 }
 
-/// What AI calls came to: `5 AI calls, 1200 tokens in, 800 out, 0.0123 USD`.
+/// Usage and cost of AI calls: `5 AI calls, 1200 tokens in, 800 out, 0.0123 USD`.
 pub(super) fn cost(cost: &Cost) -> String {
     let mut text = format!(
         "{}, {} tokens in, {} out",
@@ -192,14 +129,14 @@ pub(super) fn cost(cost: &Cost) -> String {
         cost.input_tokens,
         cost.output_tokens
     );
-    // Nothing may also mean that nobody knows the prices.
+    // 0 may also mean that no prices are configured.
     if cost.nano_usd > 0 {
         text.push_str(&format!(", {:.4} USD", cost.nano_usd as f64 / 1e9));
     }
     text
 }
 
-/// Tells why a command could not begin.
+/// Prints why a command could not start.
 pub(super) fn refuse(error: &SetupError, json: bool) {
     let causes = sitewright_model::message::causes_of(error);
     if json {
@@ -214,7 +151,7 @@ pub(super) fn refuse(error: &SetupError, json: bool) {
 
 const BAD: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
 
-/// Prints help, or what is wrong with the command line.
+/// Prints help, or the error of the command line.
 pub(super) fn misread(error: &clap::Error, json: bool) -> Exit {
     let wrong = error.use_stderr();
     if wrong && json {
@@ -228,8 +165,8 @@ pub(super) fn misread(error: &clap::Error, json: bool) -> Exit {
     if wrong { Exit::Usage } else { Exit::Done }
 }
 
-/// What `--json` prints when nothing was begun: the keys of every report, so that a script need not
-/// look before it reads.
+/// What `--json` prints if a command could not start. It has the keys of every report, so that a
+/// script can read them without a check.
 fn print_error(message: &str, causes: &[Message]) {
     print_json(&serde_json::json!({
         "outcome": "error",

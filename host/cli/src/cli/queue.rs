@@ -1,23 +1,25 @@
-//! `sitewright queue`: what an operator watches (catalogue G4), and the switch that stops the line.
+//! `sitewright queue`: statistics that an operator watches (catalogue G4), pause and resume.
 
 use serde_json::json;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use super::when;
 use sitewright_failure::render::clean;
 use sitewright_jobs::{Database, OrderState, Stats, WorkerStats};
 
-/// What can be done with the queue.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Shows how many orders are in each state, the oldest ones, and the workers.
-    #[command(after_help = "Worth an alarm: `oldest_queued_ms` that grows, workers whose \
-                            `silent_ms` does, and any order that is dead.")]
+    /// Show the number of orders in each state, the oldest ones, and the workers.
+    #[command(
+        after_help = "Alarm on a growing `oldest_queued_ms`, a worker's growing `silent_ms`, \
+                            and any dead order."
+    )]
     Stats,
-    /// Stops the line: running orders go on, no worker takes another one.
+    /// Pause the queue: running orders continue, no worker claims another one.
     Pause,
-    /// Lets the line go on.
+    /// Resume the queue.
     Resume,
 }
 
@@ -47,13 +49,13 @@ async fn act(
         }
         Command::Pause => {
             database.pause().await?;
-            let says = "The queue is paused: running orders go on, no other one begins.\n  \
+            let says = "The queue is paused: running orders continue, no other order is claimed.\n  \
                         sitewright queue resume\n";
             told("paused", says, json);
         }
         Command::Resume => {
             database.resume().await?;
-            told("resumed", "The queue goes on.\n", json);
+            told("resumed", "The queue is resumed.\n", json);
         }
     }
     Ok(())

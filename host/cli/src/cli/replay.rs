@@ -1,10 +1,11 @@
-//! `sitewright replay`: does it happen again?
+//! `sitewright replay`: repeats a recorded attempt and compares.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_http as http;
@@ -15,37 +16,36 @@ use sitewright_replay::{
     replay,
 };
 
-/// Makes a recorded attempt again, offline: from the order's document, the AI replies and failures
-/// that were recorded, and the clock and the random numbers of the attempt. Nothing is published.
+/// Repeat a recorded attempt offline, with the same or another build of the template.
+///
+/// Uses the order document, the recorded AI replies and failures, and the clock and random numbers
+/// of the attempt. Publishes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes:
-  0 it happens again as it was recorded; with --template: it is fixed
-  8 it does not; with --template: the same or another failure
-  9 it cannot be replayed: something is missing
+  0 the replay is as recorded; with --template: the failure is fixed
+  8 the replay differs; with --template: the same or another failure
+  9 the attempt cannot be replayed: something is missing
 
 Examples:
   sitewright replay 01M8357K477S54PXCWJ5Y3G5CR
   sitewright replay 1042 --template target/templates/local-business.wasm
   sitewright replay failure-1042.tar --trap-on report")]
 pub(super) struct Args {
-    /// A failure (its id, the beginning of it, or its file), an attempt, an order (its last
-    /// attempt is meant), or a bundle.
+    /// Failure (id, beginning of the id, or file), attempt, order (its last attempt), or bundle.
     #[arg(value_name = "FAILURE|ATTEMPT|ORDER|FILE.tar")]
     what: String,
-    /// Another build of the template: is it fixed?
+    /// Replay with this build of the template, to see whether the failure is fixed.
     #[arg(long, value_name = "FILE.wasm")]
     template: Option<PathBuf>,
-    /// Stops the template at its first error diagnostic, so that the record has its stack there.
+    /// Stop the template at its first error diagnostic, so that the record has the stack there.
     #[arg(long, value_name = "WHERE")]
     trap_on: Option<TrapOn>,
-    /// Asks the configured models instead of taking the recorded answers. This costs what calls
-    /// cost.
+    /// Ask the configured models instead of using the recorded replies. These calls cost money.
     #[arg(long)]
     against_live: bool,
 }
 
-/// Where a template is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum TrapOn {
     /// At the first `diagnostics.report` of an error.
@@ -55,10 +55,7 @@ enum TrapOn {
 pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let config = setup.config()?;
     let unpacked = Scratch::create().await.map_err(SetupError::Host)?;
-    let subject = match subject(&config, &args.what, unpacked.path()).await {
-        Ok(subject) => subject,
-        Err(error) => return Err(error),
-    };
+    let subject = subject(&config, &args.what, unpacked.path()).await?;
     let client = http::client()?;
     let live = match args.against_live {
         false => None,
@@ -98,13 +95,13 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     }
 }
 
-/// The attempt that is meant.
+/// The attempt that the argument names.
 pub(super) async fn subject(
     config: &Config,
     what: &str,
-    unpacked: &std::path::Path,
+    unpacked: &Path,
 ) -> Result<RecordedAttempt, SetupError> {
-    // A bundle has all of it, and whoever has one need not have a database.
+    // A bundle is complete: it needs no database.
     let database = match what.ends_with(".tar") {
         true => None,
         false => database(config).await?,
@@ -121,7 +118,7 @@ pub(super) async fn subject(
     })
 }
 
-/// The database of orders; nothing when there is none.
+/// The database of orders; `None` if there is none.
 async fn database(config: &Config) -> Result<Option<Database>, SetupError> {
     match Setup::orders(config).await {
         Ok(database) => Ok(Some(database)),

@@ -1,4 +1,15 @@
-//! From flags and configuration to what commands work with.
+//! Builds what commands work with from flags and configuration:
+//!
+//! | function | what it builds | for |
+//! |---|---|---|
+//! | `config` | configuration, with the flags applied | every command |
+//! | `catalogue`, `loader` | wasm engine and templates | `template`, `doctor`, `conformance` |
+//! | `gateway` | AI gateway | `ai`, `doctor`, `replay` |
+//! | `host`, `host_with` | everything that an attempt needs | `generate`, `worker`, `template dev` |
+//! | `database` | open database, tables unchecked | `worker`, `migrate` |
+//! | `orders` | existing database with current tables | `order`, `queue`, `failures`, `replay` |
+//! | `orders_or_new` | the same; creates an embedded database | `order add` |
+//! | `store` | store of releases | `worker` |
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,57 +25,48 @@ use sitewright_runtime::plugin::{
 use sitewright_runtime::run::Services;
 use sitewright_site::{RootError, SiteStore, SitesRoot, StoreError, StoreLimits};
 
-/// Bytes of sites that stay in memory until they are released, 64 MiB: a worker's thousands of
-/// small sites, and a bound for what their templates can fill.
+/// Capacity of the in-memory staging buffer, 64 MiB: enough for the small sites of some thousand
+/// orders, and a bound for the memory that templates can fill.
 const HELD_BYTES: u64 = 64 << 20;
 
-/// The flags every command has.
+/// The global flags that change the configuration.
 pub(super) struct Setup {
     pub(super) config: Option<PathBuf>,
     pub(super) templates: Option<PathBuf>,
     pub(super) out: Option<PathBuf>,
 }
 
-/// Why a command could not begin.
+/// Why a command could not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SetupError {
-    /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Its AI part.
     #[error(transparent)]
     Ai(#[from] sitewright_ai::ConfigError),
-    /// The folder for sites.
     #[error(transparent)]
     Sites(#[from] RootError),
-    /// The folder of templates.
     #[error(transparent)]
     Templates(#[from] CatalogueError),
-    /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The one HTTP client.
     #[error(transparent)]
     Http(#[from] http::ClientError),
-    /// Failure records.
     #[error(transparent)]
     Failures(#[from] sitewright_failure::store::StoreError),
-    /// The store of releases.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The database of orders.
     #[error(transparent)]
     Database(#[from] sitewright_jobs::Error),
-    /// What was asked for makes no sense.
+    /// Wrong flags, arguments or input files.
     #[error("{0}")]
     Usage(Message),
-    /// Something of ours.
+    /// A failure of the host or its machine.
     #[error("{0}")]
     Host(Message),
 }
 
 impl SetupError {
-    /// Whether the one who called can mend it.
+    /// Whether the caller can fix it: exit code 2, after which systemd does not restart a worker.
     pub(super) fn is_usage(&self) -> bool {
         use sitewright_failure::store::StoreError;
         match self {
@@ -73,11 +75,10 @@ impl SetupError {
             | SetupError::Sites(_)
             | SetupError::Templates(_)
             | SetupError::Usage(_) => true,
-            // A store that is away may be back when the worker is started again.
+            // A store that is unreachable now may be reachable after a restart.
             SetupError::Store(error) => !error.kind.is_transient(),
             SetupError::Failures(error) => {
-                // A file that was named and cannot be shown was named wrongly; the folder of
-                // records is ours.
+                // A wrong file name is the caller's error; the folder of records is the host's.
                 !matches!(error, StoreError::Io { .. } | StoreError::Serialize(_))
             }
             SetupError::Database(error) => error.is_usage(),
@@ -87,7 +88,7 @@ impl SetupError {
 }
 
 impl Setup {
-    /// The configuration, with the flags on top.
+    /// The configuration, with the flags applied.
     pub(super) fn config(&self) -> Result<Config, SetupError> {
         let mut config = Config::load(self.config.as_deref())?;
         if let Some(templates) = &self.templates {
@@ -99,18 +100,18 @@ impl Setup {
         Ok(config)
     }
 
-    /// The templates, in an engine for `concurrency` runs at once.
+    /// The templates, in an engine with room for `concurrency` runs at once.
     pub(super) fn catalogue(config: &Config, concurrency: u32) -> Result<Catalogue, SetupError> {
         Ok(Catalogue::new(config.templates.clone(), Self::loader(config, concurrency)?))
     }
 
-    /// What loads templates, into an engine for `concurrency` runs at once.
+    /// A loader of templates, with an engine for `concurrency` runs at once.
     pub(super) fn loader(config: &Config, concurrency: u32) -> Result<Loader, SetupError> {
         let engine = Engine::new(&config.limits, concurrency)?;
         let cache = config.cache.as_deref().map_or_else(Cache::off, Cache::open);
         let loader = Loader::new(engine, cache, config.limits.clone()).map_err(|error| {
             SetupError::Host(sitewright_model::message!(
-                "the host's interfaces cannot be linked: {error:#}"
+                "the host functions cannot be linked: {error:#}"
             ))
         })?;
         Ok(loader
@@ -118,12 +119,12 @@ impl Setup {
             .with_compiler(Compiler::this_program(&config.limits)))
     }
 
-    /// The database of orders, open. Its tables are looked at by those who use them.
+    /// The database of `[database]`, created if it is an SQLite file. Does not check the tables.
     pub(super) async fn database(config: &Config) -> Result<Database, SetupError> {
         Ok(Database::open(config.database.expose()).await?)
     }
 
-    /// Where a worker keeps releases.
+    /// The store where a worker keeps releases: `sites.store`, or the folder `sites`.
     pub(super) async fn store(
         config: &Config,
         sites: &SitesRoot,
@@ -133,17 +134,19 @@ impl Setup {
         Ok(SiteStore::open(url, sites, std::env::vars_os(), client.first(), limits).await?)
     }
 
-    /// The orders there are, for those who look at them or change them. Makes nothing: a database
-    /// that was never migrated is refused.
+    /// The existing database, to read or change orders.
+    ///
+    /// # Errors
+    /// Also if the database does not exist or its tables are not of this version.
     pub(super) async fn orders(config: &Config) -> Result<Database, SetupError> {
         let database = Database::open_existing(config.database.expose()).await?;
         database.check_schema().await?;
         Ok(database)
     }
 
-    /// The same for those who put an order in line: the first one makes the tables of the database
-    /// inside, so that the first use needs no ceremony. A server's tables, and older ones, are
-    /// for `sitewright migrate` or a worker.
+    /// The database, to add orders. Creates the tables of an embedded database that has none, so
+    /// that the first order needs no other command. The tables of a server, and old tables, are
+    /// migrated by `sitewright migrate` or a worker.
     pub(super) async fn orders_or_new(config: &Config) -> Result<Database, SetupError> {
         let database = Self::database(config).await?;
         match database.check_schema().await {
@@ -155,7 +158,7 @@ impl Setup {
         Ok(database)
     }
 
-    /// The AI gateway.
+    /// The AI gateway, with API keys from environment and files.
     pub(super) fn gateway(config: &Config) -> Result<Arc<Gateway>, SetupError> {
         Self::gateway_with(config, http::client()?)
     }
@@ -166,12 +169,12 @@ impl Setup {
         })?))
     }
 
-    /// Everything an attempt needs.
+    /// Everything that an attempt needs.
     pub(super) fn host(config: &Config, concurrency: u32) -> Result<Services, SetupError> {
         Self::host_with(config, concurrency, http::client()?)
     }
 
-    /// As [`host`](Self::host), with the process's one HTTP client.
+    /// As [`host`](Self::host), with an HTTP client that the caller uses too.
     pub(super) fn host_with(
         config: &Config,
         concurrency: u32,

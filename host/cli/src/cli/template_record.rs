@@ -1,23 +1,26 @@
-//! `sitewright template record`: a conformance case from one run against real models.
+//! `sitewright template record`: records one run against real models as a conformance case.
 
 use std::path::PathBuf;
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use sitewright_conformance::record::{Recorded, record};
 use sitewright_failure::render;
 use sitewright_model::message;
 use sitewright_runtime::run::Outcome;
 
-/// Makes one order with the configured models and keeps it, with what they answered, as a
-/// conformance case: `--out` names its folder, best below `conformance` beside the template. From
-/// then on the run is made again offline, for nothing.
+/// Record one run against real models as a conformance case.
+///
+/// Makes one order with the configured models and writes the order and the replies to the folder
+/// `--out`, best below `conformance` beside the template. `sitewright conformance` then repeats the
+/// run offline and without cost.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The template: a name, or a path to a `.wasm` file.
+    /// Name of the template, or path to a `.wasm` file.
     #[arg(long, value_name = "NAME|FILE.wasm")]
     template: String,
-    /// The order document. It is kept as it is: use one without a customer's data.
+    /// Order document. It is copied unchanged: use one without data of a customer.
     #[arg(long, value_name = "FILE")]
     order: PathBuf,
 }

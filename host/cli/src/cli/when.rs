@@ -1,4 +1,4 @@
-//! Times for people: RFC 3339 in UTC, the same on every machine, and how far away that is.
+//! Times as text: RFC 3339 in UTC, and the distance from now.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -26,7 +26,7 @@ pub(super) fn distance(ms: i64) -> String {
     }
 }
 
-/// `12 s`, `5 min`, `3 h`, `2 d`; what is less than a second is `0 s`.
+/// `12 s`, `5 min`, `3 h`, `2 d`; less than a second is `0 s`.
 pub(super) fn span(ms: i64) -> String {
     match ms.max(0) / 1_000 {
         seconds @ ..120 => format!("{seconds} s"),
@@ -36,11 +36,11 @@ pub(super) fn span(ms: i64) -> String {
     }
 }
 
-/// A time that was asked for: a span before now (`90s`, `30m`, `2h`, `7d`, `2w`), a day, or a time
-/// in RFC 3339.
+/// Parses a time: a span before now (`90s`, `30m`, `2h`, `7d`, `2w`), a day, or RFC 3339. Returns
+/// milliseconds since the Unix epoch.
 pub(super) fn since(text: &str) -> Result<i64, String> {
     let wrong =
-        || format!("{text:?} is no time: write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z");
+        || format!("{text:?} is not a time; write 30m, 2h, 7d, 2026-11-23 or 2026-11-23T08:00:00Z");
     let text_of_time = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
     if let Ok(time) = OffsetDateTime::parse(&text_of_time, &Rfc3339) {
         return Ok(time.unix_timestamp().saturating_mul(1_000));

@@ -1,32 +1,33 @@
-//! `sitewright worker`: orders from the queue, until it is told to go.
+//! `sitewright worker`: claims orders from the queue and makes their sites until it is shut down.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::output::{self, Exit};
+use super::exit::Exit;
+use super::output;
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_model::message;
+use sitewright_model::time::millis;
 use sitewright_worker::{MOST_ORDERS, Worker, WorkerOptions, WorkerParts};
 
-/// Takes orders from the queue and makes their sites.
+/// Claim orders from the queue and make their sites.
 ///
-/// SIGTERM or Ctrl-C lets the running orders end (`worker.grace_ms`) and gives the others back; the
-/// second one stops at once. SIGHUP looks at the templates. Several workers may share one database:
-/// on one machine SQLite is enough, on several it is PostgreSQL.
+/// SIGTERM or Ctrl-C starts the shutdown: running orders have `worker.grace_ms` to end, the others
+/// are returned to the queue; a second signal stops at once. SIGHUP reloads the templates. Several
+/// workers may share one database: SQLite on one machine, PostgreSQL on several.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    sitewright worker                       one worker on sitewright.db beside the configuration\n  \
-    sitewright worker --drain               ends when every order has ended\n  \
+    sitewright worker                       use sitewright.db beside the configuration\n  \
+    sitewright worker --drain               exit when every order has ended\n  \
     SITEWRIGHT_DATABASE__URL=postgres://... sitewright worker --log-format json")]
 pub(super) struct Args {
-    /// Ends when there is no order left that has not ended, those that wait for another attempt
-    /// included.
+    /// Exit when every order has ended, including orders that wait for another attempt.
     #[arg(long)]
     drain: bool,
-    /// Most orders at once, instead of the configuration's `worker.max_orders`.
+    /// Run at most this number of orders at once, instead of `worker.max_orders`.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_ORDERS)))]
     max_orders: Option<u32>,
 }
@@ -42,9 +43,9 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
         prepared = prepare(&config) => prepared?,
         () = signals.next() => return Ok(Exit::Cancelled),
     };
-    // From here on there are orders to give back: a signal is heard when that can be done.
+    // From here on there may be orders to return to the queue, so `serve` handles signals.
     let worker = Worker::start(prepared).await?;
-    let ready_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ready_ms = millis(begin.elapsed());
     tracing::info!(worker = worker.id(), ready_ms, "ready");
     tell(json, &json!({ "event": "ready", "worker": worker.id(), "ready_ms": ready_ms }));
     serve(worker, &args, &config, &mut signals, json).await
@@ -61,7 +62,7 @@ async fn prepare(config: &Config) -> Result<WorkerParts, SetupError> {
     Ok(parts)
 }
 
-/// Until it is told to go, has nothing left to do, or cannot go on.
+/// Runs until a signal, until every order has ended (`--drain`), or until an error.
 async fn serve(
     mut worker: Worker,
     args: &Args,
@@ -69,22 +70,21 @@ async fn serve(
     signals: &mut Signals,
     json: bool,
 ) -> Result<Exit, SetupError> {
-    let (told_to_go, ended) = tokio::select! {
+    let (signalled, ended) = tokio::select! {
         () = signals.next() => (true, Ok(())),
         ended = worker.ended(args.drain) => (false, ended),
     };
     if let Err(error) = &ended {
-        // What it has may end, and the rest goes back uncounted.
-        tracing::error!(%error, "the worker cannot go on");
+        // Running orders may end; the others are returned without counting an attempt.
+        tracing::error!(%error, "the worker cannot continue");
     }
     let grace = Duration::from_millis(config.worker.grace_ms);
     let stopper = worker.stopper();
     let running = worker.running();
-    if told_to_go {
+    if signalled {
         tracing::info!(
             running,
-            "told to go: running orders may end, no others are begun; a second signal stops at \
-             once"
+            "draining: running orders may end, no others are claimed; a second signal stops at once"
         );
     }
     let mut draining = std::pin::pin!(worker.drain(grace));
@@ -92,13 +92,13 @@ async fn serve(
         tokio::select! {
             drained = &mut draining => break drained,
             () = signals.next() => {
-                tracing::warn!("told to go again: running orders are stopped and go back to their place in line");
+                tracing::warn!("shutting down: running orders are stopped and returned to the queue");
                 stopper.stop_now();
             }
         }
     };
     if let (Err(_), Err(error)) = (&ended, &drained) {
-        tracing::warn!(%error, "and not all of its orders could be given back: others rescue them");
+        tracing::warn!(%error, "not all orders could be returned to the queue: other workers rescue them");
     }
     ended?;
     let drained = drained?;
@@ -112,8 +112,8 @@ fn tell(json: bool, line: &serde_json::Value) {
     }
 }
 
-/// SIGTERM and Ctrl-C, none of them lost. SIGHUP, which ends a process that does not catch it, is
-/// for whoever watches the templates; before they are loaded it has nothing to say.
+/// SIGTERM and Ctrl-C. SIGHUP is caught too, because it would end the process before the watcher of
+/// the templates catches it.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

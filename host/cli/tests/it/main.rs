@@ -1,3 +1,4 @@
 //! The binary as a process: what its commands print and how they exit.
 
 mod ai;
+mod reference;

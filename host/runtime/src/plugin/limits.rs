@@ -10,6 +10,7 @@ use sitewright_site::SiteLimits;
 /// What one run may use. Each limit is enforced, and reports show it beside what was used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct Limits {
     /// Bytes of linear memory and tables over all of the template's instances. Default 256 MiB: a
     /// Python template needs 40 MiB.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Limits of core dumps: `[coredump]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[derive(schemars::JsonSchema)]
 pub struct CoreDumpLimits {
     /// Maximum bytes of a dump, and maximum memory of a guest that is dumped. Default 64 MiB.
     pub max_bytes: u64,

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::replay;
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
@@ -10,23 +11,25 @@ use sitewright_failure::render;
 use sitewright_model::message;
 use sitewright_replay::{ExportOptions, RecordedEnd, Scratch};
 
-/// What to export, and how much of it.
+/// Export one failure with everything that a replay needs into one file (tar).
+///
+/// Contains the failure record, the order, AI replies, limits and the template; never API keys.
+/// `sitewright replay` accepts it on any machine.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// A failure, an attempt or an order, as `sitewright replay` takes them.
+    /// Failure, attempt or order, as for `sitewright replay`.
     #[arg(value_name = "FAILURE|ATTEMPT|ORDER")]
     what: String,
-    /// Replaces what the customer wrote, and what models answered, by placeholders of the same
-    /// shape.
+    /// Replace texts of the customer and of AI replies by placeholders of the same shape.
     #[arg(long)]
     scrub: bool,
-    /// Writes it into this file; `failure-<id>.tar` when missing.
+    /// Write to this file [default: `failure-<id>.tar`].
     #[arg(short, long, value_name = "FILE.tar")]
     output: Option<PathBuf>,
-    /// Encloses this template instead of the one with the recorded digest.
+    /// Include this template instead of the one with the recorded digest.
     #[arg(long, value_name = "FILE.wasm", conflicts_with = "no_template")]
     template: Option<PathBuf>,
-    /// Encloses no template.
+    /// Include no template.
     #[arg(long)]
     no_template: bool,
 }

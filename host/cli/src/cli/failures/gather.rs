@@ -1,5 +1,5 @@
-//! Records from where they are: files among the sites, and the database of orders. A worker writes
-//! each to both; here it is one.
+//! Reads failure records from files in `sites` and from the database. A worker writes each record to
+//! both; here it counts once.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,33 +11,33 @@ use sitewright_failure::store;
 use sitewright_jobs::{Database, Failure};
 use sitewright_model::failure::FailureRecord;
 
-/// Files that are looked at together.
+/// Files that are read in one batch.
 const AT_ONCE: usize = 500;
 
-/// Where records are.
+/// Where records are read from.
 pub(super) struct Sources {
     sites: PathBuf,
     database: Option<Database>,
 }
 
-/// A file among the records that is none, or none that this program can read.
+/// A file in a folder of records that cannot be read as a record.
 #[derive(Debug, serde::Serialize)]
 pub(super) struct Unreadable {
     pub(super) file: PathBuf,
     pub(super) error: String,
 }
 
-/// Records in brief, and files that are none.
+/// Summaries of records, and files that cannot be read.
 type Briefs = (Vec<Brief>, Vec<Unreadable>);
 
 impl Sources {
-    /// The sites, and the database when there is one.
+    /// Opens the sites, and the database if there is one.
     pub(super) async fn open(config: &Config, without_database: bool) -> Result<Self, SetupError> {
         let database = match Setup::orders(config).await {
             _ if without_database => None,
             Ok(database) => Some(database),
             Err(SetupError::Database(error)) if error.is_without_tables() => None,
-            // Not the same as "there is none" (catalogue B4).
+            // A database that cannot be read is not the same as none (catalogue B4).
             Err(error) => return Err(error),
         };
         Ok(Sources { sites: config.sites.clone(), database })
@@ -76,7 +76,7 @@ impl Sources {
             let key = (group.fingerprint.clone(), group.template.clone());
             let both = match (groups.remove(&key), &self.database) {
                 (Some(known), Some(database)) => {
-                    // An order that failed by hand and in the queue is one order.
+                    // An order that failed with `generate` and in the queue counts once.
                     let there = database.orders_of_failures(&group.fingerprint).await?;
                     for order in &there {
                         orders.remove(order);
@@ -110,11 +110,12 @@ impl Sources {
         Ok((all, unreadable))
     }
 
-    /// Tells of the files whose record the database has not, newest first, until told to stop.
+    /// Calls `visit` with the files whose record is not in the database, newest first, in batches,
+    /// until it returns `false`.
     async fn in_files_alone(
         &self,
         filter: &Filter,
-        mut tell: impl FnMut(Briefs) -> bool,
+        mut visit: impl FnMut(Briefs) -> bool,
     ) -> Result<(), SetupError> {
         let (sites, order) = (self.sites.clone(), filter.order.clone());
         let files = blocking(move || match &order {
@@ -131,7 +132,7 @@ impl Sources {
                 .collect();
             let filter = filter.clone();
             let read = blocking(move || read_briefs(alone, &filter)).await?;
-            if !tell(read) {
+            if !visit(read) {
                 return Ok(());
             }
         }
@@ -144,7 +145,7 @@ impl Sources {
         Ok(database.known_failures(&ids).await?)
     }
 
-    /// The ids and the fingerprints that begin so.
+    /// The ids and the fingerprints with this prefix.
     pub(super) async fn like(
         &self,
         beginning: &str,
@@ -175,8 +176,8 @@ impl Sources {
         Ok((ids, alike))
     }
 
-    /// The newest failures of a fingerprint, whole; and all orders they befell, the latest first as
-    /// far as the database tells.
+    /// The newest records of a fingerprint, and the ids of all its orders: those of the database
+    /// first, latest first.
     pub(super) async fn of(
         &self,
         fingerprint: &str,
@@ -209,7 +210,7 @@ impl Sources {
         Ok((records, orders))
     }
 
-    /// The failures of an order, whole, the newest first.
+    /// The records of an order, newest first.
     pub(super) async fn of_order(&self, order: &str) -> Result<Vec<FailureRecord>, SetupError> {
         let filter = Filter { order: Some(order.to_owned()), ..Filter::default() };
         let mut records = Vec::new();
@@ -229,7 +230,7 @@ impl Sources {
         Ok(records)
     }
 
-    /// One record by its whole id; from the sites, or from the database.
+    /// One record by its complete id, from the sites or else from the database.
     pub(super) async fn record(&self, id: &str) -> Result<FailureRecord, SetupError> {
         let (sites, wanted) = (self.sites.clone(), id.to_owned());
         let unknown = match blocking(move || store::find(&sites, &wanted)).await? {
@@ -255,7 +256,7 @@ impl Sources {
     }
 }
 
-/// Fewer digits of a fingerprint would fit too many.
+/// Shortest prefix of a fingerprint that is searched for.
 const MIN_FINGERPRINT: usize = 4;
 
 fn parsed(failure: &Failure) -> Result<FailureRecord, SetupError> {
@@ -273,7 +274,7 @@ fn read_briefs(files: Vec<PathBuf>, filter: &Filter) -> Briefs {
         match store::read_brief(&file) {
             Ok(brief) if filter.fits(&brief) => briefs.push(brief),
             Ok(_) => {}
-            // It is shown as such: it might be the one that is looked for.
+            // Reported: it might be the record that the caller looks for.
             Err(error) => unreadable.push(Unreadable { file, error: error.to_string() }),
         }
     }

@@ -1,4 +1,4 @@
-//! `failures list`: the same bug once, with a count; or which template fails most; or each record.
+//! `failures list`: failures grouped by cause or by template, or each record.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::gather::{Sources, Unreadable};
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::when;
 use crate::config::Config;
@@ -14,40 +15,38 @@ use sitewright_failure::group::{Brief, Filter, Group};
 use sitewright_failure::render::{columns, shortened};
 use sitewright_model::failure::FailureKind;
 
-/// Lists failures: the same bug is one line with a count.
+/// List failures, grouped by cause.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sitewright failures list --by template
   sitewright failures list --since 2h --kind trap --sort count
-  sitewright failures show 3fa9c1d2                     # one line of the list: every time it \
-                        happened, the newest in full")]
+  sitewright failures show 3fa9c1d2                     # one group of the list in full")]
 pub(in crate::cli) struct Args {
-    /// What is counted together: failures that are alike, or all of a template.
+    /// Group by cause (`failure`) or by template.
     #[arg(long, value_enum, default_value_t = By::Failure)]
     by: By,
-    /// Each record, newest first.
+    /// List each record, newest first.
     #[arg(long, conflicts_with = "by")]
     flat: bool,
-    /// Which come first: those seen last, or those seen most often. By template it is those that
-    /// failed most often.
+    /// Sort by last occurrence or by count [default: `last`; by template always by count].
     #[arg(long, value_enum)]
     sort: Option<Sort>,
-    /// Only those of this template.
+    /// List only failures of this template.
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
-    /// Only those of this kind: trap, panic, ai, output_rejected, ...
+    /// List only failures of this kind: trap, panic, ai, output_rejected, ...
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<FailureKind>,
-    /// Only those since then: 30m, 2h, 7d, or a time like 2026-11-23T08:00:00Z.
+    /// List only failures since then: 30m, 2h, 7d, or a time like 2026-11-23T08:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = when::since)]
     since: Option<i64>,
-    /// Only those of this order.
+    /// List only failures of this order.
     #[arg(long, value_name = "ID")]
     order: Option<String>,
-    /// At most so many lines.
+    /// List at most this number of entries.
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
-    /// Looks at the sites alone: for when the database cannot be read.
+    /// Read only the files in `sites`, for a database that cannot be read.
     #[arg(long)]
     pub(super) no_database: bool,
 }

@@ -1,12 +1,13 @@
-//! `failures show`: one failure in full; every time it happened; or what became of an order.
+//! `failures show`: the report of one failure, of a group of failures, or of an order.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::gather::Sources;
+use crate::cli::exit::Exit;
 use crate::cli::generate::check_source;
-use crate::cli::output::{self, Exit};
+use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::when;
 use crate::config::Config;
@@ -16,30 +17,29 @@ use sitewright_jobs::{Attempt, Error, Order};
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::message;
 
-/// Shows a failure as a report: by its id, by its fingerprint with every time it happened, or the
-/// last one of an order.
+/// Show the report of one failure, one group of failures, or the last failure of an order.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   sitewright failures show --order 1042                # why did order 1042 fail?
-  sitewright failures show 3fa9c1d2                     # a line of `failures list`: each time, \
-                        and the newest in full
+  sitewright failures show 3fa9c1d2                     # a group: its occurrences, the newest in \
+                        full
   sitewright failures show 01M8357K --markdown          # for an issue in the template's tracker")]
 pub(in crate::cli) struct Args {
-    /// Its id, the beginning of its id, a path to its file, or (the beginning of) a fingerprint.
-    /// What is not among the sites is looked for in the database of orders.
+    /// Id of the failure, path to its file, or fingerprint of a group; ids and fingerprints may be
+    /// shortened. Looks in `sites`, then in the database.
     #[arg(value_name = "ID|FINGERPRINT|FILE.json", required_unless_present = "order")]
     failure: Option<String>,
-    /// The last failure of this order.
+    /// Show the last failure of this order.
     #[arg(long, value_name = "ID", conflicts_with = "failure")]
     order: Option<String>,
-    /// Writes the report as Markdown, for an issue.
+    /// Print Markdown, for an issue.
     #[arg(long)]
     markdown: bool,
-    /// Where the template's source lies: the report then shows the lines where it stopped. Beats
-    /// `source` in `[template.NAME]`.
+    /// Folder of the template's source, so that the report quotes the lines it stopped at;
+    /// overrides `source` in `[template.NAME]`.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
-    /// Looks at the sites alone: for when the database cannot be read.
+    /// Read only the files in `sites`, for a database that cannot be read.
     #[arg(long)]
     no_database: bool,
 }

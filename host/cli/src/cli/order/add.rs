@@ -1,12 +1,13 @@
-//! `order add`: documents become orders of the queue.
+//! `order add`: adds order documents to the queue.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::wait;
+use crate::cli::exit::Exit;
 use crate::cli::generate::read_document;
-use crate::cli::output::{self, Exit};
+use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_failure::render::{clean, paragraph};
@@ -15,24 +16,26 @@ use sitewright_jobs::{Database, Enqueued, NewOrder, Priority};
 use sitewright_model::message;
 use sitewright_runtime::plugin::{CatalogueError, template_names};
 
-/// Puts orders in line for a worker: all documents or, when one of them is no order, none. An order
-/// is known by the id in its document: the same order sent again is answered, never made twice.
+/// Add orders to the queue.
+///
+/// Adds all documents, or none if one of them is not a valid order. The id in the document
+/// identifies an order: if the queue has it already, it is reported and not added again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
     /// Order documents (JSON), as the CRM sends them or flat; `-` reads stdin.
     #[arg(required = true, value_name = "FILE|-")]
     files: Vec<PathBuf>,
-    /// Name of the template that makes them.
+    /// Name of the template that makes the sites.
     #[arg(long, value_name = "NAME")]
     template: String,
-    /// A second name of the order: whatever comes with the same key is the same order.
+    /// Idempotency key: an order with the same key is the same order.
     #[arg(long, value_name = "IDEMPOTENCY_KEY")]
     key: Option<String>,
-    /// How soon they are taken: 1 before 2 before 3 before 4.
+    /// Priority: 1 is claimed before 2, 2 before 3, 3 before 4.
     #[arg(long, value_name = "1..4", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=4))]
     priority: i64,
-    /// Waits until they have ended, and reports and exits as `generate` does. Ctrl-C ends the
+    /// Wait until the orders have ended; report and exit as `generate` does. Ctrl-C ends the
     /// waiting, not the orders.
     #[arg(long)]
     wait: bool,
@@ -46,9 +49,9 @@ Examples:
 
 In the JSON, `orders[].outcome` is new, already_queued, already_running or already_done; all of \
                         these exit with 0.
-An order that has ended is begun again with `sitewright order retry ID`.";
+To run an order again that has ended: `sitewright order retry ID`.";
 
-/// A document that is an order.
+/// A document that is a valid order.
 struct Document {
     file: PathBuf,
     order: OrderSnapshot,
@@ -83,7 +86,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
         added.push(Added { document, answer, differs });
     }
     let exit = if args.wait {
-        // What is waited for is told at the end; what is not as it was sent, at once.
+        // Results are reported at the end, differences at once.
         for added in added.iter().filter(|added| added.differs.is_some() || added.is_another()) {
             output::complain(&added.text());
         }
@@ -136,7 +139,7 @@ async fn check_template(config: &Config, template: &str) -> Result<(), SetupErro
         }
         Err(error) => {
             output::complain(&format!(
-                "warning: nobody checked whether the template `{}` exists: {error}\n",
+                "warning: cannot check whether the template `{}` exists: {error}\n",
                 clean(template)
             ));
             Ok(())
@@ -199,11 +202,11 @@ fn refuse(invalid: &Invalid, json: bool) {
             text.push_str(&paragraph(&format!("{at} {}", problem.message), "  ", output::width()));
         }
     }
-    text.push_str("Nothing was put in line.\n");
+    text.push_str("No order was added.\n");
     output::complain(&text);
 }
 
-/// What of a known order is not as it was sent now. The queue keeps what it has.
+/// Which part of a known order differs from what was sent now. The queue keeps what it has.
 async fn differs(
     database: &Database,
     document: &Document,
@@ -219,11 +222,11 @@ async fn differs(
     Ok((database.order(answer.order()).await?.template != template).then_some("template"))
 }
 
-/// What came of one document.
+/// The result for one document.
 struct Added<'a> {
     document: &'a Document,
     answer: Enqueued,
-    /// What is not as the queue has it.
+    /// The part that differs from the order in the queue.
     differs: Option<&'static str>,
 }
 
@@ -257,12 +260,12 @@ impl Added<'_> {
     fn text(&self) -> String {
         let order = clean(self.answer.order());
         let mut text = match &self.answer {
-            Enqueued::New { job, .. } => format!("order {order} is in line (job {job})\n"),
+            Enqueued::New { job, .. } => format!("order {order} is queued (job {job})\n"),
             Enqueued::AlreadyQueued { .. } => {
-                format!("order {order} is in line already; nothing was added\n")
+                format!("order {order} is queued already; nothing was added\n")
             }
             Enqueued::AlreadyRunning { .. } => {
-                format!("order {order} is being made already; nothing was added\n")
+                format!("order {order} is running already; nothing was added\n")
             }
             Enqueued::AlreadyDone { state, release, .. } => {
                 let release = release

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::config::Config;
 use sitewright_failure::render::clean;
@@ -18,10 +19,10 @@ pub(super) async fn cancel(
         CancelAnswer::Cancelled => ("cancelled", "is cancelled".to_owned()),
         CancelAnswer::Stopping => (
             "stopping",
-            "is told to stop; its worker ends the attempt within a second or so".to_owned(),
+            "is being cancelled; its worker ends the attempt within about a second".to_owned(),
         ),
         CancelAnswer::AlreadyEnded(state) => {
-            ("already_ended", format!("had ended before ({state}); nothing was changed"))
+            ("already_ended", format!("has already ended ({state}); nothing was changed"))
         }
     };
     if json {
@@ -43,7 +44,7 @@ pub(super) async fn retry(
     if json {
         output::print_json(&json!({ "outcome": "queued", "order": order, "job": job }));
     } else {
-        output::print(&format!("order {} is in line again (job {job})\n", clean(order)));
+        output::print(&format!("order {} is queued again (job {job})\n", clean(order)));
     }
     Ok(Exit::Done)
 }

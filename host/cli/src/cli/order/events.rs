@@ -1,10 +1,11 @@
-//! `order events`: what an order went through.
+//! `order events`: the progress events of one order.
 
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::when;
 use sitewright_failure::render::clean;
@@ -16,14 +17,14 @@ const LOOK: Duration = Duration::from_millis(200);
 /// meanwhile.
 const LATE: Duration = Duration::from_millis(600);
 
-/// Shows what an order went through, stage by stage.
+/// Show the progress events of one order.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "With --json --follow each event is one object on a line of its own.")]
+#[command(after_help = "With --json --follow, each event is one JSON object on its own line.")]
 pub(in crate::cli) struct Args {
-    /// The order's id.
+    /// Id of the order.
     #[arg(value_name = "ID")]
     order: String,
-    /// Waits for further events until the order has ended.
+    /// Wait for further events until the order has ended.
     #[arg(long)]
     follow: bool,
 }

@@ -1,24 +1,26 @@
-//! `order export`: everything that is known of an order.
+//! `order export`: one order with all its data.
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::SetupError;
 use sitewright_jobs::Database;
 use sitewright_model::message;
 
-/// Writes everything that is known of an order as one JSON document: the order, its document,
-/// attempts, events, AI replies and failure records.
+/// Export one order with all its data as one JSON document.
+///
+/// Contains the order, its document, attempts, events, AI replies and failure records.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sitewright order export 24 | jq '.attempts[].outcome'\n  \
                         sitewright order export 24 --out order-24.json")]
 pub(in crate::cli) struct Args {
-    /// The order's id.
+    /// Id of the order.
     #[arg(value_name = "ID")]
     order: String,
-    /// Writes it into this file instead of stdout.
+    /// Write to this file instead of stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }

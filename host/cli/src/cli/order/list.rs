@@ -1,24 +1,25 @@
-//! `order list`.
+//! `order list`: one line for each order.
 
 use serde_json::json;
 
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::when;
 use sitewright_jobs::{Database, Filter, Order, OrderState};
 
-/// Lists orders, newest first.
+/// List orders, newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sitewright order list --state failed\n  sitewright --json \
                         order list --limit 1000 | jq -r '.orders[].id'")]
 pub(in crate::cli) struct Args {
-    /// Only those in this state: queued, running, waiting, succeeded, failed, dead or cancelled.
+    /// List only this state: queued, running, waiting, succeeded, failed, dead or cancelled.
     #[arg(long)]
     state: Option<OrderState>,
-    /// Only those of this template.
+    /// List only orders of this template.
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
-    /// At most so many.
+    /// List at most this number of orders.
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
 }
@@ -40,7 +41,7 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
     }
     let mut text = table(&orders, output::width());
     if more {
-        text.push_str(&format!("There are more than these {limit}: --limit shows them.\n"));
+        text.push_str(&format!("There are more than these {limit}; raise --limit to list them.\n"));
     }
     output::print(&text);
     Ok(Exit::Done)
@@ -81,12 +82,12 @@ fn table(orders: &[Order], width: usize) -> String {
     text
 }
 
-/// What one would ask next.
+/// The detail that matters in this state.
 fn note(order: &Order) -> String {
     match order.state {
         OrderState::Queued => String::new(),
         OrderState::Running => match &order.owner_worker {
-            Some(_) if order.cancel_requested_at.is_some() => "is being stopped".to_owned(),
+            Some(_) if order.cancel_requested_at.is_some() => "is being cancelled".to_owned(),
             Some(worker) => format!("at {worker}"),
             None => String::new(),
         },
@@ -94,7 +95,7 @@ fn note(order: &Order) -> String {
             let due = order.next_attempt_at.map(when::distance).unwrap_or_default();
             format!(
                 "{due}: {}",
-                order.waiting_reason.as_deref().unwrap_or("no reason was written down")
+                order.waiting_reason.as_deref().unwrap_or("no reason was recorded")
             )
         }
         OrderState::Succeeded => order

@@ -1,4 +1,5 @@
-//! `sitewright order`: the orders of the queue. One file for what each group of subcommands does.
+//! `sitewright order`: the orders of the queue. One file for each subcommand; `change` has `cancel`
+//! and `retry`, `wait` is `add --wait`.
 
 mod add;
 mod change;
@@ -8,39 +9,36 @@ mod list;
 mod show;
 mod wait;
 
-use super::output::Exit;
+use super::exit::Exit;
 use super::setup::{Setup, SetupError};
 
-/// What can be done with orders.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Puts orders in line for a worker.
     Add(add::Args),
-    /// Lists orders, newest first.
     List(list::Args),
-    /// Shows where an order stands: state, attempts, cost, what it waits for, its last failure.
+    /// Show one order: state, attempts, cost, what it waits for, its last failure.
     Show {
-        /// The order's id.
+        /// Id of the order.
         #[arg(value_name = "ID")]
         order: String,
     },
-    /// Shows what an order went through, stage by stage.
     Events(events::Args),
-    /// Stops an order: at once when it is in line, within a second or so when a worker has it.
+    /// Cancel one order: at once if it is queued, within about a second if it is running.
     Cancel {
-        /// The order's id.
+        /// Id of the order.
         #[arg(value_name = "ID")]
         order: String,
     },
-    /// Puts an order that has ended in line again. Its attempts, records and current release stay.
-    #[command(after_help = "AI replies that were paid for are used again, except those that a \
-                            failure was blamed on.")]
+    /// Requeue an order that has ended; its attempts, records and current release stay.
+    #[command(
+        after_help = "AI replies that were paid for are reused, except those that a failure \
+                            blames."
+    )]
     Retry {
-        /// The order's id.
+        /// Id of the order.
         #[arg(value_name = "ID")]
         order: String,
     },
-    /// Writes everything that is known of an order as one JSON document.
     Export(export::Args),
 }
 

@@ -1,11 +1,12 @@
-//! `order show`: everything an operator asks of one order.
+//! `order show`: state, attempts, cost and last failure of one order.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::when;
 use crate::config::Config;
@@ -61,8 +62,7 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// What the run used that made a release; nothing when the release is not among the sites of this
-/// machine.
+/// What the run used that made the release. Empty if the release is not in `sites` of this machine.
 async fn used(config: &Config, order: &str, release: &str) -> BTreeMap<String, Measure> {
     let (sites, order, id) = (config.sites.clone(), order.to_owned(), release.to_owned());
     let found = tokio::task::spawn_blocking(move || {
@@ -95,7 +95,7 @@ fn text(
     if order.state == OrderState::Waiting {
         row(
             "waits because",
-            order.waiting_reason.clone().unwrap_or_else(|| "nobody wrote down why".to_owned()),
+            order.waiting_reason.clone().unwrap_or_else(|| "no reason was recorded".to_owned()),
         );
         if let Some(due) = order.next_attempt_at {
             row("next attempt", when::time_and_distance(due));
@@ -111,10 +111,7 @@ fn text(
     row("priority", i64::from(order.priority).to_string());
     row(
         "configuration",
-        order
-            .config_version
-            .clone()
-            .unwrap_or_else(|| "that of the worker which takes it".to_owned()),
+        order.config_version.clone().unwrap_or_else(|| "of the worker that claims it".to_owned()),
     );
     if let Some(key) = &order.idempotency_key {
         row("key", key.clone());
@@ -172,7 +169,7 @@ fn attempt_text(attempt: &Attempt, width: usize) -> String {
     let lost = match attempt.lease_lost_at {
         Some(at) => {
             format!(
-                "; came back {} when the order was somebody else's, and changed nothing",
+                "; returned {} after another worker had claimed the order, and changed nothing",
                 when::time(at)
             )
         }

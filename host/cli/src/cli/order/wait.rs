@@ -7,8 +7,9 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::cli::exit::Exit;
 use crate::cli::generate::{Report, current};
-use crate::cli::output::{self, Exit};
+use crate::cli::output;
 use crate::cli::setup::SetupError;
 use crate::cli::when;
 use crate::config::Config;
@@ -19,16 +20,16 @@ use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_site::{ListedRelease, OrderDir, SitesRoot, list_releases};
 
-/// The time between two looks at the database.
+/// Time between two queries of the orders.
 const LOOK: Duration = Duration::from_millis(200);
-/// The time between two looks at the workers.
+/// Time between two queries of the workers.
 const LOOK_FOR_WORKERS: Duration = Duration::from_secs(2);
-/// How long a database that does not answer is asked again.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a release that is settled may take to become the one that visitors see.
-const VISIBLE_WITHIN: Duration = Duration::from_secs(3);
+/// Time for which queries to an unreachable database are repeated.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// Time that a completed release may take to be activated.
+const ACTIVE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Waits until all have ended. The exit code is that of the first that did not end well.
+/// Waits until all orders have ended. The exit code is that of the first one that did not succeed.
 pub(super) async fn run(
     database: &Database,
     config: &Config,
@@ -93,7 +94,7 @@ pub(super) async fn run(
     Ok(exit)
 }
 
-/// The first Ctrl-C or SIGTERM; never when signals cannot be had.
+/// Waits for the first Ctrl-C or SIGTERM; forever if signals cannot be caught.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
@@ -231,10 +232,10 @@ impl Waiting<'_> {
             let alive = stats.workers.iter().any(|worker| worker.silent_ms < self.silent_ms);
             self.nobody = match (stats.paused, alive) {
                 (true, _) => {
-                    Some("the queue is paused: `sitewright queue resume` lets it go on".to_owned())
+                    Some("the queue is paused: resume it with `sitewright queue resume`".to_owned())
                 }
                 (false, false) => {
-                    Some("no worker is running: `sitewright worker` starts one".to_owned())
+                    Some("no worker is running: start one with `sitewright worker`".to_owned())
                 }
                 (false, true) => None,
             };
@@ -278,11 +279,11 @@ async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     let begin = Instant::now();
     loop {
         match ask().await {
-            Err(error) if error.is_transient() && begin.elapsed() < PATIENCE => {
+            Err(error) if error.is_transient() && begin.elapsed() < TIMEOUT => {
                 if let Some(bar) = bar {
-                    bar.set_message("the database does not answer; it is asked again");
+                    bar.set_message("the database does not answer; trying again");
                 }
-                tracing::warn!(%error, "the database does not answer; it is asked again");
+                tracing::warn!(%error, "the database does not answer; trying again");
                 tokio::time::sleep(LOOK_FOR_WORKERS).await;
             }
             answer => return Ok(answer?),
@@ -479,7 +480,7 @@ impl End {
                         clean(&failure.message)
                     )
                 }
-                (None, None) => format!("✗ order {id} is {state}, and nobody wrote down why\n"),
+                (None, None) => format!("✗ order {id} is {state}, and no reason was recorded\n"),
             },
         }
     }
@@ -512,7 +513,7 @@ async fn find_release(sites: &Path, order: &str, id: &str) -> Option<ListedRelea
             .await
             .unwrap_or_else(|error| Err(message!("looking for the release failed: {error}")));
         match found {
-            Ok(Some(release)) if !release.current && begin.elapsed() < VISIBLE_WITHIN => {
+            Ok(Some(release)) if !release.current && begin.elapsed() < ACTIVE_WITHIN => {
                 tokio::time::sleep(LOOK).await;
             }
             Ok(found) => return found,

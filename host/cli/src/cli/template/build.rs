@@ -1,4 +1,4 @@
-//! `sitewright template build`: from a project to a component, and what that is like.
+//! `sitewright template build`: builds a project and reports what a host makes of the component.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::inspect::{contract, outlook};
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use sitewright_author::build::{BuildError, Builder, Built, Mode};
 use sitewright_author::project::Project;
@@ -17,25 +18,26 @@ use sitewright_model::time::millis;
 use sitewright_runtime::plugin::{Cache, CacheOutcome, Template};
 use sitewright_runtime::plugin::{StartCost, start_cost};
 
-/// Builds a template's project with the tools of its language, loads the component as a host would,
-/// and tells its size, what it imports and what its start costs. The component is `dist/NAME.wasm`;
-/// `dist/NAME.debug.wasm` beside it has the debug information that failure records take files and
-/// lines from.
+/// Build a template's project and check that a host loads it.
+///
+/// Builds with the tools of the project's language and reports size, imports and start time. The
+/// component is `dist/NAME.wasm`. `dist/NAME.debug.wasm` has the debug information from which
+/// failure records take files and lines.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes:
-  0 built, and a host takes it
-  2 no project, or a tool is missing
-  4 it does not build, or no host takes it
+  0 the template is built, and a host loads it
+  2 there is no project, or a tool is missing
+  4 the build fails, or a host does not load the template
 
 Examples:
   sitewright template build
   sitewright template build my-template --release-name    dist/my-template-1.4.0.wasm")]
 pub(in crate::cli) struct Args {
-    /// The project's folder.
+    /// Folder of the project.
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// Puts the template's version into the names of the files.
+    /// Add the template's version to the names of the files.
     #[arg(long)]
     release_name: bool,
 }

@@ -1,4 +1,4 @@
-//! `sitewright template dev`: the site in a browser while the template is written.
+//! `sitewright template dev`: shows the site in a browser and updates it when a file is saved.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_author::build::{Builder, Mode};
@@ -28,29 +29,31 @@ const KEEP: usize = 2;
 /// How long browsers may take to let go.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// Builds the template, makes the site of one order and shows it in a browser; and again whenever a
-/// file of the template, the order or the script is saved. Pages that are open load themselves
-/// anew. When something fails, the page tells what. Ctrl-C ends it.
+/// Show a template's site in a browser and update it when a file is saved.
+///
+/// Builds the template and makes the site of one order, again whenever a file of the template, the
+/// order or the script is saved. Open pages reload themselves. If something fails, the page shows
+/// the error. Ctrl-C ends the server.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sitewright template dev --order order.json
   sitewright template dev my-template --order orders/7.json --ai ai.toml --port 8000
-  sitewright template dev --order order.json --ai recorded    real replies: each question is asked \
-                        once")]
+  sitewright template dev --order order.json --ai recorded    use real replies, and ask each \
+                        question once")]
 pub(in crate::cli) struct Args {
-    /// The project's folder.
+    /// Folder of the project.
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// The order's document (JSON).
+    /// Order document (JSON).
     #[arg(long, value_name = "FILE")]
     order: PathBuf,
-    /// Who answers AI calls: a script (TOML), or `recorded`: the configured routes, each question
-    /// once; the replies are kept in the project's `.sitewright/recorded.jsonl`. Without this,
-    /// the project's `ai.toml`.
+    /// Answer AI calls with this script (TOML), or with `recorded`: ask the configured routes once
+    /// for each question and keep the replies in `.sitewright/recorded.jsonl` [default: `ai.toml`
+    /// of the project].
     #[arg(long, value_name = "SCRIPT|recorded")]
     ai: Option<PathBuf>,
-    /// The port, of this machine alone; 0 takes a free one.
+    /// Listen on this port of the loopback interface; 0 selects a free one.
     #[arg(long, value_name = "PORT", default_value = "0")]
     port: u16,
 }

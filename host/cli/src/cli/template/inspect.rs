@@ -1,22 +1,21 @@
-//! `sitewright template inspect`: all about one template.
+//! `sitewright template inspect`: one template, without running an order.
 
 use serde_json::{Value, json};
 
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use sitewright_failure::render;
 use sitewright_runtime::plugin::contract::{Contract, PACKAGE, Target};
 use sitewright_runtime::plugin::{CacheOutcome, Template};
 
-/// Tells all about one template, without running an order: its manifest, its digest, the contract
-/// it was built for and what a newer version of that would give, and whether its AI calls have
-/// routes.
+/// Show one template: manifest, digest, contract, AI purposes and their routes.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// A template's name, or a path to a `.wasm` file.
+    /// Name of the template, or path to a `.wasm` file.
     #[arg(value_name = "NAME|FILE.wasm")]
     template: String,
-    /// Prints the JSON Schema of its orders and nothing else.
+    /// Print only the JSON Schema of its orders.
     #[arg(long)]
     schema: bool,
 }

@@ -1,9 +1,10 @@
-//! `sitewright template list`: what there is.
+//! `sitewright template list`: the templates of the folder.
 
 use serde_json::{Value, json};
 
 use super::inspect::describe;
-use crate::cli::output::{self, Exit};
+use crate::cli::exit::Exit;
+use crate::cli::output;
 use crate::cli::setup::{Setup, SetupError};
 use sitewright_failure::render;
 use sitewright_model::message::causes_of;

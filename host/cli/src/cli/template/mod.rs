@@ -1,29 +1,34 @@
-//! `sitewright template`: what there is, what it needs, and how one is written.
+//! `sitewright template`: templates that are installed, and tools for their authors.
 
+#[cfg(feature = "author")]
 mod build;
+#[cfg(feature = "author")]
 mod dev;
 mod inspect;
 mod list;
+#[cfg(feature = "author")]
 mod new;
 
-use super::output::Exit;
+#[cfg(not(feature = "author"))]
+use super::absent::absent;
+#[cfg(not(feature = "author"))]
+absent!(build, "author");
+#[cfg(not(feature = "author"))]
+absent!(dev, "author");
+#[cfg(not(feature = "author"))]
+absent!(new, "author");
+
+use super::exit::Exit;
 use super::setup::{Setup, SetupError};
 
-/// What can be asked of templates.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Lists the templates of the folder, the broken ones with the reason.
+    /// List the templates of the folder; for a broken one, the reason.
     List,
-    /// Tells all about one template: its manifest, its digest, the contract it was built for, the
-    /// routes its AI calls need.
     Inspect(inspect::Args),
-    /// Begins a template: a small project that builds, runs and is tested as it is.
     New(new::Args),
-    /// Builds a template's project and tells what came out.
     Build(build::Args),
-    /// Keeps one run against real models as a conformance case.
     Record(super::template_record::Args),
-    /// Shows a template's site in a browser while it is written.
     Dev(dev::Args),
 }
 
@@ -31,7 +36,7 @@ pub(super) async fn run(setup: &Setup, command: Command, json: bool) -> Result<E
     match command {
         Command::List => list::run(setup, json).await,
         Command::Inspect(args) => inspect::run(setup, args, json).await,
-        Command::New(args) => new::run(args, json).await,
+        Command::New(args) => new::run(setup, args, json).await,
         Command::Build(args) => build::run(setup, args, json).await,
         Command::Record(args) => super::template_record::run(setup, args, json).await,
         Command::Dev(args) => dev::run(setup, args, json).await,

@@ -1,42 +1,45 @@
-//! `sitewright template new`: a project to begin with.
+//! `sitewright template new`: creates the project of a template.
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::cli::output::{self, Exit};
-use crate::cli::setup::SetupError;
+use crate::cli::exit::Exit;
+use crate::cli::output;
+use crate::cli::setup::{Setup, SetupError};
 use sitewright_author::name::TemplateName;
 use sitewright_author::project::Language;
 use sitewright_author::scaffold::{NewError, NewProject};
 use sitewright_author::sdk::{Sdk, SdkSource};
 use sitewright_model::message;
 
-/// Begins a template: a small project with a page, an order to try, scripted AI replies, tests and
-/// a conformance case. It builds and passes as it is. Nothing that exists is overwritten.
+/// Create the project of a new template.
+///
+/// The project has a page, a sample order, scripted AI replies, tests and a conformance case. It
+/// builds and passes its tests. Existing files are never overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   sitewright template new green-gate
-  sitewright template new green-gate --sdk ../sitewright      the SDK of a checkout: works offline
-  sitewright template new green-gate --sdk 0.1                a published SDK")]
+  sitewright template new green-gate --sdk ../sitewright      use the SDK of a checkout, offline
+  sitewright template new green-gate --sdk 0.1                use a published SDK")]
 pub(in crate::cli) struct Args {
-    /// What the template is called: lower-case letters, digits and `-`, beginning with a letter.
+    /// Name of the template: lower-case letters, digits and `-`, starting with a letter.
     #[arg(value_name = "NAME")]
     name: String,
-    /// What it is written in.
+    /// Programming language.
     #[arg(long, value_name = "LANGUAGE", default_value = "rust")]
     lang: Language,
-    /// The SDK: a checkout of Sitewright's repository, or a published version. Without this, the
-    /// checkout that this program was built in, and otherwise the version of this program.
+    /// SDK to use: a checkout of Sitewright's repository, or a published version [default: the
+    /// checkout this program was built in, else the version of this program].
     #[arg(long, value_name = "PATH|VERSION")]
     sdk: Option<SdkSource>,
-    /// The project's folder; NAME in this folder when not given.
+    /// Folder of the project [default: NAME in the working directory].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: Args, json: bool) -> Result<Exit, SetupError> {
+pub(super) async fn run(_: &Setup, args: Args, json: bool) -> Result<Exit, SetupError> {
     let Args { name, lang, sdk, dir } = args;
     let name: TemplateName =
         name.parse().map_err(|error| SetupError::Usage(message!("no project is made: {error}")))?;
