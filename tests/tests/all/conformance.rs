@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use sitewright_conformance::Rule;
 use sitewright_conformance::report::REPORT_SCHEMA;
 use sitewright_tests::chat_server::{Answer, ChatServer};
-use sitewright_tests::nonconforming::{good, wishing};
+use sitewright_tests::nonconforming::{good, with_deviation};
 use sitewright_tests::standins::Packages;
 use sitewright_tests::{Done, Workbench, order, root, template};
 
 /// Validates XML.
-const XML_SCHEMA: Packages = Packages::named("xml-schema", &["xmlschema==4.3.2"]);
+const XML_SCHEMA: Packages = Packages::of("xml-schema");
 
 #[test]
 fn our_own_templates_keep_every_rule() {
@@ -36,7 +36,7 @@ fn our_own_templates_keep_every_rule() {
 /// A bench with a template that breaks a rule, and its file.
 fn faulty() -> (Workbench, PathBuf) {
     let bench = Workbench::configured("");
-    let file = bench.write("bakery.wasm", wishing(&json!({ "fault": "values" })));
+    let file = bench.write("bakery.wasm", with_deviation(&json!({ "fault": "values" })));
     (bench, file)
 }
 
@@ -292,7 +292,7 @@ fn an_author_may_declare_hosts_and_expect_failures() {
                 <iframe title=\"Map\" src=\"https://maps.example/here\"></iframe></body></html>";
     let (bench, folder) =
         with_case("[expect]\noutcome = \"failure\"\nkind = \"ai\"\nsays = \"503\"\n");
-    bench.write("bakery.wasm", wishing(&json!({ "files": { "map.html": page } })));
+    bench.write("bakery.wasm", with_deviation(&json!({ "files": { "map.html": page } })));
     std::fs::write(folder.join("ai.toml"), "[[rule]]\nanswer = { fault = { status = 503 } }")
         .unwrap();
     let settings = bench.path().join("conformance/conformance.toml");
