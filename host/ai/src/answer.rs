@@ -1,43 +1,43 @@
-//! What a model answered, in words that all providers share, and whether it is a reply.
+//! A decoded response in the terms that all providers share, and whether it is a usable reply.
 
-use super::provider::{Failure, HttpHead, Reply};
-use sitewright_model::ai::AiErrorKind;
-use sitewright_model::ai::{FinishReason, Usage};
+use super::failure::AttemptFailure;
+use super::wire::{HttpHead, excerpt};
+use sitewright_model::ai::{AiErrorKind, FinishReason, HttpDetail, Usage};
 
-/// Why the model stopped, as its provider said.
+/// Why the model stopped, as the provider reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finish {
-    /// It was done, or met a stop text.
+    /// The reply is complete, or a stop text was generated.
     Stop,
-    /// A token limit cut it.
+    /// A token limit truncated the reply.
     Length,
-    /// The provider's filter or the model's own judgement stopped it; the words say which.
+    /// The provider's filter or the model refused; the text says which.
     Filtered(String),
-    /// The model broke on the provider's side.
+    /// The model failed on the provider's side.
     Failed,
-    /// Anything else, in the provider's words.
+    /// Another reason, as the provider calls it.
     Other(String),
 }
 
-/// A whole answer, decoded: what an adapter makes of a body or of a stream. Not judged yet: it may
-/// be empty, cut or refused.
+/// A decoded body or stream. It may still be empty, truncated or refused: see
+/// [`judge`](Answer::judge).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) content: String,
-    /// The words with which the model refused.
+    /// The model's refusal, if the protocol has a field for it.
     pub(super) refusal: Option<String>,
     pub(super) finish: Option<Finish>,
     pub(super) usage: Usage,
-    /// The model that the provider says it used.
+    /// The model that the provider reports.
     pub(super) model: Option<String>,
 }
 
 impl Answer {
-    /// The reply, or why it is none (catalogue E4, E7). The failure has no excerpt: whoever read
-    /// the body adds it.
-    pub(super) fn judge(self, head: &HttpHead) -> Result<Reply, Failure> {
+    /// The reply, or why there is none (failure catalogue E4, E7). The failure has no excerpt: the
+    /// caller that has the body adds it.
+    pub(super) fn judge(self, head: &HttpHead) -> Result<Reply, AttemptFailure> {
         let usage = self.usage;
-        let fail = |kind, detail: String| Err(Failure::new(kind, detail).with_usage(usage));
+        let fail = |kind, detail: String| Err(AttemptFailure::new(kind, detail).with_usage(usage));
         if let Some(Finish::Filtered(why)) = self.finish {
             return fail(AiErrorKind::ContentFiltered, why);
         }
@@ -74,7 +74,37 @@ impl Answer {
             finish_reason,
             usage,
             model: self.model.filter(|model| !model.is_empty()),
-            http: head.seen(),
+            http: head.detail(),
         })
+    }
+}
+
+/// A reply of the model, before its JSON is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    /// Not blank.
+    pub(super) content: String,
+    pub(super) finish_reason: FinishReason,
+    pub(super) usage: Usage,
+    /// The model that the provider reports.
+    pub(super) model: Option<String>,
+    pub(super) http: HttpDetail,
+}
+
+impl Reply {
+    /// The reply, unless it is as long as a token limit at which the provider stops without
+    /// reporting it.
+    pub(super) fn within(self, silent_limit: Option<u32>) -> Result<Self, AttemptFailure> {
+        match (silent_limit, self.usage.output_tokens) {
+            (Some(limit), Some(tokens)) if tokens >= u64::from(limit) => {
+                let http =
+                    HttpDetail { body_excerpt: excerpt(self.content.as_bytes()), ..self.http };
+                let detail = format!("after {tokens} tokens");
+                Err(AttemptFailure::new(AiErrorKind::Truncated, detail)
+                    .with_http(http)
+                    .with_usage(self.usage))
+            }
+            _ => Ok(self),
+        }
     }
 }

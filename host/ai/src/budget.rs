@@ -1,7 +1,8 @@
-//! What an order may spend on AI, and what it has spent (catalogue E11).
+//! The AI budget of an order (failure catalogue E11).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 
 use super::config::{BudgetConfig, PriceConfig};
@@ -9,7 +10,7 @@ use sitewright_model::ai::{Usage, Usd};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// What these tokens cost at a price per million tokens.
+/// The cost of these tokens.
 pub(super) fn cost_of(price: PriceConfig, usage: Usage) -> Usd {
     let part =
         |tokens: Option<u64>, per_million: f64| tokens.unwrap_or(0) as f64 * per_million / 1e6;
@@ -19,7 +20,7 @@ pub(super) fn cost_of(price: PriceConfig, usage: Usage) -> Usd {
     )
 }
 
-/// Tokens of a text that nobody has counted.
+/// Estimates the number of tokens of a text: one per four bytes.
 pub(super) fn estimated_tokens(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(4)
 }
@@ -27,24 +28,23 @@ pub(super) fn estimated_tokens(bytes: usize) -> u64 {
 /// What an order has used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Spent {
-    /// Requests sent to providers, retries included.
+    /// Requests to providers, retries included.
     pub calls: u64,
-    /// Tokens in and out. Calls in flight count with an estimate of their prompt.
+    /// Input and output tokens. Calls in flight count with the estimate of their prompt.
     pub tokens: u64,
-    /// Money, for models that have a price.
+    /// Cost, of models that have a price.
     pub cost_usd: Usd,
 }
 
-/// The budget of one order, shared by its calls. Its lock is held for moments, never across an
-/// await.
+/// The budget of one order, shared by its calls. Its lock is never held across an await.
 #[derive(Debug)]
 pub struct OrderBudget {
     limits: BudgetConfig,
     spent: Mutex<Spent>,
 }
 
-/// A call that was let through. Settle it with what it used; a call that is dropped in flight stays
-/// counted with its estimate, since the provider may have charged for it.
+/// The reservation of one call. A call that is dropped in flight keeps its estimate reserved,
+/// because the provider may charge for it.
 #[derive(Debug)]
 pub(super) struct Reserved {
     budget: Arc<OrderBudget>,
@@ -52,17 +52,15 @@ pub(super) struct Reserved {
 }
 
 impl OrderBudget {
-    /// An unspent budget.
     pub fn new(limits: BudgetConfig) -> Self {
         OrderBudget { limits, spent: Mutex::default() }
     }
 
-    /// What has been used so far.
     pub fn spent(&self) -> Spent {
         *self.lock()
     }
 
-    /// Each limit of it with its most and what is used. Limits that are not configured are none.
+    /// The configured limits: name, limit and used amount.
     pub fn measures(&self) -> Vec<(&'static str, u64, u64)> {
         let spent = self.spent();
         let BudgetConfig { calls, tokens, cost_usd } = self.limits;
@@ -78,10 +76,13 @@ impl OrderBudget {
     }
 
     fn lock(&self) -> MutexGuard<'_, Spent> {
-        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spent.lock()
     }
 
-    /// Lets one request through that will use about this much, or tells which limit forbids it.
+    /// Reserves the estimated use of one request.
+    ///
+    /// # Errors
+    /// The budget is too small. The message names the limit.
     pub(super) fn reserve(
         self: &Arc<Self>,
         tokens: u64,
@@ -94,7 +95,7 @@ impl OrderBudget {
         if let Some(most) = calls.filter(|most| after.calls > *most) {
             return Err(message!(
                 "the order's budget of {most} requests is used up; raise `calls` in [ai.budget], \
-                 or look why it needs so many"
+                 or find out why it needs that many"
             ));
         }
         if let Some(most) = most_tokens.filter(|most| after.tokens > *most) {
@@ -104,7 +105,7 @@ impl OrderBudget {
                  its prompt has about {tokens}; raise `tokens` in [ai.budget]"
             ));
         }
-        // What is reached is used up: a reply costs more than its prompt.
+        // Equal is too much: the reply costs more than its prompt.
         if let Some(most) = most_cost.map(Usd::from_dollars).filter(|most| after.cost_usd >= *most)
         {
             let used = spent.cost_usd;
@@ -120,7 +121,7 @@ impl OrderBudget {
 }
 
 impl Reserved {
-    /// Nothing was sent after all.
+    /// Cancels the reservation, because nothing was sent.
     pub(super) fn release(self) {
         let mut spent = self.budget.lock();
         spent.calls = spent.calls.saturating_sub(1);
@@ -128,8 +129,8 @@ impl Reserved {
         spent.cost_usd = spent.cost_usd.minus(self.estimate.cost_usd);
     }
 
-    /// Replaces the estimate by what was used.
-    pub(super) fn settle(self, tokens: u64, cost_usd: Usd) {
+    /// Replaces the estimate by the actual use.
+    pub(super) fn commit(self, tokens: u64, cost_usd: Usd) {
         let mut spent = self.budget.lock();
         spent.tokens = spent.tokens.saturating_sub(self.estimate.tokens).saturating_add(tokens);
         spent.cost_usd = spent.cost_usd.minus(self.estimate.cost_usd).plus(cost_usd);

@@ -1,198 +1,199 @@
-//! The meaning of an error, by what the provider says first and by the status otherwise. One
-//! reading for all providers: their envelopes and words overlap, and a proxy may speak like any of
-//! them.
+//! Error bodies: what an error response means.
+//!
+//! Codes of the body decide first, then known messages, then the HTTP status. One reader for all
+//! providers, because their envelopes and codes overlap and a proxy may use any of them.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::provider::{Failure, HttpHead, HttpReply};
+use super::failure::AttemptFailure;
 use super::retry_after;
+use super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::{AiErrorKind, HttpDetail};
+use sitewright_model::time::millis;
 
-/// What an error body says, whatever its envelope.
+/// What an error body contains, independent of its envelope.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct ErrorBody {
     pub(super) message: String,
     /// `type`, `code` and inner codes, in lower case.
-    pub(super) words: Vec<String>,
+    pub(super) codes: Vec<String>,
     /// A numeric code, as OpenRouter and llama.cpp send it.
     pub(super) number: Option<u16>,
-    /// The wait it asks for in a field of its own.
-    pub(super) delay: Option<Duration>,
+    /// The wait that the body requests in a field of its own.
+    pub(super) retry_after: Option<Duration>,
 }
 
-/// The failure of an answer with an error status.
-pub(super) fn failure(http: &HttpReply) -> Failure {
-    classified(&http.head, http.head.status, &read(&http.body))
+/// The failure that an error status with this body means.
+pub(super) fn failure(http: &HttpReply) -> AttemptFailure {
+    let body = ErrorBody::parse(&http.body);
+    of_kind(&http.head, kind(http.head.status, &body), &body)
 }
 
-/// What an error body says, JSON or not.
-pub(super) fn read(body: &[u8]) -> Said {
-    match serde_json::from_slice::<Value>(body) {
-        Ok(value) => said(&value),
-        Err(_) => Said { message: plain(body), ..Said::default() },
-    }
+/// The failure for an error inside a response with a success status.
+pub(super) fn in_success(head: &HttpHead, error: &Value) -> AttemptFailure {
+    let body = ErrorBody::read(error);
+    let status = body.error_status().unwrap_or(head.status);
+    of_kind(head, kind(status, &body), &body)
 }
 
-/// The failure of an error inside an answer that calls itself a success.
-pub(super) fn in_success(head: &HttpHead, error: &Value) -> Failure {
-    let said = said(error);
-    let status = said.number.filter(|number| (400..=599).contains(number)).unwrap_or(head.status);
-    classified(head, status, &said)
-}
-
-/// The failure that a status and these words mean. It has no excerpt: whoever read the body adds
-/// it.
-pub(super) fn classified(head: &HttpHead, status: u16, said: &Said) -> Failure {
-    of_kind(head, kind(status, said), said)
-}
-
-/// The failure of an error of this kind.
-pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, said: &Said) -> Failure {
-    let delay =
-        said.delay.or_else(|| retry_after::delay(&head.headers, &said.message, head.received));
+/// The failure of this kind. It has no excerpt: the caller that has the body adds it.
+pub(super) fn of_kind(head: &HttpHead, kind: AiErrorKind, body: &ErrorBody) -> AttemptFailure {
+    let delay = body
+        .retry_after
+        .or_else(|| retry_after::delay(&head.headers, &body.message, head.received));
     let should_retry = head.headers.get("x-should-retry").and_then(|value| value.to_str().ok());
-    let retryable = match should_retry.map(str::trim) {
-        Some("true") => true,
-        Some("false") => false,
-        // One request over the whole limit: waiting cannot make it smaller.
-        _ if said.message.to_lowercase().contains("request too large") => false,
-        _ => kind.retryable(),
-    };
-    let retry_after_ms = delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
-    Failure { retryable, ..Failure::new(kind, &said.message) }
-        .with_http(HttpDetail { retry_after_ms, ..head.seen() })
+    let retryable = kind.retryable_after(should_retry, &body.message);
+    AttemptFailure { retryable, ..AttemptFailure::new(kind, &body.message) }
+        .with_http(HttpDetail { retry_after_ms: delay.map(millis), ..head.detail() })
 }
 
-/// What a status and these words mean.
-pub(super) fn kind(status: u16, said: &Said) -> AiErrorKind {
-    let by_words = by_words(said).map(|kind| match (kind, by_status(status)) {
-        // Some call every failure of theirs a server error; the status of a time-out says more.
+/// The kind that a status with this body means.
+pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
+    let by_code = body.kind_of_codes().map(|kind| match (kind, AiErrorKind::of_status(status)) {
+        // Some servers use a general code for every error; a timeout status is more specific.
         (AiErrorKind::Overloaded, AiErrorKind::Timeout) => AiErrorKind::Timeout,
         _ => kind,
     });
-    by_words.or_else(|| by_message(status, said)).unwrap_or_else(|| by_status(status))
+    by_code
+        .or_else(|| body.kind_of_message(status))
+        .unwrap_or_else(|| AiErrorKind::of_status(status))
 }
 
-/// Codes and types are said on purpose, so they count before the status.
-fn by_words(said: &Said) -> Option<AiErrorKind> {
-    said.words.iter().find_map(|word| {
-        Some(match word.as_str() {
-            "invalid_api_key" | "authentication_error" | "invalid_authentication" => {
-                AiErrorKind::Auth
-            }
-            "permission_error" | "permission_denied" => AiErrorKind::Permission,
-            "insufficient_quota"
-            | "billing_error"
-            | "billing_not_active"
-            | "billing_hard_limit_reached" => AiErrorKind::QuotaExhausted,
-            "context_length_exceeded" | "exceed_context_size_error" => AiErrorKind::ContextTooLong,
-            "content_filter" | "content_policy_violation" | "responsibleaipolicyviolation" => {
-                AiErrorKind::ContentFiltered
-            }
-            "model_not_found" | "deploymentnotfound" | "not_found_error" | "notfounderror" => {
-                AiErrorKind::NotFound
-            }
-            "rate_limit_exceeded" | "rate_limit_error" => AiErrorKind::RateLimited,
-            "overloaded_error" | "unavailable_error" | "server_error" | "internal_server_error" => {
-                AiErrorKind::Overloaded
-            }
-            "timeout_error" => AiErrorKind::Timeout,
-            // Groq checks JSON mode itself.
-            "json_validate_failed" => AiErrorKind::Malformed,
-            _ => return None,
-        })
-    })
-}
-
-/// Some servers say it only in the text of a 400.
-fn by_message(status: u16, said: &Said) -> Option<AiErrorKind> {
-    if !matches!(status, 400 | 413 | 422) {
-        return None;
-    }
-    let message = said.message.to_lowercase();
-    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if says(&[
-        "maximum context length",
-        "context size",
-        "context window",
-        "prompt is too long",
-        "context length",
-    ]) {
-        return Some(AiErrorKind::ContextTooLong);
-    }
-    if says(&["not a valid model", "model not found", "unknown model"])
-        || (message.contains("model") && says(&["does not exist", "not found"]))
-    {
-        return Some(AiErrorKind::NotFound);
-    }
-    None
-}
-
-fn by_status(status: u16) -> AiErrorKind {
-    match status {
-        401 => AiErrorKind::Auth,
-        402 => AiErrorKind::QuotaExhausted,
-        403 => AiErrorKind::Permission,
-        404 | 405 | 410 => AiErrorKind::NotFound,
-        408 | 504 | 524 => AiErrorKind::Timeout,
-        413 => AiErrorKind::ContextTooLong,
-        429 => AiErrorKind::RateLimited,
-        400..=499 => AiErrorKind::InvalidRequest,
-        500..=599 => AiErrorKind::Overloaded,
-        _ => AiErrorKind::Other,
-    }
-}
-
-/// Reads an error out of any envelope: `{"error": {...}}`, `{"error": "text"}`, the error itself, a
-/// list of one of these, `{"detail": ...}`.
-pub(super) fn said(value: &Value) -> Said {
-    match value {
-        Value::Array(items) => items.first().map(said).unwrap_or_default(),
-        Value::String(text) => Said { message: text.trim().to_owned(), ..Said::default() },
-        Value::Object(object) => match object.get("error") {
-            Some(error @ (Value::Object(_) | Value::Array(_))) => said(error),
-            // `{"error": "text"}`, perhaps with a message beside it.
-            Some(Value::String(text)) if !object.contains_key("message") => {
-                said(&Value::String(text.clone()))
-            }
-            _ => of_object(value),
-        },
-        _ => Said::default(),
-    }
-}
-
-fn of_object(error: &Value) -> Said {
-    let inner = ["/code", "/type", "/status", "/innererror/code", "/metadata/error_type"];
-    let mut words = Vec::new();
-    let mut number = None;
-    for pointer in inner {
-        match error.pointer(pointer) {
-            Some(Value::String(word)) => match word.parse() {
-                Ok(code) => number = number.or(Some(code)),
-                Err(_) => words.push(word.to_lowercase()),
-            },
-            Some(Value::Number(code)) => {
-                number = number.or_else(|| code.as_u64().and_then(|code| u16::try_from(code).ok()));
-            }
-            _ => {}
+impl ErrorBody {
+    /// Reads a body, JSON or not.
+    pub(super) fn parse(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Value>(body) {
+            Ok(value) => ErrorBody::read(&value),
+            Err(_) => ErrorBody { message: plain(body), ..ErrorBody::default() },
         }
     }
-    if error.pointer("/metadata/reasons").is_some_and(Value::is_array) {
-        words.push("content_filter".to_owned());
+
+    /// Reads an error in any envelope: `{"error": {...}}`, `{"error": "text"}`, the error itself,
+    /// a list whose first entry is one of these, `{"detail": ...}`.
+    pub(super) fn read(value: &Value) -> Self {
+        match value {
+            Value::Array(items) => items.first().map(ErrorBody::read).unwrap_or_default(),
+            Value::String(text) => {
+                ErrorBody { message: text.trim().to_owned(), ..ErrorBody::default() }
+            }
+            Value::Object(object) => match object.get("error") {
+                Some(error @ (Value::Object(_) | Value::Array(_))) => ErrorBody::read(error),
+                // `{"error": "text"}`; with a message beside it, `error` is a code.
+                Some(error @ Value::String(_)) if !object.contains_key("message") => {
+                    ErrorBody::read(error)
+                }
+                _ => ErrorBody::of_object(value),
+            },
+            _ => ErrorBody::default(),
+        }
     }
-    let texts = ["/message", "/detail/0/msg", "/detail/message", "/detail", "/msg"];
-    let message =
-        texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
-    // OpenRouter hides what the provider behind it said.
-    let raw = error.pointer("/metadata/raw").and_then(Value::as_str).filter(|raw| !raw.is_empty());
-    let message =
-        raw.map_or_else(|| message.trim().to_owned(), |raw| format!("{} ({raw})", message.trim()));
-    Said { message, words, number, delay: None }
+
+    /// The numeric code, if it is an HTTP error status.
+    pub(super) fn error_status(&self) -> Option<u16> {
+        self.number.filter(|number| (400..=599).contains(number))
+    }
+
+    pub(super) fn has_code(&self, code: &str) -> bool {
+        self.codes.iter().any(|one| one == code)
+    }
+
+    /// Whether the message contains one of these texts, which are in lower case.
+    pub(super) fn mentions(&self, texts: &[&str]) -> bool {
+        let message = self.message.to_lowercase();
+        texts.iter().any(|text| message.contains(text))
+    }
+
+    /// The kind of the first known code. Codes are specific, so they count before the status.
+    fn kind_of_codes(&self) -> Option<AiErrorKind> {
+        self.codes.iter().find_map(|code| {
+            Some(match code.as_str() {
+                "invalid_api_key" | "authentication_error" | "invalid_authentication" => {
+                    AiErrorKind::Auth
+                }
+                "permission_error" | "permission_denied" => AiErrorKind::Permission,
+                "insufficient_quota"
+                | "billing_error"
+                | "billing_not_active"
+                | "billing_hard_limit_reached" => AiErrorKind::QuotaExhausted,
+                "context_length_exceeded" | "exceed_context_size_error" => {
+                    AiErrorKind::ContextTooLong
+                }
+                "content_filter" | "content_policy_violation" | "responsibleaipolicyviolation" => {
+                    AiErrorKind::ContentFiltered
+                }
+                "model_not_found" | "deploymentnotfound" | "not_found_error" | "notfounderror" => {
+                    AiErrorKind::NotFound
+                }
+                "rate_limit_exceeded" | "rate_limit_error" => AiErrorKind::RateLimited,
+                "overloaded_error"
+                | "unavailable_error"
+                | "server_error"
+                | "internal_server_error" => AiErrorKind::Overloaded,
+                "timeout_error" => AiErrorKind::Timeout,
+                // Groq validates JSON mode itself.
+                "json_validate_failed" => AiErrorKind::Malformed,
+                _ => return None,
+            })
+        })
+    }
+
+    /// Some servers report these kinds only in the message of a 400.
+    fn kind_of_message(&self, status: u16) -> Option<AiErrorKind> {
+        if !matches!(status, 400 | 413 | 422) {
+            return None;
+        }
+        if self.mentions(&[
+            "maximum context length",
+            "context size",
+            "context window",
+            "prompt is too long",
+            "context length",
+        ]) {
+            return Some(AiErrorKind::ContextTooLong);
+        }
+        if self.mentions(&["not a valid model", "model not found", "unknown model"])
+            || (self.mentions(&["model"]) && self.mentions(&["does not exist", "not found"]))
+        {
+            return Some(AiErrorKind::NotFound);
+        }
+        None
+    }
+
+    fn of_object(error: &Value) -> Self {
+        let inner = ["/code", "/type", "/status", "/innererror/code", "/metadata/error_type"];
+        let mut codes = Vec::new();
+        let mut number = None;
+        for pointer in inner {
+            match error.pointer(pointer) {
+                Some(Value::String(text)) => match text.parse() {
+                    Ok(code) => number = number.or(Some(code)),
+                    Err(_) => codes.push(text.to_lowercase()),
+                },
+                Some(Value::Number(code)) => {
+                    number =
+                        number.or_else(|| code.as_u64().and_then(|code| u16::try_from(code).ok()));
+                }
+                _ => {}
+            }
+        }
+        if error.pointer("/metadata/reasons").is_some_and(Value::is_array) {
+            codes.push("content_filter".to_owned());
+        }
+        let texts = ["/message", "/detail/0/msg", "/detail/message", "/detail", "/msg"];
+        let message =
+            texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
+        // OpenRouter puts the error of the provider behind it here.
+        let raw =
+            error.pointer("/metadata/raw").and_then(Value::as_str).filter(|raw| !raw.is_empty());
+        let message = raw
+            .map_or_else(|| message.trim().to_owned(), |raw| format!("{} ({raw})", message.trim()));
+        ErrorBody { message, codes, number, retry_after: None }
+    }
 }
 
-/// The text of a body that is no JSON.
+/// The text of a body that is not JSON.
 fn plain(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
@@ -203,7 +204,7 @@ fn plain(body: &[u8]) -> String {
     }
 }
 
-/// An HTML page for people: its title when it has one.
+/// An HTML page in a message: its title, if it has one.
 fn html(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let title = lower.find("<title").and_then(|at| {
@@ -217,7 +218,7 @@ fn html(text: &str) -> String {
     }
 }
 
-/// What the body of a success is that is not the JSON it should be.
+/// Describes the body of a success that is not the protocol's JSON.
 pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -225,7 +226,7 @@ pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
         return format!("it answered with {} instead of JSON", html(text));
     }
     if text.starts_with("data:") || text.starts_with("event:") {
-        return "it answered with a stream that nobody asked for".to_owned();
+        return "it answered with a stream although none was requested".to_owned();
     }
     match error.classify() {
         serde_json::error::Category::Eof => {

@@ -1,28 +1,29 @@
-//! What must hold for any bytes a provider may send. `host/fuzz` looks for bytes that break it, and
-//! the tests below try some on every run.
+//! Properties of the decoders for any bytes. The fuzz targets in `host/fuzz` search for violations;
+//! the tests below check some inputs on every run.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
+use super::adapter::Adapter;
+use super::answer::Reply;
 use super::anthropic::Anthropic;
 use super::cloudflare::Cloudflare;
 use super::config::{EndpointConfig, Kind, ProviderKeys};
+use super::failure::AttemptFailure;
 use super::gemini::Gemini;
-use super::hint::{self, Place};
+use super::hint::{self, Location};
 use super::ollama::Ollama;
 use super::openai::OpenAi;
-use super::provider::{
-    Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Provider, Reply,
-};
+use super::provider::{CallLimits, HttpProvider, Provider};
 use super::secret::ApiKey;
 use super::stream::{Lines, Sse};
 use super::transport;
+use super::wire::{HttpHead, HttpReply};
 use sitewright_model::message::Message;
 
-/// Server-sent events: nothing panics, and however the wire cuts the bytes, the same events come
-/// out.
+/// Server-sent events: no panic, and the same events for any cut into chunks.
 pub fn sse(bytes: &[u8]) {
     same(bytes, |pieces| {
         let mut framing = Sse::default();
@@ -35,7 +36,7 @@ pub fn sse(bytes: &[u8]) {
     });
 }
 
-/// Lines of JSON: the same.
+/// One JSON value per line: the same properties.
 pub fn ndjson(bytes: &[u8]) {
     same(bytes, |pieces| {
         let mut framing = Lines::default();
@@ -48,7 +49,7 @@ pub fn ndjson(bytes: &[u8]) {
     });
 }
 
-/// The streams of every provider: the same, and what comes of them is a reply with content or an
+/// Streams of every provider: the same properties, and the result is a reply with content or an
 /// error with a message.
 pub fn streams(bytes: &[u8]) {
     for (at, adapter) in providers().iter().filter_map(adapter) {
@@ -69,7 +70,7 @@ pub fn streams(bytes: &[u8]) {
     }
 }
 
-/// Whole answers of every provider, good and bad; the first byte picks the status.
+/// Whole responses of every provider; the first byte selects the status.
 pub fn answers(bytes: &[u8]) {
     const STATUSES: [u16; 16] =
         [200, 204, 301, 400, 401, 402, 403, 404, 408, 413, 418, 422, 429, 500, 503, 529];
@@ -84,8 +85,8 @@ pub fn answers(bytes: &[u8]) {
     }
 }
 
-/// What became of the bytes in one piece becomes of them in single bytes, and in pieces whose sizes
-/// follow the bytes themselves.
+/// Asserts the same result for the bytes in one chunk, in single bytes, and in chunks of sizes that
+/// depend on the bytes.
 fn same<T: PartialEq + std::fmt::Debug>(bytes: &[u8], decode: impl Fn(&[&[u8]]) -> T) {
     let once = decode(&[bytes]);
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -99,12 +100,12 @@ fn same<T: PartialEq + std::fmt::Debug>(bytes: &[u8], decode: impl Fn(&[&[u8]]) 
     assert_eq!(decode(&pieces), once, "in pieces");
 }
 
-fn judged(at: &Provider, reply: Result<Reply, Failure>) {
+fn judged(at: &Provider, reply: Result<Reply, AttemptFailure>) {
     match reply {
         Ok(reply) => assert!(!reply.content.trim().is_empty(), "a reply has content"),
         Err(failure) => {
-            let place = Place { route: "r", provider: "p", model: "m", at };
-            let message = hint::message(&place, &failure).to_string();
+            let location = Location { route: "r", provider_name: "p", model: "m", provider: at };
+            let message = hint::message(&location, &failure).to_string();
             let parts = message.split_once("; ");
             assert!(
                 parts.is_some_and(|(what, next)| what.len() > 20 && next.len() > 30),
@@ -156,7 +157,7 @@ fn provider<C: Kind, A: Adapter + 'static>(
 mod tests {
     use proptest::prelude::*;
 
-    /// Everything that `host/fuzz` begins with.
+    /// The corpus of `host/fuzz`.
     fn corpus() -> Vec<Vec<u8>> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
         let mut bodies = Vec::new();

@@ -1,87 +1,90 @@
-//! The message of a failed attempt: what happened, where, and what to do next.
+//! The message of a failed attempt: what happened, at which provider, and the hint what to do.
 
-use super::provider::{Failure, Provider};
+use super::failure::AttemptFailure;
+use super::provider::Provider;
 use sitewright_model::ai::{AiErrorKind, Limit};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
 /// Where an attempt was made.
-pub(super) struct Place<'a> {
+pub(super) struct Location<'a> {
     pub(super) route: &'a str,
-    pub(super) provider: &'a str,
+    pub(super) provider_name: &'a str,
     pub(super) model: &'a str,
-    pub(super) at: &'a Provider,
+    pub(super) provider: &'a Provider,
 }
 
-/// The one text that people read, out of a failure that has been redacted.
-pub(super) fn message(place: &Place<'_>, failure: &Failure) -> Message {
-    let Place { route, provider, model, at } = place;
+/// The message of a redacted failure.
+pub(super) fn message(at: &Location<'_>, failure: &AttemptFailure) -> Message {
+    let Location { route, provider_name, model, provider } = at;
     let status =
         failure.http.as_ref().map_or_else(String::new, |http| format!(" ({})", http.status));
-    let what = what_happened(place, failure);
+    let what = what_happened(at, failure);
     let detail = failure.detail.trim().trim_end_matches('.');
     let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
-    let next = what_next(place, failure);
-    let url = at.place();
+    let next = next_step(at, failure);
+    let url = provider.location();
     message!(
-        "the provider `{provider}` {what}{status}{detail}; {next} (route `{route}`, model \
+        "the provider `{provider_name}` {what}{status}{detail}; {next} (route `{route}`, model \
          `{model}`, {url})"
     )
 }
 
-fn what_happened(place: &Place<'_>, failure: &Failure) -> String {
-    let model = place.model;
+fn what_happened(at: &Location<'_>, failure: &AttemptFailure) -> String {
+    let model = at.model;
     match failure.kind {
         AiErrorKind::Auth => "refused its key".to_owned(),
-        AiErrorKind::Permission => format!("does not let its key use the model `{model}`"),
-        AiErrorKind::NotFound if failure.http.is_none() => "has no answer".to_owned(),
-        AiErrorKind::NotFound => format!("does not know the model `{model}` or the address"),
-        AiErrorKind::InvalidRequest => "refused the request as malformed".to_owned(),
-        AiErrorKind::ContextTooLong => {
-            format!("says that the prompt is too long for the model `{model}`")
+        AiErrorKind::Permission => format!("does not permit its key to use the model `{model}`"),
+        AiErrorKind::NotFound if failure.http.is_none() => {
+            "has no reply for the request".to_owned()
         }
-        AiErrorKind::RateLimited => "is asked too often or for too much".to_owned(),
+        AiErrorKind::NotFound => format!("does not know the model `{model}` or the address"),
+        AiErrorKind::InvalidRequest => "rejected the request as malformed".to_owned(),
+        AiErrorKind::ContextTooLong => {
+            format!("reports that the prompt is too long for the model `{model}`")
+        }
+        AiErrorKind::RateLimited => "rejected the request because of its rate limit".to_owned(),
         AiErrorKind::QuotaExhausted => "has no credit left for this key".to_owned(),
         AiErrorKind::Overloaded => "is overloaded or failing".to_owned(),
         AiErrorKind::Timeout => "did not answer in time".to_owned(),
-        AiErrorKind::Connection => "gave no whole answer".to_owned(),
-        AiErrorKind::Protocol => "did not answer as its protocol says".to_owned(),
+        AiErrorKind::Connection => "did not return a complete response".to_owned(),
+        AiErrorKind::Protocol => "violated its protocol".to_owned(),
         AiErrorKind::Truncated if failure.retryable => {
             format!("broke off the reply of the model `{model}`")
         }
-        AiErrorKind::Truncated => format!("cut the reply of the model `{model}` at a token limit"),
+        AiErrorKind::Truncated => format!("truncated the reply of the model `{model}`"),
         AiErrorKind::Empty => format!("sent an empty reply of the model `{model}`"),
         AiErrorKind::Malformed => format!("sent a reply of the model `{model}` that is not JSON"),
         AiErrorKind::SchemaMismatch => {
             format!("sent JSON of the model `{model}` that the schema does not accept")
         }
         AiErrorKind::ContentFiltered => "refused the content".to_owned(),
-        AiErrorKind::Cancelled => "was still asked when time ran out".to_owned(),
+        AiErrorKind::Cancelled => "was interrupted by a time limit".to_owned(),
         AiErrorKind::BudgetExceeded | AiErrorKind::NoRoute | AiErrorKind::Other => {
             "failed".to_owned()
         }
     }
 }
 
-/// What to do about it, in half a sentence.
-pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
-    let Place { route, provider, model, at } = place;
-    let keys = format!("ai.providers.{provider}");
+/// What to do about the failure, as a clause of the message.
+pub(super) fn next_step(at: &Location<'_>, failure: &AttemptFailure) -> String {
+    let Location { route, provider_name, model, provider } = at;
+    let keys = format!("ai.providers.{provider_name}");
     let route_key = format!("ai.routes.{route}");
     match failure.kind {
-        AiErrorKind::Auth => match at.key_source().as_str() {
-            "no key" => {
+        AiErrorKind::Auth => match provider.key_source() {
+            None => {
                 format!("it was called without a key: set api_key_env or api_key_file of {keys}")
             }
-            source => format!("check {source}"),
+            Some(source) => format!("check {source}"),
         },
         AiErrorKind::Permission => {
             format!(
-                "allow the model for the key at the provider, or name another one in {route_key}"
+                "permit the model for the key at the provider, or name another one in {route_key}"
             )
         }
         AiErrorKind::NotFound if failure.http.is_none() => "nothing was sent".to_owned(),
-        AiErrorKind::NotFound if at.kind() == "ollama" => {
+        AiErrorKind::NotFound if provider.kind() == "ollama" => {
             format!(
                 "fetch it with `ollama pull {model}`, or check the model in {route_key} and \
                  base_url of {keys}"
@@ -102,7 +105,7 @@ pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
         AiErrorKind::RateLimited => {
             match failure.http.as_ref().and_then(|http| http.retry_after_ms) {
                 Some(wait) if failure.retryable => {
-                    format!("try again in {:.1} s, as it says", wait as f64 / 1000.0)
+                    format!("try again in {:.1} s, as requested", wait as f64 / 1000.0)
                 }
                 _ if failure.retryable => {
                     "try again later, or raise the limit at the provider".to_owned()
@@ -119,15 +122,15 @@ pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
             format!("try again later, or add another provider to {route_key}")
         }
         AiErrorKind::Timeout => format!("try again, or raise call_ms or connect_ms of {keys}"),
-        AiErrorKind::Connection if at.kind() == "ollama" => {
+        AiErrorKind::Connection if provider.kind() == "ollama" => {
             format!("check base_url of {keys} and that its server runs (`ollama serve`)")
         }
         AiErrorKind::Connection => format!("check base_url of {keys} and that its server runs"),
         AiErrorKind::Protocol => format!("check base_url of {keys} (many end in /v1)"),
         AiErrorKind::Truncated if failure.retryable => {
             format!(
-                "try again; if it happens again, look at what stands between here and base_url of \
-                 {keys}"
+                "try again; if it happens again, check the proxies between this host and base_url \
+                 of {keys}"
             )
         }
         AiErrorKind::Truncated => {
@@ -144,7 +147,7 @@ pub(super) fn what_next(place: &Place<'_>, failure: &Failure) -> String {
         }
         AiErrorKind::Cancelled => "give the order more time, or name a faster model".to_owned(),
         AiErrorKind::BudgetExceeded | AiErrorKind::NoRoute | AiErrorKind::Other => {
-            format!("look at the provider's answer and at {keys}")
+            format!("check the provider's response and {keys}")
         }
     }
 }

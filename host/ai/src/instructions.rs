@@ -1,10 +1,11 @@
-//! What a model is told about the form of its reply, where the provider has no mode for it.
+//! Instructions about the format of the reply, for providers without a mode for it, and the parts
+//! of a conversation.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::request::{ChatMessage, Format, Role};
 
-/// The sentence for the system message; nothing when plain text is wanted.
+/// The instruction for the system message; `None` for plain text.
 pub(super) fn of(format: &Format) -> Option<String> {
     match format {
         Format::Text => None,
@@ -13,12 +14,12 @@ pub(super) fn of(format: &Format) -> Option<String> {
     }
 }
 
-/// For a reply of any JSON.
+/// For a reply that is any JSON value.
 pub(super) fn any_json() -> String {
     "Answer with one JSON value and nothing else.".to_owned()
 }
 
-/// For a reply that a schema must accept.
+/// For a reply that must match a schema.
 pub(super) fn valid_against(schema: &Value) -> String {
     format!(
         "Answer with one JSON value and nothing else. It must be valid against this JSON \
@@ -26,11 +27,34 @@ pub(super) fn valid_against(schema: &Value) -> String {
     )
 }
 
-/// The system messages as one text, with the instruction at its end, for providers that take it
-/// apart from the conversation.
+/// The system messages and then the instruction as one text, for providers that take it separately
+/// from the conversation. `None` if there is neither.
 pub(super) fn system(messages: &[ChatMessage], instruction: Option<String>) -> Option<String> {
     let system = messages.iter().filter(|message| message.role == Role::System);
     let texts: Vec<&str> =
         system.map(|message| message.content.as_str()).chain(instruction.as_deref()).collect();
     (!texts.is_empty()).then(|| texts.join("\n\n"))
+}
+
+/// The messages of the conversation without the system messages: whether the author is the model,
+/// and the text.
+pub(super) fn turns(messages: &[ChatMessage]) -> impl Iterator<Item = (bool, &str)> {
+    messages
+        .iter()
+        .filter(|message| message.role != Role::System)
+        .map(|message| (message.role == Role::Assistant, message.content.as_str()))
+}
+
+/// The same as JSON: `{"role": "user" | "assistant", "content": "..."}`.
+pub(super) fn json_turns(messages: &[ChatMessage]) -> impl Iterator<Item = Value> {
+    turns(messages).map(|(by_model, text)| {
+        json!({"role": if by_model { "assistant" } else { "user" }, "content": text})
+    })
+}
+
+/// The whole conversation as JSON, with the system text as its first message.
+pub(super) fn json_messages(messages: &[ChatMessage], instruction: Option<String>) -> Vec<Value> {
+    let system = system(messages, instruction);
+    let system = system.map(|text| json!({"role": "system", "content": text}));
+    system.into_iter().chain(json_turns(messages)).collect()
 }

@@ -1,5 +1,5 @@
-//! JSON replies: found in the text without changing a letter, parsed strictly, checked against the
-//! schema.
+//! JSON replies: found in the text, parsed strictly, and checked against the schema. The JSON is
+//! never modified.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use sitewright_json_schema::{self as schema, CompiledSchema, MAX_PROBLEMS};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// Problems of one reply that are told; the rest is only counted.
-const TOLD: usize = 5;
+/// Number of problems of a reply that are reported; further ones are counted.
+const REPORTED: usize = 5;
 
-/// Places after a code fence where JSON is looked for.
+/// Maximum number of code fences after which JSON is searched for.
 const MAX_FENCES: usize = 16;
 
-/// A JSON Schema that replies are checked against, and its text for the provider. Cheap to clone.
+/// A compiled JSON Schema for replies, with its value for the provider. Cheap to clone.
 #[derive(Clone)]
 pub struct ReplySchema {
     inner: Arc<Inner>,
@@ -27,7 +27,7 @@ struct Inner {
     compiled: CompiledSchema,
 }
 
-/// A text that is no usable JSON Schema.
+/// The text is not a usable JSON Schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SchemaError(pub Message);
@@ -45,13 +45,13 @@ impl fmt::Debug for ReplySchema {
 }
 
 impl ReplySchema {
-    /// Most bytes of a schema.
+    /// Maximum size of a schema in bytes.
     pub const MAX_BYTES: usize = 64 * 1024;
 
     /// Compiles a schema; see [`CompiledSchema`].
     ///
     /// # Errors
-    /// When the text is too long, is not JSON, or is no schema; the message names the place.
+    /// The text is too long, is not JSON, or is not a schema. The message names the position.
     pub fn compile(text: &str) -> Result<Self, SchemaError> {
         if text.len() > Self::MAX_BYTES {
             let max = Self::MAX_BYTES;
@@ -63,50 +63,49 @@ impl ReplySchema {
         let value = schema::parse(text)?;
         if !value.is_object() {
             return Err(SchemaError(message!(
-                "the JSON Schema is no JSON object; write {{\"type\": ...}}"
+                "the JSON Schema is not a JSON object; write {{\"type\": ...}}"
             )));
         }
         let compiled = CompiledSchema::of(&value)?;
         Ok(ReplySchema { inner: Arc::new(Inner { value, compiled }) })
     }
 
-    /// Whether a reply of so many bytes is checked in no time; see [`CompiledSchema::is_quick`].
+    /// Whether the check of a reply of this size is quick; see [`CompiledSchema::is_quick`].
     pub(super) fn is_quick(&self, bytes: usize) -> bool {
         self.inner.compiled.is_quick(bytes)
     }
 
-    /// The schema.
     pub fn value(&self) -> &Value {
         &self.inner.value
     }
 
-    /// What of the value the schema does not accept: the first problems and the number of the
-    /// others.
+    /// Why the value is not valid: the first problems and the number of the others. `None` if it is
+    /// valid.
     fn problems(&self, value: &Value) -> Option<String> {
         let problems = self.inner.compiled.check(value);
         if problems.is_empty() {
             return None;
         }
-        let told: Vec<String> = problems
+        let reported: Vec<String> = problems
             .iter()
-            .take(TOLD)
-            .map(|problem| format!("{} at {}", short(&problem.message), place(&problem.pointer)))
+            .take(REPORTED)
+            .map(|problem| format!("{} at {}", short(&problem.message), position(&problem.pointer)))
             .collect();
-        let more = match problems.len().saturating_sub(TOLD) {
+        let more = match problems.len().saturating_sub(REPORTED) {
             0 => String::new(),
             more if problems.len() == MAX_PROBLEMS => format!("; and at least {more} more"),
             more => format!("; and {more} more"),
         };
-        Some(format!("{}{more}", told.join("; ")))
+        Some(format!("{}{more}", reported.join("; ")))
     }
 }
 
-/// A JSON pointer for people.
-fn place(pointer: &str) -> String {
+/// A JSON pointer in a message.
+fn position(pointer: &str) -> String {
     if pointer.is_empty() { "the top".to_owned() } else { format!("`{}`", short(pointer)) }
 }
 
-/// Field names in problems are the model's, and may be long.
+/// Shortens texts of the model, such as field names, in messages.
 fn short(text: &str) -> String {
     match text.char_indices().nth(300) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -114,21 +113,20 @@ fn short(text: &str) -> String {
     }
 }
 
-/// Why a reply is of no use.
+/// Why a reply is not usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum JsonProblem {
-    /// There is no JSON in it, or the JSON is wrong.
+    /// The reply contains no JSON, or invalid JSON.
     Malformed(String),
-    /// The schema does not accept it.
+    /// The JSON is not valid against the schema.
     Mismatch(String),
 }
 
-/// The JSON of a reply, letter for letter as the model wrote it.
+/// The JSON of a reply, unchanged.
 ///
-/// The whole text is tried first. A model without JSON mode wraps its JSON in prose or a code
-/// fence: then the first balanced object or array counts, after a fence if there is one. Nothing is
-/// repaired, and what stands inside a broken value is never taken for the value: JSON that ends
-/// early is an error, not its first complete part.
+/// The whole text is tried first. A model without JSON mode may wrap the JSON in prose or a code
+/// fence: then the first balanced object or array is used, after a fence if there is one. JSON is
+/// not repaired, and a part of an incomplete value is never used instead of the value.
 pub(super) fn extract<'a>(
     reply: &'a str,
     schema: Option<&ReplySchema>,
@@ -145,9 +143,9 @@ pub(super) fn extract<'a>(
     }
 }
 
-/// The first balanced value that parses; otherwise why the first one did not.
+/// The first balanced value that is valid JSON; otherwise the error of the first one.
 fn find(reply: &str) -> Result<(&str, Value), Option<String>> {
-    // A line that begins with a fence is never inside JSON: there, line ends are escaped.
+    // A line cannot begin with a fence inside JSON, where line ends are escaped.
     let fences = reply
         .match_indices("```")
         .filter(|(at, _)| reply[..*at].trim_end_matches([' ', '\t']).ends_with('\n') || *at == 0);
@@ -172,8 +170,8 @@ fn find(reply: &str) -> Result<(&str, Value), Option<String>> {
     Err(first_problem)
 }
 
-/// The length of the bracketed region that begins here, strings respected; nothing when it does not
-/// end.
+/// The length of the bracketed region at the beginning, ignoring brackets in strings; `None` if it
+/// is incomplete.
 fn balanced(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut in_string = false;
@@ -203,8 +201,8 @@ mod tests {
     use super::{JsonProblem, extract};
 
     proptest::proptest! {
-        /// Whatever stands in the strings of a value - fences, brackets, quotes - it is found letter for letter, and its
-        /// beginning alone is never taken for it.
+        /// A value is found unchanged, whatever its strings contain, and never a part of it
+        /// instead.
         #[test]
         fn e6_a_value_is_found_whole_or_not_at_all(
             text in "(```|[{}\\[\\]\"\\\\\n ]|[a-zé]){0,40}", before in "[A-Za-z .:\n]{0,20}", cut in 1_usize..60,

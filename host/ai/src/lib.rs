@@ -1,34 +1,44 @@
 //! The AI gateway: everything between a template's call and the model.
 //!
-//! A [`Request`] names a purpose; the operator's [`AiConfig`] says which route serves it and which
-//! providers and models the route tries, in order. [`Gateway::complete`] gives a whole, checked
-//! [`Completion`] or an [`AiError`] that says what happened at every attempt and what to do;
-//! [`Gateway::stream`] passes on the text while it comes as well. This part knows nothing of wasm,
-//! orders or queues.
+//! A [`Request`] names a purpose. The operator's [`AiConfig`] defines which route serves it and
+//! which providers and models the route tries, in order. [`Gateway::complete`] returns a complete,
+//! checked completion, or an error with every attempt and a hint what to do; [`Gateway::stream`]
+//! also forwards the text while it arrives.
 //!
-//! | room | what it answers |
+//! | file | question |
 //! |---|---|
-//! | `request`, `completion`, `error` | what is asked, what comes back, what goes wrong |
-//! | `config`, `secret` | routes and providers as the operator wrote them; keys |
-//! | `route_builder` | from the configuration to candidates that can be called |
-//! | `gateway` | which candidates are tried, in which order |
-//! | `retry`, `limiter`, `budget`, `journal` | when again, how many at once, how much in all, and what was paid for already |
-//! | `attempt` | one try: its time, its checks, what is kept of it |
-//! | `text` | the reply's text on its way to a caller who reads along |
-//! | `provider` | the seam between the gateway and the kinds of providers |
-//! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare`, `scripted` | one provider kind each; requests, replies and errors are pure functions over bytes |
-//! | `stream`, `stream_deltas`, `error_body`, `answer`, `instructions` | what kinds share: framing of streams, their parts, error bodies, is this answer a reply, telling the model its form |
-//! | `transport` | the only place that sends, and the limits on how long that takes |
-//! | `json` | strict JSON replies and their schemas |
-//! | `hint`, `redact`, `retry_after` | what an error tells, what it never tells, and how long to wait |
+//! | `request`, `json`, `known_schemas` | what is requested, and what is a valid reply? |
+//! | `config`, `secret`, `route_builder` | which routes, providers and keys are there? |
+//! | `gateway`, `dispatch`, `candidate`, `probe` | which candidate is called, what is recorded? |
+//! | `retry`, `limiter`, `budget` | when again, how many at the same time, and how much in total? |
+//! | `journal` | which replies were paid for already? |
+//! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
+//! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
+//! | `scripted` | what does the provider without a model reply? |
+//! | `stream`, `stream_deltas`, `error_body`, `instructions`, `retry_after` | what do they share? |
+//! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
+//! | `reply_check`, `text` | how is a reply checked, and how is its text forwarded? |
+//! | `hint`, `redact` | what does an error say, and what must it not contain? |
+//!
+//! **Invariant:** this crate does not know wasm, orders or the queue. It gets a request with a
+//! purpose, a deadline, a budget and a journal.
+//!
+//! **Invariant:** adapters are pure functions over bytes; only `transport` sends.
+//!
+//! **Invariant:** no lock is held across a request.
 
+mod adapter;
 mod answer;
 mod anthropic;
-mod attempt;
 mod budget;
+mod candidate;
+mod client_error;
+mod clock;
 mod cloudflare;
 mod config;
+mod dispatch;
 mod error_body;
+mod failure;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -42,8 +52,10 @@ mod known_schemas;
 mod limiter;
 mod ollama;
 mod openai;
+mod probe;
 mod provider;
 mod redact;
+mod reply_check;
 mod request;
 mod retry;
 mod retry_after;
@@ -56,6 +68,7 @@ mod stream_deltas;
 mod testing;
 mod text;
 mod transport;
+mod wire;
 
 pub use budget::{OrderBudget, Spent};
 pub use config::{
@@ -64,13 +77,14 @@ pub use config::{
     LimitsConfig, OllamaConfig, OpenAiConfig, PriceConfig, ProviderConfig, RetryConfig,
     RouteConfig, ScriptedConfig,
 };
-pub use gateway::{CallContext, CandidateInfo, Gateway, Probe, RouteInfo};
+pub use gateway::{CallContext, CandidateInfo, Gateway, RouteInfo};
 pub use journal::{
     FileJournal, Journal, JournalEntry, JournalKey, Recalled, RunJournal, read_journal,
 };
 pub use json::{ReplySchema, SchemaError};
 pub use known_schemas::KnownSchemas;
 pub use openai::Dialect;
+pub use probe::Probe;
 pub use redact::Redactor;
 pub use request::{ChatMessage, Format, Purpose, PurposeError, Request, Role};
-pub use text::{Pieces, TextSink};
+pub use text::{ChunkObserver, TextSink};

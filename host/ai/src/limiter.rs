@@ -1,55 +1,55 @@
-//! The way into one provider: how many at once, how many a minute, and whether it is worth asking
-//! at all.
+//! Limits of one provider: concurrency, rates per minute, and the circuit breaker.
 //!
-//! No lock is held across a request. Whoever waits here waits in the order of arrival, and its time
-//! runs.
+//! No lock is held across a request. Calls wait in the order of their arrival, and their deadlines
+//! apply meanwhile.
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::{BreakerConfig, LimitsConfig};
-use super::provider::Failure;
+use super::failure::AttemptFailure;
 use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit};
 use sitewright_model::message::Message;
 
-/// The limits of one address with its key, whatever providers of the configuration stand for the
-/// two.
+/// The limits of one endpoint with its key, shared by all configured providers that have both in
+/// common.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Limiter {
     concurrency: Option<Arc<Semaphore>>,
-    /// Rates are taken one by one, in the order of arrival. Held while waiting for the minute to
-    /// pass, never for the network.
+    /// Calls acquire the rates one at a time, in the order of arrival. Held while a call waits for
+    /// its rate, never during a request.
     queue: tokio::sync::Mutex<()>,
     requests: Option<Rate>,
     tokens: Option<Rate>,
-    /// Tokens that calls used beyond their estimates; the next calls wait for them too.
+    /// Tokens that calls used beyond their estimates; added to the cost of the next call.
     debt: AtomicU64,
-    breaker: Arc<Breaker>,
+    breaker: Arc<CircuitBreaker>,
 }
 
-/// One call's way through. Dropping it leaves room for the next one.
+/// The right to make one request. Dropping it frees its slot.
 #[derive(Debug)]
-pub(super) struct Pass {
-    _room: Option<OwnedSemaphorePermit>,
-    breaker: Arc<Breaker>,
-    /// Whether this call finds out if the provider has recovered.
+pub(super) struct Permit {
+    _slot: Option<OwnedSemaphorePermit>,
+    breaker: Arc<CircuitBreaker>,
+    /// Whether this call tests if the provider has recovered.
     probe: bool,
     estimate: u64,
 }
 
-impl Gate {
+impl Limiter {
     pub(super) fn new(limits: LimitsConfig, breaker: BreakerConfig) -> Self {
-        Gate {
+        Limiter {
             concurrency: limits
                 .concurrency
                 .map(|most| Arc::new(Semaphore::new(most.get() as usize))),
@@ -57,53 +57,69 @@ impl Gate {
             requests: limits.requests_per_minute.map(Rate::per_minute),
             tokens: limits.tokens_per_minute.map(Rate::per_minute),
             debt: AtomicU64::new(0),
-            breaker: Arc::new(Breaker {
+            breaker: Arc::new(CircuitBreaker {
                 config: breaker,
                 state: Mutex::new(State::Closed { failures: 0 }),
             }),
         }
     }
 
-    /// Waits for its turn, at most until the deadline. The failure means that nothing was sent.
-    pub(super) async fn enter(&self, tokens: u64, deadline: Instant) -> Result<Pass, Failure> {
-        // Whoever would be turned away in the end need not wait for it.
+    /// Waits for a permit, until the deadline at most.
+    ///
+    /// # Errors
+    /// The breaker is open, or the deadline does not leave enough time. Nothing was sent.
+    pub(super) async fn acquire(
+        &self,
+        tokens: u64,
+        deadline: Instant,
+    ) -> Result<Permit, AttemptFailure> {
+        // Fail fast if the breaker would reject the call after its wait.
         self.breaker.check()?;
         self.wait(tokens, deadline, false).await
     }
 
-    /// The same for a call that is made to find out how things are: it waits for its turn, but no
-    /// breaker turns it away, and how it ends is what the breaker knows from then on.
-    pub(super) async fn enter_to_probe(
+    /// The same for a probe: an open breaker does not reject it, and its result sets the state of
+    /// the breaker.
+    pub(super) async fn acquire_for_probe(
         &self,
         tokens: u64,
         deadline: Instant,
-    ) -> Result<Pass, Failure> {
+    ) -> Result<Permit, AttemptFailure> {
         self.wait(tokens, deadline, true).await
     }
 
-    async fn wait(&self, tokens: u64, deadline: Instant, to_probe: bool) -> Result<Pass, Failure> {
+    async fn wait(
+        &self,
+        tokens: u64,
+        deadline: Instant,
+        to_probe: bool,
+    ) -> Result<Permit, AttemptFailure> {
         let begin = Instant::now();
         let late = |what: String| {
             let detail = format!(
                 "the order's deadline passed after {} ms of waiting for {what}",
                 begin.elapsed().as_millis()
             );
-            Failure { limit: Some(Limit::Deadline), ..Failure::new(AiErrorKind::Cancelled, detail) }
+            AttemptFailure {
+                limit: Some(Limit::Deadline),
+                ..AttemptFailure::new(AiErrorKind::Cancelled, detail)
+            }
         };
-        let room = match &self.concurrency {
+        let slot = match &self.concurrency {
             None => None,
             Some(semaphore) => {
                 match timeout_at(deadline, semaphore.clone().acquire_owned()).await {
-                    Ok(Ok(room)) => Some(room),
+                    Ok(Ok(slot)) => Some(slot),
                     Ok(Err(_)) | Err(_) => {
-                        return Err(late("one of its places (limits.concurrency)".to_owned()));
+                        return Err(late("a free slot (limits.concurrency)".to_owned()));
                     }
                 }
             }
         };
         if self.requests.is_some() || self.tokens.is_some() {
-            let turn = timeout_at(deadline, self.queue.lock()).await;
-            let _turn = turn.map_err(|_| late("its turn among other calls (limits)".to_owned()))?;
+            let queue = timeout_at(deadline, self.queue.lock()).await;
+            let _queue = queue
+                .map_err(|_| late("other calls to acquire their rates (limits)".to_owned()))?;
             let debt = self.debt.swap(0, Ordering::Relaxed);
             let owed = u32::try_from(tokens.saturating_add(debt)).unwrap_or(u32::MAX);
             let rates = [
@@ -116,71 +132,71 @@ impl Gate {
             ];
             for (rate, cells, key) in rates {
                 let Some(rate) = rate else { continue };
-                while let Some(wait) = rate.take(cells) {
+                while let Some(wait) = rate.acquire(cells) {
                     if Instant::now() + wait > deadline {
                         let detail = format!(
-                            "nothing was sent: its own limit (limits.{key}) leaves no room for {} \
-                             ms, and the order's deadline is before that",
+                            "nothing was sent: its own limit (limits.{key}) permits no request for \
+                             {} ms, and the order's deadline is before that",
                             wait.as_millis()
                         );
-                        return Err(Failure {
+                        return Err(AttemptFailure {
                             limit: Some(Limit::Deadline),
-                            ..Failure::new(AiErrorKind::RateLimited, detail)
+                            ..AttemptFailure::new(AiErrorKind::RateLimited, detail)
                         });
                     }
                     sleep(wait).await;
                 }
             }
         }
-        let probe = self.breaker.enter(to_probe)?;
-        Ok(Pass { _room: room, breaker: self.breaker.clone(), probe, estimate: tokens })
+        let probe = self.breaker.admit(to_probe)?;
+        Ok(Permit { _slot: slot, breaker: self.breaker.clone(), probe, estimate: tokens })
     }
 
-    /// Notes that a call used this many tokens.
-    pub(super) fn used(&self, pass: &Pass, tokens: u64) {
+    /// Records the tokens that a call used.
+    pub(super) fn record_tokens(&self, permit: &Permit, tokens: u64) {
         if self.tokens.is_some() {
-            self.debt.fetch_add(tokens.saturating_sub(pass.estimate), Ordering::Relaxed);
+            self.debt.fetch_add(tokens.saturating_sub(permit.estimate), Ordering::Relaxed);
         }
     }
 
-    /// Whether calls are turned away at the moment.
+    /// Whether the breaker rejects calls at the moment.
     #[cfg(test)]
     fn is_open(&self) -> bool {
         self.breaker.check().is_err()
     }
 }
 
-impl Pass {
-    /// Tells the breaker how the call ended.
-    pub(super) fn ended(mut self, failure: Option<&Failure>) {
+impl Permit {
+    /// Reports the result of the call to the breaker.
+    pub(super) fn complete(mut self, failure: Option<&AttemptFailure>) {
         self.probe = false;
-        self.breaker.note(failure);
+        self.breaker.record(failure);
     }
 }
 
-impl Drop for Pass {
+impl Drop for Permit {
     fn drop(&mut self) {
-        // A probe that was cancelled has found out nothing: the next call is the probe.
+        // A cancelled probe has no result: the next call becomes the probe.
         if self.probe {
             self.breaker.release_probe();
         }
     }
 }
 
-/// A rate, on the runtime's clock.
+/// A rate per minute, on the clock of the tokio runtime.
 struct Rate {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
     clock: TokioClock,
-    most: NonZeroU32,
+    max: NonZeroU32,
 }
 
 impl fmt::Debug for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} a minute", self.most)
+        write!(f, "{} a minute", self.max)
     }
 }
 
-/// tokio's clock, so that waits can be tested without waiting.
+/// tokio's clock, which tests can pause and advance.
 #[derive(Debug, Clone, Copy)]
 struct TokioClock(Instant);
 
@@ -193,74 +209,65 @@ impl Clock for TokioClock {
 }
 
 impl Rate {
-    fn per_minute(most: NonZeroU32) -> Self {
+    fn per_minute(max: NonZeroU32) -> Self {
         let clock = TokioClock(Instant::now());
-        Rate {
-            limiter: RateLimiter::direct_with_clock(Quota::per_minute(most), clock),
-            clock,
-            most,
-        }
+        Rate { limiter: RateLimiter::direct_with_clock(Quota::per_minute(max), clock), clock, max }
     }
 
-    /// Takes this many, or tells how long until that is possible. More than a whole minute's worth
-    /// counts as a minute's worth.
-    fn take(&self, cells: NonZeroU32) -> Option<Duration> {
-        match self.limiter.check_n(cells.min(self.most)) {
+    /// Acquires this many cells, or returns how long to wait until that is possible. More than the
+    /// rate of a whole minute counts as the rate of a minute.
+    fn acquire(&self, cells: NonZeroU32) -> Option<Duration> {
+        match self.limiter.check_n(cells.min(self.max)) {
             Ok(Ok(())) => None,
             Ok(Err(not_yet)) => {
                 Some(not_yet.wait_time_from(self.clock.now()).max(Duration::from_millis(1)))
             }
-            // Cannot be: no more than the burst is asked for.
+            // Cannot happen: at most the burst is requested.
             Err(_) => None,
         }
     }
 }
 
-/// Stops asking a provider that refuses its key or fails again and again, until one call has found
-/// it well.
+/// Stops calling a provider that rejects its key or fails repeatedly, until one call succeeds.
 #[derive(Debug)]
-struct Breaker {
+struct CircuitBreaker {
     config: BreakerConfig,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Clone)]
 enum State {
-    /// Calls go through; so many failed in a row.
+    /// Calls are let through. `failures` is the number of consecutive failures.
     Closed { failures: u32 },
-    /// Calls are turned away until then, then one goes through.
-    Open { until: Instant, failures: u32, last: Box<Last>, probing: bool },
+    /// Calls are rejected until `until`; then one is let through as a probe.
+    Open { until: Instant, failures: u32, last: Box<LastFailure>, probing: bool },
 }
 
-/// The failure that opened the breaker: whoever is turned away is told it, so that no record ends
-/// in "nothing was sent" (catalogue A2).
+/// The failure that opened the breaker. Rejected calls report it, so that no record ends with
+/// "nothing was sent" (failure catalogue A2).
 #[derive(Debug, Clone)]
-struct Last {
+struct LastFailure {
     kind: AiErrorKind,
     detail: String,
     http: Option<Box<HttpDetail>>,
     causes: Vec<Message>,
 }
 
-impl Breaker {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn check(&self) -> Result<(), Failure> {
-        match &*self.lock() {
+impl CircuitBreaker {
+    fn check(&self) -> Result<(), AttemptFailure> {
+        match &*self.state.lock() {
             State::Open { until, failures, last, probing }
                 if *probing || Instant::now() < *until =>
             {
-                Err(turned_away(*until, *failures, last))
+                Err(rejected(*until, *failures, last))
             }
             _ => Ok(()),
         }
     }
 
-    /// Lets a call through and tells whether it is the probe.
-    fn enter(&self, to_probe: bool) -> Result<bool, Failure> {
-        match &mut *self.lock() {
+    /// Lets a call through and returns whether it is the probe.
+    fn admit(&self, to_probe: bool) -> Result<bool, AttemptFailure> {
+        match &mut *self.state.lock() {
             State::Closed { .. } => Ok(false),
             State::Open { until, probing, .. }
                 if to_probe || (!*probing && Instant::now() >= *until) =>
@@ -268,12 +275,12 @@ impl Breaker {
                 *probing = true;
                 Ok(true)
             }
-            State::Open { until, failures, last, .. } => Err(turned_away(*until, *failures, last)),
+            State::Open { until, failures, last, .. } => Err(rejected(*until, *failures, last)),
         }
     }
 
-    fn note(&self, failure: Option<&Failure>) {
-        let mut state = self.lock();
+    fn record(&self, failure: Option<&AttemptFailure>) {
+        let mut state = self.state.lock();
         let before = match &*state {
             State::Closed { failures } | State::Open { failures, .. } => *failures,
         };
@@ -288,9 +295,9 @@ impl Breaker {
             | AiErrorKind::Timeout
             | AiErrorKind::Connection
             | AiErrorKind::Protocol => (true, false),
-            // It says nothing about the provider's health.
+            // Not a sign of the provider's health.
             AiErrorKind::RateLimited | AiErrorKind::Cancelled => (false, false),
-            // It answered, and that is what the breaker is about.
+            // The provider responded, so it is reachable.
             _ => {
                 *state = State::Closed { failures: 0 };
                 return;
@@ -306,7 +313,7 @@ impl Breaker {
         let was_open = matches!(&*state, State::Open { .. });
         if self.config.failures > 0 && (at_once || was_open || failures >= self.config.failures) {
             let until = Instant::now() + Duration::from_millis(self.config.cool_down_ms);
-            let last = Box::new(Last {
+            let last = Box::new(LastFailure {
                 kind: failure.kind,
                 detail: failure.detail.clone(),
                 http: failure.http.clone(),
@@ -319,13 +326,13 @@ impl Breaker {
     }
 
     fn release_probe(&self) {
-        if let State::Open { probing, .. } = &mut *self.lock() {
+        if let State::Open { probing, .. } = &mut *self.state.lock() {
             *probing = false;
         }
     }
 }
 
-fn turned_away(until: Instant, failures: u32, last: &Last) -> Failure {
+fn rejected(until: Instant, failures: u32, last: &LastFailure) -> AttemptFailure {
     let closed_for = until.saturating_duration_since(Instant::now());
     let wait = closed_for.as_secs_f64();
     let times =
@@ -335,21 +342,21 @@ fn turned_away(until: Instant, failures: u32, last: &Last) -> Failure {
         last.http.as_ref().and_then(|http| Some(format!("request {}", http.request_id.as_ref()?)));
     let seen: Vec<String> =
         [Some(last.kind.to_string()), status, request].into_iter().flatten().collect();
-    let said = match last.detail.trim() {
+    let reason = match last.detail.trim() {
         "" => String::new(),
         detail => format!(": {detail}"),
     };
     let detail = format!(
         "nothing was sent, because it failed {times} and the next call that may try is in \
-         {wait:.1} s (breaker); its last failure ({}){said}",
+         {wait:.1} s (breaker); its last failure ({}){reason}",
         seen.join(", ")
     );
-    // Waiting here would only hold up the route's next candidate.
-    Failure {
+    // Not waited for: the route's next candidate is faster.
+    AttemptFailure {
         asked: false,
         causes: last.causes.clone(),
         closed_for_ms: NonZeroU32::new(u32::try_from(closed_for.as_millis()).unwrap_or(u32::MAX)),
-        ..Failure::new(last.kind, detail)
+        ..AttemptFailure::new(last.kind, detail)
     }
 }
 
@@ -361,42 +368,42 @@ mod tests {
 
     use super::*;
 
-    fn gate(limits: LimitsConfig) -> Gate {
-        Gate::new(limits, BreakerConfig { failures: 3, cool_down_ms: 1000 })
+    fn limiter(limits: LimitsConfig) -> Limiter {
+        Limiter::new(limits, BreakerConfig { failures: 3, cool_down_ms: 1000 })
     }
 
     fn later() -> Instant {
         Instant::now() + Duration::from_secs(3600)
     }
 
-    async fn fails(gate: &Gate, kind: AiErrorKind) {
-        gate.enter(0, later()).await.unwrap().ended(Some(&Failure::new(kind, "")));
+    async fn fails(limiter: &Limiter, kind: AiErrorKind) {
+        limiter.acquire(0, later()).await.unwrap().complete(Some(&AttemptFailure::new(kind, "")));
     }
 
     #[tokio::test(start_paused = true)]
     #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
     async fn e2_auth_opens_the_breaker_at_once_and_one_call_probes_after_the_cool_down() {
-        let gate = gate(LimitsConfig::default());
-        fails(&gate, AiErrorKind::Auth).await;
-        let turned = gate.enter(0, later()).await.unwrap_err();
-        assert_eq!((turned.kind, turned.asked), (AiErrorKind::Auth, false));
+        let limiter = limiter(LimitsConfig::default());
+        fails(&limiter, AiErrorKind::Auth).await;
+        let rejected = limiter.acquire(0, later()).await.unwrap_err();
+        assert_eq!((rejected.kind, rejected.asked), (AiErrorKind::Auth, false));
         assert!(
-            turned.detail.contains("failed once") && turned.detail.contains("1.0 s"),
+            rejected.detail.contains("failed once") && rejected.detail.contains("1.0 s"),
             "{}",
-            turned.detail
+            rejected.detail
         );
         advance(Duration::from_millis(999)).await;
-        assert!(gate.is_open());
+        assert!(limiter.is_open());
         advance(Duration::from_millis(1)).await;
-        let probe = gate.enter(0, later()).await.unwrap();
-        assert!(gate.enter(0, later()).await.is_err(), "one probe at a time");
+        let probe = limiter.acquire(0, later()).await.unwrap();
+        assert!(limiter.acquire(0, later()).await.is_err(), "one probe at a time");
         drop(probe);
-        let probe = gate.enter(0, later()).await.unwrap();
-        probe.ended(Some(&Failure::new(AiErrorKind::Auth, "")));
-        assert!(gate.is_open(), "a failed probe keeps it open");
+        let probe = limiter.acquire(0, later()).await.unwrap();
+        probe.complete(Some(&AttemptFailure::new(AiErrorKind::Auth, "")));
+        assert!(limiter.is_open(), "a failed probe keeps it open");
         advance(Duration::from_millis(1000)).await;
-        gate.enter(0, later()).await.unwrap().ended(None);
-        assert!(!gate.is_open());
+        limiter.acquire(0, later()).await.unwrap().complete(None);
+        assert!(!limiter.is_open());
     }
 
     #[tokio::test(start_paused = true)]
@@ -412,47 +419,47 @@ mod tests {
             (&[Truncated, Malformed, Empty, NotFound], false),
         ];
         for (kinds, open) in rows {
-            let gate = gate(LimitsConfig::default());
+            let limiter = limiter(LimitsConfig::default());
             for kind in kinds {
-                fails(&gate, *kind).await;
+                fails(&limiter, *kind).await;
             }
-            assert_eq!(gate.is_open(), open, "{kinds:?}");
+            assert_eq!(limiter.is_open(), open, "{kinds:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
-    async fn e12_rates_and_places_make_calls_wait_and_never_past_the_deadline() {
+    async fn e12_rates_and_slots_make_calls_wait_and_never_past_the_deadline() {
         let most = |number| NonZeroU32::new(number);
         let begin = Instant::now();
         let requests =
-            gate(LimitsConfig { requests_per_minute: most(60), ..LimitsConfig::default() });
+            limiter(LimitsConfig { requests_per_minute: most(60), ..LimitsConfig::default() });
         for _ in 0..62 {
-            requests.enter(0, later()).await.unwrap().ended(None);
+            requests.acquire(0, later()).await.unwrap().complete(None);
         }
         assert_eq!(begin.elapsed().as_secs(), 2, "a burst of 60, then one a second");
         let soon = Instant::now() + Duration::from_millis(100);
-        let late = requests.enter(0, soon).await.unwrap_err();
+        let late = requests.acquire(0, soon).await.unwrap_err();
         assert_eq!((late.kind, late.limit), (AiErrorKind::RateLimited, Some(Limit::Deadline)));
 
         let begin = Instant::now();
         let tokens =
-            gate(LimitsConfig { tokens_per_minute: most(6000), ..LimitsConfig::default() });
-        let pass = tokens.enter(6000, later()).await.unwrap();
-        tokens.used(&pass, 6500);
-        drop(pass);
-        drop(tokens.enter(100, later()).await.unwrap());
+            limiter(LimitsConfig { tokens_per_minute: most(6000), ..LimitsConfig::default() });
+        let permit = tokens.acquire(6000, later()).await.unwrap();
+        tokens.record_tokens(&permit, 6500);
+        drop(permit);
+        drop(tokens.acquire(100, later()).await.unwrap());
         assert_eq!(begin.elapsed().as_secs(), 6, "100 tokens and the debt of 500, at 100 a second");
 
-        let places = gate(LimitsConfig { concurrency: most(1), ..LimitsConfig::default() });
-        let held = places.enter(0, later()).await.unwrap();
-        let late = places.enter(0, Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+        let slots = limiter(LimitsConfig { concurrency: most(1), ..LimitsConfig::default() });
+        let held = slots.acquire(0, later()).await.unwrap();
+        let late = slots.acquire(0, Instant::now() + Duration::from_secs(1)).await.unwrap_err();
         assert!(
             late.detail.contains("1000 ms") && late.detail.contains("limits.concurrency"),
             "{}",
             late.detail
         );
         drop(held);
-        assert!(places.enter(0, later()).await.is_ok());
+        assert!(slots.acquire(0, later()).await.is_ok());
     }
 }

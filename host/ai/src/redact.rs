@@ -1,31 +1,31 @@
-//! Removes keys from every text that leaves the gateway, and from every line of log. Some providers
-//! put the refused key, whole or in part, into their error text; URLs that people paste may hold
-//! one.
+//! Removes API keys from texts that leave the gateway and from the log. Some providers repeat the
+//! rejected key, whole or in part, in their error message, and URLs may contain one.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
 
+use parking_lot::RwLock;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 const REMOVED: &str = "[key removed]";
 
-/// Fewest bytes of a key that is searched for in whole records.
+/// Minimum length, in bytes, of keys that are searched for in records. Local servers have short
+/// keys that may be ordinary words.
 const SHORTEST_SECRET: usize = 8;
 
-/// What keys of well-known providers begin with.
+/// The prefixes of keys of well-known providers.
 const PREFIXES: [&str; 6] = ["sk-", "gsk_", "xai-", "AIza", "hf_", "r8_"];
 
-/// Names of query parameters that hold keys.
+/// Query parameters that contain keys.
 const PARAMETERS: [&str; 7] =
     ["key=", "api_key=", "api-key=", "apikey=", "token=", "access_token=", "subscription-key="];
 
-/// Every key that the process has read. Logs of libraries know no provider, so theirs are searched
-/// for all of them.
-static READ: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
+/// All keys that the process has read. Log entries of libraries do not belong to a provider, so
+/// they are searched for all keys.
+static PROCESS_KEYS: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
 
-/// The keys of one provider.
+/// Removes keys from texts.
 #[derive(Clone)]
 pub struct Redactor {
     secrets: Vec<SecretString>,
@@ -37,9 +37,9 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// Remembers a key that has been read, so that no log shows it.
+/// Registers a key, so that it is removed from the log.
 pub(super) fn remember(secret: &SecretString) {
-    let mut read = READ.write().unwrap_or_else(PoisonError::into_inner);
+    let mut read = PROCESS_KEYS.write();
     if read.iter().all(|known| known.expose_secret() != secret.expose_secret()) {
         read.push(secret.clone());
     }
@@ -50,19 +50,18 @@ impl Redactor {
         Redactor { secrets: secrets.into_iter().collect() }
     }
 
-    /// For all keys that the process has read.
+    /// A redactor for all keys that the process has read.
     pub fn of_process() -> Self {
-        Redactor { secrets: READ.read().unwrap_or_else(PoisonError::into_inner).clone() }
+        Redactor { secrets: PROCESS_KEYS.read().clone() }
     }
 
-    /// Redacts every text of a JSON value, names of fields aside, and tells whether one was
-    /// changed. Keys of a few letters, as one's own servers have, are no secrets and may be
-    /// words.
+    /// Redacts every string of a JSON value, except for field names, and returns whether one was
+    /// changed. Ignores keys shorter than 8 bytes, like [`for_records`](Self::for_records).
     pub fn redact_values(&self, value: &mut Value) -> bool {
         self.for_records().redact_texts(value)
     }
 
-    /// For texts that may hold any word.
+    /// The same without keys shorter than 8 bytes, for texts that may contain any word.
     pub fn for_records(&self) -> Self {
         let long = |secret: &&SecretString| secret.expose_secret().len() >= SHORTEST_SECRET;
         Redactor::new(self.secrets.iter().filter(long).cloned())
@@ -88,11 +87,11 @@ impl Redactor {
     }
 
     /// The text without the keys, without anything that begins like a key or follows `Bearer`, and
-    /// without what URLs hold of them.
+    /// without the credentials and key parameters of URLs.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         for secret in self.secrets.iter().map(ExposeSecret::expose_secret) {
-            text = spelled_anyhow(text, secret);
+            text = without_encoded(text, secret);
         }
         text = removed(text, "://", |_, after| {
             let end = after
@@ -101,7 +100,7 @@ impl Redactor {
             after[..end].rfind('@')
         });
         for prefix in PREFIXES {
-            // `task-list` and `desk-top` are words; a key stands alone and is longer than its
+            // `task-list` and `desk-top` are words: a key begins a word and is longer than its
             // prefix.
             text = removed(text, prefix, |before, after| {
                 let inside_word = before.ends_with(|c: char| c.is_alphanumeric());
@@ -122,9 +121,9 @@ impl Redactor {
     }
 }
 
-/// The text without the secret, however its characters are spelled: as they are, percent-encoded,
-/// or escaped as in JSON, once or twice.
-fn spelled_anyhow<'a>(text: Cow<'a, str>, secret: &str) -> Cow<'a, str> {
+/// The text without the secret in any encoding: plain, percent-encoded, or escaped as in JSON, once
+/// or twice.
+fn without_encoded<'a>(text: Cow<'a, str>, secret: &str) -> Cow<'a, str> {
     let Some(first) = secret.chars().next() else { return text };
     let mut clean = String::new();
     let (mut kept, mut at) = (0, 0);
@@ -146,44 +145,44 @@ fn spelled_anyhow<'a>(text: Cow<'a, str>, secret: &str) -> Cow<'a, str> {
     Cow::Owned(clean)
 }
 
-/// The length of the secret at the text's begin.
+/// The length of the encoded secret, if the text begins with it.
 fn length_of(text: &str, secret: &str) -> Option<usize> {
     let mut rest = text;
-    for wanted in secret.chars() {
-        rest = after(rest, wanted)?;
+    for expected in secret.chars() {
+        rest = after(rest, expected)?;
     }
     Some(text.len() - rest.len())
 }
 
-/// What follows the character at the text's begin, when it is this one.
-fn after(text: &str, wanted: char) -> Option<&str> {
-    if let Some(rest) = text.strip_prefix(wanted) {
+/// The rest of the text, if it begins with this character in any encoding.
+fn after(text: &str, expected: char) -> Option<&str> {
+    if let Some(rest) = text.strip_prefix(expected) {
         return Some(rest);
     }
     let coded = |digits: &str| {
-        u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) == Some(wanted)
+        u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) == Some(expected)
     };
     if let Some(digits) = text.strip_prefix('%') {
-        let digits = digits.strip_prefix("25").filter(|_| wanted != '%').unwrap_or(digits);
+        let digits = digits.strip_prefix("25").filter(|_| expected != '%').unwrap_or(digits);
         return digits.get(..2).filter(|two| coded(two)).map(|_| &digits[2..]);
     }
-    // An escape, however often it was escaped itself.
+    // An escape that may be escaped again.
     let escaped = text.strip_prefix('\\')?.trim_start_matches('\\');
     let unicode = escaped.strip_prefix('u').and_then(|digits| {
         let four = digits.get(..4).filter(|four| coded(four))?;
         Some(&digits[four.len()..])
     });
-    unicode.or_else(|| escaped.strip_prefix(wanted))
+    unicode.or_else(|| escaped.strip_prefix(expected))
 }
 
-/// The end of what could be a key.
+/// The length of the characters at the beginning that may belong to a key.
 fn key_end(text: &str) -> usize {
     let in_key = |c: char| c.is_ascii_alphanumeric() || "-_*.+/=~".contains(c);
     text.find(|c| !in_key(c)).unwrap_or(text.len())
 }
 
-/// The text with the key after (for prefixes of keys: with) each mark removed, where `length` finds
-/// one between what stands before the mark and after it.
+/// Removes the key after each mark; for a key prefix, the mark is removed too. `length` returns the
+/// length of the key, given the text before and after the mark.
 fn removed<'a>(
     text: Cow<'a, str>,
     mark: &str,

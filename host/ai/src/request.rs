@@ -1,4 +1,4 @@
-//! What is asked of a model.
+//! Requests to a model, independent of providers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,12 +9,13 @@ use super::json::ReplySchema;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// What a call is for, for example `copywriting`: 1 to 64 lower-case letters, digits and `-`.
+/// The purpose of a call, such as `copywriting`: 1 to 64 lower-case letters, digits and `-`. It
+/// selects the route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Purpose(String);
 
-/// A text that is no purpose.
+/// The error for a text that is not a purpose.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the purpose {0:?} is not 1 to 64 lower-case letters, digits and `-`, such as `copywriting`"
@@ -22,13 +23,12 @@ pub struct Purpose(String);
 pub struct PurposeError(pub String);
 
 impl Purpose {
-    /// Most bytes of a purpose.
+    /// Maximum length in bytes.
     pub const MAX_BYTES: usize = 64;
 
-    /// Checks a purpose.
-    ///
     /// # Errors
-    /// When it is empty, too long or has other characters than lower-case letters, digits and `-`.
+    /// The text is empty, too long, or has other characters than lower-case letters, digits and
+    /// `-`.
     pub fn new(text: impl Into<String>) -> Result<Self, PurposeError> {
         let text = text.into();
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -38,12 +38,11 @@ impl Purpose {
         Err(PurposeError(text.chars().take(Self::MAX_BYTES).collect()))
     }
 
-    /// What the gateway's own calls are for. It is sent nowhere.
+    /// The purpose of probes. It selects no route.
     pub(super) fn probe() -> Self {
         Purpose("probe".to_owned())
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -77,13 +76,13 @@ impl From<Purpose> for String {
     }
 }
 
-/// Who speaks in a message.
+/// The author of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Instructions of the template.
     System,
-    /// The request, with the order's data in it.
+    /// The request with the order's data.
     User,
     /// An earlier reply of the model.
     Assistant,
@@ -92,48 +91,45 @@ pub enum Role {
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {
-    /// Who speaks.
     pub role: Role,
-    /// What is said. Not empty.
+    /// Not empty.
     pub content: String,
 }
 
-/// What the reply must be.
+/// The format of the reply.
 #[derive(Debug, Clone)]
 pub enum Format {
-    /// Plain text, Markdown, anything. No JSON mode is asked of the provider.
+    /// Any text. The provider's JSON mode is not used.
     Text,
     /// One JSON value of any shape.
     Json,
-    /// One JSON value that the schema accepts.
+    /// One JSON value that is valid against the schema.
     JsonSchema(ReplySchema),
 }
 
-/// One call. It names what it is for, never who answers.
+/// One request. It names a purpose, not a provider or model.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What the call is for; chooses the route.
     pub purpose: Purpose,
     /// At least one.
     pub messages: Vec<ChatMessage>,
-    /// What the reply must be.
     pub format: Format,
-    /// Most tokens of the reply, at least 1. A route's own limit holds too: the smaller one is
-    /// used.
+    /// Maximum number of tokens of the reply, at least 1. The smaller one of this and the route's
+    /// limit applies.
     pub max_output_tokens: Option<u32>,
-    /// 0.0 to 2.0; the route's value when missing, then the model's.
+    /// From 0.0 to 2.0. Default: the route's, otherwise the provider's.
     pub temperature: Option<f32>,
-    /// For providers that can repeat themselves.
+    /// Ignored by providers without reproducible sampling.
     pub seed: Option<u64>,
-    /// Texts that end the reply, at most 4, none empty.
+    /// Texts that end the reply, at most 4, each not empty. Ignored by providers without them.
     pub stop: Vec<String>,
 }
 
 impl Request {
-    /// Most texts in [`stop`](Self::stop).
+    /// Maximum number of texts in [`stop`](Self::stop).
     pub const MAX_STOPS: usize = 4;
 
-    /// Finds what no provider could answer, before one is asked.
+    /// Checks the request before it is sent.
     ///
     /// # Errors
     /// The first problem, with the name of the field.
@@ -147,7 +143,7 @@ impl Request {
             self.messages.iter().position(|message| message.content.trim().is_empty())
         {
             return Err(message!(
-                "the content of messages[{index}] is empty; leave the message out or say something"
+                "the content of messages[{index}] is empty; remove the message or add text"
             ));
         }
         if self.max_output_tokens == Some(0) {
@@ -164,7 +160,7 @@ impl Request {
             ));
         }
         if self.stop.iter().any(String::is_empty) {
-            return Err(message!("`stop` holds an empty text; remove it"));
+            return Err(message!("`stop` contains an empty text; remove it"));
         }
         Ok(())
     }

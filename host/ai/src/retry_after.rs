@@ -1,15 +1,14 @@
-//! How long a provider asks to wait, in all its spellings.
+//! The wait that a provider requests, in all its notations.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
 
-/// Longest wait that is believed; a larger number is a mistake or an attack.
+/// Maximum accepted wait; a longer one is a mistake or an attack.
 const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The wait that an error answer asks for: `retry-after-ms`, `retry-after` in seconds or as a date,
-/// then the message's `try again in 1.574s`. Read it on errors only; a success may carry the header
-/// too.
+/// The wait that an error response requests: `retry-after-ms`, `retry-after` in seconds or as a
+/// date, or `try again in 1.574s` in the message. In a success the header has no meaning.
 pub(super) fn delay(headers: &HeaderMap, message: &str, now: SystemTime) -> Option<Duration> {
     let header =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
@@ -32,22 +31,22 @@ fn number(text: &str, seconds_each: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(value * seconds_each).ok()
 }
 
-/// The time that a field of its own holds, as messages spell it.
+/// The wait in a field, in the notation of messages.
 pub(super) fn in_field(text: &str) -> Option<Duration> {
-    spelled(&text.to_ascii_lowercase()).map(|delay| delay.min(MAX))
+    duration(&text.to_ascii_lowercase()).map(|delay| delay.min(MAX))
 }
 
-/// The time after `try again in` or `retry in`.
+/// The wait after `try again in` or `retry in`.
 fn in_message(message: &str) -> Option<Duration> {
     let lower = message.to_ascii_lowercase();
     let after = ["try again in", "retry in", "retry after"]
         .iter()
         .find_map(|words| lower.find(words).map(|at| &lower[at + words.len()..]))?;
-    spelled(after)
+    duration(after)
 }
 
-/// The time that a text begins with: `1.574s`, `644ms`, `6m0s`, `20 seconds`.
-fn spelled(text: &str) -> Option<Duration> {
+/// The duration at the beginning of a text: `1.574s`, `644ms`, `6m0s`, `20 seconds`.
+fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim_start();
     let mut total: Option<Duration> = None;
     loop {

@@ -1,5 +1,4 @@
-//! From the operator's configuration to candidates that can be called: addresses, keys and scripts
-//! are read here.
+//! Builds the candidates of every route from the configuration: reads URLs, keys and scripts.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,18 +8,19 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::adapter::Adapter;
 use super::anthropic::Anthropic;
-use super::attempt::Candidate;
+use super::candidate::Candidate;
 use super::cloudflare::Cloudflare;
 use super::config::{
     AiConfig, CandidateConfig, ConfigError, ConfigProblem, EndpointConfig, ProviderConfig,
     RetryConfig, RouteConfig,
 };
 use super::gemini::Gemini;
-use super::limiter::Gate;
+use super::limiter::Limiter;
 use super::ollama::Ollama;
 use super::openai::OpenAi;
-use super::provider::{Adapter, CallLimits, HttpProvider, Provider};
+use super::provider::{CallLimits, HttpProvider, Provider};
 use super::scripted::{self, Scripted};
 use super::secret::ApiKey;
 use sitewright_model::message;
@@ -36,16 +36,18 @@ pub(super) fn routes(
 ) -> Result<BTreeMap<String, Vec<Candidate>>, ConfigError> {
     let mut problems = config.check();
     let mut providers = BTreeMap::new();
-    let mut gates = Gates::default();
+    let mut limiters = Limiters::default();
     for (name, config) in &config.providers {
-        match ready(config, base_dir, env) {
-            Ok(provider) => match gates.gate(name, config, &provider) {
-                Ok(gate) => drop(providers.insert(name.as_str(), (Arc::new(provider), gate))),
+        match provider(config, base_dir, env) {
+            Ok(provider) => match limiters.limiter(name, config, &provider) {
+                Ok(limiter) => {
+                    drop(providers.insert(name.as_str(), (Arc::new(provider), limiter)));
+                }
                 Err(problem) => problems.push(problem),
             },
             Err((field, message)) => {
                 let key = format!("ai.providers.{name}.{field}");
-                // `check` has told what it could see without looking.
+                // `check` may have reported the same key already.
                 if problems.iter().all(|problem| problem.key != key) {
                     problems.push(ConfigProblem { key, message });
                 }
@@ -57,8 +59,8 @@ pub(super) fn routes(
     }
     let candidate = |route: &RouteConfig, candidate: &CandidateConfig| {
         let name = candidate.provider.as_str();
-        // `check` has found that every provider of a route exists.
-        let (provider, gate) = providers.get(name)?.clone();
+        // Both exist, because `check` reported no problem.
+        let (provider, limiter) = providers.get(name)?.clone();
         let settings = config.providers.get(name)?;
         let default = match settings {
             ProviderConfig::Scripted(_) => RetryConfig::NEVER,
@@ -67,7 +69,7 @@ pub(super) fn routes(
         let model = candidate.model.clone().unwrap_or_else(|| scripted::MODEL.to_owned());
         Some(Candidate {
             provider,
-            gate,
+            limiter,
             retry: route.retry.or(settings.retry()).or(config.retry).unwrap_or(default),
             price: config.prices.get(&model).copied(),
             provider_name: name.to_owned(),
@@ -83,41 +85,43 @@ pub(super) fn routes(
     Ok(config.routes.iter().map(|(name, route)| (name.clone(), candidates(route))).collect())
 }
 
-/// One gate for each address and key: who limits, limits by those. Providers of the configuration
-/// that stand for the same two share it.
+/// One limiter for each pair of URL and key, because providers count their limits by those.
+/// Configured providers with the same pair share it.
 #[derive(Default)]
-struct Gates<'a>(Vec<Entry<'a>>);
+struct Limiters<'a>(Vec<Entry<'a>>);
 
 struct Entry<'a> {
     name: &'a str,
     config: &'a ProviderConfig,
-    place: String,
+    location: String,
     key: Option<SecretString>,
-    gate: Arc<Gate>,
+    limiter: Arc<Limiter>,
 }
 
-impl<'a> Gates<'a> {
-    fn gate(
+impl<'a> Limiters<'a> {
+    fn limiter(
         &mut self,
         name: &'a str,
         config: &'a ProviderConfig,
         provider: &Provider,
-    ) -> Result<Arc<Gate>, ConfigProblem> {
-        let (limits, breaker) = config.gate();
+    ) -> Result<Arc<Limiter>, ConfigProblem> {
+        let (limits, breaker) = config.limiter();
         let Provider::Http(http) = provider else {
-            return Ok(Arc::new(Gate::new(limits, breaker)));
+            return Ok(Arc::new(Limiter::new(limits, breaker)));
         };
-        let (place, key) = (provider.place().into_owned(), http.key.secret());
+        let (location, key) = (provider.location().into_owned(), http.key.secret());
         let same_key = |entry: &&Entry<'_>| {
             entry.key.as_ref().map(ExposeSecret::expose_secret)
                 == key.map(ExposeSecret::expose_secret)
         };
-        let Some(entry) = self.0.iter().filter(|entry| entry.place == place).find(same_key) else {
-            let gate = Arc::new(Gate::new(limits, breaker));
-            self.0.push(Entry { name, config, place, key: key.cloned(), gate: gate.clone() });
-            return Ok(gate);
+        let shared = self.0.iter().filter(|entry| entry.location == location).find(same_key);
+        let Some(entry) = shared else {
+            let limiter = Arc::new(Limiter::new(limits, breaker));
+            let (key, shared) = (key.cloned(), limiter.clone());
+            self.0.push(Entry { name, config, location, key, limiter: shared });
+            return Ok(limiter);
         };
-        let (theirs, their_breaker) = entry.config.gate();
+        let (theirs, their_breaker) = entry.config.limiter();
         for (field, same) in [("limits", limits == theirs), ("breaker", breaker == their_breaker)] {
             if !same {
                 let other = entry.name;
@@ -125,18 +129,18 @@ impl<'a> Gates<'a> {
                     key: format!("ai.providers.{name}.{field}"),
                     message: message!(
                         "the providers `{other}` and `{name}` have the same address and key and \
-                         so share what they can bear, but say different `{field}`; write the same \
-                         in ai.providers.{other} and ai.providers.{name}"
+                         therefore share their `{field}`, which differ; set the same values in \
+                         ai.providers.{other} and ai.providers.{name}"
                     ),
                 });
             }
         }
-        Ok(entry.gate.clone())
+        Ok(entry.limiter.clone())
     }
 }
 
-/// Makes a provider ready: its address, key or script.
-fn ready(
+/// Builds one provider. The error names the field of the configuration.
+fn provider(
     config: &ProviderConfig,
     base_dir: &Path,
     env: Env<'_>,
@@ -166,8 +170,7 @@ fn ready(
     }
 }
 
-/// A provider behind an HTTP endpoint: the key is read, then `adapter` makes the kind's own part of
-/// it.
+/// Builds a provider behind an HTTP endpoint: reads the key and passes it to `adapter`.
 fn http(
     config: &EndpointConfig,
     base_dir: &Path,

@@ -1,7 +1,7 @@
-//! The scripted provider: rules of a file in place of a model.
+//! The scripted provider: rules of a file instead of a model.
 //!
-//! What a rule says is put into the very bytes that an endpoint would send and decoded by the same
-//! code, so that a scripted fault and a real one look alike in every record.
+//! The reply of a rule is encoded as an endpoint would send it and decoded by the same code, so
+//! that records of scripted and real faults look the same.
 
 use std::fs;
 use std::future::pending;
@@ -13,66 +13,69 @@ use serde_json::json;
 use sitewright_script::{Answer, ConnectionFault, Fault, Question, Script};
 use tokio::time::Instant;
 
+use super::answer::Reply;
+use super::clock::Clock;
 use super::config::ScriptedConfig;
+use super::failure::AttemptFailure;
 use super::openai;
-use super::provider::{Failure, HttpHead, HttpReply, Prompt, Reply};
 use super::request::Format;
-use super::transport::{Clock, Live};
+use super::transport::Live;
+use super::wire::{HttpHead, HttpReply, Prompt};
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// The model that a scripted candidate has when the route names none.
+/// The model of a scripted candidate whose route does not name one.
 pub(super) const MODEL: &str = "script";
 
-/// Rules, ready to answer.
 #[derive(Debug)]
 pub(super) struct Scripted {
     script: Script,
-    /// The file, or what stands for it in messages.
-    place: String,
+    /// The path of the file, or its substitute in messages.
+    location: String,
     pub(super) call_limit: Duration,
 }
 
 impl Scripted {
     /// Reads the rules. Blocks on file I/O.
     pub(super) fn read(config: &ScriptedConfig, base_dir: &Path) -> Result<Self, Message> {
-        let (place, text) = match (&config.rules, &config.rules_inline) {
+        let (location, text) = match (&config.rules, &config.rules_inline) {
             (Some(path), _) => {
                 let path = base_dir.join(path);
-                let place = path.display().to_string();
+                let location = path.display().to_string();
                 let text = fs::read_to_string(&path).map_err(|error| {
                     message!(
-                        "the script {place} cannot be read ({error}); name the TOML file with the \
-                         rules"
+                        "the script {location} cannot be read ({error}); name the TOML file with \
+                         the rules"
                     )
                 })?;
-                (place, text)
+                (location, text)
             }
             (None, text) => ("`rules_inline`".to_owned(), text.clone().unwrap_or_default()),
         };
-        let script = Script::from_toml(&text).map_err(|error| message!("in {place}: {error}"))?;
-        Ok(Scripted { script, place, call_limit: Duration::from_millis(config.call_ms) })
+        let script =
+            Script::from_toml(&text).map_err(|error| message!("in {location}: {error}"))?;
+        Ok(Scripted { script, location, call_limit: Duration::from_millis(config.call_ms) })
     }
 
-    pub(super) fn place(&self) -> &str {
-        &self.place
+    pub(super) fn location(&self) -> &str {
+        &self.location
     }
 
-    /// Answers within its limit and before the deadline.
+    /// Replies within its timeout and before the deadline.
     pub(super) async fn call(
         &self,
         prompt: &Prompt<'_>,
         deadline: Instant,
         live: &mut Live<'_>,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, AttemptFailure> {
         let clock = Clock::start(self.call_limit, deadline);
         let reply = clock.within(None, self.answer(prompt)).await?;
         live.timing.first_byte = Some(clock.elapsed());
         reply
     }
 
-    async fn answer(&self, prompt: &Prompt<'_>) -> Result<Reply, Failure> {
+    async fn answer(&self, prompt: &Prompt<'_>) -> Result<Reply, AttemptFailure> {
         let request = prompt.request;
         let messages: Vec<&str> =
             request.messages.iter().map(|message| message.content.as_str()).collect();
@@ -82,7 +85,8 @@ impl Scripted {
         };
         let question = Question { purpose: request.purpose.as_str(), messages: &messages, schema };
         let Some(reply) = self.script.answer(&question) else {
-            let failure = Failure::new(AiErrorKind::NotFound, question.unanswered(&self.place));
+            let failure =
+                AttemptFailure::new(AiErrorKind::NotFound, question.unanswered(&self.location));
             return Err(failure);
         };
         if !reply.delay.is_zero() {
@@ -95,7 +99,7 @@ impl Scripted {
     }
 }
 
-async fn failing(prompt: &Prompt<'_>, fault: Fault) -> Result<Reply, Failure> {
+async fn failing(prompt: &Prompt<'_>, fault: Fault) -> Result<Reply, AttemptFailure> {
     let http = match fault {
         Fault::Status { status, body, headers } => {
             let headers = headers.iter().filter_map(|(name, value)| {
@@ -110,24 +114,25 @@ async fn failing(prompt: &Prompt<'_>, fault: Fault) -> Result<Reply, Failure> {
         Fault::Hang => pending().await,
         Fault::Connection(ConnectionFault::Refused) => {
             let what = "the connection was refused: nothing listens there";
-            return Err(Failure::new(AiErrorKind::Connection, what));
+            return Err(AttemptFailure::new(AiErrorKind::Connection, what));
         }
         Fault::Connection(ConnectionFault::Reset) => {
-            let what = "the connection broke before the answer was whole: connection reset by peer";
-            return Err(Failure::new(AiErrorKind::Connection, what));
+            let what =
+                "the connection was lost before the answer was complete: connection reset by peer";
+            return Err(AttemptFailure::new(AiErrorKind::Connection, what));
         }
     };
     openai::decode(&http)
 }
 
-/// A chat completion. Tokens are guessed at four bytes each, so that usage is never missing and
-/// always the same.
+/// A chat completion. A token counts as four bytes, so that usage is present and reproducible.
 fn answer(prompt: &Prompt<'_>, content: &str, finish_reason: &str) -> HttpReply {
     let tokens = |bytes: usize| bytes.div_ceil(4);
     let input: usize = prompt.request.messages.iter().map(|message| message.content.len()).sum();
+    let message = json!({"role": "assistant", "content": content});
     let body = json!({
         "model": prompt.model,
-        "choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}],
+        "choices": [{"message": message, "finish_reason": finish_reason}],
         "usage": {"prompt_tokens": tokens(input), "completion_tokens": tokens(content.len())},
     });
     http(200, HeaderMap::new(), body.to_string().into_bytes())

@@ -1,4 +1,4 @@
-//! Keys: where they come from, and the type that does not show them.
+//! API keys: where they are read from, and the type that does not print them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,52 +14,48 @@ use super::redact;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// Where a key comes from, for messages.
+/// Where a key is read from, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeySource {
-    /// The provider is called without a key.
-    None,
-    /// This environment variable.
     Env(String),
-    /// This file.
     File(PathBuf),
 }
 
 impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            KeySource::None => f.write_str("no key"),
             KeySource::Env(name) => write!(f, "api_key_env {name}"),
             KeySource::File(path) => write!(f, "api_key_file {}", path.display()),
         }
     }
 }
 
-/// A provider's key. `Debug` shows where it comes from, never what it is.
+/// A provider's key. `Debug` prints its source, not its value.
 #[derive(Debug, Clone)]
 pub(super) struct ApiKey {
-    pub(super) source: KeySource,
+    /// `None` if the provider is called without a key.
+    pub(super) source: Option<KeySource>,
     secret: Option<SecretString>,
 }
 
-/// Why a key cannot be used: the configuration's field and what is wrong (catalogue A9).
+/// Why a key cannot be used, with the field of the configuration (failure catalogue A9).
 pub(super) struct KeyProblem {
     pub(super) field: &'static str,
     pub(super) message: Message,
 }
 
 impl ApiKey {
-    /// Most bytes of a key. A key file that is longer is some other file.
+    /// Maximum length of a key in bytes. A longer file is not a key file.
     pub(super) const MAX_BYTES: usize = 8 * 1024;
 
-    /// Reads the key that the configuration names. Blocks on file I/O.
+    /// Reads the configured key. Blocks on file I/O.
     pub(super) fn read(
         config: &EndpointConfig,
         base_dir: &Path,
         env: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Self, KeyProblem> {
         let (source, text) = match (&config.api_key_env, &config.api_key_file) {
-            (None, None) => return Ok(ApiKey { source: KeySource::None, secret: None }),
+            (None, None) => return Ok(ApiKey { source: None, secret: None }),
             (Some(name), _) => {
                 let text = from_env(name, env)
                     .map_err(|message| KeyProblem { field: "api_key_env", message })?;
@@ -72,31 +68,27 @@ impl ApiKey {
                 (KeySource::File(path), text)
             }
         };
-        let key = ApiKey { source, secret: Some(SecretString::from(text)) };
-        key.header("").map_err(|message| KeyProblem {
-            field: if matches!(key.source, KeySource::Env(_)) {
-                "api_key_env"
-            } else {
-                "api_key_file"
-            },
-            message,
-        })?;
+        let field = match source {
+            KeySource::Env(_) => "api_key_env",
+            KeySource::File(_) => "api_key_file",
+        };
+        let key = ApiKey { source: Some(source), secret: Some(SecretString::from(text)) };
+        key.header("").map_err(|message| KeyProblem { field, message })?;
         if let Some(secret) = key.secret() {
             redact::remember(secret);
         }
         Ok(key)
     }
 
-    /// The value of a header that holds the key after this prefix (`Bearer `), marked so that
-    /// nothing prints it; nothing without a key.
+    /// The value of a header with the key after this prefix (`Bearer `), marked sensitive. `None`
+    /// without a key.
     pub(super) fn header(&self, prefix: &str) -> Result<Option<HeaderValue>, Message> {
-        let Some(secret) = &self.secret else { return Ok(None) };
+        let (Some(secret), Some(source)) = (&self.secret, &self.source) else { return Ok(None) };
         let value = SecretString::from(format!("{prefix}{}", secret.expose_secret()));
         let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
             message!(
-                "the key of {} holds characters that no key has; was another file or text put \
-                 there?",
-                self.source
+                "the key of {source} contains characters that are not valid in a key; check \
+                 that it is the right file or text"
             )
         })?;
         value.set_sensitive(true);

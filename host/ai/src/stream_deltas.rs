@@ -1,177 +1,192 @@
-//! Streams whose parts are JSON, in server-sent events or line by line: everything about them but
-//! what the parts mean.
+//! Streams of JSON deltas, as server-sent events or one JSON value per line: everything except the
+//! meaning of a delta.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
+use super::adapter::{StreamDecoder, StreamEvent};
 use super::answer::Answer;
 use super::error_body;
-use super::provider::{Failure, HttpHead, HttpReply, StreamDecoder, StreamEvent};
+use super::failure::AttemptFailure;
 use super::stream::{Lines, Overlong, Sse, SseEvent};
+use super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::AiErrorKind;
 
-/// What a kind makes of the parts of one stream.
-pub(super) trait Parts: Send {
-    /// Takes the next part; its framing is gone, its data not blank.
-    fn part(
+/// What one kind of provider reads from the deltas of one stream.
+pub(super) trait StreamDeltas: Send {
+    /// Reads the next delta and appends its content to `events`. Its data is not blank.
+    fn read(
         &mut self,
         head: &HttpHead,
-        data: &[u8],
-        found: &mut Vec<StreamEvent>,
-    ) -> Result<(), Failure>;
+        delta: &Delta<'_>,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure>;
 
-    /// Whether a part with this event name must be understood. What has another name is a newer
-    /// server's, or a ping.
+    /// Whether a delta with this event name must be understood. Other names are pings, or events of
+    /// a newer version of the protocol.
     fn knows(&self, event: &str) -> bool {
         matches!(event, "" | "message" | "error")
     }
 
-    /// Whether the final marker has come.
+    /// Whether the final marker was received.
     fn is_done(&self) -> bool;
 
-    /// The stream has ended: what has been read of the answer, and whether its final marker was
-    /// there.
+    /// The answer read so far, and whether it is complete, at the end of the stream.
     fn end(self: Box<Self>) -> (Answer, bool);
 }
 
-/// How a stream marks where one part ends and the next begins.
+/// One delta without its framing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delta<'a> {
+    /// Without surrounding whitespace.
+    pub(super) data: &'a [u8],
+    /// The name of its event; empty if it has none.
+    pub(super) event: &'a str,
+}
+
+/// How a stream separates its deltas.
 pub(super) enum Framing {
     Events(Sse),
     Lines(Lines),
 }
 
-/// One part without its framing.
-struct Framed {
-    data: Vec<u8>,
-    /// The name of its event; empty without one.
-    event: String,
-}
-
-impl Framed {
-    fn event(event: SseEvent) -> Self {
-        Framed { data: event.data, event: event.event }
+impl Framing {
+    pub(super) fn server_sent_events() -> Self {
+        Framing::Events(Sse::default())
     }
 
-    fn line(data: Vec<u8>) -> Self {
-        Framed { data, event: String::new() }
+    /// One JSON value per line.
+    pub(super) fn lines() -> Self {
+        Framing::Lines(Lines::default())
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, Overlong> {
+        match self {
+            Framing::Events(sse) => sse.push(bytes),
+            Framing::Lines(lines) => {
+                Ok(lines.push(bytes)?.into_iter().map(SseEvent::unnamed).collect())
+            }
+        }
+    }
+
+    fn rest(&mut self) -> Option<SseEvent> {
+        match self {
+            Framing::Events(sse) => sse.rest(),
+            Framing::Lines(lines) => lines.rest().map(SseEvent::unnamed),
+        }
     }
 }
 
 /// The decoder of one stream.
-pub(super) struct PartDecoder {
+pub(super) struct DeltaDecoder {
     head: HttpHead,
     framing: Framing,
-    parts: Box<dyn Parts>,
+    deltas: Box<dyn StreamDeltas>,
 }
 
-impl PartDecoder {
-    /// For server-sent events.
-    pub(super) fn events(head: &HttpHead, parts: impl Parts + 'static) -> Box<dyn StreamDecoder> {
-        let framing = Framing::Events(Sse::default());
-        Box::new(PartDecoder { head: head.clone(), framing, parts: Box::new(parts) })
+impl DeltaDecoder {
+    pub(super) fn new(head: &HttpHead, framing: Framing, deltas: Box<dyn StreamDeltas>) -> Self {
+        DeltaDecoder { head: head.clone(), framing, deltas }
     }
 
-    /// For one JSON value a line.
-    pub(super) fn lines(head: &HttpHead, parts: impl Parts + 'static) -> Box<dyn StreamDecoder> {
-        let framing = Framing::Lines(Lines::default());
-        Box::new(PartDecoder { head: head.clone(), framing, parts: Box::new(parts) })
-    }
-
-    fn take(&mut self, part: &Framed, found: &mut Vec<StreamEvent>) -> Result<(), Failure> {
-        let data = part.data.trim_ascii();
-        if data.is_empty() {
+    fn read(
+        &mut self,
+        frame: &SseEvent,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
+        let delta = Delta { data: frame.data.trim_ascii(), event: &frame.event };
+        if delta.data.is_empty() {
             return Ok(());
         }
-        match self.parts.part(&self.head, data, found) {
-            Err(failure) if failure.kind == AiErrorKind::Protocol && self.passes_over(part) => {
+        match self.deltas.read(&self.head, &delta, events) {
+            Err(failure) if failure.kind == AiErrorKind::Protocol && self.can_ignore(&delta) => {
                 Ok(())
             }
-            taken => taken,
+            read => read,
         }
     }
 
-    fn passes_over(&self, part: &Framed) -> bool {
-        !self.parts.knows(&part.event) && !is_cut_json(&part.data)
+    fn can_ignore(&self, delta: &Delta<'_>) -> bool {
+        !self.deltas.knows(delta.event) && !is_cut_json(delta.data)
     }
 }
 
-impl StreamDecoder for PartDecoder {
-    fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, Failure> {
-        let parts: Result<Vec<Framed>, Overlong> = match &mut self.framing {
-            Framing::Events(sse) => {
-                sse.push(bytes).map(|events| events.into_iter().map(Framed::event).collect())
-            }
-            Framing::Lines(lines) => {
-                lines.push(bytes).map(|lines| lines.into_iter().map(Framed::line).collect())
-            }
-        };
-        let parts = parts
+impl StreamDecoder for DeltaDecoder {
+    fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, AttemptFailure> {
+        let frames = self
+            .framing
+            .push(bytes)
             .map_err(|Overlong| self.head.not_protocol("is far larger than any token", b""))?;
-        let mut found = Vec::new();
-        for part in parts {
-            self.take(&part, &mut found)?;
+        let mut events = Vec::new();
+        for frame in frames {
+            self.read(&frame, &mut events)?;
         }
-        Ok(found)
+        Ok(events)
     }
 
     fn is_done(&self) -> bool {
-        self.parts.is_done()
+        self.deltas.is_done()
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Answer, Failure> {
-        let rest = match &mut self.framing {
-            Framing::Events(sse) => sse.rest().map(Framed::event),
-            Framing::Lines(lines) => lines.rest().map(Framed::line),
+    fn finish(mut self: Box<Self>) -> Result<Answer, AttemptFailure> {
+        // A delta without its terminating line end counts if it is complete; otherwise the stream
+        // was cut inside it.
+        let complete = |frame: &SseEvent| {
+            frame.data == b"[DONE]" || serde_json::from_slice::<Value>(&frame.data).is_ok()
         };
-        // A whole part that lacks only its end counts; half of one is where the stream broke.
-        let whole = |part: &Framed| {
-            part.data == b"[DONE]" || serde_json::from_slice::<Value>(&part.data).is_ok()
-        };
-        if let Some(part) = rest.filter(whole) {
-            self.take(&part, &mut Vec::new())?;
+        if let Some(frame) = self.framing.rest().filter(complete) {
+            self.read(&frame, &mut Vec::new())?;
         }
-        match self.parts.end() {
+        match self.deltas.end() {
             (answer, true) => Ok(answer),
-            (answer, false) => Err(Failure::unfinished(&answer)),
+            (answer, false) => Err(AttemptFailure::unfinished(&answer)),
         }
     }
 }
 
-/// One part of a stream, read as JSON. Unknown fields are passed over.
-pub(super) fn read<T: DeserializeOwned>(head: &HttpHead, data: &[u8]) -> Result<T, Failure> {
+/// Parses the data of a delta. Unknown fields are ignored.
+pub(super) fn parse<T: DeserializeOwned>(
+    head: &HttpHead,
+    data: &[u8],
+) -> Result<T, AttemptFailure> {
     serde_json::from_slice(data)
         .map_err(|error| head.not_protocol(format!("is not the protocol's JSON: {error}"), data))
 }
 
-/// Whether data began as JSON and broke: whoever sent that may have lost other parts too, so that
-/// nobody may pass it over.
-pub(super) fn is_cut_json(data: &[u8]) -> bool {
-    let data = data.trim_ascii();
+/// Whether the data begins as JSON and is cut off. Such a delta must not be ignored: its sender may
+/// have lost others too.
+fn is_cut_json(data: &[u8]) -> bool {
     data.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(data).is_err()
 }
 
-/// Whether a part is an object with this field.
+/// Whether the data is an object with this field, not null.
 pub(super) fn has(data: &[u8], field: &str) -> bool {
     serde_json::from_slice::<Value>(data)
         .is_ok_and(|value| value.get(field).is_some_and(|value| !value.is_null()))
 }
 
-/// A whole body, read as JSON.
-pub(super) fn whole<T: DeserializeOwned>(http: &HttpReply) -> Result<T, Failure> {
+/// Parses a whole body.
+pub(super) fn parse_whole<T: DeserializeOwned>(http: &HttpReply) -> Result<T, AttemptFailure> {
     serde_json::from_slice(&http.body).map_err(|error| {
-        Failure::new(AiErrorKind::Protocol, error_body::not_json(&http.body, &error))
+        AttemptFailure::new(AiErrorKind::Protocol, error_body::not_json(&http.body, &error))
     })
 }
 
-/// A body or part that is JSON of something else.
-pub(super) fn without(field: &str) -> Failure {
-    Failure::new(AiErrorKind::Protocol, format!("its answer is JSON without `{field}`"))
+/// The failure for JSON without a field that the protocol requires.
+pub(super) fn without(field: &str) -> AttemptFailure {
+    AttemptFailure::new(AiErrorKind::Protocol, format!("its answer is JSON without `{field}`"))
 }
 
-/// More text of the reply.
-pub(super) fn add_text(answer: &mut Answer, text: String, found: &mut Vec<StreamEvent>) {
+/// The failure for JSON whose fields have other types than the protocol's.
+pub(super) fn of_another_shape(error: &serde_json::Error) -> AttemptFailure {
+    let detail = format!("its answer is JSON of another shape: {error}");
+    AttemptFailure::new(AiErrorKind::Protocol, detail)
+}
+
+/// Appends text of the reply.
+pub(super) fn add_text(answer: &mut Answer, text: String, events: &mut Vec<StreamEvent>) {
     if !text.is_empty() {
         answer.content.push_str(&text);
-        found.push(StreamEvent::Text(text));
+        events.push(StreamEvent::Text(text));
     }
 }

@@ -1,30 +1,31 @@
-//! What the tests of the adapters share: requests, answers as bytes, and the table that every error
-//! row is checked by.
+//! Shared helpers of the adapters' tests: requests, responses as bytes, and the check of one row of
+//! an error table.
 
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
+use super::adapter::{Adapter, StreamEvent};
+use super::answer::Reply;
 use super::config::{EndpointConfig, Kind, ProviderKeys};
-use super::hint::{self, Place};
+use super::failure::AttemptFailure;
+use super::hint::{self, Location};
 use super::json::ReplySchema;
-use super::provider::{
-    Adapter, CallLimits, Failure, HttpHead, HttpProvider, HttpReply, Prompt, Provider, Reply,
-    StreamEvent,
-};
+use super::provider::{CallLimits, HttpProvider, Provider};
 use super::request::{ChatMessage, Format, Purpose, Request, Role};
 use super::secret::ApiKey;
 use super::transport;
+use super::wire::{HttpHead, HttpReply, Prompt};
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::ai::{FinishReason, Usage};
 
 pub(super) type Headers<'a> = &'a [(&'a str, &'a str)];
 
-/// The key that the adapters under test are given. It must not be seen anywhere but in its header.
+/// The key of the adapters under test. It must not appear outside of its header.
 pub(super) const KEY: &str = "planted-key-1234567890";
 
-/// A kind as the configuration describes it, in TOML, with the planted key.
+/// An adapter with this configuration, in TOML, and the planted key.
 pub(super) fn adapter<C, A>(
     config: &str,
     make: impl FnOnce(&C, &ApiKey) -> Result<A, sitewright_model::message::Message>,
@@ -55,24 +56,24 @@ fn head(status: u16, headers: Headers<'_>) -> HttpHead {
     }
 }
 
-/// What the gateway makes of a whole answer.
+/// Decodes a whole response.
 pub(super) fn whole(
     adapter: &dyn Adapter,
     status: u16,
     headers: Headers<'_>,
     body: impl AsRef<[u8]>,
-) -> Result<Reply, Failure> {
+) -> Result<Reply, AttemptFailure> {
     let http = HttpReply { head: head(status, headers), body: body.as_ref().to_vec() };
     transport::whole(&http, |http| adapter.whole(http), |http| adapter.map_error(http))
 }
 
-/// What it makes of a success that comes in these pieces, with the texts that it hands on as they
-/// come.
+/// Decodes a success that arrives in these chunks. Also returns the text that is forwarded while it
+/// arrives.
 pub(super) fn streamed(
     adapter: &dyn Adapter,
     headers: Headers<'_>,
     pieces: &[&[u8]],
-) -> (String, Result<Reply, Failure>) {
+) -> (String, Result<Reply, AttemptFailure>) {
     let head = head(200, headers);
     assert!(adapter.is_stream(&pieces.concat()), "a stream is known by its beginning");
     let mut decoder = adapter.decoder(&head);
@@ -96,7 +97,7 @@ pub(super) fn streamed(
     (texts, reply)
 }
 
-/// One stream, and what must come of it however the wire cuts it.
+/// One stream with its expected result, independent of how it is cut into chunks.
 pub(super) struct Streamed<'a> {
     pub(super) name: &'a str,
     pub(super) body: String,
@@ -104,7 +105,7 @@ pub(super) struct Streamed<'a> {
 }
 
 impl Streamed<'_> {
-    /// Cuts the stream at every byte, and into single bytes.
+    /// Checks the stream cut at every byte, and in single bytes.
     pub(super) fn check(&self, adapter: &dyn Adapter) {
         let bytes = self.body.as_bytes();
         let name = self.name;
@@ -143,7 +144,7 @@ impl Streamed<'_> {
     }
 }
 
-/// Whatever comes, whole or streamed, there is a reply with content or a failure: nothing panics.
+/// Any bytes, whole or streamed, decode to a reply with content or to a failure, without a panic.
 pub(super) fn any_bytes(adapter: &dyn Adapter, status: u16, body: &[u8]) {
     if let Ok(reply) = whole(adapter, status, &[], body) {
         assert!(!reply.content.trim().is_empty());
@@ -157,7 +158,7 @@ pub(super) fn any_bytes(adapter: &dyn Adapter, status: u16, body: &[u8]) {
     drop(decoder.finish());
 }
 
-/// JSON that comes close to any of the protocols.
+/// JSON that resembles the protocols.
 pub(super) fn close_json() -> impl proptest::strategy::Strategy<Value = String> {
     use proptest::prelude::*;
     let names = [
@@ -217,8 +218,8 @@ pub(super) fn close_json() -> impl proptest::strategy::Strategy<Value = String> 
     .prop_map(|value| value.to_string())
 }
 
-/// What the adapter sends for this format, and where. The key is in one header, which nothing
-/// prints, and nowhere else.
+/// URL, headers and body that the adapter sends. The key is only in one header, which is not
+/// printed.
 pub(super) fn sent(adapter: &dyn Adapter, request: &Request) -> (String, HeaderMap, Value) {
     sent_with(adapter, request, Some(100), Some(0.5))
 }
@@ -230,7 +231,7 @@ pub(super) fn sent_with(
     temperature: Option<f32>,
 ) -> (String, HeaderMap, Value) {
     let built = adapter.build(&Prompt { request, model: "m", max_output_tokens, temperature });
-    let shown = format!("{built:?} {adapter:?} {}", adapter.place());
+    let shown = format!("{built:?} {adapter:?} {}", adapter.location());
     assert!(!shown.contains(KEY), "{shown}");
     let body = serde_json::from_slice(&built.body).unwrap();
     (built.url.to_string(), built.headers, body)
@@ -250,7 +251,7 @@ pub(super) fn tokens(input: u64, output: u64) -> Usage {
     Usage { input_tokens: Some(input), output_tokens: Some(output) }
 }
 
-/// A schema that every provider's mode takes.
+/// A schema that every provider's JSON mode supports.
 pub(super) fn plain_schema() -> Value {
     json!({
         "type": "object",
@@ -260,7 +261,7 @@ pub(super) fn plain_schema() -> Value {
     })
 }
 
-/// A short conversation with everything that a request can have.
+/// A short conversation with every field of a request.
 pub(super) fn ask(format: Format) -> Request {
     let message = |role, content: &str| ChatMessage { role, content: content.to_owned() };
     Request {
@@ -283,7 +284,7 @@ pub(super) fn schema(schema: &Value) -> Format {
     Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())
 }
 
-/// One way in which a provider fails, and what must be made of it.
+/// One error response with its expected failure.
 pub(super) struct Row<'a> {
     pub(super) name: &'a str,
     pub(super) status: u16,
@@ -292,15 +293,14 @@ pub(super) struct Row<'a> {
     pub(super) kind: AiErrorKind,
     pub(super) retryable: bool,
     pub(super) wait_ms: Option<u64>,
-    /// The provider's id of the request, wherever it stands.
+    /// The provider's id of the request.
     pub(super) id: Option<&'a str>,
-    /// A part of the message: what the provider said.
+    /// A part of the message: the provider's text.
     pub(super) says: &'a str,
 }
 
 impl Row<'_> {
-    /// Holds what the adapter makes of the row against it, and the message against what every
-    /// message must have: what happened, where, and what to do next.
+    /// Checks the failure, and that the message says what happened, where, and what to do.
     pub(super) fn check(&self, at: &Provider) {
         let Provider::Http(provider) = at else { panic!("adapters are called over HTTP") };
         let name = self.name;
@@ -317,8 +317,9 @@ impl Row<'_> {
         assert_eq!(detail.request_id.as_deref(), self.id, "{name}");
         let excerpt = Some(self.body.as_str()).filter(|body| !body.is_empty());
         assert_eq!(detail.body_excerpt.as_deref(), excerpt, "{name}");
-        let place = Place { route: "default", provider: "them", model: "m", at };
-        let message = hint::message(&place, &failure).to_string();
+        let location =
+            Location { route: "default", provider_name: "them", model: "m", provider: at };
+        let message = hint::message(&location, &failure).to_string();
         assert!(message.contains(self.says), "{name}: {message}");
         let (what, next) = message.rsplit_once("; ").unwrap_or_else(|| panic!("{name}: {message}"));
         assert!(

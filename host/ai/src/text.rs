@@ -1,4 +1,4 @@
-//! The text of a reply on its way to the caller while the model still writes it.
+//! Forwards the text of a reply to the caller while it arrives.
 
 use std::sync::Arc;
 
@@ -6,99 +6,99 @@ use tokio::sync::mpsc;
 
 use sitewright_model::ai::Completed;
 
-/// Most bytes of one chunk. What a provider sends at once may be far longer.
+/// Maximum size of a chunk in bytes; a provider may send more at once.
 const CHUNK_BYTES: usize = 4 << 10;
 
-/// Chunks that wait for a caller that does not take them: with [`CHUNK_BYTES`] 256 KiB a call. When
-/// so many wait, the provider's answer is not read on.
-const WAITING: usize = 64;
+/// Maximum number of chunks that the caller has not read: with [`CHUNK_BYTES`] 256 KiB per call. At
+/// this number the provider's response is not read further.
+const BUFFERED_CHUNKS: usize = 64;
 
-/// Is told of each piece of text that goes out.
-pub trait Pieces: std::fmt::Debug + Send + Sync {
-    /// The caller has this piece to take.
-    fn passed(&self, piece: &str);
+/// Observes the chunks that are forwarded.
+pub trait ChunkObserver: std::fmt::Debug + Send + Sync {
+    /// Called after the chunk was put into the channel.
+    fn forwarded(&self, chunk: &str);
 }
 
-/// Where the text of one call's reply goes while it comes.
+/// The receiver of the text of one call's reply.
 ///
-/// What has been passed on cannot be taken back. So a reply's text is mixed with no other: once
-/// anything has gone out, the call is not tried again (see [`has_begun`](Self::has_begun)).
+/// Forwarded text cannot be retracted. So that texts of two attempts do not mix, a call is not
+/// retried after its first text was forwarded.
 #[derive(Debug)]
 pub struct TextSink {
-    to: Option<mpsc::Sender<String>>,
-    /// Blanks before the first word. A reply of blanks alone is none, and then another try may
-    /// give one.
-    held: String,
-    /// Bytes passed on.
-    passed: usize,
-    told: Option<Arc<dyn Pieces>>,
+    channel: Option<mpsc::Sender<String>>,
+    /// Whitespace before the first word. A reply of whitespace only is empty, and the call is
+    /// retried.
+    pending: String,
+    /// Bytes forwarded so far.
+    forwarded: usize,
+    observer: Option<Arc<dyn ChunkObserver>>,
 }
 
 impl TextSink {
-    /// For a caller who wants only the whole reply.
+    /// A sink for a caller that needs the whole reply only.
     pub fn none() -> Self {
-        TextSink { to: None, held: String::new(), passed: 0, told: None }
+        TextSink { channel: None, pending: String::new(), forwarded: 0, observer: None }
     }
 
-    /// With the chunks, each of at most 4 KiB and never empty. They end when the sink is dropped.
-    /// Text that nobody takes waits, and the call with it; text for a receiver that was dropped
-    /// goes nowhere.
+    /// A sink and its receiver. Chunks have 1 byte to 4 KiB; the channel is closed when the sink is
+    /// dropped. At most 64 unread chunks are buffered; then the call waits. If the receiver is
+    /// dropped, further text is discarded.
     pub fn channel() -> (Self, mpsc::Receiver<String>) {
-        let (to, chunks) = mpsc::channel(WAITING);
-        (TextSink { to: Some(to), ..TextSink::none() }, chunks)
+        let (sender, chunks) = mpsc::channel(BUFFERED_CHUNKS);
+        (TextSink { channel: Some(sender), ..TextSink::none() }, chunks)
     }
 
-    /// The same, and tells of each piece.
+    /// The same sink with an observer.
     #[must_use]
-    pub fn telling(self, told: Arc<dyn Pieces>) -> Self {
-        TextSink { told: Some(told), ..self }
+    pub fn observed_by(self, observer: Arc<dyn ChunkObserver>) -> Self {
+        TextSink { observer: Some(observer), ..self }
     }
 
-    /// Passes on what the whole reply has beyond the text that came while it was written: all of it
-    /// when it came from the journal, from a script, or from a provider that does not stream.
+    /// Forwards the part of the reply that was not forwarded while it arrived. That is all of it,
+    /// if it comes from the journal, from a script, or from a provider that does not stream.
     pub async fn rest(&mut self, reply: &Completed) {
         let whole = reply.raw_reply.as_ref().unwrap_or(&reply.completion.content);
-        if let Some(rest) = whole.get(self.passed..) {
+        if let Some(rest) = whole.get(self.forwarded..) {
             self.send(rest).await;
         }
     }
 
-    /// Whether the caller has got something that another try would contradict.
+    /// Whether text was forwarded, so that the call must not be retried.
     pub(super) fn has_begun(&self) -> bool {
-        self.passed > 0
+        self.forwarded > 0
     }
 
-    /// A new try begins. What was held back belongs to the one before.
+    /// Begins a new attempt: discards the pending whitespace of the previous one.
     pub(super) fn begin(&mut self) {
-        self.held.clear();
+        self.pending.clear();
     }
 
-    /// Passes on more text, and waits while too much of it is not taken.
+    /// Forwards more text. Waits while the channel is full.
     pub(super) async fn push(&mut self, text: &str) {
-        if self.to.is_none() {
+        if self.channel.is_none() {
             return;
         }
         if self.has_begun() {
             return self.send(text).await;
         }
-        self.held.push_str(text);
-        if !self.held.trim().is_empty() {
-            let held = std::mem::take(&mut self.held);
-            self.send(&held).await;
+        self.pending.push_str(text);
+        if !self.pending.trim().is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            self.send(&pending).await;
         }
     }
 
     async fn send(&mut self, text: &str) {
         let mut rest = text;
-        while let Some(to) = self.to.as_ref().filter(|_| !rest.is_empty()) {
+        while let Some(channel) = self.channel.as_ref().filter(|_| !rest.is_empty()) {
             let (chunk, after) = rest.split_at(rest.floor_char_boundary(CHUNK_BYTES));
-            if to.send(chunk.to_owned()).await.is_err() {
-                self.to = None;
+            if channel.send(chunk.to_owned()).await.is_err() {
+                self.channel = None;
                 return;
             }
-            self.passed += chunk.len();
-            if let Some(told) = &self.told {
-                told.passed(chunk);
+            self.forwarded += chunk.len();
+            if let Some(observer) = &self.observer {
+                observer.forwarded(chunk);
             }
             rest = after;
         }
@@ -168,12 +168,12 @@ mod tests {
     #[tokio::test]
     async fn text_that_nobody_takes_waits_and_is_bounded() {
         let (mut sink, mut chunks) = TextSink::channel();
-        let text = "x".repeat(10 * WAITING * CHUNK_BYTES);
+        let text = "x".repeat(10 * BUFFERED_CHUNKS * CHUNK_BYTES);
         assert!(sink.push(&text).now_or_never().is_none(), "it waits");
-        assert_eq!(sink.passed, WAITING * CHUNK_BYTES);
+        assert_eq!(sink.forwarded, BUFFERED_CHUNKS * CHUNK_BYTES);
         chunks.close();
         sink.push("more").await;
-        assert!(sink.to.is_none(), "nobody wants it");
+        assert!(sink.channel.is_none(), "nobody wants it");
         sink.push(&text).await;
         TextSink::none().push(&text).await;
     }

@@ -25,7 +25,7 @@ use sitewright_runtime::plugin::{Catalogue, Limits};
 use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, Totals, attempt,
 };
-use sitewright_site::SitesRoot;
+use sitewright_site::{SitesRoot, SyncBatcher};
 
 /// What the clock of each attempt shows at first: 2026-01-15T12:00:00Z. The same for all, so that
 /// snapshots stay what they are.
@@ -141,7 +141,7 @@ impl Lab {
             id: AttemptId::from(id),
             job: None,
             journal: JournalUse::Of(Arc::new(RunJournal::new(watch.clone()))),
-            publication: Publication::Place,
+            publication: Publication::Place(SyncBatcher::default()),
             cancel: cancel.clone(),
             progress: watch::Sender::new(RunProgress::default()),
         };
@@ -247,7 +247,7 @@ impl Lab {
         Ok(Services {
             catalogue: self.catalogue.clone(),
             gateway: Arc::new(gateway),
-            sites: sites.holding(HELD_BYTES),
+            sites: sites.with_staging_buffer(HELD_BYTES),
             limits: self.limits.clone(),
             default_locale: self.default_locale.clone(),
             keep_releases: 1,

@@ -1,16 +1,28 @@
 //! The one HTTP client of the process.
 //!
-//! Everything that speaks HTTP shares the connections and the TLS state of [`client`]. What differs
-//! between callers, the time to connect, is given with the call: [`connect_within`].
+//! All callers share the connections and the TLS state of the client that [`client`] creates.
+//!
+//! | item | question |
+//! |---|---|
+//! | [`client`], [`ClientError`] | how is the client created, with which roots and settings? |
+//! | [`Client`], [`Shard`] | which connection does a request use? |
+//! | [`connect_within`], [`ConnectWatch`], [`ConnectTimeout`] | how long may connecting take? |
+//! | [`causes_with_self`] | what caused an error of the client? |
+//!
+//! **Invariant:** no other crate builds a `reqwest::Client` (clippy's `disallowed-methods`).
+//!
+//! **Invariant:** this crate does not know what it sends: no providers, keys, retries or response
+//! timeouts. It sends nothing by itself.
 
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -18,15 +30,15 @@ use tower_service::Service;
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};
 
-/// The time to connect (name look-up, TCP and TLS together) of a request that [`connect_within`]
-/// does not limit.
+/// The timeout for connecting (name look-up, TCP and TLS together) of a request without
+/// [`connect_within`].
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
     static CONNECT_WITHIN: (Duration, ConnectWatch);
 }
 
-/// Tells how far the connection of a request is.
+/// Observes the connection of one request.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectWatch {
     progress: Arc<Mutex<Progress>>,
@@ -38,44 +50,43 @@ struct Progress {
     done: Option<Instant>,
 }
 
-/// How far a connection is.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Connecting {
-    /// None is being made: one was open, or the request has not come so far.
+    /// Not connecting: an open connection is used, or the request has not started yet.
     No,
-    /// It is being made since then.
+    /// Connecting since this time.
     Since(Instant),
-    /// It was made then.
+    /// Connected at this time.
     Done(Instant),
 }
 
 impl ConnectWatch {
-    /// How far it is.
     pub fn progress(&self) -> Connecting {
-        match *self.lock() {
+        match *self.progress.lock() {
             Progress { done: Some(at), .. } => Connecting::Done(at),
             Progress { began: Some(at), .. } => Connecting::Since(at),
             Progress { .. } => Connecting::No,
         }
     }
 
-    /// How long it took, when it was made.
+    /// How long connecting took; `None` if no connection was established.
     pub fn took(&self) -> Option<Duration> {
-        let progress = *self.lock();
+        let progress = *self.progress.lock();
         progress.done.zip(progress.began).map(|(done, began)| done - began)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why there is no HTTP client.
+/// The HTTP client could not be created.
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client cannot be made; TLS could not be set up: {}", .causes.iter().map(Message::as_str).collect::<Vec<_>>().join(": "))]
+#[error("the HTTP client cannot be made; TLS could not be set up: {}", joined(.causes))]
 pub struct ClientError {
-    /// What the TLS library said, outermost first.
+    /// The errors of the TLS library, outermost first.
     pub causes: Vec<Message>,
+}
+
+fn joined(causes: &[Message]) -> String {
+    causes.iter().map(Message::as_str).collect::<Vec<_>>().join(": ")
 }
 
 impl ClientError {
@@ -84,10 +95,10 @@ impl ClientError {
     }
 }
 
-/// A connection was not made in time. Found in the source chain of a request's error.
+/// The timeout for connecting expired. Found in the source chain of a request's error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectTimeout {
-    /// The limit that passed.
+    /// The timeout that expired.
     pub limit: Duration,
 }
 
@@ -99,123 +110,119 @@ impl fmt::Display for ConnectTimeout {
 
 impl Error for ConnectTimeout {}
 
-/// Requests that share one connection of HTTP/2: no server may be expected to allow more (RFC 9113,
-/// section 6.5.2, and what nginx and the content networks before hosted models do). Whatever
-/// exceeds a server's number waits in silence until another request has ended.
+/// Maximum number of requests that share one HTTP/2 connection. RFC 9113 (section 6.5.2) recommends
+/// that servers allow at least 100 streams, and many allow no more. A request beyond the server's
+/// limit waits, without an error, until another one has ended.
 const STREAMS: usize = 100;
 
-/// The HTTP client of the process. Clones share all of it.
+/// The HTTP client of the process. Clones share its connections.
 ///
-/// Below it is one client of the library for every [`STREAMS`] requests in flight, all with the
-/// same TLS: the library keeps one connection of HTTP/2 for a host, however many requests wait for
-/// it.
+/// It consists of shards, each a `reqwest::Client` for at most [`STREAMS`] requests in flight, all
+/// with the same TLS settings: `reqwest` keeps one HTTP/2 connection per host, however many
+/// requests wait for it.
 #[derive(Debug, Clone)]
 pub struct Client {
-    lanes: Arc<Lanes>,
+    shards: Arc<Shards>,
 }
 
 #[derive(Debug)]
-struct Lanes {
+struct Shards {
     tls: rustls::ClientConfig,
     first: reqwest::Client,
-    /// The first one too.
-    all: Mutex<Vec<LaneState>>,
+    /// Includes the first one.
+    all: Mutex<Vec<ShardState>>,
 }
 
 #[derive(Debug)]
-struct LaneState {
+struct ShardState {
     client: reqwest::Client,
     in_flight: usize,
 }
 
-/// The right to make one request, for as long as its answer is read.
+/// The connection shard of one request. Hold it until the response has been read.
 #[derive(Debug)]
-pub struct Lane {
-    lanes: Arc<Lanes>,
+pub struct Shard {
+    shards: Arc<Shards>,
     index: usize,
     client: reqwest::Client,
 }
 
 impl Client {
-    /// For what makes few requests at once.
+    /// The first shard's client, for callers with few concurrent requests.
     pub fn first(&self) -> &reqwest::Client {
-        &self.lanes.first
+        &self.shards.first
     }
 
-    /// For one request of many: it waits for none of the others.
-    pub fn lane(&self) -> Lane {
-        let mut all = self.lanes.lock();
-        let index = match all.iter().position(|lane| lane.in_flight < STREAMS) {
+    /// A shard with a free slot, for one of many concurrent requests.
+    pub fn shard(&self) -> Shard {
+        let mut all = self.shards.all.lock();
+        let index = match all.iter().position(|shard| shard.in_flight < STREAMS) {
             Some(index) => index,
-            None => match builder(self.lanes.tls.clone()).build() {
+            None => match builder(self.shards.tls.clone()).build() {
                 Ok(client) => {
-                    all.push(LaneState { client, in_flight: 0 });
+                    all.push(ShardState { client, in_flight: 0 });
                     all.len() - 1
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "no further HTTP client can be made: requests may wait for each other");
+                    tracing::warn!(
+                        %error,
+                        "no further HTTP client can be made: requests may wait for each other"
+                    );
                     0
                 }
             },
         };
         let client = match all.get_mut(index) {
-            Some(lane) => {
-                lane.in_flight += 1;
-                lane.client.clone()
+            Some(shard) => {
+                shard.in_flight += 1;
+                shard.client.clone()
             }
-            None => self.lanes.first.clone(),
+            None => self.shards.first.clone(),
         };
         drop(all);
-        Lane { lanes: self.lanes.clone(), index, client }
+        Shard { shards: self.shards.clone(), index, client }
     }
 }
 
-impl Lanes {
-    fn lock(&self) -> MutexGuard<'_, Vec<LaneState>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Lane {
-    /// What makes the request.
+impl Shard {
+    /// The client to make the request with.
     pub fn client(&self) -> &reqwest::Client {
         &self.client
     }
 }
 
-impl Drop for Lane {
+impl Drop for Shard {
     fn drop(&mut self) {
-        if let Some(lane) = self.lanes.lock().get_mut(self.index) {
-            lane.in_flight -= 1;
+        if let Some(shard) = self.shards.all.lock().get_mut(self.index) {
+            shard.in_flight -= 1;
         }
     }
 }
 
-/// Makes the client. Call it once, when the process starts.
+/// Creates the client. Call it once, when the process starts.
 ///
-/// TLS is rustls with ring. Certificates are checked against the machine's own roots (or those of
-/// `SSL_CERT_FILE`), and where a machine has none (a minimal container) against the bundled ones of
-/// Mozilla. Redirects are not followed and proxy variables are not read: an AI endpoint
-/// that redirects is a mistake in the configuration, and a key must not travel where nobody sent
-/// it.
+/// TLS is rustls with ring. Certificates are checked against the roots of the machine (or those of
+/// `SSL_CERT_FILE` or `SSL_CERT_DIR`); a machine without roots, such as a minimal container, uses
+/// the bundled roots of Mozilla. Redirects are not followed and proxy variables are not read, so
+/// that a key is sent to no other host than the configured one.
 ///
 /// # Errors
-/// When TLS cannot be set up.
+/// TLS cannot be set up.
 pub fn client() -> Result<Client, ClientError> {
-    // Other libraries take the process-wide provider. It is fine when another part was first.
+    // For libraries that use the process-wide provider. Another one may be installed already.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::debug!("a rustls crypto provider was installed before");
     }
     let tls = tls()?;
     let first = builder(tls.clone()).build().map_err(|error| ClientError::of(&error))?;
-    let all = Mutex::new(vec![LaneState { client: first.clone(), in_flight: 0 }]);
-    Ok(Client { lanes: Arc::new(Lanes { tls, first, all }) })
+    let all = Mutex::new(vec![ShardState { client: first.clone(), in_flight: 0 }]);
+    Ok(Client { shards: Arc::new(Shards { tls, first, all }) })
 }
 
-/// The variables that name other roots than the machine's, as most programs read them.
+/// Environment variables with root certificates that replace those of the machine.
 const ROOTS: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// Made once: reading the machine's roots takes milliseconds.
+/// Called once: reading the roots of the machine takes milliseconds.
 fn tls() -> Result<rustls::ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
@@ -224,16 +231,23 @@ fn tls() -> Result<rustls::ClientConfig, ClientError> {
     let mut tls = match rustls_platform_verifier::Verifier::new(provider) {
         Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
         Err(platform) => {
-            // Whoever names roots wants those and no others.
-            if let Some((name, path)) = ROOTS.iter().find_map(|name| Some((name, std::env::var_os(name)?))) {
+            // Roots that the operator names are not replaced by the bundled ones.
+            let named = ROOTS.iter().find_map(|name| Some((name, std::env::var_os(name)?)));
+            if let Some((name, path)) = named {
                 let path = path.display();
                 return Err(ClientError {
-                    causes: vec![message!("no certificate can be read from {path}, which {name} names")],
+                    causes: vec![message!(
+                        "no certificate can be read from {path}, which {name} names"
+                    )],
                 });
             }
-            tracing::debug!(error = %platform, "no certificates on this machine, so the bundled ones are used");
+            tracing::debug!(
+                error = %platform,
+                "no certificates on this machine, so the bundled ones are used"
+            );
             let mut roots = rustls::RootCertStore::empty();
-            roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+            let bundled = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+            roots.add_parsable_certificates(bundled.iter().cloned());
             builder.with_root_certificates(roots)
         }
     }
@@ -242,7 +256,7 @@ fn tls() -> Result<rustls::ClientConfig, ClientError> {
     Ok(tls)
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one place where clients are made")]
+#[allow(clippy::disallowed_methods, reason = "the only place that builds clients")]
 fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -252,13 +266,13 @@ fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
         .connector_layer(LimitConnect)
 }
 
-/// The error's own text and those of its sources.
+/// The messages of the error and of its sources, outermost first.
 pub fn causes_with_self(error: &(dyn Error + 'static)) -> Vec<Message> {
     Message::new(error.to_string()).into_iter().chain(causes_of(error)).collect()
 }
 
-/// A request of the one client with its own limit on the time to connect, and the watch that tells
-/// how far that is. A connection that is already open costs nothing.
+/// Limits the time to connect of one request, and returns a watch of its connection. The limit has
+/// no effect if an open connection is used.
 pub fn connect_within<F: Future>(
     limit: Duration,
     request: F,
@@ -269,8 +283,8 @@ pub fn connect_within<F: Future>(
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Puts a limit on each connection that the client makes. The client itself knows only one limit
-/// for all callers.
+/// Applies the limit of [`connect_within`] to each new connection. `reqwest` has one limit for all
+/// requests only.
 #[derive(Clone)]
 struct LimitConnect;
 
@@ -300,16 +314,16 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        // Called while the request's own future is polled, so the task-local is that of its caller.
+        // Called while the request's future is polled, so the task-local is that of its caller.
         let (limit, watch) = CONNECT_WITHIN
             .try_with(Clone::clone)
             .unwrap_or_else(|_| (CONNECT_LIMIT, ConnectWatch::default()));
-        watch.lock().began = Some(Instant::now());
+        watch.progress.lock().began = Some(Instant::now());
         let connecting = self.0.call(request);
         Box::pin(async move {
             match tokio::time::timeout(limit, connecting).await {
                 Ok(connected) => {
-                    watch.lock().done = connected.is_ok().then(Instant::now);
+                    watch.progress.lock().done = connected.is_ok().then(Instant::now);
                     connected
                 }
                 Err(_) => Err(BoxError::from(ConnectTimeout { limit })),

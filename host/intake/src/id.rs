@@ -1,4 +1,4 @@
-//! The name of an order.
+//! The id of an order.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sitewright_order::{IdError, check_id};
 
-/// The CRM's id of an order, checked: it can name a folder on any system. 1 to 64 of `A-Z a-z 0-9 -
-/// _ .`, not beginning or ending with `.`, no device name of Windows.
+/// The CRM's id of an order, validated so that it can name a folder on every system: 1 to 64 of
+/// `A-Z a-z 0-9 - _ .`, not beginning or ending with `.`, and not a device name of Windows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OrderId(String);
 
 impl OrderId {
-    /// The id.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Reading an order document.
+//! Reads an order document.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use super::json;
 use super::{InvalidKind, InvalidOrder, OrderId, OrderSnapshot};
 use sitewright_json_schema::{CompiledSchema, parser_reason};
 
-/// The JSON Schema of what [`load`] accepts, in both shapes.
+/// The JSON Schema of the documents that [`load`] accepts, in both shapes.
 pub const INPUT_SCHEMA: &str = include_str!("../../schema/order.schema.json");
 /// The JSON Schema of [`OrderSnapshot::document`], generated from [`sitewright_order::Order`].
 pub const NORMALISED_SCHEMA: &str = include_str!("../../schema/order-normalised.schema.json");
@@ -19,33 +19,34 @@ static INPUT: LazyLock<CompiledSchema> = LazyLock::new(|| {
     CompiledSchema::compile(INPUT_SCHEMA).expect("the published order schema compiles")
 });
 
-/// Reads, checks and normalises an order document in either shape (see [`sitewright_order::read`]);
-/// `default_locale` is for orders that name none. The document may have `max_bytes`, as sent and as
-/// normalised.
+/// Reads, checks and normalises an order document in either shape (see [`sitewright_order::read`]).
+/// Orders without a locale get `default_locale`. Default of `max_bytes`:
+/// [`MAX_BYTES`](crate::MAX_BYTES).
 ///
 /// # Errors
-/// [`InvalidOrder`] with every problem that could be found.
+/// Every problem of the document. Its size as sent or as normalised exceeds `max_bytes`, it is not
+/// UTF-8 or not JSON, or its content is not an order.
 pub fn load(
     bytes: &[u8],
     max_bytes: usize,
     default_locale: &Locale,
 ) -> Result<OrderSnapshot, InvalidOrder> {
     within(max_bytes, bytes.len(), "the document has")?;
-    let text = std::str::from_utf8(bytes).map_err(|wrong| {
-        let offset = wrong.valid_up_to();
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let offset = error.valid_up_to();
         let message = format!(
             "is not UTF-8: byte {offset} (counted from 0) is wrong; save the file as UTF-8"
         );
         InvalidOrder::unreadable(InvalidKind::NotUtf8 { offset }, message)
     })?;
-    // Some editors on Windows begin a file with this mark.
+    // Some editors on Windows write a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (value, duplicates) = json::parse(text).map_err(|wrong| {
-        let (line, column) = (wrong.line(), wrong.column());
+    let (value, duplicates) = json::parse(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
         let reason = if text.trim().is_empty() {
             "the document is empty".to_owned()
         } else {
-            parser_reason(&wrong)
+            parser_reason(&error)
         };
         let message = format!("is not JSON: {reason} (line {line}, column {column})");
         InvalidOrder::unreadable(InvalidKind::NotJson { line, column }, message)
@@ -65,10 +66,10 @@ pub fn load(
             return Err(InvalidOrder::unreadable(kind, "could not be read as an order".to_owned()));
         }
     };
-    let document = serde_json::to_string(&order).map_err(|wrong| {
-        InvalidOrder::unreadable(InvalidKind::Content, format!("could not be normalised: {wrong}"))
+    let document = serde_json::to_string(&order).map_err(|error| {
+        InvalidOrder::unreadable(InvalidKind::Content, format!("could not be normalised: {error}"))
     })?;
-    // What a template gets has to keep the limit too: normalising can add a few bytes.
+    // Templates get the normalised document, which may be larger because of its defaults.
     within(max_bytes, document.len(), "with its defaults filled in, the document has")?;
     Ok(OrderSnapshot::new(id, order, document))
 }
@@ -81,21 +82,21 @@ fn within(max: usize, used: usize, what: &str) -> Result<(), InvalidOrder> {
     Err(InvalidOrder::unreadable(InvalidKind::TooLarge { max, used }, message))
 }
 
-/// All problems, one for a place: what `read` says about a field is more helpful than what the
-/// schema says.
+/// All problems, one for each location in the document: the messages of `read` are more helpful
+/// than those of the schema.
 fn merged(duplicates: Vec<Problem>, found: Vec<Problem>, value: &Value) -> Vec<Problem> {
     let mut problems = duplicates;
     problems.extend(found);
     for problem in INPUT.check(value) {
-        if !problems.iter().any(|known| touches(&known.pointer, &problem.pointer)) {
+        if !problems.iter().any(|known| overlaps(&known.pointer, &problem.pointer)) {
             problems.push(problem);
         }
     }
     problems
 }
 
-/// Whether one place is the other or lies in it.
-fn touches(one: &str, other: &str) -> bool {
+/// Whether one JSON pointer is equal to the other or inside it.
+fn overlaps(one: &str, other: &str) -> bool {
     let (outer, inner) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,4 +1,4 @@
-//! Why a document is no order.
+//! Why a document is not an order.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use sitewright_order::Problem;
 
 use super::OrderId;
 
-/// A document that is no order, with everything that is wrong with it.
+/// A document that is not an order, with all of its problems.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidOrder {
     kind: InvalidKind,
@@ -15,42 +15,42 @@ pub struct InvalidOrder {
     others: Vec<Problem>,
 }
 
-/// At which step reading an order ended.
+/// The step at which reading a document failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidKind {
     /// The document has more bytes than allowed.
     TooLarge {
-        /// Most bytes allowed.
+        /// Maximum size in bytes.
         max: usize,
-        /// Bytes it has.
+        /// Its size in bytes.
         used: usize,
     },
-    /// Its bytes are not UTF-8.
+    /// The document is not UTF-8.
     NotUtf8 {
-        /// Where the first wrong byte is, from 0.
+        /// Position of the first wrong byte, counted from 0.
         offset: usize,
     },
-    /// It is not JSON.
+    /// The document is not JSON.
     NotJson {
-        /// From 1.
+        /// Counted from 1.
         line: usize,
-        /// From 1.
+        /// Counted from 1.
         column: usize,
     },
-    /// A field is given twice, so nobody can say which one counts. Other problems are named as
-    /// well.
+    /// A field is given more than once, so that its value is ambiguous. Other problems are listed
+    /// as well.
     DuplicateFields,
-    /// It is JSON, but not an order.
+    /// The document is JSON, but not an order.
     Content,
 }
 
 impl InvalidOrder {
-    /// A document that cannot be read at all.
+    /// A document that cannot be read, with one problem of the whole document.
     pub(super) fn unreadable(kind: InvalidKind, message: String) -> Self {
         InvalidOrder { kind, id: None, first: Problem::new("", message), others: Vec::new() }
     }
 
-    /// A document whose content is wrong; nothing when there is no problem.
+    /// A document whose content is wrong. Returns `None` if `problems` is empty.
     pub(super) fn content(
         kind: InvalidKind,
         id: Option<OrderId>,
@@ -61,17 +61,16 @@ impl InvalidOrder {
         Some(InvalidOrder { kind, id, first, others: problems.collect() })
     }
 
-    /// At which step reading ended.
     pub fn kind(&self) -> InvalidKind {
         self.kind
     }
 
-    /// The order's id, when at least that could be read.
+    /// The order's id; `None` if it could not be read.
     pub fn id(&self) -> Option<&OrderId> {
         self.id.as_ref()
     }
 
-    /// Everything that is wrong; at least one problem.
+    /// All problems, at least one.
     pub fn problems(&self) -> impl Iterator<Item = &Problem> {
         std::iter::once(&self.first).chain(&self.others)
     }

@@ -1,4 +1,4 @@
-//! JSON read strictly: a field that is given twice is noticed.
+//! Parses JSON and reports fields that are given more than once.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -7,7 +7,8 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use sitewright_order::{Problem, child};
 
-/// The value, and the fields that are given more than once (of which the value has the last).
+/// Parses `text`. Returns the value and a problem for each field that is given more than once, of
+/// which the value has the last.
 ///
 /// # Errors
 /// serde_json's error, with line and column.
@@ -20,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<(Value, Vec<Problem>), serde_json::Err
     Ok((value, duplicates.into_inner()))
 }
 
-/// The value at a place.
+/// The value at a JSON pointer.
 struct Node<'a> {
     at: String,
     duplicates: &'a RefCell<Vec<Problem>>,

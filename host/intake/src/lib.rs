@@ -1,7 +1,23 @@
-//! What was asked: from the bytes of an order document to an immutable, complete [`OrderSnapshot`].
+//! From the bytes of an order document to an immutable, complete [`OrderSnapshot`].
 //!
-//! Whatever is wrong is found before a job, a run or a template sees the order, and all of it is
-//! named at once, each with a JSON pointer into the document as it was sent.
+//! All problems of a document are found before a job, a run or a template sees the order, and are
+//! reported together, each with a JSON pointer into the document as it was sent.
+//!
+//! | file | answers |
+//! |---|---|
+//! | `input` | how a document is read: size, UTF-8, JSON, content, normalisation |
+//! | `json` | which fields are given more than once |
+//! | `invalid` | what is wrong with a document |
+//! | `id` | which texts are order ids |
+//! | `snapshot` | what an accepted order is |
+//!
+//! What a customer's fields mean, and how they are read tolerantly, is in the crate
+//! `sitewright-order`, which templates share.
+//!
+//! **Invariant:** this crate does not know where a document comes from or where it goes: no
+//! templates, no queue, no files. It does no I/O.
+//!
+//! **Invariant:** there is no order without a snapshot: [`load`] is the only way to make one.
 
 mod id;
 mod input;
@@ -17,6 +33,6 @@ pub use invalid::{InvalidKind, InvalidOrder};
 pub use sitewright_order::{IdError, Locale, Order, Problem};
 pub use snapshot::OrderSnapshot;
 
-/// Most bytes of an order's document, as sent and as normalised, unless the operator says
-/// otherwise: what the contract promises to templates.
+/// Default maximum size of an order document, as sent and as normalised, in bytes: 1 MiB. The
+/// contract promises it to templates.
 pub const MAX_BYTES: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! A complete order that nothing can change.
+//! An accepted order.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use sitewright_order::Order;
 
 use super::OrderId;
 
-/// An immutable, complete order: what a template gets needs no look-up later (catalogue C2).
-/// Cloning costs nothing.
+/// An immutable, complete order: nothing is looked up later (failure catalogue C2). Cheap to
+/// clone.
 #[derive(Clone, PartialEq)]
 pub struct OrderSnapshot {
     inner: Arc<Inner>,
@@ -29,18 +29,16 @@ impl OrderSnapshot {
         OrderSnapshot { inner: Arc::new(Inner { id, order, document: document.into(), digest }) }
     }
 
-    /// The order's id.
     pub fn id(&self) -> &OrderId {
         &self.inner.id
     }
 
-    /// The order, typed.
     pub fn order(&self) -> &Order {
         &self.inner.order
     }
 
-    /// The order as normalised JSON: what is stored with a job and what a template gets. Loading it
-    /// again gives an equal snapshot.
+    /// The normalised order document, which is stored with a job and given to a template. Loading
+    /// it again makes an equal snapshot.
     pub fn document(&self) -> &Arc<str> {
         &self.inner.document
     }
@@ -50,13 +48,13 @@ impl OrderSnapshot {
         &self.inner.digest
     }
 
-    /// The digest in 64 lower-case hexadecimal digits.
+    /// The digest as 64 lower-case hexadecimal digits.
     pub fn digest_hex(&self) -> String {
-        self.inner.digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.inner.digest)
     }
 }
 
-/// Without the customer's data, so that it may be logged.
+/// Shows none of the customer's data, so that it can be logged.
 impl fmt::Debug for OrderSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.inner.document.len();

@@ -1,3 +1,5 @@
+//! Order documents, valid and invalid.
+
 use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
@@ -92,7 +94,7 @@ fn the_published_schema_names_every_field_of_an_order() {
     assert_eq!(published, fields);
 }
 
-/// Regenerate with `UPDATE_SCHEMA=1 cargo test -p sitewright order`.
+/// Regenerate with `UPDATE_SCHEMA=1 cargo test -p sitewright-intake`.
 #[test]
 fn the_schema_of_the_normalised_order_is_up_to_date() {
     let schema = serde_json::to_string_pretty(&schemars::schema_for!(Order)).unwrap() + "\n";
@@ -210,7 +212,7 @@ fn an_order_id_is_checked_wherever_it_comes_from() {
     }
 }
 
-/// What may stand in any field, right or wrong.
+/// Values for any field, valid or not.
 fn anything() -> impl Strategy<Value = Value> {
     let words = prop::sample::select(vec![
         "",
@@ -257,7 +259,11 @@ fn anything() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn the_published_schema_accepts_what_the_reader_accepts(field in any::<prop::sample::Index>(), value in anything(), flat in any::<bool>()) {
+    fn the_published_schema_accepts_what_the_reader_accepts(
+        field in any::<prop::sample::Index>(),
+        value in anything(),
+        flat in any::<bool>(),
+    ) {
         let names: Vec<_> = NORMALISED.0["properties"].as_object().unwrap().keys().collect();
         let name = names[field.index(names.len())].as_str();
         let mut order = document("02-dentist-us-minimal");

@@ -1,11 +1,11 @@
-//! A validator's errors in words for people.
+//! The validator's errors as messages for people.
 
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 use sitewright_order::{Problem, child, excerpt};
 
-/// One error as one or more problems, each where something has to change.
+/// Converts one error into one or more problems, each at the field that has to change.
 pub(super) fn problems(error: &ValidationError<'_>) -> Vec<Problem> {
     let at = error.instance_path().as_str();
     let found = || excerpt(error.instance());
@@ -92,14 +92,13 @@ pub(super) fn problems(error: &ValidationError<'_>) -> Vec<Problem> {
             here(format!("must be a multiple of {multiple_of}, but is {}", found()))
         }
         Kind::UniqueItems => {
-            here("has the same entry more than once; each may stand in it once".to_owned())
+            here("has the same entry more than once; each may occur once".to_owned())
         }
         Kind::Contains => here("has none of the entries that it must have".to_owned()),
         Kind::FalseSchema => here("is not allowed here; remove it".to_owned()),
         Kind::Not { .. } => here(format!("is {}, which is not allowed here", found())),
         Kind::Custom { message, .. } => here(message.clone()),
-        // What is left concerns encodings and the engine itself; its own words are the best there
-        // are, without the value.
+        // The others are about encodings and the engine. Its message is used without the value.
         other => here(format!(
             "breaks the rule `{}`: {}",
             other.keyword(),
@@ -108,15 +107,15 @@ pub(super) fn problems(error: &ValidationError<'_>) -> Vec<Problem> {
     }
 }
 
-/// Of several forms, the one that was meant: the only one whose type fits. When none or several
-/// could be, all are named.
+/// The problems of the alternative that was probably meant: the only one with a matching type. If
+/// none or several match, all are named.
 fn one_of(error: &ValidationError<'_>, forms: &[Vec<ValidationError<'static>>]) -> Vec<Problem> {
     let at = error.instance_path().as_str();
     let is_wrong_kind = |error: &ValidationError<'_>| {
         let kind =
             matches!(error.kind(), Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. });
-        // A wrong `"type": "…"` or `"kind": "…"` inside an object says as clearly that another form
-        // was meant.
+        // A different `"type": "…"` or `"kind": "…"` inside an object also means that another
+        // alternative was meant.
         let inside = error.instance_path().as_str().strip_prefix(at).unwrap_or_default();
         kind && (inside.is_empty()
             || (matches!(error.kind(), Kind::Constant { .. }) && inside.matches('/').count() == 1))
@@ -168,7 +167,7 @@ fn named(kind: JsonType) -> &'static str {
     }
 }
 
-/// What was found, so that `"5"` and `5` can be told apart.
+/// The value with its type, to distinguish `"5"` from `5`.
 fn described(value: &Value) -> String {
     let kind = match value {
         Value::Number(_) => "the number ",

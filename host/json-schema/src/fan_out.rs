@@ -1,20 +1,19 @@
-//! How large a schema is when its references are followed: what it takes to check one value against
-//! it, and to say what is wrong.
+//! The size of a schema with its references followed, which bounds the cost of checking a value.
 
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-/// The number of parts, each counted as often as it is reached. A part that leads back to itself
-/// counts once on each way: the value ends such a recursion, or the validator does.
+/// The number of parts, each counted as often as it is reached. A recursive reference counts once:
+/// the value or the validator ends the recursion.
 pub(super) fn of(schema: &Value) -> u64 {
     let mut names = HashMap::new();
     collect_names(schema, &mut names);
     Counter { root: schema, names, known: HashMap::new(), depth: 0 }.count(schema)
 }
 
-/// Parts that references can call by a name.
+/// Collects the parts that references can name.
 fn collect_names<'a>(part: &'a Value, names: &mut HashMap<&'a str, &'a Value>) {
     match part {
         Value::Object(fields) => {
@@ -33,12 +32,12 @@ fn collect_names<'a>(part: &'a Value, names: &mut HashMap<&'a str, &'a Value>) {
 struct Counter<'a> {
     root: &'a Value,
     names: HashMap<&'a str, &'a Value>,
-    /// What has been counted, by the place in memory; nothing while it is being counted.
+    /// The counts by the address of the part; `None` while a part is being counted.
     known: HashMap<*const Value, Option<u64>>,
     depth: usize,
 }
 
-/// Deepest way into a schema that is followed; behind it lies too much. JSON itself ends at 128.
+/// Maximum depth that is followed; a deeper schema counts as too large. JSON itself ends at 128.
 const MAX_DEPTH: usize = 400;
 
 impl<'a> Counter<'a> {
@@ -68,11 +67,11 @@ impl<'a> Counter<'a> {
         let mut sum: u64 = 1;
         for (key, value) in fields {
             let more = match (key.as_str(), value) {
-                // Here the names are the value's, not keywords.
+                // The keys are names of properties, not keywords.
                 ("properties" | "patternProperties" | "dependentSchemas", Value::Object(parts)) => {
                     self.sum(parts.values())
                 }
-                // Parts that are only referred to, and values that only look like parts.
+                // Parts that only references reach, and values that are not schemas.
                 ("$defs" | "definitions" | "const" | "enum" | "default" | "examples", _) => 0,
                 ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(to)) => {
                     self.target(to).map_or(0, |part| self.count(part))

@@ -1,5 +1,17 @@
-//! JSON Schemas written by others (templates, AI requests), compiled once, whose complaints are
-//! written for people.
+//! JSON Schemas of others (templates, AI requests), compiled once, with problems written for
+//! people.
+//!
+//! | file | question |
+//! |---|---|
+//! | `lib` | which schemas are accepted, is a value valid, and is the check quick? |
+//! | `explain` | how is a problem worded, and at which field? |
+//! | `fan_out` | how large is a schema if all its references are followed? |
+//!
+//! **Invariant:** the cost of a check is bounded by the sizes of schema and value: no network, no
+//! files, patterns in linear time, and no schema whose references fan out.
+//!
+//! **Invariant:** this crate does not know who wrote a schema or what a value is for. The caller
+//! limits the sizes of both, and decides with [`CompiledSchema::is_quick`] where to check.
 
 mod explain;
 mod fan_out;
@@ -10,84 +22,77 @@ use jsonschema::{PatternOptions, ReferencingError, ValidationError, Validator};
 use serde_json::Value;
 pub use sitewright_order::Problem;
 
-/// Most problems that [`CompiledSchema::check`] reports: a list of a million wrong entries needs no
-/// million lines.
+/// Maximum number of problems that [`CompiledSchema::check`] reports.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// Most bytes one compiled `pattern` may take: no schema makes the host's memory its own.
+/// Maximum size of one compiled `pattern` in bytes, to bound the host's memory.
 const MAX_PATTERN: usize = 1 << 20;
 
-/// Most patterns in one schema, for the same reason.
+/// Maximum number of patterns in one schema, for the same reason.
 pub const MAX_PATTERNS: usize = 100;
 
-/// Most parts of a schema when every reference is followed. A short schema that refers to each of
-/// its parts twice would take time and memory without end to check.
+/// Maximum number of parts of a schema with every reference followed. The cost of checking a short
+/// schema that refers to each of its parts twice would grow exponentially.
 pub const MAX_FAN_OUT: u64 = 100_000;
 
-/// Parts of a schema times bytes of a value that are held against each other in less than a few
-/// milliseconds.
+/// Parts of a schema times bytes of a value that are checked within a few milliseconds.
 const QUICK: u64 = 200_000;
 
 /// A JSON Schema (draft 2020-12 unless its `$schema` names another known draft), ready to check
 /// values.
 ///
-/// It never reads a file or the network, and its patterns run in linear time, so a schema from
-/// anywhere may be compiled. Safe to share between tasks; checking needs no lock. `format` is a
-/// remark, as the draft says, not a check.
+/// It never reads a file or the network, and its patterns run in linear time, so an untrusted
+/// schema can be compiled. Checking needs no lock. `format` is an annotation, as the draft defines
+/// it, and is not checked.
 #[derive(Debug)]
 pub struct CompiledSchema {
     validator: Validator,
-    /// How many parts it has when nothing in it makes the time to check a value grow faster than
-    /// the value.
+    /// The number of parts, if the time to check a value is linear in its size.
     plain_parts: Option<u64>,
 }
 
-/// Why a text is no usable JSON Schema.
+/// Why a text is not a usable JSON Schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// It is not JSON at all.
+    /// It is not JSON.
     #[error("the JSON Schema is not JSON: {reason} (line {line}, column {column})")]
     NotJson {
-        /// What the parser met.
+        /// The parser's message, without the position.
         reason: String,
         /// From 1.
         line: usize,
         /// From 1.
         column: usize,
     },
-    /// It refers to something outside itself, which is never fetched.
+    /// It refers to another document. Nothing is ever fetched.
     #[error(
         "the JSON Schema refers to `{uri}`, which is outside of it, and nothing is ever fetched; \
          put the schema under `$defs` and refer to it with `#/$defs/…`"
     )]
-    Remote {
-        /// What it refers to.
-        uri: String,
-    },
-    /// The draft does not allow it.
+    Remote { uri: String },
+    /// It is not valid in its draft, or exceeds a limit of this crate.
     #[error("the JSON Schema is not valid at `{pointer}`: {reason}")]
     Invalid {
-        /// JSON pointer into the schema; `/` alone is the whole.
+        /// JSON pointer into the schema; `/` is the whole schema.
         pointer: String,
-        /// What is wrong, never empty.
+        /// Not empty.
         reason: String,
     },
 }
 
 impl CompiledSchema {
-    /// Compiles the text of a JSON Schema. Its size is for the caller to limit.
+    /// Compiles the text of a JSON Schema. The caller must limit its size.
     ///
     /// # Errors
-    /// [`SchemaError`] when the text is no JSON, no schema, or refers to something that is not in
-    /// it.
+    /// The text is not JSON or not a schema, refers to something outside of it, or exceeds a limit.
     pub fn compile(text: &str) -> Result<Self, SchemaError> {
         Self::of(&parse(text)?)
     }
 
-    /// Compiles a JSON Schema. Its size is for the caller to limit.
+    /// Compiles a JSON Schema. The caller must limit its size.
     ///
     /// # Errors
-    /// [`SchemaError`] when the value is no schema, or refers to something that is not in it.
+    /// The value is not a schema, refers to something outside of it, or exceeds a limit.
     pub fn of(schema: &Value) -> Result<Self, SchemaError> {
         let patterns = patterns(schema);
         if patterns > MAX_PATTERNS {
@@ -118,26 +123,29 @@ impl CompiledSchema {
             .map_err(|error| unusable(&error))
     }
 
-    /// Whether a value whose text has so many bytes is checked in no time, whoever wrote the
-    /// schema: on the runtime's threads then, since a change of threads costs more.
+    /// Whether a value with a text of this size is checked within a few milliseconds, so that it
+    /// can be checked on a thread of the async runtime.
     pub fn is_quick(&self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.plain_parts.is_some_and(|parts| parts.max(1).saturating_mul(bytes) <= QUICK)
     }
 
-    /// What is wrong with a value; nothing when it fits. At most [`MAX_PROBLEMS`].
+    /// The problems of a value, at most [`MAX_PROBLEMS`]. Empty if it is valid.
     pub fn check(&self, value: &Value) -> Vec<Problem> {
         let errors = self.validator.iter_errors(value);
         errors.flat_map(|error| explain::problems(&error)).take(MAX_PROBLEMS).collect()
     }
 
-    /// Whether a value fits; quicker than [`CompiledSchema::check`].
+    /// Whether a value is valid. Faster than [`check`](Self::check).
     pub fn accepts(&self, value: &Value) -> bool {
         self.validator.is_valid(value)
     }
 }
 
-/// The value of a schema's text.
+/// Parses the text of a schema.
+///
+/// # Errors
+/// [`SchemaError::NotJson`].
 pub fn parse(text: &str) -> Result<Value, SchemaError> {
     serde_json::from_str(text).map_err(|error| SchemaError::NotJson {
         reason: parser_reason(&error),
@@ -146,8 +154,8 @@ pub fn parse(text: &str) -> Result<Value, SchemaError> {
     })
 }
 
-/// Whether each part is held against each value at most once: no references, which may lead back
-/// and double on the way, nothing that asks what other parts said, and no regular expressions.
+/// Whether each part is checked against each value at most once: no references, which may recur and
+/// multiply, no keywords that depend on the results of others, and no regular expressions.
 fn is_plain(schema: &Value) -> bool {
     match schema {
         Value::Array(entries) => entries.iter().all(is_plain),
@@ -168,7 +176,7 @@ fn is_plain(schema: &Value) -> bool {
     }
 }
 
-/// How many regular expressions a schema has, at most: an example that looks like one counts too.
+/// An upper bound of the number of regular expressions: examples that look like one count too.
 fn patterns(schema: &Value) -> usize {
     match schema {
         Value::Array(entries) => entries.iter().map(patterns).sum(),
@@ -187,7 +195,7 @@ fn patterns(schema: &Value) -> usize {
     }
 }
 
-/// What serde_json's parser met, without the place, which stands elsewhere.
+/// The message of a serde_json error without its position.
 pub fn parser_reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())

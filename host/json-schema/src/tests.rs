@@ -92,7 +92,7 @@ fn complaints_are_for_people() {
         (
             json!({"uniqueItems": true}),
             json!([1, 1]),
-            "the document: has the same entry more than once; each may stand in it once",
+            "the document: has the same entry more than once; each may occur once",
         ),
         (
             json!({"properties": {"a": false}}),

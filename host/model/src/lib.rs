@@ -5,6 +5,7 @@
 //! | [`message`] | a text for people that is never empty, and the causes of an error |
 //! | [`failure`] | the failure record and its parts |
 //! | [`ai`] | how AI calls end: attempts, errors, usage, cost |
+//! | [`backoff`] | how long to wait before the next try |
 //! | [`Measure`] | a limit beside what was used of it |
 //! | [`time`] | points in time and durations as records write them |
 //! | [`build`] | which build of the host this process runs |
@@ -13,6 +14,7 @@
 //! and schemars so that every record has one shape, wherever it is written.
 
 pub mod ai;
+pub mod backoff;
 pub mod build;
 pub mod failure;
 mod measure;

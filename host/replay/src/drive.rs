@@ -23,7 +23,7 @@ use sitewright_runtime::run::recording::Recording;
 use sitewright_runtime::run::{
     AttemptRequest, JournalUse, Publication, Replaying, Services, attempt,
 };
-use sitewright_site::SitesRoot;
+use sitewright_site::{SitesRoot, SyncBatcher};
 
 /// How often a replay is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -140,7 +140,7 @@ pub async fn replay(subject: Subject, how: How) -> Result<ReplayReport, ReplayEr
             journal: Arc::new(RunJournal::new(Arc::new(answers))),
             follow: follow.clone(),
         }),
-        publication: Publication::Place,
+        publication: Publication::Place(SyncBatcher::default()),
         cancel: stop.clone(),
         progress: watch::Sender::new(RunProgress::default()),
     };

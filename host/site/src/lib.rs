@@ -1,55 +1,72 @@
-//! Everything between a guest's `site.write` and a finished release.
+//! Everything between a template's `site.write` and a published release.
 //!
 //! A site passes through four types, each made only from the one before:
 //!
 //! ```text
 //! Staging ──seal──> StagedSite ──verify──> VerifiedSite ──publish──> Release
-//! write, limits     whole on the disk      breaks no rule            what visitors see
+//! write, limits     every file is whole    breaks no rule            what visitors see
 //! ```
 //!
-//! - [`path`]: what a guest may call a file;
-//! - [`limits`]: how much it may write, and how much it has written;
-//! - [`root`]: the one folder of all sites, and an order's folder in it;
-//! - [`staging`]: where a run writes, with the account of its files in `usage` and the small ones
-//!   in `staging_buffer`;
-//! - [`verify`]: whether the site can work;
-//! - [`manifest`], [`release`]: what is published, and how it is switched in one step; `sync_batcher`: of
-//!   many sites at once;
-//! - [`store`]: where a worker keeps releases: that folder, or an object store that several share.
+//! | module | answers |
+//! |---|---|
+//! | [`path`], [`names`], [`limits`] | which paths a template may write, which collide, how much |
+//! | [`root`] | where the sites folder is, and an order's folder in it |
+//! | [`staging`] | where a run writes |
+//! | `quota` | which paths and how much of each limit a run has used |
+//! | `staging_buffer` | which small sites stay in memory until they are released |
+//! | [`verify`] | whether a site can work: one rule per value of [`Rule`] |
+//! | [`manifest`] | what `manifest.json` of a release contains |
+//! | [`release`] | how a verified site becomes the current release, crash-safe in four steps |
+//! | [`sync_batcher`] | how many releases share the wait for the disk (group commit) |
+//! | [`store`] | where a worker keeps releases: the sites folder or an object store |
+//! | `storage` | file system calls relative to an open folder, and their errors |
+//!
+//! The rules in [`path`], [`names`] and [`limits`] are those of the SDK's test harness.
 //!
 //! Functions here block on the file system unless they are `async`: call them from
 //! `spawn_blocking`.
+//!
+//! **Invariant:** only a [`VerifiedSite`] can be published.
+//!
+//! **Invariant:** the only crate of the host that depends on `object_store`. It does not know
+//! templates, AI calls or the queue.
+//!
+//! **Invariant:** every file is opened relative to an open folder, without following links.
+//!
+//! **Invariant:** [`root`] and [`release`] do not know the group commit. Who publishes starts a
+//! [`SyncBatcher`] and passes it on.
 
-pub mod limits;
+mod excerpt;
 pub mod manifest;
-pub mod path;
+mod quota;
 pub mod release;
 pub mod root;
 pub mod staging;
 mod staging_buffer;
 mod storage;
 pub mod store;
-mod sync_batcher;
-mod usage;
+pub mod sync_batcher;
 pub mod verify;
+
+pub use sitewright_rules::{limits, names, path};
 
 pub use limits::{LimitHit, SiteLimit, SiteLimits, SiteUsage, Used};
 pub use manifest::{
     MANIFEST_FORMAT, Manifest, ManifestFile, ReleaseId, ReleaseInfo, ReleaseTemplate,
 };
+pub use names::Conflict;
 pub use path::{MANIFEST_FILE, PathError, SitePath};
 pub use release::{
-    DEFAULT_KEEP, ListedRelease, PublishError, ReadError, Release, activate, discard,
-    list_releases, place, publish, read_current,
+    DEFAULT_KEEP, ListedRelease, PublishError, PublishOutcome, ReadError, Release, activate,
+    discard, list_releases, place, publish, publish_prepared, read_current,
 };
 pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
 pub use storage::StorageError;
 pub use store::connect::StoreLimits;
 pub use store::request_error::{StoreError, StoreErrorKind};
-pub use store::{ObjectSites, POINTER_FILE, Pointer, SiteStore};
-pub use sync_batcher::place_prepared;
-pub use usage::Conflict;
+pub use store::{FolderSites, ObjectSites, POINTER_FILE, Pointer, SiteStore};
+pub use sync_batcher::SyncBatcher;
 pub use verify::{
     Rule, SiteFiles, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify,
 };

@@ -1,4 +1,4 @@
-//! The one folder under which all sites lie, and the folder of one order in it.
+//! The sites folder, which contains all sites, and the folder of one order in it.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,29 +10,27 @@ use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::release::Disk;
-use super::staging_buffer::HeldBytes;
+use super::staging_buffer::BufferBudget;
 use super::storage::{
     StorageError, create_file, ensure_folder, open_folder, open_root, remove_folder, rename_new,
     sync_folder, try_lock,
 };
-use super::sync_batcher::Crowd;
 
 pub(super) const STAGING: &str = "staging";
 pub(super) const RELEASES: &str = "releases";
-/// What the name of a folder in `releases` begins with while a site is written to it.
+/// Prefix of a folder in `releases` while a site is written to it.
 pub(super) const NEW_PREFIX: &str = ".new-";
-/// The link in an order's folder that leads to its current release.
+/// Name of the link in an order's folder that points to its current release.
 pub const CURRENT: &str = "current";
 
-/// The name of a folder the host makes: of an order, or of an attempt in its staging area. Letters,
-/// digits, `.`, `_` and `-`, at most 64, not beginning with a dot; so it is one part of a path and
-/// nothing else (catalogue F1).
+/// The name of an order's folder, or of an attempt's folder in its staging area: 1 to 64 ASCII
+/// letters, digits, `.`, `_` or `-`, not beginning with a dot. So it is always exactly one part of
+/// a path (failure catalogue F1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OrderDir(String);
 
-/// Why a text is no folder name.
+/// A text that is not an [`OrderDir`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` cannot name a folder; use 1 to 64 letters, digits, `.`, `_` or `-`, not beginning with \
@@ -41,10 +39,10 @@ pub struct OrderDir(String);
 pub struct OrderDirError(pub String);
 
 impl OrderDir {
-    /// Checks `name`.
+    /// Validates `name`.
     ///
     /// # Errors
-    /// When it is empty, too long, begins with a dot or has any other character.
+    /// If it is empty, too long, begins with a dot or has any other character.
     pub fn new(name: &str) -> Result<Self, OrderDirError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         if (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed) {
@@ -54,7 +52,6 @@ impl OrderDir {
         }
     }
 
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -82,37 +79,44 @@ impl From<OrderDir> for String {
 /// Why the sites folder cannot be used. The host does not start with it.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
-    /// It is not there and could not be made, or is no folder.
-    #[error("the sites folder `{}` cannot be opened: {source}; make it, or name another in the configuration", .path.display())]
+    /// It does not exist and cannot be created, or is not a folder.
+    #[error(
+        "the sites folder `{}` cannot be opened: {source}; make it, or name another in the \
+         configuration",
+        .path.display()
+    )]
     Open {
         /// As configured.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It is there, but a file written for a test could not be stored.
-    #[error("the sites folder `{}` is not writable: {source}; give the host's user write access to it, or name another in the configuration", .path.display())]
+    /// It exists, but a test file could not be written to it.
+    #[error(
+        "the sites folder `{}` is not writable: {source}; give the host's user write access to \
+         it, or name another in the configuration",
+        .path.display()
+    )]
     NotWritable {
-        /// As the host sees it: absolute, links resolved.
+        /// Absolute, links resolved.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// The sites folder, open. Cheap to clone. Everything under it is reached through the open folder,
-/// so neither a later change of the working directory (catalogue F3) nor a symbolic link inside
+/// The sites folder, open. Cheap to clone. Everything in it is opened relative to this handle, so
+/// that neither a change of the working directory (failure catalogue F3) nor a symbolic link inside
 /// leads out of it.
 #[derive(Debug, Clone)]
 pub struct SitesRoot {
     dir: Arc<Dir>,
     path: Arc<Path>,
-    held: Arc<HeldBytes>,
-    crowd: Option<Arc<Crowd>>,
+    buffer_budget: Arc<BufferBudget>,
 }
 
 impl SitesRoot {
-    /// Makes the folder if it is missing, resolves it once and proves that it can be written to.
+    /// Creates the folder if it is missing, resolves its path once and checks that it is writable.
     /// Blocking: call it from `spawn_blocking`, or before the host serves anything.
     ///
     /// # Errors
@@ -127,36 +131,26 @@ impl SitesRoot {
         Ok(SitesRoot {
             dir: Arc::new(dir),
             path: path_resolved.into(),
-            held: Arc::default(),
-            crowd: None,
+            buffer_budget: Arc::default(),
         })
     }
 
-    /// Small sites stay in memory until they are released, as long as all of them together have no
-    /// more than so many bytes: most sites then touch the disk once, when they are known to be
-    /// good. Without this, every file goes to the disk at once.
+    /// Keeps small sites in memory until they are released, at most `bytes` bytes of all sites
+    /// together: most sites then touch the disk once, after their checks. Default: 0, every file
+    /// goes to the disk when it is written.
     #[must_use]
-    pub fn holding(mut self, bytes: u64) -> Self {
-        self.held = Arc::new(HeldBytes::new(bytes));
+    pub fn with_staging_buffer(mut self, bytes: u64) -> Self {
+        self.buffer_budget = Arc::new(BufferBudget::new(bytes));
         self
     }
 
-    /// Sites that are finished at the same time go to the disk together, on Linux 5.8 and later.
-    /// Must be called on a runtime.
-    #[must_use]
-    pub fn in_crowds(mut self) -> Self {
-        self.crowd = Crowd::start(&self.dir, &self.path).map(Arc::new);
-        self
+    pub(super) fn buffer_budget(&self) -> &Arc<BufferBudget> {
+        &self.buffer_budget
     }
 
-    /// Where sites that are finished meet.
-    pub(super) fn crowd(&self) -> Option<&Arc<Crowd>> {
-        self.crowd.as_ref()
-    }
-
-    /// What sites may hold in memory.
-    pub(super) fn held(&self) -> &Arc<HeldBytes> {
-        &self.held
+    /// The open folder.
+    pub(super) fn dir(&self) -> &Arc<Dir> {
+        &self.dir
     }
 
     /// The folder: absolute, links resolved.
@@ -164,15 +158,15 @@ impl SitesRoot {
         &self.path
     }
 
-    /// Where the order's folder is, for messages; it need not exist.
+    /// The path of the order's folder, for messages; it may not exist.
     pub fn order_path(&self, order: &OrderDir) -> PathBuf {
         self.path.join(order.as_str())
     }
 
-    /// Opens the order's folder, if there is one. Blocking.
+    /// Opens the order's folder; `None` if it does not exist. Blocking.
     ///
     /// # Errors
-    /// When it is there and cannot be opened, or is a symbolic link.
+    /// If it exists and cannot be opened, or is a symbolic link.
     pub fn open_order(&self, order: &OrderDir) -> Result<Option<Dir>, StorageError> {
         match open_folder(&self.dir, order.as_str()) {
             Ok(dir) => Ok(Some(dir)),
@@ -181,37 +175,38 @@ impl SitesRoot {
         }
     }
 
-    /// Opens the order's folder and makes it if it is missing; a new one is on the disk before this
+    /// Opens the order's folder. Creates it if it is missing; a new one is on the disk when this
     /// returns. Blocking.
     ///
     /// # Errors
-    /// When it cannot be made or opened, or is a symbolic link.
+    /// If it cannot be created or opened, or is a symbolic link.
     pub fn ensure_order(&self, order: &OrderDir) -> Result<Dir, StorageError> {
-        self.ensure_order_on(order, Disk::Now)
+        let (dir, made) = self.ensure_order_unsynced(order)?;
+        if made {
+            sync_folder(&self.dir)
+                .map_err(StorageError::on("create the folder", self.order_path(order)))?;
+        }
+        Ok(dir)
     }
 
-    /// The same; the caller may see to it that a new one gets to the disk.
-    pub(super) fn ensure_order_on(
+    /// Opens or creates the order's folder without syncing the sites folder, and returns whether
+    /// the order's folder is new.
+    pub(super) fn ensure_order_unsynced(
         &self,
         order: &OrderDir,
-        disk: Disk,
-    ) -> Result<Dir, StorageError> {
-        let ensured = ensure_folder(&self.dir, order.as_str());
-        let synced = ensured.and_then(|(dir, made)| match (made, disk) {
-            (true, Disk::Now) => sync_folder(&self.dir).map(|()| dir),
-            (false, _) | (_, Disk::Together) => Ok(dir),
-        });
-        synced.map_err(StorageError::on("create the folder", self.order_path(order)))
+    ) -> Result<(Dir, bool), StorageError> {
+        ensure_folder(&self.dir, order.as_str())
+            .map_err(StorageError::on("create the folder", self.order_path(order)))
     }
 
-    /// Puts a small file into a folder of the order's folder, which is made if it is missing: whole
-    /// or not at all, never through a link, whatever others put in the place of a folder
-    /// meanwhile. A file of that name that is there already stays, and that is no error.
-    /// Nothing waits for the disk: after a power cut the file may be missing. Blocking.
+    /// Writes a small file to `<order>/<folder>/<name>`, whole or not at all, and never through a
+    /// symbolic link. Creates missing folders. An existing file of that name is left as it is,
+    /// which is not an error. The file is not synced: it may be missing after a power cut.
+    /// Blocking.
     ///
     /// # Errors
-    /// When the file system refuses.
-    pub fn keep(
+    /// The file system call that failed.
+    pub fn archive(
         &self,
         order: &OrderDir,
         folder: &str,
@@ -220,7 +215,7 @@ impl SitesRoot {
     ) -> Result<(), StorageError> {
         let shown = self.order_path(order).join(folder).join(name);
         let order = self.ensure_order(order)?;
-        let kept = ensure_folder(&order, folder).and_then(|(dir, _)| {
+        let written = ensure_folder(&order, folder).and_then(|(dir, _)| {
             let temporary = format!(".{name}.{}.tmp", Ulid::generate());
             let written = create_file(&dir, &temporary)
                 .and_then(|mut file| file.write_all(content))
@@ -232,15 +227,14 @@ impl SitesRoot {
                 });
             written.inspect_err(|_| drop(dir.remove_file(&temporary)))
         });
-        kept.map_err(StorageError::on("write", shown))
+        written.map_err(StorageError::on("write", shown))
     }
 
-    /// Removes what crashed runs left in the staging areas, and returns how many folders that were.
-    /// A run that is alive keeps a lock on its folder, in this process or another one, and is
-    /// left alone. Blocking.
+    /// Removes what crashed runs left behind, and returns the number of removed folders. A live run
+    /// holds a lock on its folder, in this process or another one, and is skipped. Blocking.
     ///
     /// # Errors
-    /// The first folder that could not be read or removed; the others are still swept.
+    /// The first folder that could not be read or removed; the others are swept nevertheless.
     pub fn sweep(&self) -> Result<u64, StorageError> {
         let mut swept = 0;
         let mut first = None;
@@ -249,16 +243,17 @@ impl SitesRoot {
             .entries()
             .map_err(StorageError::on("read the folder", self.path.to_path_buf()))?;
         for entry in entries {
-            let order = entry.map(|entry| OrderDir::new(&entry.file_name().to_string_lossy()));
-            let result = match order {
-                Ok(Ok(order)) => self.sweep_order(&order),
-                // No folder of ours.
-                Ok(Err(_)) => continue,
+            let name = match entry {
+                Ok(entry) => entry.file_name(),
                 Err(error) => {
-                    Err(StorageError::on("read the folder", self.path.to_path_buf())(error))
+                    let path = self.path.to_path_buf();
+                    first = first.or(Some(StorageError::on("read the folder", path)(error)));
+                    continue;
                 }
             };
-            match result {
+            // Any other name is not an order's folder.
+            let Ok(order) = OrderDir::new(&name.to_string_lossy()) else { continue };
+            match self.sweep_order(&order) {
                 Ok(count) => swept += count,
                 Err(error) => first = first.or(Some(error)),
             }
@@ -274,8 +269,7 @@ impl SitesRoot {
             Err(error) => return Err(StorageError::on("open the folder", path)(error)),
         };
         let mut swept = sweep_folder(&order, STAGING, &path, |_| true)?;
-        // Whoever releases a site has the order's folder; what is half made and not theirs is
-        // nobody's.
+        // A publication holds this lock, so an unfinished folder here belongs to a dead process.
         if try_lock(&order).map_err(StorageError::on("lock the folder", &path))? {
             swept += sweep_folder(&order, RELEASES, &path, |entry| entry.starts_with(NEW_PREFIX))?;
         }
@@ -283,13 +277,13 @@ impl SitesRoot {
     }
 }
 
-/// Removes the folders in `name` that `ours` says are made on the way to a release and that no run
-/// has locked.
+/// Removes the folders in `name` that `unfinished` accepts by their name and that no run has
+/// locked. Returns their number.
 fn sweep_folder(
     order: &Dir,
     name: &str,
     path: &Path,
-    ours: impl Fn(&str) -> bool,
+    unfinished: impl Fn(&str) -> bool,
 ) -> Result<u64, StorageError> {
     let path = path.join(name);
     let folder = match open_folder(order, name) {
@@ -302,7 +296,7 @@ fn sweep_folder(
         let entry = entry.map_err(StorageError::on("read the folder", &path))?.file_name();
         let entry = entry.to_string_lossy();
         let left = path.join(entry.as_ref());
-        if !ours(&entry) {
+        if !unfinished(&entry) {
             continue;
         }
         let Ok(inner) = open_folder(&folder, &entry) else { continue };

@@ -1,64 +1,65 @@
-//! One run's output on its way to becoming a site.
+//! The staging area: where one run writes its site, in memory or on the disk.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 
 use super::limits::{LimitHit, SiteLimits, SiteUsage};
+use super::names::Conflict;
 use super::path::{PathError, SitePath};
+use super::quota::Quota;
 use super::root::{OrderDir, STAGING, SitesRoot};
-use super::staging_buffer::HeldFiles;
+use super::staging_buffer::StagingBuffer;
 use super::storage::{
     StorageError, blocking, create_file, ensure_folder, make_folder, open_folder, remove_folder,
     try_lock,
 };
-use super::usage::{Conflict, Ledger};
 
-/// Where one run writes: memory, as long as the site is small and [`SitesRoot::holding`] leaves
-/// room, and from then on `<root>/<order>/staging/<attempt>/`, made at the first write. Cheap to
-/// clone, so that a write in flight keeps it alive; when the last clone goes without having become
-/// a release, all of it is removed.
+/// Where one run writes: into memory while the site is small and the budget of
+/// [`SitesRoot::with_staging_buffer`] allows it, otherwise into
+/// `<root>/<order>/staging/<attempt>/`, which the first such write creates. Cheap to clone. When
+/// the last clone is dropped and the site has not become a release, the area is removed.
 #[derive(Debug, Clone)]
 pub struct Staging(pub(super) Arc<Area>);
 
-/// A staging area that nothing is written to any more: each file is whole, in memory or on the
-/// disk.
+/// A staging area that accepts no further writes and in which every file is whole.
 #[derive(Debug)]
 pub struct StagedSite {
     pub(super) area: Arc<Area>,
     pub(super) files: BTreeMap<SitePath, StoredFile>,
 }
 
-/// A file as it was stored.
+/// Size and hash of a stored file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
-    /// Bytes.
+    /// Size in bytes.
     pub bytes: u64,
     /// SHA-256 of the bytes, in lower-case hexadecimal digits.
     pub sha256: String,
 }
 
-/// Why a write was refused.
+/// Why a write was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The path is not allowed.
+    /// The path breaks a rule for paths.
     #[error(transparent)]
     InvalidPath(#[from] PathError),
-    /// Something is in the way.
+    /// The path collides with one that was written before.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// A limit refuses it.
+    /// The write exceeds a limit.
     #[error(transparent)]
     Limit(#[from] LimitHit),
-    /// The file could not be stored. The run is over: nothing the template does can help.
+    /// The file could not be stored. The run must fail: the site stays partial.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The run's output has been sealed or abandoned.
+    /// The staging area has been sealed or abandoned.
     #[error(
         "the file `{0}` came after the end of the run's output; write every file before \
          `generate` returns"
@@ -66,19 +67,24 @@ pub enum WriteError {
     Closed(SitePath),
 }
 
-/// Why a staging area is not whole.
+/// Why a staging area cannot be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// Files were announced but are not, or not wholly, on the disk (catalogue A7).
-    #[error("the site is partial: {} of its files are missing: {}; see the storage errors before this one and run the order again", .0.len(), list(.0))]
+    /// Files were reserved but are missing or have another size (failure catalogue A7).
+    #[error(
+        "the site is partial: {} of its files are missing: {}; see the storage errors before this \
+         one and run the order again",
+        .0.len(),
+        list(.0)
+    )]
     Missing(Vec<SitePath>),
     /// The area could not be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
-/// The first names of a long list, and how many more there are.
-pub(super) fn list(paths: &[SitePath]) -> String {
+/// The first 20 paths, and the number of further ones.
+fn list(paths: &[SitePath]) -> String {
     let mut text =
         paths.iter().take(20).map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
     if paths.len() > 20 {
@@ -92,30 +98,37 @@ pub(super) struct Area {
     pub(super) root: SitesRoot,
     pub(super) order: OrderDir,
     pub(super) attempt: OrderDir,
-    /// In memory only: no file system call is made under this lock.
-    ledger: Mutex<Ledger>,
-    /// The folder once it is there. Only the blocking pool takes this lock, for the time of making
-    /// one folder.
+    /// No file system call is made under this lock: runtime threads take it.
+    quota: Mutex<Quota>,
+    /// `None` until the first file goes to the disk. Only threads of the blocking pool take this
+    /// lock: it is held while the folder is created.
     folder: Mutex<Option<Arc<Folder>>>,
     /// The files that are not in the folder.
-    held: Mutex<HeldFiles>,
-    /// Whether the folder belongs to a release by now.
+    buffer: Mutex<StagingBuffer>,
+    /// Whether the folder has become a release.
     released: AtomicBool,
 }
 
 /// The area's folder, open.
 #[derive(Debug)]
 pub(super) struct Folder {
-    /// Locked, which tells a sweep that the run is alive. The lock goes with the process.
+    /// Locked until the process ends, so that a sweep sees that the run is alive.
     pub(super) dir: Dir,
 }
 
-/// A path that has been accepted and paid for, before its bytes are stored. If it is dropped
-/// without [`store`](Reserved::store), the site stays partial and cannot be sealed.
+/// A path that is accepted and counted, before its bytes are stored. If it is dropped without
+/// [`store`](Reserved::store), the site stays partial and cannot be sealed.
 #[derive(Debug)]
 pub struct Reserved {
     area: Arc<Area>,
     path: SitePath,
+}
+
+/// Whether the staging buffer took a file.
+enum Buffering {
+    Stored(StoredFile),
+    /// The file must go to the disk.
+    Full(Reserved, Vec<u8>),
 }
 
 impl Staging {
@@ -125,9 +138,9 @@ impl Staging {
             root: root.clone(),
             order,
             attempt,
-            ledger: Mutex::new(Ledger::new(limits)),
+            quota: Mutex::new(Quota::new(limits)),
             folder: Mutex::new(None),
-            held: Mutex::new(HeldFiles::new(root.held().clone())),
+            buffer: Mutex::new(StagingBuffer::new(root.buffer_budget().clone())),
             released: AtomicBool::new(false),
         }))
     }
@@ -136,71 +149,71 @@ impl Staging {
     /// [`write_async`](Self::write_async).
     ///
     /// # Errors
-    /// As the contract's `write-error`: invalid path, conflict, limit, storage. A refused write
-    /// uses nothing.
+    /// The contract's `write-error`: invalid path, conflict, limit, storage. A rejected write does
+    /// not count.
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WriteError> {
-        match self.reserve(path, bytes.len() as u64)?.hold(bytes.to_vec()) {
-            Ok(_) => Ok(()),
-            Err((reserved, bytes)) => Ok(reserved.store(&bytes).map(drop)?),
+        match self.reserve(path, bytes.len() as u64)?.buffer(bytes.to_vec()) {
+            Buffering::Stored(_) => Ok(()),
+            Buffering::Full(reserved, bytes) => Ok(reserved.store(&bytes).map(drop)?),
         }
     }
 
-    /// Writes one file: the checks at once, bytes that go to the disk on the blocking pool. Tells
-    /// what was stored.
+    /// Writes one file: checks it on the calling thread, and writes it on the blocking pool if it
+    /// goes to the disk.
     ///
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn write_async(&self, path: &str, bytes: Vec<u8>) -> Result<StoredFile, WriteError> {
-        let (reserved, bytes) = match self.reserve(path, bytes.len() as u64)?.hold(bytes) {
-            Ok(held) => return Ok(held),
-            Err(disk) => disk,
-        };
-        let shown = self.0.path();
-        Ok(blocking(shown, move || reserved.store(&bytes)).await?)
+        match self.reserve(path, bytes.len() as u64)?.buffer(bytes) {
+            Buffering::Stored(stored) => Ok(stored),
+            Buffering::Full(reserved, bytes) => {
+                let area = self.0.path();
+                Ok(blocking(area, move || reserved.store(&bytes)).await?)
+            }
+        }
     }
 
     /// Checks a path and counts a file of `bytes` bytes. In memory only, never blocks.
     ///
     /// # Errors
-    /// Every kind of [`WriteError`] but `Storage`. A refused file uses nothing.
+    /// Every variant of [`WriteError`] except `Storage`. A rejected file does not count.
     pub fn reserve(&self, path: &str, bytes: u64) -> Result<Reserved, WriteError> {
-        let path = self.0.ledger().reserve(path, bytes)?;
+        let path = self.0.quota.lock().reserve(path, bytes)?;
         Ok(Reserved { area: Arc::clone(&self.0), path })
     }
 
-    /// The sites folder that it belongs to.
+    /// The sites folder that this area belongs to.
     pub fn root(&self) -> &SitesRoot {
         &self.0.root
     }
 
-    /// What has been used of each limit so far.
+    /// How much of each limit is used so far.
     pub fn usage(&self) -> SiteUsage {
-        self.0.ledger().usage()
+        self.0.quota.lock().usage()
     }
 
-    /// The files that are whole on the disk.
+    /// The files that are stored, in memory or on the disk.
     pub fn stored(&self) -> Vec<(SitePath, StoredFile)> {
-        self.0.ledger().files_stored()
+        self.0.quota.lock().files_stored()
     }
 
-    /// The most recent write that a limit refused.
+    /// The most recent write that exceeded a limit.
     pub fn last_limit_hit(&self) -> Option<LimitHit> {
-        self.0.ledger().last_hit()
+        self.0.quota.lock().last_hit()
     }
 
-    /// Ends the writing and makes sure that every file is whole. Blocking.
+    /// Ends the writing and checks that every file is whole. Blocking.
     ///
     /// # Errors
-    /// When a file is missing or has another size than was written; lists them all. The area is
-    /// then removed.
+    /// Lists the files that are missing or have another size. The area is then removed.
     pub fn seal(self) -> Result<StagedSite, SealError> {
-        let files = self.0.ledger().close();
+        let files = self.0.quota.lock().close();
         let folder = self.0.opened();
         let mut stored = BTreeMap::new();
         let mut missing = Vec::new();
         for (path, file) in files {
             let whole = file.filter(|file| {
-                self.0.held().get(&path).is_some()
+                self.0.buffer().get(&path).is_some()
                     || folder.as_ref().is_some_and(|folder| folder.has(&path, file))
             });
             match whole {
@@ -215,11 +228,11 @@ impl Staging {
         }
     }
 
-    /// Refuses further writes and gives the area up. Its folder is removed as soon as no write is
-    /// in flight, on the blocking pool when called on the runtime. What cannot be removed now,
-    /// [`SitesRoot::sweep`] removes.
+    /// Rejects further writes and drops this handle. The folder is removed once no write is in
+    /// progress, on the blocking pool if called on a runtime. [`SitesRoot::sweep`] removes what
+    /// could not be removed.
     pub fn abandon(self) {
-        self.0.ledger().close();
+        self.0.quota.lock().close();
     }
 }
 
@@ -231,38 +244,37 @@ impl StagedSite {
 }
 
 impl Reserved {
-    /// Keeps the bytes in memory and tells what was stored, or gives them back when they must go to
-    /// the disk: [`store`](Reserved::store). Never blocks.
-    fn hold(self, bytes: Vec<u8>) -> Result<StoredFile, (Reserved, Vec<u8>)> {
+    /// Keeps the bytes in memory if the staging buffer has room. Never blocks.
+    fn buffer(self, bytes: Vec<u8>) -> Buffering {
         let size = bytes.len() as u64;
-        let kept = self.area.held().keep(&self.path, bytes);
-        if let Err(bytes) = kept {
-            return Err((self, bytes));
+        let inserted = self.area.buffer().insert(&self.path, bytes);
+        if let Err(bytes) = inserted {
+            return Buffering::Full(self, bytes);
         }
-        let sha256 = self.area.held().get(&self.path).map(sha256).unwrap_or_default();
+        let sha256 = self.area.buffer().get(&self.path).map(sha256).unwrap_or_default();
         let stored = StoredFile { bytes: size, sha256 };
-        self.area.ledger().stored(self.path, stored.clone());
-        Ok(stored)
+        self.area.quota.lock().stored(self.path, stored.clone());
+        Buffering::Stored(stored)
     }
 
-    /// Stores the bytes on the disk and tells what was stored. Blocking.
+    /// Stores the bytes on the disk. Blocking.
     ///
     /// # Errors
-    /// The operating system's; the run must fail then, because the site stays partial.
+    /// The file system call that failed. The run must fail then: the site stays partial.
     pub fn store(self, bytes: &[u8]) -> Result<StoredFile, StorageError> {
         let folder = self.area.folder()?;
         write_file(&folder.dir, &self.path, bytes, &self.area.path())?;
         let stored = StoredFile { bytes: bytes.len() as u64, sha256: sha256(bytes) };
-        self.area.ledger().stored(self.path, stored.clone());
+        self.area.quota.lock().stored(self.path, stored.clone());
         Ok(stored)
     }
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
-/// Writes a file that is not there yet below `dir`, which is `shown`, and its folders.
+/// Creates the file `path` below `dir`, and its folders. `shown` is the path of `dir`, for errors.
 pub(super) fn write_file(
     dir: &Dir,
     path: &SitePath,
@@ -287,49 +299,45 @@ impl Folder {
 }
 
 impl Area {
-    /// Where the area is, for messages.
+    /// The path of the area's folder, for messages; the folder may not exist.
     pub(super) fn path(&self) -> PathBuf {
         self.root.order_path(&self.order).join(STAGING).join(self.attempt.as_str())
     }
 
-    /// From now on the folder belongs to a release and is not removed.
-    pub(super) fn release(&self) {
+    /// Marks the folder as part of a release, so that dropping the area does not remove it.
+    pub(super) fn mark_released(&self) {
         self.released.store(true, Ordering::Release);
     }
 
-    /// The folder, if anything was written.
+    /// The folder; `None` if every file is in the staging buffer.
     pub(super) fn opened(&self) -> Option<Arc<Folder>> {
-        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.folder.lock().clone()
     }
 
-    /// The folder, made by the first who asks.
+    /// The folder. The first call creates it.
     pub(super) fn folder(&self) -> Result<Arc<Folder>, StorageError> {
-        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut folder = self.folder.lock();
         if let Some(folder) = &*folder {
             return Ok(Arc::clone(folder));
         }
         let order = self.root.ensure_order(&self.order)?;
         let made = ensure_folder(&order, STAGING)
-            .and_then(|(staging, _)| claim(&staging, self.attempt.as_str()));
+            .and_then(|(staging, _)| make_locked(&staging, self.attempt.as_str()));
         let made = Arc::new(made.map_err(StorageError::on("create the folder", self.path()))?);
         *folder = Some(Arc::clone(&made));
         Ok(made)
     }
 
-    /// The files in memory. The lock is held for moments.
-    pub(super) fn held(&self) -> MutexGuard<'_, HeldFiles> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The files in memory.
+    pub(super) fn buffer(&self) -> MutexGuard<'_, StagingBuffer> {
+        self.buffer.lock()
     }
 }
 
-/// Makes a folder that nobody else has and locks it; the lock tells [`SitesRoot::sweep`] that its
-/// run is alive and goes with the process. A sweep may take the folder between the two steps: then
-/// it is made again.
-fn claim(staging: &Dir, name: &str) -> io::Result<Folder> {
+/// Creates a folder and locks it. The lock tells [`SitesRoot::sweep`] that the run is alive, and
+/// ends with the process. A sweep may remove the folder between the two steps; it is then created
+/// again.
+fn make_locked(staging: &Dir, name: &str) -> io::Result<Folder> {
     for _ in 0..16 {
         make_folder(staging, name)?;
         let Ok(dir) = open_folder(staging, name) else { continue };
@@ -338,12 +346,12 @@ fn claim(staging: &Dir, name: &str) -> io::Result<Folder> {
         }
         remove_folder(staging, name)?;
     }
-    Err(io::Error::other("a sweep of the staging area took it again and again"))
+    Err(io::Error::other("a sweep of the staging area removed it 16 times in a row"))
 }
 
 impl Drop for Area {
     fn drop(&mut self) {
-        let folder = self.folder.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let folder = self.folder.get_mut().take();
         if *self.released.get_mut() || folder.is_none() {
             return;
         }
@@ -357,10 +365,13 @@ impl Drop for Area {
                 Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };
-            // The lock on the folder goes last: until then no sweep works on it at the same time.
+            // Unlock last: no sweep may work on the folder at the same time.
             drop(folder);
             if let Err(error) = removed {
-                tracing::warn!(%error, "a staging area stays until the next sweep");
+                tracing::warn!(
+                    %error,
+                    "a staging area was not removed; the next sweep tries again"
+                );
             }
         };
         match tokio::runtime::Handle::try_current() {

@@ -1,4 +1,5 @@
-//! Sites that are small enough to stay in memory until they are released.
+//! The in-memory staging buffer: sites that are small enough stay in memory until they are
+//! released, so that most of them touch the disk once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,19 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::path::SitePath;
 
-/// Most bytes of one site in memory, 256 KiB: what goes to the disk later, and is hashed on a
-/// thread of the runtime.
-const MAX_SITE: u64 = 256 << 10;
+/// Maximum bytes of one site in memory: 256 KiB. A buffered file is hashed on a runtime thread, so
+/// the limit also bounds how long that thread is busy.
+const MAX_SITE_BYTES: u64 = 256 << 10;
 
-/// How many more bytes all sites together may have in memory. None by default.
+/// The bytes that all buffers of a process may still take. Default: 0, which buffers nothing.
 #[derive(Debug, Default)]
-pub(super) struct HeldBytes {
+pub(super) struct BufferBudget {
     left: AtomicU64,
 }
 
-impl HeldBytes {
+impl BufferBudget {
     pub(super) fn new(bytes: u64) -> Self {
-        HeldBytes { left: AtomicU64::new(bytes) }
+        BufferBudget { left: AtomicU64::new(bytes) }
     }
 
     fn take(&self, bytes: u64) -> bool {
@@ -31,23 +32,26 @@ impl HeldBytes {
     }
 }
 
-/// The files of one site that are in memory.
+/// The buffered files of one site.
 #[derive(Debug)]
-pub(super) struct HeldFiles {
-    account: Arc<HeldBytes>,
+pub(super) struct StagingBuffer {
+    budget: Arc<BufferBudget>,
     bytes: u64,
     files: BTreeMap<SitePath, Vec<u8>>,
 }
 
-impl HeldFiles {
-    pub(super) fn new(account: Arc<HeldBytes>) -> Self {
-        HeldFiles { account, bytes: 0, files: BTreeMap::new() }
+impl StagingBuffer {
+    pub(super) fn new(budget: Arc<BufferBudget>) -> Self {
+        StagingBuffer { budget, bytes: 0, files: BTreeMap::new() }
     }
 
-    /// Keeps a file, or gives it back when there is no room for it.
-    pub(super) fn keep(&mut self, path: &SitePath, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
+    /// Buffers a file.
+    ///
+    /// # Errors
+    /// Returns the bytes if the site or the process would exceed its limit.
+    pub(super) fn insert(&mut self, path: &SitePath, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
         let size = bytes.len() as u64;
-        if self.bytes + size > MAX_SITE || !self.account.take(size) {
+        if self.bytes + size > MAX_SITE_BYTES || !self.budget.take(size) {
             return Err(bytes);
         }
         self.bytes += size;
@@ -60,8 +64,8 @@ impl HeldFiles {
     }
 }
 
-impl Drop for HeldFiles {
+impl Drop for StagingBuffer {
     fn drop(&mut self) {
-        self.account.give_back(self.bytes);
+        self.budget.give_back(self.bytes);
     }
 }

@@ -1,5 +1,4 @@
-//! The file system under the sites: what can go wrong, and the few operations every part here
-//! shares.
+//! File system calls relative to an open folder, and their errors.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,19 +7,20 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, OpenOptions};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-/// The operating system refused something. Names the file or folder and what to do.
+/// A failed file system call. The message names the file or folder and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("could not {doing} `{}`: {source}; {}", .path.display(), advice(.source))]
+#[error("could not {doing} `{}`: {source}; {}", .path.display(), hint(.source))]
 pub struct StorageError {
-    /// What was tried: `write`, `create the folder`.
+    /// The operation: `write`, `create the folder`.
     pub doing: &'static str,
-    /// The file or folder, as an operator finds it.
+    /// Absolute, or as configured.
     pub path: PathBuf,
-    /// What the operating system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
 impl StorageError {
+    /// Maps an I/O error: `.map_err(StorageError::on("write", path))`.
     pub(super) fn on(
         doing: &'static str,
         path: impl Into<PathBuf>,
@@ -30,7 +30,7 @@ impl StorageError {
     }
 }
 
-fn advice(source: &io::Error) -> &'static str {
+fn hint(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::PermissionDenied => {
             "give the host's user write access to it, or choose another `sites` folder"
@@ -51,13 +51,12 @@ fn advice(source: &io::Error) -> &'static str {
     }
 }
 
-/// What every open here has in common: a link in the last part is an error.
+/// Flags of every `open` here: a symbolic link in the last part is an error.
 const COMMON: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW);
 
-/// A name that is one part of a path. Everything here that is called with one goes straight to the
-/// kernel, relative to an open folder: neither `..` nor a link can lead elsewhere. Paths of several
-/// parts take the way through cap-std, which looks at each part, at three to five times the number
-/// of system calls.
+/// Checks that `name` is exactly one part of a path. Then one system call relative to an open
+/// folder is safe: neither `..` nor a link leads elsewhere. Paths of several parts go through
+/// cap-std, which opens each part and makes three to five times as many system calls.
 fn one_part(name: &str) -> io::Result<&str> {
     if name.contains('/') || matches!(name, "" | "." | "..") {
         return Err(io::Error::new(
@@ -68,7 +67,8 @@ fn one_part(name: &str) -> io::Result<&str> {
     Ok(name)
 }
 
-/// Opens the folder at `path`, which may lead through links: where everything else begins.
+/// Opens the folder at `path`, which may contain symbolic links. Everything else is opened relative
+/// to it.
 pub(super) fn open_root(path: &Path) -> io::Result<Dir> {
     let flags = OFlags::CLOEXEC | OFlags::DIRECTORY | OFlags::RDONLY;
     let folder = rustix::fs::open(path, flags, Mode::empty())?;
@@ -82,12 +82,12 @@ pub(super) fn open_folder(parent: &Dir, name: &str) -> io::Result<Dir> {
     Ok(Dir::from_std_file(std::fs::File::from(folder)))
 }
 
-/// Makes the folder `name`; it is an error when there is something of that name.
+/// Creates the folder `name`. An existing entry of that name is an error.
 pub(super) fn make_folder(parent: &Dir, name: &str) -> io::Result<()> {
     Ok(rustix::fs::mkdirat(parent, one_part(name)?, Mode::from_raw_mode(0o777))?)
 }
 
-/// Opens the folder `name`, makes it if it is missing, and tells whether it did.
+/// Opens the folder `name`, creates it if it is missing, and returns whether it was created.
 pub(super) fn ensure_folder(parent: &Dir, name: &str) -> io::Result<(Dir, bool)> {
     match open_folder(parent, name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -100,7 +100,7 @@ pub(super) fn ensure_folder(parent: &Dir, name: &str) -> io::Result<(Dir, bool)>
     Ok((open_folder(parent, name)?, made))
 }
 
-/// Opens a file that must not exist yet, for writing.
+/// Creates a file for writing. An existing entry of that name is an error.
 pub(super) fn create_file(dir: &Dir, path: &str) -> io::Result<std::fs::File> {
     if path.contains('/') {
         let file = dir.open_with(path, OpenOptions::new().write(true).create_new(true))?;
@@ -121,46 +121,44 @@ pub(super) fn open_file(dir: &Dir, path: &str) -> io::Result<std::fs::File> {
     Ok(std::fs::File::from(file))
 }
 
-/// Gives an entry of one folder another name, there or in another folder, in one step. Takes the
-/// place of a file or link.
+/// Renames an entry, also into another folder, atomically. Replaces a file or link of that name.
 pub(super) fn rename(from: &Dir, name: &str, to: &Dir, new: &str) -> io::Result<()> {
     Ok(rustix::fs::renameat(from, one_part(name)?, to, one_part(new)?)?)
 }
 
-/// Gives an entry another name in its folder, unless there is something of that name.
+/// Renames an entry in its folder. An existing entry of that name is an error.
 pub(super) fn rename_new(dir: &Dir, name: &str, new: &str) -> io::Result<()> {
     let flags = rustix::fs::RenameFlags::NOREPLACE;
     match rustix::fs::renameat_with(dir, one_part(name)?, dir, one_part(new)?, flags) {
-        // Some file systems cannot; what is replaced there has the same name and is as good.
+        // Some file systems lack the flag; the replaced file has the same name and content.
         Err(rustix::io::Errno::INVAL) => rename(dir, name, dir, new),
         renamed => Ok(renamed?),
     }
 }
 
-/// Makes the link `name` that leads to `target`.
+/// Creates the symbolic link `name` that points to `target`.
 pub(super) fn make_link(dir: &Dir, target: &str, name: &str) -> io::Result<()> {
     Ok(rustix::fs::symlinkat(target, dir, one_part(name)?)?)
 }
 
-/// Writes a folder's entries to the disk. Its files are synced on their own.
+/// Writes a folder's entries to the disk. Its files need a sync of their own.
 pub(super) fn sync_folder(dir: &Dir) -> io::Result<()> {
     Ok(rustix::io::retry_on_intr(|| rustix::fs::fsync(dir))?)
 }
 
-/// The same for a folder below `dir`, by a path of several parts.
+/// As [`sync_folder`], for a path of several parts below `dir`.
 pub(super) fn sync_folder_at(dir: &Dir, path: &str) -> io::Result<()> {
-    // cap-std opens folders as Linux's `O_PATH`, which cannot be synced: once more, through the
-    // opened one.
+    // cap-std opens folders with Linux's `O_PATH`, which cannot be synced: open it again.
     dir.open_dir(path)?.open(".")?.sync_all()
 }
 
-/// Locks a folder for as long as `dir` is open, and waits for whoever has it. Between processes,
-/// and between two that this process has opened.
+/// Locks a folder until `dir` is closed; waits if it is locked. Excludes other processes and other
+/// handles of this process.
 pub(super) fn lock(dir: &Dir) -> io::Result<()> {
     Ok(rustix::io::retry_on_intr(|| rustix::fs::flock(dir, FlockOperation::LockExclusive))?)
 }
 
-/// Locks a folder unless somebody has it.
+/// As [`lock`], but returns `false` if the folder is locked.
 pub(super) fn try_lock(dir: &Dir) -> io::Result<bool> {
     match rustix::fs::flock(dir, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
@@ -169,7 +167,7 @@ pub(super) fn try_lock(dir: &Dir) -> io::Result<bool> {
     }
 }
 
-/// Removes a folder with everything in it; it is no error when there is none.
+/// Removes a folder and its content. A missing folder is not an error.
 pub(super) fn remove_folder(parent: &Dir, name: &str) -> io::Result<()> {
     match parent.remove_dir_all(name) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -177,8 +175,10 @@ pub(super) fn remove_folder(parent: &Dir, name: &str) -> io::Result<()> {
     }
 }
 
-/// Runs blocking file system work on the blocking pool. The outer error is the pool's: it is
-/// shutting down or the work panicked.
+/// Runs file system work on the blocking pool.
+///
+/// # Errors
+/// Those of `work`. If it panicked or the runtime is shutting down, a [`StorageError`] on `path`.
 pub(super) async fn blocking<T, E>(
     path: PathBuf,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,

@@ -1,53 +1,71 @@
-//! Where releases of a worker are kept, and how visitors come to see one.
+//! Where a worker keeps releases, and how one of them becomes the current one.
 //!
-//! One machine keeps them in the folder where they are made. Several share an object store
-//! (`sites.store = "s3://bucket/prefix"`, `gs://`, `az://`), whose objects are laid out as the
-//! folder is:
+//! One machine keeps them in the sites folder, where they are made. Several share an object store
+//! (`sites.store = "s3://bucket/prefix"`, `gs://`, `az://`) with the same layout:
 //!
 //! ```text
-//! <prefix>/<order>/releases/<id>/index.html ...   first
-//! <prefix>/<order>/releases/<id>/manifest.json    last of a release: without it, it is none
-//! <prefix>/<order>/current.json                   last of all: names the release that visitors see
+//! <prefix>/<order>/releases/<id>/index.html ...   written first
+//! <prefix>/<order>/releases/<id>/manifest.json    written last: without it, it is not a release
+//! <prefix>/<order>/current.json                   the pointer: names the release visitors see
 //! ```
 //!
-//! - [`connect`]: from a URL and the environment to a connection, over the one HTTP client of the
-//!   process;
-//! - `objects`: what is done with it;
-//! - `content`: what a web server tells of a file;
-//! - [`request_error`]: what went wrong, told for the one who must act.
+//! | file | answers |
+//! |---|---|
+//! | `folder` | how releases are kept in the sites folder |
+//! | `objects` | how a release is uploaded, activated and removed in an object store |
+//! | `pointer` | what the pointer contains, and how concurrent workers write it |
+//! | `bucket_client` | the requests: put, get, list, delete, each with a time-out |
+//! | `probe` | whether a store can be used, tried at start |
+//! | `location` | which bucket `sites.store` means |
+//! | [`connect`], `http` | how the library connects, with the one HTTP client of the process |
+//! | [`content`] | content types and cache rules |
+//! | [`request_error`], `secrets` | what went wrong, with what to do and without secrets |
 
+mod bucket_client;
 #[cfg(test)]
 mod conflicts;
 pub mod connect;
 pub mod content;
+mod folder;
+mod http;
+mod location;
 mod objects;
+mod pointer;
+mod probe;
 pub mod request_error;
+mod secrets;
 
 use std::ffi::OsString;
 
 use super::manifest::ReleaseId;
-use super::release::{Release, discard, read_current};
+use super::release::Release;
 use super::root::{OrderDir, SitesRoot};
-use super::sync_batcher::activate_together;
-use connect::{Place, StoreLimits};
-pub use objects::{ObjectSites, POINTER_FILE, Pointer};
-use request_error::{StoreError, StoreErrorKind};
-use sitewright_model::message;
+use super::sync_batcher::SyncBatcher;
+use connect::StoreLimits;
+pub use folder::FolderSites;
+use location::StoreLocation;
+pub use objects::ObjectSites;
+pub use pointer::{POINTER_FILE, Pointer};
+use request_error::StoreError;
 
 /// Keeps releases. Cheap to clone.
 #[derive(Debug, Clone)]
 pub enum SiteStore {
-    /// The folder where sites are made is the folder where they are served from.
-    Folder(SitesRoot),
-    /// An object store; the folder only holds what is being made.
+    /// The sites folder: releases are served from where they are made.
+    Folder(FolderSites),
+    /// An object store; the sites folder contains only what is in progress.
     Objects(ObjectSites),
 }
 
 impl SiteStore {
-    /// Opens the store that `url` names and proves that it can be used: without a URL or with
-    /// `file`, the folder itself. `env` is the process's environment, `std::env::vars_os()`:
-    /// credentials come from it, by the names that each provider's own tools use. Requests go
-    /// through `client`.
+    /// The sites folder as a store.
+    pub fn folder(root: &SitesRoot) -> Self {
+        SiteStore::Folder(FolderSites::new(root))
+    }
+
+    /// Opens the store that `url` names, by default and for `file` the sites folder, and checks
+    /// that it can be used. `env` is the process's environment, `std::env::vars_os()`: credentials
+    /// come from it, by the names that each provider's own tools use. Requests go through `client`.
     ///
     /// # Errors
     /// Each names the store, what failed and what to do.
@@ -58,20 +76,29 @@ impl SiteStore {
         client: &reqwest::Client,
         limits: StoreLimits,
     ) -> Result<Self, StoreError> {
-        match Place::parse(url, root)? {
-            Place::Folder => Ok(SiteStore::Folder(root.clone())),
-            Place::Objects(bucket) => {
+        match StoreLocation::parse(url, root)? {
+            StoreLocation::Folder => Ok(SiteStore::folder(root)),
+            StoreLocation::Bucket(bucket) => {
                 ObjectSites::open(bucket, root, env, client, limits).await.map(SiteStore::Objects)
             }
         }
     }
 
-    /// Keeps a placed release. Nobody sees it yet. In an object store its folder is gone
-    /// afterwards, and a second call finds it stored.
+    /// Activates releases in the sites folder through `batcher`. An object store has no use for it.
+    #[must_use]
+    pub fn with_batcher(self, batcher: SyncBatcher) -> Self {
+        match self {
+            SiteStore::Folder(folder) => SiteStore::Folder(folder.with_batcher(batcher)),
+            SiteStore::Objects(objects) => SiteStore::Objects(objects),
+        }
+    }
+
+    /// Stores a placed release, which no visitor sees yet. An object store then removes it from the
+    /// sites folder. Can be repeated.
     ///
     /// # Errors
-    /// When it could not be stored whole. What had been stored of it is removed again as far as
-    /// that is possible; its folder stays.
+    /// If it could not be stored whole. Its objects are removed as far as possible; its folder
+    /// stays.
     pub async fn put(&self, release: &Release) -> Result<(), StoreError> {
         match self {
             SiteStore::Folder(_) => Ok(()),
@@ -79,13 +106,11 @@ impl SiteStore {
         }
     }
 
-    /// Makes a release the one that visitors see: the last thing that happens to it; and keeps the
-    /// newest `keep` of the order's releases. Can be repeated. Which release is the right one
-    /// is the caller's decision, so an older one can come back.
+    /// Makes a release the current one and keeps the newest `keep` of the order's releases. Can be
+    /// repeated. The caller decides which release is current: it may be an older one.
     ///
     /// # Errors
-    /// When the order has no such release or the store refuses; what visitors saw before, they
-    /// still see.
+    /// If the order has no such release or the store fails; the current release is unchanged.
     pub async fn activate(
         &self,
         order: &OrderDir,
@@ -93,86 +118,38 @@ impl SiteStore {
         keep: usize,
     ) -> Result<(), StoreError> {
         match self {
-            SiteStore::Folder(root) => {
-                let what =
-                    format!("the release `{id}` of the order `{order}` cannot be made visible");
-                told(&what, activate_together(root, order, id, keep).await)
-            }
+            SiteStore::Folder(folder) => folder.activate(order, id, keep).await,
             SiteStore::Objects(objects) => objects.activate(order, id, keep).await,
         }
     }
 
-    /// Throws away a release that nobody sees. Does nothing when there is none, or when it is the
-    /// current one.
+    /// Removes a release. Does nothing if it does not exist or is current.
     ///
     /// # Errors
-    /// When the store refuses.
+    /// If the store fails.
     pub async fn discard(&self, order: &OrderDir, id: ReleaseId) -> Result<(), StoreError> {
         match self {
-            SiteStore::Folder(root) => {
-                let what = format!(
-                    "the release `{id}` of the order `{order}`, which does not count, cannot be \
-                     removed"
-                );
-                let (root, order) = (root.clone(), order.clone());
-                in_folder(&what, move || discard(&root, &order, id)).await
-            }
+            SiteStore::Folder(folder) => folder.discard(order, id).await,
             SiteStore::Objects(objects) => objects.discard(order, id).await,
         }
     }
 
-    /// The release of the order that visitors see, if there is one.
+    /// The order's current release; `None` if it has none.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// If it cannot be read.
     pub async fn current(&self, order: &OrderDir) -> Result<Option<ReleaseId>, StoreError> {
         match self {
-            SiteStore::Folder(root) => {
-                let what =
-                    format!("the current release of the order `{order}` cannot be found out");
-                let (root, order) = (root.clone(), order.clone());
-                let current = in_folder(&what, move || read_current(&root, &order)).await?;
-                Ok(current.map(|release| release.manifest.id))
-            }
+            SiteStore::Folder(folder) => folder.current(order).await,
             SiteStore::Objects(objects) => objects.current(order).await,
         }
     }
 
-    /// Where a release is, for people: a folder or a URL.
-    pub fn place_of(&self, order: &OrderDir, id: ReleaseId) -> String {
+    /// The folder or URL of a release, for people.
+    pub fn location_of(&self, order: &OrderDir, id: ReleaseId) -> String {
         match self {
-            SiteStore::Folder(root) => root
-                .order_path(order)
-                .join(super::root::RELEASES)
-                .join(id.to_string())
-                .to_string_lossy()
-                .into_owned(),
-            SiteStore::Objects(objects) => objects.place_of(order, id),
+            SiteStore::Folder(folder) => folder.location_of(order, id),
+            SiteStore::Objects(objects) => objects.location_of(order, id),
         }
     }
-}
-
-/// Runs blocking work on the folder.
-async fn in_folder<T, E>(
-    what: &str,
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, StoreError>
-where
-    T: Send + 'static,
-    E: std::error::Error + Send + 'static,
-{
-    told(what, tokio::task::spawn_blocking(work).await.ok())
-}
-
-/// What came of it; nothing when it did not end.
-fn told<T, E: std::error::Error>(what: &str, done: Option<Result<T, E>>) -> Result<T, StoreError> {
-    let why = match done {
-        Some(Ok(done)) => return Ok(done),
-        Some(Err(error)) => error.to_string(),
-        None => {
-            "the work did not end, which is a bug in Sitewright; run the order again".to_owned()
-        }
-    };
-    // `what` is words of ours; the literal begins with a word so that the message is never empty.
-    Err(StoreError::new(StoreErrorKind::Folder, message!("in the sites folder, {what}: {why}")))
 }

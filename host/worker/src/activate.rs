@@ -159,7 +159,7 @@ mod tests {
             .unwrap();
         database.migrate().await.unwrap();
         let root = SitesRoot::open(&folder.path().join("sites")).unwrap();
-        let store = SiteStore::Folder(root.clone());
+        let store = SiteStore::folder(&root);
         let current = async || {
             store.current(&OrderDir::new("24").unwrap()).await.unwrap().unwrap().to_string()
         };

@@ -24,7 +24,7 @@ use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
 };
-use sitewright_site::SiteStore;
+use sitewright_site::{SiteStore, SyncBatcher};
 
 /// Makes the attempts of a worker. One for its whole life.
 pub struct Orders {
@@ -34,6 +34,8 @@ pub struct Orders {
     pub database: Database,
     /// Where releases go.
     pub store: SiteStore,
+    /// Places releases together with those of other orders.
+    pub batcher: SyncBatcher,
     /// How long to wait between attempts.
     pub backoff: Backoff,
     /// How long a worker may be silent before others take its orders.
@@ -77,7 +79,7 @@ impl Handler for Orders {
             id: AttemptId::from(taken.attempt),
             job: Some(taken.job.to_string()),
             journal: JournalUse::Of(journal.clone()),
-            publication: Publication::Place,
+            publication: Publication::Place(self.batcher.clone()),
             cancel: stop.token().clone(),
             progress,
         };

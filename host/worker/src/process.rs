@@ -14,7 +14,7 @@ use sitewright_jobs::{
     AttemptLimits, Backoff, Database, Drained, Error, Serving, StopNow, WorkerSettings, serve,
 };
 use sitewright_runtime::run::Services;
-use sitewright_site::{SiteStore, SitesRoot};
+use sitewright_site::{SiteStore, SitesRoot, SyncBatcher};
 
 /// How long the probe of the routes at start may take. Orders do not wait for it.
 const PROBE_WITHIN: Duration = Duration::from_secs(20);
@@ -106,6 +106,8 @@ impl Prepared {
     /// When the database cannot be used.
     pub async fn begin(self) -> Result<Worker, Error> {
         let Prepared { host, database, store, options } = self;
+        let batcher = SyncBatcher::start(&host.sites);
+        let store = store.with_batcher(batcher.clone());
         let beside = CancellationToken::new();
         let (progress, writing) = Progress::start(database.clone());
         let settings = WorkerSettings {
@@ -133,6 +135,7 @@ impl Prepared {
             host,
             database: database.clone(),
             store: store.clone(),
+            batcher,
             backoff: options.backoff,
             silent_after: options.silent_after,
             progress,

@@ -62,9 +62,9 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
     // A truncated line of NDJSON is a stream that ended too early, even if it is the only line.
     let one_line = shape == Shape::Ollama && form == Form::Whole;
     let mut rows = vec![
-        row(Fault::ResetAtOnce, Connection, "the connection broke", Status::None),
-        row(Fault::NoBytes, Connection, "the connection broke", Status::None),
-        row(Fault::GarbageForHttp, Connection, "the connection broke", Status::None),
+        row(Fault::ResetAtOnce, Connection, "the connection was lost", Status::None),
+        row(Fault::NoBytes, Connection, "the connection was lost", Status::None),
+        row(Fault::GarbageForHttp, Connection, "the connection was lost", Status::None),
         row(Fault::GarbageForBody, Protocol, "its answer is not JSON", Status::Is(200)),
         row(
             Fault::ResetInBody,

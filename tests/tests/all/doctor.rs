@@ -137,7 +137,7 @@ fn e2_routes_are_a_table_and_each_row_says_what_to_do() {
         .unwrap()
         .iter()
         .map(|probe| {
-            assert_eq!(probe["advice"].is_string(), probe["usable"] == false, "{probe}");
+            assert_eq!(probe["hint"].is_string(), probe["usable"] == false, "{probe}");
             (probe["route"].as_str().unwrap(), probe["attempt"]["outcome"].as_str().unwrap())
         })
         .collect();

@@ -6,22 +6,21 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use reqwest::header::{HeaderName, HeaderValue};
 
+use super::adapter::{Adapter, Endpoint};
 use super::answer::Answer;
 use super::config::{AnthropicConfig, AnthropicJson, base};
-use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
+use super::failure::AttemptFailure;
 use super::secret::ApiKey;
-use super::stream_deltas::PartDecoder;
+use super::stream_deltas::StreamDeltas;
+use super::wire::{HttpReply, Prompt};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// One endpoint, ready to be called.
 #[derive(Debug)]
 pub(super) struct Anthropic {
-    url: Url,
-    headers: HeaderMap,
+    endpoint: Endpoint,
     max_output_tokens: u32,
     structured_output: AnthropicJson,
 }
@@ -31,16 +30,17 @@ impl Anthropic {
         let mut url = base(&config.base_url, AnthropicConfig::BASE_URL)?;
         let path = url.path().trim_end_matches('/');
         let path = path.strip_suffix("/messages").unwrap_or(path);
-        // Other clients of this API are given the host alone.
+        // Other clients of this API take the host alone.
         let path = format!("{}/messages", if path.is_empty() { "/v1" } else { path });
         url.set_path(&path);
-        let version = HeaderValue::from_str(config.version.trim())
-            .map_err(|_| message!("the version {:?} is no header value", config.version))?;
-        let mut headers =
-            HeaderMap::from_iter([(HeaderName::from_static("anthropic-version"), version)]);
-        headers.extend(key.header("")?.map(|value| (HeaderName::from_static("x-api-key"), value)));
+        let version = HeaderValue::from_str(config.version.trim()).map_err(|_| {
+            message!("the version {:?} is not a valid header value", config.version)
+        })?;
+        let key = key.header("")?.map(|value| (HeaderName::from_static("x-api-key"), value));
+        let mut endpoint = Endpoint::new(url, key);
+        endpoint.headers.insert(HeaderName::from_static("anthropic-version"), version);
         let AnthropicConfig { max_output_tokens, structured_output, .. } = *config;
-        Ok(Anthropic { url, headers, max_output_tokens, structured_output })
+        Ok(Anthropic { endpoint, max_output_tokens, structured_output })
     }
 }
 
@@ -49,29 +49,23 @@ impl Adapter for Anthropic {
         "anthropic"
     }
 
-    fn place(&self) -> String {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.into()
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
-        HttpRequest {
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            body: request::body(prompt, self.max_output_tokens, self.structured_output),
-        }
+    fn body(&self, prompt: &Prompt<'_>) -> Vec<u8> {
+        request::body(prompt, self.max_output_tokens, self.structured_output)
     }
 
-    fn decoder(&self, head: &HttpHead) -> Box<dyn StreamDecoder> {
-        PartDecoder::events(head, reply::Events::default())
+    fn deltas(&self) -> Box<dyn StreamDeltas> {
+        Box::new(reply::Deltas::default())
     }
 
-    fn whole(&self, http: &HttpReply) -> Result<Answer, Failure> {
+    fn whole(&self, http: &HttpReply) -> Result<Answer, AttemptFailure> {
         reply::whole(http)
     }
 
-    fn map_error(&self, http: &HttpReply) -> Failure {
+    fn map_error(&self, http: &HttpReply) -> AttemptFailure {
         errors::failure(&http.head, &http.body)
     }
 }

@@ -1,15 +1,17 @@
-//! The meaning of a Messages answer, whole or in events.
+//! A Messages response, whole or streamed.
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, Finish};
-use super::super::provider::{Failure, HttpHead, HttpReply, StreamEvent};
-use super::super::stream_deltas::{self, Parts, add_text};
+use super::super::failure::AttemptFailure;
+use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
+use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
 use sitewright_model::ai::Usage;
 
-/// Unknown fields are passed over: providers add them without notice.
+/// Unknown fields are ignored: providers add them without notice.
 #[derive(Deserialize)]
 struct Whole {
     #[serde(rename = "type")]
@@ -22,7 +24,7 @@ struct Whole {
     error: Option<Value>,
 }
 
-/// A part of the reply. Thinking and parts of kinds that are not known here count for nothing.
+/// A content block. Thinking and blocks of unknown types are ignored.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Block {
@@ -47,7 +49,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// The prompt's tokens are counted apart by how the cache served them.
+    /// The API counts the tokens of the prompt separately by how its cache served them.
     fn add_to(self, usage: &mut Usage) {
         let parts =
             [self.input_tokens, self.cache_creation_input_tokens, self.cache_read_input_tokens];
@@ -58,9 +60,9 @@ impl Tokens {
     }
 }
 
-/// The whole body of a success.
-pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
-    let whole: Whole = stream_deltas::whole(http)?;
+/// Decodes the whole body of a success.
+pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
+    let whole: Whole = stream_deltas::parse_whole(http)?;
     if whole.kind.as_deref() == Some("error") || whole.error.is_some() {
         return Err(errors::failure(&http.head, &http.body));
     }
@@ -86,7 +88,7 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
 fn finish(stop_reason: &str, tool: bool, details: Option<&Value>) -> Finish {
     match stop_reason {
         "end_turn" | "stop_sequence" => Finish::Stop,
-        // The only tool is the reply itself.
+        // The only tool is the one that carries the reply.
         "tool_use" if tool => Finish::Stop,
         "max_tokens" | "model_context_window_exceeded" => Finish::Length,
         "refusal" => {
@@ -112,7 +114,7 @@ enum Event {
     },
     ContentBlockDelta {
         index: u64,
-        delta: Delta,
+        delta: BlockDelta,
     },
     MessageDelta {
         delta: Stop,
@@ -120,7 +122,7 @@ enum Event {
     },
     MessageStop,
     Error,
-    /// `ping`, `content_block_stop`, and whatever comes to be.
+    /// `ping`, `content_block_stop`, and events of newer versions.
     #[serde(other)]
     Unknown,
 }
@@ -133,7 +135,7 @@ struct Start {
 
 #[derive(Deserialize)]
 #[serde(tag = "type")]
-enum Delta {
+enum BlockDelta {
     #[serde(rename = "text_delta")]
     Text { text: String },
     #[serde(rename = "input_json_delta")]
@@ -148,33 +150,33 @@ struct Stop {
     stop_details: Option<Value>,
 }
 
-/// An answer that comes in events. The kind of each stands in its data too.
+/// The answer of one stream. The type of each event is also in its data.
 #[derive(Default)]
-pub(super) struct Events {
+pub(super) struct Deltas {
     answer: Answer,
     tool: Option<Tool>,
     stopped: bool,
 }
 
-/// The block whose input is the reply.
+/// The tool-use block whose input is the reply.
 struct Tool {
     index: u64,
-    /// As the block began, for one without deltas.
+    /// The input at the start of the block, used if no delta follows.
     start: String,
     input: String,
 }
 
-impl Parts for Events {
-    fn part(
+impl StreamDeltas for Deltas {
+    fn read(
         &mut self,
         head: &HttpHead,
-        data: &[u8],
-        found: &mut Vec<StreamEvent>,
-    ) -> Result<(), Failure> {
-        let answer = &mut self.answer;
-        let event = match stream_deltas::read(head, data) {
+        delta: &Delta<'_>,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
+        let (answer, data) = (&mut self.answer, delta.data);
+        let event = match stream_deltas::parse(head, data) {
             Ok(event) => event,
-            // Proxies put in errors of their own, without a type.
+            // Proxies insert errors of their own, without a type.
             Err(_) if stream_deltas::has(data, "error") => Event::Error,
             Err(failure) => return Err(failure.with_usage(answer.usage)),
         };
@@ -186,28 +188,28 @@ impl Parts for Events {
                 }
             }
             Event::ContentBlockStart { content_block: Block::Text { text }, .. }
-            | Event::ContentBlockDelta { delta: Delta::Text { text }, .. } => {
-                add_text(answer, text, found);
+            | Event::ContentBlockDelta { delta: BlockDelta::Text { text }, .. } => {
+                add_text(answer, text, events);
             }
             Event::ContentBlockStart { index, content_block: Block::ToolUse { input } } => {
                 let start = || Tool { index, start: input.to_string(), input: String::new() };
                 self.tool.get_or_insert_with(start);
             }
-            Event::ContentBlockDelta { index, delta: Delta::InputJson { partial_json } } => {
+            Event::ContentBlockDelta { index, delta: BlockDelta::InputJson { partial_json } } => {
                 if let Some(tool) = self.tool.as_mut().filter(|tool| tool.index == index) {
                     tool.input.push_str(&partial_json);
-                    found.push(StreamEvent::Text(partial_json));
+                    events.push(StreamEvent::Text(partial_json));
                 }
             }
             Event::MessageDelta { delta, usage } => {
                 if let Some(tokens) = usage {
                     tokens.add_to(&mut answer.usage);
-                    found.push(StreamEvent::Usage(answer.usage));
+                    events.push(StreamEvent::Usage(answer.usage));
                 }
                 if let Some(reason) = delta.stop_reason {
                     let finish = finish(&reason, self.tool.is_some(), delta.stop_details.as_ref());
                     answer.finish = Some(finish.clone());
-                    found.push(StreamEvent::Finish(finish));
+                    events.push(StreamEvent::Finish(finish));
                 }
             }
             Event::MessageStop => self.stopped = true,
@@ -228,7 +230,7 @@ impl Parts for Events {
     }
 
     fn end(self: Box<Self>) -> (Answer, bool) {
-        let Events { mut answer, tool, stopped } = *self;
+        let Deltas { mut answer, tool, stopped } = *self;
         if let Some(tool) = tool {
             answer.content = if tool.input.is_empty() { tool.start } else { tool.input };
         }

@@ -4,34 +4,23 @@ use serde_json::{Map, Value, json};
 
 use super::super::config::AnthropicJson;
 use super::super::instructions;
-use super::super::provider::Prompt;
-use super::super::request::{Format, Role};
+use super::super::request::Format;
+use super::super::wire::Prompt;
 
 /// The name of the tool whose input is the reply.
 pub(super) const TOOL: &str = "reply";
 
-/// The hottest that the API takes; templates may ask for up to 2.0.
+/// Maximum temperature of the API; templates may request up to 2.0.
 const MAX_TEMPERATURE: f32 = 1.0;
 
-/// The request's body. Seeds are unknown to this API and left out.
+/// The request's body. This API has no seed.
 pub(super) fn body(prompt: &Prompt<'_>, max_tokens: u32, json: AnthropicJson) -> Vec<u8> {
     let request = prompt.request;
     let (mode, instruction) = form(&request.format, json);
     let mut system = instructions::system(&request.messages, instruction);
-    let mut messages: Vec<Value> = request
-        .messages
-        .iter()
-        .filter_map(|message| {
-            let role = match message.role {
-                Role::System => return None,
-                Role::User => "user",
-                Role::Assistant => "assistant",
-            };
-            Some(json!({"role": role, "content": message.content}))
-        })
-        .collect();
+    let mut messages: Vec<Value> = instructions::json_turns(&request.messages).collect();
     if messages.is_empty() {
-        // The API wants at least one turn of the user.
+        // The API requires at least one user message.
         messages.extend(system.take().map(|text| json!({"role": "user", "content": text})));
     }
     let mut body = Map::new();
@@ -50,14 +39,14 @@ pub(super) fn body(prompt: &Prompt<'_>, max_tokens: u32, json: AnthropicJson) ->
         set("stop_sequences", json!(request.stop));
     }
     body.extend(mode);
-    // Strings, numbers and maps with text keys: there is nothing in it that JSON cannot express.
+    // Cannot fail: strings, numbers and maps with text keys.
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// The fields that make the reply JSON, and what the model is told besides.
+/// The fields that make the reply JSON, and the instruction for the model.
 fn form(format: &Format, json: AnthropicJson) -> (Map<String, Value>, Option<String>) {
-    let told = || (Map::new(), instructions::of(format));
-    let Format::JsonSchema(schema) = format else { return told() };
+    let prompt_only = || (Map::new(), instructions::of(format));
+    let Format::JsonSchema(schema) = format else { return prompt_only() };
     let schema = schema.value();
     // The input of a tool is always an object.
     let object = schema.get("type").is_some_and(|kind| kind == "object");
@@ -73,10 +62,12 @@ fn form(format: &Format, json: AnthropicJson) -> (Map<String, Value>, Option<Str
         AnthropicJson::Schema if object => {
             json!({"output_config": {"format": {"type": "json_schema", "schema": schema}}})
         }
-        AnthropicJson::Tool | AnthropicJson::Schema | AnthropicJson::Prompt => return told(),
+        AnthropicJson::Tool | AnthropicJson::Schema | AnthropicJson::Prompt => {
+            return prompt_only();
+        }
     };
     match mode {
         Value::Object(mode) => (mode, None),
-        _ => told(),
+        _ => prompt_only(),
     }
 }

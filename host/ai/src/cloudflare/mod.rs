@@ -6,37 +6,39 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::header::AUTHORIZATION;
 use url::Url;
 
+use super::adapter::{Adapter, Endpoint};
 use super::answer::Answer;
 use super::config::{CloudflareConfig, base};
-use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
+use super::failure::AttemptFailure;
 use super::secret::ApiKey;
-use super::stream_deltas::PartDecoder;
+use super::stream_deltas::StreamDeltas;
+use super::wire::{HttpReply, Prompt};
 use sitewright_model::message::Message;
 
-/// One account, ready to be called.
+/// One account.
 #[derive(Debug)]
 pub(super) struct Cloudflare {
-    base: Url,
+    /// The URL of the API; the account and the model are appended.
+    endpoint: Endpoint,
     account: String,
-    headers: HeaderMap,
     max_output_tokens: u32,
 }
 
 impl Cloudflare {
     pub(super) fn new(config: &CloudflareConfig, key: &ApiKey) -> Result<Self, Message> {
+        let base = base(&config.base_url, CloudflareConfig::BASE_URL)?;
         let key = key.header("Bearer ")?.map(|value| (AUTHORIZATION, value));
         Ok(Cloudflare {
-            base: base(&config.base_url, CloudflareConfig::BASE_URL)?,
+            endpoint: Endpoint::new(base, key),
             account: config.account_id.trim().to_owned(),
-            headers: key.into_iter().collect(),
             max_output_tokens: config.max_output_tokens,
         })
     }
 
-    fn most(&self, prompt: &Prompt<'_>) -> u32 {
+    fn max_tokens(&self, prompt: &Prompt<'_>) -> u32 {
         prompt.max_output_tokens.unwrap_or(self.max_output_tokens)
     }
 }
@@ -46,33 +48,31 @@ impl Adapter for Cloudflare {
         "cloudflare"
     }
 
-    fn place(&self) -> String {
-        let mut url = self.base.clone();
-        url.set_query(None);
-        url.into()
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
-        HttpRequest {
-            url: request::url(&self.base, &self.account, prompt.model),
-            headers: self.headers.clone(),
-            body: request::body(prompt, self.most(prompt)),
-        }
+    fn url(&self, model: &str) -> Url {
+        request::url(&self.endpoint.url, &self.account, model)
+    }
+
+    fn body(&self, prompt: &Prompt<'_>) -> Vec<u8> {
+        request::body(prompt, self.max_tokens(prompt))
     }
 
     fn silent_limit(&self, prompt: &Prompt<'_>) -> Option<u32> {
-        Some(self.most(prompt))
+        Some(self.max_tokens(prompt))
     }
 
-    fn decoder(&self, head: &HttpHead) -> Box<dyn StreamDecoder> {
-        PartDecoder::events(head, reply::Events::default())
+    fn deltas(&self) -> Box<dyn StreamDeltas> {
+        Box::new(reply::Deltas::default())
     }
 
-    fn whole(&self, http: &HttpReply) -> Result<Answer, Failure> {
+    fn whole(&self, http: &HttpReply) -> Result<Answer, AttemptFailure> {
         reply::whole(http)
     }
 
-    fn map_error(&self, http: &HttpReply) -> Failure {
+    fn map_error(&self, http: &HttpReply) -> AttemptFailure {
         errors::failure(http)
     }
 }

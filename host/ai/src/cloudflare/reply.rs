@@ -1,22 +1,22 @@
-//! The meaning of a Workers AI answer: `{result, success, errors}`, or a stream of parts of the
-//! result.
+//! A Workers AI response: `{result, success, errors}`, or a stream of parts of the result.
 //!
-//! Most models answer with a text in `response` and say nothing of how they ended; newer ones
-//! answer with the choices of a chat completion. Both are read.
+//! Most models return a text in `response` without a finish reason; newer ones return the choices
+//! of a chat completion. Both are supported.
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, Finish};
-use super::super::provider::{Failure, HttpHead, HttpReply, StreamEvent};
-use super::super::stream_deltas::{self, Parts, add_text};
+use super::super::failure::AttemptFailure;
+use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
+use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
-use sitewright_model::ai::AiErrorKind;
 
-/// Unknown fields are passed over: providers add them without notice.
+/// Unknown fields are ignored: providers add them without notice.
 #[derive(Deserialize)]
 struct Part {
-    /// A text, or in JSON mode the value itself.
+    /// A text; in JSON mode the JSON value itself.
     response: Option<Value>,
     choices: Option<Vec<Choice>>,
     usage: Option<Tokens>,
@@ -26,14 +26,14 @@ struct Part {
 
 #[derive(Deserialize)]
 struct Choice {
-    message: Option<Spoken>,
-    delta: Option<Spoken>,
+    message: Option<ChoiceText>,
+    delta: Option<ChoiceText>,
     text: Option<String>,
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Spoken {
+struct ChoiceText {
     content: Option<String>,
 }
 
@@ -43,49 +43,47 @@ struct Tokens {
     completion_tokens: Option<u64>,
 }
 
-/// The whole body of a success.
-pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
-    let mut value: Value = stream_deltas::whole(http)?;
+/// Decodes the whole body of a success.
+pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
+    let mut value: Value = stream_deltas::parse_whole(http)?;
     if errors::is_failure(&value) {
-        return Err(errors::described(&http.head, &value));
+        return Err(errors::of_envelope(&http.head, &value));
     }
     let Some(result) = value.get_mut("result").filter(|result| !result.is_null()).map(Value::take)
     else {
         return Err(stream_deltas::without("result"));
     };
-    let mut events = Events::default();
-    events.take(&http.head, result, &http.body, &mut Vec::new())?;
-    Ok(events.answer)
+    let mut deltas = Deltas::default();
+    deltas.take(&http.head, result, &http.body, &mut Vec::new())?;
+    Ok(deltas.answer)
 }
 
-/// An answer that comes in events.
+/// The answer of one stream.
 #[derive(Default)]
-pub(super) struct Events {
+pub(super) struct Deltas {
     answer: Answer,
     done: bool,
 }
 
-impl Events {
+impl Deltas {
     fn take(
         &mut self,
         head: &HttpHead,
         part: Value,
         frame: &[u8],
-        found: &mut Vec<StreamEvent>,
-    ) -> Result<(), Failure> {
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
         let answer = &mut self.answer;
-        let part = Part::deserialize(part).map_err(|error| {
-            let detail = format!("its answer is JSON of another shape: {error}");
-            Failure::new(AiErrorKind::Protocol, detail).of_answer(head, frame)
-        })?;
+        let part = Part::deserialize(part)
+            .map_err(|error| stream_deltas::of_another_shape(&error).of_answer(head, frame))?;
         if part.response.is_none() && part.choices.is_none() && part.usage.is_none() {
             return Err(stream_deltas::without("response").of_answer(head, frame));
         }
         match part.response {
             None | Some(Value::Null) => {}
-            Some(Value::String(text)) => add_text(answer, text, found),
-            // JSON mode gives the value; streams have given numbers where the text was one.
-            Some(value) => add_text(answer, value.to_string(), found),
+            Some(Value::String(text)) => add_text(answer, text, events),
+            // The value in JSON mode; some streams send a text of digits as a number.
+            Some(value) => add_text(answer, value.to_string(), events),
         }
         if let Some(model) = part.model {
             answer.model = Some(model);
@@ -93,13 +91,13 @@ impl Events {
         if let Some(tokens) = part.usage {
             answer.usage.input_tokens = tokens.prompt_tokens.or(answer.usage.input_tokens);
             answer.usage.output_tokens = tokens.completion_tokens.or(answer.usage.output_tokens);
-            found.push(StreamEvent::Usage(answer.usage));
+            events.push(StreamEvent::Usage(answer.usage));
         }
         let mut finish = part.finish_reason;
         if let Some(choice) = part.choices.into_iter().flatten().next() {
-            let said =
-                choice.message.or(choice.delta).and_then(|said| said.content).or(choice.text);
-            add_text(answer, said.unwrap_or_default(), found);
+            let message = choice.message.or(choice.delta);
+            let text = message.and_then(|message| message.content).or(choice.text);
+            add_text(answer, text.unwrap_or_default(), events);
             finish = choice.finish_reason.or(finish);
         }
         if let Some(reason) = finish.filter(|reason| !reason.is_empty()) {
@@ -112,29 +110,30 @@ impl Events {
                 _ => Finish::Other(reason),
             };
             answer.finish = Some(finish.clone());
-            found.push(StreamEvent::Finish(finish));
+            events.push(StreamEvent::Finish(finish));
         }
         Ok(())
     }
 }
 
-impl Parts for Events {
-    fn part(
+impl StreamDeltas for Deltas {
+    fn read(
         &mut self,
         head: &HttpHead,
-        data: &[u8],
-        found: &mut Vec<StreamEvent>,
-    ) -> Result<(), Failure> {
+        delta: &Delta<'_>,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
+        let data = delta.data;
         if data == b"[DONE]" {
             self.done = true;
             return Ok(());
         }
-        let part: Value = stream_deltas::read(head, data)?;
+        let part: Value = stream_deltas::parse(head, data)?;
         if errors::is_failure(&part) {
-            let failure = errors::described(head, &part).of_answer(head, data);
+            let failure = errors::of_envelope(head, &part).of_answer(head, data);
             return Err(failure.with_usage(self.answer.usage));
         }
-        self.take(head, part, data, found)
+        self.take(head, part, data, events)
     }
 
     fn is_done(&self) -> bool {

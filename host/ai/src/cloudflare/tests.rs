@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::super::adapter::Adapter;
 use super::super::config::CloudflareConfig;
-use super::super::provider::{Adapter, Prompt};
 use super::super::request::Format;
 use super::super::testing::{
     Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent,
     sent_with, tokens, whole,
 };
+use super::super::wire::Prompt;
 use super::Cloudflare;
 use sitewright_model::ai::AiErrorKind::{self, *};
 use sitewright_model::ai::{FinishReason, Usage};

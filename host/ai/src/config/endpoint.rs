@@ -1,4 +1,4 @@
-//! What every endpoint that is called over HTTP has.
+//! The keys that all providers behind HTTP have.
 
 use std::path::PathBuf;
 
@@ -8,34 +8,38 @@ use super::keys::ProviderKeys;
 use super::{BreakerConfig, LimitsConfig, Problems, RetryConfig, is_blank};
 use sitewright_model::message;
 
-/// Most milliseconds of one whole attempt, where nothing else is set.
+/// Default of `call_ms`.
 pub(super) const CALL_MS: u64 = 300_000;
 
-/// What every endpoint that is called over HTTP has, whatever its kind. Its keys stand among those
-/// of the kind.
+/// The keys that all providers behind HTTP have. They are in the same table as the keys of the
+/// kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EndpointConfig {
-    /// The environment variable that holds the key.
+    /// Name of the environment variable with the API key. Default: no key. Excludes `api_key_file`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
-    /// The file that holds the key, seen from the configuration file's folder. Blanks and line
-    /// ends around it do not count.
+    /// Path of the file with the API key, relative to the folder of the configuration file.
+    /// Surrounding whitespace is ignored; at most 8 KiB. Default: no key. Excludes `api_key_env`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_file: Option<PathBuf>,
-    /// Milliseconds for name look-up, TCP and TLS together.
+    /// Timeout for name look-up, TCP and TLS together, in milliseconds. Default: 10,000 (10 s). At
+    /// least 1.
     pub connect_ms: u64,
-    /// Milliseconds from the connection to the first byte of the answer.
+    /// Timeout from the connection to the first byte of the response body, in milliseconds.
+    /// Default: 60,000 (60 s). At least 1.
     pub first_byte_ms: u64,
-    /// Milliseconds from one piece of the answer to the next.
+    /// Timeout between two chunks of the response body, in milliseconds. Default: 30,000 (30 s). At
+    /// least 1.
     pub idle_ms: u64,
-    /// Milliseconds for one whole attempt, connecting included.
+    /// Timeout of one whole attempt, connecting included, in milliseconds. Default: 300,000 (5
+    /// min). At least 1.
     pub call_ms: u64,
-    /// What it can bear. Providers with the same address and key share what they can bear, and
-    /// must say the same here.
+    /// Rate limits, shared by providers with the same endpoint and key, whose values must be equal.
+    /// Default: no limits.
     pub limits: LimitsConfig,
-    /// When it is left alone. Shared and said like `limits`.
+    /// The circuit breaker, shared like `limits`. Default: opens after 5 failures for 30 s.
     pub breaker: BreakerConfig,
-    /// When attempts are made again; the value of `[ai.retry]` when missing.
+    /// Retries. Default: `[ai.retry]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
 }
@@ -86,8 +90,10 @@ impl EndpointConfig {
             .as_deref()
             .is_some_and(|name| is_blank(name) || name.contains(['=', '\0']))
         {
-            problems
-                .add(key("api_key_env"), message!("this is no name of an environment variable"));
+            problems.add(
+                key("api_key_env"),
+                message!("this is not the name of an environment variable"),
+            );
         }
         for (field, value) in [
             ("connect_ms", self.connect_ms),

@@ -1,7 +1,6 @@
-//! The keys of a provider's table, of all kinds in one: a tagged enum or a flattened struct would
-//! lose the name of a key whose value is wrong, because serde reads their tables without looking.
+//! The keys of a provider's table, for all kinds in one struct: with a tagged enum or a flattened
+//! struct serde buffers the table and loses the name of a key with an invalid value.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -9,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::super::openai::Dialect;
 use super::{BreakerConfig, LimitsConfig, RetryConfig};
 
-/// A kind of provider, made of its keys.
+/// The configuration of one kind of provider.
 pub(crate) trait Kind: Sized {
-    /// Takes the keys that the kind has. What is left afterwards is none of its keys.
+    /// Takes the keys of this kind out of `keys`. Keys that remain do not belong to this kind.
     fn take(keys: &mut ProviderKeys) -> Result<Self, String>;
 }
 
 macro_rules! provider_keys {
     ($($key:ident: $value:ty,)*) => {
-        /// What may stand in a provider's table.
+        /// All keys of a provider's table.
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         pub(in crate) struct ProviderKeys {
@@ -26,8 +25,8 @@ macro_rules! provider_keys {
         }
 
         impl ProviderKeys {
-            /// A key that nobody has taken.
-            fn left(&self) -> Option<&'static str> {
+            /// A key that was not taken.
+            fn remaining(&self) -> Option<&'static str> {
                 $(if self.$key.is_some() {
                     return Some(stringify!($key));
                 })*
@@ -60,8 +59,9 @@ provider_keys! {
 }
 
 /// The values of `kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub(super) enum KindName {
     Openai,
     Anthropic,
@@ -71,20 +71,7 @@ pub(super) enum KindName {
     Scripted,
 }
 
-impl fmt::Display for KindName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            KindName::Openai => "openai",
-            KindName::Anthropic => "anthropic",
-            KindName::Gemini => "gemini",
-            KindName::Ollama => "ollama",
-            KindName::Cloudflare => "cloudflare",
-            KindName::Scripted => "scripted",
-        })
-    }
-}
-
-/// The values of `structured_output`, whatever the kind.
+/// The values of `structured_output` of all kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum StructuredOutput {
@@ -96,10 +83,13 @@ pub(super) enum StructuredOutput {
 }
 
 impl ProviderKeys {
-    /// The kind's configuration, when the table says all of it and nothing else.
+    /// The configuration of this kind.
+    ///
+    /// # Errors
+    /// A required key is missing, or the table has a key of another kind.
     pub(super) fn of<K: Kind>(mut self, name: KindName) -> Result<K, String> {
         let kind = K::take(&mut self)?;
-        match self.left() {
+        match self.remaining() {
             Some(key) => Err(format!("a provider of the kind `{name}` has no key `{key}`")),
             None => Ok(kind),
         }

@@ -1,4 +1,4 @@
-//! How often, how much, how many at once, at what price.
+//! Retries, rate limits, circuit breaker, budget and prices.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -8,21 +8,22 @@ use serde::{Deserialize, Serialize};
 use super::{AiConfig, Problems};
 use sitewright_model::message;
 
-/// When a failed attempt is made again at the same candidate.
+/// Retries at the same candidate: `[ai.retry]`, and `retry` of a provider or route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryConfig {
-    /// Most attempts, the first one included.
+    /// Maximum number of attempts, the first one included. Default: 3. At least 1.
     pub attempts: u32,
-    /// Milliseconds that the first wait is drawn below; doubles with each attempt.
+    /// Upper bound of the random wait before the second attempt, in milliseconds; it doubles with
+    /// each further attempt. Default: 500. 0 for no wait.
     pub base_ms: u64,
-    /// Milliseconds that no wait is drawn above. A provider that asks for more is waited for only
-    /// when the route has nobody else.
+    /// Maximum of that bound, in milliseconds. A provider that requests a longer wait is waited for
+    /// only if the route has no further candidate. Default: 20,000 (20 s).
     pub max_ms: u64,
 }
 
 impl RetryConfig {
-    /// One attempt, no other.
+    /// One attempt, no retries.
     pub const NEVER: RetryConfig = RetryConfig { attempts: 1, base_ms: 0, max_ms: 0 };
 }
 
@@ -32,31 +33,33 @@ impl Default for RetryConfig {
     }
 }
 
-/// What one address with its key can bear: providers with the same address and key share it, and
-/// must say the same. What is missing has no limit.
+/// Limits of one endpoint with its key: `limits` of a provider. Providers with the same endpoint
+/// and key share them and must have equal values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
-    /// Requests in flight.
+    /// Maximum number of requests in flight. Default: no limit. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<NonZeroU32>,
-    /// Requests begun in any minute.
+    /// Maximum number of requests that begin within a minute. Default: no limit. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZeroU32>,
-    /// Tokens in any minute, as far as they can be foreseen; what a call used beyond is waited for
-    /// by later ones.
+    /// Maximum number of tokens per minute, as estimated before each call; tokens that a call uses
+    /// beyond its estimate delay later calls. Default: no limit. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<NonZeroU32>,
 }
 
-/// When an address with its key is left alone; shared like [`LimitsConfig`].
+/// The circuit breaker of one endpoint with its key: `breaker` of a provider. Shared like
+/// [`LimitsConfig`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerConfig {
-    /// Failures in a row after which nothing is sent for a while; a refused key is enough at once.
-    /// 0 for never.
+    /// Number of consecutive failures that opens the breaker; a rejected key opens it at once. 0
+    /// disables it. Default: 5; 0 for a scripted provider.
     pub failures: u32,
-    /// How long, in milliseconds. Then one call finds out how things are.
+    /// Time until the open breaker lets one call through as a probe, in milliseconds. Default:
+    /// 30,000 (30 s).
     pub cool_down_ms: u64,
 }
 
@@ -66,33 +69,34 @@ impl Default for BreakerConfig {
     }
 }
 
-/// What one order may use in all its AI calls, retries included. What is missing has no limit.
+/// Limits of all AI calls of one order, retries included: `[ai.budget]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetConfig {
-    /// Requests.
+    /// Maximum number of requests. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
-    /// Tokens in and out.
+    /// Maximum number of tokens, input and output together. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
-    /// US dollars. Every model of the routes needs a price then.
+    /// Maximum cost in US dollars, at least 0. Requires a price of every model in the routes.
+    /// Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
 }
 
-/// What a model's tokens cost, in US dollars.
+/// The price of a model's tokens: `[ai.prices."MODEL"]`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PriceConfig {
-    /// A million tokens of prompts.
+    /// US dollars per million input tokens, at least 0. Required.
     pub input_per_million: f64,
-    /// A million tokens of replies.
+    /// US dollars per million output tokens, at least 0. Required.
     pub output_per_million: f64,
 }
 
 impl AiConfig {
-    /// Retries, budget and prices.
+    /// Checks retries, budget and prices.
     pub(super) fn check_amounts(&self, problems: &mut Problems) {
         let providers = self
             .providers

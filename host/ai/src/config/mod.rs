@@ -1,11 +1,13 @@
-//! The AI part of the configuration, as the operator writes it.
+//! The section `[ai]` of the configuration, as the operator writes it.
 //!
-//! | file | what it answers |
+//! | file | question |
 //! |---|---|
-//! | `providers`, `endpoint`, `keys` | who can answer: what each kind has, what all have, how their tables are read |
-//! | `routes` | who answers for a purpose |
-//! | `limits` | how often, how much, how many at once, at what price |
-//! | `address` | addresses as people write them |
+//! | `providers` | which keys does each kind of provider have? |
+//! | `endpoint` | which keys do all providers behind HTTP have? |
+//! | `keys` | how is the table of a provider read? |
+//! | `routes` | which candidates serve a purpose? |
+//! | `limits` | retries, rates, circuit breaker, budget and prices |
+//! | `address` | how is a base URL completed? |
 //!
 //! ```toml
 //! [ai.providers.local]
@@ -14,11 +16,11 @@
 //! api_key_env = "LOCAL_AI_KEY"
 //!
 //! [ai.providers.claude]
-//! kind = "anthropic"                # base_url, version, max_output_tokens and structured_output have defaults
+//! kind = "anthropic"                # the other keys have defaults
 //! api_key_env = "ANTHROPIC_API_KEY"
 //!
 //! [ai.providers.google]
-//! kind = "gemini"                   # the API's version is a part of base_url
+//! kind = "gemini"                   # base_url includes the version of the API
 //! api_key_env = "GEMINI_API_KEY"
 //!
 //! [ai.providers.own]
@@ -31,7 +33,7 @@
 //! api_key_env = "CLOUDFLARE_API_TOKEN"
 //!
 //! [ai.providers.company]
-//! kind = "openai"                   # the dialect is seen from the host's name, or named
+//! kind = "openai"                   # the dialect is guessed from the host name
 //! base_url = "https://company.openai.azure.com"
 //! api_version = "2024-10-21"
 //! api_key_env = "AZURE_KEY"
@@ -67,30 +69,31 @@ pub use routes::{CandidateConfig, RouteConfig};
 
 use sitewright_model::message::Message;
 
-/// Providers and routes. Holds no secret: only where to find them.
+/// The section `[ai]`: providers and routes. Contains no secrets, only where they are stored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AiConfig {
-    /// Who can answer, by a name of the operator's choice.
+    /// The providers, by a name of the operator's choice. Default: none.
     pub providers: BTreeMap<String, ProviderConfig>,
-    /// Who answers for a purpose. The route `default` serves purposes without one of their own.
+    /// The routes, by purpose. `default` serves every purpose without a route of its own. Default:
+    /// none.
     pub routes: BTreeMap<String, RouteConfig>,
-    /// When attempts are made again, for providers and routes that do not say. Scripted providers
-    /// fail once unless told otherwise.
+    /// Retries of providers and routes without a `retry` of their own. Default: 3 attempts; a
+    /// scripted provider makes one attempt unless this or its own `retry` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
-    /// What one order may use.
+    /// Limits of one order. Default: no limits.
     pub budget: BudgetConfig,
-    /// What tokens cost, by the model's name in routes.
+    /// Prices of tokens, by the name of the model in routes. Default: none.
     pub prices: BTreeMap<String, PriceConfig>,
 }
 
-/// One thing that is wrong with the configuration.
+/// One problem of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConfigProblem {
-    /// The key, from `ai` on: `ai.routes.copywriting.try[0].provider`.
+    /// The full key: `ai.routes.copywriting.try[0].provider`.
     pub key: String,
-    /// What is wrong with it, and what would be right.
+    /// What is wrong, and how to fix it.
     pub message: Message,
 }
 
@@ -100,20 +103,23 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// Everything that is wrong with the configuration, at once. Never empty.
+/// All problems of the configuration. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the AI configuration cannot be used: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+#[error("the AI configuration cannot be used: {}", joined(.problems))]
 pub struct ConfigError {
-    /// The problems, by key.
     pub problems: Vec<ConfigProblem>,
 }
 
+fn joined(problems: &[ConfigProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 impl AiConfig {
-    /// The route for purposes that have none of their own.
+    /// The name of the route that serves every purpose without a route of its own.
     pub const DEFAULT_ROUTE: &'static str = "default";
 
-    /// Everything that is wrong without looking at files or the environment. Empty when all is
-    /// well.
+    /// All problems that can be found without reading files or the environment. Empty if there are
+    /// none.
     pub fn check(&self) -> Vec<ConfigProblem> {
         let mut problems = Problems::default();
         for (name, provider) in &self.providers {

@@ -1,5 +1,4 @@
-//! The kinds of providers: what each has of its own, what stands for what is not said, and what
-//! cannot be right.
+//! The kinds of providers: their keys, the defaults, and the checks.
 
 use std::path::PathBuf;
 
@@ -13,17 +12,17 @@ use super::{
 };
 use sitewright_model::message;
 
-/// One provider.
+/// One provider: `[ai.providers.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", try_from = "ProviderKeys")]
 pub enum ProviderConfig {
-    /// OpenAI's chat completions, and whoever speaks the same.
+    /// OpenAI's chat completions, and compatible endpoints.
     Openai(OpenAiConfig),
     /// Anthropic's Messages.
     Anthropic(AnthropicConfig),
     /// Google's generateContent.
     Gemini(GeminiConfig),
-    /// Ollama's own API; its compatible endpoint is an `openai`.
+    /// Ollama's own API. Its compatible endpoint is of the kind `openai`.
     Ollama(OllamaConfig),
     /// Cloudflare's Workers AI.
     Cloudflare(CloudflareConfig),
@@ -52,7 +51,7 @@ impl TryFrom<ProviderKeys> for ProviderConfig {
 }
 
 impl ProviderConfig {
-    /// Its own rule for retries.
+    /// The provider's own retries, if configured.
     pub(crate) fn retry(&self) -> Option<RetryConfig> {
         match self {
             ProviderConfig::Scripted(config) => config.retry,
@@ -60,8 +59,8 @@ impl ProviderConfig {
         }
     }
 
-    /// What it can bear, and when it is left alone.
-    pub(crate) fn gate(&self) -> (LimitsConfig, BreakerConfig) {
+    /// The settings of the limiter and of the circuit breaker.
+    pub(crate) fn limiter(&self) -> (LimitsConfig, BreakerConfig) {
         match (self, self.endpoint()) {
             (ProviderConfig::Scripted(config), _) => (config.limits, config.breaker),
             (_, Some(endpoint)) => (endpoint.limits, endpoint.breaker),
@@ -69,7 +68,7 @@ impl ProviderConfig {
         }
     }
 
-    /// What is called over HTTP.
+    /// The keys of a provider behind HTTP; `None` for a scripted one.
     fn endpoint(&self) -> Option<&EndpointConfig> {
         Some(match self {
             ProviderConfig::Openai(config) => &config.endpoint,
@@ -96,19 +95,21 @@ impl ProviderConfig {
     }
 }
 
-/// An endpoint that speaks chat completions.
+/// An endpoint for chat completions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OpenAiConfig {
-    /// What stands before `/chat/completions`, with or without a slash at the end: `https://api.openai.com/v1`. For Azure the
-    /// resource alone is enough, `https://NAME.openai.azure.com`: the deployment is then the model.
+    /// The URL before `/chat/completions`, with or without a slash at the end:
+    /// `https://api.openai.com/v1`. For Azure the resource is sufficient,
+    /// `https://NAME.openai.azure.com`; the model is then the deployment. No user name or password.
+    /// Required.
     pub base_url: String,
-    /// Whose chat completions these are. Guessed from the address when missing.
+    /// The provider's variant of the protocol. Default: guessed from the host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
-    /// Azure's `api-version`.
+    /// Azure's query parameter `api-version`, such as `2024-10-21`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
-    /// Key and times.
+    /// API key, timeouts, limits and retries.
     #[serde(flatten)]
     pub endpoint: EndpointConfig,
 }
@@ -117,7 +118,8 @@ impl Kind for OpenAiConfig {
     fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
         Ok(OpenAiConfig {
             base_url: keys.base_url.take().ok_or(
-                "`base_url` is missing: what stands before `/chat/completions`, like https://api.openai.com/v1",
+                "`base_url` is missing: the URL before `/chat/completions`, such as \
+                 https://api.openai.com/v1",
             )?,
             dialect: keys.dialect.take(),
             api_version: keys.api_version.take(),
@@ -143,30 +145,31 @@ impl OpenAiConfig {
 /// Anthropic's Messages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AnthropicConfig {
-    /// What stands before `/messages`. A host alone stands for its `/v1`.
+    /// The URL before `/messages`. `/v1` is appended to a host without a path. Default:
+    /// `https://api.anthropic.com/v1`.
     pub base_url: String,
-    /// The header `anthropic-version`.
+    /// The header `anthropic-version`. Default: `2023-06-01`.
     pub version: String,
-    /// Most tokens of a reply where neither the route nor the request says: the API wants a number
-    /// always.
+    /// Maximum number of tokens of a reply if neither route nor request sets one; the API requires
+    /// it. Default: 8192. At least 1.
     pub max_output_tokens: u32,
-    /// How JSON after a schema is asked for.
+    /// How JSON that matches a schema is requested. Default: `tool`.
     pub structured_output: AnthropicJson,
-    /// Key and times.
+    /// API key, timeouts, limits and retries.
     #[serde(flatten)]
     pub endpoint: EndpointConfig,
 }
 
-/// How Anthropic's models are made to write JSON after a schema.
+/// How Anthropic's models are made to write JSON that matches a schema.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnthropicJson {
-    /// A tool that must be used, whose input is the reply. Every model knows tools.
+    /// A forced tool call whose input is the reply. Every model supports tools.
     #[default]
     Tool,
-    /// `output_config.format`, for models that think and therefore cannot be forced to use a tool.
+    /// `output_config.format`, for reasoning models, which do not support forced tool calls.
     Schema,
-    /// Words only.
+    /// An instruction in the prompt only.
     Prompt,
 }
 
@@ -204,7 +207,7 @@ impl AnthropicConfig {
         {
             problems.add(
                 key("version"),
-                message!("this is no version; write it like {}", Self::VERSION),
+                message!("this is not a version; write it like {}", Self::VERSION),
             );
         }
         check_tokens(self.max_output_tokens, key, problems);
@@ -214,25 +217,27 @@ impl AnthropicConfig {
 /// Google's generateContent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GeminiConfig {
-    /// What stands before `/models`, with the API's version.
+    /// The URL before `/models`, including the version of the API. Default:
+    /// `https://generativelanguage.googleapis.com/v1beta`.
     pub base_url: String,
-    /// How JSON after a schema is asked for.
+    /// How JSON that matches a schema is requested. Default: `response-schema`.
     pub structured_output: GeminiJson,
-    /// Key and times.
+    /// API key, timeouts, limits and retries.
     #[serde(flatten)]
     pub endpoint: EndpointConfig,
 }
 
-/// How Google's models are made to write JSON after a schema.
+/// How Google's models are made to write JSON that matches a schema.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GeminiJson {
-    /// `responseSchema`, with what it cannot say told in words. Every model and version knows it.
+    /// `responseSchema`, with an instruction for what it cannot express. Every model and version
+    /// supports it.
     #[default]
     ResponseSchema,
-    /// `responseJsonSchema`, the schema as it is, for models that know it.
+    /// `responseJsonSchema` with the unchanged schema, for models that support it.
     JsonSchema,
-    /// Words only.
+    /// An instruction in the prompt only.
     Prompt,
 }
 
@@ -279,13 +284,13 @@ impl GeminiConfig {
 /// Ollama's own API.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OllamaConfig {
-    /// What stands before `/api/chat`.
+    /// The URL before `/api/chat`. Default: `http://127.0.0.1:11434`.
     pub base_url: String,
-    /// The window to load models with, in tokens (`num_ctx`). Without it the server's own default
-    /// holds, and a prompt that does not fit loses its beginning without a word.
+    /// Size of the context window that models are loaded with, in tokens (`num_ctx`). The server
+    /// silently removes the beginning of a longer prompt. Default: the server's. At least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
-    /// Key and times. A server of one's own needs no key.
+    /// API key (usually none), timeouts, limits and retries.
     #[serde(flatten)]
     pub endpoint: EndpointConfig,
 }
@@ -317,14 +322,14 @@ impl OllamaConfig {
 /// Cloudflare's Workers AI.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CloudflareConfig {
-    /// What stands before `/accounts`.
+    /// The URL before `/accounts`. Default: `https://api.cloudflare.com/client/v4`.
     pub base_url: String,
-    /// The account that pays.
+    /// The account that is billed: letters, digits, `-` and `_`. Required.
     pub account_id: String,
-    /// Most tokens of a reply where neither the route nor the request says: the API's own default
-    /// is 256.
+    /// Maximum number of tokens of a reply if neither route nor request sets one; the API's own
+    /// default is 256. Default: 4096. At least 1.
     pub max_output_tokens: u32,
-    /// Key and times.
+    /// API key, timeouts, limits and retries.
     #[serde(flatten)]
     pub endpoint: EndpointConfig,
 }
@@ -333,9 +338,10 @@ impl Kind for CloudflareConfig {
     fn take(keys: &mut ProviderKeys) -> Result<Self, String> {
         Ok(CloudflareConfig {
             base_url: keys.base_url.take().unwrap_or_else(|| Self::BASE_URL.to_owned()),
-            account_id: keys.account_id.take().ok_or(
-                "`account_id` is missing: it stands in the address of the account's dashboard",
-            )?,
+            account_id: keys
+                .account_id
+                .take()
+                .ok_or("`account_id` is missing: it is in the URL of the account's dashboard")?,
             max_output_tokens: keys.max_output_tokens.take().unwrap_or(4096),
             endpoint: EndpointConfig::take(keys),
         })
@@ -355,9 +361,7 @@ impl CloudflareConfig {
         {
             problems.add(
                 key("account_id"),
-                message!(
-                    "this is no account id; it stands in the address of the account's dashboard"
-                ),
+                message!("this is not an account id; it is in the URL of the account's dashboard"),
             );
         }
         check_tokens(self.max_output_tokens, key, problems);
@@ -371,22 +375,23 @@ fn check_tokens(max_output_tokens: u32, key: &dyn Fn(&str) -> String, problems: 
     }
 }
 
-/// A script in place of a model: exactly one of the two.
+/// A script instead of a model. Exactly one of `rules` and `rules_inline` is required.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ScriptedConfig {
-    /// The script's file, seen from the configuration file's folder.
+    /// Path of the script, relative to the folder of the configuration file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<PathBuf>,
-    /// The script itself, as TOML text.
+    /// The text of the script, in TOML.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules_inline: Option<String>,
-    /// Milliseconds for one whole attempt; ends a rule that hangs.
+    /// Timeout of one whole attempt, in milliseconds; it ends a rule that hangs. Default: 300,000
+    /// (5 min). At least 1.
     pub call_ms: u64,
-    /// What it can bear.
+    /// Rate limits. Default: no limits.
     pub limits: LimitsConfig,
-    /// When it is left alone: never, unless it says so.
+    /// The circuit breaker. Default: disabled.
     pub breaker: BreakerConfig,
-    /// When attempts are made again; the value of `[ai.retry]` when missing.
+    /// Retries. Default: `[ai.retry]`; one attempt if that is not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
 }

@@ -1,39 +1,41 @@
-//! Who answers for a purpose.
+//! The routes: which candidates serve a purpose.
 
 use serde::{Deserialize, Serialize};
 
 use super::{AiConfig, Problems, ProviderConfig, RetryConfig, is_blank};
 use sitewright_model::message;
 
-/// Who answers for a purpose.
+/// One route: `[ai.routes.PURPOSE]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
-    /// The candidates, best first. The next one is asked when one fails.
+    /// The candidates in the order in which they are tried; the next one is tried if one fails.
+    /// Key: `try`. Required, not empty.
     #[serde(rename = "try")]
     pub candidates: Vec<CandidateConfig>,
-    /// When attempts are made again; the provider's value when missing.
+    /// Retries at each candidate. Default: the provider's `retry`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryConfig>,
 }
 
-/// One provider and model of a route.
+/// One provider and model of a route: an entry of `try`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CandidateConfig {
-    /// Name of the provider.
+    /// Name of a provider in `[ai.providers]`. Required.
     pub provider: String,
-    /// Name of the model, as the provider knows it. A scripted provider needs none.
+    /// Name of the model, as the provider calls it. Required, except for a scripted provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Most tokens of a reply; a request may ask for fewer.
+    /// Maximum number of tokens of a reply; a request may set a lower one. Default: no limit. At
+    /// least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
-    /// 0.0 to 2.0, for requests that name none.
+    /// Temperature of requests that do not set one, from 0.0 to 2.0. Default: the provider's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f32>,
-    /// Whether the model is told a temperature at all. Some that think refuse every request that
-    /// names one.
+    /// Whether a temperature is sent at all. Some reasoning models reject requests that have one.
+    /// Default: true.
     #[serde(default = "default_send_temperature", skip_serializing_if = "is_true")]
     pub send_temperature: bool,
 }

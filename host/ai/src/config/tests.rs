@@ -77,8 +77,8 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
         ),
         ("kind = \"gemini\"\nstructured_output = \"magic\"", "unknown variant `magic`"),
         ("base_url = \"http://h\"", "`kind` is missing: openai, anthropic"),
-        ("kind = \"openai\"", "`base_url` is missing: what stands before"),
-        ("kind = \"cloudflare\"", "`account_id` is missing: it stands in"),
+        ("kind = \"openai\"", "`base_url` is missing: the URL before"),
+        ("kind = \"cloudflare\"", "`account_id` is missing: it is in"),
         ("kind = \"claude\"", "unknown variant `claude`"),
         (
             "kind = \"openai\"\nbase_url = \"http://h\"\ndialect = \"klingon\"",
@@ -89,7 +89,7 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
             "kind = \"anthropic\"\nmax_output_tokens = 0",
             "ai.providers.p.max_output_tokens: it is 0",
         ),
-        ("kind = \"anthropic\"\nversion = \" \"", "ai.providers.p.version: this is no version"),
+        ("kind = \"anthropic\"\nversion = \" \"", "ai.providers.p.version: this is not a version"),
         (
             "kind = \"anthropic\"\nbase_url = \"api.anthropic.com\"",
             "write it like https://api.anthropic.com/v1",
@@ -109,7 +109,7 @@ fn what_is_wrong_names_its_key_and_what_would_be_right() {
         ),
         (
             "kind = \"cloudflare\"\naccount_id = \"a/b\"",
-            "ai.providers.p.account_id: this is no account id",
+            "ai.providers.p.account_id: this is not an account id",
         ),
         (
             "kind = \"openai\"\nbase_url = \"http://h\"\napi_version = \"\"",

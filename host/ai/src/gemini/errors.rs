@@ -1,54 +1,56 @@
-//! The meaning of an error: its details first, its `status` word next, the HTTP status otherwise.
+//! Errors: the details decide, then the `status` code, then the HTTP status.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::error_body::{self, Said};
-use super::super::provider::{Failure, HttpHead, HttpReply};
+use super::super::error_body::{self, ErrorBody};
+use super::super::failure::AttemptFailure;
 use super::super::retry_after;
+use super::super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::AiErrorKind;
 
-/// The failure of an answer with an error status.
-pub(super) fn failure(http: &HttpReply) -> Failure {
+/// The failure that an error status with this body means.
+pub(super) fn failure(http: &HttpReply) -> AttemptFailure {
     let value = serde_json::from_slice::<Value>(&http.body).unwrap_or_default();
     let details = error_of(&value).map_or(&[][..], details);
-    described(&http.head, http.head.status, error_body::read(&http.body), details)
+    of_body(&http.head, http.head.status, ErrorBody::parse(&http.body), details)
 }
 
-/// The error in an envelope, also when a list of one stands around it.
+/// The error in an envelope, which may be the entry of a list.
 pub(super) fn error_of(value: &Value) -> Option<&Value> {
     let value = value.as_array().map_or(Some(value), |list| list.first())?;
     value.get("error").filter(|error| !error.is_null())
 }
 
-/// The failure of an error inside a success.
-pub(super) fn in_success(head: &HttpHead, error: &Value, frame: &[u8]) -> Failure {
-    let said = error_body::said(error);
-    let status = said.number.filter(|number| (400..=599).contains(number)).unwrap_or(head.status);
-    described(head, status, said, details(error)).of_answer(head, frame)
+/// The failure for an error inside a success.
+pub(super) fn in_success(head: &HttpHead, error: &Value, frame: &[u8]) -> AttemptFailure {
+    let body = ErrorBody::read(error);
+    let status = body.error_status().unwrap_or(head.status);
+    of_body(head, status, body, details(error)).of_answer(head, frame)
 }
 
 fn details(error: &Value) -> &[Value] {
     error.get("details").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-fn described(head: &HttpHead, status: u16, said: Said, details: &[Value]) -> Failure {
-    let kind = kind(status, &said, details);
-    error_body::of_kind(head, kind, &Said { delay: delay(details), ..said })
+fn of_body(head: &HttpHead, status: u16, body: ErrorBody, details: &[Value]) -> AttemptFailure {
+    let kind = kind(status, &body, details);
+    let retry_after = retry_delay(details);
+    error_body::of_kind(head, kind, &ErrorBody { retry_after, ..body })
 }
 
-/// `RetryInfo`, which is exacter than the text beside it.
-fn delay(details: &[Value]) -> Option<Duration> {
+/// The delay of `RetryInfo`, which is more precise than the message.
+fn retry_delay(details: &[Value]) -> Option<Duration> {
     details.iter().find_map(|detail| retry_after::in_field(detail.get("retryDelay")?.as_str()?))
 }
 
-fn kind(status: u16, said: &Said, details: &[Value]) -> AiErrorKind {
-    let message = said.message.to_lowercase();
+fn kind(status: u16, body: &ErrorBody, details: &[Value]) -> AiErrorKind {
+    let message = body.message.to_lowercase();
     let reason =
         details.iter().find_map(|detail| detail.get("reason")?.as_str()).unwrap_or_default();
     match reason {
-        // A 400, and all the same about the key.
+        // Sent with status 400.
         "API_KEY_INVALID" | "API_KEY_EXPIRED" | "ACCESS_TOKEN_EXPIRED" | "CREDENTIALS_MISSING" => {
             return AiErrorKind::Auth;
         }
@@ -58,8 +60,8 @@ fn kind(status: u16, said: &Said, details: &[Value]) -> AiErrorKind {
         "BILLING_DISABLED" => return AiErrorKind::QuotaExhausted,
         _ => {}
     }
-    let word = said.words.iter().find_map(|word| {
-        Some(match word.as_str() {
+    let by_code = body.codes.iter().find_map(|code| {
+        Some(match code.as_str() {
             "unauthenticated" => AiErrorKind::Auth,
             "permission_denied" => AiErrorKind::Permission,
             "not_found" => AiErrorKind::NotFound,
@@ -67,13 +69,13 @@ fn kind(status: u16, said: &Said, details: &[Value]) -> AiErrorKind {
             "internal" | "unavailable" | "aborted" | "cancelled" => AiErrorKind::Overloaded,
             "deadline_exceeded" => AiErrorKind::Timeout,
             "failed_precondition" if message.contains("billing") => AiErrorKind::QuotaExhausted,
-            // The API is not offered to this account or in its country.
+            // The API is not available to this account or in its country.
             "failed_precondition" => AiErrorKind::Permission,
             _ => return None,
         })
     });
-    match word.unwrap_or_else(|| error_body::kind(status, said)) {
-        AiErrorKind::RateLimited if used_up(&message, details) => AiErrorKind::QuotaExhausted,
+    match by_code.unwrap_or_else(|| error_body::kind(status, body)) {
+        AiErrorKind::RateLimited if is_exhausted(&message, details) => AiErrorKind::QuotaExhausted,
         AiErrorKind::InvalidRequest if message.contains("api key not valid") => AiErrorKind::Auth,
         AiErrorKind::InvalidRequest
             if message.contains("token count") && message.contains("exceeds") =>
@@ -84,9 +86,9 @@ fn kind(status: u16, said: &Said, details: &[Value]) -> AiErrorKind {
     }
 }
 
-/// A quota of the day does not clear in the minute that the delay speaks of, and one of nothing
-/// never does.
-fn used_up(message: &str, details: &[Value]) -> bool {
+/// Whether waiting does not help: a daily quota is not reset after the delay of the response, and
+/// a quota of zero is never reset.
+fn is_exhausted(message: &str, details: &[Value]) -> bool {
     let violations =
         details.iter().filter_map(|detail| detail.get("violations")?.as_array()).flatten();
     let mut quotas = violations.filter_map(|violation| violation.get("quotaId")?.as_str());

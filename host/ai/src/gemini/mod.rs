@@ -7,21 +7,22 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::HeaderName;
 use url::Url;
 
+use super::adapter::{Adapter, Endpoint};
 use super::answer::Answer;
 use super::config::{GeminiConfig, GeminiJson, base};
-use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
+use super::failure::AttemptFailure;
 use super::secret::ApiKey;
-use super::stream_deltas::PartDecoder;
+use super::stream_deltas::StreamDeltas;
+use super::wire::{HttpReply, Prompt};
 use sitewright_model::message::Message;
 
-/// One endpoint, ready to be called.
 #[derive(Debug)]
 pub(super) struct Gemini {
-    base: Url,
-    headers: HeaderMap,
+    /// The URL of the API; the model is appended.
+    endpoint: Endpoint,
     structured_output: GeminiJson,
 }
 
@@ -29,11 +30,8 @@ impl Gemini {
     pub(super) fn new(config: &GeminiConfig, key: &ApiKey) -> Result<Self, Message> {
         let base = base(&config.base_url, GeminiConfig::BASE_URL)?;
         let key = key.header("")?.map(|value| (HeaderName::from_static("x-goog-api-key"), value));
-        Ok(Gemini {
-            base,
-            headers: key.into_iter().collect(),
-            structured_output: config.structured_output,
-        })
+        let endpoint = Endpoint::new(base, key);
+        Ok(Gemini { endpoint, structured_output: config.structured_output })
     }
 }
 
@@ -42,29 +40,27 @@ impl Adapter for Gemini {
         "gemini"
     }
 
-    fn place(&self) -> String {
-        let mut url = self.base.clone();
-        url.set_query(None);
-        url.into()
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
-        HttpRequest {
-            url: request::url(&self.base, prompt.model),
-            headers: self.headers.clone(),
-            body: request::body(prompt, self.structured_output),
-        }
+    fn url(&self, model: &str) -> Url {
+        request::url(&self.endpoint.url, model)
     }
 
-    fn decoder(&self, head: &HttpHead) -> Box<dyn StreamDecoder> {
-        PartDecoder::events(head, reply::Events::default())
+    fn body(&self, prompt: &Prompt<'_>) -> Vec<u8> {
+        request::body(prompt, self.structured_output)
     }
 
-    fn whole(&self, http: &HttpReply) -> Result<Answer, Failure> {
+    fn deltas(&self) -> Box<dyn StreamDeltas> {
+        Box::new(reply::Deltas::default())
+    }
+
+    fn whole(&self, http: &HttpReply) -> Result<Answer, AttemptFailure> {
         reply::whole(http)
     }
 
-    fn map_error(&self, http: &HttpReply) -> Failure {
+    fn map_error(&self, http: &HttpReply) -> AttemptFailure {
         errors::failure(http)
     }
 }

@@ -1,17 +1,17 @@
-//! The meaning of a generateContent answer, whole or in events: each event is a part of the same
-//! shape.
+//! A generateContent response, whole or streamed: each event has the shape of a whole response.
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, Finish};
-use super::super::provider::{Failure, HttpHead, HttpReply, StreamEvent};
-use super::super::stream_deltas::{self, Parts, add_text};
+use super::super::failure::AttemptFailure;
+use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
+use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
-use sitewright_model::ai::AiErrorKind;
 use sitewright_model::ai::Usage;
 
-/// Unknown fields are passed over: providers add them without notice.
+/// Unknown fields are ignored: providers add them without notice.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Part {
@@ -37,7 +37,7 @@ struct Content {
 #[derive(Deserialize)]
 struct Piece {
     text: Option<String>,
-    /// The text is the model's thinking, not its reply.
+    /// Whether the text is the model's thinking instead of its reply.
     #[serde(default)]
     thought: bool,
 }
@@ -57,18 +57,18 @@ struct Tokens {
     thoughts_token_count: Option<u64>,
 }
 
-/// The whole body of a success.
-pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
+/// Decodes the whole body of a success.
+pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     // Without `alt=sse` a stream is a list of its parts.
-    let list = match stream_deltas::whole(http)? {
+    let list = match stream_deltas::parse_whole(http)? {
         Value::Array(list) => list,
         whole => vec![whole],
     };
-    let mut events = Events::default();
+    let mut deltas = Deltas::default();
     for part in list {
-        events.take(&http.head, part, &http.body, &mut Vec::new())?;
+        deltas.take(&http.head, part, &http.body, &mut Vec::new())?;
     }
-    Ok(events.answer)
+    Ok(deltas.answer)
 }
 
 fn finish(reason: String, message: Option<String>) -> Finish {
@@ -90,28 +90,26 @@ fn blocked(what: &str, reason: &str, message: Option<String>) -> Finish {
     })
 }
 
-/// An answer that comes in events. There is no final marker but the reason why the model finished.
+/// The answer of one stream. Its final marker is the finish reason.
 #[derive(Default)]
-pub(super) struct Events {
+pub(super) struct Deltas {
     answer: Answer,
 }
 
-impl Events {
+impl Deltas {
     fn take(
         &mut self,
         head: &HttpHead,
         part: Value,
         frame: &[u8],
-        found: &mut Vec<StreamEvent>,
-    ) -> Result<(), Failure> {
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
         let answer = &mut self.answer;
         if let Some(error) = errors::error_of(&part) {
             return Err(errors::in_success(head, error, frame).with_usage(answer.usage));
         }
-        let part = Part::deserialize(part).map_err(|error| {
-            let detail = format!("its answer is JSON of another shape: {error}");
-            Failure::new(AiErrorKind::Protocol, detail).of_answer(head, frame)
-        })?;
+        let part = Part::deserialize(part)
+            .map_err(|error| stream_deltas::of_another_shape(&error).of_answer(head, frame))?;
         let known = part.candidates.is_some()
             || part.prompt_feedback.is_some()
             || part.usage_metadata.is_some()
@@ -130,7 +128,7 @@ impl Events {
                 input_tokens: tokens.prompt_token_count.or(input_tokens),
                 output_tokens: output.or(output_tokens),
             };
-            found.push(StreamEvent::Usage(answer.usage));
+            events.push(StreamEvent::Usage(answer.usage));
         }
         let mut ended = None;
         if let Some(Feedback { block_reason: Some(reason), block_reason_message }) =
@@ -141,7 +139,7 @@ impl Events {
         if let Some(candidate) = part.candidates.into_iter().flatten().next() {
             let pieces = candidate.content.and_then(|content| content.parts).into_iter().flatten();
             for text in pieces.filter(|piece| !piece.thought).filter_map(|piece| piece.text) {
-                add_text(answer, text, found);
+                add_text(answer, text, events);
             }
             let reason =
                 candidate.finish_reason.filter(|reason| reason != "FINISH_REASON_UNSPECIFIED");
@@ -149,28 +147,28 @@ impl Events {
         }
         if let Some(finish) = ended {
             answer.finish = Some(finish.clone());
-            found.push(StreamEvent::Finish(finish));
+            events.push(StreamEvent::Finish(finish));
         }
         Ok(())
     }
 }
 
-impl Parts for Events {
-    fn part(
+impl StreamDeltas for Deltas {
+    fn read(
         &mut self,
         head: &HttpHead,
-        data: &[u8],
-        found: &mut Vec<StreamEvent>,
-    ) -> Result<(), Failure> {
-        // Proxies that speak the other protocol too end their streams so.
-        if data == b"[DONE]" {
+        delta: &Delta<'_>,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
+        // Some proxies end their streams like chat completions.
+        if delta.data == b"[DONE]" {
             return Ok(());
         }
-        let part = stream_deltas::read(head, data)?;
-        self.take(head, part, data, found)
+        let part = stream_deltas::parse(head, delta.data)?;
+        self.take(head, part, delta.data, events)
     }
 
-    /// More tokens may be counted after the reason to finish; only the end of the body is the end.
+    /// Token counts may follow the finish reason, so the stream is read to the end of the body.
     fn is_done(&self) -> bool {
         false
     }

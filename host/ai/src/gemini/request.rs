@@ -5,14 +5,14 @@ use url::Url;
 
 use super::super::config::GeminiJson;
 use super::super::instructions;
-use super::super::provider::Prompt;
-use super::super::request::{Format, Role};
+use super::super::request::Format;
+use super::super::wire::Prompt;
 use super::schema;
 
-/// The endpoint of a model. The key never stands here: URLs are logged on their way.
+/// The URL of a model. It does not contain the key, because proxies log URLs.
 pub(super) fn url(base: &Url, model: &str) -> Url {
     let mut url = base.clone();
-    // People paste names with or without their collection.
+    // Operators write model names with or without their collection.
     let collection = if model.contains('/') { "" } else { "models/" };
     let path =
         format!("{}/{collection}{model}:streamGenerateContent", url.path().trim_end_matches('/'));
@@ -26,22 +26,16 @@ pub(super) fn body(prompt: &Prompt<'_>, json: GeminiJson) -> Vec<u8> {
     let request = prompt.request;
     let (mut generation, instruction) = form(&request.format, json);
     let mut system = instructions::system(&request.messages, instruction);
-    let mut contents: Vec<Value> = request
-        .messages
-        .iter()
-        .filter_map(|message| {
-            let role = match message.role {
-                Role::System => return None,
-                Role::User => "user",
-                Role::Assistant => "model",
-            };
-            Some(json!({"role": role, "parts": [{"text": message.content}]}))
-        })
+    let content = |by_model: bool, text: &str| {
+        let role = if by_model { "model" } else { "user" };
+        json!({"role": role, "parts": [{"text": text}]})
+    };
+    let mut contents: Vec<Value> = instructions::turns(&request.messages)
+        .map(|(by_model, text)| content(by_model, text))
         .collect();
     if contents.is_empty() {
-        // The API wants at least one turn of the user.
-        contents
-            .extend(system.take().map(|text| json!({"role": "user", "parts": [{"text": text}]})));
+        // The API requires at least one user message.
+        contents.extend(system.take().map(|text| content(false, &text)));
     }
     if let Some(most) = prompt.max_output_tokens {
         generation.insert("maxOutputTokens".to_owned(), most.into());
@@ -50,7 +44,7 @@ pub(super) fn body(prompt: &Prompt<'_>, json: GeminiJson) -> Vec<u8> {
         generation.insert("temperature".to_owned(), json!(temperature));
     }
     if let Some(seed) = request.seed {
-        // A 32-bit number there; the same seed always gives the same one.
+        // The API takes 32 bits; the same seed always yields the same number.
         generation.insert("seed".to_owned(), (seed & 0x7fff_ffff).into());
     }
     if !request.stop.is_empty() {
@@ -64,29 +58,31 @@ pub(super) fn body(prompt: &Prompt<'_>, json: GeminiJson) -> Vec<u8> {
     if !generation.is_empty() {
         body.insert("generationConfig".to_owned(), generation.into());
     }
-    // Strings, numbers and maps with text keys: there is nothing in it that JSON cannot express.
+    // Cannot fail: strings, numbers and maps with text keys.
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// The fields that make the reply JSON, and what the model is told besides.
+/// The fields that make the reply JSON, and the instruction for the model.
 fn form(format: &Format, json: GeminiJson) -> (Map<String, Value>, Option<String>) {
     let mut fields = Map::new();
-    let told = instructions::of(format);
-    let Some(_) = &told else { return (fields, None) };
-    if json == GeminiJson::Prompt {
-        return (fields, told);
-    }
-    fields.insert("responseMimeType".to_owned(), "application/json".into());
-    let Format::JsonSchema(wanted) = format else { return (fields, told) };
-    if json == GeminiJson::JsonSchema {
-        fields.insert("responseJsonSchema".to_owned(), wanted.value().clone());
+    let instruction = instructions::of(format);
+    if instruction.is_none() {
         return (fields, None);
     }
-    match schema::convert(wanted.value()) {
+    if json == GeminiJson::Prompt {
+        return (fields, instruction);
+    }
+    fields.insert("responseMimeType".to_owned(), "application/json".into());
+    let Format::JsonSchema(requested) = format else { return (fields, instruction) };
+    if json == GeminiJson::JsonSchema {
+        fields.insert("responseJsonSchema".to_owned(), requested.value().clone());
+        return (fields, None);
+    }
+    match schema::convert(requested.value()) {
         Some(converted) => {
             fields.insert("responseSchema".to_owned(), converted.schema);
-            (fields, told.filter(|_| !converted.whole))
+            (fields, instruction.filter(|_| !converted.whole))
         }
-        None => (fields, told),
+        None => (fields, instruction),
     }
 }

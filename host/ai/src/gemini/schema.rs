@@ -1,27 +1,26 @@
-//! A JSON Schema in the words of Gemini's `responseSchema`, a subset of OpenAPI's.
+//! Conversion of a JSON Schema to Gemini's `responseSchema`, a subset of OpenAPI's schemas.
 //!
-//! What the subset lacks is left out: it makes the mode weaker, never the reply wrong, for every
-//! reply is checked against the whole schema afterwards. [`Converted::whole`] says whether the
-//! model must be told the rest in words.
+//! Keywords that the subset lacks are omitted. Every reply is checked against the whole schema
+//! afterwards, so an omission only weakens the mode. [`Converted::whole`] is false if the prompt
+//! must contain the schema too.
 
 use serde_json::{Map, Value, json};
 
-/// References and nesting deeper than this are not followed; it also ends a schema that contains
-/// itself.
+/// Maximum depth of nesting and references. It also ends recursive schemas.
 const MAX_DEPTH: usize = 24;
 
-/// Most parts of a converted schema: references may multiply.
+/// Maximum number of parts of a converted schema, which references can multiply.
 const MAX_PARTS: usize = 2000;
 
-/// A schema that the mode takes.
+/// A converted schema.
 #[derive(Debug, PartialEq)]
 pub(super) struct Converted {
     pub(super) schema: Value,
-    /// Nothing that could matter was left out.
+    /// Whether no relevant keyword was omitted.
     pub(super) whole: bool,
 }
 
-/// The schema in Gemini's words; nothing when the mode cannot express it at all.
+/// Converts a schema; `None` if the mode cannot express it at all.
 pub(super) fn convert(schema: &Value) -> Option<Converted> {
     let mut conversion = Conversion { root: schema, whole: true, parts: 0 };
     let schema = conversion.part(schema, 0)?;
@@ -55,7 +54,7 @@ impl Conversion<'_> {
         let object = out.get("type").is_some_and(|kind| kind == "object");
         let known = out.get("properties").and_then(Value::as_object);
         if object && known.is_none_or(Map::is_empty) {
-            // The API refuses objects of which it knows no property.
+            // The API rejects objects without known properties.
             return None;
         }
         if out.get("type").is_none() && out.get("anyOf").is_none() {
@@ -101,7 +100,7 @@ impl Conversion<'_> {
             | "pattern" => {
                 out.insert(keyword.to_owned(), value.clone());
             }
-            // The mode writes nothing but the properties it knows.
+            // The mode generates only known properties.
             "additionalProperties" if *value == Value::Bool(false) => {}
             "$schema" | "$id" | "$defs" | "definitions" | "$comment" | "examples" | "default"
             | "deprecated" => {}
@@ -110,7 +109,7 @@ impl Conversion<'_> {
         Some(())
     }
 
-    /// One type, or one besides `null`; more become alternatives.
+    /// One type, perhaps with `null`; several types become alternatives.
     fn kind(&mut self, value: &Value, out: &mut Map<String, Value>, depth: usize) -> Option<()> {
         let names: Vec<&str> = match value {
             Value::String(name) => vec![name.as_str()],
@@ -158,7 +157,7 @@ impl Conversion<'_> {
         Some(())
     }
 
-    /// The mode's `enum` is a list of texts, none empty.
+    /// The mode's `enum` is a list of texts that are not empty.
     fn one_of(&mut self, values: &[Value], out: &mut Map<String, Value>) {
         if values.iter().any(Value::is_null) {
             out.insert("nullable".to_owned(), true.into());

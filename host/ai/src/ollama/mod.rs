@@ -5,21 +5,20 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use url::Url;
+use reqwest::header::AUTHORIZATION;
 
+use super::adapter::{Adapter, Endpoint};
 use super::answer::Answer;
 use super::config::{OllamaConfig, base};
-use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
+use super::failure::AttemptFailure;
 use super::secret::ApiKey;
-use super::stream_deltas::PartDecoder;
+use super::stream_deltas::{Framing, StreamDeltas};
+use super::wire::{HttpReply, Prompt};
 use sitewright_model::message::Message;
 
-/// One server, ready to be called.
 #[derive(Debug)]
 pub(super) struct Ollama {
-    url: Url,
-    headers: HeaderMap,
+    endpoint: Endpoint,
     context_tokens: Option<u32>,
 }
 
@@ -31,11 +30,8 @@ impl Ollama {
         let path = format!("{}/api/chat", path.strip_suffix("/api").unwrap_or(path));
         url.set_path(&path);
         let key = key.header("Bearer ")?.map(|value| (AUTHORIZATION, value));
-        Ok(Ollama {
-            url,
-            headers: key.into_iter().collect(),
-            context_tokens: config.context_tokens,
-        })
+        let endpoint = Endpoint::new(url, key);
+        Ok(Ollama { endpoint, context_tokens: config.context_tokens })
     }
 }
 
@@ -44,37 +40,34 @@ impl Adapter for Ollama {
         "ollama"
     }
 
-    fn place(&self) -> String {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.into()
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
-        HttpRequest {
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            body: request::body(prompt, self.context_tokens),
-        }
+    fn body(&self, prompt: &Prompt<'_>) -> Vec<u8> {
+        request::body(prompt, self.context_tokens)
     }
 
-    /// Everything: a whole answer is a stream of one line. What is no JSON at all is told for what
-    /// it is.
+    fn framing(&self) -> Framing {
+        Framing::lines()
+    }
+
+    /// Every JSON object: a whole response is a stream of one line.
     fn is_stream(&self, beginning: &[u8]) -> bool {
         let beginning =
             beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
         beginning.first().is_none_or(|first| *first == b'{')
     }
 
-    fn decoder(&self, head: &HttpHead) -> Box<dyn StreamDecoder> {
-        PartDecoder::lines(head, reply::Lines::default())
+    fn deltas(&self) -> Box<dyn StreamDeltas> {
+        Box::new(reply::Deltas::default())
     }
 
-    fn whole(&self, http: &HttpReply) -> Result<Answer, Failure> {
+    fn whole(&self, http: &HttpReply) -> Result<Answer, AttemptFailure> {
         reply::whole(http)
     }
 
-    fn map_error(&self, http: &HttpReply) -> Failure {
+    fn map_error(&self, http: &HttpReply) -> AttemptFailure {
         reply::failure(http)
     }
 }

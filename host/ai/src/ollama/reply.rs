@@ -1,21 +1,23 @@
-//! The meaning of an answer of `/api/chat`: a JSON line for each part, the last of which says how
-//! it ended.
+//! A response of `/api/chat`: one JSON value per line, the last one with the finish reason.
 //!
-//! Errors have a text and nothing else, also as a line of a stream that began well: <https://docs.ollama.com/api/errors>.
+//! An error consists of a text only and may also be a line of a stream:
+//! <https://docs.ollama.com/api/errors>.
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, Finish};
-use super::super::error_body::{self, Said};
-use super::super::provider::{Failure, HttpHead, HttpReply, StreamEvent};
-use super::super::stream_deltas::{self, Parts, add_text};
+use super::super::error_body::{self, ErrorBody};
+use super::super::failure::AttemptFailure;
+use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
+use super::super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::AiErrorKind;
 
-/// Unknown fields are passed over: the server adds them without notice.
+/// Unknown fields are ignored: the server adds them without notice.
 #[derive(Deserialize)]
 struct Line {
-    message: Option<Spoken>,
+    message: Option<LineText>,
     model: Option<String>,
     #[serde(default)]
     done: bool,
@@ -25,78 +27,80 @@ struct Line {
     error: Option<Value>,
 }
 
-/// Thinking stands in a field of its own and counts for nothing.
+/// Thinking is in a field of its own, which is ignored.
 #[derive(Deserialize)]
-struct Spoken {
+struct LineText {
     content: Option<String>,
 }
 
-/// The whole body of a success.
-pub(super) fn whole(http: &HttpReply) -> Result<Answer, Failure> {
-    let mut lines = Lines::default();
-    lines.take(&http.head, stream_deltas::whole(http)?, &http.body, &mut Vec::new())?;
-    Ok(lines.answer)
+/// Decodes the whole body of a success.
+pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
+    let mut deltas = Deltas::default();
+    deltas.take(&http.head, stream_deltas::parse_whole(http)?, &http.body, &mut Vec::new())?;
+    Ok(deltas.answer)
 }
 
-/// The failure of an answer with an error status.
-pub(super) fn failure(http: &HttpReply) -> Failure {
-    described(&http.head, &error_body::read(&http.body))
+/// The failure that an error status with this body means.
+pub(super) fn failure(http: &HttpReply) -> AttemptFailure {
+    of_body(&http.head, &ErrorBody::parse(&http.body))
 }
 
-fn described(head: &HttpHead, said: &Said) -> Failure {
-    let message = said.message.to_lowercase();
-    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if says(&["more system memory", "out of memory"]) {
-        // The same model on the same machine: waiting makes no memory.
-        return Failure {
+fn of_body(head: &HttpHead, body: &ErrorBody) -> AttemptFailure {
+    if body.mentions(&["more system memory", "out of memory"]) {
+        // The same model on the same machine: waiting does not add memory.
+        return AttemptFailure {
             retryable: false,
-            ..error_body::of_kind(head, AiErrorKind::Overloaded, said)
+            ..error_body::of_kind(head, AiErrorKind::Overloaded, body)
         };
     }
-    let kind = if message.contains("model") && says(&["not found", "try pulling it"]) {
+    let kind = if body.mentions(&["model"]) && body.mentions(&["not found", "try pulling it"]) {
         AiErrorKind::NotFound
-    } else if says(&["context length", "context size", "context window"]) {
+    } else if body.mentions(&["context length", "context size", "context window"]) {
         AiErrorKind::ContextTooLong
-    } else if says(&["unauthorized"]) {
+    } else if body.mentions(&["unauthorized"]) {
         AiErrorKind::Auth
-    } else if says(&["server busy", "loading model", "runner"]) {
+    } else if body.mentions(&["server busy", "loading model", "runner"]) {
         AiErrorKind::Overloaded
-    } else if says(&["usage limit"]) {
+    } else if body.mentions(&["usage limit"]) {
         AiErrorKind::QuotaExhausted
     } else if head.status < 300 {
-        // The stream had begun: whatever it was, it was not the request.
+        // The stream had begun, so the request is not the cause.
         AiErrorKind::Overloaded
     } else {
-        error_body::kind(head.status, said)
+        error_body::kind(head.status, body)
     };
-    error_body::of_kind(head, kind, said)
+    error_body::of_kind(head, kind, body)
 }
 
-/// An answer that comes in lines.
+/// The answer of one stream.
 #[derive(Default)]
-pub(super) struct Lines {
+pub(super) struct Deltas {
     answer: Answer,
     done: bool,
 }
 
-impl Lines {
+impl Deltas {
     fn take(
         &mut self,
         head: &HttpHead,
         line: Line,
         frame: &[u8],
-        found: &mut Vec<StreamEvent>,
-    ) -> Result<(), Failure> {
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
         let answer = &mut self.answer;
         if let Some(error) = line.error.filter(|error| !error.is_null()) {
-            return Err(described(head, &error_body::said(&error))
+            return Err(of_body(head, &ErrorBody::read(&error))
                 .of_answer(head, frame)
                 .with_usage(answer.usage));
         }
         if line.message.is_none() && !line.done {
             return Err(stream_deltas::without("message").of_answer(head, frame));
         }
-        add_text(answer, line.message.and_then(|said| said.content).unwrap_or_default(), found);
+        add_text(
+            answer,
+            line.message.and_then(|message| message.content).unwrap_or_default(),
+            events,
+        );
         if let Some(model) = line.model {
             answer.model = Some(model);
         }
@@ -111,21 +115,21 @@ impl Lines {
                 Some(other) => Finish::Other(other),
             };
             answer.finish = Some(finish.clone());
-            found.extend([StreamEvent::Usage(answer.usage), StreamEvent::Finish(finish)]);
+            events.extend([StreamEvent::Usage(answer.usage), StreamEvent::Finish(finish)]);
         }
         Ok(())
     }
 }
 
-impl Parts for Lines {
-    fn part(
+impl StreamDeltas for Deltas {
+    fn read(
         &mut self,
         head: &HttpHead,
-        data: &[u8],
-        found: &mut Vec<StreamEvent>,
-    ) -> Result<(), Failure> {
-        let line = stream_deltas::read(head, data)?;
-        self.take(head, line, data, found)
+        delta: &Delta<'_>,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
+        let line = stream_deltas::parse(head, delta.data)?;
+        self.take(head, line, delta.data, events)
     }
 
     fn is_done(&self) -> bool {

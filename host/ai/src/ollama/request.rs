@@ -3,39 +3,27 @@
 use serde_json::{Map, Value, json};
 
 use super::super::instructions;
-use super::super::provider::Prompt;
-use super::super::request::{Format, Role};
+use super::super::request::Format;
+use super::super::wire::Prompt;
 
-/// The request's body. `context_tokens` is the window to load the model with: the server's own
-/// default is small, and what does not fit is cut off the prompt without a word.
+/// The request's body. `context_tokens` is the size of the context window that the model is loaded
+/// with: the server's default is small, and it silently cuts a longer prompt.
 pub(super) fn body(prompt: &Prompt<'_>, context_tokens: Option<u32>) -> Vec<u8> {
     let request = prompt.request;
     let (format, instruction) = match &request.format {
         Format::Text => (None, None),
         Format::Json => (Some(json!("json")), instructions::of(&request.format)),
-        // The grammar forces the form, and the model writes better when it also knows it.
+        // A model writes better if it also knows the schema that constrains it.
         Format::JsonSchema(schema) => {
             (Some(schema.value().clone()), instructions::of(&request.format))
         }
     };
-    let system = instructions::system(&request.messages, instruction);
-    let messages: Vec<Value> = system
-        .map(|text| json!({"role": "system", "content": text}))
-        .into_iter()
-        .chain(request.messages.iter().filter_map(|message| {
-            let role = match message.role {
-                Role::System => return None,
-                Role::User => "user",
-                Role::Assistant => "assistant",
-            };
-            Some(json!({"role": role, "content": message.content}))
-        }))
-        .collect();
+    let messages = instructions::json_messages(&request.messages, instruction);
     let options: Map<String, Value> = [
         ("num_predict", prompt.max_output_tokens.map(Value::from)),
         ("num_ctx", context_tokens.map(Value::from)),
         ("temperature", prompt.temperature.map(|temperature| json!(temperature))),
-        // A signed number there, for which every negative one means chance.
+        // The API takes a signed number; a negative one means a random seed.
         ("seed", request.seed.map(|seed| Value::from(seed & 0x7fff_ffff))),
         ("stop", (!request.stop.is_empty()).then(|| json!(request.stop))),
     ]
@@ -52,6 +40,6 @@ pub(super) fn body(prompt: &Prompt<'_>, context_tokens: Option<u32>) -> Vec<u8> 
     if !options.is_empty() {
         body.insert("options".to_owned(), options.into());
     }
-    // Strings, numbers and maps with text keys: there is nothing in it that JSON cannot express.
+    // Cannot fail: strings, numbers and maps with text keys.
     serde_json::to_vec(&body).unwrap_or_default()
 }

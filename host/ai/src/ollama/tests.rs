@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::config::OllamaConfig;
-use super::super::hint::{self, Place};
-use super::super::provider::Failure;
+use super::super::failure::AttemptFailure;
+use super::super::hint::{self, Location};
 use super::super::request::Format;
 use super::super::testing::{
     Row, Streamed, adapter, any_bytes, ask, close_json, plain_schema, provider, schema, sent,
@@ -70,8 +70,9 @@ fn a2_every_error_row_has_its_kind_and_keeps_what_was_said() {
     for row in rows {
         row.check(&at);
     }
-    let place = Place { route: "default", provider: "local", model: "m", at: &at };
-    let refused = hint::message(&place, &Failure::new(Connection, "the connection was refused"));
+    let location = Location { route: "default", provider_name: "local", model: "m", provider: &at };
+    let refused =
+        hint::message(&location, &AttemptFailure::new(Connection, "the connection was refused"));
     assert!(refused.as_str().contains("`ollama serve`"), "{refused}");
 }
 

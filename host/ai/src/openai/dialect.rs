@@ -1,18 +1,18 @@
-//! Where those who speak chat completions differ: a table, and no code of their own.
+//! The differences between the providers of chat completions, as a table.
 //!
-//! Errors need no rows: `error_body` reads every spelling of their envelopes at once.
+//! Errors are not part of it: `error_body` reads the envelopes of all of them.
 
 use reqwest::header::{AUTHORIZATION, HeaderName};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Whose chat completions these are. Guessed from the address when the configuration does not say.
+/// A provider's variant of chat completions. Default: guessed from the host name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
     /// OpenAI itself.
     Openai,
-    /// Azure OpenAI: the key in a header of its own, the deployment in the address.
+    /// Azure OpenAI: the key in the header `api-key`, the deployment in the URL.
     Azure,
     /// OpenRouter.
     Openrouter,
@@ -22,51 +22,49 @@ pub enum Dialect {
     Deepseek,
     /// xAI.
     Xai,
-    /// Mistral: no `stream_options`, and a name of its own for the seed.
+    /// Mistral: no `stream_options`; the seed is called `random_seed`.
     Mistral,
-    /// vLLM: holds its models to any schema.
+    /// vLLM: enforces any schema.
     Vllm,
-    /// llama.cpp's server: holds its models to any schema.
+    /// llama.cpp's server: enforces any schema.
     Llamacpp,
-    /// LM Studio: schemas, but no JSON mode without one.
+    /// LM Studio: supports schemas, but no JSON mode without one.
     Lmstudio,
     /// A LiteLLM proxy.
     Litellm,
     /// Ollama's compatible endpoint.
     Ollama,
-    /// Anyone else.
+    /// Any other compatible endpoint.
     Compatible,
 }
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
-    /// The field for the most tokens of a reply. OpenAI's newer models refuse `max_tokens`; most
-    /// others know only that.
+    /// The field for the maximum number of tokens. OpenAI's newer models reject `max_tokens`; most
+    /// other providers support only that.
     pub(super) max_tokens: &'static str,
-    /// The field for the seed; nothing where there is none.
+    /// The field for the seed; `None` if seeds are not supported.
     pub(super) seed: Option<&'static str>,
     pub(super) json: Json,
-    /// Whether JSON mode and streaming go together.
+    /// Whether JSON mode and streaming can be combined.
     pub(super) json_streams: bool,
-    /// Whether it knows `stream_options`. Where not, it tells the tokens of a stream without being
-    /// asked.
+    /// Whether `stream_options` is supported. Otherwise streams report tokens without it.
     pub(super) stream_options: bool,
-    /// The header of the key, and what stands before the key in it.
+    /// The header of the key, and the prefix of its value.
     pub(super) key: (HeaderName, &'static str),
 }
 
-/// What it can be told of the reply's form besides words.
+/// The support for JSON modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Json {
-    /// `json_schema` for schemas that strict mode takes, `json_object` for the others.
+    /// `json_schema` for schemas that strict mode supports, `json_object` for the others.
     Strict,
     /// `json_object` only.
     Object,
-    /// `json_schema` only, and any schema.
+    /// `json_schema` only, with any schema.
     Schema,
-    /// `json_schema` with any schema, which is made a grammar that the reply cannot leave;
-    /// `json_object` without one.
+    /// `json_schema` with any schema, enforced by a grammar; `json_object` without a schema.
     Grammar,
 }
 
@@ -82,7 +80,7 @@ const OPENAI: Row = Row {
 const COMPATIBLE: Row = Row { max_tokens: "max_tokens", ..OPENAI };
 
 impl Dialect {
-    /// Guesses from the host of the address.
+    /// Guesses the dialect from the host name.
     pub(in super::super) fn of(url: &Url) -> Self {
         let known = [
             ("api.openai.com", Dialect::Openai),
@@ -122,8 +120,8 @@ impl Dialect {
         }
     }
 
-    /// The address for a model. Azure's deployments stand in it, unless the operator wrote one or
-    /// the newer `/v1`, which takes the name in the body like everyone else.
+    /// The URL for a model. For Azure it contains the deployment, unless the operator configured
+    /// one or the newer `/v1`, which takes the model in the body.
     pub(super) fn url(self, url: &Url, model: &str) -> Url {
         let mut url = url.clone();
         let bare = matches!(url.path(), "/chat/completions" | "/openai/chat/completions");

@@ -1,4 +1,4 @@
-//! Chat completions: OpenAI's, and those of everyone who speaks the same.
+//! OpenAI's chat completions, and the many compatible endpoints.
 
 mod dialect;
 mod reply;
@@ -7,24 +7,24 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use reqwest::header::HeaderMap;
 use url::Url;
 
 pub use dialect::Dialect;
 
-use super::answer::Answer;
+use super::adapter::{Adapter, Endpoint};
+use super::answer::{Answer, Reply};
 use super::config::{OpenAiConfig, endpoint};
 use super::error_body;
-use super::provider::{Adapter, Failure, HttpHead, HttpReply, HttpRequest, Prompt, StreamDecoder};
+use super::failure::AttemptFailure;
 use super::secret::ApiKey;
+use super::stream_deltas::StreamDeltas;
+use super::wire::{HttpReply, Prompt};
 use sitewright_model::message::Message;
 
-/// One endpoint, ready to be called.
 #[derive(Debug)]
 pub(super) struct OpenAi {
-    /// The whole address of the endpoint, but for what the dialect adds for a model.
-    url: Url,
-    headers: HeaderMap,
+    /// The whole URL, except for what Azure adds for a model.
+    endpoint: Endpoint,
     dialect: Dialect,
 }
 
@@ -37,8 +37,8 @@ impl OpenAi {
             url.query_pairs_mut().append_pair("api-version", version.trim());
         }
         let (name, prefix) = dialect.row().key;
-        let headers = key.header(prefix)?.map(|value| (name, value)).into_iter().collect();
-        Ok(OpenAi { url, headers, dialect })
+        let key = key.header(prefix)?.map(|value| (name, value));
+        Ok(OpenAi { endpoint: Endpoint::new(url, key), dialect })
     }
 }
 
@@ -47,34 +47,29 @@ impl Adapter for OpenAi {
         "openai"
     }
 
-    fn place(&self) -> String {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.into()
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
-        HttpRequest {
-            url: self.dialect.url(&self.url, prompt.model),
-            headers: self.headers.clone(),
-            body: request::body(prompt, self.dialect),
-        }
+    fn url(&self, model: &str) -> Url {
+        self.dialect.url(&self.endpoint.url, model)
     }
 
-    fn decoder(&self, head: &HttpHead) -> Box<dyn StreamDecoder> {
-        Box::new(stream::Decoder::new(head.clone()))
+    fn body(&self, prompt: &Prompt<'_>) -> Vec<u8> {
+        request::body(prompt, self.dialect)
     }
 
-    fn whole(&self, http: &HttpReply) -> Result<Answer, Failure> {
+    fn deltas(&self) -> Box<dyn StreamDeltas> {
+        Box::new(stream::Deltas::default())
+    }
+
+    fn whole(&self, http: &HttpReply) -> Result<Answer, AttemptFailure> {
         reply::decode(http)
-    }
-
-    fn map_error(&self, http: &HttpReply) -> Failure {
-        error_body::failure(http)
     }
 }
 
-/// The meaning of a whole answer of the protocol, for those who make one up.
-pub(super) fn decode(http: &HttpReply) -> Result<super::provider::Reply, Failure> {
+/// The reply in a whole response of this protocol. The scripted provider uses it for the responses
+/// that it makes up.
+pub(super) fn decode(http: &HttpReply) -> Result<Reply, AttemptFailure> {
     super::transport::whole(http, reply::decode, error_body::failure)
 }

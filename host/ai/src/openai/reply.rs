@@ -1,18 +1,18 @@
-//! The meaning of an answer to a chat completion request.
+//! The whole response to a chat completion request.
 //!
-//! A body that ends before its declared length never comes here: that is `connection`, found by the
-//! transport. A body that is whole and not the protocol's JSON, also one that ends early, is
-//! `protocol`. `truncated` is what the model itself cut, and a stream that ends without its final
-//! marker.
+//! The transport reports a body that ends before its declared length as `connection`. A complete
+//! body that is not the protocol's JSON, or is JSON that ends early, is `protocol`. `truncated` is
+//! a reply that a token limit cut, or a stream that ends without its final marker.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::answer::{Answer, Finish};
 use super::super::error_body;
-use super::super::provider::{Failure, HttpReply};
-use sitewright_model::ai::AiErrorKind;
-use sitewright_model::ai::Usage;
+use super::super::failure::AttemptFailure;
+use super::super::stream_deltas;
+use super::super::wire::HttpReply;
+use sitewright_model::ai::{AiErrorKind, Usage};
 
 /// Unknown fields are ignored: providers add them without notice.
 #[derive(Deserialize)]
@@ -25,19 +25,19 @@ struct Whole {
 
 #[derive(Deserialize)]
 struct Choice {
-    message: Option<Said>,
+    message: Option<ChatText>,
     finish_reason: Option<String>,
     error: Option<Value>,
 }
 
-/// A message, or a delta of one.
+/// The text of a message or of a delta.
 #[derive(Deserialize)]
-pub(super) struct Said {
+pub(super) struct ChatText {
     content: Option<Content>,
     refusal: Option<String>,
 }
 
-/// Text, or a list of parts as some compatibles send it.
+/// Text, or a list of parts as some compatible endpoints send it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Content {
@@ -63,19 +63,17 @@ impl From<Tokens> for Usage {
     }
 }
 
-/// The whole body of a success.
-pub(super) fn decode(http: &HttpReply) -> Result<Answer, Failure> {
-    let answer: Whole = serde_json::from_slice(&http.body).map_err(|error| {
-        Failure::new(AiErrorKind::Protocol, error_body::not_json(&http.body, &error))
-    })?;
+/// Decodes the whole body of a success.
+pub(super) fn decode(http: &HttpReply) -> Result<Answer, AttemptFailure> {
+    let answer: Whole = stream_deltas::parse_whole(http)?;
     if let Some(error) = answer.error.as_ref().filter(|error| !error.is_null()) {
         return Err(error_body::in_success(&http.head, error));
     }
     let Some(choices) = answer.choices else {
-        return Err(Failure::new(AiErrorKind::Protocol, "its answer is JSON without `choices`"));
+        return Err(stream_deltas::without("choices"));
     };
     let Some(choice) = choices.into_iter().next() else {
-        return Err(Failure::new(AiErrorKind::Empty, "its answer has no choice"));
+        return Err(AttemptFailure::new(AiErrorKind::Empty, "its answer has no choice"));
     };
     if let Some(error) = choice.error.as_ref().filter(|error| !error.is_null()) {
         return Err(error_body::in_success(&http.head, error));
@@ -91,7 +89,7 @@ pub(super) fn decode(http: &HttpReply) -> Result<Answer, Failure> {
     })
 }
 
-/// The protocol's finish reasons, with the names that compatibles give them.
+/// Maps the protocol's finish reasons, and the other names of compatible endpoints.
 pub(super) fn finish(reason: String) -> Finish {
     match reason.as_str() {
         "stop" | "eos" | "stop_sequence" | "end_turn" => Finish::Stop,
@@ -102,13 +100,14 @@ pub(super) fn finish(reason: String) -> Finish {
     }
 }
 
-pub(super) fn texts(said: Said) -> (String, Option<String>) {
-    match said.content {
-        None => (String::new(), said.refusal),
-        Some(Content::Text(text)) => (text, said.refusal),
+/// The text and the refusal.
+pub(super) fn texts(message: ChatText) -> (String, Option<String>) {
+    match message.content {
+        None => (String::new(), message.refusal),
+        Some(Content::Text(text)) => (text, message.refusal),
         Some(Content::Parts(parts)) => {
             let text = parts.iter().filter_map(|part| part.text.as_deref()).collect();
-            (text, said.refusal.or_else(|| parts.into_iter().find_map(|part| part.refusal)))
+            (text, message.refusal.or_else(|| parts.into_iter().find_map(|part| part.refusal)))
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::instructions;
-use super::super::provider::Prompt;
 use super::super::request::{Format, Role};
+use super::super::wire::Prompt;
 use super::Dialect;
 use super::dialect::Json;
 
@@ -20,7 +20,7 @@ struct Body<'a> {
     stop: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<Value>,
-    /// What has other names in other dialects.
+    /// Fields whose names depend on the dialect.
     #[serde(flatten)]
     named: Map<String, Value>,
 }
@@ -31,7 +31,8 @@ struct Message<'a> {
     content: std::borrow::Cow<'a, str>,
 }
 
-/// The request's body. JSON mode is asked for only when the template asked for JSON (catalogue E8).
+/// The request's body. JSON mode is enabled only if the template requests JSON (failure catalogue
+/// E8).
 pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
     let request = prompt.request;
     let mut messages: Vec<Message<'_>> = request
@@ -72,7 +73,7 @@ pub(super) fn body(prompt: &Prompt<'_>, dialect: Dialect) -> Vec<u8> {
         response_format,
         named,
     };
-    // Strings, numbers and maps with text keys: there is nothing in it that JSON cannot express.
+    // Cannot fail: strings, numbers and maps with text keys.
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
@@ -84,14 +85,14 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-/// The provider's JSON mode and what the model is told besides.
+/// The provider's JSON mode, and the instruction for the model.
 fn format(format: &Format, json: Json) -> (Option<Value>, Option<String>) {
-    let told = || instructions::of(format);
-    // JSON mode always gives an object; a schema that wants something else goes without.
+    let instruction = || instructions::of(format);
+    // JSON mode always yields an object, so other schemas do not use it.
     let json_object = || (json != Json::Schema).then(|| json!({"type": "json_object"}));
     let schema = match format {
         Format::Text => return (None, None),
-        Format::Json => return (json_object(), told()),
+        Format::Json => return (json_object(), instruction()),
         Format::JsonSchema(schema) => schema.value(),
     };
     let json_schema = |strict: bool| {
@@ -101,16 +102,16 @@ fn format(format: &Format, json: Json) -> (Option<Value>, Option<String>) {
     let object = schema.get("type").is_none_or(|kind| kind == "object");
     match json {
         Json::Strict | Json::Schema | Json::Grammar if strict(schema) => (json_schema(true), None),
-        Json::Schema if object => (json_schema(false), told()),
-        // Forced or not, a model writes better when it also knows the form.
-        Json::Grammar => (json_schema(false), told()),
-        _ => (object.then(json_object).flatten(), told()),
+        Json::Schema if object => (json_schema(false), instruction()),
+        // A model writes better if it also knows the schema that constrains it.
+        Json::Grammar => (json_schema(false), instruction()),
+        _ => (object.then(json_object).flatten(), instruction()),
     }
 }
 
-/// Whether the endpoint's strict mode takes this schema: an object at the top, every property
-/// required, nothing additional, and only keywords that strict mode knows. What it does not take
-/// would be refused as a bad request.
+/// Whether strict mode supports this schema: an object at the top, every property required, no
+/// additional properties, and only supported keywords. The endpoint rejects other schemas as a bad
+/// request.
 fn strict(schema: &Value) -> bool {
     schema.get("type").is_some_and(|kind| kind == "object") && strict_part(schema)
 }

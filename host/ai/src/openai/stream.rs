@@ -1,13 +1,14 @@
-//! A streamed chat completion: chunks of JSON in server-sent events, `[DONE]` at the end.
+//! A streamed chat completion: chunks of JSON as server-sent events, with `[DONE]` at the end.
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::adapter::StreamEvent;
 use super::super::answer::Answer;
-use super::super::provider::{Failure, HttpHead, StreamDecoder, StreamEvent};
-use super::super::stream::{Overlong, Sse, SseEvent};
-use super::super::stream_deltas::is_cut_json;
-use super::reply::{self, Said, Tokens};
+use super::super::failure::AttemptFailure;
+use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
+use super::super::wire::HttpHead;
+use super::reply::{self, ChatText, Tokens};
 
 /// Unknown fields are ignored: providers add them without notice.
 #[derive(Deserialize)]
@@ -21,123 +22,98 @@ struct Chunk {
 #[derive(Deserialize)]
 struct Choice {
     index: Option<u64>,
-    delta: Option<Said>,
-    /// Some send the whole message in place of a delta.
-    message: Option<Said>,
+    delta: Option<ChatText>,
+    /// Some endpoints send the whole message instead of a delta.
+    message: Option<ChatText>,
     finish_reason: Option<String>,
     error: Option<Value>,
 }
 
-/// The decoder of one stream.
-pub(super) struct Decoder {
-    head: HttpHead,
-    sse: Sse,
+/// The answer of one stream.
+#[derive(Default)]
+pub(super) struct Deltas {
     answer: Answer,
     done: bool,
 }
 
-impl Decoder {
-    pub(super) fn new(head: HttpHead) -> Self {
-        Decoder { head, sse: Sse::default(), answer: Answer::default(), done: false }
+impl Deltas {
+    fn error(&self, head: &HttpHead, error: &Value, frame: &[u8]) -> AttemptFailure {
+        head.error_frame(error, frame).with_usage(self.answer.usage)
     }
+}
 
-    fn event(&mut self, event: &SseEvent, found: &mut Vec<StreamEvent>) -> Result<(), Failure> {
-        let data = event.data.trim_ascii();
-        if self.done || data.is_empty() {
+impl StreamDeltas for Deltas {
+    fn read(
+        &mut self,
+        head: &HttpHead,
+        delta: &Delta<'_>,
+        events: &mut Vec<StreamEvent>,
+    ) -> Result<(), AttemptFailure> {
+        let data = delta.data;
+        if self.done {
             return Ok(());
         }
         if data == b"[DONE]" {
             self.done = true;
             return Ok(());
         }
-        let chunk: Chunk = match serde_json::from_slice(data) {
+        let is_error = delta.event == "error";
+        let chunk: Chunk = match stream_deltas::parse(head, data) {
             Ok(chunk) => chunk,
-            Err(_) if event.event == "error" => {
+            Err(_) if is_error => {
                 let text = Value::String(String::from_utf8_lossy(data).into_owned());
-                return Err(self.error(&text, data));
+                return Err(self.error(head, &text, data));
             }
-            // Pings, and whatever comes to be: chunks have no name.
-            Err(_) if !matches!(event.event.as_str(), "" | "message") && !is_cut_json(data) => {
-                return Ok(());
-            }
-            Err(error) => {
-                return Err(self.head.not_protocol(format!("is no chunk of JSON: {error}"), data));
-            }
+            Err(failure) => return Err(failure),
         };
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(self.error(&error, data));
+            return Err(self.error(head, &error, data));
         }
-        if event.event == "error" {
+        if is_error {
             let whole = serde_json::from_slice(data).unwrap_or_default();
-            return Err(self.error(&whole, data));
+            return Err(self.error(head, &whole, data));
         }
         if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
             self.answer.model = Some(model);
         }
-        // One choice was asked for; a server that sends more is not heard.
+        // The request is for one choice; further ones are ignored.
         for choice in
             chunk.choices.into_iter().flatten().filter(|choice| choice.index.unwrap_or(0) == 0)
         {
             if let Some(error) = choice.error.filter(|error| !error.is_null()) {
-                return Err(self.error(&error, data));
+                return Err(self.error(head, &error, data));
             }
-            if let Some(said) = choice.delta.or(choice.message) {
-                let (text, refusal) = reply::texts(said);
+            if let Some(message) = choice.delta.or(choice.message) {
+                let (text, refusal) = reply::texts(message);
                 if let Some(refusal) = refusal {
                     self.answer.refusal.get_or_insert_default().push_str(&refusal);
                 }
-                if !text.is_empty() {
-                    self.answer.content.push_str(&text);
-                    found.push(StreamEvent::Text(text));
-                }
+                add_text(&mut self.answer, text, events);
             }
             if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
                 let finish = reply::finish(reason);
                 self.answer.finish = Some(finish.clone());
-                found.push(StreamEvent::Finish(finish));
+                events.push(StreamEvent::Finish(finish));
             }
         }
         if let Some(tokens) = chunk.usage {
             self.answer.usage = tokens.into();
-            found.push(StreamEvent::Usage(self.answer.usage));
+            events.push(StreamEvent::Usage(self.answer.usage));
         }
         Ok(())
     }
 
-    fn error(&self, error: &Value, frame: &[u8]) -> Failure {
-        self.head.error_frame(error, frame).with_usage(self.answer.usage)
-    }
-}
-
-impl StreamDecoder for Decoder {
-    fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, Failure> {
-        let events = self.sse.push(bytes).map_err(|Overlong| {
-            self.head.not_protocol("has an event far larger than any token", b"")
-        })?;
-        let mut found = Vec::new();
-        for event in events {
-            self.event(&event, &mut found)?;
-        }
-        Ok(found)
+    /// Chunks have no event name.
+    fn knows(&self, event: &str) -> bool {
+        matches!(event, "" | "message")
     }
 
     fn is_done(&self) -> bool {
         self.done
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Answer, Failure> {
-        if let Some(event) = self.sse.rest() {
-            // A whole event that lacks only its blank line counts; half of one is where the stream
-            // broke.
-            let whole =
-                event.data == b"[DONE]" || serde_json::from_slice::<Value>(&event.data).is_ok();
-            if whole {
-                self.event(&event, &mut Vec::new())?;
-            }
-        }
-        if self.done || self.answer.finish.is_some() {
-            return Ok(self.answer);
-        }
-        Err(Failure::unfinished(&self.answer))
+    fn end(self: Box<Self>) -> (Answer, bool) {
+        let complete = self.done || self.answer.finish.is_some();
+        (self.answer, complete)
     }
 }

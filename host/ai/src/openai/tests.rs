@@ -6,13 +6,15 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::super::adapter::{StreamDecoder, StreamEvent};
+use super::super::answer::Reply;
 use super::super::config::OpenAiConfig;
+use super::super::failure::AttemptFailure;
 use super::super::json::ReplySchema;
-use super::super::provider::{
-    Failure, HttpHead, HttpReply, Prompt, Reply, StreamDecoder, StreamEvent,
-};
 use super::super::request::{ChatMessage, Format, Purpose, Request, Role};
+use super::super::stream_deltas::{DeltaDecoder, Framing};
 use super::super::testing;
+use super::super::wire::{HttpHead, HttpReply, Prompt};
 use super::{Dialect, decode, request, stream};
 use sitewright_model::ai::AiErrorKind::{self, *};
 use sitewright_model::ai::{FinishReason, Usage};
@@ -410,9 +412,13 @@ fn a_schema_goes_into_strict_mode_only_when_strict_mode_takes_it() {
 }
 
 /// The reply to a stream that comes in these pieces, and its text as it came.
-fn streamed(pieces: &[&[u8]]) -> (Result<Reply, Failure>, String) {
+fn streamed(pieces: &[&[u8]]) -> (Result<Reply, AttemptFailure>, String) {
     let head = http(200, &[("x-request-id", "req_1")], "").head;
-    let mut decoder = Box::new(stream::Decoder::new(head.clone()));
+    let mut decoder = Box::new(DeltaDecoder::new(
+        &head,
+        Framing::server_sent_events(),
+        Box::new(stream::Deltas::default()),
+    ));
     let mut text = String::new();
     for piece in pieces {
         match decoder.push(piece) {

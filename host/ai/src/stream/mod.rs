@@ -1,17 +1,15 @@
-//! Framing of streamed answers: from bytes in pieces of any size to whole events. Knows nothing of
-//! providers.
+//! Framing of streamed responses: from chunks of bytes to whole events. Independent of providers.
 
 mod ndjson;
 mod sse;
 
-#[cfg_attr(not(test), allow(unused_imports, reason = "kinds with NDJSON use it"))]
 pub(super) use ndjson::Lines;
 pub(super) use sse::{Sse, SseEvent, looks_like_sse};
 
-/// Most bytes of one event or line. No token of a model is longer.
+/// Maximum size of one event or line in bytes. No token of a model is longer.
 pub(super) const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// An event or line has more than [`MAX_EVENT_BYTES`].
+/// An event or line is longer than [`MAX_EVENT_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Overlong;
 

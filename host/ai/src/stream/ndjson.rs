@@ -1,10 +1,9 @@
-//! One JSON value a line.
-#![cfg_attr(not(test), allow(dead_code, reason = "kinds with NDJSON use it"))]
+//! Streams with one JSON value per line.
 
 use super::{MAX_EVENT_BYTES, Overlong};
 
-/// Finds lines in bytes that come in pieces. Blank lines, carriage returns and a byte order mark
-/// are passed over.
+/// Splits chunks of bytes into lines. Blank lines, carriage returns and a byte order mark are
+/// ignored.
 #[derive(Debug, Default)]
 pub(in super::super) struct Lines {
     line: Vec<u8>,
@@ -12,7 +11,7 @@ pub(in super::super) struct Lines {
 }
 
 impl Lines {
-    /// Takes the next bytes and gives the lines that they complete.
+    /// Adds bytes and returns the lines that they complete.
     pub(in super::super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Overlong> {
         let mut lines = Vec::new();
         let mut rest = bytes;
@@ -25,7 +24,7 @@ impl Lines {
         if self.line.len() > MAX_EVENT_BYTES { Err(Overlong) } else { Ok(lines) }
     }
 
-    /// What stands at the end without a line end.
+    /// The last line, without a line end.
     pub(in super::super) fn rest(&mut self) -> Option<Vec<u8>> {
         let line = std::mem::take(&mut self.line);
         let first = !std::mem::replace(&mut self.past_first_line, true);

@@ -1,8 +1,8 @@
-//! Server-sent events, after the WHATWG specification.
+//! Server-sent events, as the WHATWG specifies them.
 
 use super::{MAX_EVENT_BYTES, Overlong};
 
-/// One event. Its data is not decoded: what is no UTF-8 is for the JSON parser to refuse.
+/// One event. Its data may be invalid UTF-8, which the JSON parser rejects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct SseEvent {
     /// Its `event:` field; empty without one.
@@ -11,8 +11,8 @@ pub(in super::super) struct SseEvent {
     pub(in super::super) data: Vec<u8>,
 }
 
-/// Finds events in bytes that come in pieces. Line ends may be LF, CR LF or CR; comments, unknown
-/// fields and a byte order mark are passed over.
+/// Splits chunks of bytes into events. Line ends may be LF, CR LF or CR; comments, unknown fields
+/// and a byte order mark are ignored.
 #[derive(Debug, Default)]
 pub(in super::super) struct Sse {
     line: Vec<u8>,
@@ -22,8 +22,15 @@ pub(in super::super) struct Sse {
     past_first_line: bool,
 }
 
+impl SseEvent {
+    /// An event without a name, for framings that have none.
+    pub(in super::super) fn unnamed(data: Vec<u8>) -> Self {
+        SseEvent { event: String::new(), data }
+    }
+}
+
 impl Sse {
-    /// Takes the next bytes and gives the events that they complete.
+    /// Adds bytes and returns the events that they complete.
     pub(in super::super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, Overlong> {
         let mut events = Vec::new();
         let mut rest = bytes;
@@ -51,8 +58,8 @@ impl Sse {
         Ok(events)
     }
 
-    /// What stands at the end without the blank line that completes it. The specification drops it;
-    /// some servers close after their last line, so a decoder may look whether it is whole.
+    /// The last event, without its terminating blank line. The specification discards it, but some
+    /// servers close the connection after their last line; the decoder checks if it is complete.
     pub(in super::super) fn rest(&mut self) -> Option<SseEvent> {
         let open = !self.line.is_empty();
         let ended = if open { self.end_line() } else { None };
@@ -79,7 +86,7 @@ impl Sse {
                 self.event.data.extend_from_slice(value);
             }
             b"event" => self.event.event = String::from_utf8_lossy(value).into_owned(),
-            // Comments (`: keep-alive`), `id`, `retry` and whatever comes to be.
+            // Comments (`: keep-alive`), `id`, `retry` and unknown fields.
             _ => {}
         }
         None
@@ -91,8 +98,8 @@ impl Sse {
     }
 }
 
-/// Whether a body that begins so is a stream of events, whatever its content type says. A body of
-/// blanks alone may be one.
+/// Whether a body that begins with these bytes is a stream of events, independent of its content
+/// type. True for whitespace only, which may be the beginning of one.
 pub(in super::super) fn looks_like_sse(beginning: &[u8]) -> bool {
     let beginning = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning).trim_ascii_start();
     let fields: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];

@@ -290,7 +290,7 @@ async fn c4_a_hostile_schema_holds_no_thread_of_the_runtime() {
         (error.kind, error.attempts[0].limit),
         (AiErrorKind::Cancelled, Some(Limit::Deadline))
     );
-    assert!(error.message.as_str().contains("held against the template's schema"), "{error}");
+    assert!(error.message.as_str().contains("checked against the template's schema"), "{error}");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_schema_that_cannot_be_used_says_why() {
     let large = format!("{{\"title\": \"{}\"}}", "x".repeat(ReplySchema::MAX_BYTES));
     let rows = [
         ("{", "not JSON"),
-        ("[]", "no JSON object"),
+        ("[]", "not a JSON object"),
         (r#"{"type": "strin"}"#, "/type"),
         (r##"{"$ref": "https://example.com/other.json"}"##, "nothing is ever fetched"),
         (r#"{"pattern": "(?=a)"}"#, "`/pattern`"),
@@ -332,12 +332,12 @@ fn a9_a_key_that_cannot_be_read_stops_the_start_and_names_provider_and_place() {
         ("api_key_env = \"MISSING\"", "api_key_env", "variable MISSING is not set"),
         ("api_key_env = \"EMPTY\"", "api_key_env", "variable EMPTY is empty"),
         ("api_key_env = \"CONTROL\"", "api_key_env", "api_key_env CONTROL"),
-        ("api_key_env = \"\"", "api_key_env", "no name"),
+        ("api_key_env = \"\"", "api_key_env", "not the name"),
         ("api_key_file = \"absent\"", "api_key_file", "absent cannot be read"),
         ("api_key_file = \"empty\"", "api_key_file", "empty is empty"),
         ("api_key_file = \"binary\"", "api_key_file", "binary is not UTF-8"),
         ("api_key_file = \"folder\"", "api_key_file", "folder is a directory"),
-        ("api_key_file = \"inner\"", "api_key_file", "inner holds characters"),
+        ("api_key_file = \"inner\"", "api_key_file", "inner contains characters"),
         ("api_key_file = \"large\"", "api_key_file", "large is over"),
         ("api_key_env = \"GOOD\"\napi_key_file = \"good\"", "api_key_file", "both"),
     ];

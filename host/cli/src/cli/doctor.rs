@@ -237,7 +237,7 @@ fn table(probes: &[Probe]) -> String {
                 (true, None) => outcome.to_string(),
                 (true, Some(status)) => format!("{outcome} ({status})"),
             },
-            probe.advice.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+            probe.hint.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
         ]
     };
     let rows: Vec<[String; 8]> = probes.iter().map(row).collect();

@@ -74,7 +74,7 @@ impl SetupError {
             | SetupError::Templates(_)
             | SetupError::Usage(_) => true,
             // A store that is away may be back when the worker is started again.
-            SetupError::Store(error) => !error.kind.may_pass(),
+            SetupError::Store(error) => !error.kind.is_transient(),
             SetupError::Failures(error) => {
                 // A file that was named and cannot be shown was named wrongly; the folder of
                 // records is ours.
@@ -180,7 +180,7 @@ impl Setup {
         Ok(Services {
             catalogue: Self::catalogue(config, concurrency)?,
             gateway: Self::gateway_with(config, client)?,
-            sites: SitesRoot::open(&config.sites)?.holding(HELD_BYTES),
+            sites: SitesRoot::open(&config.sites)?.with_staging_buffer(HELD_BYTES),
             limits: Arc::new(config.limits.clone()),
             default_locale: config.default_locale.clone(),
             keep_releases: config.keep_releases,

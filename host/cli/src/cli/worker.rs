@@ -53,8 +53,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 async fn prepare(config: &Config) -> Result<Prepared, SetupError> {
     let database = Setup::database(config).await?;
     let client = sitewright_http::client()?;
-    let mut host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
-    host.sites = host.sites.in_crowds();
+    let host = Setup::host_with(config, config.worker.max_orders, client.clone())?;
     let store = Setup::store(config, &host.sites, &client).await?;
     let options = WorkerOptions::from(&config.worker);
     Ok(Prepared::new(host, database, store, options).await?)

@@ -5,19 +5,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The host's id of one call within its run: `call-17`. A template names it in a failure that the
-/// call caused.
+/// The id of a call within its run: `call-17`. A template reports it in a failure that the call
+/// caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CallId(u32);
 
-/// A text that is no call id.
+/// The error for a text that is not a call id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no id of an AI call; they look like `call-17`")]
+#[error("{0:?} is not the id of an AI call; ids look like `call-17`")]
 pub struct CallIdError(pub String);
 
 impl CallId {
-    /// The id of the run's call of this number, counted from 1.
+    /// The id of the call with this number, counted from 1.
     pub fn nth(number: u32) -> Self {
         CallId(number)
     }
@@ -34,7 +34,7 @@ impl FromStr for CallId {
 
     fn from_str(text: &str) -> Result<Self, CallIdError> {
         let number = text.strip_prefix("call-").and_then(|number| number.parse().ok());
-        // Only the spelling that `Display` gives, so that one call has one id.
+        // Only the spelling of `Display`, so that a call has exactly one id.
         let id = number.map(CallId).filter(|id| id.to_string() == text);
         id.ok_or_else(|| CallIdError(text.chars().take(64).collect()))
     }

@@ -1,4 +1,4 @@
-//! What comes back when all went well.
+//! Successful AI calls.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,55 +11,52 @@ use super::usd::Usd;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinishReason {
-    /// It was done, or met a stop text.
+    /// The reply is complete, or a stop text was generated.
     Stop,
-    /// Anything else that is not an error.
+    /// Another reason that is not an error.
     Other,
 }
 
-/// Tokens, as the provider counted them. Missing where it did not say.
+/// Token counts of the provider. Missing if it does not report them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Tokens of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
-    /// Tokens of the reply, thinking included.
+    /// Tokens of the reply, reasoning included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
 }
 
-/// A whole, checked reply. Never empty, never cut; when JSON was asked for, exactly one JSON value.
+/// A complete, checked reply: not empty, not truncated, and exactly one JSON value if JSON was
+/// requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
-    /// What the model wrote. When JSON was asked for, only the JSON, letter for letter.
+    /// The model's text; if JSON was requested, only the JSON, unchanged.
     pub content: String,
-    /// Why it stopped.
     pub finish_reason: FinishReason,
-    /// What it used.
     pub usage: Usage,
     /// Name of the provider in the configuration.
     pub provider: String,
-    /// Name of the model, as the provider gave it.
+    /// Name of the model, as the provider reports it.
     pub model: String,
-    /// Which call this is.
     pub call_id: CallId,
 }
 
-/// A reply, and what it took to get it.
+/// A reply, with the attempts that led to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completed {
-    /// The reply.
     pub completion: Completion,
-    /// Every attempt, the failed ones first; the last one succeeded.
+    /// All attempts; only the last one succeeded. Empty if the reply comes from the journal.
     pub attempts: Vec<Attempt>,
-    /// What the model wrote, when the JSON stood inside other text.
+    /// The model's whole text, if the JSON is only a part of it.
     pub raw_reply: Option<String>,
-    /// Whether it comes from the journal, at no cost.
+    /// Whether the reply comes from the journal, at no cost.
     pub replayed: bool,
 }
 
 impl Completed {
-    /// What all attempts cost together; nothing when no price is known.
+    /// The cost of all attempts; `None` if no price is known.
     pub fn cost_usd(&self) -> Option<Usd> {
         self.attempts.iter().filter_map(|attempt| attempt.cost_usd).reduce(Usd::plus)
     }

@@ -1,178 +1,26 @@
-//! What goes wrong with a call: one closed list of kinds, and everything known about each attempt.
+//! Failed AI calls: the error of a call, its attempts, and what is known of each.
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use sitewright_rules::{AiErrorKind, UnknownKind};
 
 use super::call_id::CallId;
 use super::completion::Usage;
 use super::usd::Usd;
 use crate::message::Message;
 
-/// What went wrong. The names are those of the contract's `error-kind`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum AiErrorKind {
-    /// The provider refused the key.
-    Auth,
-    /// The key may not use this model or endpoint.
-    Permission,
-    /// The model or endpoint does not exist.
-    NotFound,
-    /// The provider, or the host before it, refused the request as malformed.
-    InvalidRequest,
-    /// Prompt and reply do not fit the model's window.
-    ContextTooLong,
-    /// Too many requests or tokens for now.
-    RateLimited,
-    /// No credit left; waiting does not help.
-    QuotaExhausted,
-    /// The provider or model is overloaded or failing on its side.
-    Overloaded,
-    /// A time limit passed.
-    Timeout,
-    /// The connection could not be made or broke, also in the middle of a body. A stream that ends
-    /// in good order but too early is `truncated`.
-    Connection,
-    /// The answer came whole but is not what the provider's protocol says: an HTML page, or JSON
-    /// that ends early.
-    Protocol,
-    /// The reply was cut at a token limit, or its stream ended without its final marker; only the
-    /// latter is worth another try.
-    Truncated,
-    /// The reply had no content.
-    Empty,
-    /// JSON was asked for and the reply was not JSON.
-    Malformed,
-    /// The reply was JSON but the schema does not accept it.
-    SchemaMismatch,
-    /// The provider refused the content.
-    ContentFiltered,
-    /// The order's budget is used up; no call was made.
-    BudgetExceeded,
-    /// No route serves the purpose.
-    NoRoute,
-    /// The run was cancelled, or its deadline passed, while the call was in flight.
-    Cancelled,
-    /// Anything else.
-    Other,
-}
-
-impl AiErrorKind {
-    /// All kinds, for tables and tests.
-    pub const ALL: [AiErrorKind; 20] = {
-        use AiErrorKind::*;
-        [
-            Auth,
-            Permission,
-            NotFound,
-            InvalidRequest,
-            ContextTooLong,
-            RateLimited,
-            QuotaExhausted,
-            Overloaded,
-            Timeout,
-            Connection,
-            Protocol,
-            Truncated,
-            Empty,
-            Malformed,
-            SchemaMismatch,
-            ContentFiltered,
-            BudgetExceeded,
-            NoRoute,
-            Cancelled,
-            Other,
-        ]
-    };
-
-    /// The name in records and in the contract.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AiErrorKind::Auth => "auth",
-            AiErrorKind::Permission => "permission",
-            AiErrorKind::NotFound => "not-found",
-            AiErrorKind::InvalidRequest => "invalid-request",
-            AiErrorKind::ContextTooLong => "context-too-long",
-            AiErrorKind::RateLimited => "rate-limited",
-            AiErrorKind::QuotaExhausted => "quota-exhausted",
-            AiErrorKind::Overloaded => "overloaded",
-            AiErrorKind::Timeout => "timeout",
-            AiErrorKind::Connection => "connection",
-            AiErrorKind::Protocol => "protocol",
-            AiErrorKind::Truncated => "truncated",
-            AiErrorKind::Empty => "empty",
-            AiErrorKind::Malformed => "malformed",
-            AiErrorKind::SchemaMismatch => "schema-mismatch",
-            AiErrorKind::ContentFiltered => "content-filtered",
-            AiErrorKind::BudgetExceeded => "budget-exceeded",
-            AiErrorKind::NoRoute => "no-route",
-            AiErrorKind::Cancelled => "cancelled",
-            AiErrorKind::Other => "other",
-        }
-    }
-
-    /// Whether the same call may succeed later, when the provider says nothing about it.
-    pub const fn retryable(self) -> bool {
-        match self {
-            AiErrorKind::RateLimited
-            | AiErrorKind::Overloaded
-            | AiErrorKind::Timeout
-            | AiErrorKind::Connection
-            | AiErrorKind::Protocol
-            | AiErrorKind::Empty
-            | AiErrorKind::Malformed
-            | AiErrorKind::SchemaMismatch
-            | AiErrorKind::Cancelled => true,
-            AiErrorKind::Auth
-            | AiErrorKind::Permission
-            | AiErrorKind::NotFound
-            | AiErrorKind::InvalidRequest
-            | AiErrorKind::ContextTooLong
-            | AiErrorKind::QuotaExhausted
-            | AiErrorKind::Truncated
-            | AiErrorKind::ContentFiltered
-            | AiErrorKind::BudgetExceeded
-            | AiErrorKind::NoRoute
-            | AiErrorKind::Other => false,
-        }
-    }
-}
-
-impl fmt::Display for AiErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A text that names no kind.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no kind of AI error")]
-pub struct UnknownKind(pub String);
-
-impl FromStr for AiErrorKind {
-    type Err = UnknownKind;
-
-    fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        kind.ok_or_else(|| UnknownKind(text.to_owned()))
-    }
-}
-
-/// What the provider said over HTTP, when it came that far.
+/// The HTTP response of the failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpDetail {
-    /// The status.
     pub status: u16,
-    /// The provider's id of the request, for its support.
+    /// The provider's id of the request, for its support team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Milliseconds the provider asked to wait.
+    /// The wait that the provider requests, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// The beginning of the body, at most 2 KiB, redacted.
@@ -180,13 +28,12 @@ pub struct HttpDetail {
     pub body_excerpt: Option<String>,
 }
 
-/// How an attempt ended: `succeeded`, or the kind of its error.
+/// The result of an attempt: `succeeded`, or the kind of its error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum AttemptOutcome {
-    /// With a whole, checked reply.
+    /// A complete, checked reply.
     Succeeded,
-    /// With an error.
     Failed(AiErrorKind),
 }
 
@@ -216,7 +63,7 @@ impl JsonSchema for AttemptOutcome {
         let names: Vec<&str> =
             std::iter::once(AttemptOutcome::Succeeded.as_str()).chain(kinds).collect();
         schemars::json_schema!({
-            "description": "How an attempt ended: `succeeded`, or the kind of its error.",
+            "description": "The result of an attempt: `succeeded`, or the kind of its error.",
             "type": "string",
             "enum": names,
         })
@@ -241,24 +88,24 @@ impl From<AttemptOutcome> for String {
     }
 }
 
-/// A limit on the time of an attempt (catalogue E1).
+/// The time limit that ended an attempt (failure catalogue E1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
     /// Name look-up, TCP and TLS: `connect_ms`.
     Connect,
-    /// From the connection to the first byte of the answer: `first_byte_ms`.
+    /// From the connection to the first byte of the response body: `first_byte_ms`.
     FirstByte,
-    /// From one piece of the answer to the next: `idle_ms`.
+    /// Between two chunks of the response body: `idle_ms`.
     Idle,
     /// The whole attempt: `call_ms`.
     Call,
-    /// The order's own time.
+    /// The order's deadline.
     Deadline,
 }
 
 impl Limit {
-    /// The key in the configuration of a provider; the deadline is not the provider's.
+    /// The key in the configuration of a provider; for the deadline, which has none, its name.
     pub const fn key(self) -> &'static str {
         match self {
             Limit::Connect => "connect_ms",
@@ -270,61 +117,60 @@ impl Limit {
     }
 }
 
-/// One try of one candidate of a route. All are kept, also those that another candidate made good
-/// (catalogue A3).
+/// One attempt at one candidate of a route. A call records all its attempts, also if a later one
+/// succeeds (failure catalogue A3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Name of the provider in the configuration.
     pub provider: String,
-    /// The model that was asked for.
+    /// The requested model.
     pub model: String,
-    /// When it began, in milliseconds since the Unix epoch.
+    /// Start, in milliseconds since the Unix epoch.
     pub started_ms: u64,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if there was a response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The provider's id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The beginning of what a failed attempt answered, at most 2 KiB, redacted.
+    /// The beginning of the body of a failed attempt, at most 2 KiB, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
-    /// How long it waited for the provider's limits before it began, in milliseconds; the order's
-    /// time runs meanwhile.
+    /// Wait for the provider's rate limits before the attempt, in milliseconds. It counts against
+    /// the order's deadline.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
-    /// How long the gateway paused before it because the attempt before had failed, in
-    /// milliseconds.
+    /// Wait after the previous failed attempt, in milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub backoff_ms: u64,
-    /// Whether it told the model what was wrong with its reply before (catalogue E5).
+    /// Whether the request contains the previous reply and what is wrong with it (failure catalogue
+    /// E5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
-    /// Whether nothing was sent: this host leaves the provider alone for a while, or its limits
-    /// left no room in time.
+    /// Whether nothing was sent, because the circuit breaker was open or the rate limits did not
+    /// permit the request before the deadline.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
-    /// How long connecting took, in milliseconds; missing when a connection was open already or
-    /// none was made.
+    /// How long connecting took, in milliseconds. Missing if an open connection was used or none
+    /// was established.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
-    /// From the begin to the first byte of the answer's body, in milliseconds.
+    /// From the start to the first byte of the response body, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
-    /// How long it took, in milliseconds.
+    /// Duration, in milliseconds.
     pub duration_ms: u64,
-    /// The time limit that ended it, when one did.
+    /// The time limit that ended the attempt, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
-    /// How it ended.
     pub outcome: AttemptOutcome,
-    /// What went wrong; there is one unless it succeeded.
+    /// What went wrong. Present unless the attempt succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
-    /// Tokens used, also by a reply that was of no use.
+    /// Tokens used, also by an unusable reply.
     #[serde(default)]
     pub usage: Usage,
-    /// What that cost, for a model that has a price.
+    /// Cost of the tokens, if the model has a price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
 }
@@ -333,37 +179,35 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-/// A call that gave no reply.
+/// The error of a call without a usable reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct AiError {
-    /// What went wrong at the last attempt.
+    /// The kind of the last attempt's error.
     pub kind: AiErrorKind,
-    /// What happened, on which route, at which provider and model, and what to do next. Never a
-    /// key.
+    /// What happened, on which route, at which provider and model, and what to do. Redacted.
     pub message: Message,
-    /// Which call it was.
     pub call_id: CallId,
-    /// The last attempt's HTTP answer.
+    /// The last attempt's HTTP response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Box<HttpDetail>>,
-    /// Every attempt, in order. Empty when no provider was asked.
+    /// All attempts, in order. Empty if no attempt was made.
     pub attempts: Vec<Attempt>,
-    /// From the outermost cause to the root, then what the earlier candidates said.
+    /// The causes from the outermost to the root, then the messages of the earlier attempts.
     pub causes: Vec<Message>,
-    /// Whether the same call may succeed later.
+    /// Whether the same call can succeed later.
     pub retryable: bool,
-    /// Milliseconds before which the same call makes no sense: the provider asked for it, or this
-    /// host sends it nothing for so long.
+    /// Minimum wait before the same call, in milliseconds: requested by the provider, or until the
+    /// circuit breaker lets a call through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<NonZeroU32>,
 }
 
 impl AiError {
-    /// Most bytes of a body excerpt.
+    /// Maximum size of a body excerpt in bytes.
     pub const EXCERPT_BYTES: usize = 2048;
 
-    /// An error before any provider was asked: a bad request, a used-up budget, a cancelled run.
+    /// An error before the first attempt: an invalid request, an exhausted budget, a cancelled run.
     pub fn before_any_attempt(call_id: CallId, kind: AiErrorKind, message: Message) -> Self {
         AiError {
             kind,

@@ -1,4 +1,4 @@
-//! How AI calls end: attempts, errors, usage and cost.
+//! Results of AI calls: completions, errors, attempts, usage and cost.
 
 mod call_id;
 mod completion;

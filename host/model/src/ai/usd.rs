@@ -4,35 +4,34 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An amount of US dollars, exact to a billionth: a token costs less than a cent's thousandth. In
-/// JSON a number of dollars.
+/// An amount of US dollars, with a resolution of a billionth of a dollar, because one token costs
+/// less than a thousandth of a cent. In JSON a number of dollars.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Usd(u64);
 
 impl Usd {
     const NANOS: f64 = 1e9;
 
-    /// Rounds to a billionth; nothing negative.
+    /// Rounds to a billionth; a negative amount becomes zero.
     pub fn from_dollars(dollars: f64) -> Self {
         Usd((dollars * Self::NANOS).round() as u64)
     }
 
-    /// The amount as a number of dollars.
     pub fn dollars(self) -> f64 {
         self.0 as f64 / Self::NANOS
     }
 
-    /// The amount in billionths of a dollar, which is how it is kept.
+    /// The amount in billionths of a dollar.
     pub fn nanos(self) -> u64 {
         self.0
     }
 
-    /// The difference; zero when `other` is larger.
+    /// The difference; zero if `other` is larger.
     pub fn minus(self, other: Usd) -> Usd {
         Usd(self.0.saturating_sub(other.0))
     }
 
-    /// The sum; stays at the largest amount there is.
+    /// The sum, limited to the largest representable amount.
     pub fn plus(self, other: Usd) -> Usd {
         Usd(self.0.saturating_add(other.0))
     }
@@ -56,7 +55,11 @@ impl schemars::JsonSchema for Usd {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "description": "An amount of US dollars.", "type": "number", "minimum": 0 })
+        schemars::json_schema!({
+            "description": "An amount of US dollars.",
+            "type": "number",
+            "minimum": 0
+        })
     }
 }
 

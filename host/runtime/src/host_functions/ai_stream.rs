@@ -22,7 +22,7 @@ use super::ai::{Call, Told};
 use super::run_trace::RunTrace;
 use super::state::{GuestState, MAX_AI_STREAMS};
 use crate::plugin::bindings::ai_types;
-use sitewright_ai::{Pieces, TextSink};
+use sitewright_ai::{ChunkObserver, TextSink};
 use sitewright_model::ai::CallId;
 use sitewright_model::failure::TrailOutcome;
 
@@ -47,7 +47,7 @@ pub(super) fn start(
     let ended = Arc::new(AtomicBool::new(false));
     let (text, chunks) = TextSink::channel();
     let mut text = match call.counted {
-        true => text.telling(Arc::new(Recording { log: log.clone(), call_id: call.call_id })),
+        true => text.observed_by(Arc::new(Recording { log: log.clone(), call_id: call.call_id })),
         false => text,
     };
     let (tell, told) = oneshot::channel();
@@ -101,8 +101,8 @@ struct Recording {
     call_id: CallId,
 }
 
-impl Pieces for Recording {
-    fn passed(&self, piece: &str) {
+impl ChunkObserver for Recording {
+    fn forwarded(&self, piece: &str) {
         self.log.ai_passed(self.call_id, piece);
     }
 }

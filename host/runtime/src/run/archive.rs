@@ -131,7 +131,7 @@ fn keep(
     let order =
         OrderDir::new(order).map_err(|error| message!("the order's id is no folder: {error}"))?;
     sites
-        .keep(&order, folder, name, content)
+        .archive(&order, folder, name, content)
         .map_err(|error| message!("the file is not there: {error}"))
 }
 

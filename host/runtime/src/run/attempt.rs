@@ -30,7 +30,7 @@ use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{AiFailure, FailureKind, Problem, TemplateRef};
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};
-use sitewright_site::{OrderDir, Release, SiteLimit, SitesRoot, Staging};
+use sitewright_site::{OrderDir, Release, SiteLimit, SitesRoot, Staging, SyncBatcher};
 
 /// Fewest milliseconds that a replay may take.
 const REPLAY_MS: u64 = 600_000;
@@ -100,14 +100,14 @@ pub struct Replaying {
 }
 
 /// What an attempt does with a verified site.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum Publication {
     /// Makes it the order's current release.
     #[default]
     Publish,
-    /// Makes it a release that nobody sees: the caller decides whether it counts
-    /// ([`site::activate`](sitewright_site::activate)).
-    Place,
+    /// Makes it a release that no visitor sees until the caller activates it
+    /// ([`SiteStore::activate`](sitewright_site::SiteStore::activate)).
+    Place(SyncBatcher),
 }
 
 /// Everything known of an attempt so far, filled in as it goes, so that whoever writes the record
@@ -445,7 +445,7 @@ async fn after(
         document,
         locale,
         template,
-        publication: request.publication,
+        publication: request.publication.clone(),
         keep_releases: host.keep_releases,
     };
     let told = log.clone();

@@ -13,8 +13,8 @@ use sitewright_model::build::host_build;
 use sitewright_model::failure::{FailureKind, Problem};
 use sitewright_model::message;
 use sitewright_site::{
-    Release, ReleaseInfo, ReleaseTemplate, StagedSite, Staging, VerifiedSite, VerifyError,
-    VerifyOptions, place_prepared, publish,
+    PublishOutcome, Release, ReleaseInfo, ReleaseTemplate, StagedSite, Staging, VerifiedSite,
+    VerifyError, VerifyOptions, publish_prepared,
 };
 
 /// The stage in which a site is checked.
@@ -42,29 +42,25 @@ impl Finish {
         self,
         entered: impl Fn(&'static str) + Send + 'static,
     ) -> Result<Release, (&'static str, Box<Ended>)> {
-        let (root, publication, keep) =
-            (self.staging.root().clone(), self.publication, self.keep_releases);
+        let (publication, keep) = (self.publication.clone(), self.keep_releases);
         let prepare = move || {
             entered(CHECKS);
             let verified = self.checked().map_err(|ended| (CHECKS, ended))?;
             entered(RELEASE);
             Ok((verified, self.info))
         };
-        let released = match publication {
-            Publication::Publish => {
-                let published =
-                    move || prepare().map(|(verified, info)| publish(verified, info, keep));
-                tokio::task::spawn_blocking(published).await.ok()
-            }
-            Publication::Place => place_prepared(&root, prepare).await,
+        let outcome = match publication {
+            Publication::Publish => publish_prepared(prepare, keep).await,
+            Publication::Place(batcher) => batcher.place_prepared(prepare).await,
         };
-        match released {
-            Some(Ok(release)) => release.map_err(|error| {
+        match outcome {
+            PublishOutcome::Released(release) => Ok(release),
+            PublishOutcome::Unprepared(ended) => Err(ended),
+            PublishOutcome::Failed(error) => {
                 let message = message!("the site could not be released: {error}");
-                (RELEASE, Box::new(Ended::refused(message, &error)))
-            }),
-            Some(Err(ended)) => Err(ended),
-            None => {
+                Err((RELEASE, Box::new(Ended::refused(message, &error))))
+            }
+            PublishOutcome::Lost => {
                 let message = message!(
                     "checking and releasing the site did not end, which is a bug in Sitewright"
                 );

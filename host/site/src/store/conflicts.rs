@@ -19,24 +19,25 @@ use object_store::{
 use time::OffsetDateTime;
 use ulid::Ulid;
 
-use super::connect::{Bucket, Place};
-use super::objects::{ObjectSites, Pointer};
+use super::location::{Bucket, StoreLocation};
+use super::objects::ObjectSites;
+use super::pointer::Pointer;
 use super::request_error::StoreErrorKind;
 use crate::manifest::ReleaseId;
 use crate::root::{OrderDir, SitesRoot};
 
-/// A store in memory where another worker writes the pointer just before each of the first few
-/// times we do.
+/// A store in memory in which another worker writes the pointer directly before each of the first
+/// few writes.
 #[derive(Debug)]
-struct Meddled {
+struct ContendedStore {
     store: InMemory,
     other: ReleaseId,
     times: AtomicUsize,
-    /// Whether it refuses conditions, as some stores do.
+    /// Whether it rejects conditional writes, as some stores do.
     unconditional: bool,
 }
 
-impl fmt::Display for Meddled {
+impl fmt::Display for ContendedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a store where others write too")
     }
@@ -49,7 +50,7 @@ fn pointer(release: ReleaseId) -> PutPayload {
 }
 
 #[async_trait]
-impl ObjectStore for Meddled {
+impl ObjectStore for ContendedStore {
     async fn put_opts(
         &self,
         key: &Path,
@@ -62,8 +63,8 @@ impl ObjectStore for Meddled {
                 implementer: self.to_string(),
             });
         }
-        let meddle = |left: usize| left.checked_sub(1);
-        if self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, meddle).is_ok() {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
             self.store.put(key, pointer(self.other)).await?;
         }
         self.store.put_opts(key, bytes, options).await
@@ -107,8 +108,8 @@ fn id(number: u64) -> ReleaseId {
 
 #[tokio::test]
 async fn a_pointer_that_others_write_is_never_set_back_by_accident() {
-    // What is there before, what the other worker writes and how often, whether conditions work;
-    // and what is there at the end.
+    // The pointer before; what the other worker writes, and how often; whether conditional writes
+    // are rejected; the pointer afterwards.
     let cases = [
         (None, id(9), 1, false, Some(id(9))),
         (Some(id(1)), id(9), 1, false, Some(id(9))),
@@ -122,9 +123,9 @@ async fn a_pointer_that_others_write_is_never_set_back_by_accident() {
     for (number, (before, other, times, unconditional, after)) in cases.into_iter().enumerate() {
         let temp = tempfile::tempdir().unwrap();
         let root = SitesRoot::open(temp.path()).unwrap();
-        let bucket: Bucket = match Place::parse(Some("s3://sites/p"), &root).unwrap() {
-            Place::Objects(bucket) => bucket,
-            Place::Folder => panic!("it is a bucket"),
+        let bucket: Bucket = match StoreLocation::parse(Some("s3://sites/p"), &root).unwrap() {
+            StoreLocation::Bucket(bucket) => bucket,
+            StoreLocation::Folder => panic!("it is a bucket"),
         };
         let store = InMemory::new();
         let order = OrderDir::new("7").unwrap();
@@ -135,12 +136,12 @@ async fn a_pointer_that_others_write_is_never_set_back_by_accident() {
         if let Some(before) = before {
             store.put(&Path::from("p/7/current.json"), pointer(before)).await.unwrap();
         }
-        let store = Meddled { store, other, times: AtomicUsize::new(times), unconditional };
+        let store = ContendedStore { store, other, times: AtomicUsize::new(times), unconditional };
         let sites = ObjectSites::over(Arc::new(store), bucket, root);
         match (sites.activate(&order, id(5), 1).await, after) {
             (Ok(()), Some(after)) => {
                 assert_eq!(sites.current(&order).await.unwrap(), Some(after), "case {number}");
-                // Never the visible one.
+                // The current release is never removed.
                 let left = sites.activate(&order, after, 1).await;
                 assert!(left.is_ok(), "case {number}: {left:?}");
             }

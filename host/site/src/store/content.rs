@@ -1,23 +1,24 @@
-//! What a web server tells of a file: an object store tells visitors what was told to it.
+//! Content types and cache rules, which an object store serves with each file.
 
 use crate::path::SitePath;
 
-/// Release files never change: another site is another release, under another id.
+/// `Cache-Control` of a release's files. They never change: another site is another release, with
+/// another id.
 pub const CACHE_RELEASE: &str = "public, max-age=31536000, immutable";
-/// The pointer is asked for anew each time.
+/// `Cache-Control` of the pointer, which changes with each activation.
 pub const CACHE_POINTER: &str = "no-cache";
-/// What JSON of ours is.
 pub const JSON: &str = "application/json";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The content type of a file by its extension, in the spelling of the IANA registry. Text is
-/// UTF-8: the checks have seen to that.
+/// The content type of a file by its extension, as in the IANA registry. Unknown extensions are
+/// `application/octet-stream`. The checks of the site have made sure that text is UTF-8.
 pub fn content_type(path: &SitePath) -> &'static str {
     match path.extension().as_deref() {
         Some("html" | "htm") => "text/html; charset=utf-8",
         Some("xhtml") => "application/xhtml+xml",
         Some("css") => "text/css; charset=utf-8",
         Some("js" | "mjs") => "text/javascript; charset=utf-8",
-        Some("txt") => "text/plain; charset=utf-8",
+        Some("txt") => TEXT,
         Some("md") => "text/markdown; charset=utf-8",
         Some("csv") => "text/csv; charset=utf-8",
         Some("vcf") => "text/vcard; charset=utf-8",

@@ -1,24 +1,27 @@
-//! What went wrong with a store, told for the one who must act.
+//! Errors of a store: from the library's error to a message with what to do.
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 
 use object_store::client::{HttpError, HttpErrorKind};
-use secrecy::{ExposeSecret, SecretString};
 
-use super::connect::{NoCredentials, NotEncrypted, Provider};
+use super::http::{NoCredentials, NotEncrypted};
+use super::location::Provider;
+use super::secrets::Secrets;
+use crate::excerpt::excerpt;
 use sitewright_http::causes_with_self;
+use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// Why a store did not do what it was asked: a whole sentence for a person, and its kind for
-/// programs.
+/// Maximum characters of a response in a message: servers respond with whole pages.
+const MAX_CHARS: usize = 400;
+
+/// Why an operation of a store failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct StoreError {
-    /// What kind of trouble.
     pub kind: StoreErrorKind,
-    /// What happened, to which order, why, and what to do next.
+    /// What happened to which order, why, and what to do.
     pub message: Message,
 }
 
@@ -34,38 +37,38 @@ impl From<StoreError> for Message {
     }
 }
 
-/// The kinds of trouble with a store.
+/// Kinds of store errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreErrorKind {
-    /// What the operator set cannot be right.
+    /// `sites.store` or the environment is wrong.
     Configuration,
-    /// There are no credentials.
+    /// No credentials are set.
     NoCredentials,
-    /// The credentials are not accepted.
+    /// The store rejects the credentials.
     BadCredentials,
-    /// The credentials are good, and not for this.
+    /// The credentials are valid, but do not permit the operation.
     Denied,
-    /// There is no such bucket or container.
+    /// The bucket or container does not exist.
     BucketMissing,
-    /// The store does not answer.
+    /// The store does not respond.
     Unreachable,
-    /// The store answers that it cannot now.
+    /// The store responds with a temporary error.
     Unavailable,
-    /// There is no such release.
+    /// The release does not exist.
     NotFound,
-    /// Something else wrote at the same moment, each time.
+    /// Other workers wrote at the same moment, in each try.
     Conflict,
-    /// What the store has is not what was written.
+    /// The store's content is not what was written.
     Damaged,
-    /// The sites folder, not the object store.
+    /// The sites folder failed, not the object store.
     Folder,
-    /// Anything else that the store answered.
+    /// Any other response.
     Refused,
 }
 
 impl StoreErrorKind {
-    /// Whether the same may succeed later without anyone changing anything.
-    pub fn may_pass(self) -> bool {
+    /// Whether a retry may succeed although nobody changes anything.
+    pub fn is_transient(self) -> bool {
         matches!(
             self,
             StoreErrorKind::Unreachable
@@ -76,21 +79,22 @@ impl StoreErrorKind {
     }
 }
 
-/// One request that failed: what kind of trouble, and the whole chain of causes in words.
+/// A failed request, before the operation it belongs to is known.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct RequestError {
     pub(super) kind: StoreErrorKind,
+    /// The chain of causes, without secrets.
     pub(super) why: String,
 }
 
-impl Trouble {
+impl RequestError {
     pub(super) fn new(kind: StoreErrorKind, why: impl Into<String>) -> Self {
-        Trouble { kind, why: why.into() }
+        RequestError { kind, why: why.into() }
     }
 
-    /// Reads the library's error. Its own text repeats the request, so only what the server or the
-    /// network said is kept.
-    pub(super) fn of(error: &object_store::Error, secrets: &Secrets) -> Self {
+    /// Reads the library's error. Its own text repeats the request, so that only the response or
+    /// the network error is kept.
+    pub(super) fn from_library(error: &object_store::Error, secrets: &Secrets) -> Self {
         let mut next: Option<&(dyn Error + 'static)> = Some(error);
         while let Some(cause) = next {
             if cause.is::<NoCredentials>() {
@@ -100,50 +104,53 @@ impl Trouble {
                 });
                 let why =
                     below.map_or_else(|| cause.to_string(), |below| format!("{cause}: {below}"));
-                return Trouble::new(StoreErrorKind::NoCredentials, secrets.hide(why));
+                return RequestError::new(StoreErrorKind::NoCredentials, secrets.hide(why));
             }
             if cause.is::<NotEncrypted>() {
-                return Trouble::new(StoreErrorKind::Configuration, secrets.hide(chain(cause)));
+                return RequestError::new(
+                    StoreErrorKind::Configuration,
+                    secrets.hide(chain(cause)),
+                );
             }
             if let Some(http) = cause.downcast_ref::<HttpError>()
-                && !holds_ours(http)
+                && !is_caused_by_ours(http)
             {
                 let kind = match http.kind() {
                     HttpErrorKind::Decode => StoreErrorKind::Refused,
                     _ => StoreErrorKind::Unreachable,
                 };
                 let why = http.source().map_or_else(|| http.to_string(), chain);
-                return Trouble::new(kind, secrets.hide(why));
+                return RequestError::new(kind, secrets.hide(why));
             }
             next = cause.source();
         }
         let text = error.to_string();
         let code = between(&text, "<Code>", "</Code>");
-        let said = between(&text, "<Message>", "</Message>");
-        let why = match (code, said) {
-            (Some(code), Some(said)) => format!("{code}: {}", one_line(said)),
+        let message = between(&text, "<Message>", "</Message>");
+        let why = match (code, message) {
+            (Some(code), Some(message)) => format!("{code}: {}", excerpt(message, MAX_CHARS)),
             (Some(code), None) => code.to_owned(),
-            _ => one_line(&deepest(error)),
+            _ => excerpt(&deepest(error), MAX_CHARS),
         };
-        Trouble::new(kind_of(error, code, &text), secrets.hide(why))
+        RequestError::new(kind_of(error, code, &text), secrets.hide(why))
     }
 
-    /// The whole story: what happened, why, what to do.
-    pub(super) fn told(
+    /// The error of the operation `what`: what happened, why, and what to do.
+    pub(super) fn into_store_error(
         self,
         what: fmt::Arguments<'_>,
         provider: Provider,
         bucket: &str,
     ) -> StoreError {
-        let Trouble { kind, why } = self;
+        let RequestError { kind, why } = self;
         let why = why.trim_end_matches(['.', ' ']);
-        let advice = advice(kind, provider, bucket);
-        StoreError::new(kind, sitewright_model::message!("the site store: {what}: {why}; {advice}"))
+        let hint = hint(kind, provider, bucket);
+        StoreError::new(kind, message!("the site store: {what}: {why}; {hint}"))
     }
 }
 
-/// Whether one of our own errors is further down; it says more.
-fn holds_ours(http: &HttpError) -> bool {
+/// Whether one of our own errors is the cause; its text is more helpful.
+fn is_caused_by_ours(http: &HttpError) -> bool {
     http.source().is_some_and(|cause| cause.is::<NoCredentials>() || cause.is::<NotEncrypted>())
 }
 
@@ -179,7 +186,7 @@ fn kind_of(error: &object_store::Error, code: Option<&str>, text: &str) -> Store
         object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. } => {
             StoreErrorKind::Conflict
         }
-        // Redirects: the bucket is in another region.
+        // A redirect: the bucket is in another region.
         _ if ["incorrectly configured region", "status code: 30"]
             .iter()
             .any(|s| text.contains(s)) =>
@@ -196,7 +203,7 @@ fn kind_of(error: &object_store::Error, code: Option<&str>, text: &str) -> Store
     }
 }
 
-fn advice(kind: StoreErrorKind, provider: Provider, bucket: &str) -> String {
+fn hint(kind: StoreErrorKind, provider: Provider, bucket: &str) -> String {
     let variables = provider.variables();
     match kind {
         StoreErrorKind::Configuration => {
@@ -225,9 +232,7 @@ fn advice(kind: StoreErrorKind, provider: Provider, bucket: &str) -> String {
             "keep other programs out of this prefix, and run the order again".to_owned()
         }
         StoreErrorKind::Folder => "check the sites folder, then run the order again".to_owned(),
-        StoreErrorKind::Refused => {
-            "look that up in the documentation of the store, then try again".to_owned()
-        }
+        StoreErrorKind::Refused => "see the documentation of the store, then try again".to_owned(),
     }
 }
 
@@ -250,96 +255,4 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(begin)?;
     let (inside, _) = rest.split_once(end)?;
     Some(inside.trim()).filter(|inside| !inside.is_empty())
-}
-
-/// On one line and not endless: servers answer whole pages.
-fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(400) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
-    }
-}
-
-/// What no message may show. The library prints what servers answer, and some of them repeat what
-/// they were sent.
-#[derive(Clone, Default)]
-pub(super) struct Secrets(Arc<Vec<SecretString>>);
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Secrets({})", self.0.len())
-    }
-}
-
-impl Secrets {
-    /// The values of the variables that hold secrets by their names, and what is secret inside of
-    /// them.
-    pub(super) fn of(variables: &[(String, String)]) -> Self {
-        let mut found = Vec::new();
-        for (name, value) in variables.iter().filter(|(name, _)| holds_secret(name)) {
-            found.push(value.clone());
-            // A key file as text, and a shared access signature: errors may quote a part.
-            if let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(value) {
-                let texts = fields.iter().filter(|(field, _)| {
-                    ["private", "secret", "token"].iter().any(|part| field.contains(part))
-                });
-                found.extend(texts.filter_map(|(_, text)| text.as_str().map(str::to_owned)));
-            }
-            if name.contains("SAS") {
-                let pairs = url::form_urlencoded::parse(value.trim_start_matches('?').as_bytes());
-                found
-                    .extend(pairs.filter(|(key, _)| key == "sig").map(|(_, sig)| sig.into_owned()));
-                found.extend(
-                    value
-                        .split('&')
-                        .filter_map(|pair| pair.trim_start_matches('?').strip_prefix("sig="))
-                        .map(str::to_owned),
-                );
-            }
-        }
-        // The longest first: one may be a part of another.
-        found.retain(|secret| secret.len() >= 4);
-        found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Secrets(Arc::new(found.into_iter().map(SecretString::from).collect()))
-    }
-
-    fn hide(&self, mut text: String) -> String {
-        for secret in self.0.iter() {
-            if text.contains(secret.expose_secret()) {
-                text = text.replace(secret.expose_secret(), "[hidden]");
-            }
-        }
-        text
-    }
-}
-
-fn holds_secret(name: &str) -> bool {
-    let ending =
-        ["_ID", "_FILE", "_PATH", "_URI", "_URL", "_CREDENTIALS", "_ALGORITHM", "_ENABLED"];
-    ["KEY", "SECRET", "TOKEN", "SAS", "PASSWORD"].iter().any(|part| name.contains(part))
-        && !ending.iter().any(|ending| name.ends_with(ending))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_hidden_whole_and_in_part() {
-        let variables = [
-            ("AWS_SECRET_ACCESS_KEY", "abcdSecret"),
-            ("AWS_ACCESS_KEY_ID", "AKIDSHOWN"),
-            (
-                "GOOGLE_SERVICE_ACCOUNT_KEY",
-                r#"{"private_key": "pkpkpk", "client_email": "me@here"}"#,
-            ),
-            ("AZURE_STORAGE_SAS_TOKEN", "?sv=2024&sig=a%2Fb%3D"),
-        ];
-        let secrets =
-            Secrets::of(&variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let hidden =
-            secrets.hide("abcdSecret AKIDSHOWN pkpkpk me@here sig=a%2Fb%3D a/b=".to_owned());
-        assert_eq!(hidden, "[hidden] AKIDSHOWN [hidden] me@here sig=[hidden] [hidden]");
-    }
 }

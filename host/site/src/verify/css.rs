@@ -1,18 +1,18 @@
-//! The addresses in a style sheet.
+//! The URLs and syntax errors of a style sheet.
 
 use cssparser::{Parser, Token};
 
-/// Deepest nesting of blocks and parentheses that is searched; real style sheets stay under 10.
+/// Maximum nesting of blocks and parentheses that is searched. Real style sheets stay below 10.
 const MAX_DEPTH: usize = 32;
 
-/// What a style sheet refers to and what is wrong with it. Lines count from 0.
+/// URLs and errors of a style sheet, each with its line counted from 0.
 #[derive(Debug, Default)]
 pub struct Sheet {
     pub urls: Vec<(String, u32)>,
     pub errors: Vec<(&'static str, u32)>,
 }
 
-/// Reads a style sheet or the declarations of a `style` attribute.
+/// Parses a style sheet or the declarations of a `style` attribute.
 pub fn read(text: &str) -> Sheet {
     let mut sheet = Sheet::default();
     walk(&mut Parser::new(text), &mut sheet, 0);

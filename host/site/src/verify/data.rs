@@ -6,7 +6,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 use serde_json::Value;
 
-/// All texts of a JSON value: names and strings.
+/// Calls `each` with every text of a JSON value: field names and strings.
 pub(super) fn texts_of(value: &Value, each: &mut impl FnMut(&str)) {
     match value {
         Value::String(text) => each(text),
@@ -21,7 +21,7 @@ pub(super) fn texts_of(value: &Value, each: &mut impl FnMut(&str)) {
     }
 }
 
-/// What a web app manifest refers to: its start page, icons, screenshots and shortcuts.
+/// The references of a web app manifest: start page, icons, screenshots and shortcuts.
 pub(super) fn manifest_references(manifest: &Value) -> Vec<String> {
     let mut references: Vec<&Value> = manifest.get("start_url").into_iter().collect();
     for (list, field) in [("icons", "src"), ("screenshots", "src"), ("shortcuts", "url")] {
@@ -31,12 +31,12 @@ pub(super) fn manifest_references(manifest: &Value) -> Vec<String> {
     references.into_iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// What is in an XML file.
+/// What the checks need of an XML file.
 #[derive(Debug, Default)]
 pub(super) struct Xml {
-    /// Local name of the outermost element.
+    /// Local name of the root element.
     pub(super) root: String,
-    /// Texts and attribute values, decoded, with their lines from 1.
+    /// Texts and attribute values, decoded, with their lines counted from 1.
     pub(super) texts: Vec<(String, u64)>,
     /// Values of `id`.
     pub(super) ids: Vec<String>,
@@ -53,8 +53,8 @@ pub(super) struct XmlError {
     pub(super) why: String,
 }
 
-/// Reads a whole XML file. A document type with entities of its own is an error: nothing is fetched
-/// or expanded.
+/// Parses an XML file. A document type with declarations is an error, so that nothing is fetched or
+/// expanded.
 pub(super) fn read_xml(text: &str) -> Result<Xml, XmlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader::from_str(text);
@@ -72,13 +72,13 @@ pub(super) fn read_xml(text: &str) -> Result<Xml, XmlError> {
             && !current.trim().is_empty()
         {
             if open.is_empty() {
-                return Err(wrong("text outside the outermost element".to_owned()));
+                return Err(wrong("text outside the root element".to_owned()));
             }
             let text = std::mem::take(&mut current);
             if open.last().is_some_and(|name| name == "loc") {
                 xml.locations.push((text.trim().to_owned(), line));
             }
-            // Style sheets and scripts of an SVG are code.
+            // Style sheets and scripts in an SVG are code.
             if !open.iter().any(|name| name == "style" || name == "script") {
                 xml.texts.push((text, line));
             }
@@ -107,8 +107,7 @@ pub(super) fn read_xml(text: &str) -> Result<Xml, XmlError> {
             },
             Event::DocType(doctype) if doctype.contains("<!ENTITY") || doctype.contains('[') => {
                 return Err(wrong(
-                    "a document type with declarations of its own; leave the DOCTYPE out"
-                        .to_owned(),
+                    "a document type with declarations; leave the DOCTYPE out".to_owned(),
                 ));
             }
             Event::DocType(_) | Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
@@ -117,7 +116,7 @@ pub(super) fn read_xml(text: &str) -> Result<Xml, XmlError> {
                     return Err(wrong(format!("`<{name}>` is not closed at the end of the file")));
                 }
                 if roots != 1 {
-                    return Err(wrong(format!("{roots} outermost elements; there must be one")));
+                    return Err(wrong(format!("{roots} root elements; there must be one")));
                 }
                 return Ok(xml);
             }
@@ -142,15 +141,14 @@ fn local_name(start: &BytesStart<'_>) -> String {
 
 fn read_start(start: &BytesStart<'_>, line: u64, xml: &mut Xml) -> Result<(), XmlError> {
     let mut names = HashSet::new();
-    // The library compares each name with all others; a set does not take longer the more there
-    // are.
+    // The library's own check compares each name with all others, which is quadratic.
     for attribute in start.attributes().with_checks(false) {
         let attribute = attribute.map_err(|error| XmlError { line, why: error.to_string() })?;
         let name = attribute.key.into_inner();
         if !names.insert(name) {
             return Err(XmlError {
                 line,
-                why: format!("the attribute `{name}` stands twice in one element"),
+                why: format!("the attribute `{name}` is given twice in one element"),
             });
         }
         let value = attribute
@@ -167,7 +165,7 @@ fn read_start(start: &BytesStart<'_>, line: u64, xml: &mut Xml) -> Result<(), Xm
     Ok(())
 }
 
-/// Lines of growing positions, in one pass over the text.
+/// Line numbers of increasing positions, in one pass over the text.
 struct Lines<'a> {
     text: &'a str,
     at: usize,

@@ -1,4 +1,4 @@
-//! The rules for one page.
+//! The rules of one page, except those of its head.
 
 use std::collections::HashSet;
 
@@ -8,20 +8,22 @@ use sitewright_order::Locale;
 use super::css;
 use super::page::{Page, parse};
 use super::placeholders::Literals;
-use super::problem::{Problems, Rule};
-use super::reference::{Facts, Reference};
+use super::problem::{EXCERPT, Problems, Rule};
+use super::reference::Facts;
+use crate::excerpt::excerpt;
 use crate::path::SitePath;
 use sitewright_model::message;
 
-/// Fewest characters a page must show, blanks collapsed.
+/// Minimum number of visible characters of a page, runs of white space counted as one.
 const MIN_TEXT: usize = 20;
 
-/// What is written in these is code or not shown as written: no placeholder is searched in it.
+/// Elements that contain code or text that is not shown as written: placeholders in them are
+/// allowed.
 const CODE: [&str; 5] = ["code", "pre", "script", "style", "template"];
-/// What is written in these is not part of the page's visible text.
-const UNSEEN: [&str; 5] = ["head", "script", "style", "template", "noscript"];
+/// Elements whose text is not visible.
+const INVISIBLE: [&str; 5] = ["head", "script", "style", "template", "noscript"];
 
-/// Checks one page and collects what it refers to.
+/// Checks one page and collects its references.
 pub(super) fn check(
     file: &SitePath,
     text: &str,
@@ -30,23 +32,24 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Facts {
     let page = parse(text);
-    let mut check = Check { file, page: &page, literals, problems, facts: Facts::default() };
+    let mut check = PageCheck { file, page: &page, literals, problems, facts: Facts::default() };
     check.syntax(text);
     check.head(languages);
     check.nodes();
     check.facts
 }
 
-struct Check<'a> {
+/// The check of one page.
+pub(super) struct PageCheck<'a> {
     file: &'a SitePath,
-    page: &'a Page,
+    pub(super) page: &'a Page,
     literals: &'a Literals,
     problems: &'a mut Problems,
-    facts: Facts,
+    pub(super) facts: Facts,
 }
 
-impl Check<'_> {
-    fn add(
+impl PageCheck<'_> {
+    pub(super) fn add(
         &mut self,
         rule: Rule,
         line: Option<u64>,
@@ -73,7 +76,7 @@ impl Check<'_> {
             );
             self.add(Rule::TooLarge, None, None, message);
         }
-        // The missing DOCTYPE has been told already, in better words.
+        // A missing DOCTYPE is reported above, with a better message.
         let errors = self
             .page
             .errors
@@ -91,74 +94,6 @@ impl Check<'_> {
         }
     }
 
-    fn head(&mut self, languages: &[Locale]) {
-        let root = self.page.html.root_element();
-        self.language(root.attr("lang").map(str::trim).unwrap_or_default(), languages);
-        let mut title = false;
-        let mut description = false;
-        let mut viewport = false;
-        for element in root.descendent_elements() {
-            let named = |name| {
-                element.attr("name").is_some_and(|found: &str| found.eq_ignore_ascii_case(name))
-            };
-            let content =
-                || element.attr("content").is_some_and(|content| !content.trim().is_empty());
-            match element.value().name() {
-                // Not the title of a drawing.
-                "title" if within(&element, &["head"]) => {
-                    title |= !element.text().all(|text| text.trim().is_empty())
-                }
-                "meta" if named("description") => description |= content(),
-                "meta" if named("viewport") => viewport |= content(),
-                _ => {}
-            }
-        }
-        if !title {
-            let message =
-                message!("the page has no title; put a `<title>` with text into its head");
-            self.add(Rule::Title, None, None, message);
-        }
-        if !description {
-            let message = message!(
-                "the page has no description; put `<meta name=\"description\" content=\"…\">` \
-                 into its head"
-            );
-            self.add(Rule::Description, None, None, message);
-        }
-        if !viewport {
-            let message = message!(
-                "the page sets no viewport, so phones show it tiny; put `<meta name=\"viewport\" \
-                 content=\"width=device-width, initial-scale=1\">` into its head"
-            );
-            self.add(Rule::Viewport, None, None, message);
-        }
-    }
-
-    fn language(&mut self, tag: &str, languages: &[Locale]) {
-        let wanted = languages.iter().map(Locale::as_str).collect::<Vec<_>>().join("`, `");
-        let locale =
-            Some(tag).filter(|tag| !tag.contains('_')).and_then(|tag| tag.parse::<Locale>().ok());
-        let message = match locale {
-            _ if tag.is_empty() => {
-                message!("the page does not say its language; write `<html lang=\"…\">`")
-            }
-            None => message!(
-                "the page's language `{tag}` is no language tag; write it like `pt-BR` or `en`"
-            ),
-            Some(locale)
-                if languages.is_empty()
-                    || languages.iter().any(|l| l.language() == locale.language()) =>
-            {
-                return;
-            }
-            Some(locale) => message!(
-                "the page's language is `{locale}`, but the order's is `{wanted}`; write the page \
-                 in it, or correct `<html lang>`"
-            ),
-        };
-        self.add(Rule::Language, Some(1), Some(tag), message);
-    }
-
     fn nodes(&mut self) {
         let mut ids = HashSet::new();
         let mut shown = 0;
@@ -168,7 +103,7 @@ impl Check<'_> {
             } else if let Node::Text(text) = node.value()
                 && let Some(parent) = node.parent().and_then(ElementRef::wrap)
             {
-                if !within(&parent, &UNSEEN) {
+                if !within(&parent, &INVISIBLE) {
                     shown +=
                         text.split_whitespace().map(|word| word.chars().count() + 1).sum::<usize>();
                 }
@@ -178,7 +113,7 @@ impl Check<'_> {
                 }
             }
         }
-        // One blank too many was counted.
+        // The white space after the last word was counted.
         let shown = shown.saturating_sub(1);
         if shown < MIN_TEXT {
             let message = message!(
@@ -197,7 +132,7 @@ impl Check<'_> {
             && !ids.insert(id.to_owned())
         {
             let message = message!(
-                "the id `{id}` stands more than once in the page; give each element its own"
+                "the id `{id}` is used more than once in the page; give each element its own"
             );
             self.add(Rule::DuplicateId, line, Some(id), message);
         }
@@ -239,7 +174,7 @@ impl Check<'_> {
     fn form(&mut self, element: &ElementRef<'_>, line: Option<u64>) {
         let dialog =
             element.attr("method").is_some_and(|method| method.eq_ignore_ascii_case("dialog"));
-        // A service of some static hosts: it takes the form in while the site is uploaded.
+        // Some static hosts handle a form with this attribute.
         let hosted = element.attr("data-netlify").is_some() || element.attr("netlify").is_some();
         let action = element.attr("action").map(str::trim).unwrap_or_default();
         if !dialog && !hosted && (action.is_empty() || action.starts_with('#')) {
@@ -253,7 +188,7 @@ impl Check<'_> {
 
     fn placeholder(&mut self, leftover: Option<String>, line: Option<u64>, place: &str) {
         if let Some(leftover) = leftover {
-            let shown = super::problem::cut(&leftover);
+            let shown = excerpt(&leftover, EXCERPT);
             let message = message!(
                 "a placeholder of the template is left in the {place}: `{shown}`; fill it in, or \
                  escape braces that are meant"
@@ -294,112 +229,14 @@ impl Check<'_> {
             );
         }
     }
-
-    fn refer(&mut self, target: &str, what: &'static str, line: Option<u64>, canonical: bool) {
-        self.facts.references.push(Reference { target: target.to_owned(), what, line, canonical });
-    }
-
-    fn references(&mut self, element: &ElementRef<'_>, name: &str, line: Option<u64>) {
-        if name == "base" {
-            self.facts.base =
-                self.facts.base.take().or_else(|| element.attr("href").map(str::to_owned));
-            return;
-        }
-        for (attribute, value) in element.value().attrs() {
-            let what = match (name, attribute) {
-                ("a" | "area", "href") => "link",
-                ("link", "href") => {
-                    self.head_link(element, value, line);
-                    continue;
-                }
-                ("script", "src") => "script",
-                ("img" | "input", "src") | ("image", "href") | (_, "background" | "poster") => {
-                    "image"
-                }
-                ("iframe" | "embed" | "frame", "src") | ("object", "data") => "embedded content",
-                ("video" | "audio" | "track" | "source", "src") => "media file",
-                ("use", "href") => "drawing",
-                ("img" | "source", "srcset") | ("link", "imagesrcset") => {
-                    for candidate in candidates(value) {
-                        self.refer(candidate, "image of the `srcset`", line, false);
-                    }
-                    continue;
-                }
-                // An empty one has been told by the rule for forms.
-                ("form", "action") if value.trim().is_empty() => continue,
-                ("form", "action") | ("button" | "input", "formaction") => "form's `action`",
-                ("meta", "content") => {
-                    self.meta(element, value, line);
-                    continue;
-                }
-                _ => continue,
-            };
-            self.refer(value, what, line, false);
-        }
-    }
-
-    fn head_link(&mut self, element: &ElementRef<'_>, href: &str, line: Option<u64>) {
-        let relations = element.attr("rel").unwrap_or_default().to_ascii_lowercase();
-        let is = |relation| relations.split_ascii_whitespace().any(|found| found == relation);
-        if is("canonical") {
-            self.facts.canonical = Some(href.trim().to_owned());
-        }
-        let what = match () {
-            () if is("stylesheet") => "style sheet",
-            () if is("manifest") => "web app manifest",
-            () if is("icon") || is("apple-touch-icon") => "icon",
-            () if is("canonical") => "canonical address",
-            () => "link in the head",
-        };
-        self.refer(href, what, line, is("canonical") || is("alternate"));
-    }
-
-    fn meta(&mut self, element: &ElementRef<'_>, content: &str, line: Option<u64>) {
-        let name = element.attr("property").or_else(|| element.attr("name")).unwrap_or_default();
-        match name.to_ascii_lowercase().as_str() {
-            "og:image" | "og:image:url" | "og:image:secure_url" | "twitter:image" => {
-                self.refer(content, "preview image", line, true);
-            }
-            "og:url" => self.refer(content, "address for previews", line, true),
-            _ => {}
-        }
-        let refresh =
-            element.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh"));
-        if refresh && let Some((_, target)) = content.split_once('=') {
-            self.refer(target.trim().trim_matches(['\'', '"']), "redirection", line, false);
-        }
-    }
 }
 
 fn is_json_ld(element: &ElementRef<'_>) -> bool {
     element.attr("type").is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/ld+json"))
 }
 
-/// Whether `element` is, or stands in, one of the elements `names`.
-fn within(element: &ElementRef<'_>, names: &[&str]) -> bool {
+/// Whether `element` or one of its ancestors has one of `names`.
+pub(super) fn within(element: &ElementRef<'_>, names: &[&str]) -> bool {
     let is = |element: &ElementRef<'_>| names.contains(&element.value().name());
     is(element) || element.ancestors().filter_map(ElementRef::wrap).any(|ancestor| is(&ancestor))
-}
-
-/// The addresses in a `srcset`, by the standard's rules: an address ends at a blank; commas at its
-/// end are not part of it.
-fn candidates(srcset: &str) -> Vec<&str> {
-    let mut candidates = Vec::new();
-    let mut rest = srcset;
-    loop {
-        rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
-        if rest.is_empty() {
-            return candidates;
-        }
-        let (address, after) =
-            rest.split_at(rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len()));
-        let alone = address.trim_end_matches(',');
-        candidates.push(alone);
-        // Without a comma right behind the address, sizes follow until the next one.
-        rest = if alone.len() < address.len() {
-            after
-        } else {
-            after.split_once(',').map_or("", |(_, rest)| rest)
-        };
-    }
 }

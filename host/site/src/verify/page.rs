@@ -1,4 +1,4 @@
-//! An HTML page as a browser without scripts parses it, with the lines its elements begin on.
+//! Parses an HTML page as a browser without scripts does, with the line of each element.
 
 use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell};
@@ -11,22 +11,22 @@ use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::tree_builder::TreeBuilderOpts;
 use scraper::{Html, HtmlTreeSink};
 
-/// Deepest nesting of elements that is parsed. Browsers stop at about 512; the parser's time grows
+/// Maximum nesting of elements that is parsed. Browsers stop at about 512; the parser's time grows
 /// with the depth.
 const MAX_DEPTH: u32 = 256;
-/// Most elements and comments that are parsed; real pages stay under 10,000.
+/// Maximum number of elements and comments that are parsed. Real pages stay below 10,000.
 const MAX_NODES: u32 = 100_000;
-/// Most blanks, quotes and slashes without an element, text or comment coming of them: about as
-/// many attributes may one tag have. The parser compares each attribute with all others of its tag.
+/// Maximum number of white-space characters, quotes and slashes in a row of chunks that produce no
+/// element, text or comment: about the maximum number of attributes of a tag. The parser compares
+/// each attribute with all others of its tag.
 const MAX_SEPARATORS: usize = 8192;
-/// Most syntax errors kept of a page.
+/// Maximum number of syntax errors kept of a page.
 const MAX_ERRORS: usize = 64;
-/// Bytes that are parsed between two looks at the depth.
+/// Bytes that are parsed between two checks of the limits.
 const CHUNK: usize = 4096;
 
-/// Syntax errors that change nothing a visitor sees, or that the parser reports of what the
-/// standard allows by now: a character reference whose `;` is missing but that is understood, and
-/// options with structure inside.
+/// Syntax errors that change nothing a visitor sees (a character reference without `;`), or that
+/// the HTML standard allows by now (elements inside an `option`).
 const HARMLESS: [&str; 5] = [
     "Character reference does not end with semicolon",
     "Semicolon missing after numeric character reference",
@@ -40,17 +40,17 @@ pub type NodeId = <HtmlTreeSink as TreeSink>::Handle;
 /// A parsed page.
 pub struct Page {
     pub html: Html,
-    /// Where each element begins, from 1.
+    /// The line where each element begins, counted from 1.
     pub lines: HashMap<NodeId, u64>,
-    /// What the parser complained about and a visitor may see: line, and the parser's words.
+    /// Syntax errors that a visitor may see: the line, and the parser's message.
     pub errors: Vec<(u64, String)>,
-    /// Why the rest of it was not parsed, if so.
+    /// Why the rest of the page was not parsed; `None` if all of it was.
     pub stopped: Option<&'static str>,
-    /// Whether browsers show it as pages of the last century.
+    /// Whether browsers render the page in quirks mode.
     pub quirks: bool,
 }
 
-/// Parses a page.
+/// Parses a page up to the limits.
 pub fn parse(text: &str) -> Page {
     let options = ParseOpts {
         tree_builder: TreeBuilderOpts {
@@ -93,7 +93,7 @@ pub fn parse(text: &str) -> Page {
     Page { html, lines: sink.lines.into_inner(), errors: sink.errors.into_inner(), stopped, quirks }
 }
 
-/// [`HtmlTreeSink`] that also keeps lines, errors and the depth.
+/// [`HtmlTreeSink`] that also records lines, errors and the depth.
 struct LinedSink {
     inner: HtmlTreeSink,
     line: Cell<u64>,
@@ -101,7 +101,7 @@ struct LinedSink {
     depths: RefCell<HashMap<NodeId, u32>>,
     deepest: Cell<u32>,
     nodes: Cell<u32>,
-    /// Whether anything was made since this was last looked at.
+    /// Whether the parser has produced anything since the last check of the limits.
     busy: Cell<bool>,
     errors: RefCell<Vec<(u64, String)>>,
 }

@@ -1,21 +1,21 @@
-//! Placeholders that a template forgot to replace, told apart from braces that the customer wrote.
+//! Finds placeholders that a template forgot to replace, but not braces that the customer wrote.
 
 use serde_json::Value;
 
 use super::data;
 
-/// What template languages put around a placeholder.
+/// The marks of placeholders in template languages.
 const MARKERS: [&str; 3] = ["{{", "}}", "${"];
-/// Most texts of the order that are searched for. A customer who writes more texts with braces than
-/// this is not believed.
+/// Maximum number of the order's texts with marks that are searched for, which bounds the work. In
+/// further ones, a mark counts as a placeholder.
 const MAX_LITERALS: usize = 1000;
 
-/// The texts of the order that have such marks themselves and must be shown as they are.
+/// The texts of the order that contain marks and must be shown as they are.
 #[derive(Debug, Default)]
 pub(super) struct Literals(Vec<String>);
 
 impl Literals {
-    /// The texts, and each of their lines, because a template may show an address line by line.
+    /// Takes whole texts and each of their lines: a template may show an address line by line.
     pub(super) fn new<'a>(texts: impl IntoIterator<Item = &'a String>) -> Self {
         let mut literals = Vec::new();
         for text in texts {
@@ -31,15 +31,15 @@ impl Literals {
         Literals(literals)
     }
 
-    /// The first placeholder in `text`, which is decoded already, that is not the customer's: the
-    /// text around it.
+    /// The text around the first placeholder in `text` that is not in a text of the customer.
+    /// `text` must be decoded.
     pub(super) fn leftover(&self, text: &str) -> Option<String> {
         if !MARKERS.iter().any(|marker| text.contains(marker)) {
             return None;
         }
         let text = collapsed(text);
         let compared = text.to_ascii_lowercase();
-        let allowed = self.places_in(&compared);
+        let allowed = self.literal_ranges(&compared);
         let mut found: Vec<usize> = MARKERS
             .iter()
             .flat_map(|marker| compared.match_indices(marker).map(|(at, _)| at))
@@ -52,7 +52,7 @@ impl Literals {
         })
     }
 
-    /// As [`leftover`](Self::leftover), for the texts of a JSON value; its own braces are none.
+    /// As [`leftover`](Self::leftover), for the texts of a JSON value.
     pub(super) fn leftover_in_json(&self, value: &Value) -> Option<String> {
         let mut leftover = None;
         data::texts_of(value, &mut |text| {
@@ -61,8 +61,8 @@ impl Literals {
         leftover
     }
 
-    /// As [`leftover`](Self::leftover), for an attribute. Handlers are code; data may be JSON; and
-    /// in addresses the customer's text is percent-encoded around braces that need not be.
+    /// As [`leftover`](Self::leftover), for an attribute. Event handlers are code, the value may be
+    /// JSON, and in URLs the customer's text is percent-encoded.
     pub(super) fn leftover_in_attribute(&self, name: &str, value: &str) -> Option<String> {
         let leftover = self.leftover(value).filter(|_| !name.starts_with("on"))?;
         if let Ok(value) = serde_json::from_str::<Value>(value) {
@@ -73,12 +73,13 @@ impl Literals {
         self.leftover(&decoded).map(|_| leftover)
     }
 
-    /// Where the texts stand: whole, or cut at the end of `text` as descriptions are.
-    fn places_in(&self, text: &str) -> Vec<(usize, usize)> {
+    /// The ranges of `text` that are the customer's: a whole text, or the beginning of one at the
+    /// end of `text`, as in descriptions that are cut.
+    fn literal_ranges(&self, text: &str) -> Vec<(usize, usize)> {
         let end = text.trim_end_matches(['…', '.', ' ']).len();
-        let mut places = Vec::new();
+        let mut ranges = Vec::new();
         for literal in &self.0 {
-            places.extend(
+            ranges.extend(
                 text.match_indices(literal.as_str()).map(|(at, found)| (at, at + found.len())),
             );
             let Some(first) = literal.chars().next() else { continue };
@@ -86,9 +87,9 @@ impl Literals {
             let tail = &text[text.ceil_char_boundary(earliest)..end];
             let offset = end - tail.len();
             let cut = tail.match_indices(first).find(|(at, _)| literal.starts_with(&tail[*at..]));
-            places.extend(cut.map(|(at, _)| (offset + at, end)));
+            ranges.extend(cut.map(|(at, _)| (offset + at, end)));
         }
-        places
+        ranges
     }
 }
 
@@ -96,8 +97,7 @@ fn comparable(text: &str) -> String {
     collapsed(text).to_ascii_lowercase()
 }
 
-/// One space between words, and plain quotation marks: what typesetting may change without changing
-/// the text.
+/// One space between words, and plain quotation marks, so that typesetting makes no difference.
 fn collapsed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split_whitespace() {

@@ -1,21 +1,22 @@
-//! What the checks of a site find.
+//! The rules of a site, and the bounded list of their violations.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt::excerpt as cut;
 use crate::path::SitePath;
 use sitewright_model::message::Message;
 
-/// Most problems kept of one file; further ones are counted.
+/// Maximum number of problems listed for one file. Further ones are counted.
 const PER_FILE: usize = 50;
-/// Most problems kept of a site.
-const IN_ALL: usize = 500;
-/// Most characters of an excerpt.
-const EXCERPT: usize = 120;
+/// Maximum number of problems listed for a site.
+const PER_SITE: usize = 500;
+/// Maximum number of characters of an excerpt.
+pub(super) const EXCERPT: usize = 120;
 
-/// What a site must hold to.
+/// A rule that every site must keep.
 #[derive(
     Debug,
     Clone,
@@ -39,13 +40,13 @@ pub enum Rule {
     HtmlSyntax,
     /// CSS has no broken strings, URLs or blocks.
     CssSyntax,
-    /// XML and SVG are well-formed, without entities of their own.
+    /// XML and SVG are well-formed and declare no entities.
     XmlSyntax,
     /// JSON files parse.
     JsonSyntax,
     /// JSON-LD in pages parses.
     JsonLd,
-    /// `<html lang>` is a language tag, of one of the order's languages.
+    /// `<html lang>` is a language tag of one of the allowed languages.
     Language,
     /// Each page has a `<title>`.
     Title,
@@ -53,25 +54,25 @@ pub enum Rule {
     Description,
     /// Each page sets the viewport.
     Viewport,
-    /// Each page shows at least 20 characters of text.
+    /// Each page has at least 20 characters of visible text.
     EmptyPage,
-    /// An id stands once in a page.
+    /// Each id is unique in its page.
     DuplicateId,
     /// Each image has an `alt`, which may be empty.
     ImageAlt,
-    /// Each form has somewhere to send what is typed into it.
+    /// Each form has an address that it sends its data to.
     FormAction,
-    /// What a file refers to inside the site exists, in exactly this spelling.
+    /// References inside the site lead to an existing file in exactly its spelling.
     BrokenReference,
-    /// The part of a page that a link names with `#` exists.
+    /// The anchor that a link names with `#` exists.
     BrokenFragment,
-    /// No `javascript:` links, and no schemes that a visitor's browser cannot follow.
+    /// Links have a scheme that a visitor's browser can follow; not `javascript:`.
     LinkScheme,
-    /// No `{{`, `}}` or `${` of a template is left in text or attributes.
+    /// Text and attributes contain no placeholder: `{{`, `}}` or `${`.
     Placeholder,
-    /// A sitemap lists absolute addresses.
+    /// Sitemaps list absolute URLs.
     Sitemap,
-    /// A file is simple enough to be checked: elements, nesting, attributes, references.
+    /// Each file is small enough to be checked: elements, nesting, attributes, references.
     TooLarge,
 }
 
@@ -81,20 +82,18 @@ impl fmt::Display for Rule {
     }
 }
 
-/// One place where a site breaks a rule.
+/// One violation of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteProblem {
-    /// The file at fault.
     pub file: SitePath,
-    /// The rule.
     pub rule: Rule,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what would be right.
     pub message: Message,
-    /// The line in the file, from 1, where it is known; of a text, the line where its element
-    /// begins.
+    /// The line in the file, counted from 1; for text in a page, the line where its element begins.
+    /// `None` if it is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// The text at fault, cut to 120 characters.
+    /// The offending text, cut to 120 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
 }
@@ -109,17 +108,17 @@ impl fmt::Display for SiteProblem {
     }
 }
 
-/// What the checks say about a whole site.
+/// The result of checking a site.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// What is wrong, by file; at most 50 of a file and 500 in all.
+    /// Sorted by file and line; at most 50 of one file and 500 of the site.
     pub problems: Vec<SiteProblem>,
-    /// How many more there are.
+    /// The number of further problems.
     pub omitted: u64,
 }
 
 impl Verdict {
-    /// Whether the site may be shown to visitors.
+    /// Whether the site breaks no rule.
     pub fn is_good(&self) -> bool {
         self.problems.is_empty() && self.omitted == 0
     }
@@ -139,7 +138,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Collects problems, bounded.
+/// Collects problems up to the limits.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     verdict: Verdict,
@@ -157,11 +156,11 @@ impl Problems {
     ) {
         let of_file = self.of_file.entry(file.clone()).or_default();
         *of_file += 1;
-        if *of_file > PER_FILE || self.verdict.problems.len() >= IN_ALL {
+        if *of_file > PER_FILE || self.verdict.problems.len() >= PER_SITE {
             self.verdict.omitted += 1;
             return;
         }
-        let excerpt = excerpt.map(cut).filter(|text| !text.is_empty());
+        let excerpt = excerpt.map(|text| cut(text, EXCERPT)).filter(|text| !text.is_empty());
         self.verdict.problems.push(SiteProblem {
             file: file.clone(),
             rule,
@@ -177,25 +176,4 @@ impl Problems {
             .sort_by(|a, b| (&a.file, a.line, a.rule).cmp(&(&b.file, b.line, b.rule)));
         self.verdict
     }
-}
-
-/// At most [`EXCERPT`] characters, blanks collapsed.
-pub(super) fn cut(text: &str) -> String {
-    let mut out = String::new();
-    let mut count = 0;
-    for word in text.split_whitespace() {
-        if count > 0 {
-            out.push(' ');
-            count += 1;
-        }
-        for character in word.chars() {
-            if count >= EXCERPT {
-                out.push('…');
-                return out;
-            }
-            out.push(character);
-            count += 1;
-        }
-    }
-    out
 }

@@ -1,4 +1,4 @@
-//! Whether what a file refers to is there.
+//! Whether the references of all files lead to a file and an anchor of the site.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,36 +9,34 @@ use super::problem::{Problems, Rule};
 use crate::path::{SitePath, case_key};
 use sitewright_model::message;
 
-/// The host that stands for the site while references are resolved; no real one ends in `.invalid`.
-const HERE: &str = "site.invalid";
-/// Most references of one file that are looked up.
+/// The host of the site while references are resolved. `.invalid` is reserved (RFC 2606).
+const SITE_HOST: &str = "site.invalid";
+/// Maximum number of references of one file that are looked up.
 const MAX_REFERENCES: usize = 20_000;
-/// Schemes a visitor's browser follows without the site.
-const OUTSIDE: [&str; 11] = [
+/// Schemes that lead out of the site and that a visitor's browser can follow.
+const EXTERNAL: [&str; 11] = [
     "http", "https", "mailto", "tel", "sms", "data", "geo", "whatsapp", "webcal", "facetime", "tg",
 ];
 
-/// An address in a file.
+/// A reference of a file.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
-    /// As written, entities decoded.
+    /// The address as written, entities decoded.
     pub(super) target: String,
-    /// What it is for people: `link`, `image`, `style sheet`.
+    /// What it is, for messages: `link`, `image`, `style sheet`.
     pub(super) what: &'static str,
-    /// From 1.
+    /// Counted from 1.
     pub(super) line: Option<u64>,
-    /// Whether an address on the site's own canonical host means a file of this site. So it is in
-    /// sitemaps and in what a page says about itself; an ordinary link to the customer's host
-    /// may lead to what is not ours.
+    /// Whether an address on the site's canonical host means a file of this site: in sitemaps and
+    /// in a page's metadata. An ordinary link to that host may lead to pages of another system.
     pub(super) canonical: bool,
 }
 
-/// What the checks know of one file once it has been read.
+/// What the check of one file collects for the look-up.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    /// Its references.
     pub(super) references: Vec<Reference>,
-    /// What can follow a `#`; nothing when the file is of a kind where that means something else.
+    /// The anchors that can follow a `#`; `None` for kinds of files that have none.
     pub(super) anchors: Option<HashSet<String>>,
     /// `<base href>`.
     pub(super) base: Option<String>,
@@ -46,7 +44,7 @@ pub(super) struct Facts {
     pub(super) canonical: Option<String>,
 }
 
-/// All files of a site, for looking up references.
+/// All files of a site, by path and by case key.
 pub(super) struct Index<'a> {
     facts: &'a BTreeMap<SitePath, Facts>,
     by_case: HashMap<String, &'a SitePath>,
@@ -62,7 +60,7 @@ impl<'a> Index<'a> {
         Index { facts, by_case, canonical }
     }
 
-    /// Checks all references of all files.
+    /// Reports every broken reference of every file.
     pub(super) fn check(&self, problems: &mut Problems) {
         for (file, facts) in self.facts {
             let page = address_of(file);
@@ -102,8 +100,8 @@ impl<'a> Index<'a> {
             Ok(url) => url,
             Err(error) => {
                 let message = message!(
-                    "the {what} `{target}` is no address ({error}); write a path in the site or a \
-                     whole URL"
+                    "the {what} `{target}` is not a valid address ({error}); write a path in the \
+                     site or a whole URL"
                 );
                 add(Rule::BrokenReference, message);
                 return;
@@ -115,9 +113,9 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The path in the site that `url` means, decoded, if it means one.
+    /// The decoded path in the site that `url` leads to; `None` if it leads out of the site.
     fn inside(&self, url: &Url, reference: &Reference) -> Option<String> {
-        let path = if url.host_str() == Some(HERE) {
+        let path = if url.host_str() == Some(SITE_HOST) {
             url.path().trim_start_matches('/')
         } else {
             let canonical = self.canonical.as_ref().filter(|_| reference.canonical)?;
@@ -127,7 +125,7 @@ impl<'a> Index<'a> {
             let folder = match canonical.path().rsplit_once('/') {
                 // A file: `/index.html`, or the end of a folder: `/joe/`.
                 Some((folder, last)) if last.is_empty() || last.contains('.') => folder,
-                // A folder whose last `/` was left out.
+                // A folder without its last `/`.
                 _ => canonical.path(),
             };
             url.path().strip_prefix(folder)?.strip_prefix('/')?
@@ -171,7 +169,7 @@ impl<'a> Index<'a> {
             return;
         };
         let fragment = url.fragment().unwrap_or_default();
-        // What follows `:~:` is a directive for the browser: a text to scroll to.
+        // After `:~:` follows a directive for the browser: a text to scroll to.
         let fragment = fragment.split(":~:").next().unwrap_or_default();
         let decoded = percent_decode_str(fragment).decode_utf8_lossy();
         let top = decoded.is_empty() || decoded.eq_ignore_ascii_case("top");
@@ -197,7 +195,7 @@ fn check_outside(
             Rule::LinkScheme,
             message!("the {what} `{target}` is a script; link to a page instead"),
         );
-    } else if !OUTSIDE.contains(&scheme) {
+    } else if !EXTERNAL.contains(&scheme) {
         let message = message!(
             "the {what} `{target}` has the scheme `{scheme}:`, which visitors cannot follow; use \
              https, mailto or tel"
@@ -216,10 +214,10 @@ fn check_outside(
     }
 }
 
-/// The address of a file while references are resolved. Each part is encoded on its own, so `%` in
-/// a name stays itself.
+/// The address of a file while references are resolved. Each part is encoded on its own, so that
+/// `%` in a name is not an escape.
 fn address_of(file: &SitePath) -> Option<Url> {
-    let mut url = Url::parse(&format!("http://{HERE}/")).ok()?;
+    let mut url = Url::parse(&format!("http://{SITE_HOST}/")).ok()?;
     url.path_segments_mut().ok()?.clear().extend(file.parts());
     Some(url)
 }

@@ -1,4 +1,4 @@
-//! Sites through their public surface: paths, staging, verification, releases, stores.
+//! The crate through its public API: paths, staging, verification, releases, stores.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What a guest may call a file.
+//! Valid and invalid paths and folder names.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,7 +41,7 @@ fn f1_ordinary_paths_are_accepted() {
 fn f1_paths_that_lead_elsewhere_or_differ_by_file_system_are_refused() {
     let too_long = "a".repeat(256);
     let too_deep = format!("{}x.html", "a/".repeat(32));
-    // The path, the variant, and what its message names.
+    // The path, the variant, and a part of its message.
     let refused = [
         ("", "Empty", "empty"),
         ("/etc/passwd", "Absolute", "/etc/passwd"),
@@ -101,7 +101,7 @@ fn f1_an_order_folder_is_one_plain_name() {
     }
 }
 
-/// Texts made of what paths are attacked with, and plain letters.
+/// Texts of path attacks and plain letters.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("..".to_owned()),

@@ -1,5 +1,4 @@
-//! A verified site becomes the one visitors see: whole, in one step, and never at the cost of the
-//! one before.
+//! Releases: published whole and in one step, and a failure leaves the current release as it is.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,8 +18,9 @@ use crate::support::{
     dir, good_site, info, options, path, publish_marked, staged, staging, verified,
 };
 use sitewright_site::{
-    MANIFEST_FILE, Manifest, PublishError, ReadError, ReleaseId, Rule, SiteStore, SitesRoot,
-    VerifyError, activate, discard, list_releases, place, place_prepared, publish, read_current,
+    MANIFEST_FILE, Manifest, PublishError, PublishOutcome, ReadError, ReleaseId, Rule, SiteStore,
+    SitesRoot, SyncBatcher, VerifyError, activate, discard, list_releases, place, publish,
+    read_current,
 };
 
 fn root() -> (tempfile::TempDir, SitesRoot) {
@@ -29,7 +29,7 @@ fn root() -> (tempfile::TempDir, SitesRoot) {
     (temp, root)
 }
 
-/// Every file and link under `top`, with its bytes or where it leads.
+/// Every file and link under `top`, with its bytes or its target.
 fn snapshot(top: &Path) -> BTreeSet<(PathBuf, Vec<u8>)> {
     let mut found = BTreeSet::new();
     let mut folders = vec![top.to_owned()];
@@ -96,14 +96,14 @@ fn f3_a_release_has_a_manifest_of_every_file() {
 
 #[test]
 fn f3_a_later_change_of_the_working_directory_changes_nothing() {
-    // A relative path, resolved when the root is opened. The process's directory is left alone:
-    // other tests run beside this.
+    // A relative path, resolved when the root is opened. The working directory is not changed:
+    // other tests run in this process.
     let here = std::env::current_dir().unwrap();
     let temp = tempfile::tempdir_in(&here).unwrap();
     let relative = Path::new(temp.path().file_name().unwrap()).join("sites");
     let root = SitesRoot::open(&relative).unwrap();
     assert_eq!(root.path(), temp.path().canonicalize().unwrap().join("sites"));
-    // Even when the folder moves, what is open stays what it was.
+    // The open folder stays the same when it is moved.
     std::fs::rename(temp.path().join("sites"), temp.path().join("moved")).unwrap();
     publish_marked(&root, "7", 1, 5);
     assert!(temp.path().join("moved/7/current/index.html").is_file());
@@ -158,18 +158,18 @@ fn f4_a_crash_between_any_two_steps_leaves_the_old_site_or_the_new_one() {
     std::fs::create_dir_all(order.join("staging/crashed")).unwrap();
     std::fs::write(order.join("staging/crashed/manifest.json"), b"{").unwrap();
     assert_eq!(current(), first.manifest.id);
-    // In the middle of step 2: the folder is a release, whole, but nobody leads there.
+    // In the middle of step 2: the folder is a whole release, and no link points to it.
     let orphan = order.join("releases").join(id(1).to_string());
     std::fs::create_dir(&orphan).unwrap();
     assert_eq!(current(), first.manifest.id);
-    // In the middle of step 3: the link has been made but not renamed.
+    // In the middle of step 3: the link is created but not renamed.
     std::os::unix::fs::symlink(
         format!("releases/{}", id(1)),
         order.join(format!(".current-{}", id(1))),
     )
     .unwrap();
     assert_eq!(current(), first.manifest.id);
-    // The next publication is not disturbed and clears up; the sweep takes the rest.
+    // The next publication succeeds and removes the link; the sweep removes the rest.
     let second = publish_marked(&root, "7", 2, 5);
     assert_eq!(current(), second.manifest.id);
     assert!(!order.join(format!(".current-{}", id(1))).is_symlink());
@@ -196,7 +196,7 @@ fn d1_the_newest_five_releases_stay() {
     let kept: Vec<_> =
         published.iter().rev().take(5).map(|id| (*id, *id == published[6])).collect();
     assert_eq!(ids(&root, "7"), kept);
-    // The current one stays whatever is asked, and also when its id is older than others.
+    // The current one stays whatever `keep` is, also if its id is older than others.
     let last = publish_marked(&root, "7", 8, 0).manifest.id;
     assert_eq!(ids(&root, "7"), [(last, true)]);
     let old = ReleaseId(ulid_of(1));
@@ -218,7 +218,7 @@ fn d1_a_failed_attempt_touches_no_release() {
     assert!(verdict.problems.iter().any(|problem| problem.rule == Rule::EntryPage));
     assert!(error.to_string().contains("index.html"), "{error}");
     assert_eq!(snapshot(&order), before);
-    // Given up in the middle.
+    // Abandoned in the middle.
     let run = staging(&root, "7", "cancelled");
     run.write("index.html", b"half").unwrap();
     run.abandon();
@@ -226,13 +226,13 @@ fn d1_a_failed_attempt_touches_no_release() {
     // Never published.
     drop(verified(&root, "7", "late", &good_site()));
     assert_eq!(snapshot(&order), before);
-    // Refused by an id that is taken.
+    // Its id is taken.
     let taken = read_current(&root, &dir("7")).unwrap().unwrap().manifest.id;
     let error =
         publish(verified(&root, "7", "twin", &good_site()), info(Some(taken)), 1).unwrap_err();
     assert!(matches!(error, PublishError::Exists { id, .. } if id == taken), "{error:?}");
     assert_eq!(snapshot(&order), before);
-    // A switch that the file system refuses.
+    // The file system rejects the switch.
     std::fs::rename(order.join("current"), order.join("was")).unwrap();
     std::fs::create_dir(order.join("current")).unwrap();
     let error = publish(verified(&root, "7", "blocked", &good_site()), info(None), 1).unwrap_err();
@@ -254,7 +254,7 @@ fn f1_planted_links_lead_no_release_outside() {
     assert!(error.to_string().contains("7/releases"), "{error}");
     assert!(std::fs::read_dir(&outside).unwrap().next().is_none());
     assert!(list_releases(&root, &dir("7")).is_err());
-    // A `current` that leads elsewhere is told, not followed; and a publication replaces it.
+    // A `current` that points elsewhere is reported, not followed, and a publication replaces it.
     std::fs::remove_file(order.join("releases")).unwrap();
     for target in ["../../outside", "releases/../../8", "/etc", "releases/not-an-id"] {
         std::os::unix::fs::symlink(target, order.join("current")).unwrap();
@@ -288,16 +288,15 @@ fn b4_nothing_there_and_cannot_be_read_are_different_answers() {
     assert!(matches!(read_current(&root, &dir("7")), Err(ReadError::Storage(_))));
 }
 
-/// Sites that are held in memory until they are released, in each way that one can come to its end,
-/// and what is on the disk after.
+/// Sites in the staging buffer: each way in which one can end, and what is on the disk afterwards.
 #[test]
-fn d1_a_site_that_was_held_in_memory_is_released_like_any_other() {
+fn d1_a_buffered_site_is_released_like_any_other() {
     let files = good_site();
     let bytes: u64 = files.values().map(|bytes| bytes.len() as u64).sum();
-    // How many bytes there is room for: none, half of the site, all of it.
+    // Bytes in the buffer: none, half of the site, all of it.
     for room in [0, bytes / 2, bytes] {
         let temp = tempfile::tempdir().unwrap();
-        let root = SitesRoot::open(&temp.path().join("sites")).unwrap().holding(room);
+        let root = SitesRoot::open(&temp.path().join("sites")).unwrap().with_staging_buffer(room);
         for attempt in ["a1", "a2", "a3"] {
             let site = verified(&root, "7", attempt, &files);
             assert_eq!(
@@ -319,8 +318,8 @@ fn d1_a_site_that_was_held_in_memory_is_released_like_any_other() {
         assert_eq!(names("7/releases"), 2, "{room}: nothing else lies beside them");
         assert_eq!(root.sweep().unwrap(), 0, "{room}");
 
-        // Given up, rejected, dropped before its release: there is room again, and nothing on the
-        // disk.
+        // Abandoned, rejected, dropped before its release: the buffer is free again, and nothing is
+        // on the disk.
         let run = staging(&root, "8", "a1");
         run.write("index.html", &vec![b'x'; usize::try_from(bytes).unwrap()]).unwrap();
         run.abandon();
@@ -332,12 +331,11 @@ fn d1_a_site_that_was_held_in_memory_is_released_like_any_other() {
     }
 }
 
-/// A disk that takes nothing at the moment of the release leaves what visitors saw, and nothing
-/// half made.
+/// If the disk fails during the release, the current release stays and nothing unfinished is left.
 #[test]
-fn d1_a_held_site_that_cannot_be_stored_leaves_nothing() {
+fn d1_a_buffered_site_that_cannot_be_stored_leaves_nothing() {
     let (_temp, root) = root();
-    let root = root.holding(1 << 20);
+    let root = root.with_staging_buffer(1 << 20);
     publish_marked(&root, "7", 1, 5);
     let before = snapshot(root.path());
     let id = ReleaseId("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap());
@@ -347,8 +345,7 @@ fn d1_a_held_site_that_cannot_be_stored_leaves_nothing() {
     assert!(error.to_string().contains(&format!(".new-{id}")), "{error}");
     assert_eq!(snapshot(root.path()), before);
 
-    // What a process leaves that ends in the middle goes with the next sweep, unless somebody is
-    // about to release.
+    // The next sweep removes what a dead process left, unless a publication is in progress.
     std::fs::create_dir_all(&in_the_way).unwrap();
     std::fs::write(in_the_way.join("index.html"), b"half").unwrap();
     let order = std::fs::File::open(root.path().join("7")).unwrap();
@@ -372,7 +369,7 @@ fn d1_a_placed_release_is_seen_only_after_it_is_activated_and_as_often_as_it_is(
     let nobody = ReleaseId("01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap());
     let refused = activate(&root, &dir("7"), nobody, 5).unwrap_err().to_string();
     assert!(refused.contains(&nobody.to_string()), "{refused}");
-    assert_eq!(snapshot(root.path()), before, "what is not there changes nothing");
+    assert_eq!(snapshot(root.path()), before, "an unknown release changes nothing");
 
     for _ in 0..2 {
         activate(&root, &dir("7"), placed.manifest.id, 1).unwrap();
@@ -396,32 +393,32 @@ fn d1_a_release_that_does_not_count_goes_and_the_current_one_never() {
     }
 }
 
-/// Steps taken for many at once are the same steps: nobody's mistake is another one's, and two
-/// sites of one order both come out.
+/// A group commit takes the same steps: a failure of one site does not affect another one, and
+/// several sites of one order all become releases.
 #[tokio::test(flavor = "multi_thread")]
 async fn d1_many_sites_that_are_finished_at_once_are_each_whole() {
     let temp = tempfile::tempdir().unwrap();
-    let root = SitesRoot::open(&temp.path().join("sites")).unwrap().holding(64 << 20).in_crowds();
-    let store = SiteStore::Folder(root.clone());
+    let root = SitesRoot::open(&temp.path().join("sites")).unwrap().with_staging_buffer(64 << 20);
+    let batcher = SyncBatcher::start(&root);
+    let store = SiteStore::folder(&root).with_batcher(batcher.clone());
     let order_of = |n: usize| format!("o{}", n.min(59));
     let placed = (0..64).map(|n| {
-        let (root, order) = (root.clone(), order_of(n));
+        let (of, batcher, order) = (root.clone(), batcher.clone(), order_of(n));
         async move {
-            let of = root.clone();
             let prepare = move || match n {
                 7 => Err("it was not prepared"),
                 8 => panic!("its preparation is broken"),
                 _ => Ok((verified(&of, &order, &format!("a{n}"), &good_site()), info(None))),
             };
-            place_prepared(&root, prepare).await
+            batcher.place_prepared(prepare).await
         }
     });
     let mut releases = Vec::new();
     for (n, placed) in futures::future::join_all(placed).await.into_iter().enumerate() {
         match (n, placed) {
-            (7, Some(Err(why))) => assert_eq!(why, "it was not prepared"),
-            (8, None) => {}
-            (_, Some(Ok(Ok(release)))) => releases.push((order_of(n), release)),
+            (7, PublishOutcome::Unprepared(why)) => assert_eq!(why, "it was not prepared"),
+            (8, PublishOutcome::Lost) => {}
+            (_, PublishOutcome::Released(release)) => releases.push((order_of(n), release)),
             (_, other) => panic!("site {n}: {other:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! Where a run writes: limits, what is in the way, and what is left of it.
+//! The staging area: limits, colliding paths, and what is left of it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,8 +41,7 @@ fn entries(path: &std::path::Path) -> Vec<String> {
 #[test]
 fn f2_each_limit_allows_its_value_and_refuses_one_more() {
     let (_temp, root) = root();
-    // What is written before, the last write that still fits, the one that does not, and the limit
-    // that says so.
+    // The writes before, the last write within the limit, the one that exceeds it, and the limit.
     type Write = (&'static str, usize);
     type Case = (&'static [Write], Write, Write, SiteLimit, u64, u64);
     let cases: [Case; 3] = [
@@ -173,7 +172,7 @@ fn f1_a_planted_link_is_not_followed() {
         let error = staging(&root, order, "a1").write("index.html", b"x").unwrap_err();
         assert!(matches!(error, WriteError::Storage(_)), "{order}: {error:?}");
     }
-    // One that is planted inside a running attempt's area.
+    // A link created inside a running attempt's area.
     let run = staging(&root, "11", "a1");
     run.write("index.html", b"x").unwrap();
     std::os::unix::fs::symlink(&outside, temp.path().join("sites/11/staging/a1/img")).unwrap();
@@ -187,22 +186,22 @@ fn f1_what_is_kept_beside_a_site_goes_through_no_link_and_replaces_nothing() {
     let (temp, root) = root();
     let outside = temp.path().join("outside");
     std::fs::create_dir(&outside).unwrap();
-    root.keep(&dir("7"), "attempts", "a.json", b"first").unwrap();
-    root.keep(&dir("7"), "attempts", "a.json", b"second").unwrap();
+    root.archive(&dir("7"), "attempts", "a.json", b"first").unwrap();
+    root.archive(&dir("7"), "attempts", "a.json", b"second").unwrap();
     let kept = temp.path().join("sites/7/attempts");
     assert_eq!(std::fs::read(kept.join("a.json")).unwrap(), b"first");
     assert_eq!(entries(&kept), ["a.json"], "nothing half written stays");
 
-    // A folder of the order, the order's folder and a file, each replaced by a link to somewhere
-    // else.
+    // A folder of the order, the order's folder and a file, each replaced by a link to another
+    // place.
     std::os::unix::fs::symlink(&outside, temp.path().join("sites/7/documents")).unwrap();
     std::os::unix::fs::symlink(&outside, temp.path().join("sites/8")).unwrap();
     std::os::unix::fs::symlink(outside.join("c.json"), kept.join("c.json")).unwrap();
     for (order, folder, name) in [("7", "documents", "a.json"), ("8", "attempts", "a.json")] {
-        let error = root.keep(&dir(order), folder, name, b"x").unwrap_err();
+        let error = root.archive(&dir(order), folder, name, b"x").unwrap_err();
         assert!(error.to_string().contains(order), "{error}");
     }
-    root.keep(&dir("7"), "attempts", "c.json", b"x").unwrap();
+    root.archive(&dir("7"), "attempts", "c.json", b"x").unwrap();
     assert_eq!(entries(&outside), [""; 0]);
 }
 
@@ -272,7 +271,7 @@ fn d1_a_sweep_takes_what_crashed_runs_left_and_no_live_one() {
         std::fs::create_dir_all(temp.path().join("sites").join(left)).unwrap();
     }
     std::fs::write(temp.path().join("sites/7/staging/crashed/img/x"), b"x").unwrap();
-    // As another process sees it: the lock, not this process's memory, protects the live one.
+    // A root as another process opens it: the lock, not memory, protects the live run.
     let other = SitesRoot::open(&temp.path().join("sites")).unwrap();
     assert_eq!(other.sweep().unwrap(), 2);
     assert_eq!(other.sweep().unwrap(), 0);
@@ -315,7 +314,7 @@ fn f3_the_root_is_resolved_once_and_proven_writable() {
         error.contains(&file.display().to_string()) && error.contains("name another"),
         "{error}"
     );
-    // A folder nobody can write to, root included.
+    // A folder that not even root can write to.
     let error = SitesRoot::open(std::path::Path::new("/proc/self/fdinfo")).unwrap_err().to_string();
     assert!(
         error.contains("/fdinfo` is not writable") && error.contains("write access"),

@@ -1,5 +1,4 @@
-//! Releases are kept in the folder or in an object store, and visitors see a release only when it
-//! is whole.
+//! Releases in the sites folder and in an object store: visitors see a release only if it is whole.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,7 +30,7 @@ use ulid::Ulid;
 
 const ORDER: &str = "order-7";
 
-/// Impatient: a test waits for what must fail.
+/// Short time-outs: the tests wait for failures.
 fn limits() -> StoreLimits {
     StoreLimits {
         connect: Duration::from_secs(1),
@@ -44,7 +43,7 @@ fn limits() -> StoreLimits {
     }
 }
 
-/// What the environment says of a server that anyone may use.
+/// The environment for a server that accepts every key.
 fn env(origin: &str) -> Vec<(String, String)> {
     variables(&[
         ("AWS_ACCESS_KEY_ID", "AKIDANYONE"),
@@ -72,7 +71,7 @@ async fn open(
     SiteStore::open(url, root, env, &client(), limits).await
 }
 
-/// A store under test, and how visitors and operators look at it from outside.
+/// A store under test, with views of it from outside.
 struct Bench {
     _temp: tempfile::TempDir,
     root: SitesRoot,
@@ -84,7 +83,7 @@ struct Bench {
 
 enum Outside {
     Folder,
-    /// The server's own door, and the bucket with the prefix.
+    /// The server's endpoint, and the bucket with the prefix.
     S3 {
         origin: String,
         bucket: String,
@@ -92,7 +91,7 @@ enum Outside {
     },
 }
 
-/// What a web server gives a visitor.
+/// The response of a web server to a visitor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Got {
     bytes: Vec<u8>,
@@ -146,7 +145,7 @@ impl Bench {
         place(verified(&self.root, ORDER, &attempt, files), info(id)).unwrap()
     }
 
-    /// Puts a release and makes it visible.
+    /// Puts and activates a release.
     async fn release(&self, files: &Files) -> ReleaseId {
         let release = self.place(files, None);
         self.store.put(&release).await.unwrap();
@@ -154,7 +153,7 @@ impl Bench {
         release.manifest.id
     }
 
-    /// The file under the order's place, as someone outside gets it.
+    /// The file below the order's folder, as a visitor gets it.
     async fn get(&self, name: &str) -> Option<Got> {
         match &self.outside {
             Outside::Folder => {
@@ -181,7 +180,7 @@ impl Bench {
         }
     }
 
-    /// Everything there is for visitors: names under the order's place, without staging areas.
+    /// The names below the order's folder, without staging areas.
     async fn names(&self) -> BTreeSet<String> {
         match &self.outside {
             Outside::Folder => {
@@ -212,7 +211,7 @@ impl Bench {
         }
     }
 
-    /// The release that visitors are led to, read as a web server would.
+    /// The current release, read as a web server does.
     async fn visible(&self) -> Option<ReleaseId> {
         let path = match &self.outside {
             Outside::Folder => {
@@ -241,7 +240,7 @@ impl Bench {
     }
 }
 
-/// The keys of a bucket, by the server's own list.
+/// The keys of a bucket, as the server lists them.
 async fn all_keys(client: &reqwest::Client, origin: &str, bucket: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     loop {
@@ -270,8 +269,7 @@ fn marked(mark: &str) -> Files {
     files
 }
 
-/// Names with spaces, accents, other scripts and everything that URLs or stores treat in a way of
-/// their own.
+/// Names with spaces, accents, other scripts and every character that is special in URLs or stores.
 fn odd_names() -> Files {
     let mut files = good_site();
     let names = [
@@ -342,7 +340,7 @@ async fn a_release_is_put_whole_then_seen_then_replaced_and_pruned_in_every_stor
     raced(&Bench::s3(server, "race", limits()).await).await;
     repeated(&Bench::s3(server, "repeated", limits()).await).await;
     changed_on_the_disk(&Bench::s3(server, "changed", limits()).await).await;
-    // Trials leave nothing behind.
+    // The trial leaves no object.
     let left = all_keys(&client(), server.origin(), "sites").await;
     assert!(!left.iter().any(|key| key.contains(".probe-")), "{left:?}");
 }
@@ -355,7 +353,7 @@ async fn every_byte(case: &str, bench: &Bench, first: &Files, second: &Files) {
         let id = release.manifest.id;
         let json = std::fs::read(release.path.join("manifest.json")).unwrap();
         bench.store.put(&release).await.unwrap_or_else(|error| panic!("{case}: {error}"));
-        // Nothing is visible before it is activated.
+        // A release is not visible before it is activated.
         assert_eq!(bench.visible().await, before, "{case}");
         assert_eq!(bench.store.current(&dir(ORDER)).await.unwrap(), before, "{case}");
         for _ in 0..2 {
@@ -363,7 +361,9 @@ async fn every_byte(case: &str, bench: &Bench, first: &Files, second: &Files) {
             assert_eq!(bench.visible().await, Some(id), "{case}");
         }
         assert_eq!(bench.store.current(&dir(ORDER)).await.unwrap(), Some(id), "{case}");
-        assert!(bench.store.place_of(&dir(ORDER), id).ends_with(&format!("{ORDER}/releases/{id}")));
+        assert!(
+            bench.store.location_of(&dir(ORDER), id).ends_with(&format!("{ORDER}/releases/{id}"))
+        );
         for (path, bytes) in files {
             let got = bench.get(&format!("releases/{id}/{path}")).await;
             let got = got.unwrap_or_else(|| panic!("{case}: no `{path}`"));
@@ -403,8 +403,8 @@ async fn every_byte(case: &str, bench: &Bench, first: &Files, second: &Files) {
     );
 }
 
-/// The process is killed between `put` and `activate`: the old release stays visible, and a later
-/// call may finish it.
+/// The process is killed between `put` and `activate`: the old release stays current, and a later
+/// call activates the new one.
 async fn killed_between(case: &str, bench: &Bench) {
     let old = bench.release(&marked("old")).await;
     let release = bench.place(&marked("new"), None);
@@ -412,10 +412,10 @@ async fn killed_between(case: &str, bench: &Bench) {
     assert_eq!(bench.visible().await, Some(old), "{case}");
     bench.store.activate(&dir(ORDER), release.manifest.id, DEFAULT_KEEP).await.unwrap();
     assert_eq!(bench.visible().await, Some(release.manifest.id), "{case}");
-    // An older one comes back when that is what it is told.
+    // An older release can be activated again.
     bench.store.activate(&dir(ORDER), old, DEFAULT_KEEP).await.unwrap();
     assert_eq!(bench.visible().await, Some(old), "{case}");
-    // A release that is not there becomes nothing.
+    // An unknown release cannot be activated.
     let none = ReleaseId(Ulid::from_parts(1, 1));
     let error = bench.store.activate(&dir(ORDER), none, DEFAULT_KEEP).await.unwrap_err();
     assert_eq!(bench.visible().await, Some(old), "{case}");
@@ -433,11 +433,11 @@ async fn discarded(case: &str, bench: &Bench) {
         bench.store.discard(&dir(ORDER), release.manifest.id).await.unwrap();
         assert_eq!(bench.names().await, before, "{case}");
     }
-    // One that was placed and never put goes too.
+    // A release that was placed and never put is removed as well.
     let placed = bench.place(&marked("placed"), None);
     bench.store.discard(&dir(ORDER), placed.manifest.id).await.unwrap();
     assert!(!placed.path.exists(), "{case}");
-    // What visitors see stays.
+    // The current release stays.
     bench.store.discard(&dir(ORDER), old).await.unwrap();
     assert_eq!((bench.visible().await, bench.names().await), (Some(old), before), "{case}");
 }
@@ -452,7 +452,7 @@ async fn kept(case: &str, bench: &Bench) {
         ids.iter().map(|id| names.contains(&format!("releases/{id}/manifest.json"))).collect()
     };
     assert_eq!(there().await, [true, true, true, true], "{case}");
-    // Back to the oldest, with the newest of the others beside it.
+    // Back to the oldest, which keeps the newest of the others.
     bench.store.activate(&dir(ORDER), ids[0], 2).await.unwrap();
     assert_eq!(there().await, [true, false, false, true], "{case}");
     bench.store.activate(&dir(ORDER), ids[3], 1).await.unwrap();
@@ -472,8 +472,7 @@ async fn kept(case: &str, bench: &Bench) {
     assert!(rest.is_empty(), "{case}: {rest:?}");
 }
 
-/// Many make different releases visible at once: the pointer is always whole, and ends on one of
-/// them.
+/// Many activate different releases at once: the pointer is always whole, and ends on one of them.
 async fn raced(bench: &Bench) {
     let mut ids = Vec::new();
     for mark in 0..4 {
@@ -492,8 +491,8 @@ async fn raced(bench: &Bench) {
     assert!(ids.contains(&visible), "{visible}");
 }
 
-/// A worker that does not know that it stored a release stores it again: nothing happens, not even
-/// to a visible one.
+/// A worker that does not know that it stored a release stores it again: nothing changes, not even
+/// if the release is current.
 async fn repeated(bench: &Bench) {
     let release = bench.place(&marked("1"), None);
     bench.store.put(&release).await.unwrap();
@@ -504,8 +503,8 @@ async fn repeated(bench: &Bench) {
     let mut with_pointer = names;
     with_pointer.insert("current.json".to_owned());
     assert_eq!(bench.names().await, with_pointer);
-    // Made again with another text under the same id, and broken on the disk: the visible one stays
-    // whole.
+    // Made again with another text under the same id, and damaged on the disk: the current one
+    // stays whole.
     let again = bench.place(&marked("2"), Some(release.manifest.id));
     std::fs::remove_file(again.path.join("css/site.css")).unwrap();
     let error = bench.store.put(&again).await.unwrap_err();
@@ -514,7 +513,7 @@ async fn repeated(bench: &Bench) {
     assert_eq!(bench.names().await, with_pointer);
 }
 
-/// What was checked is what visitors get, or nothing.
+/// A release that was changed after its checks is not stored.
 async fn changed_on_the_disk(bench: &Bench) {
     let release = bench.place(&marked("1"), None);
     std::fs::write(release.path.join("css/site.css"), "body { color: red }").unwrap();
@@ -530,11 +529,11 @@ async fn changed_on_the_disk(bench: &Bench) {
     assert!(error.to_string().contains("is gone"), "{error}");
 }
 
-/// A URL, an environment, and what must be told of the two together.
+/// A URL, an environment, and the kind and parts of the error that both cause.
 type Refused<'a> = (&'a str, Vec<(String, String)>, StoreErrorKind, &'a [&'a str]);
 
-/// Texts of a store's errors tell what, where, why and what to do, and no secret.
-fn told(error: &StoreError, kind: StoreErrorKind, parts: &[&str], secrets: &[&str]) {
+/// A store's error says what, where, why and what to do, and shows no secret.
+fn assert_error(error: &StoreError, kind: StoreErrorKind, parts: &[&str], secrets: &[&str]) {
     let text = error.to_string();
     assert_eq!(error.kind, kind, "{text}");
     for part in parts {
@@ -566,7 +565,7 @@ async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
     let store = store.unwrap_or_else(|error| panic!("{error}"));
     let shown = format!("{store:?}");
     assert!(!shown.contains(secret) && shown.contains("s3://sites/of/writer"), "{shown}");
-    // With signatures checked, each name is signed as it is sent.
+    // The server checks signatures: each name is signed as it is sent.
     let release = place(verified(&root, ORDER, "signed", &odd_names()), info(None)).unwrap();
     store.put(&release).await.unwrap_or_else(|error| panic!("{error}"));
     store
@@ -627,7 +626,7 @@ async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
             limits()
         };
         let error = open(Some(url), &root, &env, limits).await.map(|_| ()).unwrap_err();
-        told(&error, kind, parts, &secrets);
+        assert_error(&error, kind, parts, &secrets);
     }
 }
 
@@ -668,8 +667,8 @@ async fn what_cannot_be_a_store_is_refused_before_anything_is_asked() {
         origin
     };
     let cases: Vec<Refused<'_>> = vec![
-        ("", keys.clone(), Configuration, &["no URL", "s3://bucket/prefix"]),
-        ("sites", keys.clone(), Configuration, &["no URL", "s3://bucket/prefix"]),
+        ("", keys.clone(), Configuration, &["not a URL", "s3://bucket/prefix"]),
+        ("sites", keys.clone(), Configuration, &["not a URL", "s3://bucket/prefix"]),
         ("ftp://sites/p", keys.clone(), Configuration, &["ftp://"]),
         ("s3:///p", keys.clone(), Configuration, &["no bucket"]),
         ("s3://AKID:planted-secret-77@sites/p", keys.clone(), Configuration, &["before `@`"]),
@@ -707,27 +706,26 @@ async fn what_cannot_be_a_store_is_refused_before_anything_is_asked() {
     ];
     for (url, env, kind, parts) in cases {
         let error = open(Some(url), &root, &env, limits()).await.map(|_| ()).unwrap_err();
-        told(&error, kind, parts, &["planted-secret-77", "bad key!!"]);
+        assert_error(&error, kind, parts, &["planted-secret-77", "bad key!!"]);
     }
 }
 
-/// Stands before the server until more was sent through it than it was told to let through: then it
-/// is gone, in the middle of a request.
-struct Door {
+/// A proxy of the server that closes in the middle of a request, after a number of bytes.
+struct Proxy {
     origin: String,
-    lets_through: Arc<AtomicUsize>,
-    gate: tokio::task::JoinHandle<()>,
+    bytes_left: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
 }
 
-impl Door {
+impl Proxy {
     async fn before(server: &S3Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let behind = server.origin().strip_prefix("http://").unwrap().to_owned();
-        let lets_through = Arc::new(AtomicUsize::new(usize::MAX));
-        let left = lets_through.clone();
-        let gate = tokio::spawn(async move {
-            // Dropped with the task: then each connection ends.
+        let bytes_left = Arc::new(AtomicUsize::new(usize::MAX));
+        let left = bytes_left.clone();
+        let task = tokio::spawn(async move {
+            // Dropped with the task, which ends each connection.
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let inside = tokio::select! {
@@ -737,15 +735,15 @@ impl Door {
                         _ => continue,
                     },
                 };
-                connections.spawn(passed_on(inside, behind.clone(), left.clone()));
+                connections.spawn(forward(inside, behind.clone(), left.clone()));
             }
         });
-        Door { origin, lets_through, gate }
+        Proxy { origin, bytes_left, task }
     }
 }
 
-/// Whether that was the end of all.
-async fn passed_on(mut inside: TcpStream, behind: String, left: Arc<AtomicUsize>) -> bool {
+/// Forwards one connection. Returns whether the proxy has reached its limit.
+async fn forward(mut inside: TcpStream, behind: String, left: Arc<AtomicUsize>) -> bool {
     let mut outside = TcpStream::connect(behind).await.unwrap();
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (inside.split(), outside.split());
@@ -772,8 +770,8 @@ async fn passed_on(mut inside: TcpStream, behind: String, left: Arc<AtomicUsize>
 #[tokio::test(flavor = "multi_thread")]
 async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release_visible() {
     let Some(server) = S3Server::start("an S3 server that goes away", &[]).await else { return };
-    let door = Door::before(&server).await;
-    let bench = Bench::s3_through(&server, &door.origin, "gone", limits()).await;
+    let proxy = Proxy::before(&server).await;
+    let bench = Bench::s3_through(&server, &proxy.origin, "gone", limits()).await;
     let old = bench.release(&marked("old")).await;
     let before: BTreeMap<_, _> = {
         let mut all = BTreeMap::new();
@@ -785,12 +783,12 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     };
     let release = bench.place(&many(), None);
     let id = release.manifest.id;
-    // Each file takes a request of a kilobyte and more.
-    door.lets_through.store(150_000, Ordering::Relaxed);
+    // Each file takes a request of more than a kilobyte.
+    proxy.bytes_left.store(150_000, Ordering::Relaxed);
     let put = bench.store.put(&release);
     let error = tokio::time::timeout(Duration::from_secs(60), put).await.unwrap().unwrap_err();
-    tokio::time::timeout(Duration::from_secs(10), door.gate).await.unwrap().unwrap();
-    told(
+    tokio::time::timeout(Duration::from_secs(10), proxy.task).await.unwrap().unwrap();
+    assert_error(
         &error,
         StoreErrorKind::Unreachable,
         &[
@@ -809,7 +807,7 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     };
     let stored = begun(&bench.names().await);
     assert!((20..400).contains(&stored), "in the middle: {stored}");
-    assert!(error.kind.may_pass());
+    assert!(error.kind.is_transient());
     assert!(release.path.join("manifest.json").exists(), "its folder stays for another try");
     assert_eq!(bench.visible().await, Some(old));
     for (name, was) in &before {
@@ -820,8 +818,8 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     let error = bench.store.activate(&dir(ORDER), id, DEFAULT_KEEP).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreachable);
 
-    // It is back, under another address: a part cannot become visible, the same release can be put
-    // again, or thrown away.
+    // It is back, at another address: a part cannot be activated, the same release can be put
+    // again.
     let back = SiteStore::open(
         Some("s3://sites/gone"),
         &bench.root,
@@ -832,7 +830,7 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     .await
     .unwrap();
     let error = back.activate(&dir(ORDER), id, DEFAULT_KEEP).await.unwrap_err();
-    told(&error, StoreErrorKind::NotFound, &[ORDER, "only a part"], &[]);
+    assert_error(&error, StoreErrorKind::NotFound, &[ORDER, "only a part"], &[]);
     assert_eq!(bench.visible().await, Some(old));
     back.put(&release).await.unwrap();
     assert_eq!(begun(&bench.names().await), 501);
@@ -840,8 +838,7 @@ async fn d1_a_server_that_goes_in_the_middle_of_an_upload_leaves_the_old_release
     assert_eq!(bench.visible().await, Some(id));
 }
 
-/// The pointer of a store that was written by a person: `activate` repairs it, nothing else trusts
-/// it.
+/// A pointer that a person wrote: `activate` repairs it, nothing else trusts it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pointer_that_is_none_is_told_and_repaired() {
     let Some(server) = S3Server::start("a broken pointer on an S3 server", &[]).await else {
@@ -853,9 +850,9 @@ async fn a_pointer_that_is_none_is_told_and_repaired() {
     let put = bench.client.put(url).body(Value::Null.to_string()).send().await.unwrap();
     assert_eq!(put.status(), 200);
     let error = bench.store.current(&dir(ORDER)).await.unwrap_err();
-    told(&error, StoreErrorKind::Damaged, &[ORDER, "current.json"], &[]);
+    assert_error(&error, StoreErrorKind::Damaged, &[ORDER, "current.json"], &[]);
     assert!(bench.store.discard(&dir(ORDER), id).await.is_err(), "it may be the current one");
     bench.store.activate(&dir(ORDER), id, DEFAULT_KEEP).await.unwrap();
     assert_eq!(bench.visible().await, Some(id));
-    assert!(Path::new(&bench.store.place_of(&dir(ORDER), id)).ends_with(id.to_string()));
+    assert!(Path::new(&bench.store.location_of(&dir(ORDER), id)).ends_with(id.to_string()));
 }

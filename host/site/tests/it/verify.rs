@@ -1,5 +1,4 @@
-//! Each rule of the checks: the good site passes all of them, and each broken one breaks exactly
-//! its rule.
+//! The rules of a site: the good site keeps all of them, and each changed one breaks exactly one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,7 +25,7 @@ fn rules(problems: &[SiteProblem]) -> BTreeSet<Rule> {
     problems.iter().map(|problem| problem.rule).collect()
 }
 
-/// What is done to the good site.
+/// A change of the good site.
 enum Change {
     /// A file is added or replaced.
     Put(&'static str, Vec<u8>),
@@ -207,7 +206,7 @@ fn f5_each_rule_is_enforced_alone() {
         let found = problems(&changed(change));
         assert_eq!(rules(&found), BTreeSet::from([*rule]), "case {number}: {found:#?}");
     }
-    // The entry page goes with what led to it, so its links are not the only rule it breaks.
+    // Without the entry page, the links to it are broken as well.
     let mut files = good_site();
     files.retain(|path, _| path.as_str() == "robots.txt");
     assert_eq!(rules(&problems(&files)), BTreeSet::from([Rule::EntryPage]));
@@ -378,7 +377,7 @@ fn f5_a_sitemap_is_looked_up_under_the_canonical_address() {
     }
 }
 
-/// Files made of pieces that parsers stumble over.
+/// Files of pieces that are difficult for parsers.
 fn odd_file() -> impl Strategy<Value = String> {
     let pieces = [
         "<",

@@ -1,4 +1,4 @@
-//! A small site that passes all checks, and places to put sites.
+//! A small site that passes all checks, and helpers that stage and publish it.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(crate) fn page(head: &str, body: &str) -> String {
     )
 }
 
-/// A site that breaks no rule and uses everything the rules look at.
+/// A site that breaks no rule and uses everything that the rules check.
 pub(crate) fn good_site() -> Files {
     let head = r##"<link rel="canonical" href="https://padaria.example/">
 <link rel="stylesheet" href="css/site.css?v=3">

@@ -1,37 +1,41 @@
-//! One try of one candidate: its time, its checks, and what is kept of it.
+//! One attempt at one candidate, with its record, its log entry and its message.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
 use url::Url;
 
+use super::answer::Reply;
 use super::config::{PriceConfig, RetryConfig};
+use super::failure::AttemptFailure;
 use super::gateway::CallContext;
-use super::hint::{self, Place};
-use super::json::{self, JsonProblem, ReplySchema};
-use super::limiter::Gate;
-use super::provider::{self, Failure, Prompt, Provider, Reply};
-use super::request::{Format, Request};
+use super::hint::{self, Location};
+use super::limiter::Limiter;
+use super::provider::Provider;
+use super::reply_check::checked;
+use super::request::Request;
 use super::text::TextSink;
 use super::transport::{Live, Transport};
-use sitewright_model::ai::Usd;
-use sitewright_model::ai::{AiErrorKind, Attempt, AttemptOutcome, HttpDetail, Limit};
-use sitewright_model::ai::{Completion, FinishReason, Usage};
+use super::wire::{Prompt, cut_excerpt};
+use sitewright_model::ai::{
+    AiErrorKind, Attempt, AttemptOutcome, Completion, FinishReason, Usage, Usd,
+};
 use sitewright_model::message;
 use sitewright_model::message::Message;
+use sitewright_model::time::millis;
 
-/// Most characters of a provider's words in a message; more of them stands in the excerpt.
+/// Maximum number of characters of the provider's text in a message; the excerpt contains more.
 const MAX_DETAIL_CHARS: usize = 800;
 
-/// One provider and model of a route, ready to be called.
+/// One provider and model of a route.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) provider_name: String,
     pub(super) provider: Arc<Provider>,
-    pub(super) gate: Arc<Gate>,
+    pub(super) limiter: Arc<Limiter>,
     pub(super) retry: RetryConfig,
     pub(super) price: Option<PriceConfig>,
     pub(super) model: String,
@@ -40,14 +44,16 @@ pub(super) struct Candidate {
     pub(super) send_temperature: bool,
 }
 
-/// A failed attempt with all it takes to make an error of it.
-pub(super) struct Failed {
-    pub(super) failure: Failure,
+/// A failed attempt with its message. Both are redacted.
+pub(super) struct FailedAttempt {
+    pub(super) failure: AttemptFailure,
     pub(super) message: Message,
 }
 
 impl Candidate {
-    /// One try, at once. Limits, budget and retries are around it.
+    /// Makes one attempt without waiting. The caller handles limits, budget and retries.
+    ///
+    /// A success comes with the model's whole text if the JSON is only a part of it.
     pub(super) async fn attempt(
         &self,
         route: &str,
@@ -55,17 +61,17 @@ impl Candidate {
         call: &CallContext,
         transport: &Transport,
         text: &mut TextSink,
-    ) -> (Attempt, Result<(Completion, Option<String>), Failed>) {
+    ) -> (Attempt, Result<(Completion, Option<String>), FailedAttempt>) {
         let span = self.span(route, request, call);
         let (started, begin) = (SystemTime::now(), Instant::now());
         text.begin();
         let mut live = Live::new(text);
-        let checked = async {
-            let reply = self.ask(request, call.deadline, transport, &mut live).await?;
+        let reply = async {
+            let reply = self.call(request, call.deadline, transport, &mut live).await?;
             checked(reply, &request.format, call.deadline).await
         };
-        let result = checked.instrument(span.clone()).await;
-        let mut attempt = self.begun(started);
+        let result = reply.instrument(span.clone()).await;
+        let mut attempt = self.new_attempt(started);
         attempt.duration_ms = millis(begin.elapsed());
         attempt.connect_ms = live.timing.connect.map(millis);
         attempt.first_byte_ms = live.timing.first_byte.map(millis);
@@ -91,7 +97,7 @@ impl Candidate {
                 Ok((completion, raw))
             }
             Err(failure) => {
-                let failed = self.described(route, failure);
+                let failed = self.describe(route, failure);
                 attempt.outcome = AttemptOutcome::Failed(failed.failure.kind);
                 attempt.usage = failed.failure.usage;
                 attempt.message = Some(failed.message.clone());
@@ -124,15 +130,15 @@ impl Candidate {
         (attempt, result)
     }
 
-    /// The span of one attempt, after OpenTelemetry's conventions for generative AI. No prompt and
-    /// no reply is ever on it; which order it serves stands on the span around it.
+    /// The span of one attempt, with the fields of OpenTelemetry's conventions for generative AI.
+    /// It contains neither prompt nor reply; the enclosing span names the order.
     fn span(&self, route: &str, request: &Request, call: &CallContext) -> tracing::Span {
         let span = tracing::info_span!(
             "chat",
             otel.name = format!("chat {}", self.model),
             otel.kind = "client",
             gen_ai.operation.name = "chat",
-            // The conventions know Gemini's API under a name of its own.
+            // The conventions use another name for Gemini's API.
             gen_ai.provider.name = match self.provider.kind() {
                 "gemini" => "gcp.gemini",
                 kind => kind,
@@ -151,7 +157,7 @@ impl Candidate {
             call = %call.call_id,
         );
         if !span.is_disabled()
-            && let Ok(url) = Url::parse(&self.provider.place())
+            && let Ok(url) = Url::parse(&self.provider.location())
         {
             span.record("server.address", url.host_str());
             span.record("server.port", url.port_or_known_default());
@@ -159,14 +165,14 @@ impl Candidate {
         span
     }
 
-    /// The provider's answer within its limits and what remains to the deadline (catalogue C8).
-    async fn ask(
+    /// Calls the provider, within its timeouts and the deadline (failure catalogue C8).
+    async fn call(
         &self,
         request: &Request,
         deadline: Instant,
         transport: &Transport,
         live: &mut Live<'_>,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Reply, AttemptFailure> {
         let prompt = Prompt {
             request,
             model: &self.model,
@@ -180,32 +186,41 @@ impl Candidate {
         self.provider.call(&prompt, transport, deadline, live).await
     }
 
-    /// What these tokens cost, when the model has a price and the provider counted.
+    /// The cost of these tokens; `None` if the model has no price or the tokens are unknown.
     pub(super) fn cost(&self, usage: Usage) -> Option<Usd> {
         let counted = usage != Usage::default();
         self.price.filter(|_| counted).map(|price| super::budget::cost_of(price, usage))
     }
 
-    /// The record of an attempt that was not let through to the provider.
-    pub(super) fn turned_away(&self, route: &str, failure: Failure) -> (Attempt, Failed) {
-        let failed = self.described(route, failure);
+    /// The record of an attempt that the limiter rejected.
+    pub(super) fn rejected(
+        &self,
+        route: &str,
+        failure: AttemptFailure,
+    ) -> (Attempt, FailedAttempt) {
+        let failed = self.describe(route, failure);
         let attempt = Attempt {
             outcome: AttemptOutcome::Failed(failed.failure.kind),
             message: Some(failed.message.clone()),
             limit: failed.failure.limit,
             not_sent: true,
-            ..self.begun(SystemTime::now())
+            ..self.new_attempt(SystemTime::now())
         };
-        tracing::warn!(provider = self.provider_name, route, reason = %failed.message, "an AI attempt was not made");
+        tracing::warn!(
+            provider = self.provider_name,
+            route,
+            reason = %failed.message,
+            "an AI attempt was not made"
+        );
         (attempt, failed)
     }
 
-    fn begun(&self, started: SystemTime) -> Attempt {
+    fn new_attempt(&self, started: SystemTime) -> Attempt {
         let since_epoch = started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Attempt {
             provider: self.provider_name.clone(),
             model: self.model.clone(),
-            started_ms: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
+            started_ms: millis(since_epoch),
             status: None,
             request_id: None,
             body_excerpt: None,
@@ -224,106 +239,42 @@ impl Candidate {
         }
     }
 
-    /// The record of a candidate that a probe leaves alone.
-    pub(super) fn not_asked(&self) -> Attempt {
-        let place = self.provider.place();
+    /// The record of a candidate that a probe does not call.
+    pub(super) fn not_probed(&self) -> Attempt {
+        let script = self.provider.location();
         Attempt {
-            message: Some(message!("the script {place} is loaded; it was not asked")),
-            ..self.begun(SystemTime::now())
+            message: Some(message!("the script {script} is loaded; it was not called")),
+            ..self.new_attempt(SystemTime::now())
         }
     }
 
-    /// What to do about a failure that has been described.
-    pub(super) fn advice(&self, route: &str, failure: &Failure) -> Option<Message> {
-        Message::new(hint::what_next(&self.place(route), failure))
+    /// What to do about a redacted failure.
+    pub(super) fn hint(&self, route: &str, failure: &AttemptFailure) -> Option<Message> {
+        Message::new(hint::next_step(&self.location(route), failure))
     }
 
-    fn place<'a>(&'a self, route: &'a str) -> Place<'a> {
-        Place { route, provider: &self.provider_name, model: &self.model, at: &self.provider }
+    fn location<'a>(&'a self, route: &'a str) -> Location<'a> {
+        let provider_name = self.provider_name.as_str();
+        Location { route, provider_name, model: &self.model, provider: &self.provider }
     }
 
-    /// Removes keys from everything the failure carries, cuts the excerpt, and finds the words.
-    fn described(&self, route: &str, mut failure: Failure) -> Failed {
+    /// Redacts the failure, cuts its excerpt and composes its message.
+    fn describe(&self, route: &str, mut failure: AttemptFailure) -> FailedAttempt {
         let redactor = self.provider.redactor();
-        // Cut only after redaction: half a key is still too much of it.
+        // Cut after redaction, so that no part of a key remains.
         let detail = redactor.redact(&failure.detail);
         failure.detail = match detail.char_indices().nth(MAX_DETAIL_CHARS) {
             Some((end, _)) => format!("{}...", &detail[..end]),
             None => detail.into_owned(),
         };
         if let Some(http) = &mut failure.http {
-            let clean = |text: String| provider::cut_excerpt(&redactor.redact(&text)).to_owned();
+            let clean = |text: String| cut_excerpt(&redactor.redact(&text)).to_owned();
             http.body_excerpt = http.body_excerpt.take().map(clean);
             http.request_id = http.request_id.take().map(|id| redactor.redact(&id).into_owned());
         }
         let clean = |cause: &Message| Message::new(redactor.redact(cause.as_str()));
         failure.causes = failure.causes.iter().filter_map(clean).collect();
-        let message = hint::message(&self.place(route), &failure);
-        Failed { failure, message }
+        let message = hint::message(&self.location(route), &failure);
+        FailedAttempt { failure, message }
     }
-}
-
-pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Replies that are longer are not parsed on the runtime's threads.
-const PARSED_AT_ONCE: usize = 64 * 1024;
-
-/// The reply with its JSON checked, and the raw reply when the JSON was only a part of it.
-///
-/// The schema is the template's: one whose references fan out takes for ever although it is short,
-/// so no such schema is checked on the runtime's threads (catalogue C4), and nobody waits for it
-/// beyond the order's deadline.
-async fn checked(
-    reply: Reply,
-    format: &Format,
-    deadline: Instant,
-) -> Result<(Reply, Option<String>), Failure> {
-    let schema = match format {
-        Format::Text => return Ok((reply, None)),
-        Format::Json if reply.content.len() <= PARSED_AT_ONCE => return extracted(reply, None),
-        Format::Json => None,
-        Format::JsonSchema(schema) if schema.is_quick(reply.content.len()) => {
-            return extracted(reply, Some(schema));
-        }
-        Format::JsonSchema(schema) => Some(schema.clone()),
-    };
-    let usage = reply.usage;
-    let checking = tokio::task::spawn_blocking(move || extracted(reply, schema.as_ref()));
-    match timeout_at(deadline, checking).await {
-        Ok(Ok(checked)) => checked,
-        Ok(Err(error)) => {
-            let detail =
-                format!("its reply could not be checked, which is a bug in Sitewright: {error}");
-            Err(Failure::new(AiErrorKind::Other, detail).with_usage(usage))
-        }
-        Err(_) => {
-            let detail = "the order's deadline passed while the reply was held against the \
-                          template's schema";
-            let failure = Failure::new(AiErrorKind::Cancelled, detail).with_usage(usage);
-            Err(Failure { limit: Some(Limit::Deadline), ..failure })
-        }
-    }
-}
-
-fn extracted(
-    reply: Reply,
-    schema: Option<&ReplySchema>,
-) -> Result<(Reply, Option<String>), Failure> {
-    let (kind, detail) = match json::extract(&reply.content, schema) {
-        Ok(json) if json.len() == reply.content.len() => return Ok((reply, None)),
-        Ok(json) => {
-            let json = json.to_owned();
-            let raw = reply.content;
-            return Ok((Reply { content: json, ..reply }, Some(raw)));
-        }
-        Err(JsonProblem::Malformed(detail)) => (AiErrorKind::Malformed, detail),
-        Err(JsonProblem::Mismatch(detail)) => (AiErrorKind::SchemaMismatch, detail),
-    };
-    // What the model wrote says more than the envelope around it.
-    let http =
-        HttpDetail { body_excerpt: provider::excerpt(reply.content.as_bytes()), ..reply.http };
-    let failure = Failure::new(kind, detail).with_http(http).with_usage(reply.usage);
-    Err(Failure { reply: Some(reply.content), ..failure })
 }

@@ -1,0 +1,132 @@
+//! The interface between the gateway and the kinds of providers.
+//!
+//! An [`Adapter`] consists of pure functions over bytes: what is sent, and what a response means,
+//! whole or streamed. It does not wait, read a clock or see a connection, so every response of a
+//! provider can be tested as a table row. Sending, timeouts, retries, rate limits and redaction are
+//! implemented once, around the adapters.
+//!
+//! To add a kind of provider: a folder with an `Adapter`, a variant of
+//! [`ProviderConfig`](super::config::ProviderConfig), and an arm in `route_builder`.
+
+use std::fmt;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::answer::{Answer, Finish};
+use super::error_body;
+use super::failure::AttemptFailure;
+use super::stream::looks_like_sse;
+use super::stream_deltas::{DeltaDecoder, Framing, StreamDeltas};
+use super::wire::{HttpHead, HttpReply, HttpRequest, Prompt};
+use sitewright_model::ai::Usage;
+
+/// The base of an adapter: the address, and the headers of every request, key included. A header
+/// with a key is marked sensitive, so `Debug` does not print it.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoint {
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+}
+
+impl Endpoint {
+    /// `key` is the header that carries the API key, if there is one.
+    pub(super) fn new(url: Url, key: Option<(HeaderName, HeaderValue)>) -> Self {
+        Endpoint { url, headers: key.into_iter().collect() }
+    }
+}
+
+/// One kind of provider at one endpoint.
+///
+/// A success may be streamed or whole: the transport calls [`is_stream`](Self::is_stream) with the
+/// first bytes, because some endpoints ignore `stream: true` and some send a wrong content type.
+/// The transport handles redirects and empty bodies itself.
+pub(super) trait Adapter: fmt::Debug + Send + Sync {
+    /// The name in the configuration and in `gen_ai.provider.name`.
+    fn kind(&self) -> &'static str;
+
+    fn endpoint(&self) -> &Endpoint;
+
+    /// The request's body as JSON. It requests a stream where the provider supports one.
+    fn body(&self, prompt: &Prompt<'_>) -> Vec<u8>;
+
+    /// A new reader for the deltas of one streamed success.
+    fn deltas(&self) -> Box<dyn StreamDeltas>;
+
+    /// Decodes the whole body of a success.
+    fn whole(&self, http: &HttpReply) -> Result<Answer, AttemptFailure>;
+
+    /// The address that serves `model`.
+    fn url(&self, _model: &str) -> Url {
+        self.endpoint().url.clone()
+    }
+
+    /// The endpoint's URL without its query, for messages.
+    fn location(&self) -> String {
+        let mut url = self.endpoint().url.clone();
+        url.set_query(None);
+        url.into()
+    }
+
+    fn build(&self, prompt: &Prompt<'_>) -> HttpRequest {
+        HttpRequest {
+            url: self.url(prompt.model),
+            headers: self.endpoint().headers.clone(),
+            body: self.body(prompt),
+        }
+    }
+
+    /// The token limit that [`body`](Self::body) sends, if the provider may stop there without
+    /// reporting it.
+    fn silent_limit(&self, _prompt: &Prompt<'_>) -> Option<u32> {
+        None
+    }
+
+    /// How a stream separates its deltas.
+    fn framing(&self) -> Framing {
+        Framing::server_sent_events()
+    }
+
+    /// Whether the body of a success that begins with these bytes is a stream.
+    fn is_stream(&self, beginning: &[u8]) -> bool {
+        looks_like_sse(beginning)
+    }
+
+    /// A decoder for the streamed body of one success.
+    fn decoder(&self, head: &HttpHead) -> Box<dyn StreamDecoder> {
+        Box::new(DeltaDecoder::new(head, self.framing(), self.deltas()))
+    }
+
+    /// The failure that an error status with this body means. The default reads the error bodies of
+    /// all known providers.
+    fn map_error(&self, http: &HttpReply) -> AttemptFailure {
+        error_body::failure(http)
+    }
+}
+
+/// Decodes one streamed body into an answer. An error of either function is final.
+pub(super) trait StreamDecoder: Send {
+    /// Decodes the next bytes, which may be cut anywhere. An error frame inside the stream is an
+    /// error, with the frame as its excerpt. Unknown events and fields are ignored.
+    fn push(&mut self, bytes: &[u8]) -> Result<Vec<StreamEvent>, AttemptFailure>;
+
+    /// Whether the stream's final marker was received. A connection error after it has no effect.
+    fn is_done(&self) -> bool;
+
+    /// The answer, at the end of the body.
+    ///
+    /// # Errors
+    /// [`AttemptFailure::unfinished`] if the final marker is missing.
+    fn finish(self: Box<Self>) -> Result<Answer, AttemptFailure>;
+}
+
+/// What a part of a stream contained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StreamEvent {
+    /// More text of the reply.
+    Text(String),
+    /// Token counts so far.
+    Usage(Usage),
+    /// Why the model stopped; usage may still follow.
+    Finish(Finish),
+}

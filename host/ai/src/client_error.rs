@@ -1,0 +1,69 @@
+//! Errors of the HTTP client as failures of an attempt.
+
+use std::error::Error;
+use std::io;
+
+use super::failure::AttemptFailure;
+use sitewright_http::{ConnectTimeout, causes_with_self};
+use sitewright_model::ai::{AiErrorKind, Limit};
+
+/// The failure that an error of the HTTP client means. Its own message is often only `error sending
+/// request`; the cause is in its source chain (failure catalogue A1). `what` is the subject of the
+/// message: the request or the answer.
+pub(super) fn failure(error: reqwest::Error, what: &str) -> AttemptFailure {
+    let error = error.without_url();
+    let causes = causes_with_self(&error);
+    let root = causes.last().map_or_else(|| what.to_owned(), ToString::to_string);
+    let timeout = find::<ConnectTimeout>(&error).copied();
+    let (kind, detail) = if let Some(timeout) = timeout {
+        let limit = timeout.limit.as_millis();
+        (AiErrorKind::Timeout, format!("no connection was made within {limit} ms (connect_ms)"))
+    } else if error.is_timeout() {
+        (AiErrorKind::Timeout, format!("{what} took too long: {root}"))
+    } else if causes.iter().any(|cause| cause.as_str().starts_with("dns error")) {
+        (AiErrorKind::Connection, format!("its host name is not known: {root}"))
+    } else if find::<rustls::Error>(&error).is_some() {
+        (AiErrorKind::Connection, format!("TLS failed: {root}"))
+    } else {
+        match io_kind(&error) {
+            Some(io::ErrorKind::ConnectionRefused) => (
+                AiErrorKind::Connection,
+                "the connection was refused: nothing listens there".to_owned(),
+            ),
+            Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => (
+                AiErrorKind::Connection,
+                format!("the connection was lost before {what} was complete: {root}"),
+            ),
+            _ if error.is_builder() => {
+                (AiErrorKind::Other, format!("the request could not be made: {root}"))
+            }
+            _ if error.is_connect() => {
+                (AiErrorKind::Connection, format!("no connection could be established: {root}"))
+            }
+            _ => (AiErrorKind::Connection, format!("the connection was lost: {root}")),
+        }
+    };
+    let limit = timeout.map(|_| Limit::Connect);
+    AttemptFailure { causes, limit, ..AttemptFailure::new(kind, detail) }
+}
+
+/// The first error of this type in the source chain, also inside I/O errors, which do not report
+/// the error that they wrap as their source.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+        if let Some(found) = inner.and_then(|inner| find::<E>(inner)) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    find::<io::Error>(error).map(io::Error::kind)
+}

@@ -1,0 +1,275 @@
+//! One call on its way through the candidates of its route: retries, the corrected request after an
+//! unusable JSON reply, and the error if every candidate fails.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::budget::estimated_tokens;
+use super::candidate::{Candidate, FailedAttempt};
+use super::gateway::CallContext;
+use super::request::{ChatMessage, Request, Role};
+use super::retry;
+use super::text::TextSink;
+use super::transport::Transport;
+use sitewright_model::ai::{AiError, AiErrorKind, Attempt, Completed, Usage};
+use sitewright_model::backoff::Jitter;
+use sitewright_model::message;
+use sitewright_model::message::Message;
+use sitewright_model::time::millis;
+
+/// One call and its attempts so far.
+pub(super) struct Dispatch<'a> {
+    transport: &'a Transport,
+    jitter: &'a Jitter,
+    call: &'a CallContext,
+    route: &'a str,
+    request: &'a Request,
+    text: &'a mut TextSink,
+    attempts: Vec<Attempt>,
+    failures: Vec<FailedAttempt>,
+}
+
+/// The result of one attempt, if the call goes on or ends with it.
+enum Tried {
+    Completed(Box<Completed>),
+    /// The failure is the last one of `failures`.
+    Failed,
+    /// Nothing was sent, because the order's budget is too small.
+    OverBudget(Message),
+}
+
+/// What follows a failed attempt.
+enum FollowUp {
+    /// The same request to the same candidate, after this wait.
+    Retry(Duration),
+    /// A request to the same candidate that says what is wrong with its reply.
+    Correct(Box<Request>),
+    NextCandidate,
+    /// No further attempt.
+    Stop,
+}
+
+impl<'a> Dispatch<'a> {
+    pub(super) fn new(
+        transport: &'a Transport,
+        jitter: &'a Jitter,
+        call: &'a CallContext,
+        route: &'a str,
+        request: &'a Request,
+        text: &'a mut TextSink,
+    ) -> Self {
+        let (attempts, failures) = (Vec::new(), Vec::new());
+        Dispatch { transport, jitter, call, route, request, text, attempts, failures }
+    }
+
+    /// Calls the candidates in order, until one returns a complete, checked reply.
+    pub(super) async fn run(&mut self, candidates: &[Candidate]) -> Result<Completed, AiError> {
+        for (index, candidate) in candidates.iter().enumerate() {
+            let last = index + 1 == candidates.len();
+            let mut corrected: Option<Box<Request>> = None;
+            let (mut tries, mut backoff) = (0, Duration::ZERO);
+            loop {
+                if Instant::now() >= self.call.deadline {
+                    return Err(self.error(None));
+                }
+                // A sleep of zero takes a millisecond, the resolution of tokio's timer.
+                if !backoff.is_zero() {
+                    tokio::time::sleep(backoff).await;
+                }
+                let request = corrected.as_deref().unwrap_or(self.request);
+                match self.attempt(candidate, request, backoff, corrected.is_some()).await {
+                    Tried::Completed(completed) => return Ok(*completed),
+                    Tried::OverBudget(message) => return Err(self.error(Some(message))),
+                    Tried::Failed => {}
+                }
+                tries += 1;
+                match self.next(candidate, tries, corrected.is_some(), last) {
+                    FollowUp::Retry(wait) => backoff = wait,
+                    FollowUp::Correct(request) => {
+                        (corrected, backoff) = (Some(request), Duration::ZERO);
+                    }
+                    FollowUp::NextCandidate => break,
+                    FollowUp::Stop => return Err(self.error(None)),
+                }
+            }
+        }
+        Err(self.error(None))
+    }
+
+    /// One attempt, with budget and limits.
+    async fn attempt(
+        &mut self,
+        candidate: &Candidate,
+        request: &Request,
+        backoff: Duration,
+        asked_again: bool,
+    ) -> Tried {
+        let prompt =
+            estimated_tokens(request.messages.iter().map(|message| message.content.len()).sum());
+        let estimate = Usage { input_tokens: Some(prompt), output_tokens: None };
+        let cost = candidate.cost(estimate).unwrap_or_default();
+        let reserve =
+            self.call.budget.as_ref().map(|budget| budget.reserve(prompt, cost)).transpose();
+        let reserved = match reserve {
+            Ok(reserved) => reserved,
+            Err(message) => return Tried::OverBudget(message),
+        };
+        let (begin, backoff_ms) = (Instant::now(), millis(backoff));
+        let permit = candidate.limiter.acquire(prompt, self.call.deadline).await.map_err(Box::new);
+        let waited_ms = millis(begin.elapsed());
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(failure) => {
+                if let Some(reserved) = reserved {
+                    reserved.release();
+                }
+                let (attempt, failed) = candidate.rejected(self.route, *failure);
+                self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
+                self.failures.push(failed);
+                return Tried::Failed;
+            }
+        };
+        let (attempt, result) =
+            candidate.attempt(self.route, request, self.call, self.transport, self.text).await;
+        let tokens = match attempt.usage {
+            Usage { input_tokens: None, output_tokens: None } if result.is_err() => 0,
+            Usage { input_tokens, output_tokens } => {
+                let reply = result.as_ref().map_or(0, |(completion, _)| completion.content.len());
+                input_tokens.unwrap_or(prompt)
+                    + output_tokens.unwrap_or_else(|| estimated_tokens(reply))
+            }
+        };
+        candidate.limiter.record_tokens(&permit, tokens);
+        if let Some(reserved) = reserved {
+            reserved.commit(tokens, attempt.cost_usd.unwrap_or_default());
+        }
+        permit.complete(result.as_ref().err().map(|failed| &failed.failure));
+        self.attempts.push(Attempt { waited_ms, backoff_ms, asked_again, ..attempt });
+        match result {
+            Ok((completion, raw_reply)) => Tried::Completed(Box::new(Completed {
+                completion,
+                attempts: std::mem::take(&mut self.attempts),
+                raw_reply,
+                replayed: false,
+            })),
+            Err(failed) => {
+                self.failures.push(failed);
+                Tried::Failed
+            }
+        }
+    }
+
+    /// What follows the last failure. `tries` is the number of attempts at this candidate.
+    fn next(&self, candidate: &Candidate, tries: u32, corrected: bool, last: bool) -> FollowUp {
+        let Some(FailedAttempt { failure, .. }) = self.failures.last() else {
+            return FollowUp::Stop;
+        };
+        if !may_try_another(failure.kind) || self.text.has_begun() {
+            return FollowUp::Stop;
+        }
+        if let Some(reply) = failure.reply.as_ref().filter(|_| !corrected) {
+            return FollowUp::Correct(Box::new(corrected_request(
+                self.request,
+                reply,
+                &failure.detail,
+            )));
+        }
+        if !failure.asked {
+            return FollowUp::NextCandidate;
+        }
+        match retry::wait(candidate.retry, tries, failure, self.jitter) {
+            None => FollowUp::NextCandidate,
+            // The next candidate is faster than a long wait.
+            Some(wait) if !last && wait > Duration::from_millis(candidate.retry.max_ms) => {
+                FollowUp::NextCandidate
+            }
+            Some(wait) if Instant::now() + wait >= self.call.deadline => FollowUp::NextCandidate,
+            Some(wait) => FollowUp::Retry(wait),
+        }
+    }
+
+    /// The error of the call: the last failure, with the messages of the earlier ones (failure
+    /// catalogue A3).
+    fn error(&mut self, over_budget: Option<Message>) -> AiError {
+        let (attempts, mut failures) =
+            (std::mem::take(&mut self.attempts), std::mem::take(&mut self.failures));
+        let call_id = self.call.call_id;
+        let before = |attempts: &[Attempt]| {
+            attempts
+                .iter()
+                .map(|one| format!("`{}`: {}", one.provider, one.outcome))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let earlier = |failures: Vec<FailedAttempt>| {
+            failures.into_iter().map(|failed| failed.message).collect()
+        };
+        if let Some(message) = over_budget {
+            let message = match attempts.is_empty() {
+                true => message,
+                false => message!("no further attempt: {message}; before it {}", before(&attempts)),
+            };
+            let error = AiError::before_any_attempt(call_id, AiErrorKind::BudgetExceeded, message);
+            return AiError { attempts, causes: earlier(failures), ..error };
+        }
+        let Some(last) = failures.pop() else {
+            let message = message!(
+                "the order's deadline had passed before the call of route `{}`; give the order \
+                 more time",
+                self.route
+            );
+            return AiError::before_any_attempt(call_id, AiErrorKind::Cancelled, message);
+        };
+        let message = match attempts.len().saturating_sub(1) {
+            0 => last.message,
+            tried => {
+                let before = before(&attempts[..tried]);
+                message!("every attempt failed; the last: {}; before it {before}", last.message)
+            }
+        };
+        let blocks_retry = self.text.has_begun() && may_try_another(last.failure.kind);
+        let why = if blocks_retry {
+            "; not tried again: the template has the beginning of this reply"
+        } else {
+            ""
+        };
+        let message = Message::new(format!("{message}{why}")).unwrap_or(message);
+        let retryable =
+            last.failure.retryable || failures.iter().any(|failed| failed.failure.retryable);
+        let requested = last.failure.http.as_ref().and_then(|http| http.retry_after_ms);
+        let requested =
+            requested.and_then(|ms| NonZeroU32::new(u32::try_from(ms).unwrap_or(u32::MAX)));
+        let mut causes = last.failure.causes;
+        causes.extend::<Vec<Message>>(earlier(failures));
+        AiError {
+            kind: last.failure.kind,
+            message,
+            call_id,
+            http: last.failure.http,
+            attempts,
+            causes,
+            retryable,
+            retry_after_ms: requested.or(last.failure.closed_for_ms),
+        }
+    }
+}
+
+/// The request with the model's reply and what is wrong with it (failure catalogue E5).
+fn corrected_request(request: &Request, reply: &str, problem: &str) -> Request {
+    let message = |role, content: String| ChatMessage { role, content };
+    let ask = format!(
+        "That reply cannot be used: {problem}. Answer the request again with the whole, corrected \
+         JSON value and nothing else."
+    );
+    let mut request = request.clone();
+    request.messages.extend([message(Role::Assistant, reply.to_owned()), message(Role::User, ask)]);
+    request
+}
+
+/// Whether another attempt or candidate may succeed after a failure of this kind. None can once the
+/// order's deadline or budget is exceeded.
+fn may_try_another(kind: AiErrorKind) -> bool {
+    !matches!(kind, AiErrorKind::BudgetExceeded | AiErrorKind::NoRoute | AiErrorKind::Cancelled)
+}

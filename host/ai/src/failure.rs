@@ -1,0 +1,81 @@
+//! A failed attempt, before the route and the provider are named in its message.
+
+use std::num::NonZeroU32;
+
+use super::answer::Answer;
+use super::wire::{HttpHead, excerpt};
+use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit, Usage};
+use sitewright_model::message::Message;
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AttemptFailure {
+    pub(super) kind: AiErrorKind,
+    /// The provider's message, or what happened on the connection. May be empty: the kind is then
+    /// sufficient.
+    pub(super) detail: String,
+    pub(super) http: Option<Box<HttpDetail>>,
+    pub(super) causes: Vec<Message>,
+    pub(super) usage: Usage,
+    pub(super) retryable: bool,
+    /// The timeout that expired, if one did.
+    pub(super) limit: Option<Limit>,
+    /// Whether a request was sent.
+    pub(super) asked: bool,
+    /// The model's reply, if it is not valid JSON or does not match the schema.
+    pub(super) reply: Option<String>,
+    /// Milliseconds until the circuit breaker lets a request through, if it rejected this one.
+    pub(super) closed_for_ms: Option<NonZeroU32>,
+}
+
+impl AttemptFailure {
+    pub(super) fn new(kind: AiErrorKind, detail: impl Into<String>) -> Self {
+        AttemptFailure {
+            kind,
+            detail: detail.into(),
+            http: None,
+            causes: Vec::new(),
+            usage: Usage::default(),
+            retryable: kind.retryable(),
+            limit: None,
+            asked: true,
+            reply: None,
+            closed_for_ms: None,
+        }
+    }
+
+    /// A stream that was closed regularly but without its final marker. Unlike a reply that a token
+    /// limit truncated, the same request may succeed.
+    pub(super) fn unfinished(read: &Answer) -> Self {
+        let detail = match read.content.chars().count() {
+            0 => "its stream ended before the reply began".to_owned(),
+            characters => format!(
+                "its stream ended without its final marker, after {characters} characters of the \
+                 reply"
+            ),
+        };
+        let truncated = AttemptFailure::new(AiErrorKind::Truncated, detail).with_usage(read.usage);
+        AttemptFailure { retryable: true, ..truncated }
+    }
+
+    pub(super) fn with_http(self, http: HttpDetail) -> Self {
+        AttemptFailure { http: Some(Box::new(http)), ..self }
+    }
+
+    pub(super) fn with_usage(self, usage: Usage) -> Self {
+        AttemptFailure { usage, ..self }
+    }
+
+    pub(super) fn with_limit(self, limit: Limit) -> Self {
+        AttemptFailure { limit: Some(limit), ..self }
+    }
+
+    /// Adds status, request id and body excerpt of the response, where they are missing.
+    pub(super) fn of_answer(mut self, head: &HttpHead, body: &[u8]) -> Self {
+        let http = self.http.get_or_insert_with(|| Box::new(head.detail()));
+        if http.body_excerpt.is_none() {
+            http.body_excerpt = excerpt(body);
+        }
+        self
+    }
+}

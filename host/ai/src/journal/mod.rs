@@ -1,0 +1,227 @@
+//! The reply journal: replies that were paid for, stored so that a retry or a replay of the order
+//! does not pay again.
+
+mod file;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+pub use file::{FileJournal, read_journal};
+
+use super::request::{Format, Request};
+use super::text::TextSink;
+use sitewright_model::ai::{AiError, CallId, Completed, Completion, FinishReason, Usage, Usd};
+use sitewright_model::message::Message;
+
+/// Identifies a call of a run by its request and by how often the run made the same request before.
+/// Independent of the order in which concurrent calls begin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct JournalKey {
+    /// SHA-256 of the request, in hex.
+    pub request: String,
+    /// The number of earlier calls of the run with the same request.
+    pub occurrence: u32,
+}
+
+/// One complete reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    #[serde(flatten)]
+    pub key: JournalKey,
+    pub purpose: String,
+    /// The checked reply.
+    pub content: String,
+    pub finish_reason: FinishReason,
+    pub usage: Usage,
+    /// What it cost, all attempts together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Usd>,
+    /// Who answered.
+    pub provider: String,
+    /// What answered.
+    pub model: String,
+    /// What the model wrote, where the JSON stood inside other text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_reply: Option<String>,
+}
+
+/// The recorded result of a call.
+#[derive(Debug, Clone)]
+pub enum Recalled {
+    Reply(Box<JournalEntry>),
+    /// The recorded error. Only a replay repeats errors.
+    Failed(Box<AiError>),
+    /// Streamed text, and then the result.
+    Streamed {
+        /// The chunks of text as the template received them.
+        pieces: Vec<String>,
+        /// `None` if the run ended before the call.
+        end: Option<Box<Recalled>>,
+    },
+}
+
+/// Storage for replies.
+#[async_trait]
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// Called at the beginning of each call, for journals that inspect requests.
+    fn asked(&self, _call: CallId, _key: &JournalKey, _request: &Request) {}
+
+    /// The reply of an earlier attempt, if there is one.
+    async fn lookup(&self, key: &JournalKey) -> Option<JournalEntry>;
+
+    /// The recorded result of a call. A replay also returns errors.
+    async fn recall(&self, _call: CallId, key: &JournalKey) -> Option<Recalled> {
+        self.lookup(key).await.map(|entry| Recalled::Reply(Box::new(entry)))
+    }
+
+    /// Stores a reply durably before it returns.
+    ///
+    /// # Errors
+    /// The reply could not be stored.
+    async fn store(&self, entry: &JournalEntry) -> Result<(), Message>;
+}
+
+/// The journal of one run: counts how often each request was made.
+#[derive(Debug)]
+pub struct RunJournal {
+    journal: Arc<dyn Journal>,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// The number of calls by the digest of their request.
+    times: HashMap<String, u32>,
+    keys: HashMap<CallId, JournalKey>,
+}
+
+impl RunJournal {
+    pub fn new(journal: Arc<dyn Journal>) -> Self {
+        RunJournal { journal, asked: Mutex::default() }
+    }
+
+    /// Assigns the key of a new call.
+    pub(super) fn key(&self, call: CallId, request: &Request) -> JournalKey {
+        let digest = digest(request);
+        let mut asked = self.asked.lock();
+        let next = asked.times.entry(digest.clone()).or_default();
+        let occurrence = std::mem::replace(next, *next + 1);
+        let key = JournalKey { request: digest, occurrence };
+        asked.keys.insert(call, key.clone());
+        drop(asked);
+        self.journal.asked(call, &key, request);
+        key
+    }
+
+    /// The keys of these call ids, as a template reports them. Unknown ids are ignored.
+    pub fn keys_of(&self, calls: &[String]) -> Vec<JournalKey> {
+        let asked = self.asked.lock();
+        let ids = calls.iter().filter_map(|call| call.parse::<CallId>().ok());
+        ids.filter_map(|id| asked.keys.get(&id).cloned()).collect()
+    }
+
+    /// The key of a call of this run; `None` if it did not reach the journal.
+    pub fn key_of(&self, call: CallId) -> Option<JournalKey> {
+        self.asked.lock().keys.get(&call).cloned()
+    }
+
+    /// The result of this call in the journal, if there is one. A recorded stream is forwarded to
+    /// `text` in its recorded chunks.
+    pub(super) async fn replay(
+        &self,
+        key: &JournalKey,
+        call_id: CallId,
+        text: &mut TextSink,
+    ) -> Option<Result<Completed, Box<AiError>>> {
+        let mut recalled = self.journal.recall(call_id, key).await;
+        loop {
+            recalled = match recalled? {
+                Recalled::Reply(entry) => return Some(Ok(replayed(*entry, call_id))),
+                Recalled::Failed(error) => return Some(Err(error)),
+                Recalled::Streamed { pieces, end } => {
+                    for piece in pieces {
+                        text.push(&piece).await;
+                    }
+                    match end {
+                        Some(end) => Some(*end),
+                        None => std::future::pending().await,
+                    }
+                }
+            };
+        }
+    }
+
+    /// Stores a reply that was paid for.
+    pub(super) async fn record(
+        &self,
+        key: JournalKey,
+        call_id: CallId,
+        request: &Request,
+        completed: Completed,
+    ) -> Completed {
+        let completion = &completed.completion;
+        let entry = JournalEntry {
+            key,
+            purpose: request.purpose.to_string(),
+            content: completion.content.clone(),
+            finish_reason: completion.finish_reason,
+            usage: completion.usage,
+            cost_usd: completed.cost_usd(),
+            provider: completion.provider.clone(),
+            model: completion.model.clone(),
+            raw_reply: completed.raw_reply.clone(),
+        };
+        if let Err(message) = self.journal.store(&entry).await {
+            // The reply is valid; only a retry has to pay for it again.
+            tracing::error!(call = %call_id, "{message}");
+        }
+        completed
+    }
+}
+
+fn replayed(entry: JournalEntry, call_id: CallId) -> Completed {
+    Completed {
+        completion: Completion {
+            content: entry.content,
+            finish_reason: entry.finish_reason,
+            usage: entry.usage,
+            provider: entry.provider,
+            model: entry.model,
+            call_id,
+        },
+        attempts: Vec::new(),
+        raw_reply: entry.raw_reply,
+        replayed: true,
+    }
+}
+
+/// The digest of everything that a reply depends on, as a JSON array, so that no two requests have
+/// the same text.
+fn digest(request: &Request) -> String {
+    let schema = match &request.format {
+        Format::JsonSchema(schema) => Some(schema.value().to_string()),
+        Format::Text | Format::Json => None,
+    };
+    let format = match &request.format {
+        Format::Text => "text",
+        Format::Json => "json",
+        Format::JsonSchema(_) => "json-schema",
+    };
+    let canonical = serde_json::json!([
+        request.purpose,
+        request.messages,
+        format,
+        schema,
+        request.max_output_tokens,
+        request.temperature,
+        request.seed,
+        request.stop,
+    ]);
+    hex::encode(Sha256::digest(canonical.to_string()))
+}

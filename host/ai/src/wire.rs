@@ -1,0 +1,98 @@
+//! Requests and responses as bytes: what adapters build and decode.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use reqwest::header::HeaderMap;
+use url::Url;
+
+use super::failure::AttemptFailure;
+use super::request::Request;
+use super::secret::ApiKey;
+use sitewright_model::ai::{AiError, AiErrorKind, HttpDetail};
+
+/// The template's request with the settings of the route's candidate applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prompt<'a> {
+    pub(super) request: &'a Request,
+    pub(super) model: &'a str,
+    pub(super) max_output_tokens: Option<u32>,
+    pub(super) temperature: Option<f32>,
+}
+
+/// One request, ready to be sent. A header with a key is marked sensitive, so `Debug` does not
+/// print it.
+#[derive(Debug, Clone)]
+pub(super) struct HttpRequest {
+    pub(super) url: Url,
+    /// The transport adds `content-type: application/json`.
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Status and headers of an HTTP response.
+#[derive(Debug, Clone)]
+pub(super) struct HttpHead {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    /// A date in `retry-after` is relative to this time.
+    pub(super) received: SystemTime,
+}
+
+/// A whole HTTP response.
+#[derive(Debug, Clone)]
+pub(super) struct HttpReply {
+    pub(super) head: HttpHead,
+    /// At most [`transport::MAX_BODY_BYTES`](super::transport::MAX_BODY_BYTES).
+    pub(super) body: Vec<u8>,
+}
+
+impl HttpHead {
+    /// Status and request id. The `retry-after` of a success has no meaning and is not read.
+    pub(super) fn detail(&self) -> HttpDetail {
+        let request_id = request_id(&self.headers);
+        HttpDetail { status: self.status, request_id, retry_after_ms: None, body_excerpt: None }
+    }
+
+    /// The failure for an error inside a success, with the frame that contains it.
+    pub(super) fn error_frame(&self, error: &serde_json::Value, frame: &[u8]) -> AttemptFailure {
+        super::error_body::in_success(self, error).of_answer(self, frame)
+    }
+
+    /// The failure for a part of a stream that violates the protocol.
+    pub(super) fn not_protocol(&self, what: impl fmt::Display, frame: &[u8]) -> AttemptFailure {
+        AttemptFailure::new(AiErrorKind::Protocol, format!("a part of its stream {what}"))
+            .of_answer(self, frame)
+    }
+}
+
+/// The provider's request id, from any of the headers that providers use for it. At most 200
+/// characters.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    [
+        "x-request-id",
+        "request-id",
+        "apim-request-id",
+        "x-ms-request-id",
+        "x-generation-id",
+        "cf-ray",
+    ]
+    .iter()
+    .filter_map(|name| headers.get(*name)?.to_str().ok())
+    .map(|id| id.chars().take(200).collect::<String>())
+    .find(|id| !id.trim().is_empty())
+}
+
+/// The beginning of a body, longer than a record's excerpt by the longest key: it is cut to size
+/// after redaction, so that no part of a key remains at its end.
+pub(super) fn excerpt(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(
+        &body[..body.len().min(AiError::EXCERPT_BYTES + ApiKey::MAX_BYTES)],
+    );
+    (!text.trim().is_empty()).then(|| text.into_owned())
+}
+
+/// The redacted text, cut at a character boundary to the size of a record's excerpt.
+pub(super) fn cut_excerpt(text: &str) -> &str {
+    &text[..text.floor_char_boundary(AiError::EXCERPT_BYTES)]
+}

@@ -1,0 +1,112 @@
+//! What a page refers to.
+
+use scraper::ElementRef;
+
+use super::html::PageCheck;
+use super::reference::Reference;
+
+impl PageCheck<'_> {
+    pub(super) fn refer(
+        &mut self,
+        target: &str,
+        what: &'static str,
+        line: Option<u64>,
+        canonical: bool,
+    ) {
+        self.facts.references.push(Reference { target: target.to_owned(), what, line, canonical });
+    }
+
+    pub(super) fn references(&mut self, element: &ElementRef<'_>, name: &str, line: Option<u64>) {
+        if name == "base" {
+            self.facts.base =
+                self.facts.base.take().or_else(|| element.attr("href").map(str::to_owned));
+            return;
+        }
+        for (attribute, value) in element.value().attrs() {
+            let what = match (name, attribute) {
+                ("a" | "area", "href") => "link",
+                ("link", "href") => {
+                    self.head_link(element, value, line);
+                    continue;
+                }
+                ("script", "src") => "script",
+                ("img" | "input", "src") | ("image", "href") | (_, "background" | "poster") => {
+                    "image"
+                }
+                ("iframe" | "embed" | "frame", "src") | ("object", "data") => "embedded content",
+                ("video" | "audio" | "track" | "source", "src") => "media file",
+                ("use", "href") => "drawing",
+                ("img" | "source", "srcset") | ("link", "imagesrcset") => {
+                    for candidate in candidates(value) {
+                        self.refer(candidate, "image of the `srcset`", line, false);
+                    }
+                    continue;
+                }
+                // An empty one is reported by the rule for forms.
+                ("form", "action") if value.trim().is_empty() => continue,
+                ("form", "action") | ("button" | "input", "formaction") => "form's `action`",
+                ("meta", "content") => {
+                    self.meta(element, value, line);
+                    continue;
+                }
+                _ => continue,
+            };
+            self.refer(value, what, line, false);
+        }
+    }
+
+    fn head_link(&mut self, element: &ElementRef<'_>, href: &str, line: Option<u64>) {
+        let relations = element.attr("rel").unwrap_or_default().to_ascii_lowercase();
+        let is = |relation| relations.split_ascii_whitespace().any(|found| found == relation);
+        if is("canonical") {
+            self.facts.canonical = Some(href.trim().to_owned());
+        }
+        let what = match () {
+            () if is("stylesheet") => "style sheet",
+            () if is("manifest") => "web app manifest",
+            () if is("icon") || is("apple-touch-icon") => "icon",
+            () if is("canonical") => "canonical address",
+            () => "link in the head",
+        };
+        self.refer(href, what, line, is("canonical") || is("alternate"));
+    }
+
+    fn meta(&mut self, element: &ElementRef<'_>, content: &str, line: Option<u64>) {
+        let name = element.attr("property").or_else(|| element.attr("name")).unwrap_or_default();
+        match name.to_ascii_lowercase().as_str() {
+            "og:image" | "og:image:url" | "og:image:secure_url" | "twitter:image" => {
+                self.refer(content, "preview image", line, true);
+            }
+            "og:url" => self.refer(content, "address for previews", line, true),
+            _ => {}
+        }
+        let refresh =
+            element.attr("http-equiv").is_some_and(|name| name.eq_ignore_ascii_case("refresh"));
+        if refresh && let Some((_, target)) = content.split_once('=') {
+            self.refer(target.trim().trim_matches(['\'', '"']), "redirection", line, false);
+        }
+    }
+}
+
+/// The addresses in a `srcset`, as the HTML standard parses it: an address ends at white space;
+/// commas at its end are not part of it.
+fn candidates(srcset: &str) -> Vec<&str> {
+    let mut candidates = Vec::new();
+    let mut rest = srcset;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c == ',' || c.is_ascii_whitespace());
+        if rest.is_empty() {
+            return candidates;
+        }
+        let (address, after) =
+            rest.split_at(rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len()));
+        let alone = address.trim_end_matches(',');
+        candidates.push(alone);
+        // Without a comma directly after the address, sizes follow until the next comma.
+        rest = if alone.len() < address.len() {
+            after
+        } else {
+            after.split_once(',').map_or("", |(_, rest)| rest)
+        };
+    }
+}
