@@ -156,7 +156,7 @@ async fn a_template_reads_the_text_while_the_model_writes_and_gets_the_whole_rep
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_does_not_stream_is_read_along_too() {
+async fn a_provider_that_does_not_stream_can_be_read_as_a_stream() {
     let content = "not streamed ".repeat(2_000);
     let body = json!({
         "model": "test",
@@ -171,7 +171,7 @@ async fn a_provider_that_does_not_stream_is_read_along_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_outcome_alone_can_be_had_of_a_reply_of_any_length() {
+async fn a_reply_of_any_length_can_be_awaited_without_reading_it() {
     let server = StreamServer::start(|_, feed| {
         for _ in 0..400 {
             feed.text(&"0123456789abcdef".repeat(256))?;
@@ -270,7 +270,7 @@ async fn a_stream_that_nobody_reads_holds_the_provider_back_instead_of_filling_m
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outcome_that_its_unread_text_holds_back_is_told_at_the_calls_limit() {
+async fn an_outcome_blocked_by_unread_text_ends_at_the_calls_limit() {
     let reported = Flag::default();
     let wait = reported.clone();
     let server = StreamServer::start(move |asked, feed| {

@@ -261,7 +261,7 @@ fn inspect_tells_the_world() {
 }
 
 #[tokio::test]
-async fn what_fits_the_other_world_only_by_half_is_told_which_one() {
+async fn a_component_that_fits_a_world_only_partly_is_rejected_with_that_world() {
     let folder = TempDir::new().unwrap();
     let limits = Limits::default();
     let loader = Loader::new(Engine::new(&limits, 1).unwrap(), Cache::off(), limits).unwrap();

@@ -64,7 +64,7 @@ async fn the_binary_compiles_for_the_library_and_a_warm_cache_asks_nobody() {
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_a_compiler_is_told() {
+async fn every_end_of_a_compiler_has_its_error() {
     let folder = TempDir::new().unwrap();
     let path = good(&folder);
     let rows = [

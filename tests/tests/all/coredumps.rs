@@ -122,7 +122,7 @@ fn a_public_tool_prints_a_dump() {
 }
 
 #[test]
-fn nobody_who_did_not_ask_gets_a_dump() {
+fn there_is_no_dump_without_a_request() {
     let bench = Workbench::scripted(ANY_ANSWER, "[template.another]\ncoredump = true\n");
     let record = record(&bench, "oob", &[]);
     assert_eq!(record.get("coredump"), None);

@@ -128,7 +128,7 @@ async fn an_entry_that_cannot_be_trusted_is_compiled_again_and_replaced() {
 }
 
 #[tokio::test]
-async fn an_entry_that_can_be_neither_read_nor_replaced_is_gone_round() {
+async fn an_entry_that_can_be_neither_read_nor_replaced_is_bypassed() {
     let cache = TempDir::new().unwrap();
     load(cache.path(), 0).await;
     let entry = entries(cache.path()).remove(0);

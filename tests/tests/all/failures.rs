@@ -428,7 +428,7 @@ fn a3_an_ai_failure_names_kind_status_and_every_attempt() {
 }
 
 #[test]
-fn an_order_that_is_none_is_told_whole() {
+fn a_document_that_is_not_an_order_has_a_complete_record() {
     let padded = |bytes: usize| format!("{{{}", " ".repeat(bytes)).into_bytes();
     let rows: [(Vec<u8>, &str, &str); 6] = [
         (Vec::new(), "unknown", "the document is empty"),

@@ -63,7 +63,7 @@ impl Chance {
 
 /// With any bytes, the attempt ends soon with a record or a site, and the host keeps working.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_component_with_wrong_bytes_is_refused_or_runs_and_hurts_nobody() {
+async fn a_component_with_wrong_bytes_is_rejected_or_runs_safely() {
     let limits =
         Limits { compile_ms: 20_000, cpu_ms: 500, deadline_ms: 60_000, ..Limits::default() };
     let lab = Lab::compiling(limits.clone(), 4, ANY_ANSWER, Compiler::program(&binary(), &limits));

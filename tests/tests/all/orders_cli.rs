@@ -162,7 +162,7 @@ on_both!(
     exit_codes_of_waiting_are_those_of_generate,
     g2_a_schema_of_another_version_is_refused,
     g4_the_queue_at_a_glance,
-    mistakes_are_named_and_nothing_is_put_in_line,
+    mistakes_are_named_and_nothing_is_enqueued,
     waiting_ends_with_the_release_or_with_ctrl_c,
 );
 
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(database.stats().await.unwrap().count(OrderState::Queued), 2);
     }
 
-    pub(super) async fn mistakes_are_named_and_nothing_is_put_in_line(fixture: Fixture) {
+    pub(super) async fn mistakes_are_named_and_nothing_is_enqueued(fixture: Fixture) {
         let database = fixture.open().await;
         let good = fixture.document("24");
         let good = good.as_str();

@@ -107,7 +107,7 @@ fn every_kind_of_end_happens_again() {
 }
 
 #[test]
-fn an_order_that_is_none_is_refused_again() {
+fn a_document_that_is_not_an_order_is_rejected_again() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let mut order = faulty("ok", json!({}));
     order["onboarding"]["business_email"] = json!("nobody");
@@ -200,7 +200,7 @@ fn calls_that_were_made_at_once_end_in_the_order_they_did() {
 }
 
 #[test]
-fn text_that_was_read_along_comes_in_the_same_pieces() {
+fn streamed_text_is_replayed_in_the_same_deltas() {
     let server = StreamServer::start(|asked, feed| {
         feed.reply(&["one ", "two ", "three ", "four"])?;
         let _ = asked;
@@ -256,7 +256,7 @@ fn an_attempt_that_took_replies_of_an_earlier_one_happens_again() {
 }
 
 #[test]
-fn what_time_ended_comes_to_the_same_place_and_says_so() {
+fn a_timed_out_attempt_is_replayed_to_the_same_call() {
     let hanging = ChatServer::start(ANY_ANSWER, |_| Answer::Hang);
     let rows = [
         (
@@ -520,7 +520,7 @@ fn files_and_messages_that_differ_are_a_divergence_too() {
 }
 
 #[test]
-fn what_is_missing_is_said_all_of_it() {
+fn a_replay_reports_everything_that_is_missing() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     std::fs::create_dir(bench.path().join("templates")).unwrap();
     let template = bench.path().join("templates/faulty.wasm");

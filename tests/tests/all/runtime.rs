@@ -110,7 +110,7 @@ async fn c1_runs_cancelled_in_the_middle_of_an_ai_call_give_everything_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_finds_no_place_waits_until_its_deadline_and_names_the_setting() {
+async fn a_run_without_a_free_slot_waits_until_its_deadline_and_names_the_setting() {
     let lab = Lab::new(Limits::default(), 1, OR_HANG);
     let mut first = lab.start(&numbered_order(0, "ai-echo", json!({ "prompt": "hang" })));
     first.runs().await;
@@ -134,7 +134,7 @@ async fn a_run_that_finds_no_place_waits_until_its_deadline_and_names_the_settin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_finds_no_place_begins_when_one_is_free() {
+async fn a_run_without_a_free_slot_begins_when_one_is_free() {
     let lab = Lab::new(Limits::default(), 1, OR_HANG);
     let mut first = lab.start(&numbered_order(0, "ai-echo", json!({ "prompt": "hang" })));
     first.runs().await;

@@ -176,7 +176,7 @@ async fn a6_an_order_that_waits_for_ai_is_stopped_from_another_process_on_postgr
 /// A worker that dies between completion and activation leaves a release that is not active: the
 /// next worker activates it, even without other work.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
+async fn a_completed_release_is_activated_by_the_next_worker() {
     let model = Model::slow(1);
     let factory = Factory::new(Base::Sqlite, &model).await;
     factory.enqueue_all([calls_in_turn("shown", 1)]).await;
@@ -203,7 +203,7 @@ async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
 
 /// `--drain` on a paused queue waits, and the log says why.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_on_a_paused_queue_says_why_it_stands_still() {
+async fn a_worker_on_a_paused_queue_logs_why_it_waits() {
     let model = Model::slow(1);
     let factory = Factory::new(Base::Sqlite, &model).await;
     factory.enqueue_all([calls_in_turn("later", 1)]).await;
