@@ -1,5 +1,7 @@
 //! Removes debug information and names from templates, as stripping tools do.
 
+use sitewright_author::strip::with_custom_sections;
+
 /// What is removed from every module of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strip {
@@ -15,8 +17,6 @@ impl Strip {
     }
 }
 
-/// Sections of a component that contain a module or a component.
-const NESTED: [u8; 2] = [1, 4];
 const HEADER: usize = 8;
 
 /// The component without the sections that `strip` removes, at any depth. All other bytes stay the
@@ -25,23 +25,9 @@ pub fn stripped(wasm: &[u8], strip: Strip) -> Vec<u8> {
     rewritten(wasm, &|section| !strip.removes(section))
 }
 
-/// The component with only those custom sections whose name `keep` accepts, at any depth.
+/// The component with only the custom sections that `keep` accepts, at any depth.
 pub fn rewritten(wasm: &[u8], keep: &dyn Fn(&[u8]) -> bool) -> Vec<u8> {
-    // The layer in the header: 0 is a module, 1 a component.
-    let component = wasm[6] == 1;
-    let mut out = wasm[..HEADER].to_vec();
-    let mut at = HEADER;
-    while at < wasm.len() {
-        let (id, size, begin) = section(wasm, at);
-        let content = &wasm[begin..begin + size];
-        at = begin + size;
-        if component && NESTED.contains(&id) {
-            push(&mut out, id, &rewritten(content, keep));
-        } else if id != 0 || keep(name(content)) {
-            push(&mut out, id, content);
-        }
-    }
-    out
+    with_custom_sections(wasm, &|name| keep(name.as_bytes())).unwrap()
 }
 
 /// The largest module of a component, which is the template's own, and its offset in the file.
@@ -87,12 +73,6 @@ pub fn section_of(module: &[u8], wanted: u8) -> std::ops::Range<usize> {
 fn section(wasm: &[u8], at: usize) -> (u8, usize, usize) {
     let (size, begin) = number(wasm, at + 1);
     (wasm[at], size, begin)
-}
-
-/// The name of a custom section.
-fn name(content: &[u8]) -> &[u8] {
-    let (length, begin) = number(content, 0);
-    &content[begin..begin + length]
 }
 
 /// Decodes an unsigned LEB128 number; also returns the offset after it.

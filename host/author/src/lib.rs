@@ -1,14 +1,19 @@
-//! What a template's author needs: a project to begin with, a build, a server that shows the site
-//! while it is written.
+//! Tools for template authors: `sitewright template new`, `build` and `dev`.
 //!
-//! | part | its question |
+//! | file | question |
 //! |---|---|
-//! | [`name`] | what may a template be called? |
-//! | [`sdk`] | where does the SDK come from? |
-//! | [`scaffold`] | what does a new project look like? |
-//! | [`project`] | what is in this folder, and in which language? |
-//! | [`build`] | how does it become a component? |
-//! | [`dev`] | what does it look like, now? |
+//! | [`name`] | which names may a template have? |
+//! | [`sdk`] | which SDK does a new project use? |
+//! | [`scaffold`] | which files does a new project have? |
+//! | [`project`] | which language and name does the project in this folder have? |
+//! | [`build`] | how does a project become a component? |
+//! | [`dev`] | how is the site rebuilt and shown after every save? |
+//! | [`strip`] | how is debug information removed from a component? |
+//!
+//! **Invariant:** the server of [`dev`] listens on the loopback interface only.
+//!
+//! **Invariant:** this crate does not know the queue. It runs orders through `runtime`, as a worker
+//! does.
 
 pub mod build;
 pub mod dev;
@@ -16,4 +21,4 @@ pub mod name;
 pub mod project;
 pub mod scaffold;
 pub mod sdk;
-mod strip;
+pub mod strip;

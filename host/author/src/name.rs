@@ -1,4 +1,4 @@
-//! What a template may be called: the rule of its manifest, told so that one knows what to change.
+//! Template names: the manifest's rule, with messages that say what to change.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,11 +7,11 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::MAX_NAME_BYTES;
 
-/// A template's name: 1 to 64 lower-case letters, digits and `-`, beginning with a letter.
+/// A template's name: 1 to 64 lower-case letters, digits and `-`, starting with a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateName(String);
 
-/// Why a text is no template's name.
+/// Why a text is not a valid template name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NameError(Message);
@@ -57,7 +57,7 @@ fn problem(text: &str) -> Option<String> {
     }
 }
 
-/// What was probably meant.
+/// The closest valid name; `None` if nothing valid is left.
 fn suggestion(text: &str) -> Option<String> {
     let mut name = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {
@@ -74,18 +74,17 @@ fn suggestion(text: &str) -> Option<String> {
 }
 
 impl TemplateName {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As a module of Rust or Python: `green_gate` of `green-gate`.
+    /// The name as a Rust or Python module: `green_gate` for `green-gate`.
     pub fn module(&self) -> String {
         self.0.replace('-', "_")
     }
 
-    /// As a type: `GreenGateTemplate` of `green-gate`. Never the name of something that templates
-    /// use.
+    /// The name as a type: `GreenGateTemplate` for `green-gate`. The suffix avoids conflicts with
+    /// names of the SDK.
     pub fn type_name(&self) -> String {
         let word = |word: &str| {
             let mut letters = word.chars();

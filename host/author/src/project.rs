@@ -1,7 +1,5 @@
-//! A template's project: a folder whose files say in which language it is written and what it is
-//! called.
+//! A template's project: finds the language and name of the project in a folder.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -10,9 +8,10 @@ use super::name::TemplateName;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// A language that templates are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
+/// A language in which templates can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Language {
     /// Rust, with cargo.
     Rust,
@@ -23,10 +22,9 @@ pub enum Language {
 }
 
 impl Language {
-    /// All of them.
     pub const ALL: &'static [Language] = &[Language::Rust, Language::Python, Language::Js];
 
-    /// The file that a project of this language has at its top.
+    /// The file in a project's root by which the language is recognized.
     pub fn project_file(self) -> &'static str {
         match self {
             Language::Rust => "Cargo.toml",
@@ -36,36 +34,24 @@ impl Language {
     }
 }
 
-impl fmt::Display for Language {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Language::Rust => "rust",
-            Language::Python => "python",
-            Language::Js => "js",
-        })
-    }
-}
-
-/// A project on the disk.
+/// A project on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Project {
-    /// Its folder: absolute.
+    /// Absolute path.
     pub folder: PathBuf,
-    /// What the template is called.
     pub name: TemplateName,
-    /// What it is written in.
     pub language: Language,
 }
 
 impl Project {
-    /// Looks at a folder. Blocking.
+    /// Opens the project in a folder. Blocking.
     ///
     /// # Errors
-    /// When it is no project: what is missing, or which key of which file is wrong.
+    /// If the folder has no project file, or the project file has no valid template name.
     pub fn open(folder: &Path) -> Result<Self, Message> {
         let full = folder.canonicalize().map_err(|error| {
             message!(
-                "the project {} cannot be opened: {error}; give the folder of a template",
+                "cannot open the project {}: {error}; give the folder of a template",
                 folder.display()
             )
         })?;
@@ -79,32 +65,32 @@ impl Project {
         let files: Vec<&str> =
             Language::ALL.iter().map(|language| language.project_file()).collect();
         Err(message!(
-            "the folder {} is no template's project: it has no {}; `sitewright template new \
-             <name>` makes one",
+            "the folder {} is not a template project: it has no {}; create one with `sitewright \
+             template new <name>`",
             full.display(),
             files.join(", ")
         ))
     }
 
-    /// Where finished components go.
+    /// The folder for finished components.
     pub fn dist(&self) -> PathBuf {
         self.folder.join("dist")
     }
 
-    /// What belongs to this machine: the sites of `dev`, what was built for them.
+    /// The folder for files of this machine: sites and builds of `dev`.
     pub fn scratch(&self) -> PathBuf {
         self.folder.join(SCRATCH)
     }
 }
 
-/// The folder of what belongs to this machine.
+/// See [`Project::scratch`].
 const SCRATCH: &str = ".sitewright";
 
-/// Folders of a project that are made, not written: nothing in them is a change.
-pub const MADE: [&str; 8] =
+/// Folders with generated files. `dev` ignores changes in them.
+pub const GENERATED_FOLDERS: [&str; 8] =
     [SCRATCH, ".git", "target", "dist", "node_modules", ".venv", "__pycache__", ".pytest_cache"];
 
-/// The name that the project's file tells.
+/// The template's name in the project file.
 fn name_in(language: Language, file: &Path) -> Result<TemplateName, Message> {
     /// `[package]` of Cargo.toml, `[project]` of pyproject.toml.
     #[derive(Deserialize)]
@@ -128,8 +114,8 @@ fn name_in(language: Language, file: &Path) -> Result<TemplateName, Message> {
     };
     let name = named.and_then(|named| named.name).ok_or_else(|| {
         message!(
-            "the file {} has no `{key}`, so it is no template's; give the folder of the template \
-             itself",
+            "the file {} has no `{key}`, so it is not a template's; give the folder of the \
+             template itself",
             file.display()
         )
     })?;

@@ -1,8 +1,7 @@
-//! A new project: small, complete, and working as it is created.
+//! Creates a new project that builds and passes its tests without changes.
 //!
-//! Its files lie in `scaffold/`, in the language's own folder and in `common`, and are part of this
-//! program. In them `@@name@@` and its like stand for what differs from project to project; a mark
-//! that nobody knows is an error, so that none is left behind.
+//! Its files are in `scaffold/`, in the language's folder and in `common`, and are embedded in this
+//! program. Placeholders such as `@@name@@` are replaced; an unknown placeholder is an error.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,13 +13,13 @@ use super::sdk::Sdk;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// What a mark begins and ends with.
+/// Start and end of a placeholder.
 const MARK: &str = "@@";
 
-/// The repository's own, of which a new project takes the compiler's version.
+/// The repository's toolchain file; a new project gets the same compiler version.
 const TOOLCHAIN: &str = include_str!("../../../rust-toolchain.toml");
 
-/// A file of a project: its path, and its text with marks.
+/// A file of a project: its path, and its text with placeholders.
 type ScaffoldFile = (&'static str, &'static str);
 
 macro_rules! files {
@@ -29,7 +28,7 @@ macro_rules! files {
     };
 }
 
-/// What projects of every language have.
+/// Files of every project, in any language.
 const COMMON: &[ScaffoldFile] = files! {
     "order.json" from "common/order.json",
     "ai.toml" from "common/ai.toml",
@@ -69,8 +68,7 @@ const JS: &[ScaffoldFile] = files! {
     "src/template.js" from "js/src/template.js",
 };
 
-/// Words of Rust, and crates that come with it: no crate can be called so and then be named in its
-/// own tests.
+/// Rust keywords, and crates of every project: tests cannot use a crate of that name.
 const RUST_WORDS: [&str; 46] = [
     "abstract",
     "alloc",
@@ -119,59 +117,50 @@ const RUST_WORDS: [&str; 46] = [
     "trait",
     "type",
 ];
-/// Further ones.
+/// See [`RUST_WORDS`].
 const MORE_RUST_WORDS: [&str; 9] =
     ["try", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield"];
 
-/// What a project is made of.
+/// The parameters of a new project.
 #[derive(Debug, Clone)]
 pub struct NewProject {
-    /// The template's name.
     pub name: TemplateName,
-    /// The language it is written in.
     pub language: Language,
-    /// The SDK it uses.
     pub sdk: Sdk,
-    /// The project's folder: missing or empty.
+    /// The project's folder; it must be missing or empty.
     pub folder: PathBuf,
 }
 
-/// Why there is no new project.
+/// Why a project was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
-    /// The name is one that the language keeps for itself.
+    /// The name is reserved in the language.
     #[error("{0}")]
     Name(Message),
-    /// There is something already.
+    /// The folder is not empty.
     #[error(
-        "{} exists and is not empty, and nothing is ever overwritten: choose another name, or another folder with --dir", .0.display()
+        "{} exists and is not empty, and nothing is ever overwritten: choose another name, or \
+         another folder with --dir",
+        .0.display()
     )]
     Taken(PathBuf),
-    /// The file system refused.
-    #[error("the project cannot be written to {}: {source}", .path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file of ours has a mark that nobody knows.
+    /// A file or folder could not be written.
+    #[error("cannot write the project to {}: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    /// An embedded file has an unknown placeholder.
     #[error(
-        "the scaffold's file {file} cannot be filled in: {problem}; this is a bug of Sitewright"
+        "cannot fill in the scaffold's file {file}: {problem}; this is a bug in Sitewright, please \
+         report it"
     )]
-    Scaffold {
-        /// The file.
-        file: &'static str,
-        /// What is wrong.
-        problem: String,
-    },
+    Scaffold { file: &'static str, problem: String },
 }
 
 impl NewProject {
-    /// Writes the project, all of it or nothing, and tells its files. Blocking.
+    /// Writes the whole project or nothing, and returns the paths of its files, relative to its
+    /// folder. Blocking.
     ///
     /// # Errors
-    /// When the name cannot be used, the folder is taken, or a file cannot be written.
+    /// If the name is reserved, the folder is not empty, or a file cannot be written.
     pub fn create(&self) -> Result<Vec<String>, NewError> {
         self.check_name()?;
         let at = |path: &Path| {
@@ -187,10 +176,10 @@ impl NewProject {
             .filter(|parent| !parent.as_os_str().is_empty())
             .unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(at(parent))?;
-        // Made beside and renamed when it is whole: half a project would only be in the way.
+        // Written beside and renamed when complete, so that a failure leaves no partial project.
         let unfinished = parent.join(format!(".{}.new-{}", self.name, std::process::id()));
         let written = self.write_to(&unfinished).and_then(|files| {
-            // Onto an empty folder, but never onto one that somebody has filled meanwhile.
+            // The rename replaces an empty folder, never one that was filled in the meantime.
             fs::rename(&unfinished, &self.folder).map_err(|error| match error.kind() {
                 io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
                     NewError::Taken(self.folder.clone())
@@ -200,7 +189,7 @@ impl NewProject {
             Ok(files)
         });
         if written.is_err() && unfinished.exists() {
-            // The first error is the one that matters.
+            // Best effort: the first error is reported.
             fs::remove_dir_all(&unfinished).ok();
         }
         written
@@ -211,8 +200,8 @@ impl NewProject {
         let reserved = [RUST_WORDS.as_slice(), &MORE_RUST_WORDS].concat();
         if self.language == Language::Rust && reserved.contains(&module.as_str()) {
             return Err(NewError::Name(message!(
-                "a template in Rust cannot be called {:?}, where `{module}` means something \
-                 already; `{}-site` would be one",
+                "a template in Rust cannot be called {:?}, because `{module}` means something \
+                 already; `{}-site` would be valid",
                 self.name.as_str(),
                 self.name
             )));
@@ -227,8 +216,8 @@ impl NewProject {
             write_new(&folder.join(path), text.as_bytes())?;
             written.push((*path).to_owned());
         }
-        // The very versions that the SDK was tested with, and that a machine which has built the
-        // checkout has at hand.
+        // The versions with which the SDK was tested; a machine that built the checkout has them
+        // in its cache.
         if let (Language::Rust, Some(checkout)) = (self.language, self.sdk.checkout())
             && let Ok(lock) = fs::read(checkout.join("Cargo.lock"))
         {
@@ -262,7 +251,7 @@ impl NewProject {
         })
     }
 
-    /// The text with each mark replaced.
+    /// The text with each placeholder replaced.
     fn rendered(&self, file: &'static str, text: &str) -> Result<String, NewError> {
         let wrong = |problem: String| NewError::Scaffold { file, problem };
         let mut out = String::with_capacity(text.len());
@@ -272,17 +261,19 @@ impl NewProject {
             out.push_str(
                 &self
                     .value(key)
-                    .ok_or_else(|| wrong(format!("it has the unknown mark {key:?}")))?,
+                    .ok_or_else(|| wrong(format!("it has the unknown placeholder {key:?}")))?,
             );
             out.push_str(
-                parts.next().ok_or_else(|| wrong(format!("the mark {key:?} does not end")))?,
+                parts
+                    .next()
+                    .ok_or_else(|| wrong(format!("the placeholder {key:?} does not end")))?,
             );
         }
         Ok(out)
     }
 }
 
-/// The compiler that the repository is built with.
+/// The compiler version of the repository.
 fn toolchain() -> &'static str {
     TOOLCHAIN
         .lines()
@@ -323,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_of_every_language_is_filled_in() {
+    fn every_placeholder_of_every_language_is_filled_in() {
         let folder = tempfile::tempdir().unwrap();
         for &language in Language::ALL {
             let into = folder.path().join(language.to_string());
@@ -340,11 +331,11 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_nobody_knows_or_that_does_not_end_is_an_error() {
+    fn an_unknown_or_unterminated_placeholder_is_an_error() {
         let project = project("a", PathBuf::new());
         for (text, problem) in [
-            ("a @@wrong@@ b", "unknown mark \"wrong\""),
-            ("a @@name b", "unknown mark"),
+            ("a @@wrong@@ b", "unknown placeholder \"wrong\""),
+            ("a @@name b", "unknown placeholder"),
             ("@@name@@@@name", "does not end"),
         ] {
             let error = project.rendered("some.file", text).unwrap_err().to_string();
@@ -361,9 +352,10 @@ mod tests {
         project("a", into.clone()).create().unwrap();
         let before = fs::read(into.join("Cargo.toml")).unwrap();
         for taken in [into.clone(), into.join("Cargo.toml")] {
-            assert!(
-                matches!(project("b", taken.clone()).create(), Err(NewError::Taken(path)) if path == taken)
-            );
+            assert!(matches!(
+                project("b", taken.clone()).create(),
+                Err(NewError::Taken(path)) if path == taken
+            ));
         }
         assert_eq!(fs::read(into.join("Cargo.toml")).unwrap(), before);
     }

@@ -1,4 +1,4 @@
-//! Where a new project's SDK comes from: a checkout of the repository, or a published version.
+//! The SDK of a new project: a checkout of the repository, or a published version.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,10 +13,10 @@ const IN_CHECKOUT: &str = "guest-sdk";
 /// The Rust SDK's package.
 const PACKAGE: &str = "sitewright-sdk";
 
-/// What `--sdk` says.
+/// The value of `--sdk`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SdkSource {
-    /// A published version: `0.1`.
+    /// A published version, for example `0.1`.
     Version(String),
     /// A checkout of the repository, or the SDK's folder in it.
     Path(PathBuf),
@@ -25,7 +25,8 @@ pub enum SdkSource {
 impl FromStr for SdkSource {
     type Err = std::convert::Infallible;
 
-    /// What looks like a version is one; everything else is a path.
+    /// A text that looks like a version, and is not an existing path, is a version; everything else
+    /// is a path.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         let core = text.split(['-', '+']).next().unwrap_or_default();
@@ -41,35 +42,35 @@ impl FromStr for SdkSource {
     }
 }
 
-/// An SDK that is there.
+/// An SDK that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sdk {
     /// A published version.
     Version(String),
-    /// A checkout: absolute.
+    /// A checkout; an absolute path.
     Checkout(PathBuf),
 }
 
 impl Sdk {
-    /// What was asked for or, where nothing was, the checkout that this program was built in, and
-    /// otherwise the published version of this program. Blocking.
+    /// Finds the SDK. Default: the checkout in which this program was built, otherwise the
+    /// published version of this program. Blocking.
     ///
     /// # Errors
-    /// When a path leads to no SDK: what was looked for and where.
+    /// If a path contains no SDK.
     pub fn find(asked: Option<&SdkSource>) -> Result<Self, Message> {
         match asked {
             Some(SdkSource::Version(version)) => Ok(Sdk::Version(version.clone())),
             Some(SdkSource::Path(path)) => {
                 let full = path.canonicalize().map_err(|error| {
                     message!(
-                        "the SDK {} cannot be found (--sdk): {error}; give a checkout of the \
+                        "cannot find the SDK {} (--sdk): {error}; give a checkout of the \
                          repository, or a version like 0.1",
                         path.display()
                     )
                 })?;
                 checkout_of(&full).map(Sdk::Checkout).ok_or_else(|| {
                     message!(
-                        "the folder {} holds no SDK (--sdk): neither it nor its {IN_CHECKOUT} has \
+                        "the folder {} has no SDK (--sdk): neither it nor its {IN_CHECKOUT} has \
                          the Cargo.toml of the package `{PACKAGE}`; give a checkout of the \
                          repository, or a version like 0.1",
                         path.display()
@@ -83,7 +84,7 @@ impl Sdk {
         }
     }
 
-    /// Where the Python package is, as pyproject.toml writes it.
+    /// The location of the Python package, as a value in pyproject.toml.
     pub(super) fn python_path(&self) -> String {
         let path = match self {
             Sdk::Version(_) => "installed".to_owned(),
@@ -92,7 +93,7 @@ impl Sdk {
         toml::Value::String(path).to_string()
     }
 
-    /// The dependency as package.json writes it.
+    /// The dependency, as a value in package.json.
     pub(super) fn npm_dependency(&self) -> String {
         let dependency = match self {
             Sdk::Version(version) => version.clone(),
@@ -101,7 +102,7 @@ impl Sdk {
         serde_json::Value::String(dependency).to_string()
     }
 
-    /// The checkout, when it is one.
+    /// The checkout; `None` for a published version.
     pub fn checkout(&self) -> Option<&Path> {
         match self {
             Sdk::Checkout(root) => Some(root),
@@ -109,7 +110,7 @@ impl Sdk {
         }
     }
 
-    /// The dependency as Cargo.toml writes it.
+    /// The dependency, as a value in Cargo.toml.
     pub(super) fn cargo_dependency(&self) -> String {
         let quoted = |text: String| toml::Value::String(text).to_string();
         match self {
@@ -130,7 +131,7 @@ impl std::fmt::Display for Sdk {
     }
 }
 
-/// The checkout that `folder` is the root of, or the SDK's folder of.
+/// The checkout of which `folder` is the root or the SDK's folder.
 fn checkout_of(folder: &Path) -> Option<PathBuf> {
     [Some(folder), folder.parent().filter(|_| folder.ends_with(IN_CHECKOUT))]
         .into_iter()

@@ -1,76 +1,64 @@
-//! A component without its debug information. Its code, and the names of its functions, stay as
-//! they are, so that what was taken out still fits: the file with it is put beside the component as
-//! `<name>.debug.wasm`.
+//! A component without its debug information.
+//!
+//! Code and function names stay as they are, so the offsets of the removed information stay valid:
+//! a build writes the full component beside the stripped one, as `<name>.debug.wasm`.
 
-/// What a module or component begins with: magic number, version, layer.
-const HEADER: usize = 8;
-/// The layer of a component.
-const COMPONENT: u8 = 1;
-/// Sections of a component that hold a module or a component.
-const NESTED: [u8; 2] = [1, 4];
-/// A section that engines skip.
-const CUSTOM: u8 = 0;
-/// Deepest nesting that is looked into.
-const MAX_DEPTH: u32 = 16;
+use wasm_encoder::{Component, ComponentSectionId, Encode as _, Module, RawSection, Section as _};
+use wasmparser::{Encoding, Parser, Payload};
 
-/// The component without the `.debug_*` sections of its modules, at any depth. Nothing when it is
-/// not well-formed.
+/// Maximum nesting of modules and components. Each level copies its content once.
+const MAX_DEPTH: usize = 16;
+
+/// The component without the `.debug_*` sections of its modules, at any depth. `None` if it is not
+/// well-formed.
 pub(super) fn without_debug(wasm: &[u8]) -> Option<Vec<u8>> {
-    rewritten(wasm, MAX_DEPTH)
+    with_custom_sections(wasm, &|name| !name.starts_with(".debug_"))
 }
 
-fn rewritten(wasm: &[u8], depth: u32) -> Option<Vec<u8>> {
-    let header = wasm.get(..HEADER)?;
-    let is_component = header[6] == COMPONENT;
-    let mut out = Vec::with_capacity(wasm.len());
-    out.extend_from_slice(header);
-    let mut rest = wasm.get(HEADER..)?;
-    while let Some((&id, after)) = rest.split_first() {
-        let (size, after) = number(after)?;
-        let content = after.get(..size)?;
-        rest = after.get(size..)?;
-        match id {
-            id if is_component && NESTED.contains(&id) => {
-                push(&mut out, id, &rewritten(content, depth.checked_sub(1)?)?)
+/// The component or module with only those custom sections, at any depth, whose name `keep`
+/// accepts. Every other section keeps its bytes. `None` if the input is not well-formed or nested
+/// more than 16 levels deep.
+pub fn with_custom_sections(wasm: &[u8], keep: &dyn Fn(&str) -> bool) -> Option<Vec<u8>> {
+    let mut outer: Vec<(Encoding, Vec<u8>)> = Vec::new();
+    let (mut encoding, mut out) = (Encoding::Module, Vec::new());
+    for payload in Parser::new(0).parse_all(wasm) {
+        let payload = payload.ok()?;
+        match &payload {
+            Payload::Version { encoding: found, .. } => {
+                encoding = *found;
+                out.extend_from_slice(match found {
+                    Encoding::Module => &Module::HEADER,
+                    Encoding::Component => &Component::HEADER,
+                });
             }
-            CUSTOM if is_debug(content) => {}
-            id => push(&mut out, id, content),
+            // The content follows as payloads of its own and is appended at its `End`.
+            Payload::ModuleSection { unchecked_range, .. }
+            | Payload::ComponentSection { unchecked_range, .. } => {
+                // The parser accepts a nested module that is cut between two sections.
+                let is_cut = wasm.get(unchecked_range.clone()).is_none();
+                if is_cut || outer.len() == MAX_DEPTH {
+                    return None;
+                }
+                outer.push((encoding, std::mem::take(&mut out)));
+                continue;
+            }
+            Payload::End(_) => {
+                let Some((outer_encoding, mut whole)) = outer.pop() else { break };
+                whole.push(match encoding {
+                    Encoding::Module => ComponentSectionId::CoreModule.into(),
+                    Encoding::Component => ComponentSectionId::Component.into(),
+                });
+                out.encode(&mut whole);
+                (encoding, out) = (outer_encoding, whole);
+            }
+            Payload::CustomSection(section) if !keep(section.name()) => continue,
+            _ => {}
+        }
+        if let Some((id, range)) = payload.as_section() {
+            RawSection { id, data: wasm.get(range)? }.append_to(&mut out);
         }
     }
     Some(out)
-}
-
-/// Whether a custom section is debug information, by the name that it begins with.
-fn is_debug(content: &[u8]) -> bool {
-    number(content)
-        .and_then(|(length, name)| name.get(..length))
-        .is_some_and(|name| name.starts_with(b".debug_"))
-}
-
-/// A LEB128 number, and what follows it.
-fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0;
-    for (at, byte) in bytes.iter().enumerate().take(5) {
-        value |= usize::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            return Some((value, &bytes[at + 1..]));
-        }
-    }
-    None
-}
-
-fn push(out: &mut Vec<u8>, id: u8, content: &[u8]) {
-    out.push(id);
-    let mut size = content.len();
-    loop {
-        let low = (size & 0x7f) as u8;
-        size >>= 7;
-        out.push(if size == 0 { low } else { low | 0x80 });
-        if size == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(content);
 }
 
 #[cfg(test)]
@@ -78,18 +66,17 @@ mod tests {
     use super::*;
 
     fn custom(name: &str) -> Vec<u8> {
-        let mut content = vec![u8::try_from(name.len()).unwrap()];
-        content.extend_from_slice(name.as_bytes());
-        content.extend_from_slice(&[7; 300]);
         let mut section = Vec::new();
-        push(&mut section, CUSTOM, &content);
+        let custom = wasm_encoder::CustomSection { name: name.into(), data: (&[7; 300]).into() };
+        wasm_encoder::Section::append_to(&custom, &mut section);
         section
     }
 
     fn component(sections: &[Vec<u8>]) -> Vec<u8> {
-        let module = [b"\0asm\x01\0\0\0".as_slice(), &sections.concat()].concat();
-        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
-        push(&mut component, 1, &module);
+        let module = [Module::HEADER.as_slice(), &sections.concat()].concat();
+        let mut component = Component::HEADER.to_vec();
+        component.push(ComponentSectionId::CoreModule.into());
+        module.encode(&mut component);
         component
     }
 
@@ -105,7 +92,7 @@ mod tests {
         let whole = component(&[custom(".debug_info")]);
         for end in 0..whole.len() {
             let stripped = without_debug(&whole[..end]);
-            assert!(stripped.is_none() || end == HEADER, "{end}");
+            assert!(stripped.is_none() || end == Component::HEADER.len(), "{end}");
         }
         assert_eq!(
             without_debug(

@@ -1,11 +1,11 @@
-//! What models answer in a case, as a script.
+//! The AI replies of a test case, as a script.
 
 use serde::Serialize;
 use sitewright_script::Script;
 use toml::{Table, Value};
 
 use super::case::{Answers, Fault, NamedFault};
-use super::watch::{Asked, AskedFormat};
+use super::recording_journal::{RecordedCall, ReplyFormat};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
@@ -21,7 +21,7 @@ pub(crate) struct ScriptRule {
     pub(crate) answer: Table,
 }
 
-/// The rules of an author's file, kept as they are.
+/// The rules of an author's script, unchanged.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AuthorRules(Vec<Value>);
 
@@ -37,7 +37,7 @@ impl AuthorRules {
         }
     }
 
-    /// These before those.
+    /// Its own rules, followed by those of `others`.
     pub(super) fn before(&self, others: &AuthorRules) -> AuthorRules {
         AuthorRules(self.0.iter().chain(&others.0).cloned().collect())
     }
@@ -47,18 +47,18 @@ fn table(key: &str, value: impl Into<Value>) -> Table {
     Table::from_iter([(key.to_owned(), value.into())])
 }
 
-/// What a fault makes of one call. Nothing when it is no fault of an answer, or the call cannot
-/// have it: prose is a good answer to a question for prose.
-pub(super) fn faulty(fault: &Fault, asked: &Asked) -> Option<ScriptRule> {
+/// The rule that makes one call fail. `None` if the fault is not a reply, or does not apply to the
+/// call: prose is a valid reply to a request for text.
+pub(super) fn faulty(fault: &Fault, asked: &RecordedCall) -> Option<ScriptRule> {
     let answer = match fault {
         Fault::Scripted(scripted) => table("fault", scripted.clone()),
-        Fault::Named(NamedFault::NotJson) if asked.format != AskedFormat::Text => {
+        Fault::Named(NamedFault::NotJson) if asked.format != ReplyFormat::Text => {
             table("text", "Sure! I would be glad to help with that. Let me know what you think.")
         }
         Fault::Named(NamedFault::OffSchema) => match &asked.format {
-            AskedFormat::Text => return None,
-            AskedFormat::Json => table("json_text", "[\"off the schema\"]"),
-            AskedFormat::Schema(_) => table("from_schema", "off"),
+            ReplyFormat::Text => return None,
+            ReplyFormat::Json => table("json_text", "[\"off the schema\"]"),
+            ReplyFormat::Schema(_) => table("from_schema", "off"),
         },
         Fault::Named(_) => return None,
     };
@@ -70,8 +70,8 @@ pub(super) fn faulty(fault: &Fault, asked: &Asked) -> Option<ScriptRule> {
     })
 }
 
-/// The whole script: the fault, then the author's rules, then answers made from the requests'
-/// schemas.
+/// The complete script: the fault, then the author's rules, then replies that are generated from
+/// the requests' schemas.
 pub(super) fn script(
     fault: Option<ScriptRule>,
     author: &AuthorRules,
@@ -86,7 +86,7 @@ pub(super) fn script(
     };
     let made = [table("from_schema", answers.as_str()), table("text", plain)]
         .map(|answer| ScriptRule { purpose: None, contains: Vec::new(), times: None, answer });
-    // Answers that a case makes up are tried as they are: an author's good ones would hide them.
+    // The author's good replies would hide the smallest and hostile ones.
     let author = if answers == Answers::Full { author.0.as_slice() } else { &[] };
     write(
         fault.iter().map(value).chain(author.iter().cloned().map(Ok)).chain(made.iter().map(value)),
@@ -104,7 +104,7 @@ pub(crate) fn text(rules: &[ScriptRule]) -> Result<String, Message> {
 
 fn write(rules: impl Iterator<Item = Result<Value, toml::ser::Error>>) -> Result<String, Message> {
     let failed =
-        |error: toml::ser::Error| message!("the script of AI answers cannot be written: {error}");
+        |error: toml::ser::Error| message!("cannot serialize the scripted replies: {error}");
     let rules = rules.collect::<Result<Vec<_>, _>>().map_err(failed)?;
     toml::to_string(&Table::from_iter([("rule".to_owned(), Value::Array(rules))])).map_err(failed)
 }

@@ -1,5 +1,5 @@
-//! A case: an order, what models answer to it, and what must come of it. Data, of the suite or of a
-//! template's author.
+//! Cases: an order, the AI replies, and the expected result. Data of the suite or of a template's
+//! author.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,30 @@ use serde::{Deserialize, Serialize};
 use super::rule::Rule;
 use sitewright_model::failure::FailureKind;
 
-/// One case as it stands in a file.
+/// One case, as written in a file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// Lower-case letters, digits and `-`; an author's case has its folder's name.
+    /// Lower-case letters, digits and `-`. Default for an author's case: its folder's name.
     #[serde(default)]
     pub name: String,
-    /// The rule it tries; an author's case has none.
+    /// The rule that the case checks; `None` in an author's case.
     #[serde(default)]
     pub rule: Option<Rule>,
-    /// Why it is there, for people.
+    /// The reason for the case, for readers.
     #[serde(default)]
     pub why: String,
-    /// The order.
+    /// Default: `order.json`.
     #[serde(default)]
     pub order: OrderSource,
-    /// What models answer.
     #[serde(default)]
     pub ai: Ai,
-    /// How often it is tried, at the same time.
+    /// Number of concurrent runs. Default: 1.
     #[serde(default = "once")]
     pub repeat: u64,
-    /// Whether it is another attempt: with another clock and other random numbers than all others.
+    /// Whether it runs with another attempt id, and so with another clock and other random numbers.
     #[serde(default)]
     pub other_attempt: bool,
-    /// What must come of it.
     #[serde(default)]
     pub expect: Expect,
 }
@@ -42,13 +40,13 @@ fn once() -> u64 {
     1
 }
 
-/// Where the order comes from.
+/// The source of a case's order.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "a file's name, or { derive = \"full\" }")]
+#[serde(untagged, expecting = "a file name, or { derive = \"full\" }")]
 pub enum OrderSource {
-    /// A file beside the case.
+    /// A file in the case's folder.
     File(String),
-    /// Made from the template's own schema.
+    /// TestRun from the template's own schema.
     Derived(DerivedOrder),
 }
 
@@ -58,70 +56,68 @@ impl Default for OrderSource {
     }
 }
 
-/// An order that is made.
+/// An order that is derived from the template's schema.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DerivedOrder {
-    /// How.
     pub derive: Derive,
 }
 
-/// What is made from a schema: one order, or one for each of something.
+/// How orders are derived from a schema: a single order, or one per field, value or language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Derive {
-    /// The full order, or the minimal one where that makes no site.
+    /// The full order, or the minimal one if the full one makes no site.
     Baseline,
     /// Required fields only.
     Minimal,
     /// Every field.
     Full,
-    /// Full, without one optional field; for each of them.
+    /// The full order without one optional field; one order per field.
     WithoutEach,
-    /// Full, with one value of an enumeration; for each of them.
+    /// The full order with one value of an enumeration; one order per value.
     EachValue,
-    /// Full, in one of the declared languages; for each of them.
+    /// The full order in one of the declared languages; one order per language.
     EachLocale,
-    /// Full, with markup and script in every text that has room for it.
+    /// The full order with markup and script in every text that accepts it.
     Hostile,
-    /// Full, with black, white, and clashing colours.
+    /// The full order with black, white and clashing colours.
     Colours,
-    /// Full, with every list empty that may be.
+    /// The full order with every list empty that may be empty.
     EmptyLists,
-    /// Full, with 200 entries in every list that may have them.
+    /// The full order with up to 200 entries in every list.
     LongLists,
 }
 
-/// What models answer.
+/// The AI replies of a case.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ai {
-    /// Rules in a file beside the case, in the format of scripted AI replies; they come before all
-    /// others.
+    /// A file in the case's folder with scripted replies; its rules come before all others.
     #[serde(default)]
     pub script: Option<String>,
-    /// What is answered where no rule of an author does; made from the request's schema.
+    /// How replies are generated from the request's schema if no rule of an author matches.
     #[serde(default)]
     pub answers: Answers,
-    /// What one call is answered instead.
+    /// What goes wrong in one call.
     #[serde(default)]
     pub fault: Option<Fault>,
-    /// Which call: the case is tried once for each of these.
+    /// The calls that fail: one test case per position.
     #[serde(default)]
-    pub at: Vec<At>,
-    /// How the answers are held back.
+    pub at: Vec<CallPosition>,
+    /// How replies are delayed.
     #[serde(default)]
     pub delay: Delay,
 }
 
-/// What good answers look like.
+/// How generated replies look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answers {
     /// Every field, lists with three entries.
     #[default]
     Full,
-    /// The least that the schema accepts.
+    /// The smallest reply that the schema accepts.
     Smallest,
     /// Markup and script in every text.
     Hostile,
@@ -138,125 +134,120 @@ impl Answers {
     }
 }
 
-/// What goes wrong with a call.
+/// A failure of one AI call.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     untagged,
     expecting = "\"budget\", \"off-schema\", or a fault as in scripts: { status = 503 }"
 )]
 pub enum Fault {
-    /// Something that no script can say.
+    /// A failure that scripts cannot express.
     Named(NamedFault),
-    /// What a script says: `{ status = 429, headers = { retry-after = "1" } }`, `{ connection =
+    /// A fault as in scripts: `{ status = 429, headers = { retry-after = "1" } }`, `{ connection =
     /// "reset" }`, ...
     Scripted(toml::Table),
 }
 
-/// See [`Fault::Named`].
+/// A failure that scripts cannot express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NamedFault {
-    /// The order's budget is used up.
+    /// The order's budget is exhausted.
     Budget,
-    /// An answer of another shape than asked for.
+    /// A reply that does not match the requested schema.
     OffSchema,
-    /// Text that is no JSON, where JSON was asked for.
+    /// Text in place of the requested JSON.
     NotJson,
-    /// It never ends, and the run is dropped.
+    /// No reply arrives, and the run is dropped.
     Drop,
-    /// It never ends, and the run is cancelled.
+    /// No reply arrives, and the run is cancelled.
     Cancel,
 }
 
-/// One call of a run.
+/// The position of a call among the AI calls of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum At {
-    /// The first.
+pub enum CallPosition {
     First,
-    /// The one in the middle.
     Middle,
-    /// The last.
     Last,
 }
 
-impl At {
-    /// Its index among so many; nothing when it is the same as an earlier one.
+impl CallPosition {
+    /// The index among `calls` calls; `None` if an earlier position has the same index.
     pub(super) fn index(self, calls: usize) -> Option<usize> {
         match self {
-            At::First => (calls > 0).then_some(0),
-            At::Middle => (calls > 2).then_some(calls / 2),
-            At::Last => (calls > 1).then(|| calls - 1),
+            CallPosition::First => (calls > 0).then_some(0),
+            CallPosition::Middle => (calls > 2).then_some(calls / 2),
+            CallPosition::Last => (calls > 1).then(|| calls - 1),
         }
     }
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            At::First => "first",
-            At::Middle => "middle",
-            At::Last => "last",
+            CallPosition::First => "first",
+            CallPosition::Middle => "middle",
+            CallPosition::Last => "last",
         }
     }
 }
 
-/// How answers are held back.
+/// How replies are delayed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delay {
-    /// Not at all.
     #[default]
     None,
-    /// Each for a while, later calls longer.
+    /// Later calls wait longer.
     Rising,
-    /// Each for a while, earlier calls longer: answers to calls made at once come in reverse order.
+    /// Earlier calls wait longer: replies to concurrent calls arrive in reverse order.
     Falling,
 }
 
-/// What must come of a case.
+/// The expected result of a case.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
-    /// How it ends.
+    /// Default: `site`.
     #[serde(default)]
-    pub outcome: Wanted,
-    /// Whether the site must be, byte for byte, the one that the same order made with quick
-    /// answers.
+    pub outcome: ExpectedOutcome,
+    /// Whether the site must equal the baseline's site byte for byte.
     #[serde(default)]
     pub same: bool,
-    /// Of which kind the failure is.
+    /// The failure's kind.
     #[serde(default)]
     pub kind: Option<FailureKind>,
     /// The failure's code.
     #[serde(default)]
     pub code: Option<String>,
-    /// What the failure's message, or one of its causes, says.
+    /// A part of the failure's message or of one of its causes.
     #[serde(default)]
     pub says: Option<String>,
-    /// Files that the site has.
+    /// Files that the site must have.
     #[serde(default)]
     pub files: Vec<String>,
-    /// By file, texts that stand in it.
+    /// By file: texts that it must contain.
     #[serde(default)]
     pub contains: BTreeMap<String, Vec<String>>,
-    /// By file, texts that do not.
+    /// By file: texts that it must not contain.
     #[serde(default)]
     pub lacks: BTreeMap<String, Vec<String>>,
-    /// AI calls that are answered.
+    /// The number of answered AI calls.
     #[serde(default)]
     pub ai_calls: Option<usize>,
 }
 
-/// How a case may end.
+/// The expected outcome of a case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Wanted {
-    /// With a site.
+pub enum ExpectedOutcome {
+    /// A site.
     #[default]
     Site,
-    /// With a failure that the template returned.
+    /// A failure that the template returned.
     Failure,
-    /// With either.
+    /// Either of the two.
     SiteOrFailure,
-    /// With nothing at all: it was dropped.
+    /// Neither, because the run is dropped or cancelled.
     Nothing,
 }

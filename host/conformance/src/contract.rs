@@ -1,4 +1,4 @@
-//! What the file is, before any order.
+//! Checks the file itself before any order runs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use serde_json::json;
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
 use super::rule::Rule;
-use super::summary::{Finding, Tally};
+use super::summary::{Finding, Summary, Unit};
+use sitewright_model::time::millis;
 use sitewright_runtime::plugin::bindings::generator;
 use sitewright_runtime::plugin::{
     DESCRIBE_CPU, Determinism, Limits, Loader, ManifestError, Template, TemplateProblem,
@@ -16,66 +17,79 @@ use sitewright_runtime::plugin::{
 
 /// The contract's package, without its version.
 const PACKAGE: &str = "sitewright:template/";
-/// Versions of the contract that this host speaks.
+/// Versions of the contract that this host supports.
 const VERSIONS: [&str; 1] = ["0.1.0"];
 /// The contract's interfaces that a template may import.
 const INTERFACES: [&str; 6] = ["ai", "ai-sync", "ai-types", "diagnostics", "site", "types"];
-/// What it must export one of: of the world `template`, or of `template-sync`.
+/// The exported interface: the first of the world `template`, the second of `template-sync`.
 const EXPORTS: [&str; 2] = ["generator", "generator-sync"];
 
-/// Tries the file and loads it; nothing when it cannot be loaded.
+/// Checks the file and loads it; `None` if it cannot be loaded.
 pub(super) async fn check(
     loader: &Loader,
     file: &Path,
     limits: &Limits,
-    tally: &mut Tally,
+    summary: &mut Summary,
 ) -> Option<Arc<Template>> {
     let path = file.to_owned();
-    let seen =
-        tokio::task::spawn_blocking(move || std::fs::read(path).map(|bytes| outside(&bytes))).await;
+    let interface = tokio::task::spawn_blocking(move || {
+        std::fs::read(path).map_or(Interface::NotAComponent, |bytes| interface_of(&bytes))
+    });
     let mut named = false;
-    if let Ok(Ok(Some(seen))) = seen {
+    // If the file cannot be read, loading it below reports why.
+    if let Interface::Component(problems) = interface.await.unwrap_or(Interface::NotAComponent) {
         for rule in [Rule::Imports, Rule::Exports, Rule::Version] {
-            tally.tried(rule);
+            summary.checked(rule);
         }
-        named = !seen.is_empty();
-        for (rule, message) in seen {
-            tally.found(rule, Finding::plain(message));
+        named = !problems.is_empty();
+        for (rule, message) in problems {
+            summary.add_finding(rule, Finding::plain(message));
         }
     }
-    tally.tried(Rule::Component);
+    summary.checked(Rule::Component);
     let template = match loader.load(file).await {
         Ok(template) => Arc::new(template),
         Err(error) => {
-            let told: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
+            let causes: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
             let rules = match &error.problem {
-                // What is missing or too much has been said by name.
+                // The imports and exports above name the cause already.
                 TemplateProblem::DoesNotFit { .. } | TemplateProblem::Contract(_) if named => {
                     return None;
                 }
                 problem => rules_of(problem),
             };
             for (rule, message) in rules {
-                tally.found(rule, Finding::plain(message.unwrap_or_else(|| told.join(": "))));
+                summary.add_finding(
+                    rule,
+                    Finding::plain(message.unwrap_or_else(|| causes.join(": "))),
+                );
             }
             return None;
         }
     };
     for rule in [Rule::Types, Rule::Describe, Rule::Quick, Rule::Manifest, Rule::Schema, Rule::Pure]
     {
-        tally.tried(rule);
+        summary.checked(rule);
     }
-    draft(&template, tally);
-    pure(&template, limits, tally).await;
+    draft(&template, summary);
+    pure(&template, limits, summary).await;
     Some(template)
 }
 
-/// What a look at the outside of a component finds; nothing when it is no component.
-fn outside(bytes: &[u8]) -> Option<Vec<(Rule, String)>> {
+/// What the imports and exports of a file show.
+enum Interface {
+    /// A component, with the rules that its imports and exports break.
+    Component(Vec<(Rule, String)>),
+    /// Not a readable, well-formed component.
+    NotAComponent,
+}
+
+fn interface_of(bytes: &[u8]) -> Interface {
     let (mut found, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_u32);
     let mut component = false;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.ok()? {
+        let Ok(payload) = payload else { return Interface::NotAComponent };
+        match payload {
             Payload::Version { encoding, .. } if depth == 0 => {
                 component = encoding == wasmparser::Encoding::Component;
                 depth += 1;
@@ -98,7 +112,7 @@ fn outside(bytes: &[u8]) -> Option<Vec<(Rule, String)>> {
         }
     }
     if !component {
-        return None;
+        return Interface::NotAComponent;
     }
     let wanted = EXPORTS.map(|export| format!("{PACKAGE}{export}"));
     let ours: Vec<&String> = exports
@@ -123,16 +137,16 @@ fn outside(bytes: &[u8]) -> Option<Vec<(Rule, String)>> {
     {
         found.push((
             Rule::Version,
-            format!("it exports `{}`; this host speaks {}", ours[0], VERSIONS.join(", ")),
+            format!("it exports `{}`; this host supports {}", ours[0], VERSIONS.join(", ")),
         ));
     }
-    Some(found)
+    Interface::Component(found)
 }
 
 fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-    if let Some(room) = interface.strip_prefix(PACKAGE) {
-        if !INTERFACES.contains(&room) {
+    if let Some(name_in_contract) = interface.strip_prefix(PACKAGE) {
+        if !INTERFACES.contains(&name_in_contract) {
             found.push((
                 Rule::Imports,
                 format!("it imports `{name}`, which the contract does not have"),
@@ -140,19 +154,18 @@ fn import_of(name: &str, found: &mut Vec<(Rule, String)>) {
         } else if !VERSIONS.contains(&version) {
             found.push((
                 Rule::Version,
-                format!("it imports `{name}`; this host speaks {}", VERSIONS.join(", ")),
+                format!("it imports `{name}`; this host supports {}", VERSIONS.join(", ")),
             ));
         }
     } else if !(interface.starts_with("wasi:") && version.starts_with("0.2.")) {
         found.push((
             Rule::Imports,
-            format!("it imports `{name}`, which is no part of the contract"),
+            format!("it imports `{name}`, which is not part of the contract"),
         ));
     }
 }
 
-/// Which rules a template breaks that cannot be loaded, with words of their own where the error has
-/// better ones for each.
+/// The rules that a load error breaks; with a message if the error has one per rule.
 fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
     match problem {
         TemplateProblem::Unreadable(_)
@@ -177,27 +190,27 @@ fn rules_of(problem: &TemplateProblem) -> Vec<(Rule, Option<String>)> {
     }
 }
 
-/// The schema against the draft's own schema: the engine that checks orders passes over words it
-/// does not know.
-fn draft(template: &Template, tally: &mut Tally) {
+/// Validates the order schema against the meta-schema, because order validation ignores unknown
+/// keywords.
+fn draft(template: &Template, summary: &mut Summary) {
     let schema: serde_json::Value =
         serde_json::from_str(&template.manifest.order_schema_text).unwrap_or_default();
     let named = schema.get("$schema").and_then(serde_json::Value::as_str);
     if let Some(other) = named.filter(|name| !name.contains("json-schema.org/draft/2020-12/schema"))
     {
         let message =
-            format!("`order-schema` says that it is `{other}`; the contract wants draft 2020-12");
-        tally.found(Rule::Schema, Finding::plain(message));
+            format!("`order-schema` declares `{other}`; the contract requires draft 2020-12");
+        summary.add_finding(Rule::Schema, Finding::plain(message));
     }
     if let Err(error) = jsonschema::draft202012::meta::validate(&schema) {
         let message =
             format!("`order-schema` is not valid at `{}`: {error}", error.instance_path());
-        tally.found(Rule::Schema, Finding::plain(message));
+        summary.add_finding(Rule::Schema, Finding::plain(message));
     }
 }
 
-/// `describe` again, twice, each time with another clock and other random numbers.
-async fn pure(template: &Template, limits: &Limits, tally: &mut Tally) {
+/// Calls `describe` twice more, each time with another clock and other random numbers.
+async fn pure(template: &Template, limits: &Limits, summary: &mut Summary) {
     let mut first = None;
     let mut slowest = Duration::ZERO;
     for determinism in [
@@ -208,7 +221,10 @@ async fn pure(template: &Template, limits: &Limits, tally: &mut Tally) {
             Ok(described) => described,
             Err(error) => {
                 for (rule, message) in rules_of(&error) {
-                    tally.found(rule, Finding::plain(message.unwrap_or_else(|| error.to_string())));
+                    summary.add_finding(
+                        rule,
+                        Finding::plain(message.unwrap_or_else(|| error.to_string())),
+                    );
                 }
                 return;
             }
@@ -217,12 +233,12 @@ async fn pure(template: &Template, limits: &Limits, tally: &mut Tally) {
         if let Some(call) = described.calls.first() {
             let message =
                 format!("`describe` calls `{call}`, and {} calls in all", described.calls.len());
-            tally.found(Rule::Pure, Finding::plain(message));
+            summary.add_finding(Rule::Pure, Finding::plain(message));
             return;
         }
         if described.printed_bytes > 0 {
             let message = format!("`describe` prints {} bytes", described.printed_bytes);
-            tally.found(Rule::Pure, Finding::plain(message));
+            summary.add_finding(Rule::Pure, Finding::plain(message));
             return;
         }
         let manifest = comparable(&described.manifest);
@@ -234,25 +250,26 @@ async fn pure(template: &Template, limits: &Limits, tally: &mut Tally) {
                     fields.filter(|(field, value)| manifest.get(field.as_str()) != Some(*value))
                 {
                     let message = format!(
-                        "`describe` gives another `{field}` each time: {value} and then {}",
+                        "`describe` returns a different `{field}` each time: {value} and then {}",
                         manifest.get(field).unwrap_or_default()
                     );
-                    tally.found(Rule::Pure, Finding::plain(message));
+                    summary.add_finding(Rule::Pure, Finding::plain(message));
                 }
             }
         }
     }
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    tally.measured(Rule::Quick, millis(slowest), millis(DESCRIBE_CPU), "ms");
+    summary.measure(Rule::Quick, millis(slowest), millis(DESCRIBE_CPU), Unit::Milliseconds);
 }
 
 fn comparable(manifest: &generator::Manifest) -> serde_json::Value {
+    let purposes: Vec<_> =
+        manifest.ai_purposes.iter().map(|purpose| [&purpose.name, &purpose.description]).collect();
     json!({
         "name": manifest.name,
         "version": manifest.version,
         "summary": manifest.summary,
         "order-schema": manifest.order_schema,
-        "ai-purposes": manifest.ai_purposes.iter().map(|purpose| [&purpose.name, &purpose.description]).collect::<Vec<_>>(),
+        "ai-purposes": purposes,
         "locales": manifest.locales,
     })
 }

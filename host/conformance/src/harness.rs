@@ -1,4 +1,4 @@
-//! One order through one template, as any worker would make it, in a folder of its own.
+//! Runs one order through a template as a worker does, in a folder of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use super::watch::{Asked, Hold, Watch};
+use super::recording_journal::{RecordedCall, RecordingJournal, ReplyDelay};
 use sitewright_ai::{AiConfig, Gateway, RunJournal};
 use sitewright_http::Client;
 use sitewright_intake::Locale;
@@ -27,16 +27,16 @@ use sitewright_runtime::run::{
 };
 use sitewright_site::{SitesRoot, SyncBatcher};
 
-/// What the clock of each attempt shows at first: 2026-01-15T12:00:00Z. The same for all, so that
-/// snapshots stay what they are.
+/// The start of each attempt's clock: 2026-01-15T12:00:00Z. It is constant, so that snapshots stay
+/// valid.
 const CLOCK_MS: u64 = 1_768_478_400_000;
-/// Bytes of sites that stay in memory until they are whole.
-const HELD_BYTES: u64 = 64 << 20;
-/// How long what a dropped run leaves may take to go.
-const CLEAN_UP: Duration = Duration::from_secs(10);
+/// Size of the in-memory staging buffer of each run in bytes.
+const STAGING_BUFFER_BYTES: u64 = 64 << 20;
+/// Maximum time for the files of a dropped run to be removed.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where trials are made.
-pub(super) struct Lab {
+/// Runs test cases of one template.
+pub(super) struct Harness {
     pub(super) catalogue: Catalogue,
     pub(super) template: PathBuf,
     pub(super) limits: Arc<Limits>,
@@ -46,64 +46,70 @@ pub(super) struct Lab {
     next: AtomicU64,
 }
 
-/// One order to be made.
+/// One run of the template: order, replies, and what happens during the run.
 #[derive(Debug, Clone)]
-pub(super) struct Trial {
+pub(super) struct TestCase {
     pub(super) document: Value,
-    /// The script of AI answers.
+    /// The script of AI replies, as TOML.
     pub(super) script: String,
-    pub(super) hold: Hold,
-    /// Most AI calls that the order's budget pays for.
+    pub(super) hold: ReplyDelay,
+    /// The number of AI calls in the order's budget; `None` if unlimited.
     pub(super) budget: Option<u64>,
-    /// Whether an answer that never comes is given up soon.
-    pub(super) impatient: bool,
-    /// Which attempt: others have another clock and other random numbers.
+    /// Whether AI calls time out after 50 ms instead of 5 minutes.
+    pub(super) short_timeout: bool,
+    /// Number of the attempt; each has another clock and other random numbers.
     pub(super) attempt: u64,
     pub(super) stop: Stop,
 }
 
-/// How a trial is stopped once a call is held for ever.
+/// How a run is stopped after one of its calls got no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// It is not.
     Never,
-    /// Its future is dropped, after it had this long to go on without the answer.
+    /// Its future is dropped after it had this time to continue without the reply.
     Drop(Duration),
-    /// It is cancelled, after it had this long.
+    /// It is cancelled after this time.
     Cancel(Duration),
 }
 
-/// What came of it.
+/// The result of one run.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) ended: Ended,
-    pub(super) asked: Vec<Asked>,
+pub(super) struct TestRun {
+    pub(super) ended: TestOutcome,
+    pub(super) asked: Vec<RecordedCall>,
     pub(super) took: Duration,
 }
 
-/// How a trial ended.
+/// How a run ended.
 #[derive(Debug)]
-pub(super) enum Ended {
-    Site(Site),
+pub(super) enum TestOutcome {
+    Site(FinishedSite),
     Failed {
         record: Box<FailureRecord>,
         limits: BTreeMap<String, Measure>,
     },
-    /// It was stopped from outside; these files lie where its site would have been.
+    /// It was dropped or cancelled; these files remain in its folder.
     Stopped {
         left: Vec<String>,
     },
 }
 
+/// How the task of a run ended.
+enum RunEnd {
+    Returned(Result<Outcome, tokio::task::JoinError>),
+    /// The harness dropped it.
+    Dropped,
+}
+
 /// A site that passed the host's checks.
 #[derive(Debug, Clone)]
-pub(super) struct Site {
+pub(super) struct FinishedSite {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     pub(super) limits: BTreeMap<String, Measure>,
     pub(super) ai_calls: usize,
 }
 
-impl Lab {
+impl Harness {
     pub(super) fn new(
         catalogue: Catalogue,
         template: PathBuf,
@@ -114,9 +120,9 @@ impl Lab {
         let folder = tempfile::Builder::new()
             .prefix("sitewright-conformance-")
             .tempdir()
-            .map_err(|error| message!("a folder for the suite's sites cannot be made: {error}"))?;
+            .map_err(|error| message!("cannot create a folder for the suite's sites: {error}"))?;
         let limits = Arc::new(limits);
-        Ok(Lab {
+        Ok(Harness {
             catalogue,
             template,
             limits,
@@ -127,16 +133,20 @@ impl Lab {
         })
     }
 
-    /// Makes one order. The error is the host's: nothing that a template could do.
-    pub(super) async fn made(self: Arc<Self>, trial: Trial) -> Result<Made, Message> {
+    /// Runs one order.
+    ///
+    /// # Errors
+    /// If the host fails; a failure of the template is a result.
+    pub(super) async fn run(self: Arc<Self>, test_case: TestCase) -> Result<TestRun, Message> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let folder = self.folder.path().join(number.to_string());
-        let host = self.host(&trial, folder.clone()).await?;
-        let watch = Arc::new(Watch::new(trial.hold));
+        let host = self.host(&test_case, folder.clone()).await?;
+        let watch = Arc::new(RecordingJournal::new(test_case.hold));
         let cancel = CancellationToken::new();
-        let id = Ulid::from_parts(CLOCK_MS + 60_000 * trial.attempt, u128::from(trial.attempt));
+        let id =
+            Ulid::from_parts(CLOCK_MS + 60_000 * test_case.attempt, u128::from(test_case.attempt));
         let request = AttemptRequest {
-            document: trial.document.to_string().into_bytes(),
+            document: test_case.document.to_string().into_bytes(),
             template: self.template.display().to_string(),
             id: AttemptId::from(id),
             job: None,
@@ -146,28 +156,28 @@ impl Lab {
             progress: watch::Sender::new(RunProgress::default()),
         };
         let began = tokio::time::Instant::now();
-        // A task of its own: dropping it is what is tried.
+        // A task of its own, so that it can be dropped.
         let mut running = tokio::spawn(async move { attempt(&host, request).await });
-        let outcome = match trial.stop {
-            Stop::Never => Some((&mut running).await),
-            Stop::Drop(patience) | Stop::Cancel(patience) => {
+        let outcome = match test_case.stop {
+            Stop::Never => RunEnd::Returned((&mut running).await),
+            Stop::Drop(delay) | Stop::Cancel(delay) => {
                 let stopped = async {
                     watch.until_held().await;
-                    tokio::time::sleep(patience).await;
+                    tokio::time::sleep(delay).await;
                 };
                 tokio::select! {
                     biased;
-                    ended = &mut running => Some(ended),
-                    () = stopped => match trial.stop {
+                    ended = &mut running => RunEnd::Returned(ended),
+                    () = stopped => match test_case.stop {
                         Stop::Cancel(_) => {
                             cancel.cancel();
-                            Some((&mut running).await)
+                            RunEnd::Returned((&mut running).await)
                         }
                         _ => {
                             running.abort();
-                            // Until it is dropped.
+                            // Wait until it is dropped.
                             drop((&mut running).await);
-                            None
+                            RunEnd::Dropped
                         }
                     },
                 }
@@ -176,18 +186,20 @@ impl Lab {
         let took = began.elapsed();
         let asked = watch.asked();
         let ended = match outcome {
-            None => Ended::Stopped { left: left(&folder).await? },
-            Some(Err(error)) => return Err(message!("an attempt did not end: {error}")),
-            Some(Ok(outcome)) => self.ended(outcome, &folder).await?,
+            RunEnd::Dropped => TestOutcome::Stopped { left: remaining_files(&folder).await? },
+            RunEnd::Returned(Err(error)) => {
+                return Err(message!("an attempt panicked: {error}"));
+            }
+            RunEnd::Returned(Ok(outcome)) => self.ended(outcome, &folder).await?,
         };
         let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
         if let Ok(Err(error)) = removed {
-            tracing::debug!(%error, "a folder of the suite stays until its end");
+            tracing::debug!(%error, "cannot remove a run's folder before the suite ends");
         }
-        Ok(Made { ended, asked, took })
+        Ok(TestRun { ended, asked, took })
     }
 
-    async fn ended(&self, outcome: Outcome, folder: &Path) -> Result<Ended, Message> {
+    async fn ended(&self, outcome: Outcome, folder: &Path) -> Result<TestOutcome, Message> {
         match outcome {
             Outcome::Released(released) => {
                 let (release, totals) = (released.release, released.totals);
@@ -205,30 +217,33 @@ impl Lab {
                 let read: std::io::Result<BTreeMap<_, _>> =
                     read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
                 let files =
-                    read.map_err(|error| message!("a finished site cannot be read back: {error}"))?;
+                    read.map_err(|error| message!("cannot read a finished site: {error}"))?;
                 let Totals { limits, ai_calls, .. } = totals;
-                Ok(Ended::Site(Site { files, limits, ai_calls: ai_calls.len() }))
+                Ok(TestOutcome::Site(FinishedSite { files, limits, ai_calls: ai_calls.len() }))
             }
             Outcome::Failed { record, .. } if record.kind == FailureKind::Host => {
                 Err(message!("the host failed: {}", record.message))
             }
             Outcome::Failed { record, .. } if record.kind == FailureKind::Cancelled => {
-                Ok(Ended::Stopped { left: left(folder).await? })
+                Ok(TestOutcome::Stopped { left: remaining_files(folder).await? })
             }
             Outcome::Failed { record, totals, .. } => {
-                Ok(Ended::Failed { record, limits: totals.limits })
+                Ok(TestOutcome::Failed { record, limits: totals.limits })
             }
         }
     }
 
-    async fn host(&self, trial: &Trial, folder: PathBuf) -> Result<Services, Message> {
-        // An answer that never comes is given up soon: the others are there at once, whatever the
-        // machine does.
-        let patience = if trial.impatient { 50 } else { 300_000 };
-        let budget = trial.budget.map_or(json!({}), |calls| json!({ "calls": calls }));
+    async fn host(&self, test_case: &TestCase, folder: PathBuf) -> Result<Services, Message> {
+        // Replies are scripted and arrive at once, so a short timeout only ends the missing one.
+        let timeout_ms = if test_case.short_timeout { 50 } else { 300_000 };
+        let budget = test_case.budget.map_or(json!({}), |calls| json!({ "calls": calls }));
         let config: AiConfig = serde_json::from_value(json!({
             "providers": {
-                "scripted": { "kind": "scripted", "rules_inline": trial.script, "call_ms": patience },
+                "scripted": {
+                    "kind": "scripted",
+                    "rules_inline": test_case.script,
+                    "call_ms": timeout_ms,
+                },
             },
             "routes": { "default": { "try": [{ "provider": "scripted", "model": "script" }] } },
             "budget": budget,
@@ -239,15 +254,15 @@ impl Lab {
             let gateway = Gateway::new(&config, &folder, client, &|_| None)
                 .map_err(|error| message!("the suite's AI routes cannot be set up: {error}"))?;
             let sites = SitesRoot::open(&folder)
-                .map_err(|error| message!("the suite's folder cannot be used: {error}"))?;
+                .map_err(|error| message!("cannot use the suite's folder: {error}"))?;
             Ok::<_, Message>((gateway, sites))
         });
         let (gateway, sites) =
-            ready.await.map_err(|error| message!("preparing a run did not end: {error}"))??;
+            ready.await.map_err(|error| message!("preparing a run failed: {error}"))??;
         Ok(Services {
             catalogue: self.catalogue.clone(),
             gateway: Arc::new(gateway),
-            sites: sites.with_staging_buffer(HELD_BYTES),
+            sites: sites.with_staging_buffer(STAGING_BUFFER_BYTES),
             limits: self.limits.clone(),
             default_locale: self.default_locale.clone(),
             keep_releases: 1,
@@ -256,8 +271,8 @@ impl Lab {
     }
 }
 
-/// The files below a folder, failure records left out, once what is being removed is gone.
-async fn left(folder: &Path) -> Result<Vec<String>, Message> {
+/// The files below a folder without failure records, after pending removals have finished.
+async fn remaining_files(folder: &Path) -> Result<Vec<String>, Message> {
     let began = tokio::time::Instant::now();
     loop {
         let top = folder.to_owned();
@@ -266,9 +281,8 @@ async fn left(folder: &Path) -> Result<Vec<String>, Message> {
             files(&top, &top, &mut found);
             found
         });
-        let found =
-            found.await.map_err(|error| message!("a folder could not be looked at: {error}"))?;
-        if found.is_empty() || began.elapsed() > CLEAN_UP {
+        let found = found.await.map_err(|error| message!("cannot list a run's folder: {error}"))?;
+        if found.is_empty() || began.elapsed() > CLEAN_UP_TIMEOUT {
             return Ok(found);
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -276,7 +290,7 @@ async fn left(folder: &Path) -> Result<Vec<String>, Message> {
 }
 
 fn files(top: &Path, folder: &Path, found: &mut Vec<String>) {
-    // What goes while it is looked at is what should.
+    // A file that disappears during the listing was being removed, as it should be.
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let path = entry.path();

@@ -1,86 +1,90 @@
-//! Which rule a trial breaks.
+//! Decides which rules the result of a test case breaks.
 
 use std::collections::BTreeMap;
 
-use super::case::{Case, Fault, NamedFault, Wanted};
-use super::harness::{Ended, Made, Site};
-use super::pages::{self, Seen};
-use super::plan::Planned;
+use super::case::{Case, ExpectedOutcome, Fault, NamedFault};
+use super::harness::{FinishedSite, TestOutcome, TestRun};
+use super::page_checks::{self, PageFindings};
+use super::plan::PlannedCase;
 use super::rule::{Level, LimitRule, Rule};
 use super::snapshot;
-use super::summary::{Finding, Tally};
+use super::summary::{Finding, Summary, Unit};
 use sitewright_model::Measure;
 use sitewright_model::ai::AiErrorKind;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message::Message;
 
-/// What trials are held against.
+/// What results are compared with.
 pub(super) struct Judge<'a> {
-    /// The site that all others are compared with.
-    pub(super) baseline: Option<&'a Site>,
+    /// The baseline's site; `None` if no order became a site.
+    pub(super) baseline: Option<&'a FinishedSite>,
     pub(super) external: &'a [String],
-    /// Whether snapshots are written anew.
+    /// Whether snapshots are replaced.
     pub(super) update: bool,
 }
 
 impl Judge<'_> {
-    /// Enters what came of a trial. Reads and writes snapshots, looks at pages: call it from
-    /// `spawn_blocking`.
+    /// Adds the findings of one test case to `summary`. Blocking: parses pages, reads and writes
+    /// snapshots.
     ///
     /// # Errors
-    /// When a snapshot cannot be read or written.
+    /// If a snapshot cannot be read or written.
     pub(super) fn judge(
         &self,
-        planned: &Planned,
-        made: Made,
-        tally: &mut Tally,
+        planned: &PlannedCase,
+        made: TestRun,
+        summary: &mut Summary,
     ) -> Result<(), Message> {
-        tally.trials += 1;
-        tally.tried(planned.rule);
+        summary.test_cases += 1;
+        summary.checked(planned.rule);
         let level = planned.rule.level();
         match made.ended {
-            Ended::Site(site) => {
+            TestOutcome::Site(site) => {
                 if matches!(level, Level::Behaviour | Level::Author) {
-                    self.limits(planned, &site.limits, tally);
-                    self.pages(planned, &site, tally);
-                    self.purposes(planned, &site, made.asked.len(), tally);
+                    self.limits(planned, &site.limits, summary);
+                    self.pages(planned, &site, summary);
+                    self.purposes(planned, &site, made.asked.len(), summary);
                 }
-                self.site(planned, &site, tally)
+                self.site(planned, &site, summary)
             }
-            Ended::Failed { record, limits } => {
+            TestOutcome::Failed { record, limits } => {
                 if level == Level::Behaviour {
-                    self.limits(planned, &limits, tally);
+                    self.limits(planned, &limits, summary);
                 }
-                self.failed(planned, record, tally);
+                self.failed(planned, record, summary);
                 Ok(())
             }
-            Ended::Stopped { left } => {
+            TestOutcome::Stopped { left } => {
                 if let Some(first) = left.first() {
                     let message =
-                        format!("{} files are left of it; the first is `{first}`", left.len());
-                    tally.found(planned.rule, finding(planned, message));
+                        format!("{} files remain of the run; the first is `{first}`", left.len());
+                    summary.add_finding(planned.rule, finding(planned, message));
                 }
                 Ok(())
             }
         }
     }
 
-    fn site(&self, planned: &Planned, site: &Site, tally: &mut Tally) -> Result<(), Message> {
+    fn site(
+        &self,
+        planned: &PlannedCase,
+        site: &FinishedSite,
+        summary: &mut Summary,
+    ) -> Result<(), Message> {
         let (case, rule) = (&planned.case, planned.rule);
         match case.expect.outcome {
-            Wanted::Nothing => {
-                let message = "it released a site although one of its AI calls was never answered";
-                tally.found(rule, finding(planned, message));
+            ExpectedOutcome::Nothing => {
+                let message = "it released a site although one of its AI calls never got a reply";
+                summary.add_finding(rule, finding(planned, message));
             }
-            Wanted::Failure => {
-                tally.found(rule, finding(planned, "it became a site; a failure was expected"))
-            }
-            Wanted::Site | Wanted::SiteOrFailure => {}
+            ExpectedOutcome::Failure => summary
+                .add_finding(rule, finding(planned, "it became a site; a failure was expected")),
+            ExpectedOutcome::Site | ExpectedOutcome::SiteOrFailure => {}
         }
         if matches!(rule, Rule::Hostile | Rule::Escaped) {
-            for alive in pages::come_alive(&site.files) {
-                let message = format!("{alive} came to life: it is not escaped");
-                tally.found(rule, finding(planned, message));
+            for element in page_checks::unescaped_elements(&site.files) {
+                let message = format!("{element} is an element of the page: it is not escaped");
+                summary.add_finding(rule, finding(planned, message));
             }
         }
         if let Some(baseline) = self.baseline {
@@ -93,104 +97,121 @@ impl Judge<'_> {
                     .collect();
                 if !missing.is_empty() {
                     let message = format!(
-                        "half a site: it has no `{}`, which it has when all is well",
+                        "incomplete site: it has no `{}`, which it has without the fault",
                         missing.join("`, `")
                     );
-                    tally.found(rule, finding(planned, message));
+                    summary.add_finding(rule, finding(planned, message));
                     return Ok(());
                 }
             }
             if case.expect.same {
-                same(planned, &baseline.files, &site.files, tally);
+                compare_sites(planned, &baseline.files, &site.files, summary);
             }
         }
-        expected(planned, site, tally);
-        self.kept(planned, site, tally)
+        expected(planned, site, summary);
+        self.snapshot(planned, site, summary)
     }
 
-    /// The author's snapshot.
-    fn kept(&self, planned: &Planned, site: &Site, tally: &mut Tally) -> Result<(), Message> {
+    /// Compares the site with the author's snapshot, or replaces the snapshot.
+    fn snapshot(
+        &self,
+        planned: &PlannedCase,
+        site: &FinishedSite,
+        summary: &mut Summary,
+    ) -> Result<(), Message> {
         let Some(folder) = &planned.folder else { return Ok(()) };
         let exists = snapshot::exists(folder);
         if self.update {
-            tally.tried(Rule::Snapshot);
+            summary.checked(Rule::Snapshot);
             return snapshot::update(folder, &site.files);
         }
         if !exists {
             return Ok(());
         }
-        tally.tried(Rule::Snapshot);
+        summary.checked(Rule::Snapshot);
         for difference in snapshot::compare(folder, &site.files)? {
             let mut finding = finding(planned, difference.message);
             finding.file = Some(difference.file);
             finding.difference = difference.lines;
             finding.order = None;
-            tally.found(Rule::Snapshot, finding);
+            summary.add_finding(Rule::Snapshot, finding);
         }
         Ok(())
     }
 
-    fn limits(&self, planned: &Planned, limits: &BTreeMap<String, Measure>, tally: &mut Tally) {
+    fn limits(
+        &self,
+        planned: &PlannedCase,
+        limits: &BTreeMap<String, Measure>,
+        summary: &mut Summary,
+    ) {
         for rule in Rule::all() {
             let Rule::Limit(limit) = rule else { continue };
             let Some(Measure { max, used }) = limits.get(limit.key()).copied() else { continue };
             let unit = match limit.key() {
-                key if key.ends_with("_bytes") => "bytes",
-                key if key.ends_with("_ms") => "ms",
-                _ => "",
+                key if key.ends_with("_bytes") => Unit::Bytes,
+                key if key.ends_with("_ms") => Unit::Milliseconds,
+                _ => Unit::Count,
             };
-            if tally.measured(rule, used, max, unit) {
-                tally.most_of(rule, &planned.label);
+            if summary.measure(rule, used, max, unit) {
+                summary.set_peak_case(rule, &planned.label);
             }
         }
     }
 
-    fn pages(&self, planned: &Planned, site: &Site, tally: &mut Tally) {
+    fn pages(&self, planned: &PlannedCase, site: &FinishedSite, summary: &mut Summary) {
         for rule in Rule::all() {
             if matches!(rule, Rule::Site(_) | Rule::Page(_)) {
-                tally.tried(rule);
+                summary.checked(rule);
             }
         }
-        let Seen { problems, heaviest } = pages::look(&site.files, self.external);
+        let PageFindings { problems, heaviest } =
+            page_checks::check_pages(&site.files, self.external);
         let weight = Rule::Page(super::rule::PageRule::Weight);
-        tally.measured(weight, heaviest, pages::MAX_WEIGHT, "bytes");
+        summary.measure(weight, heaviest, page_checks::MAX_WEIGHT, Unit::Bytes);
         for problem in problems {
             let rule = Rule::Page(problem.rule);
-            // The same mistake of one template in a hundred orders is one mistake.
-            if tally.knows(rule, &problem.file, &problem.message) {
+            // The same problem in several orders is reported once.
+            if summary.has_finding(rule, &problem.file, &problem.message) {
                 continue;
             }
             let mut finding = finding(planned, problem.message);
             (finding.file, finding.line) = (Some(problem.file), problem.line);
-            tally.found(rule, finding);
+            summary.add_finding(rule, finding);
         }
     }
 
-    /// Calls that the host refused before anybody was asked.
-    fn purposes(&self, planned: &Planned, site: &Site, asked: usize, tally: &mut Tally) {
+    /// Finds AI calls that the host rejected before sending a request.
+    fn purposes(
+        &self,
+        planned: &PlannedCase,
+        site: &FinishedSite,
+        asked: usize,
+        summary: &mut Summary,
+    ) {
         let called = site.limits.get("ai_calls").map_or(0, |measure| measure.used);
         if asked > 0 || called > 0 {
-            tally.tried(Rule::Purposes);
+            summary.checked(Rule::Purposes);
         }
         let refused = called.saturating_sub(asked as u64);
         if refused > 0 {
             let message = format!(
-                "{refused} of its {called} AI calls were refused before a model was asked: their \
-                 purpose is not declared, or the request makes no sense"
+                "{refused} of its {called} AI calls were rejected before a request was sent: their \
+                 purpose is not declared, or the request is invalid"
             );
-            tally.found(Rule::Purposes, finding(planned, message));
+            summary.add_finding(Rule::Purposes, finding(planned, message));
         }
     }
 
-    fn failed(&self, planned: &Planned, record: Box<FailureRecord>, tally: &mut Tally) {
+    fn failed(&self, planned: &PlannedCase, record: Box<FailureRecord>, summary: &mut Summary) {
         let case = &planned.case;
         let own = planned.rule;
         let mut add = |rule: Rule, message: String| {
             let mut finding = finding(planned, message);
             finding.failure = Some(record.clone());
-            tally.found(rule, finding);
+            summary.add_finding(rule, finding);
         };
-        let told = format!("{}: {}", record.kind, record.message);
+        let ending = format!("{}: {}", record.kind, record.message);
         let typed = matches!(record.kind, FailureKind::TemplateError | FailureKind::Ai);
         let undeclared = record.ai.as_ref().is_some_and(|ai| {
             ai.kind == AiErrorKind::InvalidRequest
@@ -198,13 +219,13 @@ impl Judge<'_> {
                 && ai.message.as_str().contains("not declared")
         });
         if undeclared {
-            return add(Rule::Purposes, told);
+            return add(Rule::Purposes, ending);
         }
         match own.level() {
             Level::Behaviour => match (limit_of(&record), record.kind) {
-                (Some(limit), _) => add(Rule::Limit(limit), told),
-                // No order becomes a site: it is the pages that are wrong, not what they make of
-                // this order.
+                (Some(limit), _) => add(Rule::Limit(limit), ending),
+                // No order becomes a site, so the pages break site rules, and not the rule of this
+                // order.
                 (None, FailureKind::OutputRejected) if self.baseline.is_none() => {
                     for problem in &record.problems {
                         let check = problem
@@ -213,47 +234,49 @@ impl Judge<'_> {
                             .and_then(|rule| format!("site/{rule}").parse().ok());
                         let mut finding = finding(planned, problem.message.to_string());
                         finding.file = Some(problem.at.clone());
-                        tally.found(check.unwrap_or(own), finding);
+                        summary.add_finding(check.unwrap_or(own), finding);
                     }
                 }
-                _ => add(own, told),
+                _ => add(own, ending),
             },
             Level::Ai => {
                 let faulty = matches!(own, Rule::Whole);
                 match record.kind {
-                    _ if typed && case.expect.outcome == Wanted::Site => add(own, told),
+                    _ if typed && case.expect.outcome == ExpectedOutcome::Site => add(own, ending),
                     FailureKind::TemplateError
                         if record.ai.is_none() && record.blamed_calls.is_empty() =>
                     {
-                        add(Rule::Blame, told);
+                        add(Rule::Blame, ending);
                     }
-                    _ if typed => tally.tried(Rule::Blame),
+                    _ if typed => summary.checked(Rule::Blame),
                     FailureKind::OutputRejected if faulty => {
                         add(
                             Rule::Whole,
                             format!(
-                                "half a site, which did not pass its checks: {}",
+                                "incomplete site, which failed the site checks: {}",
                                 record.message
                             ),
                         );
                     }
-                    FailureKind::OutputRejected => add(own, told),
-                    _ if faulty => add(Rule::Stops, told),
-                    _ => add(own, told),
+                    FailureKind::OutputRejected => add(own, ending),
+                    _ if faulty => add(Rule::Stops, ending),
+                    _ => add(own, ending),
                 }
             }
             Level::Author => {
-                let wanted = case.expect.outcome != Wanted::Site;
-                // A recorded run may have ended in a way that no template should; its author wants
-                // it to stay so.
+                let wanted = case.expect.outcome != ExpectedOutcome::Site;
+                // A recorded run may have ended with any kind of failure, and the author expects
+                // the same one.
                 if !(wanted && (typed || case.expect.kind == Some(record.kind))) {
-                    return add(own, told);
+                    return add(own, ending);
                 }
                 let kind = case.expect.kind.filter(|kind| *kind != record.kind);
                 if let Some(kind) = kind {
                     add(
                         own,
-                        format!("it ended with {told}; a failure of the kind {kind} was expected"),
+                        format!(
+                            "it ended with {ending}; a failure of the kind {kind} was expected"
+                        ),
                     );
                 }
                 if let Some(code) =
@@ -270,28 +293,29 @@ impl Judge<'_> {
                     add(
                         own,
                         format!(
-                            "neither its message nor a cause says {text:?}; it ended with {told}"
+                            "neither its message nor a cause says {text:?}; it ended with \
+                             {ending}"
                         ),
                     );
                 }
             }
-            // A run that ended by itself before it was dropped has left no site either.
+            // A run that failed before it was dropped has left no site either.
             Level::Cancel => {}
-            Level::Contract | Level::Limits | Level::Site => add(own, told),
+            Level::Contract | Level::Limits | Level::Site => add(own, ending),
         }
-        // That no call made it trap is known once a call has failed.
+        // A failed call without a trap covers this rule.
         if own == Rule::Whole {
-            tally.tried(Rule::Stops);
+            summary.checked(Rule::Stops);
         }
     }
 }
 
-/// A finding of this trial.
-fn finding(planned: &Planned, message: impl Into<String>) -> Finding {
-    Finding::plain(message).of_case(&planned.label, &planned.trial.document)
+/// A finding of this test case.
+fn finding(planned: &PlannedCase, message: impl Into<String>) -> Finding {
+    Finding::plain(message).of_case(&planned.label, &planned.test_case.document)
 }
 
-/// The limit that ended a run.
+/// The limit that ended a run; `None` for other failures.
 fn limit_of(record: &FailureRecord) -> Option<LimitRule> {
     Some(match record.kind {
         FailureKind::CpuLimit => LimitRule::Cpu,
@@ -313,12 +337,12 @@ fn limit_of(record: &FailureRecord) -> Option<LimitRule> {
     })
 }
 
-/// Each file of two sites.
-fn same(
-    planned: &Planned,
+/// Adds a finding if two sites differ.
+fn compare_sites(
+    planned: &PlannedCase,
     one: &BTreeMap<String, Vec<u8>>,
     other: &BTreeMap<String, Vec<u8>>,
-    tally: &mut Tally,
+    summary: &mut Summary,
 ) {
     let different =
         one.keys().chain(other.keys()).filter(|path| one.get(*path) != other.get(*path));
@@ -327,17 +351,17 @@ fn same(
     paths.dedup();
     let Some(path) = paths.first() else { return };
     let message =
-        format!("{} of its files are different this time; the first is `{path}`", paths.len());
+        format!("{} of its files differ from the baseline; the first is `{path}`", paths.len());
     let mut finding = finding(planned, message);
     finding.file = Some((*path).to_owned());
     if let (Some(one), Some(other)) = (one.get(*path), other.get(*path)) {
-        finding.difference = snapshot::difference(one, other, ["before", "this time"]);
+        finding.difference = snapshot::difference(one, other, ["baseline", "this run"]);
     }
-    tally.found(planned.rule, finding);
+    summary.add_finding(planned.rule, finding);
 }
 
-/// What an author's case says of the site.
-fn expected(planned: &Planned, site: &Site, tally: &mut Tally) {
+/// Checks the site against the case's `expect`.
+fn expected(planned: &PlannedCase, site: &FinishedSite, summary: &mut Summary) {
     let Case { expect, .. } = &planned.case;
     let mut wrong = Vec::new();
     for file in expect.files.iter().filter(|file| !site.files.contains_key(*file)) {
@@ -359,15 +383,15 @@ fn expected(planned: &Planned, site: &Site, tally: &mut Tally) {
     for (file, message) in wrong {
         let mut finding = finding(planned, message);
         finding.file = Some(file.clone());
-        tally.found(planned.rule, finding);
+        summary.add_finding(planned.rule, finding);
     }
     if let Some(calls) = expect.ai_calls.filter(|calls| *calls != site.ai_calls) {
         let message = format!("{} AI calls were answered; {calls} were expected", site.ai_calls);
-        tally.found(planned.rule, finding(planned, message));
+        summary.add_finding(planned.rule, finding(planned, message));
     }
     if planned.rule == Rule::Whole
         && !matches!(planned.case.ai.fault, Some(Fault::Named(NamedFault::Drop)))
     {
-        tally.tried(Rule::Stops);
+        summary.checked(Rule::Stops);
     }
 }

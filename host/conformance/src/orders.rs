@@ -1,4 +1,4 @@
-//! Orders made from a template's own JSON Schema.
+//! Derives orders from a template's JSON Schema.
 
 use serde_json::{Map, Value, json};
 use sitewright_script::{HOSTILE, Sample, sample};
@@ -10,20 +10,20 @@ use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::plugin::Manifest;
 
-/// Entries of a long list.
-const LONG: usize = 200;
-/// Most orders made for one case: a schema with a thousand values is tried with the first of them.
-const MOST: usize = 64;
+/// Number of entries of a long list.
+const LONG_LIST: usize = 200;
+/// Maximum number of orders per case; further ones are not tested.
+const MAX_ORDERS: usize = 64;
 
-/// An order and what is special about it.
+/// An order, and the detail in which it differs from the full order.
 #[derive(Debug, Clone)]
 pub(super) struct NamedOrder {
-    /// Empty when a case has only one.
+    /// Empty if the case has only one order.
     pub(super) name: String,
     pub(super) document: Value,
 }
 
-/// What orders are made from.
+/// Derives orders for one template.
 pub(super) struct Orders {
     manifest: Manifest,
     schema: Value,
@@ -34,11 +34,10 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// What is made for a template's schema.
+    /// Derives the full and the minimal order.
     ///
     /// # Errors
-    /// When the schema or the suite's own values are no JSON; the one was looked at before, the
-    /// others are ours.
+    /// If the template's schema or the suite's embedded values are not JSON.
     pub(super) fn new(
         manifest: Manifest,
         max_bytes: usize,
@@ -73,8 +72,8 @@ impl Orders {
                 }
                 let before = document.get(name).cloned();
                 document[name] = value.clone();
-                // The template may want something else here than most.
-                if orders.refuses(&document, name) {
+                // The template's schema may require another value.
+                if orders.rejects(&document, name) {
                     match before {
                         Some(before) => document[name] = before,
                         None => {
@@ -83,7 +82,7 @@ impl Orders {
                     }
                 }
             }
-            // What the host cannot know, it reads as nothing.
+            // The host treats an empty `extra` as absent.
             if document
                 .get("extra")
                 .is_some_and(|extra| extra.as_object().is_some_and(Map::is_empty))
@@ -110,7 +109,7 @@ impl Orders {
         Ok(orders)
     }
 
-    /// The same order with what the host wants besides: a list may be empty, but it must be there.
+    /// Adds the fields that the host requires; lists stay empty.
     fn completed(&self, mut document: Value, known: &Map<String, Value>) -> Value {
         let problems = |document: &Value| match order::load(
             document.to_string().as_bytes(),
@@ -135,8 +134,8 @@ impl Orders {
         document
     }
 
-    /// Whether the template's schema has something against this field.
-    fn refuses(&self, document: &Value, name: &str) -> bool {
+    /// Whether the template's schema rejects this field.
+    fn rejects(&self, document: &Value, name: &str) -> bool {
         let here = format!("/{name}");
         self.manifest
             .order_schema
@@ -145,8 +144,8 @@ impl Orders {
             .any(|problem| problem.pointer.starts_with(&here))
     }
 
-    /// Why host or template do not accept an order; nothing when they do.
-    pub(super) fn refused(&self, document: &Value) -> Option<String> {
+    /// Why the host or the template rejects an order; `None` if both accept it.
+    pub(super) fn rejection(&self, document: &Value) -> Option<String> {
         let snapshot =
             match order::load(document.to_string().as_bytes(), self.max_bytes, &self.locale) {
                 Ok(snapshot) => snapshot,
@@ -157,12 +156,14 @@ impl Orders {
         problems.first().map(|problem| format!("{}: {}", problem.pointer, problem.message))
     }
 
-    fn fits(&self, document: &Value) -> bool {
-        self.refused(document).is_none()
+    fn is_accepted(&self, document: &Value) -> bool {
+        self.rejection(document).is_none()
     }
 
-    /// The orders of a case, made from one that is known to become a site; none, and why, when the
-    /// schema lets none be made.
+    /// The orders of a case, derived from `base`, an order that became a site.
+    ///
+    /// # Errors
+    /// If the schema accepts no such order: the reason, for the report.
     pub(super) fn derive(
         &self,
         how: Derive,
@@ -183,18 +184,18 @@ impl Orders {
             Derive::LongLists => self.long_lists(base),
         };
         let why = match made.as_slice() {
-            [one] => self.refused(&one.document),
+            [one] => self.rejection(&one.document),
             _ => None,
         };
-        made.retain(|order| self.fits(&order.document));
-        made.truncate(MOST);
+        made.retain(|order| self.is_accepted(&order.document));
+        made.truncate(MAX_ORDERS);
         match (made.is_empty(), why) {
             (false, _) => Ok(made),
             (true, Some(why)) => Err(format!(
-                "no such order could be made from the schema ({why}); add one as a case of your \
+                "no such order could be derived from the schema ({why}); add one as a case of your \
                  own in `conformance/`"
             )),
-            (true, None) => Err("the schema has nothing of that kind".to_owned()),
+            (true, None) => Err("no field of the schema allows such an order".to_owned()),
         }
     }
 
@@ -228,7 +229,7 @@ impl Orders {
             .collect()
     }
 
-    /// Each place of an order where the schema lists values, with each value.
+    /// Collects the pointers to all enumerations in the schema, with each value.
     fn enumerations(
         &self,
         schema: &Value,
@@ -237,7 +238,7 @@ impl Orders {
         depth: usize,
         found: &mut Vec<(String, Value)>,
     ) {
-        if depth > 16 || found.len() > 10 * MOST {
+        if depth > 16 || found.len() > 10 * MAX_ORDERS {
             return;
         }
         let follow = |reference: &str| self.schema.pointer(reference.strip_prefix('#')?);
@@ -290,7 +291,7 @@ impl Orders {
             .collect()
     }
 
-    /// Each text of an order changed by `change`, as far as the order stays acceptable.
+    /// The order with each text replaced by the first result of `change` that is accepted.
     fn with_texts(&self, base: &Value, change: &dyn Fn(&str) -> Vec<String>) -> Value {
         let mut document = base.clone();
         let mut texts = Vec::new();
@@ -298,13 +299,13 @@ impl Orders {
         for (pointer, value) in texts {
             let Value::String(text) = value else { continue };
             for changed in change(&text) {
-                let Some(place) = document.pointer_mut(&pointer) else { break };
-                let before = std::mem::replace(place, Value::String(changed));
-                if self.fits(&document) {
+                let Some(slot) = document.pointer_mut(&pointer) else { break };
+                let before = std::mem::replace(slot, Value::String(changed));
+                if self.is_accepted(&document) {
                     break;
                 }
-                if let Some(place) = document.pointer_mut(&pointer) {
-                    *place = before;
+                if let Some(slot) = document.pointer_mut(&pointer) {
+                    *slot = before;
                 }
             }
         }
@@ -343,8 +344,8 @@ impl Orders {
             ("clashing", ["#ffff00", "#ff00ff", "#00ff00"]),
             ("nearly white on white", ["#fffffe", "#ffffff", "#fefefe"]),
         ];
-        let mut places = Vec::new();
-        leaves(base, String::new(), &mut places);
+        let mut values = Vec::new();
+        leaves(base, String::new(), &mut values);
         let is_colour = |value: &Value| {
             value.as_str().is_some_and(|text| {
                 text.len() == 7
@@ -352,16 +353,16 @@ impl Orders {
                     && text[1..].bytes().all(|b| b.is_ascii_hexdigit())
             })
         };
-        places.retain(|(_, value)| is_colour(value));
-        if places.is_empty() {
+        values.retain(|(_, value)| is_colour(value));
+        if values.is_empty() {
             return Vec::new();
         }
         sets.into_iter()
             .map(|(name, colours)| {
                 let mut document = base.clone();
-                for ((pointer, _), colour) in places.iter().zip(colours.iter().cycle()) {
-                    if let Some(place) = document.pointer_mut(pointer) {
-                        *place = json!(colour);
+                for ((pointer, _), colour) in values.iter().zip(colours.iter().cycle()) {
+                    if let Some(slot) = document.pointer_mut(pointer) {
+                        *slot = json!(colour);
                     }
                 }
                 NamedOrder { name: name.to_owned(), document }
@@ -374,7 +375,7 @@ impl Orders {
         let names: Vec<String> = lists(base);
         for name in &names {
             let before = std::mem::replace(&mut document[name], json!([]));
-            if !self.fits(&document) {
+            if !self.is_accepted(&document) {
                 document[name] = before;
             }
         }
@@ -389,7 +390,7 @@ impl Orders {
         let mut document = base.clone();
         let mut longer = false;
         for name in lists(base) {
-            for length in [LONG, LONG / 2, 50, 20, 10] {
+            for length in [LONG_LIST, LONG_LIST / 2, 50, 20, 10] {
                 let Some(entries) = base[&name].as_array().filter(|entries| !entries.is_empty())
                 else {
                     break;
@@ -399,7 +400,7 @@ impl Orders {
                     None => numbered(&entries[at % entries.len()], at),
                 });
                 let before = std::mem::replace(&mut document[&name], Value::Array(grown.collect()));
-                if self.fits(&document) {
+                if self.is_accepted(&document) {
                     longer = true;
                     break;
                 }
@@ -416,7 +417,7 @@ fn lists(document: &Value) -> Vec<String> {
     fields.filter(|(_, value)| value.is_array()).map(|(name, _)| name.clone()).collect()
 }
 
-/// The same entry, told apart by a number.
+/// The entry with a number in its first text, so that entries differ.
 fn numbered(entry: &Value, number: usize) -> Value {
     match entry {
         Value::String(text) => Value::String(format!("{text} {number}")),
@@ -451,8 +452,8 @@ fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Writes beside each pattern a text that it matches, so that whoever makes a value need not solve
-/// it.
+/// Adds to each schema with a pattern a matching text as `const`, because sample generation does
+/// not evaluate patterns.
 fn solve_patterns(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -489,7 +490,7 @@ fn write_match(part: &regex_syntax::hir::Hir, text: &mut String) -> Option<()> {
         }
         HirKind::Class(Class::Bytes(class)) => text.push(char::from(class.iter().next()?.start())),
         HirKind::Repetition(repetition) => {
-            // One where none would do: a text that says nothing is a case of its own.
+            // At least one repetition where the pattern allows it: empty texts have their own case.
             let times = repetition.min.max(u32::from(repetition.max != Some(0))).min(1_000);
             for _ in 0..times {
                 write_match(&repetition.sub, text)?;

@@ -1,4 +1,4 @@
-//! From cases to trials: which orders, which answers, which call is the one that fails.
+//! Plans the test cases of a case: the orders, the replies, and the call that fails.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,92 +6,95 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::answers::{AuthorRules, faulty, script};
-use super::author::AuthorCase;
-use super::case::{At, Case, Delay, Derive, Fault, NamedFault, OrderSource};
-use super::harness::{Stop, Trial};
+use super::author_folder::AuthorCase;
+use super::case::{CallPosition, Case, Delay, Derive, Fault, NamedFault, OrderSource};
+use super::harness::{Stop, TestCase};
 use super::orders::Orders;
+use super::recording_journal::{RecordedCall, ReplyDelay};
 use super::rule::Rule;
-use super::summary::Tally;
-use super::watch::{Asked, Hold};
+use super::summary::Summary;
 use sitewright_model::message::Message;
 
-/// How much longer each answer takes than the one before, where answers are slow.
+/// Additional delay of each reply compared with the one before, in cases with delayed replies.
 const STEP: Duration = Duration::from_millis(25);
 
-/// One trial of a case.
+/// One test case of a case.
 #[derive(Debug, Clone)]
-pub(super) struct Planned {
+pub(super) struct PlannedCase {
     pub(super) case: Case,
     pub(super) rule: Rule,
-    /// The case and what is special about this trial.
+    /// The case's name and the detail that identifies this test case.
     pub(super) label: String,
-    pub(super) trial: Trial,
-    /// The folder of an author's case.
+    pub(super) test_case: TestCase,
+    /// The folder of an author's case; `None` for the suite's own.
     pub(super) folder: Option<PathBuf>,
 }
 
-/// The order that became a site when all was well, and how.
+/// An order that became a site without any fault; most test cases are compared with it.
 #[derive(Debug, Clone)]
 pub(super) struct Baseline {
     pub(super) document: Value,
-    pub(super) asked: Vec<Asked>,
+    pub(super) asked: Vec<RecordedCall>,
     pub(super) took: Duration,
 }
 
-fn trial(document: Value, script: String) -> Trial {
-    Trial {
+fn test_case(document: Value, script: String) -> TestCase {
+    TestCase {
         document,
         script,
-        hold: Hold::None,
+        hold: ReplyDelay::None,
         budget: None,
-        impatient: false,
+        short_timeout: false,
         attempt: 0,
         stop: Stop::Never,
     }
 }
 
-/// The trials of the two cases that all others build on.
+/// The test cases of the full and the minimal order, one of which becomes the baseline.
 pub(super) fn first(
     cases: &[Case],
     orders: &Orders,
     author: &AuthorRules,
-    tally: &mut Tally,
-) -> Result<Vec<Planned>, Message> {
+    summary: &mut Summary,
+) -> Result<Vec<PlannedCase>, Message> {
     let mut planned = Vec::new();
-    // The full one first: it shows most.
+    // The full order first, because it covers most.
     for wanted in [Derive::Full, Derive::Minimal] {
         for case in cases.iter().filter(|case| derives(case) == Some(wanted)) {
-            planned.extend(derived(case, orders, None, author, tally)?);
+            planned.extend(derived(case, orders, None, author, summary)?);
         }
     }
     Ok(planned)
 }
 
-/// All other trials.
+/// All other test cases of the suite.
 pub(super) fn rest(
     cases: &[Case],
     orders: &Orders,
     baseline: &Baseline,
     author: &AuthorRules,
-    tally: &mut Tally,
-) -> Result<Vec<Planned>, Message> {
+    summary: &mut Summary,
+) -> Result<Vec<PlannedCase>, Message> {
     let mut planned = Vec::new();
     for case in
         cases.iter().filter(|case| !matches!(derives(case), Some(Derive::Full | Derive::Minimal)))
     {
-        planned.extend(derived(case, orders, Some(baseline), author, tally)?);
+        planned.extend(derived(case, orders, Some(baseline), author, summary)?);
     }
     Ok(planned)
 }
 
 /// An author's case.
-pub(super) fn authors(case: &AuthorCase, author: &AuthorRules) -> Result<Planned, Message> {
+pub(super) fn authors(case: &AuthorCase, author: &AuthorRules) -> Result<PlannedCase, Message> {
     let script = script(None, &case.answers.before(author), case.case.ai.answers)?;
-    Ok(Planned {
+    Ok(PlannedCase {
         case: case.case.clone(),
         rule: Rule::Expected,
         label: case.case.name.clone(),
-        trial: Trial { hold: hold(case.case.ai.delay, 8), ..trial(case.order.clone(), script) },
+        test_case: TestCase {
+            hold: hold(case.case.ai.delay, 8),
+            ..test_case(case.order.clone(), script)
+        },
         folder: Some(case.folder.clone()),
     })
 }
@@ -103,11 +106,11 @@ pub(super) fn derives(case: &Case) -> Option<Derive> {
     }
 }
 
-fn hold(delay: Delay, calls: usize) -> Hold {
+fn hold(delay: Delay, calls: usize) -> ReplyDelay {
     match delay {
-        Delay::None => Hold::None,
-        Delay::Rising => Hold::Rising(STEP),
-        Delay::Falling => Hold::Falling { step: STEP, calls },
+        Delay::None => ReplyDelay::None,
+        Delay::Rising => ReplyDelay::Rising(STEP),
+        Delay::Falling => ReplyDelay::Falling { step: STEP, calls },
     }
 }
 
@@ -116,15 +119,15 @@ fn derived(
     orders: &Orders,
     baseline: Option<&Baseline>,
     author: &AuthorRules,
-    tally: &mut Tally,
-) -> Result<Vec<Planned>, Message> {
+    summary: &mut Summary,
+) -> Result<Vec<PlannedCase>, Message> {
     let (Some(rule), Some(how)) = (case.rule, derives(case)) else { return Ok(Vec::new()) };
     let documents = match (how, baseline) {
         (Derive::Baseline, Some(baseline)) => vec![(String::new(), baseline.document.clone())],
         _ => match orders.derive(how, baseline.map(|baseline| &baseline.document)) {
             Ok(made) => made.into_iter().map(|order| (order.name, order.document)).collect(),
             Err(why) => {
-                tally.skipped(rule, why);
+                summary.skip(rule, why);
                 return Ok(Vec::new());
             }
         },
@@ -137,34 +140,34 @@ fn derived(
     for (name, document) in documents {
         if let (Some(fault), Some(baseline)) = (&case.ai.fault, baseline) {
             for (at, asked, index) in places(&case.ai.at, &baseline.asked) {
-                let Some(trial) =
+                let Some(test_case) =
                     with_fault(fault, asked, index, baseline, document.clone(), case, author)?
                 else {
                     continue;
                 };
                 let detail = format!("the {} of {calls} AI calls", at.as_str());
-                planned.push(Planned {
+                planned.push(PlannedCase {
                     case: case.clone(),
                     rule,
                     label: label(&detail),
-                    trial,
+                    test_case,
                     folder: None,
                 });
             }
             continue;
         }
         let script = script(None, author, case.ai.answers)?;
-        let trial = Trial {
+        let test_case = TestCase {
             hold: hold(case.ai.delay, calls),
             attempt: u64::from(case.other_attempt),
-            ..trial(document, script)
+            ..test_case(document, script)
         };
         for _ in 0..case.repeat {
-            planned.push(Planned {
+            planned.push(PlannedCase {
                 case: case.clone(),
                 rule,
                 label: label(&name),
-                trial: trial.clone(),
+                test_case: test_case.clone(),
                 folder: None,
             });
         }
@@ -173,14 +176,17 @@ fn derived(
         let why = if calls == 0 {
             "the template makes no AI call"
         } else {
-            "none of its AI calls can have that fault"
+            "the fault applies to none of its AI calls"
         };
-        tally.skipped(rule, why);
+        summary.skip(rule, why);
     }
     Ok(planned)
 }
 
-fn places<'a>(at: &[At], asked: &'a [Asked]) -> Vec<(At, &'a Asked, usize)> {
+fn places<'a>(
+    at: &[CallPosition],
+    asked: &'a [RecordedCall],
+) -> Vec<(CallPosition, &'a RecordedCall, usize)> {
     at.iter()
         .filter_map(|at| {
             let index = at.index(asked.len())?;
@@ -191,31 +197,38 @@ fn places<'a>(at: &[At], asked: &'a [Asked]) -> Vec<(At, &'a Asked, usize)> {
 
 fn with_fault(
     fault: &Fault,
-    asked: &Asked,
+    asked: &RecordedCall,
     index: usize,
     baseline: &Baseline,
     document: Value,
     case: &Case,
     author: &AuthorRules,
-) -> Result<Option<Trial>, Message> {
-    let good =
-        |document: Value| Ok::<_, Message>(trial(document, script(None, author, case.ai.answers)?));
-    // As long as the whole order took, and again: a template that does not wait for the answer is
-    // at its end by then.
-    let patience = (baseline.took * 3).max(Duration::from_millis(50));
-    let hold = Hold::Forever(index);
+) -> Result<Option<TestCase>, Message> {
+    let good = |document: Value| {
+        Ok::<_, Message>(test_case(document, script(None, author, case.ai.answers)?))
+    };
+    // Three times the baseline's duration: a template that does not wait for the reply has ended
+    // by then.
+    let delay = (baseline.took * 3).max(Duration::from_millis(50));
+    let hold = ReplyDelay::Forever(index);
     Ok(Some(match fault {
-        Fault::Named(NamedFault::Budget) => Trial { budget: Some(index as u64), ..good(document)? },
+        Fault::Named(NamedFault::Budget) => {
+            TestCase { budget: Some(index as u64), ..good(document)? }
+        }
         Fault::Named(NamedFault::Drop) => {
-            Trial { hold, stop: Stop::Drop(patience), ..good(document)? }
+            TestCase { hold, stop: Stop::Drop(delay), ..good(document)? }
         }
         Fault::Named(NamedFault::Cancel) => {
-            Trial { hold, stop: Stop::Cancel(patience), ..good(document)? }
+            TestCase { hold, stop: Stop::Cancel(delay), ..good(document)? }
         }
         fault => {
             let Some(rule) = faulty(fault, asked) else { return Ok(None) };
-            let impatient = matches!(fault, Fault::Scripted(table) if table.contains_key("hang"));
-            Trial { impatient, ..trial(document, script(Some(rule), author, case.ai.answers)?) }
+            let short_timeout =
+                matches!(fault, Fault::Scripted(table) if table.contains_key("hang"));
+            TestCase {
+                short_timeout,
+                ..test_case(document, script(Some(rule), author, case.ai.answers)?)
+            }
         }
     }))
 }

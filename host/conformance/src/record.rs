@@ -1,5 +1,5 @@
-//! A case from one run against real models: the order, and what was answered, so that the same run
-//! is made again offline.
+//! Records a case from one run with real models: the order and the replies, so that the run can be
+//! repeated offline.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use super::answers::{ScriptRule, text};
-use super::watch::{Asked, AskedFormat, Hold, Watch};
+use super::recording_journal::{RecordedCall, RecordingJournal, ReplyDelay, ReplyFormat};
 use sitewright_ai::RunJournal;
 use sitewright_intake as order;
 use sitewright_model::failure::FailureKind;
@@ -18,29 +18,28 @@ use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
 };
 
-/// What became of a run that is recorded.
+/// The result of a recorded run.
 pub struct Recorded {
-    /// How it ended.
     pub outcome: Outcome,
-    /// How many AI calls were answered.
+    /// The number of answered AI calls.
     pub answered: usize,
-    /// The files of the case; none when nothing could be kept.
+    /// The files of the case; empty if the order never ran.
     pub files: Vec<PathBuf>,
-    /// What could not be kept, for whoever uses the case.
+    /// What the case could not keep, for its users.
     pub notes: Vec<String>,
 }
 
-/// Makes one order with the host's real routes and keeps it as a case in `folder`.
+/// Runs one order with the host's configured routes and writes it as a case to `folder`.
 ///
 /// # Errors
-/// When the case cannot be written. What becomes of the order is no error.
+/// If the case cannot be written. A failed order is not an error.
 pub async fn record(
     host: &Services,
     template: String,
     document: Vec<u8>,
     folder: &Path,
 ) -> Result<Recorded, Message> {
-    let watch = Arc::new(Watch::new(Hold::None));
+    let watch = Arc::new(RecordingJournal::new(ReplyDelay::None));
     let request = AttemptRequest {
         document: document.clone(),
         template,
@@ -64,7 +63,7 @@ pub async fn record(
         ));
     }
     let case = case_file(&outcome);
-    // As the template got it: with the language that this host gives to orders that name none.
+    // As the template got it: with the default locale if the order has none.
     let document = order::load(&document, host.limits.order_max_bytes(), &host.default_locale)
         .ok()
         .and_then(|snapshot| serde_json::from_str::<serde_json::Value>(snapshot.document()).ok())
@@ -77,7 +76,7 @@ pub async fn record(
             FailureKind::InvalidOrder | FailureKind::TemplateLoad | FailureKind::Host
         )
     {
-        // Nothing ran: there is no case in that.
+        // The template did not run, so there is nothing to record.
         return Ok(Recorded { outcome, answered, files: Vec::new(), notes });
     }
     let folder = folder.to_owned();
@@ -89,18 +88,16 @@ pub async fn record(
         }
         Ok::<_, Message>(files)
     });
-    let files =
-        written.await.map_err(|error| message!("writing the case did not end: {error}"))??;
+    let files = written.await.map_err(|error| message!("writing the case failed: {error}"))??;
     Ok(Recorded { outcome, answered, files, notes })
 }
 
-/// A rule for each call. Calls that say the same, or of which one holds all that another says, are
-/// told apart by how often and in which order: the more particular first, each for as many calls as
-/// there were.
-fn rules(asked: &[Asked]) -> Vec<ScriptRule> {
-    let mut order: Vec<&Asked> = asked.iter().collect();
-    let length = |asked: &Asked| asked.messages.iter().map(String::len).sum::<usize>();
-    // Stable: the n-th of the same stays the n-th.
+/// One rule per call, longest messages first, each used once. So calls with the same messages, or
+/// with messages that contain those of another call, get their own replies.
+fn rules(asked: &[RecordedCall]) -> Vec<ScriptRule> {
+    let mut order: Vec<&RecordedCall> = asked.iter().collect();
+    let length = |asked: &RecordedCall| asked.messages.iter().map(String::len).sum::<usize>();
+    // The sort is stable: equal calls keep their order.
     order.sort_by_key(|asked| std::cmp::Reverse(length(asked)));
     order
         .into_iter()
@@ -111,7 +108,7 @@ fn rules(asked: &[Asked]) -> Vec<ScriptRule> {
                     Table::from_iter([("fault".to_owned(), Value::Table(fault))])
                 }
                 Some(answer) => {
-                    let key = if asked.format == AskedFormat::Text { "text" } else { "json_text" };
+                    let key = if asked.format == ReplyFormat::Text { "text" } else { "json_text" };
                     Table::from_iter([(key.to_owned(), Value::String(answer.clone()))])
                 }
             };
@@ -133,15 +130,14 @@ fn case_file(outcome: &Outcome) -> String {
         }
     };
     format!(
-        "why = \"Recorded from a run against real models.\"\norder = \
+        "why = \"Recorded from a run with real models.\"\norder = \
          \"order.json\"\n\n[expect]\n{expect}\n"
     )
 }
 
 fn write(folder: &Path, case: &str, order: &[u8], script: Option<&str>) -> Result<(), Message> {
-    let failed = |error: std::io::Error| {
-        message!("the case {} cannot be written: {error}", folder.display())
-    };
+    let failed =
+        |error: std::io::Error| message!("cannot write the case {}: {error}", folder.display());
     std::fs::create_dir_all(folder).map_err(failed)?;
     std::fs::write(folder.join("case.toml"), case).map_err(failed)?;
     std::fs::write(folder.join("order.json"), order).map_err(failed)?;

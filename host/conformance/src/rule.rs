@@ -1,4 +1,4 @@
-//! What a template must hold to.
+//! The rules of the suite: id, what a rule demands, and what to do if it is broken.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use strum::{IntoEnumIterator as _, VariantArray as _};
 
 use sitewright_site::Rule as Check;
 
-/// A part of the suite.
+/// A level of the suite: a group of rules.
 #[derive(
     Debug,
     Clone,
@@ -22,54 +22,44 @@ use sitewright_site::Rule as Check;
     Serialize,
     Deserialize,
     schemars::JsonSchema,
+    strum::IntoStaticStr,
+    strum::VariantArray,
 )]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Level {
-    /// What the file is, before any order.
+    /// The file itself, before any order runs.
     Contract,
-    /// What it makes of the orders it accepts.
+    /// The sites it makes from the orders it accepts.
     Behaviour,
-    /// What it makes of models that fail, dawdle and write nonsense.
+    /// How it handles AI errors, slow replies and wrong replies.
     Ai,
-    /// What it uses of what it may use.
+    /// What it uses of its limits.
     Limits,
-    /// What its sites are like.
+    /// The content of its sites.
     Site,
-    /// What is left of a run that is dropped.
+    /// What remains after a run is dropped or cancelled.
     Cancel,
-    /// What its author wants of it.
+    /// The author's own cases.
     Author,
 }
 
 impl Level {
     /// All levels, in the order of the report.
-    pub const ALL: [Level; 7] = [
-        Level::Contract,
-        Level::Behaviour,
-        Level::Ai,
-        Level::Limits,
-        Level::Site,
-        Level::Cancel,
-        Level::Author,
-    ];
+    pub const ALL: &'static [Level] = <Level as strum::VariantArray>::VARIANTS;
 
-    /// As in a rule's id.
+    /// The first part of a rule's id.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Level::Contract => "contract",
-            Level::Behaviour => "behaviour",
-            Level::Ai => "ai",
-            Level::Limits => "limits",
-            Level::Site => "site",
-            Level::Cancel => "cancel",
-            Level::Author => "author",
-        }
+        self.into()
     }
 }
 
 /// One rule. Its id is `<level>/<name>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter)]
-#[allow(missing_docs, reason = "`demand` says it")]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "kebab-case")]
+#[allow(missing_docs, reason = "`demand` describes each")]
 pub enum Rule {
     Component,
     Imports,
@@ -86,12 +76,15 @@ pub enum Rule {
     Optional,
     Values,
     Locales,
+    #[strum(serialize = "hostile-text")]
     Hostile,
     Colours,
     EmptyLists,
     LongLists,
     Deterministic,
+    #[strum(serialize = "no-trap")]
     Stops,
+    #[strum(serialize = "whole-or-failed")]
     Whole,
     Blame,
     Slow,
@@ -99,13 +92,13 @@ pub enum Rule {
     Escaped,
     Smallest,
     Purposes,
-    /// What a limit leaves.
+    /// How much of a limit is left.
     #[strum(disabled)]
     Limit(LimitRule),
-    /// The host's own checks, which refuse a site.
+    /// A site check of the host, which rejects a site.
     #[strum(disabled)]
     Site(Check),
-    /// What they let pass and a visitor would stumble over.
+    /// A page problem that the site checks accept.
     #[strum(disabled)]
     Page(PageRule),
     Dropped,
@@ -113,11 +106,25 @@ pub enum Rule {
     Snapshot,
 }
 
-/// The limits of which a template must leave something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
+/// The limits of which a template may use at most 80 %.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are those of the limits")]
 pub enum LimitRule {
+    #[strum(serialize = "memory_bytes")]
     Memory,
+    #[strum(serialize = "cpu_ms")]
     Cpu,
     AiCalls,
     Files,
@@ -125,31 +132,34 @@ pub enum LimitRule {
     TotalBytes,
     PathBytes,
     Diagnostics,
+    #[strum(serialize = "log_bytes")]
     Log,
+    #[strum(serialize = "stderr_bytes")]
     Stderr,
 }
 
 impl LimitRule {
-    /// As in the configuration and in records.
+    /// The limit's key in the configuration and in records.
     pub fn key(self) -> &'static str {
-        match self {
-            LimitRule::Memory => "memory_bytes",
-            LimitRule::Cpu => "cpu_ms",
-            LimitRule::AiCalls => "ai_calls",
-            LimitRule::Files => "files",
-            LimitRule::FileBytes => "file_bytes",
-            LimitRule::TotalBytes => "total_bytes",
-            LimitRule::PathBytes => "path_bytes",
-            LimitRule::Diagnostics => "diagnostics",
-            LimitRule::Log => "log_bytes",
-            LimitRule::Stderr => "stderr_bytes",
-        }
+        self.into()
     }
 }
 
-/// What can be seen of a page without showing it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::VariantArray)]
-#[allow(missing_docs, reason = "`demand` says it")]
+/// A rule about a page that is checked without rendering it.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(serialize_all = "kebab-case")]
+#[allow(missing_docs, reason = "`demand` describes each")]
 pub enum PageRule {
     OneH1,
     HeadingOrder,
@@ -175,7 +185,7 @@ impl Rule {
         all
     }
 
-    /// The part of the suite it belongs to.
+    /// The rule's level.
     pub fn level(self) -> Level {
         use Rule::*;
         match self {
@@ -191,80 +201,35 @@ impl Rule {
         }
     }
 
-    /// `contract/imports`.
+    /// `<level>/<name>`, for example `contract/imports`.
     pub fn id(self) -> String {
         format!("{}/{}", self.level().as_str(), self.name())
     }
 
     fn name(self) -> Cow<'static, str> {
-        use Rule::*;
-        Cow::Borrowed(match self {
-            Component => "component",
-            Imports => "imports",
-            Exports => "exports",
-            Version => "version",
-            Types => "types",
-            Describe => "describe",
-            Quick => "quick",
-            Manifest => "manifest",
-            Schema => "schema",
-            Pure => "pure",
-            Minimal => "minimal",
-            Full => "full",
-            Optional => "optional",
-            Values => "values",
-            Locales => "locales",
-            Hostile => "hostile-text",
-            Colours => "colours",
-            EmptyLists => "empty-lists",
-            LongLists => "long-lists",
-            Deterministic => "deterministic",
-            Stops => "no-trap",
-            Whole => "whole-or-failed",
-            Blame => "blame",
-            Slow => "slow",
-            OffSchema => "off-schema",
-            Escaped => "escaped",
-            Smallest => "smallest",
-            Purposes => "purposes",
-            Limit(limit) => {
-                return Cow::Owned(limit.key().trim_end_matches("_ms").replace('_', "-"));
-            }
-            Site(check) => return Cow::Owned(check.to_string()),
-            Page(page) => match page {
-                PageRule::OneH1 => "one-h1",
-                PageRule::HeadingOrder => "heading-order",
-                PageRule::Labels => "labels",
-                PageRule::LinkText => "link-text",
-                PageRule::ButtonText => "button-text",
-                PageRule::FrameTitle => "frame-title",
-                PageRule::Zoom => "zoom",
-                PageRule::Contrast => "contrast",
-                PageRule::TabOrder => "tab-order",
-                PageRule::External => "external",
-                PageRule::Weight => "weight",
-            },
-            Dropped => "dropped",
-            Expected => "expected",
-            Snapshot => "snapshot",
-        })
+        match self {
+            Rule::Limit(limit) => limit.key().trim_end_matches("_ms").replace('_', "-").into(),
+            Rule::Site(check) => check.to_string().into(),
+            Rule::Page(page) => Cow::Borrowed(page.into()),
+            rule => Cow::Borrowed(rule.into()),
+        }
     }
 
-    /// What it demands, in one sentence.
+    /// One sentence that says what the rule demands.
     pub fn demand(self) -> Cow<'static, str> {
         use Rule::*;
         Cow::Borrowed(match self {
             Component => "the file is a WebAssembly component that compiles within the limits",
             Imports => "it imports nothing but the contract's interfaces and WASI 0.2",
             Exports => "it exports the contract's `generator`",
-            Version => "it is built for a version of the contract that this host speaks",
-            Types => "what it imports and exports has the contract's types",
-            Describe => "`describe` answers",
+            Version => "it is built for a version of the contract that this host supports",
+            Types => "its imports and exports have the contract's types",
+            Describe => "`describe` returns",
             Quick => "`describe` takes little processor time",
-            Manifest => "the manifest's fields are what the contract says",
+            Manifest => "the manifest's fields follow the contract",
             Schema => "the order schema is a JSON Schema of draft 2020-12",
-            Pure => "`describe` says the same each time and calls nothing",
-            Minimal => "the smallest order it accepts becomes a site",
+            Pure => "`describe` returns the same each time and calls no host function",
+            Minimal => "the minimal order that it accepts becomes a site",
             Full => "an order with every field becomes a site",
             Optional => "an order without any one optional field becomes a site",
             Values => "each value of each enumeration becomes a site",
@@ -274,20 +239,22 @@ impl Rule {
             EmptyLists => "empty lists become a site",
             LongLists => "lists of 200 entries become a site",
             Deterministic => {
-                "the same order and answers give the same bytes, again and side by side"
+                "the same order and replies give the same bytes, in later and in concurrent runs"
             }
             Stops => "no failing AI call makes it panic, trap or run into a limit",
-            Whole => "after a failing AI call it fails, or makes the whole site",
+            Whole => "after a failing AI call it fails or makes the complete site",
             Blame => "a failure that an AI call caused names the call",
-            Slow => "slow answers, in any order, give the same bytes",
-            OffSchema => "answers of another shape than asked for end in a failure or a whole site",
-            Escaped => "markup and script in AI answers come out as text",
+            Slow => "slow replies, in any order, give the same bytes",
+            OffSchema => {
+                "replies that do not match the request end in a failure or a complete site"
+            }
+            Escaped => "markup and script in AI replies come out as text",
             Smallest => {
-                "the smallest answers that its schemas accept end in a failure or a whole site"
+                "the smallest replies that its schemas accept end in a failure or a complete site"
             }
             Purposes => "it calls AI only for the purposes it declares",
             Limit(limit) => {
-                return Cow::Owned(format!("it leaves a fifth of `limits.{}`", limit.key()));
+                return Cow::Owned(format!("it uses at most 80 % of `limits.{}`", limit.key()));
             }
             Site(check) => match check {
                 Check::EntryPage => "the site has an `index.html`",
@@ -302,39 +269,39 @@ impl Rule {
                 Check::Description => "each page has a description",
                 Check::Viewport => "each page sets the viewport",
                 Check::EmptyPage => "each page shows some text",
-                Check::DuplicateId => "no id stands twice in a page",
+                Check::DuplicateId => "each id is unique in its page",
                 Check::ImageAlt => "each image has an `alt`",
                 Check::FormAction => "each form sends its data somewhere",
                 Check::BrokenReference => "links and resources inside the site exist",
                 Check::BrokenFragment => "links to a part of a page lead there",
                 Check::LinkScheme => "links have schemes that browsers follow",
                 Check::Placeholder => "no placeholder of the template is left",
-                Check::Sitemap => "sitemaps list whole addresses",
+                Check::Sitemap => "sitemaps list absolute addresses",
                 Check::TooLarge => "pages are simple enough to be checked",
             },
             Page(page) => match page {
                 PageRule::OneH1 => "each page has exactly one `<h1>`",
                 PageRule::HeadingOrder => "headings skip no level",
                 PageRule::Labels => "each form field has a label",
-                PageRule::LinkText => "each link says where it leads",
-                PageRule::ButtonText => "each button says what it does",
+                PageRule::LinkText => "each link has text",
+                PageRule::ButtonText => "each button has text",
                 PageRule::FrameTitle => "each frame has a title",
-                PageRule::Zoom => "visitors may zoom",
+                PageRule::Zoom => "visitors can zoom",
                 PageRule::Contrast => {
-                    "texts whose colours stand in the page can be read on their ground (4.5:1)"
+                    "inline text colours have enough contrast with their background (4.5:1)"
                 }
-                PageRule::TabOrder => "the keyboard goes through a page in its order",
-                PageRule::External => "pages load nothing from elsewhere, but for declared hosts",
-                PageRule::Weight => "a page with all it loads has at most 3 MiB",
+                PageRule::TabOrder => "the tab order follows the page",
+                PageRule::External => "pages load only from the site and from declared hosts",
+                PageRule::Weight => "a page with everything it loads has at most 3 MiB",
             },
-            Dropped => "a run that is dropped in the middle of an AI call leaves nothing behind",
-            Expected => "the author's cases end as they say",
-            Snapshot => "the author's cases make the sites that were kept",
+            Dropped => "a run that is dropped during an AI call leaves no files",
+            Expected => "the author's cases end as expected",
+            Snapshot => "the author's cases make the sites of their snapshots",
         })
     }
 
-    /// What an author does about it.
-    pub fn advice(self) -> &'static str {
+    /// What the author does if the rule is broken.
+    pub fn hint(self) -> &'static str {
         use Rule::*;
         match self {
             Component => {
@@ -342,8 +309,8 @@ impl Rule {
                  componentize-js) and check that file."
             }
             Imports => {
-                "Take out what needs more than the contract: files, network, threads. A template \
-                 talks to models and writes its site, nothing else."
+                "Remove code that needs files, network or threads. A template can only call models \
+                 and write its site."
             }
             Exports => {
                 "Call the SDK's `export!` with your template, or build against the world \
@@ -351,86 +318,80 @@ impl Rule {
             }
             Version => "Build it again with the SDK of this host's version.",
             Types => {
-                "Build it again with an unchanged `wit/` and one SDK; mixed versions give other \
-                 types under the same names."
+                "Build it again with an unchanged `wit/` and one SDK; mixed versions have \
+                 different types under the same names."
             }
             Describe => {
-                "Run `sitewright template inspect` on it: `describe` must return, without a panic."
+                "Run `sitewright template inspect` on it: `describe` must return without a panic."
             }
             Quick => "Compute nothing in `describe`: return constants.",
             Manifest => "Correct the field in `manifest()`.",
             Schema => {
-                "Correct the schema, or leave it to the SDK: without one of its own a template \
-                 accepts every order."
+                "Correct the schema, or remove it: without one, a template accepts every order."
             }
-            Pure => "Take clock, randomness, logging and AI calls out of `describe`.",
+            Pure => "Remove clock, randomness, logging and AI calls from `describe`.",
             Minimal | Full | Optional | Values | EmptyLists | LongLists => {
                 "The schema says that such an order is good: handle it, or narrow `order_schema` \
-                 so that it is refused before the run."
+                 so that it is rejected before the run."
             }
             Locales => {
                 "Set `<html lang>` to the order's locale, and declare only languages the template \
                  can write."
             }
             Hostile | Escaped => {
-                "Escape whatever comes from orders and models: use askama's `.html` templates, and \
-                 JSON written by a JSON library."
+                "Escape all text from orders and models: use askama's `.html` templates, and write \
+                 JSON with a JSON library."
             }
-            Colours => {
-                "Derive text colours from the ground they stand on; test with black and white."
-            }
+            Colours => "Derive text colours from their background; test with black and white.",
             Deterministic => {
-                "Take no clock, no random number and no unordered map into what is written."
+                "Do not let the clock, random numbers or unordered maps influence the site."
             }
             Stops => "Handle the error of every AI call; `?` is enough. Never `unwrap` one.",
-            Whole => {
-                "Return the error, or write a page that needs no answer; never leave pages out."
-            }
+            Whole => "Return the error, or write a page that needs no reply; never omit pages.",
             Blame => {
                 "Return the SDK's error with context around it, or name the call's id in \
                  `ai_calls`."
             }
             Slow => {
-                "Write answers down by what was asked, not by when they came: `join_all` keeps the \
+                "Use replies in the order of the requests, not of arrival: `join_all` keeps that \
                  order."
             }
-            OffSchema => "Ask with a schema (`.json()`), or check what came before using it.",
+            OffSchema => "Request with a schema (`.json()`), or check the reply before using it.",
             Smallest => {
-                "Say in the schema what you need (`minItems`, `minLength`), or handle empty texts \
-                 and lists."
+                "Require what you need in the schema (`minItems`, `minLength`), or handle empty \
+                 texts and lists."
             }
-            Purposes => "Declare the purpose in `manifest()`, or call with one that is declared.",
+            Purposes => "Declare the purpose in `manifest()`, or use a declared one.",
             Limit(_) => {
-                "Use less of it, or tell operators to raise the limit and run the suite with that \
+                "Use less of it, or ask operators to raise the limit and run the suite with that \
                  configuration."
             }
             Site(_) => "Correct the page or file; the message says how.",
             Page(page) => match page {
                 PageRule::OneH1 | PageRule::HeadingOrder => {
-                    "Let headings tell the page's structure; make them look right with CSS."
+                    "Use headings for the page's structure, and CSS for their appearance."
                 }
                 PageRule::Labels => {
                     "Give the field a `<label for>`, wrap it in one, or set `aria-label`."
                 }
                 PageRule::LinkText | PageRule::ButtonText => {
-                    "Put text into it, or `aria-label`; an image inside needs an `alt` that says \
-                     it."
+                    "Add text or `aria-label`; an image inside needs a descriptive `alt`."
                 }
                 PageRule::FrameTitle => "Set `title` on the `<iframe>`.",
-                PageRule::Zoom => "Leave `user-scalable` and `maximum-scale` out of the viewport.",
+                PageRule::Zoom => "Remove `user-scalable` and `maximum-scale` from the viewport.",
                 PageRule::Contrast => {
-                    "Choose a darker or lighter colour for the text or its ground."
+                    "Choose a darker or lighter colour for the text or its background."
                 }
-                PageRule::TabOrder => "Leave `tabindex` out, or set 0 or -1.",
+                PageRule::TabOrder => "Remove `tabindex`, or set it to 0 or -1.",
                 PageRule::External => {
                     "Ship fonts, scripts and images with the site, or list the host in `external` \
                      of `conformance/conformance.toml`."
                 }
-                PageRule::Weight => "Make images smaller and load less on one page.",
+                PageRule::Weight => "Reduce image sizes and load less on one page.",
             },
-            Dropped => "Wait for every AI call that was begun before returning.",
+            Dropped => "Await every AI call that was started before returning.",
             Expected => "Correct the template, or the case's `expect`.",
-            Snapshot => "Look at the difference; when it is meant, run again with `--update`.",
+            Snapshot => "PageCheck at the difference; when it is meant, run again with `--update`.",
         }
     }
 }
@@ -441,9 +402,9 @@ impl fmt::Display for Rule {
     }
 }
 
-/// A text that names no rule.
+/// The text is not the id of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no rule `{0}`; `sitewright conformance --rules` lists them")]
+#[error("there is no rule `{0}`; list the rules with `sitewright conformance --rules`")]
 pub struct NoSuchRule(pub String);
 
 impl FromStr for Rule {
@@ -475,7 +436,11 @@ impl schemars::JsonSchema for Rule {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "description": "A rule's id.", "pattern": "^[a-z]+/[a-z0-9-]+$" })
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A rule's id.",
+            "pattern": "^[a-z]+/[a-z0-9-]+$",
+        })
     }
 }
 
@@ -488,7 +453,7 @@ mod tests {
         let all = Rule::all();
         for rule in &all {
             assert_eq!(rule.id().parse::<Rule>().as_ref(), Ok(rule));
-            assert!(!rule.demand().is_empty() && !rule.advice().is_empty());
+            assert!(!rule.demand().is_empty() && !rule.hint().is_empty());
         }
         let mut ids: Vec<String> = all.iter().map(|rule| rule.id()).collect();
         ids.sort();

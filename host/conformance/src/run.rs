@@ -1,4 +1,4 @@
-//! Runs the suite over one template.
+//! Runs the suite on one template.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,69 +8,68 @@ use futures::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 
 use super::answers::AuthorRules;
-use super::author::{self, Author};
+use super::author_folder::{self, AuthorFolder};
 use super::case::Case;
 use super::contract;
-use super::harness::{Ended, Lab, Made, Site};
+use super::harness::{FinishedSite, Harness, TestOutcome, TestRun};
 use super::judge::Judge;
 use super::orders::Orders;
-use super::plan::{self, Baseline, Planned};
+use super::plan::{self, Baseline, PlannedCase};
 use super::report::{RuleReport, TemplateReport};
 use super::rule::{Level, Rule};
 use super::suite;
-use super::summary::Tally;
+use super::summary::Summary;
 use sitewright_http::Client;
 use sitewright_intake::Locale;
 use sitewright_model::message;
 use sitewright_model::message::Message;
+use sitewright_model::time::millis;
 use sitewright_runtime::plugin::{Catalogue, Limits, Loader};
 
-/// Milliseconds after which a run of the suite is at its end, when the configuration does not say
-/// less.
+/// Upper bound of a run's deadline in milliseconds; the configuration can set a lower one.
 const DEADLINE_MS: u64 = 30_000;
 
-/// What all templates are tried with.
+/// Settings that all templates share.
 #[derive(Clone)]
 pub struct Setting {
-    /// Loads them.
     pub loader: Loader,
-    /// What they may use.
     pub limits: Limits,
-    /// The language of orders that name none.
+    /// The locale of orders that name none.
     pub default_locale: Locale,
-    /// Runs at once.
+    /// Maximum number of concurrent runs.
     pub at_once: usize,
-    /// Never used to ask anybody.
+    /// The gateway needs one; the suite sends no request.
     pub client: Client,
 }
 
-/// One template to be tried.
+/// One template to check.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub struct Candidate {
     /// The `.wasm` file.
     pub file: PathBuf,
-    /// The author's cases, when they are not beside it.
+    /// The folder of the author's cases. Default: beside the file or its source.
     pub cases: Option<PathBuf>,
-    /// Only rules and cases whose names hold this.
+    /// Runs only rules and cases whose names contain this text.
     pub filter: Option<String>,
-    /// Whether snapshots are written anew.
+    /// Whether snapshots are replaced.
     pub update: bool,
-    /// Is told how many trials are done, of how many.
+    /// Gets the number of completed test cases and the total.
     pub progress: watch::Sender<(usize, usize)>,
 }
 
-impl Subject {
+impl Candidate {
     fn wants_rule(&self, rule: Rule) -> bool {
         self.filter.as_ref().is_none_or(|filter| rule.id().contains(filter.as_str()))
     }
 
-    /// Whether a trial is asked for by its name.
-    fn names(&self, planned: &Planned) -> bool {
+    /// Whether the filter matches the test case's label.
+    fn names(&self, planned: &PlannedCase) -> bool {
         self.filter.as_ref().is_some_and(|filter| planned.label.contains(filter.as_str()))
     }
 
-    /// Limits and pages are seen in whatever is made of orders.
-    fn wants(&self, planned: &Planned) -> bool {
+    /// Whether a test case checks a wanted rule. Limits and pages are checked in every site of an
+    /// order.
+    fn wants(&self, planned: &PlannedCase) -> bool {
         let seen = |rule: Rule| {
             matches!(rule.level(), Level::Limits | Level::Site) && self.wants_rule(rule)
         };
@@ -83,42 +82,46 @@ impl Subject {
     }
 }
 
-/// Tries one template.
+/// Checks one template.
 ///
 /// # Errors
-/// When the host, or what the author has put beside the template, is no good. What is wrong with
-/// the template is no error but the result.
-pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateReport, Message> {
+/// If the host fails or the author's folder is invalid. A broken rule is not an error but part of
+/// the report.
+pub async fn conform(setting: &Setting, candidate: &Candidate) -> Result<TemplateReport, Message> {
     let began = Instant::now();
-    let mut tally = Tally::default();
-    let folder = match &subject.cases {
+    let mut summary = Summary::default();
+    let folder = match &candidate.cases {
         Some(folder) if !folder.is_dir() => {
-            return Err(message!("there is no folder {} (--cases)", folder.display()));
+            return Err(message!(
+                "there is no folder {} (--cases); give the folder with the author's cases",
+                folder.display()
+            ));
         }
         Some(folder) => Some(folder.clone()),
-        None => author::folder_of(&subject.file, setting.loader.source_of(&subject.file)),
+        None => {
+            author_folder::folder_of(&candidate.file, setting.loader.source_of(&candidate.file))
+        }
     };
     let read = folder.clone();
     let author = tokio::task::spawn_blocking(move || {
-        read.map_or_else(|| Ok(Author::default()), |folder| Author::read(&folder))
+        read.map_or_else(|| Ok(AuthorFolder::default()), |folder| AuthorFolder::read(&folder))
     });
-    let author = author
-        .await
-        .map_err(|error| message!("reading the author's cases did not end: {error}"))??;
+    let author =
+        author.await.map_err(|error| message!("reading the author's cases failed: {error}"))??;
 
     let limits = Limits {
         deadline_ms: setting.limits.deadline_ms.min(DEADLINE_MS),
         ..setting.limits.clone()
     };
-    let template = contract::check(&setting.loader, &subject.file, &limits, &mut tally).await;
-    let mut report = TemplateReport::new(&subject.file, template.as_deref());
+    let template = contract::check(&setting.loader, &candidate.file, &limits, &mut summary).await;
+    let mut report = TemplateReport::new(&candidate.file, template.as_deref());
     let broken =
-        Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && tally.failed(rule));
+        Rule::all().into_iter().any(|rule| rule.level() == Level::Contract && summary.failed(rule));
     if let Some(template) = template.filter(|_| !broken) {
         let catalogue = Catalogue::new(PathBuf::new(), setting.loader.clone());
-        let lab = Lab::new(
+        let harness = Harness::new(
             catalogue,
-            subject.file.clone(),
+            candidate.file.clone(),
             limits.clone(),
             setting.default_locale.clone(),
             setting.client.clone(),
@@ -126,8 +129,8 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
         let (made, locale) = (template.clone(), setting.default_locale.clone());
         let max_bytes = limits.order_max_bytes();
         let suite = Suite {
-            lab: Arc::new(lab),
-            subject,
+            harness: Arc::new(harness),
+            candidate,
             author: Arc::new(author),
             at_once: setting.at_once.max(1),
         };
@@ -135,51 +138,51 @@ pub async fn conform(setting: &Setting, subject: &Subject) -> Result<TemplateRep
             Orders::new(made.manifest.clone(), max_bytes, &locale)
         });
         let orders =
-            orders.await.map_err(|error| message!("making orders did not end: {error}"))??;
-        tally = suite.run(Arc::new(orders), tally).await?;
+            orders.await.map_err(|error| message!("deriving orders failed: {error}"))??;
+        summary = suite.run(Arc::new(orders), summary).await?;
     } else {
         for rule in Rule::all() {
-            tally.skipped(rule, "the template breaks the contract");
+            summary.skip(rule, "the template breaks the contract");
         }
     }
-    tally.settle();
-    report.trials = tally.trials;
-    report.duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    summary.check_head_room();
+    report.test_cases = summary.test_cases;
+    report.duration_ms = millis(began.elapsed());
     for rule in Rule::all() {
-        let of = tally.rules.remove(&rule).unwrap_or_default();
+        let of = summary.rules.remove(&rule).unwrap_or_default();
         let shown =
-            subject.wants_rule(rule) || tally.named.contains(&rule) || !of.findings.is_empty();
+            candidate.wants_rule(rule) || summary.named.contains(&rule) || !of.findings.is_empty();
         if shown {
             report.rules.push(RuleReport::new(rule, of));
         }
     }
-    report.settle();
+    report.set_passed();
     Ok(report)
 }
 
 struct Suite<'a> {
-    lab: Arc<Lab>,
-    subject: &'a Subject,
-    author: Arc<Author>,
+    harness: Arc<Harness>,
+    candidate: &'a Candidate,
+    author: Arc<AuthorFolder>,
     at_once: usize,
 }
 
 impl Suite<'_> {
-    async fn run(&self, orders: Arc<Orders>, mut tally: Tally) -> Result<Tally, Message> {
+    async fn run(&self, orders: Arc<Orders>, mut summary: Summary) -> Result<Summary, Message> {
         let cases = Arc::new(suite::cases()?);
         let rules = self.author.clone();
         let (planned, back) = self
-            .planned(tally, {
+            .planned(summary, {
                 let (cases, orders) = (cases.clone(), orders.clone());
-                move |tally| plan::first(&cases, &orders, &rules.answers, tally)
+                move |summary| plan::first(&cases, &orders, &rules.answers, summary)
             })
             .await?;
-        tally = back;
-        let made = self.made(&planned).await?;
+        summary = back;
+        let made = self.run_all(&planned).await?;
         let baseline = planned.iter().zip(&made).find_map(|(planned, made)| match &made.ended {
-            Ended::Site(site) => Some((
+            TestOutcome::Site(site) => Some((
                 Baseline {
-                    document: planned.trial.document.clone(),
+                    document: planned.test_case.document.clone(),
                     asked: made.asked.clone(),
                     took: made.took,
                 },
@@ -188,74 +191,74 @@ impl Suite<'_> {
             _ => None,
         });
         let site = baseline.as_ref().map(|(_, site)| site.clone());
-        tally = self.judged(planned, made, site.clone(), tally).await?;
+        summary = self.judged(planned, made, site.clone(), summary).await?;
         match baseline {
             None => {
                 for rule in Rule::all().into_iter().filter(|rule| rule.level() != Level::Author) {
-                    tally.skipped(rule, "neither the full nor the smallest order became a site");
+                    summary.skip(rule, "neither the full nor the minimal order became a site");
                 }
             }
             Some((baseline, _)) => {
                 let rules = self.author.clone();
                 let (mut planned, back) = self
-                    .planned(tally, move |tally| {
-                        plan::rest(&cases, &orders, &baseline, &rules.answers, tally)
+                    .planned(summary, move |summary| {
+                        plan::rest(&cases, &orders, &baseline, &rules.answers, summary)
                     })
                     .await?;
-                tally = back;
-                planned.retain(|planned| self.subject.wants(planned));
-                let made = self.made(&planned).await?;
-                tally = self.judged(planned, made, site.clone(), tally).await?;
+                summary = back;
+                planned.retain(|planned| self.candidate.wants(planned));
+                let made = self.run_all(&planned).await?;
+                summary = self.judged(planned, made, site.clone(), summary).await?;
             }
         }
         let mut planned = self.authors_cases(&self.author.answers)?;
-        planned.retain(|planned| self.subject.wants(planned));
-        let made = self.made(&planned).await?;
-        tally = self.judged(planned, made, site, tally).await?;
+        planned.retain(|planned| self.candidate.wants(planned));
+        let made = self.run_all(&planned).await?;
+        summary = self.judged(planned, made, site, summary).await?;
         for rule in Rule::all() {
             let why = match rule {
-                Rule::Expected => "there are no cases of the author's",
-                Rule::Snapshot => "no case of the author's has a snapshot; `--update` writes one",
+                Rule::Expected => "the author has no cases",
+                Rule::Snapshot => "no case of the author has a snapshot; `--update` writes one",
                 Rule::Purposes | Rule::Blame | Rule::Stops => {
-                    "no AI call failed it, or it makes none"
+                    "no AI call failed, or the template makes none"
                 }
-                _ => "nothing of that kind came up",
+                _ => "no test case checked it",
             };
-            tally.skipped(rule, why);
+            summary.skip(rule, why);
         }
-        Ok(tally)
+        Ok(summary)
     }
 
-    fn authors_cases(&self, answers: &AuthorRules) -> Result<Vec<Planned>, Message> {
+    fn authors_cases(&self, answers: &AuthorRules) -> Result<Vec<PlannedCase>, Message> {
         self.author.cases.iter().map(|case| plan::authors(case, answers)).collect()
     }
 
-    /// Plans off the runtime's threads: a schema is a stranger's, and orders are held against it a
-    /// thousand times.
+    /// Plans on the blocking pool: orders are validated many times against an untrusted schema.
     async fn planned(
         &self,
-        mut tally: Tally,
-        plan: impl FnOnce(&mut Tally) -> Result<Vec<Planned>, Message> + Send + 'static,
-    ) -> Result<(Vec<Planned>, Tally), Message> {
-        let planned =
-            tokio::task::spawn_blocking(move || plan(&mut tally).map(|planned| (planned, tally)));
-        planned.await.map_err(|error| message!("planning the suite did not end: {error}"))?
+        mut summary: Summary,
+        plan: impl FnOnce(&mut Summary) -> Result<Vec<PlannedCase>, Message> + Send + 'static,
+    ) -> Result<(Vec<PlannedCase>, Summary), Message> {
+        let planned = tokio::task::spawn_blocking(move || {
+            plan(&mut summary).map(|planned| (planned, summary))
+        });
+        planned.await.map_err(|error| message!("planning the suite failed: {error}"))?
     }
 
-    /// Makes all trials, several at once; the results have the order of the trials.
-    async fn made(&self, planned: &[Planned]) -> Result<Vec<Made>, Message> {
-        let before = *self.subject.progress.borrow();
+    /// Runs all test cases concurrently; the results have the order of the test cases.
+    async fn run_all(&self, planned: &[PlannedCase]) -> Result<Vec<TestRun>, Message> {
+        let before = *self.candidate.progress.borrow();
         let all = before.1 + planned.len();
-        let done = |number: usize| self.subject.progress.send_replace((before.0 + number, all));
+        let done = |number: usize| self.candidate.progress.send_replace((before.0 + number, all));
         done(0);
-        let trials = planned.iter().map(|planned| {
-            let (lab, trial) = (self.lab.clone(), planned.trial.clone());
+        let test_cases = planned.iter().map(|planned| {
+            let (harness, test_case) = (self.harness.clone(), planned.test_case.clone());
             async move {
-                let made = tokio::spawn(lab.made(trial)).await;
-                made.unwrap_or_else(|error| Err(message!("a trial did not end: {error}")))
+                let made = tokio::spawn(harness.run(test_case)).await;
+                made.unwrap_or_else(|error| Err(message!("a test case failed: {error}")))
             }
         });
-        let mut results = stream::iter(trials).buffered(self.at_once);
+        let mut results = stream::iter(test_cases).buffered(self.at_once);
         let mut made = Vec::with_capacity(planned.len());
         while let Some(one) = results.next().await {
             made.push(one?);
@@ -264,36 +267,36 @@ impl Suite<'_> {
         Ok(made)
     }
 
-    /// Judges off the runtime's threads: pages are parsed.
+    /// Judges on the blocking pool, because pages are parsed.
     async fn judged(
         &self,
-        planned: Vec<Planned>,
-        made: Vec<Made>,
-        baseline: Option<Site>,
-        mut tally: Tally,
-    ) -> Result<Tally, Message> {
-        tally.named.extend(
+        planned: Vec<PlannedCase>,
+        made: Vec<TestRun>,
+        baseline: Option<FinishedSite>,
+        mut summary: Summary,
+    ) -> Result<Summary, Message> {
+        summary.named.extend(
             planned
                 .iter()
-                .filter(|planned| self.subject.names(planned))
+                .filter(|planned| self.candidate.names(planned))
                 .map(|planned| planned.rule),
         );
-        let (author, update) = (self.author.clone(), self.subject.update);
+        let (author, update) = (self.author.clone(), self.candidate.update);
         let judged = tokio::task::spawn_blocking(move || {
             let judge = Judge { baseline: baseline.as_ref(), external: &author.external, update };
             for (planned, made) in planned.iter().zip(made) {
-                judge.judge(planned, made, &mut tally)?;
+                judge.judge(planned, made, &mut summary)?;
             }
-            Ok(tally)
+            Ok(summary)
         });
-        judged.await.map_err(|error| message!("judging the trials did not end: {error}"))?
+        judged.await.map_err(|error| message!("judging the test cases failed: {error}"))?
     }
 }
 
-/// The names of the suite's cases with their rules, for people.
+/// The suite's cases with their rules.
 ///
 /// # Errors
-/// As [`suite::cases`].
+/// If an embedded file is invalid, which is a bug.
 pub fn listed() -> Result<Vec<Case>, Message> {
     suite::cases()
 }

@@ -1,4 +1,5 @@
-//! The sites that an author's cases made before: text files as they are, others by their digests.
+//! Snapshots: the sites that an author's cases made before. Text files are kept as they are, others
+//! as digests.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,13 +11,13 @@ use similar::TextDiff;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// The folder in a case's folder.
+/// The snapshot's folder in a case's folder.
 pub(super) const FOLDER: &str = "snapshot";
-/// What stands for files that are no text, and lists all.
+/// Lists every file of the site with its digest.
 const MANIFEST: &str = "snapshot.json";
-/// Lines around a difference.
+/// Lines of context around a difference.
 const CONTEXT: usize = 2;
-/// Most lines of a difference that are shown.
+/// Maximum number of lines of a difference in the report.
 const SHOWN: usize = 60;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ struct Manifest {
     files: BTreeMap<String, String>,
 }
 
-/// What differs: a sentence and, for a text, the lines.
+/// A difference in one file: a sentence and, for text files, the changed lines.
 #[derive(Debug)]
 pub(super) struct Difference {
     pub(super) file: String,
@@ -47,10 +48,10 @@ fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok()
 }
 
-/// Holds a site against what was kept. Blocking.
+/// Compares a site with the snapshot. Blocking.
 ///
 /// # Errors
-/// When the snapshot cannot be read.
+/// If the snapshot cannot be read.
 pub(super) fn compare(
     case: &Path,
     site: &BTreeMap<String, Vec<u8>>,
@@ -59,7 +60,7 @@ pub(super) fn compare(
     let file = folder.join(MANIFEST);
     let unreadable = |error: String| {
         message!(
-            "the snapshot {} cannot be read: {error}; write it anew with `--update`",
+            "cannot read the snapshot {}: {error}; run again with `--update` to replace it",
             file.display()
         )
     };
@@ -71,13 +72,13 @@ pub(super) fn compare(
         let message = match site.get(path) {
             None => Difference {
                 file: path.clone(),
-                message: "the file is not there any more".to_owned(),
+                message: "the file is missing now".to_owned(),
                 lines: None,
             },
             Some(bytes) if digest(bytes) == *before => continue,
             Some(bytes) => Difference {
                 file: path.clone(),
-                message: "the file is not what was kept".to_owned(),
+                message: "the file differs from the snapshot".to_owned(),
                 lines: std::fs::read_to_string(folder.join(path))
                     .ok()
                     .filter(|_| is_text(bytes))
@@ -98,7 +99,7 @@ pub(super) fn compare(
     Ok(differences)
 }
 
-/// The lines in which two files differ; nothing when one is no text.
+/// The lines in which two files differ; `None` if one is not text.
 pub(super) fn difference(one: &[u8], other: &[u8], names: [&str; 2]) -> Option<String> {
     Some(lines(std::str::from_utf8(one).ok()?, std::str::from_utf8(other).ok()?, names))
 }
@@ -115,22 +116,21 @@ fn lines(before: &str, after: &str, [one, other]: [&str; 2]) -> String {
     shown.join("\n")
 }
 
-/// Keeps a site in the place of what was kept before. Blocking.
+/// Replaces the snapshot with this site. Blocking.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the snapshot cannot be written, or the folder has files that are not a snapshot.
 pub(super) fn update(case: &Path, site: &BTreeMap<String, Vec<u8>>) -> Result<(), Message> {
     let folder = case.join(FOLDER);
-    let failed = |error: std::io::Error| {
-        message!("the snapshot {} cannot be written: {error}", folder.display())
-    };
+    let failed =
+        |error: std::io::Error| message!("cannot write the snapshot {}: {error}", folder.display());
     if folder.exists() {
-        // Only what we made ourselves is removed.
+        // Never removes files that are not a snapshot.
         if !folder.join(MANIFEST).is_file()
             && std::fs::read_dir(&folder).map_err(failed)?.next().is_some()
         {
             return Err(message!(
-                "the folder {} holds no snapshot and is left alone; move it away",
+                "the folder {} is not a snapshot and was not changed; move it away and run again",
                 folder.display()
             ));
         }

@@ -1,4 +1,4 @@
-//! The suite's data: files of this program, one folder for each version of the contract.
+//! The suite's cases as data: embedded files, one folder per version of the contract.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use super::case::Case;
 use sitewright_model::message;
 use sitewright_model::message::Message;
 
-/// The version of the contract that the cases are for, and their folder.
+/// The version of the contract that the suite checks, and the name of its folder.
 pub const VERSION: &str = "0.1.0";
 
-/// A file of the suite: its path in the folder, its text.
+/// The files of the suite: path in the folder, and text.
 const FILES: [(&str, &str); 4] = [
     ("behaviour.toml", include_str!("suite/0.1.0/behaviour.toml")),
     ("ai.toml", include_str!("suite/0.1.0/ai.toml")),
@@ -29,10 +29,10 @@ struct File {
     case: Vec<Case>,
 }
 
-/// All cases.
+/// All cases of the suite.
 ///
 /// # Errors
-/// When a file of the suite is no good: a bug of ours, which a test would have found.
+/// If an embedded file is invalid, which is a bug.
 pub fn cases() -> Result<Vec<Case>, Message> {
     let mut cases = Vec::new();
     for (path, text) in FILES.iter().filter(|(path, _)| path.ends_with(".toml")) {
@@ -44,25 +44,25 @@ pub fn cases() -> Result<Vec<Case>, Message> {
     Ok(cases)
 }
 
-/// A good value for each field of the order that the host knows.
+/// A valid value for each order field that the host defines.
 ///
 /// # Errors
-/// As [`cases`].
+/// If the embedded file is invalid, which is a bug.
 pub(super) fn known() -> Result<Map<String, Value>, Message> {
     serde_json::from_str(KNOWN).map_err(|error| {
         message!("the suite's file {VERSION}/orders/known.json cannot be read: {error}")
     })
 }
 
-/// Writes the suite's files to `folder`, under the contract's version. Blocking.
+/// Writes the suite's files to `folder/<version>/` and returns their paths. Blocking.
 ///
 /// # Errors
-/// The first file that cannot be written.
+/// If a file cannot be written.
 pub fn export(folder: &Path) -> Result<Vec<PathBuf>, Message> {
     let mut written = Vec::new();
     for (path, text) in FILES {
         let file = folder.join(VERSION).join(path);
-        let failed = |error| message!("the suite cannot be written to {}: {error}", file.display());
+        let failed = |error| message!("cannot write the suite to {}: {error}", file.display());
         if let Some(parent) = file.parent() {
             std::fs::create_dir_all(parent).map_err(failed)?;
         }
@@ -84,7 +84,7 @@ mod tests {
             assert!(case.rule.is_some() && !case.name.is_empty(), "{case:?}");
             assert!(
                 cases[..at].iter().all(|earlier| earlier.name != case.name),
-                "{} is there twice",
+                "there are two cases {}",
                 case.name
             );
         }

@@ -1,4 +1,4 @@
-//! What was found, rule by rule.
+//! Collects findings and measurements by rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,38 +9,37 @@ use serde_json::Value;
 use super::rule::Rule;
 use sitewright_model::failure::FailureRecord;
 
-/// Most findings kept of one rule.
+/// Maximum number of findings that are kept per rule.
 const KEPT: usize = 20;
-/// How much of a limit may be used, in percent.
+/// The part of a limit that a template may use, in percent.
 pub(super) const HEAD_ROOM: u64 = 80;
 
-/// One place where a rule is broken.
+/// One place that breaks a rule.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Finding {
-    /// The case, and which of its trials.
+    /// The case, with the detail that identifies the test case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub case: Option<String>,
-    /// The site's file.
+    /// The file of the site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The line in it.
+    /// The line in `file`, starting at 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// What happened.
     pub message: String,
-    /// The difference to what was kept, line by line.
+    /// The difference to the expected content, as a unified diff.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<String>,
-    /// The record of the failure that should not have been.
+    /// The record of the unexpected failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<FailureRecord>>,
-    /// The order, to try it by hand.
+    /// The order, to reproduce the finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Value>,
 }
 
 impl Finding {
-    /// What happened, and nothing else.
+    /// A finding with a message and no location.
     pub(super) fn plain(message: impl Into<String>) -> Self {
         Finding {
             case: None,
@@ -60,49 +59,62 @@ impl Finding {
     }
 }
 
-/// What was used beside what is allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Measured {
-    /// What was used, at most, over all trials.
-    pub used: u64,
-    /// What is allowed.
-    pub max: u64,
-    /// `bytes`, `ms`, or nothing for a number of things.
-    pub unit: &'static str,
+/// The unit of a measurement; empty for a number of things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema, strum::Display)]
+pub enum Unit {
+    #[serde(rename = "bytes")]
+    #[strum(serialize = "bytes")]
+    Bytes,
+    #[serde(rename = "ms")]
+    #[strum(serialize = "ms")]
+    Milliseconds,
+    #[serde(rename = "")]
+    #[strum(serialize = "")]
+    Count,
 }
 
-/// All about one rule.
+/// A measurement and its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Measured {
+    /// The maximum over all test cases.
+    pub used: u64,
+    /// The limit.
+    pub max: u64,
+    pub unit: Unit,
+}
+
+/// The results of one rule.
 #[derive(Debug, Clone, Default)]
-pub(super) struct OfRule {
-    /// How many trials were held against it.
-    pub(super) tried: u64,
+pub(super) struct RuleSummary {
+    /// The number of test cases that checked the rule.
+    pub(super) checked: u64,
     pub(super) findings: Vec<Finding>,
-    /// Findings that were not kept.
+    /// The number of findings above the maximum that is kept.
     pub(super) more: u64,
     pub(super) measured: Option<Measured>,
-    /// The case in which the most was used.
-    pub(super) most_of: Option<String>,
-    /// Why it could not be tried.
+    /// The case with the highest measurement.
+    pub(super) peak_case: Option<String>,
+    /// Why no test case checked the rule.
     pub(super) skipped: Option<String>,
 }
 
-/// All rules.
+/// The results of all rules.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) rules: BTreeMap<Rule, OfRule>,
-    pub(super) trials: u64,
-    /// Rules of cases that were asked for by their names.
+pub(super) struct Summary {
+    pub(super) rules: BTreeMap<Rule, RuleSummary>,
+    pub(super) test_cases: u64,
+    /// Rules of cases whose names match the filter.
     pub(super) named: BTreeSet<Rule>,
 }
 
-impl Tally {
-    pub(super) fn tried(&mut self, rule: Rule) {
-        self.rules.entry(rule).or_default().tried += 1;
+impl Summary {
+    pub(super) fn checked(&mut self, rule: Rule) {
+        self.rules.entry(rule).or_default().checked += 1;
     }
 
-    pub(super) fn found(&mut self, rule: Rule, finding: Finding) {
+    pub(super) fn add_finding(&mut self, rule: Rule, finding: Finding) {
         let of = self.rules.entry(rule).or_default();
-        of.tried = of.tried.max(1);
+        of.checked = of.checked.max(1);
         if of.findings.len() < KEPT {
             of.findings.push(finding);
         } else {
@@ -110,10 +122,10 @@ impl Tally {
         }
     }
 
-    /// Keeps the most that was used.
-    pub(super) fn measured(&mut self, rule: Rule, used: u64, max: u64, unit: &'static str) -> bool {
+    /// Keeps the highest measurement; returns whether this is the highest.
+    pub(super) fn measure(&mut self, rule: Rule, used: u64, max: u64, unit: Unit) -> bool {
         let of = self.rules.entry(rule).or_default();
-        of.tried += 1;
+        of.checked += 1;
         let most = of.measured.is_none_or(|before| before.used < used);
         if most {
             of.measured = Some(Measured { used, max, unit });
@@ -121,13 +133,13 @@ impl Tally {
         most
     }
 
-    /// Where the most was used.
-    pub(super) fn most_of(&mut self, rule: Rule, case: &str) {
-        self.rules.entry(rule).or_default().most_of = Some(case.to_owned());
+    /// Sets the case with the highest measurement.
+    pub(super) fn set_peak_case(&mut self, rule: Rule, case: &str) {
+        self.rules.entry(rule).or_default().peak_case = Some(case.to_owned());
     }
 
-    /// Whether this was found before.
-    pub(super) fn knows(&self, rule: Rule, file: &str, message: &str) -> bool {
+    /// Whether the same finding in the same file exists already.
+    pub(super) fn has_finding(&self, rule: Rule, file: &str, message: &str) -> bool {
         self.rules.get(&rule).is_some_and(|of| {
             of.findings
                 .iter()
@@ -135,9 +147,9 @@ impl Tally {
         })
     }
 
-    pub(super) fn skipped(&mut self, rule: Rule, why: impl Into<String>) {
+    pub(super) fn skip(&mut self, rule: Rule, why: impl Into<String>) {
         let of = self.rules.entry(rule).or_default();
-        if of.tried == 0 {
+        if of.checked == 0 {
             of.skipped.get_or_insert_with(|| why.into());
         }
     }
@@ -146,8 +158,8 @@ impl Tally {
         self.rules.get(&rule).is_some_and(|of| !of.findings.is_empty())
     }
 
-    /// Holds what was used against what should be left.
-    pub(super) fn settle(&mut self) {
+    /// Adds a finding for each measurement above [`HEAD_ROOM`] percent of its limit.
+    pub(super) fn check_head_room(&mut self) {
         for (rule, of) in &mut self.rules {
             let Some(Measured { used, max, unit }) = of.measured else { continue };
             let head_room = matches!(rule, Rule::Limit(_) | Rule::Quick);
@@ -155,10 +167,10 @@ impl Tally {
                 && of.findings.is_empty()
                 && used.saturating_mul(100) > max.saturating_mul(HEAD_ROOM)
             {
-                let space = if unit.is_empty() { "" } else { " " };
+                let space = if unit == Unit::Count { "" } else { " " };
                 let message =
-                    format!("it used {used}{space}{unit} of {max}; {HEAD_ROOM} % are good");
-                of.findings.push(Finding { case: of.most_of.clone(), ..Finding::plain(message) });
+                    format!("it used {used}{space}{unit} of {max}; use at most {HEAD_ROOM} %");
+                of.findings.push(Finding { case: of.peak_case.clone(), ..Finding::plain(message) });
             }
         }
     }

@@ -59,7 +59,7 @@ fn the_json_report_has_the_published_shape() {
         .map(|e| e.to_string())
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
-    assert_eq!(report["version"], 1);
+    assert_eq!(report["version"], 2);
     let rules = report["templates"][0]["rules"].as_array().unwrap();
     assert_eq!(rules.len(), 1, "{rules:?}");
     let finding = &rules[0]["findings"][0];
@@ -395,7 +395,7 @@ fn the_suite_and_its_rules_can_be_had_as_data() {
     for file in ["behaviour.toml", "ai.toml", "cancel.toml", "orders/known.json"] {
         let exported = std::fs::read(bench.path().join("suite/0.1.0").join(file)).unwrap();
         let ours =
-            std::fs::read(root().join("host/src/conformance/suite/0.1.0").join(file)).unwrap();
+            std::fs::read(root().join("host/conformance/src/suite/0.1.0").join(file)).unwrap();
         assert!(exported == ours, "{file}");
     }
     // A case can be selected by its name.
@@ -404,7 +404,7 @@ fn the_suite_and_its_rules_can_be_had_as_data() {
         .run(&["--json", "conformance", "bakery.wasm", "--filter", "without business_address"])
         .json();
     assert_eq!(one["templates"][0]["rules"][0]["rule"], "behaviour/optional");
-    assert_eq!(one["templates"][0]["rules"][0]["trials"], 1);
+    assert_eq!(one["templates"][0]["rules"][0]["test_cases"], 1);
     let rules = bench.run(&["--json", "conformance", "--rules"]).json();
     assert_eq!(rules["rules"].as_array().unwrap().len(), Rule::all().len());
 }

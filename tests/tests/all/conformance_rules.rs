@@ -70,7 +70,7 @@ fn each_breaks_its_rule(level: Level) {
         // The report names the order and what to do.
         let rules = report["templates"][0]["rules"].as_array().unwrap();
         for rule in rules.iter().filter(|rule| rule["verdict"] == "failed") {
-            assert!(!rule["advice"].as_str().unwrap().is_empty(), "{rule}");
+            assert!(!rule["hint"].as_str().unwrap().is_empty(), "{rule}");
             assert!(
                 rule["findings"]
                     .as_array()

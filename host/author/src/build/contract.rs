@@ -1,5 +1,5 @@
-//! The contract's text, for tools that ask for it: a part of this program, so that a project needs
-//! no copy.
+//! Writes the contract's WIT for tools that need it. It is embedded in this program, so that a
+//! project needs no copy.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::project::Project;
 
 const WIT: &str = include_str!("../../../../wit/template.wit");
 
-/// A folder with the contract's text.
+/// A folder with the contract's WIT, written if it differs.
 pub(super) async fn folder(project: &Project) -> Result<PathBuf, BuildError> {
     let folder = project.scratch().join("wit");
     let file = folder.join("template.wit");
@@ -17,7 +17,7 @@ pub(super) async fn folder(project: &Project) -> Result<PathBuf, BuildError> {
         _ => replace(&file, WIT.as_bytes()),
     };
     tokio::task::spawn_blocking(write).await.map_err(|error| {
-        BuildError::Unexpected(format!("writing the contract's text failed: {error}"))
+        BuildError::Unexpected(format!("writing the contract's WIT failed: {error}"))
     })??;
     Ok(folder)
 }

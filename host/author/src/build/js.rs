@@ -1,4 +1,4 @@
-//! JavaScript: esbuild puts the sources into one file, componentize-js makes a component of it.
+//! Builds JavaScript: esbuild bundles the sources, componentize-js makes the component.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use crate::project::Project;
 
 /// The file that exports `generatorSync`.
 const ENTRY: &str = "src/template.js";
-/// Files that are imported as text.
+/// Extensions of files that are imported as text.
 const TEXTS: [&str; 5] = ["css", "svg", "html", "txt", "md"];
 
-/// Builds the project's component and tells where it is.
+/// Builds the component and returns its path.
 pub(super) async fn build(
     project: &Project,
     listener: Option<Listener<'_>>,
@@ -49,15 +49,15 @@ pub(super) async fn build(
     Ok(out)
 }
 
-/// A tool of the project's, or of the PATH.
+/// The tool in the project's `node_modules`, otherwise on the PATH.
 fn tool(project: &Project, name: &'static str) -> Tool {
     let own = project.folder.join("node_modules/.bin").join(name);
     let program: &Path = if own.is_file() { &own } else { Path::new(name) };
-    let advice = format!(
+    let hint = format!(
         "run `npm install` in {} (it needs Node.js, 20 or newer: https://nodejs.org)",
         project.folder.display()
     );
-    Tool::new(program, name, advice).configure(|command| {
+    Tool::new(program, name, hint).configure(|command| {
         command.current_dir(&project.folder);
     })
 }

@@ -1,4 +1,4 @@
-//! From a project to a component.
+//! Builds a project into a component.
 
 mod contract;
 mod js;
@@ -16,83 +16,71 @@ pub use tool::Listener;
 use super::project::{Language, Project};
 use super::strip;
 
-/// What a build is for.
+/// The kind of build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// To be given away: small and quick, debug information in a file of its own.
+    /// For distribution: optimized, with debug information in a separate file.
     Release,
-    /// To be looked at: built in a moment.
+    /// For `template dev`: fast to build, not stripped.
     Dev,
 }
 
 /// A component that was built.
 #[derive(Debug, Clone)]
 pub struct Built {
-    /// The component.
     pub file: PathBuf,
-    /// Its size in bytes.
     pub bytes: u64,
-    /// Where its debug information is, when that is a file of its own.
+    /// The component with its debug information; `None` if `file` is not stripped.
     pub debug: Option<PathBuf>,
-    /// How long the language's tools took.
+    /// Duration of the language's tools.
     pub took: Duration,
 }
 
-/// Why there is no component.
+/// Why a build failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A program is not installed.
-    #[error("{tool} is missing: {advice}")]
+    /// A tool is not installed.
+    #[error("{tool} is missing: {hint}")]
     Missing {
-        /// What people call it.
         tool: &'static str,
-        /// How to get it.
-        advice: String,
+        /// How to install it.
+        hint: String,
     },
-    /// A program could not be started or listened to.
-    #[error("{tool} cannot be run: {source}")]
-    Start {
-        /// What people call it.
-        tool: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// A program failed: most likely the template's source has a mistake.
-    #[error("{tool} failed ({status}); it said above what is wrong")]
+    /// A tool could not be started, or its output could not be read.
+    #[error("cannot run {tool}: {source}; check the file and its permissions")]
+    Start { tool: &'static str, source: io::Error },
+    /// A tool failed, usually because of an error in the template's source.
+    #[error("{tool} failed ({status}); fix the error in its output above and build again")]
     Failed {
-        /// What people call it.
         tool: &'static str,
-        /// How it ended.
         status: ExitStatus,
-        /// The beginning of what it said, with the colours of a terminal.
-        said: String,
+        /// The start of its output, with ANSI colours.
+        output: String,
     },
     /// A file could not be read or written.
-    #[error("{} {doing}: {source}", .path.display())]
+    #[error("{} {operation}: {source}", .path.display())]
     File {
-        /// The file.
         path: PathBuf,
-        /// What could not be done with it.
-        doing: &'static str,
-        /// Why.
+        /// The failed operation, for example `cannot be written`.
+        operation: &'static str,
         source: io::Error,
     },
-    /// A tool's result is not what was to be expected.
+    /// A tool's result is not the expected one.
     #[error("{0}")]
     Unexpected(String),
 }
 
 impl BuildError {
-    /// What the tool itself said, with the colours of a terminal; nothing when no tool failed.
-    pub fn said(&self) -> Option<&str> {
+    /// The output of the failed tool, with ANSI colours; `None` if no tool failed.
+    pub fn output(&self) -> Option<&str> {
         match self {
-            BuildError::Failed { said, .. } => Some(said),
+            BuildError::Failed { output, .. } => Some(output),
             _ => None,
         }
     }
 }
 
-/// Builds one project, again and again: what does not change between builds is looked at once.
+/// Builds one project repeatedly. The Rust toolchain is looked up once.
 #[derive(Debug)]
 pub struct Builder {
     project: Project,
@@ -101,20 +89,19 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A builder for a project.
     pub fn new(project: Project, mode: Mode) -> Self {
         Builder { project, mode, rust: tokio::sync::OnceCell::new() }
     }
 
-    /// The project.
     pub fn project(&self) -> &Project {
         &self.project
     }
 
-    /// Builds it. What the tools say is told as they say it. When this is dropped, they are ended.
+    /// Builds the project. `listener` gets the tools' output line by line. Dropping the future
+    /// kills the tools.
     ///
     /// # Errors
-    /// When a tool is missing or fails, or a file cannot be written.
+    /// If a tool is missing or fails, or a file cannot be written.
     pub async fn build(&self, listener: Option<Listener<'_>>) -> Result<Built, BuildError> {
         let start = Instant::now();
         let component = match self.project.language {
@@ -132,16 +119,17 @@ impl Builder {
             Mode::Release => self.project.dist(),
             Mode::Dev => self.project.scratch().join("dev"),
         };
-        let put = move || put(&component, &folder, &name, mode);
-        let (file, bytes, debug) = tokio::task::spawn_blocking(put).await.map_err(|error| {
-            BuildError::Unexpected(format!("putting the component in place failed: {error}"))
-        })??;
+        let write = move || write_component(&component, &folder, &name, mode);
+        let (file, bytes, debug) =
+            tokio::task::spawn_blocking(write).await.map_err(|error| {
+                BuildError::Unexpected(format!("writing the component failed: {error}"))
+            })??;
         Ok(Built { file, bytes, debug, took })
     }
 }
 
-/// Puts a component where it is looked for: whole, or in two files. Blocking.
-fn put(
+/// Writes a component into `folder`: as one file, or stripped with its debug file. Blocking.
+fn write_component(
     from: &Path,
     folder: &Path,
     name: &str,
@@ -149,23 +137,23 @@ fn put(
 ) -> Result<(PathBuf, u64, Option<PathBuf>), BuildError> {
     let wasm = std::fs::read(from).map_err(|source| BuildError::File {
         path: from.to_owned(),
-        doing: "cannot be read after it was built",
+        operation: "cannot be read after the build",
         source,
     })?;
     let file = folder.join(format!("{name}.wasm"));
-    let beside = folder.join(format!("{name}.debug.wasm"));
+    let debug_file = folder.join(format!("{name}.debug.wasm"));
     let stripped = match mode {
         Mode::Release => strip::without_debug(&wasm).filter(|stripped| stripped.len() < wasm.len()),
         Mode::Dev => None,
     };
-    // The debug information first: there is never a component that runs with that of another build.
+    // The debug file first, so that a component is never paired with an older debug file.
     let debug = match &stripped {
         Some(_) => {
-            replace(&beside, &wasm)?;
-            Some(beside)
+            replace(&debug_file, &wasm)?;
+            Some(debug_file)
         }
         None => {
-            remove(&beside)?;
+            remove(&debug_file)?;
             None
         }
     };
@@ -174,7 +162,7 @@ fn put(
     Ok((file, component.len() as u64, debug))
 }
 
-/// Writes a file beside and renames it: whoever reads sees the old one or the new one.
+/// Writes a temporary file and renames it, so that readers see the old or the new content.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     let write = || {
         if let Some(folder) = path.parent() {
@@ -187,7 +175,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
     };
     write().map_err(|source| BuildError::File {
         path: path.to_owned(),
-        doing: "cannot be written",
+        operation: "cannot be written",
         source,
     })
 }
@@ -195,7 +183,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
 fn remove(path: &Path) -> Result<(), BuildError> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(BuildError::File { path: path.to_owned(), doing: "cannot be removed", source })
+            Err(BuildError::File { path: path.to_owned(), operation: "cannot be removed", source })
         }
         _ => Ok(()),
     }

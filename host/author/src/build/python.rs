@@ -1,4 +1,4 @@
-//! Python: componentize-py.
+//! Builds Python with componentize-py.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,14 @@ use super::tool::{Listener, Tool};
 use super::{BuildError, contract};
 use crate::project::Project;
 
-/// The version that is proven with the contract.
+/// The version that is tested with the contract.
 const VERSION: &str = "0.25.1";
-/// The module with the class `Generator`, in `src`.
+/// The module in `src` with the class `Generator`.
 const MODULE: &str = "app";
-/// What `tool.sitewright.sdk` says when the package is in the project's own environment.
+/// Value of `tool.sitewright.sdk` if the package is installed in the project's `.venv`.
 const INSTALLED: &str = "installed";
 
-/// Builds the project's component and tells where it is.
+/// Builds the component and returns its path.
 pub(super) async fn build(
     project: &Project,
     listener: Option<Listener<'_>>,
@@ -26,21 +26,21 @@ pub(super) async fn build(
         tokio::task::spawn_blocking(move || Ok::<_, BuildError>((program(&found), sdk(&found)?)))
             .await
             .map_err(|error| {
-                BuildError::Unexpected(format!("looking for the project's tools failed: {error}"))
+                BuildError::Unexpected(format!("finding the project's tools failed: {error}"))
             })??;
     let out = project.scratch().join("build").join(format!("{}.wasm", project.name));
     let folder = out.parent().unwrap_or(&project.folder).to_owned();
     tokio::fs::create_dir_all(&folder).await.map_err(|source| BuildError::File {
         path: folder,
-        doing: "cannot be made",
+        operation: "cannot be created",
         source,
     })?;
-    let advice = format!(
+    let hint = format!(
         "run `python3 -m venv .venv && .venv/bin/pip install componentize-py=={VERSION}` in {}, \
          or put it on the PATH",
         project.folder.display()
     );
-    let tool = Tool::new(program, "componentize-py", advice).configure(|command| {
+    let tool = Tool::new(program, "componentize-py", hint).configure(|command| {
         command.current_dir(&project.folder).arg("-d").arg(&wit).args([
             "-w",
             "template",
@@ -49,9 +49,9 @@ pub(super) async fn build(
             "src",
         ]);
         command.arg("-p").arg(&sdk).arg("-o").arg(&out).arg(MODULE);
-        // Nothing is written beside the sources.
+        // Keeps `__pycache__` out of the sources.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
-        // The stack of the tool itself would hide the author's.
+        // The tool's own backtrace would hide the author's traceback.
         command.env("RUST_BACKTRACE", "0");
     });
     let ended = tool.run(listener).await?;
@@ -61,7 +61,7 @@ pub(super) async fn build(
     Ok(out)
 }
 
-/// The project's own, or that of the PATH.
+/// The tool in the project's `.venv`, otherwise on the PATH.
 fn program(project: &Project) -> PathBuf {
     let own = project.folder.join(".venv/bin/componentize-py");
     if own.is_file() { own } else { PathBuf::from("componentize-py") }
@@ -87,7 +87,7 @@ fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
     let file = project.folder.join("pyproject.toml");
     let text = std::fs::read_to_string(&file).map_err(|source| BuildError::File {
         path: file.clone(),
-        doing: "cannot be read",
+        operation: "cannot be read",
         source,
     })?;
     let keys: File = toml::from_str(&text).map_err(|error| {
@@ -103,13 +103,13 @@ fn sdk(project: &Project) -> Result<PathBuf, BuildError> {
     };
     found.ok_or_else(|| BuildError::Missing {
         tool: "the package `sitewright`",
-        advice: format!(
-            "`tool.sitewright.sdk` in {} is {}: give a checkout of Sitewright, or {INSTALLED:?} \
-             when the package is in the project's .venv",
+        hint: format!(
+            "`tool.sitewright.sdk` in {} is {}: set it to a checkout of Sitewright, or to \
+             {INSTALLED:?} if the package is in the project's .venv",
             file.display(),
             asked.map_or_else(
                 || "not set, and it is not in .venv".to_owned(),
-                |asked| format!("{asked:?}, where it is not")
+                |asked| format!("{asked:?}, which does not contain it")
             )
         ),
     })

@@ -1,4 +1,4 @@
-//! Rust: cargo, for the target `wasm32-wasip2`.
+//! Builds Rust with cargo, for the target `wasm32-wasip2`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,10 @@ use super::tool::{Listener, Tool};
 use super::{BuildError, Mode};
 use crate::project::Project;
 
-/// What templates are compiled to.
 const TARGET: &str = "wasm32-wasip2";
-/// What makes the release profile quick to build, and strict. Of another profile, cargo would build
-/// every macro once more.
-const QUICK: [&str; 6] = [
+/// Overrides of the release profile for `template dev`: fast to build, with debug assertions. A
+/// profile of its own would make cargo build every proc macro again.
+const DEV_PROFILE: [&str; 6] = [
     "profile.release.lto=false",
     "profile.release.opt-level=1",
     "profile.release.codegen-units=16",
@@ -23,14 +22,15 @@ const QUICK: [&str; 6] = [
 ];
 const GET_RUST: &str = "install Rust with rustup (https://rustup.rs), or put it on the PATH";
 
-/// A compiler that can make components, and the flags that keep this machine's paths out of them.
+/// A compiler with the target installed, and the flags that keep this machine's paths out of the
+/// component.
 #[derive(Debug)]
 pub(super) struct Toolchain {
     flags: String,
 }
 
 impl Toolchain {
-    /// Asks the compiler that cargo will use in the project's folder.
+    /// Queries the compiler that cargo uses in the project's folder.
     pub(super) async fn find(project: &Project) -> Result<Self, BuildError> {
         let rustc = |arguments: &[&str]| {
             Tool::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()), "rustc", GET_RUST)
@@ -42,7 +42,7 @@ impl Toolchain {
         if !sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
             return Err(BuildError::Missing {
                 tool: "the compiler's target wasm32-wasip2",
-                advice: format!(
+                hint: format!(
                     "run `rustup target add {TARGET}` in {} (the compiler in use there is {}); \
                      without rustup, install your distribution's package of Rust's standard \
                      library for {TARGET}",
@@ -58,13 +58,13 @@ impl Toolchain {
             tokio::task::spawn_blocking(move || flags(&project, &sysroot, commit.as_deref()))
                 .await
                 .map_err(|error| {
-                    BuildError::Unexpected(format!("looking for cargo's folders failed: {error}"))
+                    BuildError::Unexpected(format!("finding cargo's folders failed: {error}"))
                 })?;
         // Paths may contain spaces.
         Ok(Toolchain { flags: flags.join("\u{1f}") })
     }
 
-    /// Builds the project's component and tells where cargo put it.
+    /// Builds the component and returns its path.
     pub(super) async fn build(
         &self,
         project: &Project,
@@ -73,19 +73,19 @@ impl Toolchain {
     ) -> Result<PathBuf, BuildError> {
         let options: &[&str] = match mode {
             Mode::Release => &[],
-            Mode::Dev => &QUICK,
+            Mode::Dev => &DEV_PROFILE,
         };
         let cargo =
             Tool::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), "cargo", GET_RUST);
         let cargo = cargo.configure(|command| {
-            // `rustc` and one crate type: cargo does no link-time optimisation for a crate of
+            // `rustc` with one crate type: cargo skips link-time optimization for a crate with
             // several.
             command
                 .current_dir(&project.folder)
                 .args(["rustc", "--lib", "--crate-type", "cdylib", "--target", TARGET, "--release"])
                 .args(["--message-format", "json-render-diagnostics", "--color", "always"])
                 .args(options.iter().flat_map(|option| ["--config", *option]))
-                // What others set must not change a template.
+                // The caller's RUSTFLAGS must not change a template.
                 .env_remove("RUSTFLAGS")
                 .env("CARGO_ENCODED_RUSTFLAGS", &self.flags);
         });
@@ -95,27 +95,28 @@ impl Toolchain {
         }
         let manifest = project.folder.join("Cargo.toml");
         ended
-            .printed
+            .stdout
             .lines()
             .filter_map(artifact)
             .find(|built| built.manifest == manifest)
             .map(|built| built.file)
             .ok_or_else(|| {
                 BuildError::Unexpected(format!(
-                    "cargo built {} and told of no component",
+                    "cargo built {} and reported no component; check that its crate-type has \
+                     `cdylib`",
                     manifest.display()
                 ))
             })
     }
 }
 
-/// A component that cargo has built, or found up to date.
+/// A component that cargo built or found up to date.
 struct Artifact {
     manifest: PathBuf,
     file: PathBuf,
 }
 
-/// The component in one message of cargo, if it tells of one.
+/// The component in one JSON message of cargo; `None` for other messages.
 fn artifact(message: &str) -> Option<Artifact> {
     #[derive(Deserialize)]
     struct Message {
@@ -133,9 +134,9 @@ fn artifact(message: &str) -> Option<Artifact> {
         .then_some(Artifact { manifest: message.manifest_path, file })
 }
 
-/// New beginnings for the paths in the component, so that it tells what it was made from and not
-/// where: the author's own are relative, the others keep the parts by which the host knows that
-/// they are nobody's own. Of several that fit, the compiler takes the last.
+/// Flags that replace path prefixes in the component. The author's paths become relative; others
+/// keep the parts by which the host recognizes dependencies. If several match, the compiler uses
+/// the last.
 fn flags(project: &Project, sysroot: &Path, commit: Option<&str>) -> Vec<String> {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}/={to}", from.display());
     let mut flags = Vec::new();
@@ -144,7 +145,7 @@ fn flags(project: &Project, sysroot: &Path, commit: Option<&str>) -> Vec<String>
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(home) = cargo_home.or_else(|| env::home_dir().map(|home| home.join(".cargo"))) {
         flags.push(remap(&home.join("git/checkouts"), "/cargo/git/checkouts/"));
-        // There are none before the first crate was fetched.
+        // The folder does not exist before the first crate was fetched.
         let folders = std::fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten();
         let mut folders: Vec<PathBuf> = folders.map(|entry| entry.path()).collect();
         folders.sort();
@@ -157,7 +158,7 @@ fn flags(project: &Project, sysroot: &Path, commit: Option<&str>) -> Vec<String>
     flags
 }
 
-/// The checkout that the project takes the SDK from, when it does.
+/// The checkout that contains the project's SDK; `None` if the SDK is not a path dependency.
 fn checkout(project: &Project) -> Option<PathBuf> {
     let text = std::fs::read_to_string(project.folder.join("Cargo.toml")).ok()?;
     let cargo: toml::Table = text.parse().ok()?;

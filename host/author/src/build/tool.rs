@@ -1,4 +1,4 @@
-//! Other people's programs: started, listened to, and ended with everything that they have started.
+//! Runs external build tools, streams their output, and kills them with all their child processes.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,41 +10,40 @@ use tokio::process::{Child, Command};
 
 use super::BuildError;
 
-/// Most bytes of what a tool says that are kept: the first error is the one to mend, so it is the
-/// beginning.
-const MAX_SAID: usize = 256 << 10;
-/// Most bytes of what a tool prints for us to read.
+/// Maximum bytes of a tool's stderr that are kept: 256 KiB. The start is kept, because the first
+/// error is the one to fix.
+const MAX_OUTPUT: usize = 256 << 10;
+/// Maximum bytes of a tool's stdout that are read. 64 MiB.
 const MAX_PRINTED: u64 = 64 << 20;
 
-/// Hears what tools say, line by line, as they say it; with the colours of a terminal.
+/// Gets the tools' stderr line by line while they run, with ANSI colours.
 pub type Listener<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
-/// A tool with its arguments.
+/// An external program with its arguments.
 pub(super) struct Tool {
     command: Command,
     name: &'static str,
-    /// What to do when there is no such program.
-    advice: String,
+    /// How to install the program.
+    hint: String,
 }
 
-/// A tool that came to its end.
+/// The result of a tool that exited.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct ToolOutput {
     pub(super) status: ExitStatus,
-    /// What it printed on stdout.
-    pub(super) printed: String,
-    /// The beginning of what it said on stderr, with its colours.
-    pub(super) said: String,
+    pub(super) stdout: String,
+    /// The start of it, with ANSI colours.
+    pub(super) stderr: String,
 }
 
 impl Tool {
-    /// The program `program`, which people call `name`.
+    /// A tool that messages call `name`.
     pub(super) fn new(
         program: impl AsRef<OsStr>,
         name: &'static str,
-        advice: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
-        Tool { command: Command::new(program), name, advice: advice.into() }
+        Tool { command: Command::new(program), name, hint: hint.into() }
     }
 
     pub(super) fn configure(mut self, configure: impl FnOnce(&mut Command)) -> Self {
@@ -52,45 +51,47 @@ impl Tool {
         self
     }
 
-    /// Runs it to its end. When this is dropped, it and all that it has started are killed.
-    pub(super) async fn run(mut self, listener: Option<Listener<'_>>) -> Result<Ended, BuildError> {
+    /// Runs the tool until it exits. Dropping the future kills it and its child processes.
+    pub(super) async fn run(
+        mut self,
+        listener: Option<Listener<'_>>,
+    ) -> Result<ToolOutput, BuildError> {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: Ctrl-C is for us, and whoever is told to go takes the tool's children
-        // along.
+        // A process group of its own: Ctrl-C does not reach the tool, and killing the group also
+        // ends the tool's children.
         self.command.process_group(0).kill_on_drop(true);
         let mut child = match self.command.spawn() {
             Ok(child) => child,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(BuildError::Missing { tool: self.name, advice: self.advice });
+                return Err(BuildError::Missing { tool: self.name, hint: self.hint });
             }
             Err(error) => return Err(BuildError::Start { tool: self.name, source: error }),
         };
         let group = Group::of(&child);
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let wrong = |source| BuildError::Start { tool: self.name, source };
-        let (printed, said, status) =
-            tokio::try_join!(read(stdout), listen(stderr, listener), child.wait())
-                .map_err(wrong)?;
-        group.leave();
-        Ok(Ended { status, printed, said })
+        let (out, err) = (child.stdout.take(), child.stderr.take());
+        let failed = |source| BuildError::Start { tool: self.name, source };
+        let (stdout, stderr, status) =
+            tokio::try_join!(read(out), listen(err, listener), child.wait()).map_err(failed)?;
+        group.disarm();
+        Ok(ToolOutput { status, stdout, stderr })
     }
 
-    /// Runs it and gives what it printed; it must succeed.
+    /// Runs the tool and returns its stdout; a failure is an error.
     pub(super) async fn print(self) -> Result<String, BuildError> {
         let name = self.name;
         let ended = self.run(None).await?;
         match ended.status.success() {
-            true => Ok(ended.printed),
+            true => Ok(ended.stdout),
             false => Err(ended.failed(name)),
         }
     }
 }
 
-impl Ended {
+impl ToolOutput {
     pub(super) fn failed(self, tool: &'static str) -> BuildError {
-        // Some say what is wrong on stdout.
-        let said = if self.said.trim().is_empty() { self.printed } else { self.said };
-        BuildError::Failed { tool, status: self.status, said }
+        // Some tools write their errors to stdout.
+        let output = if self.stderr.trim().is_empty() { self.stdout } else { self.stderr };
+        BuildError::Failed { tool, status: self.status, output }
     }
 }
 
@@ -106,8 +107,8 @@ async fn listen(
     stderr: Option<impl AsyncRead + Unpin>,
     listener: Option<Listener<'_>>,
 ) -> std::io::Result<String> {
-    let mut said = String::new();
-    let Some(stderr) = stderr else { return Ok(said) };
+    let mut kept = String::new();
+    let Some(stderr) = stderr else { return Ok(kept) };
     let (mut reader, mut line) = (BufReader::new(stderr), Vec::new());
     while reader.read_until(b'\n', &mut line).await? > 0 {
         let text = String::from_utf8_lossy(&line);
@@ -115,16 +116,16 @@ async fn listen(
         if let Some(listener) = listener {
             listener(text);
         }
-        if said.len() + text.len() < MAX_SAID {
-            said.push_str(text);
-            said.push('\n');
+        if kept.len() + text.len() < MAX_OUTPUT {
+            kept.push_str(text);
+            kept.push('\n');
         }
         line.clear();
     }
-    Ok(said)
+    Ok(kept)
 }
 
-/// The processes that a tool has started, killed when this is dropped.
+/// The tool's process group; killed on drop.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -132,8 +133,8 @@ impl Group {
         Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
     }
 
-    /// It has ended by itself.
-    fn leave(mut self) {
+    /// Keeps the drop from killing the group, because the tool has exited.
+    fn disarm(mut self) {
         self.0 = None;
     }
 }
@@ -143,7 +144,7 @@ impl Drop for Group {
         if let Some(group) = self.0
             && let Err(error) = kill_process_group(group, Signal::KILL)
         {
-            tracing::debug!(%error, "the tool's processes had ended already");
+            tracing::debug!(%error, "cannot kill the tool's process group; it has probably exited");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Text with the colours of a terminal, as HTML.
+//! Converts text with ANSI escape sequences to HTML.
 
 use std::fmt::Write as _;
 
-/// The text as HTML, escaped. Colours and weights are classes `c1` to `c15` and `b`, `d`; whatever
-/// else a terminal would obey is left out.
+/// The text as escaped HTML. Colours become the classes `c0` to `c15`, bold `b`, dim `d`; every
+/// other escape sequence and control character is removed.
 pub(super) fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut style = Style::default();
@@ -54,8 +54,8 @@ fn put(out: &mut String, text: &str, style: Style, open: &mut bool) {
     }
 }
 
-/// Takes one escape sequence from the beginning of `text`, which follows an escape character, and
-/// gives what comes after it.
+/// Applies the escape sequence at the start of `text`, which follows an escape character, and
+/// returns the rest.
 fn sequence<'a>(text: &'a str, style: &mut Style) -> &'a str {
     let Some(body) = text.strip_prefix('[') else {
         // An operating system command ends with a bell or another escape; anything else is one
@@ -85,7 +85,7 @@ fn select(parameters: &str, style: &mut Style) {
             30..=37 => style.color = Some(number - 30),
             90..=97 => style.color = Some(number - 90 + 8),
             39 => style.color = None,
-            // Of 256, or of all: the first sixteen are as above, the others are as good as none.
+            // 256 colours or true colour: the first 16 are as above, the others are ignored.
             38 | 48 => match numbers.next() {
                 Some(5) => {
                     let color = numbers.next().filter(|color| *color < 16);

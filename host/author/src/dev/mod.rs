@@ -1,11 +1,13 @@
-//! A template's site in a browser while the template is written: whoever saves sees what comes of
-//! it.
+//! `sitewright template dev`: builds the template and makes its site after every save, and shows
+//! the result in a browser.
 //!
-//! - [`watch`]: what has been saved
-//! - [`round`](self): from there to a site, or to what went wrong
-//! - [`server`]: the browser's side, on this machine alone
-//! - `page`: what the browser gets beside the site: the report of a failure, and the script that
-//!   looks for news
+//! | file | question |
+//! |---|---|
+//! | [`watch`] | which files were saved? |
+//! | `round` | how does a change become a site or a failure? |
+//! | [`server`] | what does the browser get? |
+//! | `page` | how do failure pages and the reload script look? |
+//! | `ansi` | how does terminal output become HTML? |
 
 mod ansi;
 mod page;
@@ -27,52 +29,48 @@ use sitewright_runtime::run::Services;
 
 pub use server::{Board, Server};
 
-/// Who answers the template's AI calls.
+/// The source of AI replies.
 #[derive(Debug, Clone)]
 pub enum AiSource {
-    /// The rules of a file.
+    /// Scripted replies; the rules are in this file.
     Script(PathBuf),
-    /// The configured routes, each question once: the replies are kept in this file.
+    /// The configured routes. Each request is sent once; its reply is kept in the journal.
     Recorded {
-        /// The routes.
         ai: Box<AiConfig>,
-        /// The folder that its relative paths start from.
+        /// The folder for relative paths in `ai`.
         base: PathBuf,
-        /// The file.
+        /// The reply journal's file.
         journal: PathBuf,
     },
 }
 
-/// What is shown, and how it is made.
+/// A session of `dev`.
 pub struct Dev {
-    /// Builds the template.
     pub builder: Builder,
-    /// The order's document.
+    /// The order document. It is read again for each round.
     pub order: PathBuf,
-    /// Who answers.
     pub ai: AiSource,
-    /// Runs the template. Its gateway is replaced for each round, so that a script begins anew.
+    /// What runs need. The gateway is replaced in each round, so that a script starts again.
     pub host: Services,
-    /// The HTTP client.
     pub client: Client,
 }
 
-/// What a session tells.
+/// What a session reports.
 pub enum Event<'a> {
-    /// Something was saved, and the site is made again; nothing was for the first time.
+    /// A round starts. The saved files; empty in the first round.
     Begun(&'a [PathBuf]),
-    /// The browser has a new site.
+    /// The browser shows a new site.
     Shown(Took),
-    /// The browser has the report of a failure.
+    /// The browser shows the report of a failure.
     Failed(&'a Failed, Took),
 }
 
-/// How long the way from saving to the page was.
+/// Durations of one round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Took {
-    /// All of it, from the moment when the last file was saved.
+    /// From the last save to the end of the round.
     pub total: Duration,
-    /// The language's tools; nothing when the template was as it had been.
+    /// The language's tools; `None` if the source had not changed.
     pub build: Option<Duration>,
     /// Compiling and linking the component.
     pub load: Duration,
@@ -80,17 +78,17 @@ pub struct Took {
     pub run: Duration,
 }
 
-/// Why there is no site.
+/// Why a round made no site.
 pub enum Failed {
     /// The template was not built.
     Build(BuildError),
     /// The attempt failed.
     Attempt(Box<FailureRecord>),
-    /// It did not come to an attempt: the order cannot be read, the script is wrong.
+    /// No attempt started: the order or the script cannot be read.
     Before(Message),
 }
 
-/// What has changed since the site was made.
+/// What has changed since the last round that ended.
 #[derive(Debug, Clone, Default)]
 struct Dirty {
     source: bool,
@@ -98,24 +96,24 @@ struct Dirty {
 }
 
 impl Dev {
-    /// Makes the site, and again whenever something is saved, for as long as it is not dropped.
+    /// Makes the site, and makes it again after every save, until the future is dropped.
     ///
     /// # Errors
-    /// When nothing can be watched any more.
+    /// If the file system can no longer be watched.
     pub async fn run(
         &self,
         mut watcher: watch::Watcher,
         board: &Board,
         tool: Listener<'_>,
-        tell: &(dyn Fn(Event<'_>) + Send + Sync),
+        report: &(dyn Fn(Event<'_>) + Send + Sync),
     ) -> Result<Infallible, watch::WatchError> {
         let mut dirty = Dirty { source: true, files: Vec::new() };
         let mut built = None;
         let mut saved = Instant::now();
         loop {
-            tell(Event::Begun(&dirty.files));
+            report(Event::Begun(&dirty.files));
             let round = round::round(self, dirty.source, &mut built, saved, tool);
-            // What is saved meanwhile ends the round: its site would be old before anybody saw it.
+            // A save during the round cancels it: its site would be outdated.
             let change = tokio::select! {
                 biased;
                 change = watcher.next() => Some(change?),
@@ -123,11 +121,11 @@ impl Dev {
                     match end {
                         Ok(site) => {
                             board.show(Arc::new(site));
-                            tell(Event::Shown(took));
+                            report(Event::Shown(took));
                         }
                         Err(failed) => {
                             board.fail(&failed);
-                            tell(Event::Failed(&failed, took));
+                            report(Event::Failed(&failed, took));
                         }
                     }
                     dirty = Dirty::default();
@@ -144,7 +142,7 @@ impl Dev {
         }
     }
 
-    /// Whether a file is what the template is given, and no part of it.
+    /// Whether a file is an input of the run (the order or the script) and not template source.
     fn is_input(&self, path: &Path) -> bool {
         let script = match &self.ai {
             AiSource::Script(script) => Some(script.as_path()),

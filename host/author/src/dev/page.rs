@@ -1,5 +1,4 @@
-//! What the browser gets beside the site: the report of a failure, and the script that looks for
-//! news.
+//! The pages that `dev` adds to the site: the failure report, and the script that reloads pages.
 
 use askama::Template as _;
 
@@ -7,10 +6,10 @@ use super::{Failed, ansi};
 use sitewright_failure::render;
 use sitewright_model::message::causes_of;
 
-/// Where the server's own things are. A site has no such folder, or cannot see it here.
+/// Path prefix of the server's own resources; it hides a folder of that name in the site.
 pub(super) const OWN: &str = "/__sitewright/";
 
-/// Loads the page again when the server has another version than the one that the page came with.
+/// Reloads the page if the server shows another version than the page's own.
 pub(super) const SCRIPT: &str = r#"(() => {
   "use strict";
   const version = new URL(document.currentScript.src).searchParams.get("version");
@@ -23,7 +22,7 @@ pub(super) const SCRIPT: &str = r#"(() => {
 })();
 "#;
 
-/// Columns of a report: what a page of usual width shows.
+/// Width of a report in columns; fits a page of usual width.
 const WIDTH: usize = 110;
 
 #[derive(askama::Template)]
@@ -60,16 +59,16 @@ struct Page<'a> {
     script: &'a str,
 }
 
-/// The address of the script, in the page of this version.
+/// The address of the script in a page of this version.
 fn script(version: &str) -> String {
     format!("{OWN}reload.js?version={version}")
 }
 
-/// The report of a failure.
+/// The page with the report of a failure.
 pub(super) fn failure(failed: &Failed, version: &str) -> String {
     let (title, report) = match failed {
-        Failed::Build(error) => match error.said() {
-            Some(said) => ("The template was not built", said.to_owned()),
+        Failed::Build(error) => match error.output() {
+            Some(output) => ("The template was not built", output.to_owned()),
             None => {
                 let causes: Vec<String> =
                     causes_of(error).iter().map(|cause| format!("because {cause}")).collect();
@@ -81,26 +80,26 @@ pub(super) fn failure(failed: &Failed, version: &str) -> String {
     };
     page(
         title,
-        "This page goes when the next version works: save a change.",
+        "Fix it and save: this page is replaced when the next build succeeds.",
         &ansi::html(&report),
         version,
     )
 }
 
-/// What there is before the first site.
+/// The page before the first site.
 pub(super) fn waiting(version: &str) -> String {
-    page("The first version is being made", "It appears here when it is done.", "", version)
+    page("The first site is being built", "It appears here when it is ready.", "", version)
 }
 
 fn page(title: &str, next: &str, report: &str, version: &str) -> String {
     let page = Page { title, next, report, script: &script(version) };
-    // Only a writer can fail, and a text cannot.
+    // Rendering into a `String` fails only if a value's `Display` does; none of these can.
     page.render()
         .unwrap_or_else(|error| format!("<!doctype html><title>{title}</title><p>{error}</p>"))
 }
 
-/// A page of the site that looks for news. What is in the release stays as it is.
-pub(super) fn watched(html: &[u8], version: &str) -> Vec<u8> {
+/// A page of the site with the reload script added. The release itself stays unchanged.
+pub(super) fn with_reload_script(html: &[u8], version: &str) -> Vec<u8> {
     const END: &[u8] = b"</body>";
     let tag = format!("<script src=\"{}\"></script>", script(version));
     let at = html
@@ -133,7 +132,10 @@ mod tests {
             ),
             ("a", "a<script src=\"/__sitewright/reload.js?version=1\"></script>"),
         ] {
-            assert_eq!(String::from_utf8(watched(html.as_bytes(), "1")).unwrap(), expected);
+            assert_eq!(
+                String::from_utf8(with_reload_script(html.as_bytes(), "1")).unwrap(),
+                expected
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One round: from what has been saved to a site, or to what went wrong.
+//! One round of `dev`: build if needed, run the order, read the site.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::server::Site;
+use super::server::ServedSite;
 use super::{AiSource, Dev, Failed, Took};
 use crate::build::Listener;
 use sitewright_ai::{AiConfig, FileJournal, Gateway, RunJournal};
@@ -19,14 +19,14 @@ use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Services, attempt,
 };
 
-/// Builds when the source has changed or was not built, runs the order, and reads the site.
+/// Builds if the source changed or no build succeeded yet, runs the order, and reads the site.
 pub(super) async fn round(
     dev: &Dev,
     source_changed: bool,
     built: &mut Option<PathBuf>,
     saved: Instant,
     tool: Listener<'_>,
-) -> (Result<Site, Failed>, Took) {
+) -> (Result<ServedSite, Failed>, Took) {
     let mut took = Took::default();
     let end = stages(dev, source_changed, built, tool, &mut took).await;
     took.total = saved.elapsed();
@@ -39,7 +39,7 @@ async fn stages(
     built: &mut Option<PathBuf>,
     tool: Listener<'_>,
     took: &mut Took,
-) -> Result<Site, Failed> {
+) -> Result<ServedSite, Failed> {
     let component = match built.as_ref().filter(|_| !source_changed) {
         Some(component) => component.clone(),
         None => {
@@ -59,7 +59,7 @@ async fn stages(
     let host = Services { gateway: Arc::new(gateway), ..dev.host.clone() };
     let template = component.to_string_lossy().into_owned();
     let start = Instant::now();
-    // What is wrong with it, the attempt tells with everything around it.
+    // Loaded here only to measure it: the attempt reports a load error, with its context.
     let loaded = host.catalogue.load(&template).await;
     took.load = start.elapsed();
     drop(loaded);
@@ -75,14 +75,16 @@ async fn stages(
         progress: watch::Sender::new(RunProgress::default()),
     };
     let site = match attempt(&host, request).await {
-        Outcome::Released(released) => Site::read(released.release).await.map_err(Failed::Before),
+        Outcome::Released(released) => {
+            ServedSite::read(released.release).await.map_err(Failed::Before)
+        }
         Outcome::Failed { record, .. } => Err(Failed::Attempt(record)),
     };
     took.run = start.elapsed();
     site
 }
 
-/// Who answers this round's AI calls. A script begins anew, and is read anew.
+/// The gateway and journal of this round. A script is read again and starts with its first rule.
 async fn answers(dev: &Dev) -> Result<(Gateway, JournalUse), Message> {
     let (ai, base, journal) = match &dev.ai {
         AiSource::Script(path) => (scripted(path)?, PathBuf::new(), None),
@@ -96,7 +98,7 @@ async fn answers(dev: &Dev) -> Result<(Gateway, JournalUse), Message> {
             Gateway::new(&ai, &base, client, &|name| std::env::var_os(name)).map_err(|error| {
                 let causes: Vec<String> =
                     causes_of(&error).iter().map(ToString::to_string).collect();
-                message!("the AI calls have nobody to answer them: {error} {}", causes.join(": "))
+                message!("the AI routes cannot be set up: {error} {}", causes.join(": "))
             })?;
         let journal = match journal {
             None => JournalUse::Off,
@@ -108,10 +110,10 @@ async fn answers(dev: &Dev) -> Result<(Gateway, JournalUse), Message> {
     };
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| message!("reading who answers AI calls failed: {error}"))?
+        .map_err(|error| message!("setting up the AI routes failed: {error}"))?
 }
 
-/// Every purpose is answered by one script.
+/// A configuration in which one script answers every purpose.
 fn scripted(rules: &Path) -> Result<AiConfig, Message> {
     let ai = json!({
         "providers": { "scripted": { "kind": "scripted", "rules": rules } },

@@ -1,7 +1,9 @@
-//! The browser's side of `dev`: the newest site, or why there is none, on this machine alone.
+//! The HTTP server of `dev`: serves the newest site, or the report of the last failure. It listens
+//! on the loopback interface only.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -30,21 +32,21 @@ use sitewright_model::message::Message;
 use sitewright_site::Release;
 use sitewright_site::store::content::content_type;
 
-/// What failure pages may load: nothing of anybody's.
+/// The content security policy of failure pages: they load nothing from other hosts.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'";
 
-/// A site as it is served: its files and no others, whatever becomes of them on the disk.
+/// The files of a release, read into memory, so that later changes on the disk do not show.
 #[derive(Debug, Default)]
-pub struct Site {
+pub struct ServedSite {
     files: HashMap<String, (Bytes, &'static str)>,
 }
 
-impl Site {
-    /// The files of a release.
+impl ServedSite {
+    /// Reads the files of a release.
     ///
     /// # Errors
-    /// When one of them cannot be read.
+    /// If a file cannot be read.
     pub async fn read(release: Release) -> Result<Self, Message> {
         let read = move || {
             let mut files = HashMap::new();
@@ -58,7 +60,7 @@ impl Site {
                     (Bytes::from(bytes), content_type(&file.path)),
                 );
             }
-            Ok(Site { files })
+            Ok(ServedSite { files })
         };
         tokio::task::spawn_blocking(read)
             .await
@@ -66,79 +68,84 @@ impl Site {
     }
 }
 
-/// What the browser sees now.
+/// Identifies what the server shows. Pages of an earlier process may still be open in a browser, so
+/// it contains the time at which this process started.
+#[derive(Debug, Clone, Copy)]
+struct PageVersion {
+    process_start_ms: u128,
+    number: u64,
+}
+
+impl fmt::Display for PageVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.process_start_ms, self.number)
+    }
+}
+
+/// What the browser gets now.
 #[derive(Clone)]
 struct Shown {
-    /// Of this and no other process.
-    version: String,
-    /// The newest site, when there was one.
-    site: Option<Arc<Site>>,
-    /// The page that stands in for every page of the site: why there is none.
+    version: PageVersion,
+    /// The newest site; `None` before the first one.
+    site: Option<Arc<ServedSite>>,
+    /// A page that replaces every page of the site, for example the report of a failure.
     instead: Option<String>,
 }
 
-/// Where the newest site is put up.
+/// Holds what the server shows: the newest site, or a failure.
 pub struct Board {
     shown: watch::Sender<Shown>,
-    /// Tells this process's versions from an earlier one's: its pages may still be open.
-    start: u128,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        let start = SystemTime::now()
+        let process_start_ms = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_millis());
-        let version = format!("{start}-0");
-        let instead = Some(page::waiting(&version));
-        Board { shown: watch::Sender::new(Shown { version, site: None, instead }), start }
+        let version = PageVersion { process_start_ms, number: 0 };
+        let instead = Some(page::waiting(&version.to_string()));
+        Board { shown: watch::Sender::new(Shown { version, site: None, instead }) }
     }
 }
 
 impl Board {
-    /// Shows a site to everybody who looks.
-    pub fn show(&self, site: Arc<Site>) {
+    /// Shows a site; open pages reload.
+    pub fn show(&self, site: Arc<ServedSite>) {
         self.next(|shown| {
             shown.site = Some(site);
             shown.instead = None;
         });
     }
 
-    /// Shows why there is no new one.
+    /// Shows the report of a failure instead of the site; open pages reload.
     pub fn fail(&self, failed: &Failed) {
-        self.next(|shown| shown.instead = Some(page::failure(failed, &shown.version)));
+        self.next(|shown| shown.instead = Some(page::failure(failed, &shown.version.to_string())));
     }
 
     fn next(&self, change: impl FnOnce(&mut Shown)) {
         self.shown.send_modify(|shown| {
-            let number: u64 = shown
-                .version
-                .rsplit('-')
-                .next()
-                .and_then(|number| number.parse().ok())
-                .unwrap_or(0);
-            shown.version = format!("{}-{}", self.start, number + 1);
+            shown.version.number += 1;
             change(shown);
         });
     }
 }
 
-/// The server, listening.
+/// A server that listens.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Server {
-    /// Listens on this machine's own address; port 0 takes a free one.
+    /// Binds `port` on 127.0.0.1; 0 chooses a free port.
     ///
     /// # Errors
-    /// When the port is taken or not allowed.
+    /// If the port is in use or not permitted.
     pub async fn bind(port: u16) -> Result<Self, Message> {
         let wrong = |error: std::io::Error| {
             message!(
-                "the port {port} of this machine cannot be listened on (--port): {error}; 0 takes \
-                 one that is free"
+                "cannot listen on port {port} (--port): {error}; use another port, or 0 for any \
+                 free one"
             )
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(wrong)?;
@@ -146,15 +153,15 @@ impl Server {
         Ok(Server { listener, address })
     }
 
-    /// Where the site is.
+    /// The address of the site's entry page.
     pub fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// Serves what is on the board until it is told to stop.
+    /// Serves the board's content until `stop` is cancelled.
     ///
     /// # Errors
-    /// When nothing can be accepted any more.
+    /// If the listener fails.
     pub async fn serve(self, board: &Board, stop: CancellationToken) -> std::io::Result<()> {
         let port = self.address.port();
         let served = Served { shown: board.shown.subscribe(), stop: stop.clone() };
@@ -176,8 +183,8 @@ struct Served {
     stop: CancellationToken,
 }
 
-/// A page of somebody else's that has its own name lead to this machine would read the site, and
-/// the order's data in it.
+/// Rejects requests with another `Host`: with DNS rebinding, a foreign page could otherwise read
+/// the site and the order's data in it.
 async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let allowed =
@@ -194,7 +201,7 @@ async fn only_for_this_machine(port: u16, request: Request, next: Next) -> Respo
     response
 }
 
-/// The version that is shown, and each that comes after it.
+/// Streams the version that is shown, and each later one.
 async fn events(
     State(served): State<Served>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -203,11 +210,11 @@ async fn events(
     let versions = futures::stream::unfold((shown, stop), |(mut shown, stop)| async {
         tokio::select! {
             biased;
-            // An open stream would keep the server from ending.
+            // An open stream would block the graceful shutdown.
             () = stop.cancelled() => return None,
             changed = shown.changed() => changed.ok()?,
         }
-        let version = shown.borrow_and_update().version.clone();
+        let version = shown.borrow_and_update().version.to_string();
         Some((Ok(Event::default().data(version)), (shown, stop)))
     });
     Sse::new(versions).keep_alive(KeepAlive::default())
@@ -217,7 +224,7 @@ async fn script() -> Response {
     ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], page::SCRIPT).into_response()
 }
 
-/// A file of the site; instead of its pages, why there is no new one.
+/// Serves a file of the site, or the replacement page in place of its HTML pages.
 async fn file(State(served): State<Served>, request: Request) -> Response {
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
@@ -229,8 +236,7 @@ async fn file(State(served): State<Served>, request: Request) -> Response {
     };
     let found = shown.site.as_deref().map_or(Found::Nothing, |site| site.find(&path));
     match (found, &shown.instead) {
-        // A style or an image of the site: the page that stands in asks for none, one that is still
-        // open may.
+        // The replacement page loads no assets, but an older page that is still open may.
         (Found::File(bytes, kind), _) if !is_html(kind) => {
             ([(CONTENT_TYPE, kind)], bytes).into_response()
         }
@@ -240,7 +246,7 @@ async fn file(State(served): State<Served>, request: Request) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, headers, instead.clone()).into_response()
         }
         (Found::File(bytes, kind), None) => {
-            page_response(StatusCode::OK, &bytes, kind, &shown.version)
+            page_response(StatusCode::OK, &bytes, kind, shown.version)
         }
         (Found::Folder(location), None) => {
             (StatusCode::FOUND, [(LOCATION, location)]).into_response()
@@ -248,7 +254,7 @@ async fn file(State(served): State<Served>, request: Request) -> Response {
         (Found::Nothing, None) => {
             match shown.site.as_deref().and_then(|site| site.files.get("404.html")) {
                 Some((bytes, kind)) => {
-                    page_response(StatusCode::NOT_FOUND, bytes, kind, &shown.version)
+                    page_response(StatusCode::NOT_FOUND, bytes, kind, shown.version)
                 }
                 None => (StatusCode::NOT_FOUND, "The site has no such file.\n").into_response(),
             }
@@ -256,25 +262,32 @@ async fn file(State(served): State<Served>, request: Request) -> Response {
     }
 }
 
-fn page_response(status: StatusCode, html: &[u8], kind: &'static str, version: &str) -> Response {
-    (status, [(CONTENT_TYPE, kind)], Body::from(page::watched(html, version))).into_response()
+fn page_response(
+    status: StatusCode,
+    html: &[u8],
+    kind: &'static str,
+    version: PageVersion,
+) -> Response {
+    let page = page::with_reload_script(html, &version.to_string());
+    (status, [(CONTENT_TYPE, kind)], Body::from(page)).into_response()
 }
 
 fn is_html(kind: &str) -> bool {
     kind.starts_with("text/html")
 }
 
-/// What an address means.
+/// What a request path names.
 enum Found {
+    /// A file: its content and content type.
     File(Bytes, &'static str),
-    /// A folder, which is at this address.
+    /// A folder; redirect to this address.
     Folder(String),
     Nothing,
 }
 
-impl Site {
-    /// As a web server of static files does it: `about/` is `about/index.html`, and `about` leads
-    /// there.
+impl ServedSite {
+    /// Resolves a path like a static file server: `about/` is `about/index.html`, and `about`
+    /// redirects to `about/`.
     fn find(&self, path: &str) -> Found {
         let index = match path {
             "" => "index.html".to_owned(),

@@ -1,57 +1,60 @@
-//! What has been saved in a project, told when nothing more comes.
+//! Watches a project and reports saved files after a quiet period.
+//!
+//! This is not `notify-debouncer-full`: it debounces each path separately, so that one "save all"
+//! would start several builds, and it queues files that tools wrote before they can be ignored.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::project::MADE;
+use crate::project::GENERATED_FOLDERS;
 
-/// How long nothing more must come before a change counts as whole: editors write a file in several
-/// steps, and several files at once.
-const QUIET: Duration = Duration::from_millis(30);
-/// How long is waited for that at most.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// Most files that are named in one change.
+/// Quiet period after which a change is complete: editors write a file in several steps, and
+/// several files at once.
+const QUIET_PERIOD: Duration = Duration::from_millis(30);
+/// Maximum time from the first save to the report.
+const MAX_DELAY: Duration = Duration::from_millis(500);
+/// Maximum number of files in one change; later ones are not listed.
 const MAX_PATHS: usize = 1_000;
-/// What tools write into a project's own folder; the change that made them do it is told already.
+/// Files that tools write into the project's folder. The save that ran the tool is reported
+/// already, so these are not changes.
 const WRITTEN_BY_TOOLS: [&str; 2] = ["Cargo.lock", "package-lock.json"];
 
-/// Tells what has been saved.
+/// Reports saved files of one project.
 pub struct Watcher {
     watcher: RecommendedWatcher,
     root: PathBuf,
     shared: Arc<Shared>,
 }
 
-/// Files that have been saved.
+/// Files that were saved together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// When the last of them was.
+pub struct SavedFiles {
+    /// The time of the last save.
     pub at: Instant,
-    /// Which: absolute.
+    /// Absolute paths, at most 1,000.
     pub paths: Vec<PathBuf>,
 }
 
-/// Why nothing can be watched.
+/// A folder or file cannot be watched.
 #[derive(Debug, thiserror::Error)]
-#[error("changes in {} cannot be watched: {source}", .path.display())]
+#[error("cannot watch {} for changes: {source}", .path.display())]
 pub struct WatchError {
-    /// The folder or file.
     pub path: PathBuf,
-    /// Why.
     pub source: notify::Error,
 }
 
 struct Shared {
     pending: Mutex<Pending>,
-    came: Notify,
+    changed: Notify,
     root: PathBuf,
-    /// Files outside of the project.
+    /// Watched files outside the project.
     others: Vec<PathBuf>,
 }
 
@@ -63,11 +66,11 @@ struct Pending {
 }
 
 impl Watcher {
-    /// Watches a project's folder, but nothing that is made in it, and these files outside of it.
+    /// Watches a project's folder without its build folders, and the given files outside it.
     /// Blocking.
     ///
     /// # Errors
-    /// When the system cannot watch them.
+    /// If the system cannot watch a folder, for example because its limit is reached.
     pub fn new(root: &Path, others: &[&Path]) -> Result<Self, WatchError> {
         let at = |path: &Path| {
             let path = path.to_owned();
@@ -80,15 +83,14 @@ impl Watcher {
             .collect();
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
-            came: Notify::new(),
+            changed: Notify::new(),
             root: root.to_owned(),
             others: others.clone(),
         });
-        let heard = shared.clone();
+        let handler = shared.clone();
         let mut watcher =
-            notify::recommended_watcher(move |event| heard.hear(event)).map_err(at(root))?;
-        // Not the whole folder at once: what is made in it has more folders than a system likes to
-        // watch.
+            notify::recommended_watcher(move |event| handler.handle(event)).map_err(at(root))?;
+        // Not recursively from the root: build folders can exceed the system's limit of watches.
         watcher.watch(root, RecursiveMode::NonRecursive).map_err(at(root))?;
         for other in others.iter().filter_map(|other| other.parent()).collect::<BTreeSet<_>>() {
             watcher.watch(other, RecursiveMode::NonRecursive).map_err(at(other))?;
@@ -97,7 +99,7 @@ impl Watcher {
         let folders: Vec<PathBuf> = entries
             .flatten()
             .map(|entry| entry.path())
-            .filter(|path| path.is_dir() && !is_made(root, path))
+            .filter(|path| path.is_dir() && !is_generated(root, path))
             .collect();
         for folder in folders {
             watcher.watch(&folder, RecursiveMode::Recursive).map_err(at(&folder))?;
@@ -105,21 +107,25 @@ impl Watcher {
         Ok(Watcher { watcher, root: root.to_owned(), shared })
     }
 
-    /// The next change, once nothing more comes. When this is dropped, nothing is lost.
+    /// Waits for the next change. Cancel-safe: a dropped call loses no change.
     ///
     /// # Errors
-    /// When the system cannot watch any more.
-    pub async fn next(&mut self) -> Result<Change, WatchError> {
+    /// If the system can no longer watch.
+    pub async fn next(&mut self) -> Result<SavedFiles, WatchError> {
         let first = loop {
             match self.shared.last()? {
                 Some(at) => break at,
-                None => self.shared.came.notified().await,
+                None => self.shared.changed.notified().await,
             }
         };
         let mut last = first;
-        while last.duration_since(first) < PATIENCE {
-            // The sleep may be cut short by something new, which makes it begin again.
-            match tokio::time::timeout_at((last + QUIET).into(), self.shared.came.notified()).await
+        while last.duration_since(first) < MAX_DELAY {
+            // Another save starts the quiet period again.
+            match tokio::time::timeout_at(
+                (last + QUIET_PERIOD).into(),
+                self.shared.changed.notified(),
+            )
+            .await
             {
                 Ok(()) => last = self.shared.last()?.unwrap_or(last),
                 Err(_) => break,
@@ -128,21 +134,22 @@ impl Watcher {
         let (paths, at) = self.shared.take();
         for folder in paths.iter().filter(|path| path.parent() == Some(&self.root) && path.is_dir())
         {
-            // A new folder. One that is gone again is no loss.
+            // A new folder. It may be gone again already.
             if let Err(error) = self.watcher.watch(folder, RecursiveMode::Recursive) {
-                tracing::warn!(folder = %folder.display(), %error, "a new folder cannot be watched");
+                let folder = folder.display();
+                tracing::warn!(%folder, %error, "cannot watch a new folder; restart `dev`");
             }
         }
-        Ok(Change { at: at.unwrap_or(last), paths })
+        Ok(SavedFiles { at: at.unwrap_or(last), paths })
     }
 }
 
 impl Shared {
-    fn hear(&self, event: notify::Result<notify::Event>) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+    fn handle(&self, event: notify::Result<notify::Event>) {
+        let mut pending = self.pending.lock();
         match event {
             Ok(event) if is_change(&event.kind) => {
-                let paths = event.paths.into_iter().filter(|path| self.matters(path));
+                let paths = event.paths.into_iter().filter(|path| self.is_relevant(path));
                 let before = pending.paths.len();
                 let mut any = false;
                 for path in paths.take(MAX_PATHS.saturating_sub(before).max(1)) {
@@ -158,23 +165,23 @@ impl Shared {
             Err(error) => pending.broken = Some(error),
         }
         drop(pending);
-        self.came.notify_one();
+        self.changed.notify_one();
     }
 
-    fn matters(&self, path: &Path) -> bool {
+    fn is_relevant(&self, path: &Path) -> bool {
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         if self.others.iter().any(|other| other == path) {
             return true;
         }
         path.starts_with(&self.root)
             && path != self.root
-            && !is_made(&self.root, path)
+            && !is_generated(&self.root, path)
             && !WRITTEN_BY_TOOLS.contains(&name.as_ref())
-            && !is_an_editors(&name)
+            && !is_editor_file(&name)
     }
 
     fn last(&self) -> Result<Option<Instant>, WatchError> {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         match pending.broken.take() {
             Some(source) => Err(WatchError { path: self.root.clone(), source }),
             None => Ok(pending.last),
@@ -182,26 +189,26 @@ impl Shared {
     }
 
     fn take(&self) -> (Vec<PathBuf>, Option<Instant>) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock();
         let paths = std::mem::take(&mut pending.paths);
         (paths.into_iter().collect(), pending.last.take())
     }
 }
 
-/// Reading a file, or its permissions, is none.
+/// Whether an event can change content. Reads and metadata changes cannot.
 fn is_change(kind: &EventKind) -> bool {
     !matches!(kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)))
 }
 
-/// Whether a path lies in a folder whose contents are made, not written.
-fn is_made(root: &Path, path: &Path) -> bool {
+/// Whether a path is inside a build folder.
+fn is_generated(root: &Path, path: &Path) -> bool {
     path.strip_prefix(root).is_ok_and(|path| {
-        path.components().any(|part| MADE.iter().any(|made| part.as_os_str() == *made))
+        path.components().any(|part| GENERATED_FOLDERS.iter().any(|name| part.as_os_str() == *name))
     })
 }
 
-/// What editors put beside a file while it is open.
-fn is_an_editors(name: &str) -> bool {
+/// Whether the name is that of an editor's temporary file.
+fn is_editor_file(name: &str) -> bool {
     name.ends_with('~')
         || name.starts_with(".#")
         || (name.starts_with('.') && (name.ends_with(".swp") || name.ends_with(".swx")))
@@ -216,7 +223,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_saved_is_told_and_what_is_made_is_not() {
+    async fn saved_files_are_reported_and_generated_ones_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let (root, outside) = (folder.path().join("project"), folder.path().join("orders"));
         for path in ["src", "target", ".sitewright"] {
@@ -234,8 +241,7 @@ mod tests {
         fs::write(root.join("src/lib.rs"), "one").unwrap();
         assert_eq!(watcher.next().await.unwrap().paths, [root.join("src/lib.rs")]);
 
-        // A new folder is watched from then on; what was written meanwhile may be told with it or
-        // not.
+        // A new folder is watched from now on; earlier writes in it may or may not be reported.
         fs::create_dir(root.join("templates")).unwrap();
         assert_eq!(watcher.next().await.unwrap().paths, [root.join("templates")]);
         fs::write(root.join("templates/index.html"), "x").unwrap();

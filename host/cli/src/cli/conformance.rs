@@ -10,7 +10,7 @@ use super::output::{self, Exit};
 use super::setup::{Setup, SetupError};
 use crate::config::Config;
 use sitewright_conformance::report::{Report, TemplateReport, github, junit, tap, text};
-use sitewright_conformance::{Rule, Setting, Subject, conform, suite};
+use sitewright_conformance::{Candidate, Rule, Setting, conform, suite};
 use sitewright_http as http;
 use sitewright_model::message;
 use sitewright_runtime::plugin::template_names;
@@ -74,7 +74,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let mut templates: Vec<TemplateReport> = Vec::new();
     for file in files {
         let (progress, looked_at) = watch::channel((0, 0));
-        let subject = Subject {
+        let candidate = Candidate {
             file: file.clone(),
             cases: args.cases.clone(),
             filter: args.filter.clone(),
@@ -82,8 +82,8 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
             progress,
         };
         let shown = output::watched().then(|| bar(&file, looked_at));
-        let tried = conform(&setting, &subject).await;
-        drop(subject);
+        let tried = conform(&setting, &candidate).await;
+        drop(candidate);
         if let Some((bar, task)) = shown {
             task.abort();
             bar.finish_and_clear();
@@ -100,7 +100,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let report =
         Report::new(templates, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
     if let Some(file) = args.junit {
-        let xml = junit::junit(&report);
+        let xml = junit::junit(&report).map_err(SetupError::Usage)?;
         let written = tokio::fs::write(&file, xml).await;
         written.map_err(|error| {
             SetupError::Usage(message!(
@@ -182,7 +182,7 @@ async fn export(folder: PathBuf, json: bool) -> Result<Exit, SetupError> {
 fn rules(json: bool) -> Exit {
     let all = Rule::all();
     if json {
-        let rule = |rule: &Rule| serde_json::json!({ "rule": rule, "demand": rule.demand(), "advice": rule.advice() });
+        let rule = |rule: &Rule| serde_json::json!({ "rule": rule, "demand": rule.demand(), "hint": rule.hint() });
         output::print_json(
             &serde_json::json!({ "rules": all.iter().map(rule).collect::<Vec<_>>() }),
         );

@@ -1,8 +1,8 @@
-//! Annotations of GitHub's workflows: one line for each broken rule.
+//! The report as GitHub workflow annotations: one line per broken rule.
 
 use super::{Report, Verdict, place};
 
-/// The lines, to be printed on stdout where `GITHUB_ACTIONS` is set.
+/// The annotation lines; print them to stdout if `GITHUB_ACTIONS` is set.
 pub fn annotations(report: &Report) -> String {
     let mut out = String::new();
     for template in &report.templates {
@@ -13,7 +13,7 @@ pub fn annotations(report: &Report) -> String {
                 .unwrap_or_default();
             let title = format!("{} breaks {}", template.name(), rule.rule);
             let text =
-                format!("{}\n{place}\n{message}\n{}", rule.demand, rule.advice.unwrap_or_default());
+                format!("{}\n{place}\n{message}\n{}", rule.demand, rule.hint.unwrap_or_default());
             out.push_str(&format!(
                 "::error file={},title={}::{}\n",
                 property(&template.file),

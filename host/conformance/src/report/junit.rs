@@ -1,120 +1,113 @@
-//! JUnit XML, as the CI systems read it: a suite for each template, a case for each rule.
+//! The report as JUnit XML, as CI systems read it: one suite per template, one test case per rule.
 
-use quick_xml::escape::escape;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+use sitewright_failure::render;
+use sitewright_model::message;
+use sitewright_model::message::Message;
 
 use super::{Report, RuleReport, TemplateReport, Verdict, place};
-use sitewright_failure::render;
 
-/// The report.
-pub fn junit(report: &Report) -> String {
-    let sum = |count: &dyn Fn(&TemplateReport) -> usize| {
-        report.templates.iter().map(count).sum::<usize>()
-    };
-    let mut out = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"sitewright conformance\" \
-         tests=\"{}\" failures=\"{}\" errors=\"0\" time=\"{}\">\n",
-        sum(&|template| template.rules.len()),
-        sum(&|template| template.count(Verdict::Failed)),
-        seconds(report.duration_ms),
-    );
-    for template in &report.templates {
-        suite(&mut out, template);
-    }
-    out.push_str("</testsuites>\n");
-    out
+/// The report as a JUnit document.
+///
+/// # Errors
+/// If the document cannot be serialized.
+pub fn junit(report: &Report) -> Result<String, Message> {
+    let mut document = quick_junit::Report::new("sitewright conformance");
+    document.set_time(Duration::from_millis(report.duration_ms));
+    document.add_test_suites(report.templates.iter().map(suite));
+    document.to_string().map_err(|error| message!("the JUnit report cannot be serialized: {error}"))
 }
 
-fn seconds(milliseconds: u64) -> String {
-    format!("{}.{:03}", milliseconds / 1_000, milliseconds % 1_000)
-}
-
-fn suite(out: &mut String, template: &TemplateReport) {
-    out.push_str(&format!(
-        "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" \
-         time=\"{}\">\n    <properties>\n",
-        clean(template.name()),
-        template.rules.len(),
-        template.count(Verdict::Failed),
-        template.count(Verdict::Skipped),
-        seconds(template.duration_ms),
-    ));
-    let mut property = |name: &str, value: &str| {
-        out.push_str(&format!(
-            "      <property name=\"{}\" value=\"{}\"/>\n",
-            clean(name),
-            clean(value)
-        ));
-    };
-    property("file", &template.file);
-    property("orders", &template.trials.to_string());
+fn suite(template: &TemplateReport) -> TestSuite {
+    let mut suite = TestSuite::new(xml_text(template.name()));
+    suite.set_time(Duration::from_millis(template.duration_ms));
+    suite.add_property(("file".to_owned(), xml_text(&template.file)));
+    suite.add_property(("orders".to_owned(), template.test_cases.to_string()));
     if let Some(reference) = &template.template {
-        property("version", &reference.version);
-        property("digest", &reference.digest);
+        suite.add_property(("version".to_owned(), xml_text(&reference.version)));
+        suite.add_property(("digest".to_owned(), reference.digest.to_string()));
     }
     for rule in &template.rules {
         if let Some(measured) = rule.measured {
             let value = format!("{} of {} {}", measured.used, measured.max, measured.unit);
-            property(&rule.rule.id(), value.trim_end());
+            suite.add_property((rule.rule.id(), value.trim_end().to_owned()));
         }
     }
-    out.push_str("    </properties>\n");
-    for rule in &template.rules {
-        case(out, template, rule);
-    }
-    out.push_str("  </testsuite>\n");
+    suite.add_test_cases(template.rules.iter().map(|rule| test_case(template, rule)));
+    suite
 }
 
-fn case(out: &mut String, template: &TemplateReport, rule: &RuleReport) {
-    let class = format!("{}.{}", template.name(), rule.level.as_str());
-    // What one rule took is not known: its trials count for several.
-    let head = format!(
-        "    <testcase name=\"{}\" classname=\"{}\" time=\"0.000\"",
-        clean(&rule.rule.id()),
-        clean(&class)
-    );
+fn test_case(template: &TemplateReport, rule: &RuleReport) -> TestCase {
+    let mut case = TestCase::new(rule.rule.id(), status(rule));
+    case.set_classname(xml_text(&format!("{}.{}", template.name(), rule.level.as_str())));
+    // One run of the template counts for several rules, so a rule has no duration of its own.
+    case.set_time(Duration::ZERO);
+    case
+}
+
+fn status(rule: &RuleReport) -> TestCaseStatus {
     match rule.verdict {
-        Verdict::Passed => out.push_str(&format!("{head}/>\n")),
+        Verdict::Passed => TestCaseStatus::success(),
         Verdict::Skipped => {
-            let why = rule.skipped.as_deref().unwrap_or("it could not be tried");
-            out.push_str(&format!(
-                "{head}>\n      <skipped message=\"{}\"/>\n    </testcase>\n",
-                clean(why)
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(xml_text(
+                rule.skipped.as_deref().unwrap_or("no test case covers this rule"),
             ));
+            status
         }
         Verdict::Failed => {
-            let first =
-                rule.findings.first().map(|finding| finding.message.as_str()).unwrap_or_default();
-            out.push_str(&format!(
-                "{head}>\n      <failure message=\"{}\" type=\"{}\">{}</failure>\n    \
-                 </testcase>\n",
-                clean(first),
-                clean(&rule.rule.id()),
-                clean(&told(rule)),
-            ));
+            let first = rule.findings.first().map_or("", |finding| finding.message.as_str());
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status
+                .set_message(xml_text(first))
+                .set_type(rule.rule.id())
+                .set_description(xml_text(&description(rule)));
+            status
         }
     }
 }
 
-fn told(rule: &RuleReport) -> String {
+fn description(rule: &RuleReport) -> String {
     let mut text = format!("{}\n", rule.demand);
     for finding in &rule.findings {
         text.push_str(&format!("\n{}\n{}\n", place(finding), finding.message));
         text.extend(finding.difference.iter().map(|difference| format!("{difference}\n")));
         if let Some(failure) = &finding.failure {
-            text.push_str(
-                &anstream::adapter::strip_str(&render::terminal(failure, 100)).to_string(),
-            );
+            text.push_str(&render::terminal(failure, 100));
         }
     }
     if rule.more > 0 {
-        text.push_str(&format!("\nand {} more like it\n", rule.more));
+        text.push_str(&format!("\nand {} more findings of this rule\n", rule.more));
     }
-    text.push_str(&format!("\n{}\n", rule.advice.unwrap_or_default()));
+    text.push_str(&format!("\n{}\n", rule.hint.unwrap_or_default()));
     text
 }
 
-/// A text that may stand in XML 1.0.
-fn clean(text: &str) -> String {
-    let allowed = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
-    escape(text.chars().filter(allowed).collect::<String>()).into_owned()
+/// The text without the two noncharacters that XML 1.0 forbids and `quick-junit` lets through;
+/// it removes control characters and ANSI escapes itself.
+fn xml_text(text: &str) -> String {
+    text.replace(['\u{fffe}', '\u{ffff}'], "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_xml_forbids_is_removed() {
+        let report = Report::new(
+            vec![TemplateReport::new(
+                std::path::Path::new("<&\u{1}\u{fffe}\u{1b}[31mred.wasm"),
+                None,
+            )],
+            1_500,
+        );
+        let xml = junit(&report).unwrap();
+        assert!(
+            xml.contains("value=\"&lt;&amp;red.wasm\"") && xml.contains("time=\"1.500\""),
+            "{xml}"
+        );
+    }
 }

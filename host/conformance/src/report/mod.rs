@@ -1,4 +1,4 @@
-//! What the suite found, and its five faces.
+//! The report of the suite as types, and its renderings: text, JSON, JUnit, TAP, GitHub.
 
 pub mod github;
 pub mod junit;
@@ -12,101 +12,96 @@ use serde::Serialize;
 
 use super::rule::{Level, Rule};
 use super::suite;
-use super::summary::{Finding, Measured, OfRule};
+use super::summary::{Finding, Measured, RuleSummary};
 use sitewright_model::build::host_build;
 use sitewright_model::failure::TemplateRef;
 use sitewright_runtime::plugin::Template;
 
-/// The version of the report's shape.
-pub const REPORT_VERSION: u32 = 1;
+/// The version of the report's schema. 2: `trials` became `test_cases`, `advice` became `hint`.
+pub const REPORT_VERSION: u32 = 2;
 
-/// The JSON Schema of a [`Report`], as it is published:
-/// `host/schema/conformance-report.schema.json`.
+/// The published JSON Schema of a [`Report`]: `host/schema/conformance-report.schema.json`.
 pub const REPORT_SCHEMA: &str = include_str!("../../../schema/conformance-report.schema.json");
 
-/// The schema that the types say. A test holds it against the published one.
+/// The schema generated from the types. A test compares it with [`REPORT_SCHEMA`].
 pub fn generated_schema() -> serde_json::Value {
     schemars::schema_for!(Report).to_value()
 }
 
-/// The whole report.
+/// The report of a run of the suite.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Report {
-    /// The shape of the report: 1.
+    /// The version of this schema.
     #[schemars(extend("const" = REPORT_VERSION))]
     pub version: u32,
-    /// The version of the contract that the suite is for.
+    /// The version of the contract that the suite checks.
     pub suite: &'static str,
     /// Version and commit of the host.
     pub host_build: &'static str,
-    /// Whether every rule holds for every template.
+    /// Whether no rule of any template is broken.
     pub passed: bool,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
-    /// The templates.
     pub templates: Vec<TemplateReport>,
 }
 
-/// One template.
+/// The results of one template.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct TemplateReport {
-    /// Its file.
+    /// The path of the `.wasm` file.
     pub file: String,
-    /// Name, version and digest; missing when it cannot be loaded.
+    /// Name, version and digest; missing if the file cannot be loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateRef>,
-    /// Whether every rule holds.
+    /// Whether no rule is broken.
     pub passed: bool,
-    /// Orders made.
-    pub trials: u64,
-    /// How long it took, in milliseconds.
+    /// The number of orders that ran.
+    pub test_cases: u64,
+    /// Duration in milliseconds.
     pub duration_ms: u64,
-    /// Every rule that was asked for.
+    /// Every rule that the filter selects.
     pub rules: Vec<RuleReport>,
 }
 
-/// How a rule fared.
+/// The result of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It holds.
+    /// The rule holds.
     Passed,
-    /// It does not.
+    /// The rule is broken.
     Failed,
-    /// It could not be tried.
+    /// No test case checked the rule.
     Skipped,
 }
 
-/// One rule.
+/// The result of one rule.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RuleReport {
-    /// Its id.
     pub rule: Rule,
-    /// The part of the suite it belongs to.
     pub level: Level,
-    /// What it demands.
+    /// One sentence that says what the rule demands.
     pub demand: String,
-    /// How it fared.
     pub verdict: Verdict,
-    /// Trials that were held against it.
-    pub trials: u64,
-    /// Why it could not be tried.
+    /// The number of test cases that checked the rule.
+    pub test_cases: u64,
+    /// Why no test case checked the rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
-    /// What was used beside what is allowed.
+    /// The highest use of a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
-    /// Where it is broken.
+    /// Where the rule is broken; at most 20.
     pub findings: Vec<Finding>,
-    /// How many more places there are.
+    /// The number of further findings.
     pub more: u64,
-    /// What to do, where it is broken.
+    /// What to do if the rule is broken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<&'static str>,
+    pub hint: Option<&'static str>,
 }
 
 impl Report {
-    /// All templates together.
+    /// The report of all templates.
     pub fn new(templates: Vec<TemplateReport>, duration_ms: u64) -> Self {
         Report {
             version: REPORT_VERSION,
@@ -125,22 +120,22 @@ impl TemplateReport {
             file: file.display().to_string(),
             template: template.map(Template::reference),
             passed: false,
-            trials: 0,
+            test_cases: 0,
             duration_ms: 0,
             rules: Vec::new(),
         }
     }
 
-    pub(super) fn settle(&mut self) {
+    pub(super) fn set_passed(&mut self) {
         self.passed = self.rules.iter().all(|rule| rule.verdict != Verdict::Failed);
     }
 
-    /// How many rules fared so.
+    /// The number of rules with this result.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.rules.iter().filter(|rule| rule.verdict == verdict).count()
     }
 
-    /// For people: the template's name, or its file's.
+    /// The template's name; the file's name if the template cannot be loaded.
     pub fn name(&self) -> &str {
         let file = || {
             Path::new(&self.file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(&self.file)
@@ -150,9 +145,9 @@ impl TemplateReport {
 }
 
 impl RuleReport {
-    pub(super) fn new(rule: Rule, of: OfRule) -> Self {
-        let OfRule { tried, findings, more, measured, skipped, .. } = of;
-        let verdict = match (findings.is_empty(), tried) {
+    pub(super) fn new(rule: Rule, of: RuleSummary) -> Self {
+        let RuleSummary { checked, findings, more, measured, skipped, .. } = of;
+        let verdict = match (findings.is_empty(), checked) {
             (false, _) => Verdict::Failed,
             (true, 0) => Verdict::Skipped,
             (true, _) => Verdict::Passed,
@@ -162,17 +157,17 @@ impl RuleReport {
             level: rule.level(),
             demand: rule.demand().into_owned(),
             verdict,
-            trials: tried,
+            test_cases: checked,
             skipped: skipped.filter(|_| verdict == Verdict::Skipped),
             measured,
             findings,
             more,
-            advice: (verdict == Verdict::Failed).then(|| rule.advice()),
+            hint: (verdict == Verdict::Failed).then(|| rule.hint()),
         }
     }
 }
 
-/// Where and what, in one line.
+/// The finding's location in one line: case and file.
 pub(super) fn place(finding: &Finding) -> String {
     let file = finding.file.as_ref().map(|file| match finding.line {
         Some(line) => format!("{file}:{line}"),

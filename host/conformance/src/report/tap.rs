@@ -1,10 +1,10 @@
-//! TAP 14: a subtest for each template, a point for each rule.
+//! The report as TAP 14: one subtest per template, one test point per rule.
 
 use std::fmt::Write as _;
 
 use super::{Report, RuleReport, TemplateReport, Verdict, place};
 
-/// The report.
+/// The report as a TAP 14 stream.
 pub fn tap(report: &Report) -> String {
     let mut out = String::new();
     #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]
@@ -39,13 +39,13 @@ fn write_template(out: &mut String, template: &TemplateReport) -> std::fmt::Resu
     Ok(())
 }
 
-/// A YAML block: JSON texts are YAML too.
+/// Writes findings as a YAML block. JSON strings are valid YAML.
 fn write_findings(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
     let json = |text: &str| serde_json::Value::from(text).to_string();
     writeln!(
         out,
-        "      ---\n      severity: fail\n      advice: {}",
-        json(rule.advice.unwrap_or_default())
+        "      ---\n      severity: fail\n      hint: {}",
+        json(rule.hint.unwrap_or_default())
     )?;
     writeln!(out, "      findings:")?;
     for finding in &rule.findings {
@@ -63,7 +63,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What TAP would read as a directive.
+/// Escapes characters that TAP reads as a directive.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('#', "\\#")
 }

@@ -1,15 +1,16 @@
-//! The report for a terminal.
+//! The report as text for a terminal.
 
 use std::fmt::Write as _;
 
 use super::{Report, RuleReport, TemplateReport, Verdict, place};
 use crate::rule::Level;
+use crate::summary::Unit;
 use sitewright_failure::render;
 
-/// Findings of one rule that are shown; the JSON report has more.
+/// Maximum number of findings that are shown per rule.
 const SHOWN: usize = 3;
 
-/// The report, with ANSI colours, in lines of about `width` columns.
+/// The report with ANSI colours, wrapped at about `width` columns.
 pub fn text(report: &Report, width: usize) -> String {
     let mut out = String::new();
     for template in &report.templates {
@@ -31,7 +32,7 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         render::clean(template.name()),
         template.file
     )?;
-    for level in Level::ALL {
+    for &level in Level::ALL {
         let rules: Vec<&RuleReport> =
             template.rules.iter().filter(|rule| rule.level == level).collect();
         if rules.is_empty() {
@@ -61,20 +62,20 @@ fn write_template(out: &mut String, template: &TemplateReport, width: usize) -> 
         }
         let more = rule.more + rule.findings.len().saturating_sub(SHOWN) as u64;
         if more > 0 {
-            writeln!(out, "    {dim}and {more} more like it; --json has them{dim:#}")?;
+            writeln!(out, "    {dim}and {more} more findings; use --json to see them{dim:#}")?;
         }
         out.push_str(&render::paragraph(
-            &format!("→ {}", rule.advice.unwrap_or_default()),
+            &format!("→ {}", rule.hint.unwrap_or_default()),
             "    ",
             width,
         ));
     }
     let counts = format!(
-        "{} rules hold, {} are broken, {} could not be tried · {} orders in {}",
+        "{} rules hold, {} are broken, {} were not tested · {} orders in {}",
         template.count(Verdict::Passed),
         template.count(Verdict::Failed),
         template.count(Verdict::Skipped),
-        template.trials,
+        template.test_cases,
         render::duration(template.duration_ms.saturating_mul(1_000)),
     );
     let (style, mark) = if template.passed { (good, "✓") } else { (bad, "✗") };
@@ -92,13 +93,13 @@ fn write_rule(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
         (Some(why), _) => format!("  {dim}{}{dim:#}", render::clean(why)),
         (None, Some(measured)) => {
             let shown = |amount: u64| match measured.unit {
-                "bytes" => render::bytes(amount),
-                "ms" => render::duration(amount.saturating_mul(1_000)),
-                _ => amount.to_string(),
+                Unit::Bytes => render::bytes(amount),
+                Unit::Milliseconds => render::duration(amount.saturating_mul(1_000)),
+                Unit::Count => amount.to_string(),
             };
             format!("  {dim}{} of {}{dim:#}", shown(measured.used), shown(measured.max))
         }
-        (None, None) if rule.trials > 1 => format!("  {dim}{} times{dim:#}", rule.trials),
+        (None, None) if rule.test_cases > 1 => format!("  {dim}{} times{dim:#}", rule.test_cases),
         (None, None) => String::new(),
     };
     let id = rule.rule.id();

@@ -47,7 +47,7 @@ pub(crate) async fn measure(args: &Args) -> anyhow::Result<()> {
             "{} breaks a rule: run `sitewright conformance` on it",
             args.template
         );
-        orders = report["templates"][0]["trials"].as_u64().unwrap_or_default();
+        orders = report["templates"][0]["test_cases"].as_u64().unwrap_or_default();
         // The first run compiles the template.
         match first {
             None => first = Some(time),

@@ -111,7 +111,7 @@ fn failed(error: &BuildError, json: bool) -> Result<Exit, SetupError> {
         output::print_json(&json!({
             "outcome": "error",
             "error": { "message": message, "causes": causes_of(error) },
-            "tool_said": error.said().map(|said| anstream::adapter::strip_str(said).to_string()),
+            "tool_said": error.output().map(|said| anstream::adapter::strip_str(said).to_string()),
         }));
     }
     output::complain(&format!(

@@ -3,7 +3,7 @@ import { ask, html, progress, template, writeFile } from 'sitewright';
 import icon from '../assets/icon.svg';
 import style from '../assets/site.css';
 
-/** What the model gives back. It reads the descriptions: they are a part of the question. */
+/** The schema of the model's reply. The descriptions are sent to the model. */
 const COPY = {
   type: 'object',
   additionalProperties: false,
@@ -49,7 +49,7 @@ export const generatorSync = template({
   },
 });
 
-/** The page. `html` escapes what it inserts. */
+/** The page. `html` escapes inserted text. */
 function page(order, copy) {
   const services = order.services ?? [];
   const number = order.business_phone.replace(/[^+0-9]/g, '');

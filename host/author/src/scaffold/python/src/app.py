@@ -4,12 +4,12 @@ from pathlib import Path
 
 from sitewright import Order, Question, Template, ask, html, progress, write_file
 
-# Read while the component is built: a template has no files when it runs.
+# Read while the component is built, because a template has no file system when it runs.
 ASSETS = Path(__file__).parent / "assets"
 STYLE = (ASSETS / "site.css").read_text()
 ICON = (ASSETS / "icon.svg").read_text()
 
-# What the model gives back. It reads the descriptions: they are a part of the question.
+# The schema of the model's reply. The descriptions are sent to the model.
 COPY = {
     "type": "object",
     "additionalProperties": False,
@@ -33,7 +33,7 @@ COPY = {
 
 
 class Generator(Template):
-    """The template: what it is and needs, and how it makes the site of one order."""
+    """The template: the attributes are its manifest, `make` makes the site of one order."""
 
     name = "@@name@@"
     version = "0.1.0"
@@ -59,7 +59,7 @@ class Generator(Template):
 
 
 def page(order, copy):
-    """The page. `html` escapes what it inserts."""
+    """The page. `html` escapes inserted text."""
     style = f"--brand: {order.primary_color}" if order.primary_color else ""
     number = "".join(each for each in order.business_phone if each in "+0123456789")
     services = html(

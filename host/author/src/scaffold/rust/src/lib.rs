@@ -2,10 +2,10 @@
 
 use sitewright_sdk::prelude::*;
 
-/// The template: `manifest` says what it is and needs, `generate` makes the site of one order.
+/// The template: `manifest` describes it and its needs, `generate` makes the site of one order.
 pub struct @@type@@;
 
-/// What the model gives back. It reads these comments: they are a part of the question.
+/// The model's reply. The comments of the fields are sent to the model in the schema.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(crate = "sitewright_sdk::serde", deny_unknown_fields)]
 #[schemars(crate = "sitewright_sdk::schemars")]
@@ -21,7 +21,7 @@ struct Copy {
     services_heading: String,
 }
 
-/// `templates/index.html`, which escapes what it inserts.
+/// The page `templates/index.html`. askama escapes inserted text.
 #[derive(askama::Template)]
 #[template(askama = sitewright_sdk::askama, path = "index.html")]
 struct Page<'a> {
@@ -41,7 +41,10 @@ impl Template for @@type@@ {
         progress("copy", 0, 1);
         let copy: Copy = ai::ask("copywriting")
             .system("You write for small businesses: plainly, and nothing that is not in the data.")
-            .user(format!("Write the copy of a one-page website, in the language of the locale {}.", order.locale))
+            .user(format!(
+                "Write the copy of a one-page website, in the language of the locale {}.",
+                order.locale
+            ))
             .data("name", &order.business_name)
             .data("city", &order.primary_city)
             .data("services", &order.services.join("\n"))

@@ -1,10 +1,10 @@
-//! Looks on while a run asks models, and holds answers back where a case wants that.
+//! A journal that records a run's AI calls and delays their replies if the case asks for it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -14,49 +14,49 @@ use sitewright_model::message::Message;
 
 /// One AI call of a run.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedCall {
     pub(crate) purpose: String,
     /// The texts of its messages.
     pub(crate) messages: Vec<String>,
-    pub(crate) format: AskedFormat,
-    /// What was answered, once it was.
+    pub(crate) format: ReplyFormat,
+    /// The reply; `None` until it arrives.
     pub(crate) answer: Option<String>,
 }
 
-/// What a call wants to be answered.
+/// The requested format of a reply.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum AskedFormat {
+pub(crate) enum ReplyFormat {
     Text,
     Json,
     Schema(Value),
 }
 
-/// How answers are held back.
+/// How replies are delayed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Hold {
+pub(crate) enum ReplyDelay {
     #[default]
     None,
-    /// Call n for n times this long.
+    /// Call n waits n times this long.
     Rising(Duration),
-    /// Of so many calls, the first for the longest.
+    /// The first of `calls` calls waits longest.
     Falling { step: Duration, calls: usize },
-    /// The call of this index, for ever.
+    /// The call with this index never gets a reply.
     Forever(usize),
 }
 
-/// A journal that keeps nothing beyond the run.
+/// Keeps calls in memory for one run and replays nothing.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    hold: Hold,
-    asked: Mutex<Vec<Asked>>,
+pub(crate) struct RecordingJournal {
+    hold: ReplyDelay,
+    asked: Mutex<Vec<RecordedCall>>,
     at: Mutex<HashMap<JournalKey, usize>>,
-    /// Whether a call is held for ever by now.
+    /// Whether the call of [`ReplyDelay::Forever`] has been made.
     held: watch::Sender<bool>,
 }
 
-impl Watch {
-    pub(crate) fn new(hold: Hold) -> Self {
-        Watch {
+impl RecordingJournal {
+    pub(crate) fn new(hold: ReplyDelay) -> Self {
+        RecordingJournal {
             hold,
             asked: Mutex::default(),
             at: Mutex::default(),
@@ -64,37 +64,37 @@ impl Watch {
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, Vec<Asked>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn all(&self) -> MutexGuard<'_, Vec<RecordedCall>> {
+        self.asked.lock()
     }
 
     fn index(&self, key: &JournalKey) -> Option<usize> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        self.at.lock().get(key).copied()
     }
 
-    /// The calls so far, in the order in which they were made.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    /// The calls so far, in the order of the requests.
+    pub(crate) fn asked(&self) -> Vec<RecordedCall> {
         self.all().clone()
     }
 
-    /// Until a call is held for ever.
+    /// Waits until the call of [`ReplyDelay::Forever`] has been made.
     pub(crate) async fn until_held(&self) {
-        // The sender is ours and stays: waiting cannot fail.
+        // Cannot fail: `self` owns the sender.
         drop(self.held.subscribe().wait_for(|held| *held).await);
     }
 }
 
 #[async_trait]
-impl Journal for Watch {
+impl Journal for RecordingJournal {
     fn asked(&self, _: CallId, key: &JournalKey, request: &Request) {
         let format = match &request.format {
-            Format::Text => AskedFormat::Text,
-            Format::Json => AskedFormat::Json,
-            Format::JsonSchema(schema) => AskedFormat::Schema(schema.value().clone()),
+            Format::Text => ReplyFormat::Text,
+            Format::Json => ReplyFormat::Json,
+            Format::JsonSchema(schema) => ReplyFormat::Schema(schema.value().clone()),
         };
         let mut all = self.all();
-        self.at.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), all.len());
-        all.push(Asked {
+        self.at.lock().insert(key.clone(), all.len());
+        all.push(RecordedCall {
             purpose: request.purpose.to_string(),
             messages: request.messages.iter().map(|message| message.content.clone()).collect(),
             format,
@@ -109,19 +109,19 @@ impl Journal for Watch {
     async fn recall(&self, _: CallId, key: &JournalKey) -> Option<Recalled> {
         let index = self.index(key).unwrap_or_default();
         match self.hold {
-            Hold::None => {}
-            Hold::Rising(step) => {
+            ReplyDelay::None => {}
+            ReplyDelay::Rising(step) => {
                 tokio::time::sleep(step.saturating_mul(u32::try_from(index).unwrap_or(0))).await
             }
-            Hold::Falling { step, calls } => {
+            ReplyDelay::Falling { step, calls } => {
                 let times = u32::try_from(calls.saturating_sub(index)).unwrap_or(0);
                 tokio::time::sleep(step.saturating_mul(times)).await;
             }
-            Hold::Forever(held) if held == index => {
+            ReplyDelay::Forever(held) if held == index => {
                 self.held.send_replace(true);
                 std::future::pending::<()>().await;
             }
-            Hold::Forever(_) => {}
+            ReplyDelay::Forever(_) => {}
         }
         None
     }

@@ -1,4 +1,4 @@
-//! What a template's author has put beside the template: settings, good answers, cases.
+//! Reads the author's `conformance` folder: settings, replies and cases.
 
 use std::path::{Path, PathBuf};
 
@@ -16,17 +16,17 @@ const SETTINGS: &str = "conformance.toml";
 /// A case's file in its folder.
 const CASE: &str = "case.toml";
 
-/// Everything of a folder `conformance`.
+/// The content of a `conformance` folder.
 #[derive(Debug, Default)]
-pub(super) struct Author {
+pub(super) struct AuthorFolder {
     /// Hosts that pages may load from.
     pub(super) external: Vec<String>,
-    /// Answers for the suite's own cases.
+    /// Replies for the suite's own cases.
     pub(super) answers: AuthorRules,
     pub(super) cases: Vec<AuthorCase>,
 }
 
-/// A case of the author's.
+/// One case of the author.
 #[derive(Debug, Clone)]
 pub(super) struct AuthorCase {
     pub(super) case: Case,
@@ -38,23 +38,22 @@ pub(super) struct AuthorCase {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// Hosts that pages may load from: `fonts.example.com`.
+    /// Hosts that pages may load from, for example `fonts.example.com`.
     #[serde(default)]
     external: Vec<String>,
-    /// A script with good answers for the suite's own cases, for what cannot be made from the
-    /// requests' schemas.
+    /// A script with good replies for the suite's own cases, for requests without a schema.
     #[serde(default)]
     answers: Option<PathBuf>,
 }
 
-impl Author {
-    /// Reads a folder; nothing when there is none. Blocking.
+impl AuthorFolder {
+    /// Reads a folder; a missing one is empty. Blocking.
     ///
     /// # Errors
-    /// What is wrong, with the file and the field.
+    /// If a file cannot be read or is invalid; the message names file and field.
     pub(super) fn read(folder: &Path) -> Result<Self, Message> {
         if !folder.is_dir() {
-            return Ok(Author::default());
+            return Ok(AuthorFolder::default());
         }
         let settings_file = folder.join(SETTINGS);
         let settings: Settings = if settings_file.exists() {
@@ -74,14 +73,15 @@ impl Author {
                 folders.push(path);
             } else if path.join("order.json").is_file() || path.join("ai.toml").is_file() {
                 return Err(message!(
-                    "the folder {} looks like a case and has no {CASE}; `[expect]` alone is enough",
+                    "the folder {} looks like a case and has no {CASE}; add one, `[expect]` alone \
+                     is enough",
                     path.display()
                 ));
             }
         }
         folders.sort();
         let cases = folders.into_iter().map(AuthorCase::read).collect::<Result<_, _>>()?;
-        Ok(Author { external: settings.external, answers, cases })
+        Ok(AuthorFolder { external: settings.external, answers, cases })
     }
 }
 
@@ -140,11 +140,11 @@ fn parsed<T: serde::de::DeserializeOwned>(file: &Path, text: &str) -> Result<T, 
         .map_err(|error| message!("the file {} cannot be read: {error}", file.display()))
 }
 
-/// Where the author's folder of a template is: beside the file, or beside the source that the
-/// operator has named for it.
+/// The author's folder of a template: beside its file, or in the source folder from the
+/// configuration.
 pub(super) fn folder_of(template: &Path, source: Option<PathBuf>) -> Option<PathBuf> {
     let beside = template.parent().map(|folder| folder.join(FOLDER));
-    // A folder of many templates has a folder of cases for each.
+    // In a folder with several templates, each has a folder of cases of its own.
     let own = template.file_stem().and_then(|stem| Some(beside.as_ref()?.join(stem)));
     [source.map(|source| source.join(FOLDER)), own.filter(|own| !own.join(CASE).exists())]
         .into_iter()

@@ -1,5 +1,4 @@
-//! What can be seen of a site's pages without showing them: accessibility, requests to others,
-//! weight.
+//! Checks a site's pages without rendering them: accessibility, requests to other hosts, weight.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,39 +8,38 @@ use sitewright_order::Color;
 use super::rule::PageRule;
 use sitewright_site::verify::page::{Page, parse};
 
-/// Most bytes of a page with all that it loads from its own site.
+/// Maximum bytes of a page with everything that it loads from its own site. 3 MiB.
 pub(super) const MAX_WEIGHT: u64 = 3 << 20;
-/// Lowest contrast of text.
+/// Minimum contrast of text, from WCAG 2 level AA.
 const CONTRAST: f64 = 4.5;
-/// Lowest contrast of headings, which are large.
+/// Minimum contrast of headings, which count as large text.
 const CONTRAST_LARGE: f64 = 3.0;
 
-/// A place where a page breaks a rule.
+/// A place in a page that breaks a rule.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub(super) struct PageProblem {
     pub(super) rule: PageRule,
     pub(super) file: String,
     pub(super) line: Option<u64>,
     pub(super) message: String,
 }
 
-/// What was found of a whole site.
+/// The findings of a whole site.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) problems: Vec<Problem>,
-    /// Bytes of the heaviest page.
+pub(super) struct PageFindings {
+    pub(super) problems: Vec<PageProblem>,
+    /// Bytes of the heaviest page with everything that it loads.
     pub(super) heaviest: u64,
 }
 
-/// Looks at all pages. Pages may load from `external` hosts. Heavy on the CPU: call it from
-/// `spawn_blocking`.
-pub(super) fn look(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> Seen {
-    let mut seen = Seen::default();
+/// Checks all pages. Pages may load from `external` hosts. Blocking: parses every page.
+pub(super) fn check_pages(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> PageFindings {
+    let mut seen = PageFindings::default();
     for (path, bytes) in files {
         let text = String::from_utf8_lossy(bytes);
         if path.ends_with(".html") || path.ends_with(".htm") {
             let page = parse(&text);
-            let mut look = Look { path, page: &page, files, external, seen: &mut seen };
+            let mut look = PageCheck { path, page: &page, files, external, seen: &mut seen };
             look.head();
             look.body();
             look.loads(bytes.len() as u64);
@@ -61,8 +59,8 @@ pub(super) fn look(files: &BTreeMap<String, Vec<u8>>, external: &[String]) -> Se
     seen
 }
 
-/// The elements in which markup of a stranger came to life, as `file: what`.
-pub(super) fn come_alive(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+/// The elements that hostile text created because it was not escaped, as `file: element`.
+pub(super) fn unescaped_elements(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     let mut found = Vec::new();
     for (path, bytes) in files
         .iter()
@@ -78,8 +76,7 @@ pub(super) fn come_alive(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
                     kind.is_empty() || kind.contains("javascript") || kind == "module"
                 })
                 && element.text().any(|text| {
-                    // Inside a text of the script's own, written as JSON, it is as harmless as
-                    // anywhere.
+                    // Inside a JSON text of the template's own script it is harmless.
                     text.trim_start().starts_with("swHostile()")
                         || text.contains("<script>swHostile()")
                 });
@@ -95,18 +92,18 @@ pub(super) fn come_alive(files: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
     found
 }
 
-struct Look<'a> {
+struct PageCheck<'a> {
     path: &'a str,
     page: &'a Page,
     files: &'a BTreeMap<String, Vec<u8>>,
     external: &'a [String],
-    seen: &'a mut Seen,
+    seen: &'a mut PageFindings,
 }
 
-impl Look<'_> {
+impl PageCheck<'_> {
     fn add(&mut self, rule: PageRule, element: Option<ElementRef<'_>>, message: impl Into<String>) {
         let line = element.and_then(|element| self.page.lines.get(&element.id()).copied());
-        self.seen.problems.push(Problem {
+        self.seen.problems.push(PageProblem {
             rule,
             file: self.path.to_owned(),
             line,
@@ -165,7 +162,7 @@ impl Look<'_> {
 
     fn element(&mut self, element: ElementRef<'_>, name: &str) {
         match name {
-            "a" if element.attr("href").is_some() && said(&element).is_empty() => {
+            "a" if element.attr("href").is_some() && accessible_name(&element).is_empty() => {
                 let target = element.attr("href").unwrap_or_default().to_owned();
                 self.add(
                     PageRule::LinkText,
@@ -173,7 +170,7 @@ impl Look<'_> {
                     format!("the link to `{target}` has no text"),
                 );
             }
-            "button" if said(&element).is_empty() => {
+            "button" if accessible_name(&element).is_empty() => {
                 self.add(PageRule::ButtonText, Some(element), "the button has no text");
             }
             "iframe" if element.attr("title").is_none_or(|title| title.trim().is_empty()) => {
@@ -220,7 +217,7 @@ impl Look<'_> {
             && self.page.html.root_element().descendent_elements().any(|label| {
                 label.value().name() == "label"
                     && label.attr("for") == Some(id)
-                    && !said(&label).is_empty()
+                    && !accessible_name(&label).is_empty()
             });
         if !(wrapped
             || pointed
@@ -233,25 +230,26 @@ impl Look<'_> {
         }
     }
 
-    /// Where text and ground are both written into the page.
+    /// Checks contrast where text and background colour are both inline styles.
     fn contrast(&mut self, element: ElementRef<'_>, name: &str) {
         let Some(ink) = styled(&element, &["color"]) else { return };
-        let ground = std::iter::once(element)
+        let background = std::iter::once(element)
             .chain(element.ancestors().filter_map(ElementRef::wrap))
             .find_map(|outer| styled(&outer, &["background-color", "background"]));
-        let Some(ground) = ground else { return };
+        let Some(background) = background else { return };
         let shows = element.text().any(|text| !text.trim().is_empty());
-        let contrast = ratio(ink, ground);
+        let contrast = ratio(ink, background);
         let wanted = if matches!(name, "h1" | "h2") { CONTRAST_LARGE } else { CONTRAST };
         if shows && contrast < wanted {
             let message = format!(
-                "text in {ink} on {ground} has a contrast of {contrast:.1}:1, less than {wanted}:1"
+                "text in {ink} on {background} has a contrast of {contrast:.1}:1, less than \
+                 {wanted}:1"
             );
             self.add(PageRule::Contrast, Some(element), message);
         }
     }
 
-    /// What the page loads: nothing from others, and not too much.
+    /// Checks what the page loads: no other hosts, and at most [`MAX_WEIGHT`].
     fn loads(&mut self, own: u64) {
         let mut local = BTreeSet::new();
         for element in self.page.html.root_element().descendent_elements() {
@@ -318,12 +316,12 @@ impl Look<'_> {
         let weight = own + loaded;
         self.seen.heaviest = self.seen.heaviest.max(weight);
         if weight > MAX_WEIGHT {
-            let message = format!("the page loads {weight} bytes; at most {MAX_WEIGHT} are good");
+            let message = format!("the page loads {weight} bytes; the maximum is {MAX_WEIGHT}");
             self.add(PageRule::Weight, None, message);
         }
     }
 
-    /// The file of the site that an address means.
+    /// The file of the site to which an address resolves; `None` for other hosts.
     fn local(&self, address: &str) -> Option<String> {
         let base = url::Url::parse("http://site.invalid/").ok()?.join(self.path).ok()?;
         let url = base.join(address).ok()?;
@@ -339,7 +337,7 @@ fn outside(
     what: &str,
     line: Option<u64>,
     external: &[String],
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<PageProblem>,
 ) {
     let address = address.trim();
     let whole =
@@ -351,7 +349,7 @@ fn outside(
         return;
     };
     if !external.iter().any(|allowed| allowed == host) {
-        problems.push(Problem {
+        problems.push(PageProblem {
             rule: PageRule::External,
             file: file.to_owned(),
             line,
@@ -376,8 +374,8 @@ fn hidden(element: &ElementRef<'_>) -> bool {
     })
 }
 
-/// What somebody who does not see an element is told of it.
-fn said(element: &ElementRef<'_>) -> String {
+/// The accessible name of an element.
+fn accessible_name(element: &ElementRef<'_>) -> String {
     let attribute =
         |element: &ElementRef<'_>, name| element.attr(name).unwrap_or_default().trim().to_owned();
     let named =
@@ -390,7 +388,7 @@ fn said(element: &ElementRef<'_>) -> String {
     format!("{named}{}{}", text.trim(), inner.collect::<String>())
 }
 
-/// A colour of an element's own style.
+/// A colour of an element's inline style.
 fn styled(element: &ElementRef<'_>, properties: &[&str]) -> Option<Color> {
     let style = element.attr("style")?;
     style.split(';').rev().find_map(|declaration| {
@@ -403,7 +401,7 @@ fn styled(element: &ElementRef<'_>, properties: &[&str]) -> Option<Color> {
     })
 }
 
-/// Contrast as WCAG 2 has it, 1 to 21.
+/// The WCAG 2 contrast ratio, 1 to 21.
 fn ratio(one: Color, other: Color) -> f64 {
     let luminance = |colour: Color| {
         let hex = colour.to_string();
