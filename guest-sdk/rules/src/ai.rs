@@ -4,7 +4,9 @@ use std::fmt;
 
 use strum::{EnumCount, VariantArray, VariantNames};
 
-/// The kind of an error of an AI call. The names are those of the contract's `error-kind`.
+/// The kind of an error of an AI call. The names are those of the contract's `error-kind`; in JSON
+/// they are in snake case. The contract's names are read from JSON too: journals, recordings and
+/// failure records of version 1 have them.
 #[derive(
     Debug,
     Clone,
@@ -22,23 +24,28 @@ use strum::{EnumCount, VariantArray, VariantNames};
 #[strum(serialize_all = "kebab-case")]
 #[strum(parse_err_ty = UnknownKind, parse_err_fn = UnknownKind::new)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schemars", schemars(rename_all = "kebab-case"))]
+#[cfg_attr(feature = "schemars", schemars(rename_all = "snake_case"))]
 pub enum AiErrorKind {
     /// The provider rejected the API key.
     Auth,
     /// The API key has no permission for this model or endpoint.
     Permission,
     /// The model or endpoint does not exist.
+    #[cfg_attr(feature = "serde", serde(alias = "not-found"))]
     NotFound,
     /// The host or the provider rejected the request as malformed.
+    #[cfg_attr(feature = "serde", serde(alias = "invalid-request"))]
     InvalidRequest,
     /// Prompt and reply do not fit into the model's context window.
+    #[cfg_attr(feature = "serde", serde(alias = "context-too-long"))]
     ContextTooLong,
     /// The rate limit for requests or tokens is exceeded; the call can succeed later.
+    #[cfg_attr(feature = "serde", serde(alias = "rate-limited"))]
     RateLimited,
     /// The account has no credit left; waiting does not help.
+    #[cfg_attr(feature = "serde", serde(alias = "quota-exhausted"))]
     QuotaExhausted,
     /// The provider or model is overloaded, or failed with a server error.
     Overloaded,
@@ -58,12 +65,16 @@ pub enum AiErrorKind {
     /// A JSON format was requested and the reply is not JSON.
     Malformed,
     /// The reply is JSON that is not valid against the requested schema.
+    #[cfg_attr(feature = "serde", serde(alias = "schema-mismatch"))]
     SchemaMismatch,
     /// The provider's content filter rejected the request or the reply.
+    #[cfg_attr(feature = "serde", serde(alias = "content-filtered"))]
     ContentFiltered,
     /// The order's budget of calls, tokens or money is exhausted; nothing was sent.
+    #[cfg_attr(feature = "serde", serde(alias = "budget-exceeded"))]
     BudgetExceeded,
     /// The operator's configuration has no route for the purpose.
+    #[cfg_attr(feature = "serde", serde(alias = "no-route"))]
     NoRoute,
     /// The run was cancelled, or its deadline expired, while the call was in flight.
     Cancelled,
@@ -83,7 +94,7 @@ impl AiErrorKind {
         all
     };
 
-    /// The name in records and in the contract, in kebab case: `rate-limited`.
+    /// The name in the contract, in messages and in logs, in kebab case: `rate-limited`.
     pub const fn as_str(self) -> &'static str {
         <Self as VariantNames>::VARIANTS[self as usize]
     }

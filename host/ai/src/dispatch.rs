@@ -195,7 +195,8 @@ impl<'a> Dispatch<'a> {
     fn error(&mut self, over_budget: Option<Message>) -> AiError {
         let (attempts, mut failures) =
             (std::mem::take(&mut self.attempts), std::mem::take(&mut self.failures));
-        let call_id = self.call.call_id;
+        let call_id = Some(self.call.call_id);
+        let purpose = self.request.purpose.as_str();
         let before = |attempts: &[Attempt]| {
             attempts
                 .iter()
@@ -211,7 +212,8 @@ impl<'a> Dispatch<'a> {
                 true => message,
                 false => message!("no further attempt: {message}; before it {}", before(&attempts)),
             };
-            let error = AiError::before_any_attempt(call_id, AiErrorKind::BudgetExceeded, message);
+            let error =
+                AiError::before_any_attempt(call_id, purpose, AiErrorKind::BudgetExceeded, message);
             return AiError { attempts, causes: earlier(failures), ..error };
         }
         let Some(last) = failures.pop() else {
@@ -220,7 +222,7 @@ impl<'a> Dispatch<'a> {
                  more time",
                 self.route
             );
-            return AiError::before_any_attempt(call_id, AiErrorKind::Cancelled, message);
+            return AiError::before_any_attempt(call_id, purpose, AiErrorKind::Cancelled, message);
         };
         let message = match attempts.len().saturating_sub(1) {
             0 => last.message,
@@ -247,6 +249,7 @@ impl<'a> Dispatch<'a> {
             kind: last.failure.kind,
             message,
             call_id,
+            purpose: purpose.to_owned(),
             http: last.failure.http,
             attempts,
             causes,

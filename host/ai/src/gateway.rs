@@ -155,11 +155,14 @@ impl Gateway {
         request: &Request,
         text: &mut TextSink,
     ) -> Result<Completed, AiError> {
-        let refuse = |kind, message| Err(AiError::before_any_attempt(call.call_id, kind, message));
+        let purpose = request.purpose.as_str();
+        let refuse = |kind, message| {
+            Err(AiError::before_any_attempt(Some(call.call_id), purpose, kind, message))
+        };
         if let Err(message) = request.check() {
             return refuse(AiErrorKind::InvalidRequest, message);
         }
-        let Some((route, candidates)) = self.route(request.purpose.as_str()) else {
+        let Some((route, candidates)) = self.route(purpose) else {
             return refuse(AiErrorKind::NoRoute, no_route(&request.purpose));
         };
         // The journal's futures are boxed to keep the future of a waiting call small.

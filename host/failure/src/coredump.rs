@@ -1,22 +1,20 @@
 //! Dumps of stopped guests on disk: `<sites>/.coredumps/<failure>.coredump`.
 //!
-//! A dump is the guest's whole memory and so holds the order's data: it is made when somebody asks
-//! for it, readable by this user alone, and goes before long.
+//! A dump is the guest's complete memory and contains the order's data: it is written only if
+//! configured, with file mode 0600, and the oldest dumps are removed.
 
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The folder beside the orders' that holds dumps. No order has a name with a dot before it.
+/// The folder of the dumps, beside the orders' folders. No order's name begins with a dot.
 pub const FOLDER: &str = ".coredumps";
-/// What a dump's name ends with.
 const SUFFIX: &str = ".coredump";
 
-/// Writes a dump whole or not at all, and removes the oldest of those that are more than `keep`.
-/// Blocking.
+/// Writes a dump atomically and removes the oldest until `keep` (at least 1) are left. Blocking.
 ///
 /// # Errors
-/// When the file system refuses.
+/// If the file system returns an error.
 pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::Result<PathBuf> {
     let folder = sites.join(FOLDER);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
@@ -35,8 +33,8 @@ pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::
     Ok(path)
 }
 
-/// Names begin with the failure's id, which sorts by time. What cannot be removed is told and tried
-/// again with the next dump.
+/// Names begin with the failure's id, which sorts by time. A dump that cannot be removed is logged,
+/// and removed with the next one.
 fn keep_newest(folder: &Path, keep: usize) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut dumps: Vec<PathBuf> = entries

@@ -3,8 +3,8 @@
 use super::render::clean;
 use sitewright_model::failure::FailureRecord;
 
-/// Logs a failure, each of its keys a field of its own: for whoever searches or counts by them. The
-/// rest is in the record.
+/// Logs a failure with one field for each key that people search or count by. The rest is in the
+/// record.
 pub fn emit(record: &FailureRecord) {
     let frame = record.top_frame();
     let attempt = record.ai.as_ref().and_then(|ai| ai.attempts.last());

@@ -1,8 +1,11 @@
-//! What makes two failures the same: one line with a count, and not a thousand lines.
+//! Which failures are the same bug, so that a list shows one group with a count.
 //!
-//! A fingerprint is made of what a bug does not change when the template is built again or another
-//! order meets it: kind, code, the author's own frames without their lines, and the message without
-//! what is of one order only. The digest of the template is no part of it.
+//! A fingerprint is a hash of what stays the same if the template is built again or another order
+//! triggers the bug: kind, code, the author's own frames without their lines, and the message
+//! without the values of one order. The template's digest is not part of it.
+//!
+//! **Invariant:** the inputs of the hash do not change with the version of the record: AI error kinds
+//! go in as in the contract (`rate-limited`).
 
 use sha2::{Digest as _, Sha256};
 
@@ -10,13 +13,13 @@ use sitewright_model::failure::FailureKind;
 use sitewright_model::failure::FailureRecord;
 use sitewright_model::failure::{Frame, TrapRecord};
 
-/// Own frames that count: further out, everything comes from `generate`.
+/// Number of own frames in the hash: the outer ones are the same in every failure.
 const FRAMES: usize = 3;
-/// Problems of a document or site that count.
+/// Number of problems of a document or site in the hash.
 const PROBLEMS: usize = 8;
-/// How much of a message counts, in bytes.
+/// Number of bytes of a message in the hash.
 const MAX_MESSAGE: usize = 2 << 10;
-/// Digits of a fingerprint.
+/// Length of a fingerprint, in hexadecimal digits.
 const DIGITS: usize = 16;
 
 /// The record with its fingerprint.
@@ -25,7 +28,7 @@ pub fn stamped(record: FailureRecord) -> FailureRecord {
     FailureRecord { fingerprint, ..record }
 }
 
-/// The fingerprint of a record, whatever it says of itself.
+/// The fingerprint of a record, computed; its field `fingerprint` is ignored.
 pub fn of(record: &FailureRecord) -> String {
     let mut parts = Parts::new(record.kind.as_str());
     if is_the_templates(record.kind) {
@@ -34,7 +37,7 @@ pub fn of(record: &FailureRecord) -> String {
     parts.add("code", record.code.as_deref().unwrap_or_default());
     match record.kind {
         FailureKind::Ai | FailureKind::CallLimit => match &record.ai {
-            // What the template says of it differs from template to template; what failed is the
+            // The template's own message differs from template to template; what failed is the
             // call.
             Some(ai) => {
                 let last = ai.attempts.last();
@@ -49,7 +52,7 @@ pub fn of(record: &FailureRecord) -> String {
             None => parts.add("message", &normalised(record.message.as_str())),
         },
         FailureKind::OutputRejected | FailureKind::InvalidOrder if !record.problems.is_empty() => {
-            // The message counts problems; what is wrong says which ones they are.
+            // The message contains only their number.
             let mut problems: Vec<String> = record
                 .problems
                 .iter()
@@ -62,7 +65,7 @@ pub fn of(record: &FailureRecord) -> String {
             problems.dedup();
             problems.iter().take(PROBLEMS).for_each(|problem| parts.add("problem", problem));
         }
-        // The message names worker and count; what counts is where the process ended.
+        // The message names worker and count; the stage is where the process ended.
         FailureKind::Crashed => parts.add("stage", &normalised(&record.stage)),
         _ => parts.add(
             "message",
@@ -70,7 +73,7 @@ pub fn of(record: &FailureRecord) -> String {
         ),
     }
     if matches!(record.kind, FailureKind::Host | FailureKind::TemplateLoad) {
-        // The host's own words, which name the reason.
+        // The host's own causes name the reason.
         record.causes.iter().for_each(|cause| parts.add("cause", &normalised(cause.as_str())));
     }
     match &record.trap {
@@ -87,16 +90,15 @@ pub fn of(record: &FailureRecord) -> String {
     parts.digest()
 }
 
-/// The fingerprint of what is no whole record: all that is known of it are its kind and its
-/// message.
+/// The fingerprint of a failure of which only kind and message are known.
 pub fn of_words(kind: &str, message: &str) -> String {
     let mut parts = Parts::new(kind);
     parts.add("message", &normalised(message));
     parts.digest()
 }
 
-/// Whether a failure of this kind is the template's doing, so that the same words of two templates
-/// are two bugs.
+/// Whether the template causes failures of this kind, so that the same message of two templates is
+/// two bugs.
 fn is_the_templates(kind: FailureKind) -> bool {
     match kind {
         FailureKind::TemplateLoad
@@ -140,8 +142,8 @@ impl Parts {
     }
 }
 
-/// The frames that say where it is: the author's own, or the innermost ones where none is known to
-/// be. Recursion counts once.
+/// The frames in the hash: the author's own, or the innermost ones if none is known to be the
+/// author's. Recursion counts once.
 fn telling_frames(trap: &TrapRecord) -> Vec<&Frame> {
     let has_own = trap.frames.iter().any(|frame| frame.own);
     let mut frames: Vec<&Frame> =
@@ -151,7 +153,7 @@ fn telling_frames(trap: &TrapRecord) -> Vec<&Frame> {
     frames
 }
 
-/// Function and file of a frame, without what changes when other lines of the file do.
+/// Function and file of a frame, without line numbers.
 fn place(frame: &Frame) -> String {
     let named = !frame.function.starts_with("function ");
     let function = if named { without_numbers(&frame.function) } else { frame.function.clone() };
@@ -161,7 +163,7 @@ fn place(frame: &Frame) -> String {
     }
 }
 
-/// `{closure#2}` is `{closure#1}` as soon as somebody writes another one before it.
+/// `{closure#2}` without its number, which changes if a closure is added before it.
 fn without_numbers(function: &str) -> String {
     let mut out = String::with_capacity(function.len());
     let mut after_hash = false;
@@ -174,7 +176,7 @@ fn without_numbers(function: &str) -> String {
     out
 }
 
-/// The last two parts of a path: where a template was built is no part of its bugs.
+/// The last two parts of a path: the build folder is not part of the bug.
 fn short_file(file: &str) -> &str {
     match file.rmatch_indices(['/', '\\']).nth(1) {
         Some((at, _)) => &file[at + 1..],
@@ -182,8 +184,8 @@ fn short_file(file: &str) -> &str {
     }
 }
 
-/// A message without what is of one order or one build only: quoted values, numbers, ids,
-/// hexadecimal digits, paths and addresses.
+/// A message without the values of one order or build: quoted values, numbers, ids, hexadecimal
+/// digits, paths and addresses become marks.
 pub fn normalised(message: &str) -> String {
     let message = &message[..message.floor_char_boundary(MAX_MESSAGE)];
     let unquoted = without_quoted(message);
@@ -191,8 +193,8 @@ pub fn normalised(message: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What stands between quotes becomes a mark. An apostrophe inside a word is no quote, and a quote
-/// that nothing closes neither.
+/// Replaces quoted text with a mark. An apostrophe inside a word and an unclosed quote are not
+/// quotes.
 fn without_quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

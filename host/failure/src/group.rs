@@ -1,4 +1,4 @@
-//! Failures that are most likely one and the same, counted together.
+//! Failures with the same fingerprint, counted together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use sitewright_model::failure::TrapRecord;
 use sitewright_model::failure::{FailureRecord, SourceLocation, TemplateRef, top_frame};
 
-/// Which failures.
+/// Which failures to list; `None` means no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Only those of this template.
@@ -24,25 +24,21 @@ pub struct Filter {
 /// A record in brief: what lists show of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Brief {
-    /// Its id.
     pub id: String,
-    /// When, in milliseconds since the Unix epoch.
+    /// When the attempt ended, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// The order.
     pub order: String,
     /// The attempt.
     pub attempt: Option<String>,
-    /// Why, in one word.
     pub kind: String,
-    /// The template's name; empty when nobody knows it.
+    /// The template's name; empty if unknown.
     pub template: String,
-    /// What happened.
     pub message: String,
     /// The author's own frame where it stopped.
     pub frame: Option<String>,
     /// See [`FailureRecord::fingerprint`].
     pub fingerprint: String,
-    /// Where the record lies, when it lies in a file.
+    /// The record's file; `None` if it is in the database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
 }
@@ -50,23 +46,21 @@ pub struct Brief {
 /// Failures of one fingerprint and one template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Group {
-    /// What they have in common.
     pub fingerprint: String,
-    /// The template's name; empty when nobody knows it.
+    /// The template's name; empty if unknown.
     pub template: String,
-    /// How many there are.
+    /// The number of failures.
     pub count: u64,
-    /// How many orders they befell.
+    /// The number of orders that failed this way.
     pub orders: u64,
-    /// When the first one happened, in milliseconds since the Unix epoch.
+    /// Time of the first failure, in milliseconds since the Unix epoch.
     pub first_at: i64,
-    /// When the last one did.
+    /// Time of the last failure, in milliseconds since the Unix epoch.
     pub last_at: i64,
-    /// Id of the newest.
+    /// Id of the newest failure.
     pub newest: String,
-    /// Why, in one word; of the newest, as all that follows.
+    /// Kind of the newest failure, as the fields that follow.
     pub kind: String,
-    /// What happened.
     pub message: String,
     /// The author's own frame where it stopped.
     pub frame: Option<String>,
@@ -106,7 +100,7 @@ impl Brief {
     }
 }
 
-/// What a brief is made of, as it stands in a record.
+/// The fields of a record that a brief needs, the same in every version.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Outline {
     pub(super) version: u32,
@@ -126,7 +120,7 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// Nothing when the record has no fingerprint.
+    /// `None` if the record has no fingerprint.
     pub(super) fn brief(self) -> Option<Brief> {
         Some(Brief {
             at: millis_of(&self.time, &self.id),
@@ -143,8 +137,8 @@ impl Outline {
     }
 }
 
-/// A record's time in milliseconds since the Unix epoch; that of its id when it has none that can
-/// be read.
+/// A record's time in milliseconds since the Unix epoch; that of its id if the time cannot be
+/// parsed.
 fn millis_of(time: &str, id: &str) -> i64 {
     use time::OffsetDateTime;
     use time::format_description::well_known::Rfc3339;
@@ -154,7 +148,7 @@ fn millis_of(time: &str, id: &str) -> i64 {
     i64::try_from(written.unwrap_or_else(of_id)).unwrap_or(i64::MAX)
 }
 
-/// Counts failures one by one, and groups that somebody else has counted.
+/// Counts failures by fingerprint and template.
 #[derive(Debug, Default)]
 pub struct Groups {
     groups: BTreeMap<(String, String), (Group, BTreeSet<String>)>,
@@ -199,7 +193,7 @@ impl Groups {
 }
 
 impl Group {
-    /// Both together; their orders are taken to be different ones.
+    /// The sum of both groups; their orders are counted as different ones.
     pub fn with(self, other: Group) -> Group {
         let (count, orders) = (self.count + other.count, self.orders + other.orders);
         let (first_at, last_at) =

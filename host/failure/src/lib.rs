@@ -1,4 +1,29 @@
-//! What went wrong, whole: one record for every attempt that did not succeed.
+//! What happens with a failure record: symbolize, fingerprint, render, store. The record itself is a
+//! type of `sitewright-model`; the runtime makes it.
+//!
+//! | file | question |
+//! |---|---|
+//! | [`symbolize`] | which function, file and line is an offset into a component? |
+//! | `raw_frame` | what does a frame look like before it is symbolized? |
+//! | `python` | which exception did the interpreter print before it stopped? |
+//! | `source` | which lines of source are around the failure? |
+//! | [`fingerprint`] | which failures are the same bug? |
+//! | [`group`] | how often did it happen, and in how many orders? |
+//! | [`render`] | how do people read a record: terminal, Markdown? |
+//! | `event` | how does the log show it? |
+//! | [`store`] | where are records, and how is one read, of whatever version? |
+//! | `version_1` | what differs in records of version 1? |
+//! | [`coredump`] | where are the memory dumps of stopped guests? |
+//! | [`schema`] | the published JSON Schema of a record |
+//!
+//! **Invariant:** this crate depends on `gimli` and no other crate of the host does; it does not
+//! depend on wasmtime. Its input are offsets into a component, never an engine.
+//!
+//! **Invariant:** symbolizing is bounded in time and memory, whatever the debug information says.
+//!
+//! **Invariant:** rendering a record cannot fail. A record of a newer version than
+//! [`RECORD_VERSION`](sitewright_model::failure::RECORD_VERSION) is refused, one of an older version
+//! is read, and the fingerprint of a bug does not change with the version of the record.
 
 pub mod coredump;
 mod event;
@@ -11,6 +36,7 @@ pub mod schema;
 mod source;
 pub mod store;
 pub mod symbolize;
+mod version_1;
 
 pub use event::emit;
 pub use python::PythonException;

@@ -1,4 +1,13 @@
 //! A failure record as a report on a terminal.
+//!
+//! | file | question |
+//! |---|---|
+//! | `calls` | which calls led to the failure, and what did the AI providers answer? |
+//! | `timeline` | in which order did calls and diagnostics happen, and which of them are shown? |
+//! | `markdown` | the record as an issue for the template's tracker |
+//! | `text` | amounts, lines of a given width, and no character that a terminal interprets |
+//!
+//! **Invariant:** rendering a record cannot fail, whatever its fields contain.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,23 +15,19 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use sitewright_model::Measure;
-use sitewright_model::ai::Attempt;
-use sitewright_model::failure::CoreDumpRecord;
-use sitewright_model::failure::SourceExcerpt;
-use sitewright_model::failure::{AiFailure, Diagnostic, FailureRecord, Severity};
-use sitewright_model::failure::{Frame, TrapRecord};
-use sitewright_model::failure::{TrailEntry, TrailOutcome};
+use sitewright_model::failure::{CoreDumpRecord, FailureRecord, Frame, SourceExcerpt, TrapRecord};
 use sitewright_model::message::Message;
 
+mod calls;
 mod markdown;
 mod text;
 mod timeline;
 
+use calls::{ai_call, timeline};
 pub use markdown::markdown;
 use text::{MIN_WIDTH, amount, wrapped, wrapped_after};
 pub use text::{bytes, duration, measure};
 pub use text::{clean, columns, paragraph, shortened};
-use timeline::{Moment, What};
 
 const TITLE: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -31,16 +36,16 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const DIM: Style = Style::new().dimmed();
 const OWN: Style = AnsiColor::Cyan.on_default().bold();
 
-/// How many of the newest moments a report shows, and half as many of those before that matter; the
-/// record has them all.
+/// Number of the newest moments that a report shows, besides half as many earlier ones that matter.
+/// The record has all of them.
 const MOMENTS_SHOWN: usize = 12;
-/// How many problems of a document or site are told in brief.
+/// Maximum number of problems of a document or site in a brief report.
 const BRIEF_PROBLEMS: usize = 5;
-/// How many lines of a text's tail a report shows.
+/// Number of lines that a report shows of a text's tail.
 const TAIL_LINES: usize = 8;
 
-/// The report, with ANSI colours, lines at most `width` columns where the text allows. Strip the
-/// colours where they are not wanted.
+/// The report with ANSI colours, which the caller strips if they are not wanted. Lines have at most
+/// `width` columns (minimum: 72), except for words that are longer.
 pub fn terminal(record: &FailureRecord, width: usize) -> String {
     let width = width.max(MIN_WIDTH);
     let mut out = String::new();
@@ -64,7 +69,7 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     }
     writeln!(out)?;
     writeln!(out, "  {}", painted(TITLE, "What to do"))?;
-    wrapped(out, record.advice.as_str(), "    ", width)?;
+    wrapped(out, record.hint.as_str(), "    ", width)?;
 
     if !record.problems.is_empty() {
         section(out, &format!("Problems ({})", record.problems.len()))?;
@@ -145,7 +150,7 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     Ok(())
 }
 
-/// What happened, why, where, and what to do: a few lines for pages that are about more than the
+/// What happened, why, where, and what to do, in a few lines: for output that is about more than the
 /// failure.
 pub fn in_brief(record: &FailureRecord, width: usize) -> String {
     let width = width.max(MIN_WIDTH);
@@ -177,11 +182,11 @@ fn write_brief(out: &mut String, record: &FailureRecord, width: usize) -> std::f
         wrapped_after(&mut line, &frame, "    where: ", "           ", width)?;
         writeln!(out, "{OWN}{}{OWN:#}", line.trim_end())?;
     }
-    wrapped_after(out, record.advice.as_str(), "    to do: ", "           ", width)
+    wrapped_after(out, record.hint.as_str(), "    to do: ", "           ", width)
 }
 
-/// The causes that the message does not tell already. A template's own error repeats what its AI
-/// call said; what that call itself knew comes last.
+/// The causes whose text is not part of the message. A template's own error repeats the message of
+/// its AI call; the causes of that call come last.
 fn causes(record: &FailureRecord) -> impl Iterator<Item = &Message> {
     let told = record.ai.as_ref().map(|ai| ai.message.as_str());
     let own = record
@@ -192,7 +197,7 @@ fn causes(record: &FailureRecord) -> impl Iterator<Item = &Message> {
     own.chain(of_call).filter(|cause| !record.message.as_str().contains(cause.as_str()))
 }
 
-/// `2026-11-23 01:32:04 UTC`; a time in another shape stays as it is.
+/// `2026-11-23 01:32:04 UTC`; a time in another format is returned unchanged.
 fn minute_and_second(time: &str) -> String {
     match (time.get(..10), time.get(11..19), time.ends_with('Z')) {
         (Some(day), Some(second), true) => format!("{day} {second} UTC"),
@@ -209,7 +214,7 @@ fn frames(out: &mut String, trap: &TrapRecord) -> std::fmt::Result {
     if let Some(missing) = &trap.symbols_missing {
         writeln!(out, "    {WARN}{}{WARN:#}", clean(missing))?;
     }
-    // The author's own code first: that is where the bug is. The rest is one line.
+    // The author's own code first: that is where the bug is. The other frames become one line.
     let has_own = trap.frames.iter().any(|frame| frame.own);
     let shown: Vec<&Frame> =
         trap.frames.iter().filter(|frame| frame.own || !has_own).take(20).collect();
@@ -237,7 +242,7 @@ fn frames(out: &mut String, trap: &TrapRecord) -> std::fmt::Result {
     Ok(())
 }
 
-/// The lines around the place, the one that matters marked.
+/// The lines around the location, with a mark on the line itself.
 fn excerpt(out: &mut String, source: &SourceExcerpt) -> std::fmt::Result {
     section(out, &source.file)?;
     for (number, line) in (source.first..).zip(&source.lines) {
@@ -267,164 +272,6 @@ fn coredump(out: &mut String, dump: &CoreDumpRecord, width: usize) -> std::fmt::
     }
 }
 
-fn ai_call(out: &mut String, ai: &AiFailure, told: &Message, width: usize) -> std::fmt::Result {
-    section(out, &format!("AI call {} for `{}`: {}", ai.call_id, ai.purpose, ai.kind))?;
-    if !told.as_str().contains(ai.message.as_str()) {
-        wrapped(out, ai.message.as_str(), "    ", width)?;
-    }
-    for (at, attempt) in ai.attempts.iter().enumerate() {
-        let begin = format!("    {}. ", at + 1);
-        tried(out, attempt, &begin, "       ", width)?;
-    }
-    Ok(())
-}
-
-/// One try of an AI call, and what was answered where it failed.
-fn tried(
-    out: &mut String,
-    attempt: &Attempt,
-    begin: &str,
-    indent: &str,
-    width: usize,
-) -> std::fmt::Result {
-    let status = attempt.status.map(|status| format!(" · HTTP {status}")).unwrap_or_default();
-    let request =
-        attempt.request_id.as_deref().map(|id| format!(" · request {id}")).unwrap_or_default();
-    let style = if attempt.outcome.as_str() == "succeeded" { GOOD } else { BAD };
-    let outcome = attempt.outcome.as_str();
-    let place = format!("{} {}:", attempt.provider, attempt.model);
-    let rest =
-        format!("{status} · {}{request}", duration(attempt.duration_ms.saturating_mul(1_000)));
-    let mut line = String::new();
-    wrapped_after(&mut line, &format!("{place} {outcome}{rest}"), begin, indent, width)?;
-    // The words are whole, so the first one that is the outcome is it.
-    let painted = format!(": {style}{outcome}{style:#}");
-    writeln!(out, "{}", line.trim_end().replacen(&format!(": {outcome}"), &painted, 1))?;
-    if let Some(excerpt) =
-        attempt.body_excerpt.as_deref().filter(|excerpt| !excerpt.trim().is_empty())
-    {
-        let one_line: String = excerpt.split_whitespace().collect::<Vec<_>>().join(" ");
-        let room = width.saturating_sub(indent.len());
-        writeln!(out, "{indent}{DIM}{}{DIM:#}", shortened(&clean(&one_line), room))?;
-    }
-    Ok(())
-}
-
-/// Host calls, progress and reports in the order in which they happened.
-fn timeline(
-    out: &mut String,
-    record: &FailureRecord,
-    width: usize,
-    room: usize,
-) -> std::fmt::Result {
-    let moments = timeline::of(record);
-    if moments.is_empty() {
-        return Ok(());
-    }
-    let title = match record.calls.unwrap_or(0).max(record.trail.len() as u64) {
-        0 => "What led to it".to_owned(),
-        1 => "What led to it (1 host call)".to_owned(),
-        calls => format!("What led to it ({calls} host calls)"),
-    };
-    section(out, &title)?;
-    let shown = timeline::shown(&moments, room);
-    let mut next = 0;
-    for at in shown {
-        if at > next {
-            writeln!(out, "             {DIM}… {} more in the record{DIM:#}", at - next)?;
-        }
-        next = at + 1;
-        moment(out, record, &moments[at], width)?;
-    }
-    Ok(())
-}
-
-fn moment(
-    out: &mut String,
-    record: &FailureRecord,
-    moment: &Moment<'_>,
-    width: usize,
-) -> std::fmt::Result {
-    let begin = format!("{:>8} {}", duration(moment.at_ms.saturating_mul(1_000)), moment.lanes);
-    match moment.what {
-        What::Report(diagnostic) => reported(out, diagnostic, &begin, width),
-        What::Call(entry, tries) => {
-            called(out, entry, &begin, width)?;
-            let told =
-                record.ai.as_ref().is_some_and(|ai| Some(&ai.call_id) == entry.call_id.as_ref());
-            let tries = tries.map(|tries| &*tries.attempts).unwrap_or_default();
-            // One try that succeeded says nothing that the call does not, and those of the failed
-            // call have a section of their own.
-            let worth = tries.len() > 1 || entry.outcome != TrailOutcome::Ok;
-            for attempt in tries.iter().filter(|_| worth && !told) {
-                tried(out, attempt, "             └ ", "               ", width)?;
-            }
-            Ok(())
-        }
-    }
-}
-
-fn called(out: &mut String, entry: &TrailEntry, begin: &str, width: usize) -> std::fmt::Result {
-    let took = match (entry.duration_us, &entry.outcome) {
-        (Some(took), _) => duration(took),
-        (None, TrailOutcome::InFlight) => "in flight".to_owned(),
-        // Put together by somebody else after the process had ended.
-        (None, _) => String::new(),
-    };
-    let begin = format!("{begin}{:<20} {took:>9}  ", clean(&entry.call));
-    let rest = width.saturating_sub(columns(&begin) + 6);
-    let mut args = entry.args.clone();
-    if let Some(reply) = entry.reply_bytes {
-        args = format!("{args} → {}", bytes(reply));
-    }
-    if entry.waited_ms > 0 {
-        let waited = duration(entry.waited_ms.saturating_mul(1_000));
-        args = format!("waited {waited} for limits · {args}");
-    }
-    if let Some(id) = &entry.call_id {
-        args = format!("{id} · {args}");
-    }
-    if entry.count > 1 && entry.call == "diagnostics.progress" {
-        args = format!("{args} · {} steps", entry.count);
-    }
-    // What was asked is worth as much room as what came of it.
-    let (style, outcome) = match &entry.outcome {
-        TrailOutcome::Ok => (GOOD, "ok".to_owned()),
-        TrailOutcome::InFlight => (WARN, "no answer yet".to_owned()),
-        TrailOutcome::Error(error) => {
-            (BAD, shortened(&clean(error), rest.saturating_sub(columns(&args) + 1).max(rest / 2)))
-        }
-    };
-    let args = shortened(&clean(&args), rest.saturating_sub(columns(&outcome) + 1));
-    writeln!(out, "    {begin}{style}{outcome}{style:#} {DIM}{args}{DIM:#}")
-}
-
-fn reported(
-    out: &mut String,
-    diagnostic: &Diagnostic,
-    begin: &str,
-    width: usize,
-) -> std::fmt::Result {
-    let (style, mark) = match diagnostic.severity {
-        Severity::Info => (DIM, "i"),
-        Severity::Warning => (WARN, "!"),
-        Severity::Error => (BAD, "✗"),
-    };
-    let code = shortened(&clean(&diagnostic.code), 60);
-    writeln!(out, "    {begin}{style}{mark} {code}{style:#}")?;
-    wrapped(out, diagnostic.message.as_str(), "               ", width)?;
-    for cause in &diagnostic.causes {
-        wrapped_after(
-            out,
-            cause.as_str(),
-            "               because ",
-            "                       ",
-            width,
-        )?;
-    }
-    Ok(())
-}
-
 fn tail(
     out: &mut String,
     title: &str,
@@ -451,8 +298,7 @@ fn tail(
     Ok(())
 }
 
-/// Each limit beside what was used of it, a line each; those of which nothing was used come last,
-/// by name.
+/// One line for each limit with what was used of it; the names of unused limits come last.
 pub fn limits_used(limits: &BTreeMap<String, Measure>, width: usize) -> String {
     let mut out = String::new();
     #[allow(clippy::let_underscore_must_use, reason = "writing to a String cannot fail")]

@@ -7,6 +7,7 @@ use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, OpenOptions};
 
 use super::group::{Brief, Outline};
+use super::version_1;
 use sitewright_model::failure::{FailureRecord, RECORD_VERSION};
 
 /// The folder of an order that holds its records.
@@ -15,69 +16,39 @@ pub const FOLDER: &str = "failures";
 /// A record could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file system refused.
+    /// The file system returned an error.
     #[error("{what} {}: {source}", .path.display())]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The file is no record.
+    Io { what: &'static str, path: PathBuf, source: std::io::Error },
+    /// The file is not a record.
     #[error("{} is not a failure record: {source}", .path.display())]
-    NotARecord {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
+    NotARecord { path: PathBuf, source: serde_json::Error },
     /// The record was written by a newer host.
     #[error("{} was written by a newer Sitewright (shape {version}, this one knows {RECORD_VERSION}); read it with that version", .path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its shape.
-        version: u32,
-    },
-    /// The record does not serialize: a bug of ours.
+    Newer { path: PathBuf, version: u32 },
+    /// The record cannot be serialized: a bug of the host.
     #[error("the record cannot be serialized: {0}")]
     Serialize(serde_json::Error),
     /// There is no such record.
     #[error("there is no failure {id:?} under {}; `sitewright failures list` shows those there are", .root.display())]
-    Unknown {
-        /// What was asked for.
-        id: String,
-        /// Where it was looked for.
-        root: PathBuf,
-    },
+    Unknown { id: String, root: PathBuf },
     /// There is no such file.
     #[error("there is no file {}; `sitewright failures list` shows the records there are", .path.display())]
-    NoFile {
-        /// What was asked for.
-        path: PathBuf,
-    },
+    NoFile { path: PathBuf },
     /// Several records fit.
     #[error("{id:?} fits several failures: {}; give more of the id", .found.join(", "))]
-    Ambiguous {
-        /// What was asked for.
-        id: String,
-        /// What fits.
-        found: Vec<String>,
-    },
+    Ambiguous { id: String, found: Vec<String> },
 }
 
 fn io<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> StoreError + 'a {
     move |source| StoreError::Io { what, path: path.to_owned(), source }
 }
 
-/// Writes a record into an order's open folder, whole or not at all, and returns its file; `shown`
-/// is where the folder is. Blocking. Whatever others put in place of a folder meanwhile, nothing is
-/// written through a link.
+/// Writes a record atomically into an order's open folder and returns its file; `shown` is the path
+/// of the folder, for messages. No symbolic link is followed, also if somebody replaces a folder
+/// meanwhile. Blocking.
 ///
 /// # Errors
-/// When the file system refuses.
+/// If the file system returns an error.
 pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBuf, StoreError> {
     let folder = shown.join(FOLDER);
     let made = match order.create_dir(FOLDER) {
@@ -99,17 +70,17 @@ pub fn write(order: &Dir, shown: &Path, record: &FailureRecord) -> Result<PathBu
     Ok(path)
 }
 
-/// Reads one record. Blocking.
+/// Reads one record, of any version up to [`RECORD_VERSION`]. Blocking.
 ///
 /// # Errors
-/// When the file cannot be read, is no record, or is newer than this host.
+/// If the file cannot be read, is not a record, or is of a newer version.
 pub fn read(path: &Path) -> Result<FailureRecord, StoreError> {
     let bytes = std::fs::read(path).map_err(io("cannot read", path))?;
     let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
     parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)
 }
 
-/// Reads one record in brief: most of it is passed over. Blocking.
+/// Reads the fields of a record that lists show, and skips the rest. Blocking.
 ///
 /// # Errors
 /// As [`read`].
@@ -123,7 +94,7 @@ pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     let outline = serde_json::from_slice::<Outline>(&bytes);
     let version = match &outline {
         Ok(outline) => outline.version,
-        // Of a newer shape, perhaps.
+        // Perhaps the fields are those of a newer version.
         Err(_) => {
             serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version)
         }
@@ -133,16 +104,17 @@ pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     }
     let brief = match outline.map_err(wrong)?.brief() {
         Some(brief) => brief,
-        // Written before there were fingerprints: it takes the whole record to make one.
-        None => Brief::of(&serde_json::from_slice(&bytes).map_err(wrong)?),
+        // Written before records had fingerprints: computing one takes the whole record.
+        None => Brief::of(&parse(serde_json::from_slice(&bytes).map_err(wrong)?, path)?),
     };
     Ok(Brief { file: Some(path.to_owned()), ..brief })
 }
 
-/// The record that this JSON is; `path` says where it came from.
+/// The record in this JSON value, of any version up to [`RECORD_VERSION`]. All stored records are
+/// read by this function, wherever they come from; `path` names the source in errors.
 ///
 /// # Errors
-/// When it is no record, or is newer than this host.
+/// If the value is not a record, or is of a newer version.
 pub fn parse(value: serde_json::Value, path: &Path) -> Result<FailureRecord, StoreError> {
     let wrong = |source| StoreError::NotARecord { path: path.to_owned(), source };
     let version = value.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
@@ -152,14 +124,15 @@ pub fn parse(value: serde_json::Value, path: &Path) -> Result<FailureRecord, Sto
             version: u32::try_from(version).unwrap_or(u32::MAX),
         });
     }
+    let value = if version == 1 { version_1::upgraded(value) } else { value };
     serde_json::from_value(value).map_err(wrong)
 }
 
-/// The record's file that `id` means: a path to a file, or an id or the unambiguous beginning of
-/// one. Blocking.
+/// The record's file for `id`: a path to a file, an id, or an unambiguous prefix of an id.
+/// Blocking.
 ///
 /// # Errors
-/// When there is none, or several.
+/// If no record matches, or several do.
 pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
     let file = Path::new(id);
     if file.extension().is_some_and(|extension| extension == "json") {
@@ -190,7 +163,7 @@ pub fn find(root: &Path, id: &str) -> Result<PathBuf, StoreError> {
 /// The files of an order's records, newest first. Blocking.
 ///
 /// # Errors
-/// When its folder cannot be read.
+/// If its folder cannot be read.
 pub fn files_of(root: &Path, order: &str) -> Result<Vec<PathBuf>, StoreError> {
     let mut found = files(root)?;
     let is_of = |path: &PathBuf| {
@@ -203,11 +176,11 @@ pub fn files_of(root: &Path, order: &str) -> Result<Vec<PathBuf>, StoreError> {
     Ok(found)
 }
 
-/// The files of all records under `root`, newest first. A root that does not exist has none; one
-/// that cannot be read is an error (catalogue B4). Blocking.
+/// The files of all records under `root`, newest first; none if `root` does not exist. A folder that
+/// cannot be read is an error, not an empty list (catalogue B4). Blocking.
 ///
 /// # Errors
-/// When a folder cannot be read.
+/// If a folder cannot be read.
 pub fn files(root: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut found = Vec::new();
     for order in folders(root)? {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{
@@ -16,6 +16,8 @@ use super::coalesced::Alike;
 use super::error::Error;
 use super::river;
 use super::sql::{Operation, Pool, Row, Value};
+
+pub(super) use sitewright_model::time::now_ms;
 
 /// Connections to PostgreSQL, River's included.
 const POSTGRES_CONNECTIONS: u32 = 10;
@@ -305,12 +307,6 @@ impl Database {
         let rows = answered(self.inner.answer_within, self.inner.pool.all(sql, args)).await;
         rows.flatten().map_err(|error| Error::database(doing, error))
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The URL as it may be shown: no password, neither before the host nor as a parameter.

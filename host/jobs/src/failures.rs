@@ -2,6 +2,7 @@
 //! thousand of them are counted by the database; none is read as a whole.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use serde_json::Value as Json;
 
@@ -11,7 +12,8 @@ use super::events::Failure;
 use super::sql::{Row, Tx, Value, args};
 use sitewright_failure::fingerprint;
 use sitewright_failure::group::{Brief, Filter, Group};
-use sitewright_model::failure::{FailureRecord, SourceLocation, TrapRecord, top_frame};
+use sitewright_failure::store;
+use sitewright_model::failure::{SourceLocation, TrapRecord, top_frame};
 
 /// Most groups that are read: more would be no overview.
 const MAX_GROUPS: i64 = 10_000;
@@ -37,7 +39,7 @@ impl Index {
         let location: Option<SourceLocation> =
             serde_json::from_value(part("location")).unwrap_or_default();
         let fingerprint = text("/fingerprint").unwrap_or_else(|| {
-            let whole = serde_json::from_value::<FailureRecord>(record.clone());
+            let whole = store::parse(record.clone(), Path::new("a failure record in the database"));
             whole.map_or_else(
                 |_| fingerprint::of_words(kind, message),
                 |record| fingerprint::of(&record),

@@ -23,6 +23,7 @@ use super::river::OrderJob;
 use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
+use sitewright_model::panic::panic_text;
 
 /// Does orders. One for all attempts of a worker.
 #[async_trait]
@@ -266,8 +267,7 @@ impl<H: Handler> OrderWorker<H> {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Message {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it left no text");
+    let text = panic_text(panic);
     message!("the worker's own code panicked, which is a bug of the host: {text}")
 }
 

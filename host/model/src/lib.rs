@@ -8,6 +8,8 @@
 //! | [`backoff`] | how long to wait before the next try |
 //! | [`Measure`] | a limit beside what was used of it |
 //! | [`time`] | points in time and durations as records write them |
+//! | [`text`] | text on one line |
+//! | [`panic`] | the message of a caught panic |
 //! | [`build`] | which build of the host this process runs |
 //!
 //! **Invariant:** this crate does no I/O and knows no other crate of the host. It depends on serde
@@ -19,6 +21,8 @@ pub mod build;
 pub mod failure;
 mod measure;
 pub mod message;
+pub mod panic;
+pub mod text;
 pub mod time;
 
 pub use measure::Measure;

@@ -96,9 +96,9 @@ impl Journal for Answers {
         }
         if let Some(answer) = self.recorded(call, key).or_else(|| self.unfinished(call)) {
             return Some(match answer {
-                Recalled::Failed(error) if error.call_id != call => {
+                Recalled::Failed(error) if error.call_id != Some(call) => {
                     Recalled::Failed(Box::new(sitewright_model::ai::AiError {
-                        call_id: call,
+                        call_id: Some(call),
                         ..*error
                     }))
                 }

@@ -16,8 +16,8 @@ use sitewright_jobs::{
     Backoff, Claimed, Database, Handler, NewFailure, Resolution, RetryClass, Settled, Stop,
     StopReason, class as retry_class,
 };
-use sitewright_model::ai::AttemptOutcome;
-use sitewright_model::failure::{AiFailure, FailureKind, FailureRecord};
+use sitewright_model::ai::{AiError, AttemptOutcome};
+use sitewright_model::failure::{FailureKind, FailureRecord};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_runtime::host_functions::RunProgress;
@@ -145,7 +145,7 @@ impl Orders {
         self.ask_blamed_again(taken, &record, journal).await;
         let (ai_kind, retryable, retry_after) = match &record.ai {
             Some(ai) => {
-                let after = ai.retry_after_ms.map(Duration::from_millis);
+                let after = ai.retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms.get())));
                 (Some(ai.kind.as_str()), Some(ai.retryable), after)
             }
             None => (None, None, None),
@@ -265,7 +265,7 @@ impl Orders {
 }
 
 /// Whether every candidate of the route was left alone, so that the call reached nobody.
-fn was_not_sent(error: &AiFailure) -> bool {
+fn was_not_sent(error: &AiError) -> bool {
     !error.attempts.is_empty() && error.attempts.iter().all(|attempt| attempt.not_sent)
 }
 

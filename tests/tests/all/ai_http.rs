@@ -218,7 +218,7 @@ fn cases() -> Vec<Case> {
         case(
             "e10_an_unknown_model",
             error(404, "model_not_found", &[]),
-            "not-found",
+            "not_found",
             Some(404),
             false,
             "check the model in ai.routes.ROUTE and base_url of ai.providers.local",
@@ -227,7 +227,7 @@ fn cases() -> Vec<Case> {
         case(
             "e12_too_many_requests",
             error(429, "rate_limit_exceeded", &[("retry-after", "20")]),
-            "rate-limited",
+            "rate_limited",
             Some(429),
             true,
             "try again in 20.0 s",
@@ -236,7 +236,7 @@ fn cases() -> Vec<Case> {
         case(
             "no_credit",
             error(429, "insufficient_quota", &[]),
-            "quota-exhausted",
+            "quota_exhausted",
             Some(429),
             false,
             "add credit at the provider",
@@ -290,7 +290,7 @@ fn cases() -> Vec<Case> {
         case(
             "e5_json_of_another_shape",
             reply("{\"key\": \"KEY\", \"wrong\": true}", "stop"),
-            "schema-mismatch",
+            "schema_mismatch",
             Some(200),
             true,
             "name a stronger model in ai.routes.ROUTE",
@@ -317,7 +317,7 @@ fn cases() -> Vec<Case> {
         case(
             "refused_content",
             reply("", "content_filter"),
-            "content-filtered",
+            "content_filtered",
             Some(200),
             false,
             "look at the order's texts",
@@ -577,7 +577,7 @@ fn e12_what_passes_is_tried_again_and_the_order_succeeds() {
     let by_call = report["ai"]["by_call"].as_array().unwrap();
     let strategy = by_call.iter().find(|call| call["purpose"] == "strategy").unwrap();
     let attempts = &strategy["attempts"];
-    assert_eq!(outcomes(attempts), ["rate-limited", "connection", "overloaded", "succeeded"]);
+    assert_eq!(outcomes(attempts), ["rate_limited", "connection", "overloaded", "succeeded"]);
     assert_eq!(attempts[1]["backoff_ms"], 120, "as long as the provider asked: {attempts}");
     assert!(
         attempts[2]["backoff_ms"].as_u64().unwrap_or(0) <= 2,
@@ -630,7 +630,7 @@ fn e5_a_reply_of_another_shape_is_asked_for_once_more_with_the_reason() {
     let report = done.json();
     let by_call = report["ai"]["by_call"].as_array().unwrap();
     let strategy = by_call.iter().find(|call| call["purpose"] == "strategy").unwrap();
-    assert_eq!(outcomes(&strategy["attempts"]), ["schema-mismatch", "succeeded"]);
+    assert_eq!(outcomes(&strategy["attempts"]), ["schema_mismatch", "succeeded"]);
     assert_eq!(strategy["attempts"][1]["asked_again"], true);
     let asked: Vec<_> =
         server.calls().into_iter().filter(|call| call.model() == "strategy").collect();

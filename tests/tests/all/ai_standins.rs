@@ -324,7 +324,7 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
                 assert_eq!((done.code, &failure["kind"]), (5, &json!("ai")), "{failure}");
                 let kind = failure["ai"]["kind"].as_str().unwrap();
                 assert!(
-                    ["truncated", "context-too-long", "schema-mismatch", "malformed"]
+                    ["truncated", "context_too_long", "schema_mismatch", "malformed"]
                         .contains(&kind),
                     "{failure}"
                 );

@@ -297,7 +297,7 @@ fn e3_a_purpose_without_a_route_ends_the_attempt_before_the_run() {
     let failure = done.failure();
     assert_eq!(
         (&failure["kind"], &failure["ai"]["kind"]),
-        (&json!("ai"), &json!("no-route")),
+        (&json!("ai"), &json!("no_route")),
         "{failure}"
     );
     assert_eq!(

@@ -66,7 +66,7 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
         "config_version",
         "kind",
         "message",
-        "advice",
+        "hint",
         "stage",
     ] {
         let text =
@@ -371,12 +371,12 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
 fn a3_an_ai_failure_names_kind_status_and_every_attempt() {
     let rows = [
         ("status = 401, body = \"no such key\"", "auth", Some(401), Some("no such key")),
-        ("status = 429, headers = { x-request-id = \"req-7\" }", "rate-limited", Some(429), None),
+        ("status = 429, headers = { x-request-id = \"req-7\" }", "rate_limited", Some(429), None),
         ("status = 500, body = \"<h1>oops</h1>\"", "overloaded", Some(500), Some("<h1>oops</h1>")),
         ("cut = \"half a sen\"", "truncated", Some(200), Some("half a sen")),
         ("garbage = \"<html>\"", "protocol", Some(200), Some("<html>")),
         ("empty = true", "empty", Some(200), None),
-        ("refused = true", "content-filtered", Some(200), None),
+        ("refused = true", "content_filtered", Some(200), None),
         ("connection = \"refused\"", "connection", None, None),
     ];
     for (fault, kind, status, excerpt) in rows {
@@ -423,7 +423,8 @@ fn a3_an_ai_failure_names_kind_status_and_every_attempt() {
             (&json!("ai.complete"), &ai["call_id"]),
             "{fault}"
         );
-        assert!(last["outcome"]["error"].as_str().unwrap().starts_with(kind), "{fault}: {last}");
+        let told = kind.replace('_', "-");
+        assert!(last["outcome"]["error"].as_str().unwrap().starts_with(&told), "{fault}: {last}");
     }
 }
 

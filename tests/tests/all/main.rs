@@ -3,6 +3,7 @@
 //!
 //! | Modules | Proves |
 //! |---|---|
+//! | `crates` | the dependencies between the crates of the workspace |
 //! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
 //! | `author`, `conformance`, `conformance_rules` | the commands for template authors |
 //! | `contract`, `contract_versions` | old templates load in newer hosts |
@@ -50,6 +51,7 @@ mod conformance_rules;
 mod contract;
 mod contract_versions;
 mod coredumps;
+mod crates;
 mod deploy;
 mod doctor;
 mod engine;

@@ -123,15 +123,15 @@ fn what_an_ai_call_failed_with_fails_again_and_no_server_is_asked() {
     let rows = [
         ("auth", http(401, error("no such key"))),
         ("permission", http(403, error("not for you"))),
-        ("not-found", http(404, error("no such model"))),
-        ("invalid-request", http(400, error("malformed"))),
-        ("rate-limited", http(429, error("slow down"))),
+        ("not_found", http(404, error("no such model"))),
+        ("invalid_request", http(400, error("malformed"))),
+        ("rate_limited", http(429, error("slow down"))),
         ("overloaded", http(503, error("too many"))),
         ("protocol", Answer::Http { status: 200, headers: &[], body: "<p>hello".to_owned() }),
         ("connection", Answer::Reset),
         ("truncated", Answer::Reply { content: "half".to_owned(), finish: "length" }),
         ("empty", Answer::Reply { content: " ".to_owned(), finish: "stop" }),
-        ("content-filtered", Answer::Reply { content: "x".to_owned(), finish: "content_filter" }),
+        ("content_filtered", Answer::Reply { content: "x".to_owned(), finish: "content_filter" }),
     ];
     for (kind, answer) in rows {
         let server = ChatServer::start(ANY_ANSWER, move |_| answer.clone());

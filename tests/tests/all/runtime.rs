@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde_json::json;
-use sitewright_model::ai::AiErrorKind;
-use sitewright_model::failure::{AiFailure, FailureKind};
+use sitewright_model::ai::{AiError, AiErrorKind, CallId};
+use sitewright_model::failure::FailureKind;
 use sitewright_runtime::host_functions::{GuestState, RunTrace};
 use sitewright_runtime::plugin::bindings::diagnostics::{self, Host as _};
 use sitewright_runtime::plugin::bindings::types;
@@ -225,15 +225,13 @@ fn what_a_template_reports_cannot_fill_a_record() {
 #[test]
 fn refused_ai_calls_cannot_fill_the_host() {
     let (_, log) = state();
-    let failure = |number: u32| AiFailure {
-        kind: AiErrorKind::BudgetExceeded,
-        message: sitewright_model::message!("the run has made its calls"),
-        call_id: format!("call-{number}"),
-        purpose: "copywriting".to_owned(),
-        attempts: Vec::new(),
-        causes: Vec::new(),
-        retryable: false,
-        retry_after_ms: None,
+    let failure = |number: u32| {
+        AiError::before_any_attempt(
+            Some(CallId::nth(number)),
+            "copywriting",
+            AiErrorKind::BudgetExceeded,
+            sitewright_model::message!("the run has made its calls"),
+        )
     };
     for number in 1..=100_000 {
         log.ai_failed(failure(number));

@@ -104,7 +104,7 @@ fn whole(record: &FailureRecord, fault: &str, kind: FailureKind, code: &str, ord
     let trap = record.trap.as_ref().unwrap_or_else(|| panic!("{fault}: no trap"));
     assert_eq!((record.kind, &*record.order), (kind, &*order.to_string()), "{fault}");
     assert_eq!(serde_json::to_value(trap.code).unwrap(), code, "{fault}");
-    assert!(!record.message.as_str().is_empty() && !record.advice.as_str().is_empty(), "{fault}");
+    assert!(!record.message.as_str().is_empty() && !record.hint.as_str().is_empty(), "{fault}");
     assert_eq!(record.template.name, "faulty", "{fault}");
     assert!(record.limits.len() >= 12, "{fault}");
     assert!(record.trail.iter().any(|entry| entry.call == "diagnostics.progress"), "{fault}");

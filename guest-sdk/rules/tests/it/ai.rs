@@ -17,13 +17,15 @@ fn the_kinds_are_those_of_the_contract_in_its_order() {
 }
 
 #[test]
-fn a_kind_has_one_name_in_every_form() {
+fn a_kind_has_the_contracts_name_and_in_json_the_same_in_snake_case() {
     for kind in AiErrorKind::ALL {
         assert_eq!(kind.to_string(), kind.as_str());
         assert_eq!(kind.as_str().parse(), Ok(kind));
         let json = serde_json::to_value(kind).unwrap();
-        assert_eq!(json, kind.as_str());
+        assert_eq!(json, kind.as_str().replace('-', "_"));
         assert_eq!(serde_json::from_value::<AiErrorKind>(json).unwrap(), kind);
+        let old = serde_json::Value::from(kind.as_str());
+        assert_eq!(serde_json::from_value::<AiErrorKind>(old).unwrap(), kind);
     }
     let unknown = "rate_limited".parse::<AiErrorKind>().unwrap_err();
     assert_eq!(unknown, UnknownKind("rate_limited".to_owned()));
@@ -39,7 +41,7 @@ fn the_schema_names_every_kind() {
         .iter()
         .map(|kind| kind["const"].as_str().unwrap())
         .collect();
-    assert_eq!(names, AiErrorKind::ALL.map(AiErrorKind::as_str));
+    assert_eq!(names, AiErrorKind::ALL.map(|kind| kind.as_str().replace('-', "_")));
 }
 
 #[test]

@@ -1,15 +1,9 @@
 //! Times for people: RFC 3339 in UTC, the same on every machine, and how far away that is.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Milliseconds since the Unix epoch, as the database counts.
-pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-}
+pub(super) use sitewright_model::time::now_ms;
 
 /// `2026-11-23T04:35:08Z`.
 pub(super) fn time(ms: i64) -> String {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use sitewright_model::text::one_line;
+
 use super::{Report, RuleReport, TemplateReport, Verdict, place};
 
 /// The report as a TAP 14 stream.
@@ -57,10 +59,6 @@ fn write_findings(out: &mut String, rule: &RuleReport) -> std::fmt::Result {
         )?;
     }
     writeln!(out, "      ...")
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Escapes characters that TAP reads as a directive.

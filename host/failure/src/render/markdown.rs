@@ -1,12 +1,13 @@
 //! A failure record as Markdown, for an issue in the template's tracker.
 //!
-//! Whatever a guest, a model or a provider wrote stands in code: between fences or ticks longer
-//! than any it contains, without a line or an escape sequence of its own. Nothing in it becomes a
-//! link, a mention, HTML or a heading.
+//! **Invariant:** text of a guest, a model or a provider is always code: between fences or ticks
+//! longer than any it contains, without line breaks and escape sequences of its own. No part of it
+//! becomes a link, a mention, HTML or a heading.
 
 use std::fmt::Write as _;
 
-use super::{amount, clean, frames, minute_and_second, shortened, timeline};
+use super::calls::{ai_call, timeline};
+use super::{amount, clean, frames, minute_and_second, shortened};
 use sitewright_model::failure::FailureRecord;
 
 /// Widest line of a block of code.
@@ -44,9 +45,9 @@ fn write_markdown(out: &mut String, record: &FailureRecord) -> std::fmt::Result 
         said.push_str(&format!("\n{name}: {value}"));
     }
     fenced(out, &said)?;
-    // The host's own words are Markdown already; a record may come from anywhere.
-    match record.advice.as_str() {
-        advice if advice == record.kind.advice() => writeln!(out, "{advice}\n")?,
+    // The host's own hints are Markdown; a record can come from anywhere.
+    match record.hint.as_str() {
+        hint if hint == record.kind.hint() => writeln!(out, "{hint}\n")?,
         other => writeln!(out, "{}\n", ticked(other))?,
     }
 
@@ -78,7 +79,7 @@ fn write_markdown(out: &mut String, record: &FailureRecord) -> std::fmt::Result 
     }
     if let Some(ai) = &record.ai {
         let mut text = String::new();
-        super::ai_call(&mut text, ai, &record.message, WIDTH)?;
+        ai_call(&mut text, ai, &record.message, WIDTH)?;
         block(out, "The AI call", &text)?;
     }
     let mut text = String::new();
@@ -118,7 +119,7 @@ fn limits(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
     writeln!(out)
 }
 
-/// What an author needs to find it again.
+/// What the reader needs to find the failure again.
 fn about(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
     writeln!(out, "## About\n")?;
     let template = &record.template;
@@ -148,8 +149,7 @@ fn about(out: &mut String, record: &FailureRecord) -> std::fmt::Result {
     Ok(())
 }
 
-/// A section of the report on a terminal as a block of code: without colours, its own title and its
-/// indentation.
+/// A section of the terminal report as a block of code: without colours, title and indentation.
 fn block(out: &mut String, title: &str, text: &str) -> std::fmt::Result {
     let plain = anstream::adapter::strip_str(text).to_string();
     let lines = plain.trim_start_matches('\n').lines().skip(1);
@@ -161,7 +161,7 @@ fn block(out: &mut String, title: &str, text: &str) -> std::fmt::Result {
     fenced(out, &lines.join("\n"))
 }
 
-/// A block of code whose fence is longer than any row of ticks in it.
+/// A block of code whose fence is longer than any run of ticks in it.
 fn fenced(out: &mut String, text: &str) -> std::fmt::Result {
     let (mut lines, mut size, mut cut) = (Vec::new(), 0, false);
     for line in text.lines() {
@@ -189,7 +189,7 @@ fn ticked(text: &str) -> String {
         return "`(empty)`".to_owned();
     }
     let ticks = "`".repeat(longest_run(&text) + 1);
-    // A tick at an end would be taken for the delimiter's.
+    // A tick at an end would be part of the delimiter.
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
     format!("{ticks}{pad}{text}{pad}{ticks}")
 }

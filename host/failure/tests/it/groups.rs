@@ -13,7 +13,7 @@ type Change = fn(&mut Value);
 fn trap(change: impl FnOnce(&mut Value)) -> FailureRecord {
     let frame = |function: &str, file: &str, line: u32, own: bool| json!({ "function": function, "file": file, "line": line, "column": 9, "own": own, "offset": line * 100 });
     let mut record = json!({
-        "version": 1,
+        "version": 2,
         "id": "01J0000000000000000000000A",
         "time": "2026-11-23T08:00:00Z",
         "order": "102",
@@ -25,7 +25,7 @@ fn trap(change: impl FnOnce(&mut Value)) -> FailureRecord {
         "kind": "trap",
         "message": "the template was stopped: wasm trap: out of bounds memory access",
         "causes": [],
-        "advice": "this is a bug",
+        "hint": "this is a bug",
         "stage": "write pages",
         "trap": {
             "code": "out_of_bounds",

@@ -3,3 +3,4 @@
 mod groups;
 mod render;
 mod schema;
+mod version_1;

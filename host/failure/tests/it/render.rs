@@ -8,11 +8,11 @@ use sitewright_model::failure::FailureRecord;
 
 /// A record of `kind` with the fields of `more` on top, as a reader would load it from its file.
 fn record(kind: &str, more: Value) -> FailureRecord {
-    let advice = serde_json::from_value::<sitewright_model::failure::FailureKind>(json!(kind))
+    let hint = serde_json::from_value::<sitewright_model::failure::FailureKind>(json!(kind))
         .unwrap()
-        .advice();
+        .hint();
     let mut record = json!({
-        "version": 1,
+        "version": 2,
         "id": "01J0000000000000000000000A",
         "time": "2026-11-23T08:00:00Z",
         "order": "102",
@@ -28,7 +28,7 @@ fn record(kind: &str, more: Value) -> FailureRecord {
         "kind": kind,
         "message": "the order failed",
         "causes": [],
-        "advice": advice,
+        "hint": hint,
         "stage": "write pages",
         "trail": [],
         "diagnostics": [],
@@ -104,7 +104,7 @@ fn panicked() -> FailureRecord {
             "calls": 1_204,
             "ai_calls": [{
                 "call_id": "call-1", "purpose": "copywriting", "attempts": [
-                    attempt("first", Some(429), "rate-limited", Some("slow down")),
+                    attempt("first", Some(429), "rate_limited", Some("slow down")),
                     attempt("second", Some(200), "succeeded", None),
                 ],
             }],
@@ -229,7 +229,7 @@ fn hostile(text: &str) -> FailureRecord {
             "order": text, "job": text, "attempt": text, "trace_id": text, "host_build": text, "config_version": text, "id": text, "time": text,
             "fingerprint": text,
             "template": { "name": text, "version": text, "digest": text },
-            "message": said, "causes": [said], "advice": said, "panic": text, "code": text, "stage": text,
+            "message": said, "causes": [said], "hint": said, "panic": text, "code": text, "stage": text,
             "attributes": { text: text },
             "location": { "file": text, "line": 1 },
             "trap": {
@@ -237,7 +237,7 @@ fn hostile(text: &str) -> FailureRecord {
                 "frames": [{ "function": text, "file": text, "line": 1, "own": true }, { "function": text, "own": false }],
             },
             "ai": {
-                "kind": "auth", "message": said, "call_id": text, "purpose": text, "causes": [said], "retryable": false,
+                "kind": "auth", "message": said, "call_id": "call-9", "purpose": text, "causes": [said], "retryable": false,
                 "attempts": [attempt(text, Some(401), "auth", Some(text))],
             },
             "problems": [{ "at": text, "rule": text, "message": text }],

@@ -54,7 +54,7 @@ fn a_record_of_each_kind_is_valid_and_a_broken_one_is_not() {
     newer["something_new"] = json!({ "a": 1 });
     assert!(validator.is_valid(&newer));
     let broken: [(&str, Value); 9] = [
-        ("/version", json!(2)),
+        ("/version", json!(3)),
         ("/kind", json!("misfortune")),
         ("/message", json!("")),
         ("/message", json!("  ")),
@@ -85,10 +85,10 @@ fn a_record_of_a_newer_version_is_refused_with_words() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("newer.json");
     let mut newer = record(FailureKind::Trap);
-    newer["version"] = json!(2);
+    newer["version"] = json!(3);
     newer["kind"] = json!("misfortune");
     std::fs::write(&file, newer.to_string()).unwrap();
-    let says = "was written by a newer Sitewright (shape 2, this one knows 1)";
+    let says = "was written by a newer Sitewright (shape 3, this one knows 2)";
     let refused = sitewright_failure::store::read(&file).unwrap_err().to_string();
     assert!(refused.contains(says), "{refused}");
     let refused = sitewright_failure::store::read_brief(&file).unwrap_err().to_string();

@@ -1,8 +1,10 @@
 //! The id of one AI call of a run.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The id of a call within its run: `call-17`. A template reports it in a failure that the call
@@ -26,6 +28,20 @@ impl CallId {
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "call-{}", self.0)
+    }
+}
+
+impl JsonSchema for CallId {
+    fn schema_name() -> Cow<'static, str> {
+        "CallId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Id of one AI call within its run.",
+            "type": "string",
+            "pattern": "^call-(0|[1-9][0-9]*)$",
+        })
     }
 }
 

@@ -13,14 +13,15 @@ use super::completion::Usage;
 use super::usd::Usd;
 use crate::message::Message;
 
-/// The HTTP response of the failed attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What the provider said over HTTP, when it came that far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HttpDetail {
+    /// The status.
     pub status: u16,
-    /// The provider's id of the request, for its support team.
+    /// The provider's id of the request, for its support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The wait that the provider requests, in milliseconds.
+    /// Milliseconds the provider asked to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// The beginning of the body, at most 2 KiB, redacted.
@@ -28,17 +29,19 @@ pub struct HttpDetail {
     pub body_excerpt: Option<String>,
 }
 
-/// The result of an attempt: `succeeded`, or the kind of its error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// How an attempt ended: `succeeded`, or the kind of its error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum AttemptOutcome {
-    /// A complete, checked reply.
+    /// With a complete, checked reply.
     Succeeded,
+    /// With an error.
+    #[serde(untagged)]
     Failed(AiErrorKind),
 }
 
 impl AttemptOutcome {
-    /// The name in records.
+    /// The name in messages and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             AttemptOutcome::Succeeded => "succeeded",
@@ -53,59 +56,25 @@ impl fmt::Display for AttemptOutcome {
     }
 }
 
-impl JsonSchema for AttemptOutcome {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "AttemptOutcome".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let kinds = AiErrorKind::ALL.map(AiErrorKind::as_str);
-        let names: Vec<&str> =
-            std::iter::once(AttemptOutcome::Succeeded.as_str()).chain(kinds).collect();
-        schemars::json_schema!({
-            "description": "The result of an attempt: `succeeded`, or the kind of its error.",
-            "type": "string",
-            "enum": names,
-        })
-    }
-}
-
-impl TryFrom<String> for AttemptOutcome {
-    type Error = UnknownKind;
-
-    fn try_from(text: String) -> Result<Self, UnknownKind> {
-        if text == "succeeded" {
-            Ok(AttemptOutcome::Succeeded)
-        } else {
-            text.parse().map(AttemptOutcome::Failed)
-        }
-    }
-}
-
-impl From<AttemptOutcome> for String {
-    fn from(outcome: AttemptOutcome) -> String {
-        outcome.as_str().to_owned()
-    }
-}
-
-/// The time limit that ended an attempt (failure catalogue E1).
+/// A limit on the time of an attempt (catalogue E1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// Name look-up, TCP and TLS: `connect_ms`.
     Connect,
-    /// From the connection to the first byte of the response body: `first_byte_ms`.
+    /// From the connection to the first byte of the answer: `first_byte_ms`.
+    #[serde(alias = "first-byte")]
     FirstByte,
-    /// Between two chunks of the response body: `idle_ms`.
+    /// From one piece of the answer to the next: `idle_ms`.
     Idle,
     /// The whole attempt: `call_ms`.
     Call,
-    /// The order's deadline.
+    /// The order's own time.
     Deadline,
 }
 
 impl Limit {
-    /// The key in the configuration of a provider; for the deadline, which has none, its name.
+    /// The key in the configuration of a provider; the deadline is not the provider's.
     pub const fn key(self) -> &'static str {
         match self {
             Limit::Connect => "connect_ms",
@@ -117,60 +86,61 @@ impl Limit {
     }
 }
 
-/// One attempt at one candidate of a route. A call records all its attempts, also if a later one
-/// succeeds (failure catalogue A3).
+/// One try of one candidate of a route. All are kept, also those that another candidate made good
+/// (catalogue A3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Name of the provider in the configuration.
     pub provider: String,
-    /// The requested model.
+    /// The model that was asked for.
     pub model: String,
-    /// Start, in milliseconds since the Unix epoch.
+    /// When it began, in milliseconds since the Unix epoch.
     pub started_ms: u64,
-    /// The HTTP status, if there was a response.
+    /// The HTTP status, when there was an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The provider's id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The beginning of the body of a failed attempt, at most 2 KiB, redacted.
+    /// The beginning of what a failed attempt answered, at most 2 KiB, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
-    /// Wait for the provider's rate limits before the attempt, in milliseconds. It counts against
-    /// the order's deadline.
+    /// How long it waited for the provider's limits before it began, in milliseconds; the order's
+    /// time runs meanwhile.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
-    /// Wait after the previous failed attempt, in milliseconds.
+    /// How long the gateway paused before it because the attempt before had failed, in
+    /// milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub backoff_ms: u64,
-    /// Whether the request contains the previous reply and what is wrong with it (failure catalogue
-    /// E5).
+    /// Whether it told the model what was wrong with its reply before (catalogue E5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
-    /// Whether nothing was sent, because the circuit breaker was open or the rate limits did not
-    /// permit the request before the deadline.
+    /// Whether nothing was sent: this host leaves the provider alone for a while, or its limits
+    /// left no room in time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
-    /// How long connecting took, in milliseconds. Missing if an open connection was used or none
-    /// was established.
+    /// How long connecting took, in milliseconds; missing when a connection was open already or
+    /// none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
-    /// From the start to the first byte of the response body, in milliseconds.
+    /// From the begin to the first byte of the answer's body, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
-    /// Duration, in milliseconds.
+    /// How long it took, in milliseconds.
     pub duration_ms: u64,
-    /// The time limit that ended the attempt, if one did.
+    /// The time limit that ended it, when one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
+    /// How it ended.
     pub outcome: AttemptOutcome,
-    /// What went wrong. Present unless the attempt succeeded.
+    /// What went wrong; there is one unless it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
-    /// Tokens used, also by an unusable reply.
+    /// Tokens used, also by a reply that was of no use.
     #[serde(default)]
     pub usage: Usage,
-    /// Cost of the tokens, if the model has a price.
+    /// What that cost, for a model that has a price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
 }
@@ -179,40 +149,56 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-/// The error of a call without a usable reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+/// An AI call that failed: what the gateway returns, a host function reports to the template, and
+/// the failure record keeps of the call that failed the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct AiError {
-    /// The kind of the last attempt's error.
+    /// What went wrong at the last attempt.
     pub kind: AiErrorKind,
-    /// What happened, on which route, at which provider and model, and what to do. Redacted.
+    /// What happened, on which route, at which provider and model, and what to do next. Never
+    /// empty, never contains a key.
     pub message: Message,
-    pub call_id: CallId,
-    /// The last attempt's HTTP response.
+    /// The call, as in the trail. Missing if the run ended before any call: a declared purpose has
+    /// no route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<CallId>,
+    /// The purpose of the call. Empty in recordings of version 1, which do not have it.
+    #[serde(default)]
+    pub purpose: String,
+    /// The last attempt's HTTP response. Failure records leave it out: the attempts have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<Box<HttpDetail>>,
-    /// All attempts, in order. Empty if no attempt was made.
+    /// Every attempt, over all candidates of the route, in order. Empty if nothing was sent to any
+    /// provider.
     pub attempts: Vec<Attempt>,
-    /// The causes from the outermost to the root, then the messages of the earlier attempts.
+    /// From the outermost cause to the root, then the errors of the earlier candidates.
+    #[serde(default)]
     pub causes: Vec<Message>,
     /// Whether the same call can succeed later.
     pub retryable: bool,
-    /// Minimum wait before the same call, in milliseconds: requested by the provider, or until the
-    /// circuit breaker lets a call through.
+    /// Milliseconds before the next call makes sense: the provider asked for it, or the circuit
+    /// breaker of this host is open for that long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<NonZeroU32>,
 }
 
 impl AiError {
-    /// Maximum size of a body excerpt in bytes.
+    /// Maximum size of a body excerpt, in bytes.
     pub const EXCERPT_BYTES: usize = 2048;
 
-    /// An error before the first attempt: an invalid request, an exhausted budget, a cancelled run.
-    pub fn before_any_attempt(call_id: CallId, kind: AiErrorKind, message: Message) -> Self {
+    /// An error before any attempt: an invalid request, an exhausted budget, a cancelled run.
+    pub fn before_any_attempt(
+        call_id: Option<CallId>,
+        purpose: &str,
+        kind: AiErrorKind,
+        message: Message,
+    ) -> Self {
         AiError {
             kind,
             message,
             call_id,
+            purpose: purpose.to_owned(),
             http: None,
             attempts: Vec::new(),
             causes: Vec::new(),

@@ -4,13 +4,29 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{EnumCount, VariantArray, VariantNames};
 
 /// Why an attempt did not succeed. Closed: everything that decides by it (exit codes, retries,
 /// statistics) is checked by the compiler.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::EnumCount,
+    strum::EnumString,
+    strum::VariantArray,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
     /// The order document is not one the template can serve.
     InvalidOrder,
@@ -45,48 +61,24 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// All kinds.
-    pub const ALL: [FailureKind; 15] = [
-        FailureKind::InvalidOrder,
-        FailureKind::TemplateLoad,
-        FailureKind::TemplateError,
-        FailureKind::Panic,
-        FailureKind::Trap,
-        FailureKind::CpuLimit,
-        FailureKind::MemoryLimit,
-        FailureKind::OutputLimit,
-        FailureKind::CallLimit,
-        FailureKind::Deadline,
-        FailureKind::Cancelled,
-        FailureKind::Ai,
-        FailureKind::OutputRejected,
-        FailureKind::Crashed,
-        FailureKind::Host,
-    ];
-
-    /// As it stands in records: `template_error`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            FailureKind::InvalidOrder => "invalid_order",
-            FailureKind::TemplateLoad => "template_load",
-            FailureKind::TemplateError => "template_error",
-            FailureKind::Panic => "panic",
-            FailureKind::Trap => "trap",
-            FailureKind::CpuLimit => "cpu_limit",
-            FailureKind::MemoryLimit => "memory_limit",
-            FailureKind::OutputLimit => "output_limit",
-            FailureKind::CallLimit => "call_limit",
-            FailureKind::Deadline => "deadline",
-            FailureKind::Cancelled => "cancelled",
-            FailureKind::Ai => "ai",
-            FailureKind::OutputRejected => "output_rejected",
-            FailureKind::Crashed => "crashed",
-            FailureKind::Host => "host",
+    /// All kinds, in the order of their declaration.
+    pub const ALL: [FailureKind; FailureKind::COUNT] = {
+        let mut all = [FailureKind::Host; FailureKind::COUNT];
+        let mut index = 0;
+        while index < all.len() {
+            all[index] = <Self as VariantArray>::VARIANTS[index];
+            index += 1;
         }
+        all
+    };
+
+    /// The name in records, reports and statistics, in snake case: `template_error`.
+    pub const fn as_str(self) -> &'static str {
+        <Self as VariantNames>::VARIANTS[self as usize]
     }
 
-    /// What the one who reads the record can do about failures of this kind in general.
-    pub fn advice(self) -> &'static str {
+    /// What the reader of the record can do about failures of this kind in general.
+    pub const fn hint(self) -> &'static str {
         match self {
             FailureKind::InvalidOrder => {
                 "Correct the fields listed below in the CRM and send the order again."

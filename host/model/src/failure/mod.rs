@@ -10,8 +10,8 @@ mod trap;
 pub use coredump::CoreDumpRecord;
 pub use kind::FailureKind;
 pub use record::{
-    AiCallTries, AiFailure, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress,
-    RECORD_VERSION, Severity, SourceLocation, TemplateRef, top_frame,
+    AiCallTries, Diagnostic, FailureRecord, LogTail, OfAttempt, Problem, Progress, RECORD_VERSION,
+    Severity, SourceLocation, TemplateRef, top_frame,
 };
 pub use source::SourceExcerpt;
 pub use trail::{Ended, NewCall, TRAIL_LENGTH, Trail, TrailEntry, TrailOutcome};

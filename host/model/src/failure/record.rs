@@ -12,18 +12,19 @@ use super::source::SourceExcerpt;
 use super::trail::TrailEntry;
 use super::trap::{Frame, TrapRecord};
 use crate::Measure;
-use crate::ai::{AiErrorKind, Attempt};
+use crate::ai::{AiError, Attempt};
 use crate::build::host_build;
 use crate::message;
 use crate::message::Message;
 
-/// The shape of the record; a reader refuses a larger number than it knows.
-pub const RECORD_VERSION: u32 = 1;
+/// The version of the record that this host writes. A reader refuses a larger number. Version 1 is
+/// read by `sitewright_failure::store`, which turns it into this one.
+pub const RECORD_VERSION: u32 = 2;
 
 /// Everything about one attempt that did not succeed. Written once, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureRecord {
-    /// The shape of the record: 1.
+    /// The version of this format: 2.
     #[schemars(extend("const" = RECORD_VERSION))]
     pub version: u32,
     /// Id of this record: a ULID, so that ids sort by time.
@@ -56,7 +57,7 @@ pub struct FailureRecord {
     /// Why it happened, from the outermost cause to the root.
     pub causes: Vec<Message>,
     /// What to do next.
-    pub advice: Message,
+    pub hint: Message,
     /// The template's own code for the failure, when it returned one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -81,7 +82,7 @@ pub struct FailureRecord {
     pub panic: Option<String>,
     /// The AI call that failed the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ai: Option<AiFailure>,
+    pub ai: Option<AiError>,
     /// AI calls whose replies, or failures, the template blamed: the next attempt at the order
     /// asks these again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -165,7 +166,7 @@ impl FailureRecord {
             kind,
             message,
             causes: Vec::new(),
-            advice: Message::or(kind.advice(), message!("see `sitewright doctor`")),
+            hint: Message::or(kind.hint(), message!("see `sitewright doctor`")),
             code: None,
             location: None,
             attributes: BTreeMap::new(),
@@ -246,29 +247,6 @@ pub struct Progress {
     pub done: u32,
     /// Steps in all; 0 when unknown.
     pub total: u32,
-}
-
-/// The AI call that failed the run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct AiFailure {
-    /// Why.
-    pub kind: AiErrorKind,
-    /// What happened. Never empty.
-    pub message: Message,
-    /// The call's id, as in the trail.
-    pub call_id: String,
-    /// What it was for.
-    pub purpose: String,
-    /// Every try, over all candidates of the route.
-    pub attempts: Vec<Attempt>,
-    /// Why, from the outermost cause to the root.
-    #[serde(default)]
-    pub causes: Vec<Message>,
-    /// Whether the same call may succeed later.
-    pub retryable: bool,
-    /// Milliseconds after which the provider allows another call, when it said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_ms: Option<u64>,
 }
 
 /// An AI call of the run.

@@ -2,11 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 /// What stopped the guest. Closed where the operator or author acts on it; the rest of wasmtime's
 /// codes are contract violations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, strum::VariantNames,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum TrapCode {
     /// `unreachable`: an abort, most often after a panic.
     Unreachable,
@@ -40,24 +44,9 @@ pub enum TrapCode {
 }
 
 impl TrapCode {
-    /// As it stands in records: `out_of_bounds`.
+    /// The name in records and reports, in snake case: `out_of_bounds`.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            TrapCode::Unreachable => "unreachable",
-            TrapCode::OutOfBounds => "out_of_bounds",
-            TrapCode::StackOverflow => "stack_overflow",
-            TrapCode::DivideByZero => "divide_by_zero",
-            TrapCode::IntegerOverflow => "integer_overflow",
-            TrapCode::BadConversion => "bad_conversion",
-            TrapCode::BadIndirectCall => "bad_indirect_call",
-            TrapCode::Deadlock => "deadlock",
-            TrapCode::InvalidValue => "invalid_value",
-            TrapCode::Cpu => "cpu",
-            TrapCode::Memory => "memory",
-            TrapCode::HostCall => "host_call",
-            TrapCode::Exit => "exit",
-            TrapCode::Other => "other",
-        }
+        <Self as VariantNames>::VARIANTS[self as usize]
     }
 }
 

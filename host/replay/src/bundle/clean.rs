@@ -135,7 +135,7 @@ const KEPT: [&str; 18] = [
     "host_build",
     "config_version",
     "kind",
-    "advice",
+    "hint",
     "frames",
     "digest",
     "version",

@@ -18,7 +18,7 @@ use sitewright_ai::{
     CallContext, ChatMessage, Format, KnownSchemas, Purpose, Request, Role, TextSink,
 };
 use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed, FinishReason, Usage};
-use sitewright_model::failure::{AiFailure, Ended, NewCall, TrailEntry, TrailOutcome};
+use sitewright_model::failure::{Ended, NewCall, TrailEntry, TrailOutcome};
 use sitewright_model::message;
 use sitewright_model::message::Message;
 use sitewright_model::time::millis;
@@ -143,7 +143,7 @@ impl Call {
 
     /// What it is made with, if the run may make it.
     pub(super) fn allowed(&self, request: &ai_types::Request) -> Result<&AiContext, AiError> {
-        let refuse = |kind, message| Err(AiError::before_any_attempt(self.call_id, kind, message));
+        let refuse = |kind, message| Err(self.refused(kind, message));
         let Some(context) = &self.context else {
             return refuse(AiErrorKind::NoRoute, message!("`describe` must not make AI calls"));
         };
@@ -172,6 +172,10 @@ impl Call {
         Ok(context)
     }
 
+    fn refused(&self, kind: AiErrorKind, message: Message) -> AiError {
+        AiError::before_any_attempt(Some(self.call_id), &self.purpose, kind, message)
+    }
+
     async fn ask(
         &self,
         request: Box<ai_types::Request>,
@@ -179,9 +183,9 @@ impl Call {
     ) -> Result<Completed, AiError> {
         let context = self.allowed(&request)?;
         let request = Box::pin(into_request(*request, context.gateway.schemas())).await;
-        let request = Box::new(request.map_err(|message| {
-            AiError::before_any_attempt(self.call_id, AiErrorKind::InvalidRequest, message)
-        })?);
+        let request = Box::new(
+            request.map_err(|message| self.refused(AiErrorKind::InvalidRequest, message))?,
+        );
         let call = CallContext {
             call_id: self.call_id,
             deadline: context.deadline,
@@ -246,16 +250,8 @@ impl Call {
                     Ended { waited_ms, refused, ..Ended::from(TrailOutcome::Error(why)) },
                 );
                 let told = told(&error);
-                log.ai_failed(AiFailure {
-                    kind: error.kind,
-                    message: error.message,
-                    call_id: error.call_id.to_string(),
-                    purpose,
-                    attempts: error.attempts,
-                    causes: error.causes,
-                    retryable: error.retryable,
-                    retry_after_ms: error.retry_after_ms.map(|ms| u64::from(ms.get())),
-                });
+                // The attempts have the same: a thousand failures must not hold it twice.
+                log.ai_failed(AiError { purpose, http: None, ..error });
                 Err(told)
             }
         }
@@ -375,7 +371,7 @@ fn told(error: &AiError) -> ai_types::Error {
             body_excerpt: http.body_excerpt.clone(),
         }),
         attempts: u32::try_from(error.attempts.len()).unwrap_or(u32::MAX),
-        call_id: error.call_id.to_string(),
+        call_id: error.call_id.map(|id| id.to_string()).unwrap_or_default(),
         retryable: error.retryable,
     }
 }

@@ -14,8 +14,7 @@ use super::replay_cursor::ReplayCursor;
 use crate::plugin::{Limits, Tail};
 use sitewright_model::ai::{AiError, Attempt, CallId, Completed, Usage, Usd};
 use sitewright_model::failure::{
-    AiCallTries, AiFailure, Diagnostic, Ended, LogTail, NewCall, Progress, SourceLocation, Trail,
-    TrailEntry,
+    AiCallTries, Diagnostic, Ended, LogTail, NewCall, Progress, SourceLocation, Trail, TrailEntry,
 };
 use sitewright_model::time::millis;
 use sitewright_site::SiteLimit;
@@ -97,9 +96,9 @@ struct Inner {
     panic: Option<Panic>,
     ai_calls: u32,
     ai_answered: Vec<AiCall>,
-    ai_failed: BTreeMap<String, AiFailure>,
+    ai_failed: BTreeMap<CallId, AiError>,
     /// The newest of those that are too many to keep.
-    ai_failed_last: Option<Box<AiFailure>>,
+    ai_failed_last: Option<Box<AiError>>,
     output_limit: Option<OutputLimit>,
 }
 
@@ -264,11 +263,13 @@ impl RunTrace {
         self.inner().ai_answered.push(call);
     }
 
-    /// Keeps a failed AI call: the first thousand, and the last.
-    pub fn ai_failed(&self, failure: AiFailure) {
+    /// Keeps a failed AI call: the first thousand, and the last. One without an id is not a call of
+    /// the run and is not kept.
+    pub fn ai_failed(&self, failure: AiError) {
+        let Some(call_id) = failure.call_id else { return };
         let mut inner = self.inner();
         if inner.ai_failed.len() < MAX_AI_FAILURES {
-            inner.ai_failed.insert(failure.call_id.clone(), failure);
+            inner.ai_failed.insert(call_id, failure);
         } else {
             inner.ai_failed_last = Some(Box::new(failure));
         }
@@ -294,10 +295,11 @@ impl RunTrace {
     }
 
     /// A failed AI call by its id.
-    pub fn ai_failure(&self, call_id: &str) -> Option<AiFailure> {
+    pub fn ai_failure(&self, call_id: &str) -> Option<AiError> {
+        let id: CallId = call_id.parse().ok()?;
         let inner = self.inner();
-        let last = inner.ai_failed_last.as_deref().filter(|last| last.call_id == call_id);
-        inner.ai_failed.get(call_id).or(last).cloned()
+        let last = inner.ai_failed_last.as_deref().filter(|last| last.call_id == Some(id));
+        inner.ai_failed.get(&id).or(last).cloned()
     }
 
     /// The answered AI calls, in the order of their answers.
@@ -337,7 +339,7 @@ impl RunTrace {
         });
         let failed = inner.ai_failed.values().chain(inner.ai_failed_last.as_deref()).map(|call| {
             AiCallTries {
-                call_id: call.call_id.clone(),
+                call_id: call.call_id.map(|id| id.to_string()).unwrap_or_default(),
                 purpose: call.purpose.clone(),
                 replayed: false,
                 attempts: call.attempts.clone(),

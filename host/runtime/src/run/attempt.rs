@@ -26,10 +26,11 @@ use crate::host_functions::{ReplayCursor, RunProgress, RunTrace};
 use crate::plugin::{Catalogue, CatalogueError, Limits, Template};
 use sitewright_ai::{AiConfig, FileJournal, Gateway, RunJournal};
 use sitewright_intake as order;
-use sitewright_model::ai::AiErrorKind;
-use sitewright_model::failure::{AiFailure, FailureKind, Problem, TemplateRef};
+use sitewright_model::ai::{AiError, AiErrorKind};
+use sitewright_model::failure::{FailureKind, Problem, TemplateRef};
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of};
+use sitewright_model::panic::panic_text;
 use sitewright_site::{OrderDir, Release, SiteLimit, SitesRoot, Staging, SyncBatcher};
 
 /// Fewest milliseconds that a replay may take.
@@ -105,8 +106,8 @@ pub enum Publication {
     /// Makes it the order's current release.
     #[default]
     Publish,
-    /// Makes it a release that no visitor sees until the caller activates it
-    /// ([`SiteStore::activate`](sitewright_site::SiteStore::activate)).
+    /// Makes it a release that nobody sees: the caller decides whether it counts
+    /// ([`site::activate`](sitewright_site::activate)).
     Place(SyncBatcher),
 }
 
@@ -475,16 +476,7 @@ fn routes_serve(host: &Services, template: &Template) -> Result<(), Box<Ended>> 
         keys.join(" and "),
         AiConfig::DEFAULT_ROUTE
     );
-    let ai = AiFailure {
-        kind: AiErrorKind::NoRoute,
-        message: message.clone(),
-        call_id: "none".to_owned(),
-        purpose: (*first).to_owned(),
-        attempts: Vec::new(),
-        causes: Vec::new(),
-        retryable: false,
-        retry_after_ms: None,
-    };
+    let ai = AiError::before_any_attempt(None, first, AiErrorKind::NoRoute, message.clone());
     let classified = Classified { ai: Some(ai), ..Classified::new(FailureKind::Ai, message) };
     Err(Box::new(Ended { classified, problems: Vec::new() }))
 }
@@ -571,14 +563,6 @@ fn order_dir(name: &str) -> Result<OrderDir, Box<Ended>> {
             Vec::new(),
         ))
     })
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic whose payload is no text".to_owned())
 }
 
 #[cfg(test)]

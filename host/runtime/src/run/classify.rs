@@ -11,10 +11,8 @@ use crate::host_functions::RunTrace;
 use crate::plugin::bindings::generator;
 use crate::plugin::{LimitHit, Limits};
 use sitewright_failure::{PythonException, RawFrame};
-use sitewright_model::ai::AiErrorKind;
-use sitewright_model::failure::{
-    AiFailure, FailureKind, Frame, SourceExcerpt, SourceLocation, TrapCode,
-};
+use sitewright_model::ai::{AiError, AiErrorKind};
+use sitewright_model::failure::{FailureKind, Frame, SourceExcerpt, SourceLocation, TrapCode};
 use sitewright_model::message;
 use sitewright_model::message::{Message, causes_of, io_kind_of};
 use sitewright_site::{SiteLimit, StorageError};
@@ -28,7 +26,7 @@ pub(super) struct Classified {
     pub(super) location: Option<SourceLocation>,
     pub(super) trap: Option<Stopped>,
     pub(super) panic: Option<String>,
-    pub(super) ai: Option<AiFailure>,
+    pub(super) ai: Option<AiError>,
     pub(super) blamed_calls: Vec<String>,
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) refused: Option<std::io::ErrorKind>,

@@ -134,7 +134,7 @@ pub(super) async fn record(
         kind: classified.kind,
         message: classified.message,
         causes: classified.causes,
-        advice: Message::or(classified.kind.advice(), message!("see `sitewright doctor`")),
+        hint: Message::or(classified.kind.hint(), message!("see `sitewright doctor`")),
         code: classified.code,
         location: classified.location,
         attributes: classified.attributes,

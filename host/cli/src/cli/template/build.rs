@@ -13,6 +13,7 @@ use sitewright_author::project::Project;
 use sitewright_failure::render;
 use sitewright_model::message;
 use sitewright_model::message::causes_of;
+use sitewright_model::time::millis;
 use sitewright_runtime::plugin::{Cache, CacheOutcome, Template};
 use sitewright_runtime::plugin::{StartCost, start_cost};
 
@@ -86,10 +87,6 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 fn contract_json(template: &Template) -> serde_json::Value {
     let target = &template.target;
     json!({ "version": target.contract.version, "world": target.world })
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -16,6 +16,7 @@ use sitewright_author::project::Project;
 use sitewright_failure::render;
 use sitewright_http as http;
 use sitewright_model::message;
+use sitewright_model::time::millis;
 use sitewright_runtime::plugin::TemplateSetting;
 
 /// The configuration of a project.
@@ -210,10 +211,6 @@ fn tell(json: bool, project: &Project, event: &Event<'_>) {
             });
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn took_json(event: &str, took: Took) -> Value {
