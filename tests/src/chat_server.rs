@@ -36,7 +36,7 @@ impl Call {
     }
 
     /// Whether a message contains this text.
-    pub fn says(&self, text: &str) -> bool {
+    pub fn contains(&self, text: &str) -> bool {
         self.messages().iter().any(|message| message.contains(text))
     }
 
@@ -89,7 +89,7 @@ struct Shared {
     choose: Box<Choose>,
     calls: Mutex<Vec<Call>>,
     arrived: Condvar,
-    given_up: AtomicUsize,
+    disconnected: AtomicUsize,
     stopped: AtomicBool,
 }
 
@@ -104,7 +104,7 @@ impl ChatServer {
             choose: Box::new(choose),
             calls: Mutex::default(),
             arrived: Condvar::new(),
-            given_up: AtomicUsize::new(0),
+            disconnected: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         });
         let serving = shared.clone();
@@ -132,21 +132,21 @@ impl ChatServer {
     }
 
     /// Number of calls with [`Answer::Hang`] whose client has disconnected.
-    pub fn given_up(&self) -> usize {
-        self.shared.given_up.load(Ordering::SeqCst)
+    pub fn disconnected(&self) -> usize {
+        self.shared.disconnected.load(Ordering::SeqCst)
     }
 
-    /// Waits until the number of calls is at least `calls`. Returns false after [`PATIENCE`].
+    /// Waits until the number of calls is at least `calls`. Returns false after [`WAIT_TIMEOUT`].
     pub fn wait_for(&self, calls: usize) -> bool {
         let guard = self.shared.calls.lock().expect("no thread panicked");
         let waited =
-            self.shared.arrived.wait_timeout_while(guard, PATIENCE, |seen| seen.len() < calls);
+            self.shared.arrived.wait_timeout_while(guard, WAIT_TIMEOUT, |seen| seen.len() < calls);
         !waited.expect("no thread panicked").1.timed_out()
     }
 }
 
 /// Timeout for events that a test expects. Only a failing test waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Drop for ChatServer {
     fn drop(&mut self) {
@@ -200,7 +200,7 @@ impl Shared {
                 Answer::Http { status, headers, body } => (status, headers, body),
                 Answer::Hang => {
                     let ended = reader.read_to_end(&mut Vec::new());
-                    self.given_up.fetch_add(1, Ordering::SeqCst);
+                    self.disconnected.fetch_add(1, Ordering::SeqCst);
                     return ended.map(drop);
                 }
                 half @ (Answer::Half | Answer::Reset) => {

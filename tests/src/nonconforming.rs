@@ -25,11 +25,11 @@ pub struct Variant {
 
 /// The guest without a deviation.
 pub fn good() -> Vec<u8> {
-    wishing(&json!({}))
+    with_deviation(&json!({}))
 }
 
 /// The guest with this deviation patched into its data section.
-pub fn wishing(deviation: &Value) -> Vec<u8> {
+pub fn with_deviation(deviation: &Value) -> Vec<u8> {
     let mut bytes = std::fs::read(guest("guest-nonconforming")).expect("the guest is built");
     let mark = b"{\"place\":\"sitewright-nonconforming\"}";
     let at = find(&bytes, mark).expect("the guest has the slot");
@@ -62,11 +62,11 @@ fn variant(rule: &'static str, bytes: Vec<u8>) -> Variant {
 }
 
 fn fault(rule: &'static str, fault: &str, n: usize) -> Variant {
-    variant(rule, wishing(&json!({ "fault": fault, "n": n })))
+    variant(rule, with_deviation(&json!({ "fault": fault, "n": n })))
 }
 
 fn files(rule: &'static str, files: Value) -> Variant {
-    variant(rule, wishing(&json!({ "files": files })))
+    variant(rule, with_deviation(&json!({ "files": files })))
 }
 
 /// A valid page with this content in head and body. The guest replaces `(locale)` by the locale of

@@ -24,7 +24,7 @@ pub struct Cluster {
 }
 
 /// The cluster that all tests share; each test creates databases of its own in it. `None` if
-/// PostgreSQL is not installed, which is printed once.
+/// PostgreSQL is not installed; the caller reports its test as skipped.
 pub fn shared() -> Option<&'static Cluster> {
     static SHARED: LazyLock<Option<Cluster>> = LazyLock::new(|| {
         let folder = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty());
@@ -55,7 +55,7 @@ impl Cluster {
         self.url(&name)
     }
 
-    /// The end of its log, which says why it is gone: a full disk, for one.
+    /// The end of its log, which has the reason why it stopped, such as a full disk.
     fn end_of_log(&self) -> String {
         const LINES: usize = 15;
         let log = self.folder.join("log");
@@ -67,7 +67,7 @@ impl Cluster {
     }
 
     /// Starts a new cluster for a test that stops it or changes its settings. `None` if PostgreSQL
-    /// is not installed, which is printed.
+    /// is not installed; the caller reports its test as skipped.
     pub fn start() -> Option<Self> {
         let mut script = script(&["serve"])
             .stdin(Stdio::piped())
@@ -86,7 +86,6 @@ impl Cluster {
                 "PostgreSQL cannot be started; see initdb.log in the newest \
                        folder sitewright-postgres.* in the temporary folder"
             );
-            eprintln!("SKIPPED: PostgreSQL is not installed: apt-get install postgresql");
             return None;
         }
         let cluster = Cluster { folder: folder.into() };

@@ -44,11 +44,6 @@ impl Packages {
         Packages { name }
     }
 
-    /// The same as [`Packages::of`]. The packages stand in the table, not in the code.
-    pub const fn named(name: &'static str, _packages: &'static [&'static str]) -> Self {
-        Packages::of(name)
-    }
-
     /// Returns the folder of its programs, or `None` if it is not installed; the test is then
     /// reported as skipped.
     pub fn ready(self, test: &str) -> Option<PathBuf> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::chat_server::{PATIENCE, REQUEST_ID, TOKENS};
+use crate::chat_server::{REQUEST_ID, TOKENS, WAIT_TIMEOUT};
 
 /// A running server; it stops on drop.
 pub struct StreamServer {
@@ -17,7 +17,7 @@ pub struct StreamServer {
 }
 
 /// Answers a call. An error means that the client has disconnected, and ends the connection.
-type Serve = dyn Fn(&Asked, &mut Feed) -> io::Result<()> + Send + Sync;
+type Serve = dyn Fn(&RecordedRequest, &mut Feed) -> io::Result<()> + Send + Sync;
 
 struct Shared {
     serve: Box<Serve>,
@@ -28,22 +28,22 @@ struct Shared {
 
 #[derive(Default)]
 struct Seen {
-    asked: Vec<Asked>,
+    asked: Vec<RecordedRequest>,
     gone: usize,
 }
 
 /// A received request.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RecordedRequest {
     /// Body; null if it is not JSON.
     pub body: Value,
     /// Index of the request on this server, from 0.
     pub number: usize,
 }
 
-impl Asked {
+impl RecordedRequest {
     /// Whether a message contains this text.
-    pub fn says(&self, text: &str) -> bool {
+    pub fn contains(&self, text: &str) -> bool {
         self.body["messages"].to_string().contains(text)
     }
 
@@ -66,7 +66,7 @@ impl StreamServer {
     /// Starts a server on a free port. `serve` answers each call on the thread of its connection
     /// and may block.
     pub fn start(
-        serve: impl Fn(&Asked, &mut Feed) -> io::Result<()> + Send + Sync + 'static,
+        serve: impl Fn(&RecordedRequest, &mut Feed) -> io::Result<()> + Send + Sync + 'static,
     ) -> StreamServer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("there is a free port");
         let port = listener.local_addr().expect("it has an address").port();
@@ -101,13 +101,13 @@ impl StreamServer {
     }
 
     /// All requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<RecordedRequest> {
         self.shared.seen.lock().expect("no thread panicked").asked.clone()
     }
 
     /// Waits until `clients` clients have disconnected during their answer. Returns false after
-    /// [`PATIENCE`].
-    pub fn wait_for_gone(&self, clients: usize) -> bool {
+    /// [`WAIT_TIMEOUT`].
+    pub fn wait_for_disconnects(&self, clients: usize) -> bool {
         self.shared.wait_until(|seen| seen.gone >= clients)
     }
 }
@@ -126,7 +126,7 @@ impl Shared {
         let Some(body) = read_body(&stream)? else { return Ok(()) };
         let asked = {
             let mut seen = self.seen.lock().expect("no thread panicked");
-            let asked = Asked { body, number: seen.asked.len() };
+            let asked = RecordedRequest { body, number: seen.asked.len() };
             seen.asked.push(asked.clone());
             asked
         };
@@ -141,7 +141,7 @@ impl Shared {
 
     fn wait_until(&self, condition: impl Fn(&Seen) -> bool) -> bool {
         let guard = self.seen.lock().expect("no thread panicked");
-        let waited = self.changed.wait_timeout_while(guard, PATIENCE, |seen| !condition(seen));
+        let waited = self.changed.wait_timeout_while(guard, WAIT_TIMEOUT, |seen| !condition(seen));
         !waited.expect("no thread panicked").1.timed_out()
     }
 }
@@ -196,10 +196,10 @@ impl Feed {
         self.stream.write_all(head.as_bytes())
     }
 
-    /// Sends nothing and waits until the client disconnects. Returns `Ok` after [`PATIENCE`], an
-    /// error if it has.
-    pub fn until_gone(&mut self) -> io::Result<()> {
-        self.stream.set_read_timeout(Some(PATIENCE))?;
+    /// Sends nothing and waits until the client disconnects. Returns `Ok` after [`WAIT_TIMEOUT`],
+    /// and an error if the client has disconnected.
+    pub fn until_disconnect(&mut self) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(WAIT_TIMEOUT))?;
         match self.stream.read(&mut [0]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             _ => Err(io::ErrorKind::BrokenPipe.into()),

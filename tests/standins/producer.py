@@ -1,8 +1,8 @@
-"""Puts an order in line from another program, inside that program's own transaction.
+"""Enqueues an order from another program, in that program's own transaction.
 
 usage: producer.py ADDRESS commit|rollback|plain ORDER TEMPLATE < document.json
 
-`commit` and `rollback` use Python's client of the queue; `plain` inserts the order's row and nothing else.
+`commit` and `rollback` use River's Python client; `plain` inserts only the order's row.
 """
 
 import json
@@ -13,12 +13,14 @@ import riverqueue
 import sqlalchemy
 from riverqueue.driver import riversqlalchemy
 
-ORDER = sqlalchemy.text("INSERT INTO sitewright_orders (id, document, template) VALUES (:id, :document, :template)")
+ORDER = sqlalchemy.text(
+    "INSERT INTO sitewright_orders (id, document, template) VALUES (:id, :document, :template)"
+)
 
 
 @dataclass
 class SitewrightOrder:
-    """A job names its order; everything else stands in the order's row."""
+    """A job has only the id of its order; the rest is in the order's row."""
 
     order: str
     kind: str = "sitewright_order"
@@ -32,7 +34,8 @@ def main() -> None:
     engine = sqlalchemy.create_engine(address)
     client = riverqueue.Client(riversqlalchemy.Driver(engine))
     with engine.connect() as connection:
-        connection.execute(ORDER, {"id": order, "document": sys.stdin.read(), "template": template})
+        values = {"id": order, "document": sys.stdin.read(), "template": template}
+        connection.execute(ORDER, values)
         if how != "plain":
             client.insert_tx(connection, SitewrightOrder(order))
         if how == "rollback":

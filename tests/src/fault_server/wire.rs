@@ -25,7 +25,7 @@ pub enum Fault {
     /// A successful answer in single bytes, so that characters are split too.
     Dribble,
     /// A successful answer with keep-alives and unknown events.
-    PingsAndNews,
+    KeepAlivesAndUnknownEvents,
     /// Connection reset before the first byte.
     ResetAtOnce,
     /// Connection closed before the first byte.
@@ -94,7 +94,7 @@ impl Fault {
         match self {
             Fault::None => vec![ok(&good)],
             Fault::Dribble => vec![Step::Dribble(format!("{head}{good}").into_bytes())],
-            Fault::PingsAndNews => {
+            Fault::KeepAlivesAndUnknownEvents => {
                 let (ping, unknown, end) = (shape.ping(), shape.unknown(), shape.end());
                 vec![send(format!(
                     "{head}{ping}{unknown}{}{ping}{unknown}{ping}{end}",

@@ -10,8 +10,8 @@ use sitewright_tests::h2_server::{H2Server, STREAMS};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench};
 use tokio::sync::watch;
 
-/// Hosted models serve a hundred requests on a connection of HTTP/2. More calls than that wait for
-/// the model, and none for another one: nobody is answered before all are there.
+/// Hosted models accept a hundred requests on an HTTP/2 connection. The server answers only
+/// when all calls have arrived, so a call that waits for another one would hang the test.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_over_http_2_wait_for_the_model_and_not_for_each_other() {
     const ORDERS: usize = 250;
@@ -30,17 +30,18 @@ async fn calls_over_http_2_wait_for_the_model_and_not_for_each_other() {
                 all.send_replace(true);
             }
             all.subscribe().wait_for(|all| *all).await.unwrap();
-            let said = json!({ "choices": [{ "delta": { "content": "Good." }, "finish_reason": "stop" }] });
-            format!("data: {said}\n\ndata: [DONE]\n\n").into_bytes()
+            let choice = json!({ "delta": { "content": "Good." }, "finish_reason": "stop" });
+            let chunk = json!({ "choices": [choice] });
+            format!("data: {chunk}\n\ndata: [DONE]\n\n").into_bytes()
         }
     }));
-    factory.order_all((0..ORDERS).map(|n| calls_in_turn(&format!("order-{n}"), 1))).await;
+    factory.enqueue_all((0..ORDERS).map(|n| calls_in_turn(&format!("order-{n}"), 1))).await;
     let log = factory.drain().await;
     let stats = factory.database.stats().await.unwrap();
     assert_eq!(stats.count(OrderState::Succeeded), i64::try_from(ORDERS).unwrap(), "{log}");
     let (made, fewest) = (connections.load(Ordering::SeqCst), ORDERS.div_ceil(STREAMS as usize));
-    // Calls that begin together may each begin to connect before the first connection turns out to
-    // have room for all.
+    // Calls that start at the same time may each open a connection, before the first connection
+    // reports that it accepts them all.
     assert!((fewest..=ORDERS).contains(&made), "{made} connections for {ORDERS} calls");
     assert!(unused.asked().is_empty());
     serving.abort();
@@ -54,7 +55,7 @@ fn roots_that_cannot_be_read_are_an_error_that_names_them() {
         doctor.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env(variable, path);
         let done = Done::from(doctor.output().unwrap());
         assert_ne!(done.code, 0);
-        let said = done.stdout + &done.stderr;
-        assert!(said.contains(variable) && said.contains(path), "{said}");
+        let output = done.stdout + &done.stderr;
+        assert!(output.contains(variable) && output.contains(path), "{output}");
     }
 }

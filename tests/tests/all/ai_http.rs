@@ -1,5 +1,4 @@
-//! The demo order against a real server that speaks chat completions: what happens when it answers,
-//! and when it does not.
+//! The demo order against a server of chat completions: good answers, faulty answers and none.
 //!
 //! Models are named after purposes, so that the server knows what a call is for.
 
@@ -9,11 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sitewright_tests::chat_server::{
-    Answer, Call, ChatServer, ClosedPort, PATIENCE, REQUEST_ID, TOKENS,
+    Answer, Call, ChatServer, ClosedPort, REQUEST_ID, TOKENS, WAIT_TIMEOUT,
 };
 use sitewright_tests::{Done, Workbench, order, root, template};
 
-/// The planted key: wherever it turns up besides the `authorization` header, it has leaked.
+/// The planted key. It has leaked if it occurs anywhere but in the `authorization` header.
 const KEY: &str = "planted-9d41c7-key";
 
 fn rules() -> String {
@@ -31,7 +30,7 @@ fn provider(name: &str, base_url: &str, more: &str) -> String {
     )
 }
 
-/// `strategy` and `copywriting`, each with its candidates.
+/// The routes `strategy` and `copywriting`, each with its candidates.
 fn routes(strategy: &[&str], copywriting: &[&str]) -> String {
     let route = |purpose: &str, providers: &[&str]| {
         let candidates: Vec<String> = providers
@@ -43,18 +42,18 @@ fn routes(strategy: &[&str], copywriting: &[&str]) -> String {
     format!("{}{}", route("strategy", strategy), route("copywriting", copywriting))
 }
 
-/// Every candidate is asked once: most tests are about what one attempt tells.
+/// A workbench with one attempt per candidate: most tests are about the report of one attempt.
 fn bench(ai: &str) -> Workbench {
     with_attempts(1, ai)
 }
 
-/// Every candidate is asked up to so many times, without a wait worth speaking of.
+/// A workbench with up to this number of attempts per candidate, with waits of 1 or 2 ms.
 fn with_attempts(attempts: u32, ai: &str) -> Workbench {
     let retry = format!("[ai.retry]\nattempts = {attempts}\nbase_ms = 1\nmax_ms = 2\n");
     Workbench::configured(&format!("default_locale = \"pt-BR\"\n{retry}{ai}"))
 }
 
-/// Runs order 01 with every log line there is, and looks for the key in all that came of it.
+/// Runs order 01 at log level `trace` and searches the key in its output, log and files.
 fn generate(bench: &Workbench) -> Done {
     let order = bench.write("order.json", order("01-restaurant-ptbr-full").to_string());
     let done: Done = bench
@@ -130,7 +129,7 @@ fn e11_all_good_answers_become_a_site_and_the_sum_of_their_tokens() {
 
 #[test]
 fn calls_of_one_template_are_in_flight_together() {
-    // A copywriting call is answered only once a second one waits beside it.
+    // A copywriting call is answered only when a second one is in flight.
     let waiting = Arc::new((Mutex::new(0), Condvar::new()));
     let gate = waiting.clone();
     let server = server(move |call| {
@@ -140,7 +139,7 @@ fn calls_of_one_template_are_in_flight_together() {
             *count += 1;
             changed.notify_all();
             let (_count, waited) =
-                changed.wait_timeout_while(count, PATIENCE, |count| *count < 2).unwrap();
+                changed.wait_timeout_while(count, WAIT_TIMEOUT, |count| *count < 2).unwrap();
             if waited.timed_out() {
                 let body = "it stayed alone".to_owned();
                 return Answer::Http { status: 500, headers: &[], body };
@@ -155,7 +154,7 @@ fn calls_of_one_template_are_in_flight_together() {
     assert!(*waiting.0.lock().unwrap() > 2);
 }
 
-/// One way to answer badly, and what must be told of it.
+/// A faulty answer, and what its record must contain.
 struct Case {
     name: &'static str,
     answer: Answer,
@@ -168,10 +167,11 @@ struct Case {
     excerpt: Option<&'static str>,
 }
 
-/// An error as providers wrap it. All of them repeat the key.
+/// An error body in the format of providers. All of them repeat the key.
 fn error(status: u16, code: &str, headers: &'static [(&'static str, &'static str)]) -> Answer {
+    let message = format!("no luck with the key {KEY}");
     let body = serde_json::json!({
-        "error": { "message": format!("no luck with the key {KEY}"), "type": "some_error", "code": code },
+        "error": { "message": message, "type": "some_error", "code": code },
     });
     Answer::Http { status, headers, body: body.to_string() }
 }
@@ -332,7 +332,7 @@ fn cases() -> Vec<Case> {
             "check base_url of ai.providers.local and that its server runs",
             Some("choices"),
         ),
-        // The reset may overtake what came before it.
+        // The reset may arrive before the bytes that were sent ahead of it.
         case(
             "a_reset_in_the_middle_of_the_body",
             Answer::Reset,
@@ -345,7 +345,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Which call goes wrong.
+/// The call that fails.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum When {
     First,
@@ -360,11 +360,11 @@ impl When {
         }
     }
 
-    /// Whether this is the call. Of the later ones, which run together, it is one.
+    /// Whether this is the call that fails: the first one, or one of the later concurrent ones.
     fn is(self, call: &Call) -> bool {
         match self {
             When::First => call.model() == "strategy",
-            When::Later => call.model() == "copywriting" && call.says("page: about\n"),
+            When::Later => call.model() == "copywriting" && call.contains("page: about\n"),
         }
     }
 
@@ -535,7 +535,7 @@ fn e12_waiting_for_a_limit_is_in_the_trail() {
     let server = server(move |_| {
         let mut asked = asked.lock().unwrap();
         *asked += 1;
-        // A model takes its time; whoever else wants the one place waits as long.
+        // A slow model: other calls wait as long for the only permit.
         std::thread::sleep(Duration::from_millis(30));
         if *asked < 4 { Answer::Good } else { error(401, "invalid_api_key", &[]) }
     });
@@ -619,7 +619,7 @@ fn e12_d4_what_cannot_pass_is_not_tried_again() {
 
 #[test]
 fn e5_a_reply_of_another_shape_is_asked_for_once_more_with_the_reason() {
-    let server = server(|call| match (call.model(), call.says("cannot be used")) {
+    let server = server(|call| match (call.model(), call.contains("cannot be used")) {
         ("strategy", false) => reply("{\"wrong\": true}", "stop"),
         _ => Answer::Good,
     });
@@ -634,5 +634,9 @@ fn e5_a_reply_of_another_shape_is_asked_for_once_more_with_the_reason() {
     assert_eq!(strategy["attempts"][1]["asked_again"], true);
     let asked: Vec<_> =
         server.calls().into_iter().filter(|call| call.model() == "strategy").collect();
-    assert!(asked[1].says("{\"wrong\": true}"), "the model sees what it wrote: {}", asked[1].body);
+    assert!(
+        asked[1].contains("{\"wrong\": true}"),
+        "the model sees what it wrote: {}",
+        asked[1].body
+    );
 }

@@ -10,7 +10,7 @@ use sitewright_ai::{
     AiConfig, CallContext, ChatMessage, Format, Gateway, Purpose, ReplySchema, Request, Role,
 };
 use sitewright_model::ai::{AiError, AiErrorKind, CallId, Completed};
-use sitewright_tests::chat_server::PATIENCE;
+use sitewright_tests::chat_server::WAIT_TIMEOUT;
 use sitewright_tests::standins::{MOCK, MODEL, Standin};
 use sitewright_tests::{Done, ORDERS, Workbench, guest, order, template};
 
@@ -32,7 +32,7 @@ async fn ask(gateway: &Gateway, text: &str, format: Format) -> Result<Completed,
         seed: None,
         stop: Vec::new(),
     };
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + WAIT_TIMEOUT;
     gateway.complete(CallContext::new(CallId::nth(1), deadline), request).await
 }
 
@@ -44,7 +44,7 @@ fn outcomes(result: &Result<Completed, AiError>) -> Vec<&'static str> {
     attempts.iter().map(|attempt| attempt.outcome.as_str()).collect()
 }
 
-/// JSON after a schema; one with lengths is more than OpenAI's strict mode takes.
+/// JSON after a schema. OpenAI's strict mode does not accept one with `lengths`.
 fn card(lengths: bool) -> Format {
     let mut schema = json!({
         "type": "object",
@@ -62,16 +62,16 @@ fn card(lengths: bool) -> Format {
     Format::JsonSchema(ReplySchema::compile(&schema.to_string()).unwrap())
 }
 
-/// Waits until something answers there.
+/// Waits until a server answers at this URL.
 async fn listens(client: &reqwest::Client, url: &str) {
     let begin = std::time::Instant::now();
     while client.get(url).send().await.is_err() {
-        assert!(begin.elapsed() < PATIENCE, "nothing answers at {url}");
+        assert!(begin.elapsed() < WAIT_TIMEOUT, "nothing answers at {url}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// What the mock is told to do with one call, and how the call's attempts must end.
+/// Faults that the mock injects into a call, and the outcomes of the call's attempts.
 fn mock_faults() -> Vec<(Value, &'static [&'static str])> {
     let stream = |kind: &str| json!({"type": "stream_fault", "kind": kind, "after_chunks": 2});
     vec![
@@ -94,7 +94,9 @@ fn mock_faults() -> Vec<(Value, &'static [&'static str])> {
         (stream("truncate"), &["truncated", "succeeded"]),
         (stream("malformed"), &["protocol", "succeeded"]),
         (
-            json!({"type": "stream_fault", "kind": "stall", "after_chunks": 2, "stall_seconds": 30.0}),
+            json!({
+                "type": "stream_fault", "kind": "stall", "after_chunks": 2, "stall_seconds": 30.0
+            }),
             &["timeout", "succeeded"],
         ),
         (json!({"type": "slow_first_token", "seconds": 30.0}), &["timeout", "succeeded"]),
@@ -135,7 +137,8 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
             let json = ask(&gateway, &format!("{kind}: a card"), card(false)).await.unwrap();
             assert!(json.completion.content.starts_with('{'), "{kind}: {json:?}");
             for (number, (mut fault, expected)) in mock_faults().into_iter().enumerate() {
-                // Providers are asked at once, and each has a queue of faults of its own.
+                // Providers are called concurrently, and the mock has a queue of faults for
+                // each.
                 fault["match"] = json!({"provider": provider});
                 let body = json!({"behaviors": [fault]}).to_string();
                 let queued = client
@@ -145,7 +148,7 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
                     .await
                     .unwrap();
                 assert_eq!(queued.status(), 201, "{}", queued.text().await.unwrap());
-                // The mock knows a retry by its body, so each call says something else.
+                // The mock recognizes a retry by its body, so each call has another text.
                 let result = ask(&gateway, &format!("{kind}: call {number}"), Format::Text).await;
                 assert_eq!(outcomes(&result), expected, "{kind}: {fault}: {result:#?}");
                 if let Err(error) = &result {
@@ -170,9 +173,9 @@ async fn e1_e12_a_mock_that_judges_its_clients_finds_nothing_to_blame() {
     assert!(verdict["calls"].as_u64() >= Some(calls), "each call was seen: {verdict}");
     assert!(verdict["faults_injected"].as_u64() >= Some(3 * 14), "each fault was made: {verdict}");
     for finding in verdict["findings"].as_array().unwrap() {
-        // A retry that comes before the mock has noted how the attempt before it ended is a call of
-        // its own to it, and the attempt one that nobody retried. That each was is what
-        // `outcomes` says above.
+        // A retry that arrives before the mock has recorded the end of the previous attempt
+        // counts as a separate call, and that attempt as never retried. `outcomes` above proves the
+        // retries.
         let code = finding["code"].as_str().unwrap();
         assert!(["malformed_chunk_ignored", "gave_up"].contains(&code), "{finding}");
     }
@@ -202,7 +205,7 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
     let model = Standin::model(&programs, KEY, 2048, 2);
     let once = "[retry]\nattempts = 1\n";
 
-    // While it loads: refused, then 503, then it answers. All of that is worth another try.
+    // While it loads it refuses connections, then answers 503. Both are retryable.
     let patient = "[retry]\nattempts = 2000\nbase_ms = 10\nmax_ms = 10\n";
     let config = model_provider(&model.origin, "openai", "breaker = { failures = 0 }") + patient;
     let result = ask(&gateway(&config, KEY), "Say hello.", Format::Text).await;
@@ -254,19 +257,18 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
         assert!(usage.input_tokens > Some(0) && usage.output_tokens > Some(0), "{kind}: {usage:?}");
         let mut answered = ask(&gateway, "A card for a bakery.", card(true)).await;
         if matches!(&answered, Err(error) if error.kind == AiErrorKind::Connection) {
-            // The server ends connections that are idle for a while, perhaps in the moment when one
-            // is used again.
+            // The server closes idle connections, possibly at the moment when one is reused.
             answered = ask(&gateway, "A card for a bakery.", card(true)).await;
         }
         match (kind, answered) {
-            // The schema is enforced, token by token.
+            // The server enforces the schema token by token.
             ("openai", Ok(done)) => {
                 let card: Value = serde_json::from_str(&done.completion.content).unwrap();
                 assert!(card["title"].is_string() && card["tags"].is_array(), "{card}");
                 assert_eq!(done.attempts.len(), 1);
             }
-            // This server does not make the model use a tool, and this model does not think of it
-            // by itself.
+            // The server does not force the model to use a tool, and this model does not do so
+            // itself.
             ("anthropic", Ok(_)) => {}
             ("anthropic", Err(error)) => assert!(
                 matches!(
@@ -313,8 +315,7 @@ async fn f5_the_five_orders_become_sites_with_a_real_model_and_its_real_errors_a
             let page = std::fs::read_to_string(format!("{current}/index.html")).unwrap();
             assert!(page.contains("<h1>"), "{name}: {page}");
         }
-        // The real template asks for more than this model can give. Whatever comes of it is told
-        // whole.
+        // The real template asks for more than this model can do. A failure must be complete.
         let done = generate(&template("local-business"), "large", &order(ORDERS[1]));
         match done.code {
             0 => assert_eq!(done.json()["outcome"], "released"),

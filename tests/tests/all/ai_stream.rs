@@ -1,5 +1,5 @@
-//! AI calls that a template reads along, over real sockets: what it sees, what it is told in the
-//! end, and what is left of a call that it drops.
+//! AI calls whose text deltas a template reads while the model writes, over real sockets: the
+//! deltas, the result at the end, and the clean-up after a dropped call.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -12,7 +12,7 @@ use sitewright_runtime::host_functions::RunProgress;
 use sitewright_runtime::run::{
     AttemptId, AttemptRequest, JournalUse, Outcome, Publication, Released, Services, attempt,
 };
-use sitewright_tests::chat_server::{PATIENCE, REQUEST_ID, TOKENS};
+use sitewright_tests::chat_server::{REQUEST_ID, TOKENS, WAIT_TIMEOUT};
 use sitewright_tests::stream_server::{Feed, StreamServer};
 use sitewright_tests::{Workbench, faulty, guest};
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::inside;
 
-/// A host of its own, whose AI calls go to a server.
+/// A host whose AI calls go to a stream server.
 struct Stage {
     bench: Workbench,
     host: Services,
@@ -57,7 +57,7 @@ impl Stage {
         }
     }
 
-    /// Raises the flag once the template has named this stage.
+    /// Runs an attempt that fails, and raises the flag when the template reports this stage.
     async fn failed_after(&self, fault: &str, stage: &str, flag: &Flag) -> Box<FailureRecord> {
         let (progress, mut watcher) = watch::channel(RunProgress::default());
         let order = faulty(fault, Value::Null);
@@ -78,12 +78,12 @@ fn file(released: &Released, name: &str) -> String {
         .unwrap_or_else(|error| panic!("{name} in {}: {error}", released.release.path.display()))
 }
 
-/// The streamed calls of a record's trail.
+/// The streamed calls in the trail of a record.
 fn streams(record: &FailureRecord) -> Vec<&TrailEntry> {
     record.trail.iter().filter(|entry| entry.call == "ai.complete-stream").collect()
 }
 
-fn told(outcome: &TrailOutcome) -> &str {
+fn outcome_text(outcome: &TrailOutcome) -> &str {
     match outcome {
         TrailOutcome::Ok => "ok",
         TrailOutcome::InFlight => "in flight",
@@ -91,7 +91,7 @@ fn told(outcome: &TrailOutcome) -> &str {
     }
 }
 
-/// What the guest says it has read.
+/// The text that the guest reports to have read.
 fn read(record: &FailureRecord) -> String {
     let found = record.diagnostics.iter().find(|diagnostic| diagnostic.code == "read");
     found.expect("the guest told what it read").attributes["text"].clone()
@@ -108,12 +108,12 @@ impl Flag {
     }
 
     fn wait(&self) -> bool {
-        let held = self.0.0.lock().unwrap();
-        !self.0.1.wait_timeout_while(held, PATIENCE, |raised| !*raised).unwrap().1.timed_out()
+        let guard = self.0.0.lock().unwrap();
+        !self.0.1.wait_timeout_while(guard, WAIT_TIMEOUT, |raised| !*raised).unwrap().1.timed_out()
     }
 }
 
-/// Text without end, until the client goes.
+/// Sends text until the client disconnects.
 fn pour(feed: &mut Feed) -> std::io::Result<()> {
     let text = "poured out ".repeat(100);
     loop {
@@ -128,7 +128,7 @@ async fn a_template_reads_the_text_while_the_model_writes_and_gets_the_whole_rep
     let server = StreamServer::start(move |_, feed| {
         feed.text("Fresh ")?;
         feed.text("bread")?;
-        // The rest is written only once the template has seen the beginning.
+        // The server continues only after the template has read the first delta.
         assert!(wait.wait(), "nothing was seen of a reply that is not whole");
         feed.reply(&["", " since", " 1990 é😀."])
     });
@@ -156,11 +156,13 @@ async fn a_template_reads_the_text_while_the_model_writes_and_gets_the_whole_rep
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_does_not_stream_is_read_along_too() {
+async fn a_provider_that_does_not_stream_can_be_read_as_a_stream() {
     let content = "not streamed ".repeat(2_000);
     let body = json!({
         "model": "test",
-        "choices": [{ "message": { "role": "assistant", "content": content }, "finish_reason": "stop" }],
+        "choices": [{
+            "message": { "role": "assistant", "content": content }, "finish_reason": "stop"
+        }],
     });
     let server = StreamServer::start(move |_, feed| feed.whole(200, &body));
     let stage = Stage::new(&server.config(""));
@@ -169,7 +171,7 @@ async fn a_provider_that_does_not_stream_is_read_along_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_outcome_alone_can_be_had_of_a_reply_of_any_length() {
+async fn a_reply_of_any_length_can_be_awaited_without_reading_it() {
     let server = StreamServer::start(|_, feed| {
         for _ in 0..400 {
             feed.text(&"0123456789abcdef".repeat(256))?;
@@ -183,7 +185,7 @@ async fn the_outcome_alone_can_be_had_of_a_reply_of_any_length() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_go_side_by_side_and_are_not_mixed() {
-    // Nobody is answered before all have asked.
+    // No call is answered before all have arrived.
     let (count, waiting) = (8, Arc::new((Mutex::new(0), Condvar::new())));
     let gate = waiting.clone();
     let server = StreamServer::start(move |asked, feed| {
@@ -192,7 +194,7 @@ async fn streams_go_side_by_side_and_are_not_mixed() {
         *came += 1;
         gate.1.notify_all();
         let (came, waited) =
-            gate.1.wait_timeout_while(came, PATIENCE, |came| *came < count).unwrap();
+            gate.1.wait_timeout_while(came, WAIT_TIMEOUT, |came| *came < count).unwrap();
         drop(came);
         assert!(!waited.timed_out(), "it stayed alone");
         for piece in 0..200 {
@@ -213,14 +215,14 @@ async fn a_stream_that_is_dropped_takes_its_request_with_it_while_the_run_goes_o
     let gone = Flag::default();
     let (raise, wait) = (gone.clone(), gone);
     let server = StreamServer::start(move |asked, feed| {
-        if asked.says("another") {
-            // The run's second call, which is answered only once the first one's connection is
+        if asked.contains("another") {
+            // The second call of the run is answered only after the connection of the first is
             // closed.
             assert!(wait.wait(), "the dropped call's connection is still open");
             return feed.reply(&["after all"]);
         }
         feed.text("a beginning")?;
-        let closed = feed.until_gone();
+        let closed = feed.until_disconnect();
         raise.raise();
         closed
     });
@@ -229,7 +231,7 @@ async fn a_stream_that_is_dropped_takes_its_request_with_it_while_the_run_goes_o
     assert_eq!(record.code.as_deref(), Some("then-fail"));
     let streams = streams(&record);
     assert_eq!(streams.len(), 1);
-    assert!(told(&streams[0].outcome).starts_with("cancelled: "), "{:?}", streams[0]);
+    assert!(outcome_text(&streams[0].outcome).starts_with("cancelled: "), "{:?}", streams[0]);
     assert!(streams[0].duration_us.is_some());
 }
 
@@ -238,8 +240,8 @@ async fn a_stream_that_nobody_reads_holds_the_provider_back_instead_of_filling_m
     let written = Arc::new(AtomicUsize::new(0));
     let seen = written.clone();
     let server = StreamServer::start(move |asked, feed| {
-        if asked.says("another") {
-            // Until the other connection takes nothing more.
+        if asked.contains("another") {
+            // Until the other connection accepts no more bytes.
             let mut before = usize::MAX;
             while std::mem::replace(&mut before, seen.load(Ordering::Relaxed)) != before
                 || before == 0
@@ -258,37 +260,37 @@ async fn a_stream_that_nobody_reads_holds_the_provider_back_instead_of_filling_m
     let stage = Stage::new(&server.config(""));
     let record = stage.failed("stream-unread", json!({ "then_fail": true })).await;
     assert_eq!(record.code.as_deref(), Some("then-fail"));
-    assert!(server.wait_for_gone(1), "the unread call's connection is still open");
-    // What the sockets and the HTTP client hold, and 256 KiB: a reply may have 4 MiB, and this one
-    // had no end.
+    assert!(server.wait_for_disconnects(1), "the unread call's connection is still open");
+    // The buffers of sockets and HTTP client, and 256 KiB. A reply may have 4 MiB; this one is
+    // endless.
     let written = written.load(Ordering::Relaxed);
     println!("{} KiB were taken of a stream that nobody read", written / 1024);
     assert!(written < 16 << 20, "{written} bytes were taken");
-    assert!(told(&streams(&record)[0].outcome).starts_with("cancelled: "));
+    assert!(outcome_text(&streams(&record)[0].outcome).starts_with("cancelled: "));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outcome_that_its_unread_text_holds_back_is_told_at_the_calls_limit() {
-    let told = Flag::default();
-    let wait = told.clone();
+async fn an_outcome_blocked_by_unread_text_ends_at_the_calls_limit() {
+    let reported = Flag::default();
+    let wait = reported.clone();
     let server = StreamServer::start(move |asked, feed| {
-        if asked.says("another") {
-            // The SDK knows of this call alone, and must not take the wait for the outcome for one
-            // without end.
+        if asked.contains("another") {
+            // This is the SDK's only call; it must not report the wait for the outcome as a
+            // deadlock.
             assert!(wait.wait(), "the outcome is not told");
             return feed.reply(&["short"]);
         }
         pour(feed)
     });
     let stage = Stage::new(&server.config("call_ms = 1500"));
-    let record = stage.failed_after("stream-unread-outcome", "outcome", &told).await;
+    let record = stage.failed_after("stream-unread-outcome", "outcome", &reported).await;
     assert_eq!(record.kind.as_str(), "ai", "{}", record.message);
     let ai = record.ai.as_ref().unwrap();
     assert_eq!(ai.kind, AiErrorKind::Cancelled);
     assert!(ai.message.as_str().contains("did not read its stream"), "{}", ai.message);
     assert!(ai.message.as_str().contains("1500 ms (call_ms)"), "{}", ai.message);
     assert_eq!(ai.attempts.len(), 1, "another try would wait as well");
-    assert!(server.wait_for_gone(1));
+    assert!(server.wait_for_disconnects(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,15 +298,15 @@ async fn a_trap_or_an_end_in_the_middle_of_a_stream_leaves_nothing_open() {
     for (fault, kind, connections) in [("stream-trap", "trap", 1), ("stream-left", "released", 3)] {
         let server = StreamServer::start(|_, feed| {
             feed.text("a beginning")?;
-            feed.until_gone()
+            feed.until_disconnect()
         });
         let stage = Stage::new(&server.config(""));
         let outcome = stage.run(fault, json!({ "n": 3 })).await;
         assert_eq!(inside::ended(&outcome), kind);
-        assert!(server.wait_for_gone(connections), "{fault}: a connection is still open");
+        assert!(server.wait_for_disconnects(connections), "{fault}: a connection is still open");
         if let Outcome::Failed { record, .. } = outcome {
             assert_eq!(
-                told(&streams(&record)[0].outcome),
+                outcome_text(&streams(&record)[0].outcome),
                 "in flight",
                 "it had not ended when the run did"
             );
@@ -319,7 +321,7 @@ async fn a_run_that_is_cancelled_or_out_of_time_closes_its_streams() {
     {
         let server = StreamServer::start(|_, feed| {
             feed.text("a beginning")?;
-            feed.until_gone()
+            feed.until_disconnect()
         });
         let stage = Stage::limited(limits, &server.config(""));
         let (progress, mut watcher) = watch::channel(RunProgress::default());
@@ -336,9 +338,9 @@ async fn a_run_that_is_cancelled_or_out_of_time_closes_its_streams() {
         };
         let (outcome, ()) = tokio::join!(run, end);
         assert_eq!(inside::ended(&outcome), kind);
-        assert!(server.wait_for_gone(1), "{kind}: the connection is still open");
+        assert!(server.wait_for_disconnects(1), "{kind}: the connection is still open");
         let Outcome::Failed { record, .. } = outcome else { panic!("{kind}") };
-        assert_eq!(told(&streams(&record)[0].outcome), "in flight");
+        assert_eq!(outcome_text(&streams(&record)[0].outcome), "in flight");
         assert!(
             cancelled || record.message.as_str().contains("waiting for ai.complete-stream"),
             "{}",
@@ -377,10 +379,10 @@ async fn an_error_before_the_first_chunk_is_the_error_that_complete_would_give()
         (AiErrorKind::Auth, 1, Some(401))
     );
     assert_eq!(read(&record), "");
-    assert!(told(&streams(&record)[0].outcome).starts_with("auth: "));
+    assert!(outcome_text(&streams(&record)[0].outcome).starts_with("auth: "));
 }
 
-/// Each way a stream breaks after its first chunk: the kind, and part of the message.
+/// Each fault after the first chunk of a stream: error kind and a part of the message.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_breaks_after_its_first_chunk_fails_and_is_not_begun_again() {
     type Break = fn(&mut Feed) -> std::io::Result<()>;
@@ -395,7 +397,7 @@ async fn a_stream_that_breaks_after_its_first_chunk_fails_and_is_not_begun_again
             AiErrorKind::Overloaded,
         ),
         ("an end without marker", |_| Ok(()), AiErrorKind::Truncated),
-        ("a stall", |feed| feed.until_gone(), AiErrorKind::Timeout),
+        ("a stall", |feed| feed.until_disconnect(), AiErrorKind::Timeout),
         ("rubbish", |feed| feed.event("<html>"), AiErrorKind::Protocol),
         (
             "a cut",
@@ -411,7 +413,7 @@ async fn a_stream_that_breaks_after_its_first_chunk_fails_and_is_not_begun_again
         let wait = seen.clone();
         let server = StreamServer::start(move |_, feed| {
             feed.text("a beginning")?;
-            // What comes with its end is not passed on.
+            // Text in the final chunk is not passed on.
             assert!(wait.wait(), "the beginning was not seen");
             end(feed)
         });
@@ -434,7 +436,7 @@ async fn a_stream_that_breaks_after_its_first_chunk_fails_and_is_not_begun_again
 async fn before_the_first_chunk_a_call_is_tried_again_as_ever() {
     let server = StreamServer::start(|asked, feed| match asked.number {
         0 => feed.whole(503, &json!({ "error": { "message": "busy" } })),
-        // Blanks are not the beginning of a reply.
+        // Whitespace is not the beginning of a reply.
         1 => feed.reply(&["\n", " "]),
         _ => feed.reply(&["\n", "at last"]),
     });
@@ -447,7 +449,7 @@ async fn before_the_first_chunk_a_call_is_tried_again_as_ever() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_is_read_as_it_comes_and_checked_in_the_end() {
-    let server = StreamServer::start(|asked, feed| match asked.says("wrong") {
+    let server = StreamServer::start(|asked, feed| match asked.contains("wrong") {
         true => feed.reply(&["{\"name\"", ": 7}"]),
         false => feed.reply(&["Here it is: ", "{\"name\"", ": \"Ana\"}"]),
     });
@@ -505,7 +507,7 @@ async fn streamed_calls_count_and_too_many_are_refused() {
     assert!(refused.count() > 200, "the newest are kept");
     assert_eq!(record.limits["ai_calls"].used, 1_000);
 
-    // What a guest holds of refused calls is bounded too.
+    // The number of rejected calls whose streams a guest keeps is limited too.
     let record = stage.failed("streams-held", json!({ "n": 1_025 })).await;
     assert_eq!(record.kind.as_str(), "trap");
     assert!(record.message.as_str().contains("holds 1024 AI streams"), "{}", record.message);

@@ -1,6 +1,6 @@
-//! Everything that can go wrong between here and a model, over real sockets, for every provider,
-//! streamed and whole: what kind it is, what is told of it, which limit ended it, and whether it is
-//! tried again.
+//! Every fault between the host and a model, over real sockets, for every provider, streamed
+//! and whole: the error kind, the message, the limit that ended the call, and whether it is
+//! retried.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -20,39 +20,38 @@ use sitewright_tests::{Done, Workbench};
 /// The planted key.
 const KEY: &str = "planted-5e77b0-key";
 
-/// Attempts that the configuration allows; a retry decision is seen by their number.
+/// Attempts that the configuration allows. Their number shows whether a fault was retried.
 const ATTEMPTS: usize = 2;
 
-/// Longest that ending something may take beyond the limit that ends it, on a machine with much
-/// else to do.
+/// Maximum delay after a limit until the call has ended, on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Which status the record has.
+/// The HTTP status in the record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Status {
-    /// None: there was no answer.
+    /// No status, because there was no answer.
     None,
-    /// This one, with the request's id.
+    /// This status, with the id of the request.
     Is(u16),
-    /// This one or none: a reset may overtake what was sent before it.
+    /// This status or none: a reset may arrive before the bytes that were sent ahead of it.
     Perhaps(u16),
 }
 
-/// One fault, and what must be made of it.
+/// A fault, and the error that it must become.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     fault: Fault,
     kind: AiErrorKind,
-    /// The limit that ends it, and its milliseconds.
+    /// The limit that ends the call, and its value in milliseconds.
     limit: Option<(Limit, u64)>,
     retryable: bool,
-    /// Part of the message.
+    /// A part of the message.
     says: &'static str,
     status: Status,
 }
 
-/// What every provider's faults become, in this form. What must have come before a limit passes has
-/// a second for it: on a busy machine less can be over before the request is sent.
+/// The expected error of each fault in this form. Limits are at least a second where bytes must
+/// arrive before, because sending the request can take that long on a busy machine.
 fn rows(shape: Shape, form: Form) -> Vec<Row> {
     let row =
         |fault, kind, says, status| Row { fault, kind, limit: None, retryable: true, says, status };
@@ -60,7 +59,7 @@ fn rows(shape: Shape, form: Form) -> Vec<Row> {
         limit: Some((limit, ms)),
         ..row(fault, Timeout, says, status)
     };
-    // A line of NDJSON that is cut is a stream that ended too early, also when it is the only one.
+    // A truncated line of NDJSON is a stream that ended too early, even if it is the only line.
     let one_line = shape == Shape::Ollama && form == Form::Whole;
     let mut rows = vec![
         row(Fault::ResetAtOnce, Connection, "the connection was lost", Status::None),
@@ -176,26 +175,26 @@ fn call() -> CallContext {
     CallContext::new(CallId::nth(1), tokio::time::Instant::now() + Duration::from_secs(300))
 }
 
-/// The settings under which only this limit can pass.
+/// Settings with which only this limit can be exceeded.
 fn only(limit: Option<(Limit, u64)>) -> String {
     let all = [Limit::Connect, Limit::FirstByte, Limit::Idle, Limit::Call];
     let most = |one: Limit| limit.filter(|(limit, _)| *limit == one).map_or(60_000, |(_, ms)| ms);
     all.map(|one| format!("{} = {}\n", one.key(), most(one))).concat()
 }
 
-/// Asks a server that has this fault, and holds what comes of it against the row.
+/// Calls a server with this fault and compares the error with the row.
 async fn check(client: &Client, shape: Shape, form: Form, row: Row) {
     let server = FaultServer::start(row.fault.script(shape, form)).await;
     let origin = format!("http://127.0.0.1:{}", server.port());
     let gateway = gateway(client, &shape.provider("faulty", &origin, &only(row.limit)));
     let name = format!("{shape:?}, {form:?}: {:?}", row.fault);
-    told(&name, row, &gateway).await;
+    check_error(&name, row, &gateway).await;
     let asked = if row.retryable { ATTEMPTS } else { 1 };
     assert_eq!(server.requests(), asked, "{name}: the retry decision, as the server sees it");
 }
 
-/// Makes the call, and holds its error against the row.
-async fn told(name: &str, row: Row, gateway: &Gateway) {
+/// Makes the call and compares its error with the row.
+async fn check_error(name: &str, row: Row, gateway: &Gateway) {
     let begin = Instant::now();
     let error = match gateway.complete(call(), request()).await {
         Ok(done) => panic!("{name}: {done:?}"),
@@ -246,7 +245,7 @@ async fn told(name: &str, row: Row, gateway: &Gateway) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a1_e1_e10_every_fault_of_the_wire_is_told_whole_by_every_provider() {
     let client = client();
-    // What counts seconds goes alone, so that nothing else makes it late.
+    // Faults with limits of seconds run alone, so that no other fault delays them.
     let mut large = Vec::new();
     let mut others = Vec::new();
     for shape in Shape::ALL {
@@ -273,7 +272,7 @@ async fn a_good_answer_is_put_together_whatever_comes_between_its_bytes() {
             (Fault::None, Form::Whole),
             (Fault::Dribble, Form::Streamed),
             (Fault::Dribble, Form::Whole),
-            (Fault::PingsAndNews, Form::Streamed),
+            (Fault::KeepAlivesAndUnknownEvents, Form::Streamed),
         ] {
             let client = &client;
             checks.push(async move {
@@ -344,7 +343,7 @@ async fn a1_e10_what_goes_wrong_before_a_request_is_told_whole_by_every_provider
             ];
             for (name, origin, row) in faults {
                 let gateway = gateway(client, &shape.provider("faulty", &origin, &only(row.limit)));
-                told(&format!("{shape:?}: {name}"), row, &gateway).await;
+                check_error(&format!("{shape:?}: {name}"), row, &gateway).await;
             }
         });
     }
@@ -418,10 +417,10 @@ async fn a1_a8_the_binary_tells_a_call_that_failed_as_the_library_does() {
             !done.stdout.contains(KEY) && !done.stderr.contains(KEY),
             "{name}: the key is shown"
         );
-        let told = done.json();
-        let error = &told["error"];
+        let report = done.json();
+        let error = &report["error"];
         assert_eq!(
-            (&told["outcome"], &error["kind"]),
+            (&report["outcome"], &error["kind"]),
             (&"failed".into(), &serde_json::to_value(row.kind).unwrap()),
             "{name}"
         );

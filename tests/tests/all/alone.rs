@@ -1,12 +1,12 @@
-//! Tests that measure their process: each has one of its own, because the others of this binary run
-//! beside it.
+//! Tests that measure their process: each runs in a process of its own, because other tests of
+//! this binary may run in the same process.
 
 use std::process::Command;
 
-/// Set in the process of a test's own, to the test's name.
+/// The environment variable with the name of the test, set in that test's own process.
 const VARIABLE: &str = "SITEWRIGHT_TEST_ALONE";
 
-/// Runs `test`, the body of the test `name`, in a process of its own.
+/// Runs `test`, the body of the test `name`, in a new process.
 pub(crate) fn alone<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
     if std::env::var_os(VARIABLE).is_some_and(|set| set == name) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -22,14 +22,14 @@ pub(crate) fn alone<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F
         .env_remove("RUST_BACKTRACE")
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned()
         + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{name}:\n{said}");
-    eprintln!("{said}");
+    assert!(output.status.success() && stdout.contains("1 passed"), "{name}:\n{stdout}");
+    eprintln!("{stdout}");
 }
 
-/// The memory that this process has, in MiB: its own pages and what it shares, each page once.
-/// `VmRSS` counts a page of a template's memory image once for each instance.
+/// Memory of this process in MiB (its proportional set size). `VmRSS` would count a page of a
+/// template's memory image once per instance.
 pub(crate) fn memory_mib() -> u64 {
     let sums = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
     let line = sums.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();

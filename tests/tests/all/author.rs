@@ -1,5 +1,5 @@
-//! The way of a template's author, in a clean folder: a new project, built, run, and looked at
-//! while it is written.
+//! The commands for template authors in an empty folder: `new`, build, `generate`,
+//! `conformance` and `dev`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::standins::skipped;
 use sitewright_tests::{Done, languages, root};
 
-/// What a project is made of, and not what it is called.
+/// Name of the new project.
 const NAME: &str = "green-gate";
 
 fn new(desk: &Desk, arguments: &[&str]) -> Value {
@@ -53,7 +53,7 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
     assert!(fs::metadata(&component).unwrap().len() < 1 << 20, "{built}");
     let wasm = fs::read(&debug).unwrap();
     let has = |text: &str| wasm.windows(text.len()).any(|part| part == text.as_bytes());
-    // What it was made from, not where.
+    // Debug information names relative source files, and no folder of this machine.
     assert!(has("src/lib.rs") && has(".debug_line"));
     assert!(!has(desk.path().to_str().unwrap()), "the component tells the project's folder");
     assert!(!has(root().to_str().unwrap()), "the component tells the SDK's folder");
@@ -64,7 +64,7 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
     let page = desk.path().join(NAME).join(".sitewright/sites/1/current/index.html");
     assert!(fs::read_to_string(page).unwrap().contains("Green Gate Gardens"));
 
-    // The same with names that tell the version.
+    // The same with file names that contain the version.
     let named = desk.run(NAME, &["--json", "template", "build", "--release-name"]).json();
     assert!(named["file"].as_str().unwrap().ends_with("dist/green-gate-0.1.0.wasm"), "{named}");
     assert_eq!(named["digest"], built["digest"], "the same source, the same bytes");
@@ -73,8 +73,8 @@ fn a_new_rust_template_builds_runs_and_conforms_as_it_is() {
     conforms(&desk, named["file"].as_str().unwrap());
 }
 
-/// Builds a new project of a language and makes its site; what can be said of every language.
-fn comes_alive(desk: &Desk, world: &str, path: Option<&Path>) {
+/// Builds a new project and makes its site, with the assertions that hold for every language.
+fn builds_and_generates(desk: &Desk, world: &str, path: Option<&Path>) {
     let with_tools = |arguments: &[&str]| {
         let mut command = desk.command(NAME, arguments);
         if let Some(path) = path {
@@ -97,7 +97,7 @@ fn comes_alive(desk: &Desk, world: &str, path: Option<&Path>) {
     conforms(desk, "dist/green-gate.wasm");
 }
 
-/// Cargo in the project, with what it prints when it fails.
+/// Runs cargo in the project; panics with its output if it fails.
 fn cargo(desk: &Desk, arguments: &[&str]) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     desk.for_cargo(&mut cargo);
@@ -118,8 +118,8 @@ fn the_tests_of_a_new_rust_template_pass_as_they_are_and_fail_for_a_broken_one()
     desk.for_cargo(&mut broken);
     let done =
         broken.args(["test", "--quiet"]).current_dir(desk.path().join(NAME)).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stdout);
-    assert!(!done.status.success() && said.contains("Lawn care</li> is missing"), "{said}");
+    let stdout = String::from_utf8_lossy(&done.stdout);
+    assert!(!done.status.success() && stdout.contains("Lawn care</li> is missing"), "{stdout}");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_project_for_a_published_sdk_names_the_version_and_builds_with_it() {
     }
     let made = desk.run("", &["template", "new", NAME, "--sdk", "0.1"]);
     assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
-    // In the place of what a registry would have.
+    // The local SDK in place of the version in a registry.
     let sdk = root().join("guest-sdk").display().to_string();
     fs::create_dir(desk.path().join(NAME).join(".cargo")).unwrap();
     fs::write(
@@ -147,7 +147,7 @@ fn a_project_for_a_published_sdk_names_the_version_and_builds_with_it() {
         format!("[patch.crates-io]\nsitewright-sdk = {{ path = {sdk:?} }}\n"),
     )
     .unwrap();
-    comes_alive(&desk, "template", None);
+    builds_and_generates(&desk, "template", None);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn dev_asks_a_real_model_each_question_once() {
     assert!(server.get("/").body.contains("A garden you look forward to"));
     assert_eq!(model.calls().len(), 1);
 
-    // Another page about the same answers.
+    // Another page with the same answers.
     desk.edit("green-gate/templates/index.html", |text| {
         text.replace("</footer>", "<p>Again.</p></footer>")
     });
@@ -183,17 +183,17 @@ fn dev_asks_a_real_model_each_question_once() {
     assert!(server.get("/").body.contains("Again."));
     assert_eq!(model.calls().len(), 1, "the answer was kept");
 
-    // Another question; and the first one, which is known.
+    // A new question, and the first one, whose answer is cached.
     desk.edit("green-gate/order.json", |text| text.replace("Lawn care", "Lawns"));
     server.until("shown");
     assert_eq!(model.calls().len(), 2);
-    assert!(model.calls()[1].says("Lawns"));
+    assert!(model.calls()[1].contains("Lawns"));
     desk.edit("green-gate/order.json", |text| text.replace("Lawns", "Lawn care"));
     server.until("shown");
     assert_eq!(model.calls().len(), 2);
     assert_eq!(server.interrupt(), 0);
 
-    // Tomorrow too.
+    // Also in a later process.
     let server = start();
     assert!(server.get("/").body.contains("A garden you look forward to"));
     assert_eq!(model.calls().len(), 2);
@@ -206,7 +206,7 @@ fn a_new_python_template_builds_runs_and_conforms_as_it_is() {
     let Some(programs) = languages::python_tools(test) else { return };
     let desk = Desk::clean("python");
     new(&desk, &["--lang", "python"]);
-    comes_alive(&desk, "template", Some(&programs));
+    builds_and_generates(&desk, "template", Some(&programs));
 }
 
 #[test]
@@ -221,7 +221,9 @@ fn a_new_javascript_template_builds_runs_and_conforms_as_it_is() {
     npm.args(["install", "--prefer-offline", "--no-audit", "--no-fund", "--no-progress"])
         .current_dir(&project);
     match npm.output() {
-        Ok(installed) if installed.status.success() => comes_alive(&desk, "template-sync", None),
+        Ok(installed) if installed.status.success() => {
+            builds_and_generates(&desk, "template-sync", None)
+        }
         Ok(failed) => skipped(
             test,
             String::from_utf8_lossy(&failed.stderr).lines().next().unwrap_or("npm failed"),
@@ -247,11 +249,11 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     let style = server.get("/assets/site.css");
     assert!(style.status == 200 && style.head.contains("content-type: text/css"), "{}", style.head);
     assert!(server.get("/__sitewright/reload.js").body.contains("EventSource"));
-    // The release on the disk looks for no news.
+    // The release on disk has no reload script.
     let released = desk.path().join("green-gate/.sitewright/sites/1/current/index.html");
     assert!(!fs::read_to_string(released).unwrap().contains("__sitewright"));
 
-    // Nobody else's name, and no other file than the site's.
+    // Requests for other host names, and for files outside the site, are rejected.
     let port = server.address.rsplit(':').next().unwrap();
     for (host, status) in [
         (format!("localhost:{port}"), 200),
@@ -273,7 +275,7 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
         assert!([400, 404].contains(&server.get(path).status), "{path}");
     }
 
-    // A change: the open page hears of it, and gets the new one.
+    // After a change, the open page is notified and loads the new version.
     let mut versions = server.versions();
     desk.edit("green-gate/templates/index.html", |text| {
         text.replace("</footer>", "<p>Written twice.</p></footer>")
@@ -284,13 +286,13 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     assert_eq!(page.version(), next);
     assert!(page.body.contains("Written twice."), "{}", page.body);
 
-    // The order alone: nothing is built.
+    // A change of the order alone builds nothing.
     desk.edit("green-gate/order.json", |text| text.replace("Lawn care", "Lawns & hedges"));
     let shown = server.until("shown");
     assert!(shown["build_ms"].is_null(), "{shown}");
     assert!(server.get("/").body.contains("Lawns &#38; hedges"));
 
-    // A mistake that the compiler finds, in the compiler's words.
+    // A compile error is shown with the compiler's message.
     desk.edit(source, |text| {
         text.replace("progress(\"page\", 0, 1);", "progress(\"page\", <String>::nothing, 1);")
     });
@@ -304,7 +306,7 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     );
     assert!(page.body.contains("&lt;") && !page.body.contains("<String>"), "{}", page.body);
 
-    // One that is found when it runs: the record, with the line of the author's own.
+    // A runtime error is shown as its record, with the line in the author's source.
     desk.edit(source, |text| {
         text.replace(
             "progress(\"page\", <String>::nothing, 1);",
@@ -320,7 +322,7 @@ fn dev_shows_each_version_and_each_failure_in_the_open_page() {
     );
     assert!(page.body.contains("src/lib.rs:"), "{}", page.body);
 
-    // And mended.
+    // And fixed.
     desk.edit(source, |text| {
         text.replace("panic!(\"the <gate> is shut\");\n#[allow(unreachable_code)]\n", "")
     });
@@ -380,7 +382,7 @@ fn a_tool_that_is_missing_is_named_with_what_to_do() {
         done.stdout
     );
 
-    // A compiler that knows no WebAssembly.
+    // A compiler without a WebAssembly target.
     let rustc = nothing.join("rustc-of-a-distribution");
     fs::write(&rustc, "#!/bin/sh\necho /usr\n").unwrap();
     fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755)).unwrap();

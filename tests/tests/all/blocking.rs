@@ -1,5 +1,5 @@
-//! The world `template-sync`: what a template asks with blocking calls is what it would ask with
-//! async ones, and whoever waits holds up nobody else.
+//! The world `template-sync`: blocking AI calls give the same results as async ones, and a
+//! guest that waits does not block other guests.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::inside;
 
-/// Each question has an answer of its own; the first takes longest.
+/// Each question has its own answer; the first takes longest.
 const SLOW: &str = r#"
 [[rule]]
 contains = ["question 1."]
@@ -65,12 +65,12 @@ async fn calls_of_one_complete_all_are_in_flight_together_and_answered_in_their_
     let outcome = run(&host, &blocking("all", Value::Null)).await;
     assert_eq!(inside::ended(&outcome), "released");
     let page = fs::read_to_string(bench.sites().join("102/current/index.html")).unwrap();
-    let told: Vec<&str> =
+    let paragraphs: Vec<&str> =
         page.lines().filter(|line| line.starts_with("<p>") && line.ends_with("</p>")).collect();
     let others = ["<p>another</p>"; 6];
-    assert_eq!(told, [&["<p>one</p>", "<p>two</p>"], others.as_slice()].concat());
+    assert_eq!(paragraphs, [&["<p>one</p>", "<p>two</p>"], others.as_slice()].concat());
 
-    // One after the other they take as long as all together: 1000 + 600 + 6 x 200.
+    // In sequence they take the sum of all: 1000 + 600 + 6 x 200.
     for (deadline_ms, kind) in [(2_801, "released"), (2_799, "deadline")] {
         let bench = Workbench::scripted(SLOW, &format!("[limits]\ndeadline_ms = {deadline_ms}"));
         let outcome = run(&inside::host(&bench, 1), &blocking("in-turn", Value::Null)).await;
@@ -91,8 +91,8 @@ async fn calls_of_one_complete_all_are_in_flight_together_and_answered_in_their_
     }
 }
 
-/// All on one thread: a guest that kept it while it waits would keep the next one from its calls
-/// until the deadline has passed.
+/// All guests share one thread: a guest that blocks it while it waits would stop the others
+/// until the deadline.
 #[tokio::test(start_paused = true)]
 async fn guests_that_wait_share_a_thread() {
     let bench = Workbench::scripted(SLOW, "[limits]\ndeadline_ms = 1001");
@@ -130,7 +130,7 @@ async fn a_run_that_is_cancelled_ends_in_the_middle_of_its_calls() {
         let in_flight = record.trail.iter().filter(|entry| entry.duration_us.is_none());
         let in_flight: Vec<&str> = in_flight.map(|entry| entry.call.as_str()).collect();
         assert_eq!(in_flight, vec![call; open], "{fault}");
-        // Nothing of it is left: the next run has the only place.
+        // Its slot is free: the next run gets the only one.
         let next = run(&host, &blocking("ok", Value::Null)).await;
         assert_eq!(inside::ended(&next), "released", "{fault}");
     }
@@ -184,8 +184,8 @@ fn every_end_has_its_record_and_happens_again() {
             _ => {
                 let record = done.failure();
                 assert_eq!(record["kind"], kind, "{name}: {record:#}");
-                let said = record["message"].as_str().unwrap();
-                assert!(said.contains(message), "{name}: {said}");
+                let text = record["message"].as_str().unwrap();
+                assert!(text.contains(message), "{name}: {text}");
                 record["attempt"].as_str().unwrap().to_owned()
             }
         };
@@ -245,9 +245,9 @@ fn inspect_tells_the_world() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     for (name, world) in [("guest-blocking", "template-sync"), ("guest-minimal", "template")] {
         let file = guest(name);
-        let told = bench.run(&["--json", "template", "inspect", &file.to_string_lossy()]).json();
+        let report = bench.run(&["--json", "template", "inspect", &file.to_string_lossy()]).json();
         assert_eq!(
-            (&told["contract"], &told["world"]),
+            (&report["contract"], &report["world"]),
             (&json!("sitewright:template@0.1.0"), &json!(world))
         );
         let text = bench.run(&["template", "inspect", &file.to_string_lossy()]).stdout;
@@ -261,7 +261,7 @@ fn inspect_tells_the_world() {
 }
 
 #[tokio::test]
-async fn what_fits_the_other_world_only_by_half_is_told_which_one() {
+async fn a_component_that_fits_a_world_only_partly_is_rejected_with_that_world() {
     let folder = TempDir::new().unwrap();
     let limits = Limits::default();
     let loader = Loader::new(Engine::new(&limits, 1).unwrap(), Cache::off(), limits).unwrap();
@@ -277,12 +277,12 @@ async fn what_fits_the_other_world_only_by_half_is_told_which_one() {
         let path = folder.path().join(format!("{world}.wasm"));
         fs::write(&path, wat::parse_str(&component).unwrap()).unwrap();
         let Err(error) = loader.load(&path).await else { panic!("{component} was loaded") };
-        let told: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
-        let told = told.join(": ");
+        let causes: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
+        let causes = causes.join(": ");
         for part in
             ["does not fit the contract", "describe", &format!("against the world `{world}`")]
         {
-            assert!(told.contains(part), "{part:?} is missing: {told}");
+            assert!(causes.contains(part), "{part:?} is missing: {causes}");
         }
     }
 }

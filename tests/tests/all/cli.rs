@@ -1,14 +1,16 @@
-//! The command line: exit codes, `--json`, and what a person or a pipe reads.
+//! The command line: exit codes, `--json`, and output on a terminal and on a pipe.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use sitewright_tests::chat_server::{Answer, ChatServer, TOKENS};
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, forget_settings, guest, order};
+use sitewright_tests::{
+    ANY_ANSWER, Done, Workbench, faulty, forget_settings, guest, order, standins,
+};
 
-/// A workbench whose folder of templates holds `faulty` and, if wanted, something that is no
-/// template.
+/// A workbench whose folder of templates contains `faulty` and, if `broken`, a file that is not
+/// a template.
 fn bench(broken: bool) -> Workbench {
     let bench = Workbench::scripted(ANY_ANSWER, "templates = \"templates\"");
     std::fs::create_dir(bench.path().join("templates")).unwrap();
@@ -19,7 +21,7 @@ fn bench(broken: bool) -> Workbench {
     bench
 }
 
-/// Runs the binary with something on its stdin.
+/// Runs the binary with `input` on its stdin.
 fn with_stdin(bench: &Workbench, arguments: &[&str], input: &[u8]) -> Done {
     let mut child = piped(&mut bench.command(arguments));
     // The binary may stop reading before the end.
@@ -33,7 +35,7 @@ fn piped(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// The one JSON object of stdout, with the keys that every report has.
+/// The only JSON object on stdout; asserts the keys that every report has.
 fn report(done: &Done) -> Value {
     let report = done.json();
     let keys = report.as_object().expect("an object");
@@ -89,7 +91,7 @@ fn exit_codes_and_outcomes_agree_and_json_is_one_object() {
         assert!(report["failure_file"].is_string(), "{fault}");
     }
 
-    // 3: the order.
+    // 3: the order is invalid.
     for (order, says) in [("{\"order\": 1", "JSON"), ("[]", "object"), ("", "empty")] {
         let done = with_stdin(
             &bench,
@@ -101,7 +103,7 @@ fn exit_codes_and_outcomes_agree_and_json_is_one_object() {
         assert!(done.stdout.contains(says), "{order:?}: {}", done.stdout);
     }
 
-    // 4: a template that is not there still leaves a record.
+    // 4: a missing template leaves a record too.
     let order = order("02-dentist-us-minimal").to_string();
     let done = with_stdin(
         &bench,
@@ -128,7 +130,7 @@ fn usage_and_configuration_errors_exit_with_2_and_say_what_is_wrong() {
         (&["failures", "show", "01ZZZZ"], "01ZZZZ"),
     ];
     for (arguments, says) in cases {
-        // The bench's own --config comes first, and an argument may be given once.
+        // The workbench passes --config already, and an argument may be given only once.
         let run = |more: &[&str]| -> Done {
             let mut command = Command::new(sitewright_tests::binary());
             command.current_dir(bench.path()).stdin(Stdio::null());
@@ -153,7 +155,7 @@ fn usage_and_configuration_errors_exit_with_2_and_say_what_is_wrong() {
 #[test]
 fn the_host_s_own_failure_exits_with_1() {
     let bench = bench(false);
-    // Where the order's folder should be stands a file.
+    // A file is at the path of the order's folder.
     std::fs::create_dir_all(bench.sites()).unwrap();
     let document = order("02-dentist-us-minimal");
     let id = document["order"]["id"]
@@ -313,8 +315,8 @@ fn e3_a_purpose_without_a_route_ends_the_attempt_before_the_run() {
 
 #[test]
 fn d4_a_resumed_attempt_pays_for_nothing_twice() {
-    // Attempts pay for 3, 2 and 1 of the six calls; the call after the third and the fifth finds a
-    // broken server.
+    // The attempts pay for 3, 2 and 1 of the six calls: the server fails after the third and the
+    // fifth.
     let asked = std::sync::atomic::AtomicUsize::new(0);
     let server = ChatServer::start(ANY_ANSWER, move |_| {
         match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
@@ -377,8 +379,8 @@ fn d4_a_resumed_attempt_pays_for_nothing_twice() {
     good.dedup();
     assert_eq!(good.len(), 6, "no question was answered twice: {prompts:?}");
 
-    // A line of a journal that cannot be read costs its reply again, and says so; half a line at
-    // the end is a process that died.
+    // The reply in an unreadable line of a journal is paid for again, with a warning. Half a
+    // line at the end comes from a process that died.
     let order_id = second.failure()["order"].as_str().unwrap().to_owned();
     let journal =
         bench.sites().join(order_id).join("journal").join(format!("{}.jsonl", attempt(&second)));
@@ -445,7 +447,7 @@ fn failures_are_listed_newest_first_and_shown_by_id_prefix_and_file() {
     let file = reports[0]["failure_file"].as_str().unwrap();
     let stored: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let lower = ids[0].to_lowercase();
-    // The first ten characters of an id are its time, so two of one second need more.
+    // The first ten characters of an id are its time, so records of the same second need more.
     for id in [ids[0], &ids[0][..25], &lower, file] {
         let shown = bench.run(&["--json", "failures", "show", id]);
         assert_eq!(shown.code, 0, "{id}: {}", shown.stderr);
@@ -496,7 +498,7 @@ fn a1_an_ai_error_that_a_template_wraps_is_told_once_and_whole() {
     assert!(listed.contains("the provider `scripted` refused its key"), "{listed}");
 }
 
-/// How often the trail, which is cut to the width of the page, repeats it.
+/// Number of occurrences in the trail, whose lines are truncated to the width of the page.
 fn in_the_trail(text: &str) -> usize {
     let (_, trail) = text.split_once("What led to it").expect("a trail");
     trail.matches("refused its key").count()
@@ -627,10 +629,12 @@ fn what_no_terminal_shows_has_no_escape_sequences_and_no_progress_display() {
 #[test]
 fn a_terminal_shows_colours_unless_no_color_is_set() {
     let bench = bench(false);
-    // `script` (util-linux) gives the command a terminal; where it is missing there is nothing to
-    // try.
+    // `script` (util-linux) gives the command a terminal.
     if Command::new("script").arg("--version").output().is_err() {
-        return;
+        return standins::skipped(
+            "a_terminal_shows_colours_unless_no_color_is_set",
+            "the program `script` (util-linux) is not installed",
+        );
     }
     let order = bench.write("order.json", faulty("error", json!({})).to_string());
     let command = format!(

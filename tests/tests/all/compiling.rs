@@ -1,4 +1,4 @@
-//! Templates are compiled by another process, and whatever becomes of it is told.
+//! Templates are compiled by a child process, and every way it can end has its error message.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -36,7 +36,7 @@ fn good(folder: &TempDir) -> PathBuf {
     path
 }
 
-/// A program that stands in for the compiler.
+/// A shell script in place of the compiler.
 fn stand_in(folder: &TempDir, script: &str) -> PathBuf {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -54,20 +54,21 @@ async fn the_binary_compiles_for_the_library_and_a_warm_cache_asks_nobody() {
     let limits = limits(60_000);
     let compiled = loader(&binary(), &limits, cache()).load(&path).await.unwrap();
     assert_eq!((compiled.cache, &*compiled.manifest.name), (CacheOutcome::Miss, "crafted"));
-    // Nobody could be asked here.
+    // There is no compiler here.
     let loaded =
         loader(Path::new("/no/such/compiler"), &limits, cache()).load(&path).await.unwrap();
     assert_eq!((loaded.cache, &*loaded.manifest.name), (CacheOutcome::Hit, "crafted"));
-    let told = why(loader(Path::new("/no/such/compiler"), &limits, Cache::off()).load(&path).await);
-    assert!(told.contains("/no/such/compiler does not start"), "{told}");
+    let message =
+        why(loader(Path::new("/no/such/compiler"), &limits, Cache::off()).load(&path).await);
+    assert!(message.contains("/no/such/compiler does not start"), "{message}");
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_a_compiler_is_told() {
+async fn every_end_of_a_compiler_has_its_error() {
     let folder = TempDir::new().unwrap();
     let path = good(&folder);
     let rows = [
-        // (what the compiler does, what is told)
+        // (script of the compiler, part of the error)
         ("exec sleep 100", "not compiled within 700 ms, the limit `compile_ms`"),
         ("kill -9 $$", "the compiler failed over it: signal: 9"),
         ("kill -11 $$", "the compiler failed over it: signal: 11"),
@@ -91,9 +92,9 @@ async fn whatever_becomes_of_a_compiler_is_told() {
             Cache::open(&folder.path().join("cache")),
         );
         let begin = Instant::now();
-        let told = why(loader.load(&path).await);
-        assert!(told.contains(words), "{script}: {told}");
-        assert!(told.len() < 10_000, "{script}");
+        let message = why(loader.load(&path).await);
+        assert!(message.contains(words), "{script}: {message}");
+        assert!(message.len() < 10_000, "{script}");
         assert!(begin.elapsed() < Duration::from_secs(20), "{script}");
     }
     let cached = fs::read_dir(folder.path().join("cache")).unwrap().count();
@@ -112,7 +113,7 @@ async fn a_compiler_sees_the_template_and_nothing_of_this_process() {
     why(loader(&stand_in(&folder, &script), &limits(20_000), Cache::off()).load(&path).await);
     let seen = fs::read_to_string(seen).unwrap();
     let lines: Vec<&str> = seen.lines().collect();
-    // What a shell itself sets, and then: its folder, and the template.
+    // The variables that a shell itself sets; then its folder and the template.
     let own = ["PWD=", "OLDPWD=", "SHLVL=", "_="];
     let (variables, rest) = lines.split_at(lines.len() - 2);
     assert!(variables.iter().all(|line| own.iter().any(|own| line.starts_with(own))), "{seen}");
@@ -127,16 +128,16 @@ async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each
     fs::write(&path, Bomb::ManyFunctions(100_000).component()).unwrap();
     let loader = loader(&binary(), &limits(1_000), Cache::off());
     let begin = Instant::now();
-    let told = why(loader.load(&path).await);
-    assert!(told.contains("not compiled within 1000 ms, the limit `compile_ms`"), "{told}");
+    let message = why(loader.load(&path).await);
+    assert!(message.contains("not compiled within 1000 ms, the limit `compile_ms`"), "{message}");
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     let begin = Instant::now();
     for _ in 0..20 {
-        assert_eq!(why(loader.load(&path).await), told);
+        assert_eq!(why(loader.load(&path).await), message);
     }
     assert!(begin.elapsed() < Duration::from_secs(8), "it was tried again: {:?}", begin.elapsed());
 
-    // Another file is not blamed for it.
+    // Another file is not affected.
     let good = loader.load(&good(&folder)).await;
     assert!(
         good.is_ok() || why(good).contains("compile_ms"),
@@ -144,7 +145,7 @@ async fn a_template_that_takes_too_long_is_given_up_and_not_tried_again_for_each
     );
 }
 
-/// Processes that a process has started.
+/// Child processes of a process.
 fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists =
@@ -157,7 +158,7 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 fn runs(pid: u32) -> bool {
-    // One that has ended and that nobody has waited for has no command line any more.
+    // A zombie has no command line.
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
@@ -179,8 +180,7 @@ async fn a_compiler_ends_with_the_process_that_asked_and_with_the_wish() {
             .is_ok_and(|line| String::from_utf8_lossy(&line).contains("compile-template"))
     })
     .await;
-    // It has told the kernel by then that it wants to end with its parent: its limits come after
-    // that.
+    // It asks the kernel to end with its parent before it sets its limits.
     until("it is within its limits", || async {
         fs::read_to_string(format!("/proc/{compiler}/limits")).is_ok_and(|limits| {
             limits
@@ -189,7 +189,7 @@ async fn a_compiler_ends_with_the_process_that_asked_and_with_the_wish() {
         })
     })
     .await;
-    // Not even a chance to clear up.
+    // SIGKILL, so the parent cannot clean up.
     host.kill().unwrap();
     host.wait().unwrap();
     until("the compiler has gone too", || async { !runs(compiler) }).await;

@@ -1,4 +1,4 @@
-//! The configuration: file, environment, what is wrong with them, and where paths lead.
+//! The configuration: file, environment variables, errors in both, and relative paths.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sitewright_tests::chat_server::{Answer, ChatServer, ClosedPort};
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, forget_settings, guest};
 
-/// A folder with a configuration of its own making: nothing is set beforehand.
+/// A folder with only this configuration, without the defaults of a workbench.
 struct Bench(Workbench);
 
 impl Bench {
@@ -35,7 +35,7 @@ impl Bench {
         self.run(&generate, variables).failure()
     }
 
-    /// What is complained about before anything begins.
+    /// The error message before anything starts.
     fn refused(&self, variables: &[(&str, &str)]) -> String {
         let template = guest("guest-faulty");
         let template = template.to_string_lossy();
@@ -53,7 +53,7 @@ const AI: &str = "[ai.providers.scripted]\nkind = \"scripted\"\nrules = \
 
 #[test]
 fn a_variable_beats_the_file_and_the_file_beats_the_default() {
-    // Key and default.
+    // (key, default)
     let limits: [(&str, u64); 12] = [
         ("memory_bytes", 256 << 20),
         ("cpu_ms", 10_000),
@@ -99,7 +99,7 @@ fn a_variable_beats_the_file_and_the_file_beats_the_default() {
 
 #[test]
 fn every_other_key_is_a_variable_too() {
-    // A configuration made of variables alone: no key of the file is left.
+    // A configuration of variables alone, which cover every key of the file.
     let bench = Bench::new("");
     std::fs::create_dir(bench.0.path().join("mine")).unwrap();
     std::fs::copy(guest("guest-faulty"), bench.0.path().join("mine/faulty.wasm")).unwrap();
@@ -144,7 +144,7 @@ fn every_other_key_is_a_variable_too() {
         assert_eq!(kept, usize::min(round + 1, 2), "keep_releases");
     }
 
-    // Which provider and model a call goes to.
+    // The provider and model of a call.
     let asks = |purpose: &str| {
         bench.0.write("order.json", faulty("ai-echo", json!({ "purpose": purpose })).to_string());
         bench.run(&generate, &variables).json()
@@ -281,7 +281,7 @@ fn a_file_that_is_named_must_be_there() {
 #[test]
 fn a9_a_key_that_cannot_be_read_stops_the_start_and_is_named() {
     let long = "x".repeat(9_000);
-    // Where the key is said to be, what is there, what is told.
+    // (setting of the key, content at that place, part of the error)
     type Case<'a> = (&'a str, Option<&'a [u8]>, &'a [&'a str]);
     let cases: [Case<'_>; 7] = [
         ("api_key_env = \"LOCAL_AI_KEY\"", None, &["LOCAL_AI_KEY is not set", "api_key_env"]),

@@ -1,5 +1,5 @@
-//! The command `conformance`: our own templates, its reports, authors' cases, and cases that are
-//! recorded.
+//! The command `conformance`: our own templates, report formats, authors' cases and recorded
+//! cases.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use sitewright_conformance::Rule;
 use sitewright_conformance::report::REPORT_SCHEMA;
 use sitewright_tests::chat_server::{Answer, ChatServer};
-use sitewright_tests::nonconforming::{good, wishing};
+use sitewright_tests::nonconforming::{good, with_deviation};
 use sitewright_tests::standins::Packages;
 use sitewright_tests::{Done, Workbench, order, root, template};
 
 /// Validates XML.
-const XML_SCHEMA: Packages = Packages::named("xml-schema", &["xmlschema==4.3.2"]);
+const XML_SCHEMA: Packages = Packages::of("xml-schema");
 
 #[test]
 fn our_own_templates_keep_every_rule() {
@@ -33,10 +33,10 @@ fn our_own_templates_keep_every_rule() {
     }
 }
 
-/// A bench with a template that breaks a rule, and its file.
+/// A workbench with a template that breaks a rule, and the path of the template.
 fn faulty() -> (Workbench, PathBuf) {
     let bench = Workbench::configured("");
-    let file = bench.write("bakery.wasm", wishing(&json!({ "fault": "values" })));
+    let file = bench.write("bakery.wasm", with_deviation(&json!({ "fault": "values" })));
     (bench, file)
 }
 
@@ -98,7 +98,7 @@ fn github_is_told_in_one_line_for_each_broken_rule() {
     let begin =
         format!("::error file={},title=nonconforming breaks behaviour/values::", file.display());
     assert!(lines[0].starts_with(&begin), "{}", lines[0]);
-    // What scripts read stays what it is.
+    // The JSON report does not change.
     let mut command = bench.command(&[
         "--json",
         "conformance",
@@ -110,7 +110,7 @@ fn github_is_told_in_one_line_for_each_broken_rule() {
     assert!(done.json().is_object() && done.stderr.contains("::error "), "{}", done.stderr);
 }
 
-/// The points of a TAP stream at one depth: number, whether it is ok, and the rest of the line.
+/// The test points of a TAP stream at one depth: number, whether it is `ok`, rest of the line.
 fn points<'a>(tap: &'a str, indent: &str) -> Vec<(usize, bool, &'a str)> {
     let lines = tap.lines().filter_map(|line| line.strip_prefix(indent));
     lines
@@ -185,12 +185,12 @@ fn junit_is_accepted_by_the_schema_that_ci_systems_read() {
     };
     let judged = valid(&report);
     assert_eq!(judged.code, 0, "{}", judged.stderr);
-    // It does refuse what is no report.
+    // The schema rejects a document that is not a report.
     let broken = bench.write("broken.xml", xml.replacen("classname=", "class=", 1));
     assert_ne!(valid(&broken).code, 0);
 }
 
-/// A bench with a good template and one case of its author's.
+/// A workbench with a good template and one case of its author.
 fn with_case(case: &str) -> (Workbench, PathBuf) {
     let bench = Workbench::configured("");
     bench.write("bakery.wasm", good());
@@ -215,7 +215,7 @@ fn a_snapshot_is_written_held_against_and_renewed() {
     let again = bench.run(&author);
     assert!(again.code == 0 && again.stdout.contains("✓ author/snapshot"), "{}", again.stdout);
 
-    // The template makes something else of it.
+    // Now the template writes another site.
     std::fs::write(&kept, page.replace("A small site for tests", "A site from before")).unwrap();
     let manifest = folder.join("snapshot/snapshot.json");
     let digests: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
@@ -255,12 +255,12 @@ fn what_is_wrong_with_a_case_is_told_with_its_file_and_field() {
         ("rule = \"ai/slowest\"", "case.toml", "ai/slowest"),
         ("what? = 1", "case.toml", "line 1"),
     ];
-    for (case, file, told) in cases {
+    for (case, file, part) in cases {
         let (bench, _) = with_case(case);
         let done = bench.run(&["conformance", "bakery.wasm"]);
         assert_eq!(done.code, 2, "{case}\n{}{}", done.stdout, done.stderr);
         assert!(
-            done.stderr.contains(file) && done.stderr.contains(told),
+            done.stderr.contains(file) && done.stderr.contains(part),
             "{case}: {}",
             done.stderr
         );
@@ -287,12 +287,14 @@ fn what_is_wrong_with_a_case_is_told_with_its_file_and_field() {
 
 #[test]
 fn an_author_may_declare_hosts_and_expect_failures() {
-    let page = "<!DOCTYPE html><html lang=\"(locale)\"><head><title>Map</title><meta name=\"description\" content=\"A map.\">\
-                <meta name=\"viewport\" content=\"width=device-width\"></head><body><h1>How to find us from the station</h1>\
+    let page = "<!DOCTYPE html><html lang=\"(locale)\"><head><title>Map</title>\
+                <meta name=\"description\" content=\"A map.\">\
+                <meta name=\"viewport\" content=\"width=device-width\"></head>\
+                <body><h1>How to find us from the station</h1>\
                 <iframe title=\"Map\" src=\"https://maps.example/here\"></iframe></body></html>";
     let (bench, folder) =
         with_case("[expect]\noutcome = \"failure\"\nkind = \"ai\"\nsays = \"503\"\n");
-    bench.write("bakery.wasm", wishing(&json!({ "files": { "map.html": page } })));
+    bench.write("bakery.wasm", with_deviation(&json!({ "files": { "map.html": page } })));
     std::fs::write(folder.join("ai.toml"), "[[rule]]\nanswer = { fault = { status = 503 } }")
         .unwrap();
     let settings = bench.path().join("conformance/conformance.toml");
@@ -345,11 +347,11 @@ fn a_run_against_a_real_model_becomes_a_case_that_passes_without_it() {
     let asked = server.calls().len();
     assert!(asked > 2 && done.stdout.contains(&format!("{asked} AI answers")), "{}", done.stdout);
     assert!(!bench.sites().join("1001").exists());
-    // A case is never written over.
+    // A case is never overwritten.
     assert_eq!(bench.run(&line).code, 2);
     drop(server);
 
-    // Without the model, and where nobody says which language orders are in.
+    // Without the model and without `default_locale`.
     let alone = |arguments: &[&str]| {
         bench.write(
             "sitewright.toml",
@@ -368,7 +370,7 @@ fn a_run_against_a_real_model_becomes_a_case_that_passes_without_it() {
         again.stdout,
         again.stderr
     );
-    // It is the model's text that stands in the pages, not one made from a schema.
+    // The pages contain the model's text, not one generated from a schema.
     let home =
         std::fs::read_to_string(bench.path().join("conformance/cantina/snapshot/index.html"))
             .unwrap();
@@ -377,12 +379,12 @@ fn a_run_against_a_real_model_becomes_a_case_that_passes_without_it() {
             .unwrap()
             .parse()
             .unwrap();
-    let told = script["rule"].as_array().unwrap().iter().any(|rule| {
+    let found = script["rule"].as_array().unwrap().iter().any(|rule| {
         let answer: Value =
             serde_json::from_str(rule["answer"]["json_text"].as_str().unwrap()).unwrap();
         answer["closing_heading"].as_str().is_some_and(|heading| home.contains(heading))
     });
-    assert!(told, "{home}");
+    assert!(found, "{home}");
 }
 
 #[test]
@@ -396,7 +398,7 @@ fn the_suite_and_its_rules_can_be_had_as_data() {
             std::fs::read(root().join("host/conformance/src/suite/0.1.0").join(file)).unwrap();
         assert!(exported == ours, "{file}");
     }
-    // A case can be asked for by its name.
+    // A case can be selected by its name.
     bench.write("bakery.wasm", good());
     let one = bench
         .run(&["--json", "conformance", "bakery.wasm", "--filter", "without business_address"])
@@ -412,7 +414,7 @@ fn usage_is_told_apart_from_broken_rules() {
     let (bench, file) = faulty();
     let file = file.to_string_lossy();
     std::fs::create_dir(bench.path().join("empty")).unwrap();
-    for (arguments, told) in [
+    for (arguments, part) in [
         (vec!["nowhere.wasm"], "no file or folder nowhere.wasm"),
         (vec!["empty"], "has no templates"),
         (vec![], "required"),
@@ -421,6 +423,6 @@ fn usage_is_told_apart_from_broken_rules() {
     ] {
         let done = bench.run(&[&["conformance"], arguments.as_slice()].concat());
         assert_eq!(done.code, 2, "{arguments:?}: {}{}", done.stdout, done.stderr);
-        assert!(done.stderr.contains(told), "{arguments:?}: {}", done.stderr);
+        assert!(done.stderr.contains(part), "{arguments:?}: {}", done.stderr);
     }
 }

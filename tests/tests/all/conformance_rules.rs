@@ -1,5 +1,5 @@
-//! The suite tests itself: for each rule there is a faulty template, and that rule is the only one
-//! that it breaks.
+//! The conformance suite against faulty templates: each breaks exactly one rule, and every rule
+//! has such a template.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -33,8 +33,8 @@ fn broken(variant: &Variant) -> (Vec<String>, Value) {
     (broken, report)
 }
 
-/// What a report says of the broken rules, for people.
-fn told(report: &Value) -> String {
+/// The broken rules of a report as text for a failed assertion.
+fn rules_text(report: &Value) -> String {
     let rules = report["templates"][0]["rules"].as_array().unwrap();
     let failed = rules.iter().filter(|rule| rule["verdict"] == "failed");
     let lines = failed.flat_map(|rule| {
@@ -55,7 +55,7 @@ fn each_breaks_its_rule(level: Level) {
         .filter(|variant| variant.rule.starts_with(&format!("{}/", level.as_str())))
     {
         let (broken, report) = broken(variant);
-        // What depends on which answer comes first depends on chance, too, when all come at once.
+        // What depends on the order of answers is random if all arrive at the same time.
         let by_chance =
             |rule: &&String| variant.rule == "ai/slow" && *rule == "behaviour/deterministic";
         let certain: Vec<&String> = broken.iter().filter(|rule| !by_chance(rule)).collect();
@@ -64,10 +64,10 @@ fn each_breaks_its_rule(level: Level) {
                 "{} ({}) breaks {broken:?}\n{}",
                 variant.rule,
                 variant.what,
-                told(&report)
+                rules_text(&report)
             ));
         }
-        // Whoever reads it learns what to do, and which order it was.
+        // The report names the order and what to do.
         let rules = report["templates"][0]["rules"].as_array().unwrap();
         for rule in rules.iter().filter(|rule| rule["verdict"] == "failed") {
             assert!(!rule["hint"].as_str().unwrap().is_empty(), "{rule}");
@@ -101,7 +101,7 @@ fn without_a_fault_the_same_template_keeps_every_rule() {
         author: Vec::new(),
     };
     let (broken, report) = broken(&variant);
-    assert!(broken.is_empty(), "{}", told(&report));
+    assert!(broken.is_empty(), "{}", rules_text(&report));
     let rules = report["templates"][0]["rules"].as_array().unwrap();
     let skipped: Vec<&str> = rules
         .iter()

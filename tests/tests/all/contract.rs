@@ -1,5 +1,5 @@
-//! The contract may grow: a component built against this version loads in a host that offers more,
-//! and a component that wants more than this host has is told what.
+//! Additions to the contract: a component of this version loads in a later host, and a
+//! component that imports more than this host offers is rejected with the missing item.
 
 use std::fs;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn interface(name: &str) -> String {
     format!("sitewright:template/{name}@0.1.0")
 }
 
-/// The host's interfaces of a later version: one function more in each.
+/// The host functions of a later version: one more in each interface.
 fn grown(linker: &mut Linker<GuestState>) {
     let mut ai = linker.instance(&interface("ai")).unwrap();
     ai.func_wrap_concurrent("count-tokens", |_, (text,): (String,)| {
@@ -73,7 +73,7 @@ async fn a_component_that_wants_a_function_this_host_lacks_is_refused_by_its_nam
         ("ai", "count-tokens", "async (param \"text\" string) (result u64)"),
         ("diagnostics", "measure", "(param \"name\" string) (param \"value\" f64)"),
         ("site", "written", "(param \"path\" string) (result bool)"),
-        // An interface that this host has never heard of.
+        // An interface that this host does not have.
         ("mail", "send", "(param \"text\" string)"),
     ];
     let folder = TempDir::new().unwrap();
@@ -89,15 +89,15 @@ async fn a_component_that_wants_a_function_this_host_lacks_is_refused_by_its_nam
         .unwrap();
         fs::write(&path, &newer).unwrap();
         let Err(error) = loader.load(&path).await else { panic!("{function} was found") };
-        let told: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
-        let told = told.join(": ");
+        let causes: Vec<String> = error.causes().iter().map(ToString::to_string).collect();
+        let causes = causes.join(": ");
         for part in ["does not fit the contract", &interface(room), "SDK of this version"] {
-            assert!(told.contains(part), "{part:?} is missing: {told}");
+            assert!(causes.contains(part), "{part:?} is missing: {causes}");
         }
-        assert!(room == "mail" || told.contains(function), "{function} is missing: {told}");
+        assert!(room == "mail" || causes.contains(function), "{function} is missing: {causes}");
 
         if room != "mail" {
-            // The later host has it: only the missing export is left to complain about.
+            // The later host has it, so the error is only about the missing export.
             let mut later = linker(engine.wasmtime()).unwrap();
             grown(&mut later);
             later.instantiate_pre(&Component::new(engine.wasmtime(), &newer).unwrap()).unwrap();
@@ -105,7 +105,7 @@ async fn a_component_that_wants_a_function_this_host_lacks_is_refused_by_its_nam
     }
 }
 
-/// Items that stand alone in the contract, and what each begins with.
+/// Kinds of top-level items in the contract, by their first word.
 const ITEMS: [&str; 6] = ["package ", "interface ", "record ", "variant ", "world ", "enum "];
 
 #[test]
@@ -120,8 +120,7 @@ fn each_item_of_the_contract_is_documented() {
         let item = ITEMS.iter().any(|item| line.starts_with(item))
             || line.contains(": func(")
             || line.contains(": async func(");
-        // A case of an enum may speak for itself; a field of a record and a case of a variant may
-        // not.
+        // Cases of an enum need no comment; fields of a record and cases of a variant do.
         let part = line.ends_with(',')
             && ["record ", "variant "].iter().any(|item| inside.starts_with(item));
         if (item || part) && !documented {

@@ -1,5 +1,5 @@
-//! What was published stays: templates of each version run for ever, and a version's text only
-//! grows.
+//! Published versions of the contract: templates of each version keep running, and the text of
+//! a version only gets additions.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,12 +9,11 @@ use sha2::{Digest as _, Sha256};
 use sitewright_runtime::plugin::contract::{PACKAGE, Target, VERSIONS};
 use sitewright_tests::{Workbench, order, root};
 
-/// Each published version, the template that was kept of it, and what that template is, byte for
-/// byte.
+/// Each published version, its kept template, and the SHA-256 of that template.
 const KEPT: [(&str, &str, &str); 1] =
     [("0.1.0", "green-gate", "dcefdd408c1acc6d54e1d84156f79027c20b59097a284b412c380d565fedd777")];
 
-/// What answers the kept templates.
+/// The AI replies for the kept templates.
 const SCRIPT: &str = r#"
 [[rule]]
 purpose = "copywriting"
@@ -51,7 +50,7 @@ fn a_template_of_each_published_version_makes_its_site_for_ever() {
         }
         assert!(bench.sites().join("102/current/assets/site.css").is_file());
 
-        // What it says when things go wrong arrives as well.
+        // Its failures arrive as well.
         let bench = Workbench::scripted(
             "[[rule]]\nanswer = { fault = { status = 400, body = \"no\" } }\n",
             "",
@@ -64,14 +63,15 @@ fn a_template_of_each_published_version_makes_its_site_for_ever() {
         );
         assert_eq!(failure["ai"]["call_id"], json!("call-1"), "{failure}");
 
-        let told = bench.run(&["--json", "template", "inspect", &file.to_string_lossy()]).json();
-        assert_eq!(told["contract"], json!(format!("{PACKAGE}@{version}")));
-        assert_eq!(told["world"], "template");
+        let inspected =
+            bench.run(&["--json", "template", "inspect", &file.to_string_lossy()]).json();
+        assert_eq!(inspected["contract"], json!(format!("{PACKAGE}@{version}")));
+        assert_eq!(inspected["world"], "template");
     }
 }
 
-/// Every item of a contract's text, each with the interface or world it stands in, without comments
-/// and line breaks.
+/// Every item of a contract's text with its interface or world, without comments and line
+/// breaks.
 fn items(wit: &str) -> BTreeSet<String> {
     let code: Vec<&str> =
         wit.lines().map(|line| line.split("//").next().unwrap_or_default().trim()).collect();
@@ -97,7 +97,7 @@ fn items(wit: &str) -> BTreeSet<String> {
         item.push(letter);
         let ends = match letter {
             ';' => depth <= 1,
-            // `use types.{a, b};` goes on after its brace.
+            // `use types.{a, b};` continues after its brace.
             '}' => depth == 1 && !item.trim_start().starts_with("use "),
             _ => false,
         };
@@ -110,7 +110,7 @@ fn items(wit: &str) -> BTreeSet<String> {
     items
 }
 
-/// What was published and is not there as it was.
+/// Published items that are missing or changed.
 fn lost(published: &str, now: &str) -> Vec<String> {
     items(published).difference(&items(now)).cloned().collect()
 }
@@ -126,7 +126,7 @@ fn what_was_published_of_a_version_is_still_there_as_it_was() {
         "templates that are out there were built against these"
     );
 
-    // The comparison itself: what is added may be, what is changed or gone is named.
+    // The comparison itself: additions are allowed; changed and removed items are named.
     let added = kept.replace(
         "export generator;",
         "export generator;\n}\n/// Another.\nworld more {\n    import site;",

@@ -1,4 +1,4 @@
-//! Core dumps: only when asked for, within their limits, and readable by others.
+//! Core dumps: only on request, within their limits, and readable by public tools.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use wasmparser::{KnownCustom, Parser, Payload};
 use crate::failures::names_in;
 
 const FOLDER: &str = ".coredumps";
-/// What a bench's configuration says when it wants dumps of the template.
+/// Configuration that enables dumps of the template.
 const WANTED: &str = "[template.guest-faulty]\ncoredump = true\n";
 
-/// The record of a failure, made with these further flags.
+/// The record of a failure, made with additional flags.
 fn record(bench: &Workbench, fault: &str, flags: &[&str]) -> Value {
     let order = bench.write("order.json", faulty(fault, Value::Null).to_string());
     let (template, order) = (guest("guest-faulty"), order.to_string_lossy().into_owned());
@@ -28,14 +28,14 @@ fn dumps(bench: &Workbench) -> Vec<String> {
     names_in(&bench.sites().join(FOLDER))
 }
 
-/// What a public reader finds in a dump.
+/// Content of a dump, read with `wasmparser`.
 #[derive(Debug, Default)]
 struct Found {
     process: String,
     modules: usize,
     instances: usize,
     memories: usize,
-    /// Offsets in the code of the frames, innermost first.
+    /// Code offsets of the frames, innermost first.
     frames: Vec<(u32, u32)>,
     data: Vec<u8>,
 }
@@ -97,7 +97,7 @@ fn a_dump_that_was_asked_for_is_read_by_others() {
         let has =
             |text: &str| found.data.windows(text.len()).any(|window| window == text.as_bytes());
         assert!(has("Bright Oak Dental"), "the guest's memory holds its order");
-        // The frames are those of the record, inlined ones aside.
+        // The frames are those of the record, without the inlined ones.
         let frames = record["trap"]["frames"].as_array().unwrap();
         let real = frames.iter().filter(|frame| frame["inlined"] != true).count();
         assert_eq!(found.frames.len(), real);
@@ -122,7 +122,7 @@ fn a_public_tool_prints_a_dump() {
 }
 
 #[test]
-fn nobody_who_did_not_ask_gets_a_dump() {
+fn there_is_no_dump_without_a_request() {
     let bench = Workbench::scripted(ANY_ANSWER, "[template.another]\ncoredump = true\n");
     let record = record(&bench, "oob", &[]);
     assert_eq!(record.get("coredump"), None);
@@ -150,7 +150,7 @@ fn a_dump_that_cannot_be_is_explained() {
         assert_eq!(record["coredump"].get("path"), None);
         assert_eq!(dumps(&bench), [""; 0], "{fault}");
     }
-    // A memory limit is told with its dump; a file where the folder should be is told without one.
+    // A memory limit has a dump; with a file at the path of the dump folder there is none.
     let bench =
         Workbench::scripted(ANY_ANSWER, &format!("{WANTED}[limits]\nmemory_bytes = 8388608\n"));
     let full = record(&bench, "memory-bomb", &[]);
@@ -180,7 +180,7 @@ fn the_newest_dumps_stay() {
         .map(|_| format!("{}.coredump", record(&bench, "oob", &[])["id"].as_str().unwrap()))
         .collect();
     assert_eq!(dumps(&bench), ids[2..]);
-    // The records stay, whatever became of their dumps.
+    // The records stay even if their dumps are removed.
     let records = names_in(&bench.sites().join("102/failures"));
     assert_eq!(records.len(), 4);
     assert!(!Path::new(FOLDER).exists());

@@ -1,4 +1,4 @@
-//! What operators install.
+//! The systemd unit that operators install.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ fn setting(name: &str) -> Option<String> {
 fn systemd_understands_every_line_of_the_unit() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sitewright.service");
-    // systemd asks whether the program is there.
+    // systemd checks whether the program exists.
     let binary = sitewright_tests::binary();
     std::fs::write(&file, unit().replace("/usr/local/bin/sitewright", binary.to_str().unwrap()))
         .unwrap();
@@ -34,11 +34,11 @@ fn systemd_understands_every_line_of_the_unit() {
         }
         checked => checked.unwrap(),
     };
-    let said = String::from_utf8_lossy(&checked.stderr);
-    // Other units of the machine may have faults of their own.
-    let ours: Vec<&str> = said.lines().filter(|line| line.contains("sitewright")).collect();
+    let stderr = String::from_utf8_lossy(&checked.stderr);
+    // Other units of the machine may have errors.
+    let ours: Vec<&str> = stderr.lines().filter(|line| line.contains("sitewright")).collect();
     assert!(ours.is_empty(), "{}", ours.join("\n"));
-    assert!(checked.status.success() || !said.is_empty(), "{checked:?}");
+    assert!(checked.status.success() || !stderr.is_empty(), "{checked:?}");
 }
 
 #[test]
@@ -49,12 +49,12 @@ fn d2_a_worker_that_starts_while_its_database_is_away_is_started_again() {
         bench.command(&["worker"]).env("SITEWRIGHT_DATABASE__URL", url).output().unwrap()
     };
     let away = started("postgres:///sites?host=/nowhere/there");
-    let said = String::from_utf8_lossy(&away.stderr);
+    let stderr = String::from_utf8_lossy(&away.stderr);
     let code = away.status.code().unwrap();
-    assert!(said.contains("cannot be opened"), "{said}");
+    assert!(stderr.contains("cannot be opened"), "{stderr}");
     assert!(
         code != 0 && !prevented.split(' ').any(|one| one == code.to_string()),
-        "{code}: {said}"
+        "{code}: {stderr}"
     );
     let wrong = started("mysql://sites").status.code().unwrap();
     assert!(prevented.split(' ').any(|one| one == wrong.to_string()), "{wrong}");
@@ -67,7 +67,7 @@ fn the_unit_waits_longer_than_orders_get_to_end() {
     assert!(waits >= grace + 20, "systemd kills after {waits} s what may take {grace} s");
 }
 
-/// A hardening option that looks good and would stop every template from loading.
+/// `MemoryDenyWriteExecute` would stop every template from loading.
 #[test]
 fn the_unit_lets_templates_be_compiled() {
     assert_eq!(setting("MemoryDenyWriteExecute").as_deref(), Some("no"));

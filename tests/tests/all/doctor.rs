@@ -1,4 +1,4 @@
-//! `sitewright doctor`: each thing that is wrong is named, with what to do about it.
+//! `sitewright doctor`: each problem is named, with what to do about it.
 
 use serde_json::Value;
 use sitewright_tests::chat_server::{Answer, ChatServer, ClosedPort};
@@ -40,8 +40,8 @@ fn doctor(bench: &Workbench, arguments: &[&str]) -> Done {
     done
 }
 
-/// The checks of `doctor --json`: what, whether it is well, what it says. The exit code and `ok`
-/// agree with them.
+/// The checks of `doctor --json`: name, whether it passed, message. Asserts that the exit code
+/// and `ok` agree with them.
 fn checks(done: &Done) -> Vec<(String, bool, String)> {
     let report = done.json();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -58,7 +58,7 @@ fn checks(done: &Done) -> Vec<(String, bool, String)> {
     checks
 }
 
-/// `doctor` finds exactly one thing wrong, on a page and as JSON: this one, saying these things.
+/// Asserts that `doctor` reports exactly one problem, as text and as JSON, with these texts.
 fn one_wrong(bench: &Workbench, arguments: &[&str], what: &str, says: &[&str]) {
     let found = checks(&doctor(bench, &[&["--json"], arguments].concat()));
     let wrong: Vec<_> = found.iter().filter(|(_, ok, _)| !ok).collect();
@@ -132,7 +132,7 @@ fn e2_routes_are_a_table_and_each_row_says_what_to_do() {
     let bench = bench(&configuration);
     bench.write("ai.toml", ANY_ANSWER);
     let routes = doctor(&bench, &["--json"]).json()["routes"].clone();
-    let told: Vec<_> = routes
+    let reported: Vec<_> = routes
         .as_array()
         .unwrap()
         .iter()
@@ -142,7 +142,7 @@ fn e2_routes_are_a_table_and_each_row_says_what_to_do() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [("copywriting", "succeeded"), ("default", "succeeded"), ("strategy", "connection")]
     );
     assert!(routes[1]["attempt"]["first_byte_ms"].is_number(), "{routes}");
@@ -203,7 +203,7 @@ fn a9_a_key_that_is_not_there_is_named() {
 #[test]
 fn f3_a_sites_folder_that_cannot_be_written_is_named() {
     let bench = bench(&format!("[ai]\n{}", provider("http://127.0.0.1:1/v1")));
-    // A file stands where the folder should be: nobody can write there, not even root.
+    // A file at the path of the folder: nobody can write there, not even root.
     bench.write("sites", "in the way");
     let says = ["the sites folder `sites` cannot be opened", "name another in the configuration"];
     one_wrong(&bench, &["--offline"], "sites folder", &says);

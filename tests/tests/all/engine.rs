@@ -1,5 +1,4 @@
-//! Compiled templates: what one host compiled another loads, and a cache that nobody can rely on is
-//! never a reason to fail.
+//! Compiled templates: hosts share a cache, and an unusable cache never fails an order.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use sitewright_runtime::plugin::{Cache, CacheOutcome, Compiler, Engine, Limits, 
 use sitewright_tests::{Workbench, guest};
 use tempfile::TempDir;
 
-/// Templates as small as can be: what is in them does not matter to the cache.
+/// Minimal templates: the cache does not depend on their content.
 const SMALL: [&str; 2] = [
     "(component (core module (func (export \"one\"))))",
     "(component (core module (func (export \"another\") (result i32) i32.const 2)))",
@@ -23,7 +22,7 @@ fn loader(limits: &Limits, cache: Cache) -> Loader {
     Loader::new(Engine::new(limits, 1).unwrap(), cache, limits.clone()).unwrap()
 }
 
-/// What a host that starts now finds in the cache.
+/// The outcome of the cache for a host that starts now.
 async fn load(cache: &Path, small: usize) -> CacheOutcome {
     let digest = [u8::try_from(small).unwrap(); 32];
     let wasm = wat::parse_str(SMALL[small]).unwrap();
@@ -44,7 +43,7 @@ async fn what_one_engine_compiled_another_with_the_same_configuration_loads() {
     let cache = TempDir::new().unwrap();
     let limits = Limits::default();
     for expected in [CacheOutcome::Miss, CacheOutcome::Hit] {
-        // Each loader is a host of its own, with an engine of its own, as after a restart.
+        // Each loader has its own engine, as after a restart.
         let loaded =
             loader(&limits, Cache::open(cache.path())).load(&guest("guest-minimal")).await.unwrap();
         assert_eq!(loaded.cache, expected);
@@ -52,22 +51,21 @@ async fn what_one_engine_compiled_another_with_the_same_configuration_loads() {
     }
     assert_eq!(entries(cache.path()).len(), 1);
 
-    // Limits of a run do not change the code; should that ever change, the entry must not be taken.
+    // Limits of a run do not change the code; if they ever do, the entry must not be used.
     let limits = Limits { memory_bytes: 64 << 20, cpu_ms: 5, ..Limits::default() };
     let one = engine().compatibility_key();
     let other = loader(&limits, Cache::open(cache.path()));
     let same = other.engine().compatibility_key() == one;
     let expected = if same { CacheOutcome::Hit } else { CacheOutcome::Miss };
     assert_eq!(other.load(&guest("guest-minimal")).await.unwrap().cache, expected);
-    // How many runs there are at once does not change it either: `doctor` and a worker share the
-    // cache.
+    // Neither does the concurrency: `doctor` and a worker share the cache.
     assert_eq!(Engine::new(&Limits::default(), 100).unwrap().compatibility_key(), one);
 }
 
 #[tokio::test]
 async fn an_entry_that_cannot_be_trusted_is_compiled_again_and_replaced() {
     type Spoil = fn(&Path);
-    /// Turns over the byte at `at`, counted from the end when negative.
+    /// Inverts the byte at `at`; a negative `at` counts from the end.
     fn flip(entry: &Path, at: isize) {
         let mut bytes = fs::read(entry).unwrap();
         let index = if at < 0 { bytes.len() - at.unsigned_abs() } else { at.unsigned_abs() };
@@ -130,7 +128,7 @@ async fn an_entry_that_cannot_be_trusted_is_compiled_again_and_replaced() {
 }
 
 #[tokio::test]
-async fn an_entry_that_can_be_neither_read_nor_replaced_is_gone_round() {
+async fn an_entry_that_can_be_neither_read_nor_replaced_is_bypassed() {
     let cache = TempDir::new().unwrap();
     load(cache.path(), 0).await;
     let entry = entries(cache.path()).remove(0);

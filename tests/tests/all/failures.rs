@@ -1,4 +1,4 @@
-//! Every way an attempt can end badly leaves one whole, right record.
+//! Every kind of failed attempt leaves exactly one complete and correct record.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use sitewright_model::failure::FailureRecord;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, faulty, guest, root};
 
-/// What [`faulty`] orders are called.
+/// Id of [`faulty`] orders.
 const ORDER: &str = "102";
 
-/// All limits, as records name them.
+/// The names of all limits in records.
 const LIMITS: [&str; 12] = [
     "ai_calls",
     "cpu_ms",
@@ -30,13 +30,14 @@ const LIMITS: [&str; 12] = [
     "total_bytes",
 ];
 
-/// What the binary says it is.
+/// The version that the binary prints.
 static HOST_BUILD: LazyLock<String> = LazyLock::new(|| {
     let output = std::process::Command::new(binary()).arg("--version").output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().strip_prefix("sitewright ").unwrap().to_owned()
 });
 
-/// Line of the faulty template's source that holds `marker`, which must be on one line only.
+/// Line number of `marker` in the source of the faulty template. Panics unless exactly one line
+/// contains it.
 fn line_of(file: &str, marker: &str) -> u64 {
     let source = std::fs::read_to_string(root().join(file)).unwrap();
     let mut lines =
@@ -46,8 +47,9 @@ fn line_of(file: &str, marker: &str) -> u64 {
     line
 }
 
-/// The record of the only attempt in a workbench, after checking what holds for all records: it is
-/// whole, says something, is stored once and as printed, and nothing else is left of the attempt.
+/// The record of the only attempt in a workbench. Asserts what holds for all records: it is
+/// complete, it has a message, it is stored once and as printed, and no other file of the attempt
+/// is left.
 #[track_caller]
 pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
     let report = done.json();
@@ -102,7 +104,7 @@ pub(crate) fn only_record(bench: &Workbench, done: &Done) -> Value {
     record
 }
 
-/// Names of a folder's entries, sorted; none when there is no such folder.
+/// Sorted names of a folder's entries; empty if the folder does not exist.
 pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> =
@@ -111,7 +113,7 @@ pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A fault and what its record must say. What is left at its default is not looked at.
+/// A fault and the expected content of its record. Fields with their default are not checked.
 struct Row {
     fault: &'static str,
     parameters: Value,
@@ -124,8 +126,8 @@ struct Row {
     code: Option<&'static str>,
     trap: Option<&'static str>,
     panic: Option<&'static str>,
-    /// The first frame of the template's own: a part of the function, the file's name, and text of
-    /// the line (or nothing).
+    /// The first frame in the template's own code: a part of the function, the file name, and text
+    /// on the line (may be empty).
     own: Option<(&'static str, &'static str, &'static str)>,
 }
 
@@ -364,7 +366,7 @@ fn a5_every_way_a_template_can_fail_leaves_one_whole_record() {
     }
 }
 
-/// What the provider does, and what the record says of it.
+/// Each row: the provider's answer and the expected record.
 #[test]
 fn a3_an_ai_failure_names_kind_status_and_every_attempt() {
     let rows = [
@@ -427,7 +429,7 @@ fn a3_an_ai_failure_names_kind_status_and_every_attempt() {
 }
 
 #[test]
-fn an_order_that_is_none_is_told_whole() {
+fn a_document_that_is_not_an_order_has_a_complete_record() {
     let padded = |bytes: usize| format!("{{{}", " ".repeat(bytes)).into_bytes();
     let rows: [(Vec<u8>, &str, &str); 6] = [
         (Vec::new(), "unknown", "the document is empty"),
@@ -472,11 +474,11 @@ fn an_order_that_is_none_is_told_whole() {
     }
 }
 
-/// A component that imports a function of nobody's: bytes by hand, so that no tool is needed.
-fn stranger() -> Vec<u8> {
+/// A component that imports a function that no host offers, written as bytes.
+fn with_unknown_import() -> Vec<u8> {
     let name = b"nothing-like-it";
     let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
-    // One type: a function without parameters and result.
+    // One type: a function without parameters or a result.
     wasm.extend([7, 5, 1, 0x40, 0, 1, 0]);
     let mut import = vec![1, 0, name.len() as u8];
     import.extend(name);
@@ -503,7 +505,7 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
         ("page.wasm", Some(b"<html>".to_vec()), "some other file"),
         ("half.wasm", Some(whole[..whole.len() / 2].to_vec()), "it does not compile"),
         ("hollow.wasm", Some(b"\0asm\x0d\0\x01\0".to_vec()), "does not fit the contract"),
-        ("stranger.wasm", Some(stranger()), "nothing-like-it"),
+        ("stranger.wasm", Some(with_unknown_import()), "nothing-like-it"),
         ("wordless.wasm", Some(wordless), "`summary` must be one sentence"),
     ];
     for (name, bytes, cause) in rows {
@@ -549,8 +551,8 @@ fn a_template_that_cannot_be_run_says_why_and_what_to_do() {
 
 #[test]
 fn a_host_that_cannot_store_says_so_and_keeps_its_record() {
-    // A file lies where a folder has to be: in the way of the first file that is too large to be
-    // held in memory, and of the finished release.
+    // A file is at the path of a folder that the first file too large for the staging buffer needs,
+    // and the finished release.
     let large = faulty("big-file", json!({ "n": 300_000 }));
     let small = faulty("ok", Value::Null);
     for (in_the_way, order_document, stage) in
@@ -568,8 +570,8 @@ fn a_host_that_cannot_store_says_so_and_keeps_its_record() {
             (&json!("host"), &json!(stage)),
             "{in_the_way}"
         );
-        let told = format!("{} {}", record["message"], record["causes"]);
-        assert!(told.contains(in_the_way), "{in_the_way}: {told}");
+        let text = format!("{} {}", record["message"], record["causes"]);
+        assert!(text.contains(in_the_way), "{in_the_way}: {text}");
     }
 }
 
@@ -585,7 +587,7 @@ fn a5_a_record_that_cannot_be_stored_is_still_printed() {
     assert!(done.stderr.contains("the failure record could not be stored"), "{}", done.stderr);
 }
 
-/// The binary at work, with its stderr's lines.
+/// A running `sitewright generate`, with the lines of its stderr.
 struct Running {
     child: Child,
     stderr: BufReader<std::process::ChildStderr>,
@@ -618,7 +620,7 @@ impl Running {
         rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
     }
 
-    /// Waits until a line of stderr has this text.
+    /// Waits until a line of stderr contains this text.
     fn wait_for(&mut self, text: &str) {
         let mut line = String::new();
         while !line.contains(text) {
@@ -631,8 +633,8 @@ impl Running {
         }
     }
 
-    /// How it ended. One that does not end is killed after a while, so that the test fails instead
-    /// of standing still.
+    /// Waits for the exit. Kills the process after a timeout, so that the test fails instead of
+    /// hanging.
     fn done(mut self) -> Done {
         let id = rustix::process::Pid::from_child(&self.child);
         let (ended, watch) = std::sync::mpsc::channel::<()>();
@@ -647,7 +649,7 @@ impl Running {
         self.stderr.read_to_string(&mut stderr).unwrap();
         let mut stdout = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        // Not waited for yet: until then its id is nobody else's.
+        // The child is not reaped yet, so its process id cannot be reused.
         ended.send(()).ok();
         assert!(!watchdog.join().unwrap(), "it did not end: {stdout}{stderr}");
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
@@ -657,7 +659,7 @@ impl Running {
 
 #[test]
 fn a6_an_interrupt_in_the_middle_of_a_call_leaves_a_record() {
-    // A provider that takes the request and never answers: once it is connected, the call is in
+    // A provider that accepts the request and never answers: with the connection, the call is in
     // flight.
     let provider = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let bench = Workbench::configured(&format!(
@@ -684,13 +686,13 @@ fn a6_an_interrupt_in_the_middle_of_a_call_leaves_a_record() {
 
 #[test]
 fn an_interrupt_does_not_wait_for_a_template_that_is_still_being_read() {
-    // A template whose file never ends.
+    // A FIFO as the template's file, which never ends.
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let pipe: PathBuf = bench.path().join("endless.wasm");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
         .unwrap();
     let running = Running::start(&bench, &pipe, &faulty("ok", Value::Null));
-    // Opening waits for the reader, so the binary is at it now.
+    // Opening a FIFO waits for its reader, so the binary reads it now.
     let held_open = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
     running.interrupt();
     let done = running.done();
@@ -702,8 +704,8 @@ fn an_interrupt_does_not_wait_for_a_template_that_is_still_being_read() {
 
 #[test]
 fn a_second_interrupt_ends_the_process_at_once() {
-    // A report larger than a pipe holds, and nobody who reads it: only the second interrupt can end
-    // that.
+    // The report is larger than the pipe's buffer and the test does not read it, so only the second
+    // interrupt ends the process.
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let order = faulty("stderr-flood", json!({ "then_fail": true }));
     let mut running = Running::start(&bench, &guest("guest-faulty"), &order);

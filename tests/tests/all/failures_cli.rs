@@ -1,5 +1,5 @@
-//! Failures of a worker and of orders made by hand, as an operator asks for them: the same bug is
-//! one line, and each question has one screen. On SQLite and on PostgreSQL.
+//! `sitewright failures` over the records of a worker and of `generate`: occurrences of one bug are
+//! grouped, and each question of an operator has one command. On SQLite and on PostgreSQL.
 
 use serde_json::{Value, json};
 use sitewright_jobs::OrderState;
@@ -8,17 +8,16 @@ use sitewright_tests::{Done, check_record, faulty, guest};
 
 use crate::orders_cli::masked;
 
-/// The template built again: the same code, another digest.
+/// The rebuilt template: the same code with another digest.
 fn rebuilt() -> Vec<u8> {
     let mut wasm = std::fs::read(guest("guest-faulty")).unwrap();
-    // A custom section named `again` with nothing in it.
+    // An empty custom section named `again`.
     wasm.extend([0, 6, 5]);
     wasm.extend(b"again");
     wasm
 }
 
-/// A page without what changes with every run, and with every line that is written into the
-/// template.
+/// The page without the values that change with each run or with the lines of the template.
 fn unchanging(page: &str) -> String {
     let mut out = String::new();
     for line in masked(page).lines() {
@@ -39,7 +38,7 @@ fn unchanging(page: &str) -> String {
     out
 }
 
-/// The program, with the database that the workers have.
+/// Runs the binary on the database of the workers.
 fn run(factory: &Factory, arguments: &[&str]) -> Done {
     let mut command = factory.bench.command(arguments);
     command.env("SITEWRIGHT_DATABASE__URL", &factory.url);
@@ -52,18 +51,18 @@ fn asked(factory: &Factory, arguments: &[&str]) -> Value {
     run(factory, &[&["--json"], arguments].concat()).json()
 }
 
-/// Four orders that meet the same bug in three ways (in the queue, in the queue with the template
-/// rebuilt, by hand), and two others.
+/// Four orders that meet the same bug in three ways (worker, worker with the rebuilt template,
+/// `generate`), and two other failures.
 async fn failed(base: Base) -> Factory {
     let factory = Factory::new(base, &Model::start(good)).await;
     let oob = |id: &str| named(id, faulty("oob", Value::Null));
     factory
-        .order_all([oob("1042"), oob("1043"), named("1050", faulty("panic-str", Value::Null))])
+        .enqueue_all([oob("1042"), oob("1043"), named("1050", faulty("panic-str", Value::Null))])
         .await;
-    factory.order_all([named("1060", faulty("ok", Value::Null))]).await;
+    factory.enqueue_all([named("1060", faulty("ok", Value::Null))]).await;
     factory.drain().await;
     std::fs::write(factory.bench.path().join("templates/faulty.wasm"), rebuilt()).unwrap();
-    factory.order_all([oob("1044")]).await;
+    factory.enqueue_all([oob("1044")]).await;
     factory.drain().await;
     for id in ["1042", "1043", "1044", "1050"] {
         factory.until_state(id, OrderState::Failed).await;
@@ -78,8 +77,7 @@ async fn failed(base: Base) -> Factory {
 async fn a_question_has_one_screen(base: Base) {
     let factory = failed(base).await;
 
-    // A worker leaves each record in the database and among the sites: it is one failure, and one
-    // bug.
+    // A worker stores each record in the database and in the sites folder; it is listed once.
     let list = asked(&factory, &["failures", "list", "--sort", "count"]);
     let groups = list["groups"].as_array().unwrap();
     let shown: Vec<_> = groups
@@ -125,7 +123,7 @@ async fn a_question_has_one_screen(base: Base) {
     let flat = asked(&factory, &["failures", "list", "--flat"]);
     assert_eq!(flat["failures"].as_array().unwrap().len(), 5);
 
-    // Which of my templates fails most, and where?
+    // Question: which template fails most, and where?
     let by = asked(&factory, &["failures", "list", "--by", "template"]);
     let template = &by["templates"][0];
     assert_eq!(
@@ -151,7 +149,7 @@ async fn a_question_has_one_screen(base: Base) {
         unchanging(&run(&factory, &["failures", "list", "--by", "template"]).stdout)
     );
 
-    // Each time, and the newest in full.
+    // Each occurrence, and the newest record in full.
     let fingerprint = oob["fingerprint"].as_str().unwrap();
     let alike = asked(&factory, &["failures", "show", &fingerprint[..8]]);
     let mut orders: Vec<&str> =
@@ -177,7 +175,7 @@ async fn a_question_has_one_screen(base: Base) {
         .collect();
     assert!(digests.len() >= 2, "both builds are named: {text}");
 
-    // Why did order 1042 fail?
+    // Question: why did order 1042 fail?
     let why = asked(&factory, &["failures", "show", "--order", "1042"]);
     assert_eq!(
         (&why["order"]["state"], &why["newest"]["kind"]),
@@ -207,7 +205,7 @@ async fn a_question_has_one_screen(base: Base) {
     ] {
         assert!(text.contains(says), "{says}: {text}");
     }
-    // Each limit is told on success too.
+    // Each limit is shown for successful orders too.
     let done = asked(&factory, &["order", "show", "1060"]);
     assert_eq!(done["order"]["state"], "succeeded");
     let limits = done["limits"].as_object().unwrap();
@@ -217,7 +215,7 @@ async fn a_question_has_one_screen(base: Base) {
             && limits["files"] == json!({ "max": 2000, "used": 1 })
     );
 
-    // For an issue: the same record as Markdown.
+    // The same record as Markdown, for an issue.
     let id = by_hand["newest"]["id"].as_str().unwrap();
     let markdown = run(&factory, &["failures", "show", id, "--markdown"]).stdout;
     assert!(markdown.starts_with("# `trap` in `faulty 0.1.0`\n"), "{markdown}");
@@ -246,8 +244,8 @@ async fn a_question_has_one_screen(base: Base) {
         command.env("SITEWRIGHT_DATABASE__URL", &factory.url);
         let done: Done = command.output().unwrap().into();
         assert_eq!(done.code, 2, "{arguments:?}: {}", done.stdout);
-        let told = done.stdout + &done.stderr;
-        assert!(told.contains(says), "{arguments:?}: {told}");
+        let output = done.stdout + &done.stderr;
+        assert!(output.contains(says), "{arguments:?}: {output}");
     }
     factory.database.close().await;
 }
@@ -264,7 +262,7 @@ async fn g4_a_question_has_one_screen_on_postgres() {
     }
 }
 
-/// What cannot be read is told, and hides nothing else (catalogue B4).
+/// An unreadable record is reported and does not hide the others (catalogue B4).
 #[test]
 fn b4_a_file_that_is_no_record_is_told_beside_those_that_are() {
     let bench = sitewright_tests::Workbench::scripted(sitewright_tests::ANY_ANSWER, "");
@@ -290,7 +288,7 @@ fn b4_a_file_that_is_no_record_is_told_beside_those_that_are() {
         let list = bench.run(&[&["--json"], arguments].concat()).json();
         assert_eq!(list["unreadable"].as_array().unwrap().len(), 2, "{list:#}");
     }
-    // A record from before there were fingerprints is one of them all the same.
+    // A record without a fingerprint, of an older version, is listed too.
     let mut older = failure.clone();
     older["id"] = json!("01000000000000000000000000");
     older.as_object_mut().unwrap().remove("fingerprint");

@@ -1,4 +1,5 @@
-//! The record's shape, its trail, its event, and its limits on success, through real runs.
+//! The record's schema, its trail and its log event, and the limits in the report of successful
+//! runs.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +7,10 @@ use serde_json::{Value, json};
 use sitewright_model::failure::FailureKind;
 use sitewright_tests::{ANY_ANSWER, Workbench, check_record, faulty, guest};
 
-/// Answers every AI call after a moment, so that calls made at once are side by side.
+/// Answers every AI call after a delay, so that concurrent calls overlap.
 const SLOWLY: &str = "[[rule]]\ndelay_ms = 50\nanswer = { text = \"a plain answer\" }\n";
 
-/// A record of each kind that a run by hand can have, held against the published schema.
+/// A record of each kind that `generate` can produce, validated against the published schema.
 #[test]
 fn a5_a_record_of_each_kind_fits_the_published_schema() {
     let rows: [(&str, Value, &str, &str); 12] = [
@@ -57,7 +58,7 @@ fn a5_a_record_of_each_kind_fits_the_published_schema() {
             .generate(&guest("guest-faulty"), &faulty("big-file", json!({ "n": 300_000 })))
             .failure(),
     );
-    // Interrupted runs and crashed workers leave theirs in `failures::a6_…` and `orders_cli::c7_…`,
+    // Records of interrupted runs and crashed workers: `failures::a6_…` and `orders_cli::c7_…`,
     // through the same check.
     let elsewhere =
         [FailureKind::Cancelled, FailureKind::Crashed].map(|kind| kind.as_str().to_owned());
@@ -85,7 +86,7 @@ fn a6_calls_side_by_side_are_known_by_their_numbers_and_their_tries_by_their_cal
     let ids: Vec<&str> = ai.iter().map(|call| call["call_id"].as_str().unwrap()).collect();
     let seqs: Vec<u64> = ai.iter().map(|call| call["seq"].as_u64().unwrap()).collect();
     assert!(seqs.is_sorted());
-    // The first was not answered before the last began: all four were side by side.
+    // The first was answered after the last began, so all four overlapped.
     assert!(ai[0]["until"].as_u64().unwrap() >= seqs[3], "{:#}", record["trail"]);
     for call in &ai {
         assert!(
@@ -112,7 +113,7 @@ fn a6_calls_side_by_side_are_known_by_their_numbers_and_their_tries_by_their_cal
             == 1)
     );
 
-    // One after the other: none of them was beside another.
+    // Sequential calls: none overlapped another.
     let record =
         self::record("calls-in-turn", json!({ "n": 3, "then_fail": true }), "", ANY_ANSWER);
     let ai = calls(&record, "ai.complete");
@@ -161,7 +162,7 @@ fn what_a_template_says_of_itself_pushes_nothing_out() {
         assert!(trail.is_sorted_by_key(|entry| entry["seq"].as_u64()), "{flood}");
         let times: Vec<u64> = trail.iter().map(|entry| entry["at_ms"].as_u64().unwrap()).collect();
         assert!(times.is_sorted(), "{flood}: one timeline");
-        // A report stands in the timeline under the number that it has among the diagnostics.
+        // A report has the same `seq` in the trail and among the diagnostics.
         for report in calls(&record, "diagnostics.report") {
             let same = |diagnostic: &&Value| diagnostic["seq"] == report["seq"];
             let diagnostic = record["diagnostics"].as_array().unwrap().iter().find(same);
@@ -225,7 +226,7 @@ fn b8_a_failure_is_one_event_with_each_key_a_field() {
         fields["message"].as_str().unwrap().starts_with("the template panicked: "),
         "{event:#}"
     );
-    // What the guest wrote cannot repaint a terminal, in whichever format.
+    // Escape sequences of the guest do not reach a terminal, in any format.
     let done =
         bench.run(&["--log", "warn", "generate", "--template", &template, "--order", &order]);
     assert_eq!(done.code, 4);
@@ -276,7 +277,7 @@ fn each_limit_is_told_on_success_too() {
         (&limits["ai_calls"]["used"], &limits["ai_budget_calls"]),
         (&json!(1), &json!({ "max": 5, "used": 1 }))
     );
-    // The release says what its run used, for whoever asks later.
+    // The release's manifest has the usage of its run.
     let manifest =
         std::path::Path::new(report["release"]["path"].as_str().unwrap()).join("manifest.json");
     let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();

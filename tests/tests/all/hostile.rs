@@ -1,5 +1,5 @@
-//! Guests that mean harm, each with the record it must give. Whatever they do: it is contained, the
-//! record names what it was, orders beside them finish, and the host has its memory back.
+//! Malicious guests, each with the expected record. Each is contained, its record names the cause,
+//! concurrent orders finish, and the host gets its memory back.
 
 use std::time::{Duration, Instant};
 
@@ -11,25 +11,25 @@ use sitewright_tests::binary;
 use sitewright_tests::crafted::{Bomb, Crafted};
 
 use crate::alone::{alone, memory_mib};
-use crate::lab::{Lab, Started, failed, released, wish};
+use crate::lab::{Lab, Started, failed, numbered_order, released};
 
-/// What means harm.
+/// A malicious template.
 enum Guest {
-    /// The template that fails on request: its fault and parameters.
+    /// The faulty template: its fault and parameters.
     Faulty(&'static str, Value),
-    /// A component that no compiler makes.
+    /// A component that no compiler produces.
     Crafted(Crafted),
     /// Any other bytes.
     File(Vec<u8>),
 }
 
-/// How it must end.
+/// The expected end of the attempt.
 enum End {
-    /// With a record of this kind, whose texts have these words.
+    /// A record of this kind, whose texts contain these words.
     Record(&'static str, &'static [&'static str]),
-    /// The same, and this limit stands in it with all of it used.
+    /// The same, and in the record this limit is used up.
     Limit(&'static str, &'static str, &'static [&'static str]),
-    /// With a site: what it did is allowed, and harmless.
+    /// A site, because the guest's behavior is harmless and allowed.
     Site,
 }
 
@@ -40,10 +40,9 @@ struct Row {
     end: End,
 }
 
-/// Most that a host may have more than before a guest came, in MiB: what the allocator keeps for
-/// the next one.
+/// Maximum growth of the host's memory after a guest, in MiB: what the allocator keeps.
 const MEMORY_SLACK_MIB: u64 = 96;
-/// What compiling may take in these tests.
+/// Memory limit of compiling in these tests.
 const COMPILE_MS: u64 = 10_000;
 const COMPILE_BYTES: u64 = 256 << 20;
 
@@ -52,17 +51,17 @@ const AI: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang
 
 fn as_they_are(_: &mut Limits) {}
 
-/// The template that fails on request, with the default limits.
+/// The faulty template with the default limits.
 fn faulty(name: &'static str, fault: &'static str, parameters: Value, end: End) -> Row {
     Row { name, guest: Guest::Faulty(fault, parameters), limits: as_they_are, end }
 }
 
-/// A template of which only `generate` means harm.
+/// A template with a malicious `generate`.
 fn generate(name: &'static str, generate: &'static str, end: End) -> Row {
     crafted(name, Crafted::generate(generate), end)
 }
 
-/// A template that cannot even be described.
+/// A template with a malicious `describe`.
 fn describe(name: &'static str, describe: &'static str, words: &'static [&'static str]) -> Row {
     crafted(name, Crafted::describe(describe), End::Record("template_load", words))
 }
@@ -71,7 +70,7 @@ fn crafted(name: &'static str, crafted: Crafted, end: End) -> Row {
     Row { name, guest: Guest::Crafted(crafted), limits: as_they_are, end }
 }
 
-/// A file that takes all the memory that compiling may take.
+/// A file whose compilation exceeds its memory limit.
 fn bomb(name: &'static str, bomb: Bomb) -> Row {
     let end = End::Limit(
         "template_load",
@@ -81,7 +80,7 @@ fn bomb(name: &'static str, bomb: Bomb) -> Row {
     Row { name, guest: Guest::File(bomb.component()), limits: as_they_are, end }
 }
 
-/// A file that is no template.
+/// A file that is not a template.
 fn file(name: &'static str, bytes: impl Into<Vec<u8>>, words: &'static [&'static str]) -> Row {
     Row {
         name,
@@ -106,7 +105,7 @@ impl Row {
     }
 }
 
-/// Uses up a machine.
+/// Guests that exhaust a resource.
 fn greedy() -> Vec<Row> {
     use End::{Limit, Record, Site};
     vec![
@@ -172,7 +171,7 @@ fn greedy() -> Vec<Row> {
             json!({ "n": 100_000 }),
             Limit("call_limit", "ai_calls", &["64 AI calls", "`limits.ai_calls`"]),
         ),
-        // Those beyond the limit are refused; that is all.
+        // Calls beyond the limit are rejected; the run continues.
         faulty("100,000 AI calls at once", "many-calls", json!({ "n": 100_000 }), Site),
         faulty(
             "100,000 AI calls, whatever becomes of them",
@@ -231,7 +230,7 @@ fn greedy() -> Vec<Row> {
     ]
 }
 
-/// Lies at the boundary.
+/// Guests that pass invalid values to the host.
 fn liars() -> Vec<Row> {
     use End::{Limit, Record};
     let no_page = || Record("output_rejected", &["index.html"]);
@@ -420,7 +419,7 @@ fn liars() -> Vec<Row> {
     ]
 }
 
-/// Are no templates, or none that could ever run.
+/// Files that are not templates, or that cannot run.
 fn impostors() -> Vec<Row> {
     let text = |text: &str| wat::parse_str(text).unwrap();
     let whole = Crafted::default().component();
@@ -514,24 +513,24 @@ fn files_that_are_no_templates_cost_a_record_and_no_more() {
     alone("hostile::files_that_are_no_templates_cost_a_record_and_no_more", || all(impostors()));
 }
 
-/// Lets all of them loose, one after the other, each with neighbours.
+/// Runs all guests in sequence, each with concurrent healthy orders.
 async fn all(rows: Vec<Row>) {
     let limits =
         Limits { compile_ms: COMPILE_MS, compile_memory_bytes: COMPILE_BYTES, ..Limits::default() };
     let compiler = Compiler::program(&binary(), &limits);
     let lab = Lab::compiling(limits.clone(), 8, AI, compiler);
-    // All that is made once is made now: the neighbours' template, its symbols, threads.
+    // Allocates what is allocated once: the healthy template, its symbols, threads.
     for fault in ["ai-echo", "unreachable"] {
-        lab.start(&wish(0, fault, json!({}))).ended().await;
+        lab.start(&numbered_order(0, fault, json!({}))).ended().await;
     }
     let before = memory_mib();
     let mut wrong = Vec::new();
     for (number, row) in rows.iter().enumerate() {
         let begin = Instant::now();
         let neighbours: Vec<_> = (0..2)
-            .map(|nth| lab.start(&wish(1_000 + 2 * number + nth, "ai-echo", json!({}))))
+            .map(|nth| lab.start(&numbered_order(1_000 + 2 * number + nth, "ai-echo", json!({}))))
             .collect();
-        let outcome = row.let_loose(&lab, &limits, number).await;
+        let outcome = row.run(&lab, &limits, number).await;
         if let Err(why) = row.end.check(outcome) {
             wrong.push(format!("{}: {why}", row.name));
         }
@@ -539,7 +538,7 @@ async fn all(rows: Vec<Row>) {
             let released = released(neighbour.ended().await);
             assert_eq!(released.totals.ai_calls.len(), 1, "{}", row.name);
         }
-        let has = settled(before + MEMORY_SLACK_MIB).await;
+        let has = memory_after_cleanup(before + MEMORY_SLACK_MIB).await;
         eprintln!(
             "{:<50} {:>6} ms {has:>6} MiB (before: {before})",
             row.name,
@@ -549,9 +548,9 @@ async fn all(rows: Vec<Row>) {
             wrong.push(format!("{}: the host has {has} MiB, before it had {before}", row.name));
         }
     }
-    // Every place in the engine is free again.
+    // Every instance slot of the engine is free again.
     let again: Vec<_> =
-        (0..24).map(|number| lab.start(&wish(5_000 + number, "ok", json!({})))).collect();
+        (0..24).map(|number| lab.start(&numbered_order(5_000 + number, "ok", json!({})))).collect();
     for order in again {
         released(order.ended().await);
     }
@@ -559,8 +558,8 @@ async fn all(rows: Vec<Row>) {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// The memory of this process once what has ended has been cleared away.
-async fn settled(most: u64) -> u64 {
+/// The memory of this process in MiB, after waiting for the clean-up of ended attempts.
+async fn memory_after_cleanup(most: u64) -> u64 {
     let begin = Instant::now();
     loop {
         let has = memory_mib();
@@ -572,7 +571,7 @@ async fn settled(most: u64) -> u64 {
 }
 
 impl Row {
-    async fn let_loose(&self, lab: &Lab, limits: &Limits, number: usize) -> Outcome {
+    async fn run(&self, lab: &Lab, limits: &Limits, number: usize) -> Outcome {
         let mut limits = limits.clone();
         (self.limits)(&mut limits);
         let host = lab.with_limits(limits);
@@ -583,12 +582,16 @@ impl Row {
         };
         let started = match &self.guest {
             Guest::Faulty(fault, parameters) => {
-                Started::on(host, &wish(number, fault, parameters.clone()))
+                Started::on(host, &numbered_order(number, fault, parameters.clone()))
             }
-            Guest::Crafted(crafted) => {
-                Started::of(host, &file(&crafted.component()), &wish(number, "ok", json!({})))
+            Guest::Crafted(crafted) => Started::of(
+                host,
+                &file(&crafted.component()),
+                &numbered_order(number, "ok", json!({})),
+            ),
+            Guest::File(bytes) => {
+                Started::of(host, &file(bytes), &numbered_order(number, "ok", json!({})))
             }
-            Guest::File(bytes) => Started::of(host, &file(bytes), &wish(number, "ok", json!({}))),
         };
         started.ended().await
     }
@@ -601,19 +604,19 @@ impl End {
             (_, Outcome::Released(_)) => return Err("a site was released".to_owned()),
             (_, Outcome::Failed { record, .. }) => record,
         };
-        let told = told(&record);
+        let cause = cause_text(&record);
         let (kind, limit, words) = match self {
-            End::Site => return Err(told),
+            End::Site => return Err(cause),
             End::Record(kind, words) => (kind, None, words),
             End::Limit(kind, limit, words) => (kind, Some(*limit), words),
         };
         if record.kind.as_str() != *kind {
-            return Err(format!("it is no {kind}: {told}"));
+            return Err(format!("it is no {kind}: {cause}"));
         }
         if let Some(word) =
-            words.iter().find(|word| !told.to_lowercase().contains(&word.to_lowercase()))
+            words.iter().find(|word| !cause.to_lowercase().contains(&word.to_lowercase()))
         {
-            return Err(format!("{word:?} is missing: {told}"));
+            return Err(format!("{word:?} is missing: {cause}"));
         }
         match limit.map(|limit| record.limits[limit]) {
             Some(measure) if measure.used < measure.max => {
@@ -624,8 +627,8 @@ impl End {
     }
 }
 
-/// All that a record says of why.
-fn told(record: &FailureRecord) -> String {
+/// All texts of a record about the cause.
+fn cause_text(record: &FailureRecord) -> String {
     let causes: Vec<&str> = record.causes.iter().map(|cause| cause.as_str()).collect();
     let problems: Vec<&str> = record.problems.iter().map(|problem| problem.at.as_str()).collect();
     let trap = record.trap.as_ref().map(|trap| trap.message.as_str()).unwrap_or_default();
@@ -643,12 +646,12 @@ async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
     let lab = Lab::new(Limits::default(), 2, AI);
     let outside = lab.path().join("outside");
     let sites = lab.host.sites.path().to_owned();
-    // What is swapped, below the folder of an order that has a release, a journal and a record.
+    // The swapped entries in the folder of an order with a release, a journal and a record.
     let rows = ["", "staging", "releases", "failures"];
     for (number, swapped) in rows.into_iter().enumerate() {
         let order = format!("{}", 1_000 + number);
-        released(lab.start(&wish(number, "ok", json!({}))).ended().await);
-        failed(lab.start(&wish(number, "unreachable", json!({}))).ended().await);
+        released(lab.start(&numbered_order(number, "ok", json!({}))).ended().await);
+        failed(lab.start(&numbered_order(number, "unreachable", json!({}))).ended().await);
         let target = outside.join(&order);
         std::fs::create_dir_all(&target).unwrap();
         let place = sites.join(&order).join(swapped);
@@ -658,9 +661,10 @@ async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
         }
         std::os::unix::fs::symlink(&target, &place).unwrap();
         for fault in ["many-files", "unreachable"] {
-            let outcome = lab.start(&wish(number, fault, json!({ "n": 3 }))).ended().await;
+            let outcome =
+                lab.start(&numbered_order(number, fault, json!({ "n": 3 }))).ended().await;
             match (swapped, fault, outcome) {
-                // Nothing of this attempt touches that folder.
+                // This attempt does not use that folder.
                 ("failures", "many-files", Outcome::Released(_)) => {}
                 ("staging" | "releases", "unreachable", Outcome::Failed { record, stored, .. }) => {
                     assert_eq!(
@@ -670,11 +674,11 @@ async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
                     );
                 }
                 (_, _, Outcome::Failed { record, stored, .. }) => {
-                    let told = told(&record)
+                    let cause = cause_text(&record)
                         + &stored.err().map(|why| why.to_string()).unwrap_or_default();
                     assert!(
-                        told.contains(&*place.to_string_lossy()),
-                        "{swapped:?}, {fault}: {told}"
+                        cause.contains(&*place.to_string_lossy()),
+                        "{swapped:?}, {fault}: {cause}"
                     );
                 }
                 (_, _, Outcome::Released(_)) => panic!("{swapped:?}, {fault}: it was released"),
@@ -691,12 +695,14 @@ async fn f1_a_folder_that_is_swapped_for_a_link_between_runs_leads_nowhere() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_in_flight_when_the_guest_trapped_stand_in_the_trail_as_that() {
     let lab = Lab::new(Limits::default(), 1, AI);
-    let record = failed(lab.start(&wish(0, "trap-in-flight", json!({ "n": 3 }))).ended().await);
+    let record =
+        failed(lab.start(&numbered_order(0, "trap-in-flight", json!({ "n": 3 }))).ended().await);
     let open = record
         .trail
         .iter()
         .filter(|entry| entry.call == "ai.complete" && entry.duration_us.is_none());
     assert_eq!(open.count(), 3, "{:#?}", record.trail);
-    let released = released(lab.start(&wish(1, "calls-left", json!({ "n": 3 }))).ended().await);
+    let released =
+        released(lab.start(&numbered_order(1, "calls-left", json!({ "n": 3 }))).ended().await);
     assert_eq!((released.totals.limits["ai_calls"].used, released.totals.ai_calls.len()), (3, 0));
 }

@@ -1,5 +1,5 @@
-//! The library in this process, for what the binary cannot show: which run ends first, a clock that
-//! stands still, a chosen attempt id.
+//! Helpers: the library in the test's process, for what the binary cannot show, such as which run
+//! ends first, a paused clock, or a chosen attempt id.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use sitewright_tests::{Workbench, guest};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// What the binary makes of a workbench's configuration, for `concurrency` runs at once.
+/// The services that the binary would create from the configuration of a workbench, for
+/// `concurrency` simultaneous runs.
 pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Services {
     let config = Config::load(Some(&bench.path().join("sitewright.toml"))).unwrap();
     let engine = Engine::new(&config.limits, concurrency).unwrap();
@@ -34,12 +35,12 @@ pub(crate) fn host(bench: &Workbench, concurrency: u32) -> Services {
     }
 }
 
-/// One attempt of an order with the faulty template.
+/// Runs one attempt of an order with the faulty template.
 pub(crate) async fn run(host: &Services, order: &Value, id: AttemptId) -> Outcome {
     watched(host, order, id, watch::Sender::default()).await
 }
 
-/// The same, with its stages told to `progress`.
+/// The same, with its stages reported to `progress`.
 pub(crate) async fn watched(
     host: &Services,
     order: &Value,
@@ -49,7 +50,7 @@ pub(crate) async fn watched(
     attempt(host, request("guest-faulty", order, id, progress)).await
 }
 
-/// An attempt of an order with a guest of `tests/guests`.
+/// The request for an attempt with a guest of `tests/guests`.
 pub(crate) fn request(
     template: &str,
     order: &Value,

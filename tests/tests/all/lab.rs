@@ -1,5 +1,4 @@
-//! The host as a library, in a folder of its own: for what the binary, one order a process, cannot
-//! show.
+//! Helpers: the host as a library in a temporary folder, for many attempts in one process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// A host, and the folder of its sites.
+/// A host and the folder of its sites.
 pub(crate) struct Lab {
     folder: TempDir,
     pub(crate) host: Services,
@@ -30,7 +29,7 @@ impl Lab {
         Self::compiling(limits, concurrency, rules, Compiler::here())
     }
 
-    /// The same with templates compiled by `compiler`.
+    /// The same, with `compiler` as the program that compiles templates.
     pub(crate) fn compiling(
         limits: Limits,
         concurrency: u32,
@@ -58,17 +57,17 @@ impl Lab {
         self.folder.path()
     }
 
-    /// An attempt of the template that fails on request, as a task of its own.
+    /// Starts an attempt of the faulty template in a new task.
     pub(crate) fn start(&self, order: &Value) -> Started {
         Started::on(self.host.clone(), order)
     }
 
-    /// A host that shares everything with this one but its limits.
+    /// A host that shares everything with this one except its limits.
     pub(crate) fn with_limits(&self, limits: Limits) -> Services {
         Services { limits: Arc::new(limits), ..self.host.clone() }
     }
 
-    /// Files and folders left in staging areas of all orders.
+    /// Files and folders left in the staging folders of all orders.
     pub(crate) fn staged(&self) -> Vec<String> {
         let mut left = Vec::new();
         for order in std::fs::read_dir(self.host.sites.path()).unwrap() {
@@ -81,7 +80,7 @@ impl Lab {
     }
 }
 
-/// An attempt that is under way.
+/// A running attempt.
 pub(crate) struct Started {
     pub(crate) task: tokio::task::JoinHandle<Outcome>,
     pub(crate) cancel: CancellationToken,
@@ -93,7 +92,7 @@ impl Started {
         Self::of(host, "guest-faulty", order)
     }
 
-    /// An attempt of another template.
+    /// Starts an attempt of another template.
     pub(crate) fn of(host: Services, template: &str, order: &Value) -> Self {
         let (progress, watcher) = watch::channel(RunProgress::default());
         let cancel = CancellationToken::new();
@@ -115,14 +114,14 @@ impl Started {
         self.task.await.unwrap()
     }
 
-    /// Until the template has said where it is.
+    /// Waits until the template has reported its first stage.
     pub(crate) async fn runs(&mut self) {
         self.watcher.wait_for(|progress| progress.stage == "fault").await.unwrap();
     }
 }
 
-/// An order of its own for the template that fails on request.
-pub(crate) fn wish(number: usize, fault: &str, parameters: Value) -> Value {
+/// Order `number` for the faulty template.
+pub(crate) fn numbered_order(number: usize, fault: &str, parameters: Value) -> Value {
     let mut order = faulty(fault, parameters);
     order["order"]["id"] = json!(1_000 + number);
     order

@@ -1,5 +1,5 @@
-//! Each limit just below and just above, with small limits. Below, the run succeeds; above, the
-//! record names the limit and what was used (catalogue F2).
+//! Each limit with a value just below and just above it. Below, the run succeeds; above, the record
+//! names the limit and the usage (catalogue F2).
 
 use futures::future::select_all;
 use serde_json::{Value, json};
@@ -16,8 +16,7 @@ fn generate(configuration: &str, order: &Value) -> (Workbench, Done) {
     (bench, done)
 }
 
-/// The largest file of a site that nothing refuses: the page that the faulty template writes after
-/// its fault.
+/// Size of the page that the faulty template writes after its fault.
 const PAGE_BYTES: u64 = 355;
 
 #[test]
@@ -62,7 +61,7 @@ fn f2_each_limit_lets_pass_what_is_just_below_and_refuses_what_is_just_above() {
         let configuration = format!("[limits]\n{limit} = {max}");
         let (_, done) = generate(&configuration, &faulty(fault, below));
         if limit == "path_bytes" {
-            // Nothing but one oddly named page: what refuses it are the checks, not the limit.
+            // A site of one oddly named page is rejected by the checks, not by the limit.
             assert_eq!(done.code, 6, "{limit}: {}", done.stdout);
         } else {
             assert_eq!(done.code, 0, "{limit}: {}", done.stdout);
@@ -80,18 +79,18 @@ fn f2_each_limit_lets_pass_what_is_just_below_and_refuses_what_is_just_above() {
         assert!(measured >= max && (used == 0 || measured >= used), "{limit}: {measure}");
         if kind == "output_limit" || kind == "call_limit" {
             assert_eq!(measured, used, "{limit}: what was asked for and refused");
-            let told = format!("{} {}", record["message"], record["causes"]);
-            assert!(told.contains(&max.to_string()), "{limit}: the record names the limit: {told}");
+            let text = format!("{} {}", record["message"], record["causes"]);
+            assert!(text.contains(&max.to_string()), "{limit}: the record names the limit: {text}");
         } else {
-            let told = record["message"].as_str().unwrap();
-            assert!(told.contains(&max.to_string()), "{limit}: the record names the limit: {told}");
+            let text = record["message"].as_str().unwrap();
+            assert!(text.contains(&max.to_string()), "{limit}: the record names the limit: {text}");
         }
     }
 }
 
 #[test]
 fn f2_all_files_together_are_counted_and_not_each_alone() {
-    // The big file fits, and so does the page; both do not.
+    // The big file fits, and so does the page, but not both.
     let (bench, done) =
         generate("[limits]\ntotal_bytes = 2000", &faulty("big-file", json!({ "n": 1_900 })));
     let record = only_record(&bench, &done);
@@ -140,8 +139,8 @@ fn f2_a_document_has_at_most_a_mebibyte() {
     let plain = order("02-dentist-us-minimal");
     let locale = "en".parse().unwrap();
     let snapshot = sitewright_intake::load(plain.to_string().as_bytes(), 1 << 20, &locale).unwrap();
-    // The limit holds for the document as sent and as a template gets it. `,"padding":""` comes on
-    // top.
+    // The limit applies to the document as sent and as passed to the template. `,"padding":""` is
+    // added.
     let bytes = plain.to_string().len().max(snapshot.document().len()) + r#","padding":"""#.len();
     for (more, exit) in [(0, 0), (64, 3)] {
         let mut padded = plain.clone();
@@ -209,7 +208,7 @@ fn f2_of_log_stderr_and_diagnostics_the_newest_is_kept() {
     }
 }
 
-/// The clock stands still and moves only when everybody waits: a millisecond decides, on any
+/// With a paused clock, which advances only when all tasks wait, a millisecond decides on any
 /// machine.
 #[tokio::test(start_paused = true)]
 async fn f2_a_run_may_take_its_deadline_and_not_a_millisecond_more() {
@@ -230,8 +229,8 @@ async fn f2_a_run_may_take_its_deadline_and_not_a_millisecond_more() {
     }
 }
 
-/// Twice as many endless loops as threads, and a healthy run that begins when all of them compute:
-/// it must end while they still do. Which ends first decides, not how long it took.
+/// Twice as many endless loops as threads, and a healthy run that begins when all of them compute.
+/// It must end before they do; its duration does not matter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c4_guests_that_spin_for_ever_delay_nobody() {
     let bench = Workbench::scripted(ANY_ANSWER, "[limits]\ncpu_ms = 2000");
@@ -256,8 +255,8 @@ async fn c4_guests_that_spin_for_ever_delay_nobody() {
         spinning.push(stages);
     }
     for mut stages in spinning {
-        // Its last call to the host before the loop. A guest that never gave way would keep the
-        // others from getting here.
+        // Its last host call before the loop. A guest that never yields would stop the others from
+        // reaching it.
         stages.wait_for(|progress| progress.stage == "fault").await.unwrap();
     }
     runs.push(start("ok", 2_000).0);

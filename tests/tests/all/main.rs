@@ -1,4 +1,29 @@
-//! One binary for all tests that span crates, so that the host is linked once.
+//! End-to-end tests: the `sitewright` binary and its crates together, with built templates. They
+//! are one binary, because each binary links the whole host. Support code is in `tests/src`.
+//!
+//! | Modules | Proves |
+//! |---|---|
+//! | `crates` | the dependencies between the crates of the workspace |
+//! | `cli`, `config`, `doctor`, `deploy` | the command line, the configuration, the systemd unit |
+//! | `author`, `conformance`, `conformance_rules` | the commands for template authors |
+//! | `contract`, `contract_versions` | old templates load in newer hosts |
+//! | `engine`, `compiling`, `plugin` | compiled templates, the compiler, unusable files |
+//! | `orders`, `pages`, `output`, `template_languages` | orders become correct sites |
+//! | `sandbox`, `limits`, `hostile`, `mutated`, `blocking` | guests stay in sandbox and limits |
+//! | `runtime`, `storm` | many attempts in one process leave nothing behind |
+//! | `ai_http`, `ai_wire`, `ai_stream`, `ai_connections`, `ai_standins` | AI calls over sockets |
+//! | `failures`, `failures_cli`, `failures_faces` | every failure leaves one complete record |
+//! | `redaction`, `spans`, `coredumps` | keys in no output; log spans; core dumps |
+//! | `symbols`, `trap_matrix`, `trap_languages` | frames have functions, files and lines |
+//! | `replay`, `replay_export`, `replay_worker` | a recorded attempt runs again with the same end |
+//! | `orders_cli` | `order`, `queue` and `migrate` on both databases |
+//! | `worker_catalogue`, `worker_retry` | failures of orders in a worker, and their retries |
+//! | `worker_crash`, `worker_life` | killed, paused, draining and stopped workers |
+//! | `worker_outage`, `worker_machine`, `worker_store` | outages of database, disk, clock, store |
+//!
+//! `alone`, `inside` and `lab` contain no tests: they run a test in its own process, and use the
+//! host as a library. Names such as `f4_…` begin with the row of `docs/src/failure-catalogue.md`
+//! that the test proves. Tests that cannot run on a machine report themselves as SKIPPED.
 
 #![allow(clippy::disallowed_methods, reason = "each test has a runtime of its own")]
 #![allow(

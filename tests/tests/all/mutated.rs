@@ -1,5 +1,5 @@
-//! Components and debug information with wrong bytes in them: what `host/fuzz` looks for by chance,
-//! some of it on every run.
+//! Components and debug information with mutated bytes: a deterministic part of what the fuzzers in
+//! `host/fuzz` do.
 
 use std::fs;
 use std::ops::Range;
@@ -14,19 +14,19 @@ use sitewright_tests::crafted::Crafted;
 use sitewright_tests::{ANY_ANSWER, binary, guest};
 use tempfile::TempDir;
 
-use crate::lab::{Lab, Started, failed, wish};
+use crate::lab::{Lab, Started, failed, numbered_order};
 
-/// How many of each when nobody says otherwise.
+/// Default number of mutations of each kind.
 const COMPONENTS: usize = 60;
 const SYMBOLS: usize = 12;
-/// The variable that multiplies them.
+/// The environment variable with the factor for that number.
 const TIMES: &str = "SITEWRIGHT_MUTATIONS";
 
 fn times() -> usize {
     std::env::var(TIMES).map_or(1, |times| times.parse().unwrap())
 }
 
-/// The same numbers on every run.
+/// A random number generator with a fixed seed.
 struct Chance(u64);
 
 impl Chance {
@@ -38,7 +38,7 @@ impl Chance {
         usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % end
     }
 
-    /// A few bytes within `where_to` changed, moved, cut or repeated.
+    /// Changes, moves, removes or repeats a few bytes within the range.
     fn mutate(&mut self, bytes: &mut Vec<u8>, within: &Range<usize>, keep_length: bool) {
         for _ in 0..=self.below(4) {
             let end = within.end.min(bytes.len());
@@ -61,9 +61,9 @@ impl Chance {
     }
 }
 
-/// Whatever the bytes are, the attempt ends soon, with a record or a site, and the host goes on.
+/// With any bytes, the attempt ends soon with a record or a site, and the host keeps working.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_component_with_wrong_bytes_is_refused_or_runs_and_hurts_nobody() {
+async fn a_component_with_wrong_bytes_is_rejected_or_runs_safely() {
     let limits =
         Limits { compile_ms: 20_000, cpu_ms: 500, deadline_ms: 60_000, ..Limits::default() };
     let lab = Lab::compiling(limits.clone(), 4, ANY_ANSWER, Compiler::program(&binary(), &limits));
@@ -72,12 +72,12 @@ async fn a_component_with_wrong_bytes_is_refused_or_runs_and_hurts_nobody() {
     let mut refused = 0;
     for number in 0..COMPONENTS * times() {
         let mut bytes = whole.clone();
-        // The first eight bytes are told from those of other files; that is tested elsewhere.
+        // The first eight bytes are the file's magic, which another test covers.
         chance.mutate(&mut bytes, &(8..whole.len()), false);
         let path = lab.path().join(format!("{number}.wasm"));
         fs::write(&path, &bytes).unwrap();
         let begin = Instant::now();
-        let order = wish(number, "ok", json!({}));
+        let order = numbered_order(number, "ok", json!({}));
         let outcome = Started::of(lab.host.clone(), &path.to_string_lossy(), &order).ended().await;
         assert!(begin.elapsed() < Duration::from_secs(60), "{number}");
         let record = failed(outcome);
@@ -90,12 +90,13 @@ async fn a_component_with_wrong_bytes_is_refused_or_runs_and_hurts_nobody() {
         fs::remove_file(&path).unwrap();
     }
     assert!(refused > COMPONENTS / 2, "most of them are no templates any more: {refused}");
-    let Outcome::Released(_) = lab.start(&wish(999_999, "ok", json!({}))).ended().await else {
+    let Outcome::Released(_) = lab.start(&numbered_order(999_999, "ok", json!({}))).ended().await
+    else {
         panic!("the host does not go on");
     };
 }
 
-/// Where the debug information lies in a component: the contents of the sections of its modules.
+/// Names and ranges of the debug sections of a component's modules.
 fn debug_sections(component: &[u8]) -> Vec<(String, Range<usize>)> {
     use wasmparser::{Parser, Payload};
     let mut found = Vec::new();
@@ -125,13 +126,13 @@ async fn debug_information_with_wrong_bytes_costs_lines_and_no_more() {
             chance.mutate(&mut bytes, range, true);
         }
         if number >= sections.len() {
-            // Where what stands first is what the rest is read by.
+            // The first bytes of a section determine how the rest is read.
             chance.mutate(&mut bytes, &(range.start..range.end.min(range.start + 64)), true);
         }
         let path: PathBuf = folder.path().join("mutated.wasm");
         fs::write(&path, &bytes).unwrap();
         let template = loader.load(&path).await.unwrap();
-        // Frames all over the code, as a trap would have them.
+        // Frames throughout the code, as a trap could have them.
         let code = u64::try_from(bytes.len()).unwrap();
         let frames: Vec<RawFrame> = (0..128)
             .map(|at| RawFrame {

@@ -1,4 +1,4 @@
-//! The five orders become five websites.
+//! The five example orders become five websites.
 
 use sitewright_tests::{ORDERS, Workbench, order, root, template};
 

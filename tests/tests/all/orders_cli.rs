@@ -1,6 +1,6 @@
 //! `sitewright order`, `queue` and `migrate` through the real binary, on SQLite and, where it is
-//! installed, on PostgreSQL. The worker's part is done by the tests themselves, through
-//! `sitewright_jobs`, on the same database.
+//! installed, on PostgreSQL. The tests do the worker's part through `sitewright_jobs` on the same
+//! database.
 
 use std::io::Write as _;
 use std::process::{Child, Stdio};
@@ -16,17 +16,19 @@ use sitewright_jobs::{
 use sitewright_model::failure::{FailureKind, FailureRecord, OfAttempt};
 use sitewright_model::message;
 use sitewright_model::message::Message;
-use sitewright_tests::{ANY_ANSWER, Done, Workbench, check_record, faulty, guest, order, postgres};
+use sitewright_tests::{
+    ANY_ANSWER, Done, Workbench, check_record, faulty, guest, order, postgres, standins,
+};
 use sqlx::Connection as _;
 use ulid::Ulid;
 
-/// A workbench with a database of its own and one template, `faulty`.
-struct Place {
+/// A workbench with its own database and one template, `faulty`.
+struct Fixture {
     bench: Workbench,
     url: String,
 }
 
-impl Place {
+impl Fixture {
     fn new(url: Option<String>) -> Self {
         let database =
             url.as_ref().map(|url| format!("[database]\nurl = {url:?}\n")).unwrap_or_default();
@@ -36,17 +38,23 @@ impl Place {
         std::fs::copy(guest("guest-faulty"), bench.path().join("templates/faulty.wasm")).unwrap();
         let url =
             url.unwrap_or_else(|| format!("sqlite://{}/sitewright.db", bench.path().display()));
-        Place { bench, url }
+        Fixture { bench, url }
     }
 
     fn sqlite() -> Self {
-        Place::new(None)
+        Fixture::new(None)
     }
 
-    fn postgres() -> Option<Self> {
+    /// On a new database of PostgreSQL. Reports the test as skipped and returns `None` if
+    /// PostgreSQL is not installed.
+    fn postgres(test: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Some(cluster) = postgres::shared() else {
+            standins::skipped(test, "PostgreSQL is not installed: apt-get install postgresql");
+            return None;
+        };
         let name = format!("cli{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Some(Place::new(Some(postgres::shared()?.create(&name))))
+        Some(Fixture::new(Some(cluster.create(&name))))
     }
 
     fn is_sqlite(&self) -> bool {
@@ -70,14 +78,14 @@ impl Place {
         }
     }
 
-    /// A file with an order of this id.
+    /// Writes a file with an order of this id and returns its path.
     fn document(&self, id: &str) -> String {
         let mut document = faulty("ok", json!({}));
         document["order"]["id"] = json!(id);
         self.bench.write(&format!("{id}.json"), document.to_string()).display().to_string()
     }
 
-    /// `order add`, of orders with these ids.
+    /// Runs `order add` with orders of these ids and returns the outcomes.
     fn add(&self, ids: &[&str]) -> Vec<String> {
         let files: Vec<String> = ids.iter().map(|id| self.document(id)).collect();
         let mut arguments = vec!["--json", "order", "add", "--template", "faulty"];
@@ -93,7 +101,7 @@ impl Place {
             .collect()
     }
 
-    /// Runs it twice: for people and for scripts.
+    /// Runs the command twice, without and with `--json`.
     fn ok(&self, arguments: &[&str]) -> (String, Value) {
         let done = self.bench.run(arguments);
         assert_eq!((done.code, &*done.stderr), (0, ""), "{arguments:?}: {}", done.stdout);
@@ -107,7 +115,7 @@ impl Place {
         (done.stdout, for_scripts.json())
     }
 
-    /// Refused with 2, for people and for scripts alike.
+    /// Asserts exit code 2 and the message, without and with `--json`.
     fn refused(&self, arguments: &[&str], says: &str) {
         let done = self.bench.run(arguments);
         assert_eq!((done.code, &*done.stdout), (2, ""), "{arguments:?}: {}", done.stderr);
@@ -117,7 +125,7 @@ impl Place {
         let report = done.json();
         assert_eq!(report["outcome"], "error", "{arguments:?}");
         let message = report["error"]["message"].as_str().unwrap();
-        // clap's own escapes are JSON's.
+        // The escapes in clap's messages are also JSON escapes.
         assert!(message.contains(says), "{arguments:?}: {says}: {message}");
     }
 
@@ -132,13 +140,14 @@ macro_rules! on_both {
         mod $name {
             #[tokio::test(flavor = "multi_thread")]
             async fn sqlite() {
-                super::tests::$name(super::Place::sqlite()).await;
+                super::tests::$name(super::Fixture::sqlite()).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn postgres() {
-                if let Some(place) = super::Place::postgres() {
-                    super::tests::$name(place).await;
+                let test = concat!("orders_cli::", stringify!($name), "::postgres");
+                if let Some(fixture) = super::Fixture::postgres(test) {
+                    super::tests::$name(fixture).await;
                 }
             }
         }
@@ -154,7 +163,7 @@ on_both!(
     exit_codes_of_waiting_are_those_of_generate,
     g2_a_schema_of_another_version_is_refused,
     g4_the_queue_at_a_glance,
-    mistakes_are_named_and_nothing_is_put_in_line,
+    mistakes_are_named_and_nothing_is_enqueued,
     waiting_ends_with_the_release_or_with_ctrl_c,
 );
 
@@ -162,35 +171,35 @@ fn worker(name: &str) -> WorkerId {
     WorkerId { client: name.to_owned(), config_version: Some("c1".to_owned()) }
 }
 
-async fn take(database: &Database, order: &str) -> Claimed {
+async fn claim(database: &Database, order: &str) -> Claimed {
     let job = database.order(order).await.unwrap().job_id.unwrap();
     match database.claim(order, job, &worker("host-7-somebody"), Ulid::generate()).await.unwrap() {
-        Claim::Claimed(taken, _) => *taken,
+        Claim::Claimed(claimed, _) => *claimed,
         other => panic!("{order} was not taken: {other:?}"),
     }
 }
 
-async fn settle(database: &Database, taken: &Claimed, settlement: Resolution) {
-    database.complete(taken, &settlement, AttemptLimits::default()).await.unwrap();
+async fn complete(database: &Database, claimed: &Claimed, resolution: Resolution) {
+    database.complete(claimed, &resolution, AttemptLimits::default()).await.unwrap();
 }
 
 /// The failure that a worker would have written.
-fn failure(taken: &Claimed, kind: FailureKind) -> NewFailure {
+fn failure(claimed: &Claimed, kind: FailureKind) -> NewFailure {
     let of = OfAttempt {
-        order: taken.order.clone(),
-        job: Some(taken.job.to_string()),
-        attempt: taken.attempt.to_string(),
-        trace_id: taken.trace_id.clone(),
-        template: taken.template.clone(),
+        order: claimed.order.clone(),
+        job: Some(claimed.job.to_string()),
+        attempt: claimed.attempt.to_string(),
+        trace_id: claimed.trace_id.clone(),
+        template: claimed.template.clone(),
         config_version: "c1".to_owned(),
     };
     NewFailure::from(&FailureRecord::without_run(kind, message!("it did not work out: {kind}"), of))
 }
 
-async fn event(database: &Database, taken: &Claimed, stage: &str, done: u32) {
+async fn event(database: &Database, claimed: &Claimed, stage: &str, done: u32) {
     let event = NewEvent {
-        order: taken.order.clone(),
-        attempt: Some(taken.attempt.to_string()),
+        order: claimed.order.clone(),
+        attempt: Some(claimed.attempt.to_string()),
         stage: stage.to_owned(),
         done: Some(done),
         total: Some(8),
@@ -199,7 +208,7 @@ async fn event(database: &Database, taken: &Claimed, stage: &str, done: u32) {
     database.record_events(vec![event]).await.unwrap();
 }
 
-async fn ai_call(database: &Database, taken: &Claimed) {
+async fn ai_call(database: &Database, claimed: &Claimed) {
     let call = NewAiCall {
         request: "q".to_owned(),
         occurrence: 0,
@@ -211,14 +220,14 @@ async fn ai_call(database: &Database, taken: &Claimed) {
         output_tokens: Some(34),
         entry: json!({ "content": "an answer" }),
     };
-    database.keep_reply(&taken.order, &taken.attempt.to_string(), call).await.unwrap();
+    database.keep_reply(&claimed.order, &claimed.attempt.to_string(), call).await.unwrap();
 }
 
-/// What is different each time, by its shape: ids, times, spans (with the blanks that align them),
-/// the build, the configuration, and the database's address.
+/// Masks values that differ between runs: ids, times, durations (with the spaces that align them),
+/// the build, the configuration version and the database URL.
 pub(crate) fn masked(text: &str) -> String {
     let mut out = String::new();
-    // A span may be nothing, and is then told in the smallest unit.
+    // A duration of zero is shown in the smallest unit.
     for line in text.replace(" 0 µs", " 0 ms").lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let mut shown: Vec<String> = Vec::with_capacity(words.len());
@@ -265,20 +274,20 @@ fn mask(word: &str, next: Option<&str>) -> String {
     word.replace(bare, with)
 }
 
-/// Reads what a child prints, until it ends.
+/// Waits for a child and returns its output.
 async fn ended(child: Child) -> Done {
     tokio::task::spawn_blocking(|| child.wait_with_output().unwrap().into()).await.unwrap()
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let begin = Instant::now();
-    while !so().await {
+    while !condition().await {
         assert!(begin.elapsed() < Duration::from_secs(60), "waited a minute for: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// A worker that works at nothing.
+/// A worker that completes no order.
 struct Idle;
 
 #[async_trait::async_trait]
@@ -302,7 +311,7 @@ impl Publisher for Idle {
 mod tests {
     use super::*;
 
-    pub(super) async fn g2_a_schema_of_another_version_is_refused(place: Place) {
+    pub(super) async fn g2_a_schema_of_another_version_is_refused(fixture: Fixture) {
         let looks: [&[&str]; 8] = [
             &["order", "list"],
             &["order", "show", "24"],
@@ -314,19 +323,19 @@ mod tests {
             &["queue", "pause"],
         ];
         for look in looks {
-            place.refused(look, "run `sitewright migrate`");
+            fixture.refused(look, "run `sitewright migrate`");
         }
-        let file = place.document("24");
+        let file = fixture.document("24");
         let add = ["order", "add", &file, "--template", "faulty"];
-        if place.is_sqlite() {
+        if fixture.is_sqlite() {
             assert!(
-                !place.bench.path().join("sitewright.db").exists(),
+                !fixture.bench.path().join("sitewright.db").exists(),
                 "who only looks makes no file"
             );
-            assert_eq!(place.bench.run(&add).code, 0, "the first use needs no ceremony");
+            assert_eq!(fixture.bench.run(&add).code, 0, "the first use needs no ceremony");
         } else {
-            place.refused(&add, "run `sitewright migrate`");
-            let done = place.bench.run(&["--json", "migrate"]);
+            fixture.refused(&add, "run `sitewright migrate`");
+            let done = fixture.bench.run(&["--json", "migrate"]);
             assert_eq!(
                 (done.code, &done.json()["outcome"]),
                 (0, &json!("migrated")),
@@ -334,37 +343,39 @@ mod tests {
                 done.stdout
             );
             assert_eq!(done.json()["from"], 0);
-            assert_eq!(place.bench.run(&add).code, 0);
+            assert_eq!(fixture.bench.run(&add).code, 0);
         }
-        let (text, report) = place.ok(&["migrate"]);
+        let (text, report) = fixture.ok(&["migrate"]);
         assert_eq!(report["outcome"], "unchanged");
         insta::assert_snapshot!("migrate_unchanged", masked(&text));
 
-        place
+        fixture
             .sql(
                 "INSERT INTO sitewright_schema (version, program, applied_at) VALUES (99, \
                  '9.9.9', 0)",
             )
             .await;
         for arguments in looks.into_iter().chain([&add[..], &["migrate"]]) {
-            place.refused(arguments, "it was migrated by a newer sitewright");
+            fixture.refused(arguments, "it was migrated by a newer sitewright");
         }
     }
 
-    pub(super) async fn c5_the_same_order_again_is_answered_and_never_done_twice(place: Place) {
-        let database = place.open().await;
-        assert_eq!(place.add(&["24", "25", "24"]), ["new", "new", "already_queued"]);
-        let taken = take(&database, "24").await;
-        assert_eq!(place.add(&["24", "25"]), ["already_running", "already_queued"]);
-        settle(&database, &taken, Resolution::Succeeded { release: "R1".to_owned() }).await;
-        assert_eq!(place.add(&["25", "24"]), ["already_queued", "already_done"]);
+    pub(super) async fn c5_the_same_order_again_is_answered_and_never_done_twice(fixture: Fixture) {
+        let database = fixture.open().await;
+        assert_eq!(fixture.add(&["24", "25", "24"]), ["new", "new", "already_queued"]);
+        let claimed = claim(&database, "24").await;
+        assert_eq!(fixture.add(&["24", "25"]), ["already_running", "already_queued"]);
+        complete(&database, &claimed, Resolution::Succeeded { release: "R1".to_owned() }).await;
+        assert_eq!(fixture.add(&["25", "24"]), ["already_queued", "already_done"]);
         assert_eq!(database.order("24").await.unwrap().runs, 1);
-        // Clearly told to a person, and what is different from the first time too.
+        // The text output says so, with the differences from the first order.
         let mut changed = faulty("error", json!({}));
         changed["order"]["id"] = json!("24");
-        let changed = place.bench.write("changed.json", changed.to_string()).display().to_string();
-        let (other, third) = (place.document("25"), place.document("26"));
-        let (text, report) = place.ok(&["order", "add", &changed, &other, "--template", "faulty"]);
+        let changed =
+            fixture.bench.write("changed.json", changed.to_string()).display().to_string();
+        let (other, third) = (fixture.document("25"), fixture.document("26"));
+        let (text, report) =
+            fixture.ok(&["order", "add", &changed, &other, "--template", "faulty"]);
         insta::assert_snapshot!("add_known", masked(&text));
         assert_eq!(report["orders"][0]["differs"], "document");
         assert_eq!(
@@ -372,15 +383,15 @@ mod tests {
             (&json!("succeeded"), &json!("R1"))
         );
         assert_eq!(report["orders"][1]["differs"], Value::Null);
-        // The key is a second name: another id under it is the first order.
+        // The idempotency key is a second name: another id with the same key means the first order.
         let add = |file: &str| {
-            place
+            fixture
                 .bench
                 .run(&["--json", "order", "add", file, "--template", "faulty", "--key", "k"])
                 .json()
         };
         assert_eq!(add(&third)["orders"][0]["outcome"], "new");
-        let again = add(&place.document("27"));
+        let again = add(&fixture.document("27"));
         assert_eq!(again["orders"][0]["outcome"], "already_queued");
         assert_eq!(
             (&again["orders"][0]["order"], &again["orders"][0]["sent_as"]),
@@ -389,9 +400,9 @@ mod tests {
         assert_eq!(database.stats().await.unwrap().count(OrderState::Queued), 2);
     }
 
-    pub(super) async fn mistakes_are_named_and_nothing_is_put_in_line(place: Place) {
-        let database = place.open().await;
-        let good = place.document("24");
+    pub(super) async fn mistakes_are_named_and_nothing_is_enqueued(fixture: Fixture) {
+        let database = fixture.open().await;
+        let good = fixture.document("24");
         let good = good.as_str();
         let cases: [(&[&str], &str); 15] = [
             (&["order", "add", good, "--template", "nobody"], "there are: faulty"),
@@ -414,17 +425,16 @@ mod tests {
             (&["order", "export", "nobody"], "there is no order \"nobody\""),
         ];
         for (arguments, says) in cases {
-            place.refused(arguments, says);
+            fixture.refused(arguments, says);
         }
-        // Whatever is wrong with the documents is told at once, and the good one among them is not
-        // put in line either.
-        place.bench.write("half.json", "{\"order\": ");
-        place.bench.write("bare.json", "{\"order\": {\"id\": 25}, \"onboarding\": {}}");
+        // All faulty documents are reported together, and the valid one is not enqueued either.
+        fixture.bench.write("half.json", "{\"order\": ");
+        fixture.bench.write("bare.json", "{\"order\": {\"id\": 25}, \"onboarding\": {}}");
         let arguments = ["order", "add", "half.json", good, "bare.json", "--template", "faulty"];
-        let done = place.bench.run(&arguments);
+        let done = fixture.bench.run(&arguments);
         assert_eq!((done.code, &*done.stdout), (3, ""));
         insta::assert_snapshot!("add_invalid", done.stderr);
-        let done = place.bench.run(&[&["--json"], &arguments[..]].concat());
+        let done = fixture.bench.run(&[&["--json"], &arguments[..]].concat());
         assert_eq!((done.code, &done.json()["outcome"]), (3, &json!("invalid")));
         assert!(
             done.json()["orders"][1]["problems"].as_array().unwrap().len() > 3,
@@ -432,9 +442,9 @@ mod tests {
             done.stdout
         );
         assert_eq!(database.unfinished().await.unwrap(), 0);
-        assert_eq!(place.ok(&["order", "list"]).0, "No orders.\n");
-        // A folder of templates that is not here may be where the worker is.
-        let done = place.bench.run(&[
+        assert_eq!(fixture.ok(&["order", "list"]).0, "No orders.\n");
+        // A missing folder of templates is no error: it may be on the worker's machine.
+        let done = fixture.bench.run(&[
             "--templates",
             "elsewhere",
             "order",
@@ -445,8 +455,8 @@ mod tests {
         ]);
         assert_eq!(done.code, 0, "{}", done.stderr);
         assert!(done.stderr.contains("warning: cannot check"), "{}", done.stderr);
-        // stdin is a document too.
-        let mut command = place.bench.command(&[
+        // A document can come from stdin.
+        let mut command = fixture.bench.command(&[
             "--json",
             "order",
             "add",
@@ -468,20 +478,20 @@ mod tests {
         assert_eq!(i64::from(database.order("102").await.unwrap().priority), 1);
     }
 
-    pub(super) async fn d1_d3_d7_an_order_from_its_first_attempt_to_its_last(place: Place) {
-        let database = place.open().await;
-        place.add(&["24"]);
-        let taken = take(&database, "24").await;
-        event(&database, &taken, "copy", 3).await;
-        ai_call(&database, &taken).await;
-        insta::assert_snapshot!("show_running", masked(&place.ok(&["order", "show", "24"]).0));
-        // D3: why it waits, and until when.
+    pub(super) async fn d1_d3_d7_an_order_from_its_first_attempt_to_its_last(fixture: Fixture) {
+        let database = fixture.open().await;
+        fixture.add(&["24"]);
+        let claimed = claim(&database, "24").await;
+        event(&database, &claimed, "copy", 3).await;
+        ai_call(&database, &claimed).await;
+        insta::assert_snapshot!("show_running", masked(&fixture.ok(&["order", "show", "24"]).0));
+        // D3: the reason and the end of the wait.
         let retry = Resolution::Retry {
-            failure: failure(&taken, FailureKind::Ai),
+            failure: failure(&claimed, FailureKind::Ai),
             after: Duration::from_secs(60),
         };
-        settle(&database, &taken, retry).await;
-        let (text, report) = place.ok(&["order", "show", "24"]);
+        complete(&database, &claimed, retry).await;
+        let (text, report) = fixture.ok(&["order", "show", "24"]);
         insta::assert_snapshot!("show_waiting", masked(&text));
         assert_eq!(report["order"]["state"], "waiting");
         assert!(
@@ -494,30 +504,30 @@ mod tests {
             (&json!(1), &json!(120))
         );
         assert_eq!(report["last_failure"]["kind"], "ai");
-        insta::assert_snapshot!("list_waiting", masked(&place.ok(&["order", "list"]).0));
+        insta::assert_snapshot!("list_waiting", masked(&fixture.ok(&["order", "list"]).0));
 
         assert_eq!(
-            place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"],
+            fixture.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"],
             "cancelled"
         );
-        let (text, report) = place.ok(&["order", "cancel", "24"]);
+        let (text, report) = fixture.ok(&["order", "cancel", "24"]);
         assert_eq!(report["outcome"], "already_ended");
         assert_eq!(report["state"], "cancelled");
         assert!(text.contains("nothing was changed"), "{text}");
 
-        // D7: beginning again keeps what was.
+        // D7: requeueing keeps the history.
         assert_eq!(
-            place.bench.run(&["--json", "order", "retry", "24"]).json()["outcome"],
+            fixture.bench.run(&["--json", "order", "retry", "24"]).json()["outcome"],
             "queued"
         );
-        place.refused(&["order", "retry", "24"], "has not ended");
-        let taken = take(&database, "24").await;
+        fixture.refused(&["order", "retry", "24"], "has not ended");
+        let claimed = claim(&database, "24").await;
         assert_eq!(
-            place.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"],
+            fixture.bench.run(&["--json", "order", "cancel", "24"]).json()["outcome"],
             "stopping"
         );
-        settle(&database, &taken, Resolution::Succeeded { release: "R2".to_owned() }).await;
-        let (text, report) = place.ok(&["order", "show", "24"]);
+        complete(&database, &claimed, Resolution::Succeeded { release: "R2".to_owned() }).await;
+        let (text, report) = fixture.ok(&["order", "show", "24"]);
         insta::assert_snapshot!("show_succeeded", masked(&text));
         let outcomes: Vec<&str> = report["attempts"]
             .as_array()
@@ -527,40 +537,40 @@ mod tests {
             .collect();
         assert_eq!(outcomes, ["retry", "succeeded"]);
 
-        // D1: an end stays an end.
-        assert_eq!(place.add(&["24"]), ["already_done"]);
-        place.ok(&["order", "cancel", "24"]);
+        // D1: a final state stays final.
+        assert_eq!(fixture.add(&["24"]), ["already_done"]);
+        fixture.ok(&["order", "cancel", "24"]);
         assert_eq!(database.order("24").await.unwrap().state, OrderState::Succeeded);
 
-        let done = place.bench.run(&["order", "export", "24", "--out", "24.export.json"]);
+        let done = fixture.bench.run(&["order", "export", "24", "--out", "24.export.json"]);
         assert_eq!(done.code, 0, "{}", done.stderr);
-        let file = std::fs::read(place.bench.path().join("24.export.json")).unwrap();
+        let file = std::fs::read(fixture.bench.path().join("24.export.json")).unwrap();
         let export: Value = serde_json::from_slice(&file).unwrap();
-        assert_eq!(export, place.bench.run(&["order", "export", "24"]).json());
+        assert_eq!(export, fixture.bench.run(&["order", "export", "24"]).json());
         for (part, entries) in [("attempts", 2), ("events", 1), ("ai_calls", 1), ("failures", 1)] {
             assert_eq!(export[part].as_array().unwrap().len(), entries, "{part}");
         }
-        place.add(&["25"]);
-        let (_, listed) = place.ok(&["order", "list", "--limit", "1"]);
+        fixture.add(&["25"]);
+        let (_, listed) = fixture.ok(&["order", "list", "--limit", "1"]);
         assert_eq!((&listed["orders"][0]["id"], &listed["more"]), (&json!("25"), &json!(true)));
         let (_, listed) =
-            place.ok(&["order", "list", "--state", "succeeded", "--template", "faulty"]);
+            fixture.ok(&["order", "list", "--state", "succeeded", "--template", "faulty"]);
         assert_eq!((&listed["orders"][0]["id"], &listed["more"]), (&json!("24"), &json!(false)));
     }
 
-    pub(super) async fn events_are_followed_to_the_end(place: Place) {
-        let database = place.open().await;
-        place.add(&["24"]);
-        assert_eq!(place.ok(&["order", "events", "24"]).0, "No events; order 24 is queued.\n");
-        let follow = place.spawn(&["--json", "order", "events", "24", "--follow"]);
-        let taken = take(&database, "24").await;
+    pub(super) async fn events_are_followed_to_the_end(fixture: Fixture) {
+        let database = fixture.open().await;
+        fixture.add(&["24"]);
+        assert_eq!(fixture.ok(&["order", "events", "24"]).0, "No events; order 24 is queued.\n");
+        let follow = fixture.spawn(&["--json", "order", "events", "24", "--follow"]);
+        let claimed = claim(&database, "24").await;
         for (done, stage) in ["copy", "pages", "images"].into_iter().enumerate() {
-            event(&database, &taken, stage, done as u32).await;
+            event(&database, &claimed, stage, done as u32).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        settle(&database, &taken, Resolution::Succeeded { release: "R1".to_owned() }).await;
-        // Workers write in batches: what comes a moment after the end still belongs to it.
-        event(&database, &taken, "late", 8).await;
+        complete(&database, &claimed, Resolution::Succeeded { release: "R1".to_owned() }).await;
+        // Workers write in batches, so events may arrive shortly after the end.
+        event(&database, &claimed, "late", 8).await;
         let done = ended(follow).await;
         assert_eq!(done.code, 0, "{}", done.stderr);
         let stages: Vec<Value> = done
@@ -569,13 +579,13 @@ mod tests {
             .map(|line| serde_json::from_str::<Value>(line).unwrap()["stage"].clone())
             .collect();
         assert_eq!(stages, ["copy", "pages", "images", "late"]);
-        let (text, report) = place.ok(&["order", "events", "24"]);
+        let (text, report) = fixture.ok(&["order", "events", "24"]);
         assert_eq!(report["events"].as_array().unwrap().len(), 4);
         insta::assert_snapshot!("events", masked(&text));
     }
 
-    pub(super) async fn exit_codes_of_waiting_are_those_of_generate(place: Place) {
-        let database = place.open().await;
+    pub(super) async fn exit_codes_of_waiting_are_those_of_generate(fixture: Fixture) {
+        let database = fixture.open().await;
         let cases = [
             (FailureKind::TemplateError, 4),
             (FailureKind::Trap, 4),
@@ -589,11 +599,12 @@ mod tests {
         let mut files = Vec::new();
         for (kind, code) in cases {
             let id = kind.as_str();
-            place.add(&[id]);
-            let taken = take(&database, id).await;
-            settle(&database, &taken, Resolution::Failed { failure: failure(&taken, kind) }).await;
-            let file = place.document(id);
-            let done = place.bench.run(&[
+            fixture.add(&[id]);
+            let claimed = claim(&database, id).await;
+            complete(&database, &claimed, Resolution::Failed { failure: failure(&claimed, kind) })
+                .await;
+            let file = fixture.document(id);
+            let done = fixture.bench.run(&[
                 "--json",
                 "order",
                 "add",
@@ -613,10 +624,10 @@ mod tests {
             );
             files.push(file);
         }
-        place.add(&["stopped"]);
+        fixture.add(&["stopped"]);
         database.cancel("stopped").await.unwrap();
-        let stopped = place.document("stopped");
-        let done = place.bench.run(&[
+        let stopped = fixture.document("stopped");
+        let done = fixture.bench.run(&[
             "--json",
             "order",
             "add",
@@ -626,7 +637,7 @@ mod tests {
             "--wait",
         ]);
         assert_eq!((done.code, &done.json()["outcome"]), (7, &json!("cancelled")));
-        // Several: each is told, and the code is the first bad one's.
+        // Several orders: each is reported, and the exit code is that of the first failed one.
         let all = [
             "--json",
             "order",
@@ -638,37 +649,38 @@ mod tests {
             &files[0],
             &stopped,
         ];
-        let done = place.bench.run(&all);
+        let done = fixture.bench.run(&all);
         assert_eq!(
             (done.code, done.json()["orders"].as_array().unwrap().len()),
             (5, 3),
             "{}",
             done.stdout
         );
-        let done = place.bench.run(&["order", "add", &files[3], "--template", "faulty", "--wait"]);
+        let done =
+            fixture.bench.run(&["order", "add", &files[3], "--template", "faulty", "--wait"]);
         insta::assert_snapshot!("wait_failed", masked(&done.stdout));
         assert_eq!((done.code, &*done.stderr), (5, ""));
     }
 
-    pub(super) async fn waiting_ends_with_the_release_or_with_ctrl_c(place: Place) {
-        let database = place.open().await;
-        // A real release, made by hand, which the worker of this test then has "made".
+    pub(super) async fn waiting_ends_with_the_release_or_with_ctrl_c(fixture: Fixture) {
+        let database = fixture.open().await;
+        // A real release by `generate`, which this test's worker then reports as its own.
         let mut document = faulty("ok", json!({}));
         document["order"]["id"] = json!("24");
-        let made = place.bench.generate(&guest("guest-faulty"), &document);
+        let made = fixture.bench.generate(&guest("guest-faulty"), &document);
         assert_eq!(made.code, 0, "{}", made.stdout);
         let release = made.json()["release"].clone();
-        let file = place.document("24");
+        let file = fixture.document("24");
         let wait = ["order", "add", &file, "--template", "faulty", "--wait"];
         let for_scripts = [&["--json"], &wait[..]].concat();
-        let (people, scripts) = (place.spawn(&wait), place.spawn(&for_scripts));
+        let (people, scripts) = (fixture.spawn(&wait), fixture.spawn(&for_scripts));
         until("it is in line", || async { database.order("24").await.is_ok() }).await;
-        let taken = take(&database, "24").await;
-        event(&database, &taken, "copy", 1).await;
-        ai_call(&database, &taken).await;
+        let claimed = claim(&database, "24").await;
+        event(&database, &claimed, "copy", 1).await;
+        ai_call(&database, &claimed).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let id = release["id"].as_str().unwrap().to_owned();
-        settle(&database, &taken, Resolution::Succeeded { release: id }).await;
+        complete(&database, &claimed, Resolution::Succeeded { release: id }).await;
         let (people, scripts) = (ended(people).await, ended(scripts).await);
         assert_eq!((people.code, &*people.stderr), (0, ""), "{}", people.stdout);
         assert!(people.stdout.contains("order 24 is a website"), "{}", people.stdout);
@@ -690,10 +702,10 @@ mod tests {
         }
         assert_eq!(report["files"], made.json()["files"]);
 
-        // Ctrl-C ends the waiting, not the order. That nobody works is said.
-        let file = place.document("25");
+        // Ctrl-C ends the wait, not the order. The output says that no worker is running.
+        let file = fixture.document("25");
         let mut child =
-            place.spawn(&["--json", "order", "add", &file, "--template", "faulty", "--wait"]);
+            fixture.spawn(&["--json", "order", "add", &file, "--template", "faulty", "--wait"]);
         let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
         let (line, stderr) = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -709,25 +721,25 @@ mod tests {
         )
         .unwrap();
         let done = ended(child).await;
-        let told = std::io::read_to_string(stderr).unwrap();
+        let printed = std::io::read_to_string(stderr).unwrap();
         assert_eq!(
             (done.code, &done.json()["outcome"]),
             (7, &json!("interrupted")),
             "{}",
             done.stdout
         );
-        assert!(told.contains("order 25 stays in the queue"), "{told}");
+        assert!(printed.contains("order 25 stays in the queue"), "{printed}");
         assert_eq!(database.order("25").await.unwrap().state, OrderState::Queued);
     }
 
-    pub(super) async fn c7_the_record_of_a_crash_reads_like_any_other(place: Place) {
-        let database = place.open().await;
-        place.add(&["24"]);
+    pub(super) async fn c7_the_record_of_a_crash_reads_like_any_other(fixture: Fixture) {
+        let database = fixture.open().await;
+        fixture.add(&["24"]);
         database.pause().await.unwrap();
-        let taken = take(&database, "24").await;
-        event(&database, &taken, "copy", 3).await;
-        ai_call(&database, &taken).await;
-        // Nobody ever hears of `somebody` again: the next worker takes the order back.
+        let claimed = claim(&database, "24").await;
+        event(&database, &claimed, "copy", 3).await;
+        ai_call(&database, &claimed).await;
+        // `somebody` sends no heartbeat any more: the next worker rescues the order.
         let settings = WorkerSettings {
             heartbeat_every: Duration::from_millis(100),
             stale_after: Duration::from_millis(400),
@@ -738,36 +750,36 @@ mod tests {
             serve(database.clone(), settings, Arc::new(Idle), Arc::new(Idle)).await.unwrap();
         until("it is taken back", || async { database.order("24").await.unwrap().crashes == 1 })
             .await;
-        let stats = place.ok(&["queue", "stats"]);
+        let stats = fixture.ok(&["queue", "stats"]);
         assert_eq!(stats.1["workers"].as_array().unwrap().len(), 1, "{}", stats.1);
         assert_eq!(stats.1["workers"][0]["pid"], std::process::id());
         assert!(stats.0.contains("0 of ") && stats.0.contains("heard "), "{}", stats.0);
         serving.drain(Duration::from_secs(5)).await.unwrap();
 
         let id = database.order("24").await.unwrap().last_failure.unwrap();
-        let (text, report) = place.ok(&["failures", "show", &id]);
+        let (text, report) = fixture.ok(&["failures", "show", &id]);
         insta::assert_snapshot!("crashed", masked(&text));
         check_record(&report);
         let record: FailureRecord = serde_json::from_value(report).unwrap();
         assert_eq!((record.kind, &*record.template.name), (FailureKind::Crashed, "faulty"));
         assert_eq!(
-            place.ok(&["failures", "show", &id[..20]]).0,
+            fixture.ok(&["failures", "show", &id[..20]]).0,
             text,
             "the beginning of an id is enough"
         );
-        place.refused(&["failures", "show", "01ZZZZ"], "there is no failure \"01ZZZZ\"");
+        fixture.refused(&["failures", "show", "01ZZZZ"], "there is no failure \"01ZZZZ\"");
     }
 
-    pub(super) async fn b4_what_cannot_be_read_is_not_what_is_not_there(place: Place) {
-        let database = place.open().await;
-        place.add(&["24"]);
+    pub(super) async fn b4_what_cannot_be_read_is_not_what_is_not_there(fixture: Fixture) {
+        let database = fixture.open().await;
+        fixture.add(&["24"]);
         database.close().await;
-        place.sql("DROP TABLE sitewright_failures").await;
-        place.sql("UPDATE sitewright_orders SET last_failure = 'F1'").await;
+        fixture.sql("DROP TABLE sitewright_failures").await;
+        fixture.sql("UPDATE sitewright_orders SET last_failure = 'F1'").await;
         for arguments in
             [&["order", "show", "24"][..], &["failures", "show", "F1"], &["order", "export", "24"]]
         {
-            let done = place.bench.run(arguments);
+            let done = fixture.bench.run(arguments);
             assert_eq!((done.code, &*done.stdout), (1, ""), "{arguments:?}: {}", done.stderr);
             assert!(
                 done.stderr.contains("failed at the database"),
@@ -775,37 +787,37 @@ mod tests {
                 done.stderr
             );
         }
-        if place.is_sqlite() {
-            place.bench.write(
+        if fixture.is_sqlite() {
+            fixture.bench.write(
                 "sitewright.db",
                 "this is no database, and longer than the header of one would have to be, which \
                  is 100 bytes",
             );
             for name in ["sitewright.db-wal", "sitewright.db-shm"] {
-                std::fs::remove_file(place.bench.path().join(name)).ok();
+                std::fs::remove_file(fixture.bench.path().join(name)).ok();
             }
-            let done = place.bench.run(&["order", "list"]);
+            let done = fixture.bench.run(&["order", "list"]);
             assert_ne!(done.code, 0);
             assert!(done.stderr.contains("not a database"), "{}", done.stderr);
         }
     }
 
-    pub(super) async fn g4_the_queue_at_a_glance(place: Place) {
-        let database = place.open().await;
-        place.add(&["1", "2", "3", "4", "5"]);
-        let taken = take(&database, "1").await;
-        settle(&database, &taken, Resolution::Succeeded { release: "R".to_owned() }).await;
-        let taken = take(&database, "2").await;
+    pub(super) async fn g4_the_queue_at_a_glance(fixture: Fixture) {
+        let database = fixture.open().await;
+        fixture.add(&["1", "2", "3", "4", "5"]);
+        let claimed = claim(&database, "1").await;
+        complete(&database, &claimed, Resolution::Succeeded { release: "R".to_owned() }).await;
+        let claimed = claim(&database, "2").await;
         let retry = Resolution::Retry {
-            failure: failure(&taken, FailureKind::Ai),
+            failure: failure(&claimed, FailureKind::Ai),
             after: Duration::from_secs(60),
         };
-        settle(&database, &taken, retry).await;
-        take(&database, "3").await;
-        let (text, report) = place.ok(&["queue", "pause"]);
+        complete(&database, &claimed, retry).await;
+        claim(&database, "3").await;
+        let (text, report) = fixture.ok(&["queue", "pause"]);
         assert_eq!(report, json!({ "outcome": "paused", "paused": true }));
         assert!(text.contains("sitewright queue resume"), "{text}");
-        let (text, report) = place.ok(&["queue", "stats"]);
+        let (text, report) = fixture.ok(&["queue", "stats"]);
         insta::assert_snapshot!("stats", masked(&text));
         for (state, count) in
             [("queued", 2), ("running", 1), ("waiting", 1), ("succeeded", 1), ("dead", 0)]
@@ -816,8 +828,8 @@ mod tests {
             assert!(report[key].is_i64(), "{key}: {report}");
         }
         assert_eq!(report["paused"], true);
-        place.ok(&["queue", "resume"]);
-        assert_eq!(place.ok(&["queue", "stats"]).1["paused"], false);
+        fixture.ok(&["queue", "resume"]);
+        assert_eq!(fixture.ok(&["queue", "stats"]).1["paused"], false);
     }
 }
 

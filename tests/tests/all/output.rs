@@ -1,4 +1,4 @@
-//! What comes out: only whole sites, and the last good one stays.
+//! Releases: only complete sites are activated, and a failed attempt keeps the last good one.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest, order, root, 
 
 use crate::failures::{names_in, only_record};
 
-/// A page that passes all checks, as long as `body` does.
+/// A page that passes all checks if `body` does.
 fn page(body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>T</title><meta \
@@ -17,7 +17,7 @@ fn page(body: &str) -> String {
     )
 }
 
-/// Paths and contents.
+/// Pairs of path and content.
 type Files<'a> = &'a [(&'a str, &'a str)];
 
 fn site(files: Files<'_>) -> Value {
@@ -140,7 +140,7 @@ fn d1_f4_a_failed_attempt_leaves_the_last_good_release_untouched() {
         );
     }
 
-    // A template whose file is not even there, and then a good attempt: it takes over.
+    // A missing template, and then a successful attempt, which becomes the active release.
     assert_eq!(bench.generate(Path::new("gone.wasm"), &faulty("ok", Value::Null)).code, 4);
     assert_eq!(target(&bench), before);
     assert_eq!(bench.generate(&faulty_template, &faulty("ok", Value::Null)).code, 0);
@@ -201,7 +201,7 @@ fn f6_hostile_text_is_shown_and_injects_nothing() {
     }
 }
 
-/// What a page shows: its text without tags, entities resolved.
+/// The text of a page, without tags and with resolved entities.
 fn text_of(page: &str) -> String {
     let body = page.split_once("<body").unwrap().1;
     let text: String = body.split('<').filter_map(|part| Some(part.split_once('>')?.1)).collect();

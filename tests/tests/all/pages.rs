@@ -1,9 +1,12 @@
-//! The sites of every template, judged by others: the Nu HTML checker and axe-core in a browser.
+//! The sites of every template under independent checkers: the Nu HTML checker, and axe-core in a
+//! browser.
 
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::Value;
 use sitewright_tests::standins::{node_modules, skipped};
@@ -17,51 +20,89 @@ const TEMPLATES: [(&str, [&str; 5]); 3] = [
     ("landing-js", ["pt-BR", "en", "es", "en", "pt-BR"]),
 ];
 
-/// A page that is wrong in every way: whoever does not find that does not look.
+/// A page with errors that each checker must find: a checker that reports none has not run.
 const CONTROL: &str = "control.html";
 
-/// Every page of every site, made once, and the folder they are in: `<template>/<order>/…`.
+/// Every page of every site, and the folder of the sites: `<template>/<order>/…`.
 fn pages(test: &str) -> (&'static Path, Vec<PathBuf>) {
-    static SITES: OnceLock<TempDir> = OnceLock::new();
-    let sites = SITES.get_or_init(|| {
-        let sites = TempDir::new().unwrap();
-        for (name, locales) in TEMPLATES {
-            if !is_built(name, test) {
-                continue;
-            }
-            for (file, locale) in ORDERS.iter().zip(locales) {
-                make(name, file, locale, &sites.path().join(name).join(file));
-            }
+    for (name, _) in TEMPLATES {
+        if !is_built(name) {
+            skipped(test, &format!("{name} is not built: see what `cargo xtask build` says"));
         }
-        std::fs::write(
-            sites.path().join(CONTROL),
-            "<!doctype html><title>Wrong</title><p><img src=none></div>",
-        )
-        .unwrap();
-        sites
-    });
+    }
+    let sites = sites();
     let mut found = Vec::new();
-    html(sites.path(), &mut found);
+    html(sites, &mut found);
     found.sort();
     assert!(found.len() >= 20, "{found:#?}");
-    (sites.path(), found)
+    (sites, found)
 }
 
-/// Whether there is a component of that name. The one in Rust always is.
-fn is_built(name: &str, test: &str) -> bool {
-    let there = name == "local-business"
-        || template("local-business").with_file_name(format!("{name}.wasm")).is_file();
-    if !there {
-        skipped(test, &format!("{name} is not built: see what `cargo xtask build` says"));
+/// Whether the component of a template exists. The one in Rust always does.
+fn is_built(name: &str) -> bool {
+    name == "local-business"
+        || template("local-business").with_file_name(format!("{name}.wasm")).is_file()
+}
+
+/// The folder of all sites, made once per run of cargo-nextest, which runs each test in its own
+/// process, or once per process under plain `cargo test`.
+fn sites() -> &'static Path {
+    static SITES: OnceLock<(PathBuf, Option<TempDir>)> = OnceLock::new();
+    let (sites, _) = SITES.get_or_init(|| match std::env::var("NEXTEST_RUN_ID") {
+        Ok(run) => (shared_sites(&run), None),
+        Err(_) => {
+            let sites = TempDir::new().unwrap();
+            make_all(sites.path());
+            (sites.path().to_owned(), Some(sites))
+        }
+    });
+    sites
+}
+
+/// The folder that the processes of a run share. The first process makes it, the others wait for
+/// the lock. Folders of runs that are older than a day are removed.
+fn shared_sites(run: &str) -> PathBuf {
+    let parent = root().join("target/test-sites");
+    fs::create_dir_all(&parent).unwrap();
+    let lock = File::create(parent.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let sites = parent.join(run);
+    if !sites.is_dir() {
+        remove_older(&parent, Duration::from_secs(24 * 60 * 60));
+        // Renamed when it is complete, so that a failed process leaves no half of it.
+        let partial = TempDir::new_in(&parent).unwrap();
+        make_all(partial.path());
+        fs::rename(partial.keep(), &sites).unwrap();
     }
-    there
+    sites
+}
+
+fn remove_older(parent: &Path, age: Duration) {
+    for entry in fs::read_dir(parent).unwrap().map(Result::unwrap) {
+        let metadata = entry.metadata().unwrap();
+        let is_old = metadata.modified().unwrap().elapsed().is_ok_and(|elapsed| elapsed > age);
+        if metadata.is_dir() && is_old {
+            fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+}
+
+/// Makes the site of each order with each template that is built, and [`CONTROL`].
+fn make_all(sites: &Path) {
+    for (name, locales) in TEMPLATES.into_iter().filter(|(name, _)| is_built(name)) {
+        for (file, locale) in ORDERS.iter().zip(locales) {
+            make(name, file, locale, &sites.join(name).join(file));
+        }
+    }
+    let page = "<!doctype html><title>Wrong</title><p><img src=none></div>";
+    fs::write(sites.join(CONTROL), page).unwrap();
 }
 
 /// The site of one order, with the replies of the template's demo.
 fn make(name: &str, file: &str, locale: &str, to: &Path) {
     let rules = root().join("plugins").join(name).join("demo/ai.toml");
     let bench = Workbench::scripted(
-        &std::fs::read_to_string(rules).unwrap(),
+        &fs::read_to_string(rules).unwrap(),
         &format!("default_locale = \"{locale}\""),
     );
     let order = order(file);
@@ -72,19 +113,19 @@ fn make(name: &str, file: &str, locale: &str, to: &Path) {
 }
 
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         if from.is_dir() {
             copy(&from, &to);
         } else {
-            std::fs::copy(from, to).unwrap();
+            fs::copy(from, to).unwrap();
         }
     }
 }
 
 fn html(folder: &Path, found: &mut Vec<PathBuf>) {
-    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if path.is_dir() {
             html(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "html") {
@@ -93,7 +134,7 @@ fn html(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Where a program is, when it is there and starts.
+/// The first of these programs that is installed and starts.
 fn program(names: &[&str], argument: &str) -> Option<PathBuf> {
     names.iter().map(PathBuf::from).find(|name| {
         let mut command = Command::new(name);
@@ -118,10 +159,10 @@ fn the_html_checker_finds_no_error_in_any_page() {
         .arg(jar)
         .args(["--format", "json", "--errors-only", "--stdout"])
         .args(&pages);
-    let said = checker.stdin(Stdio::null()).output().unwrap();
-    let report: Value = serde_json::from_slice(&said.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&said.stderr)));
-    let errors: Vec<String> = report["messages"].as_array().unwrap().iter().map(told).collect();
+    let output = checker.stdin(Stdio::null()).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let errors: Vec<String> = report["messages"].as_array().unwrap().iter().map(finding).collect();
     let errors = without_control(errors);
     assert!(
         errors.is_empty(),
@@ -132,15 +173,15 @@ fn the_html_checker_finds_no_error_in_any_page() {
     );
 }
 
-/// What was said of other pages than the one that is wrong.
-fn without_control(said: Vec<String>) -> Vec<String> {
-    let all = said.len();
-    let said: Vec<String> = said.into_iter().filter(|line| !line.contains(CONTROL)).collect();
-    assert!(said.len() < all, "nothing was found in a page that is wrong");
-    said
+/// The findings without those in [`CONTROL`], of which there must be at least one.
+fn without_control(findings: Vec<String>) -> Vec<String> {
+    let all = findings.len();
+    let others: Vec<String> = findings.into_iter().filter(|line| !line.contains(CONTROL)).collect();
+    assert!(others.len() < all, "nothing was found in a page that is wrong");
+    others
 }
 
-fn told(message: &Value) -> String {
+fn finding(message: &Value) -> String {
     format!(
         "{}:{}: {} [{}]",
         message["url"].as_str().unwrap_or("?"),
@@ -166,9 +207,9 @@ fn axe_finds_no_violation_in_any_page_and_no_page_asks_others_for_anything() {
     let list: Vec<String> =
         pages.iter().map(|page| page.strip_prefix(sites).unwrap().display().to_string()).collect();
     check.stdin.take().unwrap().write_all(list.join("\n").as_bytes()).unwrap();
-    let said = check.wait_with_output().unwrap();
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    let judged: Vec<Value> = String::from_utf8(said.stdout)
+    let output = check.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let judged: Vec<Value> = String::from_utf8(output.stdout)
         .unwrap()
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -1,4 +1,4 @@
-//! What is said of a template that cannot be used, and of a catalogue where it is not to be found.
+//! Error messages for unusable templates and for templates that are not in the catalogue.
 
 use std::fs;
 use std::path::Path;
@@ -13,8 +13,8 @@ fn loader() -> Loader {
     Loader::new(Engine::new(&limits, 1).unwrap(), Cache::open(&compile_cache()), limits).unwrap()
 }
 
-/// An error and everything below it, as an operator reads it.
-fn told(error: &(dyn std::error::Error + 'static)) -> String {
+/// An error and its causes, as an operator reads them.
+fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = sitewright_model::message::causes_of(error);
     let causes: Vec<&str> = causes.iter().map(|cause| cause.as_str()).collect();
     format!("{error}: {}", causes.join(": "))
@@ -53,7 +53,7 @@ async fn each_file_that_is_no_template_is_named_for_what_it_is() {
         fs::write(&path, bytes).unwrap();
         expect(&loader, &path, parts).await;
     }
-    // A sparse file: large, and nothing on the disk.
+    // A sparse file: large, without blocks on the disk.
     let large = folder.path().join("large.wasm");
     fs::File::create(&large).unwrap().set_len((256 << 20) + 1).unwrap();
     expect(&loader, &large, &["the file has 268435457 bytes", "at most 268435456 are allowed"])
@@ -67,28 +67,28 @@ async fn expect(loader: &Loader, path: &Path, parts: &[&str]) {
         Err(error) => error,
         Ok(_) => panic!("{} was loaded", path.display()),
     };
-    let told = told(&error);
+    let text = error_chain(&error);
     for part in parts.iter().copied().chain([&*path.to_string_lossy()]) {
-        assert!(told.contains(part), "{part:?} is missing: {told}");
+        assert!(text.contains(part), "{part:?} is missing: {text}");
     }
 }
 
 #[tokio::test]
 async fn a_template_that_is_not_there_is_told_with_those_that_are() {
     let folder = TempDir::new().unwrap();
-    let said = |folder: &Path, name: &'static str| {
+    let error_text = |folder: &Path, name: &'static str| {
         let catalogue = Catalogue::new(folder.to_owned(), loader());
         async move {
             let Err(error) = catalogue.load(name).await else { panic!("{name} was loaded") };
-            told(&error)
+            error_chain(&error)
         }
     };
-    let missing = said(&folder.path().join("nowhere"), "bakery").await;
+    let missing = error_text(&folder.path().join("nowhere"), "bakery").await;
     assert!(
         missing.contains("nowhere cannot be read") && missing.contains("set `templates`"),
         "{missing}"
     );
-    let empty = said(folder.path(), "bakery").await;
+    let empty = error_text(folder.path(), "bakery").await;
     assert!(
         empty.contains("no template `bakery`") && empty.contains("are no templates"),
         "{empty}"
@@ -97,9 +97,9 @@ async fn a_template_that_is_not_there_is_told_with_those_that_are() {
         fs::copy(guest("guest-minimal"), folder.path().join(name)).unwrap();
     }
     fs::write(folder.path().join("a-broken-one.wasm"), "nothing").unwrap();
-    let unknown = said(folder.path(), "bakery").await;
+    let unknown = error_text(folder.path(), "bakery").await;
     assert!(unknown.contains("there are: a-broken-one, minimal"), "{unknown}");
-    assert!(said(folder.path(), "minimal/../minimal").await.contains("no template"));
+    assert!(error_text(folder.path(), "minimal/../minimal").await.contains("no template"));
 
     let catalogue = Catalogue::new(folder.path().to_owned(), loader());
     assert_eq!(catalogue.load("minimal").await.unwrap().manifest.name, "minimal");
@@ -126,7 +126,7 @@ async fn a_template_is_loaded_once_until_its_file_changes() {
     let catalogue = Catalogue::new(folder.path().to_owned(), loader());
     assert!(catalogue.load("changing").await.is_err());
 
-    // As a deployment does it: written beside, then renamed.
+    // As in a deployment: written to a temporary file, then renamed.
     let deploy = |name: &str| {
         let new = folder.path().join("new");
         fs::copy(guest(name), &new).unwrap();
@@ -149,9 +149,9 @@ async fn a_template_is_loaded_once_until_its_file_changes() {
     assert!(catalogue.load("changing").await.is_err(), "a template that was taken away is gone");
 }
 
-/// What a refresh told, in the order of names.
+/// The changes that a refresh reports, sorted by name.
 async fn refreshed(catalogue: &Catalogue) -> Vec<(&'static str, String)> {
-    let mut told: Vec<_> = catalogue
+    let mut changes: Vec<_> = catalogue
         .refresh()
         .await
         .unwrap()
@@ -169,15 +169,15 @@ async fn refreshed(catalogue: &Catalogue) -> Vec<(&'static str, String)> {
             Change::Removed(old) => ("removed", old.manifest.name.clone()),
         })
         .collect();
-    told.sort();
-    told
+    changes.sort();
+    changes
 }
 
 #[tokio::test]
 async fn a_refresh_serves_what_is_good_and_keeps_what_was_good() {
     let folder = TempDir::new().unwrap();
     let file = |name: &str| folder.path().join(name);
-    // As an operator should: the file appears whole.
+    // Renamed, as an operator should do it, so that the file appears complete.
     let put = |from: &Path, name: &str| {
         fs::copy(from, file("new")).unwrap();
         fs::rename(file("new"), file(name)).unwrap();

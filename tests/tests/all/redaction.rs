@@ -1,4 +1,4 @@
-//! A planted key is nowhere in what comes out, whatever the provider does with it (catalogue A8).
+//! A planted key occurs in no output, whatever the provider does with it (catalogue A8).
 
 use std::path::Path;
 use std::process::Command;
@@ -8,44 +8,45 @@ use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::{Done, Workbench, binary, faulty, forget_settings, guest};
 use tempfile::TempDir;
 
-/// The key has characters that URLs and JSON spell in other ways.
+/// The key contains characters that are escaped in URLs and JSON.
 const KEY: &str = "planted/9d41c7+5e/key=";
 
-/// A part of the key that is spelled the same everywhere: wherever it turns up, the key has leaked.
+/// A part of the key without such characters. If it occurs anywhere, the key has leaked.
 const PART: &str = "9d41c7";
 
-/// Other secrets that providers echo and people paste.
+/// Other secrets that providers echo or users paste.
 const OTHERS: [&str; 4] =
     ["sk-proj-ab12cd34ef56", "eyJhbGciOi.bearer-token", "pa55word", "urlkey77"];
 
-/// Answers that echo the key in all the ways that providers do, as errors and as replies.
+/// Errors and replies that echo the key in all the ways that providers do.
 fn echoes() -> Vec<(&'static str, Answer)> {
     let percent = KEY.replace('/', "%2F").replace('+', "%2b").replace('=', "%3D");
     let escaped = KEY.replace('/', "\\/").replace('+', "\\u002b");
-    let said = format!(
-        "Incorrect API key {KEY}, {percent}, {} given; Bearer {}; see https://me:{}@host/v1?alt=sse&key={}",
+    let echoed = format!(
+        "Incorrect API key {KEY}, {percent}, {} given; Bearer {}; see \
+         https://me:{}@host/v1?alt=sse&key={}",
         OTHERS[0], OTHERS[1], OTHERS[2], OTHERS[3]
     );
     let http = |status, headers, body: String| Answer::Http { status, headers, body };
-    let error = json!({"error": {"message": said, "code": "invalid_api_key"}}).to_string();
+    let error = json!({"error": {"message": echoed, "code": "invalid_api_key"}}).to_string();
     let header: &[(&str, &str)] =
         &[("x-request-id", KEY), ("location", "https://host/?key=planted%2F9d41c7+5e%2fkey=")];
     vec![
         ("an error", http(401, &[], error.clone())),
         ("an error of the server", http(500, &[], error.clone())),
-        ("a body that is no JSON", http(502, &[], format!("<p>{said}"))),
+        ("a body that is no JSON", http(502, &[], format!("<p>{echoed}"))),
         (
             "escapes",
             http(400, &[], format!("{{\"error\":{{\"message\":\"the key {escaped} is wrong\"}}}}")),
         ),
         ("headers", http(403, header, error.clone())),
         ("a redirect", http(302, header, String::new())),
-        ("a page with a good status", http(200, header, format!("<title>{said}</title>"))),
+        ("a page with a good status", http(200, header, format!("<title>{echoed}</title>"))),
         ("an error in a stream", http(200, &[], format!("data: {error}\n\n"))),
-        ("a cut reply", Answer::Reply { content: said.clone(), finish: "length" }),
+        ("a cut reply", Answer::Reply { content: echoed.clone(), finish: "length" }),
         (
             "a reply that the filter stopped",
-            Answer::Reply { content: said, finish: "content_filter" },
+            Answer::Reply { content: echoed, finish: "content_filter" },
         ),
     ]
 }
@@ -75,7 +76,7 @@ fn clean_files(name: &str, folder: &Path) -> usize {
     files
 }
 
-/// A configuration, in a folder that is not searched: it may hold a key in its URL.
+/// A configuration in a folder that is not searched, because its URL may contain the key.
 fn configuration(server: &ChatServer, query: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
@@ -90,7 +91,7 @@ fn configuration(server: &ChatServer, query: &str) -> TempDir {
     folder
 }
 
-/// The binary with that configuration and every line of log there is.
+/// The binary with that configuration and log level `trace`.
 fn command(bench: &Workbench, configuration: &TempDir) -> Command {
     let mut command = Command::new(binary());
     forget_settings(&mut command);
@@ -140,8 +141,8 @@ fn a8_a_planted_key_is_in_no_face_of_a_failure_at_any_log_level() {
     }
 }
 
-/// A key that a good reply echoes comes into the template, which may tell it on: nobody cleans that
-/// text before the log and the record do.
+/// A key in a good reply reaches the template, which may repeat it. Only the log and the record
+/// redact that text.
 #[test]
 fn a8_a_key_that_a_template_tells_on_is_neither_in_its_record_nor_in_the_log() {
     let faults: [(&str, Value, Option<&str>); 2] = [
@@ -177,8 +178,7 @@ fn a8_a_key_that_a_template_tells_on_is_neither_in_its_record_nor_in_the_log() {
         clean(fault, "stdout", &done.stdout);
         clean(fault, "the log", &done.stderr);
         let record = done.json()["failure_file"].as_str().unwrap().to_owned();
-        // The journal beside it keeps what the model wrote to the letter: a replay must be the
-        // same.
+        // The reply journal keeps the model's exact text, because a replay must be identical.
         clean(fault, "the record", &std::fs::read_to_string(record).unwrap());
     }
 }

@@ -1,5 +1,5 @@
-//! A recorded attempt is made again, offline, and comes to the same; where it does not, the report
-//! says where.
+//! `sitewright replay`: a recorded attempt runs again offline with the same end, or the report
+//! names the first divergence.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use sitewright_tests::chat_server::{Answer, ChatServer};
 use sitewright_tests::stream_server::StreamServer;
 use sitewright_tests::{ANY_ANSWER, Done, Workbench, faulty, guest};
 
-/// A provider at this address, as configuration.
+/// Configuration with a provider at this URL.
 fn provider(base_url: &str) -> String {
     format!(
         "[ai.retry]\nattempts = 1\n[ai.providers.local]\nkind = \"openai\"\nbase_url = \
@@ -26,7 +26,7 @@ fn replay(bench: &Workbench, more: &[&str]) -> Done {
     bench.run(&[&["--json", "replay"], more].concat())
 }
 
-/// It is what it was, to the last call.
+/// Asserts that a replay reproduces the attempt up to its last call, and returns the report.
 fn reproduced(name: &str, bench: &Workbench, what: &str) -> Value {
     let again = replay(bench, &[what]);
     assert_eq!(again.code, 0, "{name}: {}{}", again.stdout, again.stderr);
@@ -107,7 +107,7 @@ fn every_kind_of_end_happens_again() {
 }
 
 #[test]
-fn an_order_that_is_none_is_refused_again() {
+fn a_document_that_is_not_an_order_is_rejected_again() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let mut order = faulty("ok", json!({}));
     order["onboarding"]["business_email"] = json!("nobody");
@@ -158,7 +158,7 @@ fn what_an_ai_call_failed_with_fails_again_and_no_server_is_asked() {
 )]
 #[test]
 fn calls_that_were_made_at_once_end_in_the_order_they_did() {
-    // The later a call was made, the sooner it is answered; some fail.
+    // The later a call starts, the sooner it is answered; some fail.
     let server = ChatServer::start(ANY_ANSWER, |call| {
         let text = call.messages().join(" ");
         let number: u64 = text.rsplit("call ").next().unwrap().trim().parse().unwrap();
@@ -200,7 +200,7 @@ fn calls_that_were_made_at_once_end_in_the_order_they_did() {
 }
 
 #[test]
-fn text_that_was_read_along_comes_in_the_same_pieces() {
+fn streamed_text_is_replayed_in_the_same_deltas() {
     let server = StreamServer::start(|asked, feed| {
         feed.reply(&["one ", "two ", "three ", "four"])?;
         let _ = asked;
@@ -212,7 +212,7 @@ fn text_that_was_read_along_comes_in_the_same_pieces() {
         let bench = Workbench::configured(&server.config(""));
         let order = faulty(fault, json!({ "n": 3, "then_fail": true }));
         let done = bench.generate(&guest("guest-faulty"), &order);
-        // `stream` returns before `then_fail` is looked at.
+        // `stream` returns before the guest reads `then_fail`.
         assert!(
             done.code == code || (fault == "stream" && done.code == 0),
             "{fault}: {}",
@@ -256,7 +256,7 @@ fn an_attempt_that_took_replies_of_an_earlier_one_happens_again() {
 }
 
 #[test]
-fn what_time_ended_comes_to_the_same_place_and_says_so() {
+fn a_timed_out_attempt_is_replayed_to_the_same_call() {
     let hanging = ChatServer::start(ANY_ANSWER, |_| Answer::Hang);
     let rows = [
         (
@@ -304,7 +304,7 @@ fn what_time_ended_comes_to_the_same_place_and_says_so() {
 
 #[test]
 fn a_process_that_died_is_replayed_up_to_its_last_answer() {
-    let server = ChatServer::start(ANY_ANSWER, |call| match call.says("call 2") {
+    let server = ChatServer::start(ANY_ANSWER, |call| match call.contains("call 2") {
         true => Answer::Hang,
         false => Answer::Reply { content: "fine".to_owned(), finish: "stop" },
     });
@@ -334,7 +334,7 @@ fn a_process_that_died_is_replayed_up_to_its_last_answer() {
     assert!(report["summary"].as_str().unwrap().contains("call-3 had no answer"), "{report:#}");
 }
 
-/// The same component with a section that means nothing: another build, as far as digests go.
+/// The same component with an additional custom section, and therefore another digest.
 fn another_build(bench: &Workbench, of: &str) -> PathBuf {
     let mut wasm = std::fs::read(guest(of)).unwrap();
     wasm.extend([0, 6, 4, b'n', b'o', b't', b'e', b'!']);
@@ -366,7 +366,7 @@ fn another_build_of_the_template_is_fixed_or_not() {
     let asks = with(&guest("guest-one-page"));
     assert_eq!((asks.code, &asks.json()["verdict"]), (8, &json!("unanswered")), "{}", asks.stdout);
 
-    // The models are asked when that is wanted, and only then.
+    // Models are called only on request.
     let reply = json!({ "headline": "A headline", "lead": "A sentence about it." }).to_string();
     bench.write("ai.toml", format!("[[rule]]\n[rule.answer]\ntext = '''{reply}'''\n"));
     let fixed = replay(
@@ -380,7 +380,7 @@ fn another_build_of_the_template_is_fixed_or_not() {
         fixed.stdout,
         fixed.stderr
     );
-    let told = bench.run(&[
+    let printed = bench.run(&[
         "replay",
         &id,
         "--against-live",
@@ -388,9 +388,9 @@ fn another_build_of_the_template_is_fixed_or_not() {
         &guest("guest-one-page").display().to_string(),
     ]);
     assert!(
-        told.stdout.starts_with("✓ fixed: order 102 becomes a site; it was panic: "),
+        printed.stdout.starts_with("✓ fixed: order 102 becomes a site; it was panic: "),
         "{}",
-        told.stdout
+        printed.stdout
     );
     assert!(!bench.sites().join("102/current").exists(), "nothing is published");
 }
@@ -419,7 +419,7 @@ fn the_first_error_diagnostic_can_be_a_trap() {
     );
 }
 
-/// Changes the file of the one record there is.
+/// Changes the file of the only record.
 fn edit_record(bench: &Workbench, edit: impl FnOnce(&mut Value)) {
     let folder = bench.sites().join("102/failures");
     let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
@@ -446,7 +446,7 @@ fn a_divergence_names_the_first_call_that_differs() {
     let order = faulty("calls-in-turn", json!({ "n": 3, "then_fail": true, "prompt": "write " }));
     let done = bench.generate(&guest("guest-faulty"), &order);
     let attempt = attempt_of(&done);
-    // Another document under the same name: the template asks for something else.
+    // Another document with the same file name: the template makes another request.
     let folder = bench.sites().join("102/documents");
     let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
     std::fs::write(
@@ -465,7 +465,7 @@ fn a_divergence_names_the_first_call_that_differs() {
     let text = bench.run(&["replay", &attempt]).stdout;
     insta::assert_snapshot!("divergence", masked(&text.replace(&attempt, "[attempt]")));
 
-    // A call that is made and was not recorded, and one that was and is not made.
+    // A call that was not recorded, and a recorded call that is not made.
     std::fs::write(&file, order.to_string()).unwrap();
     reproduced("as it was", &bench, &attempt);
     let calls = done.failure()["recording"]["calls"].as_str().unwrap().to_owned();
@@ -520,7 +520,7 @@ fn files_and_messages_that_differ_are_a_divergence_too() {
 }
 
 #[test]
-fn what_is_missing_is_said_all_of_it() {
+fn a_replay_reports_everything_that_is_missing() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     std::fs::create_dir(bench.path().join("templates")).unwrap();
     let template = bench.path().join("templates/faulty.wasm");
@@ -549,8 +549,12 @@ fn what_is_missing_is_said_all_of_it() {
     ] {
         assert!(missing.contains(part), "{part}: {missing}");
     }
-    let told = bench.run(&["replay", &attempt]);
-    assert!(told.code == 9 && told.stderr.contains("cannot be replayed:\n  - "), "{}", told.stderr);
+    let printed = bench.run(&["replay", &attempt]);
+    assert!(
+        printed.code == 9 && printed.stderr.contains("cannot be replayed:\n  - "),
+        "{}",
+        printed.stderr
+    );
     let unknown = bench.run(&["replay", "nobody"]);
     assert!(
         unknown.code == 2 && unknown.stderr.contains("no failure, attempt or order \"nobody\""),

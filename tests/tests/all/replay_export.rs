@@ -1,5 +1,5 @@
-//! One file that travels: replayable anywhere, without keys, and when asked for without a
-//! customer's words.
+//! `replay --export`: a bundle that can be replayed on any machine, contains no keys, and, if
+//! scrubbed, no text of the customer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use sitewright_tests::{ANY_ANSWER, Done, Workbench, binary, compile_cache, fault
 
 const KEY: &str = "planted/9d41c7+5e/key=";
 
-/// What a customer wrote. None of its words is in the template or in a text of the host's.
+/// Texts of a customer. None of their words occurs in the template or in a text of the host.
 const PLANTED: [(&str, &str); 6] = [
     ("business_name", "Zanzibarra Quokkaheim Brötchen"),
     ("business_email", "wilhelmina.quokkaheim@zanzibarra-brotchen.example"),
@@ -25,7 +25,7 @@ const PLANTED: [(&str, &str); 6] = [
     ("reference_sites", "https://www.zanzibarra.example/quokkaheim?owner=wilhelmina"),
 ];
 
-/// How parts of that may be spelled in what a template makes of it.
+/// Other spellings of parts of it, which the template may produce.
 const SPELLINGS: [&str; 24] = [
     "zanzibarra",
     "quokkaheim",
@@ -65,8 +65,10 @@ fn planted(fault: &str) -> Value {
     let mut order = faulty(
         fault,
         json!({ "primary_color": "#B3261E", "locale": "en", "years_in_business": 12,
-        "business_hours": { "tuesday": "11:30-15:00, 18:30-23:00" }, "selected_pages": ["Home"], "niche": "other",
-        "custom_niche": "Quetzalcoatlus grooming", "social_instagram": "https://instagram.com/zanzibarra" }),
+        "business_hours": { "tuesday": "11:30-15:00, 18:30-23:00" },
+        "selected_pages": ["Home"], "niche": "other",
+        "custom_niche": "Quetzalcoatlus grooming",
+        "social_instagram": "https://instagram.com/zanzibarra" }),
     );
     for (field, text) in PLANTED {
         let value = if field == "reference_sites" { json!([text]) } else { json!(text) };
@@ -76,7 +78,7 @@ fn planted(fault: &str) -> Value {
     order
 }
 
-/// The entries of a tar, as far as a test needs them.
+/// Names and contents of the entries of a tar file.
 fn entries(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut entries = BTreeMap::new();
     let mut rest = tar;
@@ -91,7 +93,7 @@ fn entries(tar: &[u8]) -> BTreeMap<String, Vec<u8>> {
     entries
 }
 
-/// A failure on machine A, with a key that the provider echoes.
+/// A failure on machine A, whose provider echoes the key.
 fn machine_a(fault: &str, answer: Answer) -> (Workbench, String, Done) {
     let server = ChatServer::start(ANY_ANSWER, move |_| answer.clone());
     let bench = Workbench::configured(&provider(&server.base_url()));
@@ -109,7 +111,7 @@ fn export(bench: &Workbench, arguments: &[&str]) -> Done {
     command.env("LOCAL_AI_KEY", KEY).output().unwrap().into()
 }
 
-/// The file on machine B: an empty folder, no configuration, no environment, no key.
+/// Replays the bundle on machine B: an empty folder without configuration, variables or keys.
 fn machine_b(bundle: &Path, more: &[&str]) -> Done {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(bundle, folder.path().join("b.tar")).unwrap();
@@ -196,7 +198,12 @@ fn a_bundle_replays_on_another_machine_and_holds_no_key() {
 fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
     let reply = Answer::Reply { content: said(), finish: "stop" };
     let json_reply = Answer::Reply {
-        content: json!({ "headline": "Xylophonia of Zanzibarra", "items": ["pseudonymous prose", 5, true], "colour": "#aabbcc" }).to_string(),
+        content: json!({
+            "headline": "Xylophonia of Zanzibarra",
+            "items": ["pseudonymous prose", 5, true],
+            "colour": "#aabbcc",
+        })
+        .to_string(),
         finish: "stop",
     };
     let error = Answer::Http {
@@ -218,7 +225,7 @@ fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
         let files = entries(&bytes);
         for (name, content) in files.iter().filter(|(name, _)| *name != "template.wasm") {
             let text = String::from_utf8_lossy(content);
-            // As it is, and as a reader of the JSON sees it.
+            // The text itself, and the text as escaped in JSON.
             let mut spelled = vec![text.to_lowercase()];
             for line in text.lines() {
                 if let Ok(value) = serde_json::from_str::<Value>(line) {
@@ -274,8 +281,7 @@ fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
         ] {
             assert_eq!(of(field), kept, "{field} is no text of a customer's");
         }
-        // The same words everywhere: what the template makes of the scrubbed order is what the
-        // scrubbed record says.
+        // Placeholders are consistent: the replay of the scrubbed order equals the scrubbed record.
         let record: Value = serde_json::from_slice(&files["record.json"]).unwrap();
         if fault == "quote" {
             let name = of("business_name").as_str().unwrap().to_owned();
@@ -299,7 +305,7 @@ fn a_scrubbed_bundle_holds_nothing_that_a_customer_or_a_model_wrote() {
     }
 }
 
-/// All texts of a value, names of fields included.
+/// All texts of a value, including field names.
 fn strings(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text}\n"),
@@ -313,11 +319,14 @@ fn strings(value: &Value) -> String {
 
 #[test]
 fn a_failure_that_depends_on_the_text_says_that_placeholders_are_in_the_way() {
-    // A page that does not escape what the customer wrote is rejected only because of what that is.
+    // A page without escaping is rejected only because of the customer's text.
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let order = faulty(
         "paths",
-        json!({ "paths": ["Grandmother/Secret.html", "grandmother/secret.html"], "then_fail": true }),
+        json!({
+            "paths": ["Grandmother/Secret.html", "grandmother/secret.html"],
+            "then_fail": true,
+        }),
     );
     let done = bench.generate(&guest("guest-faulty"), &order);
     let id = done.failure()["id"].as_str().unwrap().to_owned();
@@ -325,11 +334,11 @@ fn a_failure_that_depends_on_the_text_says_that_placeholders_are_in_the_way() {
     assert_eq!(order.code, 0, "{}", order.stderr);
     let again = machine_b(&bench.path().join("s.tar"), &[]);
     let report = again.json();
-    // The same calls and the same code; the paths are others.
+    // The same calls and the same code with other paths.
     assert!(again.code == 0 || report["notes"].to_string().contains("placeholders"), "{report:#}");
 }
 
-/// One entry of a tar.
+/// An entry of a tar file.
 fn entry(name: &str, kind: u8, size: u64, content: &[u8]) -> Vec<u8> {
     let mut header = [0; 512];
     header[..name.len()].copy_from_slice(name.as_bytes());

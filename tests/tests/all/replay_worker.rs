@@ -1,4 +1,4 @@
-//! What a worker made is replayed from its database.
+//! Attempts of a worker are replayed from its database.
 
 use serde_json::{Value, json};
 use sitewright_jobs::OrderState;
@@ -10,8 +10,8 @@ fn run(factory: &Factory, arguments: &[&str]) -> Done {
     factory.command(arguments).output().unwrap().into()
 }
 
-/// Failures and a release that a worker made happen again, although no model is there any more, and
-/// also when the worker's folder is gone.
+/// Failures and a release of a worker are reproduced without a model, and also without the worker's
+/// folder.
 async fn replayed(base: Base) {
     let model = Model::start(|asked| match (asked.order.as_str(), asked.what.as_str()) {
         ("refused", "call 1") => Answer::Http { status: 401, headers: &[], body: "{}".to_owned() },
@@ -22,7 +22,7 @@ async fn replayed(base: Base) {
     });
     let factory = Factory::new(base, &model).await;
     factory
-        .order_all([
+        .enqueue_all([
             named("panics", faulty("panic-str", json!({}))),
             calls_in_turn("refused", 3),
             calls_in_turn("later", 3),
@@ -52,14 +52,14 @@ async fn replayed(base: Base) {
     ] {
         check(order, &kind);
     }
-    // The first attempt at `later` met a 503; its second one took the reply that was paid for.
+    // The first attempt of `later` got a 503; its second one reused the reply from the journal.
     let attempts = factory.database.attempts("later").await.unwrap();
     assert_eq!(attempts.len(), 2, "{attempts:?}");
     check(&attempts[0].id, &json!("ai"));
     check(&attempts[1].id, &Value::Null);
     let failure = factory.order("panics").await.last_failure.unwrap();
     check(&failure, &json!("panic"));
-    // What a failure needs is in the database: the folder of sites may lie on another machine.
+    // The database has everything about a failure: the sites folder may be on another machine.
     std::fs::remove_dir_all(factory.bench.sites()).unwrap();
     check(&failure, &json!("panic"));
     check("refused", &json!("ai"));

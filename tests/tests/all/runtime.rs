@@ -1,4 +1,5 @@
-//! One runtime for all: many orders at once, cancelled ones among them, and nothing is left over.
+//! Many simultaneous orders on one runtime: slots, cancelled and dropped attempts, and what they
+//! free.
 
 use std::fs;
 use std::path::Path;
@@ -16,9 +17,9 @@ use sitewright_runtime::plugin::{Capture, Determinism, Limits, MemoryLimiter, sa
 use sitewright_tests::{ANY_ANSWER, root};
 use tokio::sync::watch;
 
-use crate::lab::{Lab, Started, failed, released, wish};
+use crate::lab::{Lab, Started, failed, numbered_order, released};
 
-/// Answers, except to a call that says `hang`, which is never answered.
+/// Answers every call except one that contains `hang`, which is never answered.
 const OR_HANG: &str = "[[rule]]\ncontains = [\"hang\"]\n[rule.answer]\nfault = { hang = true \
                        }\n[[rule]]\n[rule.answer]\ntext = \"a plain answer\"\n";
 
@@ -67,12 +68,13 @@ fn c1_only_main_starts_a_runtime() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c1_two_hundred_orders_at_once_share_one_runtime_and_return_their_places() {
-    // Far fewer places than orders: what does not fit waits its turn, and a place that is not
-    // returned is missed.
+    // Far fewer slots than orders: orders wait for a slot, and one that is not returned would stop
+    // them.
     let lab = Lab::new(Limits::default(), 16, ANY_ANSWER);
     for round in 0..2 {
-        let started: Vec<_> =
-            (0..200).map(|number| lab.start(&wish(number, "ai-echo", json!({})))).collect();
+        let started: Vec<_> = (0..200)
+            .map(|number| lab.start(&numbered_order(number, "ai-echo", json!({}))))
+            .collect();
         for attempt in started {
             let released = released(attempt.ended().await);
             assert_eq!(released.totals.ai_calls.len(), 1, "round {round}");
@@ -85,7 +87,7 @@ async fn c1_two_hundred_orders_at_once_share_one_runtime_and_return_their_places
 async fn c1_runs_cancelled_in_the_middle_of_an_ai_call_give_everything_back() {
     let lab = Lab::new(Limits::default(), 50, OR_HANG);
     let mut started: Vec<_> = (0..50)
-        .map(|number| lab.start(&wish(number, "ai-echo", json!({ "prompt": "hang" }))))
+        .map(|number| lab.start(&numbered_order(number, "ai-echo", json!({ "prompt": "hang" }))))
         .collect();
     for attempt in &mut started {
         attempt.runs().await;
@@ -101,18 +103,18 @@ async fn c1_runs_cancelled_in_the_middle_of_an_ai_call_give_everything_back() {
         );
     }
     let started: Vec<_> =
-        (0..50).map(|number| lab.start(&wish(number, "ai-echo", json!({})))).collect();
+        (0..50).map(|number| lab.start(&numbered_order(number, "ai-echo", json!({})))).collect();
     for attempt in started {
         released(attempt.ended().await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_finds_no_place_waits_until_its_deadline_and_names_the_setting() {
+async fn a_run_without_a_free_slot_waits_until_its_deadline_and_names_the_setting() {
     let lab = Lab::new(Limits::default(), 1, OR_HANG);
-    let mut first = lab.start(&wish(0, "ai-echo", json!({ "prompt": "hang" })));
+    let mut first = lab.start(&numbered_order(0, "ai-echo", json!({ "prompt": "hang" })));
     first.runs().await;
-    let cancelled = lab.start(&wish(1, "ok", json!({})));
+    let cancelled = lab.start(&numbered_order(1, "ok", json!({})));
     cancelled.cancel.cancel();
     assert_eq!(
         failed(cancelled.ended().await).kind,
@@ -121,22 +123,22 @@ async fn a_run_that_finds_no_place_waits_until_its_deadline_and_names_the_settin
     );
 
     let impatient = lab.with_limits(Limits { deadline_ms: 100, ..Limits::default() });
-    let record = failed(Started::on(impatient, &wish(2, "ok", json!({}))).ended().await);
+    let record = failed(Started::on(impatient, &numbered_order(2, "ok", json!({}))).ended().await);
     assert_eq!(record.kind, FailureKind::Deadline);
     for part in ["deadline of 100 ms", "all 1 slots for runs were in use", "raise `concurrency`"] {
         assert!(record.message.as_str().contains(part), "{part} is missing: {}", record.message);
     }
     first.cancel.cancel();
     failed(first.ended().await);
-    released(lab.start(&wish(3, "ok", json!({}))).ended().await);
+    released(lab.start(&numbered_order(3, "ok", json!({}))).ended().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_finds_no_place_begins_when_one_is_free() {
+async fn a_run_without_a_free_slot_begins_when_one_is_free() {
     let lab = Lab::new(Limits::default(), 1, OR_HANG);
-    let mut first = lab.start(&wish(0, "ai-echo", json!({ "prompt": "hang" })));
+    let mut first = lab.start(&numbered_order(0, "ai-echo", json!({ "prompt": "hang" })));
     first.runs().await;
-    let second = lab.start(&wish(1, "ok", json!({})));
+    let second = lab.start(&numbered_order(1, "ok", json!({})));
     let mut watcher = second.watcher.clone();
     watcher.wait_for(|progress| progress.stage == "run").await.unwrap();
     first.cancel.cancel();
@@ -148,9 +150,9 @@ async fn a_run_that_finds_no_place_begins_when_one_is_free() {
 async fn a_dropped_attempt_leaves_no_staging_folder_behind() {
     let lab = Lab::new(Limits::default(), 4, OR_HANG);
     let mut dropped = Vec::new();
-    // `files` writes and goes on; `many-files` is dropped somewhere in the middle of writing.
+    // `files` writes and continues; `many-files` is dropped while it writes.
     for number in 0..4 {
-        let mut attempt = lab.start(&wish(number, "many-files", json!({ "n": 1_500 })));
+        let mut attempt = lab.start(&numbered_order(number, "many-files", json!({ "n": 1_500 })));
         attempt.runs().await;
         dropped.push(attempt);
     }
@@ -161,7 +163,7 @@ async fn a_dropped_attempt_leaves_no_staging_folder_behind() {
         attempt.task.abort();
         assert!(attempt.task.await.is_err(), "it was still under way");
     }
-    // Removing happens on the blocking pool, as soon as the write in flight is over.
+    // The blocking pool removes it after the current write.
     tokio::time::timeout(Duration::from_secs(20), async {
         while !lab.staged().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -172,16 +174,16 @@ async fn a_dropped_attempt_leaves_no_staging_folder_behind() {
     for order in fs::read_dir(lab.path().join("sites")).unwrap() {
         assert!(!order.unwrap().path().join("current").exists(), "nothing was released");
     }
-    // And what a process that died has left goes with the sweep.
+    // The sweep removes what a dead process has left.
     let dead = lab.host.sites.path().join("1000/staging/01JDEAD");
     fs::create_dir_all(&dead).unwrap();
     let sites = lab.host.sites.clone();
     assert_eq!(tokio::task::spawn_blocking(move || sites.sweep()).await.unwrap().unwrap(), 1);
     assert!(!dead.exists());
-    released(lab.start(&wish(0, "ok", json!({}))).ended().await);
+    released(lab.start(&numbered_order(0, "ok", json!({}))).ended().await);
 }
 
-/// A guest's state and what it leaves behind, without a guest.
+/// A guest's state and run trace, without a guest.
 fn state() -> (GuestState, Arc<RunTrace>) {
     let limits = Limits::default();
     let (stdout, stderr) = (Capture::new(1_024), Capture::new(1_024));
@@ -245,11 +247,11 @@ fn refused_ai_calls_cannot_fill_the_host() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ai_request_of_more_than_two_mebibytes_is_refused_and_one_below_is_not() {
     const MOST: usize = 2 << 20;
-    // A purpose, and sixteen bytes for the message itself.
+    // The purpose, and sixteen bytes for the message itself.
     let around = "copywriting".len() + 16;
     let lab = Lab::new(Limits { order_bytes: 8 << 20, ..Limits::default() }, 2, ANY_ANSWER);
     let ask = |number: usize, bytes: usize| {
-        lab.start(&wish(number, "ai-echo", json!({ "prompt": "x".repeat(bytes) })))
+        lab.start(&numbered_order(number, "ai-echo", json!({ "prompt": "x".repeat(bytes) })))
     };
     released(ask(1, MOST - around).ended().await);
     let record = failed(ask(2, MOST - around + 1).ended().await);
@@ -263,7 +265,7 @@ async fn an_ai_request_of_more_than_two_mebibytes_is_refused_and_one_below_is_no
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_template_says_of_its_failure_is_in_the_record() {
     let lab = Lab::new(Limits::default(), 1, ANY_ANSWER);
-    let record = failed(lab.start(&wish(1, "error", json!({}))).ended().await);
+    let record = failed(lab.start(&numbered_order(1, "error", json!({}))).ended().await);
     assert_eq!(record.kind, FailureKind::TemplateError);
     assert_eq!(record.code.as_deref(), Some("missing-service"));
     assert_eq!(record.attributes.get("page").map(String::as_str), Some("services"));

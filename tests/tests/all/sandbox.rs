@@ -1,4 +1,4 @@
-//! What a guest can see and reach: its order, its calls, and nothing else.
+//! The sandbox: a guest can reach its order and its host functions, and nothing else.
 
 use std::str::FromStr as _;
 
@@ -12,7 +12,7 @@ use crate::inside;
 #[test]
 fn every_door_of_the_sandbox_is_shut() {
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    // What the guest must not see is there to be seen: variables, arguments, files, stdin.
+    // The process has what the guest must not see: variables, arguments, files, stdin.
     let file = bench.write("order.json", faulty("env", Value::Null).to_string());
     let template = guest("guest-faulty");
     let output = bench
@@ -82,15 +82,15 @@ fn a_templates_memory_is_its_own_and_is_used_again() {
         bench.generate(&guest("guest-faulty"), &faulty("allocations", json!({ "n": 200_000 })));
     assert_eq!(done.code, 0, "{}", done.stdout);
     let used = done.json()["usage"]["limits"]["memory_bytes"]["used"].as_u64().unwrap();
-    // 1 MiB of it is the stack, 2 are C's; the blocks that are in use at once are some hundred KiB,
-    // and now and then one of 1 MiB.
+    // 1 MiB is the stack, 2 MiB are C's; the allocated blocks have some hundred KiB, sometimes 1
+    // MiB.
     assert!(used < 10 << 20, "{used} bytes");
 }
 
 #[test]
 fn f1_a_path_that_could_leave_the_site_is_refused_and_nothing_leaves_it() {
     let rows = [
-        // (path, code of the diagnostic, what it says)
+        // (path, code of the diagnostic, part of its message)
         ("fine.txt", "written", ""),
         ("a folder/ü-ñ-日本.txt", "written", ""),
         ("/etc/absolute", "invalid-path", "absolute"),
@@ -122,8 +122,8 @@ fn f1_a_path_that_could_leave_the_site_is_refused_and_nothing_leaves_it() {
     rows.push((&huge, "invalid-path", "10000 bytes, more than the limit of 255"));
 
     let bench = Workbench::scripted(ANY_ANSWER, "");
-    // A neighbour whose name begins like this order's: a check of prefixes would let it be written
-    // to.
+    // A folder whose name begins with this order's id, which a check of string prefixes would
+    // allow.
     std::fs::create_dir_all(bench.sites().join("1020")).unwrap();
     let paths: Vec<&str> =
         rows.iter().map(|(path, ..)| *path).chain(["../../../1020/in"]).collect();
@@ -166,8 +166,7 @@ fn c2_a_template_gets_the_whole_order_with_nothing_to_look_up() {
             sitewright_intake::load(order.to_string().as_bytes(), 1 << 20, &locale).unwrap();
         let meant: Value = serde_json::from_str(snapshot.document()).unwrap();
         assert_eq!(got, meant, "{name}");
-        // Complete: what the CRM left out has its default, and what arrives can be loaded again as
-        // it is.
+        // Complete: missing fields have their defaults, and the document can be loaded again.
         assert!(got["locale"].is_string(), "{name}: {got:#}");
         let again = sitewright_intake::load(got.to_string().as_bytes(), 1 << 20, &locale).unwrap();
         assert!(again == snapshot, "{name}: loading what a template gets changes it");

@@ -1,4 +1,4 @@
-//! What the log's spans say of an AI attempt, after OpenTelemetry's conventions for generative AI.
+//! The log spans of an AI attempt, named after OpenTelemetry's conventions for generative AI.
 
 use serde_json::json;
 use sitewright_tests::chat_server::{Answer, ChatServer, TOKENS};
@@ -84,6 +84,6 @@ fn b8_e11_each_attempt_is_a_span_with_the_conventions_names_under_its_order() {
             assert!(!line.contains(says), "{event}: {says}: {line}");
         }
     }
-    // What customers and models write is on no span and in no event.
+    // Texts of customers and models are in no span and no event.
     assert!(!done.stderr.contains("secret words"), "{}", done.stderr);
 }

@@ -1,4 +1,4 @@
-//! Thousands of orders that trap, among healthy ones, in one host.
+//! Thousands of orders that trap, mixed with healthy ones, in one host.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -11,17 +11,17 @@ use sitewright_runtime::run::Outcome;
 use sitewright_tests::ANY_ANSWER;
 
 use crate::alone::{alone, memory_mib};
-use crate::lab::{Lab, wish};
+use crate::lab::{Lab, numbered_order};
 
-/// How many trap when nobody says otherwise.
+/// Default number of orders that trap.
 const TRAPS: usize = 1_000;
-/// The variable that says otherwise.
+/// The environment variable with another number.
 const HOW_MANY: &str = "SITEWRIGHT_STORM";
-/// One of so many orders is healthy.
+/// One healthy order per this number of orders.
 const HEALTHY: usize = 10;
-/// Attempts in flight at once.
+/// Simultaneous attempts.
 const IN_FLIGHT: usize = 48;
-/// Most memory that a host may have more after the storm than after its first eighth, in MiB.
+/// Maximum growth of memory from the first eighth of the storm to its end, in MiB.
 const GROWTH_MIB: u64 = 48;
 
 /// Fault, kind of the record, trap code.
@@ -52,7 +52,7 @@ async fn storm() {
     let (mut healthy, mut kinds, mut early) = (0, HashMap::<&str, usize>::new(), 0);
     let started = (0..orders).map(|number| {
         let way = (number % HEALTHY != 0).then(|| WAYS[number % WAYS.len()]);
-        let order = wish(number, way.map_or("ai-echo", |(fault, ..)| fault), json!({}));
+        let order = numbered_order(number, way.map_or("ai-echo", |(fault, ..)| fault), json!({}));
         let started = lab.start(&order);
         async move { (number, way, started.ended().await) }
     });
@@ -99,7 +99,7 @@ async fn storm() {
     assert_eq!(lab.staged(), Vec::<String>::new());
 }
 
-/// The record has all that a record of a trap must have.
+/// Asserts that the record of a trap is complete.
 fn whole(record: &FailureRecord, fault: &str, kind: FailureKind, code: &str, order: usize) {
     let trap = record.trap.as_ref().unwrap_or_else(|| panic!("{fault}: no trap"));
     assert_eq!((record.kind, &*record.order), (kind, &*order.to_string()), "{fault}");
@@ -109,7 +109,7 @@ fn whole(record: &FailureRecord, fault: &str, kind: FailureKind, code: &str, ord
     assert!(record.limits.len() >= 12, "{fault}");
     assert!(record.trail.iter().any(|entry| entry.call == "diagnostics.progress"), "{fault}");
     assert!(record.log.text.contains("asked for"), "{fault}");
-    // Where a stack ends there may be no line; its caller has one.
+    // The innermost frame may have no line; its caller has one.
     let own = trap.frames.iter().find(|frame| frame.own && frame.line.is_some());
     let own = own.unwrap_or_else(|| panic!("{fault}: no line of its own: {:#?}", trap.frames));
     assert!(

@@ -1,5 +1,5 @@
-//! Where frames get their functions, files and lines: in the component, beside it, or nowhere; how
-//! long that may take; and what a public tool says of the same places.
+//! Functions, files and lines of frames: from the component, from a file beside it, or missing; the
+//! time limit of reading them; and the comparison with a public tool.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,7 +31,7 @@ fn trap(bench: &Workbench, template: &Path, fault: &str) -> Value {
     bench.generate(template, &faulty(fault, Value::Null)).failure()["trap"].clone()
 }
 
-/// File and line of the first own frame; its name alone when it has none.
+/// File and line of the first frame in the template's own code; its function if it has no line.
 fn first_own(trap: &Value) -> (String, Value) {
     let frames = trap["frames"].as_array().unwrap();
     let frame = frames.iter().find(|frame| frame["own"] == true).unwrap_or(&Value::Null);
@@ -61,7 +61,7 @@ fn debug_information_beside_the_component_is_as_good_as_inside() {
         };
         let (inside, inside_template) = bench_with(&whole);
         assert_eq!(names(&with), names(&trap(&inside, &inside_template, "oob")), "{strip:?}");
-        // It is no template of its own.
+        // The debug file is not listed as a template.
         let listed = bench.run(&["--json", "--templates", ".", "template", "list"]);
         assert!(!listed.stdout.contains("faulty.debug"), "{}", listed.stdout);
     }
@@ -79,7 +79,7 @@ fn debug_information_of_another_build_is_refused_with_a_note() {
         missing.starts_with("`faulty.debug.wasm` beside the template does not belong to it"),
         "{missing}"
     );
-    // What the component has itself is not questioned by what lies beside it.
+    // Debug information in the component has priority over a file beside it.
     let own = bench.write("faulty.wasm", &whole);
     let own = trap(&bench, &own, "oob");
     assert_eq!((first_own(&own).0.as_str(), own.get("symbols_missing")), (OOB.0, None));
@@ -95,8 +95,7 @@ fn the_core_module_alone_and_sections_without_code_belong_by_code_and_by_build()
     let whole = std::fs::read(guest).unwrap();
     let bare = stripped(&whole, Strip::Debug);
     let (_, module) = main_module(&whole);
-    // What a tool leaves that keeps debug information only: no code, and the linker's id of the
-    // build.
+    // Output of a tool that keeps only debug information: no code, but the linker's build id.
     let only_debug = only_customs(&module);
     let mut other_build = rewritten(&only_debug, &|name| name != b"build_id");
     push_custom(&mut other_build, "build_id", &[4, 1, 2, 3, 4]);
@@ -112,8 +111,7 @@ fn the_core_module_alone_and_sections_without_code_belong_by_code_and_by_build()
     }
 }
 
-/// `offset function file:line:column` of each function at each place, innermost first, with whole
-/// paths.
+/// For each offset, `function file:line:column` of its functions, innermost first, with full paths.
 fn by_the_tool(tool: &Path, template: &Path, offsets: &[u64]) -> Vec<Vec<String>> {
     let mut command = Command::new(tool);
     command.arg("addr2line").arg(template).args(offsets.iter().map(u64::to_string));
@@ -147,20 +145,24 @@ fn frames_agree_with_what_a_public_tool_says() {
             let mut offsets: Vec<u64> =
                 frames.iter().filter_map(|frame| frame["offset"].as_u64()).collect();
             offsets.dedup();
-            for (offset, told) in offsets.iter().zip(by_the_tool(&tool, &template, &offsets)) {
+            for (offset, by_tool) in offsets.iter().zip(by_the_tool(&tool, &template, &offsets)) {
                 let ours: Vec<&Value> =
                     frames.iter().filter(|frame| frame["offset"] == *offset).collect();
-                if told.iter().all(|frame| !frame.contains(':') || !frame.contains('/')) {
+                if by_tool.iter().all(|frame| !frame.contains(':') || !frame.contains('/')) {
                     continue;
                 }
-                // A frame that occurs more than once in a recursion is the same each time.
-                assert_eq!(ours.len() % told.len(), 0, "{fault} {offset}: {ours:#?} {told:#?}");
-                for (ours, told) in ours.iter().zip(&told) {
+                // A frame that a recursion repeats is the same each time.
+                assert_eq!(
+                    ours.len() % by_tool.len(),
+                    0,
+                    "{fault} {offset}: {ours:#?} {by_tool:#?}"
+                );
+                for (ours, by_tool) in ours.iter().zip(&by_tool) {
                     let (Some(file), Some(line)) = (ours["file"].as_str(), ours["line"].as_u64())
                     else {
                         continue;
                     };
-                    // Paths are shortened: the tool's whole path ends as ours does.
+                    // Our paths are shortened: the tool's full path must end with ours.
                     let column = ours["column"]
                         .as_u64()
                         .map(|column| format!(":{column}"))
@@ -168,8 +170,8 @@ fn frames_agree_with_what_a_public_tool_says() {
                     let file = file.trim_start_matches("registry/").trim_start_matches("rust/");
                     let place = format!("{file}:{line}{column}");
                     assert!(
-                        told.ends_with(&place),
-                        "{fault} {offset}: {place} is not the end of {told}"
+                        by_tool.ends_with(&place),
+                        "{fault} {offset}: {place} is not the end of {by_tool}"
                     );
                     compared += 1;
                 }
@@ -184,7 +186,7 @@ fn what_was_read_once_is_known_the_next_time() {
     let wasm = std::fs::read(guest("guest-faulty")).unwrap();
     let (begin, module) = main_module(&wasm);
     let code = section_of(&module, 10);
-    // A frame in the middle of every 2,000th byte of code: most are in functions.
+    // A frame at every 2,000th byte of code; most are in functions.
     let frames: Vec<RawFrame> = (code.start..code.end)
         .step_by(2_000)
         .map(|at| RawFrame { offset: Some(begin + at as u64), function: None, index: 0 })
@@ -217,10 +219,9 @@ fn unit_header(bytes: usize) -> Vec<u8> {
     unit
 }
 
-/// Functions without end, each inside the one before it, all over the same code.
+/// Deeply nested functions that all cover the same code.
 fn nested(depth: usize) -> Vec<u8> {
-    // 1: unit; 2: subprogram; 3: inlined, each with low_pc (addr) and high_pc (data4), and with
-    // children.
+    // 1: unit; 2: subprogram; 3: inlined; each with low_pc (addr), high_pc (data4) and children.
     let mut abbreviations = Vec::new();
     for (code, tag) in [(1, 0x11), (2, 0x2e), (3, 0x1d)] {
         abbreviations.extend([code, tag, 1, 0x11, 0x01, 0x12, 0x06, 0, 0]);
@@ -237,8 +238,7 @@ fn nested(depth: usize) -> Vec<u8> {
     module_with(&[(".debug_abbrev", abbreviations), (".debug_info", info)])
 }
 
-/// One function after the other, each with the same list of ranges without end: work that grows
-/// with the square of the file.
+/// Many functions with the same very long list of ranges: quadratic work.
 fn quadratic(functions: usize, ranges: usize) -> Vec<u8> {
     // 1: unit; 2: subprogram with DW_AT_ranges (sec_offset), without children.
     let abbreviations = vec![1, 0x11, 1, 0, 0, 2, 0x2e, 0, 0x55, 0x17, 0, 0, 0];
@@ -258,7 +258,7 @@ fn quadratic(functions: usize, ranges: usize) -> Vec<u8> {
     module_with(&[(".debug_abbrev", abbreviations), (".debug_info", info), (".debug_ranges", list)])
 }
 
-/// A unit whose line table says that its header goes on for ever.
+/// A unit whose line table claims an endless header.
 fn endless_header() -> Vec<u8> {
     let abbreviations = vec![1, 0x11, 0, 0x10, 0x17, 0, 0, 0];
     let mut info = unit_header(5);
@@ -272,7 +272,7 @@ fn endless_header() -> Vec<u8> {
     module_with(&[(".debug_abbrev", abbreviations), (".debug_info", info), (".debug_line", line)])
 }
 
-/// A table of abbreviations that in memory becomes many times its size.
+/// A table of abbreviations that takes many times its size in memory.
 fn many_abbreviations() -> Vec<u8> {
     let mut abbreviations = Vec::new();
     for code in 1..700_000 {
@@ -291,7 +291,7 @@ fn debug_information_made_to_hurt_costs_no_more_than_its_time() {
     let slow = "reading the template's debug information took longer than 300 ms and was given \
                 up: frames have names only";
     let rows: [(&str, Vec<u8>, Option<&str>); 5] = [
-        // A reader that recurses overflows its stack at a hundredth of this, and the process ends.
+        // A recursive reader would overflow its stack at a hundredth of this depth.
         ("a million functions inlined into one another", nested(1_000_000), None),
         ("ranges times functions", quadratic(200_000, 200_000), Some(slow)),
         ("a header of 64 MiB", endless_header(), Some(broken)),
@@ -306,17 +306,16 @@ fn debug_information_made_to_hurt_costs_no_more_than_its_time() {
         let began = Instant::now();
         let resolved =
             symbols.resolve_within(std::slice::from_ref(&frame), Duration::from_millis(300));
-        // Ten times what it may take: the machine may be busy with other tests, and what would go
-        // wrong here takes for ever.
+        // Ten times the limit, because the machine may be busy; a failure here would take forever.
         assert!(began.elapsed() < Duration::from_secs(10), "{what} took {:?}", began.elapsed());
         let last = resolved.frames.last().unwrap();
         assert_eq!(last.function, "bake", "{what}");
         assert!(resolved.frames.len() <= 64, "{what}: {} frames", resolved.frames.len());
-        let told = resolved.missing.as_deref().unwrap_or("-");
+        let note = resolved.missing.as_deref().unwrap_or("-");
         if let Some(missing) = missing {
-            assert!(told.starts_with(missing), "{what}: {told}");
+            assert!(note.starts_with(missing), "{what}: {note}");
         }
-        // Whoever asks next is answered at once, with the same.
+        // The next caller gets the same result immediately.
         assert_eq!(symbols.recall(&[frame]), Some(resolved), "{what}");
     }
 }
@@ -353,7 +352,7 @@ fn damaged_debug_information_costs_frames_and_nothing_else() {
         })
         .take(32)
         .collect();
-    // xorshift: the same damage every time.
+    // xorshift with a fixed seed: the same damage every time.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: usize| {
         state ^= state << 13;
@@ -403,7 +402,7 @@ async fn debug_information_is_kept_by_digest_and_read_once() {
     assert!(cold.frames.iter().any(|frame| frame.line.is_some()), "{cold:#?}");
     assert_eq!(one.symbols().len(), 1);
 
-    // Neither file is needed any more: what was read of one holds for the other.
+    // Neither file is read again: both have the same digest.
     std::fs::remove_file(&first).unwrap();
     std::fs::remove_file(&second).unwrap();
     assert_eq!(one.symbolize(frames()).await, cold);
@@ -427,7 +426,7 @@ async fn debug_information_is_kept_by_digest_and_read_once() {
 #[test]
 fn a_template_with_debug_information_made_to_hurt_leaves_its_record() {
     let mut wasm = stripped(&std::fs::read(guest("guest-faulty")).unwrap(), Strip::Debug);
-    // The same component, its largest module with the sections of another one's.
+    // The same component with the sections of another module in its largest module.
     let hostile = quadratic(400_000, 400_000);
     let (begin, module) = main_module(&wasm);
     let mut with = module.clone();
@@ -435,7 +434,7 @@ fn a_template_with_debug_information_made_to_hurt_leaves_its_record() {
     with.extend_from_slice(&hostile[tail..]);
     let (begin, end) =
         (usize::try_from(begin).unwrap(), usize::try_from(begin).unwrap() + module.len());
-    // The module's size stands before it, in as many bytes as it takes.
+    // The module is preceded by its size in LEB128.
     let mut size = Vec::new();
     leb128(&mut size, module.len());
     let mut whole = wasm[..begin - size.len()].to_vec();
@@ -485,18 +484,18 @@ fn the_lines_around_the_place_come_from_below_the_source_and_nowhere_else() {
     assert!(lines[at].as_str().unwrap().contains(marker), "{lines:#?}");
     assert!(lines.len() <= 5, "a few lines");
 
-    // A link that leads out is not followed, however it is called.
+    // A link that leads out of the folder is not followed.
     let folder = bench.path().join("src-root");
     std::fs::create_dir_all(&folder).unwrap();
     std::os::unix::fs::symlink(source.join("src"), folder.join("src")).unwrap();
     let out = generate(&folder.to_string_lossy()).failure();
     assert_eq!(out.get("source"), None, "{out:#}");
-    // A folder that is none is a mistake that is told.
+    // A path that is not a folder is an error.
     let wrong = generate("no-such-folder");
     assert_eq!(wrong.code, 2, "{}", wrong.stderr);
     assert!(wrong.stderr.contains("--source"), "{}", wrong.stderr);
 
-    // The same for a record that is there already, by flag and by configuration.
+    // The same for an existing record, by flag and by configuration.
     let id = record["id"].as_str().unwrap().to_owned();
     let out = out["id"].as_str().unwrap();
     let shown = bench.run(&["failures", "show", out]);

@@ -1,4 +1,4 @@
-//! The templates in Python and JavaScript: what their authors share with Rust's, and how they fail.
+//! The templates in Python and JavaScript: the parts they share with Rust, and their failures.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,13 +19,13 @@ fn built(name: &str, test: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-/// The rules of a template's demo, with others before them.
+/// The rules of a template's demo, preceded by other rules.
 fn rules(name: &str, before: &str) -> String {
     let demo = fs::read_to_string(root().join("plugins").join(name).join("demo/ai.toml")).unwrap();
     format!("{before}\n{demo}")
 }
 
-/// The schema of orders, as a template in Rust gives it.
+/// The schema of orders from a template in Rust.
 fn schema() -> Value {
     let bench = Workbench::scripted("", "");
     bench
@@ -33,7 +33,7 @@ fn schema() -> Value {
         .json()
 }
 
-/// `SITEWRIGHT_UPDATE_SCHEMAS=1` writes the files anew.
+/// `SITEWRIGHT_UPDATE_SCHEMAS=1` rewrites the files.
 #[test]
 fn every_language_has_the_schema_of_orders() {
     let schema = schema();
@@ -61,7 +61,7 @@ fn the_order_in_python_has_every_field_of_the_schema() {
     }
 }
 
-/// What the AI does, and what the record says: the code, the calls that are blamed.
+/// Each row: AI rules, and the expected kind, message and blamed call of the record.
 #[test]
 fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
     const TEST: &str = "a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it";
@@ -85,7 +85,7 @@ fn a_call_that_fails_or_says_nothing_ends_in_a_typed_failure_that_blames_it() {
                 "{name}: {}",
                 record["message"]
             );
-            // A retry asks these again; the others were paid for.
+            // A retry repeats these calls; the replies of the others are in the journal.
             assert_eq!(record["blamed_calls"], json!([call]), "{name}: {record:#}");
         }
     }
@@ -150,8 +150,8 @@ fn a_javascript_exception_is_told_with_its_stack() {
         let bench = Workbench::scripted(&rules, "[limits]\ncpu_ms = 2000");
         let record = bench.generate(&file, &faulty(fault, Value::Null)).failure();
         assert_eq!(record["kind"], kind, "{fault}: {record:#}");
-        let said = record["message"].as_str().unwrap();
-        assert!(said.contains(message), "{fault}: {said}");
+        let text = record["message"].as_str().unwrap();
+        assert!(text.contains(message), "{fault}: {text}");
         let printed = record["stderr"].as_str().unwrap_or_default();
         assert!(printed.contains(stderr), "{fault}: {printed}");
         match fault {
@@ -174,7 +174,7 @@ fn a_javascript_exception_is_told_with_its_stack() {
     assert_eq!(bench.generate(&file, &faulty("ok", Value::Null)).code, 0);
 }
 
-/// The examples of `guest-sdk/python/GUIDE.md`: each makes its page, or fails as the guide says.
+/// Each example of `guest-sdk/python/GUIDE.md` makes its page or fails as the guide describes.
 #[test]
 fn the_examples_of_the_python_guide_do_what_it_says() {
     let Some(file) = python_guide("the_examples_of_the_python_guide_do_what_it_says") else {
@@ -186,7 +186,7 @@ fn the_examples_of_the_python_guide_do_what_it_says() {
     let prices =
         |list: &str| format!("{refused}[[rule]]\nanswer = {{ json = {{ prices = {list} }} }}\n");
     let services = json!(["Cleaning", "Whitening"]);
-    // (example, rules, the file, what stands in it)
+    // (example, rules, file, part of its content)
     let rows = [
         ("opening-hours", story, "index.html", "<li>Whitening</li>"),
         ("questions", schema, "index.html", "<h2>"),
@@ -229,7 +229,7 @@ fn the_examples_of_the_python_guide_do_what_it_says() {
     );
     let record = failure("opening-hours", story, &json!([]));
     assert_eq!(record["code"], "no-services", "{record:#}");
-    // However much of it was heard.
+    // A truncated reply fails the call, although deltas have arrived.
     let record =
         failure("story", "[[rule]]\nanswer = { fault = { cut = \"It began wi\" } }\n", &services);
     assert_eq!(

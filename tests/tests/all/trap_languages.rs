@@ -1,4 +1,4 @@
-//! What languages tell of their own failures: Rust's panics, Python's tracebacks, names and inlined
+//! Failures of each language in records: panics of Rust, tracebacks of Python, names and inlined
 //! functions of C and C++.
 
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn a1_a_rust_panic_is_told_wherever_it_happens() {
             "a panic after the reply \"a plain answer\"",
             ("misuse.rs", "panic!(\"a panic after the reply"),
         ),
-        // The first one never comes to an end: what stopped the template is the second.
+        // The first panic does not finish; the second one stops the template.
         (
             "panic-twice",
             "a panic while panicking",
@@ -73,12 +73,12 @@ fn a1_a_rust_panic_is_told_wherever_it_happens() {
     }
 }
 
-/// An exception and what its record must say.
+/// An exception and its expected record.
 struct Raised {
     fault: &'static str,
     message: &'static str,
     causes: &'static [&'static str],
-    /// Functions of the author's frames, innermost first.
+    /// Functions of the frames in the author's code, innermost first.
     own: &'static [&'static str],
 }
 
@@ -132,7 +132,7 @@ fn a2_a_python_exception_is_told_with_its_frames_and_its_chain() {
             causes: &[],
             own: &["inside_a_task", "fail", "generate"],
         },
-        // What was caught and printed before is no cause.
+        // An exception that was caught and printed before is not a cause.
         Raised {
             fault: "caught",
             message: "app.NoBread: after one that was caught",
@@ -195,17 +195,17 @@ fn an_inlined_function_is_shown_as_such() {
     let Some(template) = c_guest("an_inlined_function_is_shown_as_such") else { return };
     let record = record(&template, "inlined", ANY_ANSWER);
     let frames = record["trap"]["frames"].as_array().unwrap();
-    let told: Vec<_> = frames
+    let rows: Vec<_> = frames
         .iter()
         .map(|frame| {
             (frame["function"].as_str().unwrap(), frame["inlined"] == true, frame["line"].clone())
         })
         .collect();
     let line = |marker| line_of("tests/languages/c/template.c", marker);
-    assert_eq!(told[0], ("portion", true, line("// inlined")));
-    assert_eq!(told[1], ("serve", false, line("// caller")));
+    assert_eq!(rows[0], ("portion", true, line("// inlined")));
+    assert_eq!(rows[1], ("serve", false, line("// caller")));
     assert_eq!(frames[0]["offset"], frames[1]["offset"], "one place, two functions");
-    // The compiler put the source into the component.
+    // The compiler embeds the source in the component.
     let source = &record["source"];
     assert_eq!((&source["file"], &source["line"]), (&json!("template.c"), &line("// inlined")));
     let lines = source["lines"].as_array().unwrap();
@@ -234,7 +234,7 @@ fn names_of_cpp_are_demangled_and_paths_begin_at_the_source() {
     );
 }
 
-/// What a report shows between what happened and what the template called.
+/// The part of a report between its message and its calls.
 fn shown(template: &std::path::Path, fault: &str, source: Option<&str>) -> String {
     let bench = Workbench::scripted(ANY_ANSWER, "");
     let order = bench.write("order.json", faulty(fault, Value::Null).to_string());
@@ -245,7 +245,7 @@ fn shown(template: &std::path::Path, fault: &str, source: Option<&str>) -> Strin
     let report = bench.run(&arguments).stdout;
     let begin = report.find("  Where it stopped").unwrap_or_else(|| panic!("{report}"));
     let end = report.find("\n  What led to it").unwrap_or(report.len());
-    // The guest that fails grows: on which line it calls what fails is of no interest here.
+    // The line numbers of the faulty guest change, so they are masked.
     let lines = report[begin..end].lines();
     lines
         .map(|line| match line.split_once("src/lib.rs:") {

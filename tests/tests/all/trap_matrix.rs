@@ -1,5 +1,5 @@
-//! Every way a guest is stopped, in every language, with all, some and none of its debug
-//! information: what the record says of it.
+//! Records of every way a guest can stop, in every language, with all, some and none of its debug
+//! information.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,19 @@ use sitewright_tests::languages::{c_guest, python_guest};
 use sitewright_tests::strip::{Strip, stripped};
 use sitewright_tests::{ANY_ANSWER, Workbench, faulty, guest, root};
 
-/// What a record says when frames have names and nothing else.
+/// The note of a record whose frames have only names.
 pub(crate) const NAMES_ONLY: &str = "the template carries names and no debug information: frames \
                                      have no files and lines. Build it with `debug = \
                                      \"line-tables-only\"` (Rust) or `-g` (C), or put the \
                                      unstripped build beside it as `<name>.debug.wasm`";
-/// What a record says when frames have not even names.
+/// The note of a record whose frames have no names.
 pub(crate) const STRIPPED: &str = "the template carries neither names nor debug information: \
                                    functions are numbers, without files and lines. Build it \
                                    without stripping (`strip = \"none\"`) with `debug = \
                                    \"line-tables-only\"` (Rust) or `-g` (C), or put the \
                                    unstripped build beside it as `<name>.debug.wasm`";
 
-/// What is left of a template's debug information.
+/// The remaining part of a template's debug information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
     Dwarf,
@@ -30,17 +30,17 @@ enum Left {
 
 const ALL: [Left; 3] = [Left::Dwarf, Left::NamesOnly, Left::Stripped];
 
-/// A way to be stopped and what the record must say.
+/// A way to stop a guest, and the expected record.
 struct Row {
     fault: &'static str,
     configuration: &'static str,
     rules: &'static str,
     kind: &'static str,
-    /// The trap's code; nothing where nothing was trapped.
+    /// The trap's code; `None` without a trap.
     code: Option<&'static str>,
-    /// Whether the message says it.
+    /// A part of the message.
     message: &'static str,
-    /// The first frame of the template's own: a part of its name with debug information, and
+    /// The first frame in the template's own code: a part of its name with debug information, and
     /// without; its file; text of its line.
     own: Option<(&'static str, &'static str, &'static str, &'static str)>,
 }
@@ -135,7 +135,7 @@ impl Language {
     }
 }
 
-/// The line that holds `marker`, which must be on one line only.
+/// Line number of `marker`. Panics unless exactly one line contains it.
 pub(crate) fn line_of(file: &str, marker: &str) -> Value {
     let source = std::fs::read_to_string(root().join(file)).unwrap();
     let mut lines = source.lines().zip(1_u64..).filter(|(line, _)| line.contains(marker));
@@ -218,7 +218,7 @@ fn a5_the_matrix_of_traps_in_rust() {
         Row {
             kind: "cpu_limit",
             configuration: CPU,
-            // Which of the loop's two lines it was in is chance.
+            // It stops on either of the loop's two lines.
             ..Row { own: None, ..trap("spin", "cpu", "100 ms are allowed", ("", "", "", "")) }
         },
         Row {
@@ -319,8 +319,7 @@ fn a5_the_matrix_of_traps_in_c() {
     Language { template, sources: "tests/languages/c", left: &ALL, rows }.check();
 }
 
-/// An interpreter's own functions are nobody's: what counts is the traceback, which no stripping
-/// takes.
+/// Frames of the interpreter are not the author's: the traceback counts, and stripping keeps it.
 #[test]
 fn a5_the_matrix_of_failures_in_python() {
     let Some(template) = python_guest("a5_the_matrix_of_failures_in_python") else { return };

@@ -1,6 +1,5 @@
-//! Part A of the catalogue of failures once more, through the worker: every way to fail leaves an
-//! order that has ended, and one whole record for each of its attempts, in the database and on the
-//! disk.
+//! Part A of the failure catalogue through the worker: every failure ends its order and leaves one
+//! complete record for each attempt, in the database and on disk.
 
 use std::time::Duration;
 
@@ -8,14 +7,14 @@ use serde_json::{Value, json};
 use sitewright_jobs::OrderState;
 use sitewright_model::failure::FailureRecord;
 use sitewright_tests::chat_server::Answer;
-use sitewright_tests::factory::{Asked, Base, Factory, Model, good, named};
+use sitewright_tests::factory::{Base, Factory, Model, RecordedCall, good, named};
 use sitewright_tests::faulty;
 
-/// A key that must stand nowhere (catalogue A8).
+/// A key that must not occur in any output (catalogue A8).
 const KEY: &str = "sk-planted-4711-0815";
 
-/// An order (named after its row of the catalogue), what it makes the template do, kind of its
-/// records, state in the end, and what its last record must say.
+/// An order named after its row of the catalogue, the template's fault and parameters, the kind of
+/// its records, its final state, and a text of its last record.
 type Row = (&'static str, &'static str, Value, &'static str, OrderState, &'static str);
 
 fn rows() -> Vec<Row> {
@@ -92,7 +91,7 @@ fn rows() -> Vec<Row> {
 }
 
 async fn catalogue(base: Base) {
-    let model = Model::start(|asked: &Asked| {
+    let model = Model::start(|asked: &RecordedCall| {
         let http = |status| Answer::Http {
             status,
             headers: &[],
@@ -101,7 +100,7 @@ async fn catalogue(base: Base) {
         match &*asked.order {
             "a1-no-answer" => Answer::Hang,
             "a6-deadline" => {
-                // Each answer comes in time, all together do not.
+                // Each answer is in time, but all together exceed the deadline.
                 std::thread::sleep(Duration::from_secs(1));
                 good(asked)
             }
@@ -125,7 +124,7 @@ async fn catalogue(base: Base) {
     let rows = rows();
     let orders =
         rows.iter().map(|(id, fault, parameters, ..)| named(id, faulty(fault, parameters.clone())));
-    factory.order_all(orders).await;
+    factory.enqueue_all(orders).await;
     let log = factory.drain().await;
 
     let mut wrong = Vec::new();
@@ -150,7 +149,7 @@ async fn ended(
     let (order, attempts, failures) = (&export.order, &export.attempts, &export.failures);
     let last = failures.last().ok_or("no record")?;
     let text = last.record.to_string();
-    let said = format!(
+    let ending = format!(
         "{} after {} attempts, {}: {}",
         order.state,
         attempts.len(),
@@ -158,17 +157,17 @@ async fn ended(
         last.message
     );
     if order.state != state || last.kind != kind {
-        return Err(said);
+        return Err(ending);
     }
     if !text.contains(says) {
         return Err(format!("{says:?} is missing: {text}"));
     }
-    // One record for each attempt, and the order knows the last (catalogue A5).
+    // One record for each attempt, and the order refers to the last (catalogue A5).
     if attempts.is_empty()
         || failures.len() != attempts.len()
         || order.last_failure.as_ref() != Some(&last.id)
     {
-        return Err(format!("{} records of {} attempts: {said}", failures.len(), attempts.len()));
+        return Err(format!("{} records of {} attempts: {ending}", failures.len(), attempts.len()));
     }
     for failure in failures {
         let record: FailureRecord =
@@ -193,11 +192,10 @@ async fn ended(
             return Err(format!("no frames: {record:#?}"));
         }
     }
-    if factory.visible(id).is_some() {
+    if factory.active_release(id).is_some() {
         return Err("visitors see a site".to_owned());
     }
-    // What a replay needs is there: the order as it came, and each reply that was paid for
-    // (catalogue G7).
+    // The data for a replay exists: the original order and each paid reply (catalogue G7).
     let document: Value = serde_json::from_str(&export.document).unwrap();
     let answered = model.asked_of(id).len();
     if document["order"]["id"] != id

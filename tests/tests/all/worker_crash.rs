@@ -1,5 +1,5 @@
-//! Workers that are killed and stopped: no order is lost, done twice or left standing, and nothing
-//! is paid for twice.
+//! Workers that are killed and paused: no order is lost, done twice or stuck, and no reply is paid
+//! for twice.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use sitewright_tests::factory::{
 };
 use sitewright_tests::faulty;
 
-/// The same numbers each time.
+/// A random number generator with a fixed seed.
 struct Dice(u64);
 
 impl Dice {
@@ -27,7 +27,7 @@ impl Dice {
     }
 }
 
-/// `TESTS_STORM=50,500` in the environment makes it a large one: kills and orders.
+/// Numbers of kills and orders; `TESTS_STORM=50,500` overrides the defaults.
 fn storm_size(kills: usize, orders: usize) -> (usize, usize) {
     let Ok(asked) = std::env::var("TESTS_STORM") else { return (kills, orders) };
     let (kills, orders) = asked.split_once(',').expect("TESTS_STORM is `kills,orders`");
@@ -36,20 +36,20 @@ fn storm_size(kills: usize, orders: usize) -> (usize, usize) {
 
 const CALLS: u32 = 3;
 
-/// Orders with three AI calls each, and workers that are killed at any moment, their start
-/// included.
+/// Orders with three AI calls each, and workers that are killed at random moments, including their
+/// start.
 async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
     let (kills, orders) = storm_size(kills, orders);
     let what =
         format!("{} with {workers}", if base == Base::Sqlite { "SQLite" } else { "PostgreSQL" });
     let model = Model::slow(150);
-    // Crashes are what this is about: none of them is one too many here.
+    // The storm crashes orders often, so it must not reach their limit.
     let factory = Factory::new(base, &model)
         .await
         .with("worker.crashes", 100_000)
         .with("worker.max_orders", 12);
     let ids: Vec<String> = (0..orders).map(|number| format!("storm-{number}")).collect();
-    factory.order_all(ids.iter().map(|id| calls_in_turn(id, CALLS))).await;
+    factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, CALLS))).await;
 
     let seed = std::env::var("TESTS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
     let mut dice = Dice(seed);
@@ -68,14 +68,14 @@ async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
     })
     .await;
     for worker in &mut working {
-        // One that has only just begun does not listen yet.
-        worker.until_says("ready").await;
+        // A worker that has just started does not listen yet.
+        worker.until_log_contains("ready").await;
         worker.signal(Signal::TERM);
     }
     for worker in &mut working {
         assert_eq!(worker.exit().await, 0, "{}", worker.log());
     }
-    // Whoever comes next shows what the last ones could not.
+    // The next worker activates the releases that the killed ones did not.
     factory.drain().await;
 
     let asked = model.asked();
@@ -91,7 +91,7 @@ async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
                 call.current,
                 "{id}: a reply was paid for twice although the first one was kept: {call:?}"
             );
-            // Who asked before the reply was on the books could not know it.
+            // A call that arrived before the reply was stored could not reuse it.
             let text = call.call.entry.to_string();
             let (_, answered) =
                 text.split_once("a reply to [[").expect("the reply names its question");
@@ -118,7 +118,7 @@ async fn storm(base: Base, workers: usize, kills: usize, orders: usize) {
     }
     let distinct = arrivals.len();
     assert_eq!(distinct, orders * CALLS as usize);
-    // Calls that were in flight, or answered and not yet kept, when a worker was killed.
+    // Calls that were in flight, or answered but not yet stored, when a worker was killed.
     let repeated = asked.len() - distinct;
     assert!(
         repeated <= crashes,
@@ -161,31 +161,31 @@ async fn c3_c7_d2_d4_three_workers_killed_in_turn_on_postgres() {
     }
 }
 
-/// A worker is stopped past its silence, another one finishes its order, and then it wakes up.
+/// A worker is paused until its heartbeat is stale, another one finishes its order, and it resumes.
 async fn paused(base: Base) {
     let gate = Gate::default();
-    let held = gate.clone();
+    let waiting = gate.clone();
     let model = Model::start(move |asked| {
         if asked.what == "call 1" && asked.times == 1 {
-            held.pass();
+            waiting.pass();
         }
         good(asked)
     });
     let factory = Factory::new(base, &model).await.with("worker.silent_ms", 600);
-    factory.order_all([calls_in_turn("paused", 2)]).await;
+    factory.enqueue_all([calls_in_turn("paused", 2)]).await;
     let mut first = factory.worker(&[]);
     until("the first worker waits", || async { model.asked().len() == 2 }).await;
     factory.pause(&first).await;
     let mut second = factory.worker(&[]);
     factory.until_state("paused", OrderState::Succeeded).await;
-    until("its release is visible", || async { factory.visible("paused").is_some() }).await;
+    until("its release is visible", || async { factory.active_release("paused").is_some() }).await;
     let before = factory.order("paused").await;
     assert_eq!(factory.releases("paused").len(), 1);
-    assert_eq!(factory.visible("paused"), before.current_release);
+    assert_eq!(factory.active_release("paused"), before.current_release);
 
     gate.open();
     first.signal(Signal::CONT);
-    first.until_says("lease lost").await;
+    first.until_log_contains("lease lost").await;
     until("the release that does not count is gone", || async {
         factory.releases("paused").len() == 1
     })
@@ -200,14 +200,14 @@ async fn paused(base: Base) {
     );
     assert!(attempts[1].lease_lost_at.is_none());
     assert_eq!(factory.order("paused").await, before, "nothing else changed");
-    assert_eq!(factory.visible("paused"), before.current_release);
+    assert_eq!(factory.active_release("paused"), before.current_release);
     factory.assert_done_once("paused", 2).await;
-    // The first reply was kept, so only the call that was in flight was made again.
+    // The first reply was stored, so only the call that was in flight is repeated.
     assert_eq!(model.asked_of("paused"), [("call 0".to_owned(), 1), ("call 1".to_owned(), 2)]);
-    // It goes on working.
+    // It continues to work.
     assert!(first.runs() && second.runs());
     second.kill();
-    factory.order_all([calls_in_turn("next", 1)]).await;
+    factory.enqueue_all([calls_in_turn("next", 1)]).await;
     factory.until_state("next", OrderState::Succeeded).await;
 }
 
@@ -223,17 +223,16 @@ async fn d1_a_paused_worker_changes_nothing_when_it_wakes_up_on_postgres() {
     }
 }
 
-/// An order under which each worker dies is given up after the second, with all that is known of
-/// it.
+/// An order that kills its workers is dead after the second crash, with a complete record.
 #[tokio::test(flavor = "multi_thread")]
 async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
-    // Each attempt gets one call further.
+    // Each attempt gets one call further than the one before.
     let model = Model::start(|asked| match asked.times {
         1 if asked.what != "call 0" => Answer::Hang,
         _ => good(asked),
     });
     let factory = Factory::new(Base::Sqlite, &model).await;
-    factory.order_all([calls_in_turn("poison", 9)]).await;
+    factory.enqueue_all([calls_in_turn("poison", 9)]).await;
     for crash in 1..=2 {
         let mut worker = factory.worker(&[]);
         until("its last call and its stage are known", || async {
@@ -253,7 +252,7 @@ async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
     factory.until_state("poison", OrderState::Dead).await;
     let order = factory.order("poison").await;
     assert_eq!((order.crashes, order.attempts, order.runs), (2, 0, 2), "crashes are no attempts");
-    assert!(order.current_release.is_none() && factory.visible("poison").is_none());
+    assert!(order.current_release.is_none() && factory.active_release("poison").is_none());
     let failures = factory.database.failures("poison").await.unwrap();
     assert_eq!(failures.len(), 2, "each attempt keeps its record (D7)");
     let last = &failures[1];
@@ -276,7 +275,7 @@ async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
             (Some(AttemptEnd::Crashed), Some("fault"))
         );
     }
-    // Replies that were kept were not asked for again.
+    // Stored replies are not requested again.
     assert!(
         model.asked_of("poison").iter().all(|(_, times)| *times <= 2),
         "{:?}",
@@ -284,22 +283,21 @@ async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
     );
     assert_eq!(model.asked_of("poison")[0], ("call 0".to_owned(), 1));
     assert!(worker.runs());
-    factory.order_all([calls_in_turn("next", 1)]).await;
+    factory.enqueue_all([calls_in_turn("next", 1)]).await;
     factory.until_state("next", OrderState::Succeeded).await;
 }
 
-/// What a template does to itself ends its run and not the process, and its neighbours do not
-/// notice.
+/// A faulty template ends its own run, not the process, and does not affect other orders.
 #[tokio::test(flavor = "multi_thread")]
 async fn c7_a_template_cannot_end_the_worker() {
     let gate = Gate::default();
-    let held = gate.clone();
+    let waiting = gate.clone();
     let model = Model::start(move |asked| {
-        held.pass();
+        waiting.pass();
         good(asked)
     });
     let factory = Factory::new(Base::Sqlite, &model).await.with("limits.cpu_ms", 1_000);
-    factory.order_all([calls_in_turn("neighbour", 1)]).await;
+    factory.enqueue_all([calls_in_turn("neighbour", 1)]).await;
     let mut worker = factory.worker(&[]);
     until("the neighbour waits", || async { !model.asked().is_empty() }).await;
     let bad = [
@@ -311,7 +309,7 @@ async fn c7_a_template_cannot_end_the_worker() {
         ("panic-str", "panic"),
         ("exit", "trap"),
     ];
-    factory.order_all(bad.map(|(fault, _)| named(fault, faulty(fault, json!({}))))).await;
+    factory.enqueue_all(bad.map(|(fault, _)| named(fault, faulty(fault, json!({}))))).await;
     for (fault, kind) in bad {
         factory.until_state(fault, OrderState::Failed).await;
         let order = factory.order(fault).await;
@@ -323,7 +321,7 @@ async fn c7_a_template_cannot_end_the_worker() {
         let failures = factory.database.failures(fault).await.unwrap();
         assert_eq!(failures.len(), 1, "{fault}");
         assert_eq!(failures[0].kind, kind, "{fault}: {}", failures[0].message);
-        assert_eq!(factory.visible(fault), None, "A4: a failure is no success");
+        assert_eq!(factory.active_release(fault), None, "A4: a failure is no success");
     }
     assert!(worker.runs(), "{}", worker.log());
     gate.open();

@@ -1,4 +1,4 @@
-//! How a worker goes: told once, told twice, when nothing is left; and orders that somebody stops.
+//! The end of a worker: one SIGTERM, two, `--drain`, a paused queue; and cancelled orders.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use sitewright_tests::chat_server::Answer;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, until};
 use sitewright_tests::{Workbench, guest};
 
-/// `TESTS_DRAIN=1000` in the environment: orders in flight.
+/// Number of orders in flight; `TESTS_DRAIN=1000` overrides the default.
 fn in_flight(default: usize) -> usize {
     std::env::var("TESTS_DRAIN").ok().map_or(default, |asked| asked.parse().expect("a number"))
 }
 
-/// Told to go with many orders that wait for AI: those whose replies come in time end, the others
-/// go back and count for nothing, no further one is begun, and another worker does the rest without
-/// paying again.
+/// SIGTERM while many orders wait for AI: orders with timely replies finish, the others return to
+/// the queue without a counted attempt, no further one starts, and another worker does the rest
+/// without paying again.
 async fn drained(base: Base, orders: usize) {
     let (soon, late) = (Gate::default(), Gate::default());
     let (open_soon, open_late) = (soon.clone(), late.clone());
@@ -32,12 +32,12 @@ async fn drained(base: Base, orders: usize) {
     let half = orders / 2;
     let ids: Vec<String> =
         (0..orders).map(|n| format!("{}-{n}", if n < half { "soon" } else { "late" })).collect();
-    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
+    factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
     let mut worker = factory.worker(&[]);
     until("all wait for their second reply", || async { model.asked().len() == 2 * orders }).await;
     worker.signal(Signal::TERM);
-    worker.until_says("draining: running orders").await;
-    factory.order_all((0..20).map(|n| calls_in_turn(&format!("new-{n}"), 1))).await;
+    worker.until_log_contains("draining: running orders").await;
+    factory.enqueue_all((0..20).map(|n| calls_in_turn(&format!("new-{n}"), 1))).await;
     open_soon.open();
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
 
@@ -104,12 +104,12 @@ async fn a_second_sigterm_stops_at_once() {
     let model = Model::start(|_| Answer::Hang);
     let factory = Factory::new(Base::Sqlite, &model).await.with("worker.grace_ms", 3_600_000);
     let ids: Vec<String> = (0..20).map(|n| format!("o-{n}")).collect();
-    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 1))).await;
+    factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, 1))).await;
     let mut worker = factory.worker(&[]);
     until("all wait", || async { model.asked().len() == 20 }).await;
     worker.signal(Signal::TERM);
-    worker.until_says("draining: running orders").await;
-    assert_eq!(model.server.given_up(), 0, "the first one lets them go on");
+    worker.until_log_contains("draining: running orders").await;
+    assert_eq!(model.server.disconnected(), 0, "the first one lets them go on");
     let begin = Instant::now();
     worker.signal(Signal::TERM);
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
@@ -122,24 +122,25 @@ async fn a_second_sigterm_stops_at_once() {
             "{order:?}"
         );
     }
-    until("the server sees that nobody waits", || async { model.server.given_up() == 20 }).await;
+    until("the server sees that nobody waits", || async { model.server.disconnected() == 20 })
+        .await;
 }
 
-/// Somebody in another process stops an order that waits for AI.
+/// Another process cancels an order that waits for AI.
 async fn cancelled(base: Base) {
     let model =
         Model::start(|asked| if asked.order == "stop" { Answer::Hang } else { good(asked) });
     let factory = Factory::new(base, &model).await;
-    factory.order_all([calls_in_turn("stop", 1)]).await;
+    factory.enqueue_all([calls_in_turn("stop", 1)]).await;
     let mut worker = factory.worker(&[]);
     until("it waits for AI", || async { model.asked().len() == 1 }).await;
     let begin = Instant::now();
     assert_eq!(factory.database.cancel("stop").await.unwrap(), CancelAnswer::Stopping);
     factory.until_state("stop", OrderState::Cancelled).await;
     let took = begin.elapsed();
-    until("the server sees that nobody waits", || async { model.server.given_up() == 1 }).await;
+    until("the server sees that nobody waits", || async { model.server.disconnected() == 1 }).await;
     eprintln!("cancelled after {took:?}, hung up after {:?}", begin.elapsed());
-    // Twice what is promised, since the machine does many tests at once.
+    // Twice the documented time, because the machine runs many tests.
     assert!(took < Duration::from_secs(2), "{took:?}");
     let order = factory.order("stop").await;
     assert_eq!((order.attempts, order.crashes), (0, 0));
@@ -156,7 +157,7 @@ async fn cancelled(base: Base) {
         "in_flight"
     );
     assert!(worker.runs());
-    factory.order_all([calls_in_turn("next", 1)]).await;
+    factory.enqueue_all([calls_in_turn("next", 1)]).await;
     factory.until_state("next", OrderState::Succeeded).await;
 }
 
@@ -172,16 +173,16 @@ async fn a6_an_order_that_waits_for_ai_is_stopped_from_another_process_on_postgr
     }
 }
 
-/// A worker that dies between the last two steps leaves a release that counts and that nobody sees:
-/// the next one shows it, also when it has nothing else to do.
+/// A worker that dies between completion and activation leaves a release that is not active: the
+/// next worker activates it, even without other work.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
+async fn a_completed_release_is_activated_by_the_next_worker() {
     let model = Model::slow(1);
     let factory = Factory::new(Base::Sqlite, &model).await;
-    factory.order_all([calls_in_turn("shown", 1)]).await;
+    factory.enqueue_all([calls_in_turn("shown", 1)]).await;
     factory.drain().await;
-    let release = factory.visible("shown").unwrap();
-    // What the disk and the database look like after such a death.
+    let release = factory.active_release("shown").unwrap();
+    // The state of disk and database after such a crash.
     std::fs::remove_file(factory.bench.sites().join("shown/current")).unwrap();
     let forgotten = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('UPDATE \
                      sitewright_orders SET visible_release = NULL'); c.commit()";
@@ -194,21 +195,21 @@ async fn a_release_that_was_settled_is_shown_by_the_next_worker() {
         );
         return;
     }
-    assert_eq!(factory.visible("shown"), None);
+    assert_eq!(factory.active_release("shown"), None);
     factory.drain().await;
-    assert_eq!(factory.visible("shown"), Some(release));
+    assert_eq!(factory.active_release("shown"), Some(release));
     assert_eq!(factory.order("shown").await.runs, 1);
 }
 
-/// `--drain` on a queue that somebody has paused waits, and says for what.
+/// `--drain` on a paused queue waits, and the log says why.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_on_a_paused_queue_says_why_it_stands_still() {
+async fn a_worker_on_a_paused_queue_logs_why_it_waits() {
     let model = Model::slow(1);
     let factory = Factory::new(Base::Sqlite, &model).await;
-    factory.order_all([calls_in_turn("later", 1)]).await;
+    factory.enqueue_all([calls_in_turn("later", 1)]).await;
     factory.database.pause().await.unwrap();
     let mut worker = factory.worker(&["--drain"]);
-    worker.until_says("sitewright queue resume").await;
+    worker.until_log_contains("sitewright queue resume").await;
     assert_eq!(factory.order("later").await.state, OrderState::Queued);
     factory.database.resume().await.unwrap();
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
@@ -231,10 +232,10 @@ fn e3_a_worker_tells_at_its_start_which_purpose_has_no_route() {
     let done = worker.args(["worker", "--drain"]).output().unwrap();
     let log = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{log}");
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("no route serves")).collect();
-    assert!(!told.is_empty(), "{log}");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("no route serves")).collect();
+    assert!(!lines.is_empty(), "{log}");
     assert!(
-        told.iter().all(|line| line.contains("faulty") && line.contains("[ai.routes.default]")),
-        "{told:?}"
+        lines.iter().all(|line| line.contains("faulty") && line.contains("[ai.routes.default]")),
+        "{lines:?}"
     );
 }

@@ -1,5 +1,5 @@
-//! The machine under a worker misbehaves: its clock is set while orders are at work, and the disk
-//! of its database is full. The worker goes on or says why not, and no order is lost or done twice.
+//! Faults of the worker's machine: its clock is set while orders run, and the disk of its database
+//! is full. The worker continues or says why not, and no order is lost or done twice.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use sitewright_tests::disk::Disk;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, until};
 use sitewright_tests::standins;
 
-/// The library of `faketime` that makes a program see another time of day, where it is installed.
+/// Path of the library of `faketime`, which changes a program's wall clock; `None` if not
+/// installed.
 fn faketime() -> Option<PathBuf> {
     let folders =
         ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
@@ -21,8 +22,8 @@ fn faketime() -> Option<PathBuf> {
         .find(|library| library.is_file())
 }
 
-/// The clock of one process, set from outside. The clock that measures durations is left alone, as
-/// it is when somebody sets a machine's clock.
+/// The wall clock of a process. The monotonic clock is not changed, as when a machine's clock is
+/// set.
 struct Clock {
     file: PathBuf,
 }
@@ -45,7 +46,7 @@ impl Clock {
         Some(clock)
     }
 
-    /// In one step: a worker that reads half of it would see a third time.
+    /// Replaces the file atomically: a worker that reads half of it would see another time.
     fn set(&self, offset: &str) {
         let new = self.file.with_extension("new");
         std::fs::write(&new, offset).unwrap();
@@ -55,13 +56,13 @@ impl Clock {
 
 async fn a_clock_is_set(base: Base) {
     let gate = Gate::default();
-    let held = gate.clone();
+    let waiting = gate.clone();
     let model = Model::start(move |asked| match asked.order.as_str() {
         "held" => {
-            held.pass();
+            waiting.pass();
             good(asked)
         }
-        // The provider wants to be left alone for a while, once.
+        // One answer is a rate limit with a delay.
         "limited" if asked.times == 1 => Answer::Http {
             status: 429,
             headers: &[("retry-after", "3")],
@@ -75,20 +76,20 @@ async fn a_clock_is_set(base: Base) {
         return;
     };
     let mut worker = factory.worker(&[]);
-    factory.order_all([calls_in_turn("held", 1)]).await;
+    factory.enqueue_all([calls_in_turn("held", 1)]).await;
     until("it runs", || async { model.asked_of("held").len() == 1 }).await;
 
     clock.set("+1d");
-    worker.until_says("the machine's clock was set").await;
-    factory.order_all([calls_in_turn("forward", 1)]).await;
+    worker.until_log_contains("the machine's clock was set").await;
+    factory.enqueue_all([calls_in_turn("forward", 1)]).await;
     factory.until_state("forward", OrderState::Succeeded).await;
     assert_eq!(factory.order("held").await.state, OrderState::Running, "a day is no silence");
 
-    factory.order_all([calls_in_turn("limited", 1)]).await;
+    factory.enqueue_all([calls_in_turn("limited", 1)]).await;
     factory.until_state("limited", OrderState::Waiting).await;
     clock.set("-1d");
-    // What waits, and what comes from a producer whose clock is a day ahead now.
-    factory.order_all([calls_in_turn("back", 1)]).await;
+    // A waiting order, and one of a producer whose clock is a day ahead.
+    factory.enqueue_all([calls_in_turn("back", 1)]).await;
     for order in ["limited", "back"] {
         factory.until_state(order, OrderState::Succeeded).await;
     }
@@ -96,11 +97,11 @@ async fn a_clock_is_set(base: Base) {
     gate.open();
     factory.until_state("held", OrderState::Succeeded).await;
 
-    // One that starts in the past of what stands in the database.
+    // A worker whose clock is behind the times in the database.
     worker.signal(Signal::TERM);
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
     clock.set("-2d");
-    factory.order_all([calls_in_turn("again", 1)]).await;
+    factory.enqueue_all([calls_in_turn("again", 1)]).await;
     let log = factory.drain().await;
     assert_eq!(factory.order("again").await.state, OrderState::Succeeded, "{log}");
     for order in ["held", "forward", "limited", "back", "again"] {
@@ -121,11 +122,11 @@ async fn d4_a_clock_that_is_set_loses_no_order_on_postgres() {
     a_clock_is_set(base).await;
 }
 
-/// The disk under SQLite is full while orders wait for their replies: they are kept, nothing is
-/// paid for twice, the log says what is waited for, and all goes on when there is room again.
+/// The disk of SQLite is full while orders wait for AI: replies are kept, nothing is paid for
+/// twice, the log names the reason, and orders continue when there is space again.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_d2_the_disk_of_the_database_is_full() {
-    let (model, gate) = Model::held("call 1");
+    let (model, gate) = Model::gated("call 1");
     let folder = tempfile::tempdir().unwrap();
     let Some(_disk) = Disk::small(folder.path(), "16m") else {
         standins::skipped(
@@ -137,7 +138,7 @@ async fn b1_d2_the_disk_of_the_database_is_full() {
     let base = Base::SqliteAt(folder.path().join("orders.db"));
     let factory = Factory::new(base, &model).await.with("limits.deadline_ms", 600_000);
     let ids: Vec<String> = (0..20).map(|number| format!("o-{number}")).collect();
-    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
+    factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
     let mut worker = factory.worker(&[]);
     until("all wait for their second reply", || async { model.asked().len() == 40 }).await;
     let filler = folder.path().join("filler");
@@ -146,15 +147,15 @@ async fn b1_d2_the_disk_of_the_database_is_full() {
     drop(file);
 
     gate.open();
-    worker.until_says("full").await;
-    worker.until_says("the database does not answer; the order waits for it").await;
+    worker.until_log_contains("full").await;
+    worker.until_log_contains("the database does not answer; the order waits for it").await;
     assert!(worker.runs(), "{}", worker.log());
     std::fs::remove_file(filler).unwrap();
     until("all have ended", || async {
         factory.database.unfinished().await.is_ok_and(|left| left == 0)
     })
     .await;
-    // Connections on which the disk ended a transaction serve nobody any more.
+    // Connections whose transaction failed for lack of space are not used again.
     assert!(!worker.log().contains("transaction depth"), "{}", worker.log());
     for id in &ids {
         factory.assert_done_once(id, 2).await;

@@ -1,6 +1,5 @@
-//! What a worker needs goes away for a while: its database, its disk, whoever reads its log. No
-//! order is lost, and the log says what is waited for. And orders that come from other programs,
-//! and templates that change meanwhile.
+//! Outages of what a worker needs: its database, its disk, the reader of its log. No order is lost,
+//! and the log names the reason. Also orders of other programs, and templates that are replaced.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -14,32 +13,35 @@ use sitewright_tests::disk::Disk;
 use sitewright_tests::factory::{Base, Factory, Gate, Model, calls_in_turn, good, named, until};
 use sitewright_tests::{faulty, guest, postgres, standins};
 
-/// `TESTS_OUTAGE=40,200` in the environment: seconds and orders.
+/// Seconds and number of orders; `TESTS_OUTAGE=40,200` overrides the defaults.
 fn outage() -> (u64, usize) {
     let Ok(asked) = std::env::var("TESTS_OUTAGE") else { return (3, 30) };
     let (seconds, orders) = asked.split_once(',').expect("TESTS_OUTAGE is `seconds,orders`");
     (seconds.parse().unwrap(), orders.parse().unwrap())
 }
 
-/// PostgreSQL goes away while orders wait for AI, and their replies arrive meanwhile.
+/// PostgreSQL stops while orders wait for AI, and replies arrive during the outage.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_d2_postgres_goes_away_with_orders_in_flight() {
-    // A cluster of its own: the other tests use theirs meanwhile.
+    // Its own cluster, because other tests use the shared one.
     let Some(cluster) = postgres::Cluster::start() else {
-        standins::skipped("PostgreSQL goes away", "PostgreSQL is not installed");
+        standins::skipped(
+            "PostgreSQL goes away",
+            "PostgreSQL is not installed: apt-get install postgresql",
+        );
         return;
     };
     let (seconds, orders) = outage();
-    let (model, gate) = Model::held("call 1");
+    let (model, gate) = Model::gated("call 1");
     let base = Base::Postgres(cluster.create("outage"));
     let factory = Factory::new(base, &model).await.with("limits.deadline_ms", 600_000);
     let ids: Vec<String> = (0..orders).map(|n| format!("o-{n}")).collect();
-    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 3))).await;
+    factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, 3))).await;
     let mut worker = factory.worker(&[]);
     until("all wait for their second reply", || async { model.asked().len() == 2 * orders }).await;
     cluster.stop();
     gate.open();
-    worker.until_says("the database does not answer; the order waits for it").await;
+    worker.until_log_contains("the database does not answer; the order waits for it").await;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     assert!(worker.runs(), "{}", worker.log());
     cluster.start_again();
@@ -63,13 +65,13 @@ async fn b1_d2_postgres_goes_away_with_orders_in_flight() {
     assert!(log.contains("the database answers again"), "{log}");
 }
 
-/// Another process holds SQLite's lock for as long as SQLite itself waits, and longer.
+/// Another process holds SQLite's lock for longer than SQLite's own timeout.
 #[tokio::test(flavor = "multi_thread")]
 async fn b1_d2_the_file_is_locked_by_another_process() {
-    let (model, gate) = Model::held("call 1");
+    let (model, gate) = Model::gated("call 1");
     let factory = Factory::new(Base::Sqlite, &model).await.with("limits.deadline_ms", 600_000);
     let ids: Vec<String> = (0..30).map(|n| format!("o-{n}")).collect();
-    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
+    factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, 2))).await;
     let mut worker = factory.worker(&[]);
     until("all wait for their second reply", || async { model.asked().len() == 60 }).await;
     let script = "import sqlite3, sys, time\nc = sqlite3.connect(sys.argv[1], timeout=60, \
@@ -117,15 +119,15 @@ async fn d4_a7_a_full_disk_fails_no_order() {
         return;
     };
     let mut worker = factory.worker(&[]);
-    worker.until_says("ready").await;
-    factory.order_all([calls_in_turn("before", 1)]).await;
+    worker.until_log_contains("ready").await;
+    factory.enqueue_all([calls_in_turn("before", 1)]).await;
     factory.until_state("before", OrderState::Succeeded).await;
     let filler = sites.join("filler");
     let mut file = std::fs::File::create(&filler).unwrap();
     while file.write_all(&[b'x'; 4096]).is_ok() {}
     drop(file);
 
-    factory.order_all([calls_in_turn("full", 2)]).await;
+    factory.enqueue_all([calls_in_turn("full", 2)]).await;
     until("it was tried more often than it has attempts", || async {
         let order = factory.order("full").await;
         let failures = factory.database.failures("full").await.unwrap();
@@ -151,19 +153,19 @@ async fn d4_a7_a_full_disk_fails_no_order() {
     );
 }
 
-/// A template's file is replaced while it is at work, and then by one that is broken.
+/// A template's file is replaced while it runs, then by a broken one.
 #[tokio::test(flavor = "multi_thread")]
 async fn g1_running_orders_keep_their_template() {
     let gate = Gate::default();
-    let held = gate.clone();
+    let waiting = gate.clone();
     let model = Model::start(move |asked| {
         if asked.order == "old" {
-            held.pass();
+            waiting.pass();
         }
         good(asked)
     });
     let factory = Factory::new(Base::Sqlite, &model).await;
-    factory.order_all([calls_in_turn("old", 1)]).await;
+    factory.enqueue_all([calls_in_turn("old", 1)]).await;
     let mut worker = factory.worker(&[]);
     until("it runs", || async { model.asked().len() == 1 }).await;
     let replace = |bytes: &[u8]| {
@@ -171,26 +173,26 @@ async fn g1_running_orders_keep_their_template() {
         let templates = factory.bench.path().join("templates");
         std::fs::rename(templates.join("new"), templates.join("faulty.wasm")).unwrap();
     };
-    // The same template with an empty custom section at its end: another file, another digest.
+    // The same template with an empty custom section at its end, for another digest.
     let mut bytes = std::fs::read(guest("guest-faulty")).unwrap();
     bytes.extend([0, 5, 4, b't', b'e', b's', b't']);
     replace(&bytes);
     worker.signal(Signal::HUP);
-    worker.until_says("a template was replaced; running orders keep the old one").await;
-    factory.order_all([named("new", faulty("ok", json!({})))]).await;
+    worker.until_log_contains("a template was replaced; running orders keep the old one").await;
+    factory.enqueue_all([named("new", faulty("ok", json!({})))]).await;
     factory.until_state("new", OrderState::Succeeded).await;
     gate.open();
     factory.until_state("old", OrderState::Succeeded).await;
 
     replace(b"this is no template");
     worker.signal(Signal::HUP);
-    worker.until_says("a template is refused").await;
-    factory.order_all([named("kept", faulty("ok", json!({})))]).await;
+    worker.until_log_contains("a template is refused").await;
+    factory.enqueue_all([named("kept", faulty("ok", json!({})))]).await;
     factory.until_state("kept", OrderState::Succeeded).await;
     let made_by = |id: &'static str| {
         let factory = &factory;
         async move {
-            until("it is visible", || async { factory.visible(id).is_some() }).await;
+            until("it is visible", || async { factory.active_release(id).is_some() }).await;
             let manifest =
                 std::fs::read(factory.bench.sites().join(id).join("current/manifest.json"))
                     .unwrap();
@@ -204,7 +206,7 @@ async fn g1_running_orders_keep_their_template() {
     assert!(worker.runs());
 }
 
-/// Orders from a program that is not ours, in its own transactions.
+/// Orders that another program enqueues in its own transactions.
 #[tokio::test(flavor = "multi_thread")]
 async fn c5_d2_orders_of_another_program() {
     let test = "orders of another program";
@@ -233,13 +235,13 @@ async fn c5_d2_orders_of_another_program() {
     assert!(model.asked_of("undone").is_empty());
 }
 
-/// A plain row is an order, also in SQLite, while a worker is at work.
+/// A row that another program inserts is an order, also in SQLite, while a worker runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_plain_row_is_an_order() {
     let model = Model::slow(1);
     let factory = Factory::new(Base::Sqlite, &model).await;
     let mut worker = factory.worker(&[]);
-    worker.until_says("ready").await;
+    worker.until_log_contains("ready").await;
     let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], \
                   timeout=60)\nc.execute(\"INSERT INTO sitewright_orders (id, document, template) \
                   VALUES ('plain', ?, 'faulty')\", [sys.argv[2]])\nc.commit()";
@@ -254,15 +256,15 @@ async fn d2_a_plain_row_is_an_order() {
     factory.assert_done_once("plain", 1).await;
 }
 
-/// Nobody reads the log, and it is a flood: orders neither wait nor fail, and what was dropped is
-/// told.
+/// A flood of log lines that no one reads: orders neither wait nor fail, and the log counts the
+/// dropped lines.
 #[tokio::test(flavor = "multi_thread")]
 async fn b2_a_log_that_nobody_reads_stops_no_order() {
     let model = Model::slow(1);
     let factory = Factory::new(Base::Sqlite, &model).await;
     let ids: Vec<String> = (0..300).map(|n| format!("o-{n}")).collect();
-    factory.order_all(ids.iter().map(|id| calls_in_turn(id, 6))).await;
-    // All that there is, from all who say anything.
+    factory.enqueue_all(ids.iter().map(|id| calls_in_turn(id, 6))).await;
+    // Log level `trace` for all crates.
     let mut command =
         factory.worker_command(&["--log=trace,sqlx=trace,riverqueue=trace,wasmtime=warn"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -273,22 +275,22 @@ async fn b2_a_log_that_nobody_reads_stops_no_order() {
     for id in &ids {
         factory.assert_done_once(id, 6).await;
     }
-    // Whoever reads at last is told that there was more.
+    // A late reader sees the number of dropped lines.
     let mut stderr = child.stderr.take().unwrap();
     let reader = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        stderr.read_to_end(&mut said).unwrap();
-        String::from_utf8_lossy(&said).into_owned()
+        let mut log = Vec::new();
+        stderr.read_to_end(&mut log).unwrap();
+        String::from_utf8_lossy(&log).into_owned()
     });
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let status = tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
     assert!(status.success());
-    let said = reader.join().unwrap();
-    eprintln!("nobody read {} lines, {} KiB", said.lines().count(), said.len() / 1024);
-    assert!(said.contains("lines of the log were dropped"), "{} lines", said.lines().count());
+    let log = reader.join().unwrap();
+    eprintln!("nobody read {} lines, {} KiB", log.lines().count(), log.len() / 1024);
+    assert!(log.contains("lines of the log were dropped"), "{} lines", log.lines().count());
 }
 
-/// Every line about an order says which order, job, attempt and trace it is about.
+/// Every log line about an order has its order, job, attempt and trace id.
 #[tokio::test(flavor = "multi_thread")]
 async fn b8_every_line_names_its_order() {
     let model = Model::start(|asked| match (&*asked.order, asked.times) {
@@ -301,8 +303,8 @@ async fn b8_every_line_names_its_order() {
         _ => good(asked),
     });
     let factory = Factory::new(Base::Sqlite, &model).await;
-    factory.order_all(["good", "retried", "crashed"].map(|id| calls_in_turn(id, 1))).await;
-    factory.order_all([named("trap", faulty("unreachable", json!({})))]).await;
+    factory.enqueue_all(["good", "retried", "crashed"].map(|id| calls_in_turn(id, 1))).await;
+    factory.enqueue_all([named("trap", faulty("unreachable", json!({})))]).await;
     let mut first = factory.worker(&["--log-format=json", "--log=info,sitewright=debug"]);
     factory.until_count(OrderState::Succeeded, 2).await;
     factory.until_state("trap", OrderState::Failed).await;

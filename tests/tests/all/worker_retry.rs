@@ -1,12 +1,14 @@
-//! What becomes of an order whose AI calls fail, through the worker: what is waited for, what is
-//! tried again, what is given up, and what each of it costs.
+//! Orders whose AI calls fail, through the worker: which failures wait, which are retried, which
+//! are final, and the attempts that each uses.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use sitewright_jobs::{AttemptEnd, OrderState};
 use sitewright_tests::chat_server::Answer;
-use sitewright_tests::factory::{Asked, Base, Factory, Model, calls_in_turn, good, named, until};
+use sitewright_tests::factory::{
+    Base, Factory, Model, RecordedCall, calls_in_turn, good, named, until,
+};
 use sitewright_tests::faulty;
 
 fn http(status: u16, headers: &'static [(&'static str, &'static str)]) -> Answer {
@@ -28,21 +30,24 @@ fn counts(model: &Model, id: &str) -> Vec<usize> {
 
 /// Every class of failure on one worker.
 async fn classes(base: Base) {
-    let model = Model::start(|asked: &Asked| match (&*asked.order, &*asked.what, asked.times) {
-        ("limited", "call 1", 1 | 2) => http(429, &[("retry-after", "1")]),
-        ("overloaded", "call 1", 1) | ("overloaded", "call 2", 1) => http(503, &[]),
-        ("always", "call 0", _) => http(503, &[]),
-        ("refused", "call 1", _) => http(401, &[]),
-        ("blamed", "any", 1) => {
-            Answer::Reply { content: "\"unusable\"".to_owned(), finish: "stop" }
-        }
-        ("blamed", "any", _) => Answer::Reply { content: "\"fine\"".to_owned(), finish: "stop" },
-        _ => good(asked),
-    });
+    let model =
+        Model::start(|asked: &RecordedCall| match (&*asked.order, &*asked.what, asked.times) {
+            ("limited", "call 1", 1 | 2) => http(429, &[("retry-after", "1")]),
+            ("overloaded", "call 1", 1) | ("overloaded", "call 2", 1) => http(503, &[]),
+            ("always", "call 0", _) => http(503, &[]),
+            ("refused", "call 1", _) => http(401, &[]),
+            ("blamed", "any", 1) => {
+                Answer::Reply { content: "\"unusable\"".to_owned(), finish: "stop" }
+            }
+            ("blamed", "any", _) => {
+                Answer::Reply { content: "\"fine\"".to_owned(), finish: "stop" }
+            }
+            _ => good(asked),
+        });
     let factory = Factory::new(base, &model).await.with("worker.attempts", 3);
     let blamed = json!({ "n": 2, "prompt": "[[blamed]] " });
     factory
-        .order_all([
+        .enqueue_all([
             calls_in_turn("limited", 3),
             calls_in_turn("overloaded", 4),
             calls_in_turn("always", 1),
@@ -52,7 +57,7 @@ async fn classes(base: Base) {
         .await;
     factory.drain().await;
 
-    // A rate limit is waited for as long as the provider says, and uses no attempt.
+    // After a rate limit the order waits for the provider's retry-after; that uses no attempt.
     factory.assert_done_once("limited", 3).await;
     assert_eq!(
         ends(&factory, "limited").await,
@@ -67,7 +72,7 @@ async fn classes(base: Base) {
         );
     }
 
-    // What may go well next time is tried again, and only what is missing is paid for.
+    // Transient failures are retried, and only missing replies are paid for.
     let order = factory.order("overloaded").await;
     assert_eq!((order.state, order.attempts), (OrderState::Succeeded, 3));
     assert_eq!(
@@ -75,7 +80,7 @@ async fn classes(base: Base) {
         [AttemptEnd::Retry, AttemptEnd::Retry, AttemptEnd::Succeeded]
     );
     assert_eq!(counts(&model, "overloaded"), [1, 2, 2, 1]);
-    assert_eq!(factory.visible("overloaded"), order.current_release);
+    assert_eq!(factory.active_release("overloaded"), order.current_release);
     assert_eq!(
         factory.database.failures("overloaded").await.unwrap().len(),
         2,
@@ -90,15 +95,15 @@ async fn classes(base: Base) {
     );
     assert_eq!(counts(&model, "always"), [3]);
 
-    // What would end the same way is not tried again.
+    // Permanent failures are not retried.
     let order = factory.order("refused").await;
     assert_eq!((order.state, order.attempts), (OrderState::Failed, 1));
     assert_eq!(counts(&model, "refused"), [1, 1]);
     let failure = &factory.database.failures("refused").await.unwrap()[0];
     assert_eq!(failure.record["ai"]["kind"], "auth", "{}", failure.record);
-    assert_eq!(factory.visible("refused"), None);
+    assert_eq!(factory.active_release("refused"), None);
 
-    // Begun again, only the reply that the template blamed is asked for again.
+    // After a requeue, only the reply that the template blamed is requested again.
     assert_eq!(factory.order("blamed").await.state, OrderState::Failed);
     assert_eq!(model.asked_of("blamed").len(), 3);
     assert_eq!(counts(&model, "blamed"), [1, 1, 1]);
@@ -124,33 +129,32 @@ async fn d4_each_failure_is_tried_again_as_it_deserves_on_postgres() {
     }
 }
 
-/// A provider that is left alone for a while: the orders it turns away rest that long, and use up
-/// nothing of what they may try.
+/// A provider with an open circuit breaker: its orders wait until it closes and use no attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn d4_an_order_that_the_breaker_turns_away_rests_and_uses_no_attempt() {
     const COOL_DOWN_MS: i64 = 700;
     const AWAY: usize = 3;
     let calls = AtomicUsize::new(0);
-    // Away for the first three calls, whoever makes them: one that opens the breaker, two that
-    // probe.
-    let model = Model::start(move |asked: &Asked| match calls.fetch_add(1, Ordering::SeqCst) {
-        call if call < AWAY => http(503, &[]),
-        _ => good(asked),
-    });
+    // The first three calls fail: one opens the breaker, two are probes.
+    let model =
+        Model::start(move |asked: &RecordedCall| match calls.fetch_add(1, Ordering::SeqCst) {
+            call if call < AWAY => http(503, &[]),
+            _ => good(asked),
+        });
     let factory = Factory::new(Base::Sqlite, &model)
         .await
         .with("worker.attempts", AWAY + 1)
         .with("worker.retry_base_ms", 10)
         .with("ai.providers.local.breaker.failures", 1)
         .with("ai.providers.local.breaker.cool_down_ms", COOL_DOWN_MS);
-    factory.order_all([calls_in_turn("opens", 1)]).await;
+    factory.enqueue_all([calls_in_turn("opens", 1)]).await;
     let mut worker = factory.worker(&[]);
     until("the first call has failed", || async {
         !factory.database.failures("opens").await.unwrap().is_empty()
     })
     .await;
     let others = ["one", "two", "three"];
-    factory.order_all(others.map(|id| calls_in_turn(id, 1))).await;
+    factory.enqueue_all(others.map(|id| calls_in_turn(id, 1))).await;
     let (mut used, mut rested) = (0, 0);
     for id in ["opens", "one", "two", "three"] {
         factory.until_state(id, OrderState::Succeeded).await;
@@ -176,8 +180,7 @@ async fn d4_an_order_that_the_breaker_turns_away_rests_and_uses_no_attempt() {
     assert!(worker.runs());
 }
 
-/// The deadline ends an attempt with a record that says where it was; the next one goes on from
-/// there.
+/// The deadline ends an attempt with a record of its stage; the next attempt continues from there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a6_a_deadline_ends_an_attempt_and_not_the_order() {
     let model = Model::start(|asked| match (&*asked.what, asked.times) {
@@ -185,7 +188,7 @@ async fn a6_a_deadline_ends_an_attempt_and_not_the_order() {
         _ => good(asked),
     });
     let factory = Factory::new(Base::Sqlite, &model).await.with("limits.deadline_ms", 3_000);
-    factory.order_all([calls_in_turn("late", 2)]).await;
+    factory.enqueue_all([calls_in_turn("late", 2)]).await;
     factory.drain().await;
     assert_eq!(ends(&factory, "late").await, [AttemptEnd::Retry, AttemptEnd::Succeeded]);
     assert_eq!(counts(&model, "late"), [1, 2]);
@@ -198,11 +201,11 @@ async fn a6_a_deadline_ends_an_attempt_and_not_the_order() {
     );
     let trail = failure.record["trail"].as_array().unwrap();
     assert_eq!(trail.last().unwrap()["outcome"], "in_flight", "the last call is told: {trail:?}");
-    assert_eq!(model.server.given_up(), 1, "the AI server sees that nobody waits");
+    assert_eq!(model.server.disconnected(), 1, "the AI server sees that nobody waits");
 }
 
-/// A row whose id and document do not agree: its site must neither overwrite another order's nor be
-/// lost in its folder.
+/// A row whose id differs from the id in its document: its site must not be written to the folder
+/// of another order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a4_an_order_with_the_document_of_another_is_refused_before_it_costs() {
     let model = Model::slow(1);
@@ -219,5 +222,5 @@ async fn a4_an_order_with_the_document_of_another_is_refused_before_it_costs() {
     let failure = &factory.database.failures("mine").await.unwrap()[0];
     assert_eq!(failure.kind, "invalid_order");
     assert!(failure.message.contains("\"other\""), "{}", failure.message);
-    assert!(model.asked().is_empty() && factory.visible("other").is_none());
+    assert!(model.asked().is_empty() && factory.active_release("other").is_none());
 }

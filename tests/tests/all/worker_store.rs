@@ -1,5 +1,4 @@
-//! The worker with its releases in an object store: a real S3 server that others wrote, asked by
-//! the real binary.
+//! The worker with its releases in an object store, on a real S3 server.
 
 #[path = "../../../host/site/tests/it/s3_server/mod.rs"]
 mod s3_server;
@@ -30,7 +29,7 @@ async fn f4_a_release_in_an_object_store_is_what_the_database_says() {
     let model = Model::start(good);
     let factory = Factory::new(Base::Sqlite, &model).await.with("sites.store", URL);
     let orders = ["one", "two", "three"];
-    factory.order_all(orders.map(|id| calls_in_turn(id, 2))).await;
+    factory.enqueue_all(orders.map(|id| calls_in_turn(id, 2))).await;
     let mut worker = factory.worker_command(&["--drain"]);
     worker.env("SITEWRIGHT_LOG_FORMAT", "json");
     let done = tokio::task::spawn_blocking({
@@ -60,7 +59,7 @@ async fn f4_a_release_in_an_object_store_is_what_the_database_says() {
         assert_eq!(order.state, OrderState::Succeeded, "{id}: {log}");
         let shown = store.current(&OrderDir::new(id).unwrap()).await.unwrap();
         assert_eq!(shown.map(|release| release.to_string()), order.current_release, "{id}");
-        assert!(factory.visible(id).is_none(), "the folder is only where sites are made");
+        assert!(factory.active_release(id).is_none(), "the folder is only where sites are made");
     }
 }
 
@@ -71,16 +70,16 @@ async fn a_worker_whose_store_cannot_be_written_does_not_start() {
         Factory::new(Base::Sqlite, &model).await.with("sites.store", "s3://sites/websites");
     let mut worker = factory.worker_command(&["--drain"]);
     let done = tokio::task::spawn_blocking(move || {
-        // Port 1 of this machine: nothing listens there.
+        // Port 1 has no listener.
         worker.envs(env("http://127.0.0.1:1")).output().unwrap()
     })
     .await
     .unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    // Not 2, after which systemd does not start it again: a store that is away may come back.
-    assert_eq!(done.status.code(), Some(1), "{said}");
+    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+    // Not 2, after which systemd does not restart it: the store may come back.
+    assert_eq!(done.status.code(), Some(1), "{stderr}");
     for part in [URL, "AWS_ENDPOINT", "refused"] {
-        assert!(said.contains(part), "{part:?} is missing: {said}");
+        assert!(stderr.contains(part), "{part:?} is missing: {stderr}");
     }
-    assert!(!said.contains("planted-secret-77"), "{said}");
+    assert!(!stderr.contains("planted-secret-77"), "{stderr}");
 }
