@@ -69,7 +69,7 @@ fn generate(bench: &Workbench) -> Done {
     let logged = done.stderr.lines().find(|line| line.contains(KEY));
     assert_eq!(logged, None, "the key is in the log");
     assert!(
-        done.stderr.contains(" sitewright::"),
+        done.stderr.contains(" sitewright_"),
         "nothing was logged, so nothing was looked at: {}",
         done.stderr
     );
