@@ -25,7 +25,7 @@ pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::
     let written = file.write_all(dump).and_then(|()| std::fs::rename(&temporary, &path));
     if let Err(error) = written {
         if let Err(left) = std::fs::remove_file(&temporary) {
-            tracing::debug!(file = %temporary.display(), error = %left, "a temporary file stays");
+            tracing::debug!(file = %temporary.display(), error = %left, "cannot remove a temporary file of a core dump");
         }
         return Err(error);
     }
@@ -46,7 +46,7 @@ fn keep_newest(folder: &Path, keep: usize) {
         if let Err(error) = std::fs::remove_file(old)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(file = %old.display(), %error, "an old core dump cannot be removed");
+            tracing::warn!(file = %old.display(), %error, "cannot remove an old core dump");
         }
     }
 }

@@ -94,7 +94,7 @@ pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     let outline = serde_json::from_slice::<Outline>(&bytes);
     let version = match &outline {
         Ok(outline) => outline.version,
-        // Perhaps the fields are those of a newer version.
+        // The record may be of a newer version with other fields.
         Err(_) => {
             serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version)
         }
