@@ -753,7 +753,7 @@ mod tests {
         let stats = fixture.ok(&["queue", "stats"]);
         assert_eq!(stats.1["workers"].as_array().unwrap().len(), 1, "{}", stats.1);
         assert_eq!(stats.1["workers"][0]["pid"], std::process::id());
-        assert!(stats.0.contains("0 of ") && stats.0.contains("heard "), "{}", stats.0);
+        assert!(stats.0.contains("0 of ") && stats.0.contains("last seen "), "{}", stats.0);
         serving.drain(Duration::from_secs(5)).await.unwrap();
 
         let id = database.order("24").await.unwrap().last_failure.unwrap();

@@ -265,7 +265,8 @@ fn readme(subject: &RecordedAttempt, with_template: bool) -> String {
         "A recorded attempt at order {}. {texts}\n\
          Replay it, without network, keys or configuration:\n\n    \
          sitewright replay FILE.tar{template}\n\n\
-         Check whether another build fixes it:\n\n    sitewright replay FILE.tar --template other.wasm\n\n\
+         Check whether another build fixes it:\n\n    \
+         sitewright replay FILE.tar --template other.wasm\n\n\
          attempt.json        limits, names of the routes, digests of all host calls, the outcome \
          of each AI call\n\
          record.json, .txt   the failure record\n\

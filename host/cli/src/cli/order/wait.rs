@@ -314,7 +314,7 @@ impl End {
             (None, _) | (_, OrderState::Succeeded) => None,
             (Some(id), _) => database.failure(id).await?,
         };
-        // An order that was stopped in line did not fail the way its attempt before did.
+        // An order cancelled while queued did not fail like its previous attempt.
         let stopped = order.state == OrderState::Cancelled;
         let failure =
             failure.filter(|failure| !stopped || failure.kind == FailureKind::Cancelled.as_str());
@@ -490,8 +490,8 @@ async fn file_of(path: PathBuf) -> Option<PathBuf> {
     tokio::fs::try_exists(&path).await.is_ok_and(|there| there).then_some(path)
 }
 
-/// The release's folder, when the worker's sites are those of this configuration. What is settled
-/// is shown to visitors a moment later.
+/// The release's folder, if the worker's sites are those of this configuration. A release is
+/// activated a moment after its order is completed.
 async fn find_release(sites: &Path, order: &str, id: &str) -> Option<ListedRelease> {
     let begin = Instant::now();
     loop {
