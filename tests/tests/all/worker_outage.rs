@@ -330,5 +330,5 @@ async fn b8_every_line_names_its_order() {
         seen.insert(order.as_str().unwrap().to_owned());
     }
     assert_eq!(seen, ["crashed", "good", "retried", "trap"].map(str::to_owned).into());
-    assert!(log.contains("an order was taken back from its worker"), "{log}");
+    assert!(log.contains("an order was rescued from its worker"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! Templates share the queue.
+//! Fair share of the queue among templates.
 
 use super::*;
 
@@ -53,7 +53,7 @@ mod tests {
         serving.drain(GRACE).await.unwrap();
         let ended: Vec<String> = handler.published.lock().unwrap().clone();
         let late = ended.iter().position(|order| order == "late").unwrap();
-        // A worker of these settings has fifty at once, which end in any order.
+        // A worker with these settings runs fifty orders at once, which end in any sequence.
         assert!(late >= 350, "it came last of {} and was done as number {late}", ended.len());
         let stood = ended.iter().position(|order| order == "300").unwrap();
         assert!(
@@ -62,8 +62,8 @@ mod tests {
         );
     }
 
-    /// What came due at the same time, after an outage of a provider, shares the line like
-    /// everything else.
+    /// Orders that become due at the same time, after an outage of a provider, share the queue
+    /// fairly too.
     pub(super) async fn orders_that_waited_together_stand_back_too(place: Place) {
         let database = place.open().await;
         database.pause().await.unwrap();

@@ -226,7 +226,7 @@ fn d1_a_failed_attempt_touches_no_release() {
     // Never published.
     drop(verified(&root, "7", "late", &good_site()));
     assert_eq!(snapshot(&order), before);
-    // Its id is taken.
+    // Its id is already used.
     let taken = read_current(&root, &dir("7")).unwrap().unwrap().manifest.id;
     let error =
         publish(verified(&root, "7", "twin", &good_site()), info(Some(taken)), 1).unwrap_err();
