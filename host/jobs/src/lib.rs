@@ -1,8 +1,9 @@
 //! The queue of orders and everything known about them, in SQLite inside the process or in
 //! PostgreSQL.
 //!
-//! The order's row is the truth and its owner attempt the fence; a job of River only says that an
-//! order is due. Whatever happens to a job (lost, doubled, late), no order is lost or made twice.
+//! The order's row is authoritative, and its owner attempt is the fencing token; a job of River
+//! only says that an order is due. Whatever happens to a job (lost, doubled, late), no order is
+//! lost or made twice.
 //!
 //! | file | what it answers |
 //! |---|---|

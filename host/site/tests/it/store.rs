@@ -532,7 +532,7 @@ async fn changed_on_the_disk(bench: &Bench) {
 /// A URL, an environment, and the kind and parts of the error that both cause.
 type Refused<'a> = (&'a str, Vec<(String, String)>, StoreErrorKind, &'a [&'a str]);
 
-/// A store's error says what, where, why and what to do, and shows no secret.
+/// A store's error contains what, where, why and what to do, and no secret.
 fn assert_error(error: &StoreError, kind: StoreErrorKind, parts: &[&str], secrets: &[&str]) {
     let text = error.to_string();
     assert_eq!(error.kind, kind, "{text}");
