@@ -26,11 +26,11 @@
 //! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
 //! | `driver` | what differs between the two databases, and how is River used? |
 //!
-//! **Invariant:** the only crate that depends on `sqlx` and `riverqueue`. Only `driver` names River's
-//! tables.
+//! **Invariant:** the only crate that depends on `sqlx` and `riverqueue`. Only `driver` names
+//! River's tables.
 //!
-//! **Invariant:** it does not know templates, AI calls or files. Attempts are made by a [`Handler`],
-//! releases are published by a [`Publisher`].
+//! **Invariant:** it does not know templates, AI calls or files. Attempts are made by a
+//! [`Handler`], releases are published by a [`Publisher`].
 //!
 //! **Invariant:** every change of an order's state is one transaction that checks its owner.
 

@@ -28,8 +28,8 @@ pub(super) async fn watch() {
     }
 }
 
-/// The size and direction of a change of the clock that showed `before` and, after the time `steady`,
-/// shows `now`.
+/// The size and direction of a change of the clock that showed `before` and, after the time
+/// `steady`, shows `now`.
 fn set(steady: Duration, before: SystemTime, now: SystemTime) -> Option<(Duration, &'static str)> {
     let expected = before + steady;
     let (by, direction) = match now.duration_since(expected) {

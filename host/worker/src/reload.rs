@@ -1,5 +1,5 @@
-//! Reloads new and changed templates without a restart. Running orders keep the version they started
-//! with; a file that cannot be loaded leaves the old template in place.
+//! Reloads new and changed templates without a restart. Running orders keep the version they
+//! started with; a file that cannot be loaded leaves the old template in place.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -173,8 +173,8 @@ impl Worker {
         if when_empty { self.serving.until_empty().await } else { self.serving.ended().await }
     }
 
-    /// Notifies systemd, claims no more orders, lets the running ones end within `grace` and returns
-    /// the others to the queue, without using an attempt. Closes the database.
+    /// Notifies systemd, claims no more orders, lets the running ones end within `grace` and
+    /// returns the others to the queue, without using an attempt. Closes the database.
     ///
     /// # Errors
     /// If the database did not accept the last writes: then other workers rescue the orders.

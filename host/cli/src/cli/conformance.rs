@@ -19,8 +19,8 @@ use sitewright_runtime::plugin::template_names;
 
 /// Check templates against the contract.
 ///
-/// Checks the file itself, orders made from its own schema, models that fail, its use of limits, its
-/// pages, and runs that are cancelled. Offline; a few seconds for each template.
+/// Checks the file itself, orders made from its own schema, models that fail, its use of limits,
+/// its pages, and runs that are cancelled. Offline; a few seconds for each template.
 ///
 /// The folder `conformance` beside a template, or beside its source (`[template.<name>] source`),
 /// contains its author's cases: one folder each, with `case.toml`, `order.json` and, if replies
