@@ -25,7 +25,8 @@ pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::
     let written = file.write_all(dump).and_then(|()| std::fs::rename(&temporary, &path));
     if let Err(error) = written {
         if let Err(left) = std::fs::remove_file(&temporary) {
-            tracing::debug!(file = %temporary.display(), error = %left, "cannot remove a temporary file of a core dump");
+            let file = temporary.display();
+            tracing::debug!(%file, error = %left, "cannot remove a temporary file of a core dump");
         }
         return Err(error);
     }

@@ -20,8 +20,8 @@ pub(super) async fn watch() {
             tracing::warn!(
                 seconds = by.as_secs(),
                 direction,
-                "the machine's clock was set, or the machine slept; orders go on, and those that \
-                 wait for a time of day are dated back if it was set back"
+                "the machine's clock was set, or the machine slept; running orders continue, \
+                 and the dates of waiting ones are corrected if the clock was set back"
             );
         }
         (steady, wall) = (now, shown);

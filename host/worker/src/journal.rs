@@ -114,7 +114,7 @@ impl Journal for OrderJournal {
                 tracing::warn!(
                     order = self.order,
                     %error,
-                    "it cannot be read whether this AI call was paid for before, so it is made again"
+                    "cannot read whether this AI call was paid for before, so it is made again"
                 );
                 return None;
             }

@@ -169,7 +169,8 @@ impl Orders {
                 trace_id = claimed.trace_id,
                 %error,
                 folder = %self.services.sites.path().display(),
-                "the folder of sites takes no files, so the order waits and uses no attempt: make room, or make it writable"
+                "the folder of sites cannot be written, so the order waits and uses no attempt: \
+                 free disk space, or make it writable"
             );
             class =
                 RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };

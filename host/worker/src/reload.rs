@@ -21,7 +21,7 @@ pub(super) async fn watch_templates(
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => Some(hangup),
         Err(error) => {
-            tracing::warn!(%error, "SIGHUP cannot be caught; changed templates are found by the periodic scan");
+            tracing::warn!(%error, "cannot handle SIGHUP; changed templates are found by the periodic scan");
             None
         }
     };

@@ -241,7 +241,7 @@ async fn reconcile_releases(releases: Releases) {
 
 async fn reconcile_once(releases: &Releases, completed_for_ms: i64) {
     if let Err(error) = releases.reconcile(completed_for_ms).await {
-        tracing::warn!(%error, "releases that are not active yet cannot be looked for");
+        tracing::warn!(%error, "cannot query releases that are not active yet");
     }
 }
 

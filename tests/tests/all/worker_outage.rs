@@ -141,7 +141,7 @@ async fn d4_a7_a_full_disk_fails_no_order() {
     let failure = &factory.database.failures("full").await.unwrap()[0];
     assert_eq!(failure.kind, "host");
     assert!(failure.record.to_string().contains("No space left"), "{}", failure.record);
-    assert!(worker.log().contains("the folder of sites takes no files"), "{}", worker.log());
+    assert!(worker.log().contains("the folder of sites cannot be written"), "{}", worker.log());
     assert!(sites.join("before/current/index.html").exists(), "what is there stays there");
 
     std::fs::remove_file(filler).unwrap();

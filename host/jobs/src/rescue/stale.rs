@@ -305,8 +305,8 @@ fn crash(
     let message = match reason {
         Reason::AttemptLost => {
             message!(
-                "the attempt stopped {at} without a result, in worker {worker} that goes \
-                 on{given_up}"
+                "the attempt stopped {at} without a result, but its worker {worker} still \
+                 runs{given_up}"
             )
         }
         Reason::WorkerStale | Reason::WorkerShutdown => {
