@@ -78,7 +78,7 @@ mod tests {
         place.sql("UPDATE river_job SET priority = 2").await;
         let serving = worker(&database, &Scripted::all_succeed()).await;
         let back = "SELECT count(*) FROM river_job WHERE state = 'available' AND priority = 3";
-        until("the newest stand back", || async { place.number(back).await == 200 }).await;
+        until("the newest are demoted", || async { place.number(back).await == 200 }).await;
         let newest = "SELECT count(*) FROM river_job WHERE priority = 3 AND id > (SELECT max(id) \
                       - 200 FROM river_job)";
         assert_eq!(place.number(newest).await, 200);
