@@ -2,7 +2,7 @@
 //!
 //! A folder of `plugins/` without a Cargo.toml is such a template: with a `package.json` it is
 //! JavaScript, with a `src/app.py` Python. The tools are stand-ins (see [`crate::standins`]). If
-//! they cannot be had, the template is reported as SKIPPED and nothing fails: the rest of the
+//! they cannot be installed, the template is reported as SKIPPED and nothing fails: the rest of the
 //! repository does not need it.
 
 use std::collections::BTreeSet;

@@ -38,7 +38,7 @@ impl Standins {
         serde_json::from_str(&text).with_context(|| format!("cannot parse {}", file.display()))
     }
 
-    /// Installs one stand-in and returns the folder of its programs, or why it cannot be had.
+    /// Installs one stand-in and returns the folder of its programs, or why it cannot be installed.
     pub(crate) fn install(&self, workspace: &Workspace, name: &str) -> Result<PathBuf, String> {
         let folder = folder(workspace).join(name);
         if let Some(wanted) = self.python.get(name) {
@@ -60,7 +60,7 @@ impl Standins {
         }
     }
 
-    /// Installs all stand-ins and prints which cannot be had.
+    /// Installs all stand-ins and prints which cannot be installed.
     pub(crate) fn install_all(&self, workspace: &Workspace) -> anyhow::Result<()> {
         let names: Vec<&String> = self.python.keys().chain(self.npm.keys()).collect();
         let mut missing = 0;

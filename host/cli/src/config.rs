@@ -153,7 +153,8 @@ pub(crate) fn schema() -> serde_json::Value {
 /// A key, its least value, and its value in a configuration.
 type Least = (&'static str, u64, fn(&Config) -> u64);
 
-/// The keys with a least value. `worker.silent_ms` depends on another key, see [`Config::problems`].
+/// The keys with a least value. `worker.silent_ms` depends on another key, see
+/// [`Config::problems`].
 const LEAST: [Least; 19] = [
     ("keep_releases", 1, |config| config.keep_releases as u64),
     ("concurrency", 1, |config| config.concurrency.map_or(1, u64::from)),
@@ -229,8 +230,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the environment and the file; without `file`, `sitewright.toml` if it exists. Blocking:
-    /// call it at the start of the process.
+    /// Reads the environment and the file; without `file`, `sitewright.toml` if it exists.
+    /// Blocking: call it at the start of the process.
     ///
     /// # Errors
     /// [`ConfigError`] naming file or variable, key, and what would be right.
@@ -480,8 +481,8 @@ fn origin(figment: &Figment, path: &[String]) -> Option<String> {
     })
 }
 
-/// Digest of every key's value, defaults included. It contains no secret: API keys are only named in
-/// the configuration.
+/// Digest of every key's value, defaults included. It contains no secret: API keys are only named
+/// in the configuration.
 fn version(keys: &Keys, sites: &SitesKeys) -> String {
     fn path(key: &Option<RelativePathBuf>) -> Option<&Path> {
         key.as_ref().map(RelativePathBuf::original)

@@ -25,7 +25,8 @@ pub fn write(sites: &Path, failure: &str, dump: &[u8], keep: usize) -> std::io::
     let written = file.write_all(dump).and_then(|()| std::fs::rename(&temporary, &path));
     if let Err(error) = written {
         if let Err(left) = std::fs::remove_file(&temporary) {
-            tracing::debug!(file = %temporary.display(), error = %left, "a temporary file stays");
+            let file = temporary.display();
+            tracing::debug!(%file, error = %left, "cannot remove a temporary file of a core dump");
         }
         return Err(error);
     }
@@ -46,7 +47,7 @@ fn keep_newest(folder: &Path, keep: usize) {
         if let Err(error) = std::fs::remove_file(old)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(file = %old.display(), %error, "an old core dump cannot be removed");
+            tracing::warn!(file = %old.display(), %error, "cannot remove an old core dump");
         }
     }
 }

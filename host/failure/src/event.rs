@@ -1,10 +1,10 @@
-//! A failure record as one event of the log.
+//! Logs a failure record as one event.
 
 use super::render::clean;
 use sitewright_model::failure::FailureRecord;
 
-/// Logs a failure with one field for each key that people search or count by. The rest is in the
-/// record.
+/// Logs a failure with a field for each key by which logs are searched or counted. The record has
+/// the rest.
 pub fn emit(record: &FailureRecord) {
     let frame = record.top_frame();
     let attempt = record.ai.as_ref().and_then(|ai| ai.attempts.last());

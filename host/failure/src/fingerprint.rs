@@ -4,8 +4,8 @@
 //! triggers the bug: kind, code, the author's own frames without their lines, and the message
 //! without the values of one order. The template's digest is not part of it.
 //!
-//! **Invariant:** the inputs of the hash do not change with the version of the record: AI error kinds
-//! go in as in the contract (`rate-limited`).
+//! **Invariant:** the inputs of the hash do not change with the version of the record: AI error
+//! kinds go in as in the contract (`rate-limited`).
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,4 +1,4 @@
-//! Failures with the same fingerprint, counted together.
+//! Groups failures by fingerprint and template, and counts them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,20 +21,19 @@ pub struct Filter {
     pub order: Option<String>,
 }
 
-/// A record in brief: what lists show of it.
+/// Summary of a record, for lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Brief {
     pub id: String,
     /// When the attempt ended, in milliseconds since the Unix epoch.
     pub at: i64,
     pub order: String,
-    /// The attempt.
     pub attempt: Option<String>,
     pub kind: String,
     /// The template's name; empty if unknown.
     pub template: String,
     pub message: String,
-    /// The author's own frame where it stopped.
+    /// The first frame of the author's own code.
     pub frame: Option<String>,
     /// See [`FailureRecord::fingerprint`].
     pub fingerprint: String,
@@ -59,15 +58,15 @@ pub struct Group {
     pub last_at: i64,
     /// Id of the newest failure.
     pub newest: String,
-    /// Kind of the newest failure, as the fields that follow.
+    /// Kind of the newest failure; the following fields belong to it as well.
     pub kind: String,
     pub message: String,
-    /// The author's own frame where it stopped.
+    /// The first frame of the author's own code.
     pub frame: Option<String>,
 }
 
 impl Filter {
-    /// Whether the failure is one of them.
+    /// Whether the failure meets all conditions.
     pub fn fits(&self, brief: &Brief) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == found)
@@ -80,7 +79,7 @@ impl Filter {
 }
 
 impl Brief {
-    /// The record in brief.
+    /// Summarizes a record.
     pub fn of(record: &FailureRecord) -> Self {
         Brief {
             id: record.id.clone(),
@@ -100,7 +99,7 @@ impl Brief {
     }
 }
 
-/// The fields of a record that a brief needs, the same in every version.
+/// The fields of a record that a summary needs; they are the same in every version.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Outline {
     pub(super) version: u32,
@@ -183,7 +182,7 @@ impl Groups {
         }
     }
 
-    /// The groups, and the orders of each.
+    /// Returns the groups, each with its orders.
     pub fn finish(self) -> Vec<(Group, BTreeSet<String>)> {
         let counted = |(group, orders): (Group, BTreeSet<String>)| {
             (Group { orders: orders.len() as u64, ..group }, orders)
@@ -193,7 +192,7 @@ impl Groups {
 }
 
 impl Group {
-    /// The sum of both groups; their orders are counted as different ones.
+    /// The sum of both groups, which must have no order in common.
     pub fn with(self, other: Group) -> Group {
         let (count, orders) = (self.count + other.count, self.orders + other.orders);
         let (first_at, last_at) =

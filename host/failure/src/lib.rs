@@ -1,5 +1,5 @@
-//! What happens with a failure record: symbolize, fingerprint, render, store. The record itself is a
-//! type of `sitewright-model`; the runtime makes it.
+//! What happens with a failure record: symbolize, fingerprint, render, store. The record itself is
+//! a type of `sitewright-model`; the runtime makes it.
 //!
 //! | file | question |
 //! |---|---|
@@ -22,8 +22,8 @@
 //! **Invariant:** symbolizing is bounded in time and memory, whatever the debug information says.
 //!
 //! **Invariant:** rendering a record cannot fail. A record of a newer version than
-//! [`RECORD_VERSION`](sitewright_model::failure::RECORD_VERSION) is refused, one of an older version
-//! is read, and the fingerprint of a bug does not change with the version of the record.
+//! [`RECORD_VERSION`](sitewright_model::failure::RECORD_VERSION) is refused, one of an older
+//! version is read, and the fingerprint of a bug does not change with the version of the record.
 
 pub mod coredump;
 mod event;

@@ -1,4 +1,4 @@
-//! A Python exception that nobody caught, as the interpreter prints it on stderr before it stops.
+//! Parses an uncaught Python exception that the interpreter prints on stderr before it stops.
 
 use sitewright_model::failure::Frame;
 use sitewright_model::failure::SourceExcerpt;
@@ -8,11 +8,11 @@ use sitewright_model::failure::SourceExcerpt;
 pub struct PythonException {
     /// Type and text: `KeyError: 'bread'`.
     pub message: String,
-    /// Innermost first; those of the first exception of a group stand before the group's own.
+    /// Innermost first; for a group, the frames of its first exception precede its own.
     pub frames: Vec<Frame>,
-    /// What it came from, from the nearest to the root, and the exceptions of a group.
+    /// Chained exceptions from the nearest to the root, then the exceptions of a group.
     pub causes: Vec<String>,
-    /// The line of the first own frame, where the interpreter printed it.
+    /// The line of the first own frame, if the interpreter printed it.
     pub source: Option<SourceExcerpt>,
 }
 
@@ -21,31 +21,30 @@ const GROUP: &str = "+ Exception Group Traceback (most recent call last):";
 const CAUSE: &str = "The above exception was the direct cause of the following exception:";
 const CONTEXT: &str = "During handling of the above exception, another exception occurred:";
 
-/// Beginnings of paths that no author's module has: what the interpreter and the tools brought
-/// along.
+/// Prefixes of paths of modules that belong to the interpreter or the build tools.
 const FOREIGN: [&str; 5] = ["/world/", "/bundled/", "/python/", "<frozen ", "<string>"];
-/// Most lines that the text of one exception has in a record.
+/// Maximum lines of one exception's text in a record.
 const MAX_TEXT_LINES: usize = 20;
-/// Most exceptions kept of a chain or a group.
+/// Maximum exceptions kept of a chain or a group.
 const MAX_CHAIN: usize = 16;
 
-/// How an exception came after the one printed before it.
+/// How an exception relates to the one printed before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
-    /// By nothing: that one was caught.
+    /// Not at all: the previous one was caught.
     None,
-    /// Raised from it.
+    /// Raised from it (`raise ... from`).
     Cause,
     /// Raised while it was handled.
     Context,
-    /// It is one of a group's.
+    /// A member of a group.
     Member,
 }
 
 #[derive(Debug)]
 struct Traceback {
     link: Link,
-    /// Outermost first, each with its line of code where that was printed.
+    /// Outermost first, each with its line of code if that was printed.
     frames: Vec<(Frame, Option<String>)>,
     text: Vec<String>,
 }
@@ -57,7 +56,7 @@ impl Traceback {
 }
 
 impl PythonException {
-    /// The last uncaught exception of what a program printed; nothing when there is none.
+    /// The last uncaught exception in a program's stderr; `None` if there is none.
     pub fn printed(stderr: &str) -> Option<Self> {
         let mut all = parse(stderr);
         // Members of a group come after it.
@@ -81,9 +80,9 @@ impl PythonException {
         causes.retain(|cause| !cause.is_empty());
         causes.truncate(MAX_CHAIN);
 
-        let told = members.into_iter().next().into_iter().chain([uncaught]);
+        let shown = members.into_iter().next().into_iter().chain([uncaught]);
         let frames: Vec<(Frame, Option<String>)> =
-            told.flat_map(|traceback| traceback.frames.into_iter().rev()).collect();
+            shown.flat_map(|traceback| traceback.frames.into_iter().rev()).collect();
         let source = frames.iter().find(|(frame, _)| frame.own).and_then(|(frame, code)| {
             let line = frame.line?;
             Some(SourceExcerpt {
@@ -100,7 +99,7 @@ impl PythonException {
 
 fn parse(stderr: &str) -> Vec<Traceback> {
     let mut all: Vec<Traceback> = Vec::new();
-    // The one that is being read, until what ends it.
+    // Whether lines belong to the last traceback.
     let mut reading = false;
     let mut link = Link::None;
     for whole in stderr.lines() {
@@ -121,7 +120,7 @@ fn parse(stderr: &str) -> Vec<Traceback> {
             link = Link::Member;
             reading = false;
         } else if line.starts_with("thread '") && line.contains(" panicked at ") {
-            // The interpreter's own end.
+            // The interpreter's own panic, which follows the exception.
             (reading, link) = (false, Link::None);
         } else if let (true, Some(traceback)) = (reading, all.last_mut()) {
             traceback.read(line);
@@ -139,7 +138,7 @@ impl Traceback {
             }
             if line.starts_with(' ') {
                 let code = line.trim();
-                // Below the code stand marks; a line that was repeated is told in words.
+                // Below the code are marks; repeated lines are summarized in brackets.
                 let is_code =
                     !code.starts_with('[') && !code.chars().all(|c| matches!(c, '~' | '^' | ' '));
                 if let (true, Some((_, slot @ None))) = (is_code, self.frames.last_mut()) {
@@ -176,7 +175,7 @@ fn frame(line: &str) -> Option<Frame> {
     })
 }
 
-/// A path without the folder that the tool numbered: `/0/menu.py` is the author's `menu.py`.
+/// A path without the numbered folder of componentize-py: `/0/menu.py` is the author's `menu.py`.
 fn shorten(path: &str) -> &str {
     let numbered = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
     match numbered {
@@ -218,8 +217,7 @@ mod tests {
                 &["f m.py:5", "poll /bundled/a.py:1 (library)"],
                 &[],
             ),
-            // Lines of code and the marks below them are no frames; what was repeated is told in
-            // words.
+            // Lines of code, the marks below them and the note about repeated lines are not frames.
             (
                 format!(
                     "{begin}  File \"app.py\", line 2, in f\n    return g(x)\n           ~^^^\n  \
@@ -262,7 +260,7 @@ mod tests {
                 &["g a.py:1", "f a.py:9"],
                 &["A: one", "B: two"],
             ),
-            // The beginning of a long text is lost, not its end.
+            // Of a long text the beginning is lost, not the end.
             (
                 format!(
                     "line 3, in lost\nX: lost\n\n{CAUSE}\n\n{begin}  File \"a.py\", line 2, in \

@@ -1,6 +1,6 @@
 //! A frame of a backtrace before it is symbolized.
 
-/// A frame as the engine knows it: a place in the component's bytes.
+/// A frame as the engine reports it: an offset in the component's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawFrame {
     /// Offset of the instruction from the start of the component, in bytes.

@@ -150,8 +150,8 @@ fn write_report(out: &mut String, record: &FailureRecord, width: usize) -> std::
     Ok(())
 }
 
-/// What happened, why, where, and what to do, in a few lines: for output that is about more than the
-/// failure.
+/// What happened, why, where, and what to do, in a few lines: for output that is about more than
+/// the failure.
 pub fn in_brief(record: &FailureRecord, width: usize) -> String {
     let width = width.max(MIN_WIDTH);
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! The lines around a place in the template's source.
+//! Excerpts of a template's source around a location.
 
 use std::io::Read as _;
 use std::path::{Component, Path};
@@ -7,14 +7,14 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use sitewright_model::failure::{FailureRecord, Frame, SourceExcerpt};
 
-/// Lines shown before and after the one that matters.
+/// Number of lines shown before and after the failing line.
 const AROUND: u32 = 2;
-/// Longest line shown, in characters.
+/// Maximum characters shown of a line.
 const MAX_LINE: usize = 160;
-/// Largest source file that is read.
+/// Maximum bytes of a source file; larger files are not read.
 const MAX_FILE: u64 = 4 << 20;
 
-/// The lines around `line` of a text; nothing when it has no such line.
+/// The lines around `line` (from 1) of a text; `None` if it has no such line.
 pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
     if line == 0 {
         return None;
@@ -28,7 +28,7 @@ pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
         .take(wanted)
         .map(|line| line.chars().take(MAX_LINE).collect())
         .collect();
-    // What is empty below the line says nothing.
+    // Empty lines at the end of the excerpt are removed.
     let least = usize::try_from(line - first + 1).ok()?;
     while lines.len() > least && lines.last().is_some_and(|line| line.trim().is_empty()) {
         lines.pop();
@@ -37,11 +37,11 @@ pub(super) fn excerpt(text: &str, line: u32) -> Option<SourceExcerpt> {
     has_line.then(|| SourceExcerpt { file: String::new(), line, first, lines })
 }
 
-/// The lines around the first own frame, or the place that the template itself named, from the
-/// source that lies in `root`. Blocking.
+/// The lines around the first own frame, or else around the location that the template reported,
+/// from the source in the folder `root`. Blocking.
 ///
-/// The file's name comes from the template: what does not lie below `root` is not read, whatever
-/// leads out of it.
+/// The file's name comes from the template: files outside `root` are not read, also not through
+/// links or `..`.
 pub fn from_folder(root: &Path, record: &FailureRecord) -> Option<SourceExcerpt> {
     let frame = record.trap.as_ref().and_then(|trap| first_own(&trap.frames));
     let (file, line) = match (frame, &record.location) {
@@ -54,14 +54,14 @@ pub fn from_folder(root: &Path, record: &FailureRecord) -> Option<SourceExcerpt>
     Some(SourceExcerpt { file: file.to_owned(), ..excerpt(&text, line)? })
 }
 
-/// The author's own frame that a report shows first.
+/// The first own frame with a line; a report shows it first.
 pub(super) fn first_own(frames: &[Frame]) -> Option<&Frame> {
     frames.iter().find(|frame| frame.own && frame.line.is_some())
 }
 
-/// The path as it is, then without its first folders: debug information counts from where the
-/// compiler ran, which may lie above the template's own folder. A file's bare name is no path that
-/// tells one from another.
+/// The path itself, then without its first folders: paths in debug information are relative to the
+/// compiler's working directory, which may be above the template's folder. A file name alone is not
+/// tried, because it is ambiguous.
 fn candidates(file: &str) -> impl Iterator<Item = &Path> {
     const FOLDERS: usize = 16;
     let inner = file.match_indices('/').take(FOLDERS).map(|(at, _)| &file[at + 1..]);
@@ -72,7 +72,7 @@ fn candidates(file: &str) -> impl Iterator<Item = &Path> {
     })
 }
 
-/// The text of a plain file below `root`; `Dir` follows nothing that leads out.
+/// The text of a regular file below `root`; `Dir` follows no link that leaves it.
 fn read(root: &Dir, path: &Path) -> Option<String> {
     let metadata = root.metadata(path).ok()?;
     if !metadata.is_file() || metadata.len() > MAX_FILE {

@@ -23,16 +23,26 @@ pub enum StoreError {
     #[error("{} is not a failure record: {source}", .path.display())]
     NotARecord { path: PathBuf, source: serde_json::Error },
     /// The record was written by a newer host.
-    #[error("{} was written by a newer Sitewright (shape {version}, this one knows {RECORD_VERSION}); read it with that version", .path.display())]
+    #[error(
+        "{} was written by a newer Sitewright (record version {version}, this one reads at most \
+         {RECORD_VERSION}); read it with that version",
+        .path.display()
+    )]
     Newer { path: PathBuf, version: u32 },
     /// The record cannot be serialized: a bug of the host.
     #[error("the record cannot be serialized: {0}")]
     Serialize(serde_json::Error),
     /// There is no such record.
-    #[error("there is no failure {id:?} under {}; `sitewright failures list` shows those there are", .root.display())]
+    #[error(
+        "there is no failure {id:?} under {}; `sitewright failures list` shows those there are",
+        .root.display()
+    )]
     Unknown { id: String, root: PathBuf },
     /// There is no such file.
-    #[error("there is no file {}; `sitewright failures list` shows the records there are", .path.display())]
+    #[error(
+        "there is no file {}; `sitewright failures list` shows the records there are",
+        .path.display()
+    )]
     NoFile { path: PathBuf },
     /// Several records fit.
     #[error("{id:?} fits several failures: {}; give more of the id", .found.join(", "))]
@@ -94,7 +104,7 @@ pub fn read_brief(path: &Path) -> Result<Brief, StoreError> {
     let outline = serde_json::from_slice::<Outline>(&bytes);
     let version = match &outline {
         Ok(outline) => outline.version,
-        // Perhaps the fields are those of a newer version.
+        // The record may be of a newer version with other fields.
         Err(_) => {
             serde_json::from_slice::<Version>(&bytes).map_or(RECORD_VERSION, |found| found.version)
         }
@@ -176,8 +186,8 @@ pub fn files_of(root: &Path, order: &str) -> Result<Vec<PathBuf>, StoreError> {
     Ok(found)
 }
 
-/// The files of all records under `root`, newest first; none if `root` does not exist. A folder that
-/// cannot be read is an error, not an empty list (catalogue B4). Blocking.
+/// The files of all records under `root`, newest first; none if `root` does not exist. A folder
+/// that cannot be read is an error, not an empty list (catalogue B4). Blocking.
 ///
 /// # Errors
 /// If a folder cannot be read.

@@ -1,4 +1,4 @@
-//! Framing of JSON lines.
+//! Fuzzes the framing of JSON lines.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| sitewright_ai::fuzzing::ndjson(bytes));

@@ -14,8 +14,8 @@ use super::error::Error;
 use super::model::{Attempt, Claim, Claimed, OrderState, WorkerId};
 
 impl Database {
-    /// Claims an order for an attempt with this id. Idempotent: a repeated call with the same id has
-    /// the same answer.
+    /// Claims an order for an attempt with this id. Idempotent: a repeated call with the same id
+    /// has the same answer.
     ///
     /// A queued order is given to any job that names it; a waiting one only to the job of its next
     /// attempt.

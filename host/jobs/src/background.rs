@@ -72,7 +72,7 @@ pub(super) async fn heartbeats(
                 tracing::warn!(
                     failures,
                     %error,
-                    "a heartbeat could not be written; if this lasts, other workers take this \
+                    "a heartbeat could not be written; if this lasts, other workers rescue this \
                      worker's orders"
                 );
             }
@@ -125,7 +125,7 @@ pub(super) async fn maintain(
         match detector.check(&rescuer.database, running.begun(), could_claim).await {
             Ok(true) => stalled.cancel(),
             Ok(false) => {}
-            Err(error) => tracing::debug!(%error, "overdue jobs cannot be looked for"),
+            Err(error) => tracing::debug!(%error, "cannot query overdue jobs"),
         }
     }
 }
@@ -142,10 +142,10 @@ async fn log_pause(database: &Database, was_paused: &mut bool) {
         }
         Ok(false) => {
             *was_paused = false;
-            tracing::info!("the queue goes on");
+            tracing::info!("the queue is resumed");
         }
         // The next statement of the pass fails too, and is logged.
-        Err(error) => tracing::debug!(%error, "it cannot be read whether the queue is paused"),
+        Err(error) => tracing::debug!(%error, "cannot read whether the queue is paused"),
     }
 }
 

@@ -26,8 +26,8 @@ const POSTGRES_WRITERS: usize = 4;
 /// After this time of writing to SQLite the writer pauses, ...
 const WRITE_TIME: Duration = Duration::from_millis(40);
 /// ... for at most this long, so that River's statements on other connections get the lock. SQLite
-/// has no queue for its lock: waiters poll it, every 25 ms at first. Measured without a pause: River
-/// waited 3.5 s to fetch jobs.
+/// has no queue for its lock: waiters poll it, every 25 ms at first. Measured without a pause:
+/// River waited 3.5 s to fetch jobs.
 const PAUSE: Duration = Duration::from_millis(30);
 /// Attempts of a transaction that PostgreSQL rolls back because of a serialization failure.
 const TRIES: usize = 5;

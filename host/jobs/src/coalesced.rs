@@ -1,8 +1,8 @@
 //! Coalesced writes: pending writes of one kind become one statement.
 //!
-//! A statement costs two thread switches on SQLite and a network round trip on PostgreSQL, more than
-//! its own work. Ten thousand orders that go through the same few steps would pay that ten times
-//! each; coalesced, all that are pending pay it once.
+//! A statement costs two thread switches on SQLite and a network round trip on PostgreSQL, more
+//! than its own work. Ten thousand orders that go through the same few steps would pay that ten
+//! times each; coalesced, all that are pending pay it once.
 
 use std::any::Any;
 

@@ -10,9 +10,9 @@ use super::driver::river::JobClient;
 use super::driver::{OpenError, Operation, Pool, Row, Value, postgres, sqlite};
 use super::error::Error;
 
-/// Default time that PostgreSQL and this process wait for each other within a statement. A host that
-/// loses its power, or a network that is cut, closes no connection: without a timeout, one side
-/// waits until TCP gives up, after a quarter of an hour or never.
+/// Default time that PostgreSQL and this process wait for each other within a statement. A host
+/// that loses its power, or a network that is cut, closes no connection: without a timeout, one
+/// side waits until TCP gives up, after a quarter of an hour or never.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The queue in SQLite or PostgreSQL: orders, attempts, failures, AI replies. All clones share one

@@ -171,8 +171,8 @@ impl Error {
     }
 }
 
-/// Whether opening may succeed on a retry. Not for an SQLite file that cannot be opened: its path is
-/// wrong.
+/// Whether opening may succeed on a retry. Not for an SQLite file that cannot be opened: its path
+/// is wrong.
 fn is_away(error: &sqlx::Error) -> bool {
     const CANTOPEN: u32 = 14;
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());

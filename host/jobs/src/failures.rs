@@ -29,8 +29,8 @@ pub(super) struct FailureIndex {
 }
 
 impl FailureIndex {
-    /// Accepts incomplete records. A record with a fingerprint is not deserialized as a whole, since
-    /// this runs inside a transaction.
+    /// Accepts incomplete records. A record with a fingerprint is not deserialized as a whole,
+    /// since this runs inside a transaction.
     pub(super) fn of(kind: &str, message: &str, record: &Json) -> Self {
         let text = |pointer| record.pointer(pointer).and_then(Json::as_str).map(str::to_owned);
         let template = text("/template/name").filter(|name| !name.is_empty());
@@ -218,7 +218,8 @@ impl Database {
         filter: &Filter,
     ) -> Result<BTreeMap<String, u64>, Error> {
         let doing = "counting attempts";
-        // An order names a file; records have the name in the template's manifest, which may differ.
+        // An order names a file; records have the name in the template's manifest, which may
+        // differ.
         let sql = "SELECT coalesce(n.own, o.template) AS template, count(*) AS attempts
              FROM sitewright_attempts a JOIN sitewright_orders o ON o.id = a.order_id LEFT JOIN (
                 SELECT asked.template AS file, max(f.template) AS own

@@ -2,11 +2,11 @@
 //! one's ten.
 //!
 //! River fetches the lowest priority number first and within it the oldest job. Of each template up
-//! to 500 jobs have their order's own priority; further ones are demoted by one and promoted, oldest
-//! first, when others leave. A promoted job is dated anew and comes behind those that have the
-//! priority already, whatever their template. So no order waits for more than those that share its
-//! priority, and none is overtaken by all that come after it. Orders of the lowest priority cannot
-//! be demoted.
+//! to 500 jobs have their order's own priority; further ones are demoted by one and promoted,
+//! oldest first, when others leave. A promoted job is dated anew and comes behind those that have
+//! the priority already, whatever their template. So no order waits for more than those that share
+//! its priority, and none is overtaken by all that come after it. Orders of the lowest priority
+//! cannot be demoted.
 
 use std::collections::HashMap;
 
@@ -56,9 +56,9 @@ struct DueJobs {
     demoted: i64,
 }
 
-/// Rebalances the queue: promotes a template's oldest demoted jobs while it has less than its share,
-/// and demotes its newest if it has more, as when retries of many orders become due at once. The
-/// number of jobs that changed.
+/// Rebalances the queue: promotes a template's oldest demoted jobs while it has less than its
+/// share, and demotes its newest if it has more, as when retries of many orders become due at once.
+/// The number of jobs that changed.
 pub(super) async fn rebalance(database: &Database) -> Result<u64, Error> {
     let doing = "counting the due jobs of each template";
     let read = |row: &Row| {

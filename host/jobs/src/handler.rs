@@ -13,8 +13,8 @@ use super::model::{Claimed, NewFailure, Resolution};
 /// Makes attempts. One for all attempts of a worker.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Makes one attempt at the order with this document. Once `stop` is cancelled it must end soon,
-    /// with [`Stop::resolution`].
+    /// Makes one attempt at the order with this document. Once `stop` is cancelled it must end
+    /// soon, with [`Stop::resolution`].
     async fn handle(&self, claimed: &Claimed, document: String, stop: &Stop) -> Resolution;
 }
 

@@ -1,8 +1,9 @@
 //! The queue of orders and everything known about them, in SQLite inside the process or in
 //! PostgreSQL.
 //!
-//! The order's row is the truth and its owner attempt the fence; a job of River only says that an
-//! order is due. Whatever happens to a job (lost, doubled, late), no order is lost or made twice.
+//! The order's row is authoritative, and its owner attempt is the fencing token; a job of River
+//! only says that an order is due. Whatever happens to a job (lost, doubled, late), no order is
+//! lost or made twice.
 //!
 //! | file | what it answers |
 //! |---|---|
@@ -25,11 +26,11 @@
 //! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
 //! | `driver` | what differs between the two databases, and how is River used? |
 //!
-//! **Invariant:** the only crate that depends on `sqlx` and `riverqueue`. Only `driver` names River's
-//! tables.
+//! **Invariant:** the only crate that depends on `sqlx` and `riverqueue`. Only `driver` names
+//! River's tables.
 //!
-//! **Invariant:** it does not know templates, AI calls or files. Attempts are made by a [`Handler`],
-//! releases are published by a [`Publisher`].
+//! **Invariant:** it does not know templates, AI calls or files. Attempts are made by a
+//! [`Handler`], releases are published by a [`Publisher`].
 //!
 //! **Invariant:** every change of an order's state is one transaction that checks its owner.
 

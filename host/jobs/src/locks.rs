@@ -1,5 +1,5 @@
-//! Locks between processes: advisory locks on PostgreSQL, locked files beside SQLite's database. The
-//! server or the system releases them when a process ends, however it ends.
+//! Locks between processes: advisory locks on PostgreSQL, locked files beside SQLite's database.
+//! The server or the system releases them when a process ends, however it ends.
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! Orders in the database: add, read, list, cancel, requeue, and which of their releases are active.
+//! Orders in the database: add, read, list, cancel, requeue, and which of their releases are
+//! active.
 
 use std::collections::HashSet;
 
@@ -148,8 +149,8 @@ impl Database {
         self.write_coalesced(format!("recording the active release of order {id:?}"), mark).await
     }
 
-    /// Releases whose order was completed at least this many milliseconds ago and that are not known
-    /// to be active, the oldest first. At most 1,000.
+    /// Releases whose order was completed at least this many milliseconds ago and that are not
+    /// known to be active, the oldest first. At most 1,000.
     ///
     /// # Errors
     /// If the database fails.

@@ -209,8 +209,8 @@ impl Database {
         rows.await?.first().map(AiCall::read).transpose()
     }
 
-    /// Stores a reply durably. `true` if it is the current reply to its request: the first one is; a
-    /// second one, from a worker that had lost its order, is stored for its cost only.
+    /// Stores a reply durably. `true` if it is the current reply to its request: the first one is;
+    /// a second one, from a worker that had lost its order, is stored for its cost only.
     ///
     /// # Errors
     /// If the database fails.
@@ -228,9 +228,9 @@ impl Database {
         self.write_coalesced(format!("storing an AI reply of order {order:?}"), kept).await
     }
 
-    /// Marks replies as not current that a template blamed for its failure, so that the next attempt
-    /// makes writes calls again. `blamed` are pairs of request and occurrence; `None` means all
-    /// replies. The number of replies.
+    /// Marks replies as not current that a template blamed for its failure, so that the next
+    /// attempt makes writes calls again. `blamed` are pairs of request and occurrence; `None` means
+    /// all replies. The number of replies.
     ///
     /// # Errors
     /// If the database fails.

@@ -158,8 +158,8 @@ pub struct Migrated {
 }
 
 impl Database {
-    /// Brings River's tables and ours to the versions of this build. Of several processes that start
-    /// at once one migrates and the others wait.
+    /// Brings River's tables and ours to the versions of this build. Of several processes that
+    /// start at once one migrates and the others wait.
     ///
     /// # Errors
     /// [`Error::NewerSchema`] if a newer build migrated the database, which is then left unchanged;

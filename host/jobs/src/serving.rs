@@ -307,8 +307,8 @@ impl Serving {
         Ok(drained)
     }
 
-    /// Stops every handler. Waits no longer than they may take, since River's client may wait for an
-    /// answer that never comes.
+    /// Stops every handler. Waits no longer than they may take, since River's client may wait for
+    /// an answer that never comes.
     async fn stop_client(&mut self) -> Result<(), riverqueue::Error> {
         self.shutting_down.store(true, Ordering::Release);
         let within = self.settings.stop_within + CLIENT_STOPS_WITHIN;

@@ -27,10 +27,10 @@ impl StallDetector {
         StallDetector { after, seen: None }
     }
 
-    /// Whether the worker is stalled: for longer than the limit each check found an overdue job that
-    /// the worker `could_claim`, while the number of attempts it has `begun` stayed the same. After
-    /// a gap between checks (the process was stopped, the database was away) counting starts anew.
-    /// Always `false` on SQLite, where nothing waits for a network.
+    /// Whether the worker is stalled: for longer than the limit each check found an overdue job
+    /// that the worker `could_claim`, while the number of attempts it has `begun` stayed the same.
+    /// After a gap between checks (the process was stopped, the database was away) counting starts
+    /// anew. Always `false` on SQLite, where nothing waits for a network.
     pub(super) async fn check(
         &mut self,
         database: &Database,

@@ -6,7 +6,7 @@
 //! | [`failure`] | the failure record and its parts |
 //! | [`ai`] | how AI calls end: attempts, errors, usage, cost |
 //! | [`backoff`] | how long to wait before the next try |
-//! | [`Measure`] | a limit beside what was used of it |
+//! | [`Measure`] | a limit and its usage |
 //! | [`time`] | points in time and durations as records write them |
 //! | [`text`] | text on one line |
 //! | [`panic`] | the message of a caught panic |

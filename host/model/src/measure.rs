@@ -1,13 +1,13 @@
-//! Limits as they appear in reports.
+//! Limits and their usage in reports.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A limit beside what was used of it.
+/// A limit and its usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Measure {
-    /// What is allowed.
+    /// The limit.
     pub max: u64,
-    /// What was used; above `max` it is what was asked for and refused.
+    /// The usage. A value above `max` was requested and rejected.
     pub used: u64,
 }

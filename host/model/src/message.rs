@@ -4,35 +4,34 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Text for a person that says something: never empty, never blank.
+/// Text for a person: never empty, never blank.
 ///
-/// The old system logged `AI call failed: ` and nothing else, because the text of some errors was
-/// empty (catalogue A1). There is no way to make a `Message` out of such a text:
-/// [`message!`](crate::message!) wants a literal that begins with words, and [`Message::new`]
-/// refuses blanks.
+/// The predecessor logged `AI call failed: ` and nothing else, because some errors had an empty
+/// text (catalogue A1). A `Message` cannot be made of such a text: [`message!`](crate::message!)
+/// requires a literal that begins with words, and [`Message::new`] rejects blanks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Message(String);
 
 impl Message {
-    /// The text without surrounding blanks, or nothing when nothing would be left.
+    /// The text without surrounding white space; `None` if it is blank.
     pub fn new(text: impl AsRef<str>) -> Option<Self> {
         let text = text.as_ref().trim();
         (!text.is_empty()).then(|| Message(text.to_owned()))
     }
 
-    /// The text, or `instead` when it is blank. Use [`message!`](crate::message!) for `instead`.
+    /// The text, or `instead` if it is blank. Use [`message!`](crate::message!) for `instead`.
     pub fn or(text: impl AsRef<str>, instead: Message) -> Self {
         Message::new(text).unwrap_or(instead)
     }
 
-    /// What `message!` expands to.
+    /// `message!` expands to this.
     #[doc(hidden)]
     pub fn formatted(arguments: fmt::Arguments<'_>) -> Self {
         Message(arguments.to_string().trim_end().to_owned())
     }
 
-    /// What `message!` checks while compiling.
+    /// The compile-time check of `message!`.
     #[doc(hidden)]
     pub const fn begins_with_words(format: &str) -> bool {
         let bytes = format.as_bytes();
@@ -95,8 +94,8 @@ impl schemars::JsonSchema for Message {
     }
 }
 
-/// The texts of an error's sources, outermost first, without those that their parent's text tells
-/// already.
+/// The texts of an error's sources, outermost first, without those that the text of their parent
+/// contains.
 pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
     let mut causes = Vec::new();
     let mut parent = error.to_string();
@@ -114,11 +113,10 @@ pub fn causes_of(error: &(dyn std::error::Error + 'static)) -> Vec<Message> {
     causes
 }
 
-/// What the operating system refused, when an error comes from that.
+/// The kind of the innermost I/O error among an error and its sources; `None` if there is none.
 pub fn io_kind_of(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
     let below = match error.downcast_ref::<std::io::Error>() {
-        // The source of such an error is its inner error's: the inner error itself is only to be
-        // had this way.
+        // `source()` skips the inner error itself; `get_ref` returns it.
         Some(io) => io.get_ref().and_then(|inner| io_kind_of(inner)).or(Some(io.kind())),
         None => None,
     };
@@ -140,7 +138,7 @@ mod tests {
                 anyhow::Error::new(full()).context("a file was written").context("a site was made"),
                 Some(io::ErrorKind::StorageFull),
             ),
-            // The innermost knows best: what stands around it says often no more than `other`.
+            // The innermost kind counts: the outer one is often only `other`.
             (io::Error::other(full()).into(), Some(io::ErrorKind::StorageFull)),
             (anyhow::anyhow!("no room"), None),
         ];

@@ -1,4 +1,4 @@
-//! Decides the verdict on a replay, and words it.
+//! Decides the verdict on a replay and its one-line summary.
 
 use sha2::Digest as _;
 
@@ -49,7 +49,7 @@ impl Judge<'_> {
             false => None,
         };
         let mut differences = Vec::new();
-        // After an unanswered AI call, other differences say nothing.
+        // After an unanswered AI call, other differences have no meaning.
         if self.exact && !subject.ended.by_time() && self.position.unanswered.is_none() {
             if let (RecordedEnd::Failed(then), Some(is)) = (&subject.ended, &now.failure) {
                 differences = compare::failures(then, is, subject.scrubbed);
@@ -77,19 +77,20 @@ impl Judge<'_> {
             && recording.document != hex::encode(sha2::Sha256::digest(&subject.document))
         {
             notes.push(
-                "The order's document is not the recorded one: it was changed since.".to_owned(),
+                "The order's document is not the recorded one: it was changed afterwards."
+                    .to_owned(),
             );
         }
         if subject.scrubbed && verdict == ReplayVerdict::Diverged {
             notes.push(
-                "The texts of this bundle are placeholders: a failure that depends on what the \
-                 customer wrote, or on what a model answered, does not come again. Ask for a \
-                 bundle without --scrub."
+                "The texts of this bundle are placeholders: a failure that depends on the texts \
+                 of the customer or of a model cannot be reproduced. Ask for a bundle without \
+                 --scrub."
                     .to_owned(),
             );
         }
         if self.options.trap_on_report && verdict != ReplayVerdict::StoppedAtReport {
-            notes.push("The template reported no error, so nothing stopped it at one.".to_owned());
+            notes.push("The template reported no error, so it was not stopped at one.".to_owned());
         }
         ReplayReport {
             verdict,
@@ -160,8 +161,8 @@ impl Judge<'_> {
                 () => (
                     ReplayVerdict::Unanswered,
                     format!(
-                        "it cannot be told whether the failure is fixed: {unanswered} asks a \
-                         model what was not asked then; --against-live asks it"
+                        "whether the failure is fixed is unknown: {unanswered} has no recorded \
+                         reply; use --against-live to ask the model"
                     ),
                 ),
             };
@@ -174,21 +175,21 @@ impl Judge<'_> {
             if let Some(number) = call {
                 return (
                     ReplayVerdict::Diverged,
-                    format!("order {order} goes another way from host call {number} on"),
+                    format!("order {order} differs from the recording at host call {number}"),
                 );
             }
             let begun = self.position.begun;
             let ended = match subject.ended.kind() {
-                Some(FailureKind::Deadline) => "that its deadline passed there depends on time",
-                Some(FailureKind::Cancelled) => "there it was cancelled",
-                Some(FailureKind::Host) => "what the host was refused there cannot be made again",
-                _ => "there its process ended",
+                Some(FailureKind::Deadline) => "its deadline passed there, which depends on time",
+                Some(FailureKind::Cancelled) => "it was cancelled there",
+                Some(FailureKind::Host) => "the host failed there, which cannot be reproduced",
+                _ => "its process ended there",
             };
             return (
                 ReplayVerdict::ReproducedUpToTheEnd,
                 format!(
-                    "order {order} is the same up to its last host call, the {begun}.; {ended} \
-                     ({kind})"
+                    "order {order} matches the recording up to its last host call ({begun}); \
+                     {ended} ({kind})"
                 ),
             );
         }
@@ -196,19 +197,19 @@ impl Judge<'_> {
             _ if differs => {
                 let summary = match call {
                     Some(number) => {
-                        format!("order {order} goes another way from host call {number} on")
+                        format!("order {order} differs from the recording at host call {number}")
                     }
-                    None => format!(
-                        "order {order} makes the same host calls and comes to something else"
-                    ),
+                    None => {
+                        format!("order {order} makes the same host calls, but its outcome differs")
+                    }
                 };
                 (ReplayVerdict::Diverged, summary)
             }
             (RecordedEnd::Failed(then), Some(_)) if then.kind == FailureKind::CpuLimit => (
                 ReplayVerdict::Reproduced,
                 format!(
-                    "reproduced: order {order} uses up its processor time again; where exactly it \
-                     is stopped depends on the machine: {}",
+                    "reproduced: order {order} exceeds its CPU time limit again; where it is \
+                     stopped depends on the machine: {}",
                     how(then)
                 ),
             ),
@@ -233,7 +234,7 @@ impl Judge<'_> {
             }
             (RecordedEnd::Failed(then), None) => (
                 ReplayVerdict::Diverged,
-                format!("order {order} does not fail any more; recorded was {}", how(then)),
+                format!("order {order} does not fail any more; the recording has {}", how(then)),
             ),
             (_, Some(is)) => (
                 ReplayVerdict::Diverged,
@@ -266,11 +267,17 @@ impl Judge<'_> {
             ),
             (RecordedEnd::Unknown | RecordedEnd::Failed(_), None) => (
                 ReplayVerdict::ReproducedUpToTheEnd,
-                format!("order {order} becomes a site now; nothing it did ended the process then"),
+                format!(
+                    "order {order} becomes a site now; its calls do not explain why its process \
+                     ended"
+                ),
             ),
             (RecordedEnd::Unknown, Some(is)) => (
                 ReplayVerdict::AnotherFailure,
-                format!("nobody knows how order {order} ended then; now it fails: {}", how(is)),
+                format!(
+                    "the recording does not say how order {order} ended; it fails now: {}",
+                    how(is)
+                ),
             ),
             (RecordedEnd::Released(_), None) => {
                 let same = match (&self.subject.recording, &now.recording) {

@@ -11,7 +11,7 @@
 //!
 //! **Invariant:** nothing is published. A replay's site goes to a private scratch folder.
 //!
-//! **Invariant:** a bundle is read as a stranger's file. It does not know providers or keys.
+//! **Invariant:** a bundle is read as untrusted input. It does not know providers or keys.
 
 mod answers;
 mod bundle;

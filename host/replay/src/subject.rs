@@ -97,14 +97,14 @@ pub struct NotReplayable {
 }
 
 impl RecordedAttempt {
-    /// What a replay lacks. `other_template` and `live`: the template, and the answers, do not come
-    /// from the recording.
+    /// What a replay lacks. `other_template`: the template is not that of the recording; `live`:
+    /// models give the replies.
     pub fn missing(&self, other_template: bool, live: bool) -> Vec<Message> {
         let mut missing = Vec::new();
         if self.document.is_empty() {
             missing.push(message!(
-                "the order's document is not there: it lies in the order's folder of sites under \
-                 `documents`, or in the database of orders; it goes with the order"
+                "the order's document is missing: it is kept in the order's folder of sites under \
+                 `documents`, or in the database of orders, and is deleted with the order"
             ));
         }
         if !other_template && self.wasm.is_none() && self.needs_template() {
@@ -112,7 +112,7 @@ impl RecordedAttempt {
                 self.looked.iter().map(|path| path.display().to_string()).collect();
             missing.push(match self.template.digest.is_empty() {
                 true => message!(
-                    "the template `{}` is not there, and its digest was not recorded; name its \
+                    "the template `{}` is missing, and its digest was not recorded; name its \
                      file with --template",
                     self.template.name
                 ),
@@ -131,7 +131,7 @@ impl RecordedAttempt {
             let (Some(key), Some(reply)) = (&end.key, &end.reply) else { continue };
             if self.reply(&key.request, reply).is_none() {
                 missing.push(message!(
-                    "the reply to {} is not in the journal: it lies in the order's folder of \
+                    "the reply to {} is missing: the journal is kept in the order's folder of \
                      sites under `journal`, or in the database of orders",
                     end.call_id
                 ));

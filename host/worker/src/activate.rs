@@ -1,8 +1,8 @@
 //! Activating releases: what visitors see follows what the database says.
 //!
 //! A release is stored, then completed in the database, and only then activated. So a worker that
-//! was paused and lost its order changes nothing that visitors see, and if one dies between the last
-//! two steps, the database shows which release any worker has to activate.
+//! was paused and lost its order changes nothing that visitors see, and if one dies between the
+//! last two steps, the database shows which release any worker has to activate.
 
 use async_trait::async_trait;
 use tracing::Instrument as _;

@@ -20,16 +20,16 @@ pub(super) async fn watch() {
             tracing::warn!(
                 seconds = by.as_secs(),
                 direction,
-                "the machine's clock was set, or the machine slept; orders go on, and those that \
-                 wait for a time of day are dated back if it was set back"
+                "the machine's clock was set, or the machine slept; running orders continue, \
+                 and the dates of waiting ones are corrected if the clock was set back"
             );
         }
         (steady, wall) = (now, shown);
     }
 }
 
-/// The size and direction of a change of the clock that showed `before` and, after the time `steady`,
-/// shows `now`.
+/// The size and direction of a change of the clock that showed `before` and, after the time
+/// `steady`, shows `now`.
 fn set(steady: Duration, before: SystemTime, now: SystemTime) -> Option<(Duration, &'static str)> {
     let expected = before + steady;
     let (by, direction) = match now.duration_since(expected) {

@@ -1,5 +1,5 @@
-//! The reply journal of an order, in the database: a reply is stored before the template sees it, so
-//! that no later attempt pays again.
+//! The reply journal of an order, in the database: a reply is stored before the template sees it,
+//! so that no later attempt pays again.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -16,9 +16,9 @@ pub(super) struct OrderJournal {
     database: Database,
     order: String,
     attempt: String,
-    /// Until when no other attempt can have stored a reply of this order: this is the first attempt,
-    /// and no other worker can have rescued the order yet. Later, a worker that was suspended finds
-    /// what was paid for meanwhile.
+    /// Until when no other attempt can have stored a reply of this order: this is the first
+    /// attempt, and no other worker can have rescued the order yet. Later, a worker that was
+    /// suspended finds what was paid for meanwhile.
     alone_until: Option<Instant>,
 }
 
@@ -72,8 +72,8 @@ impl OrderJournal {
 }
 
 impl OrderJournal {
-    /// Whether another attempt owns the order. A reply may also be stored already because the answer
-    /// to storing it was lost with a connection, or because it could not be looked up.
+    /// Whether another attempt owns the order. A reply may also be stored already because the
+    /// answer to storing it was lost with a connection, or because it could not be looked up.
     async fn is_lost(&self) -> bool {
         let order = self
             .until_it_answers("read the owner of the order", || self.database.order(&self.order))
@@ -114,7 +114,7 @@ impl Journal for OrderJournal {
                 tracing::warn!(
                     order = self.order,
                     %error,
-                    "it cannot be read whether this AI call was paid for before, so it is made again"
+                    "cannot read whether this AI call was paid for before, so it is made again"
                 );
                 return None;
             }

@@ -1,5 +1,5 @@
-//! The worker: claims orders, makes their attempts, completes them and activates their releases. The
-//! only place where the queue and the sandbox meet.
+//! The worker: claims orders, makes their attempts, completes them and activates their releases.
+//! The only place where the queue and the sandbox meet.
 //!
 //! | file | what it answers |
 //! |---|---|

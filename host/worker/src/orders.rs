@@ -153,8 +153,8 @@ impl Orders {
         if matches!(class, RetryClass::Transient { .. })
             && record.ai.as_ref().is_some_and(was_not_sent)
         {
-            // No request was sent. While a provider is away, orders must neither use up their attempts
-            // nor retry in a tight loop.
+            // No request was sent. While a provider is away, orders must neither use up their
+            // attempts nor retry in a tight loop.
             let rests = claimed.number.saturating_sub(claimed.attempts_used);
             let rest = self.backoff.wait(u32::try_from(rests).unwrap_or(u32::MAX), 1.0);
             class = RetryClass::Limited { after: retry_after.max(Some(rest)) };
@@ -169,7 +169,8 @@ impl Orders {
                 trace_id = claimed.trace_id,
                 %error,
                 folder = %self.services.sites.path().display(),
-                "the folder of sites takes no files, so the order waits and uses no attempt: make room, or make it writable"
+                "the folder of sites cannot be written, so the order waits and uses no attempt: \
+                 free disk space, or make it writable"
             );
             class =
                 RetryClass::Limited { after: Some(self.backoff.limited.min(self.backoff.longest)) };
@@ -181,9 +182,9 @@ impl Orders {
         self.backoff.resolution(class, failure, claimed.attempts_used, random(claimed))
     }
 
-    /// Why the folder of sites accepts no files, if so. A full disk fails every order, which must not
-    /// use up their attempts. There may be space again by now, so the attempt's own error counts
-    /// first.
+    /// Why the folder of sites accepts no files, if so. A full disk fails every order, which must
+    /// not use up their attempts. There may be space again by now, so the attempt's own error
+    /// counts first.
     async fn refuses_files(
         &self,
         claimed: &Claimed,

@@ -26,8 +26,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Starts the task that stores events. It ends when the last clone is dropped and all events are
-    /// stored.
+    /// Starts the task that stores events. It ends when the last clone is dropped and all events
+    /// are stored.
     pub(super) fn start(database: Database) -> (Self, JoinHandle<()>) {
         let (events, waiting) = mpsc::channel(CAPACITY);
         let dropped = Arc::new(AtomicU64::new(0));

@@ -1,5 +1,5 @@
-//! Reloads new and changed templates without a restart. Running orders keep the version they started
-//! with; a file that cannot be loaded leaves the old template in place.
+//! Reloads new and changed templates without a restart. Running orders keep the version they
+//! started with; a file that cannot be loaded leaves the old template in place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) async fn watch_templates(
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => Some(hangup),
         Err(error) => {
-            tracing::warn!(%error, "SIGHUP cannot be caught; changed templates are found by the periodic scan");
+            tracing::warn!(%error, "cannot handle SIGHUP; changed templates are found by the periodic scan");
             None
         }
     };

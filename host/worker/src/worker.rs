@@ -173,8 +173,8 @@ impl Worker {
         if when_empty { self.serving.until_empty().await } else { self.serving.ended().await }
     }
 
-    /// Notifies systemd, claims no more orders, lets the running ones end within `grace` and returns
-    /// the others to the queue, without using an attempt. Closes the database.
+    /// Notifies systemd, claims no more orders, lets the running ones end within `grace` and
+    /// returns the others to the queue, without using an attempt. Closes the database.
     ///
     /// # Errors
     /// If the database did not accept the last writes: then other workers rescue the orders.
@@ -241,7 +241,7 @@ async fn reconcile_releases(releases: Releases) {
 
 async fn reconcile_once(releases: &Releases, completed_for_ms: i64) {
     if let Err(error) = releases.reconcile(completed_for_ms).await {
-        tracing::warn!(%error, "releases that are not active yet cannot be looked for");
+        tracing::warn!(%error, "cannot query releases that are not active yet");
     }
 }
 

@@ -161,7 +161,7 @@ struct Case {
     kind: &'static str,
     status: Option<u16>,
     retryable: bool,
-    /// Part of the message: what to do next. `ROUTE` stands for the route's name.
+    /// Part of the message: what to do next. `ROUTE` is replaced by the route's name.
     advice: &'static str,
     /// Part of the excerpt.
     excerpt: Option<&'static str>,

@@ -103,7 +103,7 @@ fn a_dump_that_was_asked_for_is_read_by_others() {
         assert_eq!(found.frames.len(), real);
         assert_eq!(
             record["trap"]["code"], "out_of_bounds",
-            "the dump changes nothing in what is told"
+            "the dump changes nothing in the report"
         );
         let shown = bench.run(&["failures", "show", record["id"].as_str().unwrap()]).stdout;
         assert!(shown.contains("Core dump") && shown.contains("holds the order's data"), "{shown}");

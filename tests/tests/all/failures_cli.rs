@@ -270,7 +270,7 @@ fn b4_a_file_that_is_no_record_is_told_beside_those_that_are() {
     let folder = bench.sites().join("102/failures");
     std::fs::write(folder.join("broken.json"), "{").unwrap();
     let mut newer = failure.clone();
-    newer["version"] = json!(2);
+    newer["version"] = json!(3);
     std::fs::write(folder.join("01ZZZZZZZZZZZZZZZZZZZZZZZZ.json"), newer.to_string()).unwrap();
     for arguments in [
         &["failures", "list"][..],
@@ -281,7 +281,7 @@ fn b4_a_file_that_is_no_record_is_told_beside_those_that_are() {
         for says in [
             "no site was made",
             "broken.json is not a failure record",
-            "was written by a newer Sitewright (shape 2",
+            "was written by a newer Sitewright (record version 3",
         ] {
             assert!(text.contains(says), "{arguments:?}: {says}: {text}");
         }

@@ -424,7 +424,7 @@ fn impostors() -> Vec<Row> {
     let text = |text: &str| wat::parse_str(text).unwrap();
     let whole = Crafted::default().component();
     let other_version = String::from_utf8_lossy(&whole).contains("@0.1.0");
-    assert!(other_version, "the contract's version stands in it");
+    assert!(other_version, "it contains the contract's version");
     let mut newer = whole.clone();
     for at in 0..newer.len() - 6 {
         if newer[at..].starts_with(b"@0.1.0") {

@@ -175,7 +175,7 @@ async fn claim(database: &Database, order: &str) -> Claimed {
     let job = database.order(order).await.unwrap().job_id.unwrap();
     match database.claim(order, job, &worker("host-7-somebody"), Ulid::generate()).await.unwrap() {
         Claim::Claimed(claimed, _) => *claimed,
-        other => panic!("{order} was not taken: {other:?}"),
+        other => panic!("{order} was not claimed: {other:?}"),
     }
 }
 
@@ -674,7 +674,7 @@ mod tests {
         let wait = ["order", "add", &file, "--template", "faulty", "--wait"];
         let for_scripts = [&["--json"], &wait[..]].concat();
         let (people, scripts) = (fixture.spawn(&wait), fixture.spawn(&for_scripts));
-        until("it is in line", || async { database.order("24").await.is_ok() }).await;
+        until("it is queued", || async { database.order("24").await.is_ok() }).await;
         let claimed = claim(&database, "24").await;
         event(&database, &claimed, "copy", 1).await;
         ai_call(&database, &claimed).await;
@@ -748,12 +748,11 @@ mod tests {
         };
         let serving =
             serve(database.clone(), settings, Arc::new(Idle), Arc::new(Idle)).await.unwrap();
-        until("it is taken back", || async { database.order("24").await.unwrap().crashes == 1 })
-            .await;
+        until("it is rescued", || async { database.order("24").await.unwrap().crashes == 1 }).await;
         let stats = fixture.ok(&["queue", "stats"]);
         assert_eq!(stats.1["workers"].as_array().unwrap().len(), 1, "{}", stats.1);
         assert_eq!(stats.1["workers"][0]["pid"], std::process::id());
-        assert!(stats.0.contains("0 of ") && stats.0.contains("heard "), "{}", stats.0);
+        assert!(stats.0.contains("0 of ") && stats.0.contains("last seen "), "{}", stats.0);
         serving.drain(Duration::from_secs(5)).await.unwrap();
 
         let id = database.order("24").await.unwrap().last_failure.unwrap();

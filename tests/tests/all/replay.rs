@@ -144,7 +144,7 @@ fn what_an_ai_call_failed_with_fails_again_and_no_server_is_asked() {
         assert_eq!(
             report["failure"]["ai"],
             done.failure()["ai"],
-            "{kind}: every attempt is told again"
+            "{kind}: the report lists every attempt"
         );
         assert_eq!(server.calls().len(), asked, "{kind}: a replay asks nobody");
         drop(server);

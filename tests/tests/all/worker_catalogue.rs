@@ -134,7 +134,7 @@ async fn catalogue(base: Base) {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-    assert!(!log.contains(KEY), "the key stands in the log");
+    assert!(!log.contains(KEY), "the key is in the log");
 }
 
 async fn ended(
@@ -205,7 +205,7 @@ async fn ended(
     }
     let whole = serde_json::to_string(&export).unwrap();
     if whole.contains(KEY) || text.contains(KEY) {
-        return Err("the key stands in what is kept of it (catalogue A8)".to_owned());
+        return Err("the key is in its stored data (catalogue A8)".to_owned());
     }
     Ok(())
 }

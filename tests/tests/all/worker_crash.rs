@@ -266,7 +266,7 @@ async fn c7_an_order_that_kills_its_workers_is_dead_after_two_crashes() {
     assert!(last.message.contains("after 2 crashes"), "{}", last.message);
     assert!(
         last.record.to_string().contains("copywriting"),
-        "its AI calls are told: {}",
+        "its AI calls are listed: {}",
         last.record
     );
     for attempt in factory.database.attempts("poison").await.unwrap() {

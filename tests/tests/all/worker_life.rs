@@ -214,7 +214,7 @@ async fn a_worker_on_a_paused_queue_logs_why_it_waits() {
     factory.database.resume().await.unwrap();
     assert_eq!(worker.exit().await, 0, "{}", worker.log());
     assert_eq!(factory.order("later").await.state, OrderState::Succeeded);
-    assert!(worker.log().contains("the queue goes on"), "{}", worker.log());
+    assert!(worker.log().contains("the queue is resumed"), "{}", worker.log());
 }
 
 #[test]

@@ -93,7 +93,7 @@ async fn a_clock_is_set(base: Base) {
     for order in ["limited", "back"] {
         factory.until_state(order, OrderState::Succeeded).await;
     }
-    assert!(worker.log().contains("the order came from the future"), "{}", worker.log());
+    assert!(worker.log().contains("the order was future-dated"), "{}", worker.log());
     gate.open();
     factory.until_state("held", OrderState::Succeeded).await;
 

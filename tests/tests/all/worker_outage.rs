@@ -141,7 +141,7 @@ async fn d4_a7_a_full_disk_fails_no_order() {
     let failure = &factory.database.failures("full").await.unwrap()[0];
     assert_eq!(failure.kind, "host");
     assert!(failure.record.to_string().contains("No space left"), "{}", failure.record);
-    assert!(worker.log().contains("the folder of sites takes no files"), "{}", worker.log());
+    assert!(worker.log().contains("the folder of sites cannot be written"), "{}", worker.log());
     assert!(sites.join("before/current/index.html").exists(), "what is there stays there");
 
     std::fs::remove_file(filler).unwrap();
@@ -330,5 +330,5 @@ async fn b8_every_line_names_its_order() {
         seen.insert(order.as_str().unwrap().to_owned());
     }
     assert_eq!(seen, ["crashed", "good", "retried", "trap"].map(str::to_owned).into());
-    assert!(log.contains("an order was taken back from its worker"), "{log}");
+    assert!(log.contains("an order was rescued from its worker"), "{log}");
 }

@@ -200,7 +200,7 @@ async fn a6_a_deadline_ends_an_attempt_and_not_the_order() {
         failure.record
     );
     let trail = failure.record["trail"].as_array().unwrap();
-    assert_eq!(trail.last().unwrap()["outcome"], "in_flight", "the last call is told: {trail:?}");
+    assert_eq!(trail.last().unwrap()["outcome"], "in_flight", "the last call is listed: {trail:?}");
     assert_eq!(model.server.disconnected(), 1, "the AI server sees that nobody waits");
 }
 

@@ -28,7 +28,7 @@ macro_rules! provider_keys {
         }
 
         impl ProviderKeys {
-            /// A key that was not taken.
+            /// A key that was not read.
             fn remaining(&self) -> Option<&'static str> {
                 $(if self.$key.is_some() {
                     return Some(stringify!($key));
@@ -63,8 +63,8 @@ provider_keys! {
     /// All but `scripted`: timeout of name look-up, TCP and TLS together. At least 1.
     #[schemars(extend("x-default" = 10_000))]
     connect_ms: u64,
-    /// `ollama`: context window to load models with (`num_ctx`). Without it, a long prompt silently
-    /// loses its beginning. At least 1.
+    /// `ollama`: context window to load models with (`num_ctx`). Without it, the server removes the
+    /// beginning of a long prompt without an error. At least 1.
     #[schemars(extend("x-default" = "the server's"))]
     context_tokens: u32,
     /// `openai`: dialect of chat completions that the server speaks.

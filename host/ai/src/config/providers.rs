@@ -298,7 +298,8 @@ pub struct OllamaConfig {
     /// The URL before `/api/chat`. Default: `http://127.0.0.1:11434`.
     pub base_url: String,
     /// Size of the context window that models are loaded with, in tokens (`num_ctx`). The server
-    /// silently removes the beginning of a longer prompt. Default: the server's. At least 1.
+    /// removes the beginning of a longer prompt without an error. Default: the server's. At least
+    /// 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
     /// API key (usually none), timeouts, limits and retries.

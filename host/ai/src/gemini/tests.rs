@@ -399,7 +399,7 @@ fn e8_structured_output_is_the_mode_that_the_configuration_names() {
     assert!(body["systemInstruction"].to_string().contains("JSON Schema"));
     let (_, _, body) = sent(&gemini(""), &ask(Format::Json));
     assert_eq!(body["generationConfig"]["responseMimeType"], "application/json");
-    // What the mode cannot say is told in words.
+    // What the mode cannot express is in the instructions.
     let open = json!({"type": "object", "properties": {"a": {"type": "string", "format": "uri"}}});
     let (_, _, body) = sent(&gemini(""), &ask(schema(&open)));
     assert_eq!(

@@ -7,7 +7,7 @@ use super::super::request::Format;
 use super::super::wire::Prompt;
 
 /// The request's body. `context_tokens` is the size of the context window that the model is loaded
-/// with: the server's default is small, and it silently cuts a longer prompt.
+/// with: the server's default is small, and it cuts a longer prompt without an error.
 pub(super) fn body(prompt: &Prompt<'_>, context_tokens: Option<u32>) -> Vec<u8> {
     let request = prompt.request;
     let (format, instruction) = match &request.format {

@@ -1,4 +1,4 @@
-//! The gateway against a real HTTP server: every way a provider's answer goes wrong on the wire.
+//! The gateway against a real HTTP server: all faults of a provider's response on the wire.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test's helper functions fail the test")]
 #![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
@@ -66,7 +66,7 @@ enum Seen {
     ClientLeft,
 }
 
-/// A server that does one thing per connection, in order; the last one for ever.
+/// A server with one behaviour per connection, in sequence; the last one repeats.
 struct Server {
     port: u16,
     seen: mpsc::UnboundedReceiver<Seen>,
@@ -127,7 +127,7 @@ async fn serve(mut stream: TcpStream, does: Does, saw: mpsc::UnboundedSender<See
         stream.read_buf(&mut bytes).await.unwrap();
     }
     let body = serde_json::from_slice(&bytes).unwrap_or_default();
-    // A test that looks only at the client has let go of the other end.
+    // A test that checks only the client has dropped the other end.
     let _gone = saw.send(Seen::Request { head, body });
     match does {
         Does::Dribbles(_) => {
@@ -167,7 +167,7 @@ fn provider(name: &str, base_url: &str, more: &str) -> String {
 const ROUTE: &str =
     "[routes.copywriting]\ntry = [{ provider = \"local\", model = \"some-model\" }]\n";
 
-/// One attempt for each candidate, unless the configuration says how many.
+/// One attempt for each candidate, unless the configuration sets a number.
 fn gateway(config: &str) -> Gateway {
     let once = if config.contains("retry") { "" } else { "[retry]\nattempts = 1\n" };
     let config: AiConfig = toml::from_str(&format!("{config}{once}")).unwrap();
@@ -187,7 +187,7 @@ fn request() -> Request {
     }
 }
 
-/// Far away, so that only the limit under test can fire.
+/// Far in the future, so that only the limit under test applies.
 fn call() -> CallContext {
     CallContext::new(CallId::nth(1), Instant::now() + Duration::from_secs(300))
 }
@@ -196,7 +196,7 @@ async fn complete(config: &str) -> Result<Completed, AiError> {
     gateway(config).complete(call(), request()).await
 }
 
-/// A connection that nobody listens to.
+/// A connection without a listener.
 async fn nobody() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }

@@ -19,8 +19,8 @@ use sitewright_runtime::plugin::template_names;
 
 /// Check templates against the contract.
 ///
-/// Checks the file itself, orders made from its own schema, models that fail, its use of limits, its
-/// pages, and runs that are cancelled. Offline; a few seconds for each template.
+/// Checks the file itself, orders made from its own schema, models that fail, its use of limits,
+/// its pages, and runs that are cancelled. Offline; a few seconds for each template.
 ///
 /// The folder `conformance` beside a template, or beside its source (`[template.<name>] source`),
 /// contains its author's cases: one folder each, with `case.toml`, `order.json` and, if replies
@@ -125,7 +125,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 }
 
 fn setting(config: &Config) -> Result<Setting, SetupError> {
-    // Two on each core: some runs wait for replies that are held back while others compute.
+    // Two on each core: some runs wait for delayed replies while others compute.
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let default = u32::try_from(cores * 2).unwrap_or(u32::MAX);
     let concurrency = config.concurrency.unwrap_or(default);
@@ -139,7 +139,7 @@ fn setting(config: &Config) -> Result<Setting, SetupError> {
     })
 }
 
-/// The files that are meant, a folder's in the order of their names.
+/// The files of the arguments; those of a folder are sorted by name.
 async fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, SetupError> {
     let mut files = Vec::new();
     for path in named {
@@ -194,7 +194,7 @@ fn rules(json: bool) -> Exit {
     Exit::Done
 }
 
-/// A bar that follows the trials.
+/// A progress bar of the test cases.
 fn bar(
     file: &Path,
     mut progress: watch::Receiver<(usize, usize)>,

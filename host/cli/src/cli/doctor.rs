@@ -1,4 +1,4 @@
-//! `sitewright doctor`: checks the installation and says what to fix.
+//! `sitewright doctor`: checks the installation and reports what to fix.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
     offline: bool,
 }
 
-/// How long the routes may take to answer, all together.
+/// Maximum time for the probes of all routes together.
 const PROBE_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 
 #[derive(Debug, Serialize)]
@@ -45,7 +45,7 @@ impl Check {
     }
 }
 
-/// What was found: everything is a check, and routes are told in detail too.
+/// The result: all checks, and the details of each route.
 #[derive(Debug, Default, Serialize)]
 struct Findings {
     checks: Vec<Check>,
@@ -84,7 +84,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     Ok(if all_well { Exit::Done } else { Exit::Usage })
 }
 
-/// Everything that needs no call; the gateway when there is one.
+/// Runs all checks that need no AI call. Returns the gateway, if it can be created.
 async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway>> {
     checks.push(Check::new(
         "sites folder",
@@ -121,7 +121,7 @@ async fn examine(config: &Config, checks: &mut Vec<Check>) -> Option<Arc<Gateway
                             )
                         }
                         Err(error) => {
-                            // Its own words repeat the file.
+                            // The error's own text repeats the file.
                             let reasons: Vec<String> =
                                 causes_of(&error).iter().map(ToString::to_string).collect();
                             let reason = if reasons.is_empty() {
@@ -163,7 +163,7 @@ fn route_check(probe: &Probe) -> Check {
     Check::new(what, if probe.usable { Ok(says) } else { Err(says) })
 }
 
-/// An error with all its causes, in one line.
+/// The text of an error and all its causes, in one line.
 fn whole(error: &(dyn std::error::Error + 'static)) -> String {
     causes_of(error).iter().fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
@@ -172,7 +172,7 @@ fn page(found: &Findings) -> String {
     let good = anstyle::AnsiColor::Green.on_default();
     let bad = anstyle::AnsiColor::Red.on_default().bold();
     let mut text = String::new();
-    // Routes stand at the end; those that can be used are told by the table alone.
+    // Checks of routes come last; the table is enough for those that can be used.
     let (others, routes) = found.checks.split_at(found.checks.len() - found.routes.len());
     for check in others {
         text.push_str(&paragraph(check));
@@ -224,7 +224,7 @@ fn table(probes: &[Probe]) -> String {
             status,
             ..
         } = &probe.attempt;
-        // A success with a message is a script: it is loaded and left alone.
+        // A success with a message is a script, which is loaded and not called.
         let asked = !(probe.usable && probe.attempt.message.is_some() && status.is_none());
         [
             probe.route.clone(),

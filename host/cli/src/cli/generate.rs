@@ -59,7 +59,7 @@ pub(super) struct Report<'a> {
     pub(super) files: Vec<Value>,
     /// Calls, tokens and cost.
     pub(super) ai: Value,
-    /// Duration, and each limit beside what was used.
+    /// Duration, and each limit with its usage.
     pub(super) usage: Value,
     pub(super) failure: Option<&'a FailureRecord>,
     pub(super) failure_file: Option<PathBuf>,
@@ -137,7 +137,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
                 let answered = totals.ai_calls.len();
                 if answered > 0 {
                     output::print(&format!(
-                        "  {answered} AI replies{} are kept: --resume {} takes them from there\n",
+                        "  {answered} AI replies{} are kept: --resume {} reuses them\n",
                         replayed(&totals),
                         totals.attempt
                     ));
@@ -155,7 +155,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     Ok(exit)
 }
 
-/// Refuses a wrong folder, which would otherwise just quote no lines.
+/// Rejects a missing folder, with which the record would only lack the quoted lines.
 pub(super) fn check_source(folder: &Path) -> Result<(), SetupError> {
     if folder.is_dir() {
         return Ok(());
@@ -166,8 +166,8 @@ pub(super) fn check_source(folder: &Path) -> Result<(), SetupError> {
     )))
 }
 
-/// Reuse of the earlier attempt's journal. Refuses an id without a journal, which would mean to pay
-/// for every reply again.
+/// Reuses the journal of an earlier attempt. Rejects an id without a journal, with which every
+/// reply would be paid again.
 fn resume(config: &Config, document: &[u8], attempt: AttemptId) -> Result<JournalUse, SetupError> {
     // The attempt itself reports an invalid order.
     if let Ok(order) =
@@ -213,7 +213,7 @@ async fn cancel_on_interrupt(cancel: CancellationToken) {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        tracing::warn!("Ctrl-C cannot be caught: it ends the process without a record");
+        tracing::warn!("cannot handle Ctrl-C: it ends the process without a record");
         return;
     };
     loop {

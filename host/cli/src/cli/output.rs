@@ -49,8 +49,8 @@ pub(super) fn watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Prints text to stdout, without its colours if stdout shows none. A closed stdout is not an error:
-/// returns whether it is still open.
+/// Prints text to stdout, without its colours if stdout shows none. A closed stdout is not an
+/// error: returns whether it is still open.
 pub(super) fn print(text: &str) -> bool {
     let mut stdout = anstream::stdout();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

@@ -117,11 +117,11 @@ fn text(stats: &Stats, shown: &str, silent_ms: i64, width: usize) -> String {
 }
 
 fn worker_text(worker: &WorkerStats, at: i64, silent_ms: i64, width: usize) -> String {
-    let heard = format!("heard {} ago", when::span(worker.silent_ms));
-    let heard =
-        if worker.silent_ms >= silent_ms { format!("{BAD}silent: {heard}{BAD:#}") } else { heard };
+    let seen = format!("last seen {} ago", when::span(worker.silent_ms));
+    let seen =
+        if worker.silent_ms >= silent_ms { format!("{BAD}stale: {seen}{BAD:#}") } else { seen };
     format!(
-        "worker {}\n  {} of {} orders, {heard}, started {} ago {DIM}(process {} on {}){DIM:#}\n",
+        "worker {}\n  {} of {} orders, {seen}, started {} ago {DIM}(process {} on {}){DIM:#}\n",
         output::one_line(&worker.client_id, width.saturating_sub(7)),
         worker.running,
         worker.max_orders,

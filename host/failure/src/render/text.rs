@@ -9,7 +9,7 @@ use sitewright_model::Measure;
 /// Below this a terminal is treated as this wide.
 pub(super) const MIN_WIDTH: usize = 72;
 
-/// A limit beside what was used, as reports show it: `12.3 MiB of 256 MiB`.
+/// The usage of a limit, as reports show it: `12.3 MiB of 256 MiB`.
 pub fn measure(name: &str, measure: Measure) -> String {
     format!("{} of {}", amount(name, measure.used), amount(name, measure.max))
 }

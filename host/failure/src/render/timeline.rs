@@ -1,32 +1,32 @@
-//! Host calls and diagnostics in one order, with what ran side by side.
+//! A timeline of host calls and diagnostics that shows concurrent calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sitewright_model::failure::{AiCallTries, Diagnostic, FailureRecord, Severity};
 use sitewright_model::failure::{TrailEntry, TrailOutcome};
 
-/// Calls side by side that get a column of their own; further ones share the last.
+/// Maximum columns of concurrent calls; further calls share the last one.
 const MAX_LANES: usize = 6;
 
-/// Something that happened.
+/// An entry of the timeline.
 pub(super) struct Moment<'a> {
     /// Milliseconds from the start of the run.
     pub(super) at_ms: u64,
     pub(super) what: What<'a>,
-    /// A column for each call that ran beside another: `●` where it begins, `│` while it runs.
-    /// Empty where nothing ran beside anything.
+    /// A column for each concurrent call: `●` where it begins, `│` while it runs. Empty if no calls
+    /// were concurrent.
     pub(super) lanes: String,
 }
 
 pub(super) enum What<'a> {
-    /// A host call, with the tries of an AI call.
+    /// A host call; an AI call has its attempts.
     Call(&'a TrailEntry, Option<&'a AiCallTries>),
-    /// What the template reported.
+    /// A diagnostic of the template.
     Report(&'a Diagnostic),
 }
 
 impl Moment<'_> {
-    /// Whether a report on the failure should show it although it is long ago.
+    /// Whether a report shows it although it is not among the newest.
     pub(super) fn matters(&self) -> bool {
         match self.what {
             What::Call(entry, _) => {
@@ -38,7 +38,7 @@ impl Moment<'_> {
     }
 }
 
-/// Everything that the record knows of what happened, in the order in which it did.
+/// All host calls and diagnostics of the record, by time.
 pub(super) fn of(record: &FailureRecord) -> Vec<Moment<'_>> {
     let tries: BTreeMap<&str, &AiCallTries> =
         record.ai_calls.iter().map(|call| (call.call_id.as_str(), call)).collect();
@@ -48,7 +48,7 @@ pub(super) fn of(record: &FailureRecord) -> Vec<Moment<'_>> {
         .trail
         .iter()
         .map(|entry| {
-            // The call that reported and the report are one moment.
+            // A diagnostic and its host call are one entry.
             let what = match reports.remove(&entry.seq) {
                 Some(report) => What::Report(report),
                 None => What::Call(
@@ -59,7 +59,8 @@ pub(super) fn of(record: &FailureRecord) -> Vec<Moment<'_>> {
             (Some(entry.seq), Moment { at_ms: entry.at_ms, what, lanes: String::new() })
         })
         .collect();
-    // Those whose call is no longer in the trail, and those of a host that gave them no number.
+    // Diagnostics whose call is not in the trail any more, and those of old hosts, which have no
+    // number.
     let numberless = record.diagnostics.iter().filter(|report| report.seq.is_none());
     for report in reports.into_values().chain(numberless) {
         let before = |(seq, moment): &(Option<u64>, Moment<'_>)| match (report.seq, seq) {
@@ -76,8 +77,8 @@ pub(super) fn of(record: &FailureRecord) -> Vec<Moment<'_>> {
     moments
 }
 
-/// Which of the moments a report with room for so many shows: the newest, and those before that
-/// matter.
+/// The entries that a report shows: the `room` newest, and at most half as many important earlier
+/// ones.
 pub(super) fn shown(moments: &[Moment<'_>], room: usize) -> BTreeSet<usize> {
     let newest = moments.len().saturating_sub(room)..moments.len();
     let before = (0..newest.start).rev().filter(|at| moments[*at].matters()).take(room / 2);
@@ -86,7 +87,7 @@ pub(super) fn shown(moments: &[Moment<'_>], room: usize) -> BTreeSet<usize> {
 }
 
 fn draw_lanes(moments: &mut [Moment<'_>]) {
-    // Who has each column, and up to which number.
+    // The call in each column: the number until which it runs.
     let mut lanes: Vec<Option<u64>> = Vec::new();
     let mut beside = false;
     let drawn: Vec<Vec<char>> = moments

@@ -1,30 +1,32 @@
-//! How long and how large reading of debug information may become.
+//! Limits on the time and memory that reading debug information may take.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Debug information of one template larger than this is not read: a template would make the host
+/// Maximum bytes of debug information of one template. More is not read, because the host would
 /// hold it in memory.
 pub const MAX_DEBUG_BYTES: usize = 256 << 20;
-/// Its tables of abbreviations, which in memory become fifty times their size.
+/// Maximum bytes of the abbreviation tables, which take fifty times their size in memory.
 pub(super) const MAX_ABBREVIATION_BYTES: usize = 2 << 20;
-/// The header of one line table, whose file names in memory become a hundred times their size.
+/// Maximum bytes of the header of one line table, whose file names take a hundred times their size
+/// in memory.
 pub(super) const MAX_LINE_HEADER_BYTES: u64 = 1 << 20;
-/// Modules of one component that are looked at.
+/// Maximum modules of one component that are read.
 pub(super) const MAX_MODULES: usize = 1_000;
-/// Debug sections of one module; DWARF has about twenty.
+/// Maximum debug sections of one module; DWARF has about twenty.
 pub(super) const MAX_SECTIONS: usize = 64;
-/// Frames of one record, inlined ones included.
+/// Maximum frames of one record, inlined ones included.
 pub(super) const MAX_FRAMES: usize = 512;
-/// Ranges of compilation units kept in memory.
+/// Maximum ranges of compilation units kept in memory.
 pub(super) const MAX_UNIT_RANGES: usize = 1 << 20;
-/// Functions inlined into one another that one place shows.
+/// Maximum depth of inlined functions at one code location.
 pub(super) const MAX_INLINED: usize = 64;
-/// Longest name of a function or file, in bytes: a mangled name of the language C++ can become as
-/// long as its program.
+/// Maximum bytes of the name of a function or file: a mangled C++ name can be as long as its
+/// program.
 pub(super) const MAX_NAME_BYTES: usize = 4 << 10;
-/// Processor time that the frames of one record may take. A Rust template's take a hundredth of it.
+/// Maximum CPU time to symbolize the frames of one record. Those of a Rust template take a
+/// hundredth of it.
 pub const MAX_TIME: Duration = Duration::from_secs(2);
 
 /// Why reading ended early.
@@ -32,7 +34,7 @@ pub const MAX_TIME: Duration = Duration::from_secs(2);
 pub(super) enum Stop {
     /// The time is up.
     TimeUp,
-    /// The bytes make no sense, or too much.
+    /// The bytes are not valid DWARF, or exceed a limit.
     Broken(String),
 }
 
@@ -42,38 +44,37 @@ impl From<gimli::Error> for Stop {
     }
 }
 
-/// By how much a busy machine may stretch that.
-const PATIENCE: u32 = 10;
+/// Maximum wall time, as a multiple of the CPU time: a busy machine stretches it.
+const MAX_STRETCH: u32 = 10;
 
-/// Time that is left, of the thread that makes it. Everything that a hostile template could repeat
-/// spends of it, so reading ends whatever the bytes say.
+/// The remaining CPU time of the thread that creates it. Each step that a hostile template could
+/// repeat is counted, so that reading ends for any input.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// Nothing when that is beyond what the clock can tell.
+    /// `None` if the time is beyond the range of the clock.
     until: Option<Instant>,
     until_cpu: Duration,
     unchecked: usize,
 }
 
-/// Processor time of this thread. What a record tells must not depend on what else the machine
-/// does.
+/// CPU time of this thread. The content of a record must not depend on the load of the machine.
 fn thread_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
     Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
 }
 
-/// Steps between two looks at the clock: far less than a millisecond of them.
+/// Number of steps between two reads of the clock; they take far less than a millisecond.
 const STEPS: usize = 4_096;
 
 impl Budget {
     pub(super) fn new(time: Duration) -> Self {
-        // The first step looks at the clock, so that no time at all is no time at all.
-        let until = Instant::now().checked_add(time.saturating_mul(PATIENCE));
+        // The first step reads the clock, so that a budget of zero allows no step.
+        let until = Instant::now().checked_add(time.saturating_mul(MAX_STRETCH));
         Budget { until, until_cpu: thread_time().saturating_add(time), unchecked: STEPS }
     }
 
-    /// Counts steps of about equal length.
+    /// Counts steps of about equal duration; fails if the time is up.
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), Stop> {
         self.unchecked = self.unchecked.saturating_add(steps);
         if self.unchecked < STEPS {

@@ -1,9 +1,8 @@
-//! Places in code to functions, files and lines, from DWARF that nobody vouches for.
+//! Maps code addresses to functions, files and lines with untrusted DWARF.
 //!
-//! The libraries that do this whole (addr2line) trust the bytes: functions nested a million deep
-//! overflow their stack, and with it ends the process. Here nothing recurses, nothing of the
-//! template's choosing is kept in memory, and every step spends of a [`Budget`]. The parsing itself
-//! is gimli's.
+//! Complete libraries for this (addr2line) trust the bytes: functions nested a million deep
+//! overflow their stack and abort the process. Here nothing recurses, the template does not control
+//! how much is kept in memory, and each step counts against a [`Budget`]. gimli does the parsing.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -28,37 +27,37 @@ type Dwarf<'a> = gimli::Dwarf<Slice<'a>>;
 /// The debug sections of one module, by name.
 pub(super) type Sections = Vec<(String, Arc<[u8]>)>;
 
-/// One function at a place: the first is the innermost, and the last the one that the others are
-/// inlined into.
+/// One function at a code location. Of several the first is the innermost; the others are inlined
+/// into the last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    /// As the debug information has it: mangled, or a bare name.
+    /// As in the debug information: mangled, or without its path.
     pub(super) name: Option<String>,
-    /// Whole path.
+    /// Complete path.
     pub(super) file: Option<String>,
-    /// What the compiler ran in.
+    /// The compiler's working directory.
     pub(super) folder: Option<String>,
     pub(super) line: Option<u32>,
     pub(super) column: Option<u32>,
-    /// The lines around it, where the template brings its source along.
+    /// The lines around it, if the debug information embeds the source.
     pub(super) source: Option<SourceExcerpt>,
 }
 
-/// Which unit has which code, found once.
+/// The code ranges of all units, built once for each module.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     units: Vec<usize>,
-    /// Code of the unit with this number; a unit that does not say has everything.
+    /// Code range and the number of its unit; a unit without ranges has all code.
     ranges: Vec<(Range<u64>, u32)>,
 }
 
-/// Reads sections.
+/// Reads the debug sections of one module.
 pub(super) struct Reader<'a> {
     dwarf: Dwarf<'a>,
     abbreviations: HashMap<usize, Arc<gimli::Abbreviations>>,
 }
 
-/// One function that covers a place, where it stands in its unit.
+/// One function that covers an address, with its depth in the unit's tree.
 #[derive(Debug, Clone)]
 struct Hit<'a> {
     depth: isize,
@@ -105,8 +104,8 @@ impl<'a> Reader<'a> {
         Ok(Reader { dwarf: gimli::Dwarf::load(load)?, abbreviations: HashMap::new() })
     }
 
-    /// Which unit has which code. What is wrong with some units is told beside those that are
-    /// right.
+    /// Builds the index. Also returns the first error, because broken units do not prevent reading
+    /// the others.
     pub(super) fn index(&mut self, budget: &mut Budget) -> Result<(Index, Option<String>), Stop> {
         let mut index = Index::default();
         let mut broken = None;
@@ -157,15 +156,15 @@ impl<'a> Reader<'a> {
                 found.push(range.begin..range.end);
             }
         }
-        // A unit that does not say where its code is may have any.
+        // A unit without ranges may have any code.
         if found.is_empty() && most > 0 {
             found.push(0..u64::MAX);
         }
         Ok(found)
     }
 
-    /// The functions at each of `wanted`, innermost first, as far as the time goes; nothing for a
-    /// place that no unit knows.
+    /// The functions at each address of `wanted`, innermost first; none for an address that no unit
+    /// covers. Also returns the first error of a unit.
     pub(super) fn places(
         &mut self,
         index: &Index,
@@ -221,8 +220,8 @@ impl<'a> Reader<'a> {
         let rows = rows(&unit, wanted, budget)?;
         let mut places = Vec::with_capacity(wanted.len());
         for (mut hits, row) in hits.into_iter().zip(rows) {
-            // Each function stands where the one inlined into it was called; the innermost stands
-            // where the line table says.
+            // The location of a function is the call of the one inlined into it; that of the
+            // innermost comes from the line table.
             let mut at =
                 row.map(|row| Call { file: Some(row.file), line: row.line, column: row.column });
             let mut of_one = Vec::with_capacity(hits.len().max(1));
@@ -313,8 +312,8 @@ impl<'a> Reader<'a> {
             }
             for (at, _) in covered.iter().enumerate().filter(|(_, covered)| **covered) {
                 let path = &mut paths[at];
-                // What is not around this entry is over. A function inside another one is not
-                // inlined into it.
+                // Entries that do not enclose this one have ended. A nested function that is not
+                // inlined starts a new path.
                 path.retain(|hit| inlined && hit.depth < depth);
                 if path.len() < MAX_INLINED && (!inlined || !path.is_empty()) {
                     path.push(Hit { depth, names: names.clone(), call });
@@ -367,7 +366,8 @@ impl<'a> Reader<'a> {
         Ok(place)
     }
 
-    /// A function's name: its own, or that of the function it is a copy or a part of.
+    /// A function's name: its own, or that of the entry it refers to (abstract origin or
+    /// specification).
     fn name(
         &mut self,
         unit: &Unit<Slice<'a>>,
@@ -382,7 +382,7 @@ impl<'a> Reader<'a> {
             return Ok(Some(name));
         }
         let mut names = names.clone();
-        // Only while the entry is in another unit.
+        // Set if the entry is in another unit.
         let mut other: Option<Unit<Slice<'a>>> = None;
         for _ in 0..16 {
             budget.spend(1)?;
@@ -406,7 +406,7 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    /// The unit that an entry anywhere lies in, and where in it.
+    /// The unit of an entry in any unit, and the entry's offset in it.
     fn unit_at(
         &mut self,
         offset: DebugInfoOffset<usize>,
@@ -432,7 +432,7 @@ impl<'a> Reader<'a> {
             None => {
                 budget.spend(self.dwarf.debug_abbrev.reader().len().saturating_sub(at.0) / 16)?;
                 let read = self.dwarf.abbreviations(&header)?;
-                // As many tables as units: kept while they are few.
+                // There can be as many tables as units, so the cache is limited.
                 if self.abbreviations.len() >= 64 {
                     self.abbreviations.clear();
                 }
@@ -450,7 +450,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The length of a line table's header. gimli reads all of it into memory before it can be asked.
+/// The length of a line table's header. gimli reads all of it into memory, so it is checked first.
 fn line_header_bytes(lines: &Slice<'_>, offset: usize) -> Result<usize, Stop> {
     use gimli::Reader as _;
     let mut lines = *lines;
@@ -503,15 +503,15 @@ fn rows(
     let Some(program) = unit.line_program.clone() else { return Ok(found) };
     let mut rows = program.rows();
     let mut before: Option<Row> = None;
-    // Code that the linker threw away is left in the table at address 0, where no function of a
-    // module can be.
-    let mut thrown_away = false;
+    // The table keeps code that the linker removed at address 0, where no function of a module can
+    // be.
+    let mut removed = false;
     while let Some((_, row)) = rows.next_row()? {
         budget.spend(1)?;
         let address = row.address();
         match before {
-            None => thrown_away = address == 0,
-            Some(before) if !thrown_away && before.address < address => {
+            None => removed = address == 0,
+            Some(before) if !removed && before.address < address => {
                 for (found, wanted) in found.iter_mut().zip(wanted) {
                     if (before.address..address).contains(wanted) {
                         *found = Some(before);

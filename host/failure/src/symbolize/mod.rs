@@ -1,12 +1,12 @@
-//! From offsets in a component to functions, files and lines of the template's source.
+//! Maps offsets in a component to functions, files and lines of the template's source.
 //!
-//! - `modules`: the core modules of a component, and whether a file beside it belongs to them
-//! - `dwarf`: reads debug information that nobody vouches for
-//! - `budget`: how long and how large that may become
-//! - `paths`: whose code it is, and names and paths as people want to read them
+//! - `modules`: the core modules of a component, and whether a separate debug file matches them
+//! - `dwarf`: reads untrusted debug information
+//! - `budget`: limits on time and memory
+//! - `paths`: readable names and paths, and which code is the author's own
 //!
-//! A template's debug information is read at its first trap, on the blocking pool, and what it said
-//! of a place is kept: see [`SymbolCache`](sitewright_runtime::plugin::SymbolCache).
+//! A template's debug information is read at its first trap, on the blocking pool, and resolved
+//! locations are cached: see [`SymbolCache`](sitewright_runtime::plugin::SymbolCache).
 
 mod budget;
 mod dwarf;
@@ -29,62 +29,61 @@ use crate::RawFrame;
 use sitewright_model::failure::Frame;
 use sitewright_model::failure::SourceExcerpt;
 
-/// What is told of debug information that the reader fails over.
+/// Note of a record if the reader panics on the debug information.
 const FAILED: &str =
-    "the reader fails over it, which is a bug of the host; please report it with the template";
+    "the reader panicked on it, which is a bug of the host: report it together with the template";
 
-/// Places kept of one template: far more than it has ways to fail.
+/// Maximum cached locations of one template: far more than it has ways to fail.
 const MAX_PLACES: usize = 4_096;
 
 /// The debug information of one component.
 #[derive(Debug)]
 pub struct Symbols {
     modules: Vec<Module>,
-    /// Why it is less than could be, known since it was read.
+    /// Why debug information is incomplete, if that is known from loading it.
     note: Option<String>,
     known: Mutex<HashMap<u64, Arc<[Place]>>>,
-    /// Set once reading took too long: it would again.
+    /// Set when reading exceeded the time limit: it would do so again.
     given_up: OnceLock<String>,
-    /// What could not be read of it.
+    /// The first part that could not be read, and why.
     broken: OnceLock<String>,
 }
 
 #[derive(Debug)]
 struct Module {
-    /// Where the module lies in the component.
+    /// The module's bytes in the component.
     range: Range<u64>,
     code_start: u64,
-    /// Of functions: its own, or those of the file beside the component.
+    /// The matching module of the separate debug file, which has names of functions.
     named: Option<Found>,
     debug: Option<Sections>,
-    /// Made when the first frame is asked for.
+    /// Created when the first frame is resolved.
     index: Mutex<Option<Arc<Index>>>,
-    /// What `named` said of functions that have no other name.
+    /// Names from `named` of functions that have no other name.
     names: Mutex<HashMap<u32, Option<String>>>,
 }
 
-/// What became of a backtrace.
+/// A symbolized backtrace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Symbolized {
-    /// For people, innermost first, inlined functions as frames of their own.
+    /// Innermost first; inlined functions have their own frames.
     pub frames: Vec<Frame>,
-    /// Why frames have no files and lines or no names, when they have not, and how to get them.
+    /// Why frames lack names, or files and lines, and how to get them; `None` if they have them.
     pub missing: Option<String>,
-    /// The lines around the first own frame, where the template brings its source along.
+    /// The lines around the first own frame, if the debug information embeds the source.
     pub source: Option<SourceExcerpt>,
 }
 
 impl Symbols {
-    /// Reads the debug information of a component's modules, and what the file beside it has of
-    /// those that have none. Blocking: milliseconds for a Rust template.
+    /// Reads the debug information of a component's modules, and from the separate debug file
+    /// `beside` that of modules without any. Blocking: takes milliseconds for a Rust template.
     ///
-    /// Never fails: what cannot be read is named in the record instead (`symbols_missing`).
+    /// Does not fail: the record names what cannot be read (`symbols_missing`).
     pub fn load(component: &[u8], beside: Option<(&str, &[u8])>) -> Self {
         Self::load_at_most(component, beside, MAX_DEBUG_BYTES)
     }
 
-    /// As [`load`](Self::load), with another limit: debug information of more than `most` bytes is
-    /// not read.
+    /// As [`load`](Self::load), but with a limit of `most` bytes of debug information.
     pub fn load_at_most(component: &[u8], beside: Option<(&str, &[u8])>, most: usize) -> Self {
         let (found, too_large) = modules::find(component, most);
         let mut note = too_large.then(|| {
@@ -115,7 +114,7 @@ impl Symbols {
         }
     }
 
-    /// No debug information, for a reason.
+    /// No debug information, because of `reason`.
     pub fn none(reason: impl Into<String>) -> Self {
         Symbols {
             modules: Vec::new(),
@@ -126,7 +125,7 @@ impl Symbols {
         }
     }
 
-    /// Bytes of debug information held.
+    /// Bytes of debug information in memory.
     pub fn bytes(&self) -> usize {
         let of = |module: &Module| {
             module.debug.iter().flatten().map(|(_, bytes)| bytes.len()).sum::<usize>()
@@ -139,8 +138,7 @@ impl Symbols {
         self.modules.iter().map(of).sum()
     }
 
-    /// The frames, when all that is to be known of them is known already. Quick: for the runtime's
-    /// own threads.
+    /// The frames, if all of them are cached; `None` otherwise. Does not block: for async threads.
     pub fn recall(&self, raw: &[RawFrame]) -> Option<Symbolized> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let places: Option<Vec<Arc<[Place]>>> = raw
@@ -161,12 +159,13 @@ impl Symbols {
         Some(self.describe(raw, &places?))
     }
 
-    /// Frames for people. Blocking, for at most [`MAX_TIME`]: it reads what it has not read yet.
+    /// Resolves the frames and reads the debug information that is not cached. Blocking, for at
+    /// most [`MAX_TIME`].
     pub fn resolve(&self, raw: &[RawFrame]) -> Symbolized {
         self.resolve_within(raw, MAX_TIME)
     }
 
-    /// As [`resolve`](Self::resolve), with another limit. When the time is up, frames have names
+    /// As [`resolve`](Self::resolve), with another time limit. If it is exceeded, frames have names
     /// only.
     pub fn resolve_within(&self, raw: &[RawFrame], time: Duration) -> Symbolized {
         if let Some(known) = self.recall(raw) {
@@ -175,8 +174,7 @@ impl Symbols {
         let mut budget = Budget::new(time);
         for (number, module) in self.modules.iter().enumerate() {
             if let Err(TimeUp) = self.learn(number, module, raw, &mut budget) {
-                // Told to whoever asks from now on, at once: a storm of traps must not wait for it
-                // each time.
+                // Kept for all later traps: a storm of traps must not spend the time limit on each.
                 self.given_up.get_or_init(|| {
                     format!(
                         "reading the template's debug information took longer than {} ms and was \
@@ -203,7 +201,7 @@ impl Symbols {
         self.modules.iter().enumerate().find(|(_, module)| module.range.contains(&offset))
     }
 
-    /// Reads what the frames in one module stand for, where that is not known yet.
+    /// Reads the locations of the frames in one module that are not cached yet.
     fn learn(
         &self,
         number: usize,
@@ -238,14 +236,13 @@ impl Symbols {
             let (places, of_places) = reader.places(&index, &addresses, budget)?;
             Ok((places, of_index.or(of_places)))
         };
-        // What reads it adds and multiplies what it finds there without looking: in a build that
-        // checks this, as in any other way that its author did not think of, a template's
-        // bytes must cost files and lines, not the record.
+        // The reader may overflow on hostile values and panic in a build with overflow checks. A
+        // panic may cost the record its files and lines, but not the record itself.
         let read = std::panic::catch_unwind(AssertUnwindSafe(&mut read));
         let (places, problem) = match read.unwrap_or_else(|_| Err(Stop::Broken(FAILED.to_owned())))
         {
             Ok((places, problem)) => (places, problem),
-            // Kept as places without anything, so that nobody tries again.
+            // Cached as empty, so that it is not read again.
             Err(Stop::Broken(problem)) => (vec![Vec::new(); offsets.len()], Some(problem)),
             Err(Stop::TimeUp) => return Err(TimeUp),
         };
@@ -266,8 +263,8 @@ impl Symbols {
         let language = Language::of(raw.iter().filter_map(|frame| frame.function.as_deref()));
         let mut frames = Vec::with_capacity(raw.len());
         let mut source = None;
-        // Tools put modules without names beside the template's own: one name is enough to tell
-        // that it has some.
+        // Tools add modules without names to the template's own: one name shows that it is not
+        // stripped.
         let (mut nameless, mut without_debug) = (true, false);
         for (raw, places) in raw.iter().zip(places) {
             let module = self.module_of(raw).map(|(_, module)| module);
@@ -276,9 +273,8 @@ impl Symbols {
             without_debug |= module.is_some_and(|module| module.debug.is_none());
             nameless &= function.is_none() && places.is_empty();
             for (at, place) in places.iter().enumerate() {
-                // The last is the function itself, the others are inlined into it. Line tables name
-                // functions without their path; the name section has the whole
-                // name.
+                // The last one is the function itself, the others are inlined into it. Line tables
+                // name functions without their path; the name section has the complete name.
                 let inlined = at + 1 < places.len();
                 let name = if inlined { None } else { function.as_deref() };
                 let frame = Frame {
@@ -296,8 +292,7 @@ impl Symbols {
             }
         }
         frames.truncate(MAX_FRAMES);
-        // What brings its source along brings it for libraries too; only the first own frame's
-        // counts.
+        // Embedded source covers libraries too; only that of the first own frame is shown.
         let first = super::source::first_own(&frames);
         let source =
             source.filter(|source| first.is_some_and(|frame| frame.line == Some(source.line)));
@@ -306,7 +301,7 @@ impl Symbols {
         let missing = match self.given_up.get().or(self.note.as_ref()).or(lost) {
             Some(problem) => Some(problem.clone()),
             None if raw.is_empty() => None,
-            // A part without debug information matters when the author's code may be in it.
+            // A module without debug information is reported if it may contain the author's code.
             None => {
                 (no_debug || (without_debug && first.is_none())).then(|| missing_words(nameless))
             }
@@ -318,7 +313,7 @@ impl Symbols {
 /// The time is up.
 struct TimeUp;
 
-/// What a template without debug information lacks, and how to get it.
+/// Explains what a template without debug information lacks, and how to get it.
 fn missing_words(nameless: bool) -> String {
     let what = if nameless {
         "the template carries neither names nor debug information: functions are numbers, without \
@@ -359,8 +354,7 @@ impl Module {
         self.names.lock().unwrap_or_else(PoisonError::into_inner).get(&index).cloned().flatten()
     }
 
-    /// Whether the file beside the component need not be asked for the name of this frame's
-    /// function.
+    /// Whether the separate debug file need not be searched for the name of this frame's function.
     fn knows_name_of(&self, frame: &RawFrame) -> bool {
         self.named.is_none()
             || frame.function.is_some()

@@ -10,20 +10,19 @@ use wasmparser::{KnownCustom, Name, Parser, Payload};
 use super::budget::{Budget, MAX_MODULES, MAX_SECTIONS, Stop};
 use super::dwarf::Sections;
 
-/// A module as it was found.
+/// A core module as it was found in the component.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Where it lies in the file.
+    /// Its bytes in the file.
     pub(super) range: Range<u64>,
-    /// Where its code section's contents begin; DWARF counts from there.
+    /// Start of the contents of its code section, from which DWARF addresses count.
     pub(super) code_start: u64,
-    /// Digest of the code section; nothing when there is none.
+    /// SHA-256 of the code section; `None` if there is none.
     pub(super) code: Option<[u8; 32]>,
-    /// What the linker wrote to tell builds apart.
+    /// The linker's build id, which identifies the build.
     pub(super) build_id: Option<Vec<u8>>,
-    /// Names of functions.
+    /// The name section.
     pub(super) names: Option<Arc<[u8]>>,
-    /// Debug information.
     pub(super) sections: Sections,
 }
 
@@ -32,8 +31,8 @@ impl Found {
         self.sections.iter().map(|(_, bytes)| bytes.len()).sum()
     }
 
-    /// Whether `beside` is the debug information of this module: of the same code, or of the same
-    /// build where it has no code.
+    /// Whether `beside` is the debug information of this module: it has the same code, or no code
+    /// and the same build id.
     pub(super) fn is_build_of(&self, beside: &Found) -> bool {
         match (self.code, beside.code) {
             (Some(own), Some(other)) => own == other,
@@ -42,8 +41,8 @@ impl Found {
         }
     }
 
-    /// The names of these functions, from the names alone; those that have none are left as they
-    /// are.
+    /// Fills in the names of the `wanted` functions from the name section. Functions without a name
+    /// keep `None`.
     pub(super) fn name(
         &self,
         wanted: &mut HashMap<u32, Option<String>>,
@@ -65,12 +64,12 @@ impl Found {
     }
 }
 
-/// The core modules of a component, at any depth, or the one that a core module is. What does not
-/// parse gives what was found before. Debug information beyond `most` bytes in all is left out,
-/// which the answer's second part tells.
+/// The core modules of a component, at any depth; a core module is its own only one. A parse error
+/// ends the list. Debug information beyond `most` bytes in total is left out; the second value is
+/// `true` then.
 pub(super) fn find(wasm: &[u8], most: usize) -> (Vec<Found>, bool) {
     let (mut done, mut too_large, mut bytes) = (Vec::new(), false, 0_usize);
-    // Modules that have begun and not ended; sections belong to the last.
+    // Modules whose end is not read yet; sections belong to the last one.
     let mut open: Vec<Option<Found>> = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
         if done.len() + open.len() >= MAX_MODULES {
@@ -110,7 +109,7 @@ pub(super) fn find(wasm: &[u8], most: usize) -> (Vec<Found>, bool) {
                         }
                     }
                     "build_id" => module.build_id = Some(section.data().to_vec()),
-                    // A section of this name that holds no names is as good as none.
+                    // A section of this name that does not parse as names is ignored.
                     "name" if matches!(section.as_known(), KnownCustom::Name(_)) => {
                         module.names = Some(section.data().into());
                     }

@@ -220,7 +220,7 @@ const HOSTILE: [&str; 12] = [
     "nul\0and\ttab",
 ];
 
-/// A record with this text wherever somebody else's text can be.
+/// A record with this text in every field that can contain untrusted text.
 fn hostile(text: &str) -> FailureRecord {
     let said = format!("said: {text}");
     let mut record = record(

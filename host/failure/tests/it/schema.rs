@@ -88,7 +88,7 @@ fn a_record_of_a_newer_version_is_refused_with_words() {
     newer["version"] = json!(3);
     newer["kind"] = json!("misfortune");
     std::fs::write(&file, newer.to_string()).unwrap();
-    let says = "was written by a newer Sitewright (shape 3, this one knows 2)";
+    let says = "was written by a newer Sitewright (record version 3, this one reads at most 2)";
     let refused = sitewright_failure::store::read(&file).unwrap_err().to_string();
     assert!(refused.contains(says), "{refused}");
     let refused = sitewright_failure::store::read_brief(&file).unwrap_err().to_string();

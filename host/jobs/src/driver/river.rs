@@ -122,8 +122,8 @@ pub(crate) async fn jobs_of(
 }
 
 /// Replaces an order's job with a new one that keeps the old one's errors, adds `error`, and keeps
-/// the position in the queue if it is due now. At most 999 attempts are carried over (River's column
-/// is a `smallint`, and one overflow fails the fetch of all jobs) and the last 100 errors.
+/// the position in the queue if it is due now. At most 999 attempts are carried over (River's
+/// column is a `smallint`, and one overflow fails the fetch of all jobs) and the last 100 errors.
 pub(crate) async fn replace(
     client: &JobClient,
     tx: &mut Tx,

@@ -43,7 +43,7 @@ impl Rescuer {
             for order in done.await? {
                 tracing::warn!(
                     order,
-                    "the order came from the future: the clock was set back, so it is dated back"
+                    "the order was future-dated because the clock was set back: its date is corrected"
                 );
                 rescued.requeued.push(order);
             }

@@ -1,4 +1,4 @@
-//! Orders that nobody works at any more get a new job (failure catalogue C7, D2, D3).
+//! Creates a new job for orders without a live worker (failure catalogue C7, D2, D3).
 //!
 //! | file | which orders |
 //! |---|---|

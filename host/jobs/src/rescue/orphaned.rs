@@ -13,8 +13,8 @@ use crate::fair_share::FairShare;
 use crate::locks::try_rescue_lock;
 
 impl Rescuer {
-    /// Requeues orders whose job the worker fetched longer than `ago` ago and did not claim. `false`
-    /// if another worker holds the rescue lock.
+    /// Requeues orders whose job the worker fetched longer than `ago` ago and did not claim.
+    /// `false` if another worker holds the rescue lock.
     pub(super) async fn unclaimed(
         &self,
         client: &str,

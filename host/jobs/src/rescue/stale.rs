@@ -165,7 +165,10 @@ impl Rescuer {
             let Some(ends) = done.await? else { return Ok(false) };
             for (Owned { order, attempt, job }, state) in ends {
                 let trace_id = attempt.parse().map(trace_id).unwrap_or_default();
-                tracing::warn!(order, job, attempt, trace_id, %state, ?reason, "an order was taken back from its worker");
+                tracing::warn!(
+                    order, job, attempt, trace_id, %state, ?reason,
+                    "an order was rescued from its worker"
+                );
                 match state {
                     OrderState::Dead => rescued.dead.push(order),
                     OrderState::Cancelled => rescued.cancelled.push(order),
@@ -302,14 +305,14 @@ fn crash(
     let message = match reason {
         Reason::AttemptLost => {
             message!(
-                "the attempt stopped {at} without a result, in worker {worker} that goes \
-                 on{given_up}"
+                "the attempt stopped {at} without a result, but its worker {worker} still \
+                 runs{given_up}"
             )
         }
         Reason::WorkerStale | Reason::WorkerShutdown => {
             message!(
-                "the process of worker {worker} ended or fell silent in the middle of the \
-                 attempt, {at}{given_up}"
+                "the process of worker {worker} ended or sent no heartbeat during the attempt, \
+                 {at}{given_up}"
             )
         }
     };

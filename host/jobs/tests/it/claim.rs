@@ -1,4 +1,4 @@
-//! Who owns an order, and late workers.
+//! Claims: the owner of an order, and late workers.
 
 use super::*;
 
@@ -69,7 +69,7 @@ mod tests {
         let second = taken_by(&database, "24", "second").await;
         assert_ne!(second.job, late.job, "each attempt has a job of its own");
 
-        // While the other one still runs: every way to end is fenced.
+        // While the other worker still runs, every resolution is fenced.
         for resolution in [
             Resolution::Succeeded { release: "late".to_owned() },
             Resolution::Failed { failure: failure("trap", "late") },
@@ -77,9 +77,9 @@ mod tests {
             Resolution::Cancelled { failure: None },
             Resolution::ReturnToQueue,
         ] {
-            let settled =
+            let outcome =
                 database.complete(&late, &resolution, AttemptLimits::default()).await.unwrap();
-            assert_eq!(settled, CompleteOutcome::LeaseLost);
+            assert_eq!(outcome, CompleteOutcome::LeaseLost);
         }
         assert_eq!(
             release(&database, &second, "r2").await,
@@ -106,8 +106,8 @@ mod tests {
         let Enqueued::New { job, .. } = database.enqueue(new_order("24")).await.unwrap() else {
             panic!("new")
         };
-        // As River's client of a worker that fetched the job and was suspended, once before and
-        // once after it took the order.
+        // Like River's client in a worker that fetched the job and was suspended, once before and
+        // once after it claimed the order.
         let fetched = if place.is_sqlite() {
             "state = 'running', attempt = 1, attempted_by = jsonb('[\"other\",\"sleeper\"]')"
         } else {

@@ -1,4 +1,4 @@
-//! How attempts end: retries, limits, replies, results that cannot be stored.
+//! Completing attempts: retries, limits, replies, results that cannot be stored.
 
 use super::*;
 
@@ -98,7 +98,8 @@ mod tests {
         });
         database.pause().await.unwrap();
         database.enqueue_all(vec![new_order("old"), new_order("next")]).await.unwrap();
-        // What a provider's limit leaves behind in the queue's row after a thousand times.
+        // The state of the queue's row after a provider's limit has delayed the order a thousand
+        // times.
         let error = r#"{"at":"2026-11-23T00:00:00Z","attempt":1,"error":"429","trace":""}"#;
         let aged = if place.is_sqlite() {
             format!(
@@ -186,7 +187,7 @@ mod tests {
         assert!(database.keep_reply("24", "a1", reply("q", 1)).await.unwrap());
         let first = database.reply("24", "q", 0).await.unwrap().unwrap();
         assert_eq!((first.attempt.as_deref(), &first.call), (Some("a1"), &reply("q", 0)));
-        // A worker that lost its order brings a second reply: paid for, but not the one that
+        // A worker that lost its lease brings a second reply: it is paid for, but the first one
         // counts.
         let other = NewAiCall { entry: json!("other"), ..reply("q", 0) };
         assert!(!database.keep_reply("24", "a2", other).await.unwrap());
@@ -206,8 +207,7 @@ mod tests {
         assert_eq!(calls.iter().filter(|call| call.asked_again_at.is_some()).count(), 3);
     }
 
-    /// What waits together is one statement; and what is out of the ordinary is told as it would be
-    /// alone.
+    /// Waiting resolutions share one statement, and a special case has the same outcome as alone.
     pub(super) async fn many_orders_at_once_are_done_as_each_alone(place: Place) {
         let database = place.open().await;
         let id = |n: usize| format!("o{n}");
@@ -216,7 +216,8 @@ mod tests {
         for n in 0..40 {
             jobs.push(database.order(&id(n)).await.unwrap().job_id.unwrap());
         }
-        // Order 7 is wanted twice, order 8 twice by the same attempt, and there is no order 99.
+        // Order 7 is claimed by two attempts, order 8 twice by the same attempt, and order 99 does
+        // not exist.
         let same = Ulid::generate();
         let wanted =
             (0..40).map(|n| (id(n), jobs[n], if n == 8 { same } else { Ulid::generate() }));
@@ -263,7 +264,7 @@ mod tests {
             assert_eq!(attempts[0].config_version.as_deref(), Some("c1"));
         }
 
-        // Each keeps two replies, and a late attempt at order 3 brings one that does not count.
+        // Each has two replies, and a late attempt at order 3 brings one that does not count.
         let keeps = claimed.iter().flat_map(|one| {
             let attempt = one.attempt.to_string();
             [0, 1].map(|n| {
@@ -298,22 +299,22 @@ mod tests {
             claimed.iter().flat_map(|one| [told(one, "first"), told(one, "last \u{0}")]).collect();
         database.record_events(events).await.unwrap();
 
-        // Order 5 fails, order 6 is settled twice, and order 9 belongs to somebody else by now.
+        // Order 5 fails, order 6 is completed twice, and order 9 has another owner by now.
         let stranger = Claimed {
             attempt: Ulid::generate(),
             ..claimed.iter().find(|one| one.order == "o9").unwrap().clone()
         };
         let six = claimed.iter().find(|one| one.order == "o6").unwrap();
-        // A late attempt at order 7 comes just before the one that owns it.
+        // A late attempt at order 7 arrives just before the one that owns it.
         let late = Claimed {
             attempt: Ulid::generate(),
             ..claimed.iter().find(|one| one.order == "o7").unwrap().clone()
         };
         let owners = claimed.iter().filter(|one| one.order != "o9");
-        let settled =
+        let attempts =
             owners.flat_map(|one| if one.order == "o7" { vec![&late, one] } else { vec![one] });
-        let settled = settled.chain([six, &stranger]);
-        let settles = settled.map(|one| {
+        let attempts = attempts.chain([six, &stranger]);
+        let completions = attempts.map(|one| {
             let resolution = match &*one.order {
                 "o5" => Resolution::Failed { failure: failure("trap", "it trapped") },
                 _ if one.attempt == late.attempt => {
@@ -331,14 +332,14 @@ mod tests {
                 )
             }
         });
-        for (order, attempt, settled) in futures::future::join_all(settles).await {
+        for (order, attempt, outcome) in futures::future::join_all(completions).await {
             let wanted = match &*order {
                 _ if attempt == late.attempt => CompleteOutcome::LeaseLost,
                 "o5" => ended(AttemptEnd::Failed, OrderState::Failed),
                 "o9" => CompleteOutcome::LeaseLost,
                 _ => ended(AttemptEnd::Succeeded, OrderState::Succeeded),
             };
-            assert_eq!(settled, wanted, "{order}");
+            assert_eq!(outcome, wanted, "{order}");
         }
         let seen = claimed.iter().map(|one| database.mark_activated(&one.order, "r-o1"));
         let seen = futures::future::join_all(seen).await;
@@ -415,10 +416,10 @@ mod tests {
         database.record_events(vec![event]).await.unwrap();
         let failure = NewFailure::from(&whole_record("24", "a\0template", "a\0message"));
         let retry = Resolution::Retry { failure, after: Duration::ZERO };
-        let settled = database.complete(&claimed, &retry, AttemptLimits::default()).await.unwrap();
+        let outcome = database.complete(&claimed, &retry, AttemptLimits::default()).await.unwrap();
         assert!(
-            matches!(settled, CompleteOutcome::Done { order: OrderState::Waiting, .. }),
-            "{settled:?}"
+            matches!(outcome, CompleteOutcome::Done { order: OrderState::Waiting, .. }),
+            "{outcome:?}"
         );
         let failure = &database.failures("24").await.unwrap()[0];
         assert_eq!(failure.message, "a\u{fffd}message");
@@ -518,7 +519,7 @@ fn waits_grow_and_are_capped() {
         Some(Duration::from_secs(66))
     );
     assert_eq!(after(RetryClass::Limited { after: None }, 3), Some(Duration::from_secs(33)));
-    // "At once" would go round for ever.
+    // "At once" would repeat for ever.
     assert_eq!(
         after(RetryClass::Limited { after: Some(Duration::ZERO) }, 3),
         Some(Duration::from_millis(2_200))

@@ -1,4 +1,4 @@
-//! Failure records, searched and counted.
+//! Searching and counting failure records.
 
 use super::*;
 
@@ -9,7 +9,7 @@ mod tests {
 
     pub(super) async fn failures_are_counted_by_what_they_have_in_common(place: Place) {
         let database = place.open().await;
-        // Two bugs; the first befalls three orders, one of them twice.
+        // Two causes; the first affects three orders, one of them twice.
         for (order, template, message) in [
             ("a", "bakery", "no dish 1 of \"Soup\""),
             ("b", "bakery", "no dish 22 of \"Cake\""),
@@ -27,7 +27,7 @@ mod tests {
             .map(|group| (&*group.template, &*group.message, group.count, group.orders))
             .collect();
         counted.sort();
-        // The message is the newest's.
+        // The message is that of the newest failure.
         assert_eq!(
             counted,
             [

@@ -1,4 +1,4 @@
-//! Templates share the queue.
+//! Fair share of the queue among templates.
 
 use super::*;
 
@@ -53,7 +53,7 @@ mod tests {
         serving.drain(GRACE).await.unwrap();
         let ended: Vec<String> = handler.published.lock().unwrap().clone();
         let late = ended.iter().position(|order| order == "late").unwrap();
-        // A worker of these settings has fifty at once, which end in any order.
+        // A worker with these settings runs fifty orders at once, which end in any sequence.
         assert!(late >= 350, "it came last of {} and was done as number {late}", ended.len());
         let stood = ended.iter().position(|order| order == "300").unwrap();
         assert!(
@@ -62,8 +62,8 @@ mod tests {
         );
     }
 
-    /// What came due at the same time, after an outage of a provider, shares the line like
-    /// everything else.
+    /// Orders that become due at the same time, after an outage of a provider, share the queue
+    /// fairly too.
     pub(super) async fn orders_that_waited_together_stand_back_too(place: Place) {
         let database = place.open().await;
         database.pause().await.unwrap();
@@ -78,7 +78,7 @@ mod tests {
         place.sql("UPDATE river_job SET priority = 2").await;
         let serving = worker(&database, &Scripted::all_succeed()).await;
         let back = "SELECT count(*) FROM river_job WHERE state = 'available' AND priority = 3";
-        until("the newest stand back", || async { place.number(back).await == 200 }).await;
+        until("the newest are demoted", || async { place.number(back).await == 200 }).await;
         let newest = "SELECT count(*) FROM river_job WHERE priority = 3 AND id > (SELECT max(id) \
                       - 200 FROM river_job)";
         assert_eq!(place.number(newest).await, 200);

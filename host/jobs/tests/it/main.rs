@@ -1,8 +1,8 @@
-//! The queue and its store, on real databases: every behaviour is one function that runs on SQLite
-//! and on PostgreSQL.
+//! Tests of the queue and its store on real databases. Each behaviour is one function that runs on
+//! SQLite and on PostgreSQL.
 //!
-//! PostgreSQL is a cluster of this test's own, in a temporary folder, reached through a socket
-//! there. Where it is not installed its half of the tests says so and is skipped.
+//! PostgreSQL runs as a cluster of this test, in a temporary folder with its socket. If it is not
+//! installed, its half of the tests is reported as skipped.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +12,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
 
-/// The same test on both databases.
+/// Defines a test on both databases.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {$(
         mod $name {
@@ -33,9 +33,9 @@ macro_rules! on_both {
     )*};
 }
 
-// The same file as in the tests that span crates, which this crate cannot depend on.
+// Shared with the end-to-end tests, on which this crate cannot depend.
 #[path = "../../../../tests/src/postgres.rs"]
-#[allow(unreachable_pub, reason = "it is public for the tests that span crates")]
+#[allow(unreachable_pub, reason = "it is public for the end-to-end tests")]
 mod postgres;
 
 mod black_hole;
@@ -72,7 +72,7 @@ use sitewright_model::message::Message;
 use sqlx::Connection as _;
 use ulid::Ulid;
 
-/// A database of a test's own.
+/// A database for one test.
 struct Place {
     url: String,
     folder: tempfile::TempDir,
@@ -91,7 +91,7 @@ impl Place {
         Some(Place { url: cluster.create(&name), folder: tempfile::tempdir().unwrap() })
     }
 
-    /// The same PostgreSQL across a network that can be cut, and the address there.
+    /// The same PostgreSQL behind a network that can be cut, and its URL there.
     async fn across_a_network(&self) -> (BlackHole, String) {
         let (before, folder) = self.url.split_once("?host=").expect("it is PostgreSQL's");
         let name = before.rsplit('/').next().expect("the address names a database");
@@ -104,7 +104,7 @@ impl Place {
         self.url.starts_with("sqlite")
     }
 
-    /// Another process's view: a pool of its own.
+    /// The view of another process: a separate pool.
     async fn open(&self) -> Database {
         let database = Database::open(&self.url).await.unwrap();
         database.migrate().await.unwrap();
@@ -144,13 +144,13 @@ async fn in_time(test: impl Future<Output = ()>) {
         .expect("the test did not end within two minutes");
 }
 
-/// `RUST_LOG=debug` shows what the worker says.
+/// `RUST_LOG=debug` shows the worker's log.
 fn logged() {
     let filter = tracing_subscriber::EnvFilter::from_default_env();
     tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init().ok();
 }
 
-/// Waits until it is so.
+/// Waits for a condition, at most a minute.
 async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
     let begin = Instant::now();
     while !so().await {
@@ -183,7 +183,7 @@ fn ghost(name: &str) -> WorkerId {
     WorkerId { client: name.to_owned(), config_version: Some("c1".to_owned()) }
 }
 
-/// Takes an order as a worker that is never heard of again, unless it settles.
+/// Claims an order for a worker that sends no heartbeat, unless it completes the order.
 async fn taken_by(database: &Database, order: &str, worker: &str) -> Claimed {
     let job = database.order(order).await.unwrap().job_id.unwrap();
     match database.claim(order, job, &ghost(worker), Ulid::generate()).await.unwrap() {
@@ -201,7 +201,7 @@ fn ended(attempt: AttemptEnd, order: OrderState) -> CompleteOutcome {
     CompleteOutcome::Done { attempt, order, next_attempt_at: None }
 }
 
-/// Short times, so that no test waits for long.
+/// Short intervals, so that no test takes long.
 fn quick() -> WorkerSettings {
     WorkerSettings {
         max_orders: 50,
@@ -219,12 +219,12 @@ fn quick() -> WorkerSettings {
 
 type Script = dyn Fn(&Claimed, u32) -> Do + Send + Sync;
 
-/// What a handler does with one run of an order.
+/// The behaviour of a handler in one attempt.
 enum Do {
     CompleteAttempt(Resolution),
-    /// Waits until it is told to stop.
+    /// Waits for the stop signal.
     Wait,
-    /// Does not listen.
+    /// Ignores the stop signal.
     Sleep(Duration),
     Panic,
 }
@@ -233,7 +233,7 @@ struct Scripted {
     script: Box<Script>,
     runs: Mutex<HashMap<String, u32>>,
     stopped: Mutex<Vec<(String, StopReason)>>,
-    /// The orders whose release was activated, in this order.
+    /// The orders whose release was activated, in this sequence.
     published: Mutex<Vec<String>>,
     busy: AtomicUsize,
 }
@@ -303,7 +303,7 @@ impl Publisher for Scripted {
     }
 }
 
-/// Starts a worker with one script as handler and publisher.
+/// Starts a worker with a script as handler and publisher.
 async fn start(
     database: Database,
     settings: WorkerSettings,
@@ -318,7 +318,7 @@ async fn worker(database: &Database, handler: &Arc<Scripted>) -> Serving {
 
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Waits until a worker that looks for silent ones has given the order back.
+/// Waits until the order of a stale worker is back in the queue.
 async fn rescued(database: &Database, order: &str) {
     until(&format!("{order} is rescued"), || async {
         database.order(order).await.unwrap().owner_attempt.is_none()
@@ -326,7 +326,7 @@ async fn rescued(database: &Database, order: &str) {
     .await;
 }
 
-/// A failure of an order that is put in line for it, or again.
+/// Enqueues or requeues an order and lets it fail.
 async fn fail(database: &Database, order: &str, failure: NewFailure) {
     if let Ok(found) = database.order(order).await {
         assert!(found.state.has_ended());
@@ -339,7 +339,7 @@ async fn fail(database: &Database, order: &str, failure: NewFailure) {
         .complete(&claimed, &Resolution::Failed { failure }, AttemptLimits::default())
         .await
         .unwrap();
-    // Times are told in milliseconds, and one is to be after the other.
+    // Times are in milliseconds, and the second one must be later.
     tokio::time::sleep(Duration::from_millis(2)).await;
 }
 

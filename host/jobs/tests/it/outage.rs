@@ -1,8 +1,9 @@
-//! A database that is away, locked, full or cut off.
+//! A database that is unavailable, locked, full or cut off.
 
 use super::*;
 
-/// Longer than SQLite itself waits for a lock: writes fail meanwhile, and no order minds.
+/// A lock that is held longer than SQLite's busy timeout: writes fail meanwhile, and no order is
+/// affected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_locked_by_another_process_is_waited_for() {
     logged();
@@ -12,8 +13,7 @@ async fn a_file_locked_by_another_process_is_waited_for() {
         "slow" => Do::Sleep(Duration::from_millis(500)),
         _ => Do::CompleteAttempt(Resolution::Succeeded { release: "r".to_owned() }),
     });
-    // Nobody's heartbeat can be written for longer than a worker may be silent: none is dead for
-    // that.
+    // No heartbeat can be written for longer than the stale limit, and no worker counts as dead.
     let settings = WorkerSettings { stale_after: Duration::from_secs(2), ..quick() };
     let second = start(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     let mut serving = start(database.clone(), settings, handler.clone()).await.unwrap();
@@ -26,7 +26,7 @@ async fn a_file_locked_by_another_process_is_waited_for() {
         let database = database.clone();
         async move { database.enqueue(new_order("new")).await }
     });
-    // Readers are not held up.
+    // Readers are not blocked.
     assert_eq!(database.order("slow").await.unwrap().state, OrderState::Running);
     tokio::time::sleep(Duration::from_secs(6)).await;
     sqlx::raw_sql("COMMIT").execute(&mut other).await.unwrap();
@@ -52,13 +52,13 @@ async fn a_file_locked_by_another_process_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_may_be_away_while_orders_run() {
     logged();
-    // A cluster of its own: the other tests use theirs meanwhile.
+    // A separate cluster, because the other tests use theirs meanwhile.
     let Some(cluster) = postgres::Cluster::start() else { return };
     let place = Place { url: cluster.url("postgres"), folder: tempfile::tempdir().unwrap() };
     let database = place.open().await;
     let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(1_500)));
-    // It is away for longer than a worker may be silent, and three are: nobody takes the others for
-    // dead.
+    // It is unavailable for longer than the stale limit, with three workers: none counts the others
+    // as dead.
     let settings =
         WorkerSettings { stale_after: Duration::from_secs(2), max_orders: 20, ..quick() };
     let second = start(place.open().await, settings.clone(), handler.clone()).await.unwrap();
@@ -84,7 +84,8 @@ async fn postgres_may_be_away_while_orders_run() {
     drop(place.folder);
 }
 
-/// A stand-by after a failover, or a host that takes writes away when the disk is full.
+/// A read-only database: a standby after a failover, or a host that denies writes when the disk is
+/// full.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_database_that_only_reads_is_waited_for() {
     let Some(cluster) = postgres::Cluster::start() else { return };
@@ -95,8 +96,8 @@ async fn d2_a_database_that_only_reads_is_waited_for() {
     database.enqueue_all((0..20).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
     until("all run", || async { handler.busy.load(Ordering::SeqCst) == 20 }).await;
     let mut operator = sqlx::PgConnection::connect(&place.url).await.unwrap();
-    // Connections keep what they began with, so each is ended and the next one is as the database
-    // says.
+    // Connections keep their settings, so each is closed and the next one has those of the
+    // database.
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
          WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
     for only_reads in ["on", "off"] {
@@ -105,7 +106,7 @@ async fn d2_a_database_that_only_reads_is_waited_for() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(change)).execute(&mut operator).await.unwrap();
         sqlx::raw_sql(others).execute(&mut operator).await.unwrap();
         if only_reads == "on" {
-            // All twenty have ended by then and would be settled.
+            // All twenty have ended by then and wait for completion.
             tokio::time::sleep(Duration::from_secs(1)).await;
             let stats = database.stats().await.unwrap();
             assert_eq!(
@@ -122,8 +123,8 @@ async fn d2_a_database_that_only_reads_is_waited_for() {
     drop(place.folder);
 }
 
-/// A host that loses its power closes no connection: what waits for its answer gives up, and goes
-/// on with whoever has the address then.
+/// A host that loses power closes no connection: requests time out, and continue with the server
+/// that has the address then.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
     logged();
@@ -134,8 +135,8 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
     let handler = Scripted::new(|_, _| Do::Sleep(Duration::from_millis(500)));
     let settings = WorkerSettings { stall_after: Duration::from_secs(3), ..quick() };
     let mut serving = start(database.clone(), settings.clone(), handler.clone()).await.unwrap();
-    // At rest, in the middle of a transaction, and when it is not known whether the commit was
-    // heard.
+    // While idle, in the middle of a transaction, and when it is unknown whether the commit
+    // arrived.
     let cases = [None, Some("UPDATE sitewright_orders"), Some("COMMIT")];
     for (round, lost_for) in (1..).zip(cases) {
         let ids = |from: usize| {
@@ -152,7 +153,7 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
         }
         outside.enqueue_all(ids(10)).await.unwrap();
         serving = tokio::time::timeout(Duration::from_secs(60), async {
-            // As whoever watches over a worker: River's look into the queue may have been lost too.
+            // Like a supervisor of the worker: River's poll of the queue may be lost too.
             while let Err(error) = serving.until_empty().await {
                 assert!(matches!(error, Error::Stalled { .. }), "{error:?}");
                 serving.drain(GRACE).await.unwrap();
@@ -168,8 +169,7 @@ async fn d2_connections_that_are_lost_without_a_word_are_given_up() {
     serving.drain(GRACE).await.unwrap();
 }
 
-/// River's own look into the queue has no limit of its own. A worker that it keeps from its orders
-/// ends and says so.
+/// River's poll of the queue has no timeout. A worker that it blocks stops and reports it.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     logged();
@@ -179,7 +179,7 @@ async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     let database = Database::open_answering(&url, Duration::from_secs(2)).await.unwrap();
     let handler = Scripted::all_succeed();
     let settings = WorkerSettings { stall_after: Duration::from_secs(3), ..quick() };
-    // The first claim: the server never hears of it.
+    // The first claim, which does not reach the server.
     network.lose_for("SET state = 'running', attempt = job.attempt + 1");
     let mut serving = start(database.clone(), settings.clone(), handler.clone()).await.unwrap();
     until("the claim is lost", || async { network.has_lost() }).await;
@@ -187,10 +187,7 @@ async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     in_time(async {
         let error = serving.until_empty().await.unwrap_err();
         assert!(matches!(error, Error::Stalled { .. }), "{error:?}");
-        assert!(
-            !error.is_transient() && !error.is_usage(),
-            "whoever watches over the worker starts it again"
-        );
+        assert!(!error.is_transient() && !error.is_usage(), "a supervisor restarts the worker");
         let begin = Instant::now();
         let drained = serving.drain(GRACE).await.unwrap();
         assert!(drained.in_time && drained.running == 0, "{drained:?}");
@@ -204,8 +201,8 @@ async fn d2_a_worker_that_would_take_nothing_any_more_ends() {
     next.drain(GRACE).await.unwrap();
 }
 
-/// A worker without room, in a pause, or without a database that takes writes takes nothing either,
-/// and is not to blame.
+/// A worker that is full, paused or without a writable database claims nothing either, and is not
+/// stalled.
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     logged();
@@ -225,7 +222,7 @@ async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     database.enqueue(new_order("first")).await.unwrap();
     until("the first runs", || async { handler.busy.load(Ordering::SeqCst) == 1 }).await;
     database.enqueue(new_order("second")).await.unwrap();
-    // A job must have been left for ten seconds.
+    // A job must have been unclaimed for ten seconds.
     let long_ago =
         "UPDATE river_job SET scheduled_at = now() - interval '1 hour' WHERE state = 'available'";
     assert_eq!(place.sql(long_ago).await, 1);
@@ -236,7 +233,7 @@ async fn d2_a_worker_that_can_take_nothing_does_not_end() {
     until_state(&database, "first", OrderState::Cancelled).await;
     goes_on("in a pause").await;
 
-    // As while somebody makes an index: what is there can be read, and nothing can be changed.
+    // As while an index is built: rows can be read but not changed.
     let mut other = sqlx::PgConnection::connect(&place.url).await.unwrap();
     sqlx::raw_sql("BEGIN; LOCK TABLE river_job IN SHARE MODE").execute(&mut other).await.unwrap();
     database.resume().await.unwrap();

@@ -84,13 +84,13 @@ mod tests {
 
     pub(super) async fn d1_an_order_that_has_ended_stays_as_it_is(place: Place) {
         let database = place.open().await;
-        let settlements = [
+        let resolutions = [
             (Resolution::Succeeded { release: "r".to_owned() }, OrderState::Succeeded, "completed"),
             (Resolution::Failed { failure: failure("trap", "x") }, OrderState::Failed, "discarded"),
             (Resolution::Dead { failure: failure("ai", "x") }, OrderState::Dead, "discarded"),
             (Resolution::Cancelled { failure: None }, OrderState::Cancelled, "cancelled"),
         ];
-        for (resolution, state, job_state) in settlements {
+        for (resolution, state, job_state) in resolutions {
             let id = state.as_str();
             let Enqueued::New { job, .. } = database.enqueue(new_order(id)).await.unwrap() else {
                 panic!("new")
@@ -115,7 +115,7 @@ mod tests {
                 1,
                 "the job of an order that is {state} is {job_state}"
             );
-            // Nothing moves it: not a take, not a resolution of somebody else, not a cancel.
+            // Nothing changes its state: no claim, no resolution of another owner, no cancellation.
             let take = database.claim(id, job, &ghost("late"), Ulid::generate()).await.unwrap();
             assert_eq!(take, Claim::AlreadyEnded(state));
             let stranger = Claimed { attempt: Ulid::generate(), ..claimed.clone() };
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(database.failures("running").await.unwrap()[0].kind, "cancelled");
         serving.drain(GRACE).await.unwrap();
 
-        // Waiting, and one whose worker wants another attempt of it.
+        // A waiting order, and one whose worker requests another attempt.
         for id in ["waiting", "again"] {
             database.enqueue(new_order(id)).await.unwrap();
             let claimed = taken_by(&database, id, "w").await;
@@ -196,7 +196,7 @@ mod tests {
             }
             assert_eq!(database.order(id).await.unwrap().state, OrderState::Cancelled);
         }
-        // And one whose worker is gone.
+        // An order whose worker has stopped.
         database.enqueue(new_order("gone")).await.unwrap();
         taken_by(&database, "gone", "dead").await;
         other.cancel("gone").await.unwrap();
@@ -216,7 +216,7 @@ mod tests {
         let handler = Scripted::all_succeed();
         let mut serving = worker(&database, &handler).await;
         database.enqueue(new_order("24")).await.unwrap();
-        // Longer than any poll of these settings.
+        // Longer than the polling interval of these settings.
         tokio::time::sleep(Duration::from_millis(700)).await;
         assert_eq!(handler.total(), 0);
         place.open().await.resume().await.unwrap();
@@ -230,7 +230,7 @@ mod tests {
         let handler = Scripted::new(|_, _| Do::Wait);
         let serving = worker(&database, &handler).await;
         database.enqueue_all((0..50).map(|n| new_order(&format!("o{n}"))).collect()).await.unwrap();
-        // Many more than the pool has connections.
+        // Many more than the connections of the pool.
         until("all of them wait", || async { handler.busy.load(Ordering::SeqCst) == 50 }).await;
         let asked = (0..50).map(|n| {
             let database = database.clone();
@@ -251,7 +251,7 @@ mod tests {
             );
             place.sql(&row).await;
         }
-        // The second is in a queue that nobody works.
+        // The second one is in a queue without workers.
         for (id, queue) in [("foreign", "default"), ("elsewhere", "sites")] {
             let args = format!("'{{\"order\":\"{id}\"}}'");
             let args = if place.is_sqlite() { format!("jsonb({args})") } else { args };
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(database.failure(&record.id).await.unwrap().unwrap().record, record.record);
         assert_eq!(database.failure("none").await.unwrap(), None);
 
-        // Nothing there and could not read are different answers.
+        // "Empty" and "cannot be read" are different results.
         database.close().await;
         assert!(database.orders(&Filter::default()).await.is_err());
         assert!(database.enqueue(new_order("late")).await.is_err());
@@ -362,7 +362,7 @@ mod tests {
         until("two run", || async { handler.busy.load(Ordering::SeqCst) == 2 }).await;
         let stats = database.stats().await.unwrap();
         assert_eq!((stats.count(OrderState::Running), stats.count(OrderState::Queued)), (2, 3));
-        assert_eq!(stats.orders.len(), 7, "a state that has none is told too");
+        assert_eq!(stats.orders.len(), 7, "a state without orders is reported too");
         assert!(stats.oldest_queued_ms.is_some() && stats.oldest_running_ms.is_some());
         let [worker] = &stats.workers[..] else { panic!("{stats:?}") };
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Orders of workers that are gone, and orders without a job.
+//! Rescue of orders whose worker has died, and of orders without a job.
 
 use super::*;
 
@@ -35,7 +35,7 @@ mod tests {
             );
         }
         assert_eq!(handler.total(), 20);
-        // One that lives is left alone, however long it takes.
+        // The order of a live worker is left alone, however long it takes.
         database.enqueue(new_order("slow")).await.unwrap();
         let slow = Scripted::new(|_, _| Do::Sleep(Duration::from_secs(3)));
         serving.drain(GRACE).await.unwrap();
@@ -84,8 +84,7 @@ mod tests {
             last.message
         );
         assert!(last.message.contains("after 2 crashes"), "{}", last.message);
-        // The store's record is the one that everything else writes, so that one renderer serves
-        // all.
+        // The record has the same type as all others, so that one renderer serves all.
         let record: FailureRecord = serde_json::from_value(last.record.clone()).unwrap();
         assert_eq!(
             (record.kind, &*record.stage, &*record.template.name),
@@ -114,14 +113,14 @@ mod tests {
 
     pub(super) async fn d3_an_order_without_a_job_gets_one(place: Place) {
         let database = place.open().await;
-        // A producer in another language that knows nothing of the queue: three columns.
+        // A producer in another language that does not know the queue: three columns.
         place
             .sql(
                 "INSERT INTO sitewright_orders (id, document, template) VALUES ('foreign', '{}', \
                  'flora')",
             )
             .await;
-        // One whose job was lost, and one whose job was done away with while it waited.
+        // One whose job was lost, and one whose job was deleted while it waited.
         database.enqueue(new_order("lost")).await.unwrap();
         place.sql("DELETE FROM river_job").await;
         let handler = Scripted::all_succeed();
@@ -136,8 +135,8 @@ mod tests {
             Some("worker")
         );
 
-        // A producer that inserts the job itself, without telling the order; and a second job for
-        // it.
+        // A producer that inserts the job without updating the order; and a second job for the
+        // order.
         let insert = |id: &str| {
             let args = if place.is_sqlite() {
                 format!("jsonb('{{\"order\":\"{id}\"}}')")
@@ -210,7 +209,7 @@ mod tests {
         let mut serving = worker(&database, &handler).await;
         serving.until_empty().await.unwrap();
         assert_eq!(handler.total(), 30);
-        // With time enough, running ones end by themselves, and a second signal ends the waiting.
+        // With enough time, running orders end by themselves, and a second signal ends the wait.
         let slow =
             Scripted::new(
                 |_, run| if run == 1 { Do::Sleep(Duration::from_millis(300)) } else { Do::Wait },
@@ -242,8 +241,8 @@ mod tests {
         let order = database.order("24").await.unwrap();
         assert_eq!((order.state, order.crashes), (OrderState::Queued, 0));
 
-        // While the worker lives: its task is dropped, nobody works at the order, and it is claimed
-        // back as a crash.
+        // The worker lives, but its task was dropped: nobody works on the order, and it is rescued
+        // as crashed.
         let serving = start(database.clone(), settings, handler.clone()).await.unwrap();
         until("it runs", || async { handler.busy.load(Ordering::SeqCst) == 2 }).await;
         database.cancel("24").await.unwrap();
@@ -253,9 +252,9 @@ mod tests {
         serving.stop_now().await.unwrap();
     }
 
-    /// The connection breaks after the queue gave a worker its jobs and before it heard of it; a
-    /// clock was set back after orders had moved up in line. Neither stands until an operator
-    /// comes.
+    /// The connection breaks after the queue gave a worker its jobs and before the worker got them;
+    /// a clock is set back after orders were promoted in the queue. Both recover without an
+    /// operator.
     pub(super) async fn d3_d4_a_job_that_nobody_would_take_is_found(place: Place) {
         let database = place.open().await;
         database.pause().await.unwrap();
@@ -294,11 +293,11 @@ mod tests {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------------
-// What only one of them does.
+// -------------------------------------------------------------------------------------------
+// Tests of one database only.
 
-/// Whoever comes first to a file on which nobody works knows that all earlier owners are gone: no
-/// silence has to pass.
+/// The first worker on an SQLite file knows that all earlier owners have stopped: it does not wait
+/// for their heartbeats to become stale.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_worker_on_a_file_rescues_at_once() {
     logged();
@@ -312,12 +311,12 @@ async fn the_first_worker_on_a_file_rescues_at_once() {
     in_time(async { first.until_empty().await.unwrap() }).await;
     assert_eq!(database.order("24").await.unwrap().crashes, 1);
 
-    // The second one is not alone: it leaves what it finds to silence.
+    // The second one is not alone: it waits until the others are stale.
     database.enqueue(new_order("25")).await.unwrap();
     taken_by(&database, "25", "elsewhere").await;
     let second = start(place.open().await, settings.clone(), handler.clone()).await.unwrap();
     assert_eq!(database.order("25").await.unwrap().state, OrderState::Running);
-    // When both are gone, the next one is alone again.
+    // When both have stopped, the next one is alone again.
     first.drain(GRACE).await.unwrap();
     second.drain(GRACE).await.unwrap();
     let mut third = start(database.clone(), settings, handler).await.unwrap();
@@ -325,9 +324,8 @@ async fn the_first_worker_on_a_file_rescues_at_once() {
     third.drain(GRACE).await.unwrap();
 }
 
-/// A worker whose machine is gone in the middle of a transaction leaves a session that holds the
-/// order's row, and the lock under which orders are rescued, for as long as PostgreSQL believes in
-/// its client: two hours by TCP's own times.
+/// A worker whose machine dies in the middle of a transaction leaves a session that holds the lock
+/// on the order's row and the rescue lock until PostgreSQL notices: two hours by TCP's defaults.
 #[tokio::test(flavor = "multi_thread")]
 async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     logged();
@@ -337,7 +335,7 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
     let lost = Database::open_answering(&url, Duration::from_secs(9)).await.unwrap();
     outside.enqueue(new_order("24")).await.unwrap();
     let claimed = taken_by(&lost, "24", "lost").await;
-    // Its last transaction waits for the row, and gets it when nobody hears of it any more.
+    // Its last transaction waits for the row, and gets it when its client is gone.
     let mut holds = sqlx::PgConnection::connect(&place.url).await.unwrap();
     sqlx::raw_sql("BEGIN; SELECT 1 FROM sitewright_orders WHERE id = '24' FOR UPDATE")
         .execute(&mut holds)
@@ -368,8 +366,7 @@ async fn d3_a_lost_workers_locks_do_not_keep_its_orders_from_rescue() {
         (OrderState::Succeeded, 1, 1),
         "{order:?}"
     );
-    // The lost one hears that it was not answered; when it asks again, that the order is somebody
-    // else's.
+    // The lost worker gets an error first; when it retries, the lease is lost.
     let unheard = settling.await.unwrap().unwrap_err();
     assert!(
         unheard.is_transient() && unheard.to_string().contains("has not answered for 9 s"),

@@ -1,4 +1,4 @@
-//! Failed AI calls: the error of a call, its attempts, and what is known of each.
+//! Failed AI calls: the error of a call, and the details of its attempts.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -13,15 +13,15 @@ use super::completion::Usage;
 use super::usd::Usd;
 use crate::message::Message;
 
-/// What the provider said over HTTP, when it came that far.
+/// The HTTP response of the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HttpDetail {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// The provider's id of the request, for its support.
+    /// The provider's id of the request, for requests to its support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Milliseconds the provider asked to wait.
+    /// Milliseconds to wait, as requested by the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// The beginning of the body, at most 2 KiB, redacted.
@@ -62,14 +62,14 @@ impl fmt::Display for AttemptOutcome {
 pub enum Limit {
     /// Name look-up, TCP and TLS: `connect_ms`.
     Connect,
-    /// From the connection to the first byte of the answer: `first_byte_ms`.
+    /// From the connection to the first byte of the response: `first_byte_ms`.
     #[serde(alias = "first-byte")]
     FirstByte,
-    /// From one piece of the answer to the next: `idle_ms`.
+    /// Between two parts of the response: `idle_ms`.
     Idle,
     /// The whole attempt: `call_ms`.
     Call,
-    /// The order's own time.
+    /// The deadline of the order.
     Deadline,
 }
 
@@ -86,61 +86,59 @@ impl Limit {
     }
 }
 
-/// One try of one candidate of a route. All are kept, also those that another candidate made good
+/// One attempt at one candidate of a route. All attempts are kept, also if a later one succeeds
 /// (catalogue A3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// Name of the provider in the configuration.
     pub provider: String,
-    /// The model that was asked for.
+    /// The requested model.
     pub model: String,
-    /// When it began, in milliseconds since the Unix epoch.
+    /// Start time, in milliseconds since the Unix epoch.
     pub started_ms: u64,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status; missing if there was no response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The provider's id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The beginning of what a failed attempt answered, at most 2 KiB, redacted.
+    /// The beginning of a failed attempt's response body, at most 2 KiB, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_excerpt: Option<String>,
-    /// How long it waited for the provider's limits before it began, in milliseconds; the order's
-    /// time runs meanwhile.
+    /// Milliseconds that the attempt waited for the provider's limits before it began; this counts
+    /// against the order's deadline.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
-    /// How long the gateway paused before it because the attempt before had failed, in
-    /// milliseconds.
+    /// Milliseconds of backoff before the attempt, because the previous one failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub backoff_ms: u64,
-    /// Whether it told the model what was wrong with its reply before (catalogue E5).
+    /// Whether the request contained what was wrong with the model's previous reply (catalogue E5).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
-    /// Whether nothing was sent: this host leaves the provider alone for a while, or its limits
-    /// left no room in time.
+    /// Whether nothing was sent, because the circuit breaker was open or the limiter had no permit
+    /// in time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_sent: bool,
-    /// How long connecting took, in milliseconds; missing when a connection was open already or
-    /// none was made.
+    /// Milliseconds to connect; missing if a connection was open already or none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_ms: Option<u64>,
-    /// From the begin to the first byte of the answer's body, in milliseconds.
+    /// Milliseconds from the start to the first byte of the response body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte_ms: Option<u64>,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
-    /// The time limit that ended it, when one did.
+    /// The time limit that ended the attempt, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
     /// How it ended.
     pub outcome: AttemptOutcome,
-    /// What went wrong; there is one unless it succeeded.
+    /// What went wrong; missing if the attempt succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Message>,
-    /// Tokens used, also by a reply that was of no use.
+    /// Tokens used, also by a rejected reply.
     #[serde(default)]
     pub usage: Usage,
-    /// What that cost, for a model that has a price.
+    /// Cost of the tokens, if the model has a configured price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Usd>,
 }
@@ -177,8 +175,8 @@ pub struct AiError {
     pub causes: Vec<Message>,
     /// Whether the same call can succeed later.
     pub retryable: bool,
-    /// Milliseconds before the next call makes sense: the provider asked for it, or the circuit
-    /// breaker of this host is open for that long.
+    /// Milliseconds before the next call can succeed: requested by the provider, or until the
+    /// circuit breaker closes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<NonZeroU32>,
 }

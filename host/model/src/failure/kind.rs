@@ -1,4 +1,4 @@
-//! How an attempt can end badly.
+//! Kinds of failure.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{EnumCount, VariantArray, VariantNames};
 
-/// Why an attempt did not succeed. Closed: everything that decides by it (exit codes, retries,
-/// statistics) is checked by the compiler.
+/// Why an attempt did not succeed. A closed enum, so that the compiler checks all code that depends
+/// on it (exit codes, retries, statistics).
 #[derive(
     Debug,
     Clone,
@@ -28,31 +28,32 @@ use strum::{EnumCount, VariantArray, VariantNames};
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
-    /// The order document is not one the template can serve.
+    /// The template cannot process the order document.
     InvalidOrder,
     /// The template could not be found, compiled, linked or described.
     TemplateLoad,
     /// The template returned an error.
     TemplateError,
-    /// The template panicked and said so.
+    /// The template panicked and reported it.
     Panic,
-    /// The template trapped: a bug that its language did not catch, or a call the contract forbids.
+    /// The template trapped: a bug that its language did not catch, or a call that the contract
+    /// forbids.
     Trap,
-    /// Processor time ran out.
+    /// The CPU time limit was exceeded.
     CpuLimit,
-    /// Memory ran out.
+    /// The memory limit was exceeded.
     MemoryLimit,
-    /// The site grew past a limit on files, bytes or paths.
+    /// The site exceeded a limit on files, bytes or paths.
     OutputLimit,
-    /// More AI calls than allowed.
+    /// The limit on AI calls was exceeded.
     CallLimit,
-    /// The run took longer than its deadline.
+    /// The run exceeded its deadline.
     Deadline,
-    /// Somebody stopped it.
+    /// The order was cancelled.
     Cancelled,
     /// An AI call failed and the template could not go on without it.
     Ai,
-    /// A site was made but did not pass its checks.
+    /// A site was made but failed its checks.
     OutputRejected,
     /// The process ended in the middle of the attempt.
     Crashed,

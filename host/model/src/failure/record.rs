@@ -1,4 +1,4 @@
-//! The failure record: one serde type, whatever shows it.
+//! The failure record: the one serde type behind JSON, terminal, web page and log event.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +17,11 @@ use crate::build::host_build;
 use crate::message;
 use crate::message::Message;
 
-/// The version of the record that this host writes. A reader refuses a larger number. Version 1 is
-/// read by `sitewright_failure::store`, which turns it into this one.
+/// The version of the record that this host writes. Readers reject a larger number.
+/// `sitewright_failure::store` reads version 1 and converts it to this one.
 pub const RECORD_VERSION: u32 = 2;
 
-/// Everything about one attempt that did not succeed. Written once, never changed.
+/// The report of one attempt that did not succeed. Written once, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureRecord {
     /// The version of this format: 2.
@@ -31,84 +31,85 @@ pub struct FailureRecord {
     pub id: String,
     /// When the attempt ended, RFC 3339 in UTC.
     pub time: String,
-    /// The order's id as the CRM knows it; `unknown` when the document was too broken to tell.
+    /// The order's id in the CRM; `unknown` if it cannot be read from the document.
     pub order: String,
-    /// The job in the queue; missing when the order was run by hand.
+    /// The job in the queue; missing if the order was run without the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// The attempt: its id, unique for all orders.
+    /// Id of the attempt, unique among all orders.
     pub attempt: String,
-    /// Follows the attempt through logs and other systems: 32 hexadecimal digits.
+    /// Trace id of the attempt in logs and other systems: 32 hexadecimal digits.
     pub trace_id: String,
-    /// The template, as far as it could be known.
+    /// The template, as far as it is known.
     pub template: TemplateRef,
     /// Version and commit of the host.
     pub host_build: String,
-    /// Identifies the configuration the attempt started with.
+    /// Version of the configuration with which the attempt started.
     pub config_version: String,
 
-    /// The same for failures that are most likely one and the same bug: 16 hexadecimal digits.
+    /// Identifies the cause: equal for failures that are most likely the same bug. 16 hexadecimal
+    /// digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// Why, in one word.
+    /// The kind of the failure.
     pub kind: FailureKind,
     /// What happened, in one sentence. Never empty.
     pub message: Message,
-    /// Why it happened, from the outermost cause to the root.
+    /// The causes, from the outermost to the root.
     pub causes: Vec<Message>,
     /// What to do next.
     pub hint: Message,
-    /// The template's own code for the failure, when it returned one.
+    /// The template's code for the failure, if it returned one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Where in the template's source, when the template said so.
+    /// Location in the template's source, if the template reported one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<SourceLocation>,
-    /// Whatever else the template wanted to say of its failure.
+    /// Other details that the template reported with its failure.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// The last stage: one of the host's (`order`, `template`, `checks`, `release`) or the
+    /// The last stage: one of the host's (`order`, `template`, `checks`, `release`), or the
     /// template's own while it ran.
     pub stage: String,
-    /// How far the stage was, when the template said so.
+    /// Progress of the stage, if the template reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
 
     /// What stopped the guest, for traps, panics and limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trap: Option<TrapRecord>,
-    /// The panic's message, from the template's hook or its stderr.
+    /// The panic's message, from the SDK's panic hook or from stderr.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic: Option<String>,
     /// The AI call that failed the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ai: Option<AiError>,
-    /// AI calls whose replies, or failures, the template blamed: the next attempt at the order
-    /// asks these again.
+    /// Ids of the AI calls that the template blamed: the next attempt at the order makes them
+    /// again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blamed_calls: Vec<String>,
-    /// What is wrong with the order document or the site, all of it.
+    /// All problems of the order document or of the site.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
 
-    /// The lines around the first own frame, where the template's source was at hand.
+    /// The lines around the first own frame, if the template's source was available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceExcerpt>,
-    /// The dump of the stopped guest, when one was asked for.
+    /// The core dump of the stopped guest, if one was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coredump: Option<CoreDumpRecord>,
 
     /// The host calls that matter most, in the order in which they began.
     pub trail: Vec<TrailEntry>,
-    /// How many host calls there were in all.
+    /// Number of all host calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<u64>,
-    /// The AI calls that the trail has, with every try: linked by `call_id`. Calls that were
-    /// refused before any try are not among them.
+    /// The AI calls of the trail, with all attempts; linked by `call_id`. Calls that were rejected
+    /// before any attempt are not included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ai_calls: Vec<AiCallTries>,
-    /// What the template reported, oldest first. Those that the trail still has stand there under
-    /// the same number.
+    /// Diagnostics of the template, oldest first. Those that are still in the trail have the same
+    /// number there.
     pub diagnostics: Vec<Diagnostic>,
     /// The tail of what the template logged.
     pub log: LogTail,
@@ -117,35 +118,30 @@ pub struct FailureRecord {
     /// The tail of what the template printed on stdout.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stdout: String,
-    /// Each limit beside what was used of it.
+    /// Each limit with its usage.
     pub limits: BTreeMap<String, Measure>,
-    /// What a replay of the attempt needs besides the order's document and the AI replies: for
-    /// `sitewright replay` alone, with a version of its own.
+    /// What `sitewright replay` needs besides the order's document and the AI replies. It has a
+    /// version of its own and is opaque to other readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub recording: Option<Box<serde_json::Value>>,
 }
 
-/// Whose failure it is, where no run is there to ask.
+/// Identifies the attempt of a failure that was not recorded by its run.
 #[derive(Debug, Clone)]
 pub struct OfAttempt {
-    /// The order's id.
     pub order: String,
-    /// The job in the queue.
     pub job: Option<String>,
-    /// The attempt's id.
     pub attempt: String,
-    /// Its trace id.
     pub trace_id: String,
-    /// The template's name.
     pub template: String,
-    /// The configuration it was made with.
+    /// Version of the configuration.
     pub config_version: String,
 }
 
 impl FailureRecord {
-    /// The record of what no run could write down: its process ended, or it was over already. Time
-    /// and build are those of whoever writes it.
+    /// The record of a failure that its run could not record: its process ended, or the run was
+    /// over already. Time and host build are those of the caller.
     pub fn without_run(kind: FailureKind, message: Message, of: OfAttempt) -> Self {
         FailureRecord {
             version: RECORD_VERSION,
@@ -191,7 +187,7 @@ impl FailureRecord {
         }
     }
 
-    /// The author's own frame where the guest stopped, or where the template says it happened:
+    /// The first frame of the author's own code, or else the location that the template reported:
     /// `file:line in function`.
     pub fn top_frame(&self) -> Option<String> {
         top_frame(self.trap.as_ref(), self.location.as_ref())
@@ -214,24 +210,24 @@ pub fn top_frame(trap: Option<&TrapRecord>, location: Option<&SourceLocation>) -
     }
 }
 
-/// Which template, exactly.
+/// Identifies a build of a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TemplateRef {
-    /// Its name, or what was asked for when it could not be loaded.
+    /// Its name, or the requested name if it could not be loaded.
     pub name: String,
-    /// Its version; empty when it could not be loaded.
+    /// Its version; empty if it could not be loaded.
     #[serde(default)]
     pub version: String,
-    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file, also of one that could not be
-    /// loaded; empty when there was none.
+    /// `sha256:` and 64 hexadecimal digits of the `.wasm` file, also if it could not be loaded;
+    /// empty if there was no file.
     #[serde(default)]
     pub digest: String,
 }
 
-/// A place in the template's source.
+/// A location in the template's source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceLocation {
-    /// Path as the compiler knew it.
+    /// Path, as reported by the compiler.
     pub file: String,
     /// From 1.
     pub line: u32,
@@ -240,73 +236,73 @@ pub struct SourceLocation {
     pub column: Option<u32>,
 }
 
-/// How far a stage is.
+/// Progress of a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// Steps done.
     pub done: u32,
-    /// Steps in all; 0 when unknown.
+    /// Total number of steps; 0 if unknown.
     pub total: u32,
 }
 
 /// An AI call of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AiCallTries {
-    /// Its id, as in the trail.
+    /// Id of the call, as in the trail.
     pub call_id: String,
-    /// What it was for.
+    /// Purpose of the call.
     pub purpose: String,
-    /// Whether the reply came from the journal of an earlier attempt, at no cost.
+    /// Whether the reply comes from the journal of an earlier attempt, at no cost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
-    /// Every try, over all candidates of the route; none for a call that was replayed.
+    /// All attempts, over all candidates of the route; empty if the call was replayed.
     pub attempts: Vec<Attempt>,
 }
 
-/// Something wrong with a document or a file.
+/// A problem of the order document or of a file of the site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// Where: a JSON pointer into the order document, or a file of the site.
+    /// A JSON pointer into the order document, or a file of the site.
     pub at: String,
-    /// The rule that was broken, for the site's checks: `broken-link`.
+    /// The violated rule of the site's checks, such as `broken-link`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// What is wrong and what would be right.
+    /// What is wrong and what is expected.
     pub message: String,
 }
 
-/// Something the template reported.
+/// A diagnostic that the template reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnostic {
-    /// Number of the host call that it came with, as in the trail.
+    /// Number of its host call, as in the trail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Milliseconds from the start of the run.
     pub at_ms: u64,
     /// `info`, `warning` or `error`.
     pub severity: Severity,
-    /// Short, stable, for machines.
+    /// Short, stable, machine-readable.
     pub code: String,
-    /// For people.
+    /// Text for a person.
     pub message: Message,
-    /// From the outermost cause to the root.
+    /// Causes, from the outermost to the root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
-    /// Where in the template's source.
+    /// Location in the template's source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<SourceLocation>,
-    /// Whatever else the template wanted to say.
+    /// Other details that the template reported.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }
 
-/// How bad a diagnostic is.
+/// Severity of a diagnostic.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Worth knowing.
+    /// Information.
     Info,
     /// The site is fine but could be better.
     Warning,
@@ -314,11 +310,11 @@ pub enum Severity {
     Error,
 }
 
-/// The tail of a log.
+/// The tail of a template's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogTail {
-    /// Newest lines, oldest first: `LEVEL message`.
+    /// The newest lines, oldest first: `LEVEL message`.
     pub text: String,
-    /// Bytes that were dropped before them.
+    /// Number of bytes dropped before them.
     pub dropped_bytes: u64,
 }

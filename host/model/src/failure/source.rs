@@ -1,4 +1,4 @@
-//! The lines around a place in the template's source.
+//! An excerpt of a template's source around a location.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct SourceExcerpt {
     /// The file, as the frame names it.
     pub file: String,
-    /// The line that matters, from 1.
+    /// Number of the line of the location, from 1.
     pub line: u32,
-    /// The number of the first of `lines`.
+    /// Number of the first of `lines`, from 1.
     pub first: u32,
-    /// The lines, without their ends.
+    /// The lines, without line breaks.
     pub lines: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The host calls of a run that matter most, in the order in which they began.
+//! The trail: the most important host calls of a run, in the order in which they began.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,50 +8,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::millis;
 
-/// How many entries a trail keeps.
+/// Maximum entries of a trail.
 pub const TRAIL_LENGTH: usize = 256;
 
-/// One call of the guest to the host.
+/// One host call, or several equal ones in a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrailEntry {
     /// Number of the call in its run, from 1, in the order in which calls began. A gap means that
-    /// calls were dropped, or that the entry before it stands for several.
+    /// calls were dropped, or that the previous entry represents several calls.
     pub seq: u64,
     /// Milliseconds from the start of the run to the start of the call.
     pub at_ms: u64,
     /// `ai.complete`, `site.write`, ...
     pub call: String,
-    /// What it was called with, in short: purpose and sizes, a path, a stage; never the customer's
-    /// text.
+    /// Summary of the arguments: purpose and sizes, a path, a stage; never the customer's text.
     pub args: String,
-    /// Bytes that the guest handed over.
+    /// Bytes that the guest passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Bytes of text that it was answered with, for `ai` calls.
+    /// Bytes of text of the reply, for `ai` calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_bytes: Option<u64>,
-    /// The first 12 digits of the SHA-256 of what was handed over: equal calls have equal digests.
-    /// Missing for a refused write, whose bytes nobody read.
+    /// The first 12 digits of the SHA-256 of what the guest passed: equal calls have equal digests.
+    /// Missing for a rejected write, whose bytes are not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
-    /// How many calls in a row the entry stands for, when they are several: log lines, and steps
+    /// Number of calls in a row that the entry represents: more than 1 for log lines and for steps
     /// of a stage.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
-    /// How long it took, in microseconds; missing while it is in flight.
+    /// Duration in microseconds; missing while the call is in flight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
-    /// Number of the newest call that had begun when this one ended: it overlapped with each of
-    /// those between.
+    /// Number of the newest call that had begun when this one ended: the calls between the two
+    /// overlapped with this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
-    /// How long of it an AI call waited for the limits of its providers, in milliseconds, all
-    /// attempts together.
+    /// Milliseconds that an AI call waited for the limits of its providers, in all its attempts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waited_ms: u64,
     /// How it ended.
     pub outcome: TrailOutcome,
-    /// The AI call's id, for `ai` calls: the record's `ai_calls` have its attempts.
+    /// Id of the AI call, for `ai` calls; the record's `ai_calls` has its attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
 }
@@ -72,19 +70,19 @@ fn is_one(number: &u64) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrailOutcome {
-    /// It did what was asked.
+    /// It succeeded.
     Ok,
-    /// It was refused or failed: what the guest was told, in short.
+    /// It was rejected or failed; a summary of the error that the guest got.
     Error(String),
-    /// It had not ended when the run did.
+    /// It had not ended when the run ended.
     InFlight,
 }
 
 impl NewCall {
-    /// What the trail will show of it. Its number and its time are not known before it is entered.
+    /// The entry for this call. Its number and time are set when it is added to a trail.
     ///
-    /// A function of its own, because a guest's calls are entered on the guest's stack, which stays
-    /// as deep as it ever was.
+    /// Not inlined, because it runs on the guest's stack, which keeps the maximum depth it ever
+    /// had.
     #[inline(never)]
     pub fn entry(self) -> Box<TrailEntry> {
         Box::new(TrailEntry::begun(0, 0, self))
@@ -112,8 +110,8 @@ impl TrailEntry {
         }
     }
 
-    /// The last number that is known to have begun before this call ended; its own when it is only
-    /// known that it ended.
+    /// The number of the last call that is known to have begun before this one ended; its own
+    /// number if that is unknown.
     pub fn last_beside(&self) -> u64 {
         match (self.until, &self.outcome) {
             (Some(until), _) => until,
@@ -126,7 +124,7 @@ impl TrailEntry {
 /// A call that begins.
 #[derive(Debug, Clone, Default)]
 pub struct NewCall {
-    /// Its name.
+    /// Its name: `ai.complete`.
     pub call: &'static str,
     /// See [`TrailEntry::args`].
     pub args: String,
@@ -141,16 +139,15 @@ pub struct NewCall {
 /// A call that has ended.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    /// How.
     pub outcome: TrailOutcome,
     /// See [`TrailEntry::reply_bytes`].
     pub reply_bytes: Option<u64>,
-    /// See [`TrailEntry::digest`], where it is only known now.
+    /// See [`TrailEntry::digest`]; set if it is only known at the end.
     pub digest: Option<String>,
     /// See [`TrailEntry::waited_ms`].
     pub waited_ms: u64,
-    /// Whether the host refused it without doing anything: such calls cost a guest nothing and
-    /// push out no others.
+    /// Whether the host rejected it without any work. Such calls cost a guest nothing, so they must
+    /// not evict other entries.
     pub refused: bool,
 }
 
@@ -160,23 +157,23 @@ impl From<TrailOutcome> for Ended {
     }
 }
 
-/// Calls that compete for the same places.
+/// A class of calls, which evict one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
-    /// AI calls: what cost money and time.
+    /// AI calls, which cost money and time.
     Ai,
     /// Files of the site.
     Write,
-    /// What a template tells about itself; costs it nothing.
+    /// Diagnostics, which cost the template nothing.
     Told,
-    /// What was refused at once; costs it nothing either.
+    /// Calls that were rejected at once, which cost nothing either.
     Refused,
 }
 
 impl Class {
     const ALL: [Class; 4] = [Class::Ai, Class::Write, Class::Told, Class::Refused];
 
-    /// Places that the others cannot take. Together they are all there are.
+    /// Number of entries reserved for the class. The shares add up to [`TRAIL_LENGTH`].
     const fn share(self) -> usize {
         match self {
             Class::Ai => 112,
@@ -195,27 +192,27 @@ impl Class {
     }
 }
 
-/// Different stages that get an entry each when no call is made between them.
+/// Maximum stages with an entry of their own between two calls.
 const MAX_STAGES: u32 = 8;
 
-/// The newest [`TRAIL_LENGTH`] host calls of a run. Each class of calls has a share of the places:
-/// whatever a guest repeats a million times, it pushes out its like and not the calls that led to
-/// the failure.
+/// The newest [`TRAIL_LENGTH`] host calls of a run. Each class of calls has a share of the entries,
+/// so that a call repeated a million times evicts its own class and not the calls that led to the
+/// failure.
 #[derive(Debug, Default)]
 pub struct Trail {
-    /// Boxed: thousands of runs that wait have made a call or two each, and a queue has room for
-    /// four from the first on.
+    /// Boxed to save memory: thousands of waiting runs have one or two entries each, and a
+    /// `VecDeque` allocates four at once.
     classes: [VecDeque<Box<TrailEntry>>; Class::ALL.len()],
     calls: u64,
-    /// The entry of the log lines since the last call that was more than telling.
+    /// The entry of the log lines since the last call that was not a diagnostic.
     lines: Option<Shared>,
-    /// The same of the current stage.
+    /// The same for the steps of the current stage.
     steps: Option<(Shared, String)>,
-    /// Stages since then.
+    /// Number of stages since then.
     stages: u32,
 }
 
-/// An entry that stands for several calls.
+/// An entry that represents several calls.
 #[derive(Debug, Clone, Copy)]
 struct Shared {
     seq: u64,
@@ -224,12 +221,12 @@ struct Shared {
 }
 
 impl Trail {
-    /// Enters a call that begins now and returns its number.
+    /// Adds a call that begins now and returns its number.
     pub fn begin(&mut self, at: Duration, call: NewCall) -> u64 {
         self.begin_entry(at, call.entry())
     }
 
-    /// The same of a call whose entry is made already.
+    /// As [`begin`](Self::begin), for an existing entry.
     pub fn begin_entry(&mut self, at: Duration, entry: Box<TrailEntry>) -> u64 {
         if Class::of(&entry.call) != Class::Told {
             (self.lines, self.steps, self.stages) = (None, None, 0);
@@ -237,7 +234,7 @@ impl Trail {
         self.enter(at, entry)
     }
 
-    /// Enters a line of log. Lines between two calls share an entry.
+    /// Adds a log line. Lines between two calls share an entry.
     pub fn log(&mut self, at: Duration, bytes: usize) {
         let shared = self.share(at, self.lines, "diagnostics.log", bytes);
         let args = format!("{} lines, {} bytes", shared.count, shared.bytes);
@@ -245,8 +242,8 @@ impl Trail {
         self.lines = Some(shared);
     }
 
-    /// Enters a step of a stage. The steps of one stage between two calls share an entry that shows
-    /// the last one; so do stages that are too many.
+    /// Adds a step of a stage. The steps of one stage between two calls share an entry that shows
+    /// the last one. So do all stages after the first few.
     pub fn progress(&mut self, at: Duration, stage: &str, done: u32, total: u32) {
         let same = self.steps.as_ref().is_some_and(|(_, of)| of == stage);
         if !same {
@@ -259,7 +256,7 @@ impl Trail {
         self.steps = Some((shared, stage.to_owned()));
     }
 
-    /// One call more in an open entry, or a new one.
+    /// Counts a call in the open entry, or adds a new entry.
     fn share(
         &mut self,
         at: Duration,
@@ -305,8 +302,8 @@ impl Trail {
         &mut self.classes[class as usize]
     }
 
-    /// Drops the oldest entry of a class that has more than its share, one that has ended before
-    /// one that has not.
+    /// Drops the oldest entry of the class that exceeds its share most; calls that have ended are
+    /// dropped first.
     fn make_room(&mut self) {
         if self.classes.iter().map(VecDeque::len).sum::<usize>() <= TRAIL_LENGTH {
             return;
@@ -316,7 +313,7 @@ impl Trail {
         if let Some(class) = Class::ALL.into_iter().max_by_key(over) {
             let entries = self.class(class);
             let ended = entries.iter().position(|entry| entry.outcome != TrailOutcome::InFlight);
-            // The newest has only just begun; it is not the one to go.
+            // The newest call has just begun and is kept.
             entries.remove(ended.filter(|at| at + 1 < entries.len()).unwrap_or(0));
         }
     }
@@ -328,7 +325,7 @@ impl Trail {
         })
     }
 
-    /// Enters how call `seq` ended. Nothing happens when newer calls have pushed it out.
+    /// Records how call `seq` ended. Does nothing if the entry was dropped.
     pub fn end(&mut self, seq: u64, took: Duration, ended: impl Into<Ended>) {
         let Ended { outcome, reply_bytes, digest, waited_ms, refused } = ended.into();
         let until = self.calls;
@@ -346,7 +343,7 @@ impl Trail {
         }
     }
 
-    /// From now on the entry competes with those that were refused.
+    /// Moves the entry to the class of rejected calls.
     fn set_aside(&mut self, seq: u64) {
         let found = self.classes.iter_mut().find_map(|entries| {
             let at = entries.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
@@ -359,12 +356,12 @@ impl Trail {
         }
     }
 
-    /// How many calls there were in all.
+    /// Number of all calls.
     pub fn calls(&self) -> u64 {
         self.calls
     }
 
-    /// The kept calls, in the order in which they began.
+    /// The kept entries, in the order in which the calls began.
     pub fn entries(&self) -> Vec<TrailEntry> {
         let mut entries: Vec<TrailEntry> =
             self.classes.iter().flatten().map(|entry| TrailEntry::clone(entry)).collect();
@@ -463,7 +460,7 @@ mod tests {
         assert_eq!(trail.calls(), 1 + 10_000 + 2);
     }
 
-    /// Whatever is repeated, the other classes keep their share, and the newest of each is there.
+    /// Repeated calls of one class leave the shares of the other classes alone.
     #[test]
     fn nothing_a_guest_repeats_pushes_out_the_calls_that_matter() {
         let spam: [(&str, Spam); 5] = [

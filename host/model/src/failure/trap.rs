@@ -12,34 +12,34 @@ use strum::VariantNames;
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum TrapCode {
-    /// `unreachable`: an abort, most often after a panic.
+    /// `unreachable`: an abort, usually after a panic.
     Unreachable,
-    /// A load or store outside the memory.
+    /// A load or store outside memory.
     OutOfBounds,
-    /// The stack ran out: most often endless recursion.
+    /// The stack is exhausted, usually by endless recursion.
     StackOverflow,
     /// Division by zero.
     DivideByZero,
     /// An integer operation whose result does not fit.
     IntegerOverflow,
-    /// A float that fits no integer.
+    /// A float that does not fit the integer type.
     BadConversion,
     /// A call through a function pointer that is null, of another type or outside its table.
     BadIndirectCall,
-    /// The guest waits for something that can never come.
+    /// The guest waits for an event that cannot occur.
     Deadlock,
-    /// The guest handed over a text that is not UTF-8, a variant that does not exist, a pointer
-    /// that leads nowhere, or called in a way the component model forbids.
+    /// The guest passed text that is not UTF-8, an unknown variant or an invalid pointer, or made a
+    /// call that the component model forbids.
     InvalidValue,
-    /// The processor-time limit.
+    /// The CPU time limit was exceeded.
     Cpu,
-    /// The memory limit.
+    /// The memory limit was exceeded.
     Memory,
     /// A host function stopped the guest.
     HostCall,
-    /// `proc_exit` or the like: the guest ended itself.
+    /// The guest exited by itself, by `proc_exit` or similar.
     Exit,
-    /// Anything else wasmtime reports.
+    /// Any other trap that wasmtime reports.
     Other,
 }
 
@@ -50,12 +50,12 @@ impl TrapCode {
     }
 }
 
-/// A frame a person can read.
+/// A symbolized frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Frame {
-    /// Demangled name; `function 12` where the template has no names.
+    /// Demangled name; `function 12` if the template has no names.
     pub function: String,
-    /// Source file, where the template has debug information.
+    /// Source file, if the template has debug information.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// Line, from 1.
@@ -64,11 +64,9 @@ pub struct Frame {
     /// Column, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<u32>,
-    /// Whether this is the template author's own code, and not its language's runtime or a
-    /// library.
+    /// Whether this is the template author's own code, not the language's runtime or a library.
     pub own: bool,
-    /// Whether its code is a part of the next frame's: the compiler put it there instead of a
-    /// call.
+    /// Whether the compiler inlined the function into that of the next frame.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inlined: bool,
     /// Offset of the instruction in the component, in bytes, for other tools.
@@ -81,11 +79,11 @@ pub struct Frame {
 pub struct TrapRecord {
     /// What stopped the guest.
     pub code: TrapCode,
-    /// The engine's words for it.
+    /// The engine's message.
     pub message: String,
-    /// Innermost first; renderers show own frames first and fold the others.
+    /// Innermost first. Renderers show own frames first and fold the others.
     pub frames: Vec<Frame>,
-    /// Why frames have no files and lines, when they have not.
+    /// Why frames lack files and lines, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbols_missing: Option<String>,
 }

@@ -26,7 +26,7 @@ pub(super) fn clean(
     let replaced = replace(&mut cleaned, redactor)?;
     if replaced {
         cleaned.scrubbed = true;
-        cleaned.notes.push("Keys were taken out of texts that the run depends on.".to_owned());
+        cleaned.notes.push("Keys were removed from texts that the run depends on.".to_owned());
     }
     if options.scrub {
         let scrubber = Scrubber::new(subject, wasm);

@@ -1,8 +1,8 @@
 //! Bundles: a recorded attempt as a tar file that can be replayed without configuration, database
 //! and keys.
 //!
-//! The same attempt gives the same bytes. A bundle is read as a stranger's file: only the names
-//! below, only regular files within their limits, each with the digest in the manifest.
+//! The same attempt gives the same bytes. A bundle is untrusted input: only the names below are
+//! read, only regular files within their limits, each with the digest in the manifest.
 
 mod clean;
 mod read;
@@ -51,23 +51,23 @@ const NAMES: [(&str, u64); 11] = [
 pub enum BundleError {
     #[error("the bundle {} cannot be {what}: {source}", .path.display())]
     Io {
-        /// `read` or `written`.
+        /// `read`, `unpacked` or `written`.
         what: &'static str,
         path: PathBuf,
         source: std::io::Error,
     },
     /// The file is not a bundle, or was changed.
     #[error(
-        "{} is no bundle of a failure: {why}; make one with `sitewright failures export`",
+        "{} is not a bundle of an attempt: {why}; create one with `sitewright failures export`",
         .path.display()
     )]
     Refused { path: PathBuf, why: String },
-    /// Something cannot be written as JSON, which is a bug.
-    #[error("the bundle cannot be put together: {0}")]
+    /// A value cannot be serialized as JSON: a bug of the host.
+    #[error("the bundle cannot be serialized: {0}; this is a bug of the host")]
     Serialize(#[from] serde_json::Error),
 }
 
-/// `attempt.json`: what is not in a file of its own.
+/// `attempt.json`: everything about the attempt without a file of its own.
 #[derive(Serialize, Deserialize)]
 struct BundledAttempt {
     format: u32,

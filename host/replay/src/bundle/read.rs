@@ -1,4 +1,4 @@
-//! Reads a bundle as a stranger's file.
+//! Reads a bundle as untrusted input.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::find::digest as digest_of;
 use crate::subject::{RecordedAttempt, RecordedEnd};
 use sitewright_ai::JournalEntry;
 
-/// Reads a bundle and writes its template into `folder`. Blocking.
+/// Reads a bundle and writes its template into the existing `folder`. Blocking.
 pub(crate) fn open(file: &Path, folder: &Path) -> Result<RecordedAttempt, BundleError> {
     let refused = |why: String| BundleError::Refused { path: file.to_owned(), why };
     let files = unpack(file)?;
@@ -42,7 +42,7 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<RecordedAttempt, Bundle
     let attempt = parse(ATTEMPT)?;
     let format = attempt.get("format").and_then(Value::as_u64).unwrap_or(0);
     if format != u64::from(FORMAT) {
-        return Err(refused(format!("its shape is {format}, and this host knows {FORMAT}")));
+        return Err(refused(format!("it has format {format}, and this host reads {FORMAT}")));
     }
     let attempt: BundledAttempt = serde_json::from_value(attempt)
         .map_err(|error| refused(format!("its {ATTEMPT}: {error}")))?;
@@ -74,10 +74,10 @@ pub(crate) fn open(file: &Path, folder: &Path) -> Result<RecordedAttempt, Bundle
     }
     let digest = wasm.as_ref().and_then(|path| digest_of(path).ok());
     let mut notes = attempt.notes;
-    // Another build may be enclosed on purpose. It is replayed only if it is named.
+    // A bundle may contain another build on purpose. It is replayed only with --template.
     if let Some(digest) = digest.filter(|digest| *digest != attempt.template.digest) {
         notes.push(format!(
-            "The enclosed template is another build than the recorded one: {digest}."
+            "The template in the bundle is another build than the recorded one: {digest}."
         ));
         wasm = None;
     }
@@ -108,23 +108,24 @@ fn unpack(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BundleError> {
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() || metadata.len() > largest {
-        return Err(refused(format!("it is no file of at most {largest} bytes")));
+        return Err(refused(format!("it is not a regular file of at most {largest} bytes")));
     }
     let mut archive = tar::Archive::new(std::io::BufReader::new(file));
     let mut files = BTreeMap::new();
     // Raw, so that no header changes the meaning of another one.
     for entry in archive.entries().map_err(failed)?.raw(true) {
-        let entry =
-            entry.map_err(|error| refused(format!("it is no tar, or ends too early: {error}")))?;
+        let entry = entry.map_err(|error| {
+            refused(format!("it is not a tar file, or ends too early: {error}"))
+        })?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let Some((known, limit)) = NAMES.iter().find(|(known, _)| *known == name) else {
             return Err(refused(format!(
-                "it holds {:?}",
+                "it contains {:?}, which is not a file of a bundle",
                 name.chars().take(80).collect::<String>()
             )));
         };
         if entry.header().entry_type() != tar::EntryType::Regular {
-            return Err(refused(format!("its {known} is no plain file")));
+            return Err(refused(format!("its {known} is not a regular file")));
         }
         let size = entry
             .header()

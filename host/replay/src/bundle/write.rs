@@ -1,4 +1,4 @@
-//! Writes a bundle.
+//! Writes a recorded attempt as a bundle.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,7 +28,7 @@ pub struct ExportOptions {
     pub without_template: bool,
     /// This template instead of the one that was found.
     pub template: Option<PathBuf>,
-    /// Removes keys.
+    /// Removes keys from all texts.
     pub redactor: Redactor,
 }
 
@@ -54,17 +54,17 @@ impl Default for ExportOptions {
 #[derive(Debug, Clone, Serialize)]
 pub struct Exported {
     pub file: PathBuf,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// Names of the files in it.
     pub contents: Vec<String>,
-    /// Whether the texts are placeholders.
+    /// Whether the texts were replaced by placeholders.
     pub scrubbed: bool,
     /// What a replay of the bundle lacks.
     pub missing: Vec<Message>,
 }
 
-/// Writes an attempt into one file, which is complete or missing. Blocking.
+/// Writes an attempt into one file, atomically. Blocking.
 ///
 /// # Errors
 /// If a file cannot be read or written.
@@ -256,23 +256,24 @@ fn configuration(config: &ReplaySettings) -> Value {
 fn readme(subject: &RecordedAttempt, with_template: bool) -> String {
     let template = if with_template { "" } else { " --template template.wasm" };
     let texts = if subject.scrubbed {
-        "What the customer wrote and what models answered was replaced by placeholders of the same \
-         shape. A failure that depends on those texts may not come again.\n"
+        "The texts of the customer and of the models were replaced by placeholders of the same \
+         shape. A failure that depends on those texts may not be reproducible.\n"
     } else {
-        "It holds what the customer wrote: treat it like the order itself.\n"
+        "It contains data of the customer: treat it like the order itself.\n"
     };
     format!(
-        "One attempt at order {}, as it was recorded. {texts}\n\
-         Make it again, without a network, a key or a configuration:\n\n    \
+        "A recorded attempt at order {}. {texts}\n\
+         Replay it, without network, keys or configuration:\n\n    \
          sitewright replay FILE.tar{template}\n\n\
-         Is it fixed in another build?\n\n    sitewright replay FILE.tar --template other.wasm\n\n\
-         attempt.json        limits, routes' names, the marks of all host calls, how each AI call \
-         ended\n\
+         Check whether another build fixes it:\n\n    \
+         sitewright replay FILE.tar --template other.wasm\n\n\
+         attempt.json        limits, names of the routes, digests of all host calls, the outcome \
+         of each AI call\n\
          record.json, .txt   the failure record\n\
-         release.json        of an attempt that succeeded: what it released\n\
+         release.json        the release, if the attempt succeeded\n\
          order.json          the order's document\n\
-         journal.jsonl       what models answered\n\
-         configuration.json  limits and routes of the one who made this file\n\
+         journal.jsonl       replies of the models\n\
+         configuration.json  limits and routes of the host that wrote this file\n\
          template.wasm       the template (template.debug.wasm: its debug information)\n\
          manifest.json       size and SHA-256 of each of these\n",
         subject.order

@@ -75,7 +75,7 @@ pub(super) fn has(list: &str, word: &str) -> bool {
     list.split_whitespace().any(|known| known == word)
 }
 
-/// The placeholder in the case of the word it stands for.
+/// The placeholder in the letter case of the word that it replaces.
 pub(super) fn cased(placeholder: &str, like: &str) -> String {
     if like.chars().all(|c| !c.is_lowercase()) {
         return placeholder.to_uppercase();

@@ -1,10 +1,10 @@
 //! Compiled templates on disk, so that they are compiled once.
 //!
-//! A compiled artifact is native code: loading a wrong one is as bad as running a stranger's
-//! program. An entry is used only if its folder and file belong to this user alone, it names the
-//! same template and engine, and its checksum is right. Any other entry is compiled again and
-//! replaced; the cache is never a reason to fail. Artifacts come from this program (see
-//! [`Compiler`]), through a file that has no name.
+//! A compiled artifact is native code: loading a foreign one runs untrusted code. An entry is used
+//! only if its folder and file belong to this user alone, it names the same template and engine,
+//! and its checksum is right. Any other entry is compiled again and replaced; the cache is never a
+//! reason to fail. Artifacts come from this program (see [`Compiler`]), through a file that has no
+//! name.
 
 use std::collections::HashMap;
 use std::fs;

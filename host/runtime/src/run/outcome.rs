@@ -101,7 +101,7 @@ pub struct Totals {
     pub attempt: AttemptId,
     /// Milliseconds from the start of the attempt to its end.
     pub duration_ms: u64,
-    /// Each limit beside what was used of it.
+    /// Each limit with its usage.
     pub limits: BTreeMap<String, Measure>,
     /// Answered AI calls.
     pub ai_calls: Vec<AiCall>,

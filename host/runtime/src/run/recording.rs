@@ -164,7 +164,7 @@ impl Mark {
     /// The arguments of a call as one text, as far as they are known when the call begins. Reports
     /// of replays show it.
     pub fn args(call: &str, args: &str, bytes: Option<u64>, digest: Option<&str>) -> String {
-        // An entry of log lines or progress stands for several calls, whose number is not known
+        // An entry of log lines or progress represents several calls, whose number is not known
         // when the first one begins; and a file is hashed when it is stored.
         let (args, digest) = match call {
             "diagnostics.log" => ("", None),

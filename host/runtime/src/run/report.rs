@@ -76,7 +76,7 @@ impl Attempt<'_> {
         totals.unwrap_or_else(|| self.measure()).at(self.trace.now_ms())
     }
 
-    /// Each limit beside what was used of it, and the AI calls.
+    /// Each limit with its usage, and the AI calls.
     pub(super) fn measure(&self) -> Totals {
         let (limits, trace, state) = (&self.services.limits, &self.trace, &self.state);
         let (cpu, memory, stderr) = state.run.as_ref().map_or((Duration::ZERO, 0, 0), |end| {

@@ -51,7 +51,7 @@ pub struct AttemptRequest {
 /// Where an attempt's AI replies come from, and whether they are kept.
 #[derive(Debug, Clone, Default)]
 pub enum JournalUse {
-    /// Every reply is asked for, and none is kept.
+    /// Every reply is requested, and none is kept.
     Off,
     /// New replies are kept in `<sites>/<order>/journal/<attempt>.jsonl`.
     #[default]

@@ -226,7 +226,7 @@ fn d1_a_failed_attempt_touches_no_release() {
     // Never published.
     drop(verified(&root, "7", "late", &good_site()));
     assert_eq!(snapshot(&order), before);
-    // Its id is taken.
+    // Its id is already used.
     let taken = read_current(&root, &dir("7")).unwrap().unwrap().manifest.id;
     let error =
         publish(verified(&root, "7", "twin", &good_site()), info(Some(taken)), 1).unwrap_err();
@@ -315,7 +315,7 @@ fn d1_a_buffered_site_is_released_like_any_other() {
         }
         assert_eq!(ids(&root, "7").len(), 2, "{room}: the newest two stay");
         let names = |folder: &str| std::fs::read_dir(root.path().join(folder)).unwrap().count();
-        assert_eq!(names("7/releases"), 2, "{room}: nothing else lies beside them");
+        assert_eq!(names("7/releases"), 2, "{room}: nothing else is beside them");
         assert_eq!(root.sweep().unwrap(), 0, "{room}");
 
         // Abandoned, rejected, dropped before its release: the buffer is free again, and nothing is

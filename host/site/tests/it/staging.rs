@@ -1,4 +1,4 @@
-//! The staging area: limits, colliding paths, and what is left of it.
+//! The staging area: limits, colliding paths, and cleanup.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,7 +41,7 @@ fn entries(path: &std::path::Path) -> Vec<String> {
 #[test]
 fn f2_each_limit_allows_its_value_and_refuses_one_more() {
     let (_temp, root) = root();
-    // The writes before, the last write within the limit, the one that exceeds it, and the limit.
+    // Earlier writes, the last write within the limit, the write that exceeds it, and the limit.
     type Write = (&'static str, usize);
     type Case = (&'static [Write], Write, Write, SiteLimit, u64, u64);
     let cases: [Case; 3] = [
@@ -193,7 +193,7 @@ fn f1_what_is_kept_beside_a_site_goes_through_no_link_and_replaces_nothing() {
     assert_eq!(entries(&kept), ["a.json"], "nothing half written stays");
 
     // A folder of the order, the order's folder and a file, each replaced by a link to another
-    // place.
+    // location.
     std::os::unix::fs::symlink(&outside, temp.path().join("sites/7/documents")).unwrap();
     std::os::unix::fs::symlink(&outside, temp.path().join("sites/8")).unwrap();
     std::os::unix::fs::symlink(outside.join("c.json"), kept.join("c.json")).unwrap();

@@ -340,7 +340,7 @@ async fn a_release_is_put_whole_then_seen_then_replaced_and_pruned_in_every_stor
     raced(&Bench::s3(server, "race", limits()).await).await;
     repeated(&Bench::s3(server, "repeated", limits()).await).await;
     changed_on_the_disk(&Bench::s3(server, "changed", limits()).await).await;
-    // The trial leaves no object.
+    // The write test leaves no object.
     let left = all_keys(&client(), server.origin(), "sites").await;
     assert!(!left.iter().any(|key| key.contains(".probe-")), "{left:?}");
 }
@@ -532,7 +532,7 @@ async fn changed_on_the_disk(bench: &Bench) {
 /// A URL, an environment, and the kind and parts of the error that both cause.
 type Refused<'a> = (&'a str, Vec<(String, String)>, StoreErrorKind, &'a [&'a str]);
 
-/// A store's error says what, where, why and what to do, and shows no secret.
+/// A store's error contains what, where, why and what to do, and no secret.
 fn assert_error(error: &StoreError, kind: StoreErrorKind, parts: &[&str], secrets: &[&str]) {
     let text = error.to_string();
     assert_eq!(error.kind, kind, "{text}");
@@ -577,8 +577,8 @@ async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}", listener.local_addr().unwrap())
     };
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let silent_at = format!("http://{}", silent.local_addr().unwrap());
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let no_answer = format!("http://{}", hanging.local_addr().unwrap());
     const URL: &str = "s3://sites/p";
     use StoreErrorKind::{BadCredentials, BucketMissing, Configuration, Denied, Unreachable};
     let cases: Vec<Refused<'_>> = vec![
@@ -607,7 +607,7 @@ async fn a_store_that_cannot_be_used_is_refused_at_the_start_with_what_to_do() {
             &[URL, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"],
         ),
         (URL, with(writer, secret, &closed), Unreachable, &[URL, "refused", "AWS_ENDPOINT"]),
-        (URL, with(writer, secret, &silent_at), Unreachable, &[URL, "no answer within 1 s"]),
+        (URL, with(writer, secret, &no_answer), Unreachable, &[URL, "no answer within 1 s"]),
         (URL, with(writer, secret, "http://no-such-host.invalid"), Unreachable, &[URL, "dns"]),
         (
             URL,

@@ -35,8 +35,7 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit, SetupError> {
-    // Its keys are read, so that they can be taken out; that one is missing is no reason to tell
-    // nothing of a failure.
+    // The keys are read so that they can be removed; a missing key must not prevent the export.
     if let Err(error) = Setup::gateway(config) {
         tracing::debug!(%error, "the configuration's AI part cannot be used");
     }

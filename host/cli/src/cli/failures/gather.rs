@@ -1,5 +1,5 @@
-//! Reads failure records from files in `sites` and from the database. A worker writes each record to
-//! both; here it counts once.
+//! Reads failure records from files in `sites` and from the database. A worker writes each record
+//! to both; here it counts once.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use sitewright_failure::store;
 use sitewright_jobs::{Database, Failure};
 use sitewright_model::failure::FailureRecord;
 
-/// Files that are read in one batch.
+/// Number of files that are read in one batch.
 const AT_ONCE: usize = 500;
 
 /// Where records are read from.

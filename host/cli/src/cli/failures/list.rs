@@ -53,7 +53,7 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum By {
-    /// Failures that are alike.
+    /// Causes: failures with the same fingerprint.
     Failure,
     /// Templates.
     Template,
@@ -61,13 +61,13 @@ enum By {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Sort {
-    /// Seen last.
+    /// The last occurrence.
     Last,
-    /// Seen most often.
+    /// The number of failures.
     Count,
 }
 
-/// The kind of this name.
+/// Parses a kind of failure.
 pub(super) fn kind(name: &str) -> Result<FailureKind, String> {
     let known = FailureKind::ALL.into_iter().find(|kind| kind.as_str() == name);
     let names = FailureKind::ALL.map(FailureKind::as_str).join(", ");
@@ -110,7 +110,7 @@ async fn list(
     let (groups, unreadable) = sources.groups(filter).await?;
     if args.by == By::Template {
         let mut queue = BTreeMap::new();
-        // Attempts are not of a kind.
+        // Attempts have no kind, so they are not counted if a kind is given.
         if let Some(database) = sources.database().filter(|_| args.kind.is_none()) {
             for (template, attempts) in database.attempts_by_template(filter).await? {
                 queue.insert(template, Queue { attempts, failures: 0 });
@@ -146,20 +146,22 @@ async fn list(
     } else {
         let mut text = groups_text(&alike, width);
         if all > alike.len() {
-            text.push_str(&format!("There are {} more: --limit shows them.\n", all - alike.len()));
+            text.push_str(&format!(
+                "There are {} more: raise --limit to list them.\n",
+                all - alike.len()
+            ));
         }
         output::print(&(text + &troubles(&unreadable)));
     }
     Ok(Exit::Done)
 }
 
-/// Failures that are alike, over all templates. What several have in common (a provider that is
-/// away) is one line.
+/// Failures with the same fingerprint in all templates: a cause that several templates share (an
+/// unavailable provider) is one entry.
 #[derive(Debug, serde::Serialize)]
 struct Alike {
     #[serde(flatten)]
     group: Group,
-    /// The templates.
     templates: Vec<String>,
 }
 
@@ -191,25 +193,25 @@ fn alike(groups: Vec<Group>) -> Vec<Alike> {
     all.into_values().collect()
 }
 
-/// What the queue knows of a template.
+/// Numbers of a template in the queue.
 #[derive(Debug, Clone, Copy)]
 struct Queue {
     attempts: u64,
     failures: u64,
 }
 
-/// How a template does.
+/// Statistics of a template.
 #[derive(Debug, serde::Serialize)]
 struct OfTemplate {
     template: String,
-    /// Attempts that have ended, as far as they came from the queue.
+    /// Ended attempts in the queue; `None` if there are none.
     attempts: Option<u64>,
     failures: u64,
-    /// Of a hundred of those attempts, how many failed.
+    /// Percentage of those attempts that failed.
     share: Option<f64>,
-    /// How many different failures.
+    /// Number of different causes.
     different: usize,
-    /// The one that was seen most often.
+    /// The most frequent cause.
     worst: Group,
 }
 
@@ -245,7 +247,7 @@ fn by_template(groups: Vec<Group>, queue: &BTreeMap<String, Queue>) -> Vec<OfTem
     all
 }
 
-/// Three lines for each: how often and when, what, where.
+/// Four lines for each group: number and time, message, frame, and the command that shows it.
 fn groups_text(groups: &[Alike], width: usize) -> String {
     if groups.is_empty() {
         return "No failures.\n".to_owned();
@@ -315,7 +317,7 @@ fn templates_text(templates: &[OfTemplate], width: usize) -> String {
     text
 }
 
-/// Two lines for each: which one, and what happened.
+/// Two lines for each failure: its keys and its message.
 fn flat(briefs: &[Brief], width: usize) -> String {
     if briefs.is_empty() {
         return "No failures.\n".to_owned();
@@ -339,7 +341,7 @@ fn flat(briefs: &[Brief], width: usize) -> String {
     text
 }
 
-/// How a group is asked for.
+/// The argument of `failures show` for a group.
 fn name_of(group: &Group) -> &str {
     match group.fingerprint.get(..8) {
         Some(beginning) => beginning,
@@ -351,7 +353,7 @@ fn named(template: &str) -> &str {
     if template.is_empty() { "(no template)" } else { template }
 }
 
-/// Files that could not be read, the first few.
+/// Lists the first files that could not be read.
 fn troubles(unreadable: &[Unreadable]) -> String {
     const SHOWN: usize = 5;
     let mut text = String::new();
@@ -360,7 +362,7 @@ fn troubles(unreadable: &[Unreadable]) -> String {
     }
     if unreadable.len() > SHOWN {
         text.push_str(&format!(
-            "{BAD}!{BAD:#} and {} more files that are no records\n",
+            "{BAD}!{BAD:#} and {} more files that cannot be read as records\n",
             unreadable.len() - SHOWN
         ));
     }

@@ -44,7 +44,7 @@ pub(in crate::cli) struct Args {
     no_database: bool,
 }
 
-/// How many occurrences and orders are shown by name.
+/// Maximum occurrences and orders that are listed.
 const SHOWN: usize = 10;
 
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
@@ -53,7 +53,7 @@ pub(super) async fn run(config: &Config, args: Args, json: bool) -> Result<Exit,
     let face = match (json, args.markdown) {
         (true, true) => {
             return Err(SetupError::Usage(message!(
-                "--json and --markdown are two faces: ask for one of them"
+                "--json and --markdown exclude each other: use one of them"
             )));
         }
         (true, false) => Face::Json,
@@ -95,7 +95,7 @@ enum Face {
     Json,
 }
 
-/// How a record is shown.
+/// The format of the report, and where the template's source is.
 struct Shown<'a> {
     face: Face,
     config: &'a Config,
@@ -113,7 +113,7 @@ impl Shown<'_> {
         Ok(Exit::Done)
     }
 
-    /// The record with the lines around its place in the source, where the source is at hand now.
+    /// The record with the lines around its location, if the template's source is available.
     async fn with_source(&self, record: FailureRecord) -> Result<FailureRecord, SetupError> {
         let set = self.config.template_settings.by_name.get(&record.template.name);
         let Some(folder) = self.source.clone().or_else(|| set?.source.clone()) else {
@@ -180,7 +180,7 @@ async fn show_alike(
     Ok(Exit::Done)
 }
 
-/// How often, since when, which orders and builds; then each of the last times.
+/// The number of failures, their time and orders, then the newest occurrences with their builds.
 fn group_text(group: &Group, records: &[FailureRecord], orders: &[String], width: usize) -> String {
     let seen = match group.count {
         1 => format!("seen once, {}", when::time_and_distance(group.last_at)),
@@ -196,8 +196,8 @@ fn group_text(group: &Group, records: &[FailureRecord], orders: &[String], width
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let befell = format!("{} orders: {}{more}", orders.len(), named.join(", "));
-    text.push_str(&render::paragraph(&befell, "  ", width));
+    let affected = format!("{} orders: {}{more}", orders.len(), named.join(", "));
+    text.push_str(&render::paragraph(&affected, "  ", width));
     text.push('\n');
     for record in records {
         let template = &record.template;
@@ -225,7 +225,7 @@ async fn show_order(sources: &Sources, id: &str, shown: &Shown<'_>) -> Result<Ex
         None => (None, Vec::new()),
         Some(database) => match database.order(id).await {
             Ok(order) => (Some(order), database.attempts(id).await?),
-            // Made by hand, perhaps.
+            // The order may have been run without the queue.
             Err(Error::NoSuchOrder { .. }) => (None, Vec::new()),
             Err(error) => return Err(error.into()),
         },
@@ -283,7 +283,7 @@ async fn show_order(sources: &Sources, id: &str, shown: &Shown<'_>) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// Where the order stands, in a line, and a line for each attempt.
+/// The state of the order, and one line for each attempt.
 fn order_text(order: &Order, attempts: &[Attempt], width: usize) -> String {
     let style = output::state_style(order.state);
     let next =

@@ -128,8 +128,8 @@ fn check_usage(args: &Args) -> Result<(), SetupError> {
     Ok(())
 }
 
-/// The template must be among those in the folder. A folder that cannot be read here may be there
-/// where the worker is.
+/// The template must be in the folder. A folder that cannot be read on this machine may exist on
+/// that of the worker.
 async fn check_template(config: &Config, template: &str) -> Result<(), SetupError> {
     match template_names(&config.templates).await {
         Ok(known) if known.iter().any(|name| name == template) => Ok(()),
@@ -149,7 +149,7 @@ async fn check_template(config: &Config, template: &str) -> Result<(), SetupErro
 
 type Invalid = Vec<(PathBuf, InvalidOrder)>;
 
-/// All documents, or all that is wrong with any.
+/// All documents, or all problems of all of them.
 async fn read_all(
     config: &Config,
     files: &[PathBuf],
@@ -183,7 +183,7 @@ fn refuse(invalid: &Invalid, json: bool) {
                 json!({ "file": file, "order": error.id(), "outcome": "invalid", "problems": problems })
             })
             .collect();
-        // With the keys of every report, so that a script need not look before it reads.
+        // With the keys of every report, so that scripts can read them without a check.
         output::print_json(&json!({
             "outcome": "invalid", "release": null, "files": [], "ai": null, "usage": null, "failure": null, "orders": orders,
         }));
@@ -206,7 +206,8 @@ fn refuse(invalid: &Invalid, json: bool) {
     output::complain(&text);
 }
 
-/// Which part of a known order differs from what was sent now. The queue keeps what it has.
+/// The part of an existing order that differs from the new document. The order in the queue does
+/// not change.
 async fn differs(
     database: &Database,
     document: &Document,

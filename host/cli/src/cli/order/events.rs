@@ -11,10 +11,10 @@ use crate::cli::when;
 use sitewright_failure::render::clean;
 use sitewright_jobs::{Database, Event};
 
-/// The time between two looks at the database.
+/// Time between two queries of the database.
 const LOOK: Duration = Duration::from_millis(200);
-/// Workers write progress down a moment after it happened, also that of an order which has ended
-/// meanwhile.
+/// Time to wait for the last events: workers store progress with a delay, also of an order that has
+/// ended.
 const LATE: Duration = Duration::from_millis(600);
 
 /// Show the progress events of one order.
@@ -46,7 +46,7 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
     }
     let mut after = 0;
     loop {
-        // The state first: what was written before an order ended is then read in any case.
+        // The state is read first, so that all events stored before the order ended are read.
         let ended = database.order(&args.order).await?.state.has_ended();
         if ended {
             tokio::time::sleep(LATE).await;
@@ -56,7 +56,7 @@ pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<E
             let written =
                 if json { output::print_json_line(&event) } else { output::print(&line(&event)) };
             if !written {
-                // Nobody reads any more.
+                // Stdout is closed.
                 return Ok(Exit::Done);
             }
         }

@@ -24,12 +24,12 @@ pub(in crate::cli) struct Args {
     limit: u32,
 }
 
-/// The widest that a column of ids or names becomes.
+/// Maximum width of a column of ids or names.
 const WIDEST: usize = 40;
 
 pub(super) async fn run(database: &Database, args: Args, json: bool) -> Result<Exit, SetupError> {
     let Args { state, template, limit } = args;
-    // One more, to know whether there are more.
+    // One more, to detect that there are more.
     let filter = Filter { state, template, before: None, limit: limit.saturating_add(1) };
     let mut orders = database.orders(&filter).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -59,7 +59,7 @@ fn table(orders: &[Order], width: usize) -> String {
     let (ids, templates) =
         (widest("ORDER", |order| &order.id), widest("TEMPLATE", |order| &order.template));
     let dim = anstyle::Style::new().dimmed();
-    // Padded by hand: `{:<n}` would be right too, but a cut text has to be cut first.
+    // Padded by hand, because the text is shortened first.
     let mut text = format!(
         "{dim}{:<ids$}  {:<9}  {:<templates$}  {:>4}  {:>8}  {}{dim:#}\n",
         "ORDER", "STATE", "TEMPLATE", "RUNS", "CAME", "NEXT"
@@ -82,7 +82,7 @@ fn table(orders: &[Order], width: usize) -> String {
     text
 }
 
-/// The detail that matters in this state.
+/// The most useful detail in this state.
 fn note(order: &Order) -> String {
     match order.state {
         OrderState::Queued => String::new(),

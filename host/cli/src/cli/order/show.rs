@@ -39,8 +39,8 @@ pub(super) async fn run(
             .map_err(|error| tracing::warn!(order = order.id, %error, "the failure record cannot be read"))
             .ok()
     });
-    // What the last attempt used: a failure's record says so, a release's manifest when the sites
-    // are here.
+    // Usage of the last attempt: from its failure record, or from the release's manifest if the
+    // sites are on this machine.
     let limits = match (&record, &order.current_release) {
         (_, Some(release)) if order.state == OrderState::Succeeded => {
             used(config, &order.id, release).await
@@ -62,11 +62,11 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// What the run used that made the release. Empty if the release is not in `sites` of this machine.
+/// Usage of the run that made the release. Empty if the release is not in `sites` of this machine.
 async fn used(config: &Config, order: &str, release: &str) -> BTreeMap<String, Measure> {
     let (sites, order, id) = (config.sites.clone(), order.to_owned(), release.to_owned());
     let found = tokio::task::spawn_blocking(move || {
-        // Only looked at: `SitesRoot::open` would make the folder.
+        // Read only: `SitesRoot::open` would create the folder.
         let root = sites.is_dir().then(|| SitesRoot::open(&sites).ok()).flatten()?;
         let releases = list_releases(&root, &OrderDir::new(&order).ok()?).ok()?;
         let manifest =
@@ -155,7 +155,7 @@ fn text(
     text
 }
 
-/// Two lines: when, where and how it ended; what it left.
+/// Two lines: time, worker and outcome; then its result.
 fn attempt_text(attempt: &Attempt, width: usize) -> String {
     let ended = match (attempt.outcome, attempt.ended_at) {
         (Some(outcome), Some(ended)) => {

@@ -109,7 +109,7 @@ async fn interrupted() {
     }
 }
 
-/// Says that nobody stopped the orders.
+/// Reports that the wait has ended and the orders continue.
 fn stays(left: &[Followed], ended: &[End], json: bool) {
     if json {
         let orders: Vec<Value> = left
@@ -132,7 +132,7 @@ fn stays(left: &[Followed], ended: &[End], json: bool) {
     output::complain(&text);
 }
 
-/// An order that has not ended, as it was last seen.
+/// An order that has not ended, in the state of the last query.
 struct Followed {
     id: String,
     order: Option<Order>,
@@ -145,7 +145,7 @@ impl Followed {
         Followed { id, order: None, event: None, after: 0 }
     }
 
-    /// What it does, in a line.
+    /// Its state and progress in one line.
     fn line(&self, nobody: Option<&str>) -> String {
         let Some(order) = &self.order else { return String::new() };
         match order.state {
@@ -159,7 +159,7 @@ impl Followed {
                 )
             }
             OrderState::Running => {
-                // The last stage of an attempt before is no news of this one.
+                // The last stage of a previous attempt says nothing about this one.
                 let event =
                     self.event.as_ref().filter(|event| event.attempt == order.owner_attempt);
                 let stage = event.map_or_else(
@@ -185,15 +185,15 @@ struct Waiting<'a> {
     database: &'a Database,
     silent_ms: i64,
     bar: Option<ProgressBar>,
-    /// Why nobody takes an order, when that is so, and when it was asked.
+    /// Why no worker claims orders, if that is the case, and the time of the last query.
     nobody: Option<String>,
     asked: Instant,
     told: bool,
 }
 
 impl Waiting<'_> {
-    /// One look at all that are left: those that have ended are taken out. Holds nothing between
-    /// two questions.
+    /// Queries all remaining orders and removes those that have ended. Holds no connection between
+    /// two queries.
     async fn look(&mut self, left: &mut Vec<Followed>) -> Result<Vec<Order>, SetupError> {
         let (database, bar) = (self.database, self.bar.as_ref());
         let mut ended = Vec::new();
@@ -220,7 +220,7 @@ impl Waiting<'_> {
         Ok(ended)
     }
 
-    /// Finds out why nothing happens, when nothing does.
+    /// Finds out why no order makes progress, if none does.
     async fn look_for_workers(&mut self, left: &[Followed]) -> Result<(), SetupError> {
         let in_line = |followed: &Followed| {
             followed.order.as_ref().is_some_and(|order| order.state == OrderState::Queued)
@@ -271,7 +271,7 @@ impl Waiting<'_> {
     }
 }
 
-/// Asks until the database answers.
+/// Repeats the query until the database answers.
 async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     bar: Option<&ProgressBar>,
     ask: impl Fn() -> F,
@@ -291,11 +291,11 @@ async fn patiently<T, F: Future<Output = Result<T, Error>>>(
     }
 }
 
-/// An order that has ended, with what there is to say of it.
+/// An order that has ended, with its report.
 struct End {
     order: Order,
     exit: Exit,
-    /// Why it has no release, when somebody wrote that down.
+    /// Why it has no release, if that was recorded.
     failure: Option<Failure>,
     record: Option<FailureRecord>,
     record_file: Option<PathBuf>,
@@ -314,7 +314,7 @@ impl End {
             (None, _) | (_, OrderState::Succeeded) => None,
             (Some(id), _) => database.failure(id).await?,
         };
-        // An order that was stopped in line did not fail the way its attempt before did.
+        // An order cancelled while queued did not fail like its previous attempt.
         let stopped = order.state == OrderState::Cancelled;
         let failure =
             failure.filter(|failure| !stopped || failure.kind == FailureKind::Cancelled.as_str());
@@ -490,14 +490,14 @@ async fn file_of(path: PathBuf) -> Option<PathBuf> {
     tokio::fs::try_exists(&path).await.is_ok_and(|there| there).then_some(path)
 }
 
-/// The release's folder, when the worker's sites are those of this configuration. What is settled
-/// is shown to visitors a moment later.
+/// The release's folder, if the worker's sites are those of this configuration. A release is
+/// activated a moment after its order is completed.
 async fn find_release(sites: &Path, order: &str, id: &str) -> Option<ListedRelease> {
     let begin = Instant::now();
     loop {
         let (sites, order, id) = (sites.to_owned(), order.to_owned(), id.to_owned());
         let found = tokio::task::spawn_blocking(move || {
-            // Only looked at: `SitesRoot::open` would make the folder.
+            // Read only: `SitesRoot::open` would create the folder.
             if !sites.is_dir() {
                 return Ok(None);
             }

@@ -1,4 +1,4 @@
-//! `sitewright template build`: builds a project and reports what a host makes of the component.
+//! `sitewright template build`: builds a project, and loads the component as a host does.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,7 +95,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// What went wrong. What a tool said stands above already.
+/// Reports the error; the output of the build tool was printed before.
 fn failed(error: &BuildError, json: bool) -> Result<Exit, SetupError> {
     let (message, exit) = match error {
         BuildError::Missing { .. } => (message!("nothing was built: {error}"), Exit::Usage),
@@ -120,7 +120,7 @@ fn failed(error: &BuildError, json: bool) -> Result<Exit, SetupError> {
     Ok(exit)
 }
 
-/// The same files under names that tell the version.
+/// Renames the files to names that contain the version.
 async fn named_by_version(built: Built, template: &Template) -> Result<Built, SetupError> {
     let name = format!("{}-{}", template.manifest.name, template.manifest.version);
     let renamed = |from: PathBuf, end: &str| {
@@ -147,7 +147,10 @@ fn told(built: &Built, template: &Template, cost: StartCost) -> String {
     let (manifest, target) = (&template.manifest, &template.target);
     let debug = match &built.debug {
         Some(debug) => {
-            format!("{}: keep it beside, for the lines in failure records", debug.display())
+            format!(
+                "{}: keep it beside the component, for files and lines in failure records",
+                debug.display()
+            )
         }
         None => "inside the component".to_owned(),
     };
@@ -166,14 +169,14 @@ fn told(built: &Built, template: &Template, cost: StartCost) -> String {
         ("digest", template.digest()),
         ("debug", debug),
         ("contract", format!("{} ({})", contract(target), outlook(target))),
-        ("imports", format!("{} and {system} of the system's (WASI)", imports.join(", "))),
+        ("imports", format!("{} and {system} of WASI", imports.join(", "))),
         (
             "start",
             format!(
                 "{} to {}, once; then {} for each order",
                 render::duration(micros(cost.first)),
                 if template.cache == CacheOutcome::Hit {
-                    "take it from the cache"
+                    "load it from the cache"
                 } else {
                     "compile it"
                 },

@@ -20,13 +20,13 @@ use sitewright_model::message;
 use sitewright_model::time::millis;
 use sitewright_runtime::plugin::TemplateSetting;
 
-/// The configuration of a project.
+/// Configuration file of a project.
 const CONFIG: &str = "sitewright.toml";
-/// The script of a project.
+/// File of a project with scripted AI replies.
 const SCRIPT: &str = "ai.toml";
-/// Releases of the site that stay on the disk.
+/// Number of releases of the site that are kept on disk.
 const KEEP: usize = 2;
-/// How long browsers may take to let go.
+/// Maximum time to wait for browsers to close their connections.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Show a template's site in a browser and update it when a file is saved.
@@ -78,7 +78,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let watcher = watcher
         .await
         .map_err(|error| SetupError::Host(message!("watching the project failed: {error}")))?
-        .map_err(|error| SetupError::Host(message!("nothing can be shown: {error}")))?;
+        .map_err(|error| SetupError::Host(message!("the project cannot be watched: {error}")))?;
     let server = Server::bind(args.port).await.map_err(SetupError::Usage)?;
     let client = http::client()?;
     let dev = Dev {
@@ -91,7 +91,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
 
     let url = server.url();
     tell_of(json, &json!({ "event": "listening", "url": url }), || {
-        format!("{} at {url} · Ctrl-C ends it\n", project.name)
+        format!("{} at {url} · press Ctrl-C to stop\n", project.name)
     });
     let (board, stop) = (Board::default(), CancellationToken::new());
     let tool = |line: &str| output::complain(&format!("{line}\n"));
@@ -99,7 +99,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     let mut serving = std::pin::pin!(server.serve(&board, stop.clone()));
     let wrong =
         |error: String| SetupError::Host(message!("the site cannot be shown any more: {error}"));
-    // Whatever is being built or made goes with its future.
+    // Dropping the future stops the build or the run.
     let ended = tokio::select! {
         () = interrupt() => Ok(Exit::Done),
         made = dev.run(watcher, &board, &tool, &told) => match made {
@@ -110,13 +110,13 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     };
     stop.cancel();
     if tokio::time::timeout(GOODBYE, serving).await.is_err() {
-        tracing::debug!("a browser holds its connection");
+        tracing::debug!("a browser did not close its connection in time");
     }
     ended
 }
 
-/// The configuration with which the template is run: the project's own, unless another is named;
-/// sites and whatever else is made stay in the project.
+/// The configuration of the run: that of the project, unless --config names another one. All files
+/// are written into the project.
 fn configured(setup: &Setup, project: &Project) -> Result<Config, SetupError> {
     let own = project.folder.join(CONFIG);
     let file = setup.config.clone().or_else(|| own.is_file().then_some(own));
@@ -131,7 +131,7 @@ fn configured(setup: &Setup, project: &Project) -> Result<Config, SetupError> {
     Ok(config)
 }
 
-/// The file, as the system names it when it changes.
+/// The canonical path, which the watcher reports when the file changes.
 fn found(file: &Path, flag: &str) -> Result<PathBuf, SetupError> {
     file.canonicalize().map_err(|error| {
         SetupError::Usage(message!("the file {} cannot be found ({flag}): {error}", file.display()))
@@ -153,19 +153,19 @@ fn answers(
         Some(script) => Ok(AiSource::Script(found(script, "--ai")?)),
         None if own.is_file() => Ok(AiSource::Script(own)),
         None => Err(SetupError::Usage(message!(
-            "nobody answers AI calls: the project has no {SCRIPT}; name a script, or `recorded` \
-             for the configured routes (--ai)"
+            "no AI replies: the project has no {SCRIPT}; give --ai a script, or `recorded` for \
+             the configured routes"
         ))),
     }
 }
 
-/// Until Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM.
 async fn interrupt() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        tracing::warn!("Ctrl-C cannot be caught: it ends the process at once");
+        tracing::warn!("cannot handle Ctrl-C: it ends the process at once");
         return std::future::pending().await;
     };
     tokio::select! {
@@ -182,7 +182,7 @@ fn tell(json: bool, project: &Project, event: &Event<'_>) {
             let files: Vec<String> = files.iter().map(|file| short(file)).collect();
             tell_of(json, &json!({ "event": "begun", "saved": files }), || {
                 match files.as_slice() {
-                    [] => "making the first version\n".to_owned(),
+                    [] => "building the first version\n".to_owned(),
                     [file] => format!("{file} was saved\n"),
                     [file, others @ ..] => format!("{file} and {} more were saved\n", others.len()),
                 }
@@ -191,7 +191,7 @@ fn tell(json: bool, project: &Project, event: &Event<'_>) {
         Event::Shown(took) => {
             tell_of(json, &took_json("shown", *took), || {
                 let good = anstyle::AnsiColor::Green.on_default().bold();
-                format!("{good}✓ the page is there{good:#} {}\n", told(*took))
+                format!("{good}✓ the page is updated{good:#} {}\n", told(*took))
             });
         }
         Event::Failed(failed, took) => {
@@ -210,7 +210,7 @@ fn tell(json: bool, project: &Project, event: &Event<'_>) {
                         format!("{bad}✗{bad:#} {}\n", render::clean(&message))
                     }
                 };
-                format!("{report}the page tells what is wrong {}\n", told(*took))
+                format!("{report}the page shows the error {}\n", told(*took))
             });
         }
     }

@@ -37,7 +37,7 @@ pub(super) async fn run(setup: &Setup, args: Args, json: bool) -> Result<Exit, S
     Ok(Exit::Done)
 }
 
-/// A template as `--json` tells of it.
+/// A template as `--json` prints it.
 pub(super) fn describe(template: &Template) -> Value {
     let target = &template.target;
     json!({
@@ -62,7 +62,7 @@ pub(super) fn contract(target: &Target) -> String {
     format!("{PACKAGE}@{}{world}", target.contract.version)
 }
 
-/// What a newer version would give, or that there is none.
+/// What a newer version of the contract offers, or that there is none.
 pub(super) fn outlook(target: &Target) -> String {
     let newest = Contract::newest();
     if target.contract == newest {

@@ -1,6 +1,5 @@
-//! The network between a program and PostgreSQL, which can lose connections without closing them:
-//! as when a host loses its power, or a firewall forgets. What was sent never arrives, and nobody
-//! is told.
+//! A proxy in front of PostgreSQL that can lose connections without closing them, as when a host
+//! loses power or a firewall drops its state: no bytes arrive and no error is reported.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
-/// Carries connections to a server's socket until it is told to lose them.
+/// Forwards connections to a server's socket until they are to be lost.
 #[derive(Debug)]
 pub(crate) struct BlackHole {
     port: u16,
@@ -20,12 +19,12 @@ pub(crate) struct BlackHole {
 struct State {
     socket: PathBuf,
     lost: watch::Sender<()>,
-    /// What the next connection is lost for: the words that it sends.
+    /// The next connection that sends these bytes is lost.
     lost_for: Mutex<Option<&'static str>>,
 }
 
 impl BlackHole {
-    /// In front of the PostgreSQL that has its socket in this folder.
+    /// A proxy for the PostgreSQL whose socket is in this folder.
     pub(crate) async fn before(folder: &Path) -> Self {
         let state = State {
             socket: folder.join(".s.PGSQL.5432"),
@@ -46,22 +45,22 @@ impl BlackHole {
         BlackHole { port, state }
     }
 
-    /// The address of a database through it.
+    /// The URL of a database through the proxy.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("postgres://sitewright@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// Loses all connections there are. New ones are carried.
+    /// Loses all open connections. New ones are forwarded.
     pub(crate) fn lose_all(&self) {
         self.state.lost.send_replace(());
     }
 
-    /// Loses the next connection that sends these words, and with it the words.
+    /// Loses the next connection that sends these bytes, before they arrive.
     pub(crate) fn lose_for(&self, words: &'static str) {
         *self.state.lost_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
     }
 
-    /// Whether those words were sent since.
+    /// Whether those bytes were sent since then.
     pub(crate) fn has_lost(&self) -> bool {
         self.state.lost_for.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
@@ -101,6 +100,6 @@ async fn carry(mut client: TcpStream, state: Arc<State>) {
             },
         }
     }
-    // Both ends stay open, and neither hears of the other again.
+    // Both ends stay open and receive nothing any more.
     std::future::pending::<()>().await;
 }

@@ -1,6 +1,6 @@
-//! An S3 server that others wrote: moto, a Python package, installed into `target/standins` on
-//! first use. Where that cannot be (no Python, no network), the tests that need it say so loudly
-//! and pass, unless `SITEWRIGHT_REQUIRE_STANDINS=1` demands them.
+//! An independent S3 server: moto, a Python package, installed into `target/standins` on first use.
+//! If it cannot be installed (no Python, no network), the tests that need it are reported as
+//! skipped, or fail if `SITEWRIGHT_REQUIRE_STANDINS=1` is set.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::fs::{File, OpenOptions};
@@ -17,13 +17,13 @@ const PACKAGES: &[&str] = &["moto[server,s3,iam]==5.2.5"];
 pub(crate) struct S3Server {
     child: Child,
     _stdin: Option<ChildStdin>,
-    /// What it said of itself.
+    /// The server's output.
     said: Value,
 }
 
 impl S3Server {
-    /// Starts one with the buckets `sites` and `other`. Nothing where there is none to start; that
-    /// has been told then.
+    /// Starts a server with the buckets `sites` and `other`. `None` if it is not installed, which
+    /// is reported.
     pub(crate) async fn start(
         test: &'static str,
         arguments: &'static [&'static str],
@@ -87,11 +87,11 @@ fn target() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in `target`")
 }
 
-/// The Python that has the server; made when it is not there.
+/// The Python environment with the server; created if it does not exist.
 fn prepared() -> Result<PathBuf, String> {
     let folder = target().join("standins/s3");
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    // Tests of other processes may be at it too.
+    // Tests of other processes may create it at the same time.
     let lock = File::create(folder.join("lock")).map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
     let (python, wanted) = (folder.join("venv/bin/python"), PACKAGES.join("\n"));
@@ -119,9 +119,8 @@ fn run(command: &mut Command) -> Result<(), String> {
     Err(format!("{what} ended with {}: {last}", done.status))
 }
 
-/// Says that a test did not test anything: on the standard error itself, which the test harness
-/// does not hold back, and in `target/skipped-tests.txt`, which `cargo xtask test` shows at its
-/// end.
+/// Reports a skipped test: directly on stderr, which the test harness does not capture, and in
+/// `target/skipped-tests.txt`, which `cargo xtask test` prints at its end.
 fn skipped(test: &str, why: &str) {
     assert!(
         std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
