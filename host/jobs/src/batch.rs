@@ -194,6 +194,7 @@ fn merged(batch: Vec<Box<dyn Write>>) -> Vec<Box<dyn Write>> {
 
 /// Lets other connections of this process write to SQLite, if any is in use.
 async fn yield_to_others(pool: &Pool) {
+    #[cfg_attr(not(feature = "postgres"), expect(irrefutable_let_patterns))]
     let Pool::Sqlite(pool) = pool else { return };
     let begin = Instant::now();
     while pool.num_idle() < pool.size() as usize && begin.elapsed() < PAUSE {

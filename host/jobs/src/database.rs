@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::batch::Writer;
 use super::coalesced::Coalesced;
+#[cfg(feature = "postgres")]
+use super::driver::postgres;
 use super::driver::river::JobClient;
-use super::driver::{OpenError, Operation, Pool, Row, Value, postgres, sqlite};
+use super::driver::{OpenError, Operation, Pool, Row, Value, sqlite};
 use super::error::Error;
 
 /// Default time that PostgreSQL and this process wait for each other within a statement. A host
@@ -57,7 +59,8 @@ impl Database {
     /// [`Database::migrate`].
     ///
     /// # Errors
-    /// [`Error::Url`] if the URL is neither; [`Error::Open`] if the database cannot be reached.
+    /// [`Error::Url`] if the URL is neither; [`Error::NoPostgres`] if this build has no PostgreSQL;
+    /// [`Error::Open`] if the database cannot be reached.
     pub async fn open(url: &str) -> Result<Self, Error> {
         Self::open_answering(url, ANSWER_TIMEOUT).await
     }
@@ -78,13 +81,16 @@ impl Database {
             let (pool, file) = sqlite::open(url).await.map_err(failed)?;
             (Pool::Sqlite(pool), Some(file))
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            #[cfg(not(feature = "postgres"))]
+            return Err(Error::NoPostgres { shown });
+            #[cfg(feature = "postgres")]
             (Pool::Postgres(postgres::open(url, timeout).await.map_err(failed)?), None)
         } else {
             let why = "it names no database this program knows".to_owned();
             return Err(failed(OpenError::Url(why)));
         };
         let river = JobClient::new(&pool);
-        let answer_within = matches!(pool, Pool::Postgres(_)).then_some(timeout);
+        let answer_within = file.is_none().then_some(timeout);
         let writer = Writer::start(&pool, answer_within);
         Ok(Database { inner: Arc::new(Inner { pool, writer, river, shown, file, answer_within }) })
     }
@@ -229,6 +235,17 @@ fn redacted(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::redacted;
+
+    #[cfg(not(feature = "postgres"))]
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the one runtime of its process")]
+    async fn a_build_without_postgresql_says_what_to_do() {
+        let opened = super::Database::open("postgres://me:s3cr3t@db/sites").await;
+        let error = opened.unwrap_err().to_string();
+        for part in ["postgres://me:***@db/sites", "use a sqlite:// URL", "feature `postgres`"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
 
     #[test]
     fn a8_no_password_is_ever_shown() {

@@ -17,6 +17,15 @@ pub enum Error {
         shown: String,
         why: String,
     },
+    /// This build has no feature `postgres`.
+    #[error(
+        "`database.url` is {shown:?}, and this build has no PostgreSQL support: use a sqlite:// \
+         URL, or a sitewright built with the feature `postgres`"
+    )]
+    NoPostgres {
+        /// The URL without its password.
+        shown: String,
+    },
     /// The database did not open.
     #[error(
         "the database {shown} cannot be opened: {source}; check that it is there, that it can be \
@@ -144,6 +153,7 @@ impl Error {
             // A server that is away may be back in a moment: a supervisor should keep restarting.
             Error::Open { source, .. } => !is_away(source),
             Error::Url { .. }
+            | Error::NoPostgres { .. }
             | Error::NewerSchema { .. }
             | Error::OlderSchema { .. }
             | Error::NoSuchOrder { .. }

@@ -26,6 +26,8 @@
 //! | `batch`, `coalesced` | how do many writes share one commit, or one statement? |
 //! | `driver` | what differs between the two databases, and how is River used? |
 //!
+//! PostgreSQL is the feature `postgres`, which is on by default.
+//!
 //! **Invariant:** the only crate that depends on `sqlx` and `riverqueue`. Only `driver` names
 //! River's tables.
 //!

@@ -5,43 +5,19 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sqlx::Connection as _;
-use sqlx::postgres::{PgConnection, PgPool};
-
 use super::database::Database;
-use super::driver::{Tx, args, postgres};
+use super::driver::Tx;
+#[cfg(feature = "postgres")]
+use super::driver::postgres;
 use super::error::Error;
-
-/// Key of the advisory lock for rescue: `siteresc` as a number.
-const RESCUE_KEY: i64 = 0x7369_7465_7265_7363;
-/// Key of the advisory lock for migration: `sitewrig` as a number.
-const MIGRATION_KEY: i64 = 0x7369_7465_7772_6967;
 
 /// Lets one of several workers on PostgreSQL rescue or rebalance at a time, until the transaction
 /// ends. Always `true` on SQLite, which has one writer.
 pub(super) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
-    if let Tx::Postgres(_) = tx {
-        let row = tx.optional(postgres::TRY_LOCK, args![RESCUE_KEY]).await?;
-        return row.map_or(Ok(false), |row| row.int("locked").map(|locked| locked == 1));
-    }
-    Ok(true)
-}
-
-/// The right to migrate a database on PostgreSQL.
-pub(super) struct MigrationLock(PgConnection);
-
-impl MigrationLock {
-    /// Waits until no other process migrates.
-    pub(super) async fn acquire(pool: &PgPool) -> Result<Self, sqlx::Error> {
-        let mut connection = pool.acquire().await?.detach();
-        let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_KEY);
-        lock.execute(&mut connection).await?;
-        Ok(MigrationLock(connection))
-    }
-
-    /// Closes its connection, which releases the lock.
-    pub(super) async fn release(self) {
-        drop(self.0.close().await);
+    match tx {
+        Tx::Sqlite(_) => Ok(true),
+        #[cfg(feature = "postgres")]
+        Tx::Postgres(_) => postgres::try_rescue_lock(tx).await,
     }
 }
 

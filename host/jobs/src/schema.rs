@@ -1,12 +1,16 @@
 //! Our tables beside River's, and their migrations.
 
-use riverqueue::migrate::{self as river, PostgresMigrator, SqliteMigrator};
+#[cfg(feature = "postgres")]
+use riverqueue::migrate::PostgresMigrator;
+use riverqueue::migrate::{self as river, SqliteMigrator};
 use sitewright_model::time::now_ms;
 
 use super::database::Database;
+#[cfg(feature = "postgres")]
+use super::driver::postgres::MigrationLock;
 use super::driver::{Pool, Tx, args, river as queue};
 use super::error::Error;
-use super::locks::{MigrationLock, lock_file};
+use super::locks::lock_file;
 
 /// The newest version of our tables that this build knows.
 pub const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -165,9 +169,10 @@ impl Database {
     /// [`Error::NewerSchema`] if a newer build migrated the database, which is then left unchanged;
     /// or the database fails.
     pub async fn migrate(&self) -> Result<Migrated, Error> {
-        let failed = |error| Error::database("migrating", error);
         match self.pool() {
+            #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => {
+                let failed = |error| Error::database("migrating", error);
                 let lock = MigrationLock::acquire(pool).await.map_err(failed)?;
                 let migrated = self.migrate_locked().await;
                 lock.release().await;
@@ -189,6 +194,7 @@ impl Database {
         self.refuse_newer(ours, rivers)?;
         let migrated = match self.pool() {
             Pool::Sqlite(pool) => SqliteMigrator::new(pool.clone()).migrate_up().await,
+            #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => PostgresMigrator::new(pool.clone()).migrate_up().await,
         };
         let river = migrated.map_err(|error| match error {

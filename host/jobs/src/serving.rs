@@ -174,6 +174,7 @@ fn river_client(
 ) -> Result<Client, riverqueue::Error> {
     let builder = match database.pool() {
         Pool::Sqlite(pool) => Client::builder(pool),
+        #[cfg(feature = "postgres")]
         Pool::Postgres(pool) => Client::builder(pool),
     };
     let long = Duration::from_secs(10 * 365 * 24 * 3_600);

@@ -8,11 +8,10 @@
 use std::time::{Duration, Instant};
 
 use super::database::Database;
-use super::driver::river;
+use super::driver::Pool;
+#[cfg(feature = "postgres")]
+use super::driver::postgres;
 use super::error::Error;
-
-/// A job that is due for longer than this, in seconds, was left by all workers.
-const OVERDUE_S: i64 = 10;
 
 /// Since when one worker has claimed nothing.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl StallDetector {
         could_claim: bool,
     ) -> Result<bool, Error> {
         let seen = self.seen.take();
-        if !could_claim || database.is_embedded() || !has_overdue_job(database).await? {
+        if !could_claim || !has_overdue_job(database).await? {
             return Ok(false);
         }
         let now = Instant::now();
@@ -56,8 +55,12 @@ impl StallDetector {
 }
 
 async fn has_overdue_job(database: &Database) -> Result<bool, Error> {
-    let overdue = database.write("looking for jobs that no worker fetches", move |tx| {
-        Box::pin(river::has_overdue_job(tx, OVERDUE_S))
-    });
-    overdue.await
+    match database.pool() {
+        Pool::Sqlite(_) => Ok(false),
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(_) => {
+            let doing = "looking for jobs that no worker fetches";
+            database.write(doing, |tx| Box::pin(postgres::has_overdue_job(tx))).await
+        }
+    }
 }

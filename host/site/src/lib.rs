@@ -26,6 +26,8 @@
 //! Functions here block on the file system unless they are `async`: call them from
 //! `spawn_blocking`.
 //!
+//! Object stores are the feature `object-store`, which is on by default.
+//!
 //! **Invariant:** only a [`VerifiedSite`] can be published.
 //!
 //! **Invariant:** the only crate of the host that depends on `object_store`. It does not know
@@ -63,9 +65,11 @@ pub use release::{
 pub use root::{CURRENT, OrderDir, OrderDirError, RootError, SitesRoot};
 pub use staging::{Reserved, SealError, StagedSite, Staging, StoredFile, WriteError};
 pub use storage::StorageError;
-pub use store::connect::StoreLimits;
-pub use store::request_error::{StoreError, StoreErrorKind};
-pub use store::{FolderSites, ObjectSites, POINTER_FILE, Pointer, SiteStore};
+pub use store::error::{StoreError, StoreErrorKind};
+pub use store::limits::StoreLimits;
+pub use store::{FolderSites, SiteStore};
+#[cfg(feature = "object-store")]
+pub use store::{ObjectSites, POINTER_FILE, Pointer};
 pub use sync_batcher::SyncBatcher;
 pub use verify::{
     Rule, SiteFiles, SiteProblem, Verdict, VerifiedSite, VerifyError, VerifyOptions, verify,

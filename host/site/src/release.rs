@@ -33,6 +33,7 @@ use super::storage::StorageError;
 use super::verify::VerifiedSite;
 pub(super) use folders::OrderFolders;
 use folders::SyncMode;
+#[cfg(feature = "object-store")]
 pub(super) use read::release_id;
 pub use read::{ListedRelease, ReadError, list_releases, read_current};
 pub(super) use write::{BatchedRelease, Batching};

@@ -16,23 +16,39 @@
 //! | `pointer` | what the pointer contains, and how concurrent workers write it |
 //! | `bucket_client` | the requests: put, get, list, delete, each with a time-out |
 //! | `probe` | whether a store can be used, tried at start |
-//! | `location` | which bucket `sites.store` means |
-//! | [`connect`], `http` | how the library connects, with the one HTTP client of the process |
+//! | `location`, `bucket` | which folder or bucket `sites.store` means |
+//! | `connect`, `http` | how the library connects, with the one HTTP client of the process |
+//! | [`limits`] | concurrency, time-outs and retries |
 //! | [`content`] | content types and cache rules |
-//! | [`request_error`], `secrets` | what went wrong, with what to do and without secrets |
+//! | [`error`], `request_error`, `secrets` | what went wrong, with what to do and without secrets |
+//!
+//! Without the feature `object-store` only the sites folder is left.
 
+#[cfg(feature = "object-store")]
+mod bucket;
+#[cfg(feature = "object-store")]
 mod bucket_client;
 #[cfg(test)]
+#[cfg(feature = "object-store")]
 mod conflicts;
-pub mod connect;
+#[cfg(feature = "object-store")]
+mod connect;
 pub mod content;
+pub mod error;
 mod folder;
+#[cfg(feature = "object-store")]
 mod http;
+pub mod limits;
 mod location;
+#[cfg(feature = "object-store")]
 mod objects;
+#[cfg(feature = "object-store")]
 mod pointer;
+#[cfg(feature = "object-store")]
 mod probe;
-pub mod request_error;
+#[cfg(feature = "object-store")]
+mod request_error;
+#[cfg(feature = "object-store")]
 mod secrets;
 
 use std::ffi::OsString;
@@ -41,12 +57,14 @@ use super::manifest::ReleaseId;
 use super::release::Release;
 use super::root::{OrderDir, SitesRoot};
 use super::sync_batcher::SyncBatcher;
-use connect::StoreLimits;
+use error::StoreError;
 pub use folder::FolderSites;
+use limits::StoreLimits;
 use location::StoreLocation;
+#[cfg(feature = "object-store")]
 pub use objects::ObjectSites;
+#[cfg(feature = "object-store")]
 pub use pointer::{POINTER_FILE, Pointer};
-use request_error::StoreError;
 
 /// Keeps releases. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,6 +72,7 @@ pub enum SiteStore {
     /// The sites folder: releases are served from where they are made.
     Folder(FolderSites),
     /// An object store; the sites folder contains only what is in progress.
+    #[cfg(feature = "object-store")]
     Objects(ObjectSites),
 }
 
@@ -69,6 +88,7 @@ impl SiteStore {
     ///
     /// # Errors
     /// Each names the store, what failed and what to do.
+    #[cfg_attr(not(feature = "object-store"), expect(unused_variables, reason = "a folder"))]
     pub async fn open(
         url: Option<&str>,
         root: &SitesRoot,
@@ -78,6 +98,7 @@ impl SiteStore {
     ) -> Result<Self, StoreError> {
         match StoreLocation::parse(url, root)? {
             StoreLocation::Folder => Ok(SiteStore::folder(root)),
+            #[cfg(feature = "object-store")]
             StoreLocation::Bucket(bucket) => {
                 ObjectSites::open(bucket, root, env, client, limits).await.map(SiteStore::Objects)
             }
@@ -89,6 +110,7 @@ impl SiteStore {
     pub fn with_batcher(self, batcher: SyncBatcher) -> Self {
         match self {
             SiteStore::Folder(folder) => SiteStore::Folder(folder.with_batcher(batcher)),
+            #[cfg(feature = "object-store")]
             SiteStore::Objects(objects) => SiteStore::Objects(objects),
         }
     }
@@ -99,9 +121,11 @@ impl SiteStore {
     /// # Errors
     /// If it could not be stored whole. Its objects are removed as far as possible; its folder
     /// stays.
+    #[cfg_attr(not(feature = "object-store"), expect(unused_variables, reason = "a folder"))]
     pub async fn put(&self, release: &Release) -> Result<(), StoreError> {
         match self {
             SiteStore::Folder(_) => Ok(()),
+            #[cfg(feature = "object-store")]
             SiteStore::Objects(objects) => objects.put(release).await,
         }
     }
@@ -119,6 +143,7 @@ impl SiteStore {
     ) -> Result<(), StoreError> {
         match self {
             SiteStore::Folder(folder) => folder.activate(order, id, keep).await,
+            #[cfg(feature = "object-store")]
             SiteStore::Objects(objects) => objects.activate(order, id, keep).await,
         }
     }
@@ -130,6 +155,7 @@ impl SiteStore {
     pub async fn discard(&self, order: &OrderDir, id: ReleaseId) -> Result<(), StoreError> {
         match self {
             SiteStore::Folder(folder) => folder.discard(order, id).await,
+            #[cfg(feature = "object-store")]
             SiteStore::Objects(objects) => objects.discard(order, id).await,
         }
     }
@@ -141,6 +167,7 @@ impl SiteStore {
     pub async fn current(&self, order: &OrderDir) -> Result<Option<ReleaseId>, StoreError> {
         match self {
             SiteStore::Folder(folder) => folder.current(order).await,
+            #[cfg(feature = "object-store")]
             SiteStore::Objects(objects) => objects.current(order).await,
         }
     }
@@ -149,6 +176,7 @@ impl SiteStore {
     pub fn location_of(&self, order: &OrderDir, id: ReleaseId) -> String {
         match self {
             SiteStore::Folder(folder) => folder.location_of(order, id),
+            #[cfg(feature = "object-store")]
             SiteStore::Objects(objects) => objects.location_of(order, id),
         }
     }

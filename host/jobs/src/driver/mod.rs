@@ -10,8 +10,11 @@
 //! | `river` | jobs: insert, replace, finish, cancel; pause |
 //! | `statement` | SQL texts with the states of orders rendered into them |
 //!
+//! Without the feature `postgres` each enum here has the variant of SQLite only.
+//!
 //! **Invariant:** no other module names a table of River's.
 
+#[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod river;
 pub(crate) mod sqlite;
@@ -20,9 +23,10 @@ pub(crate) mod statement;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction};
+#[cfg(feature = "postgres")]
+use sqlx::{PgPool, Postgres, postgres::PgRow};
+use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 
 use super::error::Error;
 pub(crate) use statement::sql;
@@ -83,12 +87,14 @@ pub(crate) struct Queries {
 #[derive(Debug, Clone)]
 pub(crate) enum Pool {
     Sqlite(SqlitePool),
+    #[cfg(feature = "postgres")]
     Postgres(PgPool),
 }
 
 /// A transaction in which an operation writes.
 pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
+    #[cfg(feature = "postgres")]
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -160,6 +166,7 @@ pub(crate) use args;
 
 pub(crate) enum Row {
     Sqlite(SqliteRow),
+    #[cfg(feature = "postgres")]
     Postgres(PgRow),
 }
 
@@ -168,6 +175,7 @@ macro_rules! column {
         pub(crate) fn $name(&self, column: &str) -> Result<$type, sqlx::Error> {
             match self {
                 Row::Sqlite(row) => row.try_get(column),
+                #[cfg(feature = "postgres")]
                 Row::Postgres(row) => row.try_get(column),
             }
         }
@@ -212,6 +220,7 @@ impl Tx {
                 .execute(&mut **tx)
                 .await
                 .map(|done| done.rows_affected()),
+            #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => bound!(sqlx::query(sql), args)
                 .execute(&mut **tx)
                 .await
@@ -229,6 +238,7 @@ impl Tx {
             Tx::Sqlite(tx) => {
                 bound!(sqlx::query(sql), args).fetch_optional(&mut **tx).await?.map(Row::Sqlite)
             }
+            #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => {
                 bound!(sqlx::query(sql), args).fetch_optional(&mut **tx).await?.map(Row::Postgres)
             }
@@ -246,6 +256,7 @@ impl Tx {
                 let rows = bound!(sqlx::query(sql), args).fetch_all(&mut **tx).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
+            #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => {
                 let rows = bound!(sqlx::query(sql), args).fetch_all(&mut **tx).await?;
                 rows.into_iter().map(Row::Postgres).collect()
@@ -258,14 +269,17 @@ impl Tx {
         let sql = sqlx::AssertSqlSafe(sql);
         match self {
             Tx::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop),
+            #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop),
         }
     }
 
     /// The first text on SQLite, the second on PostgreSQL.
+    #[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "SQLite only"))]
     pub(crate) fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
         match self {
             Tx::Sqlite(_) => sqlite,
+            #[cfg(feature = "postgres")]
             Tx::Postgres(_) => postgres,
         }
     }
@@ -274,6 +288,7 @@ impl Tx {
     pub(crate) fn queries(&self) -> &'static Queries {
         match self {
             Tx::Sqlite(_) => &sqlite::QUERIES,
+            #[cfg(feature = "postgres")]
             Tx::Postgres(_) => &postgres::QUERIES,
         }
     }
@@ -281,6 +296,7 @@ impl Tx {
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Tx::Sqlite(tx) => tx.commit().await,
+            #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => tx.commit().await,
         }
     }
@@ -288,6 +304,7 @@ impl Tx {
     pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
             Tx::Sqlite(tx) => tx.rollback().await,
+            #[cfg(feature = "postgres")]
             Tx::Postgres(tx) => tx.rollback().await,
         }
     }
@@ -299,6 +316,7 @@ impl Pool {
     pub(crate) async fn begin(&self) -> Result<Tx, sqlx::Error> {
         match self {
             Pool::Sqlite(pool) => pool.begin_with("BEGIN IMMEDIATE").await.map(Tx::Sqlite),
+            #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => pool.begin().await.map(Tx::Postgres),
         }
     }
@@ -314,6 +332,7 @@ impl Pool {
                 let rows = bound!(sqlx::query(sql), args).fetch_all(pool).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
+            #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => {
                 let rows = bound!(sqlx::query(sql), args).fetch_all(pool).await?;
                 rows.into_iter().map(Row::Postgres).collect()
@@ -325,6 +344,7 @@ impl Pool {
     pub(crate) fn queries(&self) -> &'static Queries {
         match self {
             Pool::Sqlite(_) => &sqlite::QUERIES,
+            #[cfg(feature = "postgres")]
             Pool::Postgres(_) => &postgres::QUERIES,
         }
     }
@@ -332,6 +352,7 @@ impl Pool {
     pub(crate) async fn close(&self) {
         match self {
             Pool::Sqlite(pool) => pool.close().await,
+            #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => pool.close().await,
         }
     }

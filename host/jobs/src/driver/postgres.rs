@@ -1,5 +1,5 @@
-//! PostgreSQL: how it is opened, how connections that no longer answer are recognized, and its text
-//! of each named query.
+//! PostgreSQL: how it is opened, how connections that no longer answer are recognized, its locks,
+//! and its text of each named query.
 
 use std::str::FromStr as _;
 use std::sync::LazyLock;
@@ -9,14 +9,21 @@ use sitewright_model::time::millis;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _};
 
+use super::river::QUEUE;
 use super::statement::render;
-use super::{ACQUIRE_TIMEOUT, OpenError, Queries};
+use super::{ACQUIRE_TIMEOUT, OpenError, Queries, Tx, args};
 
 /// Connections, River's included.
 const CONNECTIONS: u32 = 10;
 /// Timeout of a ping, before and after a connection is used: its last user may have dropped it in
 /// the middle of a statement.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Key of the advisory lock for rescue: `siteresc` as a number.
+const RESCUE_KEY: i64 = 0x7369_7465_7265_7363;
+/// Key of the advisory lock for migration: `sitewrig` as a number.
+const MIGRATION_KEY: i64 = 0x7369_7465_7772_6967;
+/// A job that is due for longer than this, in seconds, was left by all workers.
+const OVERDUE_S: i64 = 10;
 
 /// Connects. `timeout` is how long server and client wait for each other within a transaction.
 pub(crate) async fn open(url: &str, timeout: Duration) -> Result<PgPool, OpenError> {
@@ -69,17 +76,48 @@ async fn set_server_timeouts(
 }
 
 /// Tries to get a lock that ends with the transaction.
-pub(crate) const TRY_LOCK: &str = "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint \
+const TRY_LOCK: &str = "SELECT CASE WHEN pg_try_advisory_xact_lock($1) THEN 1::bigint \
                                    ELSE 0::bigint END AS locked";
 
 /// Fails at once if another session keeps writers out of River's jobs.
-pub(crate) const LOCK_JOBS: &str = "LOCK TABLE river_job IN ROW EXCLUSIVE MODE NOWAIT";
+const LOCK_JOBS: &str = "LOCK TABLE river_job IN ROW EXCLUSIVE MODE NOWAIT";
 
 /// A job that is due for more than `$2` seconds and that nobody has locked.
-pub(crate) const OVERDUE_JOB: &str = "SELECT id FROM river_job
+const OVERDUE_JOB: &str = "SELECT id FROM river_job
      WHERE state = 'available' AND queue = $1 AND kind = 'sitewright_order'
         AND scheduled_at < now() - $2::bigint * interval '1 second'
      LIMIT 1 FOR UPDATE SKIP LOCKED";
+
+/// Tries to get the lock for rescue, which ends with the transaction.
+pub(crate) async fn try_rescue_lock(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+    let row = tx.optional(TRY_LOCK, args![RESCUE_KEY]).await?;
+    row.map_or(Ok(false), |row| row.int("locked").map(|locked| locked == 1))
+}
+
+/// The right to migrate a database.
+pub(crate) struct MigrationLock(PgConnection);
+
+impl MigrationLock {
+    /// Waits until no other process migrates.
+    pub(crate) async fn acquire(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let mut connection = pool.acquire().await?.detach();
+        let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_KEY);
+        lock.execute(&mut connection).await?;
+        Ok(MigrationLock(connection))
+    }
+
+    /// Closes its connection, which releases the lock.
+    pub(crate) async fn release(self) {
+        drop(self.0.close().await);
+    }
+}
+
+/// Whether a job has been due for [`OVERDUE_S`] although it could be fetched: the database accepts
+/// writes, and neither the table nor the job is locked.
+pub(crate) async fn has_overdue_job(tx: &mut Tx) -> Result<bool, sqlx::Error> {
+    tx.script(LOCK_JOBS.to_owned()).await?;
+    Ok(tx.optional(OVERDUE_JOB, args![QUEUE, OVERDUE_S]).await?.is_some())
+}
 
 /// See [`Queries`].
 pub(crate) static QUERIES: LazyLock<Queries> = LazyLock::new(|| Queries {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use sitewright_model::time::now_ms;
 
-use super::{Pool, Row, Tx, Value, args, postgres, sql};
+use super::{Pool, Row, Tx, Value, args, sql};
 use crate::database::Database;
 use crate::error::Error;
 use crate::model::Priority;
@@ -52,6 +52,7 @@ impl JobClient {
         }
         let builder = match &self.pool {
             Pool::Sqlite(pool) => Client::builder(pool),
+            #[cfg(feature = "postgres")]
             Pool::Postgres(pool) => Client::builder(pool),
         };
         // River notifies its workers of at most one insertion per cooldown and leaves the others
@@ -99,6 +100,7 @@ pub(crate) async fn insert(
         client.get().map_err(unwrapped)?.insert(OrderJob { order: order.to_owned() }).opts(options);
     let inserted = match tx {
         Tx::Sqlite(tx) => insert.tx(tx).await,
+        #[cfg(feature = "postgres")]
         Tx::Postgres(tx) => insert.tx(tx).await,
     };
     inserted.map(|inserted| inserted.id()).map_err(unwrapped)
@@ -188,6 +190,7 @@ pub(crate) async fn cancel(client: &JobClient, tx: &mut Tx, job: i64) -> Result<
     let client = client.get().map_err(unwrapped)?;
     let cancelled = match tx {
         Tx::Sqlite(tx) => client.jobs().cancel(job).tx(tx).await,
+        #[cfg(feature = "postgres")]
         Tx::Postgres(tx) => client.jobs().cancel(job).tx(tx).await,
     };
     match cancelled {
@@ -238,11 +241,4 @@ pub(crate) fn due_jobs_by_template() -> (&'static str, Vec<Value>) {
          GROUP BY o.template"
     );
     (sql, args![i64::from(Priority::LOWEST)])
-}
-
-/// Whether a job has been due for `overdue_s` seconds although it could be fetched: the database
-/// accepts writes, and neither the table nor the job is locked. PostgreSQL only.
-pub(crate) async fn has_overdue_job(tx: &mut Tx, overdue_s: i64) -> Result<bool, sqlx::Error> {
-    tx.script(postgres::LOCK_JOBS.to_owned()).await?;
-    Ok(tx.optional(postgres::OVERDUE_JOB, args![QUEUE, overdue_s]).await?.is_some())
 }

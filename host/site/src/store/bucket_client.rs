@@ -13,9 +13,10 @@ use object_store::{
     PutPayload, UpdateVersion,
 };
 
-use super::connect::StoreLimits;
-use super::location::Bucket;
-use super::request_error::{RequestError, StoreError, StoreErrorKind};
+use super::bucket::Bucket;
+use super::error::{StoreError, StoreErrorKind};
+use super::limits::StoreLimits;
+use super::request_error::RequestError;
 use super::secrets::Secrets;
 use crate::manifest::ReleaseId;
 use crate::root::{OrderDir, RELEASES};

@@ -19,10 +19,11 @@ use object_store::{
 use time::OffsetDateTime;
 use ulid::Ulid;
 
-use super::location::{Bucket, StoreLocation};
+use super::bucket::Bucket;
+use super::error::StoreErrorKind;
+use super::location::StoreLocation;
 use super::objects::ObjectSites;
 use super::pointer::Pointer;
-use super::request_error::StoreErrorKind;
 use crate::manifest::ReleaseId;
 use crate::root::{OrderDir, SitesRoot};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::request_error::{StoreError, StoreErrorKind};
+use super::error::{StoreError, StoreErrorKind};
 use crate::manifest::ReleaseId;
 use crate::release::{ReadError, discard, read_current};
 use crate::root::{OrderDir, RELEASES, SitesRoot};

@@ -9,7 +9,7 @@ use object_store::client::{
 };
 use object_store::{ClientConfigKey, ClientOptions};
 
-use super::connect::StoreLimits;
+use super::limits::StoreLimits;
 use sitewright_http::connect_within;
 
 /// Makes the library send its requests with the process's own client.

@@ -1,110 +1,55 @@
-//! `sites.store`: which object store, bucket and prefix, and whose environment variables.
+//! `sites.store`: the sites folder or an object store.
 
-use std::ffi::OsString;
-
-use object_store::path::Path;
 use url::Url;
 
-use super::request_error::{StoreError, StoreErrorKind};
+#[cfg(feature = "object-store")]
+use super::bucket::{Bucket, Provider};
+use super::error::{StoreError, StoreErrorKind};
 use crate::root::SitesRoot;
 use sitewright_model::message;
+use sitewright_model::message::Message;
 
-/// The protocol of an object store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Provider {
-    /// `s3://`: Amazon S3, and stores with the same protocol.
-    S3,
-    /// `gs://`: Google Cloud Storage.
-    Google,
-    /// `az://`: Azure Blob Storage.
-    Azure,
-}
-
-/// A provider's environment variables, as parts of sentences: "set {credentials}", "or {endpoint}".
-pub(super) struct Variables {
-    /// Prefix of the names of all its variables.
-    prefix: &'static str,
-    pub(super) credentials: &'static str,
-    pub(super) endpoint: &'static str,
-}
-
-impl Provider {
-    pub(super) fn variables(self) -> Variables {
-        match self {
-            Provider::S3 => Variables {
-                prefix: "AWS_",
-                credentials: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment \
-                              (profiles in `~/.aws` are not read), or give the machine a role",
-                endpoint: "set AWS_ENDPOINT (and AWS_ALLOW_HTTP=true for `http://`) and \
-                           AWS_REGION as the store wants them",
-            },
-            Provider::Google => Variables {
-                prefix: "GOOGLE_",
-                credentials: "GOOGLE_APPLICATION_CREDENTIALS in the environment to the key file \
-                              of a service account, or give the machine one",
-                endpoint: "set GOOGLE_BASE_URL if the store is not Google's own",
-            },
-            Provider::Azure => Variables {
-                prefix: "AZURE_",
-                credentials: "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY in the \
-                              environment, or give the machine an identity",
-                endpoint: "set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ENDPOINT (and \
-                           AZURE_ALLOW_HTTP=true for `http://`) if the store is not Azure's own",
-            },
-        }
-    }
-
-    pub(super) fn bucket_word(self) -> &'static str {
-        match self {
-            Provider::S3 | Provider::Google => "bucket",
-            Provider::Azure => "container",
-        }
-    }
-}
+/// What `sites.store` may be, for messages.
+pub(super) const FORMS: &str = "write it like `s3://bucket/prefix`, `gs://bucket/prefix` or \
+                                `az://container/prefix`, or leave it out for the sites folder";
 
 /// Where `sites.store` keeps releases.
 #[derive(Debug)]
 pub(super) enum StoreLocation {
     /// The sites folder itself.
     Folder,
+    #[cfg(feature = "object-store")]
     Bucket(Bucket),
 }
-
-/// A bucket or container, and a prefix in it.
-#[derive(Debug, Clone)]
-pub(super) struct Bucket {
-    pub(super) provider: Provider,
-    pub(super) name: String,
-    /// Empty for the root of the bucket.
-    pub(super) prefix: Path,
-    /// The URL for messages; contains no secrets.
-    pub(super) shown: String,
-}
-
-/// Maximum length of a prefix, in bytes. An object's whole name has at most 1,024, and a site's
-/// path needs the rest.
-const PREFIX_BYTES: usize = 512;
 
 impl StoreLocation {
     /// Parses `sites.store`: `None` and `file` mean the sites folder.
     pub(super) fn parse(url: Option<&str>, root: &SitesRoot) -> Result<Self, StoreError> {
-        const FORMS: &str = "write it like `s3://bucket/prefix`, `gs://bucket/prefix` or \
-                             `az://container/prefix`, or leave it out for the sites folder";
         let Some(text) = url.map(str::trim).filter(|text| *text != "file") else {
             return Ok(StoreLocation::Folder);
         };
-        let wrong = |message| StoreError::new(StoreErrorKind::Configuration, message);
         // The text is not repeated: it may contain a key.
         let url = Url::parse(text).map_err(|error| {
             wrong(message!("the value of `sites.store` is not a URL: {error}; {FORMS}"))
         })?;
-        let provider = match url.scheme() {
-            "s3" => Provider::S3,
-            "gs" => Provider::Google,
-            "az" => Provider::Azure,
+        #[cfg(feature = "object-store")]
+        let bucket = |provider| Bucket::parse(provider, &url).map(StoreLocation::Bucket);
+        match url.scheme() {
+            #[cfg(feature = "object-store")]
+            "s3" => bucket(Provider::S3),
+            #[cfg(feature = "object-store")]
+            "gs" => bucket(Provider::Google),
+            #[cfg(feature = "object-store")]
+            "az" => bucket(Provider::Azure),
+            #[cfg(not(feature = "object-store"))]
+            scheme @ ("s3" | "gs" | "az") => Err(wrong(message!(
+                "the value of `sites.store` begins with `{scheme}://`, and this build has no \
+                 support for object stores: leave it out for the sites folder, or use a \
+                 sitewright built with the feature `object-store`"
+            ))),
             "file" => {
                 let path = url.to_file_path().ok().and_then(|path| std::path::absolute(path).ok());
-                return if path.as_deref().is_some_and(|path| root.path() == path) {
+                if path.as_deref().is_some_and(|path| root.path() == path) {
                     Ok(StoreLocation::Folder)
                 } else {
                     Err(wrong(message!(
@@ -113,68 +58,36 @@ impl StoreLocation {
                          leave out `sites.store`",
                         root.path().display()
                     )))
-                };
+                }
             }
-            scheme => {
-                return Err(wrong(message!(
-                    "the value of `sites.store` begins with `{scheme}://`, which is not a \
-                     known store; {FORMS}"
-                )));
-            }
-        };
-        if !url.username().is_empty()
-            || url.password().is_some()
-            || url.query().is_some()
-            || url.fragment().is_some()
-        {
-            return Err(wrong(message!(
-                "the value of `sites.store` has more than a bucket and a prefix; leave out what \
-                 is before `@` and after `?` or `#`, and set {}",
-                provider.variables().credentials
-            )));
+            scheme => Err(wrong(message!(
+                "the value of `sites.store` begins with `{scheme}://`, which is not a \
+                 known store; {FORMS}"
+            ))),
         }
-        let Some(name) = url.host_str().filter(|name| !name.is_empty()) else {
-            return Err(wrong(message!("the value of `sites.store` names no bucket; {FORMS}")));
-        };
-        if let Some(port) = url.port() {
-            return Err(wrong(message!(
-                "the value of `sites.store` has the port {port}; only a bucket belongs there: {}",
-                provider.variables().endpoint
-            )));
-        }
-        let prefix = Path::from_url_path(url.path()).map_err(|error| {
-            wrong(message!("the prefix in `sites.store` cannot be used: {error}; {FORMS}"))
-        })?;
-        if prefix.as_ref().len() > PREFIX_BYTES {
-            return Err(wrong(message!(
-                "the prefix in `sites.store` has {} bytes, more than the limit of {PREFIX_BYTES}; \
-                 use a shorter one",
-                prefix.as_ref().len()
-            )));
-        }
-        let mut shown = format!("{}://{name}", url.scheme());
-        if !prefix.as_ref().is_empty() {
-            shown = format!("{shown}/{prefix}");
-        }
-        Ok(StoreLocation::Bucket(Bucket { provider, name: name.to_owned(), prefix, shown }))
     }
 }
 
-impl Bucket {
-    /// The provider's variables in the environment.
-    pub(super) fn variables(
-        &self,
-        env: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Vec<(String, String)> {
-        let prefix = self.provider.variables().prefix;
-        let ours = |name: &str| {
-            name.starts_with(prefix)
-                || (self.provider == Provider::Google && name == "SERVICE_ACCOUNT")
-                || (self.provider == Provider::Azure && name == "IDENTITY_ENDPOINT")
-        };
-        let texts = env.into_iter().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        texts.filter(|(name, value)| ours(name) && !value.is_empty()).collect()
+pub(super) fn wrong(message: Message) -> StoreError {
+    StoreError::new(StoreErrorKind::Configuration, message)
+}
+
+#[cfg(test)]
+#[cfg(not(feature = "object-store"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_object_stores_says_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = SitesRoot::open(folder.path()).unwrap();
+        assert!(StoreLocation::parse(Some("file"), &root).is_ok());
+        for scheme in ["s3", "gs", "az"] {
+            let url = format!("{scheme}://bucket/prefix");
+            let error = StoreLocation::parse(Some(&url), &root).unwrap_err().to_string();
+            for part in [scheme, "sites folder", "feature `object-store`"] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
     }
 }

@@ -15,12 +15,13 @@ use object_store::path::Path;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use super::bucket::Bucket;
 use super::bucket_client::{BucketClient, Object, Objects};
-use super::connect::StoreLimits;
 use super::content::{CACHE_RELEASE, JSON, content_type};
+use super::error::{StoreError, StoreErrorKind};
 use super::folder::discard_in;
-use super::location::Bucket;
-use super::request_error::{RequestError, StoreError, StoreErrorKind};
+use super::limits::StoreLimits;
+use super::request_error::RequestError;
 use super::secrets::Secrets;
 use crate::manifest::{Manifest, ManifestFile, ReleaseId};
 use crate::path::MANIFEST_FILE;

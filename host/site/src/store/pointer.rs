@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 
 use super::bucket_client::{BucketClient, Object, PutError};
 use super::content::{CACHE_POINTER, JSON};
-use super::request_error::{RequestError, StoreErrorKind};
+use super::error::StoreErrorKind;
+use super::request_error::RequestError;
 use crate::manifest::ReleaseId;
 use crate::path::MANIFEST_FILE;
 use crate::root::{OrderDir, RELEASES};

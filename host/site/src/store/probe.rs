@@ -6,7 +6,8 @@ use ulid::Ulid;
 
 use super::bucket_client::{BucketClient, Object};
 use super::content::{CACHE_POINTER, TEXT};
-use super::request_error::{RequestError, StoreError, StoreErrorKind};
+use super::error::{StoreError, StoreErrorKind};
+use super::request_error::RequestError;
 
 const CONTENT: &[u8] = b"written by the host to see whether it can";
 

@@ -1,12 +1,13 @@
-//! Errors of a store: from the library's error to a message with what to do.
+//! Failed requests: from the library's error to a message with what to do.
 
 use std::error::Error;
 use std::fmt;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
+use super::bucket::Provider;
+use super::error::{StoreError, StoreErrorKind};
 use super::http::{NoCredentials, NotEncrypted};
-use super::location::Provider;
 use super::secrets::Secrets;
 use crate::excerpt::excerpt;
 use sitewright_http::causes_with_self;
@@ -15,69 +16,6 @@ use sitewright_model::message::Message;
 
 /// Maximum characters of a response in a message: servers respond with whole pages.
 const MAX_CHARS: usize = 400;
-
-/// Why an operation of a store failed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct StoreError {
-    pub kind: StoreErrorKind,
-    /// What happened to which order, why, and what to do.
-    pub message: Message,
-}
-
-impl StoreError {
-    pub(super) fn new(kind: StoreErrorKind, message: Message) -> Self {
-        StoreError { kind, message }
-    }
-}
-
-impl From<StoreError> for Message {
-    fn from(error: StoreError) -> Message {
-        error.message
-    }
-}
-
-/// Kinds of store errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StoreErrorKind {
-    /// `sites.store` or the environment is wrong.
-    Configuration,
-    /// No credentials are set.
-    NoCredentials,
-    /// The store rejects the credentials.
-    BadCredentials,
-    /// The credentials are valid, but do not permit the operation.
-    Denied,
-    /// The bucket or container does not exist.
-    BucketMissing,
-    /// The store does not respond.
-    Unreachable,
-    /// The store responds with a temporary error.
-    Unavailable,
-    /// The release does not exist.
-    NotFound,
-    /// Other workers wrote at the same moment, in each try.
-    Conflict,
-    /// The store's content is not what was written.
-    Damaged,
-    /// The sites folder failed, not the object store.
-    Folder,
-    /// Any other response.
-    Refused,
-}
-
-impl StoreErrorKind {
-    /// Whether a retry may succeed although nobody changes anything.
-    pub fn is_transient(self) -> bool {
-        matches!(
-            self,
-            StoreErrorKind::Unreachable
-                | StoreErrorKind::Unavailable
-                | StoreErrorKind::Conflict
-                | StoreErrorKind::Damaged
-        )
-    }
-}
 
 /// A failed request, before the operation it belongs to is known.
 #[derive(Debug)]
