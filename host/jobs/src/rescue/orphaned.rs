@@ -116,20 +116,20 @@ async fn requeue_in(
         )
         .await?;
     let Some(row) = row else { return Ok(None) };
-    if let Some(job) = job {
-        if river::is_cancelled(tx, job).await? {
-            tx.execute(
-                sql!(
-                    "UPDATE sitewright_orders SET state = {cancelled},
+    if let Some(job) = job
+        && river::is_cancelled(tx, job).await?
+    {
+        tx.execute(
+            sql!(
+                "UPDATE sitewright_orders SET state = {cancelled},
                         cancel_requested_at = coalesce(cancel_requested_at, $2),
                         waiting_reason = NULL, next_attempt_at = NULL, finished_at = $2
                      WHERE id = $1"
-                ),
-                args![order, now],
-            )
-            .await?;
-            return Ok(Some(true));
-        }
+            ),
+            args![order, now],
+        )
+        .await?;
+        return Ok(Some(true));
     }
     let (due, priority) = (row.opt_int("next_attempt_at")?, row.int("priority")?);
     // An order that had a job keeps its position in the queue.
