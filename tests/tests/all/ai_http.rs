@@ -212,7 +212,7 @@ fn cases() -> Vec<Case> {
             "permission",
             Some(403),
             false,
-            "allow the model for the key",
+            "permit the model for the key",
             no_luck,
         ),
         case(
