@@ -214,5 +214,5 @@ fn the_subcommand_is_not_for_people_and_works_for_its_parent_only() {
         ["compile-template", "--parent", "1", "--cpu-s", "1", "--memory-bytes", "1000000000"];
     let done = bench.run(&arguments);
     assert_eq!((done.code, &*done.stdout), (11, ""));
-    assert!(done.stderr.contains("the process that asked has gone"), "{}", done.stderr);
+    assert!(done.stderr.contains("the parent process has ended"), "{}", done.stderr);
 }

@@ -292,7 +292,7 @@ fn a9_a_key_that_cannot_be_read_stops_the_start_and_is_named() {
         (
             "api_key_file = \"key\"",
             Some(b"two\nlines"),
-            &["characters that no key has", "api_key_file"],
+            &["characters that are not valid in a key", "api_key_file"],
         ),
         ("api_key_file = \"key\"", Some(long.as_bytes()), &["over 8192 bytes", "api_key_file"]),
     ];

@@ -238,7 +238,7 @@ async fn a_question_has_one_screen(base: Base) {
             "there is no such kind of failure; there are invalid_order,",
         ),
         (&["failures", "list", "--since", "yesterday"], "is not a time; write 30m, 2h, 7d"),
-        (&["--json", "failures", "show", id, "--markdown"], "ask for one of them"),
+        (&["--json", "failures", "show", id, "--markdown"], "use one of them"),
     ] {
         let mut command = factory.bench.command(arguments);
         command.env("SITEWRIGHT_DATABASE__URL", &factory.url);
