@@ -207,7 +207,7 @@ impl Database {
     pub async fn reopen(&self, id: &str, config_version: Option<&str>) -> Result<i64, Error> {
         let (order, river) = (id.to_owned(), self.river().clone());
         let config = config_version.map(str::to_owned);
-        let reopened = self.write(format!("requeueing order {id:?}"), move |tx| {
+        let reopened = self.write(format!("requeuing order {id:?}"), move |tx| {
             let (order, river, config) = (order.clone(), river.clone(), config.clone());
             Box::pin(async move { reopen_in(tx, &river, &order, &config).await })
         });

@@ -515,7 +515,7 @@ mod tests {
         assert_eq!(report["state"], "cancelled");
         assert!(text.contains("nothing was changed"), "{text}");
 
-        // D7: requeueing keeps the history.
+        // D7: requeuing keeps the history.
         assert_eq!(
             fixture.bench.run(&["--json", "order", "retry", "24"]).json()["outcome"],
             "queued"

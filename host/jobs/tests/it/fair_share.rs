@@ -3,7 +3,7 @@
 use super::*;
 
 on_both!(
-    a_template_with_many_orders_does_not_keep_anothers_waiting,
+    a_template_with_many_orders_does_not_keep_those_of_others_waiting,
     orders_that_stand_back_move_up_before_others_come,
     orders_that_waited_together_stand_back_too,
 );
@@ -11,7 +11,9 @@ on_both!(
 mod tests {
     use super::*;
 
-    pub(super) async fn a_template_with_many_orders_does_not_keep_anothers_waiting(place: Place) {
+    pub(super) async fn a_template_with_many_orders_does_not_keep_those_of_others_waiting(
+        place: Place,
+    ) {
         let database = place.open().await;
         let of = |template: &str, n: usize| NewOrder {
             template: template.to_owned(),

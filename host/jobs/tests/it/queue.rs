@@ -1,4 +1,4 @@
-//! Adding, reading, cancelling and requeueing orders; pause; statistics.
+//! Adding, reading, cancelling and requeuing orders; pause; statistics.
 
 use super::*;
 
