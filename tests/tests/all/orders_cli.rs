@@ -417,7 +417,7 @@ mod tests {
             ),
             (&["order", "add", "-", "-", "--template", "faulty"], "more than once"),
             (&["order", "add", good, "--template", "faulty", "--key", " "], "idempotency_key"),
-            (&["order", "list", "--state", "lost"], "there are queued, running, waiting"),
+            (&["order", "list", "--state", "lost"], "the states are queued, running, waiting"),
             (&["order", "show", "nobody"], "there is no order \"nobody\""),
             (&["order", "events", "nobody"], "there is no order \"nobody\""),
             (&["order", "cancel", "nobody"], "there is no order \"nobody\""),
