@@ -407,7 +407,7 @@ fn the_first_error_diagnostic_can_be_a_trap() {
     assert_eq!((trapped.code, &report["verdict"]), (0, &json!("stopped_at_report")), "{report:#}");
     let frames = report["failure"]["trap"]["frames"].as_array().unwrap();
     let own = frames.iter().find(|frame| frame["own"] == true).unwrap();
-    assert!(own["function"].as_str().unwrap().contains("complain"), "{own}");
+    assert!(own["function"].as_str().unwrap().contains("report_error"), "{own}");
     assert_eq!(report["failure"]["diagnostics"].as_array().unwrap().len(), 2, "{report:#}");
 
     let plain = bench.generate(&guest("guest-faulty"), &faulty("error", json!({})));
