@@ -43,10 +43,11 @@ impl S3Server {
         let script = Path::new(file!()).with_file_name("server.py");
         // `file!` is relative to the workspace; tests run in the folder of their crate.
         let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let script = [top.join("../..").join(&script), top.join(&script)]
-            .into_iter()
-            .find(|path| path.exists())
-            .expect("the script is there");
+        let script =
+            [top.join("../..").join(&script), top.join("..").join(&script), top.join(&script)]
+                .into_iter()
+                .find(|path| path.exists())
+                .expect("the script is there");
         let mut child = Command::new(python)
             .arg(script)
             .args(arguments)
