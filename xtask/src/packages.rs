@@ -1,7 +1,9 @@
 //! Installs packages of other languages' registries into folders of their own.
 //!
-//! A folder holds a file `installed` that names what is in it; nothing is downloaded while that is
-//! what is wanted. A file lock keeps two processes from installing into the same folder.
+//! A folder holds a file `installed` that names what is in it, and a file `place` with its own path,
+//! because programs of a virtual environment do not work after it was moved or copied. Nothing is
+//! downloaded while both are as wanted. A file lock keeps two processes from installing into the
+//! same folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -85,7 +87,8 @@ pub(crate) fn npm(folder: &Path, manifest: &Path) -> Result<PathBuf, String> {
     Ok(folder.join("node_modules/.bin"))
 }
 
-/// Runs `install` unless the file `installed` in `folder` says `key`, and then writes it.
+/// Runs `install` unless the files `installed` and `place` in `folder` say `key` and its own path,
+/// and then writes both.
 fn once(
     folder: &Path,
     key: &str,
@@ -96,11 +99,14 @@ fn once(
     let lock = File::create(folder.join("lock")).map_err(in_folder)?;
     lock.lock().map_err(in_folder)?;
     let installed = folder.join("installed");
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == key) {
+    let place = folder.join("place");
+    let here = folder.display().to_string();
+    let says = |file: &Path, text: &str| fs::read_to_string(file).is_ok_and(|said| said == text);
+    if says(&installed, key) && says(&place, &here) {
         return Ok(());
     }
     install()?;
-    fs::write(&installed, key).map_err(in_folder)
+    fs::write(&place, here).and_then(|()| fs::write(&installed, key)).map_err(in_folder)
 }
 
 #[cfg(test)]
@@ -120,6 +126,21 @@ mod tests {
             .unwrap();
             assert_eq!(installs, expected, "{key}");
         }
+    }
+
+    #[test]
+    fn a_copied_folder_is_installed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, moved) = (folder.path().join("made"), folder.path().join("moved"));
+        once(&made, "a==1", || Ok(())).unwrap();
+        fs::rename(&made, &moved).unwrap();
+        let mut installs = 0;
+        once(&moved, "a==1", || {
+            installs += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(installs, 1);
     }
 
     #[test]
