@@ -15,6 +15,7 @@
 //! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
 //! | `scripted` | what does the provider without a model reply? |
+//! | `reading`, `finish_reason`, `thinking` | what does a response mean, read tolerantly? |
 //! | `stream`, `stream_deltas`, `error_body`, `instructions`, `retry_after` | what do they share? |
 //! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
 //! | `reply_check`, `text` | how is a reply checked, and how is its text forwarded? |
@@ -39,6 +40,7 @@ mod config;
 mod dispatch;
 mod error_body;
 mod failure;
+mod finish_reason;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -54,6 +56,7 @@ mod ollama;
 mod openai;
 mod probe;
 mod provider;
+mod reading;
 mod redact;
 mod reply_check;
 mod request;
@@ -67,6 +70,7 @@ mod stream_deltas;
 #[cfg(test)]
 mod testing;
 mod text;
+mod thinking;
 mod transport;
 mod wire;
 
