@@ -16,7 +16,8 @@
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
 //! | `scripted` | what does the provider without a model reply? |
 //! | `reading`, `finish_reason`, `thinking` | what does a response mean, read tolerantly? |
-//! | `stream`, `stream_deltas`, `error_body`, `instructions`, `retry_after` | what do they share? |
+//! | `error_body`, `error_words`, `in_between` | what does an error mean, and who sent it? |
+//! | `stream`, `stream_deltas`, `instructions`, `retry_after` | what do they share? |
 //! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
 //! | `reply_check`, `text` | how is a reply checked, and how is its text forwarded? |
 //! | `hint`, `redact` | what does an error say, and what must it not contain? |
@@ -39,6 +40,7 @@ mod cloudflare;
 mod config;
 mod dispatch;
 mod error_body;
+mod error_words;
 mod failure;
 mod finish_reason;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -47,6 +49,7 @@ pub mod fuzzing;
 mod gateway;
 mod gemini;
 mod hint;
+mod in_between;
 mod instructions;
 mod journal;
 mod json;

@@ -30,6 +30,12 @@ pub(super) fn decode(http: &HttpReply) -> Result<Answer, AttemptFailure> {
             return Err(error_body::in_success(&http.head, error));
         }
     }
+    // MiniMax reports errors beside the protocol's fields.
+    if let Some(status) = whole.object("base_resp").filter(|_| !replied)
+        && status.count("status_code").is_some_and(|code| code != 0)
+    {
+        return Err(error_body::in_success(&http.head, status.0));
+    }
     let Some(choice) = choice else {
         return Err(match whole.get("choices") {
             Some(_) => AttemptFailure::new(AiErrorKind::Empty, "its answer has no choice"),
