@@ -168,6 +168,7 @@ impl ErrorBody {
                 Some(Value::Number(code)) => {
                     number =
                         number.or_else(|| code.as_u64().and_then(|code| u16::try_from(code).ok()));
+                    codes.push(code.to_string());
                 }
                 _ => {}
             }
