@@ -121,15 +121,6 @@ const WORDS: &[(Meaning, &[&str])] = &[
             "overloaded",
             "interrupted",
             "error_limit",
-            "malformed_function_call",
-            "malformed_tool_use",
-            "malformed_response",
-            "malformed_model_output",
-            "unexpected_tool_call",
-            "too_many_tool_calls",
-            "missing_thought_signature",
-            "repetition",
-            "repetition_truncation",
         ],
     ),
     (
@@ -211,9 +202,9 @@ mod tests {
             ("stop STOP Stop end_turn endTurn EOS FINISH_REASON_STOP FinishReason.STOP", "stop"),
             ("length MAX_TOKENS maxTokens max-tokens model_length pause_turn CONTINUATION", "cut"),
             ("SAFETY content_filter contentFilter RECITATION sensitive refusal", "filtered"),
-            ("abort insufficient_system_resource error MALFORMED_FUNCTION_CALL", "failed"),
+            ("abort insufficient_system_resource error network_error", "failed"),
             ("FINISH_REASON_UNSPECIFIED null", "nothing"),
-            ("something_new tool_calls OTHER", "other"),
+            ("something_new tool_calls OTHER MALFORMED_FUNCTION_CALL", "other"),
         ];
         for (words, expected) in rows {
             for word in words.split(' ') {

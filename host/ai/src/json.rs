@@ -136,9 +136,9 @@ pub(super) enum JsonProblem {
 /// stands; without a schema the longest one. JSON is not repaired, and a part of an incomplete
 /// value is never used instead of the value.
 ///
-/// The text is returned as it is, except that an integer that is written as a float (`5.0`, `4e1`)
-/// is written as an integer: JSON Schema accepts both, and the types of programming languages do
-/// not. For the same reason a field that is given twice is a problem.
+/// The text is returned as it is, except that with a schema an integer that is written as a float
+/// (`5.0`, `4e1`) is written as an integer: JSON Schema accepts both, and the types of programming
+/// languages do not. For the same reason a field that is given twice is a problem.
 pub(super) fn extract<'a>(
     reply: &'a str,
     schema: Option<&ReplySchema>,
@@ -151,7 +151,9 @@ pub(super) fn extract<'a>(
     };
     let longest = found.iter().max_by_key(|found| found.text.len());
     let Some(schema) = schema else {
-        return longest.map(Found::canonical).ok_or_else(|| JsonProblem::Malformed(NO_JSON.into()));
+        return longest
+            .map(|found| Cow::Borrowed(found.text))
+            .ok_or_else(|| JsonProblem::Malformed(NO_JSON.into()));
     };
     let mut fitting = found.iter().filter(|found| schema.fits(&found.value));
     match (fitting.next_back(), longest) {
