@@ -30,9 +30,6 @@ pub(super) struct ErrorBody {
 
 /// The failure that an error status with this body means.
 pub(super) fn failure(http: &HttpReply) -> AttemptFailure {
-    if let Some(failure) = in_between::failure(http) {
-        return failure;
-    }
     let body = ErrorBody::parse(&http.body);
     of_kind(&http.head, kind(http.head.status, &body), &body)
 }

@@ -26,7 +26,7 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
         });
     }
     let detail = match head.status {
-        413 => format!(
+        413 if is_proxy(head, text) => format!(
             "a server in front of the provider limits the size of a request's body and answered \
              with {page}; raise its limit (nginx: client_max_body_size)"
         ),
@@ -38,6 +38,15 @@ pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
     };
     let kind = if head.status == 413 { AiErrorKind::InvalidRequest } else { AiErrorKind::Protocol };
     Some(AttemptFailure { retryable: false, ..AttemptFailure::new(kind, detail) })
+}
+
+/// Whether a web server wrote the page that operators put in front of models. Providers have limits
+/// of their own for a request's body, which their own network enforces.
+fn is_proxy(head: &HttpHead, page: &str) -> bool {
+    let names = ["nginx", "openresty", "apache", "caddy", "haproxy", "envoy", "litespeed", "iis/"];
+    let server = head.headers.get("server").and_then(|name| name.to_str().ok()).unwrap_or_default();
+    let (server, page) = (server.to_lowercase(), page.to_lowercase());
+    names.iter().any(|name| server.contains(name) || page.contains(name))
 }
 
 /// Maximum size of the part of a page that is looked at.
