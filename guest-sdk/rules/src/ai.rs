@@ -112,8 +112,6 @@ impl AiErrorKind {
             413 => AiErrorKind::ContextTooLong,
             // Conflict, locked, too early: the same request can succeed later.
             409 | 423 | 425 => AiErrorKind::Overloaded,
-            // Conflict, locked, too early: the same request can succeed later.
-            409 | 423 | 425 => AiErrorKind::Overloaded,
             429 => AiErrorKind::RateLimited,
             400..=499 => AiErrorKind::InvalidRequest,
             500..=599 => AiErrorKind::Overloaded,
