@@ -107,9 +107,11 @@ impl AiErrorKind {
             402 => AiErrorKind::QuotaExhausted,
             403 => AiErrorKind::Permission,
             404 | 405 | 410 => AiErrorKind::NotFound,
-            // 524: Cloudflare's timeout for the server behind it.
-            408 | 504 | 524 => AiErrorKind::Timeout,
+            // 499: a proxy's caller gave up. 524: Cloudflare's timeout for the server behind it.
+            408 | 499 | 504 | 524 => AiErrorKind::Timeout,
             413 => AiErrorKind::ContextTooLong,
+            // Conflict, locked, too early: the same request can succeed later.
+            409 | 423 | 425 => AiErrorKind::Overloaded,
             429 => AiErrorKind::RateLimited,
             400..=499 => AiErrorKind::InvalidRequest,
             500..=599 => AiErrorKind::Overloaded,

@@ -1,6 +1,8 @@
 //! A decoded response in the terms that all providers share, and whether it is a usable reply.
 
 use super::failure::AttemptFailure;
+use super::reading::join_halves;
+use super::thinking;
 use super::wire::{HttpHead, excerpt};
 use sitewright_model::ai::{AiErrorKind, FinishReason, HttpDetail, Usage};
 
@@ -37,6 +39,9 @@ impl Answer {
     /// caller that has the body adds it.
     pub(super) fn judge(self, head: &HttpHead) -> Result<Reply, AttemptFailure> {
         let usage = self.usage;
+        let whole = join_halves(self.content);
+        let thinking::Stripped { reply, late } = thinking::strip(&whole);
+        let content = reply.into_owned();
         let fail = |kind, detail: String| Err(AttemptFailure::new(kind, detail).with_usage(usage));
         if let Some(Finish::Filtered(why)) = self.finish {
             return fail(AiErrorKind::ContentFiltered, why);
@@ -47,17 +52,17 @@ impl Answer {
         }
         if self.finish == Some(Finish::Length) {
             let tokens = usage.output_tokens.map_or_else(
-                || format!("after {} characters", self.content.chars().count()),
+                || format!("after {} characters", content.chars().count()),
                 |tokens| format!("after {tokens} tokens"),
             );
-            let before = self.content.trim().is_empty();
+            let before = content.trim().is_empty();
             let thinking = if before { ", all of them spent before the reply began" } else { "" };
             return fail(AiErrorKind::Truncated, format!("{tokens}{thinking}"));
         }
         if self.finish == Some(Finish::Failed) {
             return fail(AiErrorKind::Overloaded, "the model stopped with an error".to_owned());
         }
-        if self.content.trim().is_empty() {
+        if content.trim().is_empty() {
             let why = match self.finish {
                 Some(Finish::Other(finish)) => format!("finish reason `{finish}`"),
                 Some(_) => "finish reason `stop`".to_owned(),
@@ -70,7 +75,8 @@ impl Answer {
             _ => FinishReason::Stop,
         };
         Ok(Reply {
-            content: self.content,
+            content,
+            raw: late.then_some(whole),
             finish_reason,
             usage,
             model: self.model.filter(|model| !model.is_empty()),
@@ -82,8 +88,10 @@ impl Answer {
 /// A reply of the model, before its JSON is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reply {
-    /// Not blank.
+    /// Not blank, without thinking.
     pub(super) content: String,
+    /// The whole text, if it was forwarded with thinking that was recognized only at its end.
+    pub(super) raw: Option<String>,
     pub(super) finish_reason: FinishReason,
     pub(super) usage: Usage,
     /// The model that the provider reports.

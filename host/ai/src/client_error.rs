@@ -22,8 +22,8 @@ pub(super) fn failure(error: reqwest::Error, what: &str) -> AttemptFailure {
         (AiErrorKind::Timeout, format!("{what} took too long: {root}"))
     } else if causes.iter().any(|cause| cause.as_str().starts_with("dns error")) {
         (AiErrorKind::Connection, format!("its host name is not known: {root}"))
-    } else if find::<rustls::Error>(&error).is_some() {
-        (AiErrorKind::Connection, format!("TLS failed: {root}"))
+    } else if let Some(tls) = find::<rustls::Error>(&error) {
+        (AiErrorKind::Connection, format!("TLS failed: {}", certificate(tls).unwrap_or(root)))
     } else {
         match io_kind(&error) {
             Some(io::ErrorKind::ConnectionRefused) => (
@@ -45,6 +45,31 @@ pub(super) fn failure(error: reqwest::Error, what: &str) -> AttemptFailure {
     };
     let limit = timeout.map(|_| Limit::Connect);
     AttemptFailure { causes, limit, ..AttemptFailure::new(kind, detail) }
+}
+
+/// What is wrong with the server's certificate and what to do, where the library's words do not
+/// say it.
+fn certificate(error: &rustls::Error) -> Option<String> {
+    let rustls::Error::InvalidCertificate(error) = error else { return None };
+    Some(match error {
+        rustls::CertificateError::UnknownIssuer => {
+            "nobody that this machine trusts has issued the server's certificate; add its issuer \
+             to the system's certificates, or name it in SSL_CERT_FILE"
+                .to_owned()
+        }
+        rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => {
+            format!("{error}; renew the certificate, or set this machine's clock")
+        }
+        rustls::CertificateError::Other(other)
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "the server's certificate is itself a certificate authority, as `openssl req -x509` \
+             makes it; make one with `-addext basicConstraints=critical,CA:FALSE`, and name that \
+             one in SSL_CERT_FILE"
+                .to_owned()
+        }
+        _ => return None,
+    })
 }
 
 /// The first error of this type in the source chain, also inside I/O errors, which do not report

@@ -117,7 +117,11 @@ impl<'a> Dispatch<'a> {
             Err(message) => return Tried::OverBudget(message),
         };
         let (begin, backoff_ms) = (Instant::now(), millis(backoff));
-        let permit = candidate.limiter.acquire(prompt, self.call.deadline).await.map_err(Box::new);
+        let permit = candidate
+            .limiter
+            .acquire(&candidate.model, prompt, self.call.deadline)
+            .await
+            .map_err(Box::new);
         let waited_ms = millis(begin.elapsed());
         let permit = match permit {
             Ok(permit) => permit,

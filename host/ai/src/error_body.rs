@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::error_words;
 use super::failure::AttemptFailure;
+use super::in_between;
+use super::reading;
 use super::retry_after;
 use super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::{AiErrorKind, HttpDetail};
@@ -56,6 +59,11 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
         (AiErrorKind::Overloaded, AiErrorKind::Timeout) => AiErrorKind::Timeout,
         _ => kind,
     });
+    // A server of local models answers a wrong path with 200.
+    if body.mentions(&["unexpected endpoint", "unknown endpoint", "invalid url (", "no such route"])
+    {
+        return AiErrorKind::NotFound;
+    }
     by_code
         .or_else(|| body.kind_of_message(status))
         .unwrap_or_else(|| AiErrorKind::of_status(status))
@@ -64,7 +72,7 @@ pub(super) fn kind(status: u16, body: &ErrorBody) -> AiErrorKind {
 impl ErrorBody {
     /// Reads a body, JSON or not.
     pub(super) fn parse(body: &[u8]) -> Self {
-        match serde_json::from_slice::<Value>(body) {
+        match reading::parse(body) {
             Ok(value) => ErrorBody::read(&value),
             Err(_) => ErrorBody { message: plain(body), ..ErrorBody::default() },
         }
@@ -107,42 +115,14 @@ impl ErrorBody {
 
     /// The kind of the first known code. Codes are specific, so they count before the status.
     fn kind_of_codes(&self) -> Option<AiErrorKind> {
-        self.codes.iter().find_map(|code| {
-            Some(match code.as_str() {
-                "invalid_api_key" | "authentication_error" | "invalid_authentication" => {
-                    AiErrorKind::Auth
-                }
-                "permission_error" | "permission_denied" => AiErrorKind::Permission,
-                "insufficient_quota"
-                | "billing_error"
-                | "billing_not_active"
-                | "billing_hard_limit_reached" => AiErrorKind::QuotaExhausted,
-                "context_length_exceeded" | "exceed_context_size_error" => {
-                    AiErrorKind::ContextTooLong
-                }
-                "content_filter" | "content_policy_violation" | "responsibleaipolicyviolation" => {
-                    AiErrorKind::ContentFiltered
-                }
-                "model_not_found" | "deploymentnotfound" | "not_found_error" | "notfounderror" => {
-                    AiErrorKind::NotFound
-                }
-                "rate_limit_exceeded" | "rate_limit_error" => AiErrorKind::RateLimited,
-                "overloaded_error"
-                | "unavailable_error"
-                | "server_error"
-                | "internal_server_error" => AiErrorKind::Overloaded,
-                "timeout_error" => AiErrorKind::Timeout,
-                // Groq validates JSON mode itself.
-                "json_validate_failed" => AiErrorKind::Malformed,
-                _ => return None,
-            })
-        })
+        self.codes.iter().find_map(|code| error_words::kind_of_code(code))
     }
 
-    /// Some servers report these kinds only in the message of a 400.
+    /// Some servers report these kinds only in the message.
     fn kind_of_message(&self, status: u16) -> Option<AiErrorKind> {
         if !matches!(status, 400 | 413 | 422) {
-            return None;
+            return error_words::says_no_money(&self.message)
+                .then_some(AiErrorKind::QuotaExhausted);
         }
         if self.mentions(&[
             "maximum context length",
@@ -153,6 +133,9 @@ impl ErrorBody {
         ]) {
             return Some(AiErrorKind::ContextTooLong);
         }
+        if self.mentions(&["api key not valid", "invalid api key", "incorrect api key"]) {
+            return Some(AiErrorKind::Auth);
+        }
         if self.mentions(&["not a valid model", "model not found", "unknown model"])
             || (self.mentions(&["model"]) && self.mentions(&["does not exist", "not found"]))
         {
@@ -162,18 +145,27 @@ impl ErrorBody {
     }
 
     fn of_object(error: &Value) -> Self {
-        let inner = ["/code", "/type", "/status", "/innererror/code", "/metadata/error_type"];
+        let inner = [
+            "/code",
+            "/type",
+            "/status",
+            "/status_code",
+            "/innererror/code",
+            "/metadata/error_type",
+            "/details/0/reason",
+        ];
         let mut codes = Vec::new();
         let mut number = None;
         for pointer in inner {
             match error.pointer(pointer) {
-                Some(Value::String(text)) => match text.parse() {
-                    Ok(code) => number = number.or(Some(code)),
-                    Err(_) => codes.push(text.to_lowercase()),
-                },
+                Some(Value::String(text)) => {
+                    number = number.or(text.parse().ok());
+                    codes.push(text.to_lowercase());
+                }
                 Some(Value::Number(code)) => {
                     number =
                         number.or_else(|| code.as_u64().and_then(|code| u16::try_from(code).ok()));
+                    codes.push(code.to_string());
                 }
                 _ => {}
             }
@@ -181,7 +173,8 @@ impl ErrorBody {
         if error.pointer("/metadata/reasons").is_some_and(Value::is_array) {
             codes.push("content_filter".to_owned());
         }
-        let texts = ["/message", "/detail/0/msg", "/detail/message", "/detail", "/msg"];
+        let texts =
+            ["/message", "/detail/0/msg", "/detail/message", "/detail", "/msg", "/status_msg"];
         let message =
             texts.iter().find_map(|pointer| error.pointer(pointer)?.as_str()).unwrap_or_default();
         // OpenRouter puts the error of the provider behind it here.
@@ -195,6 +188,9 @@ impl ErrorBody {
 
 /// The text of a body that is not JSON.
 fn plain(body: &[u8]) -> String {
+    if let Some(format) = in_between::compression(body) {
+        return in_between::compressed(format);
+    }
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     if text.starts_with('<') {
@@ -205,7 +201,7 @@ fn plain(body: &[u8]) -> String {
 }
 
 /// An HTML page in a message: its title, if it has one.
-fn html(text: &str) -> String {
+pub(super) fn html(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let title = lower.find("<title").and_then(|at| {
         let start = at + lower[at..].find('>')? + 1;
@@ -220,6 +216,9 @@ fn html(text: &str) -> String {
 
 /// Describes the body of a success that is not the protocol's JSON.
 pub(super) fn not_json(body: &[u8], error: &serde_json::Error) -> String {
+    if let Some(format) = in_between::compression(body) {
+        return in_between::compressed(format);
+    }
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if text.starts_with('<') {

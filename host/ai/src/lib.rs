@@ -15,7 +15,9 @@
 //! | `adapter`, `wire`, `answer`, `failure` | what does a kind of provider implement? |
 //! | `openai`, `anthropic`, `gemini`, `ollama`, `cloudflare` | one kind of HTTP provider each |
 //! | `scripted` | what does the provider without a model reply? |
-//! | `stream`, `stream_deltas`, `error_body`, `instructions`, `retry_after` | what do they share? |
+//! | `reading`, `finish_reason`, `thinking` | what does a response mean, read tolerantly? |
+//! | `error_body`, `error_words`, `in_between` | what does an error mean, and who sent it? |
+//! | `stream`, `stream_deltas`, `instructions`, `retry_after` | what do they share? |
 //! | `provider`, `transport`, `clock`, `client_error` | how is it sent, with which timeouts? |
 //! | `reply_check`, `text` | how is a reply checked, and how is its text forwarded? |
 //! | `hint`, `redact` | what does an error say, and what must it not contain? |
@@ -38,13 +40,16 @@ mod cloudflare;
 mod config;
 mod dispatch;
 mod error_body;
+mod error_words;
 mod failure;
+mod finish_reason;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
 mod gemini;
 mod hint;
+mod in_between;
 mod instructions;
 mod journal;
 mod json;
@@ -54,6 +59,7 @@ mod ollama;
 mod openai;
 mod probe;
 mod provider;
+mod reading;
 mod redact;
 mod reply_check;
 mod request;
@@ -67,6 +73,7 @@ mod stream_deltas;
 #[cfg(test)]
 mod testing;
 mod text;
+mod thinking;
 mod transport;
 mod wire;
 

@@ -1,8 +1,13 @@
-//! Limits of one provider: concurrency, rates per minute, and the circuit breaker.
+//! Limits of one provider: concurrency, rates per minute, and circuit breakers.
+//!
+//! Concurrency and rates are those of an address with its key. Each model has a breaker of its own,
+//! because behind one address one model may fail while the others answer; failures to connect also
+//! count for the breaker of the address.
 //!
 //! No lock is held across a request. Calls wait in the order of their arrival, and their deadlines
 //! apply meanwhile.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -34,17 +39,44 @@ pub(super) struct Limiter {
     tokens: Option<Rate>,
     /// Tokens that calls used beyond their estimates; added to the cost of the next call.
     debt: AtomicU64,
-    breaker: Arc<CircuitBreaker>,
+    breaker: BreakerConfig,
+    /// Failures to reach the address.
+    address: Arc<CircuitBreaker>,
+    /// Failures of each model that was called: those of the configuration.
+    models: Mutex<BTreeMap<String, Arc<CircuitBreaker>>>,
 }
 
 /// The right to make one request. Dropping it frees its slot.
 #[derive(Debug)]
 pub(super) struct Permit {
     _slot: Option<OwnedSemaphorePermit>,
+    address: Admitted,
+    model: Admitted,
+    estimate: u64,
+}
+
+/// A call that a breaker let through.
+#[derive(Debug)]
+struct Admitted {
     breaker: Arc<CircuitBreaker>,
     /// Whether this call tests if the provider has recovered.
     probe: bool,
-    estimate: u64,
+}
+
+impl Admitted {
+    fn record(&mut self, failure: Option<&AttemptFailure>) {
+        self.probe = false;
+        self.breaker.record(failure);
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        // A cancelled probe has no result: the next call becomes the probe.
+        if self.probe {
+            self.breaker.release_probe();
+        }
+    }
 }
 
 impl Limiter {
@@ -57,39 +89,58 @@ impl Limiter {
             requests: limits.requests_per_minute.map(Rate::per_minute),
             tokens: limits.tokens_per_minute.map(Rate::per_minute),
             debt: AtomicU64::new(0),
-            breaker: Arc::new(CircuitBreaker {
-                config: breaker,
-                state: Mutex::new(State::Closed { failures: 0 }),
-            }),
+            breaker,
+            address: CircuitBreaker::new(breaker),
+            models: Mutex::default(),
         }
     }
 
-    /// Waits for a permit, until the deadline at most.
+    fn breaker_of(&self, model: &str) -> Arc<CircuitBreaker> {
+        let mut models = self.models.lock();
+        match models.get(model) {
+            Some(breaker) => breaker.clone(),
+            None => {
+                let breaker = CircuitBreaker::new(self.breaker);
+                models.insert(model.to_owned(), breaker.clone());
+                breaker
+            }
+        }
+    }
+
+    fn check(&self, model: &str) -> Result<(), AttemptFailure> {
+        self.address.check()?;
+        self.breaker_of(model).check()
+    }
+
+    /// Waits for a permit to call this model, until the deadline at most.
     ///
     /// # Errors
-    /// The breaker is open, or the deadline does not leave enough time. Nothing was sent.
+    /// A breaker is open, or the deadline does not leave enough time. Nothing was sent.
     pub(super) async fn acquire(
         &self,
+        model: &str,
         tokens: u64,
         deadline: Instant,
     ) -> Result<Permit, AttemptFailure> {
-        // Fail fast if the breaker would reject the call after its wait.
-        self.breaker.check()?;
-        self.wait(tokens, deadline, false).await
+        // Fail fast if a breaker would reject the call after its wait.
+        self.check(model)?;
+        self.wait(model, tokens, deadline, false).await
     }
 
     /// The same for a probe: an open breaker does not reject it, and its result sets the state of
     /// the breaker.
     pub(super) async fn acquire_for_probe(
         &self,
+        model: &str,
         tokens: u64,
         deadline: Instant,
     ) -> Result<Permit, AttemptFailure> {
-        self.wait(tokens, deadline, true).await
+        self.wait(model, tokens, deadline, true).await
     }
 
     async fn wait(
         &self,
+        model: &str,
         tokens: u64,
         deadline: Instant,
         to_probe: bool,
@@ -148,8 +199,9 @@ impl Limiter {
                 }
             }
         }
-        let probe = self.breaker.admit(to_probe)?;
-        Ok(Permit { _slot: slot, breaker: self.breaker.clone(), probe, estimate: tokens })
+        let address = CircuitBreaker::admit(&self.address, to_probe)?;
+        let model = CircuitBreaker::admit(&self.breaker_of(model), to_probe)?;
+        Ok(Permit { _slot: slot, address, model, estimate: tokens })
     }
 
     /// Records the tokens that a call used.
@@ -159,28 +211,31 @@ impl Limiter {
         }
     }
 
-    /// Whether the breaker rejects calls at the moment.
+    /// Whether a breaker rejects calls at the moment.
     #[cfg(test)]
     fn is_open(&self) -> bool {
-        self.breaker.check().is_err()
+        self.check("m").is_err()
     }
 }
 
 impl Permit {
-    /// Reports the result of the call to the breaker.
+    /// Reports the result of the call to the breakers.
     pub(super) fn complete(mut self, failure: Option<&AttemptFailure>) {
-        self.probe = false;
-        self.breaker.record(failure);
+        self.model.record(failure);
+        match failure {
+            // Nothing is known of the address.
+            Some(failure) if failure.kind == AiErrorKind::Cancelled => {}
+            Some(failure) if is_unreachable(failure) => self.address.record(Some(failure)),
+            // It answered, whatever it said.
+            _ => self.address.record(None),
+        }
     }
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        // A cancelled probe has no result: the next call becomes the probe.
-        if self.probe {
-            self.breaker.release_probe();
-        }
-    }
+/// Whether the failure is one of every model behind the address: no response came from there.
+fn is_unreachable(failure: &AttemptFailure) -> bool {
+    failure.http.is_none()
+        && (failure.kind == AiErrorKind::Connection || failure.limit == Some(Limit::Connect))
 }
 
 /// A rate per minute, on the clock of the tokio runtime.
@@ -254,6 +309,10 @@ struct LastFailure {
 }
 
 impl CircuitBreaker {
+    fn new(config: BreakerConfig) -> Arc<Self> {
+        Arc::new(CircuitBreaker { config, state: Mutex::new(State::Closed { failures: 0 }) })
+    }
+
     fn check(&self) -> Result<(), AttemptFailure> {
         match &*self.state.lock() {
             State::Open { until, failures, last, probing }
@@ -265,8 +324,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// Lets a call through and returns whether it is the probe.
-    fn admit(&self, to_probe: bool) -> Result<bool, AttemptFailure> {
+    /// Lets a call through, perhaps as the probe.
+    fn admit(breaker: &Arc<Self>, to_probe: bool) -> Result<Admitted, AttemptFailure> {
+        let probe = breaker.let_through(to_probe)?;
+        Ok(Admitted { breaker: breaker.clone(), probe })
+    }
+
+    /// Whether the call that is let through is the probe.
+    fn let_through(&self, to_probe: bool) -> Result<bool, AttemptFailure> {
         match &mut *self.state.lock() {
             State::Closed { .. } => Ok(false),
             State::Open { until, probing, .. }
@@ -368,6 +433,8 @@ mod tests {
 
     use super::*;
 
+    const MODEL: &str = "m";
+
     fn limiter(limits: LimitsConfig) -> Limiter {
         Limiter::new(limits, BreakerConfig { failures: 3, cool_down_ms: 1000 })
     }
@@ -377,7 +444,11 @@ mod tests {
     }
 
     async fn fails(limiter: &Limiter, kind: AiErrorKind) {
-        limiter.acquire(0, later()).await.unwrap().complete(Some(&AttemptFailure::new(kind, "")));
+        limiter
+            .acquire(MODEL, 0, later())
+            .await
+            .unwrap()
+            .complete(Some(&AttemptFailure::new(kind, "")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -385,7 +456,7 @@ mod tests {
     async fn e2_auth_opens_the_breaker_at_once_and_one_call_probes_after_the_cool_down() {
         let limiter = limiter(LimitsConfig::default());
         fails(&limiter, AiErrorKind::Auth).await;
-        let rejected = limiter.acquire(0, later()).await.unwrap_err();
+        let rejected = limiter.acquire(MODEL, 0, later()).await.unwrap_err();
         assert_eq!((rejected.kind, rejected.asked), (AiErrorKind::Auth, false));
         assert!(
             rejected.detail.contains("failed once") && rejected.detail.contains("1.0 s"),
@@ -395,14 +466,14 @@ mod tests {
         advance(Duration::from_millis(999)).await;
         assert!(limiter.is_open());
         advance(Duration::from_millis(1)).await;
-        let probe = limiter.acquire(0, later()).await.unwrap();
-        assert!(limiter.acquire(0, later()).await.is_err(), "one probe at a time");
+        let probe = limiter.acquire(MODEL, 0, later()).await.unwrap();
+        assert!(limiter.acquire(MODEL, 0, later()).await.is_err(), "one probe at a time");
         drop(probe);
-        let probe = limiter.acquire(0, later()).await.unwrap();
+        let probe = limiter.acquire(MODEL, 0, later()).await.unwrap();
         probe.complete(Some(&AttemptFailure::new(AiErrorKind::Auth, "")));
         assert!(limiter.is_open(), "a failed probe keeps it open");
         advance(Duration::from_millis(1000)).await;
-        limiter.acquire(0, later()).await.unwrap().complete(None);
+        limiter.acquire(MODEL, 0, later()).await.unwrap().complete(None);
         assert!(!limiter.is_open());
     }
 
@@ -429,37 +500,71 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
+    async fn a_failing_model_does_not_stop_the_others_behind_its_address() {
+        use AiErrorKind::*;
+        for (kind, status, others) in [
+            (Auth, Some(401), true),
+            (Overloaded, Some(503), true),
+            (Protocol, Some(200), true),
+            (Timeout, None, true),
+            (Connection, Some(200), true),
+            (Connection, None, false),
+        ] {
+            let limiter = limiter(LimitsConfig::default());
+            for _ in 0..3 {
+                if let Ok(permit) = limiter.acquire(MODEL, 0, later()).await {
+                    let failure = AttemptFailure::new(kind, "");
+                    let failure = match status {
+                        Some(status) => failure.with_http(HttpDetail {
+                            status,
+                            request_id: None,
+                            retry_after_ms: None,
+                            body_excerpt: None,
+                        }),
+                        None => failure,
+                    };
+                    permit.complete(Some(&failure));
+                }
+            }
+            assert!(limiter.is_open(), "{kind}");
+            assert_eq!(limiter.acquire("other", 0, later()).await.is_ok(), others, "{kind}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods, reason = "#[tokio::test] makes the runtime of a test")]
     async fn e12_rates_and_slots_make_calls_wait_and_never_past_the_deadline() {
         let most = |number| NonZeroU32::new(number);
         let begin = Instant::now();
         let requests =
             limiter(LimitsConfig { requests_per_minute: most(60), ..LimitsConfig::default() });
         for _ in 0..62 {
-            requests.acquire(0, later()).await.unwrap().complete(None);
+            requests.acquire(MODEL, 0, later()).await.unwrap().complete(None);
         }
         assert_eq!(begin.elapsed().as_secs(), 2, "a burst of 60, then one a second");
         let soon = Instant::now() + Duration::from_millis(100);
-        let late = requests.acquire(0, soon).await.unwrap_err();
+        let late = requests.acquire(MODEL, 0, soon).await.unwrap_err();
         assert_eq!((late.kind, late.limit), (AiErrorKind::RateLimited, Some(Limit::Deadline)));
 
         let begin = Instant::now();
         let tokens =
             limiter(LimitsConfig { tokens_per_minute: most(6000), ..LimitsConfig::default() });
-        let permit = tokens.acquire(6000, later()).await.unwrap();
+        let permit = tokens.acquire(MODEL, 6000, later()).await.unwrap();
         tokens.record_tokens(&permit, 6500);
         drop(permit);
-        drop(tokens.acquire(100, later()).await.unwrap());
+        drop(tokens.acquire(MODEL, 100, later()).await.unwrap());
         assert_eq!(begin.elapsed().as_secs(), 6, "100 tokens and the debt of 500, at 100 a second");
 
         let slots = limiter(LimitsConfig { concurrency: most(1), ..LimitsConfig::default() });
-        let held = slots.acquire(0, later()).await.unwrap();
-        let late = slots.acquire(0, Instant::now() + Duration::from_secs(1)).await.unwrap_err();
+        let held = slots.acquire(MODEL, 0, later()).await.unwrap();
+        let late =
+            slots.acquire(MODEL, 0, Instant::now() + Duration::from_secs(1)).await.unwrap_err();
         assert!(
             late.detail.contains("1000 ms") && late.detail.contains("limits.concurrency"),
             "{}",
             late.detail
         );
         drop(held);
-        assert!(slots.acquire(0, later()).await.is_ok());
+        assert!(slots.acquire(MODEL, 0, later()).await.is_ok());
     }
 }

@@ -82,7 +82,7 @@ impl Gateway {
         };
         let begin = Instant::now();
         let tokens = estimated_tokens(content.len());
-        let permit = candidate.limiter.acquire_for_probe(tokens, deadline).await;
+        let permit = candidate.limiter.acquire_for_probe(&candidate.model, tokens, deadline).await;
         let waited_ms = millis(begin.elapsed());
         let (attempt, failed) = match permit {
             Ok(permit) => {

@@ -7,7 +7,7 @@ use super::failure::AttemptFailure;
 use super::json::{self, JsonProblem, ReplySchema};
 use super::request::Format;
 use super::wire::excerpt;
-use sitewright_model::ai::{AiErrorKind, HttpDetail, Limit};
+use sitewright_model::ai::{AiErrorKind, FinishReason, HttpDetail, Limit};
 
 /// Longer replies are parsed on a blocking thread.
 const INLINE_PARSE_BYTES: usize = 64 * 1024;
@@ -18,12 +18,16 @@ const INLINE_PARSE_BYTES: usize = 64 * 1024;
 /// schemas are checked on the runtime's threads (failure catalogue C4), and the wait for the others
 /// ends at the order's deadline.
 pub(super) async fn checked(
-    reply: Reply,
+    mut reply: Reply,
     format: &Format,
     deadline: Instant,
 ) -> Result<(Reply, Option<String>), AttemptFailure> {
     let schema = match format {
-        Format::Text => return Ok((reply, None)),
+        Format::Text if reply.finish_reason == FinishReason::Other => return Err(doubtful(reply)),
+        Format::Text => {
+            let raw = reply.raw.take();
+            return Ok((reply, raw));
+        }
         Format::Json if reply.content.len() <= INLINE_PARSE_BYTES => return extracted(reply, None),
         Format::Json => None,
         Format::JsonSchema(schema) if schema.is_quick(reply.content.len()) => {
@@ -50,16 +54,30 @@ pub(super) async fn checked(
     }
 }
 
+/// The failure for a text that ended for an unknown reason: it may be cut, and nothing shows
+/// whether it is. JSON that is valid is whole.
+fn doubtful(reply: Reply) -> AttemptFailure {
+    let detail = format!(
+        "after {} characters, for a finish reason that Sitewright does not know; the reply may be \
+         cut",
+        reply.content.chars().count()
+    );
+    let http = HttpDetail { body_excerpt: excerpt(reply.content.as_bytes()), ..reply.http };
+    let failure = AttemptFailure::new(AiErrorKind::Truncated, detail);
+    AttemptFailure { retryable: true, ..failure }.with_http(http).with_usage(reply.usage)
+}
+
 fn extracted(
-    reply: Reply,
+    mut reply: Reply,
     schema: Option<&ReplySchema>,
 ) -> Result<(Reply, Option<String>), AttemptFailure> {
+    let late = reply.raw.take();
     let (kind, detail) = match json::extract(&reply.content, schema) {
-        Ok(json) if json.len() == reply.content.len() => return Ok((reply, None)),
+        Ok(json) if json == reply.content => return Ok((reply, late)),
         Ok(json) => {
-            let json = json.to_owned();
-            let raw = reply.content;
-            return Ok((Reply { content: json, ..reply }, Some(raw)));
+            let json = json.into_owned();
+            let raw = late.or(Some(reply.content));
+            return Ok((Reply { content: json, ..reply }, raw));
         }
         Err(JsonProblem::Malformed(detail)) => (AiErrorKind::Malformed, detail),
         Err(JsonProblem::Mismatch(detail)) => (AiErrorKind::SchemaMismatch, detail),

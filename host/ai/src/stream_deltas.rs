@@ -1,14 +1,16 @@
 //! Streams of JSON deltas, as server-sent events or one JSON value per line: everything except the
 //! meaning of a delta.
 
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::adapter::{StreamDecoder, StreamEvent};
 use super::answer::Answer;
 use super::error_body;
 use super::failure::AttemptFailure;
+use super::reading::{self, HalfJoiner};
 use super::stream::{Lines, Overlong, Sse, SseEvent};
+use super::thinking::ThinkingFilter;
 use super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::AiErrorKind;
 
@@ -82,11 +84,19 @@ pub(super) struct DeltaDecoder {
     head: HttpHead,
     framing: Framing,
     deltas: Box<dyn StreamDeltas>,
+    halves: HalfJoiner,
+    thinking: ThinkingFilter,
 }
 
 impl DeltaDecoder {
     pub(super) fn new(head: &HttpHead, framing: Framing, deltas: Box<dyn StreamDeltas>) -> Self {
-        DeltaDecoder { head: head.clone(), framing, deltas }
+        DeltaDecoder {
+            head: head.clone(),
+            framing,
+            deltas,
+            halves: HalfJoiner::default(),
+            thinking: ThinkingFilter::default(),
+        }
     }
 
     fn read(
@@ -95,7 +105,7 @@ impl DeltaDecoder {
         events: &mut Vec<StreamEvent>,
     ) -> Result<(), AttemptFailure> {
         let delta = Delta { data: frame.data.trim_ascii(), event: &frame.event };
-        if delta.data.is_empty() {
+        if delta.data.is_empty() || is_heartbeat(&delta) {
             return Ok(());
         }
         match self.deltas.read(&self.head, &delta, events) {
@@ -121,6 +131,12 @@ impl StreamDecoder for DeltaDecoder {
         for frame in frames {
             self.read(&frame, &mut events)?;
         }
+        for event in &mut events {
+            if let StreamEvent::Text(text) = event {
+                *text = self.thinking.push(&self.halves.push(text));
+            }
+        }
+        events.retain(|event| !matches!(event, StreamEvent::Text(text) if text.is_empty()));
         Ok(events)
     }
 
@@ -131,9 +147,8 @@ impl StreamDecoder for DeltaDecoder {
     fn finish(mut self: Box<Self>) -> Result<Answer, AttemptFailure> {
         // A delta without its terminating line end counts if it is complete; otherwise the stream
         // was cut inside it.
-        let complete = |frame: &SseEvent| {
-            frame.data == b"[DONE]" || serde_json::from_slice::<Value>(&frame.data).is_ok()
-        };
+        let complete =
+            |frame: &SseEvent| frame.data == b"[DONE]" || reading::parse(&frame.data).is_ok();
         if let Some(frame) = self.framing.rest().filter(complete) {
             self.read(&frame, &mut Vec::new())?;
         }
@@ -144,30 +159,41 @@ impl StreamDecoder for DeltaDecoder {
     }
 }
 
-/// Parses the data of a delta. Unknown fields are ignored.
-pub(super) fn parse<T: DeserializeOwned>(
-    head: &HttpHead,
-    data: &[u8],
-) -> Result<T, AttemptFailure> {
-    serde_json::from_slice(data)
+/// Whether the data keeps the connection alive and says nothing: relays turn comments into data
+/// (`: OPENROUTER PROCESSING`, `ping`, `[PING]`, `{}`). A part of a broken delta has quotes or
+/// braces, and an error says so.
+fn is_heartbeat(delta: &Delta<'_>) -> bool {
+    const MAX_BYTES: usize = 80;
+    let Some(text) = std::str::from_utf8(delta.data).ok().filter(|text| text.len() <= MAX_BYTES)
+    else {
+        return false;
+    };
+    let lower = text.to_ascii_lowercase();
+    if matches!(lower.as_str(), "{}" | "null") {
+        return delta.event != "error";
+    }
+    let inner = lower.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(&lower);
+    let words = ["ping", "pong", "heartbeat", "keep-alive", "keepalive", "keep_alive", "hb"];
+    delta.event != "error" && (lower.starts_with(':') || words.contains(&inner))
+}
+
+/// Parses the data of a delta, tolerantly.
+pub(super) fn parse(head: &HttpHead, data: &[u8]) -> Result<Value, AttemptFailure> {
+    reading::parse(data)
         .map_err(|error| head.not_protocol(format!("is not the protocol's JSON: {error}"), data))
 }
 
 /// Whether the data begins as JSON and is cut off. Such a delta must not be ignored: its sender may
 /// have lost others too.
 fn is_cut_json(data: &[u8]) -> bool {
-    data.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(data).is_err()
+    data.starts_with(b"{")
+        && serde_json::from_slice::<IgnoredAny>(data).is_err()
+        && reading::parse(data).is_err()
 }
 
-/// Whether the data is an object with this field, not null.
-pub(super) fn has(data: &[u8], field: &str) -> bool {
-    serde_json::from_slice::<Value>(data)
-        .is_ok_and(|value| value.get(field).is_some_and(|value| !value.is_null()))
-}
-
-/// Parses a whole body.
-pub(super) fn parse_whole<T: DeserializeOwned>(http: &HttpReply) -> Result<T, AttemptFailure> {
-    serde_json::from_slice(&http.body).map_err(|error| {
+/// Parses a whole body, tolerantly.
+pub(super) fn parse_whole(http: &HttpReply) -> Result<Value, AttemptFailure> {
+    reading::parse(&http.body).map_err(|error| {
         AttemptFailure::new(AiErrorKind::Protocol, error_body::not_json(&http.body, &error))
     })
 }
@@ -175,12 +201,6 @@ pub(super) fn parse_whole<T: DeserializeOwned>(http: &HttpReply) -> Result<T, At
 /// The failure for JSON without a field that the protocol requires.
 pub(super) fn without(field: &str) -> AttemptFailure {
     AttemptFailure::new(AiErrorKind::Protocol, format!("its answer is JSON without `{field}`"))
-}
-
-/// The failure for JSON whose fields have other types than the protocol's.
-pub(super) fn of_another_shape(error: &serde_json::Error) -> AttemptFailure {
-    let detail = format!("its answer is JSON of another shape: {error}");
-    AttemptFailure::new(AiErrorKind::Protocol, detail)
 }
 
 /// Appends text of the reply.

@@ -11,6 +11,7 @@ use super::answer::{Answer, Reply};
 use super::client_error;
 use super::clock::{Clock, Stage};
 use super::failure::AttemptFailure;
+use super::in_between;
 use super::provider::{CallLimits, HttpProvider};
 use super::secret::ApiKey;
 use super::text::TextSink;
@@ -293,7 +294,7 @@ pub(super) fn whole(
         }
         200..=299 => success(http).and_then(|answer| answer.judge(&http.head)),
         300..=399 => Err(redirect(&http.head)),
-        _ => Err(map_error(http)),
+        _ => Err(in_between::failure(http).unwrap_or_else(|| map_error(http))),
     };
     judged.map_err(|failure| failure.of_answer(&http.head, &http.body))
 }

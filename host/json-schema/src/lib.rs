@@ -6,6 +6,7 @@
 //! | `lib` | which schemas are accepted, is a value valid, and is the check quick? |
 //! | `explain` | how is a problem worded, and at which field? |
 //! | `fan_out` | how large is a schema if all its references are followed? |
+//! | [`unique`] | which fields of a JSON text are given more than once? |
 //!
 //! **Invariant:** the cost of a check is bounded by the sizes of schema and value: no network, no
 //! files, patterns in linear time, and no schema whose references fan out.
@@ -17,6 +18,7 @@ mod explain;
 mod fan_out;
 #[cfg(test)]
 mod tests;
+pub mod unique;
 
 use jsonschema::{PatternOptions, ReferencingError, ValidationError, Validator};
 use serde_json::Value;

@@ -52,11 +52,11 @@ fn e12_a_status_without_an_error_code_has_a_kind() {
         (QuotaExhausted, vec![402]),
         (Permission, vec![403]),
         (NotFound, vec![404, 405, 410]),
-        (Timeout, vec![408, 504, 524]),
+        (Timeout, vec![408, 499, 504, 524]),
         (ContextTooLong, vec![413]),
         (RateLimited, vec![429]),
-        (InvalidRequest, vec![400, 406, 409, 418, 422, 499]),
-        (Overloaded, vec![500, 501, 502, 503, 520, 529, 599]),
+        (InvalidRequest, vec![400, 406, 418, 422]),
+        (Overloaded, vec![409, 423, 425, 500, 501, 502, 503, 520, 529, 599]),
         (Other, vec![0, 100, 200, 301, 304, 399, 600, u16::MAX]),
     ];
     for (kind, statuses) in rows {

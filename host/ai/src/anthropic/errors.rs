@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::error_body::{self, ErrorBody};
+use super::super::error_words::says_no_money;
 use super::super::failure::AttemptFailure;
 use super::super::retry_after;
 use super::super::wire::HttpHead;
@@ -35,7 +36,7 @@ pub(super) fn failure(head: &HttpHead, body: &[u8]) -> AttemptFailure {
 
 fn kind(status: u16, error: &ErrorBody) -> AiErrorKind {
     // The general type for server errors; a 504 is more specific.
-    if error.has_code("api_error") && status != 504 {
+    if error.has_code("api_error") && status != 504 && !says_no_money(&error.message) {
         return AiErrorKind::Overloaded;
     }
     if error.has_code("request_too_large") {

@@ -1,153 +1,89 @@
 //! A Messages response, whole or streamed.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, Finish};
 use super::super::failure::AttemptFailure;
+use super::super::finish_reason::{self, worse};
+use super::super::reading::{self, Fields, newest};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
 use sitewright_model::ai::Usage;
 
-/// Unknown fields are ignored: providers add them without notice.
-#[derive(Deserialize)]
-struct Whole {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    content: Option<Vec<Block>>,
-    model: Option<String>,
-    stop_reason: Option<String>,
-    stop_details: Option<Value>,
-    usage: Option<Tokens>,
-    error: Option<Value>,
+/// Adds the token counts. The API counts the tokens of the prompt separately by how its cache
+/// served them.
+fn add_usage(tokens: Fields<'_>, usage: &mut Usage) -> bool {
+    let input = tokens.count("input_tokens").map(|plain| {
+        ["cache_creation_input_tokens", "cache_read_input_tokens"]
+            .into_iter()
+            .filter_map(|name| tokens.count(name))
+            .fold(plain, u64::saturating_add)
+    });
+    let output = tokens.count("output_tokens");
+    usage.input_tokens = newest(input, usage.input_tokens);
+    usage.output_tokens = newest(output, usage.output_tokens);
+    input.is_some() || output.is_some()
 }
 
-/// A content block. Thinking and blocks of unknown types are ignored.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Block {
-    Text {
-        #[serde(default)]
-        text: String,
-    },
-    ToolUse {
-        #[serde(default)]
-        input: Value,
-    },
-    #[serde(other)]
-    Unknown,
+/// The text of a content block of this type, and of a delta of it. Thinking and blocks of unknown
+/// types have none.
+fn text(block: Fields<'_>) -> Option<&str> {
+    let kind = block.text("type").unwrap_or("text");
+    block.get("text")?.as_str().filter(|_| matches!(kind, "text" | "text_delta"))
 }
 
-#[derive(Deserialize, Clone, Copy)]
-struct Tokens {
-    input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-}
-
-impl Tokens {
-    /// The API counts the tokens of the prompt separately by how its cache served them.
-    fn add_to(self, usage: &mut Usage) {
-        let parts =
-            [self.input_tokens, self.cache_creation_input_tokens, self.cache_read_input_tokens];
-        if self.input_tokens.is_some() {
-            usage.input_tokens = parts.into_iter().flatten().reduce(u64::saturating_add);
-        }
-        usage.output_tokens = self.output_tokens.or(usage.output_tokens);
-    }
+/// The input of a block that calls the tool.
+fn tool_input(block: Fields<'_>) -> Option<String> {
+    (block.text("type") == Some("tool_use"))
+        .then(|| block.get("input").map_or_else(String::new, Value::to_string))
 }
 
 /// Decodes the whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
-    let whole: Whole = stream_deltas::parse_whole(http)?;
-    if whole.kind.as_deref() == Some("error") || whole.error.is_some() {
+    let value = stream_deltas::parse_whole(http)?;
+    let whole = Fields(&value);
+    let failed = whole.get("error").is_some_and(reading::is_error);
+    if whole.text("type") == Some("error") || (failed && whole.get("content").is_none()) {
         return Err(errors::failure(&http.head, &http.body));
     }
-    let Some(content) = whole.content else { return Err(stream_deltas::without("content")) };
-    let mut answer = Answer { model: whole.model, ..Answer::default() };
-    if let Some(tokens) = whole.usage {
-        tokens.add_to(&mut answer.usage);
+    let mut answer = Answer { model: whole.text("model").map(str::to_owned), ..Answer::default() };
+    if let Some(tokens) = whole.object("usage") {
+        add_usage(tokens, &mut answer.usage);
     }
     let mut tool = None;
-    for block in content {
-        match block {
-            Block::Text { text } => answer.content.push_str(&text),
-            Block::ToolUse { input } => tool = tool.or(Some(input.to_string())),
-            Block::Unknown => {}
+    match whole.get("content") {
+        None => return Err(stream_deltas::without("content")),
+        Some(Value::String(content)) => answer.content.push_str(content),
+        Some(_) => {
+            for block in whole.list("content") {
+                answer.content.push_str(text(block).unwrap_or_default());
+                tool = tool.or_else(|| tool_input(block));
+            }
         }
     }
-    let finish = whole
-        .stop_reason
-        .map(|reason| finish(&reason, tool.is_some(), whole.stop_details.as_ref()));
-    Ok(Answer { finish, content: tool.unwrap_or(answer.content), ..answer })
+    answer.finish = finish(whole, tool.is_some());
+    Ok(Answer { content: tool.unwrap_or(answer.content), ..answer })
 }
 
-fn finish(stop_reason: &str, tool: bool, details: Option<&Value>) -> Finish {
-    match stop_reason {
-        "end_turn" | "stop_sequence" => Finish::Stop,
-        // The only tool is the one that carries the reply.
-        "tool_use" if tool => Finish::Stop,
-        "max_tokens" | "model_context_window_exceeded" => Finish::Length,
+fn finish(stop: Fields<'_>, tool: bool) -> Option<Finish> {
+    let reason = stop.word("stop_reason")?;
+    // The only tool is the one that carries the reply.
+    if reason == "tool_use" && tool {
+        return Some(Finish::Stop);
+    }
+    finish_reason::of(reason, |word| match word {
         "refusal" => {
-            let why = ["/explanation", "/category"]
-                .iter()
-                .find_map(|pointer| details?.pointer(pointer)?.as_str())
+            let details = stop.object("stop_details");
+            let why = ["explanation", "category"]
+                .into_iter()
+                .find_map(|name| details?.text(name))
                 .map_or_else(String::new, |why| format!(": {why}"));
-            Finish::Filtered(format!("the model refused{why}"))
+            format!("the model refused{why}")
         }
-        other => Finish::Other(other.to_owned()),
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Event {
-    MessageStart {
-        message: Start,
-    },
-    ContentBlockStart {
-        index: u64,
-        content_block: Block,
-    },
-    ContentBlockDelta {
-        index: u64,
-        delta: BlockDelta,
-    },
-    MessageDelta {
-        delta: Stop,
-        usage: Option<Tokens>,
-    },
-    MessageStop,
-    Error,
-    /// `ping`, `content_block_stop`, and events of newer versions.
-    #[serde(other)]
-    Unknown,
-}
-
-#[derive(Deserialize)]
-struct Start {
-    model: Option<String>,
-    usage: Option<Tokens>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type")]
-enum BlockDelta {
-    #[serde(rename = "text_delta")]
-    Text { text: String },
-    #[serde(rename = "input_json_delta")]
-    InputJson { partial_json: String },
-    #[serde(other)]
-    Unknown,
-}
-
-#[derive(Deserialize)]
-struct Stop {
-    stop_reason: Option<String>,
-    stop_details: Option<Value>,
+        _ => finish_reason::filtered(word),
+    })
 }
 
 /// The answer of one stream. The type of each event is also in its data.
@@ -166,6 +102,16 @@ struct Tool {
     input: String,
 }
 
+impl Deltas {
+    fn end_with(&mut self, stop: Fields<'_>, events: &mut Vec<StreamEvent>) {
+        if let Some(finish) = finish(stop, self.tool.is_some()) {
+            let finish = worse(self.answer.finish.take(), finish);
+            self.answer.finish = Some(finish.clone());
+            events.push(StreamEvent::Finish(finish));
+        }
+    }
+}
+
 impl StreamDeltas for Deltas {
     fn read(
         &mut self,
@@ -173,48 +119,70 @@ impl StreamDeltas for Deltas {
         delta: &Delta<'_>,
         events: &mut Vec<StreamEvent>,
     ) -> Result<(), AttemptFailure> {
-        let (answer, data) = (&mut self.answer, delta.data);
-        let event = match stream_deltas::parse(head, data) {
-            Ok(event) => event,
-            // Proxies insert errors of their own, without a type.
-            Err(_) if stream_deltas::has(data, "error") => Event::Error,
-            Err(failure) => return Err(failure.with_usage(answer.usage)),
+        let data = delta.data;
+        // Some relays end their streams like chat completions.
+        if data == b"[DONE]" {
+            self.stopped |= self.answer.finish.is_some();
+            return Ok(());
+        }
+        let value = stream_deltas::parse(head, data)
+            .map_err(|failure| failure.with_usage(self.answer.usage))?;
+        let event = Fields(&value);
+        let failed = event.get("error").is_some_and(reading::is_error);
+        // Proxies insert errors of their own, without a type.
+        if event.text("type") == Some("error") || failed {
+            return Err(errors::failure(head, data).with_usage(self.answer.usage));
+        }
+        let Some(kind) = event.text("type").or(Some(delta.event).filter(|name| !name.is_empty()))
+        else {
+            return Err(head
+                .not_protocol("is JSON without `type`", data)
+                .with_usage(self.answer.usage));
         };
-        match event {
-            Event::MessageStart { message } => {
-                answer.model = message.model;
-                if let Some(tokens) = message.usage {
-                    tokens.add_to(&mut answer.usage);
+        let index = event.count("index").unwrap_or(0);
+        let usage = match kind {
+            "message_start" => event.object("message").and_then(|message| {
+                if let Some(model) = message.text("model") {
+                    self.answer.model = Some(model.to_owned());
                 }
-            }
-            Event::ContentBlockStart { content_block: Block::Text { text }, .. }
-            | Event::ContentBlockDelta { delta: BlockDelta::Text { text }, .. } => {
-                add_text(answer, text, events);
-            }
-            Event::ContentBlockStart { index, content_block: Block::ToolUse { input } } => {
-                let start = || Tool { index, start: input.to_string(), input: String::new() };
-                self.tool.get_or_insert_with(start);
-            }
-            Event::ContentBlockDelta { index, delta: BlockDelta::InputJson { partial_json } } => {
-                if let Some(tool) = self.tool.as_mut().filter(|tool| tool.index == index) {
-                    tool.input.push_str(&partial_json);
-                    events.push(StreamEvent::Text(partial_json));
+                message.object("usage")
+            }),
+            "content_block_start" => {
+                if let Some(block) = event.object("content_block") {
+                    add_text(&mut self.answer, text(block).unwrap_or_default().into(), events);
+                    if let (None, Some(start)) = (&self.tool, tool_input(block)) {
+                        self.tool = Some(Tool { index, start, input: String::new() });
+                    }
                 }
+                None
             }
-            Event::MessageDelta { delta, usage } => {
-                if let Some(tokens) = usage {
-                    tokens.add_to(&mut answer.usage);
-                    events.push(StreamEvent::Usage(answer.usage));
+            "content_block_delta" => {
+                if let Some(delta) = event.object("delta") {
+                    add_text(&mut self.answer, text(delta).unwrap_or_default().into(), events);
+                    let json = delta.get("partial_json").and_then(Value::as_str);
+                    let tool = self.tool.as_mut().filter(|tool| tool.index == index);
+                    if let (Some(json), Some(tool)) = (json, tool) {
+                        tool.input.push_str(json);
+                        events.push(StreamEvent::Text(json.to_owned()));
+                    }
                 }
-                if let Some(reason) = delta.stop_reason {
-                    let finish = finish(&reason, self.tool.is_some(), delta.stop_details.as_ref());
-                    answer.finish = Some(finish.clone());
-                    events.push(StreamEvent::Finish(finish));
-                }
+                None
             }
-            Event::MessageStop => self.stopped = true,
-            Event::Error => return Err(errors::failure(head, data).with_usage(answer.usage)),
-            Event::ContentBlockStart { .. } | Event::ContentBlockDelta { .. } | Event::Unknown => {}
+            "message_delta" => {
+                if let Some(delta) = event.object("delta") {
+                    self.end_with(delta, events);
+                }
+                event.object("usage")
+            }
+            "message_stop" => {
+                self.stopped = true;
+                None
+            }
+            // `ping`, `content_block_stop`, and events of newer versions.
+            _ => None,
+        };
+        if usage.is_some_and(|tokens| add_usage(tokens, &mut self.answer.usage)) {
+            events.push(StreamEvent::Usage(self.answer.usage));
         }
         Ok(())
     }

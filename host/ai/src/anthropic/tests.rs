@@ -209,7 +209,7 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     let good = [
         (text("hello"), "end_turn", "hello", FinishReason::Stop),
         (text("hello"), "stop_sequence", "hello", FinishReason::Stop),
-        (text("hello"), "pause_turn", "hello", FinishReason::Other),
+        (text("hello"), "something_new", "hello", FinishReason::Other),
         (tool.clone(), "tool_use", r#"{"b":1,"a":[2]}"#, FinishReason::Stop),
     ];
     for (content, stop, expected, finish) in good {
@@ -224,6 +224,7 @@ fn e4_e7_a_whole_answer_is_a_reply_or_says_why_not() {
     }
     let bad = [
         (message(text("half"), json!("max_tokens")), Truncated),
+        (message(text("half"), json!("pause_turn")), Truncated),
         (message(tool, json!("max_tokens")), Truncated),
         (message(text(""), json!("model_context_window_exceeded")), Truncated),
         (message(text("no"), json!("refusal")), ContentFiltered),

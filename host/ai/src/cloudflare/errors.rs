@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::super::error_body::{self, ErrorBody};
 use super::super::failure::AttemptFailure;
+use super::super::reading;
 use super::super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::AiErrorKind;
 
@@ -23,7 +24,7 @@ pub(super) fn failure(http: &HttpReply) -> AttemptFailure {
 pub(super) fn is_failure(value: &Value) -> bool {
     value.get("success") == Some(&Value::Bool(false))
         || value.get("errors").and_then(Value::as_array).is_some_and(|errors| !errors.is_empty())
-        || value.get("error").is_some_and(|error| !error.is_null())
+        || value.get("error").is_some_and(reading::is_error)
 }
 
 /// The failure that an error envelope means.

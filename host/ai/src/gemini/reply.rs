@@ -1,61 +1,18 @@
 //! A generateContent response, whole or streamed: each event has the shape of a whole response.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, Finish};
 use super::super::failure::AttemptFailure;
+use super::super::finish_reason::{self, worse};
+use super::super::reading::{self, Fields, newest};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::{HttpHead, HttpReply};
 use super::errors;
-use sitewright_model::ai::Usage;
 
-/// Unknown fields are ignored: providers add them without notice.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Part {
-    candidates: Option<Vec<Candidate>>,
-    prompt_feedback: Option<Feedback>,
-    usage_metadata: Option<Tokens>,
-    model_version: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate {
-    content: Option<Content>,
-    finish_reason: Option<String>,
-    finish_message: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Content {
-    parts: Option<Vec<Piece>>,
-}
-
-#[derive(Deserialize)]
-struct Piece {
-    text: Option<String>,
-    /// Whether the text is the model's thinking instead of its reply.
-    #[serde(default)]
-    thought: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Feedback {
-    block_reason: Option<String>,
-    block_reason_message: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Tokens {
-    prompt_token_count: Option<u64>,
-    candidates_token_count: Option<u64>,
-    thoughts_token_count: Option<u64>,
-}
+/// Fields of which a response has at least one.
+const KNOWN: [&str; 4] = ["candidates", "promptFeedback", "usageMetadata", "modelVersion"];
 
 /// Decodes the whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
@@ -66,28 +23,16 @@ pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     };
     let mut deltas = Deltas::default();
     for part in list {
-        deltas.take(&http.head, part, &http.body, &mut Vec::new())?;
+        deltas.take(&http.head, &part, &http.body, &mut Vec::new())?;
     }
     Ok(deltas.answer)
 }
 
-fn finish(reason: String, message: Option<String>) -> Finish {
-    match reason.as_str() {
-        "STOP" => Finish::Stop,
-        "MAX_TOKENS" => Finish::Length,
-        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => {
-            blocked("the reply was blocked", &reason, message)
-        }
-        _ => Finish::Other(reason),
-    }
-}
-
-fn blocked(what: &str, reason: &str, message: Option<String>) -> Finish {
-    let message = message.filter(|message| !message.trim().is_empty());
-    Finish::Filtered(match message {
+fn blocked(what: &str, reason: &str, message: Option<&str>) -> String {
+    match message {
         Some(message) => format!("{what} ({reason}): {message}"),
         None => format!("{what} ({reason})"),
-    })
+    }
 }
 
 /// The answer of one stream. Its final marker is the finish reason.
@@ -100,52 +45,53 @@ impl Deltas {
     fn take(
         &mut self,
         head: &HttpHead,
-        part: Value,
+        part: &Value,
         frame: &[u8],
         events: &mut Vec<StreamEvent>,
     ) -> Result<(), AttemptFailure> {
         let answer = &mut self.answer;
-        if let Some(error) = errors::error_of(&part) {
+        let fields = Fields(part);
+        if let Some(error) = errors::error_of(part).filter(|error| reading::is_error(error)) {
             return Err(errors::in_success(head, error, frame).with_usage(answer.usage));
         }
-        let part = Part::deserialize(part)
-            .map_err(|error| stream_deltas::of_another_shape(&error).of_answer(head, frame))?;
-        let known = part.candidates.is_some()
-            || part.prompt_feedback.is_some()
-            || part.usage_metadata.is_some()
-            || part.model_version.is_some();
-        if !known {
+        if !KNOWN.into_iter().any(|name| fields.get(name).is_some()) {
             return Err(stream_deltas::without("candidates").of_answer(head, frame));
         }
-        if let Some(model) = part.model_version {
-            answer.model = Some(model);
+        if let Some(model) = fields.text("modelVersion") {
+            answer.model = Some(model.to_owned());
         }
-        if let Some(tokens) = part.usage_metadata {
-            let output = [tokens.candidates_token_count, tokens.thoughts_token_count];
-            let output = output.into_iter().flatten().reduce(u64::saturating_add);
-            let Usage { input_tokens, output_tokens } = answer.usage;
-            answer.usage = Usage {
-                input_tokens: tokens.prompt_token_count.or(input_tokens),
-                output_tokens: output.or(output_tokens),
-            };
+        if let Some(tokens) = fields.object("usageMetadata") {
+            let output = ["candidatesTokenCount", "thoughtsTokenCount"]
+                .into_iter()
+                .filter_map(|name| tokens.count(name))
+                .reduce(u64::saturating_add);
+            let input = tokens.count("promptTokenCount");
+            answer.usage.input_tokens = newest(input, answer.usage.input_tokens);
+            answer.usage.output_tokens = newest(output, answer.usage.output_tokens);
             events.push(StreamEvent::Usage(answer.usage));
         }
-        let mut ended = None;
-        if let Some(Feedback { block_reason: Some(reason), block_reason_message }) =
-            part.prompt_feedback
-        {
-            ended = Some(blocked("the prompt was blocked", &reason, block_reason_message));
-        }
-        if let Some(candidate) = part.candidates.into_iter().flatten().next() {
-            let pieces = candidate.content.and_then(|content| content.parts).into_iter().flatten();
-            for text in pieces.filter(|piece| !piece.thought).filter_map(|piece| piece.text) {
-                add_text(answer, text, events);
+        let mut ended = fields.object("promptFeedback").and_then(|feedback| {
+            let reason = feedback.word("blockReason")?;
+            let message = feedback.text("blockReasonMessage");
+            Some(Finish::Filtered(blocked("the prompt was blocked", reason, message)))
+        });
+        if let Some(candidate) = fields.list("candidates").next() {
+            let content = candidate.object("content");
+            for piece in content.into_iter().flat_map(|content| content.list("parts")) {
+                let text = piece.get("text").and_then(Value::as_str);
+                // The model's thinking is marked.
+                let text = text.filter(|_| !piece.flag("thought"));
+                add_text(answer, text.unwrap_or_default().to_owned(), events);
             }
-            let reason =
-                candidate.finish_reason.filter(|reason| reason != "FINISH_REASON_UNSPECIFIED");
-            ended = reason.map(|reason| finish(reason, candidate.finish_message)).or(ended);
+            let message = candidate.text("finishMessage");
+            let filtered = |word: &str| blocked("the reply was blocked", word, message);
+            ended = candidate
+                .word("finishReason")
+                .and_then(|word| finish_reason::of(word, filtered))
+                .or(ended);
         }
         if let Some(finish) = ended {
+            let finish = worse(answer.finish.take(), finish);
             answer.finish = Some(finish.clone());
             events.push(StreamEvent::Finish(finish));
         }
@@ -165,7 +111,7 @@ impl StreamDeltas for Deltas {
             return Ok(());
         }
         let part = stream_deltas::parse(head, delta.data)?;
-        self.take(head, part, delta.data, events)
+        self.take(head, &part, delta.data, events)
     }
 
     /// Token counts may follow the finish reason, so the stream is read to the end of the body.

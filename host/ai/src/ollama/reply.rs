@@ -3,40 +3,22 @@
 //! An error consists of a text only and may also be a line of a stream:
 //! <https://docs.ollama.com/api/errors>.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
 use super::super::answer::{Answer, Finish};
 use super::super::error_body::{self, ErrorBody};
 use super::super::failure::AttemptFailure;
+use super::super::finish_reason;
+use super::super::reading::{self, Fields};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::{HttpHead, HttpReply};
 use sitewright_model::ai::AiErrorKind;
 
-/// Unknown fields are ignored: the server adds them without notice.
-#[derive(Deserialize)]
-struct Line {
-    message: Option<LineText>,
-    model: Option<String>,
-    #[serde(default)]
-    done: bool,
-    done_reason: Option<String>,
-    prompt_eval_count: Option<u64>,
-    eval_count: Option<u64>,
-    error: Option<Value>,
-}
-
-/// Thinking is in a field of its own, which is ignored.
-#[derive(Deserialize)]
-struct LineText {
-    content: Option<String>,
-}
-
 /// Decodes the whole body of a success.
 pub(super) fn whole(http: &HttpReply) -> Result<Answer, AttemptFailure> {
     let mut deltas = Deltas::default();
-    deltas.take(&http.head, stream_deltas::parse_whole(http)?, &http.body, &mut Vec::new())?;
+    deltas.take(&http.head, &stream_deltas::parse_whole(http)?, &http.body, &mut Vec::new())?;
     Ok(deltas.answer)
 }
 
@@ -83,37 +65,36 @@ impl Deltas {
     fn take(
         &mut self,
         head: &HttpHead,
-        line: Line,
+        line: &Value,
         frame: &[u8],
         events: &mut Vec<StreamEvent>,
     ) -> Result<(), AttemptFailure> {
         let answer = &mut self.answer;
-        if let Some(error) = line.error.filter(|error| !error.is_null()) {
-            return Err(of_body(head, &ErrorBody::read(&error))
+        let line = Fields(line);
+        if let Some(error) = line.get("error").filter(|error| reading::is_error(error)) {
+            return Err(of_body(head, &ErrorBody::read(error))
                 .of_answer(head, frame)
                 .with_usage(answer.usage));
         }
-        if line.message.is_none() && !line.done {
+        let done = line.flag("done");
+        let message = line.object("message");
+        if message.is_none() && !done {
             return Err(stream_deltas::without("message").of_answer(head, frame));
         }
-        add_text(
-            answer,
-            line.message.and_then(|message| message.content).unwrap_or_default(),
-            events,
-        );
-        if let Some(model) = line.model {
-            answer.model = Some(model);
+        // Thinking is in a field of its own, which is ignored.
+        let text = message.and_then(|message| message.get("content")?.as_str());
+        add_text(answer, text.unwrap_or_default().to_owned(), events);
+        if let Some(model) = line.text("model") {
+            answer.model = Some(model.to_owned());
         }
-        if line.done {
+        if done {
             self.done = true;
-            answer.usage.input_tokens = line.prompt_eval_count;
-            answer.usage.output_tokens = line.eval_count;
-            let finish = match line.done_reason {
-                None => Finish::Stop,
-                Some(reason) if reason == "stop" => Finish::Stop,
-                Some(reason) if reason == "length" => Finish::Length,
-                Some(other) => Finish::Other(other),
-            };
+            answer.usage.input_tokens = line.count("prompt_eval_count");
+            answer.usage.output_tokens = line.count("eval_count");
+            let finish = line
+                .word("done_reason")
+                .and_then(|word| finish_reason::of(word, finish_reason::filtered))
+                .unwrap_or(Finish::Stop);
             answer.finish = Some(finish.clone());
             events.extend([StreamEvent::Usage(answer.usage), StreamEvent::Finish(finish)]);
         }
@@ -128,8 +109,12 @@ impl StreamDeltas for Deltas {
         delta: &Delta<'_>,
         events: &mut Vec<StreamEvent>,
     ) -> Result<(), AttemptFailure> {
+        // Some relays end their streams like chat completions.
+        if delta.data == b"[DONE]" {
+            return Ok(());
+        }
         let line = stream_deltas::parse(head, delta.data)?;
-        self.take(head, line, delta.data, events)
+        self.take(head, &line, delta.data, events)
     }
 
     fn is_done(&self) -> bool {

@@ -4,110 +4,137 @@
 //! body that is not the protocol's JSON, or is JSON that ends early, is `protocol`. `truncated` is
 //! a reply that a token limit cut, or a stream that ends without its final marker.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use super::super::answer::{Answer, Finish};
+use super::super::answer::Answer;
 use super::super::error_body;
 use super::super::failure::AttemptFailure;
+use super::super::finish_reason;
+use super::super::reading::{self, Fields, newest};
 use super::super::stream_deltas;
 use super::super::wire::HttpReply;
 use sitewright_model::ai::{AiErrorKind, Usage};
 
-/// Unknown fields are ignored: providers add them without notice.
-#[derive(Deserialize)]
-struct Whole {
-    choices: Option<Vec<Choice>>,
-    model: Option<String>,
-    usage: Option<Tokens>,
-    error: Option<Value>,
+/// Decodes the whole body of a success.
+pub(super) fn decode(http: &HttpReply) -> Result<Answer, AttemptFailure> {
+    let whole = stream_deltas::parse_whole(http)?;
+    let whole = Fields(&whole);
+    let choice = whole.list("choices").next();
+    let text = choice.map(|choice| texts_of(choice, &["message", "delta"])).unwrap_or_default();
+    let replied = !text.content.trim().is_empty();
+    for error in [whole.get("error"), choice.and_then(|choice| choice.get("error"))] {
+        // An error that says nothing, or beside a whole reply only its code, is none.
+        if let Some(error) = error.filter(|error| stands_for_failure(error, replied)) {
+            return Err(error_body::in_success(&http.head, error));
+        }
+    }
+    // MiniMax reports errors beside the protocol's fields.
+    if let Some(status) = whole.object("base_resp").filter(|_| !replied)
+        && status.count("status_code").is_some_and(|code| code != 0)
+    {
+        return Err(error_body::in_success(&http.head, status.0));
+    }
+    let Some(choice) = choice else {
+        return Err(match whole.get("choices") {
+            Some(_) => AttemptFailure::new(AiErrorKind::Empty, "its answer has no choice"),
+            None => stream_deltas::without("choices"),
+        });
+    };
+    let mut answer = Answer {
+        content: text.content.into_owned(),
+        refusal: text.refusal.map(str::to_owned),
+        finish: finish(choice),
+        usage: Usage::default(),
+        model: whole.text("model").map(str::to_owned),
+    };
+    add_usage(whole, &mut answer.usage);
+    Ok(answer)
 }
 
-#[derive(Deserialize)]
-struct Choice {
-    message: Option<ChatText>,
-    finish_reason: Option<String>,
-    error: Option<Value>,
+/// Whether an `error` means that there is no reply. Beside a whole reply it must say so in words.
+pub(super) fn stands_for_failure(error: &Value, replied: bool) -> bool {
+    let says = |error: &Value| match error {
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Object(_) => Fields(error).text("message").is_some(),
+        _ => false,
+    };
+    if replied { says(error) } else { reading::is_error(error) }
+}
+
+/// Why the model stopped, if the choice says so.
+pub(super) fn finish(choice: Fields<'_>) -> Option<super::super::answer::Finish> {
+    let word = choice.word("finish_reason").or_else(|| choice.word("finishReason"))?;
+    finish_reason::of(word, finish_reason::filtered)
+}
+
+/// Adds the token counts, wherever the endpoint reports them: beside the choices, in a choice
+/// (Moonshot), or in an object of its own (Groq).
+pub(super) fn add_usage(chunk: Fields<'_>, usage: &mut Usage) -> bool {
+    let mut found = false;
+    let places = [
+        chunk.object("usage"),
+        chunk.list("choices").next().and_then(|choice| choice.object("usage")),
+        chunk.object("x_groq").and_then(|groq| groq.object("usage")),
+    ];
+    for tokens in places.into_iter().flatten() {
+        let of = |names: [&str; 2]| names.into_iter().find_map(|name| tokens.count(name));
+        let (input, output) =
+            (of(["prompt_tokens", "input_tokens"]), of(["completion_tokens", "output_tokens"]));
+        found |= input.is_some() || output.is_some();
+        usage.input_tokens = newest(input, usage.input_tokens);
+        usage.output_tokens = newest(output, usage.output_tokens);
+    }
+    found
 }
 
 /// The text of a message or of a delta.
-#[derive(Deserialize)]
-pub(super) struct ChatText {
-    content: Option<Content>,
-    refusal: Option<String>,
+#[derive(Debug, Default)]
+pub(super) struct ChatText<'a> {
+    pub(super) content: Cow<'a, str>,
+    pub(super) refusal: Option<&'a str>,
 }
 
-/// Text, or a list of parts as some compatible endpoints send it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-}
-
-#[derive(Deserialize)]
-struct Part {
-    text: Option<String>,
-    refusal: Option<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Tokens {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-}
-
-impl From<Tokens> for Usage {
-    fn from(tokens: Tokens) -> Usage {
-        Usage { input_tokens: tokens.prompt_tokens, output_tokens: tokens.completion_tokens }
+/// The text of the first of these fields that is there; otherwise the choice's own `text`, as the
+/// older protocol has it.
+pub(super) fn texts_of<'a>(choice: Fields<'a>, names: &[&str]) -> ChatText<'a> {
+    match names.iter().find_map(|name| choice.get(name)) {
+        Some(Value::String(text)) => ChatText { content: text.into(), refusal: None },
+        Some(message) => texts(Fields(message)),
+        None => ChatText {
+            content: choice.get("text").and_then(Value::as_str).unwrap_or_default().into(),
+            refusal: None,
+        },
     }
 }
 
-/// Decodes the whole body of a success.
-pub(super) fn decode(http: &HttpReply) -> Result<Answer, AttemptFailure> {
-    let answer: Whole = stream_deltas::parse_whole(http)?;
-    if let Some(error) = answer.error.as_ref().filter(|error| !error.is_null()) {
-        return Err(error_body::in_success(&http.head, error));
-    }
-    let Some(choices) = answer.choices else {
-        return Err(stream_deltas::without("choices"));
-    };
-    let Some(choice) = choices.into_iter().next() else {
-        return Err(AttemptFailure::new(AiErrorKind::Empty, "its answer has no choice"));
-    };
-    if let Some(error) = choice.error.as_ref().filter(|error| !error.is_null()) {
-        return Err(error_body::in_success(&http.head, error));
-    }
-    let (content, refusal) = choice.message.map_or((String::new(), None), texts);
-    let usage = answer.usage.map_or_else(Usage::default, Usage::from);
-    Ok(Answer {
-        content,
-        refusal,
-        finish: choice.finish_reason.map(finish),
-        usage,
-        model: answer.model,
-    })
-}
-
-/// Maps the protocol's finish reasons, and the other names of compatible endpoints.
-pub(super) fn finish(reason: String) -> Finish {
-    match reason.as_str() {
-        "stop" | "eos" | "stop_sequence" | "end_turn" => Finish::Stop,
-        "length" | "max_tokens" | "model_length" => Finish::Length,
-        "content_filter" => Finish::Filtered("its content filter stopped the reply".to_owned()),
-        "error" => Finish::Failed,
-        _ => Finish::Other(reason),
-    }
-}
-
-/// The text and the refusal.
-pub(super) fn texts(message: ChatText) -> (String, Option<String>) {
-    match message.content {
-        None => (String::new(), message.refusal),
-        Some(Content::Text(text)) => (text, message.refusal),
-        Some(Content::Parts(parts)) => {
-            let text = parts.iter().filter_map(|part| part.text.as_deref()).collect();
-            (text, message.refusal.or_else(|| parts.into_iter().find_map(|part| part.refusal)))
+/// The text and the refusal. Thinking in a field or part of its own is ignored.
+pub(super) fn texts(message: Fields<'_>) -> ChatText<'_> {
+    let refusal = message.text("refusal");
+    match message.get("content") {
+        Some(Value::String(text)) => ChatText { content: text.into(), refusal },
+        Some(Value::Array(parts)) => {
+            let text: String = parts.iter().filter_map(part).collect();
+            let refused = || parts.iter().find_map(|part| Fields(part).text("refusal"));
+            ChatText { content: text.into(), refusal: refusal.or_else(refused) }
         }
+        Some(part @ Value::Object(_)) if self::part(part).is_some() => {
+            ChatText { content: self::part(part).unwrap_or_default().into(), refusal }
+        }
+        // The JSON that was requested, already parsed.
+        Some(json @ Value::Object(_)) => ChatText { content: json.to_string().into(), refusal },
+        _ => ChatText { content: "".into(), refusal },
     }
+}
+
+/// The text of a part, as some compatible endpoints send it.
+fn part(part: &Value) -> Option<&str> {
+    if let Value::String(text) = part {
+        return Some(text);
+    }
+    let part = Fields(part);
+    let thinks =
+        part.text("type").is_some_and(|kind| kind.contains("think") || kind.contains("reason"));
+    part.get("text").and_then(Value::as_str).filter(|_| !thinks && !part.flag("thought"))
 }

@@ -1,44 +1,63 @@
 //! A streamed chat completion: chunks of JSON as server-sent events, with `[DONE]` at the end.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::adapter::StreamEvent;
 use super::super::answer::Answer;
 use super::super::failure::AttemptFailure;
+use super::super::finish_reason::worse;
+use super::super::reading::{self, Fields};
 use super::super::stream_deltas::{self, Delta, StreamDeltas, add_text};
 use super::super::wire::HttpHead;
-use super::reply::{self, ChatText, Tokens};
+use super::reply;
 
-/// Unknown fields are ignored: providers add them without notice.
-#[derive(Deserialize)]
-struct Chunk {
-    choices: Option<Vec<Choice>>,
-    model: Option<String>,
-    usage: Option<Tokens>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    index: Option<u64>,
-    delta: Option<ChatText>,
-    /// Some endpoints send the whole message instead of a delta.
-    message: Option<ChatText>,
-    finish_reason: Option<String>,
-    error: Option<Value>,
-}
+/// A delta that repeats the whole text at the end has at least as many bytes. Shorter ones may be
+/// equal to the text by chance.
+const REPEATED_BYTES: usize = 16;
 
 /// The answer of one stream.
 #[derive(Default)]
 pub(super) struct Deltas {
     answer: Answer,
+    /// Whether a delta had text. Messages after it repeat the text.
+    had_delta: bool,
     done: bool,
 }
 
 impl Deltas {
     fn error(&self, head: &HttpHead, error: &Value, frame: &[u8]) -> AttemptFailure {
         head.error_frame(error, frame).with_usage(self.answer.usage)
+    }
+
+    /// Reads the text of a choice.
+    fn text(&mut self, choice: Fields<'_>, events: &mut Vec<StreamEvent>) {
+        let delta = reply::texts_of(choice, &["delta"]);
+        let content = &self.answer.content;
+        if let Some(refusal) = delta.refusal {
+            self.answer.refusal.get_or_insert_default().push_str(refusal);
+        } else if !delta.content.is_empty() {
+            let repeats = delta.content.len() >= REPEATED_BYTES
+                && delta.content == *content
+                && reply::finish(choice).is_some();
+            if !repeats {
+                self.had_delta = true;
+                add_text(&mut self.answer, delta.content.into_owned(), events);
+            }
+            return;
+        }
+        // Some endpoints send the message so far, or at the end the whole message.
+        let Some(message) = choice.object("message").map(reply::texts) else { return };
+        if let Some(refusal) = message.refusal {
+            self.answer.refusal.get_or_insert_with(|| refusal.to_owned());
+        }
+        let content = &self.answer.content;
+        let more = match message.content.strip_prefix(content.as_str()) {
+            Some(more) => more,
+            None if self.had_delta => "",
+            None => &message.content,
+        };
+        let more = more.to_owned();
+        add_text(&mut self.answer, more, events);
     }
 }
 
@@ -58,7 +77,7 @@ impl StreamDeltas for Deltas {
             return Ok(());
         }
         let is_error = delta.event == "error";
-        let chunk: Chunk = match stream_deltas::parse(head, data) {
+        let chunk = match stream_deltas::parse(head, data) {
             Ok(chunk) => chunk,
             Err(_) if is_error => {
                 let text = Value::String(String::from_utf8_lossy(data).into_owned());
@@ -66,38 +85,32 @@ impl StreamDeltas for Deltas {
             }
             Err(failure) => return Err(failure),
         };
-        if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(self.error(head, &error, data));
+        let fields = Fields(&chunk);
+        let choices: Vec<_> = fields.list("choices").collect();
+        let errors =
+            [fields.get("error")].into_iter().chain(choices.iter().map(|c| c.get("error")));
+        if let Some(error) = errors.flatten().find(|error| reading::is_error(error)) {
+            return Err(self.error(head, error, data));
         }
         if is_error {
-            let whole = serde_json::from_slice(data).unwrap_or_default();
-            return Err(self.error(head, &whole, data));
+            return Err(self.error(head, &chunk, data));
         }
-        if let Some(model) = chunk.model.filter(|model| !model.is_empty()) {
-            self.answer.model = Some(model);
+        if !chunk.is_object() {
+            return Err(head.not_protocol("is JSON, but no object", data));
+        }
+        if let Some(model) = fields.text("model") {
+            self.answer.model = Some(model.to_owned());
         }
         // The request is for one choice; further ones are ignored.
-        for choice in
-            chunk.choices.into_iter().flatten().filter(|choice| choice.index.unwrap_or(0) == 0)
-        {
-            if let Some(error) = choice.error.filter(|error| !error.is_null()) {
-                return Err(self.error(head, &error, data));
-            }
-            if let Some(message) = choice.delta.or(choice.message) {
-                let (text, refusal) = reply::texts(message);
-                if let Some(refusal) = refusal {
-                    self.answer.refusal.get_or_insert_default().push_str(&refusal);
-                }
-                add_text(&mut self.answer, text, events);
-            }
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-                let finish = reply::finish(reason);
+        for choice in choices.into_iter().filter(|choice| choice.count("index").unwrap_or(0) == 0) {
+            self.text(choice, events);
+            if let Some(finish) = reply::finish(choice) {
+                let finish = worse(self.answer.finish.take(), finish);
                 self.answer.finish = Some(finish.clone());
                 events.push(StreamEvent::Finish(finish));
             }
         }
-        if let Some(tokens) = chunk.usage {
-            self.answer.usage = tokens.into();
+        if reply::add_usage(fields, &mut self.answer.usage) {
             events.push(StreamEvent::Usage(self.answer.usage));
         }
         Ok(())

@@ -1,4 +1,5 @@
 //! The gateway through its public surface.
 
+mod cases;
 mod gateway;
 mod http;

@@ -1,0 +1,100 @@
+//! Answers of what stands between the host and the provider: a bot check, a proxy, a gateway. Their
+//! status says nothing about the key or the model.
+
+use super::error_body;
+use super::failure::AttemptFailure;
+use super::wire::{HttpHead, HttpReply};
+use sitewright_model::ai::AiErrorKind;
+
+/// The failure of an error response that the provider has not written.
+pub(super) fn failure(http: &HttpReply) -> Option<AttemptFailure> {
+    let head = &http.head;
+    let text = String::from_utf8_lossy(&http.body[..http.body.len().min(MAX_PAGE)]);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    if !text.starts_with('<') {
+        return None;
+    }
+    let page = error_body::html(text);
+    if is_bot_check(head, text) {
+        let detail = format!(
+            "a bot check stands before this address and answered instead of the provider: {page}; \
+             let this machine's requests pass it, or use the provider's own API address"
+        );
+        return Some(AttemptFailure {
+            retryable: false,
+            ..AttemptFailure::new(AiErrorKind::Protocol, detail)
+        });
+    }
+    let detail = match head.status {
+        413 if is_proxy(head, text) => format!(
+            "a server in front of the provider limits the size of a request's body and answered \
+             with {page}; raise its limit (nginx: client_max_body_size)"
+        ),
+        401 | 403 | 407 => format!(
+            "a server in front of the provider answered with {page}, not the provider; check \
+             whether a proxy or firewall must let this machine pass"
+        ),
+        _ => return None,
+    };
+    let kind = if head.status == 413 { AiErrorKind::InvalidRequest } else { AiErrorKind::Protocol };
+    Some(AttemptFailure { retryable: false, ..AttemptFailure::new(kind, detail) })
+}
+
+/// Whether a web server wrote the page that operators put in front of models. Providers have limits
+/// of their own for a request's body, which their own network enforces.
+fn is_proxy(head: &HttpHead, page: &str) -> bool {
+    let names = ["nginx", "openresty", "apache", "caddy", "haproxy", "envoy", "litespeed", "iis/"];
+    let server = head.headers.get("server").and_then(|name| name.to_str().ok()).unwrap_or_default();
+    let (server, page) = (server.to_lowercase(), page.to_lowercase());
+    names.iter().any(|name| server.contains(name) || page.contains(name))
+}
+
+/// Maximum size of the part of a page that is looked at.
+const MAX_PAGE: usize = 64 << 10;
+
+/// Whether a firewall asks for a browser: by its headers, or by the words of its page.
+fn is_bot_check(head: &HttpHead, page: &str) -> bool {
+    let challenged = ["cf-mitigated", "x-amzn-waf-action", "x-datadome", "x-sucuri-block"];
+    if challenged.iter().any(|name| head.headers.contains_key(*name)) {
+        return true;
+    }
+    if !matches!(head.status, 202 | 401 | 403 | 405 | 406 | 429 | 503) {
+        return false;
+    }
+    let page = page.to_lowercase();
+    [
+        "just a moment...",
+        "attention required! | cloudflare",
+        "cf-browser-verification",
+        "challenge-platform",
+        "checking your browser",
+        "verify you are human",
+        "verifying you are human",
+        "enable javascript and cookies",
+        "captcha",
+        "access denied | ",
+        "ddos protection",
+        "bot detection",
+        "incapsula",
+    ]
+    .iter()
+    .any(|words| page.contains(words))
+}
+
+/// The compression that a body was sent with, from its first bytes. The host asks for none.
+pub(super) fn compression(body: &[u8]) -> Option<&'static str> {
+    match body {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some("deflate"),
+        _ => None,
+    }
+}
+
+/// Describes a compressed body.
+pub(super) fn compressed(format: &str) -> String {
+    format!(
+        "its answer is compressed ({format}), which nobody asked for; turn compression off in the \
+         proxy or relay at this address"
+    )
+}

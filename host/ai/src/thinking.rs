@@ -1,0 +1,346 @@
+//! Removes what is not the reply from a model's text: its thinking and the marks of its chat
+//! format, which servers without a parser for the model leave in.
+
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
+
+/// A mark in the text, in lower case, and what follows it.
+struct Mark {
+    text: &'static str,
+    effect: Effect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// Thinking up to this mark.
+    Think(&'static str),
+    /// The mark alone is removed.
+    Drop,
+    /// The reply ends, if it has begun.
+    End,
+}
+
+const fn think(text: &'static str, close: &'static str) -> Mark {
+    Mark { text, effect: Effect::Think(close) }
+}
+
+const fn drop(text: &'static str) -> Mark {
+    Mark { text, effect: Effect::Drop }
+}
+
+const fn end(text: &'static str) -> Mark {
+    Mark { text, effect: Effect::End }
+}
+
+/// With these every mark begins.
+const FIRST: [char; 3] = ['<', '[', '◁'];
+
+/// The last channel of gpt-oss.
+const FINAL: &str = "<|channel|>final<|message|>";
+
+/// Marks of DeepSeek, Qwen, Kimi, Magistral, Seed, Cohere, gpt-oss, Gemma and Llama.
+const MARKS: &[Mark] = &[
+    think("<think>", "</think>"),
+    think("<thinking>", "</thinking>"),
+    think("<thought>", "</thought>"),
+    think("<reasoning>", "</reasoning>"),
+    think("<scratchpad>", "</scratchpad>"),
+    think("<seed:think>", "</seed:think>"),
+    think("[think]", "[/think]"),
+    think("◁think▷", "◁/think▷"),
+    think("<|begin_of_thought|>", "<|end_of_thought|>"),
+    think("<|start_thinking|>", "<|end_thinking|>"),
+    think("<|channel|>analysis", FINAL),
+    think("<|channel|>commentary", FINAL),
+    drop(FINAL),
+    drop("<|channel|>final"),
+    drop("<|message|>"),
+    drop("<|start|>assistant"),
+    drop("<|im_start|>assistant"),
+    drop("<|start_header_id|>assistant<|end_header_id|>"),
+    drop("<start_of_turn>model"),
+    drop("<|assistant|>"),
+    drop("<|begin_of_text|>"),
+    drop("<|begin_of_solution|>"),
+    drop("<|end_of_solution|>"),
+    drop("<|start_response|>"),
+    drop("<|end_response|>"),
+    end("<|im_end|>"),
+    end("<|endoftext|>"),
+    end("<|eot_id|>"),
+    end("<|end_of_text|>"),
+    end("<|return|>"),
+    end("<|end|>"),
+    end("<|end_of_turn_token|>"),
+    end("<end_of_turn>"),
+    end("<｜end▁of▁sentence｜>"),
+];
+
+/// Removes thinking and marks from a text that arrives in parts.
+#[derive(Debug, Default)]
+pub(super) struct ThinkingFilter {
+    /// Text that may be the beginning of a mark, or the end of thinking.
+    pending: String,
+    /// The mark that ends the thinking.
+    until: Option<&'static str>,
+    /// Whether a part of the reply was returned. Before that, whitespace is dropped after a mark.
+    begun: bool,
+    /// Whether the next text follows a mark.
+    after_mark: bool,
+    ended: bool,
+}
+
+impl ThinkingFilter {
+    /// The next part of the reply. A possible beginning of a mark is kept back.
+    pub(super) fn push(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        if self.ended {
+            return out;
+        }
+        self.pending.push_str(text);
+        let pending = std::mem::take(&mut self.pending);
+        // ASCII only, so that offsets are those of the text.
+        let lower = pending.to_ascii_lowercase();
+        let mut at = 0;
+        while !self.ended {
+            match self.until {
+                Some(close) => match lower[at..].find(close) {
+                    Some(found) => {
+                        at += found + close.len();
+                        self.until = None;
+                        self.after_mark = true;
+                    }
+                    None => {
+                        at = lower.len() - beginning(&lower[at..], std::iter::once(close));
+                        break;
+                    }
+                },
+                None => match next_mark(&lower[at..]) {
+                    Some((found, mark)) => {
+                        self.reply(&pending[at..at + found], &mut out);
+                        at += found + mark.text.len();
+                        match mark.effect {
+                            Effect::Think(close) => self.until = Some(close),
+                            Effect::End if self.begun => self.ended = true,
+                            Effect::Drop | Effect::End => {}
+                        }
+                        self.after_mark = true;
+                    }
+                    None => {
+                        let kept = beginning(&lower[at..], MARKS.iter().map(|mark| mark.text));
+                        let until = lower.len() - kept;
+                        self.reply(&pending[at..until], &mut out);
+                        at = until;
+                        break;
+                    }
+                },
+            }
+        }
+        if !self.ended {
+            self.pending = pending[at..].to_owned();
+        }
+        out
+    }
+
+    /// The end of the reply: what was kept back and is no mark.
+    fn finish(mut self) -> String {
+        let mut out = String::new();
+        if !self.ended && self.until.is_none() {
+            let pending = std::mem::take(&mut self.pending);
+            let lower = pending.to_ascii_lowercase();
+            if !MARKS.iter().any(|mark| mark.text == lower) {
+                self.reply(&pending, &mut out);
+            }
+        }
+        out
+    }
+
+    fn reply(&mut self, text: &str, out: &mut String) {
+        let text = if self.after_mark && !self.begun { text.trim_start() } else { text };
+        if !text.is_empty() {
+            self.begun |= !text.trim().is_empty();
+            out.push_str(text);
+        }
+    }
+}
+
+/// The first mark, and the longest of those at its place.
+fn next_mark(lower: &str) -> Option<(usize, &'static Mark)> {
+    let mut from = 0;
+    while let Some(at) = lower[from..].find(FIRST).map(|at| from + at) {
+        let longest = MARKS
+            .iter()
+            .filter(|mark| lower[at..].starts_with(mark.text))
+            .max_by_key(|mark| mark.text.len());
+        if let Some(mark) = longest {
+            // A longer mark may follow with the next part.
+            let longer = MARKS.iter().any(|other| {
+                other.text.len() > lower.len() - at && other.text.starts_with(&lower[at..])
+            });
+            return if longer { None } else { Some((at, mark)) };
+        }
+        from = at + lower[at..].chars().next().map_or(1, char::len_utf8);
+    }
+    None
+}
+
+/// The length of the longest end of the text with which one of the marks begins.
+fn beginning<'a>(lower: &str, marks: impl Iterator<Item = &'a str> + Clone) -> usize {
+    const LONGEST: usize = 64;
+    let start = lower.ceil_char_boundary(lower.len().saturating_sub(LONGEST));
+    lower[start..]
+        .match_indices(FIRST)
+        .map(|(at, _)| start + at)
+        .find(|at| marks.clone().any(|mark| mark.starts_with(&lower[*at..])))
+        .map_or(0, |at| lower.len() - at)
+}
+
+/// A model's text without its thinking.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stripped<'a> {
+    /// The reply.
+    pub(super) reply: Cow<'a, str>,
+    /// Whether the thinking was recognized only by its end: the beginning was part of the request.
+    /// Then [`ThinkingFilter`] has let it pass.
+    pub(super) late: bool,
+}
+
+/// The reply in a model's whole text. A text that is JSON as a whole is returned as it is, whatever
+/// its strings contain.
+pub(super) fn strip(text: &str) -> Stripped<'_> {
+    let lower = text.to_ascii_lowercase();
+    let has = |mark: &str| lower.contains(mark);
+    let marked = MARKS
+        .iter()
+        .any(|mark| has(mark.text) || matches!(mark.effect, Effect::Think(close) if has(close)));
+    if !marked || is_json(text) {
+        return Stripped { reply: Cow::Borrowed(text), late: false };
+    }
+    if let Some(rest) = after_thinking(text, &lower).filter(|rest| is_json(rest)) {
+        return Stripped { reply: Cow::Borrowed(rest), late: false };
+    }
+    let mut filter = ThinkingFilter::default();
+    let mut reply = filter.push(text);
+    reply.push_str(&filter.finish());
+    // Thinking without its beginning, which the chat format has put into the request.
+    let lower = reply.to_ascii_lowercase();
+    let last = MARKS
+        .iter()
+        .filter_map(|mark| match mark.effect {
+            Effect::Think(close) => lower.rfind(close).map(|at| at + close.len()),
+            Effect::Drop | Effect::End => None,
+        })
+        .max();
+    match last {
+        None => Stripped { reply: Cow::Owned(reply), late: false },
+        Some(after) => {
+            Stripped { reply: Cow::Owned(reply[after..].trim_start().to_owned()), late: true }
+        }
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text.trim()).is_ok()
+}
+
+/// The text after the thinking with which it begins.
+fn after_thinking<'a>(text: &'a str, lower: &str) -> Option<&'a str> {
+    let begin = lower.len() - lower.trim_start().len();
+    let close = MARKS.iter().find_map(|mark| match mark.effect {
+        Effect::Think(close) if lower[begin..].starts_with(mark.text) => Some(close),
+        _ => None,
+    })?;
+    let end = lower.find(close)? + close.len();
+    Some(text[end..].trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn streamed(parts: &[&str]) -> String {
+        let mut filter = ThinkingFilter::default();
+        let mut out: String = parts.iter().map(|part| filter.push(part)).collect();
+        out.push_str(&filter.finish());
+        out
+    }
+
+    /// Texts of models, and the reply in each. The last column: whether it is recognized late.
+    const ROWS: &[(&str, &str, bool)] = &[
+        ("Fresh bread.", "Fresh bread.", false),
+        ("<think>\na draft\n</think>\n\nFresh bread.", "Fresh bread.", false),
+        (" \n<THINK>a</Think> Fresh bread.", " \nFresh bread.", false),
+        ("<thinking>a</thinking>Fresh <b>bread</b>.", "Fresh <b>bread</b>.", false),
+        ("<think>a</think><think>b</think>\nFresh bread.", "Fresh bread.", false),
+        ("a draft\n</think>\nFresh bread.", "Fresh bread.", true),
+        ("[THINK]a[/THINK]Fresh bread.", "Fresh bread.", false),
+        ("◁think▷a◁/think▷Fresh bread.", "Fresh bread.", false),
+        ("<think>it never ends", "", false),
+        ("<think>it ends with nothing</think>\n", "", false),
+        ("Fresh bread.<|im_end|>", "Fresh bread.", false),
+        ("Fresh bread.<|im_end|>\n<|im_start|>user\nMore", "Fresh bread.", false),
+        ("<|im_start|>assistant\nFresh bread.<|im_end|>", "Fresh bread.", false),
+        (
+            "<|channel|>analysis<|message|>One sentence.<|end|><|start|>assistant<|channel|>final\
+             <|message|>Fresh bread.<|return|>",
+            "Fresh bread.",
+            false,
+        ),
+        ("<|channel|>final<|message|>Fresh bread.", "Fresh bread.", false),
+        (
+            "<|start_header_id|>assistant<|end_header_id|>\n\nFresh bread.<|eot_id|>",
+            "Fresh bread.",
+            false,
+        ),
+        ("Fresh < bread [1] <thin", "Fresh < bread [1] <thin", false),
+        ("I think> so, <b>really</b>", "I think> so, <b>really</b>", false),
+    ];
+
+    #[test]
+    fn the_reply_is_what_comes_after_the_thinking() {
+        for (text, reply, late) in ROWS {
+            let stripped = strip(text);
+            assert_eq!((stripped.reply.as_ref(), stripped.late), (*reply, *late), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_is_never_changed() {
+        let json = r#"{"a":"<think>x</think>","b":"</think>"}"#;
+        assert_eq!(strip(json), Stripped { reply: Cow::Borrowed(json), late: false });
+        let drafted = format!("<think>{{\"a\":1}}</think>{json}");
+        assert_eq!(strip(&drafted).reply, json);
+    }
+
+    proptest::proptest! {
+        /// However a stream is cut, the same text is forwarded.
+        #[test]
+        fn any_split_gives_the_same_text(
+            row in 0..ROWS.len(),
+            cuts in proptest::collection::vec(0_usize..200, 0..8),
+        ) {
+            let text = ROWS[row].0;
+            let mut cuts: Vec<usize> =
+                cuts.into_iter().map(|at| text.floor_char_boundary(at.min(text.len()))).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let parts: Vec<&str> = cuts.windows(2).map(|cut| &text[cut[0]..cut[1]]).collect();
+            assert_eq!(streamed(&parts), streamed(&[text]));
+        }
+    }
+
+    /// The work is linear: a text of nothing but beginnings of marks.
+    #[test]
+    fn beginnings_of_marks_are_looked_at_once() {
+        for part in ["<", "<think", "<|", "[", "<|channel|>", "<think>", "</think>", "◁"] {
+            let text = part.repeat(20_000);
+            strip(&text);
+            let mut filter = ThinkingFilter::default();
+            for chunk in text.as_bytes().chunks(3) {
+                filter.push(&String::from_utf8_lossy(chunk));
+                assert!(filter.pending.len() < 100, "{part}");
+            }
+        }
+    }
+}
