@@ -9,11 +9,12 @@ use sitewright_tests::root;
 
 /// The crates of the workspace that each crate of the host, or of what host and SDK share, may
 /// depend on. A dependency that is not in this table is an arrow that the design does not have.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("sitewright-rules", &[]),
     ("sitewright-order", &[]),
     ("sitewright-script", &["sitewright-rules"]),
     ("sitewright-model", &["sitewright-rules"]),
+    ("sitewright-confined", &["sitewright-model"]),
     ("sitewright-http", &["sitewright-model"]),
     ("sitewright-json-schema", &["sitewright-model", "sitewright-order"]),
     ("sitewright-intake", &["sitewright-json-schema", "sitewright-model", "sitewright-order"]),
