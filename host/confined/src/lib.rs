@@ -34,6 +34,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use child::is_out_of_memory;
 pub use frame::MAX_ANSWER_BYTES;
 pub use serve::{SUBCOMMAND, serve};
 
@@ -107,6 +108,23 @@ pub enum ConfinedError {
     /// succeed when it is tried again.
     #[error("the host could not do it: {0}")]
     Host(String),
+}
+
+impl ConfinedError {
+    /// The limit that was hit: milliseconds of processor time, or bytes of memory.
+    pub fn limit(&self) -> Option<u64> {
+        match self {
+            ConfinedError::Cpu { limit_ms } => Some(*limit_ms),
+            ConfinedError::Memory { limit_bytes } => Some(*limit_bytes),
+            ConfinedError::Deadline | ConfinedError::Crashed(_) | ConfinedError::Host(_) => None,
+        }
+    }
+
+    /// Whether the host or its machine is the cause, not the input: the job may succeed when it is
+    /// tried again.
+    pub fn is_of_host(&self) -> bool {
+        matches!(self, ConfinedError::Host(_))
+    }
 }
 
 impl Confined {

@@ -38,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         "sitewright-runtime",
         &[
             "sitewright-ai",
+            "sitewright-confined",
             "sitewright-failure",
             "sitewright-intake",
             "sitewright-json-schema",
@@ -104,6 +105,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         &[
             "sitewright-ai",
             "sitewright-author",
+            "sitewright-confined",
             "sitewright-conformance",
             "sitewright-failure",
             "sitewright-http",

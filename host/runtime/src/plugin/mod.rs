@@ -30,9 +30,9 @@ mod template;
 mod trap_code;
 mod world;
 
-pub use cache::{Cache, CacheOutcome};
+pub use cache::{Cache, CacheOutcome, DEFAULT_CACHE_BYTES};
 pub use catalogue::{Catalogue, CatalogueError, Change, template_names};
-pub use compile::{CompileArgs, CompileError, Compiler, compile_here};
+pub use compile::{COMPILE_SUBCOMMAND, CompileArgs, CompileError, Compiler, compile_here};
 pub use description::{DESCRIBE_CPU, Description};
 pub use engine::{EPOCH_TICK, Engine, EngineError, EngineSlot};
 pub use limits::Limits;

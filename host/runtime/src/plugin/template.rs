@@ -390,6 +390,15 @@ impl TemplateError {
         tokio::task::spawn_blocking(digest).await.ok().flatten()
     }
 
+    /// Whether the host or its machine is the cause: the template may load the next time.
+    pub(crate) fn is_of_host(&self) -> bool {
+        match &self.problem {
+            TemplateProblem::DoesNotCompile(error) => error.is_of_host(),
+            TemplateProblem::Host(_) => true,
+            _ => false,
+        }
+    }
+
     /// The limit on compiling that was hit, and its value.
     pub(crate) fn limit(&self) -> Option<(&'static str, u64)> {
         match &self.problem {

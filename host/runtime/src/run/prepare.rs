@@ -90,14 +90,18 @@ impl Attempt<'_> {
             }
             Err(error) => error,
         };
+        let mut kind = FailureKind::TemplateLoad;
         if let CatalogueError::Unusable(unusable) = &error {
+            if unusable.is_of_host() {
+                kind = FailureKind::Host;
+            }
             // Which file it was is the first question when a template that worked does not load
             // (catalogue G1).
             self.state.template.digest = unusable.digest().await.unwrap_or_default();
             self.state.compile_limit = unusable.limit();
         }
         let message = message!("the template cannot be run: {error}");
-        let unusable = AttemptError::new(FailureKind::TemplateLoad, message);
+        let unusable = AttemptError::new(kind, message);
         Err(Box::new(unusable.with_causes(causes_of(&error))))
     }
 
