@@ -125,7 +125,8 @@ impl Setup {
         })?;
         Ok(loader
             .with_settings(config.template_settings.clone())
-            .with_compiler(Compiler::this_program(&config.limits)))
+            .with_compiler(Compiler::this_program(&config.limits))
+            .with_confined(super::confined::children()))
     }
 
     /// The database of `[database]`, created if it is an SQLite file. Does not check the tables.

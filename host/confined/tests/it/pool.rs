@@ -256,6 +256,43 @@ async fn a_child_has_no_environment_files_network_or_programs() {
     }
 }
 
+/// Child processes of a process.
+fn children_of(pid: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_child_ends_with_the_host_whatever_it_does() {
+    let mut host = std::process::Command::new(env!("CARGO_BIN_EXE_confined-child"))
+        .arg("host")
+        .spawn()
+        .unwrap();
+    let spins =
+        |pid: &u32| process::cpu_time(*pid).is_ok_and(|used| used > Duration::from_millis(200));
+    until("the child spins", || children_of(host.id()).iter().any(spins)).await;
+    let child = children_of(host.id())[0];
+    // SIGKILL, so the host cannot clean up.
+    host.kill().unwrap();
+    host.wait().unwrap();
+    until("the child is gone", || !lives(child)).await;
+}
+
+#[tokio::test]
+async fn idle_children_end() {
+    let confined = children(2).with_idle_time(Duration::from_millis(400));
+    let first = pid(&confined).await;
+    until("it ends", || !lives(first)).await;
+    let second = pid(&confined).await;
+    assert_ne!(second, first, "another one starts when there is a job");
+    until("that one ends too", || !lives(second)).await;
+}
+
 #[tokio::test]
 async fn a_child_that_was_killed_while_idle_is_replaced() {
     let confined = children(1);
