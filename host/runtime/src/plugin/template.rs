@@ -414,6 +414,11 @@ impl TemplateError {
         }
     }
 
+    /// Whether the machine has too little processor time for the compiler.
+    pub(crate) fn is_of_busy_machine(&self) -> bool {
+        matches!(&self.problem, TemplateProblem::DoesNotCompile(CompileError::Busy { .. }))
+    }
+
     /// The limit on compiling that was hit, and its value.
     pub(crate) fn limit(&self) -> Option<(&'static str, u64)> {
         match &self.problem {
